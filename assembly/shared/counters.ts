@@ -1,0 +1,29 @@
+// What the data plane counts besides drops. PORTABLE: compiled by asc and by tsc.
+// The key is the counter's name in `sapwood counters` and in docs/counters.md.
+// A packet is an inner IP packet as it crosses the tunnel: a super-packet counts once per segment.
+
+export enum Counter {
+  egressPackets, // packets handed to the tunnel
+  egressBytes, // their bytes, inner IP headers included
+  ingressPackets, // packets from the tunnel handed to the TUN
+  ingressBytes,
+  localPackets, // packets from a workload to a workload of the same node
+  localBytes,
+  tunReadFrames, // frames read from the TUN; a super-packet is one
+  tunWrittenFrames,
+  udpReceivedMessages, // what recvmmsg returned; with GRO one holds several datagrams
+  udpSentMessages, // what sendmmsg took; with UDP_SEGMENT one holds several datagrams
+  flowsOpened,
+  flowsExpired, // ended by their idle timeout
+  flowsEvicted, // ended early because the table was full
+  flowsRechosen, // sent to another instance because theirs was gone
+  flowsRestarted, // a new connection on the ports of a closed one
+  portsRewritten, // flows that got another source port on the wire
+  policyChoices, // instances chosen by a policy module
+  policyFallbacks, // instances chosen by the engine because the policy failed to
+  probesSent,
+  probesAnswered, // requests of other nodes
+  probeReplies, // answers to ours
+  gsoRefused, // UDP_SEGMENT sends that were repeated as single datagrams
+  count,
+}

@@ -1,0 +1,287 @@
+// The memory map: one WebAssembly.Memory shared by the control plane and every worker.
+// PORTABLE: compiled by asc and by tsc; plain constants and enums only.
+//
+//   0x0000  never used, so that address 0 means "none"
+//   HEADER_AT  version, generation, capacities, region table, timeouts, service ranges
+//   regions    placed by src/memory/shared-memory.ts from the configured capacities;
+//              their addresses stand in the header's region table, in the order of `Region`
+//
+// All integers are little-endian and naturally aligned. Addresses of hosts are 16 bytes in network
+// order, IPv4 as v4-mapped IPv6 (RFC 4291 section 2.5.5.2). Ports in records are in network order,
+// as they stand in a packet, so that the data plane compares and copies without swapping.
+
+/** A module built for another version must not touch the memory. Raise it with any change of this file. */
+export const LAYOUT_VERSION = 1;
+
+// ---------------------------------------------------------------- header (writer: control)
+export const HEADER_AT = 4096;
+export const HEADER_SIZE = 4096;
+
+export const HEADER_LAYOUT_VERSION = 0; // u32
+export const HEADER_GENERATION = 4; // u32 atomic: the tables that are in force
+export const HEADER_WORKER_COUNT = 8; // u32
+export const HEADER_HASH_SEED = 12; // u32, random at start: keys cannot be chosen to collide
+export const HEADER_FLOW_LIMIT = 16; // u32: flows that may exist at once
+export const HEADER_FLOW_BUCKET_MASK = 20; // u32: bucket count - 1
+export const HEADER_ADDRESS_MASK = 24; // u32: slots of the address table - 1
+export const HEADER_WORKLOAD_MASK = 28; // u32: slots of the workload table - 1
+export const HEADER_RANGE_COUNT = 32; // u32: service ranges in force
+export const HEADER_NODE_COUNT = 36; // u32: node records in use are below this index
+export const HEADER_METRICS_EPOCH = 40; // u32 atomic; writer: data plane, +1 when a round-trip time changed
+export const HEADER_FLOW_COUNT = 44; // u32 atomic; writer: data plane: flows that exist now
+export const HEADER_FLOW_NEXT = 48; // u32 atomic; writer: data plane: first flow record never used
+export const HEADER_PROBE_INTERVAL_MS = 52; // u32: how often each other node is probed, 0 = never
+export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
+export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
+export const HEADER_RANGES = 512; // RANGE_SIZE each
+export const RANGE_MAX = 32;
+export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask
+
+/** Order of the region table. */
+export enum Region {
+  nodes, // writer: control
+  nodeMetrics, // writer: data plane
+  instances, // writer: control
+  instanceLoads, // writer: data plane
+  addresses, // writer: control
+  services, // writer: control
+  workloads, // writer: control
+  candidates, // writer: control
+  flowBuckets, // writer: data plane
+  flows, // writer: data plane
+  workers, // writer: each worker its own area
+  count,
+}
+
+// ---------------------------------------------------------------- versioned value
+// How a generation becomes visible at once without copying tables: a value that changes has two places,
+// and one word says which is new and since when.
+//   word = since << 1 | newer     value = generation >= since ? values[newer] : values[newer ^ 1]
+// Control writes the place that no reader of the generation in force looks at, then the word, then
+// (after all such writes) HEADER_GENERATION. It begins the next generation only when no worker is left in
+// an older one (WORKER_SEQUENCE).
+
+// ---------------------------------------------------------------- address table (writer: control)
+// Open addressing, linear probing from addressHash(key) & mask; load at most 1/2.
+//    0 key 16   16 versioned word   20 value 0   24 value 1   28 state
+// A value is the index of a service record, 0 = the address is unknown in that generation.
+export const ADDRESS_SLOT_SIZE = 32;
+export const ADDRESS_KEY = 0;
+export const ADDRESS_VERSION = 16;
+export const ADDRESS_VALUES = 20; // u32 x 2
+export const ADDRESS_STATE = 28; // SLOT_EMPTY ends a probe, SLOT_USED has a key (perhaps without a value)
+export const SLOT_EMPTY = 0;
+export const SLOT_USED = 1;
+
+// Workload table: the same slots; key = namespace address of a workload of this node; value = its instance.
+
+// ---------------------------------------------------------------- service record (writer: control)
+// One per service or instance address and change: never altered once a generation shows it.
+export const SERVICE_SIZE = 32;
+export const SERVICE_KIND = 0; // u32: ServiceKind
+export const SERVICE_POLICY = 4; // u32: index of the policy, by which the worker finds the module
+export const SERVICE_ID = 8; // u32: handle of the address; stays when candidates change
+export const SERVICE_REVISION = 12; // u32: grows when candidates change
+export const SERVICE_CANDIDATE_COUNT = 16; // u32
+export const SERVICE_CANDIDATES = 20; // u32: index of the first candidate; for ServiceKind.instance: the instance itself
+/** Index 0 is never used. */
+export enum ServiceKind {
+  none,
+  balanced,
+  instance,
+}
+
+// Candidate: one instance that a service address may lead to (writer: control).
+export const CANDIDATE_SIZE = 8;
+export const CANDIDATE_INSTANCE = 0; // u32: index of the instance record
+export const CANDIDATE_WEIGHT = 4; // u16, 1...65535
+export const CANDIDATE_FLAGS = 6; // u16: CANDIDATE_DRAINING | CANDIDATE_LOCAL
+export const CANDIDATE_DRAINING = 1; // keeps its flows, gets no new ones
+export const CANDIDATE_LOCAL = 2; // runs on this node
+
+// ---------------------------------------------------------------- instance record (writer: control)
+// Everything that a translation needs of one instance. When any of it changes, the instance gets a new record.
+// Index 0 is never used. A family that the instance lacks has 16 zero bytes.
+//    0 namespace v4   16 namespace v6   32 instance address v4   48 instance address v6   64 node ...
+export const INSTANCE_SIZE = 128;
+export const INSTANCE_NAMESPACE_V4 = 0;
+export const INSTANCE_NAMESPACE_V6 = 16;
+export const INSTANCE_ADDRESS_V4 = 32;
+export const INSTANCE_ADDRESS_V6 = 48;
+export const INSTANCE_NODE = 64; // u32: index of the node record
+export const INSTANCE_INCARNATION = 68; // u32: grows each time the index is given to another instance
+export const INSTANCE_DIED = 72; // u32 atomic: first generation without it; ALIVE as long as it is there
+export const INSTANCE_NUMBER = 76; // u32: instance number within its service (reports only)
+export const ALIVE = -1; // 0xffffffff as i32: later than every generation
+
+// Instance loads (writer: data plane): i32 atomic per instance: flows of this node's clients that it serves now.
+export const INSTANCE_LOAD_SIZE = 4;
+
+// ---------------------------------------------------------------- node record (writer: control)
+// Index 0 is this node. Endpoints are sockaddr_in6 (RFC 3493 section 3.3; linux/in6.h), IPv4 v4-mapped.
+//    0 versioned word   4 incarnation   8 distance   32 endpoint 0   64 endpoint 1
+export const NODE_SIZE = 128;
+export const NODE_VERSION = 0; // u32 atomic: versioned word over the two endpoints
+export const NODE_STATE = 4; // u32: SLOT_USED while the node is in the tables
+export const NODE_DISTANCE_KM = 8; // f32: great-circle distance from this node; NaN = a location is missing
+export const NODE_ENDPOINTS = 32;
+export const NODE_ENDPOINT_SIZE = 32;
+export const SOCKADDR_SIZE = 28; // sizeof(struct sockaddr_in6)
+export const SOCKADDR_FAMILY = 0; // u16 host order: AF_INET6
+export const SOCKADDR_PORT = 2; // u16 network order
+export const SOCKADDR_ADDRESS = 8; // 16 bytes
+export const SOCKADDR_SCOPE = 24; // u32
+export const AF_INET6 = 10;
+export const LOCAL_NODE = 0;
+
+// Node metrics (writer: data plane). Zero-filled = nothing measured yet.
+export const NODE_METRICS_SIZE = 64;
+export const NODE_RTT_US = 0; // u32: lowest of the last samples, 0 = not measured
+export const NODE_RTT_SAMPLES = 4; // u32 x RTT_SAMPLE_COUNT: a ring, 0 = no sample
+export const RTT_SAMPLE_COUNT = 4;
+export const NODE_RTT_NEXT = 20; // u32: where the next sample goes
+export const NODE_PROBES_SENT = 24; // u32
+export const NODE_REPLIES_RECEIVED = 28; // u32
+export const NODE_LAST_PROBE_MS = 32; // u32
+export const NODE_LAST_REPLY_MS = 36; // u32
+export const NODE_NONCE = 40; // u64: what a reply to the last probe has to repeat
+export const NODE_OFFLOAD = 48; // u32: NODE_NO_GSO when the path to the node refused UDP_SEGMENT
+export const NODE_NO_GSO = 1;
+
+// ---------------------------------------------------------------- flow table (writer: data plane)
+// A flow record holds both directions; two entries in the buckets lead to it, one per direction.
+//
+// Bucket: one cache line. Word 0 is the writers' lock, words 1...15 are entries:
+//   entry = tag << 21 | record index << 1 | direction       0 = free
+// Readers take no lock: they compare the record's key after the tag matched.
+export const FLOW_BUCKET_SIZE = 64;
+export const FLOW_BUCKET_LOCK = 0;
+export const FLOW_BUCKET_ENTRIES = 4;
+export const FLOW_BUCKET_ENTRY_COUNT = 15;
+export const FLOW_TAG_SHIFT = 21;
+export const FLOW_INDEX_MASK = 0xfffff;
+export const FLOW_LIMIT_MAX = 0xfffff; // record 0 is never used
+
+//    0 client namespace address     16 called address      } forward key, with ports and protocol
+//   32 client instance address      48 target namespace address
+//   64 target instance address      80 ports, protocol, state ...
+export const FLOW_SIZE = 128;
+export const FLOW_CLIENT = 0; // 16
+export const FLOW_CALLED = 16; // 16
+export const FLOW_CLIENT_INSTANCE_ADDRESS = 32; // 16: source on the wire
+export const FLOW_TARGET = 48; // 16: destination on the wire
+export const FLOW_TARGET_INSTANCE_ADDRESS = 64; // 16: source of the answers
+export const FLOW_CLIENT_PORT = 80; // u16 network order
+export const FLOW_CALLED_PORT = 82; // u16 network order
+export const FLOW_PROTOCOL = 84; // u8: IANA protocol number
+export const FLOW_STATE = 85; // u8: FlowState
+export const FLOW_SEEN = 86; // u8: FLOW_SEEN_*
+export const FLOW_WIRE_PORT = 88; // u16 network order: the client's port on the wire, mostly its own
+export const FLOW_NODE = 90; // u16: node of the target
+export const FLOW_INSTANCE = 92; // u32: record of the target
+export const FLOW_INSTANCE_INCARNATION = 96; // u32
+export const FLOW_CLIENT_INSTANCE = 100; // u32: record of the client
+export const FLOW_CLIENT_INCARNATION = 104; // u32
+export const FLOW_GENERATION = 108; // u32: last generation in which client and target were seen alive
+export const FLOW_LAST_USED_MS = 112; // u32
+export const FLOW_FORWARD_DELTA = 116; // u16: L4 checksum difference of the forward rewrite, as added to the sum
+export const FLOW_REVERSE_DELTA = 118; // u16: of the reverse rewrite
+export const FLOW_FORWARD_PACKETS = 120; // u32
+export const FLOW_REVERSE_PACKETS = 124; // u32
+// A free record is linked through its first word.
+export const FLOW_FREE_NEXT = 0;
+
+export const FLOW_SEEN_REPLY = 1; // a packet came back
+export const FLOW_SEEN_FIN_FORWARD = 2;
+export const FLOW_SEEN_FIN_REVERSE = 4;
+export const FLOW_IS_BALANCED = 8; // the called address is a service address, so the flow counts as load
+
+/** Value 0 is a record that holds no flow; timeouts in the header follow this order. */
+export enum FlowState {
+  free,
+  udpUnreplied,
+  udpStream,
+  tcpOpening,
+  tcpEstablished,
+  tcpHalfClosed,
+  tcpClosed,
+  count,
+}
+
+// ---------------------------------------------------------------- probe (on the wire between nodes)
+// A UDP payload that is no IP packet: its first nibble is 5, so that an Oakestra node ignores it.
+//    0 'S' 'W' version type    4 node index of the sender (opaque)    8 nonce    16 time of sending, microseconds
+export const PROBE_SIZE = 24;
+export const PROBE_MAGIC = 0x5753; // 'S' 'W' as a little-endian u16
+export const PROBE_VERSION = 1;
+export const PROBE_VERSION_AT = 2; // u8
+export const PROBE_TYPE_AT = 3; // u8
+export const PROBE_REQUEST = 1;
+export const PROBE_REPLY = 2;
+export const PROBE_NODE_AT = 4; // u32, opaque to the receiver
+export const PROBE_NONCE_AT = 8; // u64, opaque to the receiver
+export const PROBE_SENT_AT = 16; // f64 microseconds, opaque to the receiver
+
+// ---------------------------------------------------------------- worker area (writer: that worker)
+export const WORKER_MAX = 16;
+export const WORKER_SEQUENCE = 0; // u32 atomic: odd inside a call of egress, ingress, sweep or probe
+export const WORKER_GENERATION = 4; // u32: generation of the current or last call
+export const WORKER_UDP_TX_COUNT = 8; // u32: messages in the UDP transmit queue after a call
+export const WORKER_TUN_TX_COUNT = 12; // u32: writes in the TUN transmit queue after a call
+export const WORKER_FREE_FLOW = 16; // u32: head of this worker's list of free flow records
+export const WORKER_SWEEP_CURSOR = 20; // u32: flow record at which the next sweep goes on
+export const WORKER_PROBE_CURSOR = 24; // u32
+export const WORKER_UDP_RETRY_COUNT = 28; // u32: messages that udpRejected() prepared
+
+export const WORKER_COUNTERS = 1024; // u64 per Counter, then per direction and DropReason
+export const COUNTER_MAX = 64;
+export const DROP_REASON_MAX = 64;
+export const WORKER_EGRESS_DROPS = 1536; // WORKER_COUNTERS + 8 * COUNTER_MAX
+export const WORKER_INGRESS_DROPS = 2048; // WORKER_EGRESS_DROPS + 8 * DROP_REASON_MAX
+export const WORKER_SCRATCH = 2560; // the packet in hand (wire/packet.ts)
+
+// Received frames. The host reads into a slot and stores how many bytes came.
+export const BATCH_SIZE = 64;
+/** In front of each frame, so that headers can grow in place. */
+export const SLOT_HEADROOM = 64;
+export const SLOT_SIZE = 65792; // headroom + virtio_net_hdr + 65,535 bytes, rounded up to 128
+export const FRAME_MAX = 65600; // bytes that the host may read into a slot, at SLOT_HEADROOM
+
+export const WORKER_TUN_LENGTHS = 4096; // u32 x BATCH_SIZE: bytes read, virtio_net_hdr included
+// recvmmsg structures, prepared by attach(); struct mmsghdr of 64-bit Linux.
+export const MMSGHDR_SIZE = 64;
+export const MMSGHDR_NAME = 0; // u64 native address
+export const MMSGHDR_NAME_LENGTH = 8; // u32
+export const MMSGHDR_IOV = 16; // u64 native address
+export const MMSGHDR_IOV_COUNT = 24; // u64
+export const MMSGHDR_CONTROL = 32; // u64 native address
+export const MMSGHDR_CONTROL_LENGTH = 40; // u64
+export const MMSGHDR_FLAGS = 48; // u32
+export const MMSGHDR_LENGTH = 56; // u32: bytes received or sent
+export const IOVEC_SIZE = 16; // u64 native address, u64 length
+export const CONTROL_SIZE = 64;
+export const WORKER_UDP_RX = 8192; // mmsghdr x BATCH_SIZE
+export const WORKER_UDP_RX_IOVECS = 12288; // iovec x BATCH_SIZE
+export const WORKER_UDP_RX_NAMES = 16384; // NODE_ENDPOINT_SIZE x BATCH_SIZE: where each came from
+export const WORKER_UDP_RX_CONTROLS = 20480; // CONTROL_SIZE x BATCH_SIZE
+
+// Transmit queues, filled by one call of egress, ingress or probe, flushed by the host before the next.
+export const UDP_TX_MAX = 2048;
+export const TUN_TX_MAX = 2048;
+export const IOVEC_MAX = 16384;
+export const TX_HEADERS_SIZE = 1048576;
+export const WORKER_UDP_TX = 32768; // mmsghdr x UDP_TX_MAX; MMSGHDR_LENGTH holds the count of inner packets
+export const WORKER_UDP_TX_CONTROLS = 163840; // UDP_TX_CONTROL_SIZE x UDP_TX_MAX
+export const UDP_TX_CONTROL_SIZE = 32;
+export const WORKER_UDP_RETRY = 229376; // mmsghdr x UDP_RETRY_MAX: single segments of a refused UDP_SEGMENT send
+export const UDP_RETRY_MAX = 128;
+export const WORKER_TUN_TX = 237568; // TUN_TX_SIZE x TUN_TX_MAX
+export const TUN_TX_SIZE = 16;
+export const TUN_TX_IOV = 0; // u64 native address of the first iovec, for writev
+export const TUN_TX_IOV_COUNT = 8; // u32
+export const TUN_TX_PACKETS = 12; // u32: packets that the write carries
+export const WORKER_TX_IOVECS = 270336; // iovec x IOVEC_MAX
+export const WORKER_TX_HEADERS = 532480; // TX_HEADERS_SIZE bytes of generated headers
+export const WORKER_TUN_SLOTS = 1581056; // SLOT_SIZE x BATCH_SIZE
+export const WORKER_UDP_SLOTS = 5791744; // SLOT_SIZE x BATCH_SIZE
+export const WORKER_SIZE = 10027008; // a multiple of 64 KiB

@@ -1,0 +1,35 @@
+// Numbers from IANA and the kernel that both sides use. PORTABLE: compiled by asc and by tsc.
+
+// IANA protocol numbers
+export const IPPROTO_ICMP = 1;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_ICMPV6 = 58;
+
+// struct virtio_net_hdr (linux/virtio_net.h), little-endian on the hosts we run on
+export const VIRTIO_NET_HDR_SIZE = 10;
+export const VIRTIO_FLAGS = 0; // u8
+export const VIRTIO_GSO_TYPE = 1; // u8
+export const VIRTIO_HDR_LEN = 2; // u16
+export const VIRTIO_GSO_SIZE = 4; // u16
+export const VIRTIO_CSUM_START = 6; // u16
+export const VIRTIO_CSUM_OFFSET = 8; // u16
+export const VIRTIO_F_NEEDS_CSUM = 1;
+export const VIRTIO_F_DATA_VALID = 2;
+export const VIRTIO_GSO_NONE = 0;
+export const VIRTIO_GSO_TCPV4 = 1;
+export const VIRTIO_GSO_TCPV6 = 4;
+export const VIRTIO_GSO_UDP_L4 = 5;
+export const VIRTIO_GSO_ECN = 0x80; // or-ed to a TCP type
+
+// linux/udp.h
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+/** Segments that one UDP_SEGMENT send may carry (UDP_MAX_SEGMENTS of kernels before 6.9). */
+export const UDP_SEGMENTS_MAX = 64;
+/** Bytes that one UDP_SEGMENT send may carry over IPv4: 65,535 - 20 - 8. */
+export const UDP_PAYLOAD_MAX = 65507;
+
+/** Port of the tunnel that Oakestra uses. */
+export const TUNNEL_PORT = 50103;

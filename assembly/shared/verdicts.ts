@@ -1,0 +1,34 @@
+// Why a packet is not forwarded. PORTABLE: compiled by asc and by tsc.
+// Each reason has one counter per direction (layout: WORKER_EGRESS_DROPS, WORKER_INGRESS_DROPS);
+// the key is its name in `sapwood counters` and in docs/counters.md.
+
+/** What became of a packet; `none` means that it goes on. Checked in this order. */
+export enum DropReason {
+  none,
+  emptyDatagram, // a UDP datagram without payload
+  truncatedFrame, // shorter than its virtio_net_hdr, or received in part (MSG_TRUNC)
+  notIp, // version nibble neither 4 nor 6, and no probe
+  truncatedHeader, // fewer bytes than the IP header needs
+  badHeaderLength, // IPv4 IHL below 5 or beyond the packet
+  badTotalLength, // length field below the headers or beyond the bytes that came
+  fragment, // IPv4 or IPv6 fragment
+  unsupportedProtocol, // neither TCP nor UDP, or an IPv6 extension header in front
+  truncatedTransport, // fewer bytes than the TCP or UDP header needs
+  badTransportLength, // TCP data offset or UDP length that does not fit the packet
+  portZero, // source or destination port 0: no answer could be told from another's
+  badOffload, // virtio_net_hdr that contradicts the packet
+  notServiceAddress, // egress: destination in no service range
+  unknownWorkload, // egress: source is no namespace address of this node
+  unknownAddress, // egress: a service address that the tables do not hold
+  noInstance, // egress: no instance of the address can take a new flow
+  noNode, // egress: the instance's node is not in the tables
+  flowTableFull, // egress: no room for a flow, even after eviction
+  portsExhausted, // egress: no source port left that tells this flow from another
+  notLocalDestination, // ingress: destination is no namespace address of this node
+  notServiceSource, // ingress: source in no service range
+  wrongNode, // ingress: the source's instance runs on another node than the sender
+  badProbe, // ingress: a probe of unknown version or type, or a reply to none
+  queueFull, // the kernel did not take it in time
+  sendFailed, // the kernel refused it
+  count,
+}

@@ -1,0 +1,47 @@
+// What the control plane knows, independent of where it came from (YAML file, control socket, orchestrator).
+// Addresses are canonical text (net/address.ts); sets of them are validated as a whole by table-store.ts.
+
+/** Where a node's tunnel can be reached. */
+export interface Endpoint {
+  readonly address: string; // IPv4 or IPv6, canonical
+  readonly port: number; // UDP, 1...65535
+}
+
+/** Degrees, WGS 84. */
+export interface Location {
+  readonly latitude: number;
+  readonly longitude: number;
+}
+
+export interface Node {
+  readonly id: string;
+  readonly underlay: Endpoint;
+  readonly location?: Location | undefined;
+}
+
+/** A virtual address of a service and the policy that it stands for. */
+export interface ServiceAddress {
+  readonly address: string;
+  readonly policy: string; // name of a policy module: "round-robin", "closest", ...
+}
+
+export interface Instance {
+  readonly number: number; // unique within the service
+  readonly node: string; // Node.id
+  readonly namespaceAddresses: readonly string[]; // at most one per family
+  readonly instanceAddresses: readonly string[]; // at most one per family
+  readonly weight: number; // 1...65535
+  readonly draining: boolean;
+}
+
+export interface Service {
+  readonly name: string;
+  readonly addresses: readonly ServiceAddress[];
+  readonly instances: readonly Instance[];
+}
+
+/** The whole content of the translation tables: one generation. */
+export interface Tables {
+  readonly nodes: readonly Node[]; // the other nodes; this node is not among them
+  readonly services: readonly Service[];
+}

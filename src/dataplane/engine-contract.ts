@@ -1,0 +1,41 @@
+// What the host and the engine module (assembly/engine.ts) expect of each other.
+// One engine instance per worker; all state is in the shared memory (assembly/shared/layout.ts).
+
+/** Exports of engine.wasm. None of them throws, and none allocates. */
+export interface EngineExports {
+  /** Layout version that the module was built for. */
+  layoutVersion(): number;
+  /**
+   * Binds this instance to a worker area, reads the region table, prepares the recvmmsg structures.
+   * `memoryBase` is the native address of byte 0 of the memory, for iovec and msghdr structures.
+   */
+  attach(worker: number, memoryBase: bigint): void;
+  /**
+   * Translates the frames in TUN slots first...count-1 (lengths in WORKER_TUN_LENGTHS), after emptying both transmit
+   * queues. Returns the first slot that was not handled because a queue was full, or count.
+   * `nowUs` is a monotonic clock in microseconds, the same for all workers.
+   */
+  egress(first: number, count: number, nowUs: number): number;
+  /** The same for the messages that recvmmsg left in WORKER_UDP_RX. */
+  ingress(first: number, count: number, nowUs: number): number;
+  /** Queues the probes that are due (after emptying both transmit queues); returns how many. */
+  probe(nowUs: number): number;
+  /** Ends idle flows among the next `budget` flow records; returns how many it ended. */
+  sweep(nowUs: number, budget: number): number;
+  /**
+   * sendmmsg refused message `message` of WORKER_UDP_TX with `errno`. Returns how many single datagrams stand in
+   * WORKER_UDP_RETRY to be sent in its place; 0 = none, and the loss is counted.
+   */
+  udpRejected(message: number, errno: number): number;
+}
+
+/** Imports of engine.wasm beside `env.memory`. */
+export interface EngineImports {
+  policy: {
+    /**
+     * A flow begins: asks the policy of the service record at address `serviceAt` for the index of a candidate.
+     * -1 or anything out of range makes the engine choose by itself. Must not throw.
+     */
+    choose(serviceAt: number, flowHash: number, clientHash: number): number;
+  };
+}

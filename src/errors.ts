@@ -1,0 +1,43 @@
+// The error catalogue: what can go wrong at set-up and in control, with a stable code.
+// Per packet nothing is thrown; see assembly/shared/verdicts.ts.
+
+/** Code -> exit status of the command and status of the control API. */
+const CATALOGUE = {
+  "usage": { exit: 2, http: 400 },
+  "config-invalid": { exit: 2, http: 422 },
+  "config-unreadable": { exit: 2, http: 400 },
+  "tables-invalid": { exit: 2, http: 422 },
+  "capacity-exceeded": { exit: 1, http: 422 },
+  "missing-tool": { exit: 1, http: 500 },
+  "missing-rights": { exit: 1, http: 500 },
+  "system-call": { exit: 1, http: 500 },
+  "tun-unavailable": { exit: 1, http: 500 },
+  "port-in-use": { exit: 1, http: 500 },
+  "network-setup": { exit: 1, http: 500 },
+  "module-refused": { exit: 1, http: 422 },
+  "not-running": { exit: 1, http: 503 },
+  "already-running": { exit: 1, http: 409 },
+  "not-found": { exit: 1, http: 404 },
+  "lab-failed": { exit: 1, http: 500 },
+} as const;
+
+export type ErrorCode = keyof typeof CATALOGUE;
+
+/** An error whose message is one sentence for the user: what was expected, and what was found. */
+export class SapwoodError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "SapwoodError";
+    this.code = code;
+  }
+
+  get exitCode(): number {
+    return CATALOGUE[this.code].exit;
+  }
+
+  get httpStatus(): number {
+    return CATALOGUE[this.code].http;
+  }
+}
