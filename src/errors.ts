@@ -18,10 +18,17 @@ const CATALOGUE = {
   "not-running": { exit: 1, http: 503 },
   "already-running": { exit: 1, http: 409 },
   "not-found": { exit: 1, http: 404 },
+  "method-not-allowed": { exit: 1, http: 405 },
+  "body-too-large": { exit: 1, http: 413 },
+  "internal": { exit: 70, http: 500 }, // sysexits.h EX_SOFTWARE
   "lab-failed": { exit: 1, http: 500 },
 } as const;
 
 export type ErrorCode = keyof typeof CATALOGUE;
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(CATALOGUE, text);
+}
 
 /** An error whose message is one sentence for the user: what was expected, and what was found. */
 export class SapwoodError extends Error {

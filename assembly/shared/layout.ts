@@ -31,6 +31,7 @@ export const HEADER_METRICS_EPOCH = 40; // u32 atomic; writer: data plane, +1 wh
 export const HEADER_FLOW_COUNT = 44; // u32 atomic; writer: data plane: flows that exist now
 export const HEADER_FLOW_NEXT = 48; // u32 atomic; writer: data plane: first flow record never used
 export const HEADER_PROBE_INTERVAL_MS = 52; // u32: how often each other node is probed, 0 = never
+export const HEADER_FLOW_FREE = 56; // u64 atomic; writer: data plane: stack of free flow records, index | pops << 32
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 export const HEADER_RANGES = 512; // RANGE_SIZE each
@@ -72,6 +73,7 @@ export const ADDRESS_VALUES = 20; // u32 x 2
 export const ADDRESS_STATE = 28; // SLOT_EMPTY ends a probe, SLOT_USED has a key (perhaps without a value)
 export const SLOT_EMPTY = 0;
 export const SLOT_USED = 1;
+export const SLOT_BUSY = 2; // had a key and may get another: a probe passes over it
 
 // Workload table: the same slots; key = namespace address of a workload of this node; value = its instance.
 
@@ -160,7 +162,9 @@ export const FLOW_BUCKET_ENTRIES = 4;
 export const FLOW_BUCKET_ENTRY_COUNT = 15;
 export const FLOW_TAG_SHIFT = 21;
 export const FLOW_INDEX_MASK = 0xfffff;
-export const FLOW_LIMIT_MAX = 0xfffff; // record 0 is never used
+/** Records beyond the limit: an evicted record is reused only when no worker can still be reading it. */
+export const FLOW_SLACK = 4096;
+export const FLOW_LIMIT_MAX = 1044479; // FLOW_INDEX_MASK - FLOW_SLACK; record 0 is never used
 
 //    0 client namespace address     16 called address      } forward key, with ports and protocol
 //   32 client instance address      48 target namespace address
@@ -228,10 +232,14 @@ export const WORKER_SEQUENCE = 0; // u32 atomic: odd inside a call of egress, in
 export const WORKER_GENERATION = 4; // u32: generation of the current or last call
 export const WORKER_UDP_TX_COUNT = 8; // u32: messages in the UDP transmit queue after a call
 export const WORKER_TUN_TX_COUNT = 12; // u32: writes in the TUN transmit queue after a call
-export const WORKER_FREE_FLOW = 16; // u32: head of this worker's list of free flow records
+export const WORKER_EVICT_CURSOR = 16; // u32: flow record at which the next search for a victim goes on
 export const WORKER_SWEEP_CURSOR = 20; // u32: flow record at which the next sweep goes on
 export const WORKER_PROBE_CURSOR = 24; // u32
-export const WORKER_UDP_RETRY_COUNT = 28; // u32: messages that udpRejected() prepared
+// Flow records that this worker ended, until no other worker can still be reading them: two lists, and what the
+// other workers' sequences were when the older list was closed.
+export const WORKER_LIMBO_YOUNG = 32; // u32: head
+export const WORKER_LIMBO_OLD = 36; // u32: head
+export const WORKER_LIMBO_SEQUENCES = 64; // u32 x WORKER_MAX
 
 export const WORKER_COUNTERS = 1024; // u64 per Counter, then per direction and DropReason
 export const COUNTER_MAX = 64;

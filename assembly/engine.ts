@@ -1,0 +1,167 @@
+// Entry of the engine module: everything that is done per packet. Exports as src/dataplane/engine-contract.ts says.
+// Allocates nothing and keeps no state outside the shared memory that another call or another engine would miss.
+
+import { emptyQueues, hasRoom } from "./frame/arena.ts";
+import { count, countEgressDrop, countIngressDrop } from "./frame/count.ts";
+import {
+  datagramSize, datagramsAt, datagramsLength, frameAt, frameLength, isTruncated, prepareReceive, senderAt,
+} from "./frame/received.ts";
+import { writeFrame, writePacket } from "./frame/tun-queue.ts";
+import { closeMessage, destinationOf, sendToNode, splitMessage } from "./frame/udp-queue.ts";
+import { finishChecksum } from "./offload/finish.ts";
+import { isSegmentable, segment, segmentCount } from "./offload/segment.ts";
+import { Counter } from "./shared/counters.ts";
+import { FLOW_NODE, HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE, WORKER_SCRATCH } from "./shared/layout.ts";
+import { VIRTIO_NET_HDR_SIZE } from "./shared/protocols.ts";
+import { DropReason } from "./shared/verdicts.ts";
+import { sweep as sweepFlows } from "./table/flow.ts";
+import { settleLimbo } from "./table/flow-record.ts";
+import { enter, leave } from "./table/generation.ts";
+import { endpointAt, refuseGso } from "./table/node.ts";
+import { attachRegions, workerAt } from "./table/regions.ts";
+import { egressFlow, translateEgress } from "./translate/egress.ts";
+import { translateIngress, translateLocal } from "./translate/ingress.ts";
+import { isProbe, queueProbes, receiveProbe } from "./translate/probe.ts";
+import { Packet } from "./wire/packet.ts";
+import { VirtioNet } from "./wire/virtio-net.ts";
+
+// errno of a send that UDP_SEGMENT made impossible (asm-generic/errno-base.h, errno.h)
+const EIO = 5;
+const EINVAL = 22;
+const EMSGSIZE = 90;
+
+let packet: Packet = Packet.at(0);
+
+export function layoutVersion(): u32 {
+  return LAYOUT_VERSION;
+}
+
+export function attach(worker: u32, memoryBase: u64): void {
+  attachRegions(worker, memoryBase);
+  packet = Packet.at(workerAt + WORKER_SCRATCH);
+  prepareReceive();
+}
+
+export function egress(first: u32, end: u32, nowUs: f64): u32 {
+  const nowMs = begin(nowUs);
+  let slot = first;
+  for (; slot < end && hasRoom(); slot++) {
+    const reason = egressFrame(frameAt(slot), frameLength(slot), nowMs);
+    if (reason != DropReason.none) countEgressDrop(reason, 1);
+  }
+  leave();
+  return slot;
+}
+
+export function ingress(first: u32, end: u32, nowUs: f64): u32 {
+  const nowMs = begin(nowUs);
+  let slot = first;
+  for (; slot < end && hasRoom(); slot++) ingressMessage(slot, nowUs, nowMs);
+  leave();
+  return slot;
+}
+
+export function probe(nowUs: f64): u32 {
+  const queued = queueProbes(nowUs, begin(nowUs));
+  leave();
+  return queued;
+}
+
+export function sweep(nowUs: f64, budget: u32): u32 {
+  enter();
+  settleLimbo();
+  const ended = sweepFlows(milliseconds(nowUs), budget);
+  leave();
+  return ended;
+}
+
+export function udpRejected(message: u32, errno: u32): u32 {
+  if (errno != EIO && errno != EINVAL && errno != EMSGSIZE) return 0;
+  const singles = splitMessage(message);
+  if (singles == 0) return 0;
+  count(Counter.gsoRefused, 1);
+  const destination = destinationOf(message);
+  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
+    if (endpointAt(node) != destination) continue;
+    refuseGso(node);
+    break;
+  }
+  return singles;
+}
+
+function begin(nowUs: f64): u32 {
+  enter();
+  settleLimbo();
+  emptyQueues();
+  closeMessage();
+  return milliseconds(nowUs);
+}
+
+/** Wraps after 49 days; ages are differences, which do not mind. */
+function milliseconds(nowUs: f64): u32 {
+  return <u32>(<u64>(nowUs / 1000));
+}
+
+function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
+  if (length < <u32>VIRTIO_NET_HDR_SIZE) return DropReason.truncatedFrame;
+  const virtio = VirtioNet.at(at);
+  const invalid = packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
+  if (invalid != DropReason.none) return invalid;
+  if (!virtio.agrees(packet)) return DropReason.badOffload;
+  if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
+
+  const segments = virtio.isGso ? segmentCount(packet, virtio.gsoSize) : 1;
+  const refused = translateEgress(packet, segments, virtio.needsChecksum, nowMs);
+  if (refused != DropReason.none) return refused;
+  const node = <u32>load<u16>(egressFlow, FLOW_NODE);
+  if (node == LOCAL_NODE) {
+    translateLocal(packet, segments, virtio.needsChecksum, nowMs);
+    writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, segments);
+    count(Counter.localPackets, segments);
+    count(Counter.localBytes, virtio.isGso ? bytesAsSegments(segments) : packet.length);
+    return DropReason.none;
+  }
+  count(Counter.egressPackets, segments);
+  if (virtio.isGso) {
+    count(Counter.egressBytes, segment(packet, virtio.gsoSize, node));
+    return DropReason.none;
+  }
+  if (virtio.needsChecksum) finishChecksum(packet);
+  sendToNode(node, packet.at, packet.length, 0, 0);
+  count(Counter.egressBytes, packet.length);
+  return DropReason.none;
+}
+
+/** Bytes of the packets that a super-packet stands for: each repeats its headers. */
+function bytesAsSegments(segments: u32): u32 {
+  return packet.length + (segments - 1) * (packet.payloadAt - packet.at);
+}
+
+function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
+  const length = datagramsLength(slot);
+  if (length == 0) return countIngressDrop(DropReason.emptyDatagram, 1);
+  if (isTruncated(slot)) return countIngressDrop(DropReason.truncatedFrame, 1);
+  const size = datagramSize(slot);
+  const sender = senderAt(slot);
+  let at = datagramsAt(slot);
+  for (let rest = length; rest != 0; ) {
+    const datagram = min(size, rest);
+    const reason = ingressDatagram(at, datagram, sender, nowUs, nowMs);
+    if (reason != DropReason.none) countIngressDrop(reason, 1);
+    at += datagram;
+    rest -= datagram;
+  }
+}
+
+function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowMs: u32): DropReason {
+  if (isProbe(at, length)) return receiveProbe(at, length, sender, nowUs, nowMs);
+  const invalid = packet.parse(<u32>at, length);
+  if (invalid != DropReason.none) return invalid;
+  const refused = translateIngress(packet, sender, nowMs);
+  if (refused != DropReason.none) return refused;
+  writePacket(packet.at, packet.length);
+  count(Counter.ingressPackets, 1);
+  count(Counter.ingressBytes, packet.length);
+  return DropReason.none;
+}

@@ -1,0 +1,60 @@
+// The iovecs and generated headers that one call's transmit queues point to. Emptied at the start of each call.
+
+import {
+  IOVEC_MAX, IOVEC_SIZE, TUN_TX_MAX, TX_HEADERS_SIZE, UDP_TX_MAX, WORKER_TUN_TX_COUNT, WORKER_TX_HEADERS,
+  WORKER_TX_IOVECS, WORKER_UDP_TX_COUNT,
+} from "../shared/layout.ts";
+import { nativeBase, workerAt } from "../table/regions.ts";
+
+/** Segments that one frame can become: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
+export const SEGMENTS_MAX: u32 = 2047;
+/** Longest header that is generated: virtio_net_hdr, IPv4 and TCP with all options, rounded up. */
+const HEADER_MAX: u32 = 136;
+
+let iovecCount: u32 = 0;
+let headerBytes: u32 = 0;
+
+export function emptyQueues(): void {
+  iovecCount = 0;
+  headerBytes = 0;
+  store<u32>(workerAt, 0, WORKER_UDP_TX_COUNT);
+  store<u32>(workerAt, 0, WORKER_TUN_TX_COUNT);
+}
+
+/** Whether the queues can take whatever the next received frame or message turns into. */
+export function hasRoom(): bool {
+  return (
+    iovecCount + 2 * SEGMENTS_MAX <= <u32>IOVEC_MAX &&
+    headerBytes + HEADER_MAX * SEGMENTS_MAX <= <u32>TX_HEADERS_SIZE &&
+    load<u32>(workerAt, WORKER_UDP_TX_COUNT) + SEGMENTS_MAX <= <u32>UDP_TX_MAX &&
+    load<u32>(workerAt, WORKER_TUN_TX_COUNT) + SEGMENTS_MAX <= <u32>TUN_TX_MAX
+  );
+}
+
+/** Appends an iovec over the `length` bytes at `at`. */
+export function pushIovec(at: usize, length: u32): void {
+  const iovec = iovecAt(iovecCount++);
+  store<u64>(iovec, native(at));
+  store<u64>(iovec, length, 8);
+}
+
+/** Where the next iovec will stand. */
+export function nextIovecAt(): usize {
+  return iovecAt(iovecCount);
+}
+
+/** Room for `length` bytes of header. */
+export function takeHeader(length: u32): usize {
+  const at = workerAt + WORKER_TX_HEADERS + headerBytes;
+  headerBytes += (length + 7) & ~7;
+  return at;
+}
+
+/** Address of a byte of this memory as the kernel knows it. */
+export function native(at: usize): u64 {
+  return nativeBase + <u64>at;
+}
+
+function iovecAt(index: u32): usize {
+  return workerAt + WORKER_TX_IOVECS + <usize>index * IOVEC_SIZE;
+}

@@ -1,0 +1,33 @@
+// The TUN transmit queue: one entry per frame, for writev.
+
+import {
+  TUN_TX_IOV, TUN_TX_IOV_COUNT, TUN_TX_PACKETS, TUN_TX_SIZE, WORKER_TUN_TX, WORKER_TUN_TX_COUNT,
+} from "../shared/layout.ts";
+import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { workerAt } from "../table/regions.ts";
+import { native, nextIovecAt, pushIovec, takeHeader } from "./arena.ts";
+
+/** Queues a frame that stands in memory as it is to be written, virtio_net_hdr first. */
+export function writeFrame(at: usize, length: u32, packets: u32): void {
+  push(1, packets);
+  pushIovec(at, length);
+}
+
+/** Queues a packet without offloads: an empty virtio_net_hdr goes in front. */
+export function writePacket(at: usize, length: u32): void {
+  push(2, 1);
+  const header = takeHeader(VIRTIO_NET_HDR_SIZE);
+  store<u64>(header, 0);
+  store<u16>(header, 0, 8);
+  pushIovec(header, VIRTIO_NET_HDR_SIZE);
+  pushIovec(at, length);
+}
+
+function push(iovecs: u32, packets: u32): void {
+  const index = load<u32>(workerAt, WORKER_TUN_TX_COUNT);
+  store<u32>(workerAt, index + 1, WORKER_TUN_TX_COUNT);
+  const entry = workerAt + WORKER_TUN_TX + <usize>index * TUN_TX_SIZE;
+  store<u64>(entry, native(nextIovecAt()), TUN_TX_IOV);
+  store<u32>(entry, iovecs, TUN_TX_IOV_COUNT);
+  store<u32>(entry, packets, TUN_TX_PACKETS);
+}

@@ -1,0 +1,30 @@
+// Finishes the checksum of a packet whose field holds no more than a pseudo-header sum.
+
+import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { fold, sum } from "../checksum/sum.ts";
+import { IPPROTO_UDP } from "../shared/protocols.ts";
+import { Packet } from "../wire/packet.ts";
+import { TCP_CHECKSUM } from "../wire/tcp.ts";
+import { UDP_CHECKSUM } from "../wire/udp.ts";
+
+export function finishChecksum(packet: Packet): void {
+  const length = packet.end - packet.transportAt;
+  const field = checksumAt(packet.transportAt, packet.protocol);
+  store<u16>(field, 0);
+  const total =
+    pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
+    lengthSum(length) +
+    sum(packet.transportAt, length);
+  storeChecksum(field, total, packet.protocol);
+}
+
+export function checksumAt(transportAt: usize, protocol: u8): usize {
+  return transportAt + (protocol == IPPROTO_UDP ? UDP_CHECKSUM : TCP_CHECKSUM);
+}
+
+/** Stores the checksum that goes with a sum. */
+export function storeChecksum(field: usize, total: u64, protocol: u8): void {
+  const checksum = <u16>~fold(total);
+  // RFC 768: zero means "no checksum", so a sum of zero is sent as ones.
+  store<u16>(field, protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
+}

@@ -1,0 +1,75 @@
+// Segmentation (GSO): one super-packet becomes many packets, each with headers of its own and a part of the payload,
+// which stays where it is.
+
+import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { fold, sum } from "../checksum/sum.ts";
+import { SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
+import { sendToNode } from "../frame/udp-queue.ts";
+import { IPPROTO_TCP } from "../shared/protocols.ts";
+import { Ipv4 } from "../wire/ipv4.ts";
+import { Ipv6, IPV6_HEADER } from "../wire/ipv6.ts";
+import { Packet } from "../wire/packet.ts";
+import { TCP_CWR, TCP_FIN, TCP_PSH, Tcp } from "../wire/tcp.ts";
+import { Udp } from "../wire/udp.ts";
+import { checksumAt, storeChecksum } from "./finish.ts";
+
+/** Packets that a super-packet with this segment size becomes. A super-packet without payload is one packet. */
+export function segmentCount(packet: Packet, segmentSize: u32): u32 {
+  const payload = packet.end - packet.payloadAt;
+  return payload == 0 ? 1 : (payload + segmentSize - 1) / segmentSize;
+}
+
+/** Whether the transmit queues are made for that many segments. */
+export function isSegmentable(packet: Packet, segmentSize: u32): bool {
+  return segmentCount(packet, segmentSize) <= SEGMENTS_MAX;
+}
+
+/** Queues the segments of a translated super-packet to a node. Returns the bytes of all packets together. */
+export function segment(packet: Packet, segmentSize: u32, node: u32): u32 {
+  const segments = segmentCount(packet, segmentSize);
+  const headerLength = packet.payloadAt - packet.at;
+  const transportOffset = packet.transportAt - packet.at;
+  const pseudo = pseudoHeaderSum(packet.source, packet.destination, packet.protocol);
+  let payload = packet.payloadAt;
+  for (let i: u32 = 0; i < segments; i++) {
+    const payloadLength = min<u32>(segmentSize, packet.end - payload);
+    const header = takeHeader(headerLength);
+    memory.copy(header, packet.at, headerLength);
+    const transport = header + transportOffset;
+    const transportLength = headerLength - transportOffset + payloadLength;
+    finishIpHeader(packet, header, headerLength + payloadLength, i);
+    if (packet.protocol == IPPROTO_TCP) finishTcpHeader(transport, i * segmentSize, i == 0, i == segments - 1);
+    else Udp.at(transport).length = transportLength;
+    const field = checksumAt(transport, packet.protocol);
+    store<u16>(field, 0);
+    const total =
+      pseudo +
+      lengthSum(transportLength) +
+      sum(transport, headerLength - transportOffset) +
+      sum(payload, payloadLength);
+    storeChecksum(field, total, packet.protocol);
+    sendToNode(node, header, headerLength, payload, payloadLength);
+    payload += payloadLength;
+  }
+  return segments * headerLength + packet.end - packet.payloadAt;
+}
+
+function finishIpHeader(packet: Packet, header: usize, length: u32, index: u32): void {
+  if (!packet.isIpv4) {
+    Ipv6.at(header).payloadLength = length - IPV6_HEADER;
+    return;
+  }
+  const ip = Ipv4.at(header);
+  ip.totalLength = length;
+  ip.identification = ip.identification + index;
+  ip.checksum = 0;
+  ip.checksum = <u16>~fold(sum(header, packet.transportAt - packet.at));
+}
+
+/** FIN and PSH belong to the last byte, CWR to the first segment (RFC 3168 section 6.1.2). */
+function finishTcpHeader(transport: usize, offset: u32, isFirst: bool, isLast: bool): void {
+  const tcp = Tcp.at(transport);
+  tcp.sequence = tcp.sequence + offset;
+  if (!isLast) tcp.flags = tcp.flags & <u8>~(TCP_FIN | TCP_PSH);
+  if (!isFirst) tcp.flags = tcp.flags & <u8>~TCP_CWR;
+}

@@ -1,0 +1,296 @@
+// All that a policy needs: the exports that are the same for every policy, a view of a candidate, and memory per
+// service. A policy imports nothing else. Nothing here traps on any argument of the host; memory is never taken
+// beyond the module's maximum: `reserve` answers 0 then.
+
+import {
+  CHOICE_NONE,
+  POLICY_ABI_VERSION,
+  RECORD_DRAINING,
+  RECORD_HEALTHY,
+  RECORD_LOCAL,
+  RECORD_SIZE,
+  UPDATE_DONE,
+  UPDATE_UNKNOWN,
+} from "../shared/policies.ts";
+
+export { CHOICE_NONE, UPDATE_DONE, UPDATE_UNKNOWN };
+
+// ---------------------------------------------------------------- exports that policies pass on
+
+export function abiVersion(): i32 {
+  return POLICY_ABI_VERSION;
+}
+
+/** Room for the candidates of a service, which need not be known before. What `update` built stays in force. */
+export function reserve(service: i32, count: i32): i32 {
+  if (<u32>count > CANDIDATES_MAX) return 0;
+  let known = Service.find(service);
+  if (known == null) known = addService(service);
+  if (known == null) return 0;
+  return known.makeRoom(<u32>count) ? <i32>known.recordsAt : 0;
+}
+
+/** Every candidate that may take new flows becomes a member. */
+export function update(service: i32, count: i32): i32 {
+  const known = Service.find(service);
+  if (known == null || !known.begin(count)) return UPDATE_UNKNOWN;
+  for (let index = 0; index < count; index++) {
+    if (known.candidate(index).isEligible) known.add(index);
+  }
+  known.settle();
+  return UPDATE_DONE;
+}
+
+// ---------------------------------------------------------------- candidate
+
+/** View of a candidate record; the fields stand in the order of shared/policies.ts. */
+@unmanaged
+export class Candidate {
+  instance: u32 = 0;
+  weight: u32 = 0;
+  flows: u32 = 0;
+  rttUs: u32 = 0; // 0 = not measured
+  distanceKm: f32 = 0; // NaN = unknown
+  flags: u32 = 0;
+  own: u32 = 0; // the policy's, 0 after each reserve
+  reserved: u32 = 0;
+
+  /** May take new flows. */
+  get isEligible(): bool {
+    return (this.flags & (RECORD_DRAINING | RECORD_HEALTHY)) == RECORD_HEALTHY;
+  }
+
+  /** Runs on this node. */
+  get isLocal(): bool {
+    return (this.flags & RECORD_LOCAL) != 0;
+  }
+}
+
+// ---------------------------------------------------------------- service
+// A service has the candidates that the host wrote, and members: those of them that the policy lets have new flows,
+// in ascending order of instance number, whatever the order of the candidates. Both lie in one block:
+//   recordsAt: capacity x RECORD_SIZE, then capacity x MEMBER_SIZE (low word: index, high word: instance)
+const MEMBER_SIZE = 8;
+const NOT_STARTED: u32 = 0xffffffff;
+/** More cannot fit in 16 MiB; below it no size overflows 32 bits. */
+const CANDIDATES_MAX: u32 = 1 << 19;
+
+@unmanaged
+export class Service {
+  id: i32 = 0;
+  recordsAt: usize = 0; // 0 = no block yet
+  capacity: u32 = 0;
+  count: u32 = 0; // candidates
+  memberCount: u32 = 0;
+  position: u32 = 0; // member whose turn it is, NOT_STARTED before the first turn
+  lastInstance: u32 = 0; // whose turn was last
+  own: u32 = 0; // the policy's, 0 at first; for instance an address from allocate()
+
+  /** The service that the host calls `id`, null if it never reserved room for it. */
+  static find(id: i32): Service | null {
+    return changetype<Service | null>(load<u32>(slotOf(id), SLOT_SERVICE));
+  }
+
+  @inline
+  candidate(index: u32): Candidate {
+    return changetype<Candidate>(this.recordsAt + <usize>index * RECORD_SIZE);
+  }
+
+  /** Index of the candidate that is a member. */
+  @inline
+  member(turn: u32): i32 {
+    return load<i32>(this.memberAt(turn));
+  }
+
+  /** Was this instance made a member by the last update? Valid until begin(). */
+  hasMember(instance: u32): bool {
+    const turn = this.firstTurnFrom(instance);
+    return turn < this.memberCount && load<u32>(this.memberAt(turn), 4) == instance;
+  }
+
+  /** First step of an update: forgets the members. False if there is no room for so many candidates. */
+  begin(count: i32): bool {
+    if (<u32>count > this.capacity) return false;
+    this.count = <u32>count;
+    this.memberCount = 0;
+    return true;
+  }
+
+  add(index: u32): void {
+    store<u64>(this.memberAt(this.memberCount), (<u64>this.candidate(index).instance << 32) | <u64>index);
+    this.memberCount += 1;
+  }
+
+  /** Last step of an update: orders the members and finds whose turn follows the last one's. */
+  settle(): void {
+    this.sortMembers();
+    if (this.position == NOT_STARTED) return;
+    const turn: u32 = this.lastInstance == u32.MAX_VALUE ? 0 : this.firstTurnFrom(this.lastInstance + 1);
+    this.position = turn < this.memberCount ? turn : 0;
+  }
+
+  /**
+   * Rotation: each member in turn, so that any k x n calls in a row choose each of n members exactly k times. The
+   * first turn falls where the flow's hash points, so that not all services and workers begin with the same one.
+   */
+  next(flowHash: i32): i32 {
+    const count = this.memberCount;
+    if (count == 0) return CHOICE_NONE;
+    const turn = this.position == NOT_STARTED ? <u32>flowHash % count : this.position;
+    const memberAt = this.memberAt(turn);
+    this.position = turn + 1 == count ? 0 : turn + 1;
+    this.lastInstance = load<u32>(memberAt, 4);
+    return load<i32>(memberAt);
+  }
+
+  /** Room for `count` candidates; members are kept. */
+  makeRoom(count: u32): bool {
+    if (count <= this.capacity && this.recordsAt != 0) return true;
+    const blockSize = sizeClassBytes(<usize>max(count, 1) * (RECORD_SIZE + MEMBER_SIZE));
+    const recordsAt = allocate(blockSize);
+    if (recordsAt == 0) return false;
+    const capacity = <u32>(blockSize / (RECORD_SIZE + MEMBER_SIZE));
+    if (this.recordsAt != 0) {
+      const membersAt = recordsAt + <usize>capacity * RECORD_SIZE;
+      memory.copy(membersAt, this.memberAt(0), <usize>this.memberCount * MEMBER_SIZE);
+      release(this.recordsAt, <usize>this.capacity * (RECORD_SIZE + MEMBER_SIZE));
+    }
+    this.recordsAt = recordsAt;
+    this.capacity = capacity;
+    return true;
+  }
+
+  @inline
+  private memberAt(turn: u32): usize {
+    return this.recordsAt + <usize>this.capacity * RECORD_SIZE + <usize>turn * MEMBER_SIZE;
+  }
+
+  /** First member whose instance number is not below `instance`, memberCount if there is none. */
+  private firstTurnFrom(instance: u32): u32 {
+    let low: u32 = 0;
+    let high = this.memberCount;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (load<u32>(this.memberAt(middle), 4) < instance) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Shell sort: in place, and fast on the ordered lists that mostly come. */
+  private sortMembers(): void {
+    const count = this.memberCount;
+    for (let gap = count >>> 1; gap > 0; gap >>>= 1) {
+      for (let from = gap; from < count; from++) {
+        const moving = load<u64>(this.memberAt(from));
+        let to = from;
+        while (to >= gap && load<u64>(this.memberAt(to - gap)) > moving) {
+          store<u64>(this.memberAt(to), load<u64>(this.memberAt(to - gap)));
+          to -= gap;
+        }
+        store<u64>(this.memberAt(to), moving);
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------- service handle -> Service
+// Open addressing, linear probing, load at most 1/2; services are never removed: the host starts a module anew
+// when it is full.
+const SLOT_SIZE = 8;
+const SLOT_ID = 0;
+const SLOT_SERVICE = 4; // address, 0 = free
+const SERVICE_BYTES = 32;
+
+/** The slot of `id`, or the free one where it belongs. */
+function slotOf(id: i32): usize {
+  let slot = (<u32>id * 0x9e3779b1) >>> tableShift;
+  while (true) {
+    const at = tableAt + <usize>slot * SLOT_SIZE;
+    if (load<u32>(at, SLOT_SERVICE) == 0 || load<i32>(at, SLOT_ID) == id) return at;
+    slot = (slot + 1) & ((1 << (32 - tableShift)) - 1);
+  }
+}
+
+function addService(id: i32): Service | null {
+  if ((serviceCount + 1) * 2 > <u32>1 << (32 - tableShift) && !growTable()) return null;
+  const at = allocate(SERVICE_BYTES);
+  if (at == 0) return null;
+  memory.fill(at, 0, SERVICE_BYTES);
+  const service = changetype<Service>(at);
+  service.id = id;
+  service.position = NOT_STARTED;
+  serviceCount += 1;
+  enter(service);
+  return service;
+}
+
+function enter(service: Service): void {
+  const slot = slotOf(service.id);
+  store<i32>(slot, service.id, SLOT_ID);
+  store<u32>(slot, <u32>changetype<usize>(service), SLOT_SERVICE);
+}
+
+function growTable(): bool {
+  const oldAt = tableAt;
+  const oldBytes = <usize>SLOT_SIZE << (32 - tableShift);
+  const newAt = allocate(oldBytes * 2);
+  if (newAt == 0) return false;
+  memory.fill(newAt, 0, oldBytes * 2);
+  tableAt = newAt;
+  tableShift -= 1;
+  for (let at = oldAt; at < oldAt + oldBytes; at += SLOT_SIZE) {
+    const serviceAt = load<u32>(at, SLOT_SERVICE);
+    if (serviceAt != 0) enter(changetype<Service>(<usize>serviceAt));
+  }
+  release(oldAt, oldBytes);
+  return true;
+}
+
+// ---------------------------------------------------------------- memory
+// Blocks of a power of two bytes; a released block waits in the list of its size.
+//   __heap_base: heads of the free lists, u32 per size class; then blocks
+const BLOCK_MIN: usize = 16;
+const PAGE_BITS = 16;
+
+/** A block of at least `size` bytes with any content, 0 if the module's memory is used up. */
+export function allocate(size: usize): usize {
+  const bytes = sizeClassBytes(size);
+  const headAt = freeListAt(bytes);
+  const head = load<u32>(headAt);
+  if (head != 0) {
+    store<u32>(headAt, load<u32>(head));
+    return head;
+  }
+  const end = <u64>top + bytes;
+  const available = <u64>memory.size() << PAGE_BITS;
+  if (end > available) {
+    const pages = <i32>((end - available + 0xffff) >>> PAGE_BITS);
+    // Growing replaces the buffer under the host's views, so it is done seldom: by doubling as long as that works.
+    if (memory.grow(max(pages, memory.size())) < 0 && memory.grow(pages) < 0) return 0;
+  }
+  const at = top;
+  top += bytes;
+  return at;
+}
+
+/** Gives back a block; `size` as it was asked for. */
+export function release(at: usize, size: usize): void {
+  const headAt = freeListAt(sizeClassBytes(size));
+  store<u32>(at, load<u32>(headAt));
+  store<u32>(headAt, <u32>at);
+}
+
+function sizeClassBytes(size: usize): usize {
+  return <usize>1 << (32 - clz<u32>(<u32>max(size, BLOCK_MIN) - 1));
+}
+
+function freeListAt(bytes: usize): usize {
+  return __heap_base + (ctz<usize>(bytes) << 2);
+}
+
+if (memory.size() == 0) memory.grow(1);
+let top: usize = (__heap_base + 32 * sizeof<u32>() + (BLOCK_MIN - 1)) & ~(BLOCK_MIN - 1);
+let serviceCount: u32 = 0;
+let tableShift: u32 = 26; // 64 slots
+let tableAt: usize = allocate(SLOT_SIZE << 6);

@@ -1,0 +1,47 @@
+// Entry for tests and benchmarks only: inner functions of the engine, to be held against slow twins one by one.
+
+import { addressDelta, update, wordDelta } from "./checksum/incremental.ts";
+import { fold, sum } from "./checksum/sum.ts";
+import { WORKER_SCRATCH } from "./shared/layout.ts";
+import { addressHash } from "./table/hash.ts";
+import { attachRegions, workerAt } from "./table/regions.ts";
+import { Packet } from "./wire/packet.ts";
+
+export function attach(worker: u32, memoryBase: u64): void {
+  attachRegions(worker, memoryBase);
+}
+
+/** Internet checksum (RFC 1071) of the bytes at `at`, as stored in memory. */
+export function checksum(at: usize, length: u32): u32 {
+  return <u16>~fold(sum(at, length));
+}
+
+/** The same `times` over, so that a benchmark measures the sum and not the call. */
+export function checksumRepeated(at: usize, length: u32, times: u32): u32 {
+  let last: u32 = 0;
+  for (let i: u32 = 0; i < times; i++) last ^= checksum(at, length);
+  return last;
+}
+
+export function updateWord(before: u32, from: u32, to: u32): u32 {
+  return update(<u16>before, wordDelta(<u16>from, <u16>to));
+}
+
+export function updateAddress(before: u32, fromAt: usize, toAt: usize): u32 {
+  return update(<u16>before, addressDelta(v128.load(fromAt), v128.load(toAt)));
+}
+
+export function hashAddress(key: usize): u32 {
+  return addressHash(key);
+}
+
+/** DropReason of the packet at `at`. */
+export function parse(at: u32, length: u32): u32 {
+  return Packet.at(workerAt + WORKER_SCRATCH).parse(at, length);
+}
+
+export function parseRepeated(at: u32, length: u32, times: u32): u32 {
+  let last: u32 = 0;
+  for (let i: u32 = 0; i < times; i++) last ^= parse(at, length);
+  return last;
+}

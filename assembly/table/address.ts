@@ -1,0 +1,55 @@
+// Lookups in the address table (called address -> service record) and the workload table (namespace address ->
+// instance), both with the same slots, and the test whether an address lies in a service range.
+
+import {
+  ADDRESS_KEY, ADDRESS_SLOT_SIZE, ADDRESS_STATE, ADDRESS_VALUES, ADDRESS_VERSION, HEADER_AT, HEADER_RANGE_COUNT,
+  HEADER_RANGES, RANGE_SIZE, SERVICE_SIZE, SLOT_EMPTY, SLOT_USED,
+} from "../shared/layout.ts";
+import { placeInForce } from "./generation.ts";
+import { addressHash } from "./hash.ts";
+import { addressesAt, addressMask, servicesAt, workloadMask, workloadsAt } from "./regions.ts";
+
+/** Service record of the called address at `key`, or 0. */
+export function findService(key: usize): usize {
+  const index = find(addressesAt, addressMask, key);
+  return index == 0 ? 0 : servicesAt + <usize>index * SERVICE_SIZE;
+}
+
+/** Index of the instance of this node whose namespace address is at `key`, or 0. */
+export function findWorkload(key: usize): u32 {
+  return find(workloadsAt, workloadMask, key);
+}
+
+function find(tableAt: usize, mask: u32, key: usize): u32 {
+  const wanted = v128.load(key);
+  let slot = addressHash(key) & mask;
+  // The table is never full (layout.ts), so that an empty slot ends the loop.
+  while (true) {
+    const at = tableAt + <usize>slot * ADDRESS_SLOT_SIZE;
+    const state = atomic.load<u32>(at, ADDRESS_STATE);
+    if (state == SLOT_EMPTY) return 0;
+    if (state == SLOT_USED && sameAddress(v128.load(at, ADDRESS_KEY), wanted)) {
+      const place = placeInForce(atomic.load<u32>(at, ADDRESS_VERSION));
+      return load<u32>(at + (place << 2), ADDRESS_VALUES);
+    }
+    slot = (slot + 1) & mask;
+  }
+}
+
+export function isInServiceRange(address: v128): bool {
+  const end = HEADER_AT + load<u32>(HEADER_AT, HEADER_RANGE_COUNT) * RANGE_SIZE;
+  for (let at = HEADER_AT; at < end; at += RANGE_SIZE) {
+    const masked = v128.and(address, v128.load(at, HEADER_RANGES + 16));
+    if (sameAddress(masked, v128.load(at, HEADER_RANGES))) return true;
+  }
+  return false;
+}
+
+export function sameAddress(a: v128, b: v128): bool {
+  return !v128.any_true(v128.xor(a, b));
+}
+
+/** 16 zero bytes stand for "none" in the records. */
+export function isNoAddress(address: v128): bool {
+  return !v128.any_true(address);
+}

@@ -1,0 +1,76 @@
+// The index of the flow table: buckets of one cache line, 15 entries each, that lead from a hash to flow records.
+// Readers take no lock. Writers lock one bucket at a time, so they cannot wait for each other in a circle.
+
+import {
+  FLOW_BUCKET_ENTRIES, FLOW_BUCKET_ENTRY_COUNT, FLOW_BUCKET_LOCK, FLOW_BUCKET_SIZE, FLOW_INDEX_MASK, FLOW_TAG_SHIFT,
+} from "../shared/layout.ts";
+import { flowBucketMask, flowBucketsAt } from "./regions.ts";
+
+export const FORWARD: u32 = 0;
+export const REVERSE: u32 = 1;
+
+const DIRECTION_AND_TAG: u32 = 0xffe00001;
+/** Turns of spinning before a writer sleeps: the holder may have been preempted on the same core. */
+const LOCK_SPINS = 100;
+const LOCK_SLEEP_NS: i64 = 50_000;
+
+export function bucketAt(hash: u64): usize {
+  return flowBucketsAt + <usize>(<u32>hash & flowBucketMask) * FLOW_BUCKET_SIZE;
+}
+
+export function entryOf(hash: u64, record: u32, direction: u32): u32 {
+  return (<u32>(hash >>> 53) << FLOW_TAG_SHIFT) | (record << 1) | direction;
+}
+
+export function recordOf(entry: u32): u32 {
+  return (entry >>> 1) & FLOW_INDEX_MASK;
+}
+
+/**
+ * Bit set of the entries whose tag and direction are those of `hash` and `direction`: bit n stands for the word at
+ * bucket + 4 * n. A free entry can match; its record is 0.
+ */
+export function matches(bucket: usize, hash: u64, direction: u32): u32 {
+  const mask = i32x4.splat(DIRECTION_AND_TAG);
+  const wanted = i32x4.splat(entryOf(hash, 0, direction));
+  const found =
+    i32x4.bitmask(i32x4.eq(v128.and(v128.load(bucket), mask), wanted)) |
+    (i32x4.bitmask(i32x4.eq(v128.and(v128.load(bucket, 16), mask), wanted)) << 4) |
+    (i32x4.bitmask(i32x4.eq(v128.and(v128.load(bucket, 32), mask), wanted)) << 8) |
+    (i32x4.bitmask(i32x4.eq(v128.and(v128.load(bucket, 48), mask), wanted)) << 12);
+  return found & ~1; // word 0 is the lock
+}
+
+export function lock(bucket: usize): void {
+  let spins = 0;
+  while (atomic.cmpxchg<u32>(bucket, 0, 1, FLOW_BUCKET_LOCK) != 0) {
+    if (++spins > LOCK_SPINS) atomic.wait<i32>(bucket + FLOW_BUCKET_LOCK, 1, LOCK_SLEEP_NS);
+  }
+}
+
+export function unlock(bucket: usize): void {
+  atomic.store<u32>(bucket, 0, FLOW_BUCKET_LOCK);
+}
+
+/** Stores an entry in a free place of a locked bucket; false if there is none. */
+export function put(bucket: usize, entry: u32): bool {
+  for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+    const at = bucket + (i << 2);
+    if (load<u32>(at, FLOW_BUCKET_ENTRIES) != 0) continue;
+    atomic.store<u32>(at, entry, FLOW_BUCKET_ENTRIES);
+    return true;
+  }
+  return false;
+}
+
+/** Frees the place of an entry, if it has one. */
+export function take(bucket: usize, entry: u32): void {
+  lock(bucket);
+  for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+    const at = bucket + (i << 2);
+    if (load<u32>(at, FLOW_BUCKET_ENTRIES) != entry) continue;
+    atomic.store<u32>(at, 0, FLOW_BUCKET_ENTRIES);
+    break;
+  }
+  unlock(bucket);
+}

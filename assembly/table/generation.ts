@@ -1,0 +1,25 @@
+// One call of the engine sees one generation of the tables. The sequence word tells the control plane when no worker
+// is left in an older one, so that it may reuse what the older one still showed.
+
+import { HEADER_AT, HEADER_GENERATION, WORKER_GENERATION, WORKER_SEQUENCE } from "../shared/layout.ts";
+import { workerAt } from "./regions.ts";
+
+/** The generation of the call in progress. */
+export let generation: u32 = 0;
+
+/** Enters a call. The sequence is odd before the generation is read: control sees one or the other. */
+export function enter(): void {
+  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+  generation = atomic.load<u32>(HEADER_AT, HEADER_GENERATION);
+  store<u32>(workerAt, generation, WORKER_GENERATION);
+}
+
+export function leave(): void {
+  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+}
+
+/** Which of the two places of a versioned value is in force: 0 or 1 (layout.ts, "versioned value"). */
+export function placeInForce(word: u32): u32 {
+  const newer = word & 1;
+  return generation >= word >>> 1 ? newer : newer ^ 1;
+}

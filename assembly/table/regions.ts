@@ -1,0 +1,61 @@
+// Where the regions of this memory lie and which worker this instance serves. Set once by attach(); read everywhere.
+
+import {
+  HEADER_ADDRESS_MASK, HEADER_AT, HEADER_FLOW_BUCKET_MASK, HEADER_FLOW_LIMIT, HEADER_HASH_SEED, HEADER_REGIONS,
+  HEADER_WORKER_COUNT, HEADER_WORKLOAD_MASK, Region, WORKER_SIZE,
+} from "../shared/layout.ts";
+
+export let nodesAt: usize = 0;
+export let nodeMetricsAt: usize = 0;
+export let instancesAt: usize = 0;
+export let instanceLoadsAt: usize = 0;
+export let addressesAt: usize = 0;
+export let servicesAt: usize = 0;
+export let workloadsAt: usize = 0;
+export let candidatesAt: usize = 0;
+export let flowBucketsAt: usize = 0;
+export let flowsAt: usize = 0;
+export let workersAt: usize = 0;
+/** The area of the worker that this instance serves. */
+export let workerAt: usize = 0;
+
+export let worker: u32 = 0;
+export let workerCount: u32 = 0;
+export let hashSeed: u32 = 0;
+export let addressMask: u32 = 0;
+export let workloadMask: u32 = 0;
+export let flowBucketMask: u32 = 0;
+export let flowLimit: u32 = 0;
+/** Native address of byte 0 of the memory: iovec and msghdr structures hold native addresses. */
+export let nativeBase: u64 = 0;
+
+export function attachRegions(index: u32, memoryBase: u64): void {
+  nodesAt = regionAt(Region.nodes);
+  nodeMetricsAt = regionAt(Region.nodeMetrics);
+  instancesAt = regionAt(Region.instances);
+  instanceLoadsAt = regionAt(Region.instanceLoads);
+  addressesAt = regionAt(Region.addresses);
+  servicesAt = regionAt(Region.services);
+  workloadsAt = regionAt(Region.workloads);
+  candidatesAt = regionAt(Region.candidates);
+  flowBucketsAt = regionAt(Region.flowBuckets);
+  flowsAt = regionAt(Region.flows);
+  workersAt = regionAt(Region.workers);
+  worker = index;
+  workerAt = workerAreaAt(index);
+  workerCount = load<u32>(HEADER_AT, HEADER_WORKER_COUNT);
+  hashSeed = load<u32>(HEADER_AT, HEADER_HASH_SEED);
+  addressMask = load<u32>(HEADER_AT, HEADER_ADDRESS_MASK);
+  workloadMask = load<u32>(HEADER_AT, HEADER_WORKLOAD_MASK);
+  flowBucketMask = load<u32>(HEADER_AT, HEADER_FLOW_BUCKET_MASK);
+  flowLimit = load<u32>(HEADER_AT, HEADER_FLOW_LIMIT);
+  nativeBase = memoryBase;
+}
+
+export function workerAreaAt(index: u32): usize {
+  return workersAt + <usize>index * WORKER_SIZE;
+}
+
+function regionAt(region: u32): usize {
+  return load<u32>(HEADER_AT + (region << 2), HEADER_REGIONS);
+}

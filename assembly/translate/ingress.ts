@@ -1,0 +1,58 @@
+// From the tunnel, or from a workload of this node, to a workload: an answer gets back the address that its client
+// called; anything else is delivered as it is, if it may come in.
+
+import {
+  FLOW_CALLED, FLOW_CLIENT_PORT, FLOW_GENERATION, FLOW_NODE, FLOW_REVERSE_DELTA, SERVICE_CANDIDATES, SERVICE_KIND,
+  ServiceKind,
+} from "../shared/layout.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
+import { end, findReverse, packetHash } from "../table/flow.ts";
+import { generation } from "../table/generation.ts";
+import { nodeOf } from "../table/instance.ts";
+import { isFromNode } from "../table/node.ts";
+import { Packet } from "../wire/packet.ts";
+import { isClientAlive } from "./egress.ts";
+import { seenReverse } from "./flow-state.ts";
+import { rewrite } from "./rewrite.ts";
+
+/** Translates a parsed packet of the node whose sockaddr is at `sender`, in place. */
+export function translateIngress(packet: Packet, sender: usize, nowMs: u32): DropReason {
+  const flow = answeredFlow(packet);
+  if (flow == 0) return admit(packet, sender);
+  if (!isFromNode(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
+  giveBack(flow, packet, 1, false, nowMs);
+  return DropReason.none;
+}
+
+/** The same for a packet that translateEgress() addressed to a workload of this node. */
+export function translateLocal(packet: Packet, segments: u32, isPartial: bool, nowMs: u32): void {
+  const flow = answeredFlow(packet);
+  if (flow != 0) giveBack(flow, packet, segments, isPartial, nowMs);
+}
+
+/** The flow that the packet answers, or 0. Ends one whose client is gone. */
+function answeredFlow(packet: Packet): usize {
+  const flow = findReverse(packet, packetHash(packet));
+  if (flow == 0 || load<u32>(flow, FLOW_GENERATION) == generation || isClientAlive(flow)) return flow;
+  end(flow);
+  return 0;
+}
+
+function giveBack(flow: usize, packet: Packet, segments: u32, isPartial: bool, nowMs: u32): void {
+  seenReverse(flow, packet, segments, nowMs);
+  const ports = (packet.ports & 0xffff) | (<u32>load<u16>(flow, FLOW_CLIENT_PORT) << 16);
+  rewrite(
+    packet, v128.load(flow, FLOW_CALLED), packet.destination, ports, load<u16>(flow, FLOW_REVERSE_DELTA), isPartial,
+  );
+}
+
+/** Whether a packet that answers nothing may come in. */
+function admit(packet: Packet, sender: usize): DropReason {
+  if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
+  if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
+  const service = findService(packet.sourceAt);
+  if (service == 0 || load<u32>(service, SERVICE_KIND) != ServiceKind.instance) return DropReason.none;
+  const node = nodeOf(load<u32>(service, SERVICE_CANDIDATES));
+  return isFromNode(sender, node) ? DropReason.none : DropReason.wrongNode;
+}

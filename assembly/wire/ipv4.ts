@@ -1,0 +1,50 @@
+// IPv4 header (RFC 791 section 3.1).
+//    0 version|IHL  1 TOS  2 total length  4 identification  6 flags|fragment offset
+//    8 TTL  9 protocol  10 checksum  12 source  16 destination  20 options ...
+
+export const IPV4_MIN_HEADER: u32 = 20;
+
+@unmanaged
+export class Ipv4 {
+  private versionIhl: u8;
+  tos: u8;
+  private totalLengthBe: u16;
+  private identificationBe: u16;
+  private fragmentBe: u16;
+  ttl: u8;
+  protocol: u8;
+  /** As it stands in the packet: checksum arithmetic does not depend on byte order (RFC 1071 section 2(B)). */
+  checksum: u16;
+  /** In network order, as it stands in the packet. */
+  source: u32;
+  destination: u32;
+
+  static at(ptr: usize): Ipv4 {
+    return changetype<Ipv4>(ptr);
+  }
+
+  get headerLength(): u32 {
+    return <u32>(this.versionIhl & 15) << 2;
+  }
+
+  get totalLength(): u32 {
+    return bswap<u16>(this.totalLengthBe);
+  }
+
+  set totalLength(bytes: u32) {
+    this.totalLengthBe = bswap<u16>(<u16>bytes);
+  }
+
+  get identification(): u32 {
+    return bswap<u16>(this.identificationBe);
+  }
+
+  set identification(value: u32) {
+    this.identificationBe = bswap<u16>(<u16>value);
+  }
+
+  /** More fragments follow, or this is not the first one. */
+  get isFragment(): bool {
+    return (bswap<u16>(this.fragmentBe) & 0x3fff) != 0;
+  }
+}

@@ -1,0 +1,41 @@
+// TCP header (RFC 9293 section 3.1).
+//    0 source port  2 destination port  4 sequence  8 acknowledgment  12 data offset  13 flags
+//   14 window  16 checksum  18 urgent pointer  20 options ...
+
+export const TCP_MIN_HEADER: u32 = 20;
+export const TCP_CHECKSUM: u32 = 16;
+export const TCP_FIN = 0x01;
+export const TCP_SYN = 0x02;
+export const TCP_RST = 0x04;
+export const TCP_PSH = 0x08;
+export const TCP_ACK = 0x10;
+export const TCP_CWR = 0x80;
+
+@unmanaged
+export class Tcp {
+  /** In network order, as it stands in the packet. */
+  sourcePort: u16;
+  destinationPort: u16;
+  private sequenceBe: u32;
+  acknowledgment: u32;
+  private dataOffset: u8;
+  flags: u8;
+  window: u16;
+  checksum: u16;
+
+  static at(ptr: usize): Tcp {
+    return changetype<Tcp>(ptr);
+  }
+
+  get headerLength(): u32 {
+    return <u32>(this.dataOffset >>> 4) << 2;
+  }
+
+  get sequence(): u32 {
+    return bswap<u32>(this.sequenceBe);
+  }
+
+  set sequence(value: u32) {
+    this.sequenceBe = bswap<u32>(value);
+  }
+}

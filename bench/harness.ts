@@ -1,0 +1,126 @@
+// The frame around Benchmark.js: a case is a fast thing, mostly beside the slow and obvious twin that the tests
+// compare it with. It gives the median over many samples, and how far the samples spread.
+//
+// A case file exports a function that makes its cases (see Cases), and main.ts runs them all.
+import Benchmark from "benchmark";
+import Table from "cli-table3";
+
+/** ns = nanoseconds per operation, less is better; GB/s = 10^9 bytes per second, more is better. */
+export type Unit = "ns" | "GB/s";
+
+/** Something to measure. One call does much, so that the call itself (JavaScript to WebAssembly) does not count. */
+export interface Work {
+  readonly run: () => void;
+  /** What one call does: operations (packets, look-ups) for the unit ns, bytes for GB/s. */
+  readonly amount: number;
+}
+
+export interface Case {
+  /** What is measured, for people and programs: "flow hit, IPv4". Unique. */
+  readonly name: string;
+  readonly unit: Unit;
+  readonly fast: Work;
+  readonly twin?: Work | undefined;
+}
+
+/** What a case file exports, as a function: it may load modules first. */
+export type Cases = () => Promise<readonly Case[]>;
+
+export interface Measurement {
+  readonly median: number; // in the case's unit
+  readonly spread: number; // (third - first quartile) / median
+  readonly samples: number;
+}
+
+export interface Result {
+  readonly name: string;
+  readonly unit: Unit;
+  readonly fast: Measurement;
+  readonly twin?: Measurement | undefined;
+}
+
+/** One line of `npm run bench -- --json`. */
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: Unit;
+}
+
+const WARM_UP_MS = 200; // both compilers of V8 have optimised by then
+const SAMPLES_MIN = 20;
+
+/** Measures a case; `seconds` is the time for each of the fast one and its twin. */
+export function measure(one: Case, seconds: number): Result {
+  return {
+    name: one.name,
+    unit: one.unit,
+    fast: sample(one.name, one.unit, one.fast, seconds),
+    twin: one.twin === undefined ? undefined : sample(`${one.name}, twin`, one.unit, one.twin, seconds),
+  };
+}
+
+/** How many times better the fast one is; undefined without a twin. */
+export function ratio(result: Result): number | undefined {
+  if (result.twin === undefined) return undefined;
+  return result.unit === "ns" ? result.twin.median / result.fast.median : result.fast.median / result.twin.median;
+}
+
+export function figures(results: readonly Result[]): Figure[] {
+  return results.flatMap(({ name, unit, fast, twin }) => {
+    const figure = { name, value: rounded(fast.median), unit };
+    return twin === undefined ? [figure] : [figure, { name: `${name}, twin`, value: rounded(twin.median), unit }];
+  });
+}
+
+export function table(results: readonly Result[]): string {
+  const rows = new Table({
+    head: ["case", "unit", "engine", "spread", "slow twin", "spread", "ratio"],
+    colAligns: ["left", "left", "right", "right", "right", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const result of results) {
+    const times = ratio(result);
+    rows.push([
+      result.name,
+      result.unit,
+      String(rounded(result.fast.median)),
+      percent(result.fast.spread),
+      result.twin === undefined ? "" : String(rounded(result.twin.median)),
+      result.twin === undefined ? "" : percent(result.twin.spread),
+      times === undefined ? "" : `${times.toPrecision(2)}x`,
+    ]);
+  }
+  return rows.toString();
+}
+
+function sample(name: string, unit: Unit, work: Work, seconds: number): Measurement {
+  const warmUntilMs = performance.now() + Math.min(WARM_UP_MS, seconds * 1000);
+  do work.run();
+  while (performance.now() < warmUntilMs);
+
+  const benchmark = new Benchmark(name, work.run, { maxTime: seconds, minSamples: SAMPLES_MIN });
+  benchmark.run({ async: false });
+  // Benchmark.js keeps what a case throws, instead of throwing it.
+  if (benchmark.error !== undefined) throw new Error(`the bench "${name}" failed`, { cause: benchmark.error });
+
+  const values = benchmark.stats.sample
+    .map((callSeconds) => (unit === "ns" ? (callSeconds * 1e9) / work.amount : work.amount / callSeconds / 1e9))
+    .sort((a, b) => a - b);
+  const median = quantile(values, 0.5);
+  return { median, spread: (quantile(values, 0.75) - quantile(values, 0.25)) / median, samples: values.length };
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  const at = part * (sorted.length - 1);
+  const below = sorted[Math.floor(at)] ?? Number.NaN;
+  const above = sorted[Math.ceil(at)] ?? Number.NaN;
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+function percent(part: number): string {
+  return `${(part * 100).toFixed(1)} %`;
+}

@@ -1,0 +1,39 @@
+// `npm run bench`: every microbenchmark as a table, or as one JSON array of { name, value, unit }.
+import { Command, InvalidArgumentError } from "commander";
+import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
+
+/** The case files. */
+const FILES: readonly Cases[] = [];
+
+interface Options {
+  readonly json?: true;
+  readonly only?: string;
+  readonly seconds: number;
+}
+
+function positiveSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0)) throw new InvalidArgumentError("expected a number of seconds above 0.");
+  return seconds;
+}
+
+async function collect(only: string | undefined): Promise<Case[]> {
+  const cases = (await Promise.all(FILES.map((file) => file()))).flat();
+  return only === undefined ? cases : cases.filter((one) => one.name.includes(only));
+}
+
+const options = new Command("bench")
+  .description("Measures the engine and the policies beside their slow twins.")
+  .option("--json", "print one JSON array of { name, value, unit }")
+  .option("--only <text>", "run the cases whose name contains the text")
+  .option("--seconds <n>", "time for each measurement", positiveSeconds, 1)
+  .parse()
+  .opts<Options>();
+
+const results: Result[] = [];
+for (const one of await collect(options.only)) {
+  if (options.json !== true && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${one.name} ...`);
+  results.push(measure(one, options.seconds));
+}
+if (options.json !== true && process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+process.stdout.write(options.json === true ? `${JSON.stringify(figures(results), null, 2)}\n` : `${table(results)}\n`);

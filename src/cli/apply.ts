@@ -1,0 +1,28 @@
+// `sapwood apply`: replaces nodes and services of a running proxy.
+
+import type { AppliedReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+
+export const applyCommand: Command = {
+  name: "apply",
+  group: "Change a running proxy",
+  summary: "replace nodes and services at once, or not at all",
+  arguments: [{ name: "file", summary: 'YAML or JSON with "nodes" and "services"; "-" reads standard input' }],
+  options: [SOCKET_OPTION, JSON_OPTION],
+  examples: [
+    { line: "apply services.yaml", does: "one new generation; traffic goes on" },
+    { line: "apply - < services.yaml", does: "the same from standard input" },
+  ],
+  async run(input, terminal) {
+    const [{ postText }, { readTextFile }] = await Promise.all([import("./client.ts"), import("./text-file.ts")]);
+    const text = readTextFile(input.argument(0));
+    const applied = await postText<AppliedReport>(input.text("socket"), "/v1/tables", text);
+    const { generation, nodes, services, instances } = applied;
+    terminal.print(
+      input.flag("json")
+        ? `${JSON.stringify(applied, undefined, 2)}\n`
+        : `generation ${generation}: ${nodes} nodes, ${services} services, ${instances} instances\n`,
+    );
+  },
+};

@@ -1,0 +1,122 @@
+// The shape of a command, and how commander reads its arguments. A command file holds this description only and
+// imports what it does inside run(), so that `sapwood --help` and `sapwood run` load no code of other commands.
+
+import { Command as Parser, InvalidArgumentError } from "commander";
+import { SapwoodError } from "../errors.ts";
+
+/** Headings of `sapwood help`, in this order. */
+export const COMMAND_GROUPS = ["Run a proxy", "Look at a running proxy", "Change a running proxy", "Try it"] as const;
+export type CommandGroup = (typeof COMMAND_GROUPS)[number];
+
+/** A positional argument; it must be given. */
+export interface CommandArgument {
+  readonly name: string;
+  readonly summary: string;
+}
+
+export interface CommandOption {
+  readonly flags: string; // as commander reads them: "--socket <path>", "--json"
+  readonly summary: string;
+  readonly default?: string;
+  readonly required?: true;
+  readonly choices?: readonly string[];
+  readonly isCount?: true; // the value is a whole number of 1 or more
+}
+
+export interface CommandExample {
+  readonly line: string; // without the leading "sapwood "
+  readonly does: string;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly group: CommandGroup;
+  readonly summary: string;
+  readonly arguments?: readonly CommandArgument[];
+  readonly options: readonly CommandOption[];
+  readonly examples: readonly CommandExample[];
+  /** Throws a SapwoodError when the command could not do what it is for. */
+  run(input: CommandInput, terminal: Terminal): Promise<void>;
+}
+
+/** Where a command prints; the tests pass their own. */
+export interface Terminal {
+  print(text: string): void;
+  /** Undefined when no person reads along: then no line is broken to fit. */
+  readonly columns: number | undefined;
+}
+
+/** What the user gave. Options are named as commander names them: "--log-level" is "logLevel". */
+export class CommandInput {
+  readonly #arguments: readonly string[];
+  readonly #options: Readonly<Record<string, unknown>>;
+
+  constructor(positional: readonly string[], options: Readonly<Record<string, unknown>>) {
+    this.#arguments = positional;
+    this.#options = options;
+  }
+
+  argument(index: number): string {
+    const value = this.#arguments[index];
+    if (value === undefined) throw new SapwoodError("usage", `Argument ${index + 1} is missing.`);
+    return value;
+  }
+
+  /** An option with a default or a required one. */
+  text(name: string): string {
+    const value = this.optionalText(name);
+    if (value === undefined) throw new SapwoodError("usage", `Option "${name}" is missing.`);
+    return value;
+  }
+
+  optionalText(name: string): string | undefined {
+    const value = this.#options[name];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  count(name: string): number | undefined {
+    const value = this.#options[name];
+    return typeof value === "number" ? value : undefined;
+  }
+
+  flag(name: string): boolean {
+    return this.#options[name] === true;
+  }
+}
+
+/** The parser of one command, to be added to the program. */
+export function commandParser(command: Command, terminal: Terminal): Parser {
+  const parser = new Parser(command.name);
+  parser.description(command.summary).helpGroup(`${command.group}:`).allowExcessArguments(false);
+  for (const argument of command.arguments ?? []) parser.argument(`<${argument.name}>`, argument.summary);
+  for (const option of command.options) addOption(parser, option);
+  parser.helpOption("-h, --help", "show this help");
+  parser.addHelpText("after", () => examplesText(command.examples));
+  parser.action(async () => {
+    await command.run(new CommandInput(parser.args, parser.opts()), terminal);
+  });
+  return parser;
+}
+
+function addOption(parser: Parser, description: CommandOption): void {
+  const option = parser.createOption(description.flags, description.summary);
+  if (description.default !== undefined) option.default(description.default);
+  if (description.required) option.makeOptionMandatory();
+  if (description.choices !== undefined) option.choices(description.choices);
+  if (description.isCount) option.argParser(parseCount);
+  parser.addOption(option);
+}
+
+function parseCount(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || value < 1 || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError("Expected a whole number of 1 or more.");
+  }
+  return value;
+}
+
+function examplesText(examples: readonly CommandExample[]): string {
+  const width = Math.max(...examples.map((example) => example.line.length));
+  const lines = examples.map(({ line, does }) => `  $ sapwood ${line.padEnd(width)}   # ${does}`);
+  return `\nExamples:\n${lines.join("\n")}`;
+}

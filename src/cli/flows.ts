@@ -1,0 +1,72 @@
+// `sapwood flows`: which client is connected to which instance.
+
+import type { FlowReport, FlowsReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { durationText, endpointText, orDash } from "./format.ts";
+import { queryCommand } from "./query-command.ts";
+
+export const flowsCommand: Command = queryCommand<FlowsReport>({
+  name: "flows",
+  summary: "list live flows with instance and state",
+  options: [
+    { flags: "-n, --limit <count>", summary: "show at most this many (default: 100)", isCount: true },
+    { flags: "--service <name>", summary: "only flows to instances of this service" },
+    { flags: "--protocol <name>", summary: "only flows of this protocol", choices: ["tcp", "udp"] },
+  ],
+  examples: [
+    { line: "flows", does: "the first 100 flows" },
+    { line: "flows --service web --protocol tcp", does: "TCP connections to one service" },
+    { line: "flows --limit 100000 --json", does: "all of them, for a program" },
+  ],
+  path(input) {
+    const query = new URLSearchParams();
+    const limit = input.count("limit");
+    const service = input.optionalText("service");
+    const protocol = input.optionalText("protocol");
+    if (limit !== undefined) query.set("limit", String(limit));
+    if (service !== undefined) query.set("service", service);
+    if (protocol !== undefined) query.set("protocol", protocol);
+    return query.size === 0 ? "/v1/flows" : `/v1/flows?${query}`;
+  },
+  async render({ flows, matching }, _input, columns) {
+    if (flows.length === 0) return "No flows.\n";
+    const { renderTable } = await import("./text-table.ts");
+    const render = (arrow: string) =>
+      renderTable(
+        [
+          { head: "proto" },
+          { head: `client${arrow}called` },
+          { head: "instance" },
+          { head: "node" },
+          { head: "state" },
+          { head: "idle", align: "right" },
+          { head: "packets", align: "right" },
+        ],
+        flows.map((flow) => flowCells(flow, arrow)),
+      );
+    const flat = render(" -> ");
+    const isTooWide = columns !== undefined && flat.split("\n").some((line) => line.length > columns);
+    const rest = matching - flows.length;
+    return (isTooWide ? render("\n-> ") : flat) + (rest > 0 ? `... and ${rest} more (--limit shows more).\n` : "");
+  },
+});
+
+function flowCells(flow: FlowReport, arrow: string): string[] {
+  return [
+    flow.protocol,
+    endpointText(flow.client, flow.clientPort) + arrow + endpointText(flow.called, flow.calledPort),
+    flow.service === null ? "gone" : `${flow.service}#${flow.instance}`,
+    orDash(flow.node, String),
+    stateText(flow.state),
+    durationText(flow.idleMs),
+    `${flow.forwardPackets}/${flow.reversePackets}`,
+  ];
+}
+
+/** "tcpHalfClosed" -> "half closed": the protocol has its own column. */
+function stateText(state: string): string {
+  return state
+    .replace(/^(tcp|udp)/, "")
+    .replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter}`)
+    .toLowerCase();
+}

@@ -1,0 +1,39 @@
+// `sapwood instances`: where each instance runs and how it is reached.
+
+import type { InstanceReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { queryCommand } from "./query-command.ts";
+
+export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>({
+  name: "instances",
+  summary: "list the instances with node, addresses and load",
+  examples: [
+    { line: "instances", does: "where each instance runs" },
+    { line: "instances --json", does: "the same for a program" },
+  ],
+  path: () => "/v1/instances",
+  async render(instances) {
+    if (instances.length === 0) return "No instances.\n";
+    const { renderTable } = await import("./text-table.ts");
+    return renderTable(
+      [
+        { head: "instance" },
+        { head: "node" },
+        { head: "namespace" },
+        { head: "address" },
+        { head: "weight", align: "right" },
+        { head: "state" },
+        { head: "flows", align: "right" },
+      ],
+      instances.map((row) => [
+        `${row.service}#${row.number}`,
+        row.isLocal ? `${row.node} (this)` : row.node,
+        row.namespaceAddresses.join("\n"),
+        row.instanceAddresses.join("\n"),
+        String(row.weight),
+        row.draining ? "draining" : "active",
+        String(row.flows),
+      ]),
+    );
+  },
+});

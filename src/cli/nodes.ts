@@ -1,0 +1,37 @@
+// `sapwood nodes`: this node and the others, with what the probes measured.
+
+import type { NodeReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { durationText, endpointText, orDash } from "./format.ts";
+import { queryCommand } from "./query-command.ts";
+
+export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
+  name: "nodes",
+  summary: "list the nodes with round-trip time and distance",
+  examples: [
+    { line: "nodes", does: "which nodes answer, and how fast" },
+    { line: "nodes --json", does: "the same for a program" },
+  ],
+  path: () => "/v1/nodes",
+  async render(nodes) {
+    const { renderTable } = await import("./text-table.ts");
+    return renderTable(
+      [
+        { head: "node" },
+        { head: "underlay" },
+        { head: "rtt", align: "right" },
+        { head: "distance", align: "right" },
+        { head: "last reply", align: "right" },
+        { head: "instances", align: "right" },
+      ],
+      nodes.map((row) => [
+        row.isLocal ? `${row.id} (this)` : row.id,
+        endpointText(row.underlay.address, row.underlay.port),
+        orDash(row.rttMs, (rttMs) => `${rttMs.toFixed(3)} ms`),
+        orDash(row.distanceKm, (distanceKm) => `${distanceKm.toFixed(1)} km`),
+        orDash(row.lastReplyAgeMs, (ageMs) => `${durationText(ageMs)} ago`),
+        String(row.instances),
+      ]),
+    );
+  },
+});

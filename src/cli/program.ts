@@ -1,0 +1,81 @@
+// The whole command line: all commands under one parser, and what a failure prints and exits with.
+
+import { CommanderError, Command as Parser } from "commander";
+import { SapwoodError } from "../errors.ts";
+import { applyCommand } from "./apply.ts";
+import { checkCommand } from "./check.ts";
+import { COMMAND_GROUPS, type Command, commandParser, type Terminal } from "./command.ts";
+import { countersCommand } from "./counters.ts";
+import { flowsCommand } from "./flows.ts";
+import { instancesCommand } from "./instances.ts";
+import { labCommand } from "./lab.ts";
+import { nodesCommand } from "./nodes.ts";
+import { runCommand } from "./run.ts";
+import { servicesCommand } from "./services.ts";
+import { statusCommand } from "./status.ts";
+
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  checkCommand,
+  statusCommand,
+  servicesCommand,
+  instancesCommand,
+  nodesCommand,
+  flowsCommand,
+  countersCommand,
+  applyCommand,
+  labCommand,
+];
+
+/** An error that no other entry of the catalogue foresaw. */
+const EXIT_INTERNAL = new SapwoodError("internal", "").exitCode;
+const EXIT_USAGE = new SapwoodError("usage", "").exitCode;
+
+/** A terminal that also takes messages for people beside the output. */
+export interface ErrorTerminal extends Terminal {
+  printError(text: string): void;
+}
+
+/** Runs the command that `args` name (without node and script) and returns the exit status. Never throws. */
+export async function runProgram(args: readonly string[], version: string, terminal: ErrorTerminal): Promise<number> {
+  try {
+    await program(version, terminal).parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (error instanceof SapwoodError) {
+      terminal.printError(`sapwood: ${error.message}\n`);
+      return error.exitCode;
+    }
+    terminal.printError(`sapwood: unexpected error: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return EXIT_INTERNAL;
+  }
+}
+
+function program(version: string, terminal: ErrorTerminal): Parser {
+  const parser = new Parser("sapwood");
+  parser
+    .description("The proxy of a semantic overlay network: one virtual address per service and balancing policy.")
+    .usage("<command> [options]")
+    .version(version, "-V, --version", "show the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show this help, or that of a command")
+    .addHelpText("after", '\n"sapwood help <command>" shows the options of a command, with examples.');
+  for (const group of COMMAND_GROUPS) {
+    for (const command of COMMANDS) {
+      if (command.group === group) parser.addCommand(commandParser(command, terminal));
+    }
+  }
+  for (const each of [parser, ...parser.commands]) {
+    each
+      .exitOverride()
+      .showSuggestionAfterError()
+      .showHelpAfterError(`See "${each === parser ? "sapwood help" : `sapwood help ${each.name()}`}".`)
+      .configureOutput({
+        writeOut: (text) => terminal.print(text),
+        writeErr: (text) => terminal.printError(text),
+        outputError: (text, write) => write(text.replace(/^error: /, "sapwood: ")),
+      });
+  }
+  return parser;
+}

@@ -1,0 +1,29 @@
+// `sapwood services`: the service addresses, their policies and candidates.
+
+import type { ServiceAddressReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { queryCommand } from "./query-command.ts";
+
+export const servicesCommand: Command = queryCommand<readonly ServiceAddressReport[]>({
+  name: "services",
+  summary: "list the service addresses with policy and candidates",
+  examples: [
+    { line: "services", does: "what clients can call" },
+    { line: "services --json", does: "the same for a program" },
+  ],
+  path: () => "/v1/services",
+  async render(services) {
+    if (services.length === 0) return "No services.\n";
+    const { renderTable } = await import("./text-table.ts");
+    return renderTable(
+      [
+        { head: "address" },
+        { head: "policy" },
+        { head: "service" },
+        { head: "candidates", align: "right" },
+        { head: "draining", align: "right" },
+      ],
+      services.map((row) => [row.address, row.policy, row.service, String(row.candidates), String(row.draining)]),
+    );
+  },
+});

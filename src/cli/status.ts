@@ -1,0 +1,47 @@
+// `sapwood status`: one look at a running proxy.
+
+import type { ReloadReport, StatusReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { durationText, endpointText, mebibytesText } from "./format.ts";
+import { queryCommand } from "./query-command.ts";
+
+export const statusCommand: Command = queryCommand<StatusReport>({
+  name: "status",
+  summary: "show node, workers, offloads, usage and the last reload",
+  examples: [
+    { line: "status", does: "the proxy at the default socket" },
+    { line: "status --socket /run/sapwood/b.sock", does: "another proxy on this machine" },
+    { line: "status --json", does: "the same for a program" },
+  ],
+  path: () => "/v1/status",
+  async render(status) {
+    const { renderFields } = await import("./text-table.ts");
+    const { tun, tunnel, flows, memory } = status;
+    const restarts = status.workers.reduce((sum, worker) => sum + worker.restarts, 0);
+    const offloads = status.offloads.map(({ name, on, reason }) => `${name} ${on ? "on" : `off (${reason})`}`);
+    const tables = Object.entries(status.tables).map(([name, { used, limit }]) => `${name} ${used} of ${limit}`);
+    return renderFields([
+      ["node", status.node],
+      ["version", `sapwood ${status.version}, process ${status.pid}, up ${durationText(status.uptimeMs)}`],
+      ["generation", String(status.generation)],
+      ["last reload", reloadText(status.lastReload)],
+      ["workers", `${status.workers.length} (${restarts} restarts)`],
+      ["tun", `${tun.name}, MTU ${tun.mtu}, ${tun.queues} ${tun.queues === 1 ? "queue" : "queues"}`],
+      ["tunnel", `UDP ${endpointText(tunnel.address, tunnel.port)}`],
+      ["offloads", offloads.join("\n")],
+      ["flows", `${flows.used} of ${flows.limit}`],
+      ["tables", tables.join("\n")],
+      ["memory", `${mebibytesText(memory.rssBytes)} resident`],
+    ]);
+  },
+});
+
+function reloadText(reload: ReloadReport | undefined): string {
+  if (reload === undefined) return "none since the start";
+  const { at, source, ok, generation, error, needRestart } = reload;
+  const outcome = ok ? `applied as generation ${generation}` : `refused, generation ${generation} stays in force`;
+  const lines = [`${at}, ${source}: ${outcome}`];
+  if (error !== undefined) lines.push(error.message);
+  if (needRestart.length > 0) lines.push(`takes effect at the next start: ${needRestart.join(", ")}`);
+  return lines.join("\n");
+}

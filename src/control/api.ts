@@ -1,0 +1,193 @@
+// HTTP over a unix socket: what programs and `sapwood status | flows | apply ...` ask a running proxy.
+// Routes, bodies and error codes are described in docs/control-api.md. Every answer is JSON.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { SapwoodError } from "../errors.ts";
+import { claimSocketPath, listenOn } from "./control-socket.ts";
+import type {
+  AppliedReport,
+  CountersReport,
+  ErrorReport,
+  FlowQuery,
+  FlowsReport,
+  InstanceReport,
+  NodeReport,
+  ServiceAddressReport,
+  StatusReport,
+} from "./reports.ts";
+
+/** What the routes stand on. Methods may throw a SapwoodError. */
+export interface ControlSource {
+  status(): StatusReport;
+  services(): readonly ServiceAddressReport[];
+  instances(): readonly InstanceReport[];
+  nodes(): readonly NodeReport[];
+  flows(query: FlowQuery): FlowsReport;
+  counters(): CountersReport;
+  /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
+  applyTables(text: string): Promise<AppliedReport>;
+}
+
+export const FLOW_LIMIT_DEFAULT = 100;
+export const BODY_MAX_BYTES = 64 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+const CONNECTION_MAX = 256;
+
+interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly query: readonly string[]; // parameters that it knows
+  answer(source: ControlSource, query: URLSearchParams, request: IncomingMessage): unknown;
+}
+
+export const ROUTES: readonly Route[] = [
+  { method: "GET", path: "/v1/status", query: [], answer: (source) => source.status() },
+  { method: "GET", path: "/v1/services", query: [], answer: (source) => source.services() },
+  { method: "GET", path: "/v1/instances", query: [], answer: (source) => source.instances() },
+  { method: "GET", path: "/v1/nodes", query: [], answer: (source) => source.nodes() },
+  {
+    method: "GET",
+    path: "/v1/flows",
+    query: ["limit", "service", "protocol"],
+    answer: (source, query) => source.flows(flowQuery(query)),
+  },
+  { method: "GET", path: "/v1/counters", query: [], answer: (source) => source.counters() },
+  {
+    method: "POST",
+    path: "/v1/tables",
+    query: [],
+    answer: async (source, _query, request) => source.applyTables(await readBody(request)),
+  },
+];
+
+/** The control socket of a running proxy. */
+export class ControlApi {
+  readonly #server: Server;
+  #closed: Promise<void> | undefined;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** Listens at `path`; replaces a socket that nobody answers. `onFailure` hears of errors that nobody foresaw. */
+  static async listen(path: string, source: ControlSource, onFailure: (error: unknown) => void): Promise<ControlApi> {
+    await claimSocketPath(path);
+    const server = createServer((request, response) => {
+      answer(source, request, response, onFailure).catch(onFailure);
+    });
+    server.requestTimeout = REQUEST_TIMEOUT_MS;
+    server.maxConnections = CONNECTION_MAX;
+    await listenOn(server, path);
+    server.on("error", onFailure);
+    return new ControlApi(server);
+  }
+
+  /** Ends all connections and removes the socket. */
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+    return this.#closed;
+  }
+}
+
+async function answer(
+  source: ControlSource,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onFailure: (error: unknown) => void,
+): Promise<void> {
+  try {
+    const [path = "", search = ""] = splitOnce(request.url ?? "", "?");
+    const query = new URLSearchParams(search);
+    const route = findRoute(request.method ?? "", path, response);
+    requireKnown(query, route);
+    send(response, 200, await route.answer(source, query, request));
+  } catch (error) {
+    const known = error instanceof SapwoodError;
+    if (!known) onFailure(error);
+    const body: ErrorReport = known
+      ? { error: { code: error.code, message: error.message } }
+      : { error: { code: "internal", message: "The request met an unexpected error; the proxy's log has it." } };
+    // What is left of a refused body is not read: the connection ends with this answer.
+    if (!request.complete) response.setHeader("connection", "close");
+    send(response, known ? error.httpStatus : new SapwoodError("internal", "").httpStatus, body);
+  }
+}
+
+function findRoute(method: string, path: string, response: ServerResponse): Route {
+  const candidates = ROUTES.filter((route) => route.path === path);
+  if (candidates.length === 0) {
+    const paths = ROUTES.map((route) => route.path).join(", ");
+    throw new SapwoodError("not-found", `There is no "${path}"; there are ${paths}.`);
+  }
+  const route = candidates.find((candidate) => candidate.method === method);
+  if (route === undefined) {
+    const methods = candidates.map((candidate) => candidate.method).join(", ");
+    response.setHeader("allow", methods); // RFC 9110 section 15.5.6
+    throw new SapwoodError("method-not-allowed", `"${path}" takes ${methods}; found ${method}.`);
+  }
+  return route;
+}
+
+/** A misspelt filter would otherwise select everything. */
+function requireKnown(query: URLSearchParams, route: Route): void {
+  for (const name of query.keys()) {
+    if (route.query.includes(name)) continue;
+    const expected = route.query.length === 0 ? "no parameters" : route.query.join(", ");
+    throw new SapwoodError("usage", `"${route.path}" takes ${expected}; found "${name}".`);
+  }
+}
+
+function flowQuery(query: URLSearchParams): FlowQuery {
+  const limitText = query.get("limit") ?? String(FLOW_LIMIT_DEFAULT);
+  const limit = Number(limitText);
+  if (!/^[0-9]+$/.test(limitText) || !Number.isSafeInteger(limit) || limit < 1) {
+    throw new SapwoodError("usage", `"limit" must be a whole number of 1 or more; found "${limitText}".`);
+  }
+  const protocol = query.get("protocol") ?? undefined;
+  if (protocol !== undefined && protocol !== "tcp" && protocol !== "udp") {
+    throw new SapwoodError("usage", `"protocol" must be "tcp" or "udp"; found "${protocol}".`);
+  }
+  return { limit, protocol, service: query.get("service") ?? undefined };
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const tooLarge = () =>
+    new SapwoodError("body-too-large", `A body may have at most ${BODY_MAX_BYTES} bytes; this one has more.`);
+  if (Number(request.headers["content-length"] ?? 0) > BODY_MAX_BYTES) throw tooLarge();
+  const parts: Buffer[] = [];
+  let sizeBytes = 0;
+  // Not "for await": leaving it early destroys the connection, and with it the answer that says why.
+  await new Promise<void>((resolve, reject) => {
+    request.on("data", (part: Buffer) => {
+      sizeBytes += part.length;
+      if (sizeBytes > BODY_MAX_BYTES) {
+        request.pause();
+        request.removeAllListeners("data");
+        reject(tooLarge());
+      } else {
+        parts.push(part);
+      }
+    });
+    request.on("end", resolve);
+    request.on("error", reject);
+  });
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts));
+  } catch {
+    throw new SapwoodError("tables-invalid", "The body must be YAML or JSON in UTF-8; found bytes that are no UTF-8.");
+  }
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { "content-type": "application/json", "content-length": bytes.length });
+  response.end(bytes);
+}
+
+function splitOnce(text: string, separator: string): string[] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
+}

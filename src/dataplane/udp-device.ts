@@ -1,0 +1,169 @@
+// The tunnel's socket of one worker: receives into the engine's slots and sends what it queued, many messages a call.
+
+import { Counter } from "../../assembly/shared/counters.ts";
+import {
+  BATCH_SIZE,
+  CONTROL_SIZE,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_FLAGS,
+  MMSGHDR_LENGTH,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SIZE,
+  SOCKADDR_SIZE,
+  WORKER_UDP_RETRY,
+  WORKER_UDP_RX,
+  WORKER_UDP_TX,
+  WORKER_UDP_TX_COUNT,
+} from "../../assembly/shared/layout.ts";
+import { DropReason } from "../../assembly/shared/verdicts.ts";
+import { SapwoodError } from "../errors.ts";
+import {
+  EAGAIN,
+  EBADF,
+  ECONNREFUSED,
+  EFAULT,
+  EINTR,
+  EINVAL,
+  ENOBUFS,
+  ENOTSOCK,
+  errnoName,
+  POLLOUT,
+  recvmmsg,
+  sendmmsg,
+} from "../sys/libc.ts";
+import { Poller } from "../sys/poll.ts";
+import type { DatagramDevice, WorkerArea } from "./device.ts";
+
+/** Longest wait for room in the kernel, per queue and in pieces. */
+const WAIT_MS = 2;
+const WAITS_MAX = 4;
+
+/** The part of the engine that knows what to send in place of a refused message. */
+export type UdpRejected = (message: number, errno: number) => number;
+
+export class UdpDevice implements DatagramDevice {
+  readonly #fd: number;
+  readonly #area: WorkerArea;
+  readonly #rejected: UdpRejected;
+  readonly #writable: Poller;
+  #usedMessages = BATCH_SIZE; // receive structures that the last call may have altered
+  #waitsLeft = 0;
+
+  constructor(fd: number, area: WorkerArea, rejected: UdpRejected) {
+    this.#fd = fd;
+    this.#area = area;
+    this.#rejected = rejected;
+    this.#writable = new Poller([fd], POLLOUT);
+  }
+
+  receiveBatch(): number {
+    const area = this.#area;
+    this.#renewMessages();
+    let count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), BATCH_SIZE);
+    // An ICMP error that an earlier send caused is reported once, in place of what is waiting behind it.
+    if (count === -EINTR || count === -ECONNREFUSED) {
+      count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), BATCH_SIZE);
+    }
+    if (count <= 0) {
+      if (isLost(-count)) throw lostSocket(-count);
+      return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
+    }
+    this.#usedMessages = count;
+    area.count(Counter.udpReceivedMessages, count);
+    return count;
+  }
+
+  sendQueue(): void {
+    const count = this.#area.word(WORKER_UDP_TX_COUNT);
+    if (count === 0) return;
+    this.#waitsLeft = WAITS_MAX;
+    for (let first = 0; first < count; ) {
+      const end = first + this.#sendRun(WORKER_UDP_TX, first, count);
+      if (end < count) this.#replace(end);
+      first = end + 1;
+    }
+    this.#area.setWord(WORKER_UDP_TX_COUNT, 0);
+  }
+
+  /** recvmmsg() stored in these fields what came; it has to find there again how much room there is. */
+  #renewMessages(): void {
+    const area = this.#area;
+    for (let index = 0; index < this.#usedMessages; index++) {
+      const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
+      area.setWord(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE);
+      area.setWord(at + MMSGHDR_CONTROL_LENGTH, CONTROL_SIZE);
+      area.setWord(at + MMSGHDR_FLAGS, 0);
+    }
+    this.#usedMessages = 0;
+  }
+
+  #errno = 0;
+
+  /**
+   * Sends messages first...count-1 of the queue at `queueAt` up to one that fails. Returns how many were sent; when
+   * that is fewer than all, #errno says why the next one was not.
+   */
+  #sendRun(queueAt: number, first: number, count: number): number {
+    const area = this.#area;
+    let next = first;
+    let mayBeOldError = true;
+    while (next < count) {
+      const sent = sendmmsg(this.#fd, area.nativeAt(queueAt + next * MMSGHDR_SIZE), count - next);
+      if (sent > 0) {
+        next += sent;
+        mayBeOldError = true;
+        continue;
+      }
+      if (sent === -EINTR) continue;
+      if (sent === -ECONNREFUSED && mayBeOldError) {
+        // An unconnected socket is told so of an earlier datagram; the message itself was not tried.
+        mayBeOldError = false;
+        continue;
+      }
+      if ((sent === -EAGAIN || sent === -ENOBUFS) && this.#waitsLeft > 0) {
+        this.#waitsLeft -= 1;
+        this.#writable.wait(WAIT_MS);
+        continue;
+      }
+      this.#errno = -sent;
+      break;
+    }
+    if (next > first) area.count(Counter.udpSentMessages, next - first);
+    return next - first;
+  }
+
+  /** Message `message` of the transmit queue failed with #errno: sends what the engine has in its place. */
+  #replace(message: number): void {
+    const area = this.#area;
+    const errno = this.#errno;
+    // A message that was not sent still holds its count of packets.
+    const packets = area.word(WORKER_UDP_TX + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    if (errno === EAGAIN || errno === ENOBUFS) {
+      area.countEgressDrops(DropReason.queueFull, packets);
+      return;
+    }
+    const count = this.#rejected(message, errno);
+    if (count === 0) area.countEgressDrops(DropReason.sendFailed, packets);
+    for (let first = 0; first < count; ) {
+      const end = first + this.#sendRun(WORKER_UDP_RETRY, first, count);
+      if (end < count) this.#dropRetry(end);
+      first = end + 1;
+    }
+  }
+
+  #dropRetry(message: number): void {
+    const area = this.#area;
+    const packets = area.word(WORKER_UDP_RETRY + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    const isFull = this.#errno === EAGAIN || this.#errno === ENOBUFS;
+    area.countEgressDrops(isFull ? DropReason.queueFull : DropReason.sendFailed, packets);
+  }
+}
+
+/** Errors after which the descriptor never works again. */
+function isLost(errno: number): boolean {
+  return errno === EBADF || errno === ENOTSOCK || errno === EFAULT || errno === EINVAL;
+}
+
+function lostSocket(errno: number): SapwoodError {
+  return new SapwoodError("system-call", `Receiving from the tunnel (recvmmsg) failed with ${errnoName(errno)}.`);
+}

@@ -1,0 +1,150 @@
+// A running lab: the network of a topology in a sandbox, a server in every workload, and a real `sapwood run` per node.
+import type { Tables } from "../control/model.ts";
+import { SapwoodError } from "../errors.ts";
+import { builtFile } from "./build-paths.ts";
+import { nodeConfig, tablesOf } from "./node-config.ts";
+import { type Ended, Sandbox, type SandboxProgram } from "./sandbox.ts";
+import { build, type Topology, UNDERLAY_NAMESPACE } from "./topology.ts";
+import type { Job } from "./workload-protocol.ts";
+
+const POLL_INTERVAL_MS = 100;
+const POLL_TIMEOUT_MS = 30_000;
+const JOB_TIMEOUT_MS = 150_000;
+
+export class Lab {
+  readonly sandbox: Sandbox;
+  readonly topology: Topology;
+  readonly #proxies = new Map<string, SandboxProgram>();
+
+  private constructor(sandbox: Sandbox, topology: Topology) {
+    this.sandbox = sandbox;
+    this.topology = topology;
+  }
+
+  /** Makes the network and starts the servers; `startProxies` does the rest. */
+  static async open(topology: Topology, signal?: AbortSignal): Promise<Lab> {
+    const sandbox = await Sandbox.open(signal);
+    const close = () => void sandbox.close();
+    signal?.addEventListener("abort", close, { once: true });
+    if (signal?.aborted) close();
+    try {
+      await build(sandbox, topology);
+      const lab = new Lab(sandbox, topology);
+      await Promise.all(topology.workloads.map(({ name }) => lab.#startServer(name)));
+      return lab;
+    } catch (error) {
+      await sandbox.close();
+      throw signal?.aborted ? signal.reason : error;
+    }
+  }
+
+  /** Starts the proxies of all nodes and waits until they are ready. */
+  async startProxies(): Promise<void> {
+    await Promise.all(this.topology.nodes.map(({ id }) => this.startProxy(id)));
+  }
+
+  /** Starts a node's proxy with the topology's tables, or with others. */
+  async startProxy(node: string, tables: Tables = tablesOf(this.topology)): Promise<SandboxProgram> {
+    this.writeConfig(node, tables);
+    const program = this.startSapwood(node, ["run", "--config", configFile(node), "--socket", controlSocket(node)]);
+    this.#proxies.set(node, program);
+    await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("ready"));
+    return program;
+  }
+
+  /** The proxy that was last started on a node. */
+  proxy(node: string): SandboxProgram {
+    const program = this.#proxies.get(node);
+    if (program === undefined) throw new SapwoodError("lab-failed", `No proxy was started on ${node}.`);
+    return program;
+  }
+
+  /** Writes a node's config file; a running proxy takes the change up. */
+  writeConfig(node: string, tables: Tables): void {
+    this.sandbox.writeFile(configFile(node), nodeConfig(this.topology, node, tables));
+  }
+
+  /** Starts the command line `sapwood ARGS` in a node. */
+  startSapwood(node: string, args: readonly string[]): SandboxProgram {
+    return this.sandbox.start([process.execPath, builtFile("src/main.js"), ...args], node);
+  }
+
+  /** Runs `sapwood ARGS` against the control socket of a node's proxy. */
+  async sapwood(node: string, args: readonly string[]): Promise<Ended> {
+    const program = this.startSapwood(node, [...args, "--socket", controlSocket(node)]);
+    program.endInput();
+    return await program.ended;
+  }
+
+  /** What `sapwood COMMAND --json` prints in a node. */
+  async report<Report>(node: string, command: string): Promise<Report> {
+    const { code, stdout, stderr } = await this.sapwood(node, [command, "--json"]);
+    if (code === 0) return JSON.parse(stdout);
+    throw new SapwoodError("lab-failed", `\`sapwood ${command} --json\` on ${node} ended with ${code}: ${stderr.trim()}`);
+  }
+
+  /** Runs a client in a workload and returns its result. */
+  async ask<Result>(workload: string, job: Job): Promise<Result> {
+    return JSON.parse(await this.sandbox.expect(clientCommand(job), workload, "", JOB_TIMEOUT_MS));
+  }
+
+  /** Starts a client that runs on. */
+  startClient(workload: string, job: Job): SandboxProgram {
+    return this.sandbox.start(clientCommand(job), workload);
+  }
+
+  /** Captures the inner packets that a node exchanges over the underlay; one JSON line each in its output. */
+  async capture(node: string, tunnelPort: number): Promise<SandboxProgram> {
+    const argv = [process.execPath, builtFile("src/lab/capture.js"), node, String(tunnelPort)];
+    const program = this.sandbox.start(argv, UNDERLAY_NAMESPACE);
+    await program.until("the capture to begin", ({ stdout }) => stdout.startsWith("ready\n"));
+    return program;
+  }
+
+  /** Ends everything; when this settles nothing of the lab is left. */
+  async close(): Promise<void> {
+    await this.sandbox.close();
+  }
+
+  async #startServer(workload: string): Promise<void> {
+    const argv = [process.execPath, builtFile("src/lab/workload-server.js"), instanceName(this.topology, workload)];
+    const server = this.sandbox.start(argv, workload);
+    await server.until(`the server in ${workload}`, ({ stdout }) => stdout.includes("ready\n"));
+  }
+}
+
+/** Asks until the answer is true; fails with what was waited for. */
+export async function eventually(
+  what: string,
+  isTrue: () => Promise<boolean>,
+  timeoutMs: number = POLL_TIMEOUT_MS,
+): Promise<void> {
+  const giveUpAt = performance.now() + timeoutMs;
+  while (!(await isTrue())) {
+    if (performance.now() > giveUpAt) throw new SapwoodError("lab-failed", `Waited ${timeoutMs} ms in vain for ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
+  }
+}
+
+/** What the server in a workload calls itself: "B 1" for instance 1 of B. */
+export function instanceName({ services, workloads }: Topology, workload: string): string {
+  const address = workloads.find(({ name }) => name === workload)?.addresses.v4 ?? "";
+  for (const { name, instances } of services) {
+    const found = instances.find(({ namespaceAddresses }) => namespaceAddresses.includes(address));
+    if (found !== undefined) return `${name} ${found.number}`;
+  }
+  return workload;
+}
+
+/** Files of a node, under the sandbox's private /run. */
+export function configFile(node: string): string {
+  return `/run/sapwood/${node}.yaml`;
+}
+
+export function controlSocket(node: string): string {
+  return `/run/sapwood/${node}.sock`;
+}
+
+function clientCommand(job: Job): string[] {
+  return [process.execPath, builtFile("src/lab/workload-client.js"), JSON.stringify(job)];
+}

@@ -1,0 +1,108 @@
+// Program: `workload-client.js JOB` (a Job as JSON) is a real client in a workload; prints its result as one JSON line.
+// "load" runs until its input ends, and prints a LoadReport for each line that it reads.
+import { createCipheriv, createHash } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { Call, HttpTransport, openCalls } from "./workload-call.ts";
+import type { CallPlan, CallResult, ConnectionsResult, Job, LoadReport, SendResult } from "./workload-protocol.ts";
+import { SINK_PORT } from "./workload-protocol.ts";
+
+const SEND_CHUNK_SIZE = 1024 * 1024;
+const LOAD_LOOPS_PER_ADDRESS = 2;
+const LOAD_PAUSE_MS = 5;
+
+/** Every call asks `rounds` times, all of them at the same time. */
+async function askTogether(plans: readonly CallPlan[], rounds: number): Promise<CallResult[]> {
+  const calls = await openCalls(plans);
+  await Promise.all(
+    calls.map(async (call) => {
+      for (let round = 0; round < rounds; round++) await call.ask();
+    }),
+  );
+  for (const call of calls) call.close();
+  return calls.map((call) => call.report());
+}
+
+async function openConnections(address: string, count: number, concurrency: number): Promise<ConnectionsResult> {
+  const call = new Call(new HttpTransport(address, false));
+  let left = count;
+  const loop = async () => {
+    while (left-- > 0) await call.ask();
+  };
+  await Promise.all(Array.from({ length: concurrency }, loop));
+  return tally([call.report()]);
+}
+
+function tally(results: readonly CallResult[]): ConnectionsResult {
+  const byInstance: Record<string, number> = {};
+  for (const name of results.flatMap(({ instances }) => instances)) byInstance[name] = (byInstance[name] ?? 0) + 1;
+  return { byInstance, failures: results.flatMap(({ failures }) => failures) };
+}
+
+/** Sends a key stream, so that a piece that is lost, doubled or moved changes the sum. */
+async function send(address: string, sizeBytes: number): Promise<SendResult> {
+  const startedMs = performance.now();
+  const cipher = createCipheriv("aes-128-ctr", Buffer.alloc(16, 1), Buffer.alloc(16));
+  const zeros = Buffer.alloc(SEND_CHUNK_SIZE);
+  const hash = createHash("sha256");
+  const connection = connect({ host: address, port: SINK_PORT });
+  let received = "";
+  connection.setEncoding("utf8").on("data", (text: string) => {
+    received += text;
+  });
+  const closed = once(connection, "close");
+  await once(connection, "connect");
+  for (let left = sizeBytes; left > 0; left -= SEND_CHUNK_SIZE) {
+    const chunk = cipher.update(left < SEND_CHUNK_SIZE ? zeros.subarray(0, left) : zeros);
+    hash.update(chunk);
+    if (!connection.write(chunk)) await once(connection, "drain");
+  }
+  connection.end();
+  await closed;
+  return { sent: hash.digest("hex"), received, durationMs: performance.now() - startedMs };
+}
+
+/** New connections to `addresses` without pause between them, and kept connections to `held`. */
+async function load(addresses: readonly string[], held: readonly string[]): Promise<void> {
+  const fresh = addresses.map((address) => new Call(new HttpTransport(address, false)));
+  const kept = await openCalls(held.map((address) => ({ protocol: "http", address })));
+  let isRunning = true;
+  const loop = async (call: Call) => {
+    while (isRunning) {
+      await call.ask();
+      await pause(LOAD_PAUSE_MS);
+    }
+  };
+  const loops = [...fresh.flatMap((call) => Array(LOAD_LOOPS_PER_ADDRESS).fill(call)), ...kept].map(loop);
+  for await (const _ of createInterface({ input: process.stdin })) {
+    const report: LoadReport = {
+      ...tally(fresh.map((call) => call.report())),
+      held: kept.map((call) => call.report()),
+    };
+    print(report);
+  }
+  isRunning = false;
+  await Promise.all(loops);
+  for (const call of [...fresh, ...kept]) call.close();
+}
+
+function print(result: unknown): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+const job: Job = JSON.parse(process.argv[2] ?? "");
+switch (job.kind) {
+  case "together":
+    print(await askTogether(job.calls, job.rounds));
+    break;
+  case "connections":
+    print(await openConnections(job.address, job.count, job.concurrency));
+    break;
+  case "send":
+    print(await send(job.address, job.sizeBytes));
+    break;
+  case "load":
+    await load(job.addresses, job.held);
+}

@@ -1,0 +1,151 @@
+// The write side of the address table and of the workload table: open addressing over versioned values
+// (layout.ts, "address table"). assembly/table/address.ts is the read side, at any moment, on other cores.
+//
+// A key lives through EMPTY -> USED (value) -> USED (value 0) -> BUSY -> EMPTY or USED with another key. Between the
+// last three steps all workers leave the calls that they are in: nobody compares a key that is being rewritten.
+
+import {
+  ADDRESS_KEY,
+  ADDRESS_SLOT_SIZE,
+  ADDRESS_STATE,
+  ADDRESS_VALUES,
+  ADDRESS_VERSION,
+  SLOT_BUSY,
+  SLOT_EMPTY,
+  SLOT_USED,
+} from "../../assembly/shared/layout.ts";
+import { ADDRESS_SIZE, readAddress } from "../net/address.ts";
+import { type Cells, notAnAddress } from "./cells.ts";
+import { addressHash } from "./hash.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+import { placeToWrite, versionWord } from "./versioned.ts";
+
+export interface Binding {
+  readonly address: string;
+  readonly value: number; // not 0
+}
+
+export class AddressSlots {
+  readonly #shared: SharedMemory;
+  readonly #cells: Cells;
+  readonly #at: number;
+  readonly #slotCount: number;
+  readonly #key = new Uint8Array(ADDRESS_SIZE);
+  readonly #keyWords = new Uint32Array(this.#key.buffer);
+  /** Slots that lost their value in the last generation. */
+  #dying: number[] = [];
+  /** BUSY slots of which a worker may still be comparing the key. */
+  #retired: number[] = [];
+  #occupied = 0;
+
+  constructor(shared: SharedMemory, cells: Cells, at: number, slotCount: number) {
+    this.#shared = shared;
+    this.#cells = cells;
+    this.#at = at;
+    this.#slotCount = slotCount;
+  }
+
+  /** Whether enough slots stay empty with these keys to end every probe soon. */
+  hasRoomFor(bindings: readonly Binding[]): boolean {
+    const most = Math.floor((this.#slotCount * 7) / 8);
+    if (this.#occupied + bindings.length <= most) return true;
+    const newKeyCount = bindings.filter(({ address }) => this.#probe(address).found < 0).length;
+    return this.#occupied + newKeyCount <= most;
+  }
+
+  /** From `generation` on the key has this value. */
+  bind({ address, value }: Binding, generation: number): void {
+    const { found, free } = this.#probe(address);
+    if (found >= 0) {
+      this.#set(found, value, generation);
+      return;
+    }
+    const at = this.#slotAt(free);
+    if (this.#state(free) === SLOT_EMPTY) this.#occupied += 1;
+    this.#cells.address(at + ADDRESS_KEY, address);
+    this.#cells.u32(at + ADDRESS_VALUES, 0);
+    this.#cells.u32(at + ADDRESS_VALUES + 4, value);
+    this.#cells.atomic(at + ADDRESS_VERSION, versionWord(generation, 1));
+    this.#cells.atomic(at + ADDRESS_STATE, SLOT_USED);
+  }
+
+  /** From `generation` on the key has no value. */
+  unbind(address: string, generation: number): void {
+    const { found } = this.#probe(address);
+    if (found < 0) return;
+    this.#set(found, 0, generation);
+    this.#dying.push(found);
+  }
+
+  /** No worker is left in an older generation: takes the dead keys out. */
+  retire(): void {
+    for (const slot of this.#dying) {
+      // Another binding of the same generation may have revived it.
+      if (this.#newestValue(slot) !== 0 || this.#state(slot) !== SLOT_USED) continue;
+      this.#cells.atomic(this.#slotAt(slot) + ADDRESS_STATE, SLOT_BUSY);
+      this.#retired.push(slot);
+    }
+    this.#dying = [];
+  }
+
+  /** No worker compares a retired key any more: ends of probe chains become empty, other slots await another key. */
+  reclaim(): void {
+    for (const retired of this.#retired) {
+      let slot = retired;
+      while (this.#state(slot) === SLOT_BUSY && this.#state(this.#next(slot)) === SLOT_EMPTY) {
+        this.#cells.atomic(this.#slotAt(slot) + ADDRESS_STATE, SLOT_EMPTY);
+        this.#occupied -= 1;
+        slot = (slot + this.#slotCount - 1) % this.#slotCount;
+      }
+    }
+    this.#retired = [];
+  }
+
+  #set(slot: number, value: number, generation: number): void {
+    const at = this.#slotAt(slot);
+    const place = placeToWrite(this.#u32(at + ADDRESS_VERSION), generation);
+    this.#cells.u32(at + ADDRESS_VALUES + 4 * place, value);
+    this.#cells.atomic(at + ADDRESS_VERSION, versionWord(generation, place));
+  }
+
+  /** The slot that holds the key, or -1; and the first slot that may take it. */
+  #probe(address: string): { found: number; free: number } {
+    if (!readAddress(address, this.#key, 0)) throw notAnAddress(address);
+    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#keyWords;
+    const { u32 } = this.#shared;
+    let free = -1;
+    let slot = addressHash(this.#shared.hashSeed, w0, w1, w2, w3) & (this.#slotCount - 1);
+    for (;;) {
+      const state = this.#state(slot);
+      if (state === SLOT_EMPTY) return { found: -1, free: free >= 0 ? free : slot };
+      const word = (this.#slotAt(slot) + ADDRESS_KEY) >>> 2;
+      if (state === SLOT_BUSY) {
+        if (free < 0) free = slot;
+      } else if (u32[word] === w0 && u32[word + 1] === w1 && u32[word + 2] === w2 && u32[word + 3] === w3) {
+        return { found: slot, free: slot };
+      }
+      slot = this.#next(slot);
+    }
+  }
+
+  #newestValue(slot: number): number {
+    const at = this.#slotAt(slot);
+    return this.#u32(at + ADDRESS_VALUES + 4 * (this.#u32(at + ADDRESS_VERSION) & 1));
+  }
+
+  #state(slot: number): number {
+    return this.#u32(this.#slotAt(slot) + ADDRESS_STATE);
+  }
+
+  #next(slot: number): number {
+    return (slot + 1) & (this.#slotCount - 1);
+  }
+
+  #slotAt(slot: number): number {
+    return this.#at + slot * ADDRESS_SLOT_SIZE;
+  }
+
+  #u32(at: number): number {
+    return this.#shared.u32[at >>> 2] ?? 0;
+  }
+}

@@ -1,0 +1,51 @@
+// The stores of the table writer, one method per kind. Tests put a subclass in their place and look at the tables
+// after every single store, as a worker on another core may.
+
+import { ADDRESS_SIZE, readAddress } from "../net/address.ts";
+import { SapwoodError } from "../errors.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+export class Cells {
+  readonly #shared: SharedMemory;
+  readonly #view: DataView;
+
+  constructor(shared: SharedMemory) {
+    this.#shared = shared;
+    this.#view = new DataView(shared.memory.buffer);
+  }
+
+  u16(at: number, value: number): void {
+    this.#view.setUint16(at, value, true);
+  }
+
+  u16NetworkOrder(at: number, value: number): void {
+    this.#view.setUint16(at, value, false);
+  }
+
+  u32(at: number, value: number): void {
+    this.#view.setUint32(at, value, true);
+  }
+
+  f32(at: number, value: number): void {
+    this.#view.setFloat32(at, value, true);
+  }
+
+  /** A store that workers see after all stores before it. */
+  atomic(at: number, value: number): void {
+    Atomics.store(this.#shared.i32, at >>> 2, value);
+  }
+
+  /** The 16 bytes of a canonical address; zeros when there is none. */
+  address(at: number, canonical: string | undefined): void {
+    if (canonical === undefined) this.clear(at, ADDRESS_SIZE);
+    else if (!readAddress(canonical, this.#shared.bytes, at)) throw notAnAddress(canonical);
+  }
+
+  clear(at: number, sizeBytes: number): void {
+    this.#shared.bytes.fill(0, at, at + sizeBytes);
+  }
+}
+
+export function notAnAddress(text: string): SapwoodError {
+  return new SapwoodError("tables-invalid", `expected an IPv4 or IPv6 address, found "${text}"`);
+}

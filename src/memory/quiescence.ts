@@ -1,0 +1,35 @@
+// When may control reuse what an older generation still showed? When every worker has left the call of the engine in
+// which it was at that moment (WORKER_SEQUENCE is odd inside a call).
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+const POLL_INTERVAL_MS = 1;
+
+/** Resolves when no worker is left in a call that it had begun before. Later calls see all stores made until now. */
+export async function quiescence(shared: SharedMemory): Promise<void> {
+  let inside: { at: number; sequence: number }[] = [];
+  for (let worker = 0; worker < shared.capacities.workers; worker++) {
+    const at = sequenceAt(shared, worker);
+    const sequence = Atomics.load(shared.i32, at);
+    if ((sequence & 1) === 1) inside.push({ at, sequence });
+  }
+  while (inside.length > 0) {
+    await sleep(POLL_INTERVAL_MS);
+    inside = inside.filter(({ at, sequence }) => Atomics.load(shared.i32, at) === sequence);
+  }
+}
+
+/**
+ * To be called after a worker thread was ended, perhaps in the middle of a call: nobody will leave that call, and
+ * nobody reads the tables in it any more.
+ */
+export function leaveForEndedWorker(shared: SharedMemory, worker: number): void {
+  const at = sequenceAt(shared, worker);
+  if ((Atomics.load(shared.i32, at) & 1) === 1) Atomics.add(shared.i32, at, 1);
+}
+
+function sequenceAt(shared: SharedMemory, worker: number): number {
+  return (shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
+}

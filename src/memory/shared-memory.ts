@@ -1,0 +1,250 @@
+// Creates the one memory that control and workers share: places the regions for the configured capacities and writes
+// the header. Pages are touched only when they are used, so a generous capacity costs address space, not memory.
+
+import { randomInt } from "node:crypto";
+import {
+  ADDRESS_SLOT_SIZE,
+  CANDIDATE_SIZE,
+  FLOW_BUCKET_SIZE,
+  FLOW_LIMIT_MAX,
+  FLOW_SIZE,
+  FlowState,
+  HEADER_ADDRESS_MASK,
+  HEADER_AT,
+  HEADER_FLOW_BUCKET_MASK,
+  HEADER_FLOW_LIMIT,
+  HEADER_FLOW_NEXT,
+  HEADER_HASH_SEED,
+  HEADER_LAYOUT_VERSION,
+  HEADER_NODE_COUNT,
+  HEADER_PROBE_INTERVAL_MS,
+  HEADER_RANGE_COUNT,
+  HEADER_RANGES,
+  HEADER_REGIONS,
+  HEADER_SIZE,
+  HEADER_TIMEOUTS_MS,
+  HEADER_WORKER_COUNT,
+  HEADER_WORKLOAD_MASK,
+  INSTANCE_LOAD_SIZE,
+  INSTANCE_SIZE,
+  LAYOUT_VERSION,
+  NODE_METRICS_SIZE,
+  NODE_SIZE,
+  RANGE_MAX,
+  RANGE_SIZE,
+  Region,
+  SERVICE_SIZE,
+  WORKER_MAX,
+  WORKER_SIZE,
+} from "../../assembly/shared/layout.ts";
+import { SapwoodError } from "../errors.ts";
+import { ADDRESS_SIZE, type Prefix } from "../net/address.ts";
+
+/** How much may be in force at once. */
+export interface Capacities {
+  readonly flows: number;
+  readonly addresses: number; // service and instance addresses of all services
+  readonly instances: number;
+  readonly workloads: number; // namespace addresses of this node's workloads
+  readonly nodes: number; // other nodes
+  readonly workers: number;
+}
+
+export const DEFAULT_CAPACITIES: Capacities = {
+  flows: 262_144,
+  addresses: 65_536,
+  instances: 65_536,
+  workloads: 4_096,
+  nodes: 1_024,
+  workers: 1,
+};
+
+/** Least, most, and the field of the config file that sets it. */
+const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: number }>> = {
+  flows: { field: "flows.limit", max: FLOW_LIMIT_MAX },
+  addresses: { field: "tables.addresses", max: 8_388_608 },
+  instances: { field: "tables.instances", max: 2_097_152 },
+  workloads: { field: "tables.workloads", max: 1_048_576 },
+  nodes: { field: "tables.nodes", max: 32_767 }, // the node of a flow is a u16, and two records may be in use per node
+  workers: { field: "tun.queues", max: WORKER_MAX },
+};
+
+export type FlowStateName = Exclude<keyof typeof FlowState, "free" | "count">;
+
+/** Idle times after which a flow ends; kernel conntrack's order of magnitude. */
+export const DEFAULT_TIMEOUTS_MS: Readonly<Record<FlowStateName, number>> = {
+  udpUnreplied: 30_000,
+  udpStream: 180_000,
+  tcpOpening: 60_000,
+  tcpEstablished: 86_400_000,
+  tcpHalfClosed: 120_000,
+  tcpClosed: 10_000,
+};
+
+export const DEFAULT_PROBE_INTERVAL_MS = 400;
+
+export interface MemoryOptions {
+  readonly capacities?: Partial<Capacities> | undefined;
+  readonly timeoutsMs?: Partial<Record<FlowStateName, number>> | undefined;
+  readonly ranges?: readonly Prefix[] | undefined;
+  readonly probeIntervalMs?: number | undefined; // 0 = never
+  readonly hashSeed?: number | undefined; // random unless a test wants to know it
+}
+
+/** The shared memory as the host sees it. Workers need only `memory`: everything else stands in the header. */
+export interface SharedMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly capacities: Capacities;
+  /** Records per region, more than the capacities: old and new records exist side by side while a generation passes. */
+  readonly records: Records;
+  readonly hashSeed: number;
+  readonly bytes: Uint8Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array; // for Atomics
+  /** Address of a region's first byte. */
+  at(region: Region): number;
+}
+
+export interface Records {
+  readonly nodes: number;
+  readonly instances: number;
+  readonly services: number;
+  readonly candidates: number;
+  readonly addressSlots: number;
+  readonly workloadSlots: number;
+  readonly flowBuckets: number;
+}
+
+/** The refusal of more than a capacity allows, named by the field of the config file that sets it. */
+export function capacityExceeded(name: keyof Capacities, capacities: Capacities, found: number): SapwoodError {
+  const { field } = CAPACITY_LIMITS[name];
+  return new SapwoodError("capacity-exceeded", `${field}: expected at most ${capacities[name]} ${name}, found ${found}`);
+}
+
+const PAGE_SIZE = 65_536;
+const PAGE_MAX = 65_536;
+const CACHE_LINE = 64;
+
+export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
+  const capacities = { ...DEFAULT_CAPACITIES, ...definedOf(options.capacities) };
+  checkCapacities(capacities);
+  const records = recordsOf(capacities);
+  const regions = placeRegions(capacities, records);
+  const pages = Math.ceil(regions.end / PAGE_SIZE);
+  if (pages > PAGE_MAX) {
+    throw new SapwoodError(
+      "capacity-exceeded",
+      `flows.limit and tables together need ${Math.ceil(regions.end / 2 ** 20)} MiB, expected at most 4096 MiB`,
+    );
+  }
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const shared: SharedMemory = {
+    memory,
+    capacities,
+    records,
+    hashSeed: (options.hashSeed ?? randomInt(0x1_0000_0000)) >>> 0,
+    bytes: new Uint8Array(memory.buffer),
+    u32: new Uint32Array(memory.buffer),
+    i32: new Int32Array(memory.buffer),
+    at: (region) => regions.at[region] ?? 0,
+  };
+  writeHeader(shared, regions.at, options);
+  return shared;
+}
+
+function writeRanges(shared: SharedMemory, ranges: readonly Prefix[]): void {
+  if (ranges.length > RANGE_MAX) {
+    throw new SapwoodError("capacity-exceeded", `ranges: expected at most ${RANGE_MAX}, found ${ranges.length}`);
+  }
+  ranges.forEach((range, i) => {
+    const at = HEADER_AT + HEADER_RANGES + i * RANGE_SIZE;
+    shared.bytes.set(range.bytes, at);
+    shared.bytes.set(range.mask, at + ADDRESS_SIZE);
+  });
+  shared.u32[(HEADER_AT + HEADER_RANGE_COUNT) >>> 2] = ranges.length;
+}
+
+function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options: MemoryOptions): void {
+  const { capacities, records } = shared;
+  const header = (offset: number, value: number): void => {
+    shared.u32[(HEADER_AT + offset) >>> 2] = value;
+  };
+  header(HEADER_LAYOUT_VERSION, LAYOUT_VERSION);
+  header(HEADER_WORKER_COUNT, capacities.workers);
+  header(HEADER_HASH_SEED, shared.hashSeed);
+  header(HEADER_FLOW_LIMIT, capacities.flows);
+  header(HEADER_FLOW_NEXT, 1); // record 0 is never used
+  header(HEADER_FLOW_BUCKET_MASK, records.flowBuckets - 1);
+  header(HEADER_ADDRESS_MASK, records.addressSlots - 1);
+  header(HEADER_WORKLOAD_MASK, records.workloadSlots - 1);
+  header(HEADER_NODE_COUNT, 1); // this node
+  header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
+  regionsAt.forEach((at, region) => {
+    header(HEADER_REGIONS + 4 * region, at);
+  });
+  for (const [name, timeoutMs] of Object.entries({ ...DEFAULT_TIMEOUTS_MS, ...definedOf(options.timeoutsMs) })) {
+    header(HEADER_TIMEOUTS_MS + 4 * FlowState[name as FlowStateName], timeoutMs);
+  }
+  writeRanges(shared, options.ranges ?? []);
+}
+
+function checkCapacities(capacities: Capacities): void {
+  for (const [name, { field, max }] of Object.entries(CAPACITY_LIMITS)) {
+    const value = capacities[name as keyof Capacities];
+    if (!Number.isInteger(value) || value < 1 || value > max) {
+      throw new SapwoodError("capacity-exceeded", `${field}: expected a whole number from 1 to ${max}, found ${value}`);
+    }
+  }
+}
+
+function recordsOf(capacities: Capacities): Records {
+  return {
+    nodes: 1 + 2 * capacities.nodes,
+    instances: 1 + 2 * capacities.instances,
+    services: 1 + 2 * capacities.addresses,
+    // One list per family and service, each rounded up to a power of two, old and new.
+    candidates: powerOfTwo(8 * capacities.instances),
+    addressSlots: powerOfTwo(2 * capacities.addresses),
+    workloadSlots: powerOfTwo(2 * capacities.workloads),
+    // At most two entries per flow and four per bucket on average: buckets of 15 practically never overflow.
+    flowBuckets: powerOfTwo(capacities.flows / 2),
+  };
+}
+
+function placeRegions(capacities: Capacities, records: Records): { at: number[]; end: number } {
+  const sizes: Readonly<Record<Exclude<keyof typeof Region, "count">, number>> = {
+    nodes: records.nodes * NODE_SIZE,
+    nodeMetrics: records.nodes * NODE_METRICS_SIZE,
+    instances: records.instances * INSTANCE_SIZE,
+    instanceLoads: records.instances * INSTANCE_LOAD_SIZE,
+    addresses: records.addressSlots * ADDRESS_SLOT_SIZE,
+    services: records.services * SERVICE_SIZE,
+    workloads: records.workloadSlots * ADDRESS_SLOT_SIZE,
+    candidates: records.candidates * CANDIDATE_SIZE,
+    flowBuckets: records.flowBuckets * FLOW_BUCKET_SIZE,
+    flows: (1 + capacities.flows) * FLOW_SIZE,
+    workers: capacities.workers * WORKER_SIZE,
+  };
+  const at = new Array<number>(Region.count).fill(0);
+  let end = HEADER_AT + HEADER_SIZE;
+  for (const [name, size] of Object.entries(sizes)) {
+    const region = Region[name as keyof typeof sizes];
+    end = roundUp(end, region === Region.workers ? HEADER_SIZE : CACHE_LINE);
+    at[region] = end;
+    end += size;
+  }
+  return { at, end };
+}
+
+/** The least power of two that is not below `count`. */
+function powerOfTwo(count: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, count)));
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+
+function definedOf<T extends object>(values: T | undefined): Partial<T> {
+  return Object.fromEntries(Object.entries(values ?? {}).filter(([, value]) => value !== undefined)) as Partial<T>;
+}

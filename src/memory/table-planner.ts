@@ -1,0 +1,468 @@
+// Plans a generation: what each record, list and slot will be, and where. Keeps the account of which indices are in
+// use and by whom; writes nothing to the tables. An instance keeps its record as long as its addresses and its node
+// stay; weight and draining live in candidate lists only. A list that two addresses have in common is written once.
+
+import { CANDIDATE_DRAINING, CANDIDATE_FLAGS, CANDIDATE_LOCAL, CANDIDATE_SIZE, CANDIDATE_WEIGHT, LOCAL_NODE, Region, ServiceKind } from "../../assembly/shared/layout.ts";
+import { SapwoodError } from "../errors.ts";
+import { type Family, familyOf } from "../net/address.ts";
+import type { AddressSlots, Binding } from "./address-slots.ts";
+import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";
+import { IndexPool } from "./index-pool.ts";
+import { type Capacities, capacityExceeded, type SharedMemory } from "./shared-memory.ts";
+import type { TableChange, TableInstance, TableNode, TableService } from "./table-change.ts";
+
+export interface PlacedNode {
+  readonly index: number;
+  readonly node: TableNode;
+  readonly isNew: boolean;
+}
+
+export interface PlacedInstance {
+  readonly index: number;
+  readonly node: number; // index of the node record
+  readonly instance: TableInstance;
+}
+
+export interface Candidate {
+  readonly instance: number; // index of the instance record
+  readonly weight: number;
+  readonly isDraining: boolean;
+  readonly isLocal: boolean;
+}
+
+interface CandidateList {
+  readonly range: CandidateRange | undefined; // undefined = no candidates
+  readonly count: number;
+}
+
+type Lists = Readonly<Record<Family, CandidateList>>;
+
+const NO_LIST: CandidateList = { range: undefined, count: 0 };
+
+interface ServiceRecord {
+  readonly record: number;
+  readonly kind: ServiceKind;
+  readonly policy: number;
+  readonly id: number;
+  readonly revision: number;
+  readonly candidateCount: number;
+  readonly first: number;
+}
+
+interface PlacedAddress {
+  readonly record: number;
+  readonly id: number;
+  readonly revision: number;
+  readonly policy: number;
+  readonly list: CandidateList;
+}
+
+/** What stands in the tables for a service; the arrays have the order of the service's own. */
+interface PlacedService {
+  readonly service: TableService;
+  readonly instances: readonly number[]; // instance records
+  readonly instanceRecords: readonly number[]; // their service records; 0 = without instance addresses
+  readonly addresses: readonly PlacedAddress[];
+  readonly lists: Lists;
+}
+
+/** One generation's work. "Dead" is what only older generations show. */
+export class Plan {
+  readonly nodes: PlacedNode[] = [];
+  readonly newInstances: PlacedInstance[] = [];
+  readonly newLists: { readonly range: CandidateRange; readonly candidates: readonly Candidate[] }[] = [];
+  readonly newRecords: ServiceRecord[] = [];
+  readonly newIds: { readonly id: number; readonly revision: number }[] = [];
+  readonly unbindAddresses: string[] = [];
+  readonly unbindWorkloads: string[] = [];
+  readonly bindAddresses: Binding[] = [];
+  readonly bindWorkloads: Binding[] = [];
+  readonly deadNodes: number[] = [];
+  readonly deadInstances: number[] = [];
+  readonly deadLists: CandidateRange[] = [];
+  readonly deadRecords: number[] = [];
+  readonly deadIds: { readonly id: number; readonly revision: number }[] = [];
+  /** The services and nodes that change; undefined = removed. */
+  readonly services = new Map<string, PlacedService | undefined>();
+  readonly nodeIndices = new Map<string, number | undefined>();
+}
+
+type Counts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
+
+export interface PlannerOptions {
+  readonly nodeId: string;
+  readonly policySlot: (name: string) => number;
+}
+
+export class TablePlanner {
+  readonly #shared: SharedMemory;
+  readonly #addressSlots: AddressSlots;
+  readonly #workloadSlots: AddressSlots;
+  readonly #options: PlannerOptions;
+  readonly #candidatesView: DataView;
+  readonly #nodes: Map<string, number>;
+  readonly #services = new Map<string, PlacedService>();
+  readonly #nodePool: IndexPool;
+  readonly #instancePool: IndexPool;
+  readonly #recordPool: IndexPool;
+  readonly #ranges: CandidateRanges;
+  /** Handles that had an address before, and the revision that follows its last one. */
+  readonly #freeIds: { readonly id: number; readonly revision: number }[] = [];
+  #nextId = 1;
+  #counts: Counts = { addresses: 0, instances: 0, workloads: 0, nodes: 0 };
+
+  constructor(
+    shared: SharedMemory,
+    addressSlots: AddressSlots,
+    workloadSlots: AddressSlots,
+    options: PlannerOptions,
+  ) {
+    this.#shared = shared;
+    this.#addressSlots = addressSlots;
+    this.#workloadSlots = workloadSlots;
+    this.#options = options;
+    this.#candidatesView = new DataView(shared.memory.buffer, shared.at(Region.candidates));
+    this.#nodes = new Map([[options.nodeId, LOCAL_NODE]]);
+    this.#nodePool = new IndexPool(shared.records.nodes);
+    this.#instancePool = new IndexPool(shared.records.instances);
+    this.#recordPool = new IndexPool(shared.records.services);
+    this.#ranges = new CandidateRanges(shared.records.candidates);
+  }
+
+  nodeIndex(id: string): number | undefined {
+    return this.#nodes.get(id);
+  }
+
+  instanceIndices(service: string): readonly number[] {
+    return this.#services.get(service)?.instances ?? [];
+  }
+
+  /** Every node record in use is below this index. */
+  get nodeEnd(): number {
+    return this.#nodePool.end;
+  }
+
+  /** Throws when a capacity does not suffice or a name is unknown; then everything is as before. */
+  plan(change: TableChange): Plan {
+    this.#checkCapacities(this.#countsAfter(change));
+    const plan = new Plan();
+    try {
+      this.#planNodes(plan, change);
+      for (const name of change.removeServices ?? []) this.#planRemoval(plan, name);
+      for (const service of change.setServices ?? []) this.#planService(plan, service);
+      this.#checkSlots(plan);
+      return plan;
+    } catch (error) {
+      this.#abandon(plan);
+      throw error;
+    }
+  }
+
+  /** The plan was written: what it says is in force. */
+  commit(plan: Plan): void {
+    const delta = { addresses: 0, instances: 0, workloads: 0 };
+    for (const [name, placed] of plan.services) {
+      count(delta, this.#services.get(name)?.service, -1, this.#options.nodeId);
+      count(delta, placed?.service, 1, this.#options.nodeId);
+      if (placed === undefined) this.#services.delete(name);
+      else this.#services.set(name, placed);
+    }
+    for (const [id, index] of plan.nodeIndices) {
+      if (index === undefined) this.#nodes.delete(id);
+      else this.#nodes.set(id, index);
+    }
+    this.#counts = {
+      addresses: this.#counts.addresses + delta.addresses,
+      instances: this.#counts.instances + delta.instances,
+      workloads: this.#counts.workloads + delta.workloads,
+      nodes: this.#nodes.size - 1,
+    };
+  }
+
+  /** No worker can see the dead of this plan any more. */
+  release(plan: Plan): void {
+    for (const index of plan.deadNodes) this.#nodePool.give(index);
+    for (const index of plan.deadInstances) this.#instancePool.give(index);
+    for (const record of plan.deadRecords) this.#recordPool.give(record);
+    for (const range of plan.deadLists) this.#ranges.give(range);
+    for (const id of plan.deadIds) this.#freeIds.push(id);
+  }
+
+  #abandon(plan: Plan): void {
+    for (const { index, isNew } of plan.nodes) if (isNew) this.#nodePool.give(index);
+    for (const { index } of plan.newInstances) this.#instancePool.give(index);
+    for (const { record } of plan.newRecords) this.#recordPool.give(record);
+    for (const { range } of plan.newLists) this.#ranges.give(range);
+    for (const id of plan.newIds) this.#freeIds.push(id);
+  }
+
+  #planNodes(plan: Plan, change: TableChange): void {
+    for (const id of change.removeNodes ?? []) {
+      const index = this.#nodes.get(id);
+      if (index === undefined || index === LOCAL_NODE) continue;
+      plan.deadNodes.push(index);
+      plan.nodeIndices.set(id, undefined);
+    }
+    for (const node of change.setNodes ?? []) {
+      const known = plan.nodeIndices.has(node.id) ? undefined : this.#nodes.get(node.id);
+      const index = known ?? this.#nodePool.take();
+      if (index === undefined) throw capacityExceeded("nodes", this.#shared.capacities, change.setNodes?.length ?? 0);
+      plan.nodes.push({ index, node, isNew: known === undefined });
+      plan.nodeIndices.set(node.id, index);
+    }
+  }
+
+  #planRemoval(plan: Plan, name: string): void {
+    const old = this.#services.get(name);
+    if (old === undefined) return;
+    old.service.instances.forEach((_, i) => {
+      this.#bury(plan, old, i);
+    });
+    old.service.addresses.forEach(({ address }, i) => {
+      this.#unbind(plan, address, old.addresses[i]);
+    });
+    plan.deadLists.push(...rangesOf(old.lists));
+    plan.services.set(name, undefined);
+  }
+
+  #planService(plan: Plan, service: TableService): void {
+    const old = this.#services.get(service.name);
+    const { instances, instanceRecords } = this.#planInstances(plan, service, old);
+    const lists = this.#planLists(plan, service, instances, old);
+    const addresses = this.#planAddresses(plan, service, lists, old);
+    plan.services.set(service.name, { service, instances, instanceRecords, addresses, lists });
+  }
+
+  #planInstances(plan: Plan, service: TableService, old: PlacedService | undefined) {
+    const before = new Map(old?.service.instances.map((instance, i) => [instance.number, i]));
+    const instances: number[] = [];
+    const instanceRecords: number[] = [];
+    for (const instance of service.instances) {
+      const i = before.get(instance.number);
+      const previous = i === undefined ? undefined : old?.service.instances[i];
+      if (old !== undefined && i !== undefined && previous !== undefined && isSameInstance(previous, instance)) {
+        before.delete(instance.number);
+        instances.push(old.instances[i] ?? 0);
+        instanceRecords.push(old.instanceRecords[i] ?? 0);
+      } else {
+        const placed = this.#planInstance(plan, service, instance);
+        instances.push(placed.index);
+        instanceRecords.push(placed.record);
+      }
+    }
+    if (old !== undefined) for (const i of before.values()) this.#bury(plan, old, i);
+    return { instances, instanceRecords };
+  }
+
+  #planInstance(plan: Plan, service: TableService, instance: TableInstance): { index: number; record: number } {
+    const node = plan.nodeIndices.has(instance.node)
+      ? plan.nodeIndices.get(instance.node)
+      : this.#nodes.get(instance.node);
+    if (node === undefined) {
+      throw new SapwoodError(
+        "tables-invalid",
+        `instance ${instance.number} of ${service.name}: expected a known node, found "${instance.node}"`,
+      );
+    }
+    const index = this.#instancePool.take();
+    if (index === undefined) throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + 1);
+    plan.newInstances.push({ index, node, instance });
+    if (node === LOCAL_NODE) {
+      for (const address of instance.namespaceAddresses) plan.bindWorkloads.push({ address, value: index });
+    }
+    if (instance.instanceAddresses.length === 0) return { index, record: 0 };
+    const record = this.#takeRecord(plan, {
+      kind: ServiceKind.instance,
+      policy: 0,
+      id: 0,
+      revision: 0,
+      candidateCount: 1,
+      first: index,
+    });
+    for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
+    return { index, record };
+  }
+
+  #bury(plan: Plan, old: PlacedService, i: number): void {
+    const instance = old.service.instances[i];
+    const record = old.instanceRecords[i] ?? 0;
+    if (instance === undefined) return;
+    plan.deadInstances.push(old.instances[i] ?? 0);
+    if (record !== 0) plan.deadRecords.push(record);
+    plan.unbindAddresses.push(...instance.instanceAddresses);
+    if (instance.node === this.#options.nodeId) plan.unbindWorkloads.push(...instance.namespaceAddresses);
+  }
+
+  #planLists(
+    plan: Plan,
+    service: TableService,
+    instances: readonly number[],
+    old: PlacedService | undefined,
+  ): Lists {
+    const lists = { 4: NO_LIST, 6: NO_LIST };
+    let v4: readonly Candidate[] = [];
+    for (const family of [4, 6] as const) {
+      if (!service.addresses.some(({ address }) => familyOf(address) === family)) continue;
+      const candidates = this.#candidatesOf(service, instances, family);
+      if (family === 4) v4 = candidates;
+      if (family === 6 && lists[4] !== NO_LIST && isSameList(v4, candidates)) lists[6] = lists[4];
+      else lists[family] = this.#keptList(old?.lists[family], candidates) ?? this.#takeList(plan, candidates);
+    }
+    const kept = new Set(rangesOf(lists));
+    if (old !== undefined) plan.deadLists.push(...rangesOf(old.lists).filter((range) => !kept.has(range)));
+    return lists;
+  }
+
+  #candidatesOf(service: TableService, instances: readonly number[], family: Family): Candidate[] {
+    const candidates: Candidate[] = [];
+    service.instances.forEach(({ namespaceAddresses, weight, draining, node }, i) => {
+      if (!namespaceAddresses.some((address) => familyOf(address) === family)) return;
+      const isLocal = node === this.#options.nodeId;
+      candidates.push({ instance: instances[i] ?? 0, weight, isDraining: draining, isLocal });
+    });
+    return candidates;
+  }
+
+  /** The list in force when it says the same. */
+  #keptList(list: CandidateList | undefined, candidates: readonly Candidate[]): CandidateList | undefined {
+    if (list?.range === undefined || list.count !== candidates.length) return undefined;
+    const view = this.#candidatesView;
+    const { first } = list.range;
+    const isSame = candidates.every((candidate, i) => {
+      const at = (first + i) * CANDIDATE_SIZE;
+      const flags = view.getUint16(at + CANDIDATE_FLAGS, true);
+      return (
+        view.getUint32(at, true) === candidate.instance &&
+        view.getUint16(at + CANDIDATE_WEIGHT, true) === candidate.weight &&
+        ((flags & CANDIDATE_DRAINING) !== 0) === candidate.isDraining &&
+        ((flags & CANDIDATE_LOCAL) !== 0) === candidate.isLocal
+      );
+    });
+    return isSame ? list : undefined;
+  }
+
+  #takeList(plan: Plan, candidates: readonly Candidate[]): CandidateList {
+    if (candidates.length === 0) return NO_LIST;
+    const range = this.#ranges.take(candidates.length);
+    if (range === undefined) {
+      throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + candidates.length);
+    }
+    plan.newLists.push({ range, candidates });
+    return { range, count: candidates.length };
+  }
+
+  #planAddresses(
+    plan: Plan,
+    service: TableService,
+    lists: Lists,
+    old: PlacedService | undefined,
+  ): PlacedAddress[] {
+    const before = new Map(old?.service.addresses.map(({ address }, i) => [address, old.addresses[i]]));
+    const addresses = service.addresses.map(({ address, policy: policyName }) => {
+      const policy = this.#options.policySlot(policyName);
+      const list = lists[familyOf(address)];
+      const previous = before.get(address);
+      before.delete(address);
+      if (previous !== undefined && previous.policy === policy && previous.list === list) return previous;
+      const { id, revision } =
+        previous === undefined ? this.#takeId(plan) : { id: previous.id, revision: previous.revision + 1 };
+      if (previous !== undefined) plan.deadRecords.push(previous.record);
+      const record = this.#takeRecord(plan, {
+        kind: ServiceKind.balanced,
+        policy,
+        id,
+        revision,
+        candidateCount: list.count,
+        first: list.range?.first ?? 0,
+      });
+      plan.bindAddresses.push({ address, value: record });
+      return { record, id, revision, policy, list };
+    });
+    for (const [address, placed] of before) this.#unbind(plan, address, placed);
+    return addresses;
+  }
+
+  #unbind(plan: Plan, address: string, placed: PlacedAddress | undefined): void {
+    if (placed === undefined) return;
+    plan.unbindAddresses.push(address);
+    plan.deadRecords.push(placed.record);
+    plan.deadIds.push({ id: placed.id, revision: placed.revision + 1 });
+  }
+
+  #takeRecord(plan: Plan, content: Omit<ServiceRecord, "record">): number {
+    const record = this.#recordPool.take();
+    if (record === undefined) throw capacityExceeded("addresses", this.#shared.capacities, this.#counts.addresses + 1);
+    plan.newRecords.push({ record, ...content });
+    return record;
+  }
+
+  #takeId(plan: Plan): { id: number; revision: number } {
+    const taken = this.#freeIds.pop() ?? { id: this.#nextId++, revision: 1 };
+    plan.newIds.push(taken);
+    return taken;
+  }
+
+  #countsAfter(change: TableChange): Counts {
+    const counts = { ...this.#counts };
+    for (const name of change.removeServices ?? []) {
+      count(counts, this.#services.get(name)?.service, -1, this.#options.nodeId);
+    }
+    for (const service of change.setServices ?? []) {
+      count(counts, this.#services.get(service.name)?.service, -1, this.#options.nodeId);
+      count(counts, service, 1, this.#options.nodeId);
+    }
+    counts.nodes -= change.removeNodes?.filter((id) => this.#nodes.has(id)).length ?? 0;
+    counts.nodes += change.setNodes?.filter(({ id }) => !this.#nodes.has(id)).length ?? 0;
+    return counts;
+  }
+
+  #checkCapacities(counts: Counts): void {
+    for (const name of ["addresses", "instances", "workloads", "nodes"] as const) {
+      if (counts[name] > this.#shared.capacities[name]) {
+        throw capacityExceeded(name, this.#shared.capacities, counts[name]);
+      }
+    }
+  }
+
+  /** Old and new keys share the slots until the old ones are reclaimed. */
+  #checkSlots(plan: Plan): void {
+    if (!this.#addressSlots.hasRoomFor(plan.bindAddresses)) {
+      throw capacityExceeded("addresses", this.#shared.capacities, this.#counts.addresses + plan.bindAddresses.length);
+    }
+    if (!this.#workloadSlots.hasRoomFor(plan.bindWorkloads)) {
+      throw capacityExceeded("workloads", this.#shared.capacities, this.#counts.workloads + plan.bindWorkloads.length);
+    }
+  }
+}
+
+function count(counts: Omit<Counts, "nodes">, service: TableService | undefined, sign: 1 | -1, nodeId: string): void {
+  if (service === undefined) return;
+  const writable = counts as { addresses: number; instances: number; workloads: number };
+  writable.instances += sign * service.instances.length;
+  writable.addresses += sign * service.addresses.length;
+  for (const instance of service.instances) {
+    writable.addresses += sign * instance.instanceAddresses.length;
+    if (instance.node === nodeId) writable.workloads += sign * instance.namespaceAddresses.length;
+  }
+}
+
+function isSameInstance(a: TableInstance, b: TableInstance): boolean {
+  return (
+    a.node === b.node &&
+    isSameSequence(a.namespaceAddresses, b.namespaceAddresses) &&
+    isSameSequence(a.instanceAddresses, b.instanceAddresses)
+  );
+}
+
+function isSameSequence(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+function isSameList(a: readonly Candidate[], b: readonly Candidate[]): boolean {
+  // Both come from the same instances in the same order, so the records alone tell.
+  return a.length === b.length && a.every((candidate, i) => candidate.instance === b[i]?.instance);
+}
+
+function rangesOf(lists: Lists): CandidateRange[] {
+  return [...new Set([lists[4].range, lists[6].range])].filter((range) => range !== undefined);
+}

@@ -1,0 +1,227 @@
+// The only host writer of the tables. Each apply() is one generation: planned completely first (a refusal changes
+// nothing), then written beside what is in force at a cost of what changed, then made visible by one store.
+//
+// What the old generation still showed (records, candidate lists, slots, nodes) is reused only after every worker has
+// left it: in two steps, because a worker may also hold a record by way of a flow or be comparing a key. First it is
+// marked as gone (incarnation, BUSY, node state), and when nobody is left who missed the mark, it is free.
+
+import {
+  ALIVE,
+  CANDIDATE_DRAINING,
+  CANDIDATE_FLAGS,
+  CANDIDATE_INSTANCE,
+  CANDIDATE_LOCAL,
+  CANDIDATE_SIZE,
+  CANDIDATE_WEIGHT,
+  HEADER_AT,
+  HEADER_GENERATION,
+  HEADER_NODE_COUNT,
+  INSTANCE_ADDRESS_V4,
+  INSTANCE_ADDRESS_V6,
+  INSTANCE_DIED,
+  INSTANCE_INCARNATION,
+  INSTANCE_NAMESPACE_V4,
+  INSTANCE_NAMESPACE_V6,
+  INSTANCE_NODE,
+  INSTANCE_NUMBER,
+  INSTANCE_SIZE,
+  LOCAL_NODE,
+  NODE_DISTANCE_KM,
+  NODE_ENDPOINT_SIZE,
+  NODE_ENDPOINTS,
+  NODE_METRICS_SIZE,
+  NODE_SIZE,
+  NODE_STATE,
+  NODE_VERSION,
+  AF_INET6,
+  Region,
+  SERVICE_CANDIDATE_COUNT,
+  SERVICE_CANDIDATES,
+  SERVICE_ID,
+  SERVICE_KIND,
+  SERVICE_POLICY,
+  SERVICE_REVISION,
+  SERVICE_SIZE,
+  SLOT_EMPTY,
+  SLOT_USED,
+  SOCKADDR_ADDRESS,
+  SOCKADDR_FAMILY,
+  SOCKADDR_PORT,
+} from "../../assembly/shared/layout.ts";
+import { familyOf } from "../net/address.ts";
+import { AddressSlots } from "./address-slots.ts";
+import { Cells } from "./cells.ts";
+import { quiescence } from "./quiescence.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+import type { TableChange, TableNode } from "./table-change.ts";
+import { type PlacedInstance, type Plan, TablePlanner } from "./table-planner.ts";
+import { placeToWrite, versionWord } from "./versioned.ts";
+
+export interface TableWriterOptions {
+  /** The own node: its instances are local. */
+  readonly nodeId: string;
+  /** Slot of a policy by its name (SERVICE_POLICY); throws when there is none. */
+  readonly policySlot: (name: string) => number;
+  readonly cells?: Cells;
+}
+
+export class TableWriter {
+  readonly #shared: SharedMemory;
+  readonly #cells: Cells;
+  readonly #planner: TablePlanner;
+  readonly #addresses: AddressSlots;
+  readonly #workloads: AddressSlots;
+  #generation = 0;
+  /** Resolves when the next generation may be begun. */
+  #ready: Promise<void> = Promise.resolve();
+
+  constructor(shared: SharedMemory, options: TableWriterOptions) {
+    const { records } = shared;
+    this.#shared = shared;
+    this.#cells = options.cells ?? new Cells(shared);
+    this.#addresses = new AddressSlots(shared, this.#cells, shared.at(Region.addresses), records.addressSlots);
+    this.#workloads = new AddressSlots(shared, this.#cells, shared.at(Region.workloads), records.workloadSlots);
+    this.#planner = new TablePlanner(shared, this.#addresses, this.#workloads, options);
+    this.#cells.f32(this.#nodeAt(LOCAL_NODE) + NODE_DISTANCE_KM, 0);
+    this.#cells.atomic(this.#nodeAt(LOCAL_NODE) + NODE_STATE, SLOT_USED);
+  }
+
+  /** The generation in force. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /**
+   * Puts the next generation in force and returns its number. Throws SapwoodError and changes nothing when a capacity
+   * does not suffice. Calls take turns in the order in which they were made.
+   */
+  apply(change: TableChange): Promise<number> {
+    const generation = this.#ready.then(() => this.#write(change));
+    this.#ready = generation.then(
+      (written) => this.#release(written.plan),
+      () => undefined, // the caller hears of it; nothing was changed
+    );
+    return generation.then((written) => written.generation);
+  }
+
+  /** Resolves when nothing of older generations is left in the tables. */
+  settled(): Promise<void> {
+    return this.#ready;
+  }
+
+  /** Index of a node's record, of a known node. */
+  nodeIndex(id: string): number | undefined {
+    return this.#planner.nodeIndex(id);
+  }
+
+  /** Indices of the records of a service's instances, in their order. */
+  instanceIndices(service: string): readonly number[] {
+    return this.#planner.instanceIndices(service);
+  }
+
+  #write(change: TableChange): { generation: number; plan: Plan } {
+    const plan = this.#planner.plan(change);
+    const generation = this.#generation + 1;
+    for (const { index, node, isNew } of plan.nodes) this.#writeNode(index, node, isNew, generation);
+    for (const placed of plan.newInstances) this.#writeInstance(placed);
+    this.#writeServices(plan);
+    for (const index of plan.deadInstances) this.#cells.atomic(this.#instanceAt(index) + INSTANCE_DIED, generation);
+    // All unbindings first: what one service gives up another may take in the same generation.
+    for (const address of plan.unbindAddresses) this.#addresses.unbind(address, generation);
+    for (const address of plan.unbindWorkloads) this.#workloads.unbind(address, generation);
+    for (const binding of plan.bindAddresses) this.#addresses.bind(binding, generation);
+    for (const binding of plan.bindWorkloads) this.#workloads.bind(binding, generation);
+    this.#cells.u32(HEADER_AT + HEADER_NODE_COUNT, this.#planner.nodeEnd);
+    this.#cells.atomic(HEADER_AT + HEADER_GENERATION, generation);
+    this.#generation = generation;
+    this.#planner.commit(plan);
+    return { generation, plan };
+  }
+
+  /** Frees what only older generations showed. */
+  async #release(plan: Plan): Promise<void> {
+    await quiescence(this.#shared);
+    for (const index of plan.deadInstances) {
+      const at = this.#instanceAt(index) + INSTANCE_INCARNATION;
+      this.#cells.atomic(at, (this.#shared.i32[at >>> 2] ?? 0) + 1);
+    }
+    for (const index of plan.deadNodes) this.#cells.atomic(this.#nodeAt(index) + NODE_STATE, SLOT_EMPTY);
+    this.#addresses.retire();
+    this.#workloads.retire();
+    await quiescence(this.#shared);
+    this.#addresses.reclaim();
+    this.#workloads.reclaim();
+    this.#planner.release(plan);
+  }
+
+  #writeNode(index: number, node: TableNode, isNew: boolean, generation: number): void {
+    const at = this.#nodeAt(index);
+    this.#cells.f32(at + NODE_DISTANCE_KM, node.distanceKm);
+    if (isNew) {
+      // Both places, so that the prober may use the node before its generation is in force.
+      this.#writeEndpoint(at, 0, node);
+      this.#writeEndpoint(at, 1, node);
+      this.#cells.atomic(at + NODE_VERSION, versionWord(generation, 0));
+      // Measured of the node that had the index before.
+      this.#cells.clear(this.#shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE, NODE_METRICS_SIZE);
+      this.#cells.atomic(at + NODE_STATE, SLOT_USED);
+    } else {
+      const place = placeToWrite(this.#shared.u32[(at + NODE_VERSION) >>> 2] ?? 0, generation);
+      this.#writeEndpoint(at, place, node);
+      this.#cells.atomic(at + NODE_VERSION, versionWord(generation, place));
+    }
+  }
+
+  #writeEndpoint(nodeAt: number, place: number, node: TableNode): void {
+    const at = nodeAt + NODE_ENDPOINTS + place * NODE_ENDPOINT_SIZE;
+    this.#cells.clear(at, NODE_ENDPOINT_SIZE);
+    this.#cells.u16(at + SOCKADDR_FAMILY, AF_INET6);
+    this.#cells.u16NetworkOrder(at + SOCKADDR_PORT, node.underlay.port);
+    this.#cells.address(at + SOCKADDR_ADDRESS, node.underlay.address);
+  }
+
+  #writeInstance({ index, node, instance }: PlacedInstance): void {
+    const at = this.#instanceAt(index);
+    const { namespaceAddresses, instanceAddresses } = instance;
+    this.#cells.address(at + INSTANCE_NAMESPACE_V4, ofFamily(namespaceAddresses, 4));
+    this.#cells.address(at + INSTANCE_NAMESPACE_V6, ofFamily(namespaceAddresses, 6));
+    this.#cells.address(at + INSTANCE_ADDRESS_V4, ofFamily(instanceAddresses, 4));
+    this.#cells.address(at + INSTANCE_ADDRESS_V6, ofFamily(instanceAddresses, 6));
+    this.#cells.u32(at + INSTANCE_NODE, node);
+    this.#cells.u32(at + INSTANCE_NUMBER, instance.number);
+    this.#cells.atomic(at + INSTANCE_DIED, ALIVE);
+  }
+
+  #writeServices(plan: Plan): void {
+    for (const { range, candidates } of plan.newLists) {
+      candidates.forEach(({ instance, weight, isDraining, isLocal }, i) => {
+        const at = this.#shared.at(Region.candidates) + (range.first + i) * CANDIDATE_SIZE;
+        this.#cells.u32(at + CANDIDATE_INSTANCE, instance);
+        this.#cells.u16(at + CANDIDATE_WEIGHT, weight);
+        const flags = (isDraining ? CANDIDATE_DRAINING : 0) | (isLocal ? CANDIDATE_LOCAL : 0);
+        this.#cells.u16(at + CANDIDATE_FLAGS, flags);
+      });
+    }
+    for (const { record, kind, policy, id, revision, candidateCount, first } of plan.newRecords) {
+      const at = this.#shared.at(Region.services) + record * SERVICE_SIZE;
+      this.#cells.u32(at + SERVICE_KIND, kind);
+      this.#cells.u32(at + SERVICE_POLICY, policy);
+      this.#cells.u32(at + SERVICE_ID, id);
+      this.#cells.u32(at + SERVICE_REVISION, revision);
+      this.#cells.u32(at + SERVICE_CANDIDATE_COUNT, candidateCount);
+      this.#cells.u32(at + SERVICE_CANDIDATES, first);
+    }
+  }
+
+  #nodeAt(index: number): number {
+    return this.#shared.at(Region.nodes) + index * NODE_SIZE;
+  }
+
+  #instanceAt(index: number): number {
+    return this.#shared.at(Region.instances) + index * INSTANCE_SIZE;
+  }
+}
+
+function ofFamily(addresses: readonly string[], family: 4 | 6): string | undefined {
+  return addresses.find((address) => familyOf(address) === family);
+}

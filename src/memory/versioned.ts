@@ -1,0 +1,11 @@
+// Words of versioned values (layout.ts, "versioned value"): which of the two places is the newer one, and since when.
+
+/** The place that no reader of the generation in force looks at while `generation` is being built. */
+export function placeToWrite(word: number, generation: number): number {
+  const newer = word & 1;
+  return word >>> 1 === generation ? newer : newer ^ 1;
+}
+
+export function versionWord(generation: number, newer: number): number {
+  return ((generation << 1) | newer) >>> 0;
+}

@@ -1,0 +1,170 @@
+// Prepares the TUN's interface and the kernel's forwarding with the `ip` command and /proc/sys/net.
+// Promises: a set-up that fails undoes what it did; close() undoes everything, in reverse order.
+//
+// IPv6 forwarding has a side effect: the kernel stops to accept router advertisements and forgets default routes
+// that it learned from them, unless accept_ra of the interface is 2 (Documentation/networking/ip-sysctl.rst).
+// The interface that carries the tunnel is therefore set to 2 first; other interfaces are the administrator's.
+
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { SapwoodError } from "../errors.ts";
+import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
+
+/** Outer IPv6 and UDP headers are 40 + 8 bytes; 50 leaves a round number on Ethernet. */
+export const TUNNEL_OVERHEAD = 50;
+export const MTU_DEFAULT = 1450;
+/** The least that IPv6 works with (RFC 8200 section 5). */
+export const MTU_MIN = 1280;
+
+export interface InterfaceOptions {
+  readonly device: string; // name of the TUN, which is open
+  readonly mtu: number;
+  readonly ranges: readonly string[]; // canonical prefixes that are routed into the TUN
+  readonly underlayDevice: string | undefined; // interface that carries the tunnel, if known
+  readonly stateFile: string; // keeps original kernel parameters across a crash
+}
+
+export interface Underlay {
+  readonly device: string;
+  readonly mtu: number;
+}
+
+/** The interface that has `address`, or undefined when none has. */
+export async function findUnderlay(address: string): Promise<Underlay | undefined> {
+  return parseUnderlay(await ip(["-json", "address", "show", "to", address]));
+}
+
+/** Reads the output of `ip -json address show`. */
+export function parseUnderlay(json: string): Underlay | undefined {
+  const [link] = parseList(json);
+  const { ifname, mtu } = link ?? {};
+  return typeof ifname === "string" && typeof mtu === "number" ? { device: ifname, mtu } : undefined;
+}
+
+/** The TUN's MTU: as configured, or what the underlay leaves to a packet in the tunnel. */
+export function chooseMtu(configured: number | "auto", underlayMtu: number | undefined): number {
+  if (configured !== "auto") return configured;
+  if (underlayMtu === undefined) return MTU_DEFAULT;
+  return Math.max(MTU_MIN, underlayMtu - TUNNEL_OVERHEAD);
+}
+
+/** The interface of an open TUN, brought up and routed to. */
+export class TunInterface {
+  readonly #device: string;
+  readonly #sysctls: SysctlSession;
+  #isLinkUp = false;
+
+  private constructor(device: string, sysctls: SysctlSession) {
+    this.#device = device;
+    this.#sysctls = sysctls;
+  }
+
+  /** Throws network-setup or missing-tool; then the kernel is as it was before. */
+  static async open(options: InterfaceOptions): Promise<TunInterface> {
+    const opened = new TunInterface(options.device, new SysctlSession(options.stateFile, currentScope()));
+    try {
+      for (const range of options.ranges) await refuseForeignRoute(range, options.device);
+      for (const sysctl of sysctlsFor(options)) opened.#sysctls.set(sysctl);
+      opened.#isLinkUp = true;
+      await bringUp(options);
+      return opened;
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+  }
+
+  /** Returns a sentence for each thing that could not be put back. */
+  async close(): Promise<string[]> {
+    const failures: string[] = [];
+    if (this.#isLinkUp) {
+      this.#isLinkUp = false;
+      // Taking the link down removes its routes. A device that is gone has taken them along.
+      await ip(["link", "set", "dev", this.#device, "down"]).catch((error: unknown) => {
+        if (existsSync(`/sys/class/net/${this.#device}`)) failures.push(String(error));
+      });
+    }
+    failures.push(...this.#sysctls.restore());
+    return failures;
+  }
+}
+
+/** The kernel parameters that forwarding between workloads and the TUN needs, in the order of setting. */
+export function sysctlsFor({ device, ranges, underlayDevice }: InterfaceOptions): Sysctl[] {
+  const sysctls: Sysctl[] = [
+    { path: "net/ipv4/ip_forward", value: "1" },
+    // What comes out of the TUN has a source in a range that is routed into it, so the check would pass;
+    // but not for a service range that a more specific route of the host covers in part.
+    { path: `net/ipv4/conf/${device}/rp_filter`, value: "0" },
+  ];
+  if (!ranges.some((range) => range.includes(":"))) return sysctls;
+  if (underlayDevice !== undefined) {
+    sysctls.push({ path: `net/ipv6/conf/${underlayDevice}/accept_ra`, value: "2", onlyFrom: "1" });
+  }
+  sysctls.push({ path: `net/ipv6/conf/${device}/disable_ipv6`, value: "0" });
+  sysctls.push({ path: "net/ipv6/conf/all/forwarding", value: "1" });
+  return sysctls;
+}
+
+/** A range that another interface has already would send its traffic here or there by chance. */
+async function refuseForeignRoute(range: string, device: string): Promise<void> {
+  const family = range.includes(":") ? "-6" : "-4"; // `show` reads IPv4 without it
+  const [route] = parseList(await ip([family, "-json", "route", "show", "exact", range]));
+  if (route === undefined || route.dev === device) return;
+  throw new SapwoodError(
+    "network-setup",
+    `The service range ${range} must be free to be routed into "${device}"; found a route to ` +
+      `"${String(route.dev ?? route.gateway ?? "another target")}" in the main table.`,
+  );
+}
+
+/** Sets the interface up and routes the ranges into it. */
+async function bringUp({ device, mtu, ranges }: InterfaceOptions): Promise<void> {
+  const commands = [`link set dev ${device} mtu ${mtu}`];
+  // The TUN has no IPv6 address of its own, so that the kernel sends no neighbour or multicast reports into it.
+  if (existsSync("/proc/sys/net/ipv6")) commands.push(`link set dev ${device} addrgenmode none`);
+  commands.push(`link set dev ${device} up`);
+  for (const range of ranges) commands.push(`route add ${range} dev ${device}`);
+  await ipBatch(commands);
+}
+
+/** One process for many commands; they run in order up to the first that fails. */
+async function ipBatch(commands: readonly string[]): Promise<void> {
+  await runIp(["-batch", "-"], `${commands.join("\n")}\n`, (stderr) => {
+    const line = Number(/Command failed -:(\d+)/.exec(stderr)?.[1]);
+    return commands[line - 1] ?? commands.join("; ");
+  });
+}
+
+async function ip(options: readonly string[]): Promise<string> {
+  return runIp(options, "", () => options.join(" "));
+}
+
+/** `describe` names the command that failed, given what `ip` wrote to stderr. */
+function runIp(options: readonly string[], input: string, describe: (stderr: string) => string): Promise<string> {
+  // An ordinary user's PATH may lack the folders that have `ip`.
+  const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
+  return new Promise((resolve, reject) => {
+    const child = execFile("ip", options, { env }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(ipFailure(error, stderr, describe(stderr)));
+    });
+    child.stdin?.on("error", () => undefined); // it ended without reading; its exit status says why
+    child.stdin?.end(input);
+  });
+}
+
+/** Why `ip` did not do what it was told, as one sentence. */
+export function ipFailure(error: Error, stderr: string, command: string): SapwoodError {
+  if ("code" in error && error.code === "ENOENT") {
+    return new SapwoodError("missing-tool", 'The command "ip" is missing: install iproute2.', { cause: error });
+  }
+  const [reason] = stderr.split("\n");
+  const code = /not permitted|denied/i.test(stderr) ? "missing-rights" : "network-setup";
+  return new SapwoodError(code, `"ip ${command}" failed: ${reason || error.message}.`, { cause: error });
+}
+
+function parseList(json: string): Record<string, unknown>[] {
+  const list: unknown = json.trim() === "" ? [] : JSON.parse(json);
+  return Array.isArray(list) ? list.filter((entry) => typeof entry === "object" && Object.keys(entry).length > 0) : [];
+}

@@ -1,0 +1,193 @@
+// Opens a TUN device with one queue per worker and agrees with the kernel on offloads.
+// The device exists as long as one of its descriptors is open: a process that dies leaves none behind.
+
+import { SapwoodError } from "../errors.ts";
+import {
+  close,
+  EACCES,
+  EBUSY,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  ENXIO,
+  EPERM,
+  errnoName,
+  expectSuccess,
+  ioctl,
+  ioctlNumber,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDWR,
+  open,
+} from "./libc.ts";
+import { type OffloadState, offloadOff, offloadOn } from "./offload.ts";
+
+const TUN_PATH = "/dev/net/tun";
+
+// linux/if.h
+const IFNAMSIZ = 16;
+const IFREQ_SIZE = 40;
+// linux/if_tun.h
+const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
+const IFF_TUN = 0x0001;
+const IFF_MULTI_QUEUE = 0x0100;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000; // virtio_net_hdr of 10 bytes, the kernel's default size
+const IFF_TUN_EXCL = 0x8000;
+const TUN_F_CSUM = 0x01;
+const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO6 = 0x04;
+const TUN_F_USO4 = 0x20;
+const TUN_F_USO6 = 0x40;
+
+export interface TunOptions {
+  readonly name: string; // at most 15 bytes
+  readonly queues: number; // 1 or more
+  readonly tcpOffload: boolean;
+  readonly udpOffload: boolean;
+}
+
+/** An open TUN. Its interface is down until somebody brings it up (interface.ts). */
+export interface Tun {
+  readonly name: string;
+  readonly fds: readonly number[]; // one per queue, non-blocking
+  readonly offloads: readonly OffloadState[];
+  close(): void;
+}
+
+/** Throws tun-unavailable or missing-rights; then nothing is left open. */
+export function openTun(options: TunOptions): Tun {
+  const nameLength = Buffer.byteLength(options.name);
+  if (nameLength === 0 || nameLength >= IFNAMSIZ) {
+    throw new SapwoodError(
+      "tun-unavailable",
+      `The TUN's name must have 1 to ${IFNAMSIZ - 1} bytes; "${options.name}" has ${nameLength}.`,
+    );
+  }
+  const fds: number[] = [];
+  const closeAll = () => {
+    for (const fd of fds.splice(0)) close(fd);
+  };
+  try {
+    for (let queue = 0; queue < options.queues; queue++) fds.push(openQueue(options.name, queue));
+    const [first] = fds;
+    if (first === undefined) throw new SapwoodError("tun-unavailable", "A TUN needs at least one queue; found 0.");
+    // Offloads belong to the device, not to the queue: the first descriptor settles them for all.
+    const offloads = settleOffloads(options, (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags));
+    return { name: options.name, fds: [...fds], offloads, close: closeAll };
+  } catch (error) {
+    closeAll();
+    throw error;
+  }
+}
+
+function openQueue(name: string, queue: number): number {
+  const fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) throw openFailure(fd);
+
+  // The first queue insists on a new device (IFF_TUN_EXCL): attaching to one that exists would
+  // share the traffic of whoever made it.
+  const exclusive = queue === 0 ? IFF_TUN_EXCL : 0;
+  const request = Buffer.alloc(IFREQ_SIZE);
+  request.write(name);
+  request.writeUInt16LE(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | exclusive, IFNAMSIZ);
+  const result = ioctl(fd, TUNSETIFF, request);
+  if (result < 0) {
+    close(fd);
+    throw attachFailure(result, name, queue);
+  }
+  return fd;
+}
+
+/** Why /dev/net/tun could not be opened, as one sentence. */
+export function openFailure(errno: number): SapwoodError {
+  const found = errnoName(errno);
+  switch (-errno) {
+    case ENOENT:
+      return new SapwoodError(
+        "tun-unavailable",
+        `${TUN_PATH} is missing (${found}): load the kernel's "tun" module, or pass the device into the container.`,
+      );
+    case ENXIO:
+    case ENODEV:
+      return new SapwoodError(
+        "tun-unavailable",
+        `${TUN_PATH} has no driver (${found}): load the kernel's "tun" module.`,
+      );
+    case EACCES:
+    case EPERM:
+      return new SapwoodError(
+        "missing-rights",
+        `${TUN_PATH} may not be opened (${found}): run as root, or give this user read and write access to it.`,
+      );
+    default:
+      return new SapwoodError("tun-unavailable", `Opening ${TUN_PATH} failed with ${found}.`);
+  }
+}
+
+/** Why TUNSETIFF failed, as one sentence. */
+export function attachFailure(errno: number, name: string, queue: number): SapwoodError {
+  const found = errnoName(errno);
+  switch (-errno) {
+    case EPERM:
+      return new SapwoodError(
+        "missing-rights",
+        `The TUN "${name}" may not be created (${found}): CAP_NET_ADMIN in this network namespace is needed.`,
+      );
+    case EBUSY:
+      return new SapwoodError(
+        "tun-unavailable",
+        `The TUN "${name}" cannot be created (${found}): a device of that name exists, perhaps of another proxy.`,
+      );
+    case EINVAL:
+      return new SapwoodError(
+        "tun-unavailable",
+        `The kernel refused the TUN name "${name}" or a multi-queue TUN with a virtio_net_hdr (${found}).`,
+      );
+    default:
+      return new SapwoodError("tun-unavailable", `TUNSETIFF for queue ${queue} of "${name}" failed with ${found}.`);
+  }
+}
+
+/**
+ * Asks for one offload after the other, so that a refused one does not take the others with it.
+ * `set` passes a complete set of TUN_F_* flags to the kernel and returns its answer.
+ */
+export function settleOffloads(
+  wanted: Pick<TunOptions, "tcpOffload" | "udpOffload">,
+  set: (flags: number) => number,
+): OffloadState[] {
+  // Without checksum offload no segmentation offload exists (tun.c, set_offload).
+  const checksum = set(TUN_F_CSUM);
+  if (checksum < 0) {
+    expectSuccess(set(0), "Switching all offloads of the TUN off (TUNSETOFFLOAD)", "tun-unavailable");
+    const needsChecksum = "needs tun-checksum";
+    return [
+      offloadOff("tun-checksum", `TUNSETOFFLOAD failed with ${errnoName(checksum)}`),
+      offloadOff("tun-tcp", needsChecksum),
+      offloadOff("tun-udp", needsChecksum),
+    ];
+  }
+  let flags = TUN_F_CSUM;
+  const states = [offloadOn("tun-checksum")];
+  const ask = (name: "tun-tcp" | "tun-udp", isWanted: boolean, more: number, refusal: string) => {
+    if (!isWanted) {
+      states.push(offloadOff(name, "switched off in the configuration"));
+      return;
+    }
+    const result = set(flags | more);
+    if (result < 0) {
+      states.push(offloadOff(name, `TUNSETOFFLOAD failed with ${errnoName(result)}${refusal}`));
+      return;
+    }
+    flags |= more;
+    states.push(offloadOn(name));
+  };
+  ask("tun-tcp", wanted.tcpOffload, TUN_F_TSO4 | TUN_F_TSO6, "");
+  // The kernel takes USO4 and USO6 together or not at all.
+  ask("tun-udp", wanted.udpOffload, TUN_F_USO4 | TUN_F_USO6, ", Linux before 6.2 has no USO");
+  // A refused request may have changed the device's features half-way: say once more what holds.
+  expectSuccess(set(flags), "Setting the offloads of the TUN (TUNSETOFFLOAD)", "tun-unavailable");
+  return states;
+}

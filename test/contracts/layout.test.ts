@@ -1,0 +1,310 @@
+// The memory map holds together: no two fields of a record share a byte, none leaves its record, all are aligned;
+// and no constant of layout.ts is unknown here, so that a new field cannot escape these checks.
+import { describe, expect, test } from "vitest";
+import { Counter } from "../../assembly/shared/counters.ts";
+import * as layout from "../../assembly/shared/layout.ts";
+import { DropReason } from "../../assembly/shared/verdicts.ts";
+
+const {
+  BATCH_SIZE,
+  CONTROL_SIZE,
+  COUNTER_MAX,
+  DROP_REASON_MAX,
+  FlowState,
+  FRAME_MAX,
+  IOVEC_MAX,
+  IOVEC_SIZE,
+  MMSGHDR_SIZE,
+  NODE_ENDPOINT_SIZE,
+  RANGE_MAX,
+  RANGE_SIZE,
+  Region,
+  RTT_SAMPLE_COUNT,
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  TUN_TX_MAX,
+  TUN_TX_SIZE,
+  TX_HEADERS_SIZE,
+  UDP_RETRY_MAX,
+  UDP_TX_CONTROL_SIZE,
+  UDP_TX_MAX,
+  WORKER_MAX,
+} = layout;
+
+/** Longest packet in the worker's scratch: what wire/packet.ts notes of the packet in hand. */
+const SCRATCH_SIZE = layout.WORKER_TUN_LENGTHS - layout.WORKER_SCRATCH;
+
+interface Field {
+  readonly bytes: number;
+  readonly align?: number; // when it is not the size: arrays
+}
+
+interface LayoutRecord {
+  readonly size: number;
+  readonly fields: Readonly<Record<string, Field>>;
+}
+
+const u8: Field = { bytes: 1 };
+const u16: Field = { bytes: 2 };
+const u32: Field = { bytes: 4 };
+const u64: Field = { bytes: 8 };
+const address: Field = { bytes: 16, align: 8 };
+
+function array(count: number, elementSize: number, align = Math.min(elementSize & -elementSize, 64)): Field {
+  return { bytes: count * elementSize, align };
+}
+
+const RECORDS: Readonly<Record<string, LayoutRecord>> = {
+  header: {
+    size: layout.HEADER_SIZE,
+    fields: {
+      HEADER_LAYOUT_VERSION: u32,
+      HEADER_GENERATION: u32,
+      HEADER_WORKER_COUNT: u32,
+      HEADER_HASH_SEED: u32,
+      HEADER_FLOW_LIMIT: u32,
+      HEADER_FLOW_BUCKET_MASK: u32,
+      HEADER_ADDRESS_MASK: u32,
+      HEADER_WORKLOAD_MASK: u32,
+      HEADER_RANGE_COUNT: u32,
+      HEADER_NODE_COUNT: u32,
+      HEADER_METRICS_EPOCH: u32,
+      HEADER_FLOW_COUNT: u32,
+      HEADER_FLOW_NEXT: u32,
+      HEADER_PROBE_INTERVAL_MS: u32,
+      HEADER_FLOW_FREE: u64,
+      HEADER_REGIONS: array(Region.count, 4),
+      HEADER_TIMEOUTS_MS: array(FlowState.count, 4),
+      HEADER_RANGES: array(RANGE_MAX, RANGE_SIZE),
+    },
+  },
+  "address slot": {
+    size: layout.ADDRESS_SLOT_SIZE,
+    fields: { ADDRESS_KEY: address, ADDRESS_VERSION: u32, ADDRESS_VALUES: array(2, 4), ADDRESS_STATE: u32 },
+  },
+  service: {
+    size: layout.SERVICE_SIZE,
+    fields: {
+      SERVICE_KIND: u32,
+      SERVICE_POLICY: u32,
+      SERVICE_ID: u32,
+      SERVICE_REVISION: u32,
+      SERVICE_CANDIDATE_COUNT: u32,
+      SERVICE_CANDIDATES: u32,
+    },
+  },
+  candidate: {
+    size: layout.CANDIDATE_SIZE,
+    fields: { CANDIDATE_INSTANCE: u32, CANDIDATE_WEIGHT: u16, CANDIDATE_FLAGS: u16 },
+  },
+  instance: {
+    size: layout.INSTANCE_SIZE,
+    fields: {
+      INSTANCE_NAMESPACE_V4: address,
+      INSTANCE_NAMESPACE_V6: address,
+      INSTANCE_ADDRESS_V4: address,
+      INSTANCE_ADDRESS_V6: address,
+      INSTANCE_NODE: u32,
+      INSTANCE_INCARNATION: u32,
+      INSTANCE_DIED: u32,
+      INSTANCE_NUMBER: u32,
+    },
+  },
+  node: {
+    size: layout.NODE_SIZE,
+    fields: {
+      NODE_VERSION: u32,
+      NODE_STATE: u32,
+      NODE_DISTANCE_KM: u32,
+      NODE_ENDPOINTS: array(2, NODE_ENDPOINT_SIZE),
+    },
+  },
+  sockaddr: {
+    size: layout.SOCKADDR_SIZE,
+    fields: {
+      SOCKADDR_FAMILY: u16,
+      SOCKADDR_PORT: u16,
+      SOCKADDR_ADDRESS: { bytes: 16, align: 4 },
+      SOCKADDR_SCOPE: u32,
+    },
+  },
+  "node metrics": {
+    size: layout.NODE_METRICS_SIZE,
+    fields: {
+      NODE_RTT_US: u32,
+      NODE_RTT_SAMPLES: array(RTT_SAMPLE_COUNT, 4, 4),
+      NODE_RTT_NEXT: u32,
+      NODE_PROBES_SENT: u32,
+      NODE_REPLIES_RECEIVED: u32,
+      NODE_LAST_PROBE_MS: u32,
+      NODE_LAST_REPLY_MS: u32,
+      NODE_NONCE: u64,
+      NODE_OFFLOAD: u32,
+    },
+  },
+  "flow bucket": {
+    size: layout.FLOW_BUCKET_SIZE,
+    fields: { FLOW_BUCKET_LOCK: u32, FLOW_BUCKET_ENTRIES: array(layout.FLOW_BUCKET_ENTRY_COUNT, 4) },
+  },
+  flow: {
+    size: layout.FLOW_SIZE,
+    fields: {
+      FLOW_CLIENT: address,
+      FLOW_CALLED: address,
+      FLOW_CLIENT_INSTANCE_ADDRESS: address,
+      FLOW_TARGET: address,
+      FLOW_TARGET_INSTANCE_ADDRESS: address,
+      FLOW_CLIENT_PORT: u16,
+      FLOW_CALLED_PORT: u16,
+      FLOW_PROTOCOL: u8,
+      FLOW_STATE: u8,
+      FLOW_SEEN: u8,
+      FLOW_WIRE_PORT: u16,
+      FLOW_NODE: u16,
+      FLOW_INSTANCE: u32,
+      FLOW_INSTANCE_INCARNATION: u32,
+      FLOW_CLIENT_INSTANCE: u32,
+      FLOW_CLIENT_INCARNATION: u32,
+      FLOW_GENERATION: u32,
+      FLOW_LAST_USED_MS: u32,
+      FLOW_FORWARD_DELTA: u16,
+      FLOW_REVERSE_DELTA: u16,
+      FLOW_FORWARD_PACKETS: u32,
+      FLOW_REVERSE_PACKETS: u32,
+    },
+  },
+  "free flow": { size: layout.FLOW_SIZE, fields: { FLOW_FREE_NEXT: u32 } },
+  probe: {
+    size: layout.PROBE_SIZE,
+    fields: { PROBE_VERSION_AT: u8, PROBE_TYPE_AT: u8, PROBE_NODE_AT: u32, PROBE_NONCE_AT: u64, PROBE_SENT_AT: u64 },
+  },
+  mmsghdr: {
+    size: MMSGHDR_SIZE,
+    fields: {
+      MMSGHDR_NAME: u64,
+      MMSGHDR_NAME_LENGTH: u32,
+      MMSGHDR_IOV: u64,
+      MMSGHDR_IOV_COUNT: u64,
+      MMSGHDR_CONTROL: u64,
+      MMSGHDR_CONTROL_LENGTH: u64,
+      MMSGHDR_FLAGS: u32,
+      MMSGHDR_LENGTH: u32,
+    },
+  },
+  "TUN write": { size: TUN_TX_SIZE, fields: { TUN_TX_IOV: u64, TUN_TX_IOV_COUNT: u32, TUN_TX_PACKETS: u32 } },
+  worker: {
+    size: layout.WORKER_SIZE,
+    fields: {
+      WORKER_SEQUENCE: u32,
+      WORKER_GENERATION: u32,
+      WORKER_UDP_TX_COUNT: u32,
+      WORKER_TUN_TX_COUNT: u32,
+      WORKER_EVICT_CURSOR: u32,
+      WORKER_SWEEP_CURSOR: u32,
+      WORKER_PROBE_CURSOR: u32,
+      WORKER_LIMBO_YOUNG: u32,
+      WORKER_LIMBO_OLD: u32,
+      WORKER_LIMBO_SEQUENCES: array(WORKER_MAX, 4),
+      WORKER_COUNTERS: array(COUNTER_MAX, 8),
+      WORKER_EGRESS_DROPS: array(DROP_REASON_MAX, 8),
+      WORKER_INGRESS_DROPS: array(DROP_REASON_MAX, 8),
+      WORKER_SCRATCH: { bytes: SCRATCH_SIZE, align: 64 },
+      WORKER_TUN_LENGTHS: array(BATCH_SIZE, 4),
+      WORKER_UDP_RX: array(BATCH_SIZE, MMSGHDR_SIZE),
+      WORKER_UDP_RX_IOVECS: array(BATCH_SIZE, IOVEC_SIZE),
+      WORKER_UDP_RX_NAMES: array(BATCH_SIZE, NODE_ENDPOINT_SIZE),
+      WORKER_UDP_RX_CONTROLS: array(BATCH_SIZE, CONTROL_SIZE),
+      WORKER_UDP_TX: array(UDP_TX_MAX, MMSGHDR_SIZE),
+      WORKER_UDP_TX_CONTROLS: array(UDP_TX_MAX, UDP_TX_CONTROL_SIZE),
+      WORKER_UDP_RETRY: array(UDP_RETRY_MAX, MMSGHDR_SIZE),
+      WORKER_TUN_TX: array(TUN_TX_MAX, TUN_TX_SIZE),
+      WORKER_TX_IOVECS: array(IOVEC_MAX, IOVEC_SIZE),
+      WORKER_TX_HEADERS: { bytes: TX_HEADERS_SIZE, align: 64 },
+      WORKER_TUN_SLOTS: array(BATCH_SIZE, SLOT_SIZE),
+      WORKER_UDP_SLOTS: array(BATCH_SIZE, SLOT_SIZE),
+    },
+  },
+};
+
+/** Constants that are no offset: sizes, counts, flags, values. */
+const NOT_FIELDS = [
+  ...["LAYOUT_VERSION", "HEADER_AT", "HEADER_SIZE", "RANGE_MAX", "RANGE_SIZE", "ALIVE", "INSTANCE_LOAD_SIZE"],
+  ...["ADDRESS_SLOT_SIZE", "SLOT_EMPTY", "SLOT_USED", "SLOT_BUSY", "SERVICE_SIZE", "CANDIDATE_SIZE"],
+  ...["CANDIDATE_DRAINING", "CANDIDATE_LOCAL", "INSTANCE_SIZE", "NODE_SIZE", "NODE_ENDPOINT_SIZE", "SOCKADDR_SIZE"],
+  ...["AF_INET6", "LOCAL_NODE", "NODE_METRICS_SIZE", "RTT_SAMPLE_COUNT", "NODE_NO_GSO", "FLOW_SIZE"],
+  ...["FLOW_BUCKET_SIZE", "FLOW_BUCKET_ENTRY_COUNT", "FLOW_TAG_SHIFT", "FLOW_INDEX_MASK", "FLOW_SLACK"],
+  ...["FLOW_LIMIT_MAX", "FLOW_SEEN_REPLY", "FLOW_SEEN_FIN_FORWARD", "FLOW_SEEN_FIN_REVERSE", "FLOW_IS_BALANCED"],
+  ...["PROBE_SIZE", "PROBE_MAGIC", "PROBE_VERSION", "PROBE_REQUEST", "PROBE_REPLY", "WORKER_MAX", "WORKER_SIZE"],
+  ...["COUNTER_MAX", "DROP_REASON_MAX", "BATCH_SIZE", "SLOT_HEADROOM", "SLOT_SIZE", "FRAME_MAX", "MMSGHDR_SIZE"],
+  ...["IOVEC_SIZE", "CONTROL_SIZE", "UDP_TX_MAX", "TUN_TX_MAX", "IOVEC_MAX", "TX_HEADERS_SIZE", "TUN_TX_SIZE"],
+  ...["UDP_TX_CONTROL_SIZE", "UDP_RETRY_MAX"],
+];
+
+const CONSTANTS = new Map<string, number>();
+for (const [name, value] of Object.entries(layout)) if (typeof value === "number") CONSTANTS.set(name, value);
+
+function offsetOf(name: string): number {
+  const offset = CONSTANTS.get(name);
+  if (offset === undefined) throw new Error(`layout.ts has no constant ${name}`);
+  return offset;
+}
+
+describe.each(Object.entries(RECORDS))("%s", (_name, { size, fields }) => {
+  const placed = Object.entries(fields)
+    .map(([name, field]) => ({ name, at: offsetOf(name), ...field }))
+    .sort((a, b) => a.at - b.at);
+
+  test("fields do not overlap and stay inside", () => {
+    let end = 0;
+    const wrong: string[] = [];
+    for (const field of placed) {
+      if (field.at < end) wrong.push(`${field.name} begins at ${field.at}, before the end ${end} of the one before`);
+      end = Math.max(end, field.at + field.bytes);
+    }
+    if (end > size) wrong.push(`the last field ends at ${end}, beyond the size ${size}`);
+    expect(wrong).toEqual([]);
+  });
+
+  test("fields are aligned", () => {
+    expect(placed.filter(({ at, bytes, align = bytes }) => at % align !== 0)).toEqual([]);
+  });
+});
+
+test("every constant is a field of a record above or named as something else", () => {
+  const known = [...Object.values(RECORDS).flatMap(({ fields }) => Object.keys(fields)), ...NOT_FIELDS];
+  expect([...CONSTANTS.keys()].sort()).toEqual([...new Set(known)].sort());
+});
+
+describe("limits", () => {
+  test("counters and drop reasons fit their arrays", () => {
+    expect(Counter.count).toBeLessThanOrEqual(COUNTER_MAX);
+    expect(DropReason.count).toBeLessThanOrEqual(DROP_REASON_MAX);
+  });
+
+  test("a slot holds the headroom and the longest frame", () => {
+    expect(SLOT_HEADROOM + FRAME_MAX).toBeLessThanOrEqual(SLOT_SIZE);
+    expect(FRAME_MAX).toBeGreaterThanOrEqual(10 + 65535); // virtio_net_hdr and the longest IPv4 packet
+  });
+
+  test("worker areas fill whole pages and all of them fit in 32 bits", () => {
+    expect(layout.WORKER_SIZE % 65536).toBe(0);
+    expect(layout.WORKER_SIZE * WORKER_MAX).toBeLessThan(2 ** 31);
+  });
+
+  test("an index entry holds every flow record", () => {
+    expect(layout.FLOW_LIMIT_MAX + layout.FLOW_SLACK).toBeLessThanOrEqual(layout.FLOW_INDEX_MASK);
+    expect((layout.FLOW_INDEX_MASK << 1) | 1).toBe(2 ** layout.FLOW_TAG_SHIFT - 1);
+  });
+
+  test.each([
+    ["address slot", layout.ADDRESS_SLOT_SIZE],
+    ["service", layout.SERVICE_SIZE],
+    ["instance", layout.INSTANCE_SIZE],
+    ["node", layout.NODE_SIZE],
+    ["node metrics", layout.NODE_METRICS_SIZE],
+    ["flow bucket", layout.FLOW_BUCKET_SIZE],
+    ["flow", layout.FLOW_SIZE],
+  ])("the size of one %s is a power of two", (_name, size) => {
+    expect(size & (size - 1)).toBe(0);
+  });
+});

@@ -1,0 +1,46 @@
+// What must not get into the repository.
+import { describe, expect, test } from "vitest";
+import { filesBelow, text } from "../support/source-files.ts";
+
+const FILES = filesBelow("").filter((path) => path !== "LICENSE" && !/\.(?:tgz|log)$/.test(path));
+
+// Spelled so that no pattern matches itself.
+test.each([
+  ["host name of a package registry", /registry\.[\w-]+\.\w|npm[j]s\.|\.npm[j]s/],
+  ["note to do something later", /\b(?:TO[D]O|FIX[M]E|X[X]X)\b/],
+  ["path of somebody's machine", /(?<![\w.])\/(?:home|root|work|Users)\//],
+  ["hidden type error", /@ts-(?:ign[o]re|nochec[k]|expect-erro[r])/],
+  ["key or token", /-----BEGIN [A-Z ]*PRIVATE KEY/],
+])("no file has a %s", (_what, pattern) => {
+  const lines = FILES.flatMap((path) =>
+    text(path)
+      .split("\n")
+      .flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])),
+  );
+  expect(lines).toEqual([]);
+});
+
+describe("package-lock.json", () => {
+  const lock = JSON.parse(text("package-lock.json"));
+  const manifest = JSON.parse(text("package.json"));
+
+  test("names no place to download from, so that any registry serves", () => {
+    const named = Object.entries(lock.packages).filter(([, entry]) => Object.hasOwn(entry as object, "resolved"));
+    expect(named.map(([path]) => path)).toEqual([]);
+  });
+
+  test("pins every package by its content", () => {
+    const packages = Object.entries(lock.packages as Record<string, { integrity?: string }>);
+    expect(packages.filter(([path, entry]) => path !== "" && entry.integrity === undefined)).toEqual([]);
+  });
+
+  test("belongs to package.json", () => {
+    const { name, version, dependencies, devDependencies } = manifest;
+    expect(lock.packages[""]).toMatchObject({ name, version, dependencies, devDependencies });
+  });
+});
+
+test("every source says at its top what it is", () => {
+  const sources = FILES.filter((path) => /\.(?:ts|mjs)$/.test(path));
+  expect(sources.filter((path) => !/^(?:#!.*\n)?(?:\/\/|\/\*)/.test(text(path)))).toEqual([]);
+});

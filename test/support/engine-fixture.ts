@@ -1,0 +1,301 @@
+// One worker's engine on a memory of its own, with tables, a clock and a policy that the test holds, beside the slow
+// twin: each batch goes through both, and whatever they disagree about fails the test.
+import { readFile } from "node:fs/promises";
+import { expect } from "vitest";
+import {
+  BATCH_SIZE,
+  CANDIDATE_DRAINING,
+  CANDIDATE_FLAGS,
+  CANDIDATE_INSTANCE,
+  CANDIDATE_SIZE,
+  FlowState,
+  HEADER_AT,
+  HEADER_TIMEOUTS_MS,
+  INSTANCE_NUMBER,
+  INSTANCE_SIZE,
+  NODE_METRICS_SIZE,
+  NODE_NONCE,
+  Region,
+  SERVICE_CANDIDATE_COUNT,
+  SERVICE_CANDIDATES,
+} from "../../assembly/shared/layout.ts";
+import type { Tables } from "../../src/control/model.ts";
+import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
+import { builtModulePath, instantiateEngine } from "../../src/dataplane/wasm.ts";
+import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../src/memory/shared-memory.ts";
+import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
+import { TableWriter } from "../../src/memory/table-writer.ts";
+import { parsePrefix } from "../../src/net/address.ts";
+import { EngineMemory, type SentMessage } from "./engine-memory.ts";
+import { viewPacket } from "./packet-checks.ts";
+import { type Choice, type Counts, type Message, ReferenceTranslator } from "./reference/translator.ts";
+
+/** What a test's policy is asked: how many candidates there are, and which of them drain. */
+export type Policy = (choice: Omit<Choice, "index">) => number;
+
+export interface FixtureOptions {
+  readonly nodeId: string;
+  readonly ranges: readonly string[];
+  readonly tables: Tables;
+  readonly policy?: Policy;
+  readonly memory?: Omit<MemoryOptions, "ranges">;
+  /** Without the twin: for what it does not know, as a full flow table. */
+  readonly withoutTwin?: boolean;
+}
+
+/** What a batch led to. */
+export interface Result {
+  readonly datagrams: readonly { readonly endpoint: string; readonly bytes: Uint8Array }[];
+  readonly messages: readonly SentMessage[];
+  /** With the virtio_net_hdr in front. */
+  readonly tunWrites: readonly Uint8Array[];
+  /** The counters that moved, and by how much. */
+  readonly counts: Counts;
+  readonly choices: readonly Choice[];
+}
+
+/** Counted by the host around its system calls, or by the engine for the host; no rule of translation. */
+const IO_COUNTERS = ["tunReadFrames", "tunWrittenFrames", "udpReceivedMessages", "udpSentMessages"] as const;
+
+const START_US = 1_000_000_000;
+const SMALL = { flows: 4096, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 };
+
+let engineModule: Promise<WebAssembly.Module> | undefined;
+
+export function loadEngineModule(): Promise<WebAssembly.Module> {
+  engineModule ??= readFile(builtModulePath("engine")).then((bytes) => WebAssembly.compile(bytes));
+  return engineModule;
+}
+
+export class EngineFixture {
+  readonly shared: SharedMemory;
+  readonly engine: EngineExports;
+  readonly io: EngineMemory;
+  readonly tables: TableWriter;
+  readonly twin: ReferenceTranslator | undefined;
+  nowUs = START_US;
+  /** Stands for the policy modules. */
+  policy: Policy;
+  private inForce: Tables = { nodes: [], services: [] };
+  private choices: Choice[] = [];
+  private pending: Choice[] = [];
+  private result: Result | undefined;
+  private byEndpoint = new Map<string, Uint8Array[]>();
+
+  static async create(options: FixtureOptions): Promise<EngineFixture> {
+    const fixture = new EngineFixture(await loadEngineModule(), options);
+    await fixture.apply(options.tables);
+    return fixture;
+  }
+
+  private constructor(module: WebAssembly.Module, options: FixtureOptions) {
+    this.policy = options.policy ?? (() => 0);
+    this.shared = createSharedMemory({
+      capacities: SMALL,
+      hashSeed: 0x5eed,
+      ...options.memory,
+      ranges: options.ranges.map(parsePrefix),
+    });
+    this.tables = new TableWriter(this.shared, { nodeId: options.nodeId, policySlot: () => 0 });
+    this.io = new EngineMemory(this.shared.memory, this.shared.at(Region.workers));
+    this.engine = instantiateEngine(module, this.shared.memory, (serviceAt, flowHash) =>
+      this.choose(serviceAt, flowHash >>> 0),
+    );
+    this.engine.attach(0, 0n);
+    if (options.withoutTwin) return;
+    this.twin = new ReferenceTranslator(
+      { nodeId: options.nodeId, ranges: options.ranges, timeoutsMs: this.timeouts() },
+      {
+        nextChoice: () => this.pending.shift(),
+        wirePort: (endpoint, index) => this.sourcePortOf(endpoint, index),
+      },
+    );
+  }
+
+  get nowMs(): number {
+    return Math.floor(this.nowUs / 1000);
+  }
+
+  advance(milliseconds: number): void {
+    this.nowUs += milliseconds * 1000;
+  }
+
+  /** Makes the tables the next generation. */
+  async apply(tables: Tables): Promise<void> {
+    await this.tables.apply(difference(this.inForce, tables));
+    await this.tables.settled();
+    this.inForce = tables;
+    this.twin?.apply(tables);
+  }
+
+  /** Any number of frames from the TUN. */
+  egress(...frames: readonly Uint8Array[]): Result {
+    return this.run(
+      frames,
+      (slot, frame) => this.io.putFrame(slot, frame),
+      (first, count) => this.engine.egress(first, count, this.nowUs),
+      (frame) => this.twin?.egress(frame, this.nowMs),
+    );
+  }
+
+  /** Any number of messages from the tunnel. */
+  ingress(...messages: readonly Message[]): Result {
+    return this.run(
+      messages,
+      (index, message) => this.io.putMessage(index, message),
+      (first, count) => this.engine.ingress(first, count, this.nowUs),
+      (message) => this.twin?.ingress(message, this.nowMs),
+    );
+  }
+
+  /** Walks the whole flow table once. */
+  sweep(): Result {
+    const before = this.io.snapshot();
+    const ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + 1);
+    const counts = this.io.countsSince(before);
+    expect(ended, "sweep's result").toBe(counts.flowsExpired ?? 0);
+    this.twin?.sweep(this.nowMs);
+    return this.conclude({ datagrams: [], messages: [], tunWrites: [], counts, choices: [] });
+  }
+
+  /** Sends the probes that are due; the twin learns of them from what was sent. */
+  probe(): Result {
+    const before = this.io.snapshot();
+    this.engine.probe(this.nowUs);
+    const messages = this.io.sentMessages();
+    for (const node of this.inForce.nodes) {
+      const nodeIndex = this.tables.nodeIndex(node.id) as number;
+      const metricsAt = this.shared.at(Region.nodeMetrics) + nodeIndex * NODE_METRICS_SIZE;
+      const nonce = this.io.view.getBigUint64(metricsAt + NODE_NONCE, true);
+      this.twin?.expectReply({ nodeIndex, nonce, address: node.underlay.address });
+    }
+    const datagrams = messages.flatMap((message) =>
+      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
+    );
+    return { datagrams, messages, tunWrites: [], counts: this.io.countsSince(before), choices: [] };
+  }
+
+  private run<T>(
+    items: readonly T[],
+    put: (index: number, item: T) => void,
+    call: (first: number, count: number) => number,
+    twin: (item: T) => void,
+  ): Result {
+    const before = this.io.snapshot();
+    const messages: SentMessage[] = [];
+    const tunWrites: Uint8Array[] = [];
+    this.choices = [];
+    for (let start = 0; start < items.length; start += BATCH_SIZE) {
+      const batch = items.slice(start, start + BATCH_SIZE);
+      batch.forEach((item, i) => {
+        put(i, item);
+      });
+      for (let first = 0; first < batch.length; ) {
+        const next = call(first, batch.length);
+        messages.push(...this.io.sentMessages());
+        tunWrites.push(...this.io.tunWrites().map((write) => write.bytes));
+        if (next <= first || next > batch.length) throw new Error(`the engine came from slot ${first} to ${next}`);
+        first = next;
+      }
+    }
+    const datagrams = messages.flatMap((message) =>
+      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
+    );
+    const result = { datagrams, messages, tunWrites, counts: this.io.countsSince(before), choices: this.choices };
+    for (const name of IO_COUNTERS) delete result.counts[name];
+    this.result = result;
+    this.byEndpoint = grouped(datagrams);
+    this.pending = [...this.choices];
+    if (this.twin !== undefined) items.forEach(twin);
+    return this.conclude(result);
+  }
+
+  /** Compares with the twin: bytes, order per endpoint, and every counter. */
+  private conclude(result: Result): Result {
+    if (this.twin === undefined) return result;
+    const expected = this.twin.take();
+    expect(this.pending, "choices that the engine asked for and the twin did not").toEqual([]);
+    compareLists("TUN write", result.tunWrites, expected.output.tunWrites);
+    const actual = grouped(result.datagrams);
+    expect([...actual.keys()].sort(), "endpoints").toEqual([...expected.output.datagrams.keys()].sort());
+    for (const [endpoint, datagrams] of expected.output.datagrams) {
+      compareLists(`datagram to ${endpoint}`, actual.get(endpoint) ?? [], datagrams);
+    }
+    if (!sameCounts(result.counts, expected.counts)) expect(result.counts, "counters").toEqual(expected.counts);
+    return result;
+  }
+
+  private choose(serviceAt: number, flowHash: number): number {
+    const { view } = this.io;
+    const count = view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const first = view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
+    const candidates: number[] = [];
+    const draining: boolean[] = [];
+    for (let i = 0; i < count; i++) {
+      const at = this.shared.at(Region.candidates) + (first + i) * CANDIDATE_SIZE;
+      const instanceAt =
+        this.shared.at(Region.instances) + view.getUint32(at + CANDIDATE_INSTANCE, true) * INSTANCE_SIZE;
+      candidates.push(view.getUint32(instanceAt + INSTANCE_NUMBER, true));
+      draining.push((view.getUint16(at + CANDIDATE_FLAGS, true) & CANDIDATE_DRAINING) !== 0);
+    }
+    const index = this.policy({ flowHash, candidates, draining });
+    this.choices.push({ index, flowHash, candidates, draining });
+    return index;
+  }
+
+  private sourcePortOf(endpoint: string | "tun", index: number): number | undefined {
+    const bytes = endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
+    return bytes === undefined ? undefined : viewPacket(bytes).sport;
+  }
+
+  private timeouts(): Record<number, number> {
+    const timeouts: Record<number, number> = {};
+    for (let state = 1; state < FlowState.count; state++) {
+      timeouts[state] = this.io.view.getUint32(HEADER_AT + HEADER_TIMEOUTS_MS + 4 * state, true);
+    }
+    return timeouts;
+  }
+}
+
+/** What turns one generation into the next. */
+export function difference(from: Tables, to: Tables): TableChange {
+  const nodes = to.nodes.map((node): TableNode => ({ id: node.id, underlay: node.underlay, distanceKm: Number.NaN }));
+  return {
+    setNodes: nodes.filter((node) => {
+      const before = from.nodes.find((one) => one.id === node.id);
+      return JSON.stringify(before?.underlay) !== JSON.stringify(node.underlay);
+    }),
+    removeNodes: from.nodes.map((one) => one.id).filter((id) => !to.nodes.some((one) => one.id === id)),
+    setServices: to.services.filter((service) => {
+      const before = from.services.find((one) => one.name === service.name);
+      return JSON.stringify(before) !== JSON.stringify(service);
+    }),
+    removeServices: from.services.map((one) => one.name).filter((name) => !to.services.some((one) => one.name === name)),
+  };
+}
+
+function grouped(datagrams: Result["datagrams"]): Map<string, Uint8Array[]> {
+  const groups = new Map<string, Uint8Array[]>();
+  for (const { endpoint, bytes } of datagrams) {
+    const group = groups.get(endpoint);
+    if (group === undefined) groups.set(endpoint, [bytes]);
+    else group.push(bytes);
+  }
+  return groups;
+}
+
+function compareLists(what: string, actual: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
+  for (let i = 0; i < Math.max(actual.length, expected.length); i++) {
+    const a = actual[i];
+    const e = expected[i];
+    if (a !== undefined && e !== undefined && Buffer.compare(a, e) === 0) continue;
+    const hex = (bytes: Uint8Array | undefined): string | undefined =>
+      bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
+    expect(hex(a), `${what} ${i} (of ${actual.length}, twin ${expected.length})`).toBe(hex(e));
+  }
+}
+
+function sameCounts(a: Counts, b: Counts): boolean {
+  const names = Object.keys(a) as (keyof Counts)[];
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}

@@ -1,0 +1,246 @@
+// Plays the kernel for an engine in one worker area: puts frames and messages where read() and recvmmsg() would, and
+// reads what writev() and sendmmsg() would send, through the same iovec and msghdr structures. The memory's native
+// base is given as 0, so that native addresses are offsets.
+import { Counter } from "../../assembly/shared/counters.ts";
+import { DropReason } from "../../assembly/shared/verdicts.ts";
+import {
+  AF_INET6,
+  COUNTER_MAX,
+  IOVEC_SIZE,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_FLAGS,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_LENGTH,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SIZE,
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  SOCKADDR_ADDRESS,
+  SOCKADDR_FAMILY,
+  SOCKADDR_PORT,
+  SOCKADDR_SIZE,
+  TUN_TX_IOV,
+  TUN_TX_IOV_COUNT,
+  TUN_TX_PACKETS,
+  TUN_TX_SIZE,
+  WORKER_COUNTERS,
+  WORKER_EGRESS_DROPS,
+  WORKER_INGRESS_DROPS,
+  WORKER_TUN_LENGTHS,
+  WORKER_TUN_SLOTS,
+  WORKER_TUN_TX,
+  WORKER_TUN_TX_COUNT,
+  WORKER_UDP_RETRY,
+  WORKER_UDP_RX,
+  WORKER_UDP_TX,
+  WORKER_UDP_TX_COUNT,
+} from "../../assembly/shared/layout.ts";
+import { SOL_UDP, UDP_GRO, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../../assembly/shared/protocols.ts";
+import { addressBytes } from "./packet-builder.ts";
+import { addressText } from "./packet-checks.ts";
+import { endpointText } from "./reference/tables.ts";
+import type { CounterName, CountName, Counts, DropName, Message } from "./reference/translator.ts";
+
+/** recvmsg() cut the message: linux/socket.h. */
+const MSG_TRUNC = 0x20;
+/** sizeof(struct cmsghdr) on 64-bit Linux. */
+const CMSG_HEADER = 16;
+const V4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/** A message of the UDP transmit queue, as sendmmsg would take it. */
+export interface SentMessage {
+  readonly endpoint: string;
+  /** The datagrams that the kernel makes of it. */
+  readonly datagrams: readonly Uint8Array[];
+  /** What the engine says how many inner packets it carries. */
+  readonly packetCount: number;
+}
+
+export interface TunWrite {
+  readonly bytes: Uint8Array;
+  readonly packetCount: number;
+}
+
+export class EngineMemory {
+  readonly view: DataView;
+  private readonly bytes: Uint8Array;
+  private readonly counters: BigUint64Array;
+  private readonly counterNames: readonly (CountName | undefined)[];
+  private readonly endpoints = new Map<string, string>();
+
+  constructor(
+    memory: WebAssembly.Memory,
+    readonly workerAt: number,
+  ) {
+    this.view = new DataView(memory.buffer);
+    this.bytes = new Uint8Array(memory.buffer);
+    this.counterNames = countNames();
+    this.counters = new BigUint64Array(memory.buffer, workerAt + WORKER_COUNTERS, this.counterNames.length);
+  }
+
+  /** What read() on the TUN leaves behind. */
+  putFrame(slot: number, frame: Uint8Array): void {
+    this.bytes.set(frame, this.workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);
+    this.view.setUint32(this.workerAt + WORKER_TUN_LENGTHS + 4 * slot, frame.length, true);
+  }
+
+  /** What recvmmsg() leaves behind, in the structures that attach() prepared. */
+  putMessage(index: number, message: Message): void {
+    const at = this.workerAt + WORKER_UDP_RX + index * MMSGHDR_SIZE;
+    const iovec = this.u64(at + MMSGHDR_IOV);
+    const room = this.u64(iovec + 8);
+    if (message.bytes.length > room) throw new RangeError(`a message of ${message.bytes.length} bytes does not fit`);
+    this.bytes.set(message.bytes, this.u64(iovec));
+    this.view.setUint32(at + MMSGHDR_LENGTH, message.bytes.length, true);
+    this.view.setUint32(at + MMSGHDR_FLAGS, message.isTruncated ? MSG_TRUNC : 0, true);
+    this.view.setUint32(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
+    this.putSockaddr(this.u64(at + MMSGHDR_NAME), message.address, message.port);
+    const control = this.u64(at + MMSGHDR_CONTROL);
+    if (message.segmentSize === undefined) {
+      this.setU64(at + MMSGHDR_CONTROL_LENGTH, 0);
+      return;
+    }
+    this.setU64(at + MMSGHDR_CONTROL_LENGTH, CMSG_HEADER + 8);
+    this.setU64(control, CMSG_HEADER + 4);
+    this.view.setInt32(control + 8, SOL_UDP, true);
+    this.view.setInt32(control + 12, UDP_GRO, true);
+    this.view.setInt32(control + CMSG_HEADER, message.segmentSize, true);
+  }
+
+  sentMessages(): SentMessage[] {
+    return this.messages(WORKER_UDP_TX, this.view.getUint32(this.workerAt + WORKER_UDP_TX_COUNT, true));
+  }
+
+  retryMessages(count: number): SentMessage[] {
+    return this.messages(WORKER_UDP_RETRY, count);
+  }
+
+  tunWrites(): TunWrite[] {
+    const count = this.view.getUint32(this.workerAt + WORKER_TUN_TX_COUNT, true);
+    const writes: TunWrite[] = [];
+    for (let i = 0; i < count; i++) {
+      const at = this.workerAt + WORKER_TUN_TX + i * TUN_TX_SIZE;
+      const bytes = this.gather(this.u64(at + TUN_TX_IOV), this.view.getUint32(at + TUN_TX_IOV_COUNT, true));
+      writes.push({ bytes, packetCount: this.view.getUint32(at + TUN_TX_PACKETS, true) });
+    }
+    return writes;
+  }
+
+  snapshot(): BigUint64Array {
+    return this.counters.slice();
+  }
+
+  /** What was counted since the snapshot, without what stayed. */
+  countsSince(before: BigUint64Array): Counts {
+    const counts: Counts = {};
+    for (let i = 0; i < before.length; i++) {
+      const grown = (this.counters[i] as bigint) - (before[i] as bigint);
+      if (grown === 0n) continue;
+      const name = this.counterNames[i];
+      if (name === undefined) throw new Error(`a counter without a name moved: ${i}`);
+      counts[name] = Number(grown);
+    }
+    return counts;
+  }
+
+  private messages(queue: number, count: number): SentMessage[] {
+    const messages: SentMessage[] = [];
+    for (let i = 0; i < count; i++) {
+      const at = this.workerAt + queue + i * MMSGHDR_SIZE;
+      const content = this.gather(this.u64(at + MMSGHDR_IOV), this.u64(at + MMSGHDR_IOV_COUNT));
+      if (content.length > UDP_PAYLOAD_MAX) throw new Error(`a message of ${content.length} bytes: sendmsg refuses it`);
+      messages.push({
+        endpoint: this.endpoint(this.u64(at + MMSGHDR_NAME), this.view.getUint32(at + MMSGHDR_NAME_LENGTH, true)),
+        datagrams: split(content, this.segmentSize(at, content.length)),
+        packetCount: this.view.getUint32(at + MMSGHDR_LENGTH, true),
+      });
+    }
+    return messages;
+  }
+
+  /** The UDP_SEGMENT control message (struct cmsghdr and a u16), or the whole length without one. */
+  private segmentSize(messageAt: number, length: number): number {
+    const controlLength = this.u64(messageAt + MMSGHDR_CONTROL_LENGTH);
+    if (controlLength === 0) return length;
+    const control = this.u64(messageAt + MMSGHDR_CONTROL);
+    const header = [this.u64(control), this.view.getInt32(control + 8, true), this.view.getInt32(control + 12, true)];
+    const size = this.view.getUint16(control + CMSG_HEADER, true);
+    if (header[0] !== CMSG_HEADER + 2 || header[1] !== SOL_UDP || header[2] !== UDP_SEGMENT || size === 0) {
+      throw new Error(`not a UDP_SEGMENT control message: ${header}, segment size ${size}`);
+    }
+    if (controlLength < CMSG_HEADER + 2) throw new Error(`control length ${controlLength} cuts UDP_SEGMENT off`);
+    if (Math.ceil(length / size) > UDP_SEGMENTS_MAX) throw new Error(`${length} bytes in segments of ${size}: too many`);
+    return size;
+  }
+
+  private gather(iovecAt: number, count: number): Uint8Array {
+    let length = 0;
+    for (let i = 0; i < count; i++) length += this.u64(iovecAt + i * IOVEC_SIZE + 8);
+    const content = new Uint8Array(length);
+    let to = 0;
+    for (let i = 0; i < count; i++) {
+      const base = this.u64(iovecAt + i * IOVEC_SIZE);
+      const size = this.u64(iovecAt + i * IOVEC_SIZE + 8);
+      if (base + size > this.bytes.length) throw new Error(`an iovec points out of the memory: ${base} + ${size}`);
+      content.set(this.bytes.subarray(base, base + size), to);
+      to += size;
+    }
+    return content;
+  }
+
+  private endpoint(at: number, length: number): string {
+    if (length !== SOCKADDR_SIZE) throw new Error(`name length ${length}, expected sizeof(struct sockaddr_in6)`);
+    const key = Buffer.from(this.bytes.buffer, at, SOCKADDR_SIZE).toString("latin1");
+    let text = this.endpoints.get(key);
+    if (text === undefined) {
+      if (this.view.getUint16(at + SOCKADDR_FAMILY, true) !== AF_INET6) throw new Error("no sockaddr_in6");
+      const address = this.bytes.slice(at + SOCKADDR_ADDRESS, at + SOCKADDR_ADDRESS + 16);
+      const isV4 = V4_MAPPED.every((byte, i) => address[i] === byte);
+      text = endpointText(
+        addressText(isV4 ? address.subarray(12) : address),
+        this.view.getUint16(at + SOCKADDR_PORT, false),
+      );
+      this.endpoints.set(key, text);
+    }
+    return text;
+  }
+
+  private putSockaddr(at: number, address: string, port: number): void {
+    const raw = addressBytes(address);
+    this.bytes.fill(0, at, at + SOCKADDR_SIZE);
+    this.view.setUint16(at + SOCKADDR_FAMILY, AF_INET6, true);
+    this.view.setUint16(at + SOCKADDR_PORT, port, false);
+    this.bytes.set(raw.length === 4 ? [...V4_MAPPED, ...raw] : raw, at + SOCKADDR_ADDRESS);
+  }
+
+  private u64(at: number): number {
+    return Number(this.view.getBigUint64(at, true));
+  }
+
+  private setU64(at: number, value: number): void {
+    this.view.setBigUint64(at, BigInt(value), true);
+  }
+}
+
+/** The datagrams of one send: all of one size but the last. */
+function split(content: Uint8Array, size: number): Uint8Array[] {
+  if (content.length === 0) return [content];
+  const datagrams: Uint8Array[] = [];
+  for (let at = 0; at < content.length; at += size) datagrams.push(content.subarray(at, at + size));
+  return datagrams;
+}
+
+/** Name of each u64 from WORKER_COUNTERS on. */
+function countNames(): (CountName | undefined)[] {
+  const names = new Array<CountName | undefined>(COUNTER_MAX * 3).fill(undefined);
+  for (let i = 0; i < Counter.count; i++) names[i] = Counter[i] as CounterName;
+  for (let reason = 1; reason < DropReason.count; reason++) {
+    const name = DropReason[reason] as DropName;
+    names[(WORKER_EGRESS_DROPS - WORKER_COUNTERS) / 8 + reason] = `egressDrop.${name}`;
+    names[(WORKER_INGRESS_DROPS - WORKER_COUNTERS) / 8 + reason] = `ingressDrop.${name}`;
+  }
+  return names;
+}

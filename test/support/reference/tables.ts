@@ -1,0 +1,148 @@
+// The slow twin's tables: Maps by address, rebuilt from the model at each generation.
+// An instance that stays as it is keeps its object, so that "the same instance still lives" is object identity.
+import ipaddr from "ipaddr.js";
+import type { Endpoint, Instance, Service, Tables } from "../../../src/control/model.ts";
+import { addressBytes } from "../packet-builder.ts";
+import { latin1 } from "./parser.ts";
+
+interface FamilyAddresses {
+  readonly v4: string | undefined;
+  readonly v6: string | undefined;
+}
+
+export interface TwinInstance {
+  readonly number: number;
+  readonly node: string;
+  readonly isLocal: boolean;
+  /** Raw bytes as latin1 strings. */
+  readonly namespace: FamilyAddresses;
+  readonly address: FamilyAddresses;
+}
+
+export interface TwinCandidate {
+  readonly instance: TwinInstance;
+  readonly isDraining: boolean;
+}
+
+export type TwinAddress =
+  | { readonly kind: "instance"; readonly instance: TwinInstance }
+  | { readonly kind: "balanced"; readonly candidates: readonly TwinCandidate[] };
+
+export class TwinTables {
+  private readonly ranges: readonly { readonly bytes: Uint8Array; readonly bits: number }[];
+  private instances = new Map<string, TwinInstance>();
+  private alive = new Set<TwinInstance>();
+  private addresses = new Map<string, TwinAddress>();
+  private workloads = new Map<string, TwinInstance>();
+  private nodes = new Map<string, Endpoint>();
+
+  constructor(
+    private readonly nodeId: string,
+    ranges: readonly string[],
+  ) {
+    this.ranges = ranges.map((range) => {
+      const [address, bits] = ipaddr.parseCIDR(range);
+      return { bytes: Uint8Array.from(address.toByteArray()), bits };
+    });
+  }
+
+  apply(tables: Tables): void {
+    const before = this.instances;
+    this.instances = new Map();
+    this.addresses = new Map();
+    this.workloads = new Map();
+    this.nodes = new Map(tables.nodes.map((node) => [node.id, node.underlay]));
+    for (const service of tables.services) this.addService(service, before);
+    this.alive = new Set(this.instances.values());
+  }
+
+  isAlive(instance: TwinInstance): boolean {
+    return this.alive.has(instance);
+  }
+
+  address(raw: string): TwinAddress | undefined {
+    return this.addresses.get(raw);
+  }
+
+  /** The local instance with this namespace address. */
+  workload(raw: string): TwinInstance | undefined {
+    return this.workloads.get(raw);
+  }
+
+  /** Where datagrams to a node go: "192.0.2.1:50103" or "[2001:db8::1]:50103". */
+  endpointOf(node: string): string | undefined {
+    const endpoint = this.nodes.get(node);
+    return endpoint === undefined ? undefined : endpointText(endpoint.address, endpoint.port);
+  }
+
+  /** The address from which a node sends. */
+  addressOf(node: string): string | undefined {
+    return this.nodes.get(node)?.address;
+  }
+
+  inServiceRange(raw: string): boolean {
+    return this.ranges.some(({ bytes, bits }) => {
+      if (bytes.length !== raw.length) return false;
+      for (let bit = 0; bit < bits; bit++) {
+        const mask = 0x80 >> (bit & 7);
+        if (((bytes[bit >> 3] as number) & mask) !== (raw.charCodeAt(bit >> 3) & mask)) return false;
+      }
+      return true;
+    });
+  }
+
+  private addService(service: Service, before: ReadonlyMap<string, TwinInstance>): void {
+    const candidates: TwinCandidate[] = [];
+    for (const model of service.instances) {
+      const identity = JSON.stringify([
+        service.name,
+        model.number,
+        model.node,
+        [...model.namespaceAddresses].sort(),
+        [...model.instanceAddresses].sort(),
+      ]);
+      const instance = before.get(identity) ?? this.newInstance(model);
+      this.instances.set(identity, instance);
+      candidates.push({ instance, isDraining: model.draining });
+      for (const raw of familiesOf(instance.address)) this.addresses.set(raw, { kind: "instance", instance });
+      if (!instance.isLocal) continue;
+      for (const raw of familiesOf(instance.namespace)) this.workloads.set(raw, instance);
+    }
+    for (const { address } of service.addresses) {
+      const raw = rawAddress(address);
+      const family = raw.length === 4 ? "v4" : "v6";
+      this.addresses.set(raw, {
+        kind: "balanced",
+        candidates: candidates.filter(({ instance }) => instance.namespace[family] !== undefined),
+      });
+    }
+  }
+
+  private newInstance(model: Instance): TwinInstance {
+    return {
+      number: model.number,
+      node: model.node,
+      isLocal: model.node === this.nodeId,
+      namespace: perFamily(model.namespaceAddresses),
+      address: perFamily(model.instanceAddresses),
+    };
+  }
+}
+
+/** The raw bytes of an address as a latin1 string: 4 or 16 characters. */
+export function rawAddress(text: string): string {
+  return latin1(addressBytes(text));
+}
+
+export function endpointText(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function perFamily(addresses: readonly string[]): FamilyAddresses {
+  const raw = addresses.map(rawAddress);
+  return { v4: raw.find((one) => one.length === 4), v6: raw.find((one) => one.length === 16) };
+}
+
+function familiesOf({ v4, v6 }: FamilyAddresses): string[] {
+  return [v4, v6].filter((raw) => raw !== undefined);
+}
