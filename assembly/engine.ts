@@ -30,7 +30,7 @@ const EIO = 5;
 const EINVAL = 22;
 const EMSGSIZE = 90;
 
-let packet: Packet = Packet.at(0);
+let packet: Packet = changetype<Packet>(0);
 
 export function layoutVersion(): u32 {
   return LAYOUT_VERSION;

@@ -17,7 +17,7 @@ const CMSG_LENGTH: u64 = 18; // CMSG_LEN(sizeof(u16))
 const CMSG_SPACE: u64 = 24; // CMSG_SPACE(sizeof(u16))
 
 // The message that may still grow: the last one, as long as it is open.
-let openNode: u32 = LOCAL_NODE; // nothing goes to this node by UDP: "none is open"
+let openNode: u32 = 0; // LOCAL_NODE: nothing goes there by UDP, so it says that none is open
 let openSegmentSize: u32 = 0;
 let openSegments: u32 = 0;
 let openBytes: u32 = 0;

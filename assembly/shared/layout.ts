@@ -32,11 +32,14 @@ export const HEADER_FLOW_COUNT = 44; // u32 atomic; writer: data plane: flows th
 export const HEADER_FLOW_NEXT = 48; // u32 atomic; writer: data plane: first flow record never used
 export const HEADER_PROBE_INTERVAL_MS = 52; // u32: how often each other node is probed, 0 = never
 export const HEADER_FLOW_FREE = 56; // u64 atomic; writer: data plane: stack of free flow records, index | pops << 32
+export const HEADER_OFFLOADS = 64; // u32 atomic: OFFLOAD_* that the engine may use
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 export const HEADER_RANGES = 512; // RANGE_SIZE each
 export const RANGE_MAX = 32;
 export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask
+
+export const OFFLOAD_UDP_GSO = 1; // several datagrams in one message, cut by the kernel (UDP_SEGMENT)
 
 /** Order of the region table. */
 export enum Region {

@@ -5,23 +5,17 @@
 export const POLICY_ABI_VERSION = 1;
 
 // ---------------------------------------------------------------- exports of a policy module
-// All of them are functions of i32 values, except the memory.
-/** The module's own memory, with a maximum of at most POLICY_PAGES_MAX. */
-export const EXPORT_MEMORY = "memory";
-/** () -> POLICY_ABI_VERSION */
-export const EXPORT_ABI_VERSION = "abiVersion";
-/** (service, count) -> address of `count` candidate records that the host may write; 0 = no room */
-export const EXPORT_RESERVE = "reserve";
-/** (service, count) -> 0: the records are written, build what choose needs; anything else = refused */
-export const EXPORT_UPDATE = "update";
-/** (service, flowHash, clientHash) -> index of the chosen candidate; CHOICE_NONE = no candidate suits */
-export const EXPORT_CHOOSE = "choose";
-/** (service, index): optional; a flow to that candidate began */
-export const EXPORT_OPENED = "opened";
-/** (service, index): optional; a flow to that candidate ended */
-export const EXPORT_CLOSED = "closed";
+// Beside its own memory, exported as "memory", a module exports functions of i32 values. The key is the export's name.
+export enum PolicyExport {
+  abiVersion, // () -> POLICY_ABI_VERSION
+  reserve, // (service, count) -> address of `count` candidate records that the host may write; 0 = no room
+  update, // (service, count) -> UPDATE_DONE: the records are written, build what choose needs; all else = refused
+  choose, // (service, flowHash, clientHash) -> index of the chosen candidate; CHOICE_NONE = none suits
+  opened, // (service, index), optional: a flow to that candidate began
+  closed, // (service, index), optional: a flow to that candidate ended
+}
 
-/** 16 MiB in pages of 64 KiB. */
+/** A module's memory has a maximum, at most this: 16 MiB in pages of 64 KiB. */
 export const POLICY_PAGES_MAX = 256;
 export const CHOICE_NONE = -1;
 

@@ -22,18 +22,22 @@ export function recordIndex(flow: usize): u32 {
   return <u32>((flow - flowsAt) / FLOW_SIZE);
 }
 
-/** First record index that no flow ever had. */
+/** Records from here on never held a flow. */
 export function recordEnd(): u32 {
-  return min<u32>(atomic.load<u32>(HEADER_AT, HEADER_FLOW_NEXT) + 1, flowLimit + FLOW_SLACK + 1);
+  return min<u32>(atomic.load<u32>(HEADER_AT, HEADER_FLOW_NEXT), recordLimit());
+}
+
+function recordLimit(): u32 {
+  return flowLimit + FLOW_SLACK + 1; // record 0 is never used
 }
 
 /** A record for a new flow, or 0 if there is none. */
 export function allocate(): usize {
   const free = popFree();
   if (free != 0) return flowAt(free);
-  if (atomic.load<u32>(HEADER_AT, HEADER_FLOW_NEXT) >= flowLimit + FLOW_SLACK) return 0;
-  const fresh = atomic.add<u32>(HEADER_AT, 1, HEADER_FLOW_NEXT) + 1;
-  return fresh > flowLimit + FLOW_SLACK ? 0 : flowAt(fresh);
+  if (atomic.load<u32>(HEADER_AT, HEADER_FLOW_NEXT) >= recordLimit()) return 0;
+  const fresh = atomic.add<u32>(HEADER_AT, 1, HEADER_FLOW_NEXT);
+  return fresh < recordLimit() ? flowAt(fresh) : 0;
 }
 
 /** Gives back a record that no bucket leads to any more. */

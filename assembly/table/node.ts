@@ -1,9 +1,9 @@
 // Node records: where a node's tunnel is, and what was measured of the way there.
 
 import {
-  HEADER_AT, HEADER_METRICS_EPOCH, LOCAL_NODE, NODE_ENDPOINT_SIZE, NODE_ENDPOINTS, NODE_METRICS_SIZE, NODE_NO_GSO, NODE_OFFLOAD,
+  HEADER_AT, HEADER_METRICS_EPOCH, HEADER_OFFLOADS, LOCAL_NODE, NODE_ENDPOINT_SIZE, NODE_ENDPOINTS, NODE_METRICS_SIZE, NODE_NO_GSO, NODE_OFFLOAD,
   NODE_RTT_NEXT, NODE_RTT_SAMPLES, NODE_RTT_US, NODE_SIZE, NODE_STATE, NODE_VERSION, RTT_SAMPLE_COUNT,
-  SLOT_USED, SOCKADDR_ADDRESS,
+  OFFLOAD_UDP_GSO, SLOT_USED, SOCKADDR_ADDRESS,
 } from "../shared/layout.ts";
 import { sameAddress } from "./address.ts";
 import { placeInForce } from "./generation.ts";
@@ -33,6 +33,7 @@ export function metricsAt(node: u32): usize {
 }
 
 export function takesGso(node: u32): bool {
+  if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & OFFLOAD_UDP_GSO) == 0) return false;
   return (load<u32>(metricsAt(node), NODE_OFFLOAD) & NODE_NO_GSO) == 0;
 }
 

@@ -17,7 +17,7 @@ import { hashSeed } from "../table/regions.ts";
 const PROBES_MAX: u32 = 256;
 
 /** Node at which the next call goes on. */
-let cursor: u32 = LOCAL_NODE;
+let cursor: u32 = 0;
 
 /** Queues a probe to every node that was not probed for the configured interval; returns how many. */
 export function queueProbes(nowUs: f64, nowMs: u32): u32 {

@@ -95,8 +95,8 @@ export class ConfigWatcher<Config> {
   /** Says whether the file is the same with the same content, without reading it; undefined when there is none. */
   #signature(): string | undefined {
     try {
-      const { dev, ino, size, mtimeNs, ctimeNs } = statSync(this.#path, { bigint: true });
-      return [dev, ino, size, mtimeNs, ctimeNs].join(":");
+      const { dev, ino, size, mtimeNs } = statSync(this.#path, { bigint: true });
+      return [dev, ino, size, mtimeNs].join(":");
     } catch {
       return undefined; // missing or out of reach: load() says why
     }

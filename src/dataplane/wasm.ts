@@ -29,7 +29,7 @@ export const ENGINE_SHAPE: ModuleShape = {
   imports: { "env.memory": "memory", "env.abort": "function", "policy.choose": "function" },
 };
 
-/** Path of a module that the build made: "engine", "policy-round-robin" ... */
+/** Path of a module that the build made: "engine", "policies/round-robin" ... */
 export function builtModulePath(name: string): string {
   // Compiled, this file is dist/src/dataplane/wasm.js; as source it is src/dataplane/wasm.ts.
   const folder = import.meta.url.endsWith(".ts") ? "../../dist/wasm/" : "../../wasm/";

@@ -119,6 +119,8 @@ export class Sandbox {
     const args = [...user, "--net", "--mount", "--pid", "--fork", "--kill-child"];
     // A session of its own: Ctrl-C reaches the owner alone, which ends the sandbox in order.
     const child = spawn("unshare", [...args, process.execPath, builtFile("src/lab/sandbox-init.js")], {
+      // An ordinary user's PATH may lack the folders that have `ip`.
+      env: { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       detached: true,
     });

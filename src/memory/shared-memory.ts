@@ -7,6 +7,7 @@ import {
   CANDIDATE_SIZE,
   FLOW_BUCKET_SIZE,
   FLOW_LIMIT_MAX,
+  FLOW_SLACK,
   FLOW_SIZE,
   FlowState,
   HEADER_ADDRESS_MASK,
@@ -17,6 +18,7 @@ import {
   HEADER_HASH_SEED,
   HEADER_LAYOUT_VERSION,
   HEADER_NODE_COUNT,
+  HEADER_OFFLOADS,
   HEADER_PROBE_INTERVAL_MS,
   HEADER_RANGE_COUNT,
   HEADER_RANGES,
@@ -30,6 +32,7 @@ import {
   LAYOUT_VERSION,
   NODE_METRICS_SIZE,
   NODE_SIZE,
+  OFFLOAD_UDP_GSO,
   RANGE_MAX,
   RANGE_SIZE,
   Region,
@@ -88,6 +91,7 @@ export interface MemoryOptions {
   readonly timeoutsMs?: Partial<Record<FlowStateName, number>> | undefined;
   readonly ranges?: readonly Prefix[] | undefined;
   readonly probeIntervalMs?: number | undefined; // 0 = never
+  readonly isUdpGsoOn?: boolean | undefined; // default true
   readonly hashSeed?: number | undefined; // random unless a test wants to know it
 }
 
@@ -178,6 +182,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_ADDRESS_MASK, records.addressSlots - 1);
   header(HEADER_WORKLOAD_MASK, records.workloadSlots - 1);
   header(HEADER_NODE_COUNT, 1); // this node
+  header(HEADER_OFFLOADS, options.isUdpGsoOn === false ? 0 : OFFLOAD_UDP_GSO);
   header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
   regionsAt.forEach((at, region) => {
     header(HEADER_REGIONS + 4 * region, at);
@@ -222,7 +227,7 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     workloads: records.workloadSlots * ADDRESS_SLOT_SIZE,
     candidates: records.candidates * CANDIDATE_SIZE,
     flowBuckets: records.flowBuckets * FLOW_BUCKET_SIZE,
-    flows: (1 + capacities.flows) * FLOW_SIZE,
+    flows: (1 + capacities.flows + FLOW_SLACK) * FLOW_SIZE,
     workers: capacities.workers * WORKER_SIZE,
   };
   const at = new Array<number>(Region.count).fill(0);

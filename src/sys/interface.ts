@@ -81,7 +81,7 @@ export class TunInterface {
       this.#isLinkUp = false;
       // Taking the link down removes its routes. A device that is gone has taken them along.
       await ip(["link", "set", "dev", this.#device, "down"]).catch((error: unknown) => {
-        if (existsSync(`/sys/class/net/${this.#device}`)) failures.push(String(error));
+        if (hasInterface(this.#device)) failures.push(String(error));
       });
     }
     failures.push(...this.#sysctls.restore());
@@ -116,6 +116,11 @@ async function refuseForeignRoute(range: string, device: string): Promise<void> 
     `The service range ${range} must be free to be routed into "${device}"; found a route to ` +
       `"${String(route.dev ?? route.gateway ?? "another target")}" in the main table.`,
   );
+}
+
+/** Asks /proc/sys/net, which shows this process's network namespace; /sys shows that of whoever mounted it. */
+function hasInterface(device: string): boolean {
+  return existsSync(`/proc/sys/net/ipv4/conf/${device}`);
 }
 
 /** Sets the interface up and routes the ranges into it. */

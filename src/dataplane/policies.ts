@@ -1,0 +1,319 @@
+// The policies of one worker: asks the policy module of a service address when a flow begins.
+// Promises: choose() never throws, whatever a module does; a module sees a service's candidates as the service record
+// has them, and round-trip times that are at most REFRESH_MS older than the data plane's; a choice for a service whose
+// candidates the module knows allocates nothing.
+
+import {
+  CANDIDATE_DRAINING,
+  CANDIDATE_FLAGS,
+  CANDIDATE_INSTANCE,
+  CANDIDATE_LOCAL,
+  CANDIDATE_SIZE,
+  CANDIDATE_WEIGHT,
+  HEADER_AT,
+  HEADER_METRICS_EPOCH,
+  HEADER_REGIONS,
+  INSTANCE_LOAD_SIZE,
+  INSTANCE_NODE,
+  INSTANCE_NUMBER,
+  INSTANCE_SIZE,
+  NODE_DISTANCE_KM,
+  NODE_METRICS_SIZE,
+  NODE_RTT_US,
+  NODE_SIZE,
+  Region,
+  SERVICE_CANDIDATE_COUNT,
+  SERVICE_CANDIDATES,
+  SERVICE_ID,
+  SERVICE_POLICY,
+  SERVICE_REVISION,
+} from "../../assembly/shared/layout.ts";
+import {
+  CHOICE_NONE,
+  RECORD_DISTANCE_KM,
+  RECORD_DRAINING,
+  RECORD_FLAGS,
+  RECORD_FLOWS,
+  RECORD_HEALTHY,
+  RECORD_INSTANCE,
+  RECORD_LOCAL,
+  RECORD_OWN,
+  RECORD_RESERVED,
+  RECORD_RTT_US,
+  RECORD_SIZE,
+  RECORD_WEIGHT,
+  UPDATE_DONE,
+} from "../../assembly/shared/policies.ts";
+import { checkPolicy, instantiatePolicy, type PolicyExports, reasonOf } from "./policy-module.ts";
+import type { PolicyModule } from "./worker-contract.ts";
+
+/** A service's candidates are copied again for new round-trip times, or after a failure, at most this often. */
+const REFRESH_MS = 100;
+/** A module that trapped, or whose memory is full, is started anew at most this often. */
+const RESTART_MS = 1000;
+
+/** What a policy did in this worker so far; `choices` counts all calls, the others say what went wrong. */
+export interface PolicyReport {
+  readonly slot: number;
+  readonly name: string;
+  readonly choices: number;
+  readonly refreshes: number; // times that candidates were copied
+  readonly restarts: number;
+  readonly none: number; // answers of CHOICE_NONE
+  readonly outOfRange: number; // answers that are no index of a candidate
+  readonly traps: number;
+  readonly refusals: number; // reserve or update did not take the candidates
+  readonly unprepared: number; // calls that were not made because the last refresh failed
+  readonly lastError: string | undefined;
+}
+
+export class PolicyHost {
+  /** Choices for which no policy was loaded. */
+  missing = 0;
+  readonly #candidates: CandidateReader;
+  readonly #policies: (HostedPolicy | undefined)[] = [];
+
+  /** Throws module-refused. `worker` stands in error sentences; `clockMs` is monotonic. */
+  constructor(
+    memory: WebAssembly.Memory,
+    modules: readonly PolicyModule[],
+    worker: number,
+    clockMs: () => number = () => performance.now(),
+  ) {
+    this.#candidates = new CandidateReader(memory);
+    for (const { slot, name, module } of modules) {
+      checkPolicy(module, `"${name}" of worker ${worker}`);
+      this.#policies[slot] = new HostedPolicy(slot, name, module, this.#candidates, clockMs);
+    }
+  }
+
+  /** The engine's import: index of a candidate of the service record at `serviceAt`; anything else = no choice. */
+  choose(serviceAt: number, flowHash: number, clientHash: number): number {
+    const at = serviceAt >>> 0; // an i32 in Wasm: addresses from 2 GiB on arrive as negative numbers
+    const policy = this.#policies[this.#candidates.view.getUint32(at + SERVICE_POLICY, true)];
+    if (policy !== undefined) return policy.choose(at, flowHash, clientHash);
+    this.missing += 1;
+    return CHOICE_NONE;
+  }
+
+  report(): PolicyReport[] {
+    return this.#policies.flatMap((policy) => (policy === undefined ? [] : [policy.report()]));
+  }
+}
+
+/** What a policy instance knows of a service. */
+interface KnownService {
+  readonly revision: number;
+  readonly epoch: number; // of the metrics
+  readonly refreshedMs: number;
+  readonly isReady: boolean; // it took the candidates
+}
+
+/** One policy module with its instance, and what it was told. */
+class HostedPolicy {
+  readonly #slot: number;
+  readonly #name: string;
+  readonly #module: WebAssembly.Module;
+  readonly #candidates: CandidateReader;
+  readonly #clockMs: () => number;
+  readonly #services = new Map<number, KnownService>();
+  #exports: PolicyExports;
+  #records: DataView;
+  #startedMs: number;
+  #choices = 0;
+  #refreshes = 0;
+  #restarts = 0;
+  #none = 0;
+  #outOfRange = 0;
+  #traps = 0;
+  #refusals = 0;
+  #unprepared = 0;
+  #lastError: string | undefined;
+
+  constructor(
+    slot: number,
+    name: string,
+    module: WebAssembly.Module,
+    candidates: CandidateReader,
+    clockMs: () => number,
+  ) {
+    this.#slot = slot;
+    this.#name = name;
+    this.#module = module;
+    this.#candidates = candidates;
+    this.#clockMs = clockMs;
+    this.#exports = instantiatePolicy(module, name);
+    this.#records = new DataView(this.#exports.memory.buffer);
+    this.#startedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  choose(serviceAt: number, flowHash: number, clientHash: number): number {
+    const { view } = this.#candidates;
+    const service = view.getInt32(serviceAt + SERVICE_ID, true);
+    this.#choices += 1;
+    if (!this.#isReady(service, serviceAt)) {
+      this.#unprepared += 1;
+      return CHOICE_NONE;
+    }
+    let choice: number;
+    try {
+      choice = this.#exports.choose(service, flowHash, clientHash);
+    } catch (cause) {
+      this.#trapped("choose", cause);
+      return CHOICE_NONE;
+    }
+    if (Number.isInteger(choice)) {
+      if (choice >= 0 && choice < view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true)) return choice;
+      if (choice === CHOICE_NONE) {
+        this.#none += 1;
+        return CHOICE_NONE;
+      }
+    }
+    this.#outOfRange += 1;
+    this.#lastError = `choose answered ${choice}`;
+    return Number.isInteger(choice) ? choice : CHOICE_NONE; // a bigint (i64) would throw on its way into the engine
+  }
+
+  report(): PolicyReport {
+    return {
+      slot: this.#slot,
+      name: this.#name,
+      choices: this.#choices,
+      refreshes: this.#refreshes,
+      restarts: this.#restarts,
+      none: this.#none,
+      outOfRange: this.#outOfRange,
+      traps: this.#traps,
+      refusals: this.#refusals,
+      unprepared: this.#unprepared,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Sees to it that the module has the candidates of the service record. */
+  #isReady(service: number, serviceAt: number): boolean {
+    const revision = this.#candidates.view.getUint32(serviceAt + SERVICE_REVISION, true);
+    // Read before the metrics are copied: what changes meanwhile is copied next time.
+    const epoch = this.#candidates.metricsEpoch();
+    const known = this.#services.get(service);
+    if (known?.revision === revision) {
+      if (known.isReady && known.epoch === epoch) return true;
+      if (this.#clockMs() - known.refreshedMs < REFRESH_MS) return known.isReady;
+    }
+    const isReady = this.#refresh(service, serviceAt); // may start the module anew, which forgets all services
+    this.#services.set(service, { revision, epoch, refreshedMs: this.#clockMs(), isReady });
+    return isReady;
+  }
+
+  #refresh(service: number, serviceAt: number): boolean {
+    this.#refreshes += 1;
+    try {
+      if (this.#hand(service, serviceAt)) return true;
+      this.#refusals += 1;
+      // Services that are gone still fill its memory: those in use find room in a new instance.
+      return this.#restart() && this.#hand(service, serviceAt);
+    } catch (cause) {
+      this.#trapped("update", cause);
+      return false;
+    }
+  }
+
+  /** Copies the candidates into the module's memory. False if the module does not take them. */
+  #hand(service: number, serviceAt: number): boolean {
+    const count = this.#candidates.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const recordsAt = this.#exports.reserve(service, count) >>> 0;
+    const { buffer } = this.#exports.memory;
+    if (this.#records.buffer !== buffer) this.#records = new DataView(buffer); // it grew
+    if (recordsAt === 0 || recordsAt + count * RECORD_SIZE > buffer.byteLength) {
+      this.#lastError = `reserve answered ${recordsAt} for ${count} candidates`;
+      return false;
+    }
+    this.#candidates.copy(serviceAt, this.#records, recordsAt);
+    const answer = this.#exports.update(service, count);
+    if (answer === UPDATE_DONE) return true;
+    this.#lastError = `update answered ${answer} for ${count} candidates`;
+    return false;
+  }
+
+  #trapped(call: string, cause: unknown): void {
+    this.#traps += 1;
+    this.#lastError = `${call}: ${reasonOf(cause)}`;
+    this.#restart(); // a call that was cut off may have left its memory in any state
+  }
+
+  /** A new instance with fresh memory. False if it was started only just now, or cannot be. */
+  #restart(): boolean {
+    const nowMs = this.#clockMs();
+    if (nowMs - this.#startedMs < RESTART_MS) return false;
+    this.#startedMs = nowMs;
+    try {
+      this.#exports = instantiatePolicy(this.#module, this.#name);
+    } catch (cause) {
+      this.#lastError = reasonOf(cause);
+      return false;
+    }
+    this.#services.clear();
+    this.#records = new DataView(this.#exports.memory.buffer);
+    this.#restarts += 1;
+    return true;
+  }
+}
+
+/** Reads candidates from the shared tables, and all that is known of their instances and nodes. */
+class CandidateReader {
+  readonly view: DataView;
+  readonly #words: Int32Array;
+  readonly #regionsAt: readonly number[];
+
+  constructor(memory: WebAssembly.Memory) {
+    this.view = new DataView(memory.buffer);
+    this.#words = new Int32Array(memory.buffer);
+    this.#regionsAt = Array.from({ length: Region.count }, (_, region) =>
+      this.view.getUint32(HEADER_AT + HEADER_REGIONS + 4 * region, true),
+    );
+  }
+
+  metricsEpoch(): number {
+    return Atomics.load(this.#words, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2);
+  }
+
+  /** Writes one record for each candidate of the service record at `serviceAt`. */
+  copy(serviceAt: number, records: DataView, recordsAt: number): void {
+    const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
+    const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
+    for (let index = 0; index < count; index += 1) {
+      this.#copyOne(candidatesAt + index * CANDIDATE_SIZE, records, recordsAt + index * RECORD_SIZE);
+    }
+  }
+
+  #copyOne(candidateAt: number, records: DataView, at: number): void {
+    const { view } = this;
+    const instance = view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
+    const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
+    const loadAt = this.#recordAt(Region.instanceLoads, instance, INSTANCE_LOAD_SIZE);
+    const node = view.getUint32(instanceAt + INSTANCE_NODE, true);
+    const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
+    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
+
+    records.setUint32(at + RECORD_INSTANCE, view.getUint32(instanceAt + INSTANCE_NUMBER, true), true);
+    records.setUint32(at + RECORD_WEIGHT, view.getUint16(candidateAt + CANDIDATE_WEIGHT, true), true);
+    records.setUint32(at + RECORD_FLOWS, Math.max(0, view.getInt32(loadAt, true)), true);
+    records.setUint32(at + RECORD_RTT_US, view.getUint32(metricsAt + NODE_RTT_US, true), true);
+    records.setFloat32(at + RECORD_DISTANCE_KM, view.getFloat32(nodeAt + NODE_DISTANCE_KM, true), true);
+    records.setUint32(at + RECORD_FLAGS, recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)), true);
+    records.setUint32(at + RECORD_OWN, 0, true);
+    records.setUint32(at + RECORD_RESERVED, 0, true);
+  }
+
+  #recordAt(region: Region, index: number, size: number): number {
+    return (this.#regionsAt[region] ?? 0) + index * size;
+  }
+}
+
+/** The tables list no instance that is known to be ill, so each is healthy. */
+function recordFlags(flags: number): number {
+  const draining = (flags & CANDIDATE_DRAINING) === 0 ? 0 : RECORD_DRAINING;
+  const local = (flags & CANDIDATE_LOCAL) === 0 ? 0 : RECORD_LOCAL;
+  return RECORD_HEALTHY | draining | local;
+}

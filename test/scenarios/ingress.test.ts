@@ -1,0 +1,211 @@
+// In: packets from the tunnel reach this node's workloads, replies under the address that was called.
+import { describe, expect, test } from "vitest";
+import { corrupt, packet, pad, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import {
+  expectPacket,
+  flagsAre,
+  from,
+  hopLimitIs,
+  sameBut,
+  to,
+  transportChecksum,
+  transportSum,
+  validChecksums,
+} from "../support/packet-checks.ts";
+import {
+  A1,
+  B1,
+  B_CLOSEST,
+  B_ROUND_ROBIN,
+  FROM_B,
+  FROM_C,
+  FROM_D,
+  FROM_STRANGER,
+  onNodeA,
+  UNKNOWN,
+} from "../support/world.ts";
+
+const FAMILIES = [
+  { family: "IPv4", client: A1.v4, called: B_ROUND_ROBIN.v4, answering: B1.instanceV4, unknown: UNKNOWN.v4, header: 20 },
+  { family: "IPv6", client: A1.v6, called: B_ROUND_ROBIN.v6, answering: B1.instanceV6, unknown: UNKNOWN.v6, header: 40 },
+];
+const NO_OFFLOAD = new Uint8Array(10);
+
+/** The packet of a TUN write, whose virtio_net_hdr must say nothing. */
+function delivered(write: Uint8Array | undefined): Uint8Array | undefined {
+  expect(write?.subarray(0, 10)).toEqual(NO_OFFLOAD);
+  return write?.subarray(10);
+}
+
+describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown, header }) => {
+  test("the answer comes from the address that was called", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    const answer = packet().ip(answering, client).tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    const result = fixture.ingress({ ...FROM_B, bytes: answer });
+    expect(result.tunWrites.length).toBe(1);
+    expectPacket(
+      delivered(result.tunWrites[0]),
+      from(called, 80),
+      to(client, 40000),
+      flagsAre(TCP_SYN | TCP_ACK),
+      validChecksums(),
+      sameBut(answer, "addresses"),
+    );
+    expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 20 });
+  });
+
+  test("a UDP answer comes from the address that was called", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(client, called).udp({ sport: 5353, dport: 53 }).payload("q").frame());
+    const answer = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload("answer").bytes();
+    const result = fixture.ingress({ ...FROM_B, bytes: answer });
+    expectPacket(delivered(result.tunWrites[0]), from(called, 53), to(client, 5353), validChecksums());
+    expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 14 });
+  });
+
+  test("a request from another node is delivered as it is", async () => {
+    const fixture = await onNodeA();
+    const request = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
+    const result = fixture.ingress({ ...FROM_B, bytes: request });
+    expect(delivered(result.tunWrites[0])).toEqual(request);
+    expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 20 });
+  });
+
+  test("a source that the tables do not know is delivered, if it is in a service range", async () => {
+    const fixture = await onNodeA();
+    const request = packet().ip(unknown, client).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
+    const result = fixture.ingress({ ...FROM_STRANGER, bytes: request });
+    expect(delivered(result.tunWrites[0])).toEqual(request);
+  });
+
+  test("an answer of the wrong port, protocol or instance is no answer", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    const strangers = [
+      packet().ip(answering, client).tcp({ sport: 81, dport: 40000 }).bytes(),
+      packet().ip(answering, client).tcp({ sport: 80, dport: 40001 }).bytes(),
+      packet().ip(answering, client).udp({ sport: 80, dport: 40000 }).payload("x").bytes(),
+      packet().ip(unknown, client).tcp({ sport: 80, dport: 40000 }).bytes(),
+    ];
+    const result = fixture.ingress(...strangers.map((bytes) => ({ ...FROM_B, bytes })));
+    expect(result.tunWrites.map((write) => delivered(write))).toEqual(strangers);
+  });
+
+  test("bytes behind the packet's length are not delivered", async () => {
+    const fixture = await onNodeA();
+    const request = packet().ip(answering, client).udp({ sport: 1234, dport: 80 }).payload("abc").bytes();
+    const result = fixture.ingress({ ...FROM_B, bytes: pad(request, 5) });
+    expect(delivered(result.tunWrites[0])).toEqual(request);
+    expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: request.length });
+  });
+
+  test("a wrong checksum stays wrong on the way back", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(client, called).udp({ sport: 5353, dport: 53 }).payload("q").frame());
+    const good = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload("answer").bytes();
+    const broken = corrupt(good, good.length - 1, 0);
+    const result = fixture.ingress({ ...FROM_B, bytes: broken });
+    expect(transportSum(delivered(result.tunWrites[0]) as Uint8Array)).toBe(transportSum(broken));
+    expect(transportSum(broken)).not.toBe(0xffff);
+  });
+
+  test("each datagram of a GRO message is translated for itself", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(client, called).udp({ sport: 5353, dport: 53 }).payload("q").frame());
+    const answer = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload(100).bytes();
+    const request = packet().ip(answering, client).udp({ sport: 99, dport: 5353 }).payload(100).bytes();
+    const last = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload(7).bytes();
+    const parts = [answer, request, answer, last];
+    const bytes = Buffer.concat(parts);
+    const result = fixture.ingress({ ...FROM_B, bytes, segmentSize: answer.length });
+    expect(result.tunWrites.length).toBe(4);
+    const sources = [called, answering, called, called];
+    result.tunWrites.forEach((write, i) => {
+      expectPacket(delivered(write), from(sources[i] as string), to(client, 5353), validChecksums());
+    });
+    expect(result.counts).toEqual({ ingressPackets: 4, ingressBytes: bytes.length });
+  });
+
+  test("an answer from another node than the flow's is dropped, whatever port it comes from", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    const bytes = packet().ip(answering, client).tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    for (const sender of [FROM_C, FROM_D, FROM_STRANGER]) {
+      const result = fixture.ingress({ ...sender, bytes });
+      expect(result.tunWrites).toEqual([]);
+      expect(result.counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    }
+    for (const port of [1, 50103, 65535]) {
+      expect(fixture.ingress({ ...FROM_B, port, bytes }).counts.ingressPackets).toBe(1);
+    }
+  });
+
+  test("an instance's packets from another node than its own are dropped", async () => {
+    const fixture = await onNodeA();
+    const bytes = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
+    for (const sender of [FROM_C, FROM_D, FROM_STRANGER]) {
+      expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    }
+  });
+
+  test("an instance of this node cannot come in from outside", async () => {
+    const fixture = await onNodeA();
+    const own = header === 20 ? A1.instanceV4 : A1.instanceV6;
+    const bytes = packet().ip(own, client).udp({ sport: 1234, dport: 80 }).payload("spoofed").bytes();
+    for (const sender of [FROM_B, FROM_STRANGER]) {
+      expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    }
+  });
+
+  test("only workloads of this node are destinations", async () => {
+    const fixture = await onNodeA();
+    const [b1, own, closest] =
+      header === 20 ? [B1.v4, A1.instanceV4, B_CLOSEST.v4] : [B1.v6, A1.instanceV6, B_CLOSEST.v6];
+    for (const dst of [b1, own, closest, called, unknown]) {
+      const bytes = packet().ip(answering, dst).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
+      expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
+    }
+  });
+
+  test("only service ranges are sources", async () => {
+    const fixture = await onNodeA();
+    const outside = header === 20 ? ["10.18.3.1", "192.0.2.2", "10.31.0.1"] : ["fc00::18:3:1", "2001:db8::3", "fdfe::1"];
+    for (const src of outside) {
+      const bytes = packet().ip(src, client).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
+      expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notServiceSource": 1 });
+    }
+  });
+});
+
+test("an IPv4 UDP checksum of zero stays zero on the way back", async () => {
+  const fixture = await onNodeA();
+  fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 5353, dport: 53 }).payload("q").frame());
+  const answer = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5353, checksum: 0 }).payload("a").bytes();
+  const result = fixture.ingress({ ...FROM_B, bytes: answer });
+  expect(transportChecksum(delivered(result.tunWrites[0]) as Uint8Array)).toBe(0);
+  expectPacket(delivered(result.tunWrites[0]), from(B_ROUND_ROBIN.v4, 53), hopLimitIs(64), validChecksums());
+});
+
+test("a v4-mapped IPv6 destination or source is not taken for the IPv4 address", async () => {
+  const fixture = await onNodeA();
+  const mappedDestination = packet().ipv6({ src: B1.instanceV6, dst: `::ffff:${A1.v4}` }).tcp({ sport: 1, dport: 2 });
+  expect(fixture.ingress({ ...FROM_B, bytes: mappedDestination.bytes() }).counts).toEqual({
+    "ingressDrop.notLocalDestination": 1,
+  });
+  const mappedSource = packet().ipv6({ src: `::ffff:${B1.instanceV4}`, dst: A1.v6 }).tcp({ sport: 1, dport: 2 });
+  expect(fixture.ingress({ ...FROM_B, bytes: mappedSource.bytes() }).counts).toEqual({
+    "ingressDrop.notServiceSource": 1,
+  });
+});
+
+test("messages of several senders in one batch are held against their own sender", async () => {
+  const fixture = await onNodeA();
+  const bytes = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
+  const result = fixture.ingress({ ...FROM_C, bytes }, { ...FROM_B, bytes }, { ...FROM_D, bytes });
+  expect(result.counts).toEqual({
+    ingressPackets: 1,
+    ingressBytes: bytes.length,
+    "ingressDrop.wrongNode": 2,
+  });
+});

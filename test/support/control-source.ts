@@ -1,0 +1,109 @@
+// A proxy made of constants, for tests of the control socket and of the commands that ask it.
+
+import type { ControlSource } from "../../src/control/api.ts";
+import type { AppliedReport, FlowQuery, FlowReport, StatusReport } from "../../src/control/reports.ts";
+
+export const STATUS: StatusReport = {
+  version: "1.2.3",
+  node: "node-a",
+  pid: 4711,
+  uptimeMs: 65_000,
+  generation: 7,
+  lastReload: {
+    at: "2026-01-02T03:04:05.000Z",
+    source: "/etc/sapwood/node.yaml",
+    ok: false,
+    generation: 7,
+    error: { code: "config-invalid", message: "node.yaml:12: services[0].name: expected a name, found 5." },
+    needRestart: ["tun.mtu"],
+  },
+  workers: [
+    { index: 0, restarts: 0 },
+    { index: 1, restarts: 2 },
+  ],
+  tun: { name: "sapwood0", mtu: 1450, queues: 2 },
+  tunnel: { address: "2001:db8::1", port: 50103 },
+  offloads: [
+    { name: "tun-tcp", on: true, reason: "in force" },
+    { name: "udp-gso", on: false, reason: "switched off in the configuration" },
+  ],
+  flows: { used: 3, limit: 262_144 },
+  tables: { addresses: { used: 6, limit: 65_536 }, nodes: { used: 3, limit: 1024 } },
+  memory: { rssBytes: 100 * 2 ** 20, sharedBytes: 200 * 2 ** 20 },
+};
+
+export const FLOW: FlowReport = {
+  protocol: "tcp",
+  client: "fc00::101:3:23",
+  clientPort: 43_210,
+  called: "fdff:2000::1",
+  calledPort: 80,
+  service: "b",
+  instance: 2,
+  node: "node-c",
+  state: "tcpHalfClosed",
+  idleMs: 1500,
+  forwardPackets: 12,
+  reversePackets: 9,
+};
+
+/** Remembers what it was asked for. */
+export class FakeSource implements ControlSource {
+  readonly flowQueries: FlowQuery[] = [];
+  readonly applied: string[] = [];
+  failure: Error | undefined;
+
+  status(): StatusReport {
+    if (this.failure !== undefined) throw this.failure;
+    return STATUS;
+  }
+
+  services() {
+    return [
+      { service: "b", address: "10.30.0.2", policy: "round-robin", candidates: 3, draining: 1 },
+      { service: "b", address: "fdff:1000::1", policy: "closest", candidates: 3, draining: 1 },
+    ];
+  }
+
+  instances() {
+    return [
+      {
+        service: "b",
+        number: 2,
+        node: "node-c",
+        isLocal: false,
+        namespaceAddresses: ["10.21.3.2", "fc00::21:3:2"],
+        instanceAddresses: ["10.30.0.4", "fdff::4"],
+        weight: 1,
+        draining: true,
+        flows: 5,
+      },
+    ];
+  }
+
+  nodes() {
+    const underlay = { address: "192.0.2.3", port: 50103 };
+    return [
+      { id: "node-c", isLocal: false, underlay, rttMs: 0.25, distanceKm: 12.5, lastReplyAgeMs: 300, instances: 1 },
+      { id: "node-d", isLocal: false, underlay, rttMs: null, distanceKm: null, lastReplyAgeMs: null, instances: 0 },
+    ];
+  }
+
+  flows(query: FlowQuery) {
+    this.flowQueries.push(query);
+    return { matching: 3, flows: [FLOW] };
+  }
+
+  counters() {
+    return {
+      counters: { egressPackets: 12, egressBytes: 0 },
+      drops: { egress: { noInstance: 3, portZero: 0 }, ingress: { noInstance: 0, portZero: 0 } },
+    };
+  }
+
+  async applyTables(text: string): Promise<AppliedReport> {
+    if (this.failure !== undefined) throw this.failure;
+    this.applied.push(text);
+    return { generation: 8, nodes: 3, services: 2, instances: 4 };
+  }
+}

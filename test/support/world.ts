@@ -1,0 +1,106 @@
+// The tables that the scenarios share, seen from node-a; documentation addresses on the underlay.
+//
+//   node-a (this node)   a 1   10.101.3.23  fc00::101:3:23     client, and an instance of "a"
+//                        c 1   10.101.3.24  fc00::101:3:24     the only instance of "c"
+//   node-b 192.0.2.2     b 1   10.18.3.1    fc00::18:3:1
+//   node-c 2001:db8::3   b 2   10.21.3.2    fc00::21:3:2
+//   node-d 192.0.2.4     b 3   10.41.3.7    fc00::41:3:7
+//                        d 1   10.41.3.8    (IPv4 only)
+import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
+import { EngineFixture, type FixtureOptions } from "./engine-fixture.ts";
+
+export const RANGES = ["10.30.0.0/16", "fdff::/16"];
+export const THIS_NODE = "node-a";
+
+export const NODE_B: Node = { id: "node-b", underlay: { address: "192.0.2.2", port: 50103 } };
+export const NODE_C: Node = { id: "node-c", underlay: { address: "2001:db8::3", port: 50103 } };
+export const NODE_D: Node = { id: "node-d", underlay: { address: "192.0.2.4", port: 6000 } };
+export const TO_B = "192.0.2.2:50103";
+export const TO_C = "[2001:db8::3]:50103";
+export const TO_D = "192.0.2.4:6000";
+/** Whom messages come from. Nodes send from any port. */
+export const FROM_B = { address: "192.0.2.2", port: 41000 };
+export const FROM_C = { address: "2001:db8::3", port: 42000 };
+export const FROM_D = { address: "192.0.2.4", port: 43000 };
+export const FROM_STRANGER = { address: "198.51.100.66", port: 50103 };
+
+/** Addresses of one workload. */
+export interface Workload {
+  readonly v4: string;
+  readonly v6: string;
+  readonly instanceV4: string;
+  readonly instanceV6: string;
+}
+
+export const A1 = { v4: "10.101.3.23", v6: "fc00::101:3:23", instanceV4: "10.30.1.5", instanceV6: "fdff::105" };
+export const C1 = { v4: "10.101.3.24", v6: "fc00::101:3:24", instanceV4: "10.30.1.6", instanceV6: "fdff::106" };
+export const B1 = { v4: "10.18.3.1", v6: "fc00::18:3:1", instanceV4: "10.30.0.3", instanceV6: "fdff::3" };
+export const B2 = { v4: "10.21.3.2", v6: "fc00::21:3:2", instanceV4: "10.30.0.4", instanceV6: "fdff::4" };
+export const B3 = { v4: "10.41.3.7", v6: "fc00::41:3:7", instanceV4: "10.30.0.5", instanceV6: "fdff::5" };
+export const D1 = { v4: "10.41.3.8", instanceV4: "10.30.0.6" };
+
+/** Service addresses. */
+export const B_CLOSEST = { v4: "10.30.0.1", v6: "fdff:1000::1" };
+export const B_ROUND_ROBIN = { v4: "10.30.0.2", v6: "fdff:2000::1" };
+export const A_ROUND_ROBIN = { v4: "10.30.1.1", v6: "fdff:2000::a" };
+export const C_ROUND_ROBIN = { v4: "10.30.1.2", v6: "fdff:2000::c" };
+export const D_ROUND_ROBIN = { v4: "10.30.0.7", v6: "fdff:2000::d" };
+export const EMPTY_ROUND_ROBIN = { v4: "10.30.0.9", v6: "fdff:2000::e" };
+/** In the service ranges and in no table. */
+export const UNKNOWN = { v4: "10.30.77.77", v6: "fdff:2000::7777" };
+
+export function instance(number: number, node: string, workload: Workload, draining = false): Instance {
+  return {
+    number,
+    node,
+    namespaceAddresses: [workload.v4, workload.v6],
+    instanceAddresses: [workload.instanceV4, workload.instanceV6],
+    weight: 1,
+    draining,
+  };
+}
+
+export function service(name: string, instances: readonly Instance[], ...addresses: readonly string[]): Service {
+  return { name, addresses: addresses.map((address) => ({ address, policy: "round-robin" })), instances };
+}
+
+export const SERVICE_A = service("a", [instance(1, THIS_NODE, A1)], A_ROUND_ROBIN.v4, A_ROUND_ROBIN.v6);
+export const SERVICE_C = service("c", [instance(1, THIS_NODE, C1)], C_ROUND_ROBIN.v4, C_ROUND_ROBIN.v6);
+export const SERVICE_D: Service = {
+  ...service("d", [], D_ROUND_ROBIN.v4, D_ROUND_ROBIN.v6),
+  instances: [
+    {
+      number: 1,
+      node: "node-d",
+      namespaceAddresses: [D1.v4],
+      instanceAddresses: [D1.instanceV4],
+      weight: 1,
+      draining: false,
+    },
+  ],
+};
+export const SERVICE_EMPTY = service("empty", [], EMPTY_ROUND_ROBIN.v4, EMPTY_ROUND_ROBIN.v6);
+
+/** Service "b" with the instances that a test wants; by default its three. */
+export function serviceB(
+  instances: readonly Instance[] = [
+    instance(1, "node-b", B1),
+    instance(2, "node-c", B2),
+    instance(3, "node-d", B3),
+  ],
+): Service {
+  return service("b", instances, B_CLOSEST.v4, B_CLOSEST.v6, B_ROUND_ROBIN.v4, B_ROUND_ROBIN.v6);
+}
+
+/** The tables, with "b" replaced and services added as a test wants. */
+export function world(b: Service = serviceB(), ...more: readonly Service[]): Tables {
+  return {
+    nodes: [NODE_B, NODE_C, NODE_D],
+    services: [SERVICE_A, b, SERVICE_C, SERVICE_D, SERVICE_EMPTY, ...more],
+  };
+}
+
+/** An engine on node-a with these tables. */
+export function onNodeA(options: Partial<FixtureOptions> = {}): Promise<EngineFixture> {
+  return EngineFixture.create({ nodeId: THIS_NODE, ranges: RANGES, tables: world(), ...options });
+}
