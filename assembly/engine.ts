@@ -6,8 +6,9 @@ import { count, countEgressDrop, countIngressDrop } from "./frame/count.ts";
 import {
   datagramSize, datagramsAt, datagramsLength, frameAt, frameLength, isTruncated, prepareReceive, senderAt,
 } from "./frame/received.ts";
-import { writeFrame, writePacket } from "./frame/tun-queue.ts";
+import { writeFrame } from "./frame/tun-queue.ts";
 import { closeMessage, destinationOf, sendToNode, splitMessage } from "./frame/udp-queue.ts";
+import { deliver, finishFrame } from "./offload/coalesce.ts";
 import { finishChecksum } from "./offload/finish.ts";
 import { isSegmentable, segment, segmentCount } from "./offload/segment.ts";
 import { Counter } from "./shared/counters.ts";
@@ -57,6 +58,7 @@ export function ingress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   let slot = first;
   for (; slot < end && hasRoom(); slot++) ingressMessage(slot, nowUs, nowMs);
+  finishFrame();
   leave();
   return slot;
 }
@@ -160,7 +162,7 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   if (invalid != DropReason.none) return invalid;
   const refused = translateIngress(packet, sender, nowMs);
   if (refused != DropReason.none) return refused;
-  writePacket(packet.at, packet.length);
+  deliver(packet);
   count(Counter.ingressPackets, 1);
   count(Counter.ingressBytes, packet.length);
   return DropReason.none;

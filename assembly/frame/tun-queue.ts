@@ -13,21 +13,34 @@ export function writeFrame(at: usize, length: u32, packets: u32): void {
   pushIovec(at, length);
 }
 
-/** Queues a packet without offloads: an empty virtio_net_hdr goes in front. */
-export function writePacket(at: usize, length: u32): void {
+/** Queues a packet behind an empty virtio_net_hdr, which says "no offloads"; returns where that stands. */
+export function writePacket(at: usize, length: u32): usize {
   push(2, 1);
   const header = takeHeader(VIRTIO_NET_HDR_SIZE);
   store<u64>(header, 0);
   store<u16>(header, 0, 8);
   pushIovec(header, VIRTIO_NET_HDR_SIZE);
   pushIovec(at, length);
+  return header;
+}
+
+/** Lets the frame that was queued last go on with the `length` bytes at `at`, of another packet. */
+export function extendFrame(at: usize, length: u32): void {
+  const entry = entryAt(load<u32>(workerAt, WORKER_TUN_TX_COUNT) - 1);
+  store<u32>(entry, load<u32>(entry, TUN_TX_IOV_COUNT) + 1, TUN_TX_IOV_COUNT);
+  store<u32>(entry, load<u32>(entry, TUN_TX_PACKETS) + 1, TUN_TX_PACKETS);
+  pushIovec(at, length);
 }
 
 function push(iovecs: u32, packets: u32): void {
   const index = load<u32>(workerAt, WORKER_TUN_TX_COUNT);
   store<u32>(workerAt, index + 1, WORKER_TUN_TX_COUNT);
-  const entry = workerAt + WORKER_TUN_TX + <usize>index * TUN_TX_SIZE;
+  const entry = entryAt(index);
   store<u64>(entry, native(nextIovecAt()), TUN_TX_IOV);
   store<u32>(entry, iovecs, TUN_TX_IOV_COUNT);
   store<u32>(entry, packets, TUN_TX_PACKETS);
+}
+
+function entryAt(index: u32): usize {
+  return workerAt + WORKER_TUN_TX + <usize>index * TUN_TX_SIZE;
 }

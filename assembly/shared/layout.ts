@@ -40,6 +40,8 @@ export const RANGE_MAX = 32;
 export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask
 
 export const OFFLOAD_UDP_GSO = 1; // several datagrams in one message, cut by the kernel (UDP_SEGMENT)
+export const OFFLOAD_TUN_TCP = 2; // TCP segments joined to super-packets for the TUN
+export const OFFLOAD_TUN_UDP = 4; // UDP datagrams likewise (Linux 6.2)
 
 /** Order of the region table. */
 export enum Region {

@@ -4,6 +4,8 @@
 
 export const TCP_MIN_HEADER: u32 = 20;
 export const TCP_CHECKSUM: u32 = 16;
+export const TCP_DATA_OFFSET: u32 = 12;
+export const TCP_URGENT: u32 = 18;
 export const TCP_FIN = 0x01;
 export const TCP_SYN = 0x02;
 export const TCP_RST = 0x04;

@@ -40,7 +40,7 @@ function reloadText(reload: ReloadReport | undefined): string {
   if (reload === undefined) return "none since the start";
   const { at, source, ok, generation, error, needRestart } = reload;
   const outcome = ok ? `applied as generation ${generation}` : `refused, generation ${generation} stays in force`;
-  const lines = [`${at}, ${source}: ${outcome}`];
+  const lines = [`${at}, ${source}`, outcome];
   if (error !== undefined) lines.push(error.message);
   if (needRestart.length > 0) lines.push(`takes effect at the next start: ${needRestart.join(", ")}`);
   return lines.join("\n");

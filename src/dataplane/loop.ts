@@ -118,8 +118,7 @@ export class Loop {
     if (sinceSweepUs >= SWEEP_PAUSE_US) {
       this.#sweptUs = nowUs;
       const share = Math.min(1, sinceSweepUs / SWEEP_ROUND_US);
-      const budget = Math.ceil(flowRecords() * share);
-      if (budget > 0) engine.sweep(nowUs, budget);
+      engine.sweep(nowUs, Math.ceil(flowRecords() * share));
     }
     if (isProber && nowUs - this.#probedUs >= PROBE_PAUSE_US) {
       this.#probedUs = nowUs;

@@ -4,7 +4,7 @@ import type { NodeReport } from "../control/reports.ts";
 import { canonicalAddress, familyOf } from "../net/address.ts";
 import { eventually, instanceName, type Lab } from "./lab.ts";
 import type { SandboxProgram } from "./sandbox.ts";
-import { DEMO, TUNNEL_PORT, type Topology } from "./topology.ts";
+import { TUNNEL_PORT, type Topology } from "./topology.ts";
 import type { InnerPacket } from "./tunnel-packet.ts";
 import { type CallResult, SERVICE_PORT } from "./workload-protocol.ts";
 

@@ -209,8 +209,9 @@ function recordsOf(capacities: Capacities): Records {
     services: 1 + 2 * capacities.addresses,
     // One list per family and service, each rounded up to a power of two, old and new.
     candidates: powerOfTwo(8 * capacities.instances),
-    addressSlots: powerOfTwo(2 * capacities.addresses),
-    workloadSlots: powerOfTwo(2 * capacities.workloads),
+    // Load at most 1/2, and room to replace all keys at once (AddressSlots.hasRoomFor).
+    addressSlots: powerOfTwo(2.5 * capacities.addresses),
+    workloadSlots: powerOfTwo(2.5 * capacities.workloads),
     // At most two entries per flow and four per bucket on average: buckets of 15 practically never overflow.
     flowBuckets: powerOfTwo(capacities.flows / 2),
   };

@@ -4,12 +4,13 @@
 
 import { CANDIDATE_DRAINING, CANDIDATE_FLAGS, CANDIDATE_LOCAL, CANDIDATE_SIZE, CANDIDATE_WEIGHT, LOCAL_NODE, Region, ServiceKind } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
+import type { Instance, Service } from "../control/model.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import type { AddressSlots, Binding } from "./address-slots.ts";
 import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";
 import { IndexPool } from "./index-pool.ts";
 import { type Capacities, capacityExceeded, type SharedMemory } from "./shared-memory.ts";
-import type { TableChange, TableInstance, TableNode, TableService } from "./table-change.ts";
+import type { TableChange, TableNode } from "./table-change.ts";
 
 export interface PlacedNode {
   readonly index: number;
@@ -20,7 +21,7 @@ export interface PlacedNode {
 export interface PlacedInstance {
   readonly index: number;
   readonly node: number; // index of the node record
-  readonly instance: TableInstance;
+  readonly instance: Instance;
 }
 
 export interface Candidate {
@@ -59,7 +60,7 @@ interface PlacedAddress {
 
 /** What stands in the tables for a service; the arrays have the order of the service's own. */
 interface PlacedService {
-  readonly service: TableService;
+  readonly service: Service;
   readonly instances: readonly number[]; // instance records
   readonly instanceRecords: readonly number[]; // their service records; 0 = without instance addresses
   readonly addresses: readonly PlacedAddress[];
@@ -87,7 +88,7 @@ export class Plan {
   readonly nodeIndices = new Map<string, number | undefined>();
 }
 
-type Counts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
+export type TableCounts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
 
 export interface PlannerOptions {
   readonly nodeId: string;
@@ -109,7 +110,7 @@ export class TablePlanner {
   /** Handles that had an address before, and the revision that follows its last one. */
   readonly #freeIds: { readonly id: number; readonly revision: number }[] = [];
   #nextId = 1;
-  #counts: Counts = { addresses: 0, instances: 0, workloads: 0, nodes: 0 };
+  #counts: TableCounts = { addresses: 0, instances: 0, workloads: 0, nodes: 0 };
 
   constructor(
     shared: SharedMemory,
@@ -135,6 +136,10 @@ export class TablePlanner {
 
   instanceIndices(service: string): readonly number[] {
     return this.#services.get(service)?.instances ?? [];
+  }
+
+  get counts(): TableCounts {
+    return this.#counts;
   }
 
   /** Every node record in use is below this index. */
@@ -225,7 +230,7 @@ export class TablePlanner {
     plan.services.set(name, undefined);
   }
 
-  #planService(plan: Plan, service: TableService): void {
+  #planService(plan: Plan, service: Service): void {
     const old = this.#services.get(service.name);
     const { instances, instanceRecords } = this.#planInstances(plan, service, old);
     const lists = this.#planLists(plan, service, instances, old);
@@ -233,7 +238,7 @@ export class TablePlanner {
     plan.services.set(service.name, { service, instances, instanceRecords, addresses, lists });
   }
 
-  #planInstances(plan: Plan, service: TableService, old: PlacedService | undefined) {
+  #planInstances(plan: Plan, service: Service, old: PlacedService | undefined) {
     const before = new Map(old?.service.instances.map((instance, i) => [instance.number, i]));
     const instances: number[] = [];
     const instanceRecords: number[] = [];
@@ -254,7 +259,7 @@ export class TablePlanner {
     return { instances, instanceRecords };
   }
 
-  #planInstance(plan: Plan, service: TableService, instance: TableInstance): { index: number; record: number } {
+  #planInstance(plan: Plan, service: Service, instance: Instance): { index: number; record: number } {
     const node = plan.nodeIndices.has(instance.node)
       ? plan.nodeIndices.get(instance.node)
       : this.#nodes.get(instance.node);
@@ -295,7 +300,7 @@ export class TablePlanner {
 
   #planLists(
     plan: Plan,
-    service: TableService,
+    service: Service,
     instances: readonly number[],
     old: PlacedService | undefined,
   ): Lists {
@@ -313,7 +318,7 @@ export class TablePlanner {
     return lists;
   }
 
-  #candidatesOf(service: TableService, instances: readonly number[], family: Family): Candidate[] {
+  #candidatesOf(service: Service, instances: readonly number[], family: Family): Candidate[] {
     const candidates: Candidate[] = [];
     service.instances.forEach(({ namespaceAddresses, weight, draining, node }, i) => {
       if (!namespaceAddresses.some((address) => familyOf(address) === family)) return;
@@ -353,7 +358,7 @@ export class TablePlanner {
 
   #planAddresses(
     plan: Plan,
-    service: TableService,
+    service: Service,
     lists: Lists,
     old: PlacedService | undefined,
   ): PlacedAddress[] {
@@ -402,7 +407,7 @@ export class TablePlanner {
     return taken;
   }
 
-  #countsAfter(change: TableChange): Counts {
+  #countsAfter(change: TableChange): TableCounts {
     const counts = { ...this.#counts };
     for (const name of change.removeServices ?? []) {
       count(counts, this.#services.get(name)?.service, -1, this.#options.nodeId);
@@ -416,7 +421,7 @@ export class TablePlanner {
     return counts;
   }
 
-  #checkCapacities(counts: Counts): void {
+  #checkCapacities(counts: TableCounts): void {
     for (const name of ["addresses", "instances", "workloads", "nodes"] as const) {
       if (counts[name] > this.#shared.capacities[name]) {
         throw capacityExceeded(name, this.#shared.capacities, counts[name]);
@@ -435,7 +440,7 @@ export class TablePlanner {
   }
 }
 
-function count(counts: Omit<Counts, "nodes">, service: TableService | undefined, sign: 1 | -1, nodeId: string): void {
+function count(counts: Omit<TableCounts, "nodes">, service: Service | undefined, sign: 1 | -1, nodeId: string): void {
   if (service === undefined) return;
   const writable = counts as { addresses: number; instances: number; workloads: number };
   writable.instances += sign * service.instances.length;
@@ -446,7 +451,7 @@ function count(counts: Omit<Counts, "nodes">, service: TableService | undefined,
   }
 }
 
-function isSameInstance(a: TableInstance, b: TableInstance): boolean {
+function isSameInstance(a: Instance, b: Instance): boolean {
   return (
     a.node === b.node &&
     isSameSequence(a.namespaceAddresses, b.namespaceAddresses) &&

@@ -54,7 +54,7 @@ import { Cells } from "./cells.ts";
 import { quiescence } from "./quiescence.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
-import { type PlacedInstance, type Plan, TablePlanner } from "./table-planner.ts";
+import { type PlacedInstance, type Plan, type TableCounts, TablePlanner } from "./table-planner.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
 export interface TableWriterOptions {
@@ -117,6 +117,11 @@ export class TableWriter {
   /** Indices of the records of a service's instances, in their order. */
   instanceIndices(service: string): readonly number[] {
     return this.#planner.instanceIndices(service);
+  }
+
+  /** How much of each capacity is in use. */
+  usage(): Readonly<Record<keyof TableCounts, number>> {
+    return this.#planner.counts;
   }
 
   #write(change: TableChange): { generation: number; plan: Plan } {

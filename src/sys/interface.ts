@@ -164,9 +164,10 @@ export function ipFailure(error: Error, stderr: string, command: string): Sapwoo
   if ("code" in error && error.code === "ENOENT") {
     return new SapwoodError("missing-tool", 'The command "ip" is missing: install iproute2.', { cause: error });
   }
-  const [reason] = stderr.split("\n");
+  const [line] = stderr.split("\n");
+  const reason = (line || error.message).replace(/\.+$/, "");
   const code = /not permitted|denied/i.test(stderr) ? "missing-rights" : "network-setup";
-  return new SapwoodError(code, `"ip ${command}" failed: ${reason || error.message}.`, { cause: error });
+  return new SapwoodError(code, `"ip ${command}" failed: ${reason}.`, { cause: error });
 }
 
 function parseList(json: string): Record<string, unknown>[] {

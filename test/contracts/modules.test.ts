@@ -1,6 +1,7 @@
 // What the compiled modules ask for and offer: nothing else may be reached from inside them.
 import { describe, expect, test } from "vitest";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout.ts";
+import { POLICY_PAGES_MAX, PolicyExport } from "../../assembly/shared/policies.ts";
 import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
 import { bytes, sourcesBelow } from "../support/source-files.ts";
 
@@ -14,8 +15,7 @@ const ENGINE_EXPORTS: { readonly [Name in keyof EngineExports]: Parameters<Engin
   sweep: 2,
   udpRejected: 2,
 };
-const POLICY_EXPORTS = ["choose", "reserve", "update"];
-const POLICY_PAGES_MAX = 256;
+const POLICY_EXPORTS = [PolicyExport.abiVersion, PolicyExport.reserve, PolicyExport.update, PolicyExport.choose];
 const SHARED_PAGES_MAX = 65536;
 
 // WebAssembly binary format, section ids
@@ -110,6 +110,6 @@ describe("policies", () => {
 
   test.each(names)("%s exports what every policy has", (name) => {
     const exported = WebAssembly.Module.exports(load(`policies/${name}.wasm`).module).map((each) => each.name);
-    expect(exported).toEqual(expect.arrayContaining(POLICY_EXPORTS));
+    expect(exported).toEqual(expect.arrayContaining(POLICY_EXPORTS.map((each) => PolicyExport[each])));
   });
 });

@@ -1,8 +1,9 @@
 // Small random tables over few addresses, so that consecutive ones move, swap and reuse the same keys all the time.
 
-import type { TableChange, TableInstance, TableNode, TableService } from "../../../../src/memory/table-change.ts";
+import type { Instance, Service } from "../../../../src/control/model.ts";
+import type { TableChange, TableNode } from "../../../../src/memory/table-change.ts";
 import { familyOf } from "../../../../src/net/address.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../../support/random.ts";
 import type { Seen, SeenCandidate, SeenInstance } from "./table-reader.ts";
 
 export const OWN_NODE = "node-a";
@@ -10,7 +11,7 @@ export const POLICIES = ["round-robin", "closest", "random"];
 
 export interface Content {
   readonly nodes: ReadonlyMap<string, TableNode>;
-  readonly services: ReadonlyMap<string, TableService>;
+  readonly services: ReadonlyMap<string, Service>;
 }
 
 export const NOTHING: Content = { nodes: new Map(), services: new Map() };
@@ -30,13 +31,13 @@ export function randomContent(random: Random): Content {
         return [id, { id, underlay, distanceKm: Number.NaN }];
       }),
   );
-  const v4 = random.shuffled(V4);
-  const v6 = random.shuffled(V6);
-  const namespaces = random.shuffled(NAMESPACES);
-  const services = new Map<string, TableService>();
+  const v4 = shuffled(random, V4);
+  const v6 = shuffled(random, V6);
+  const namespaces = shuffled(random, NAMESPACES);
+  const services = new Map<string, Service>();
   for (const name of ["b.demo", "c.demo", "d.demo"]) {
     if (random.chance(0.2)) continue;
-    const instances: TableInstance[] = [];
+    const instances: Instance[] = [];
     for (let number = 1; number <= 3; number++) {
       const namespace = random.chance(0.7) ? namespaces.pop() : undefined;
       if (namespace === undefined) continue;
@@ -56,6 +57,13 @@ export function randomContent(random: Random): Content {
     services.set(name, { name, addresses, instances: random.chance(0.8) ? instances : instances.reverse() });
   }
   return { nodes, services };
+}
+
+function shuffled<T>(random: Random, values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, order: random.u32() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ value }) => value);
 }
 
 function take(random: Random, v4: string[], v6: string[]): string[] {
@@ -121,12 +129,12 @@ export function expectedWorkload(content: Content, namespace: string): SeenInsta
   return instance === undefined ? undefined : expectedInstance(content, instance);
 }
 
-function expectedCandidate(content: Content, instance: TableInstance): SeenCandidate {
+function expectedCandidate(content: Content, instance: Instance): SeenCandidate {
   const { weight, draining } = instance;
   return { ...expectedInstance(content, instance), weight, draining, local: instance.node === OWN_NODE };
 }
 
-function expectedInstance(content: Content, instance: TableInstance): SeenInstance {
+function expectedInstance(content: Content, instance: Instance): SeenInstance {
   const underlay = content.nodes.get(instance.node)?.underlay;
   return {
     number: instance.number,

@@ -81,8 +81,7 @@ export class TableReader {
 
   /** What a called address leads to. */
   *service(generation: number, address: string): Look<Seen> {
-    const { records } = this.#shared;
-    const record = yield* this.#find(generation, address, Region.addresses, records.addressSlots);
+    const record = yield* this.record(generation, address);
     if (record === 0) return undefined;
     const at = this.#shared.at(Region.services) + record * SERVICE_SIZE;
     const first = yield* this.#u32(at + SERVICE_CANDIDATES);
@@ -102,6 +101,11 @@ export class TableReader {
       });
     }
     return { kind: "balanced", policy: yield* this.#u32(at + SERVICE_POLICY), candidates };
+  }
+
+  /** Index of the service record of a called address, 0 = unknown. */
+  record(generation: number, address: string): Look<number> {
+    return this.#find(generation, address, Region.addresses, this.#shared.records.addressSlots);
   }
 
   /** The instance of this node with a namespace address. */

@@ -1,0 +1,46 @@
+// What lets two TCP segments join.
+
+import { IPPROTO_TCP } from "../shared/protocols.ts";
+import { Packet } from "../wire/packet.ts";
+import { TCP_ACK, TCP_DATA_OFFSET, TCP_MIN_HEADER, TCP_PSH, TCP_URGENT, Tcp } from "../wire/tcp.ts";
+
+/** Only plain data: a segment that opens, closes, resets, is urgent or carries ECN echo means something by itself. */
+export function canJoinTcp(packet: Packet): bool {
+  return (packet.flags & ~TCP_PSH) == TCP_ACK;
+}
+
+/** PSH asks for delivery now, and segmentation keeps it on the last segment. */
+export function endsTcp(packet: Packet): bool {
+  return packet.protocol == IPPROTO_TCP && (packet.flags & TCP_PSH) != 0;
+}
+
+/**
+ * Whether the segment is what comes after the `length` payload bytes of the segments behind the header at `head`,
+ * whose payload begins at `headPayload`.
+ */
+export function canFollowTcp(packet: Packet, head: usize, headPayload: usize, length: u32): bool {
+  const first = Tcp.at(head);
+  const next = Tcp.at(packet.transportAt);
+  if (load<u32>(head) != packet.ports) return false;
+  if (next.sequence != first.sequence + length) return false; // a gap, a repetition, or out of order
+  if (next.acknowledgment != first.acknowledgment) return false;
+  if (next.window != first.window || load<u16>(head, TCP_URGENT) != load<u16>(packet.transportAt, TCP_URGENT)) return false;
+  // Data offset and the reserved bits beside it.
+  if (load<u8>(head, TCP_DATA_OFFSET) != load<u8>(packet.transportAt, TCP_DATA_OFFSET)) return false;
+  const optionsLength = <u32>(headPayload - head) - TCP_MIN_HEADER;
+  return sameWords(head + TCP_MIN_HEADER, packet.transportAt + TCP_MIN_HEADER, optionsLength);
+}
+
+/** Completes the header of the joined segments; the checksum field takes the pseudo-header sum. */
+export function finishTcp(head: usize, lastFlags: u8, pseudoSum: u16): void {
+  const tcp = Tcp.at(head);
+  tcp.flags = lastFlags;
+  tcp.checksum = pseudoSum;
+}
+
+function sameWords(a: usize, b: usize, length: u32): bool {
+  for (let i: u32 = 0; i < length; i += 4) {
+    if (load<u32>(a + i) != load<u32>(b + i)) return false;
+  }
+  return true;
+}

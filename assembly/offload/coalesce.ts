@@ -1,0 +1,169 @@
+// Coalescing (GRO): packets of one flow that follow each other become one super-packet, written to the TUN at once.
+// The payloads stay where they are; the first packet's headers become those of the super-packet.
+//
+// Only the frame that was queued last can grow. Packets of one flow come in a row: the sending node segments a whole
+// super-packet at a time, and the kernel's UDP_GRO joins only what arrived in a row.
+// What is joined here is, when it is cut again, byte for byte what came.
+
+import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { fold, sum } from "../checksum/sum.ts";
+import { extendFrame, writePacket } from "../frame/tun-queue.ts";
+import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
+import {
+  IPPROTO_TCP, VIRTIO_F_NEEDS_CSUM, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4,
+} from "../shared/protocols.ts";
+import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
+import { Ipv6, IPV6_HEADER } from "../wire/ipv6.ts";
+import { Packet } from "../wire/packet.ts";
+import { TCP_CHECKSUM } from "../wire/tcp.ts";
+import { UDP_CHECKSUM } from "../wire/udp.ts";
+import { VirtioNet } from "../wire/virtio-net.ts";
+import { canFollowTcp, canJoinTcp, endsTcp, finishTcp } from "./coalesce-tcp.ts";
+import { canFollowUdp, canJoinUdp, finishUdp } from "./coalesce-udp.ts";
+
+/** Total length is a 16-bit field in both families. */
+const LENGTH_MAX: u32 = 65535;
+/** Datagrams that the kernel takes in one super-packet (UDP_MAX_SEGMENTS before Linux 6.9). */
+const UDP_SEGMENTS_MAX: u32 = 64;
+/** writev takes 1,024 iovecs (UIO_MAXIOV), two of which hold the virtio_net_hdr and the first segment. */
+const TCP_SEGMENTS_MAX: u32 = 1023;
+
+// The frame that may still grow; headAt = 0: none may.
+let headAt: u32 = 0; // IP header of its first packet
+let headTransportAt: u32 = 0;
+let headPayloadAt: u32 = 0;
+let headProtocol: u8 = 0;
+let headIsIpv4: bool = false;
+let virtioAt: usize = 0;
+let segmentSize: u32 = 0; // payload of every packet but the last
+let payloadLength: u32 = 0; // of all packets
+let segments: u32 = 0;
+let lastFlags: u8 = 0;
+
+/** Queues a packet for the TUN, as part of the last frame where it fits. */
+export function deliver(packet: Packet): void {
+  if (!canJoin(packet)) {
+    finishFrame();
+    writePacket(packet.at, packet.length);
+    return;
+  }
+  const length = packet.end - packet.payloadAt;
+  if (headAt != 0 && follows(packet, length)) {
+    extendFrame(packet.payloadAt, length);
+    payloadLength += length;
+    segments++;
+    lastFlags = packet.flags;
+  } else {
+    finishFrame();
+    start(packet, length);
+  }
+  // A shorter packet can only be the last, and PSH says that it is.
+  if (length < segmentSize || endsTcp(packet)) finishFrame();
+}
+
+/** Writes the headers of the frame that could still grow. To be called when a batch ends. */
+export function finishFrame(): void {
+  if (headAt == 0) return;
+  if (segments > 1) finishHeaders();
+  headAt = 0;
+}
+
+function start(packet: Packet, length: u32): void {
+  virtioAt = writePacket(packet.at, packet.length);
+  headAt = packet.at;
+  headTransportAt = packet.transportAt;
+  headPayloadAt = packet.payloadAt;
+  headProtocol = packet.protocol;
+  headIsIpv4 = packet.isIpv4;
+  segmentSize = length;
+  payloadLength = length;
+  segments = 1;
+  lastFlags = packet.flags;
+}
+
+/** Whether the packet may be part of a super-packet at all. */
+function canJoin(packet: Packet): bool {
+  const offload = packet.protocol == IPPROTO_TCP ? OFFLOAD_TUN_TCP : OFFLOAD_TUN_UDP;
+  if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & offload) == 0) return false;
+  if (packet.payloadAt == packet.end) return false; // no payload, nothing to gain
+  if (packet.isIpv4 && !isPlainIpv4(packet)) return false;
+  const isPlain = packet.protocol == IPPROTO_TCP ? canJoinTcp(packet) : canJoinUdp(packet);
+  return isPlain && isChecksumRight(packet); // the kernel will not verify what we joined
+}
+
+/** No options, which segmentation would repeat, and a header checksum that is right: it is made anew. */
+function isPlainIpv4(packet: Packet): bool {
+  return packet.transportAt - packet.at == IPV4_MIN_HEADER && fold(sum(packet.at, IPV4_MIN_HEADER)) == 0xffff;
+}
+
+/** Whether the packet is the next of the frame that may grow. */
+function follows(packet: Packet, length: u32): bool {
+  if (packet.protocol != headProtocol || packet.isIpv4 != headIsIpv4) return false;
+  const segmentsMax = packet.protocol == IPPROTO_TCP ? TCP_SEGMENTS_MAX : UDP_SEGMENTS_MAX;
+  if (segments == segmentsMax || length > segmentSize) return false;
+  if (headPayloadAt - headAt + payloadLength + length > LENGTH_MAX) return false;
+  if (packet.payloadAt - packet.at != headPayloadAt - headAt) return false; // more or fewer options
+  if (!(packet.isIpv4 ? sameIpv4(packet) : sameIpv6(packet))) return false;
+  return packet.protocol == IPPROTO_TCP
+    ? canFollowTcp(packet, headTransportAt, headPayloadAt, payloadLength)
+    : canFollowUdp(packet, headTransportAt);
+}
+
+/** Same version, TOS, flags, TTL, protocol and addresses, and the next identification, as segmentation counts it. */
+function sameIpv4(packet: Packet): bool {
+  const at = packet.at;
+  return (
+    load<u16>(at) == load<u16>(headAt) &&
+    Ipv4.at(at).identification == ((Ipv4.at(headAt).identification + segments) & 0xffff) &&
+    load<u32>(at, 6) == load<u32>(headAt, 6) &&
+    load<u64>(at, 12) == load<u64>(headAt, 12)
+  );
+}
+
+/** Same traffic class, flow label, next header, hop limit and addresses. */
+function sameIpv6(packet: Packet): bool {
+  const at = packet.at;
+  return (
+    load<u32>(at) == load<u32>(headAt) &&
+    load<u16>(at, 6) == load<u16>(headAt, 6) &&
+    !v128.any_true(v128.xor(v128.load(at, 8), v128.load(headAt, 8))) &&
+    !v128.any_true(v128.xor(v128.load(at, 24), v128.load(headAt, 24)))
+  );
+}
+
+/** A right checksum makes the sum over everything that it covers, itself included, all ones (RFC 1071 section 1). */
+function isChecksumRight(packet: Packet): bool {
+  const length = packet.end - packet.transportAt;
+  const total =
+    pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
+    lengthSum(length) +
+    sum(packet.transportAt, length);
+  return fold(total) == 0xffff;
+}
+
+function finishHeaders(): void {
+  const headerLength = headPayloadAt - headAt;
+  const transportLength = headPayloadAt - headTransportAt + payloadLength;
+  const isTcp = headProtocol == IPPROTO_TCP;
+  let pseudo: u64 = (<u64>headProtocol << 8) + lengthSum(transportLength);
+  if (headIsIpv4) {
+    const ip = Ipv4.at(headAt);
+    ip.totalLength = headerLength + payloadLength;
+    ip.checksum = 0;
+    ip.checksum = <u16>~fold(sum(headAt, IPV4_MIN_HEADER));
+    pseudo += sum(headAt + 12, 8);
+  } else {
+    Ipv6.at(headAt).payloadLength = headerLength - IPV6_HEADER + payloadLength;
+    pseudo += sum(headAt + 8, 32);
+  }
+  if (isTcp) finishTcp(headTransportAt, lastFlags, <u16>fold(pseudo));
+  else finishUdp(headTransportAt, transportLength, <u16>fold(pseudo));
+
+  const virtio = VirtioNet.at(virtioAt);
+  virtio.flags = <u8>VIRTIO_F_NEEDS_CSUM;
+  virtio.gsoType = <u8>(isTcp ? (headIsIpv4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4);
+  virtio.headerLength = <u16>headerLength;
+  virtio.gsoSize = <u16>segmentSize;
+  virtio.csumStart = <u16>(headTransportAt - headAt);
+  virtio.csumOffset = <u16>(isTcp ? TCP_CHECKSUM : UDP_CHECKSUM);
+}

@@ -1,0 +1,29 @@
+// `sapwood check`: whether a configuration file is valid.
+
+import type { Command } from "./command.ts";
+import { JSON_OPTION } from "./query-command.ts";
+
+export const checkCommand: Command = {
+  name: "check",
+  group: "Run a proxy",
+  summary: "say whether a configuration file is valid",
+  arguments: [{ name: "file", summary: "the node's configuration" }],
+  options: [JSON_OPTION],
+  examples: [
+    { line: "check /etc/sapwood/node.yaml", does: "exit status 0, or 2 with file, line and field" },
+  ],
+  async run(input, terminal) {
+    const { loadConfig } = await import("../control/config.ts");
+    const file = input.argument(0);
+    const { node, tables } = loadConfig(file);
+    const { nodes, services } = tables;
+    const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
+    const summary = { file, node: node.id, nodes: nodes.length, services: services.length, instances };
+    terminal.print(
+      input.flag("json")
+        ? `${JSON.stringify(summary, undefined, 2)}\n`
+        : `${file} is valid: node ${node.id}, ${nodes.length} other nodes, ${services.length} services, ` +
+            `${instances} instances\n`,
+    );
+  },
+};

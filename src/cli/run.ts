@@ -1,0 +1,83 @@
+// `sapwood run`: a node's proxy in the foreground, until a signal or a failure ends it.
+
+import type { NodeProxy } from "../control/node-proxy.ts";
+import type { LogLevel } from "../log.ts";
+import type { Command, CommandInput, Terminal } from "./command.ts";
+import { SOCKET_OPTION } from "./query-command.ts";
+
+// What the flags accept; held equal to LOG_LEVELS by its type.
+const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "silent"];
+const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
+
+export const runCommand: Command = {
+  name: "run",
+  group: "Run a proxy",
+  summary: "run this node's proxy in the foreground",
+  options: [
+    { flags: "-c, --config <file>", summary: "the node's configuration, watched for changes", required: true },
+    SOCKET_OPTION,
+    {
+      flags: "--log-level <level>",
+      summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else the configuration's log.level)`,
+      choices: LEVELS,
+    },
+  ],
+  examples: [
+    { line: "run --config /etc/sapwood/node.yaml", does: "until SIGTERM or Ctrl-C" },
+    { line: "run -c b.yaml -s /run/sapwood/b.sock", does: "a second proxy, with its own TUN and port" },
+    { line: "run -c node.yaml --log-level debug", does: "tell more" },
+  ],
+  async run(input, terminal) {
+    const stop = stopSignal();
+    const proxy = await startProxy(input, terminal);
+    process.on("SIGHUP", () => void proxy.reload());
+    try {
+      // Resolves at the first signal; throws when the data path is lost.
+      await Promise.race([stop, proxy.failure]);
+    } finally {
+      await proxy.close();
+    }
+  },
+};
+
+async function startProxy(input: CommandInput, terminal: Terminal): Promise<NodeProxy> {
+  const [{ NodeProxy }, { createLogger, isLogLevel }, { SapwoodError }, { packageVersion }] = await Promise.all([
+    import("../control/node-proxy.ts"),
+    import("../log.ts"),
+    import("../errors.ts"),
+    import("../version.ts"),
+  ]);
+  const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
+  if (level !== undefined && !isLogLevel(level)) {
+    throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LEVELS.join(", ")}; found "${level}".`);
+  }
+  const proxy = await NodeProxy.start({
+    configFile: input.text("config"),
+    socket: input.text("socket"),
+    version: packageVersion(),
+    log: createLogger(level ?? "info"),
+    isLevelFixed: level !== undefined,
+  });
+  const { node, tun, tunnel, workers, generation } = proxy.status();
+  const { endpointText } = await import("./format.ts");
+  terminal.print(
+    `sapwood ready node=${node} tun=${tun.name} mtu=${tun.mtu} ` +
+      `tunnel=${endpointText(tunnel.address, tunnel.port)} workers=${workers.length} generation=${generation} ` +
+      `in ${Math.round(performance.now())} ms\n`, // since the process began
+  );
+  return proxy;
+}
+
+/** Resolves at the first SIGTERM or SIGINT; the second ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let isAsked = false;
+    for (const [signal, number] of [["SIGTERM", 15], ["SIGINT", 2]] as const) {
+      process.on(signal, () => {
+        if (isAsked) process.exit(128 + number);
+        isAsked = true;
+        resolve();
+      });
+    }
+  });
+}

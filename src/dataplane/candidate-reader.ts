@@ -1,0 +1,98 @@
+// Reads the candidates of a service from the shared tables, with all that is known of their instances and nodes, and
+// writes them as the records that policies see. Allocates nothing per candidate.
+
+import {
+  CANDIDATE_DRAINING,
+  CANDIDATE_FLAGS,
+  CANDIDATE_INSTANCE,
+  CANDIDATE_LOCAL,
+  CANDIDATE_SIZE,
+  CANDIDATE_WEIGHT,
+  HEADER_AT,
+  HEADER_METRICS_EPOCH,
+  HEADER_REGIONS,
+  INSTANCE_LOAD_SIZE,
+  INSTANCE_NODE,
+  INSTANCE_NUMBER,
+  INSTANCE_SIZE,
+  NODE_DISTANCE_KM,
+  NODE_METRICS_SIZE,
+  NODE_RTT_US,
+  NODE_SIZE,
+  Region,
+  SERVICE_CANDIDATE_COUNT,
+  SERVICE_CANDIDATES,
+} from "../../assembly/shared/layout.ts";
+import {
+  RECORD_DISTANCE_KM,
+  RECORD_DRAINING,
+  RECORD_FLAGS,
+  RECORD_FLOWS,
+  RECORD_HEALTHY,
+  RECORD_INSTANCE,
+  RECORD_LOCAL,
+  RECORD_OWN,
+  RECORD_RESERVED,
+  RECORD_RTT_US,
+  RECORD_SIZE,
+  RECORD_WEIGHT,
+} from "../../assembly/shared/policies.ts";
+
+/** Reads candidates from the shared tables, and all that is known of their instances and nodes. */
+export class CandidateReader {
+  readonly view: DataView;
+  readonly #words: Int32Array;
+  readonly #regionsAt: readonly number[];
+
+  constructor(memory: WebAssembly.Memory) {
+    this.view = new DataView(memory.buffer);
+    this.#words = new Int32Array(memory.buffer);
+    this.#regionsAt = Array.from({ length: Region.count }, (_, region) =>
+      this.view.getUint32(HEADER_AT + HEADER_REGIONS + 4 * region, true),
+    );
+  }
+
+  metricsEpoch(): number {
+    return Atomics.load(this.#words, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2);
+  }
+
+  /** Writes one record for each candidate of the service record at `serviceAt`. */
+  copy(serviceAt: number, records: DataView, recordsAt: number): void {
+    const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
+    const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
+    for (let index = 0; index < count; index += 1) {
+      this.#copyOne(candidatesAt + index * CANDIDATE_SIZE, records, recordsAt + index * RECORD_SIZE);
+    }
+  }
+
+  #copyOne(candidateAt: number, records: DataView, at: number): void {
+    const { view } = this;
+    const instance = view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
+    const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
+    const loadAt = this.#recordAt(Region.instanceLoads, instance, INSTANCE_LOAD_SIZE);
+    const node = view.getUint32(instanceAt + INSTANCE_NODE, true);
+    const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
+    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
+
+    records.setUint32(at + RECORD_INSTANCE, view.getUint32(instanceAt + INSTANCE_NUMBER, true), true);
+    records.setUint32(at + RECORD_WEIGHT, view.getUint16(candidateAt + CANDIDATE_WEIGHT, true), true);
+    records.setUint32(at + RECORD_FLOWS, Math.max(0, view.getInt32(loadAt, true)), true);
+    records.setUint32(at + RECORD_RTT_US, view.getUint32(metricsAt + NODE_RTT_US, true), true);
+    records.setFloat32(at + RECORD_DISTANCE_KM, view.getFloat32(nodeAt + NODE_DISTANCE_KM, true), true);
+    records.setUint32(at + RECORD_FLAGS, recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)), true);
+    records.setUint32(at + RECORD_OWN, 0, true);
+    records.setUint32(at + RECORD_RESERVED, 0, true);
+  }
+
+  #recordAt(region: Region, index: number, size: number): number {
+    return (this.#regionsAt[region] ?? 0) + index * size;
+  }
+}
+
+/** The tables list no instance that is known to be ill, so each is healthy. */
+function recordFlags(flags: number): number {
+  const draining = (flags & CANDIDATE_DRAINING) === 0 ? 0 : RECORD_DRAINING;
+  const local = (flags & CANDIDATE_LOCAL) === 0 ? 0 : RECORD_LOCAL;
+  return RECORD_HEALTHY | draining | local;
+}

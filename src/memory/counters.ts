@@ -1,0 +1,58 @@
+// Reads what the data plane counts: sums over the areas of all workers, named by the keys of the enums.
+
+import { Counter } from "../../assembly/shared/counters.ts";
+import {
+  HEADER_AT,
+  HEADER_FLOW_COUNT,
+  Region,
+  WORKER_COUNTERS,
+  WORKER_EGRESS_DROPS,
+  WORKER_INGRESS_DROPS,
+  WORKER_SIZE,
+} from "../../assembly/shared/layout.ts";
+import { DropReason } from "../../assembly/shared/verdicts.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+export interface CounterSnapshot {
+  readonly counters: Readonly<Record<string, number>>; // by Counter
+  readonly drops: {
+    readonly egress: Readonly<Record<string, number>>; // by DropReason
+    readonly ingress: Readonly<Record<string, number>>;
+  };
+}
+
+const COUNTER_NAMES = keysOf(Counter, 0, Counter.count);
+const DROP_NAMES = keysOf(DropReason, DropReason.none + 1, DropReason.count);
+
+/** Every counter, also those at 0. Exact up to 2^53; workers go on counting meanwhile. */
+export function readCounters(shared: SharedMemory): CounterSnapshot {
+  return {
+    counters: sums(shared, COUNTER_NAMES, WORKER_COUNTERS),
+    drops: {
+      egress: sums(shared, DROP_NAMES, WORKER_EGRESS_DROPS),
+      ingress: sums(shared, DROP_NAMES, WORKER_INGRESS_DROPS),
+    },
+  };
+}
+
+/** Flows that exist now. */
+export function flowCount(shared: SharedMemory): number {
+  return Atomics.load(shared.i32, (HEADER_AT + HEADER_FLOW_COUNT) >>> 2);
+}
+
+function sums(shared: SharedMemory, names: ReadonlyMap<number, string>, offset: number): Record<string, number> {
+  const view = new DataView(shared.memory.buffer, shared.at(Region.workers));
+  const result: Record<string, number> = {};
+  for (const [index, name] of names) {
+    let sum = 0n;
+    for (let worker = 0; worker < shared.capacities.workers; worker++) {
+      sum += view.getBigUint64(worker * WORKER_SIZE + offset + 8 * index, true);
+    }
+    result[name] = Number(sum);
+  }
+  return result;
+}
+
+function keysOf(keys: Readonly<Record<number, string>>, first: number, end: number): Map<number, string> {
+  return new Map(Array.from({ length: end - first }, (_, i) => [first + i, keys[first + i] ?? String(first + i)]));
+}

@@ -1,0 +1,122 @@
+// A read-only walk over the live flows, while workers go on: each flow is seen whole or not at all.
+
+import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import {
+  FLOW_CALLED,
+  FLOW_CALLED_PORT,
+  FLOW_CLIENT,
+  FLOW_CLIENT_PORT,
+  FLOW_FORWARD_PACKETS,
+  FLOW_INSTANCE,
+  FLOW_INSTANCE_INCARNATION,
+  FLOW_LAST_USED_MS,
+  FLOW_NODE,
+  FLOW_PROTOCOL,
+  FLOW_REVERSE_PACKETS,
+  FLOW_SIZE,
+  FLOW_SLACK,
+  FLOW_STATE,
+  FLOW_TARGET,
+  FLOW_WIRE_PORT,
+  FlowState,
+  HEADER_AT,
+  HEADER_FLOW_NEXT,
+  INSTANCE_INCARNATION,
+  INSTANCE_SIZE,
+  Region,
+} from "../../assembly/shared/layout.ts";
+import { formatAddress } from "../net/address.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+/** A copy of one flow record; texts are made when they are asked for, so that a filter costs little. */
+export class FlowView {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  /** Whether the index in `instance` still stands for the instance of this flow. */
+  readonly isInstanceKnown: boolean;
+
+  constructor(bytes: Uint8Array, isInstanceKnown: (index: number, incarnation: number) => boolean) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.isInstanceKnown = isInstanceKnown(this.instance, this.#view.getUint32(FLOW_INSTANCE_INCARNATION, true));
+  }
+
+  /** "tcp", "udp", or the IANA number as text. */
+  get protocol(): string {
+    const protocol = this.#bytes[FLOW_PROTOCOL];
+    if (protocol === IPPROTO_TCP) return "tcp";
+    return protocol === IPPROTO_UDP ? "udp" : String(protocol);
+  }
+
+  get client(): string {
+    return formatAddress(this.#bytes, FLOW_CLIENT);
+  }
+
+  get clientPort(): number {
+    return this.#view.getUint16(FLOW_CLIENT_PORT, false);
+  }
+
+  get called(): string {
+    return formatAddress(this.#bytes, FLOW_CALLED);
+  }
+
+  get calledPort(): number {
+    return this.#view.getUint16(FLOW_CALLED_PORT, false);
+  }
+
+  /** Namespace address of the instance. */
+  get target(): string {
+    return formatAddress(this.#bytes, FLOW_TARGET);
+  }
+
+  /** The client's port on the wire; another than its own when two flows would have had the same answers. */
+  get wirePort(): number {
+    return this.#view.getUint16(FLOW_WIRE_PORT, false);
+  }
+
+  /** Index of the instance record. */
+  get instance(): number {
+    return this.#view.getUint32(FLOW_INSTANCE, true);
+  }
+
+  /** Index of the node record. */
+  get node(): number {
+    return this.#view.getUint16(FLOW_NODE, true);
+  }
+
+  get state(): string {
+    return FlowState[this.#bytes[FLOW_STATE] ?? 0] ?? "unknown";
+  }
+
+  get forwardPackets(): number {
+    return this.#view.getUint32(FLOW_FORWARD_PACKETS, true);
+  }
+
+  get reversePackets(): number {
+    return this.#view.getUint32(FLOW_REVERSE_PACKETS, true);
+  }
+
+  /** `nowMs` is of the workers' clock, whose milliseconds wrap at 2^32. */
+  idleMs(nowMs: number): number {
+    return Math.max(0, (Math.trunc(nowMs % 2 ** 32) - this.#view.getUint32(FLOW_LAST_USED_MS, true)) | 0);
+  }
+}
+
+/** All live flows, in the order of their records. */
+export function* liveFlows(shared: SharedMemory): Generator<FlowView> {
+  const flowsAt = shared.at(Region.flows);
+  const recordEnd = Math.min(
+    Atomics.load(shared.i32, (HEADER_AT + HEADER_FLOW_NEXT) >>> 2),
+    1 + shared.capacities.flows + FLOW_SLACK,
+  );
+  const isInstanceKnown = (index: number, incarnation: number): boolean =>
+    shared.u32[(shared.at(Region.instances) + index * INSTANCE_SIZE + INSTANCE_INCARNATION) >>> 2] === incarnation;
+  for (let record = 1; record < recordEnd; record++) {
+    const at = flowsAt + record * FLOW_SIZE;
+    if (shared.bytes[at + FLOW_STATE] === FlowState.free) continue;
+    const copy = shared.bytes.slice(at, at + FLOW_SIZE);
+    // Ended, and perhaps being filled in anew, while it was copied.
+    if (shared.bytes[at + FLOW_STATE] === FlowState.free) continue;
+    yield new FlowView(copy, isInstanceKnown);
+  }
+}

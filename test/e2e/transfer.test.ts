@@ -1,0 +1,24 @@
+// A gigabyte through two nodes and the tunnel between them arrives as it was sent.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Lab } from "../../src/lab/lab.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import type { SendResult } from "../../src/lab/workload-protocol.ts";
+import { describeLab, openLab } from "../support/lab.ts";
+
+const SIZE_BYTES = 2 ** 30;
+
+describeLab("1 GiB over TCP through two nodes", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await openLab(DEMO);
+  });
+  afterAll(() => lab?.close());
+
+  test.for([
+    ["IPv4", "10.30.0.3"],
+    ["IPv6", "fdff::3"],
+  ] as const)("arrives with the same SHA-256 over %s", async ([, address]) => {
+    const result = await lab.ask<SendResult>("a1", { kind: "send", address, sizeBytes: SIZE_BYTES });
+    expect(result.received).toBe(result.sent);
+  });
+});

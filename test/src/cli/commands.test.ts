@@ -1,0 +1,250 @@
+// What the commands print and exit with, against a control socket with constants behind it.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { COMMANDS, runProgram } from "../../../src/cli/program.ts";
+import { ControlApi } from "../../../src/control/api.ts";
+import { SapwoodError } from "../../../src/errors.ts";
+import { FakeSource, FLOW, STATUS } from "../../support/control-source.ts";
+
+let folder: string;
+let socket: string;
+let source: FakeSource;
+let api: ControlApi;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "sapwood-cli-"));
+  socket = join(folder, "test.sock");
+  source = new FakeSource();
+  api = await ControlApi.listen(socket, source, () => undefined);
+});
+
+afterEach(async () => {
+  await api.close();
+  rmSync(folder, { recursive: true });
+});
+
+interface Outcome {
+  readonly exit: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+async function sapwood(line: readonly string[], columns?: number): Promise<Outcome> {
+  let out = "";
+  let error = "";
+  const exit = await runProgram(line, "1.2.3", {
+    columns,
+    print: (text) => {
+      out += text;
+    },
+    printError: (text) => {
+      error += text;
+    },
+  });
+  return { exit, out, error };
+}
+
+/** The cells of a printed table, which stand two spaces apart. */
+function cells(out: string): string[][] {
+  return out
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split(/ {2,}/));
+}
+
+describe("queries", () => {
+  test.each([
+    ["status", JSON.parse(JSON.stringify(STATUS))],
+    ["services", new FakeSource().services()],
+    ["instances", new FakeSource().instances()],
+    ["nodes", new FakeSource().nodes()],
+    ["flows", { matching: 3, flows: [FLOW] }],
+    ["counters", new FakeSource().counters()],
+  ])("%s --json prints what the route answers", async (name, expected) => {
+    const { exit, out } = await sapwood([name, "--socket", socket, "--json"]);
+    expect(exit).toBe(0);
+    expect(JSON.parse(out)).toEqual(expected);
+  });
+
+  test.each(["status", "services", "instances", "nodes", "flows", "counters"])(
+    "%s can be read in 80 columns",
+    async (name) => {
+      const { out } = await sapwood([name, "--socket", socket], 80);
+      for (const line of out.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
+    },
+  );
+
+  test("status tells of restarts, switched-off offloads and the refused reload", async () => {
+    const { out } = await sapwood(["status", "-s", socket]);
+    expect(out).toContain("node-a");
+    expect(out).toContain("sapwood 1.2.3, process 4711, up 1 min 5 s");
+    expect(out).toContain("2 (2 restarts)");
+    expect(out).toContain("UDP [2001:db8::1]:50103");
+    expect(out).toContain("udp-gso off (switched off in the configuration)");
+    expect(out).toContain("refused, generation 7 stays in force");
+    expect(out).toContain("node.yaml:12: services[0].name: expected a name, found 5.");
+    expect(out).toContain("takes effect at the next start: tun.mtu");
+    expect(out).toContain("addresses 6 of 65536");
+  });
+
+  test("services has one line per address", async () => {
+    const { out } = await sapwood(["services", "-s", socket]);
+    expect(cells(out)).toEqual([
+      ["ADDRESS", "POLICY", "SERVICE", "CANDIDATES", "DRAINING"],
+      ["10.30.0.2", "round-robin", "b", "3", "1"],
+      ["fdff:1000::1", "closest", "b", "3", "1"],
+    ]);
+  });
+
+  test("instances shows each family in a line of its own", async () => {
+    const { out } = await sapwood(["instances", "-s", socket]);
+    const lines = cells(out);
+    expect(lines[1]).toEqual(["b#2", "node-c", "10.21.3.2", "10.30.0.4", "1", "draining", "5"]);
+    expect(lines[2]).toEqual(["", "fc00::21:3:2", "fdff::4"]);
+  });
+
+  test("nodes shows a dash for what was never measured", async () => {
+    const { out } = await sapwood(["nodes", "-s", socket]);
+    expect(cells(out).slice(1)).toEqual([
+      ["node-c", "192.0.2.3:50103", "0.250 ms", "12.5 km", "300 ms ago", "1"],
+      ["node-d", "192.0.2.3:50103", "-", "-", "-", "0"],
+    ]);
+  });
+
+  test("flows keeps a flow on one line where the width is not known or suffices", async () => {
+    for (const columns of [undefined, 120]) {
+      const { out } = await sapwood(["flows", "-s", socket], columns);
+      expect(cells(out)[1]).toEqual([
+        "tcp",
+        "[fc00::101:3:23]:43210 -> [fdff:2000::1]:80",
+        "b#2",
+        "node-c",
+        "half closed",
+        "1.5 s",
+        "12/9",
+      ]);
+      expect(out).toContain("... and 2 more");
+    }
+  });
+
+  test("flows passes its filters on", async () => {
+    await sapwood(["flows", "-s", socket, "--limit", "7", "--service", "a b", "--protocol", "udp"]);
+    expect(source.flowQueries).toEqual([{ limit: 7, service: "a b", protocol: "udp" }]);
+  });
+
+  test("counters hides zeros unless asked for all", async () => {
+    const { out } = await sapwood(["counters", "-s", socket]);
+    expect(cells(out)).toEqual([
+      ["COUNTER", "VALUE"],
+      ["egressPackets", "12"],
+      [""],
+      ["DROPPED BECAUSE", "EGRESS", "INGRESS"],
+      ["noInstance", "3", "0"],
+    ]);
+    const all = await sapwood(["counters", "-s", socket, "--all"]);
+    expect(all.out).toMatch(/^egressBytes +0$/m);
+    expect(all.out).toMatch(/^portZero +0 +0$/m);
+  });
+});
+
+describe("apply", () => {
+  test("sends the file as it is and prints the generation", async () => {
+    const file = join(folder, "services.yaml");
+    writeFileSync(file, "services: [] # ü\n");
+    const { exit, out } = await sapwood(["apply", file, "-s", socket]);
+    expect({ exit, out }).toEqual({ exit: 0, out: "generation 8: 3 nodes, 2 services, 4 instances\n" });
+    expect(source.applied).toEqual(["services: [] # ü\n"]);
+  });
+
+  test("a refused file is one sentence and exit status 2", async () => {
+    const file = join(folder, "services.yaml");
+    writeFileSync(file, "services: 5\n");
+    source.failure = new SapwoodError("tables-invalid", "services: expected a list, found 5.");
+    const { exit, error } = await sapwood(["apply", file, "-s", socket]);
+    expect({ exit, error }).toEqual({ exit: 2, error: "sapwood: services: expected a list, found 5.\n" });
+  });
+
+  test("a file that does not exist is named", async () => {
+    const { exit, error } = await sapwood(["apply", "/nonexistent.yaml", "-s", socket]);
+    expect(exit).toBe(2);
+    expect(error).toBe("sapwood: /nonexistent.yaml cannot be read (ENOENT).\n");
+  });
+});
+
+describe("failures", () => {
+  test.each(["status", "services", "instances", "nodes", "flows", "counters"])(
+    "%s without a proxy is one sentence that names the socket",
+    async (name) => {
+      const missing = join(folder, "missing.sock");
+      const { exit, out, error } = await sapwood([name, "-s", missing]);
+      expect({ exit, out }).toEqual({ exit: 1, out: "" });
+      expect(error).toMatch(/^sapwood: No proxy answers at .*\n$/);
+      expect(error).toContain(missing);
+    },
+  );
+
+  test.each([
+    [["statsu"], "Did you mean status?"],
+    [["status", "--jsno"], "Did you mean --json?"],
+    [["flows", "--limit", "0"], "whole number"],
+    [["flows", "--protocol", "icmp"], "tcp, udp"],
+    [["run"], "--config"],
+    [["check"], "file"],
+    [["status", "extra"], "too many arguments"],
+  ])("%j is exit status 2 and says what was expected", async (line, said) => {
+    const { exit, out, error } = await sapwood(line);
+    expect({ exit, out }).toEqual({ exit: 2, out: "" });
+    expect(error).toMatch(/^sapwood: /);
+    expect(error).toContain(said);
+    expect(error).toContain("sapwood help");
+  });
+
+  test("an unforeseen error is exit status 70 with its stack", async () => {
+    const file = join(folder, "services.yaml");
+    writeFileSync(file, "");
+    source.failure = new TypeError("inner words");
+    const { exit, error } = await sapwood(["apply", file, "-s", socket]);
+    expect(exit).toBe(70);
+    expect(error).toContain("unexpected error");
+  });
+});
+
+describe("help", () => {
+  test.each([["help"], ["--help"]])("%s lists every command under its heading", async (word) => {
+    const { exit, out } = await sapwood([word]);
+    expect(exit).toBe(0);
+    for (const { name, group, summary } of COMMANDS) {
+      expect(out).toContain(`${group}:`);
+      expect(out).toMatch(new RegExp(`^ +${name}\\b`, "m"));
+      expect(out.replace(/\s+/g, " ")).toContain(summary);
+    }
+  });
+
+  test.each(COMMANDS.map(({ name, options, examples }) => ({ name, options, examples })))(
+    "$name --help and help $name show its options and examples",
+    async ({ name, options, examples }) => {
+      const { exit, out } = await sapwood([name, "--help"]);
+      expect(exit).toBe(0);
+      expect((await sapwood(["help", name])).out).toBe(out);
+      for (const { flags } of options) expect(out).toContain(flags);
+      expect(examples.length).toBeGreaterThan(0);
+      for (const { line } of examples) {
+        expect(line.split(" ")[0]).toBe(name);
+        expect(out).toContain(`$ sapwood ${line}`);
+      }
+    },
+  );
+
+  test("no arguments at all show the help as an error", async () => {
+    const { exit, error } = await sapwood([]);
+    expect(exit).toBe(2);
+    expect(error).toContain("Usage: sapwood <command>");
+  });
+
+  test("--version prints the version", async () => {
+    expect(await sapwood(["--version"])).toEqual({ exit: 0, out: "1.2.3\n", error: "" });
+  });
+});

@@ -1,0 +1,128 @@
+// Plays the engine for device scripts: a worker area in shared memory with the structures that attach() and the
+// transmit queues would hold.
+import {
+  BATCH_SIZE,
+  CONTROL_SIZE,
+  FRAME_MAX,
+  HEADER_AT,
+  HEADER_REGIONS,
+  IOVEC_SIZE,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_LENGTH,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SIZE,
+  NODE_ENDPOINT_SIZE,
+  Region,
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  SOCKADDR_SIZE,
+  TUN_TX_IOV,
+  TUN_TX_IOV_COUNT,
+  TUN_TX_PACKETS,
+  TUN_TX_SIZE,
+  UDP_TX_CONTROL_SIZE,
+  WORKER_SIZE,
+  WORKER_TUN_TX,
+  WORKER_TUN_TX_COUNT,
+  WORKER_TX_HEADERS,
+  WORKER_TX_IOVECS,
+  WORKER_UDP_RX,
+  WORKER_UDP_RX_CONTROLS,
+  WORKER_UDP_RX_IOVECS,
+  WORKER_UDP_RX_NAMES,
+  WORKER_UDP_SLOTS,
+  WORKER_UDP_TX,
+  WORKER_UDP_TX_CONTROLS,
+  WORKER_UDP_TX_COUNT,
+} from "../../../../dist/assembly/shared/layout.js";
+import { SOL_UDP, UDP_SEGMENT } from "../../../../dist/assembly/shared/protocols.js";
+import { WorkerArea } from "../../../../dist/src/dataplane/device.js";
+
+const AREA_AT = 65536;
+
+export class Structures {
+  constructor() {
+    const pages = (AREA_AT + WORKER_SIZE) / 65536;
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.view = new DataView(this.memory.buffer);
+    this.view.setUint32(HEADER_AT + HEADER_REGIONS + 4 * Region.workers, AREA_AT, true);
+    this.area = new WorkerArea(this.memory, 0);
+    this.nextHeader = WORKER_TX_HEADERS;
+    for (let i = 0; i < BATCH_SIZE; i++) this.prepareReceive(i);
+  }
+
+  u32(offset) {
+    return this.view.getUint32(AREA_AT + offset, true);
+  }
+
+  bytes(offset, length) {
+    return Buffer.from(this.memory.buffer, AREA_AT + offset, length);
+  }
+
+  /** Message `index` of a transmit queue; `segmentSize` makes it a UDP_SEGMENT send. */
+  putMessage(queue, index, { sockaddr, payload, packets, segmentSize }) {
+    const at = queue + index * MMSGHDR_SIZE;
+    const control = WORKER_UDP_TX_CONTROLS + index * UDP_TX_CONTROL_SIZE;
+    const name = this.put(sockaddr);
+    this.u64(at + MMSGHDR_NAME, this.area.nativeAt(name));
+    this.view.setUint32(AREA_AT + at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
+    this.u64(at + MMSGHDR_IOV, this.iovec(queue === WORKER_UDP_TX ? index : 1000 + index, payload));
+    this.u64(at + MMSGHDR_IOV_COUNT, 1);
+    this.u64(at + MMSGHDR_CONTROL, segmentSize === undefined ? 0 : this.area.nativeAt(control));
+    this.u64(at + MMSGHDR_CONTROL_LENGTH, segmentSize === undefined ? 0 : 24);
+    this.view.setUint32(AREA_AT + at + MMSGHDR_LENGTH, packets, true);
+    if (segmentSize === undefined) return;
+    this.u64(control, 18); // CMSG_LEN(2)
+    this.view.setInt32(AREA_AT + control + 8, SOL_UDP, true);
+    this.view.setInt32(AREA_AT + control + 12, UDP_SEGMENT, true);
+    this.view.setUint16(AREA_AT + control + 16, segmentSize, true);
+  }
+
+  setUdpCount(count) {
+    this.view.setUint32(AREA_AT + WORKER_UDP_TX_COUNT, count, true);
+  }
+
+  /** The TUN transmit queue, one write per frame. */
+  putFrames(frames) {
+    frames.forEach(({ bytes, packets }, index) => {
+      const at = WORKER_TUN_TX + index * TUN_TX_SIZE;
+      this.u64(at + TUN_TX_IOV, this.iovec(index, bytes));
+      this.view.setUint32(AREA_AT + at + TUN_TX_IOV_COUNT, 1, true);
+      this.view.setUint32(AREA_AT + at + TUN_TX_PACKETS, packets, true);
+    });
+    this.view.setUint32(AREA_AT + WORKER_TUN_TX_COUNT, frames.length, true);
+  }
+
+  iovec(index, payload) {
+    const at = WORKER_TX_IOVECS + index * IOVEC_SIZE;
+    this.u64(at, this.area.nativeAt(this.put(payload)));
+    this.u64(at + 8, payload.length);
+    return this.area.nativeAt(at);
+  }
+
+  put(payload) {
+    const at = this.nextHeader;
+    this.bytes(at, payload.length).set(payload);
+    this.nextHeader += (payload.length + 15) & ~15;
+    return at;
+  }
+
+  u64(offset, value) {
+    this.view.setBigUint64(AREA_AT + offset, BigInt(value), true);
+  }
+
+  prepareReceive(index) {
+    const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
+    const iovec = WORKER_UDP_RX_IOVECS + index * IOVEC_SIZE;
+    this.u64(iovec, this.area.nativeAt(WORKER_UDP_SLOTS + index * SLOT_SIZE + SLOT_HEADROOM));
+    this.u64(iovec + 8, FRAME_MAX);
+    this.u64(at + MMSGHDR_NAME, this.area.nativeAt(WORKER_UDP_RX_NAMES + index * NODE_ENDPOINT_SIZE));
+    this.u64(at + MMSGHDR_IOV, this.area.nativeAt(iovec));
+    this.u64(at + MMSGHDR_IOV_COUNT, 1);
+    this.u64(at + MMSGHDR_CONTROL, this.area.nativeAt(WORKER_UDP_RX_CONTROLS + index * CONTROL_SIZE));
+  }
+}

@@ -1,0 +1,419 @@
+// The table writer against readers in another thread's place: after every single store, look-ups that began at any
+// earlier moment go on, and each must see exactly the tables of the generation in which it began.
+
+import { describe, expect, test } from "vitest";
+import {
+  HEADER_AT,
+  HEADER_GENERATION,
+  Region,
+  SERVICE_ID,
+  SERVICE_REVISION,
+  SERVICE_SIZE,
+  WORKER_SEQUENCE,
+  WORKER_SIZE,
+} from "../../../assembly/shared/layout.ts";
+import type { Instance, Service } from "../../../src/control/model.ts";
+import { Cells } from "../../../src/memory/cells.ts";
+import { leaveForEndedWorker } from "../../../src/memory/quiescence.ts";
+import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
+import { TableWriter } from "../../../src/memory/table-writer.ts";
+import { Random, testSeed } from "../../support/random.ts";
+import {
+  ADDRESSES,
+  type Content,
+  difference,
+  expectedService,
+  expectedWorkload,
+  mutated,
+  NAMESPACES,
+  NOTHING,
+  OWN_NODE,
+  POLICIES,
+} from "./support/random-tables.ts";
+import { type Look, now, TableReader } from "./support/table-reader.ts";
+
+const SMALL = { flows: 64, addresses: 32, instances: 16, workloads: 16, nodes: 4, workers: 4 };
+
+function policySlot(name: string): number {
+  return POLICIES.indexOf(name);
+}
+
+function writerOf(shared: SharedMemory, cells?: Cells): TableWriter {
+  return new TableWriter(shared, { nodeId: OWN_NODE, policySlot, ...(cells === undefined ? {} : { cells }) });
+}
+
+function setSequence(shared: SharedMemory, worker: number, isInside: boolean): void {
+  const at = (shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
+  if (((shared.i32[at] ?? 0) & 1) !== (isInside ? 1 : 0)) Atomics.add(shared.i32, at, 1);
+}
+
+/** Calls back after every store. */
+class WatchedCells extends Cells {
+  onStore: () => void = () => undefined;
+
+  override u16(at: number, value: number): void {
+    super.u16(at, value);
+    this.onStore();
+  }
+
+  override u16NetworkOrder(at: number, value: number): void {
+    super.u16NetworkOrder(at, value);
+    this.onStore();
+  }
+
+  override u32(at: number, value: number): void {
+    super.u32(at, value);
+    this.onStore();
+  }
+
+  override f32(at: number, value: number): void {
+    super.f32(at, value);
+    this.onStore();
+  }
+
+  override atomic(at: number, value: number): void {
+    super.atomic(at, value);
+    this.onStore();
+  }
+
+  override address(at: number, canonical: string | undefined): void {
+    super.address(at, canonical);
+    this.onStore();
+  }
+
+  override clear(at: number, sizeBytes: number): void {
+    super.clear(at, sizeBytes);
+    this.onStore();
+  }
+}
+
+/** A worker in the middle of a look-up, and what it has to find. */
+interface Visit {
+  readonly look: Look<unknown>;
+  readonly expected: unknown;
+  readonly what: string;
+}
+
+/** A flow: the instance that it was bound to, and since which generation that one is gone. */
+interface Binding {
+  readonly index: number;
+  readonly incarnation: number;
+  readonly service: string;
+  readonly instance: Instance;
+  goneSince: number | undefined;
+}
+
+/** Four workers that look things up while the writer stores. */
+class Workers {
+  readonly contents = new Map<number, Content>();
+  readonly bindings: Binding[] = [];
+  finishedCount = 0;
+  readonly #shared: SharedMemory;
+  readonly #reader: TableReader;
+  readonly #random: Random;
+  readonly #visits: (Visit | undefined)[];
+
+  constructor(shared: SharedMemory, random: Random) {
+    this.#shared = shared;
+    this.#reader = new TableReader(shared);
+    this.#random = random;
+    this.#visits = new Array<Visit | undefined>(shared.capacities.workers).fill(undefined);
+  }
+
+  /** Between two stores: each worker begins a look-up or goes on with its own, now and then to its end. */
+  go(): void {
+    this.#visits.forEach((visit, worker) => {
+      if (visit === undefined) {
+        if (this.#random.chance(0.3)) this.#begin(worker);
+      } else if (this.#random.chance(0.7)) {
+        this.#advance(worker, visit, this.#random.chance(0.2) ? Number.POSITIVE_INFINITY : 1 + this.#random.below(3));
+      }
+    });
+  }
+
+  finishAll(): void {
+    this.#visits.forEach((visit, worker) => {
+      if (visit !== undefined) this.#advance(worker, visit, Number.POSITIVE_INFINITY);
+    });
+  }
+
+  /** Every address at the generation in force, at once. */
+  checkAll(): void {
+    const generation = this.#generation();
+    const content = this.#contentOf(generation);
+    for (const address of ADDRESSES) {
+      expect(now(this.#reader.service(generation, address)), address).toEqual(expectedService(content, address));
+    }
+    for (const namespace of NAMESPACES.flat()) {
+      expect(now(this.#reader.workload(generation, namespace)), namespace).toEqual(
+        expectedWorkload(content, namespace),
+      );
+    }
+  }
+
+  #begin(worker: number): void {
+    setSequence(this.#shared, worker, true);
+    const generation = this.#generation();
+    const content = this.#contentOf(generation);
+    const binding = this.bindings.length > 0 ? this.#random.pick(this.bindings) : undefined;
+    const kind = this.#random.below(binding === undefined ? 2 : 3);
+    const address = this.#random.pick(ADDRESSES);
+    const namespace = this.#random.pick(NAMESPACES.flat());
+    if (kind === 0) {
+      const look = this.#reader.service(generation, address);
+      this.#visits[worker] = { look, expected: expectedService(content, address), what: `${address} in ${generation}` };
+    } else if (kind === 1) {
+      const look = this.#reader.workload(generation, namespace);
+      const expected = expectedWorkload(content, namespace);
+      this.#visits[worker] = { look, expected, what: `${namespace} in ${generation}` };
+    } else if (binding !== undefined) {
+      const look = this.#reader.isAlive(generation, binding.index, binding.incarnation);
+      const expected = binding.goneSince === undefined || generation < binding.goneSince;
+      this.#visits[worker] = { look, expected, what: `instance record ${binding.index} in ${generation}` };
+    }
+  }
+
+  #advance(worker: number, visit: Visit, steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      const step = visit.look.next();
+      if (step.done !== true) continue;
+      expect(step.value, visit.what).toEqual(visit.expected);
+      this.finishedCount += 1;
+      this.#visits[worker] = undefined;
+      setSequence(this.#shared, worker, false);
+      return;
+    }
+  }
+
+  #generation(): number {
+    return Atomics.load(this.#shared.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
+  }
+
+  #contentOf(generation: number): Content {
+    const content = this.contents.get(generation);
+    if (content === undefined) throw new RangeError(`no generation ${generation}`);
+    return content;
+  }
+}
+
+/** Waits for the writer while the workers, which it may be waiting for, come to an end. */
+async function awaitWith<T>(workers: Workers, promise: Promise<T>): Promise<T> {
+  let isDone = false;
+  const settled = promise.finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    workers.finishAll();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return settled;
+}
+
+describe("a worker sees exactly the generation in which it began", () => {
+  const seed = testSeed(20);
+  test.each([seed, seed + 1, seed + 2, seed + 3])("after every store of 150 random changes (seed %i)", async (seed) => {
+    const random = new Random(seed);
+    const shared = createSharedMemory({ capacities: SMALL, hashSeed: random.u32() });
+    const cells = new WatchedCells(shared);
+    const writer = writerOf(shared, cells);
+    const workers = new Workers(shared, random);
+    workers.contents.set(0, NOTHING);
+    cells.onStore = () => workers.go();
+    let content = NOTHING;
+    for (let generation = 1; generation <= 150; generation++) {
+      const before = content;
+      content = mutated(random, before);
+      workers.contents.set(generation, content);
+      for (const binding of workers.bindings) {
+        if (binding.goneSince === undefined && !isThere(content, binding)) binding.goneSince = generation;
+      }
+      await awaitWith(workers, writer.apply(difference(before, content)));
+      workers.checkAll();
+      await awaitWith(workers, writer.settled());
+      workers.checkAll();
+      bindFlows(content, writer, new TableReader(shared), workers.bindings);
+    }
+    expect(workers.finishedCount).toBeGreaterThan(5_000);
+  });
+
+  function isThere(content: Content, { service, instance }: Binding): boolean {
+    const same = content.services.get(service)?.instances.find(({ number }) => number === instance.number);
+    return (
+      same?.node === instance.node &&
+      same.namespaceAddresses.join() === instance.namespaceAddresses.join() &&
+      same.instanceAddresses.join() === instance.instanceAddresses.join()
+    );
+  }
+
+  function bindFlows(content: Content, writer: TableWriter, reader: TableReader, bindings: Binding[]): void {
+    for (const service of content.services.values()) {
+      writer.instanceIndices(service.name).forEach((index, i) => {
+        const instance = service.instances[i];
+        const incarnation = reader.incarnation(index);
+        if (instance === undefined) throw new RangeError(`${service.name} has no instance ${i}`);
+        const known = bindings.some((one) => one.index === index && one.incarnation === incarnation);
+        if (!known) bindings.push({ index, incarnation, service: service.name, instance, goneSince: undefined });
+      });
+    }
+  }
+});
+
+describe("generations", () => {
+  const instance: Instance = {
+    number: 1,
+    node: OWN_NODE,
+    namespaceAddresses: ["10.18.0.1", "fc00::18:0:1"],
+    instanceAddresses: ["10.30.0.3", "fdff::3"],
+    weight: 1,
+    draining: false,
+  };
+  const service: Service = {
+    name: "b.demo",
+    addresses: [
+      { address: "10.30.0.2", policy: "round-robin" },
+      { address: "fdff:2000::1", policy: "round-robin" },
+    ],
+    instances: [instance],
+  };
+
+  test("a worker that stays in an older generation keeps seeing it, and holds back the one after the next", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    const reader = new TableReader(shared);
+    expect(await writer.apply({ setServices: [service] })).toBe(1);
+    await writer.settled();
+    setSequence(shared, 2, true);
+    expect(await writer.apply({ removeServices: ["b.demo"] })).toBe(2);
+    let isThird = false;
+    const third = writer.apply({ setServices: [{ ...service, instances: [] }] }).then((generation) => {
+      isThird = true;
+      return generation;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(isThird).toBe(false);
+    expect(now(reader.service(1, "10.30.0.2"))).toMatchObject({ candidates: [{ number: 1, isAlive: true }] });
+    expect(now(reader.service(2, "10.30.0.2"))).toBeUndefined();
+    setSequence(shared, 2, false);
+    expect(await third).toBe(3);
+    expect(now(reader.service(3, "10.30.0.2"))).toMatchObject({ candidates: [] });
+  });
+
+  test("a worker that was ended in the middle of a call holds nothing back", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    setSequence(shared, 0, true);
+    expect(await writer.apply({ setServices: [service] })).toBe(1);
+    leaveForEndedWorker(shared, 0);
+    leaveForEndedWorker(shared, 0);
+    expect(await writer.apply({ removeServices: ["b.demo"] })).toBe(2);
+  });
+
+  test("weight and draining change the candidates and not the instance", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    const reader = new TableReader(shared);
+    await writer.apply({ setServices: [service] });
+    const indices = writer.instanceIndices("b.demo");
+    const before = recordOf(shared, 1, reader, "10.30.0.2");
+    await writer.apply({ setServices: [{ ...service, instances: [{ ...instance, weight: 7, draining: true }] }] });
+    expect(writer.instanceIndices("b.demo")).toEqual(indices);
+    expect(now(reader.service(2, "10.30.0.2"))).toMatchObject({ candidates: [{ weight: 7, draining: true }] });
+    const after = recordOf(shared, 2, reader, "10.30.0.2");
+    expect(after).toEqual({ id: before.id, revision: before.revision + 1 });
+  });
+
+  test("another address of an instance is another record", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    await writer.apply({ setServices: [service] });
+    const indices = writer.instanceIndices("b.demo");
+    const moved = { ...instance, namespaceAddresses: ["10.18.0.2", "fc00::18:0:1"] };
+    await writer.apply({ setServices: [{ ...service, instances: [moved] }] });
+    expect(writer.instanceIndices("b.demo")).not.toEqual(indices);
+  });
+
+  test("an address that goes from one service to another is never unknown", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    const reader = new TableReader(shared);
+    await writer.apply({ setServices: [service] });
+    const heir = { name: "c.demo", addresses: service.addresses, instances: [] };
+    await writer.apply({ setServices: [heir], removeServices: ["b.demo"] });
+    expect(now(reader.service(1, "10.30.0.2"))).toMatchObject({ candidates: [{ number: 1 }] });
+    expect(now(reader.service(2, "10.30.0.2"))).toMatchObject({ candidates: [] });
+    expect(now(reader.service(2, "10.30.0.3"))).toBeUndefined();
+  });
+
+  function recordOf(shared: SharedMemory, generation: number, reader: TableReader, address: string) {
+    const record = now(reader.record(generation, address));
+    const word = (shared.at(Region.services) + record * SERVICE_SIZE) >>> 2;
+    return { id: shared.u32[word + SERVICE_ID / 4] ?? 0, revision: shared.u32[word + SERVICE_REVISION / 4] ?? 0 };
+  }
+});
+
+describe("capacities", () => {
+  const capacities = { flows: 64, addresses: 4, instances: 2, workloads: 2, nodes: 1, workers: 1 };
+  const instanceOf = (number: number, node = OWN_NODE): Instance => ({
+    number,
+    node,
+    namespaceAddresses: [`10.18.0.${number}`],
+    instanceAddresses: [`10.30.1.${number}`],
+    weight: 1,
+    draining: false,
+  });
+  const serviceOf = (instances: Instance[], addressCount = 1): Service => ({
+    name: "b.demo",
+    addresses: Array.from({ length: addressCount }, (_, i) => ({ address: `10.30.0.${i + 1}`, policy: "closest" })),
+    instances,
+  });
+  const nodeOf = (id: string) => ({ id, underlay: { address: "192.0.2.1", port: 50103 }, distanceKm: Number.NaN });
+
+  test.each([
+    ["tables.instances", { setServices: [serviceOf([1, 2, 3].map((n) => instanceOf(n, "node-b")))] }, 3],
+    ["tables.addresses", { setServices: [serviceOf([instanceOf(1), instanceOf(2)], 3)] }, 5],
+    ["tables.nodes", { setNodes: [nodeOf("node-b"), nodeOf("node-c")] }, 2],
+    [
+      "tables.workloads",
+      {
+        setServices: [
+          serviceOf([
+            { ...instanceOf(1), namespaceAddresses: ["10.18.0.1", "fc00::1"] },
+            { ...instanceOf(2), namespaceAddresses: ["10.18.0.2"] },
+          ]),
+        ],
+      },
+      3,
+    ],
+  ])("more than %s allows is refused by name and changes nothing", async (field, change, found) => {
+    const shared = createSharedMemory({ capacities, hashSeed: 1 });
+    const writer = writerOf(shared);
+    await writer.apply({ setServices: [serviceOf([instanceOf(1)])] });
+    await writer.settled();
+    const before = shared.bytes.slice(0, shared.at(Region.flowBuckets));
+    await expect(writer.apply(change)).rejects.toMatchObject({
+      code: "capacity-exceeded",
+      message: expect.stringMatching(new RegExp(`^${field}: expected at most .*, found ${found}$`)),
+    });
+    expect(shared.bytes.slice(0, shared.at(Region.flowBuckets))).toEqual(before);
+    expect(await writer.apply({ removeServices: ["b.demo"] })).toBe(2);
+  });
+
+  test("full tables can be replaced again and again", async () => {
+    const shared = createSharedMemory({ capacities, hashSeed: 1 });
+    const writer = writerOf(shared);
+    for (let round = 0; round < 200; round++) {
+      const instances = [1, 2].map((n) => instanceOf(1 + ((2 * round + n) % 250)));
+      expect(await writer.apply({ setServices: [serviceOf(instances, 1 + (round % 2))] })).toBe(round + 1);
+    }
+  });
+
+  test("an instance on an unknown node is refused and its index is free again", async () => {
+    const shared = createSharedMemory({ capacities });
+    const writer = writerOf(shared);
+    for (let i = 0; i < 20; i++) {
+      const change = { setServices: [serviceOf([instanceOf(1), instanceOf(2, "node-x")])] };
+      await expect(writer.apply(change)).rejects.toMatchObject({ code: "tables-invalid" });
+    }
+    expect(await writer.apply({ setServices: [serviceOf([instanceOf(1), instanceOf(2)])] })).toBe(1);
+  });
+});

@@ -1,0 +1,64 @@
+// What the end-to-end tests share: whether this machine can run a lab, a lab with its proxies, and `sapwood lab` as a
+// process of its own.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { describe } from "vitest";
+import { builtFile } from "../../src/lab/build-paths.ts";
+import { Lab } from "../../src/lab/lab.ts";
+import { Sandbox } from "../../src/lab/sandbox.ts";
+import type { Topology } from "../../src/lab/topology.ts";
+
+const missing = await whatIsMissing();
+
+/** `describe`, or a skipped one whose name says what this machine lacks. */
+export function describeLab(name: string, body: () => void): void {
+  if (missing === undefined) describe(name, body);
+  else describe.skip(`${name} (skipped: ${missing})`, body);
+}
+
+/** A lab with its proxies running. */
+export async function openLab(topology: Topology): Promise<Lab> {
+  const lab = await Lab.open(topology);
+  try {
+    await lab.startProxies();
+    return lab;
+  } catch (error) {
+    await lab.close();
+    throw error;
+  }
+}
+
+/** A program that ended, or that is running, outside any sandbox. */
+export interface Spawned {
+  readonly child: ChildProcess;
+  readonly output: { stdout: string; stderr: string };
+  readonly ended: Promise<number | null>;
+}
+
+export function spawnProgram(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Spawned {
+  const [command = "", ...args] = argv;
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output.stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    output.stderr += text;
+  });
+  return { child, output, ended: once(child, "close").then(([code]) => code as number | null) };
+}
+
+/** Command line of `sapwood ARGS`. */
+export function sapwoodCommand(...args: string[]): string[] {
+  return [process.execPath, builtFile("src/main.js"), ...args];
+}
+
+async function whatIsMissing(): Promise<string | undefined> {
+  try {
+    const sandbox = await Sandbox.open();
+    await sandbox.close();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,90 @@
+// Built policy modules without the host: candidates are written into the module's memory as the host would.
+
+import { readFile } from "node:fs/promises";
+import {
+  RECORD_DISTANCE_KM,
+  RECORD_DRAINING,
+  RECORD_FLAGS,
+  RECORD_HEALTHY,
+  RECORD_INSTANCE,
+  RECORD_LOCAL,
+  RECORD_RTT_US,
+  RECORD_SIZE,
+  RECORD_WEIGHT,
+} from "../../assembly/shared/policies.ts";
+import { instantiatePolicy, type PolicyExports } from "../../src/dataplane/policy-module.ts";
+import { builtModulePath } from "../../src/dataplane/wasm.ts";
+
+export interface Candidate {
+  readonly instance: number;
+  readonly rttUs?: number;
+  readonly distanceKm?: number;
+  readonly isLocal?: boolean;
+  readonly isDraining?: boolean;
+  readonly isHealthy?: boolean;
+}
+
+export async function compilePolicy(name: string): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await readFile(builtModulePath(`policies/${name}`)));
+}
+
+/** A fresh instance of a built policy, and what its services were last told. */
+export class LoadedPolicy {
+  readonly exports: PolicyExports;
+  readonly #candidates = new Map<number, readonly Candidate[]>();
+
+  private constructor(exports: PolicyExports) {
+    this.exports = exports;
+  }
+
+  static async load(name: string): Promise<LoadedPolicy> {
+    return new LoadedPolicy(instantiatePolicy(await compilePolicy(name), name));
+  }
+
+  /** False if the module has no room. */
+  set(service: number, candidates: readonly Candidate[]): boolean {
+    const recordsAt = this.exports.reserve(service, candidates.length) >>> 0;
+    if (recordsAt === 0) return false;
+    const records = new DataView(this.exports.memory.buffer, recordsAt, candidates.length * RECORD_SIZE);
+    candidates.forEach((candidate, index) => {
+      writeRecord(records, index * RECORD_SIZE, candidate);
+    });
+    const answer = this.exports.update(service, candidates.length);
+    if (answer !== 0) throw new Error(`update answered ${answer}`);
+    this.#candidates.set(service, candidates);
+    return true;
+  }
+
+  /** Instance number of the choice, undefined for none. */
+  choose(service: number, flowHash = 0, clientHash = 0): number | undefined {
+    const choice = this.exports.choose(service, flowHash, clientHash);
+    if (choice === -1) return undefined;
+    const chosen = this.#candidates.get(service)?.[choice];
+    if (chosen === undefined) throw new Error(`choose answered ${choice}`);
+    return chosen.instance;
+  }
+
+  chooseMany(service: number, count: number): (number | undefined)[] {
+    return Array.from({ length: count }, () => this.choose(service));
+  }
+}
+
+function writeRecord(records: DataView, at: number, candidate: Candidate): void {
+  const flags =
+    (candidate.isDraining === true ? RECORD_DRAINING : 0) |
+    (candidate.isLocal === true ? RECORD_LOCAL : 0) |
+    (candidate.isHealthy === false ? 0 : RECORD_HEALTHY);
+  for (let offset = 0; offset < RECORD_SIZE; offset += 4) records.setUint32(at + offset, 0, true);
+  records.setUint32(at + RECORD_INSTANCE, candidate.instance, true);
+  records.setUint32(at + RECORD_WEIGHT, 1, true);
+  records.setUint32(at + RECORD_RTT_US, candidate.rttUs ?? 0, true);
+  records.setFloat32(at + RECORD_DISTANCE_KM, candidate.distanceKm ?? Number.NaN, true);
+  records.setUint32(at + RECORD_FLAGS, flags, true);
+}
+
+/** How often each value occurs, by value. */
+export function countEach(values: readonly (number | undefined)[]): Map<number | undefined, number> {
+  const counts = new Map<number | undefined, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
