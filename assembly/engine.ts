@@ -1,7 +1,7 @@
 // Entry of the engine module: everything that is done per packet. Exports as src/dataplane/engine-contract.ts says.
 // Allocates nothing and keeps no state outside the shared memory that another call or another engine would miss.
 
-import { emptyQueues, hasRoom } from "./frame/arena.ts";
+import { emptyQueues, hasRoom, SEGMENTS_MAX } from "./frame/arena.ts";
 import { count, countEgressDrop, countIngressDrop } from "./frame/count.ts";
 import {
   datagramSize, datagramsAt, datagramsLength, frameAt, frameLength, isTruncated, prepareReceive, senderAt,
@@ -46,7 +46,7 @@ export function attach(worker: u32, memoryBase: u64): void {
 export function egress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   let slot = first;
-  for (; slot < end && hasRoom(); slot++) {
+  for (; slot < end && hasRoom(framePackets(slot)); slot++) {
     const reason = egressFrame(frameAt(slot), frameLength(slot), nowMs);
     if (reason != DropReason.none) countEgressDrop(reason, 1);
   }
@@ -57,7 +57,7 @@ export function egress(first: u32, end: u32, nowUs: f64): u32 {
 export function ingress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   let slot = first;
-  for (; slot < end && hasRoom(); slot++) ingressMessage(slot, nowUs, nowMs);
+  for (; slot < end && hasRoom(messagePackets(slot)); slot++) ingressMessage(slot, nowUs, nowMs);
   finishFrame();
   leave();
   return slot;
@@ -105,6 +105,18 @@ function milliseconds(nowUs: f64): u32 {
   return <u32>(<u64>(nowUs / 1000));
 }
 
+/** At most so many packets become of a frame; one that would become more is dropped. */
+function framePackets(slot: u32): u32 {
+  const virtio = VirtioNet.at(frameAt(slot));
+  if (!virtio.isGso || virtio.gsoSize == 0) return 1;
+  return min<u32>(frameLength(slot) / virtio.gsoSize + 1, SEGMENTS_MAX);
+}
+
+/** At most so many packets are in a message; one with more is dropped. */
+function messagePackets(slot: u32): u32 {
+  return min<u32>(datagramsLength(slot) / max<u32>(datagramSize(slot), 1) + 1, SEGMENTS_MAX);
+}
+
 function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (length < <u32>VIRTIO_NET_HDR_SIZE) return DropReason.truncatedFrame;
   const virtio = VirtioNet.at(at);
@@ -145,6 +157,7 @@ function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   if (length == 0) return countIngressDrop(DropReason.emptyDatagram, 1);
   if (isTruncated(slot)) return countIngressDrop(DropReason.truncatedFrame, 1);
   const size = datagramSize(slot);
+  if (length / size >= SEGMENTS_MAX) return countIngressDrop(DropReason.badOffload, 1);
   const sender = senderAt(slot);
   let at = datagramsAt(slot);
   for (let rest = length; rest != 0; ) {

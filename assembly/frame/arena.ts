@@ -6,7 +6,7 @@ import {
 } from "../shared/layout.ts";
 import { nativeBase, workerAt } from "../table/regions.ts";
 
-/** Segments that one frame can become: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
+/** Packets that one frame or message may hold: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
 export const SEGMENTS_MAX: u32 = 2047;
 /** Longest header that is generated: virtio_net_hdr, IPv4 and TCP with all options, rounded up. */
 const HEADER_MAX: u32 = 136;
@@ -21,13 +21,13 @@ export function emptyQueues(): void {
   store<u32>(workerAt, 0, WORKER_TUN_TX_COUNT);
 }
 
-/** Whether the queues can take whatever the next received frame or message turns into. */
-export function hasRoom(): bool {
+/** Whether the queues can take `packets` more, whatever becomes of them. Empty queues can take SEGMENTS_MAX. */
+export function hasRoom(packets: u32): bool {
   return (
-    iovecCount + 2 * SEGMENTS_MAX <= <u32>IOVEC_MAX &&
-    headerBytes + HEADER_MAX * SEGMENTS_MAX <= <u32>TX_HEADERS_SIZE &&
-    load<u32>(workerAt, WORKER_UDP_TX_COUNT) + SEGMENTS_MAX <= <u32>UDP_TX_MAX &&
-    load<u32>(workerAt, WORKER_TUN_TX_COUNT) + SEGMENTS_MAX <= <u32>TUN_TX_MAX
+    iovecCount + 2 * packets <= <u32>IOVEC_MAX &&
+    headerBytes + HEADER_MAX * packets <= <u32>TX_HEADERS_SIZE &&
+    load<u32>(workerAt, WORKER_UDP_TX_COUNT) + packets <= <u32>UDP_TX_MAX &&
+    load<u32>(workerAt, WORKER_TUN_TX_COUNT) + packets <= <u32>TUN_TX_MAX
   );
 }
 

@@ -117,7 +117,7 @@ export class Service {
   }
 
   add(index: u32): void {
-    store<u64>(this.memberAt(this.memberCount), (<u64>this.candidate(index).instance << 32) | <u64>index);
+    store<u64>(this.memberAt(this.memberCount), ((<u64>this.candidate(index).instance) << 32) | <u64>index);
     this.memberCount += 1;
   }
 
@@ -213,7 +213,7 @@ function slotOf(id: i32): usize {
 }
 
 function addService(id: i32): Service | null {
-  if ((serviceCount + 1) * 2 > <u32>1 << (32 - tableShift) && !growTable()) return null;
+  if ((serviceCount + 1) * 2 > (<u32>1) << (32 - tableShift) && !growTable()) return null;
   const at = allocate(SERVICE_BYTES);
   if (at == 0) return null;
   memory.fill(at, 0, SERVICE_BYTES);
@@ -233,7 +233,7 @@ function enter(service: Service): void {
 
 function growTable(): bool {
   const oldAt = tableAt;
-  const oldBytes = <usize>SLOT_SIZE << (32 - tableShift);
+  const oldBytes = (<usize>SLOT_SIZE) << (32 - tableShift);
   const newAt = allocate(oldBytes * 2);
   if (newAt == 0) return false;
   memory.fill(newAt, 0, oldBytes * 2);
@@ -263,7 +263,7 @@ export function allocate(size: usize): usize {
     return head;
   }
   const end = <u64>top + bytes;
-  const available = <u64>memory.size() << PAGE_BITS;
+  const available = (<u64>memory.size()) << PAGE_BITS;
   if (end > available) {
     const pages = <i32>((end - available + 0xffff) >>> PAGE_BITS);
     // Growing replaces the buffer under the host's views, so it is done seldom: by doubling as long as that works.
@@ -282,7 +282,7 @@ export function release(at: usize, size: usize): void {
 }
 
 function sizeClassBytes(size: usize): usize {
-  return <usize>1 << (32 - clz<u32>(<u32>max(size, BLOCK_MIN) - 1));
+  return (<usize>1) << (32 - clz<u32>(<u32>max(size, BLOCK_MIN) - 1));
 }
 
 function freeListAt(bytes: usize): usize {

@@ -16,7 +16,7 @@ export enum DropReason {
   truncatedTransport, // fewer bytes than the TCP or UDP header needs
   badTransportLength, // TCP data offset or UDP length that does not fit the packet
   portZero, // source or destination port 0: no answer could be told from another's
-  badOffload, // virtio_net_hdr that contradicts the packet
+  badOffload, // a virtio_net_hdr that contradicts the packet, or more segments than one frame or message may hold
   notServiceAddress, // egress: destination in no service range
   unknownWorkload, // egress: source is no namespace address of this node
   unknownAddress, // egress: a service address that the tables do not hold

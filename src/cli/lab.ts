@@ -8,10 +8,7 @@ export const labCommand: Command = {
   name: "lab",
   group: "Try it",
   summary: "bring up four nodes on this machine, play requests between them, remove everything",
-  options: [
-    { flags: "--keep", summary: "leave the lab up until Ctrl-C, and print how to enter it" },
-    JSON_OPTION,
-  ],
+  options: [{ flags: "--keep", summary: "leave the lab up until Ctrl-C, and print how to enter it" }, JSON_OPTION],
   examples: [
     { line: "lab", does: "as root, or as an ordinary user who may open /dev/net/tun" },
     { line: "lab --keep", does: "the same, then explore with curl, tcpdump, sapwood flows ..." },

@@ -87,7 +87,7 @@ export interface NodeReport {
 }
 
 export interface FlowReport {
-  readonly protocol: "tcp" | "udp";
+  readonly protocol: string; // "tcp" or "udp"
   readonly client: string;
   readonly clientPort: number;
   readonly called: string;

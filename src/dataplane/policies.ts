@@ -3,12 +3,7 @@
 // has them, and round-trip times that are at most REFRESH_MS older than the data plane's; a choice for a service whose
 // candidates the module knows allocates nothing.
 
-import {
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_ID,
-  SERVICE_POLICY,
-  SERVICE_REVISION,
-} from "../../assembly/shared/layout.ts";
+import { SERVICE_CANDIDATE_COUNT, SERVICE_ID, SERVICE_POLICY, SERVICE_REVISION } from "../../assembly/shared/layout.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../assembly/shared/policies.ts";
 import { CandidateReader } from "./candidate-reader.ts";
 import { checkPolicy, instantiatePolicy, type PolicyExports, reasonOf } from "./policy-module.ts";

@@ -39,20 +39,28 @@ const BACK_OFF_MS = 100; // times four with each restart within the last minute
 /** Starts all workers and watches them. */
 export class Supervisor {
   readonly #threads: readonly Thread[];
+  readonly #clockOriginMs: number;
 
-  private constructor(threads: readonly Thread[]) {
+  private constructor(threads: readonly Thread[], clockOriginMs: number) {
     this.#threads = threads;
+    this.#clockOriginMs = clockOriginMs;
   }
 
   /** Resolves when every worker reads its queue. When one cannot, the others are stopped, and its error is thrown. */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const clockOriginMs = monotonicMs();
-    const supervisor = new Supervisor(options.queues.map((_, worker) => new Thread(options, worker, clockOriginMs)));
+    const threads = options.queues.map((_, worker) => new Thread(options, worker, clockOriginMs));
+    const supervisor = new Supervisor(threads, clockOriginMs);
     const starts = await Promise.allSettled(supervisor.#threads.map((thread) => thread.start()));
     const failure = starts.find((start) => start.status === "rejected");
     if (failure === undefined) return supervisor;
     await supervisor.close();
     throw failure.reason;
+  }
+
+  /** Milliseconds of the clock by which the workers stamp flows and probes. */
+  nowMs(): number {
+    return monotonicMs() - this.#clockOriginMs;
   }
 
   /** Stops all workers, within about a second. */

@@ -1,7 +1,7 @@
 // The demonstration's outcome as text for people and as the object of `sapwood lab --json`.
 import Table from "cli-table3";
-import type { Lab } from "./lab.ts";
 import type { RequestOutcome } from "./demo.ts";
+import type { Lab } from "./lab.ts";
 import { Sandbox } from "./sandbox.ts";
 import type { Topology } from "./topology.ts";
 

@@ -4,7 +4,7 @@ import type { NodeReport } from "../control/reports.ts";
 import { canonicalAddress, familyOf } from "../net/address.ts";
 import { eventually, instanceName, type Lab } from "./lab.ts";
 import type { SandboxProgram } from "./sandbox.ts";
-import { TUNNEL_PORT, type Topology } from "./topology.ts";
+import { type Topology, TUNNEL_PORT } from "./topology.ts";
 import type { InnerPacket } from "./tunnel-packet.ts";
 import { type CallResult, SERVICE_PORT } from "./workload-protocol.ts";
 
@@ -99,9 +99,13 @@ async function playRequest(
   const strays = packets().filter(({ src, dst }) => src !== client || dst !== target);
   const faults = [
     by(instance, previous) ? "" : `Expected an answer by ${expectation}, found ${instance}.`,
-    strays.length === 0 ? "" : `Expected ${client} > ${target} on the underlay, found ${strays[0]?.src} > ${strays[0]?.dst}.`,
+    strays.length === 0
+      ? ""
+      : `Expected ${client} > ${target} on the underlay, found ${strays[0]?.src} > ${strays[0]?.dst}.`,
     seenSource === client ? "" : `Expected the server to see ${client} as the source, found ${seenSource}.`,
-    answeredFrom === canonicalAddress(address) ? "" : `Expected the answer to come from ${address}, found ${answeredFrom}.`,
+    answeredFrom === canonicalAddress(address)
+      ? ""
+      : `Expected the answer to come from ${address}, found ${answeredFrom}.`,
     ...result.failures,
   ].filter((fault) => fault !== "");
   return { number, ...request, inner, answeredFrom, ok: faults.length === 0, faults };
@@ -132,4 +136,3 @@ function instanceAddress({ services }: Topology, instance: string, isV6: boolean
   }
   return "";
 }
-

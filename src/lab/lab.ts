@@ -48,7 +48,7 @@ export class Lab {
     this.writeConfig(node, tables);
     const program = this.startSapwood(node, ["run", "--config", configFile(node), "--socket", controlSocket(node)]);
     this.#proxies.set(node, program);
-    await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("ready"));
+    await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("sapwood ready"));
     return program;
   }
 
@@ -80,7 +80,10 @@ export class Lab {
   async report<Report>(node: string, command: string): Promise<Report> {
     const { code, stdout, stderr } = await this.sapwood(node, [command, "--json"]);
     if (code === 0) return JSON.parse(stdout);
-    throw new SapwoodError("lab-failed", `\`sapwood ${command} --json\` on ${node} ended with ${code}: ${stderr.trim()}`);
+    throw new SapwoodError(
+      "lab-failed",
+      `\`sapwood ${command} --json\` on ${node} ended with ${code}: ${stderr.trim()}`,
+    );
   }
 
   /** Runs a client in a workload and returns its result. */
@@ -121,7 +124,8 @@ export async function eventually(
 ): Promise<void> {
   const giveUpAt = performance.now() + timeoutMs;
   while (!(await isTrue())) {
-    if (performance.now() > giveUpAt) throw new SapwoodError("lab-failed", `Waited ${timeoutMs} ms in vain for ${what}.`);
+    if (performance.now() > giveUpAt)
+      throw new SapwoodError("lab-failed", `Waited ${timeoutMs} ms in vain for ${what}.`);
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
   }
 }

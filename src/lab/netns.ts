@@ -19,7 +19,11 @@ const WITHOUT_DUPLICATE_DETECTION = "for of in all default; do echo 0 > /proc/sy
 
 /** Makes network namespaces, with their loopback up; addresses in them are usable at once. */
 export async function addNamespaces(sandbox: Sandbox, names: readonly string[]): Promise<void> {
-  await configure(sandbox, undefined, names.map((name) => `netns add ${name}`));
+  await configure(
+    sandbox,
+    undefined,
+    names.map((name) => `netns add ${name}`),
+  );
   await Promise.all(
     names.map(async (name) => {
       await sandbox.expect(["sh", "-e", "-c", WITHOUT_DUPLICATE_DETECTION], name);
@@ -38,6 +42,10 @@ export async function addVethPairs(sandbox: Sandbox, pairs: readonly VethPair[])
 }
 
 /** Runs lines of `ip -batch`, in a namespace or in the sandbox's own; the first that fails stops it. */
-export async function configure(sandbox: Sandbox, namespace: string | undefined, lines: readonly string[]): Promise<void> {
+export async function configure(
+  sandbox: Sandbox,
+  namespace: string | undefined,
+  lines: readonly string[],
+): Promise<void> {
   if (lines.length > 0) await sandbox.expect(["ip", "-batch", "-"], namespace, `${lines.join("\n")}\n`);
 }

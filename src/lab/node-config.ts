@@ -1,7 +1,7 @@
 // The config file of a lab's node, as `sapwood run` reads it.
 import { stringify } from "yaml";
 import type { Tables } from "../control/model.ts";
-import { TUNNEL_PORT, type Topology } from "./topology.ts";
+import { type Topology, TUNNEL_PORT } from "./topology.ts";
 
 /** All nodes and services of the topology. */
 export function tablesOf({ nodes, services, underlayFamily }: Topology): Tables {

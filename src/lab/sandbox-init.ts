@@ -26,7 +26,10 @@ function prepare(): boolean {
   for (const [command, ...args] of steps) {
     const done = spawnSync(command, args, { encoding: "utf8" });
     if (done.error !== undefined) {
-      refuse("missing-tool", `The lab needs the program \`${command}\` in the PATH, which could not be run: ${done.error.message}.`);
+      refuse(
+        "missing-tool",
+        `The lab needs the program \`${command}\` in the PATH, which could not be run: ${done.error.message}.`,
+      );
       return false;
     }
     if (done.status !== 0) {

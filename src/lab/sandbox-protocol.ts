@@ -10,6 +10,15 @@ export type Order =
 /** First process to owner. */
 export type Report =
   | { readonly kind: "ready"; readonly hostPid: number }
-  | { readonly kind: "refused"; readonly code: "missing-rights" | "missing-tool" | "tun-unavailable"; readonly message: string }
+  | {
+      readonly kind: "refused";
+      readonly code: "missing-rights" | "missing-tool" | "tun-unavailable";
+      readonly message: string;
+    }
   | { readonly kind: "output"; readonly id: number; readonly stream: "stdout" | "stderr"; readonly text: string }
-  | { readonly kind: "ended"; readonly id: number; readonly code: number | null; readonly signal: NodeJS.Signals | null };
+  | {
+      readonly kind: "ended";
+      readonly id: number;
+      readonly code: number | null;
+      readonly signal: NodeJS.Signals | null;
+    };

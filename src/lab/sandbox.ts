@@ -72,7 +72,12 @@ export class SandboxProgram {
         else reject(error);
       };
       const fail = (why: string): void =>
-        settle(new SapwoodError("lab-failed", `Waited for ${what}, but ${why}: ${(this.stderr + this.stdout).trim().slice(-2000)}`));
+        settle(
+          new SapwoodError(
+            "lab-failed",
+            `Waited for ${what}, but ${why}: ${(this.stderr + this.stdout).trim().slice(-2000)}`,
+          ),
+        );
       const look = (): void => {
         if (isReached(this)) settle();
         else if (this.#result !== undefined) fail(`the program ended with ${this.#result.signal ?? this.#result.code}`);
@@ -131,9 +136,21 @@ export class Sandbox {
     });
     const first = new Promise<Report>((resolve, reject) => {
       child.once("message", (report) => resolve(report as Report));
-      child.once("error", (error) => reject(refusal("missing-tool", `The lab needs the program \`unshare\` (package util-linux) in the PATH: ${error.message}.`)));
+      child.once("error", (error) =>
+        reject(
+          refusal(
+            "missing-tool",
+            `The lab needs the program \`unshare\` (package util-linux) in the PATH: ${error.message}.`,
+          ),
+        ),
+      );
       child.once("close", () =>
-        reject(refusal("missing-rights", `The lab could not make its private namespaces with \`unshare ${args.join(" ")}\`: ${stderr.trim() || "it ended early"}.`)),
+        reject(
+          refusal(
+            "missing-rights",
+            `The lab could not make its private namespaces with \`unshare ${args.join(" ")}\`: ${stderr.trim() || "it ended early"}.`,
+          ),
+        ),
       );
       signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
       if (signal?.aborted) reject(signal.reason);
@@ -141,7 +158,8 @@ export class Sandbox {
     try {
       const report = await first;
       if (report.kind === "refused") throw refusal(report.code, report.message);
-      if (report.kind !== "ready") throw refusal("lab-failed", `The lab's first process said "${report.kind}" where "ready" was expected.`);
+      if (report.kind !== "ready")
+        throw refusal("lab-failed", `The lab's first process said "${report.kind}" where "ready" was expected.`);
       child.on("message", (message) => {
         const next = message as Report;
         if (next.kind === "output" || next.kind === "ended") programs.get(next.id)?.accept(next);
@@ -183,7 +201,10 @@ export class Sandbox {
     const ended = await this.run(argv, namespace, input, timeoutMs);
     if (ended.code === 0) return ended.stdout;
     const where = namespace === undefined ? "" : ` in ${namespace}`;
-    throw refusal("lab-failed", `\`${argv.join(" ").slice(0, 300)}\`${where} ended with ${ended.signal ?? ended.code}: ${(ended.stderr || ended.stdout).trim()}`);
+    throw refusal(
+      "lab-failed",
+      `\`${argv.join(" ").slice(0, 300)}\`${where} ended with ${ended.signal ?? ended.code}: ${(ended.stderr || ended.stdout).trim()}`,
+    );
   }
 
   /** Writes a file under the sandbox's private /run (folders are made); programs started later see it. */

@@ -103,13 +103,24 @@ export function instance(number: number, at: LabWorkload, instanceAddresses: rea
 /** Makes the namespaces, links, addresses and routes; starts nothing. */
 export async function build(sandbox: Sandbox, topology: Topology): Promise<void> {
   const { nodes, workloads, underlayMtu, workloadMtu } = topology;
-  await addNamespaces(sandbox, [UNDERLAY_NAMESPACE, ...nodes.map((node) => node.id), ...workloads.map(({ name }) => name)]);
+  await addNamespaces(sandbox, [
+    UNDERLAY_NAMESPACE,
+    ...nodes.map((node) => node.id),
+    ...workloads.map(({ name }) => name),
+  ]);
   await addVethPairs(sandbox, [
     ...nodes.map(({ id }) => cable(id, "eth0", UNDERLAY_NAMESPACE, id, underlayMtu)),
     ...workloads.map(({ name, node }) => cable(name, "eth0", node, name, workloadMtu)),
   ]);
   await Promise.all([
-    configure(sandbox, UNDERLAY_NAMESPACE, bridgeLines(nodes.map(({ id }) => id), underlayMtu)),
+    configure(
+      sandbox,
+      UNDERLAY_NAMESPACE,
+      bridgeLines(
+        nodes.map(({ id }) => id),
+        underlayMtu,
+      ),
+    ),
     ...nodes.map((node) => configure(sandbox, node.id, nodeLines(node, topology))),
   ]);
   // After their bridge is up: an IPv6 route via a gateway needs the link.

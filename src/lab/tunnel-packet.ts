@@ -35,7 +35,8 @@ export function innerPackets(outer: Uint8Array, tunnelPort: number): InnerPacket
   let rest = outer.subarray(header.headerSize + UDP_HEADER_SIZE, header.totalSize);
   for (let inner = readIpHeader(rest); inner !== undefined; inner = readIpHeader(rest)) {
     const { protocol, src, dst, headerSize, totalSize } = inner;
-    if (rest.byteLength < headerSize + 4) break;
+    // A length that ends before the ports would also keep the loop in its place.
+    if (Math.min(rest.byteLength, totalSize) < headerSize + 4) break;
     const ports = viewOf(rest.subarray(headerSize));
     found.push({ protocol, src, dst, srcPort: ports.getUint16(0), dstPort: ports.getUint16(2) });
     rest = rest.subarray(totalSize);

@@ -20,6 +20,9 @@ import { addressHash } from "./hash.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
+/** One slot in so many stays empty even while old and new keys share the table. */
+const EMPTY_SHARE = 32;
+
 export interface Binding {
   readonly address: string;
   readonly value: number; // not 0
@@ -45,12 +48,21 @@ export class AddressSlots {
     this.#slotCount = slotCount;
   }
 
-  /** Whether enough slots stay empty with these keys to end every probe soon. */
+  /** Whether enough slots stay empty with these keys to end every probe. */
   hasRoomFor(bindings: readonly Binding[]): boolean {
-    const most = Math.floor((this.#slotCount * 7) / 8);
+    const most = this.#slotCount - Math.ceil(this.#slotCount / EMPTY_SHARE);
     if (this.#occupied + bindings.length <= most) return true;
-    const newKeyCount = bindings.filter(({ address }) => this.#probe(address).found < 0).length;
-    return this.#occupied + newKeyCount <= most;
+    // Many keys are there already or take the place of a reclaimed one: count those that need an empty slot.
+    const claimed = new Set<number>();
+    let neededCount = 0;
+    for (const { address } of bindings) {
+      const { found, free } = this.#probe(address, claimed);
+      if (found >= 0) continue;
+      claimed.add(free);
+      if (this.#state(free) === SLOT_EMPTY) neededCount += 1;
+      if (this.#occupied + neededCount > most) return false;
+    }
+    return true;
   }
 
   /** From `generation` on the key has this value. */
@@ -108,8 +120,8 @@ export class AddressSlots {
     this.#cells.atomic(at + ADDRESS_VERSION, versionWord(generation, place));
   }
 
-  /** The slot that holds the key, or -1; and the first slot that may take it. */
-  #probe(address: string): { found: number; free: number } {
+  /** The slot that holds the key, or -1; and the first slot that may take it and is not claimed. */
+  #probe(address: string, claimed?: ReadonlySet<number>): { found: number; free: number } {
     if (!readAddress(address, this.#key, 0)) throw notAnAddress(address);
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#keyWords;
     const { u32 } = this.#shared;
@@ -117,12 +129,15 @@ export class AddressSlots {
     let slot = addressHash(this.#shared.hashSeed, w0, w1, w2, w3) & (this.#slotCount - 1);
     for (;;) {
       const state = this.#state(slot);
-      if (state === SLOT_EMPTY) return { found: -1, free: free >= 0 ? free : slot };
-      const word = (this.#slotAt(slot) + ADDRESS_KEY) >>> 2;
-      if (state === SLOT_BUSY) {
-        if (free < 0) free = slot;
-      } else if (u32[word] === w0 && u32[word + 1] === w1 && u32[word + 2] === w2 && u32[word + 3] === w3) {
-        return { found: slot, free: slot };
+      if (state !== SLOT_USED) {
+        const isClaimed = claimed?.has(slot) === true;
+        if (free < 0 && !isClaimed) free = slot;
+        if (state === SLOT_EMPTY && !isClaimed) return { found: -1, free };
+      } else {
+        const word = (this.#slotAt(slot) + ADDRESS_KEY) >>> 2;
+        if (u32[word] === w0 && u32[word + 1] === w1 && u32[word + 2] === w2 && u32[word + 3] === w3) {
+          return { found: slot, free: slot };
+        }
       }
       slot = this.#next(slot);
     }

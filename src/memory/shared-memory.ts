@@ -91,7 +91,7 @@ export interface MemoryOptions {
   readonly timeoutsMs?: Partial<Record<FlowStateName, number>> | undefined;
   readonly ranges?: readonly Prefix[] | undefined;
   readonly probeIntervalMs?: number | undefined; // 0 = never
-  readonly isUdpGsoOn?: boolean | undefined; // default true
+  readonly offloads?: number | undefined; // OFFLOAD_* that the engine may use; default OFFLOAD_UDP_GSO
   readonly hashSeed?: number | undefined; // random unless a test wants to know it
 }
 
@@ -182,7 +182,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_ADDRESS_MASK, records.addressSlots - 1);
   header(HEADER_WORKLOAD_MASK, records.workloadSlots - 1);
   header(HEADER_NODE_COUNT, 1); // this node
-  header(HEADER_OFFLOADS, options.isUdpGsoOn === false ? 0 : OFFLOAD_UDP_GSO);
+  header(HEADER_OFFLOADS, options.offloads ?? OFFLOAD_UDP_GSO);
   header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
   regionsAt.forEach((at, region) => {
     header(HEADER_REGIONS + 4 * region, at);
@@ -209,9 +209,8 @@ function recordsOf(capacities: Capacities): Records {
     services: 1 + 2 * capacities.addresses,
     // One list per family and service, each rounded up to a power of two, old and new.
     candidates: powerOfTwo(8 * capacities.instances),
-    // Load at most 1/2, and room to replace all keys at once (AddressSlots.hasRoomFor).
-    addressSlots: powerOfTwo(2.5 * capacities.addresses),
-    workloadSlots: powerOfTwo(2.5 * capacities.workloads),
+    addressSlots: slotsFor(capacities.addresses),
+    workloadSlots: slotsFor(capacities.workloads),
     // At most two entries per flow and four per bucket on average: buckets of 15 practically never overflow.
     flowBuckets: powerOfTwo(capacities.flows / 2),
   };
@@ -240,6 +239,11 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     end += size;
   }
   return { at, end };
+}
+
+/** Short probes, and room for old and new keys side by side when most of a full table changes at once. */
+function slotsFor(addressCount: number): number {
+  return powerOfTwo(Math.max(64, 3.5 * addressCount));
 }
 
 /** The least power of two that is not below `count`. */

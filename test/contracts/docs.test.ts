@@ -48,6 +48,8 @@ describe("links", () => {
     const targets = [...text(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? "");
     const files = new Set(filesBelow(""));
     const resolved = targets.map((target) => new URL(target, `file:///${folder}`).pathname.slice(1));
-    expect(resolved.filter((path) => !files.has(path) && ![...files].some((f) => f.startsWith(`${path}/`)))).toEqual([]);
+    expect(resolved.filter((path) => !files.has(path) && ![...files].some((f) => f.startsWith(`${path}/`)))).toEqual(
+      [],
+    );
   });
 });

@@ -61,8 +61,12 @@ describeLab("no crosstalk", () => {
     const [ofA1, ofA2] = await Promise.all([ask("a1", calls), ask("a2", calls)]);
     expectClean(ofA1, calls);
     expectClean(ofA2, calls);
-    expect(ofA1.map(({ sources }) => sources)).toEqual(calls.map(({ address }) => [sourceOf(address, "10.30.1.5", "fdff::105")]));
-    expect(ofA2.map(({ sources }) => sources)).toEqual(calls.map(({ address }) => [sourceOf(address, "10.30.1.6", "fdff::106")]));
+    expect(ofA1.map(({ sources }) => sources)).toEqual(
+      calls.map(({ address }) => [sourceOf(address, "10.30.1.5", "fdff::105")]),
+    );
+    expect(ofA2.map(({ sources }) => sources)).toEqual(
+      calls.map(({ address }) => [sourceOf(address, "10.30.1.6", "fdff::106")]),
+    );
   });
 
   test("between two clients of a node that call the same instance from the same source port", async () => {
@@ -76,7 +80,9 @@ describeLab("no crosstalk", () => {
     const calls = plans(7003, "10.30.0.4", "10.30.0.10", "fdff::4", "fdff:2000::10");
     const results = await ask("a1", calls);
     expectClean(results, calls);
-    expect(results.map(({ instances }) => instances[0])).toEqual(calls.map(({ address }) => (isOfC(address) ? "C 1" : "B 2")));
+    expect(results.map(({ instances }) => instances[0])).toEqual(
+      calls.map(({ address }) => (isOfC(address) ? "C 1" : "B 2")),
+    );
   });
 
   test("between two addresses that lead to the same instance from one source port", async () => {

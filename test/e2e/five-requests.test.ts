@@ -99,7 +99,9 @@ describeLab("what the lab leaves behind", () => {
 
   // Moments spread over all of it: making namespaces, starting servers and proxies, playing requests.
   test.for(
-    (["SIGINT", "SIGKILL"] as const).flatMap((signal) => [20, 120, 250, 500, 1000, 2000].map((ms) => [signal, ms] as const)),
+    (["SIGINT", "SIGKILL"] as const).flatMap((signal) =>
+      [20, 120, 250, 500, 1000, 2000].map((ms) => [signal, ms] as const),
+    ),
   )("%s after %i ms leaves no process and no change of the host's network", async ([signal, delayMs]) => {
     const before = hostNetwork();
     const mark = { SAPWOOD_TEST_MARK: randomUUID() };
@@ -115,7 +117,15 @@ describeLab("what the lab leaves behind", () => {
 
 describe("a machine that cannot run the lab", () => {
   test.skipIf(!isRoot)("says in one sentence that /dev/net/tun is missing", async () => {
-    const hidden = spawnProgram(["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net; exec "$@"', "sh", ...sapwoodCommand("lab")]);
+    const hidden = spawnProgram([
+      "unshare",
+      "--mount",
+      "sh",
+      "-c",
+      'mount -t tmpfs tmpfs /dev/net; exec "$@"',
+      "sh",
+      ...sapwoodCommand("lab"),
+    ]);
     expect(await hidden.ended).toBe(1);
     expect(hidden.output.stderr).toMatch(/^sapwood: [^\n]*\/dev\/net\/tun[^\n]*modprobe tun[^\n]*\.\n$/);
   });
@@ -149,8 +159,21 @@ function asOrdinaryUser(...args: string[]): string[] {
 
 /** Why an ordinary user could not make namespaces here, or undefined. */
 function unprivilegedRefusal(): string | undefined {
-  const args = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "--user", "--map-root-user", "--net", "--mount"];
-  const { status, stderr, error } = spawnSync("setpriv", [...args, "mount", "-t", "tmpfs", "tmpfs", "/run"], { encoding: "utf8" });
+  const args = [
+    "--reuid",
+    "65534",
+    "--regid",
+    "65534",
+    "--clear-groups",
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--net",
+    "--mount",
+  ];
+  const { status, stderr, error } = spawnSync("setpriv", [...args, "mount", "-t", "tmpfs", "tmpfs", "/run"], {
+    encoding: "utf8",
+  });
   return status === 0 ? undefined : (error?.message ?? stderr).trim();
 }
 
@@ -175,6 +198,8 @@ function hostNetwork(): unknown {
     named: ip("netns", "list"),
     links: ip("-brief", "link", "show"),
     routes: [ip("-4", "route", "show"), ip("-6", "route", "show")],
-    forwarding: ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map((name) => readFileSync(`/proc/sys/net/${name}`, "utf8")),
+    forwarding: ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map((name) =>
+      readFileSync(`/proc/sys/net/${name}`, "utf8"),
+    ),
   };
 }

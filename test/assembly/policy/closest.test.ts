@@ -24,24 +24,47 @@ describe("closest", () => {
   test.each<{ claim: string; candidates: readonly Candidate[]; chosen: readonly (number | undefined)[] }>([
     { claim: "one candidate", candidates: measured([1, 500_000]), chosen: [1] },
     { claim: "the lowest time", candidates: measured([1, 9000], [2, 3000], [3, 7000]), chosen: [2] },
-    { claim: "a lower time before a smaller distance", candidates: measured([1, 3000, 900], [2, 9000, 1]), chosen: [1] },
+    {
+      claim: "a lower time before a smaller distance",
+      candidates: measured([1, 3000, 900], [2, 9000, 1]),
+      chosen: [1],
+    },
     { claim: "exactly 1 ms behind is equal", candidates: measured([1, 300], [2, 1300], [3, 1301]), chosen: [1, 2] },
-    { claim: "exactly 20 % behind is equal", candidates: measured([1, 10_000], [2, 12_000], [3, 12_001]), chosen: [1, 2] },
+    {
+      claim: "exactly 20 % behind is equal",
+      candidates: measured([1, 10_000], [2, 12_000], [3, 12_001]),
+      chosen: [1, 2],
+    },
     { claim: "equal times: the distance decides", candidates: measured([1, 300, 50], [2, 1200, 10]), chosen: [2] },
-    { claim: "1 km farther is as near", candidates: measured([1, 300, 11], [2, 300, 10], [3, 300, 11.5]), chosen: [1, 2] },
+    {
+      claim: "1 km farther is as near",
+      candidates: measured([1, 300, 11], [2, 300, 10], [3, 300, 11.5]),
+      chosen: [1, 2],
+    },
     { claim: "an unknown distance is the largest", candidates: measured([1, 300], [2, 300, 20_000]), chosen: [2] },
     { claim: "unknown distances are equal", candidates: measured([1, 300], [2, 300]), chosen: [1, 2] },
     { claim: "a measured time before none", candidates: measured([1, 0, 1], [2, 900_000, 9000]), chosen: [2] },
-    { claim: "nothing measured: the distance decides", candidates: measured([1, 0, 30], [2, 0, 10], [3, 0]), chosen: [2] },
+    {
+      claim: "nothing measured: the distance decides",
+      candidates: measured([1, 0, 30], [2, 0, 10], [3, 0]),
+      chosen: [2],
+    },
     { claim: "nothing known: all in turn", candidates: measured([1, 0], [2, 0], [3, 0]), chosen: [1, 2, 3] },
     {
       claim: "the own node before everything",
-      candidates: [{ instance: 1, rttUs: 10, distanceKm: 0 }, { instance: 2, ...local }, { instance: 3, ...local }],
+      candidates: [
+        { instance: 1, rttUs: 10, distanceKm: 0 },
+        { instance: 2, ...local },
+        { instance: 3, ...local },
+      ],
       chosen: [2, 3],
     },
     {
       claim: "a draining one on the own node is not there",
-      candidates: [{ instance: 1, rttUs: 100 }, { instance: 2, ...local, ...draining }],
+      candidates: [
+        { instance: 1, rttUs: 100 },
+        { instance: 2, ...local, ...draining },
+      ],
       chosen: [1],
     },
     {

@@ -55,17 +55,17 @@ describe("round robin", () => {
   });
 
   test.each([
-    { change: "an instance is added behind", then: [1, 2, 3, 4], next: [3, 4, 1, 2] },
-    { change: "an instance is added in front", then: [0, 1, 2, 3], next: [3, 0, 1, 2] },
-    { change: "the last chosen is gone", then: [1, 3], next: [3, 1, 3] },
-    { change: "the next one is gone", then: [1, 2], next: [1, 2, 1] },
-    { change: "all are new and higher", then: [8, 9], next: [8, 9, 8] },
-    { change: "all are new and lower", then: [0], next: [0, 0] },
-  ])("goes on after the instance that was chosen last when $change", async ({ then, next }) => {
+    { change: "an instance is added behind", now: [1, 2, 3, 4], next: [3, 4, 1, 2] },
+    { change: "an instance is added in front", now: [0, 1, 2, 3], next: [3, 0, 1, 2] },
+    { change: "the last chosen is gone", now: [1, 3], next: [3, 1, 3] },
+    { change: "the next one is gone", now: [1, 2], next: [1, 2, 1] },
+    { change: "all are new and higher", now: [8, 9], next: [8, 9, 8] },
+    { change: "all are new and lower", now: [0], next: [0, 0] },
+  ])("goes on after the instance that was chosen last when $change", async ({ now, next }) => {
     const policy = await LoadedPolicy.load("round-robin");
     policy.set(SERVICE, instances(1, 2, 3));
     expect(policy.chooseMany(SERVICE, 2)).toEqual([1, 2]);
-    policy.set(SERVICE, instances(...then));
+    policy.set(SERVICE, instances(...now));
     expect(policy.chooseMany(SERVICE, next.length)).toEqual(next);
   });
 
@@ -98,7 +98,8 @@ describe("round robin", () => {
     const services = upTo(1000);
     for (const service of services) policy.set(service, instances(...upTo(1 + (service % 5))));
     const chosen = services.map((): (number | undefined)[] => []);
-    for (let turn = 0; turn < 60; turn += 1) for (const service of services) chosen[service]?.push(policy.choose(service));
+    for (let turn = 0; turn < 60; turn += 1)
+      for (const service of services) chosen[service]?.push(policy.choose(service));
     for (const service of services) {
       const n = 1 + (service % 5);
       expect([...countEach(chosen[service] ?? []).values()]).toEqual(Array(n).fill(60 / n));

@@ -398,13 +398,26 @@ describe("capacities", () => {
     expect(await writer.apply({ removeServices: ["b.demo"] })).toBe(2);
   });
 
-  test("full tables can be replaced again and again", async () => {
-    const shared = createSharedMemory({ capacities, hashSeed: 1 });
+  test.each([
+    ["as a whole", 1, 4],
+    ["by a tenth at a time", 10, 100],
+  ])("full tables can be replaced %s by unheard-of addresses", async (_, parts, rounds) => {
+    const count = 1170; // the least favourable: just fits the slots
+    const full = { flows: 64, addresses: 2 * count, instances: count, workloads: count, nodes: 1, workers: 1 };
+    const shared = createSharedMemory({ capacities: full, hashSeed: testSeed(1) });
     const writer = writerOf(shared);
-    for (let round = 0; round < 200; round++) {
-      const instances = [1, 2].map((n) => instanceOf(1 + ((2 * round + n) % 250)));
-      expect(await writer.apply({ setServices: [serviceOf(instances, 1 + (round % 2))] })).toBe(round + 1);
+    for (let round = 0; round < rounds; round++) {
+      const setServices: Service[] = [];
+      for (let i = 0; i < count; i++) {
+        if (round > 0 && i % parts !== round % parts) continue;
+        const suffix = `${round}.${i >> 8}.${i & 255}`;
+        const instance = { ...instanceOf(1), namespaceAddresses: [`10.${suffix}`], instanceAddresses: [`11.${suffix}`] };
+        const addresses = [{ address: `12.${suffix}`, policy: "closest" }];
+        setServices.push({ name: `s${i}`, addresses, instances: [instance] });
+      }
+      expect(await writer.apply({ setServices })).toBe(round + 1);
     }
+    expect(writer.usage()).toEqual({ addresses: 2 * count, instances: count, workloads: count, nodes: 0 });
   });
 
   test("an instance on an unknown node is refused and its index is free again", async () => {

@@ -82,6 +82,8 @@ export interface TwinOptions {
 }
 
 const PORT_LOWEST = 1024;
+/** More segments than this come from no TCP or UDP: below 33 bytes each. */
+const SEGMENTS_MAX = 2047;
 
 export class ReferenceTranslator {
   readonly flows = new Map<string, TwinFlow>();
@@ -128,8 +130,8 @@ export class ReferenceTranslator {
 
   /** A message from the tunnel's socket. */
   ingress(message: Message, nowMs: number): void {
-    if (message.isTruncated) return this.drop("ingress", DropReason.truncatedFrame);
     if (message.bytes.length === 0) return this.drop("ingress", DropReason.emptyDatagram);
+    if (message.isTruncated) return this.drop("ingress", DropReason.truncatedFrame);
     const size = message.segmentSize ?? message.bytes.length;
     for (let at = 0; at < message.bytes.length; at += size) {
       const reason = this.ingressOf(message, message.bytes.subarray(at, at + size), nowMs);
@@ -151,7 +153,7 @@ export class ReferenceTranslator {
     const packet = parse(frame.subarray(VIRTIO_NET_HDR_SIZE));
     if (typeof packet === "number") return packet;
     const offload = parseOffload(frame, packet);
-    if (offload === undefined) return DropReason.badOffload;
+    if (offload === undefined || segmentCount(packet, offload.segmentSize) > SEGMENTS_MAX) return DropReason.badOffload;
     if (!this.tables.inServiceRange(packet.destination)) return DropReason.notServiceAddress;
 
     const flow = this.flowOf(packet, nowMs);
@@ -184,27 +186,29 @@ export class ReferenceTranslator {
   private flowOf(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
     const key = flowKey(packet, packet.source, packet.destination, packet.sourcePort, packet.destinationPort);
     const known = this.flows.get(key);
-    if (known === undefined) return this.open(key, packet, nowMs, "flowsOpened");
-    const isAlive = this.tables.isAlive(known.client) && this.tables.isAlive(known.target);
-    const isClosed = isRestart(known.life, packet.flags);
-    if (isAlive && !isClosed) return known;
-
-    this.end(known);
-    return this.open(key, packet, nowMs, isAlive ? "flowsRestarted" : "flowsRechosen");
+    if (known !== undefined) {
+      if (isRestart(known.life, packet.flags)) {
+        this.count("flowsRestarted", 1);
+      } else if (this.tables.isAlive(known.client)) {
+        if (this.tables.isAlive(known.target)) return known;
+        this.count("flowsRechosen", 1);
+      }
+      this.end(known);
+    }
+    return this.open(key, packet, nowMs);
   }
 
-  private open(key: string, packet: ParsedPacket, nowMs: number, countAs: CounterName): TwinFlow | DropReason {
+  private open(key: string, packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
+    const family = packet.version === 4 ? "v4" : "v6";
     const client = this.tables.workload(packet.source);
-    if (client === undefined) return DropReason.unknownWorkload;
+    const clientInstanceAddress = client?.address[family];
+    if (client === undefined || clientInstanceAddress === undefined) return DropReason.unknownWorkload;
     const target = this.choose(packet.destination);
     if (typeof target === "number") return target;
 
-    const family = packet.version === 4 ? "v4" : "v6";
     const targetAddress = target.namespace[family];
     const targetInstanceAddress = target.address[family];
     if (targetAddress === undefined || targetInstanceAddress === undefined) return DropReason.noInstance;
-    const clientInstanceAddress = client.address[family];
-    if (clientInstanceAddress === undefined) return DropReason.unknownWorkload;
 
     if (!target.isLocal && this.tables.endpointOf(target.node) === undefined) return DropReason.noNode;
 
@@ -235,7 +239,7 @@ export class ReferenceTranslator {
     };
     this.flows.set(flow.key, flow);
     this.reverse.set(flow.reverseKey, flow);
-    this.count(countAs, 1);
+    this.count("flowsOpened", 1);
     return flow;
   }
 
@@ -277,11 +281,9 @@ export class ReferenceTranslator {
   /** Both ends on this node: the packet goes back into the TUN, unsegmented, as the workload's offloads left it. */
   private deliverLocally(header: Uint8Array, bytes: Uint8Array, segmentSize: number, nowMs: number): DropReason {
     const packet = parse(bytes) as ParsedPacket;
+    // No sender to hold against the flow: the source is what egress just wrote.
     const flow = this.reverseFlowOf(packet);
-    if (flow !== undefined) {
-      if (!flow.target.isLocal) return DropReason.wrongNode;
-      this.receiveReply(flow, packet, bytes, (header[0] as number) % 2 === 1, nowMs);
-    }
+    if (flow !== undefined) this.receiveReply(flow, packet, bytes, (header[0] as number) % 2 === 1, nowMs);
     const write = new Uint8Array(header.length + bytes.length);
     write.set(header);
     write.set(bytes, header.length);
@@ -319,9 +321,12 @@ export class ReferenceTranslator {
   }
 
   private reverseFlowOf(packet: ParsedPacket): TwinFlow | undefined {
-    return this.reverse.get(
-      flowKey(packet, packet.source, packet.destination, packet.sourcePort, packet.destinationPort),
-    );
+    const key = flowKey(packet, packet.source, packet.destination, packet.sourcePort, packet.destinationPort);
+    const flow = this.reverse.get(key);
+    if (flow === undefined || this.tables.isAlive(flow.client)) return flow;
+    // Its client is gone, and the address may be another's by now.
+    this.end(flow);
+    return undefined;
   }
 
   private receiveReply(flow: TwinFlow, packet: ParsedPacket, bytes: Uint8Array, isPartial: boolean, nowMs: number): void {
@@ -336,10 +341,10 @@ export class ReferenceTranslator {
   }
 
   private probe(message: Message, datagram: Uint8Array): DropReason {
-    if (datagram.length !== PROBE_SIZE || datagram[2] !== PROBE_VERSION) return DropReason.badProbe;
+    if (datagram.length < PROBE_SIZE || datagram[2] !== PROBE_VERSION) return DropReason.badProbe;
     const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
     if (datagram[3] === PROBE_REQUEST) {
-      const reply = datagram.slice();
+      const reply = datagram.slice(0, PROBE_SIZE);
       reply[3] = PROBE_REPLY;
       this.deliver(endpointText(message.address, message.port), reply);
       this.count("probesAnswered", 1);
@@ -377,11 +382,13 @@ export class ReferenceTranslator {
 
   /** A super-packet counts as the segments that it would be on the wire. */
   private countPackets(direction: "ingress" | "local", packet: ParsedPacket, segmentSize: number): void {
-    const headers = packet.headerLength + packet.transportLength;
-    const payload = packet.totalLength - headers;
-    const count = segmentSize === 0 ? 1 : Math.max(1, Math.ceil(payload / segmentSize));
+    const count = segmentCount(packet, segmentSize);
     this.count(`${direction}Packets`, count);
-    this.count(`${direction}Bytes`, payload + count * headers);
+    // Each segment repeats the headers.
+    this.count(
+      `${direction}Bytes`,
+      packet.totalLength + (count - 1) * (packet.headerLength + packet.transportLength),
+    );
   }
 
   private drop(direction: "egress" | "ingress", reason: DropReason): void {
@@ -427,6 +434,12 @@ function rewrite(bytes: Uint8Array, packet: ParsedPacket, isPartial: boolean, en
     [...addressesAfter, ends.sourcePort, ends.destinationPort],
   );
   view.setUint16(at, isUdp && updated === 0 ? 0xffff : updated);
+}
+
+/** Packets that a super-packet stands for; a segment size of 0 says that it is none. */
+function segmentCount(packet: ParsedPacket, segmentSize: number): number {
+  const payload = packet.totalLength - packet.headerLength - packet.transportLength;
+  return segmentSize === 0 ? 1 : Math.max(1, Math.ceil(payload / segmentSize));
 }
 
 function latin1Words(address: string): number[] {

@@ -50,7 +50,8 @@ ip("address", "add", "192.0.2.1/24", "dev", "under0");
 ip("address", "add", "2001:db8::1/64", "dev", "under0", "nodad");
 ip("link", "set", "under0", "up");
 const results = {
-  underlays: [await findUnderlay("192.0.2.1"), await findUnderlay("2001:db8::1"), await findUnderlay("192.0.2.9")],
+  unknownUnderlay: (await findUnderlay("192.0.2.9")) === undefined,
+  underlays: [await findUnderlay("192.0.2.1"), await findUnderlay("2001:db8::1")],
 };
 
 const tun = openTun(tunOptions);

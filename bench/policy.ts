@@ -1,0 +1,133 @@
+// What a choice costs: the whole call that the engine makes when a flow begins (host, module and back), beside the
+// same policy written in TypeScript without a module, and what it costs to hand a module new round-trip times.
+
+import {
+  CANDIDATE_INSTANCE,
+  CANDIDATE_SIZE,
+  CANDIDATE_WEIGHT,
+  HEADER_AT,
+  HEADER_METRICS_EPOCH,
+  INSTANCE_NODE,
+  INSTANCE_NUMBER,
+  INSTANCE_SIZE,
+  NODE_METRICS_SIZE,
+  NODE_RTT_US,
+  Region,
+  SERVICE_CANDIDATE_COUNT,
+  SERVICE_CANDIDATES,
+  SERVICE_ID,
+  SERVICE_KIND,
+  SERVICE_POLICY,
+  SERVICE_REVISION,
+  SERVICE_SIZE,
+  ServiceKind,
+} from "../assembly/shared/layout.ts";
+import { PolicyHost } from "../src/dataplane/policies.ts";
+import { POLICY_SHAPE } from "../src/dataplane/policy-module.ts";
+import { builtModulePath, compileFile } from "../src/dataplane/wasm.ts";
+import { createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
+import type { Case, Work } from "./harness.ts";
+
+const POLICIES = ["round-robin", "closest"] as const;
+const CANDIDATE_COUNTS = [3, 100, 600] as const;
+const CHOICES = 1000; // per call
+const REFRESHES = 10; // per call
+
+export async function policyCases(): Promise<readonly Case[]> {
+  const largest = Math.max(...CANDIDATE_COUNTS);
+  const shared = createSharedMemory({
+    capacities: { flows: 1, addresses: 16, instances: 2 * largest, workloads: 1, nodes: largest, workers: 1 },
+  });
+  writeInstances(shared, largest);
+  const modules = await Promise.all(
+    POLICIES.map(async (name, slot) => {
+      return { slot, name, module: await compileFile(builtModulePath(`policies/${name}`), POLICY_SHAPE) };
+    }),
+  );
+  let nowMs = 0;
+  const host = new PolicyHost(shared.memory, modules, 0, () => nowMs);
+  const later = (): void => {
+    nowMs += 1000;
+    Atomics.add(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);
+  };
+
+  let record = 0;
+  return POLICIES.flatMap((policy, slot) =>
+    CANDIDATE_COUNTS.flatMap((count): Case[] => {
+      record += 1;
+      const serviceAt = writeService(shared, record, slot, count);
+      const subject = `${policy}, ${count} candidates`;
+      return [
+        { name: `policy choice: ${subject}`, unit: "ns", fast: choices(host, serviceAt), twin: builtInChoices(count) },
+        { name: `policy refresh: ${subject}`, unit: "ns", fast: refreshes(host, serviceAt, later) },
+      ];
+    }),
+  );
+}
+
+function choices(host: PolicyHost, serviceAt: number): Work {
+  return {
+    amount: CHOICES,
+    run: () => {
+      for (let flow = 0; flow < CHOICES; flow += 1) host.choose(serviceAt, flow, flow);
+    },
+  };
+}
+
+function refreshes(host: PolicyHost, serviceAt: number, later: () => void): Work {
+  return {
+    amount: REFRESHES,
+    run: () => {
+      for (let turn = 0; turn < REFRESHES; turn += 1) {
+        later();
+        host.choose(serviceAt, turn, turn);
+      }
+    },
+  };
+}
+
+/** A rotation over an index: both policies come to that once their candidates are known. */
+function builtInChoices(count: number): Work {
+  const turns = new Map([[1, { next: 0 }]]);
+  let chosen = 0;
+  return {
+    amount: CHOICES,
+    run: () => {
+      for (let flow = 0; flow < CHOICES; flow += 1) {
+        const turn = turns.get(1);
+        if (turn === undefined) continue;
+        chosen = turn.next;
+        turn.next = chosen + 1 === count ? 0 : chosen + 1;
+      }
+    },
+  };
+}
+
+/** Instance i runs on node i; all round-trip times differ. */
+function writeInstances(shared: SharedMemory, count: number): void {
+  for (let index = 1; index <= count; index += 1) {
+    const instanceAt = shared.at(Region.instances) + index * INSTANCE_SIZE;
+    shared.u32[(instanceAt + INSTANCE_NODE) >>> 2] = index;
+    shared.u32[(instanceAt + INSTANCE_NUMBER) >>> 2] = index;
+    const metricsAt = shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE;
+    shared.u32[(metricsAt + NODE_RTT_US) >>> 2] = 500 + ((index * 7919) % 5000);
+    const candidateAt = shared.at(Region.candidates) + index * CANDIDATE_SIZE;
+    shared.u32[(candidateAt + CANDIDATE_INSTANCE) >>> 2] = index;
+    shared.u32[(candidateAt + CANDIDATE_WEIGHT) >>> 2] = 1; // weight 1, no flags
+  }
+}
+
+/** The services share the list of candidates and differ in how much of it they have. */
+function writeService(shared: SharedMemory, record: number, policy: number, candidateCount: number): number {
+  const at = shared.at(Region.services) + record * SERVICE_SIZE;
+  const word = (offset: number, value: number): void => {
+    shared.u32[(at + offset) >>> 2] = value;
+  };
+  word(SERVICE_KIND, ServiceKind.balanced);
+  word(SERVICE_POLICY, policy);
+  word(SERVICE_ID, record);
+  word(SERVICE_REVISION, 1);
+  word(SERVICE_CANDIDATE_COUNT, candidateCount);
+  word(SERVICE_CANDIDATES, 1);
+  return at;
+}

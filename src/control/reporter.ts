@@ -1,0 +1,161 @@
+// Answers what services, instances, nodes, flows and counters a proxy has: the tables in force, joined with what the
+// data plane measures and counts in the shared memory.
+
+import { familyOf } from "../net/address.ts";
+import { distanceKm } from "../net/location.ts";
+import { readCounters } from "../memory/counters.ts";
+import { type FlowView, liveFlows } from "../memory/flows.ts";
+import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
+import type { SharedMemory } from "../memory/shared-memory.ts";
+import type { Instance, Node, Service, Tables } from "./model.ts";
+import type {
+  CountersReport,
+  FlowQuery,
+  FlowReport,
+  FlowsReport,
+  InstanceReport,
+  NodeReport,
+  ServiceAddressReport,
+} from "./reports.ts";
+
+/** Where the tables in force stand in the shared memory. */
+export interface TableIndices {
+  nodeIndex(id: string): number | undefined;
+  /** Of the records of a service's instances, in their order. */
+  instanceIndices(service: string): readonly number[];
+}
+
+export interface ReporterOptions {
+  readonly shared: SharedMemory;
+  readonly node: Node; // this one
+  readonly tables: () => Tables;
+  readonly indices: TableIndices;
+  /** Milliseconds of the workers' clock. */
+  readonly nowMs: () => number;
+}
+
+export class Reporter {
+  readonly #options: ReporterOptions;
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+  }
+
+  services(): ServiceAddressReport[] {
+    return this.#options.tables().services.flatMap((service) =>
+      service.addresses.map(({ address, policy }) => {
+        const candidates = candidatesOf(service, address);
+        const draining = candidates.filter((candidate) => candidate.draining).length;
+        return { service: service.name, address, policy, candidates: candidates.length, draining };
+      }),
+    );
+  }
+
+  instances(): InstanceReport[] {
+    const { shared, node, tables } = this.#options;
+    return tables().services.flatMap((service) => {
+      const indices = this.#options.indices.instanceIndices(service.name);
+      return service.instances.map((instance, i) => {
+        const index = indices[i];
+        return {
+          service: service.name,
+          ...instance,
+          isLocal: instance.node === node.id,
+          flows: index === undefined ? 0 : readInstanceLoad(shared, index),
+        };
+      });
+    });
+  }
+
+  nodes(): NodeReport[] {
+    const { node: own, tables } = this.#options;
+    const { nodes, services } = tables();
+    const instanceCounts = new Map<string, number>();
+    for (const { node } of services.flatMap((service) => service.instances)) {
+      instanceCounts.set(node, (instanceCounts.get(node) ?? 0) + 1);
+    }
+    return [own, ...nodes].map((node) => ({
+      id: node.id,
+      isLocal: node === own,
+      underlay: node.underlay,
+      ...this.#measured(node),
+      instances: instanceCounts.get(node.id) ?? 0,
+    }));
+  }
+
+  flows({ limit, service, protocol }: FlowQuery): FlowsReport {
+    const placed = this.#placedInstances();
+    const nowMs = this.#options.nowMs();
+    const flows: FlowReport[] = [];
+    let matching = 0;
+    for (const flow of liveFlows(this.#options.shared)) {
+      const found = flow.isInstanceKnown ? placed.get(flow.instance) : undefined;
+      if (protocol !== undefined && flow.protocol !== protocol) continue;
+      if (service !== undefined && found?.service !== service) continue;
+      matching += 1;
+      if (flows.length < limit) flows.push(flowReport(flow, found, nowMs));
+    }
+    return { matching, flows };
+  }
+
+  counters(): CountersReport {
+    return readCounters(this.#options.shared);
+  }
+
+  #measured(node: Node): Pick<NodeReport, "rttMs" | "distanceKm" | "lastReplyAgeMs"> {
+    const { shared, node: own, indices, nowMs } = this.#options;
+    if (node === own) return { rttMs: 0, distanceKm: 0, lastReplyAgeMs: null };
+    const index = indices.nodeIndex(node.id);
+    const metrics = index === undefined ? undefined : readNodeMetrics(shared, index, nowMs());
+    const rttUs = metrics?.rttUs ?? null;
+    return {
+      rttMs: rttUs === null ? null : rttUs / 1000,
+      distanceKm: own.location && node.location ? distanceKm(own.location, node.location) : null,
+      lastReplyAgeMs: metrics?.lastReplyAgeMs ?? null,
+    };
+  }
+
+  /** Instances in force by the index of their record. */
+  #placedInstances(): Map<number, PlacedInstance> {
+    const placed = new Map<number, PlacedInstance>();
+    for (const service of this.#options.tables().services) {
+      const indices = this.#options.indices.instanceIndices(service.name);
+      service.instances.forEach(({ number, node }, i) => {
+        const index = indices[i];
+        if (index !== undefined) placed.set(index, { service: service.name, number, node });
+      });
+    }
+    return placed;
+  }
+}
+
+interface PlacedInstance {
+  readonly service: string;
+  readonly number: number;
+  readonly node: string;
+}
+
+/** Instances that have a namespace address of the called address's family. */
+function candidatesOf(service: Service, address: string): Instance[] {
+  const family = familyOf(address);
+  return service.instances.filter(({ namespaceAddresses }) =>
+    namespaceAddresses.some((namespaceAddress) => familyOf(namespaceAddress) === family),
+  );
+}
+
+function flowReport(flow: FlowView, instance: PlacedInstance | undefined, nowMs: number): FlowReport {
+  return {
+    protocol: flow.protocol,
+    client: flow.client,
+    clientPort: flow.clientPort,
+    called: flow.called,
+    calledPort: flow.calledPort,
+    service: instance?.service ?? null,
+    instance: instance?.number ?? null,
+    node: instance?.node ?? null,
+    state: flow.state,
+    idleMs: flow.idleMs(nowMs),
+    forwardPackets: flow.forwardPackets,
+    reversePackets: flow.reversePackets,
+  };
+}

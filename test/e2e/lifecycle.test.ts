@@ -1,0 +1,148 @@
+// A proxy starts, crashes, starts again and stops; and where it cannot start it says why in one sentence. Each time
+// the node's network is compared with what it was before.
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { configFile, controlSocket, Lab, type Lab as LabType } from "../../src/lab/lab.ts";
+import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO, TUNNEL_PORT } from "../../src/lab/topology.ts";
+import type { CallResult } from "../../src/lab/workload-protocol.ts";
+import { describeLab, sapwoodCommand } from "../support/lab.ts";
+
+const NODE = "node-a";
+const EXIT_FAILED = 1;
+const EXIT_BAD_CONFIG = 2;
+const SENTENCE = /^sapwood: [^\n]+\.\n$/;
+
+describeLab("a node's proxy", () => {
+  let lab: LabType;
+  let untouched: string;
+
+  beforeAll(async () => {
+    lab = await Lab.open(DEMO);
+    untouched = await networkState();
+    lab.writeConfig(NODE, tablesOf(DEMO));
+    await Promise.all(["node-b", "node-c", "node-d"].map((node) => lab.startProxy(node)));
+  });
+  afterAll(() => lab?.close());
+  afterEach(async () => {
+    expect(await networkState()).toBe(untouched);
+  });
+
+  test("starts after kill -9 without clean-up, and SIGTERM then restores what was before the crash", async () => {
+    const first = await lab.startProxy(NODE);
+    await expectAnswer();
+    first.kill("SIGKILL");
+    await first.ended;
+    const second = await lab.startProxy(NODE);
+    await expectAnswer();
+    await expectCleanEnd(second, "SIGTERM");
+  });
+
+  test("sets up device, routes and forwarding, and SIGINT takes them away", async () => {
+    const proxy = await lab.startProxy(NODE);
+    const during = await networkState();
+    for (const part of ["10.30.0.0/16", "fdff::/16", "ip_forward:1"]) {
+      expect(during).toContain(part);
+      expect(untouched).not.toContain(part);
+    }
+    await expectCleanEnd(proxy, "SIGINT");
+    expect(await lab.sandbox.expect(["ls", "/run/sapwood"])).not.toContain(`${NODE}.sock`);
+  });
+
+  test("lets a second one on the same socket fail, and goes on", async () => {
+    const proxy = await lab.startProxy(NODE);
+    const { code, stderr } = await runProxy();
+    expect(code).toBe(EXIT_FAILED);
+    expect(stderr).toMatch(SENTENCE);
+    await expectAnswer();
+    await expectCleanEnd(proxy, "SIGTERM");
+  });
+
+  test("refuses a tunnel port that is in use", async () => {
+    const bind = `require("dgram").createSocket("udp4").bind(${TUNNEL_PORT}, () => console.log("bound"))`;
+    const other = lab.sandbox.start([process.execPath, "-e", bind], NODE);
+    await other.until("the port to be taken", ({ stdout }) => stdout.includes("bound"));
+    const { code, stderr } = await runProxy();
+    other.kill("SIGKILL");
+    await other.ended;
+    expect(code).toBe(EXIT_FAILED);
+    expect(stderr).toMatch(SENTENCE);
+    expect(stderr).toContain(String(TUNNEL_PORT));
+  });
+
+  test("refuses to run without rights", async () => {
+    const { code, stderr } = await runProxy(["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]);
+    expect(code).toBe(EXIT_FAILED);
+    expect(stderr).toMatch(SENTENCE);
+    expect(stderr).toMatch(/CAP_NET_ADMIN|root/);
+  });
+
+  test("refuses to run without the program ip", async () => {
+    // Folders of programs are hidden one by one, the last by a program that is in memory by then.
+    const hide = [
+      'touch /run/node && mount --bind "$1" /run/node && shift',
+      "for folder in /usr/local/sbin /usr/local/bin /sbin /bin /usr/sbin; do",
+      "  [ -L $folder ] || mount -t tmpfs tmpfs $folder; done",
+      "mount -t tmpfs tmpfs /usr/bin",
+      'exec /run/node "$@"',
+    ].join("\n");
+    const [node = "", ...rest] = runCommand();
+    const { code, stderr } = await lab.sandbox.run(["unshare", "--mount", "sh", "-c", hide, "sh", node, ...rest], NODE);
+    expect(stderr).toMatch(SENTENCE);
+    expect(stderr).toContain("`ip`");
+    expect(code).toBe(EXIT_FAILED);
+  });
+
+  test.for([
+    ["an unknown field", "tun:", "tunn:", "tunn"],
+    ["a wrong type", `port: ${TUNNEL_PORT}`, "port: high", "port"],
+    ["no address", "fdff::105", "fdff::1::5", "fdff::1::5"],
+  ] as const)("refuses a config with %s, naming file, line and field", async ([, good, bad, named]) => {
+    const text = nodeConfig(DEMO, NODE, tablesOf(DEMO)).replace(good, bad);
+    const line = text.split("\n").findIndex((each) => each.includes(bad)) + 1;
+    lab.sandbox.writeFile(configFile(NODE), text);
+    for (const { code, stderr } of [
+      await runProxy(),
+      await lab.startSapwood(NODE, ["check", configFile(NODE)]).ended,
+    ]) {
+      expect(code).toBe(EXIT_BAD_CONFIG);
+      expect(stderr).toContain(`${configFile(NODE)}:${line}`);
+      expect(stderr).toContain(named);
+    }
+    lab.writeConfig(NODE, tablesOf(DEMO));
+  });
+
+  function runCommand(): string[] {
+    return sapwoodCommand("run", "--config", configFile(NODE), "--socket", controlSocket(NODE));
+  }
+
+  async function runProxy(prefix: readonly string[] = []) {
+    return await lab.sandbox.run([...prefix, ...runCommand()], NODE);
+  }
+
+  async function expectAnswer(): Promise<void> {
+    const calls = ["10.30.0.2", "fdff:2000::1"].map((address) => ({ protocol: "http", address }) as const);
+    for (const result of await lab.ask<CallResult[]>("a1", { kind: "together", calls, rounds: 2 })) {
+      expect(result.failures).toEqual([]);
+    }
+  }
+
+  async function expectCleanEnd(proxy: SandboxProgram, signal: "SIGTERM" | "SIGINT"): Promise<void> {
+    proxy.kill(signal);
+    const { code, stderr } = await proxy.ended;
+    expect(code, stderr).toBe(0);
+  }
+
+  /** Devices, routes and kernel parameters of the node. */
+  async function networkState(): Promise<string> {
+    const script = [
+      "ip -brief link show",
+      "ip -4 route show",
+      "ip -6 route show",
+      "grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf",
+    ].join("; ");
+    const state = await lab.sandbox.expect(["sh", "-c", script], NODE);
+    // How far neighbour discovery has come is no setting.
+    return state.split("\n").sort().join("\n");
+  }
+});

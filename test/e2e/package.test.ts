@@ -1,0 +1,80 @@
+// What `npm pack` makes is a whole program: it installs globally and runs without a compiler and without the
+// packages that only building and testing need.
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { text } from "../support/source-files.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const CONFIG = `
+node: { id: node-a, underlay: { address: 192.0.2.1 } }
+nodes:
+  - { id: node-b, underlay: { address: 192.0.2.2, port: 50103 } }
+services: []
+`;
+
+const manifest: { version: string; devDependencies: Record<string, string> } = JSON.parse(text("package.json"));
+const run = promisify(execFile);
+
+let folder: string;
+let packed: string[];
+let installed: string;
+let sapwood: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sapwood-package-"));
+  // Without scripts: dist/ is built already, and other tests are using it.
+  const { stdout } = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], { cwd: ROOT });
+  const [tarball]: { filename: string; files: { path: string }[] }[] = JSON.parse(stdout);
+  if (tarball === undefined) throw new Error("npm pack made nothing");
+  packed = tarball.files.map((file) => file.path);
+  const prefix = join(folder, "prefix");
+  const options = ["--global", "--prefix", prefix, "--omit=dev", "--prefer-offline", "--no-progress"];
+  await run("npm", ["install", ...options, join(folder, tarball.filename)], { cwd: folder });
+  installed = join(prefix, "lib/node_modules/sapwood");
+  sapwood = join(prefix, "bin/sapwood");
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("it holds the compiled program, its modules and its documentation", () => {
+  const needed = ["dist/src/main.js", "dist/assembly/shared/layout.js", "dist/wasm/engine.wasm", "README.md", "LICENSE"];
+  expect(packed).toEqual(expect.arrayContaining([...needed, "dist/wasm/policies/round-robin.wasm"]));
+});
+
+test("it holds no sources, tests or benches", () => {
+  const ours = /^(?:dist\/(?:src|assembly|wasm)\/|docs\/|\.ci\/build\.mjs$|README\.md$|LICENSE$|package\.json$)/;
+  expect(packed.filter((path) => !ours.test(path) || path.endsWith("probe.wasm"))).toEqual([]);
+});
+
+test("it brings no compiler along", async () => {
+  const names = await readdir(join(installed, "node_modules"));
+  expect(names.filter((name) => Object.hasOwn(manifest.devDependencies, name))).toEqual([]);
+});
+
+test("the command says its version", async () => {
+  expect((await run(sapwood, ["--version"], { cwd: folder })).stdout.trim()).toBe(manifest.version);
+});
+
+test("the command accepts a good configuration and refuses a bad one", async () => {
+  const good = join(folder, "good.yaml");
+  const bad = join(folder, "bad.yaml");
+  await writeFile(good, CONFIG);
+  await writeFile(bad, CONFIG.replace("50103", "many"));
+  await expect(run(sapwood, ["check", good], { cwd: folder })).resolves.toBeDefined();
+  await expect(run(sapwood, ["check", bad], { cwd: folder })).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("port"),
+  });
+});
+
+test("npm start finds nothing to build in it", async () => {
+  const build = join(installed, ".ci/build.mjs");
+  expect(await run(process.execPath, [build, "--if-needed"], { cwd: installed })).toEqual({ stdout: "", stderr: "" });
+});

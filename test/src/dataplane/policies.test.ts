@@ -1,0 +1,456 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import {
+  CANDIDATE_DRAINING,
+  CANDIDATE_FLAGS,
+  CANDIDATE_INSTANCE,
+  CANDIDATE_LOCAL,
+  CANDIDATE_SIZE,
+  CANDIDATE_WEIGHT,
+  HEADER_AT,
+  HEADER_METRICS_EPOCH,
+  INSTANCE_LOAD_SIZE,
+  INSTANCE_NODE,
+  INSTANCE_NUMBER,
+  INSTANCE_SIZE,
+  NODE_DISTANCE_KM,
+  NODE_METRICS_SIZE,
+  NODE_RTT_US,
+  NODE_SIZE,
+  Region,
+  SERVICE_CANDIDATE_COUNT,
+  SERVICE_CANDIDATES,
+  SERVICE_ID,
+  SERVICE_KIND,
+  SERVICE_POLICY,
+  SERVICE_REVISION,
+  SERVICE_SIZE,
+  ServiceKind,
+} from "../../../assembly/shared/layout.ts";
+import { PolicyHost, type PolicyReport } from "../../../src/dataplane/policies.ts";
+import { checkPolicy } from "../../../src/dataplane/policy-module.ts";
+import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
+import { compilePolicy, countEach } from "../../support/policies.ts";
+import { compileSource, policySource } from "../../support/policy-source.ts";
+
+const ROUND_ROBIN = 0;
+const CLOSEST = 1;
+const CUSTOM = 2;
+const FIRST_CANDIDATE = 5;
+
+/** Instance i (number 10 + i) runs on node i; service record r has the handle 100 + r. */
+interface Tables {
+  readonly shared: SharedMemory;
+  /** Writes service record `record` and its candidates; returns its address. */
+  service(record: number, policy: number, revision: number, candidates: readonly TestCandidate[]): number;
+  rtt(node: number, rttUs: number): void;
+  distance(node: number, distanceKm: number): void;
+  load(instance: number, flows: number): void;
+}
+
+interface TestCandidate {
+  readonly instance: number;
+  readonly weight?: number;
+  readonly flags?: number;
+}
+
+function createTables(): Tables {
+  const shared = createSharedMemory({
+    capacities: { flows: 1, addresses: 100, instances: 100, workloads: 1, nodes: 100, workers: 1 },
+  });
+  const view = new DataView(shared.memory.buffer);
+  const u32 = (region: Region, at: number, value: number): void => view.setUint32(shared.at(region) + at, value, true);
+  for (let index = 0; index < 100; index += 1) {
+    u32(Region.instances, index * INSTANCE_SIZE + INSTANCE_NODE, index);
+    u32(Region.instances, index * INSTANCE_SIZE + INSTANCE_NUMBER, 10 + index);
+  }
+  return {
+    shared,
+    service(record, policy, revision, candidates) {
+      const at = record * SERVICE_SIZE;
+      const first = FIRST_CANDIDATE + record * 20;
+      u32(Region.services, at + SERVICE_KIND, ServiceKind.balanced);
+      u32(Region.services, at + SERVICE_POLICY, policy);
+      u32(Region.services, at + SERVICE_ID, 100 + record);
+      u32(Region.services, at + SERVICE_REVISION, revision);
+      u32(Region.services, at + SERVICE_CANDIDATE_COUNT, candidates.length);
+      u32(Region.services, at + SERVICE_CANDIDATES, first);
+      candidates.forEach(({ instance, weight, flags }, index) => {
+        const candidateAt = shared.at(Region.candidates) + (first + index) * CANDIDATE_SIZE;
+        view.setUint32(candidateAt + CANDIDATE_INSTANCE, instance, true);
+        view.setUint16(candidateAt + CANDIDATE_WEIGHT, weight ?? 1, true);
+        view.setUint16(candidateAt + CANDIDATE_FLAGS, flags ?? 0, true);
+      });
+      return shared.at(Region.services) + at;
+    },
+    rtt(node, rttUs) {
+      u32(Region.nodeMetrics, node * NODE_METRICS_SIZE + NODE_RTT_US, rttUs);
+      Atomics.add(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);
+    },
+    distance(node, distanceKm) {
+      view.setFloat32(shared.at(Region.nodes) + node * NODE_SIZE + NODE_DISTANCE_KM, distanceKm, true);
+    },
+    load(instance, flows) {
+      u32(Region.instanceLoads, instance * INSTANCE_LOAD_SIZE, flows);
+    },
+  };
+}
+
+let tables: Tables;
+let nowMs: number;
+
+beforeEach(() => {
+  tables = createTables();
+  nowMs = 5000;
+});
+
+async function hostOfBuiltIn(): Promise<PolicyHost> {
+  const names = ["round-robin", "closest"];
+  const modules = await Promise.all(
+    names.map(async (name, slot) => ({ slot, name, module: await compilePolicy(name) })),
+  );
+  return new PolicyHost(tables.shared.memory, modules, 0, () => nowMs);
+}
+
+async function hostOf(source: string, options?: Readonly<Record<string, number>>): Promise<PolicyHost> {
+  const module = await compileSource(source, options);
+  return new PolicyHost(tables.shared.memory, [{ slot: CUSTOM, name: "custom", module }], 0, () => nowMs);
+}
+
+function reportOf(host: PolicyHost, slot: number): PolicyReport {
+  const report = host.report().find((one) => one.slot === slot);
+  if (report === undefined) throw new Error(`no policy in slot ${slot}`);
+  return report;
+}
+
+function chooseMany(host: PolicyHost, serviceAt: number, count: number): number[] {
+  return Array.from({ length: count }, () => host.choose(serviceAt, 0, 0));
+}
+
+const three = [{ instance: 1 }, { instance: 2 }, { instance: 3 }];
+
+describe("the policy host", () => {
+  test("asks the policy of the service record, and copies the candidates once", async () => {
+    const host = await hostOfBuiltIn();
+    const turning = tables.service(1, ROUND_ROBIN, 1, three);
+    const nearest = tables.service(2, CLOSEST, 1, three);
+    for (const [node, rttUs] of [
+      [1, 9000],
+      [2, 2000],
+      [3, 5000],
+    ] as const)
+      tables.rtt(node, rttUs);
+    expect(countEach(chooseMany(host, turning, 30))).toEqual(
+      new Map([
+        [0, 10],
+        [1, 10],
+        [2, 10],
+      ]),
+    );
+    expect(chooseMany(host, nearest, 3)).toEqual([1, 1, 1]);
+    expect(reportOf(host, ROUND_ROBIN)).toMatchObject({ name: "round-robin", choices: 30, refreshes: 1, traps: 0 });
+    expect(reportOf(host, CLOSEST)).toMatchObject({ name: "closest", choices: 3, refreshes: 1 });
+  });
+
+  test("a new revision is seen by the next choice", async () => {
+    const host = await hostOfBuiltIn();
+    host.choose(tables.service(1, ROUND_ROBIN, 1, three), 0, 0);
+    const at = tables.service(1, ROUND_ROBIN, 2, [
+      { instance: 1, flags: CANDIDATE_DRAINING },
+      { instance: 2, flags: CANDIDATE_DRAINING },
+      { instance: 3 },
+      { instance: 4 },
+    ]);
+    expect(chooseMany(host, at, 4)).toEqual([2, 3, 2, 3]);
+    expect(reportOf(host, ROUND_ROBIN).refreshes).toBe(2);
+  });
+
+  test("another record of the same handle continues the rotation", async () => {
+    const host = await hostOfBuiltIn();
+    expect(host.choose(tables.service(1, ROUND_ROBIN, 1, three), 0, 0)).toBe(0);
+    const at = tables.service(2, ROUND_ROBIN, 2, three);
+    tables.shared.u32[(at + SERVICE_ID) >>> 2] = 101;
+    expect(host.choose(at, 0, 0)).toBe(1);
+  });
+
+  test("new round-trip times are seen after 100 ms, not before", async () => {
+    const host = await hostOfBuiltIn();
+    const at = tables.service(1, CLOSEST, 1, three);
+    tables.rtt(1, 2000);
+    tables.rtt(2, 9000);
+    expect(host.choose(at, 0, 0)).toBe(0);
+    tables.rtt(1, 30_000);
+    nowMs += 99;
+    expect(host.choose(at, 0, 0)).toBe(0);
+    nowMs += 1;
+    expect(host.choose(at, 0, 0)).toBe(1);
+    nowMs += 1000;
+    host.choose(at, 0, 0);
+    expect(reportOf(host, CLOSEST).refreshes).toBe(2);
+  });
+
+  test("the copied record holds what the tables hold", async () => {
+    // Chooses by flowHash which word of the record to answer with; the answer is passed on out of range as it is.
+    const host = await hostOf(
+      policySource({ choose: "export function choose(s: i32, f: i32, c: i32): i32 { return load<i32>(1024 + f); }" }),
+    );
+    tables.rtt(3, 1234);
+    tables.distance(3, 56.5);
+    tables.load(3, 77);
+    tables.load(4, -1);
+    const flags = CANDIDATE_DRAINING | CANDIDATE_LOCAL;
+    const at = tables.service(1, CUSTOM, 1, [{ instance: 3, weight: 60_000, flags }, { instance: 4 }]);
+    const words = Array.from({ length: 16 }, (_, word) => host.choose(at, 4 * word, 0));
+    const distanceBits = new DataView(new Float32Array([56.5]).buffer).getInt32(0, true);
+    expect(words.slice(0, 8)).toEqual([13, 60_000, 77, 1234, distanceBits, 1 | 2 | 4, 0, 0]);
+    expect(words.slice(8)).toEqual([14, 1, 0, 0, 0, 4, 0, 0]);
+  });
+
+  test("a policy that grows its memory gets all its candidates", async () => {
+    const host = await hostOf(
+      policySource({
+        reserve: "export function reserve(s: i32, n: i32): i32 { return (memory.grow(1) << 16) + 64; }",
+        choose: "export function choose(s: i32, f: i32, c: i32): i32 { return load<i32>(65536 + 64 + 32) - 10; }",
+      }),
+    );
+    expect(host.choose(tables.service(1, CUSTOM, 1, three), 0, 0)).toBe(2);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ traps: 0, refusals: 0 });
+  });
+
+  test("a service address without a loaded policy has no choice, and is counted", async () => {
+    const host = await hostOfBuiltIn();
+    expect(host.choose(tables.service(1, 9, 1, three), 0, 0)).toBe(-1);
+    expect(host.missing).toBe(1);
+  });
+
+  test("a service without candidates has no choice", async () => {
+    const host = await hostOfBuiltIn();
+    expect(host.choose(tables.service(1, ROUND_ROBIN, 1, []), 0, 0)).toBe(-1);
+    expect(reportOf(host, ROUND_ROBIN)).toMatchObject({ none: 1, traps: 0, refusals: 0 });
+  });
+});
+
+describe("a faulty policy", () => {
+  const choosing = (body: string, type = "i32"): string =>
+    policySource({ choose: `export function choose(s: i32, f: i32, c: i32): ${type} { ${body} }` });
+
+  test.each([
+    { fault: "unreachable", source: choosing("return unreachable();"), error: "choose: unreachable" },
+    { fault: "division by zero", source: choosing("return f / c;"), error: "choose: divide by zero" },
+    { fault: "a load out of bounds", source: choosing("return load<i32>(-8);"), error: "memory access out of bounds" },
+    { fault: "endless recursion", source: choosing("return choose(s, f + 1, c) + 1;"), error: "call stack" },
+    {
+      fault: "a failed assertion",
+      source: choosing("assert(false); return 0;"),
+      error: "abort at line",
+    },
+    {
+      fault: "a trap in reserve",
+      source: policySource({ reserve: "export function reserve(s: i32, n: i32): i32 { return unreachable(); }" }),
+      error: "update: unreachable",
+    },
+    {
+      fault: "a trap in update",
+      source: policySource({ update: "export function update(s: i32, n: i32): i32 { return unreachable(); }" }),
+      error: "update: unreachable",
+    },
+    {
+      fault: "an i64 where an i32 belongs",
+      source: policySource({ update: "export function update(s: i64, n: i32): i32 { return 0; }" }),
+      error: "update: Cannot convert",
+    },
+  ])("$fault gives no choice and is counted as a trap", async ({ source, error }) => {
+    const host = await hostOf(source);
+    expect(host.choose(tables.service(1, CUSTOM, 1, three), 0, 0)).toBe(-1);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ choices: 1, traps: 1 });
+    expect(reportOf(host, CUSTOM).lastError).toContain(error);
+  });
+
+  test.each([
+    { answer: "one too high", source: choosing("return 3;"), passed: 3 },
+    { answer: "negative", source: choosing("return -2;"), passed: -2 },
+    { answer: "the largest", source: choosing("return i32.MAX_VALUE;"), passed: 0x7fff_ffff },
+    { answer: "an i64", source: choosing("return 1;", "i64"), passed: -1 },
+    { answer: "NaN", source: choosing("return NaN;", "f64"), passed: -1 },
+    { answer: "a fraction", source: choosing("return 0.5;", "f64"), passed: -1 },
+    { answer: "nothing at all", source: choosing("", "void"), passed: -1 },
+  ])("an answer out of range ($answer) leads to no candidate and is counted", async ({ source, passed }) => {
+    const host = await hostOf(source);
+    expect(host.choose(tables.service(1, CUSTOM, 1, three), 0, 0)).toBe(passed);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ choices: 1, outOfRange: 1, none: 0, traps: 0 });
+  });
+
+  test("an answer of -1 is counted apart", async () => {
+    const host = await hostOf(choosing("return -1;"));
+    expect(host.choose(tables.service(1, CUSTOM, 1, three), 0, 0)).toBe(-1);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ none: 1, outOfRange: 0 });
+  });
+
+  const reserving = (body: string): string =>
+    policySource({ reserve: `export function reserve(s: i32, n: i32): i32 { ${body} }` });
+  test.each([
+    { refusal: "no room", source: reserving("return 0;"), error: "reserve answered 0 for 3 candidates" },
+    {
+      refusal: "an address beyond its memory",
+      source: reserving("return 65536 - 32;"),
+      error: "reserve answered 65504",
+    },
+    { refusal: "a negative address", source: reserving("return -64;"), error: "reserve answered 4294967232" },
+    {
+      refusal: "an error code",
+      source: policySource({ update: "export function update(s: i32, n: i32): i32 { return 5; }" }),
+      error: "update answered 5 for 3 candidates",
+    },
+  ])("$refusal gives no choice, and is tried again 100 ms later", async ({ source, error }) => {
+    const host = await hostOf(source);
+    const at = tables.service(1, CUSTOM, 1, three);
+    expect(chooseMany(host, at, 50)).toEqual(Array(50).fill(-1));
+    expect(reportOf(host, CUSTOM)).toMatchObject({
+      choices: 50,
+      unprepared: 50,
+      refreshes: 1,
+      refusals: 1,
+      restarts: 1,
+    });
+    expect(reportOf(host, CUSTOM).lastError).toContain(error);
+    nowMs += 100;
+    chooseMany(host, at, 50);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ choices: 100, refreshes: 2, refusals: 2, restarts: 1 });
+  });
+
+  test("a module that trapped is started anew, but not more often than once a second", async () => {
+    const host = await hostOf(
+      policySource(
+        {
+          choose: `export function choose(s: i32, f: i32, c: i32): i32 {
+            if (calls++ == 1) broken = true;
+            return broken ? unreachable() : 0;
+          }`,
+        },
+        "let calls = 0; let broken = false;",
+      ),
+    );
+    const at = tables.service(1, CUSTOM, 1, three);
+    expect(chooseMany(host, at, 5)).toEqual([0, -1, 0, -1, -1]);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ traps: 3, restarts: 1 });
+    nowMs += 1000;
+    expect(chooseMany(host, at, 3)).toEqual([-1, 0, -1]);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ traps: 5, restarts: 2 });
+  });
+
+  test("a module whose memory is full of services that are gone is started anew and goes on", async () => {
+    const host = await hostOf(
+      policySource(
+        { reserve: "export function reserve(s: i32, n: i32): i32 { return known++ < 2 ? 1024 : 0; }" },
+        "let known = 0;",
+      ),
+    );
+    const services = [1, 2, 3].map((record) => tables.service(record, CUSTOM, 1, three));
+    expect(services.map((at) => host.choose(at, 0, 0))).toEqual([0, 0, 0]);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ refusals: 1, restarts: 1, unprepared: 0 });
+  });
+
+  test("one faulty policy does not disturb the others", async () => {
+    const hostile = await compileSource(choosing("return unreachable();"));
+    const modules = [
+      { slot: ROUND_ROBIN, name: "round-robin", module: await compilePolicy("round-robin") },
+      { slot: CUSTOM, name: "hostile", module: hostile },
+    ];
+    const host = new PolicyHost(tables.shared.memory, modules, 0, () => nowMs);
+    const good = tables.service(1, ROUND_ROBIN, 1, three);
+    const bad = tables.service(2, CUSTOM, 1, three);
+    const chosen = Array.from({ length: 6 }, () => [host.choose(bad, 0, 0), host.choose(good, 0, 0)]);
+    expect(chosen).toEqual([0, 1, 2, 0, 1, 2].map((index) => [-1, index]));
+  });
+});
+
+describe("a module is refused", () => {
+  test.each<{ reason: string; source: string; options?: Record<string, string | number | boolean>; says: string }>([
+    {
+      reason: "an export is missing",
+      source: "export function abiVersion(): i32 { return 1; }",
+      says: 'must export the function "reserve"; found',
+    },
+    {
+      reason: "an export is of another kind",
+      source: policySource({ choose: "export const choose: i32 = 3;" }),
+      says: 'must export the function "choose"; found a global',
+    },
+    {
+      reason: "a function has other parameters",
+      source: policySource({ choose: "export function choose(s: i32): i32 { return 0; }" }),
+      says: 'must export "choose" with 3 parameters; found 1',
+    },
+    {
+      reason: "an optional function has other parameters",
+      source: policySource({}, "export function opened(s: i32): void {}"),
+      says: 'must export "opened" with 2 parameters; found 1',
+    },
+    {
+      reason: "it is built for another ABI version",
+      source: policySource({ abiVersion: "export function abiVersion(): i32 { return 999; }" }),
+      says: "must be built for policy ABI version 1; found version 999",
+    },
+    {
+      reason: "its version cannot be asked",
+      source: policySource({ abiVersion: "export function abiVersion(): i32 { return unreachable(); }" }),
+      says: "must say its ABI version; found that abiVersion() failed: unreachable",
+    },
+    {
+      reason: "it imports a function",
+      source: policySource(
+        { choose: "export function choose(s: i32, f: i32, c: i32): i32 { return help(); }" },
+        '@external("host", "help") declare function help(): i32;',
+      ),
+      says: 'may import only env.abort; found the function "host.help"',
+    },
+    {
+      reason: "it imports its memory",
+      source: policySource(),
+      options: { importMemory: true },
+      says: 'may import only env.abort; found the memory "env.memory"',
+    },
+    {
+      reason: "its memory has no maximum",
+      source: policySource(),
+      options: { maximumMemory: 0 },
+      says: "with a maximum of at most 256 pages; found one that can have 257 pages",
+    },
+    {
+      reason: "its memory's maximum is too large",
+      source: policySource(),
+      options: { maximumMemory: 257 },
+      says: "with a maximum of at most 256 pages; found one that can have 257 pages",
+    },
+    {
+      reason: "its memory is not exported",
+      source: policySource(),
+      options: { noExportMemory: true },
+      says: 'must export the memory "memory"; found',
+    },
+    {
+      reason: "its memory is shared",
+      source: policySource(),
+      options: { sharedMemory: true, enable: "threads" },
+      says: "must have a memory of its own with a maximum of at most 256 pages; found a shared memory",
+    },
+    {
+      reason: "it traps while it starts",
+      source: policySource({}, "unreachable();"),
+      says: "cannot be started: unreachable",
+    },
+  ])("when $reason", async ({ source, options, says }) => {
+    const module = await compileSource(source, options);
+    expect(() => checkPolicy(module, "custom")).toThrowError(says);
+    const modules = [{ slot: 0, name: "custom", module }];
+    expect(() => new PolicyHost(tables.shared.memory, modules, 3)).toThrowError(
+      expect.objectContaining({ code: "module-refused", message: expect.stringContaining('"custom" of worker 3') }),
+    );
+  });
+
+  test("but not for a maximum of exactly 16 MiB, nor for AssemblyScript's abort", async () => {
+    const source = policySource({
+      update: "export function update(s: i32, n: i32): i32 { assert(n > 0); return 0; }",
+    });
+    checkPolicy(await compileSource(source, { maximumMemory: 256 }), "custom");
+  });
+});
