@@ -12,13 +12,15 @@ import { deliver, finishFrame } from "./offload/coalesce.ts";
 import { finishChecksum } from "./offload/finish.ts";
 import { isSegmentable, segment, segmentCount } from "./offload/segment.ts";
 import { Counter } from "./shared/counters.ts";
-import { FLOW_NODE, HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE, WORKER_SCRATCH } from "./shared/layout.ts";
+import { BATCH_SIZE, FLOW_NODE, HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE, WORKER_SCRATCH } from "./shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "./shared/protocols.ts";
 import { DropReason } from "./shared/verdicts.ts";
+import { FORWARD, REVERSE } from "./table/bucket.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
 import { endpointAt, refuseGso } from "./table/node.ts";
+import { isWorthwhile, touchBucket, touchFlow } from "./table/prefetch.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
 import { egressFlow, translateEgress } from "./translate/egress.ts";
 import { translateIngress, translateLocal } from "./translate/ingress.ts";
@@ -45,6 +47,7 @@ export function attach(worker: u32, memoryBase: u64): void {
 
 export function egress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
+  if (isWorthwhile()) prefetchFrames(first, end);
   let slot = first;
   for (; slot < end && hasRoom(framePackets(slot)); slot++) {
     const reason = egressFrame(frameAt(slot), frameLength(slot), nowMs);
@@ -159,6 +162,7 @@ function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   const size = datagramSize(slot);
   if (length / size >= SEGMENTS_MAX) return countIngressDrop(DropReason.badOffload, 1);
   const sender = senderAt(slot);
+  if (isWorthwhile()) prefetchDatagrams(slot, length / size);
   let at = datagramsAt(slot);
   for (let rest = length; rest != 0; ) {
     const datagram = min(size, rest);
@@ -167,6 +171,19 @@ function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
     at += datagram;
     rest -= datagram;
   }
+}
+
+function prefetchFrames(first: u32, end: u32): void {
+  for (let slot = first; slot < end; slot++) touchBucket(slot, frameAt(slot) + VIRTIO_NET_HDR_SIZE);
+  for (let slot = first; slot < end; slot++) touchFlow(slot, FORWARD);
+}
+
+function prefetchDatagrams(slot: u32, datagrams: u32): void {
+  const at = datagramsAt(slot);
+  const size = datagramSize(slot);
+  const end = min<u32>(datagrams, BATCH_SIZE);
+  for (let i: u32 = 0; i < end; i++) touchBucket(i, at + i * size);
+  for (let i: u32 = 0; i < end; i++) touchFlow(i, REVERSE);
 }
 
 function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowMs: u32): DropReason {

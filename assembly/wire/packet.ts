@@ -84,8 +84,8 @@ export class Packet {
     if (length > available) return DropReason.badTotalLength;
     if (ip.nextHeader == IPV6_FRAGMENT) return DropReason.fragment;
     this.isIpv4 = false;
-    this.source = ip.source;
-    this.destination = ip.destination;
+    this.source = neverV4(ip.source);
+    this.destination = neverV4(ip.destination);
     return this.parseTransport(ip.nextHeader, length, IPV6_HEADER);
   }
 
@@ -118,4 +118,14 @@ export class Packet {
 /** `address` in network order, as it stands in a packet. */
 export function v4Mapped(address: u32): v128 {
   return i32x4.replace_lane(i32x4(0, 0, V4_MAPPED_LANE_2, 0), 3, address);
+}
+
+/**
+ * A v4-mapped address must not stand in an IPv6 header (draft-itojun-v6ops-v4mapped-harmful), and would be taken for
+ * the IPv4 address, whose form it has in the tables. It becomes ::, which no table holds.
+ */
+function neverV4(address: v128): v128 {
+  const isV4Mapped =
+    i64x2.extract_lane(address, 0) == 0 && <u32>i32x4.extract_lane(address, 2) == V4_MAPPED_LANE_2;
+  return isV4Mapped ? i64x2.splat(0) : address;
 }

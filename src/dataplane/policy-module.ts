@@ -88,7 +88,7 @@ export function instantiatePolicy(module: WebAssembly.Module, name: string): Pol
 
 /** Makes the checked kinds known to the compiler. */
 function isPolicy(exports: Record<string, unknown>): exports is Record<string, unknown> & PolicyExports {
-  return exports["memory"] instanceof WebAssembly.Memory;
+  return exports.memory instanceof WebAssembly.Memory;
 }
 
 function canGrow(memory: WebAssembly.Memory, pages: number): boolean {

@@ -34,6 +34,13 @@ describe("package-lock.json", () => {
     expect(packages.filter(([path, entry]) => path !== "" && entry.integrity === undefined)).toEqual([]);
   });
 
+  test("has every optional package, without which `npm ci` refuses it", () => {
+    const packages = lock.packages as Record<string, { optionalDependencies?: Record<string, string> }>;
+    const optional = Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
+    expect(optional.length).toBeGreaterThan(0);
+    expect(optional.filter((name) => !Object.hasOwn(packages, `node_modules/${name}`))).toEqual([]);
+  });
+
   test("belongs to package.json", () => {
     const { name, version, dependencies, devDependencies } = manifest;
     expect(lock.packages[""]).toMatchObject({ name, version, dependencies, devDependencies });

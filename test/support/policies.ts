@@ -5,6 +5,7 @@ import {
   RECORD_DISTANCE_KM,
   RECORD_DRAINING,
   RECORD_FLAGS,
+  RECORD_FLOWS,
   RECORD_HEALTHY,
   RECORD_INSTANCE,
   RECORD_LOCAL,
@@ -17,6 +18,7 @@ import { builtModulePath } from "../../src/dataplane/wasm.ts";
 
 export interface Candidate {
   readonly instance: number;
+  readonly flows?: number;
   readonly rttUs?: number;
   readonly distanceKm?: number;
   readonly isLocal?: boolean;
@@ -33,7 +35,7 @@ export class LoadedPolicy {
   readonly exports: PolicyExports;
   readonly #candidates = new Map<number, readonly Candidate[]>();
 
-  private constructor(exports: PolicyExports) {
+  constructor(exports: PolicyExports) {
     this.exports = exports;
   }
 
@@ -77,6 +79,7 @@ function writeRecord(records: DataView, at: number, candidate: Candidate): void 
   for (let offset = 0; offset < RECORD_SIZE; offset += 4) records.setUint32(at + offset, 0, true);
   records.setUint32(at + RECORD_INSTANCE, candidate.instance, true);
   records.setUint32(at + RECORD_WEIGHT, 1, true);
+  records.setUint32(at + RECORD_FLOWS, candidate.flows ?? 0, true);
   records.setUint32(at + RECORD_RTT_US, candidate.rttUs ?? 0, true);
   records.setFloat32(at + RECORD_DISTANCE_KM, candidate.distanceKm ?? Number.NaN, true);
   records.setUint32(at + RECORD_FLAGS, flags, true);

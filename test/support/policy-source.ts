@@ -1,5 +1,7 @@
-// Compiles policy modules from source text, for those that the build must not contain: strange and hostile ones.
+// Compiles policy modules from source text, for those that the build must not contain: strange and hostile ones, and
+// the examples of the documentation. The text may import what lies in assembly/policy.
 
+import { existsSync, readFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
 
 const WELL_BEHAVED = {
@@ -9,22 +11,34 @@ const WELL_BEHAVED = {
   choose: "export function choose(service: i32, flowHash: i32, clientHash: i32): i32 { return 0; }",
 };
 
+const ROOT = new URL("../../", import.meta.url);
+const ENTRY = "assembly/policy/from-text.ts";
+
 /** A module of plain functions that always chooses candidate 0, but for the functions given here. */
 export function policySource(functions: Partial<Record<keyof typeof WELL_BEHAVED, string>> = {}, more = ""): string {
   return [...Object.values({ ...WELL_BEHAVED, ...functions }), more].join("\n");
 }
 
-export async function compileSource(
-  source: string,
-  options: Readonly<Record<string, string | number | boolean>> = {},
-): Promise<WebAssembly.Module> {
-  const { error, binary, stderr } = await asc.compileString(source, {
-    runtime: "stub",
-    optimizeLevel: 1,
-    initialMemory: 1,
-    maximumMemory: 4,
-    ...options,
+/** Options of asc by name. */
+type Options = Readonly<Record<string, string | number | boolean>>;
+
+/** The options given replace the usual ones; asconfig.json plays no part, so that assertions stay. */
+export async function compileSource(source: string, options: Options = {}): Promise<WebAssembly.Module> {
+  const all: Options = { runtime: "stub", optimizeLevel: 1, initialMemory: 1, maximumMemory: 4, ...options };
+  const flags = Object.entries(all).flatMap(([name, value]) => [`--${name}`, ...(value === true ? [] : [`${value}`])]);
+  let binary: Uint8Array | undefined;
+  const { error, stderr } = await asc.main([ENTRY, ...flags, "--outFile", "from-text.wasm"], {
+    readFile: (name) => (name === ENTRY ? source : readSource(name)),
+    writeFile: (_name, contents) => {
+      if (typeof contents !== "string") binary = contents;
+    },
+    listFiles: () => [],
   });
-  if (error !== null || binary === null) throw new Error(stderr.toString());
+  if (error !== null || binary === undefined) throw new Error(stderr.toString());
   return WebAssembly.compile(Uint8Array.from(binary));
+}
+
+function readSource(name: string): string | null {
+  const file = new URL(name, ROOT);
+  return name.startsWith("assembly/") && existsSync(file) ? readFileSync(file, "utf8") : null;
 }

@@ -1,0 +1,49 @@
+// Warms the cache for the look-ups of a batch. In a large flow table each look-up misses the cache twice, one after
+// the other; touched packet after packet, the lines of many packets are on their way at once.
+// Reads whatever bytes stand there without checking them: a packet that is not well-formed touches a line in vain.
+
+import { HEADER_AT, HEADER_FLOW_COUNT, WORKER_PREFETCH } from "../shared/layout.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
+import { Ipv4 } from "../wire/ipv4.ts";
+import { v4Mapped } from "../wire/packet.ts";
+import { bucketAt, matches, recordOf } from "./bucket.ts";
+import { flowAt } from "./flow-record.ts";
+import { flowHash } from "./hash.ts";
+import { workerAt } from "./regions.ts";
+
+/** Fewer flows stay in the cache by themselves. */
+const WORTHWHILE_FLOWS: u32 = 16384;
+
+/** Keeps the compiler from leaving the loads out. */
+let touched: u32 = 0;
+
+export function isWorthwhile(): bool {
+  return load<u32>(HEADER_AT, HEADER_FLOW_COUNT) >= WORTHWHILE_FLOWS;
+}
+
+/** First step, for each packet of the batch: touches its bucket. `index` is below BATCH_SIZE. */
+export function touchBucket(index: u32, at: usize): void {
+  const hash = load<u8>(at) >>> 4 == 4 ? hashIpv4(at) : hashIpv6(at);
+  store<u64>(workerAt + (index << 3), hash, WORKER_PREFETCH);
+  touched ^= load<u32>(bucketAt(hash));
+}
+
+/** Second step, for each: touches the flow record that the bucket leads to in this direction. */
+export function touchFlow(index: u32, direction: u32): void {
+  const hash = load<u64>(workerAt + (index << 3), WORKER_PREFETCH);
+  const bucket = bucketAt(hash);
+  const found = matches(bucket, hash, direction);
+  if (found == 0) return;
+  const flow = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
+  touched ^= load<u32>(flow) ^ load<u32>(flow, 64);
+}
+
+function hashIpv4(at: usize): u64 {
+  const ip = Ipv4.at(at);
+  return flowHash(v4Mapped(ip.source), v4Mapped(ip.destination), load<u32>(at + ip.headerLength), ip.protocol);
+}
+
+function hashIpv6(at: usize): u64 {
+  const ip = Ipv6.at(at);
+  return flowHash(ip.source, ip.destination, load<u32>(at + IPV6_HEADER), ip.nextHeader);
+}

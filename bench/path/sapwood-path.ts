@@ -1,0 +1,44 @@
+// Sapwood itself: a `sapwood run` per node, with the defaults of its configuration but for the number of queues.
+import { parse, stringify } from "yaml";
+import { configFile, controlSocket } from "../../src/lab/lab.ts";
+import { builtFile } from "../../src/lab/build-paths.ts";
+import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
+import { Sandbox } from "../../src/lab/sandbox.ts";
+import { build } from "../../src/lab/topology.ts";
+import type { Drops, Path } from "./path.ts";
+import { TOPOLOGY } from "./scenario.ts";
+
+/** `queues` undefined leaves the choice to the program. */
+export async function openSapwoodPath(queues: number | undefined): Promise<Path> {
+  const sandbox = await Sandbox.open();
+  const close = () => sandbox.close();
+  try {
+    await build(sandbox, TOPOLOGY);
+    await Promise.all(TOPOLOGY.nodes.map(({ id }) => startProxy(sandbox, id, queues)));
+    return { name: "sapwood", sandbox, drops: () => readDrops(sandbox), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function startProxy(sandbox: Sandbox, node: string, queues: number | undefined): Promise<void> {
+  const config = parse(nodeConfig(TOPOLOGY, node, tablesOf(TOPOLOGY)));
+  const tun = queues === undefined ? config.tun : { ...config.tun, queues };
+  sandbox.writeFile(configFile(node), stringify({ ...config, tun }));
+  const proxy = sandbox.start(sapwood("run", "--config", configFile(node), "--socket", controlSocket(node)), node);
+  await proxy.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("ready"));
+}
+
+async function readDrops(sandbox: Sandbox): Promise<Drops> {
+  const drops: Record<string, Record<string, number>> = {};
+  for (const { id } of TOPOLOGY.nodes) {
+    const counters = JSON.parse(await sandbox.expect(sapwood("counters", "--json", "--socket", controlSocket(id)), id));
+    drops[id] = dropsAmong(counters);
+  }
+  return drops;
+}
+
+function sapwood(...args: readonly string[]): string[] {
+  return [process.execPath, builtFile("src/main.js"), ...args];
+}

@@ -1,0 +1,106 @@
+// Changes the running tables: by the config file, or by a text from the control socket. A change that is refused
+// leaves the tables as they are. Remembers the outcome of the last attempt, for `sapwood status`.
+
+import { SapwoodError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { changedFields } from "./changed-fields.ts";
+import type { ConfigListener } from "./config-watcher.ts";
+import type { Tables } from "./model.ts";
+import type { AppliedReport, ErrorBody, ReloadReport } from "./reports.ts";
+
+/** What a reload needs of a configuration; the rest of it cannot change while the proxy runs. */
+export interface Reloadable {
+  readonly tables: Tables;
+  /** Everything that takes effect at the next start only, as it stands in the file. */
+  readonly fixed: object;
+}
+
+/** The tables in force; apply() resolves to the generation and throws when it refuses. */
+export interface ReloadTarget {
+  readonly generation: number;
+  apply(tables: Tables): Promise<number>;
+}
+
+export interface ReloaderOptions {
+  readonly file: string;
+  readonly started: Reloadable; // what the proxy was started with
+  readonly target: ReloadTarget;
+  readonly parseTables: (text: string) => Tables;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+const SOCKET_SOURCE = "control socket";
+
+export class Reloader<Config extends Reloadable> implements ConfigListener<Config> {
+  readonly #options: ReloaderOptions;
+  #last: ReloadReport | undefined;
+
+  constructor(options: ReloaderOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined until something was changed or should have been. */
+  get last(): ReloadReport | undefined {
+    return this.#last;
+  }
+
+  async onConfig(config: Config): Promise<void> {
+    const { file, started, log } = this.#options;
+    const generation = await this.#options.target.apply(config.tables);
+    const needRestart = changedFields(started.fixed, config.fixed);
+    this.#remember(file, undefined, needRestart);
+    log.info({ file, generation, ...sizes(config.tables) }, "tables applied");
+    if (needRestart.length > 0) {
+      log.warn({ file, fields: needRestart }, "these settings changed and take effect at the next start");
+    }
+  }
+
+  onRefused(error: unknown): void {
+    const { file, log, target } = this.#options;
+    this.#remember(file, errorBody(error), []);
+    const { generation } = target;
+    if (error instanceof SapwoodError) {
+      log.error({ file, generation, code: error.code }, `refused, the running tables stay: ${error.message}`);
+    } else {
+      log.error({ file, generation, err: error }, "refused by an unexpected error, the running tables stay");
+    }
+  }
+
+  onUnwatched(folder: string, error: unknown): void {
+    const { file, log } = this.#options;
+    log.warn({ file, folder, err: error }, "the folder cannot be watched; SIGHUP makes the proxy read its file again");
+  }
+
+  /** Replaces nodes and services by those of a YAML or JSON text. */
+  async applyText(text: string): Promise<AppliedReport> {
+    const { log, parseTables, target } = this.#options;
+    try {
+      const tables = parseTables(text);
+      const generation = await target.apply(tables);
+      this.#remember(SOCKET_SOURCE, undefined, []);
+      log.info({ source: SOCKET_SOURCE, generation, ...sizes(tables) }, "tables applied");
+      return { generation, ...sizes(tables) };
+    } catch (error) {
+      this.#remember(SOCKET_SOURCE, errorBody(error), []);
+      throw error; // the answer to the one who asked; api.ts logs what nobody foresaw
+    }
+  }
+
+  #remember(source: string, error: ErrorBody | undefined, needRestart: readonly string[]): void {
+    const { clock, target } = this.#options;
+    const at = clock().toISOString();
+    this.#last = { at, source, ok: error === undefined, generation: target.generation, error, needRestart };
+  }
+}
+
+export function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generation"> {
+  const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
+  return { nodes: nodes.length, services: services.length, instances };
+}
+
+function errorBody(error: unknown): ErrorBody {
+  return error instanceof SapwoodError
+    ? { code: error.code, message: error.message }
+    : { code: "internal", message: String(error) };
+}

@@ -1,0 +1,475 @@
+// A flow stays on its instance as long as that lives, and no flow is taken for another.
+import { describe, expect, test } from "vitest";
+import type { EngineFixture } from "../support/engine-fixture.ts";
+import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import {
+  A1,
+  B1,
+  B2,
+  B3,
+  B_CLOSEST,
+  B_ROUND_ROBIN,
+  C1,
+  C_ROUND_ROBIN,
+  D1,
+  D_ROUND_ROBIN,
+  EMPTY_ROUND_ROBIN,
+  FROM_B,
+  instance,
+  NODE_B,
+  NODE_C,
+  NODE_D,
+  onNodeA,
+  SERVICE_A,
+  SERVICE_C,
+  SERVICE_D,
+  serviceB,
+  TO_B,
+  TO_C,
+  TO_D,
+  world,
+} from "../support/world.ts";
+
+const SYN = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
+const DATA = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload("data");
+const ONE = { egressPackets: 1 };
+
+/** Counters without bytes, which other scenarios check. */
+function counted(counts: object): object {
+  return Object.fromEntries(Object.entries(counts).filter(([name]) => !name.endsWith("Bytes")));
+}
+
+/** An answer of B 1 to the flow of SYN. */
+function answer(flags: number): Uint8Array {
+  return packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 40000, flags }).bytes();
+}
+
+describe("the life of the target", () => {
+  test("a flow stays on its instance whatever the policy would choose now", async () => {
+    const fixture = await onNodeA({ policy: () => 1 });
+    fixture.egress(SYN.frame());
+    fixture.policy = () => 0;
+    for (let i = 0; i < 100; i++) expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO_C);
+  });
+
+  test("it stays when other instances come, change or go", async () => {
+    const fixture = await onNodeA({ policy: () => 1 });
+    fixture.egress(SYN.frame());
+    for (const instances of [
+      [instance(2, "node-c", B2), instance(4, "node-b", { ...B1, v4: "10.18.3.9", v6: "fc00::9", instanceV4: "10.30.0.99", instanceV6: "fdff::99" })],
+      [instance(1, "node-b", B1), instance(2, "node-c", B2)],
+      [instance(2, "node-c", B2)],
+    ]) {
+      await fixture.apply(world(serviceB(instances)));
+      const result = fixture.egress(DATA.frame());
+      expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+      expect(counted(result.counts)).toEqual(ONE);
+    }
+  });
+
+  test("the next packet re-chooses when the instance is gone", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply(world(serviceB([instance(2, "node-c", B2), instance(3, "node-d", B3)])));
+    const result = fixture.egress(DATA.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+    expectPacket(result.datagrams[0]?.bytes, from(A1.instanceV4, 40000), to(B2.v4, 80), validChecksums());
+    expect(counted(result.counts)).toEqual({ ...ONE, flowsRechosen: 1, flowsOpened: 1, policyChoices: 1 });
+    expect(counted(fixture.egress(DATA.frame()).counts)).toEqual(ONE);
+  });
+
+  test("an instance that moved to another node is another target", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply(world(serviceB([instance(1, "node-d", B1)])));
+    const result = fixture.egress(DATA.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+    expect(result.counts.flowsRechosen).toBe(1);
+  });
+
+  test("an instance that went and came back between two packets is another one", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply(world(serviceB([])));
+    await fixture.apply(world());
+    expect(fixture.egress(DATA.frame()).counts.flowsRechosen).toBe(1);
+  });
+
+  test("without any instance left the packet is dropped, until there is one", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply(world(serviceB([])));
+    expect(fixture.egress(DATA.frame()).counts["egressDrop.noInstance"]).toBe(1);
+    expect(fixture.egress(DATA.frame()).counts).toEqual({ "egressDrop.noInstance": 1 });
+    await fixture.apply(world());
+    expect(fixture.egress(DATA.frame()).counts.egressPackets).toBe(1);
+  });
+
+  test("a draining instance keeps its flows and gets no new ones", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply(world(serviceB([instance(1, "node-b", B1, true), instance(2, "node-c", B2)])));
+    expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO_B);
+    for (let sport = 1000; sport < 1050; sport++) {
+      const fresh = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame();
+      const result = fixture.egress(fresh);
+      expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+      expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyFallbacks: 1 });
+    }
+  });
+
+  test("a draining instance is reached by its own address", async () => {
+    const fixture = await onNodeA();
+    await fixture.apply(world(serviceB([instance(1, "node-b", B1, true)])));
+    const direct = packet().ip(A1.v4, B1.instanceV4).tcp({ sport: 1, dport: 80, flags: TCP_SYN });
+    expect(fixture.egress(direct.frame()).datagrams[0]?.endpoint).toBe(TO_B);
+    expect(fixture.egress(SYN.frame()).counts).toEqual({ "egressDrop.noInstance": 1 });
+  });
+
+  test("a flow outlives the address that it called, as long as its instance lives", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    const { addresses, ...rest } = serviceB();
+    await fixture.apply(world({ ...rest, addresses: addresses.filter((one) => one.address !== B_ROUND_ROBIN.v4) }));
+    const result = fixture.egress(DATA.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(counted(result.counts)).toEqual(ONE);
+    const fresh = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 80 }).frame();
+    expect(fixture.egress(fresh).counts).toEqual({ "egressDrop.unknownAddress": 1 });
+  });
+
+  test("a node's new endpoint is used by the flows that are there, and accepted from", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    const moved = { id: "node-b", underlay: { address: "198.51.100.2", port: 7777 } };
+    await fixture.apply({ ...world(), nodes: [moved, NODE_C, NODE_D] });
+    expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe("198.51.100.2:7777");
+    const bytes = answer(TCP_ACK);
+    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    expect(fixture.ingress({ address: "198.51.100.2", port: 1, bytes }).counts.ingressPackets).toBe(1);
+  });
+});
+
+describe("the life of the client", () => {
+  test("a client that is gone sends no more, on known flows neither", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services: [serviceB()] });
+    expect(fixture.egress(DATA.frame()).counts).toEqual({ "egressDrop.unknownWorkload": 1 });
+  });
+
+  test("and nothing is delivered to it", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services: [serviceB()] });
+    const bytes = answer(TCP_ACK);
+    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
+  });
+
+  test("another client with its address starts flows of its own", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    const successor = { ...A1, instanceV4: "10.30.1.50", instanceV6: "fdff::150" };
+    const services = [{ ...SERVICE_A, instances: [instance(2, "node-a", successor)] }, serviceB(), SERVICE_C, SERVICE_D];
+    await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services });
+    const result = fixture.egress(DATA.frame());
+    expectPacket(result.datagrams[0]?.bytes, from("10.30.1.50", 40000), to(B1.v4, 80));
+    expect(result.counts.flowsOpened).toBe(1);
+  });
+});
+
+describe("idle timeouts follow the protocol", () => {
+  const TIMEOUTS = {
+    udpUnreplied: 1000,
+    udpStream: 2000,
+    tcpOpening: 3000,
+    tcpEstablished: 60_000,
+    tcpHalfClosed: 4000,
+    tcpClosed: 500,
+  };
+
+  /** Whether the one flow survives `idleMs` without a packet. */
+  function survives(fixture: EngineFixture, idleMs: number): boolean {
+    fixture.advance(idleMs);
+    return (fixture.sweep().counts.flowsExpired ?? 0) === 0;
+  }
+
+  const UDP = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 40000, dport: 53 }).payload("q").frame();
+  const UDP_ANSWER = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 40000 }).payload("a").bytes();
+  const forward = (flags: number): Uint8Array =>
+    packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
+
+  type Step = (fixture: EngineFixture) => void;
+  const out = (flags: number): Step => (fixture) => fixture.egress(forward(flags));
+  const back = (flags: number): Step => (fixture) => fixture.ingress({ ...FROM_B, bytes: answer(flags) });
+  const established = [out(TCP_SYN), back(TCP_SYN | TCP_ACK), out(TCP_ACK)];
+  const cases: readonly (readonly [what: string, state: keyof typeof TIMEOUTS, steps: readonly Step[]])[] = [
+    ["UDP without an answer", "udpUnreplied", [(f) => f.egress(UDP), (f) => f.egress(UDP)]],
+    ["UDP with an answer", "udpStream", [(f) => f.egress(UDP), (f) => f.ingress({ ...FROM_B, bytes: UDP_ANSWER })]],
+    ["SYN alone", "tcpOpening", [out(TCP_SYN)]],
+    ["SYN, SYN ACK", "tcpOpening", [out(TCP_SYN), back(TCP_SYN | TCP_ACK)]],
+    ["the whole handshake", "tcpEstablished", established],
+    ["an ACK from the middle of a connection", "tcpOpening", [out(TCP_ACK)]],
+    ["a connection picked up in the middle", "tcpEstablished", [out(TCP_ACK), back(TCP_ACK)]],
+    ["FIN of the client", "tcpHalfClosed", [...established, out(TCP_FIN | TCP_ACK)]],
+    ["FIN of the server", "tcpHalfClosed", [...established, back(TCP_FIN | TCP_ACK)]],
+    ["data after one FIN", "tcpHalfClosed", [...established, back(TCP_FIN | TCP_ACK), out(TCP_ACK)]],
+    ["FIN of both", "tcpClosed", [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK)]],
+    ["the last ACK", "tcpClosed", [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK), out(TCP_ACK)]],
+    ["RST of the client", "tcpClosed", [...established, out(TCP_RST)]],
+    ["RST of the server", "tcpClosed", [out(TCP_SYN), back(TCP_RST | TCP_ACK)]],
+    ["RST as the first packet", "tcpClosed", [out(TCP_RST)]],
+    ["FIN as the first packet", "tcpHalfClosed", [out(TCP_FIN | TCP_ACK)]],
+    ["FIN after RST", "tcpClosed", [...established, out(TCP_RST), back(TCP_FIN | TCP_ACK)]],
+  ];
+  test.each(cases)("%s: %s", async (_what, state, steps) => {
+    for (const idleMs of [TIMEOUTS[state] - 2, TIMEOUTS[state] + 2]) {
+      const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
+      for (const step of steps) {
+        step(fixture);
+        fixture.advance(1);
+      }
+      expect(survives(fixture, idleMs - 1)).toBe(idleMs < TIMEOUTS[state]);
+    }
+  });
+
+  test("a packet of either direction keeps the flow alive", async () => {
+    const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
+    fixture.egress(UDP);
+    fixture.ingress({ ...FROM_B, bytes: UDP_ANSWER });
+    for (let i = 0; i < 5; i++) {
+      expect(survives(fixture, 1500)).toBe(true);
+      if (i % 2 === 0) fixture.egress(UDP);
+      else fixture.ingress({ ...FROM_B, bytes: UDP_ANSWER });
+    }
+    expect(survives(fixture, 2500)).toBe(false);
+  });
+
+  test("an expired flow begins anew with the next packet", async () => {
+    const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
+    fixture.egress(UDP);
+    expect(survives(fixture, 1001)).toBe(false);
+    fixture.policy = () => 2;
+    const result = fixture.egress(UDP);
+    expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+    expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyChoices: 1 });
+  });
+
+  test("the answer to an expired flow is delivered under the instance's own address", async () => {
+    const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
+    fixture.egress(UDP);
+    survives(fixture, 1001);
+    const result = fixture.ingress({ ...FROM_B, bytes: UDP_ANSWER });
+    expectPacket(result.tunWrites[0]?.subarray(10), from(B1.instanceV4, 53), to(A1.v4, 40000));
+  });
+
+  test("a sweep with a small budget gets round in several calls", async () => {
+    const fixture = await onNodeA({ withoutTwin: true, memory: { timeoutsMs: TIMEOUTS } });
+    const frames = Array.from({ length: 100 }, (_, i) =>
+      packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1000 + i, dport: 53 }).payload("q").frame(),
+    );
+    fixture.egress(...frames);
+    fixture.advance(1001);
+    const ended = Array.from({ length: 11 }, () => fixture.engine.sweep(fixture.nowUs, 10));
+    expect(ended.reduce((sum, one) => sum + one, 0)).toBe(100);
+    expect(Math.max(...ended)).toBeLessThanOrEqual(10);
+  });
+});
+
+describe("a new connection on the ports of an old one", () => {
+  async function closed(): Promise<EngineFixture> {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    fixture.ingress({ ...FROM_B, bytes: answer(TCP_RST | TCP_ACK) });
+    fixture.policy = () => 2;
+    return fixture;
+  }
+
+  test("SYN on a closed flow is a new flow, with a choice of its own", async () => {
+    const fixture = await closed();
+    const result = fixture.egress(SYN.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+    expect(counted(result.counts)).toEqual({ ...ONE, flowsRestarted: 1, flowsOpened: 1, policyChoices: 1 });
+  });
+
+  test.each([
+    ["ACK", TCP_ACK],
+    ["SYN ACK", TCP_SYN | TCP_ACK],
+    ["FIN", TCP_FIN | TCP_ACK],
+    ["RST", TCP_RST],
+  ])("%s on a closed flow belongs to it", async (_what, flags) => {
+    const fixture = await closed();
+    const late = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
+    const result = fixture.egress(late);
+    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(counted(result.counts)).toEqual(ONE);
+  });
+
+  test("a repeated SYN on a flow that is open belongs to it", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    fixture.policy = () => 2;
+    expect(fixture.egress(SYN.frame()).datagrams[0]?.endpoint).toBe(TO_B);
+  });
+});
+
+describe("no crosstalk", () => {
+  test("two clients of this node with one source port", async () => {
+    const fixture = await onNodeA();
+    for (const client of [A1, C1]) {
+      const call = packet().ip(client.v4, B_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+      expectPacket(fixture.egress(call).datagrams[0]?.bytes, from(client.instanceV4, 5000), to(B1.v4, 53));
+    }
+    for (const client of [A1, C1]) {
+      const back = packet().ip(B1.instanceV4, client.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
+      const [write] = fixture.ingress({ ...FROM_B, bytes: back }).tunWrites;
+      expectPacket(write?.subarray(10), from(B_ROUND_ROBIN.v4, 53), to(client.v4, 5000), validChecksums());
+    }
+  });
+
+  test("one socket that calls two services at different instances", async () => {
+    const fixture = await onNodeA();
+    const calls = [
+      { called: B_ROUND_ROBIN.v4, target: B1.v4 },
+      { called: D_ROUND_ROBIN.v4, target: D1.v4 },
+    ];
+    for (const { called, target } of calls) {
+      const call = packet().ip(A1.v4, called).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+      expectPacket(fixture.egress(call).datagrams[0]?.bytes, from(A1.instanceV4, 5000), to(target, 53));
+    }
+    const back = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
+    expectPacket(fixture.ingress({ ...FROM_B, bytes: back }).tunWrites[0]?.subarray(10), from(B_ROUND_ROBIN.v4, 53));
+  });
+
+  test("one socket that calls two addresses of one instance gets each answer from the right one", async () => {
+    const fixture = await onNodeA();
+    const wirePorts: number[] = [];
+    for (const called of [B_ROUND_ROBIN.v4, B_CLOSEST.v4, B1.instanceV4]) {
+      const call = packet().ip(A1.v4, called).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+      const result = fixture.egress(call);
+      expectPacket(result.datagrams[0]?.bytes, from(A1.instanceV4), to(B1.v4, 53), validChecksums());
+      expect(result.counts.portsRewritten ?? 0).toBe(called === B_ROUND_ROBIN.v4 ? 0 : 1);
+      wirePorts.push(viewPacket(result.datagrams[0]?.bytes as Uint8Array).sport);
+    }
+    expect(new Set(wirePorts).size).toBe(3);
+    expect(wirePorts[0]).toBe(5000);
+    for (const [i, called] of [B_ROUND_ROBIN.v4, B_CLOSEST.v4, B1.instanceV4].entries()) {
+      const dport = wirePorts[i] as number;
+      const back = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport }).payload("a").bytes();
+      const [write] = fixture.ingress({ ...FROM_B, bytes: back }).tunWrites;
+      expectPacket(write?.subarray(10), from(called, 53), to(A1.v4, 5000), validChecksums());
+    }
+  });
+
+  test("a changed port is covered by unfinished and segmented checksums too", async () => {
+    const fixture = await onNodeA();
+    const first = packet().ip(A1.v6, B_ROUND_ROBIN.v6).tcp({ sport: 5000, dport: 80 });
+    const second = packet().ip(A1.v6, B_CLOSEST.v6).tcp({ sport: 5000, dport: 80 });
+    fixture.egress(first.frame());
+    for (const frame of [
+      second.payload(100).offloadFrame(),
+      second.payload(3000).offloadFrame({ gsoType: 4, gsoSize: 1000 }),
+    ]) {
+      const result = fixture.egress(frame);
+      for (const { bytes } of result.datagrams) {
+        expect(viewPacket(bytes).sport).not.toBe(5000);
+        expectPacket(bytes, validChecksums());
+      }
+    }
+  });
+
+  test("TCP and UDP on the same ports", async () => {
+    const fixture = await onNodeA();
+    const tcp = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 5000, dport: 53, flags: TCP_SYN }).frame();
+    const udp = packet().ip(A1.v4, B_CLOSEST.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+    expect(fixture.egress(tcp).counts.portsRewritten).toBeUndefined();
+    expect(fixture.egress(udp).counts.portsRewritten).toBeUndefined();
+    const tcpBack = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 53, dport: 5000 }).bytes();
+    const udpBack = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
+    const result = fixture.ingress({ ...FROM_B, bytes: tcpBack }, { ...FROM_B, bytes: udpBack });
+    expectPacket(result.tunWrites[0]?.subarray(10), from(B_ROUND_ROBIN.v4, 53));
+    expectPacket(result.tunWrites[1]?.subarray(10), from(B_CLOSEST.v4, 53));
+  });
+
+  test("IPv4 and IPv6 on the same ports", async () => {
+    const fixture = await onNodeA();
+    for (const [client, called] of [
+      [A1.v4, B_ROUND_ROBIN.v4],
+      [A1.v6, B_ROUND_ROBIN.v6],
+    ] as const) {
+      const result = fixture.egress(packet().ip(client, called).udp({ sport: 5000, dport: 53 }).payload("q").frame());
+      expect(result.counts.flowsOpened).toBe(1);
+    }
+  });
+
+  test("local flows do not meet flows of other nodes", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(A1.v4, C_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
+    fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
+    const spoofed = packet().ip(C1.instanceV4, A1.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
+    expect(fixture.ingress({ ...FROM_B, bytes: spoofed }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    const local = packet().ip(C1.v4, A1.instanceV4).udp({ sport: 53, dport: 5000 }).payload("a").frame();
+    expectPacket(fixture.egress(local).tunWrites[0]?.subarray(10), from(C_ROUND_ROBIN.v4, 53), to(A1.v4, 5000));
+  });
+});
+
+describe("the choice", () => {
+  test.each([
+    ["nothing", -1],
+    ["an index beyond the candidates", 3],
+    ["the largest number", 0x7fffffff],
+    ["the most negative number", -0x80000000],
+  ])("a policy that answers %s is replaced by the engine's own choice", async (_what, index) => {
+    const fixture = await onNodeA({ policy: () => index });
+    const result = fixture.egress(SYN.frame());
+    expect([TO_B, TO_C, TO_D]).toContain(result.datagrams[0]?.endpoint);
+    expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyFallbacks: 1 });
+  });
+
+  test("the engine's own choice spreads flows over all instances", async () => {
+    const fixture = await onNodeA({ policy: () => -1 });
+    const perEndpoint = new Map<string, number>();
+    for (let sport = 1; sport <= 300; sport++) {
+      const frame = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload("q").frame();
+      const endpoint = fixture.egress(frame).datagrams[0]?.endpoint as string;
+      perEndpoint.set(endpoint, (perEndpoint.get(endpoint) ?? 0) + 1);
+    }
+    expect([...perEndpoint.keys()].sort()).toEqual([TO_B, TO_C, TO_D].sort());
+    for (const share of perEndpoint.values()) expect(share).toBeGreaterThan(50);
+  });
+
+  test("a policy's choice of a draining instance is not followed", async () => {
+    const fixture = await onNodeA({ policy: () => 0 });
+    await fixture.apply(world(serviceB([instance(1, "node-b", B1, true), instance(2, "node-c", B2)])));
+    const result = fixture.egress(SYN.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+    expect(result.counts.policyFallbacks).toBe(1);
+  });
+
+  test("a service without instances has none", async () => {
+    const fixture = await onNodeA();
+    const frame = packet().ip(A1.v4, EMPTY_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 2 }).frame();
+    const result = fixture.egress(frame);
+    expect(result.counts).toEqual({ "egressDrop.noInstance": 1 });
+    expect(result.choices).toEqual([]);
+  });
+
+  test("a service whose instances lack the family has none", async () => {
+    const fixture = await onNodeA();
+    const v6 = packet().ip(A1.v6, D_ROUND_ROBIN.v6).tcp({ sport: 1, dport: 2 }).frame();
+    expect(fixture.egress(v6).counts).toEqual({ "egressDrop.noInstance": 1 });
+    const v4 = packet().ip(A1.v4, D_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 2 }).frame();
+    expect(fixture.egress(v4).datagrams[0]?.endpoint).toBe(TO_D);
+  });
+
+  test("a client without an instance address of the family cannot call", async () => {
+    const half = { ...instance(1, "node-a", A1), instanceAddresses: [A1.instanceV4] };
+    const fixture = await onNodeA({
+      tables: { ...world(), services: [{ ...SERVICE_A, instances: [half] }, serviceB()] },
+    });
+    const v6 = packet().ip(A1.v6, B_ROUND_ROBIN.v6).tcp({ sport: 1, dport: 2 }).frame();
+    expect(fixture.egress(v6).counts).toEqual({ "egressDrop.unknownWorkload": 1 });
+    expect(fixture.egress(SYN.frame()).counts.egressPackets).toBe(1);
+  });
+});

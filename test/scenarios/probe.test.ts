@@ -1,0 +1,168 @@
+// Nodes measure the way to each other with datagrams that are no IP packets.
+import { expect, test } from "vitest";
+import {
+  HEADER_AT,
+  HEADER_METRICS_EPOCH,
+  NODE_METRICS_SIZE,
+  NODE_RTT_US,
+  PROBE_NODE_AT,
+  PROBE_NONCE_AT,
+  PROBE_REPLY,
+  PROBE_REQUEST,
+  PROBE_SENT_AT,
+  PROBE_SIZE,
+  PROBE_TYPE_AT,
+  PROBE_VERSION,
+  PROBE_VERSION_AT,
+  Region,
+} from "../../assembly/shared/layout.ts";
+import type { EngineFixture } from "../support/engine-fixture.ts";
+import { corrupt, packet, truncate } from "../support/packet-builder.ts";
+import { A1, B1, FROM_B, FROM_C, FROM_STRANGER, onNodeA, TO_B, TO_C, TO_D } from "../support/world.ts";
+
+function request(): Uint8Array {
+  const bytes = new Uint8Array(PROBE_SIZE);
+  bytes.set([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST, 9, 8, 7, 6, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18]);
+  return bytes;
+}
+
+function rttUs(fixture: EngineFixture, node: string): number {
+  const index = fixture.tables.nodeIndex(node) as number;
+  return fixture.io.view.getUint32(fixture.shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE + NODE_RTT_US, true);
+}
+
+/** Lets a node answer what it was sent. */
+function replyTo(probe: Uint8Array | undefined): Uint8Array {
+  return corrupt(probe as Uint8Array, PROBE_TYPE_AT, PROBE_REPLY);
+}
+
+function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
+  const sent = fixture.probe().datagrams.find((one) => one.endpoint === endpoint);
+  return sent?.bytes as Uint8Array;
+}
+
+test("a request is answered to the address and port that it came from, and nothing else in it changes", async () => {
+  const fixture = await onNodeA();
+  const result = fixture.ingress({ ...FROM_B, bytes: request() }, { ...FROM_STRANGER, bytes: request() });
+  expect(result.datagrams).toEqual([
+    { endpoint: `${FROM_B.address}:${FROM_B.port}`, bytes: replyTo(request()) },
+    { endpoint: `${FROM_STRANGER.address}:${FROM_STRANGER.port}`, bytes: replyTo(request()) },
+  ]);
+  expect(result.counts).toEqual({ probesAnswered: 2 });
+});
+
+test("every other node is probed once an interval, the interval after its last probe", async () => {
+  const fixture = await onNodeA({ memory: { probeIntervalMs: 400 } });
+  const first = fixture.probe();
+  expect(first.datagrams.map((one) => one.endpoint).sort()).toEqual([TO_B, TO_C, TO_D].sort());
+  expect(first.counts).toEqual({ probesSent: 3 });
+  for (const { bytes } of first.datagrams) {
+    expect([...bytes.subarray(0, 4)]).toEqual([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST]);
+    expect(bytes.length).toBe(PROBE_SIZE);
+  }
+  fixture.advance(399);
+  expect(fixture.probe().counts).toEqual({});
+  fixture.advance(2);
+  expect(fixture.probe().counts).toEqual({ probesSent: 3 });
+});
+
+test("an interval of 0 sends no probes", async () => {
+  const fixture = await onNodeA({ memory: { probeIntervalMs: 0 } });
+  expect(fixture.probe().datagrams).toEqual([]);
+});
+
+test("a reply gives the round-trip time: the lowest of the last four", async () => {
+  const fixture = await onNodeA({ memory: { probeIntervalMs: 100 } });
+  const seen: number[] = [];
+  for (const rttMs of [5, 3, 4, 6, 7, 8, 9]) {
+    const probe = probeOf(fixture, TO_B);
+    fixture.advance(rttMs);
+    expect(fixture.ingress({ ...FROM_B, bytes: replyTo(probe) }).counts).toEqual({ probeReplies: 1 });
+    seen.push(rttUs(fixture, "node-b") / 1000);
+    fixture.advance(200);
+  }
+  expect(seen).toEqual([5, 3, 3, 3, 3, 4, 6]);
+  expect(rttUs(fixture, "node-c")).toBe(0);
+});
+
+test("a changed round-trip time moves the metrics epoch, an unchanged one does not", async () => {
+  const fixture = await onNodeA({ memory: { probeIntervalMs: 100 } });
+  const epoch = (): number => fixture.io.view.getUint32(HEADER_AT + HEADER_METRICS_EPOCH, true);
+  const epochs = [epoch()];
+  for (const rttMs of [5, 5, 3]) {
+    const probe = probeOf(fixture, TO_B);
+    fixture.advance(rttMs);
+    fixture.ingress({ ...FROM_B, bytes: replyTo(probe) });
+    epochs.push(epoch());
+    fixture.advance(200);
+  }
+  expect(epochs.map((one) => one - (epochs[0] as number))).toEqual([0, 1, 1, 2]);
+});
+
+test("a reply is taken once, from the node that was asked, with the nonce that it was sent", async () => {
+  const fixture = await onNodeA();
+  const reply = replyTo(probeOf(fixture, TO_B));
+  const refused = { "ingressDrop.badProbe": 1 };
+  expect(fixture.ingress({ ...FROM_C, bytes: reply }).counts).toEqual(refused);
+  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NONCE_AT, 0, 0) }).counts).toEqual(refused);
+  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0) }).counts).toEqual(refused);
+  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0xff, 0xff, 0xff, 0xff) }).counts).toEqual(refused);
+  expect(rttUs(fixture, "node-b")).toBe(0);
+  fixture.advance(1);
+  expect(fixture.ingress({ ...FROM_B, port: 9, bytes: reply }).counts).toEqual({ probeReplies: 1 });
+  expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual(refused);
+});
+
+test("the time in a reply cannot make the round trip negative", async () => {
+  const fixture = await onNodeA();
+  const reply = replyTo(probeOf(fixture, TO_B));
+  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_SENT_AT, fixture.nowUs * 2, true);
+  fixture.ingress({ ...FROM_B, bytes: reply });
+  expect(rttUs(fixture, "node-b")).toBe(1);
+});
+
+test.each([
+  ["NaN", Number.NaN],
+  ["infinite", Number.NEGATIVE_INFINITY],
+  ["before the clock began", -1e300],
+])("a %s time in a reply does no harm", async (_what, sent) => {
+  const fixture = await onNodeA();
+  const reply = replyTo(probeOf(fixture, TO_B));
+  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_SENT_AT, sent, true);
+  expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual({ probeReplies: 1 });
+});
+
+test.each([
+  ["an unknown version", corrupt(request(), PROBE_VERSION_AT, 2)],
+  ["an unknown type", corrupt(request(), PROBE_TYPE_AT, 3)],
+  ["a reply to nothing", corrupt(request(), PROBE_TYPE_AT, PROBE_REPLY)],
+  ["one byte too few", truncate(request(), PROBE_SIZE - 1)],
+  ["the magic alone", truncate(request(), 2)],
+])("badProbe: %s", async (_what, bytes) => {
+  const fixture = await onNodeA();
+  expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.badProbe": 1 });
+});
+
+test("the magic's first byte alone is no probe and no IP", async () => {
+  const fixture = await onNodeA();
+  expect(fixture.ingress({ ...FROM_B, bytes: Uint8Array.of(0x53) }).counts).toEqual({ "ingressDrop.notIp": 1 });
+});
+
+test("a request is answered to a node over IPv6 too, and packets around it are delivered", async () => {
+  const fixture = await onNodeA();
+  const good = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
+  const result = fixture.ingress(
+    { ...FROM_B, bytes: good },
+    { ...FROM_C, bytes: request() },
+    { ...FROM_B, bytes: good },
+  );
+  expect(result.datagrams.map((one) => one.endpoint)).toEqual([`[${FROM_C.address}]:${FROM_C.port}`]);
+  expect(result.tunWrites.length).toBe(2);
+});
+
+test("workloads cannot probe: on the way out it is no IP packet", async () => {
+  const fixture = await onNodeA();
+  const frame = new Uint8Array(10 + PROBE_SIZE);
+  frame.set(request(), 10);
+  expect(fixture.egress(frame).counts).toEqual({ "egressDrop.notIp": 1 });
+});
