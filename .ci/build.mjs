@@ -54,7 +54,15 @@ function targets() {
     ),
     {
       output: "dist/.host",
-      sources: ["package.json", "tsconfig.json", "tsconfig.build.json", "src", "bench", "assembly/shared"],
+      sources: [
+        "package.json",
+        "tsconfig.json",
+        "tsconfig.build.json",
+        "src",
+        "bench",
+        "test/support",
+        "assembly/shared",
+      ],
       build: buildHost,
     },
     ...policies.map((name) =>
@@ -71,8 +79,8 @@ function targets() {
 /** Host code. tsc also emits what has type errors, so the mark is set only when there were none. */
 async function buildHost(startedMs) {
   await run(tool("typescript", "tsc"), ["-p", "tsconfig.build.json"]);
-  for (const folder of ["dist/src", "dist/bench", "dist/assembly"]) {
-    if (existsSync(join(ROOT, folder))) removeOlder(join(ROOT, folder), startedMs);
+  for (const folder of readdirSync(join(ROOT, "dist"))) {
+    if (folder !== "wasm" && folder !== ".host") removeOlder(join(ROOT, "dist", folder), startedMs);
   }
   writeFileSync(join(ROOT, "dist/.host"), "");
 }

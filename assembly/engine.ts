@@ -134,6 +134,7 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   const node = <u32>load<u16>(egressFlow, FLOW_NODE);
   if (node == LOCAL_NODE) {
     translateLocal(packet, segments, virtio.needsChecksum, nowMs);
+    closeMessage(); // its iovecs stand in a row, so nothing may join it after the frame's
     writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, segments);
     count(Counter.localPackets, segments);
     count(Counter.localBytes, virtio.isGso ? bytesAsSegments(segments) : packet.length);
@@ -187,7 +188,10 @@ function prefetchDatagrams(slot: u32, datagrams: u32): void {
 }
 
 function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowMs: u32): DropReason {
-  if (isProbe(at, length)) return receiveProbe(at, length, sender, nowUs, nowMs);
+  if (isProbe(at, length)) {
+    finishFrame(); // its iovecs stand in a row, so nothing may join it after the answer's
+    return receiveProbe(at, length, sender, nowUs, nowMs);
+  }
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
   const refused = translateIngress(packet, sender, nowMs);

@@ -74,7 +74,7 @@ export function figures(results: readonly Result[]): Figure[] {
 
 export function table(results: readonly Result[]): string {
   const rows = new Table({
-    head: ["case", "unit", "engine", "spread", "slow twin", "spread", "ratio"],
+    head: ["case", "unit", "value", "spread", "twin", "spread", "ratio"],
     colAligns: ["left", "left", "right", "right", "right", "right", "right"],
     style: { head: [], border: [] },
   });

@@ -1,9 +1,10 @@
 // `npm run bench`: every microbenchmark as a table, or as one JSON array of { name, value, unit }.
 import { Command, InvalidArgumentError } from "commander";
 import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
+import { policyCases } from "./policy.ts";
 
 /** The case files. */
-const FILES: readonly Cases[] = [];
+const FILES: readonly Cases[] = [policyCases];
 
 interface Options {
   readonly json?: true;
@@ -23,7 +24,7 @@ async function collect(only: string | undefined): Promise<Case[]> {
 }
 
 const options = new Command("bench")
-  .description("Measures the engine and the policies beside their slow twins.")
+  .description("Measures the engine and the policies beside their twins.")
   .option("--json", "print one JSON array of { name, value, unit }")
   .option("--only <text>", "run the cases whose name contains the text")
   .option("--seconds <n>", "time for each measurement", positiveSeconds, 1)

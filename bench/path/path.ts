@@ -1,14 +1,15 @@
 // A way from the client to the server that is ready to be measured.
 import type { Sandbox } from "../../src/lab/sandbox.ts";
+import type { Drops } from "./drops.ts";
 
-export type PathName = "sapwood" | "kernel";
+/** What is measured, and what it is compared with. */
+export const PATH_NAMES = ["sapwood", "kernel"] as const;
+export type PathName = (typeof PATH_NAMES)[number];
 
 export interface Path {
   readonly name: PathName;
   readonly sandbox: Sandbox; // of its own, so that the paths cannot meet
-  /** Packets that the path counted as dropped so far: reason and number, by node. Empty when it does not count. */
-  drops(): Promise<Drops>;
+  /** What the path's programs lost so far, by node; no nodes when it has no programs. */
+  drops(): Promise<Readonly<Record<string, Drops>>>;
   close(): Promise<void>;
 }
-
-export type Drops = Readonly<Record<string, Readonly<Record<string, number>>>>;

@@ -1,11 +1,11 @@
 // Sapwood itself: a `sapwood run` per node, with the defaults of its configuration but for the number of queues.
 import { parse, stringify } from "yaml";
 import { configFile, controlSocket } from "../../src/lab/lab.ts";
-import { builtFile } from "../../src/lab/build-paths.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import { build } from "../../src/lab/topology.ts";
-import type { Drops, Path } from "./path.ts";
+import { type Drops, dropsOf, sapwood } from "./drops.ts";
+import type { Path } from "./path.ts";
 import { TOPOLOGY } from "./scenario.ts";
 
 /** `queues` undefined leaves the choice to the program. */
@@ -15,7 +15,7 @@ export async function openSapwoodPath(queues: number | undefined): Promise<Path>
   try {
     await build(sandbox, TOPOLOGY);
     await Promise.all(TOPOLOGY.nodes.map(({ id }) => startProxy(sandbox, id, queues)));
-    return { name: "sapwood", sandbox, drops: () => readDrops(sandbox), close };
+    return { name: "sapwood", sandbox, drops: () => dropsOfAll(sandbox), close };
   } catch (error) {
     await close();
     throw error;
@@ -30,15 +30,7 @@ async function startProxy(sandbox: Sandbox, node: string, queues: number | undef
   await proxy.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("ready"));
 }
 
-async function readDrops(sandbox: Sandbox): Promise<Drops> {
-  const drops: Record<string, Record<string, number>> = {};
-  for (const { id } of TOPOLOGY.nodes) {
-    const counters = JSON.parse(await sandbox.expect(sapwood("counters", "--json", "--socket", controlSocket(id)), id));
-    drops[id] = dropsAmong(counters);
-  }
-  return drops;
-}
-
-function sapwood(...args: readonly string[]): string[] {
-  return [process.execPath, builtFile("src/main.js"), ...args];
+async function dropsOfAll(sandbox: Sandbox): Promise<Record<string, Drops>> {
+  const entries = TOPOLOGY.nodes.map(async ({ id }) => [id, await dropsOf(sandbox, id)] as const);
+  return Object.fromEntries(await Promise.all(entries));
 }

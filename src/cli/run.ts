@@ -3,7 +3,6 @@
 import type { NodeProxy } from "../control/node-proxy.ts";
 import type { LogLevel } from "../log.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
-import { SOCKET_OPTION } from "./query-command.ts";
 
 // What the flags accept; held equal to LOG_LEVELS by its type.
 const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "silent"];
@@ -15,7 +14,7 @@ export const runCommand: Command = {
   summary: "run this node's proxy in the foreground",
   options: [
     { flags: "-c, --config <file>", summary: "the node's configuration, watched for changes", required: true },
-    SOCKET_OPTION,
+    { flags: "-s, --socket <path>", summary: "control socket (default: the configuration's control.socket)" },
     {
       flags: "--log-level <level>",
       summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else the configuration's log.level)`,
@@ -28,14 +27,15 @@ export const runCommand: Command = {
     { line: "run -c node.yaml --log-level debug", does: "tell more" },
   ],
   async run(input, terminal) {
-    const stop = stopSignal();
-    const proxy = await startProxy(input, terminal);
-    process.on("SIGHUP", () => void proxy.reload());
+    const ending = firstEnding();
+    let running: NodeProxy | undefined;
+    process.on("SIGHUP", () => void running?.reload());
+    running = await startProxy(input, terminal);
     try {
-      // Resolves at the first signal; throws when the data path is lost.
-      await Promise.race([stop, proxy.failure]);
+      // Resolves at the first signal; throws when the data path is lost or something unforeseen happened.
+      await Promise.race([ending, running.failure]);
     } finally {
-      await proxy.close();
+      await running.close();
     }
   },
 };
@@ -53,7 +53,7 @@ async function startProxy(input: CommandInput, terminal: Terminal): Promise<Node
   }
   const proxy = await NodeProxy.start({
     configFile: input.text("config"),
-    socket: input.text("socket"),
+    socket: input.optionalText("socket"),
     version: packageVersion(),
     log: createLogger(level ?? "info"),
     isLevelFixed: level !== undefined,
@@ -68,16 +68,25 @@ async function startProxy(input: CommandInput, terminal: Terminal): Promise<Node
   return proxy;
 }
 
-/** Resolves at the first SIGTERM or SIGINT; the second ends the process at once. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
+/**
+ * Resolves at the first SIGTERM or SIGINT; the second ends the process at once. Rejects with an error that nobody
+ * caught, so that also then the network is restored.
+ */
+function firstEnding(): Promise<void> {
+  const ending = new Promise<void>((resolve, reject) => {
     let isAsked = false;
-    for (const [signal, number] of [["SIGTERM", 15], ["SIGINT", 2]] as const) {
+    for (const [signal, number] of [
+      ["SIGTERM", 15],
+      ["SIGINT", 2],
+    ] as const) {
       process.on(signal, () => {
         if (isAsked) process.exit(128 + number);
         isAsked = true;
         resolve();
       });
     }
+    process.on("uncaughtException", reject);
   });
+  ending.catch(() => undefined); // may happen before anybody waits for it
+  return ending;
 }

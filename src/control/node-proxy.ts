@@ -2,16 +2,14 @@
 // Promises: a start that fails leaves no device, route, kernel parameter or socket behind.
 
 import { dirname, join } from "node:path";
-import { Supervisor, type WorkerEnd } from "../dataplane/supervisor.ts";
-import { SapwoodError } from "../errors.ts";
+import { Supervisor } from "../dataplane/supervisor.ts";
 import type { Logger } from "../log.ts";
-import { flowCount } from "../memory/counters.ts";
-import { createSharedMemory, type SharedMemory } from "../memory/shared-memory.ts";
+import { createSharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
 import { chooseMtu, findUnderlay, TunInterface } from "../sys/interface.ts";
-import { openTun, type Tun } from "../sys/tun.ts";
+import { openTun } from "../sys/tun.ts";
 import { openUdpSocket, type UdpSocket } from "../sys/udp-socket.ts";
-import { ControlApi } from "./api.ts";
+import { ControlApi, type ControlSource } from "./api.ts";
 import { loadBuiltModules, policySlots } from "./built-modules.ts";
 import { type Config, loadConfig, parseTables } from "./config.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
@@ -19,29 +17,25 @@ import { claimSocketPath } from "./control-socket.ts";
 import { type Reloadable, Reloader } from "./reloader.ts";
 import { Reporter } from "./reporter.ts";
 import type { StatusReport } from "./reports.ts";
+import { statusReport } from "./status.ts";
 import { TableStore } from "./table-store.ts";
 import { UndoStack } from "./undo-stack.ts";
+import { WorkerWatch } from "./worker-watch.ts";
 
 export interface NodeProxyOptions {
   readonly configFile: string;
-  readonly socket: string;
+  /** Path of the control socket; the configuration's unless given. */
+  readonly socket: string | undefined;
   readonly version: string;
   readonly log: Logger;
   /** The level was given to the command: the configuration's does not count. */
   readonly isLevelFixed: boolean;
 }
 
-/** What is open while a proxy runs. */
-interface Parts {
-  readonly config: Config;
-  readonly sockets: readonly UdpSocket[];
-  readonly tun: Tun;
-  readonly mtu: number;
-  readonly shared: SharedMemory;
-  readonly store: TableStore;
-  readonly reloader: Reloader<LoadedConfig>;
-  readonly workerRestarts: readonly number[];
-}
+/** Addresses that bind a socket to all of the machine's. */
+const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
+
+type LoadedConfig = Reloadable & { readonly config: Config };
 
 export class NodeProxy {
   /** Rejects when the data path is lost for good; otherwise it stays pending. */
@@ -50,5 +44,171 @@ export class NodeProxy {
   readonly #watcher: ConfigWatcher<LoadedConfig>;
   readonly #status: () => StatusReport;
 
-  private constructor(undo: UndoStack, watcher: ConfigWatcher<LoadedConfig>, parts: Parts, failure: Promise<never>) {}
+  private constructor(
+    undo: UndoStack,
+    watcher: ConfigWatcher<LoadedConfig>,
+    status: () => StatusReport,
+    failure: Promise<never>,
+  ) {
+    this.#undo = undo;
+    this.#watcher = watcher;
+    this.#status = status;
+    this.failure = failure;
+  }
+
+  /** Resolves when packets are served and the control socket answers. */
+  static async start(options: NodeProxyOptions): Promise<NodeProxy> {
+    const undo = new UndoStack((what, error) => options.log.error({ err: error }, `could not ${what}`));
+    try {
+      return await NodeProxy.#open(options, undo);
+    } catch (error) {
+      await undo.run();
+      throw error;
+    }
+  }
+
+  status(): StatusReport {
+    return this.#status();
+  }
+
+  /** Reads the config file again, whether it changed or not. */
+  reload(): Promise<void> {
+    return this.#watcher.reload();
+  }
+
+  /** Control socket, workers, routes and kernel parameters, TUN, tunnel: in this order. */
+  close(): Promise<void> {
+    return this.#undo.run();
+  }
+
+  static async #open(options: NodeProxyOptions, undo: UndoStack): Promise<NodeProxy> {
+    const { configFile, version, log, isLevelFixed } = options;
+    const watcher = new ConfigWatcher(configFile, (path) => reloadable(loadConfig(path)));
+    const started = await watcher.load();
+    const { config } = started;
+    if (!isLevelFixed) log.level = config.log.level;
+    const socket = options.socket ?? config.control.socket;
+    await claimSocketPath(socket); // before anything is opened that a running proxy might share
+
+    const [modules, underlay] = await Promise.all([loadBuiltModules(), findUnderlay(underlayAddress(config))]);
+    const sockets = openSockets(config, undo);
+    const tun = openTun({
+      ...config.tun,
+      tcpOffload: config.offloads.tunTcp,
+      udpOffload: config.offloads.tunUdp,
+    });
+    undo.add("close the TUN", () => tun.close());
+    const shared = createSharedMemory({
+      capacities: { ...config.capacities, flows: config.flows.limit, workers: config.tun.queues },
+      timeoutsMs: config.flows.timeouts,
+      ranges: config.ranges,
+      probeIntervalMs: config.probe.interval,
+    });
+    const rules = { nodeId: config.node.id, ranges: config.ranges };
+    const writer = new TableWriter(shared, { nodeId: config.node.id, policySlot: policySlots(modules.policies) });
+    const store = new TableStore(writer, { ...rules, location: config.node.location });
+    await store.apply(config.tables);
+
+    const mtu = chooseMtu(config.tun.mtu, underlay?.mtu);
+    const network = await TunInterface.open({
+      device: tun.name,
+      mtu,
+      ranges: config.ranges.map((range) => range.text),
+      underlayDevice: underlay?.device,
+      stateFile: join(dirname(socket), `${tun.name}.state.json`),
+    });
+    undo.add("restore the network", async () => {
+      for (const sentence of await network.close()) log.error(sentence);
+    });
+
+    const watch = new WorkerWatch(tun.fds.length, log);
+    const supervisor = await Supervisor.start({
+      memory: shared.memory,
+      ...modules,
+      queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
+      onWorkerEnd: (end) => watch.onEnd(end),
+    });
+    undo.add("stop the workers", () => supervisor.close());
+
+    const reloader = new Reloader<LoadedConfig>({
+      file: configFile,
+      started,
+      target: store,
+      parseTables: (text) => parseTables(text, "tables", rules),
+      log,
+      isLevelFixed,
+      clock: () => new Date(),
+    });
+    const reporter = new Reporter({ shared, node: config.node, store, nowMs: () => supervisor.nowMs() });
+    const { port, offloads } = socketAt(sockets, 0);
+    const status = () =>
+      statusReport({
+        version,
+        node: config.node,
+        tun: { name: tun.name, mtu, queues: tun.fds.length },
+        tunnel: { address: config.node.underlay.bind, port },
+        offloads: [...tun.offloads, ...offloads],
+        shared,
+        workerRestarts: watch.restarts,
+        store,
+        lastReload: reloader.last,
+      });
+    const api = await ControlApi.listen(socket, controlSource(status, reporter, reloader), (error) =>
+      log.error({ err: error }, "a request to the control socket met an unexpected error"),
+    );
+    undo.add("close the control socket", () => api.close());
+    watcher.watch(reloader);
+    undo.add("stop watching the configuration", () => watcher.close());
+    return new NodeProxy(undo, watcher, status, watch.failure);
+  }
+}
+
+/** What can change while the proxy runs, and the rest by its names in the file. */
+function reloadable(config: Config): LoadedConfig {
+  const { tables, capacities, log, ...fixed } = config;
+  return { config, tables, fixed: { ...fixed, tables: capacities }, logLevel: log.level };
+}
+
+/** The address by which the underlay's interface is found. */
+function underlayAddress({ node: { underlay } }: Config): string {
+  return UNSPECIFIED.includes(underlay.bind) ? underlay.address : underlay.bind;
+}
+
+/** One socket per worker, all on one port. */
+function openSockets({ node, tun, offloads }: Config, undo: UndoStack): UdpSocket[] {
+  const sockets: UdpSocket[] = [];
+  for (let worker = 0; worker < tun.queues; worker++) {
+    const opened = openUdpSocket({
+      address: node.underlay.bind,
+      port: node.underlay.port,
+      reusePort: tun.queues > 1,
+      gro: offloads.udpGro,
+      gso: offloads.udpGso,
+    });
+    undo.add("close the tunnel's socket", () => opened.close());
+    sockets.push(opened);
+  }
+  return sockets;
+}
+
+function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
+  const found = sockets[worker];
+  if (found === undefined) throw new RangeError(`worker ${worker} has no socket`);
+  return found;
+}
+
+function controlSource(
+  status: () => StatusReport,
+  reporter: Reporter,
+  reloader: Reloader<LoadedConfig>,
+): ControlSource {
+  return {
+    status,
+    services: () => reporter.services(),
+    instances: () => reporter.instances(),
+    nodes: () => reporter.nodes(),
+    flows: (query) => reporter.flows(query),
+    counters: () => reporter.counters(),
+    applyTables: (text) => reloader.applyText(text),
+  };
 }

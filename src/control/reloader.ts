@@ -2,7 +2,7 @@
 // leaves the tables as they are. Remembers the outcome of the last attempt, for `sapwood status`.
 
 import { SapwoodError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import type { Logger, LogLevel } from "../log.ts";
 import { changedFields } from "./changed-fields.ts";
 import type { ConfigListener } from "./config-watcher.ts";
 import type { Tables } from "./model.ts";
@@ -13,12 +13,13 @@ export interface Reloadable {
   readonly tables: Tables;
   /** Everything that takes effect at the next start only, as it stands in the file. */
   readonly fixed: object;
+  readonly logLevel: LogLevel;
 }
 
-/** The tables in force; apply() resolves to the generation and throws when it refuses. */
+/** The tables in force; apply() throws when it refuses, and then nothing has changed. */
 export interface ReloadTarget {
   readonly generation: number;
-  apply(tables: Tables): Promise<number>;
+  apply(tables: Tables): Promise<{ readonly generation: number }>;
 }
 
 export interface ReloaderOptions {
@@ -27,6 +28,8 @@ export interface ReloaderOptions {
   readonly target: ReloadTarget;
   readonly parseTables: (text: string) => Tables;
   readonly log: Logger;
+  /** The level was chosen for this run: the configuration's does not count. */
+  readonly isLevelFixed: boolean;
   readonly clock: () => Date;
 }
 
@@ -46,10 +49,11 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   }
 
   async onConfig(config: Config): Promise<void> {
-    const { file, started, log } = this.#options;
-    const generation = await this.#options.target.apply(config.tables);
+    const { file, started, log, isLevelFixed } = this.#options;
+    const { generation } = await this.#options.target.apply(config.tables);
     const needRestart = changedFields(started.fixed, config.fixed);
     this.#remember(file, undefined, needRestart);
+    if (!isLevelFixed) log.level = config.logLevel;
     log.info({ file, generation, ...sizes(config.tables) }, "tables applied");
     if (needRestart.length > 0) {
       log.warn({ file, fields: needRestart }, "these settings changed and take effect at the next start");
@@ -77,7 +81,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     const { log, parseTables, target } = this.#options;
     try {
       const tables = parseTables(text);
-      const generation = await target.apply(tables);
+      const { generation } = await target.apply(tables);
       this.#remember(SOCKET_SOURCE, undefined, []);
       log.info({ source: SOCKET_SOURCE, generation, ...sizes(tables) }, "tables applied");
       return { generation, ...sizes(tables) };

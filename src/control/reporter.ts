@@ -7,7 +7,7 @@ import { readCounters } from "../memory/counters.ts";
 import { type FlowView, liveFlows } from "../memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
-import type { Instance, Node, Service, Tables } from "./model.ts";
+import type { Instance, Node, Service } from "./model.ts";
 import type {
   CountersReport,
   FlowQuery,
@@ -17,19 +17,12 @@ import type {
   NodeReport,
   ServiceAddressReport,
 } from "./reports.ts";
-
-/** Where the tables in force stand in the shared memory. */
-export interface TableIndices {
-  nodeIndex(id: string): number | undefined;
-  /** Of the records of a service's instances, in their order. */
-  instanceIndices(service: string): readonly number[];
-}
+import type { InstanceName, TableStore } from "./table-store.ts";
 
 export interface ReporterOptions {
   readonly shared: SharedMemory;
   readonly node: Node; // this one
-  readonly tables: () => Tables;
-  readonly indices: TableIndices;
+  readonly store: TableStore;
   /** Milliseconds of the workers' clock. */
   readonly nowMs: () => number;
 }
@@ -42,7 +35,7 @@ export class Reporter {
   }
 
   services(): ServiceAddressReport[] {
-    return this.#options.tables().services.flatMap((service) =>
+    return this.#options.store.snapshot().services.flatMap((service) =>
       service.addresses.map(({ address, policy }) => {
         const candidates = candidatesOf(service, address);
         const draining = candidates.filter((candidate) => candidate.draining).length;
@@ -52,9 +45,9 @@ export class Reporter {
   }
 
   instances(): InstanceReport[] {
-    const { shared, node, tables } = this.#options;
-    return tables().services.flatMap((service) => {
-      const indices = this.#options.indices.instanceIndices(service.name);
+    const { shared, node, store } = this.#options;
+    return store.snapshot().services.flatMap((service) => {
+      const indices = store.instanceIndices(service.name);
       return service.instances.map((instance, i) => {
         const index = indices[i];
         return {
@@ -68,8 +61,8 @@ export class Reporter {
   }
 
   nodes(): NodeReport[] {
-    const { node: own, tables } = this.#options;
-    const { nodes, services } = tables();
+    const { node: own, store } = this.#options;
+    const { nodes, services } = store.snapshot();
     const instanceCounts = new Map<string, number>();
     for (const { node } of services.flatMap((service) => service.instances)) {
       instanceCounts.set(node, (instanceCounts.get(node) ?? 0) + 1);
@@ -84,12 +77,12 @@ export class Reporter {
   }
 
   flows({ limit, service, protocol }: FlowQuery): FlowsReport {
-    const placed = this.#placedInstances();
+    const names = this.#options.store.instanceNames();
     const nowMs = this.#options.nowMs();
     const flows: FlowReport[] = [];
     let matching = 0;
     for (const flow of liveFlows(this.#options.shared)) {
-      const found = flow.isInstanceKnown ? placed.get(flow.instance) : undefined;
+      const found = flow.isInstanceKnown ? names.get(flow.instance) : undefined;
       if (protocol !== undefined && flow.protocol !== protocol) continue;
       if (service !== undefined && found?.service !== service) continue;
       matching += 1;
@@ -103,9 +96,9 @@ export class Reporter {
   }
 
   #measured(node: Node): Pick<NodeReport, "rttMs" | "distanceKm" | "lastReplyAgeMs"> {
-    const { shared, node: own, indices, nowMs } = this.#options;
+    const { shared, node: own, store, nowMs } = this.#options;
     if (node === own) return { rttMs: 0, distanceKm: 0, lastReplyAgeMs: null };
-    const index = indices.nodeIndex(node.id);
+    const index = store.nodeIndex(node.id);
     const metrics = index === undefined ? undefined : readNodeMetrics(shared, index, nowMs());
     const rttUs = metrics?.rttUs ?? null;
     return {
@@ -114,25 +107,6 @@ export class Reporter {
       lastReplyAgeMs: metrics?.lastReplyAgeMs ?? null,
     };
   }
-
-  /** Instances in force by the index of their record. */
-  #placedInstances(): Map<number, PlacedInstance> {
-    const placed = new Map<number, PlacedInstance>();
-    for (const service of this.#options.tables().services) {
-      const indices = this.#options.indices.instanceIndices(service.name);
-      service.instances.forEach(({ number, node }, i) => {
-        const index = indices[i];
-        if (index !== undefined) placed.set(index, { service: service.name, number, node });
-      });
-    }
-    return placed;
-  }
-}
-
-interface PlacedInstance {
-  readonly service: string;
-  readonly number: number;
-  readonly node: string;
 }
 
 /** Instances that have a namespace address of the called address's family. */
@@ -143,7 +117,7 @@ function candidatesOf(service: Service, address: string): Instance[] {
   );
 }
 
-function flowReport(flow: FlowView, instance: PlacedInstance | undefined, nowMs: number): FlowReport {
+function flowReport(flow: FlowView, instance: InstanceName | undefined, nowMs: number): FlowReport {
   return {
     protocol: flow.protocol,
     client: flow.client,

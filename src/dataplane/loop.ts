@@ -36,7 +36,9 @@ const PROBE_PAUSE_US = 50_000;
 const SLEEP_MAX_MS = 100;
 /**
  * Looks at the descriptors before sleeping, after a breath that found work. A look costs less than a microsecond and a
- * sleep with its wake-up several; but on two cores whoever is to send the next packet needs this one.
+ * sleep with its wake-up several; but on two cores whoever is to send the next packet needs this one. Measured with a
+ * UDP echo on two busy cores: up to 8 looks change neither latency nor processor time, 64 take 15 % more time and win
+ * nothing.
  */
 const LOOKS_MIN = 1;
 const LOOKS_MAX = 8;

@@ -5,6 +5,12 @@ import type { Lab } from "./lab.ts";
 import { Sandbox } from "./sandbox.ts";
 import type { Topology } from "./topology.ts";
 
+/** No colours, and no rules between the rows. */
+const PLAIN = {
+  style: { head: [], border: [] },
+  chars: { "mid": "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+};
+
 /** One object, one line. */
 export function jsonReport(outcomes: readonly RequestOutcome[]): string {
   const requests = outcomes.map(({ address, policy, instance, node, inner, answeredFrom, ok }) => {
@@ -21,7 +27,7 @@ export function allOk(outcomes: readonly RequestOutcome[]): boolean {
 export function textReport(outcomes: readonly RequestOutcome[]): string {
   const table = new Table({
     head: ["", "A 1 called", "policy", "reached", "inner packet on the underlay", "A 1 saw the answer from", ""],
-    style: { head: [], border: [] },
+    ...PLAIN,
   });
   for (const { number, address, policy, instance, node, inner, answeredFrom, ok } of outcomes) {
     const reached = instance === "" ? "nobody" : `${instance} on ${node}`;
@@ -40,7 +46,7 @@ export function textReport(outcomes: readonly RequestOutcome[]): string {
 export function topologyText({ nodes, workloads }: Topology, nameOf: (workload: string) => string): string {
   const table = new Table({
     head: ["workload", "node", "namespace addresses", "underlay"],
-    style: { head: [], border: [] },
+    ...PLAIN,
   });
   for (const { name, node, addresses } of workloads) {
     const underlay = nodes.find(({ id }) => id === node)?.underlay;

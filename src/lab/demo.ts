@@ -1,14 +1,14 @@
 // The demonstration: the five requests of the platform's documentation, played by a real client against real servers,
 // each compared with what the platform promises.
+import { IPPROTO_TCP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { NodeReport } from "../control/reports.ts";
 import { canonicalAddress, familyOf } from "../net/address.ts";
 import { eventually, instanceName, type Lab } from "./lab.ts";
 import type { SandboxProgram } from "./sandbox.ts";
-import { type Topology, TUNNEL_PORT } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 import type { InnerPacket } from "./tunnel-packet.ts";
 import { type CallResult, SERVICE_PORT } from "./workload-protocol.ts";
 
-const IPPROTO_TCP = 6;
 const CAPTURE_TIMEOUT_MS = 10_000;
 
 /** What the platform promises for a request: who answers. */

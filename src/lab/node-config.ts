@@ -1,7 +1,8 @@
-// The config file of a lab's node, as `sapwood run` reads it.
+// The files that a lab's nodes are given, as `sapwood run` and `sapwood apply` read them.
 import { stringify } from "yaml";
+import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { Tables } from "../control/model.ts";
-import { type Topology, TUNNEL_PORT } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 
 /** All nodes and services of the topology. */
 export function tablesOf({ nodes, services, underlayFamily }: Topology): Tables {
@@ -15,13 +16,22 @@ export function tablesOf({ nodes, services, underlayFamily }: Topology): Tables 
   };
 }
 
-/** YAML text of a node's config. */
+/** A node's config file; of the tables' nodes, all but itself. */
 export function nodeConfig(topology: Topology, node: string, tables: Tables): string {
-  const self = tablesOf(topology).nodes.find(({ id }) => id === node);
+  return `${stringify({ node: tablesOf(topology).nodes.find(({ id }) => id === node) })}${tablesText(node, tables)}`;
+}
+
+/** Nodes and services alone. */
+export function tablesText(node: string, { nodes, services }: Tables): string {
   return stringify({
-    node: self,
-    tun: { mtu: topology.workloadMtu },
-    nodes: tables.nodes.filter(({ id }) => id !== node),
-    services: tables.services,
+    nodes: nodes.filter(({ id }) => id !== node),
+    services: services.map(({ instances, ...service }) => ({
+      ...service,
+      instances: instances.map(({ namespaceAddresses, instanceAddresses, ...instance }) => ({
+        ...instance,
+        namespace: namespaceAddresses,
+        addresses: instanceAddresses,
+      })),
+    })),
   });
 }

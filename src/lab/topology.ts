@@ -19,7 +19,6 @@ import { addNamespaces, addVethPairs, configure } from "./netns.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 export const UNDERLAY_NAMESPACE = "underlay";
-export const TUNNEL_PORT = 50103;
 
 export interface LabNode {
   readonly id: string; // also its network namespace

@@ -1,4 +1,5 @@
 // What a datagram of the tunnel carries: the inner packets' addresses and ports, read from the bytes on the underlay.
+import { IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
 import { formatAddress } from "../net/address.ts";
 
 /** An inner packet as it stood on the underlay. */
@@ -10,7 +11,6 @@ export interface InnerPacket {
   readonly dstPort: number;
 }
 
-const IPPROTO_UDP = 17;
 const UDP_HEADER_SIZE = 8;
 
 interface IpHeader {

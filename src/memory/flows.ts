@@ -1,6 +1,6 @@
 // A read-only walk over the live flows, while workers go on: each flow is seen whole or not at all.
 
-import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import { IPPROTO_TCP } from "../../assembly/shared/protocols.ts";
 import {
   FLOW_CALLED,
   FLOW_CALLED_PORT,
@@ -41,11 +41,9 @@ export class FlowView {
     this.isInstanceKnown = isInstanceKnown(this.instance, this.#view.getUint32(FLOW_INSTANCE_INCARNATION, true));
   }
 
-  /** "tcp", "udp", or the IANA number as text. */
-  get protocol(): string {
-    const protocol = this.#bytes[FLOW_PROTOCOL];
-    if (protocol === IPPROTO_TCP) return "tcp";
-    return protocol === IPPROTO_UDP ? "udp" : String(protocol);
+  /** No other protocol has flows. */
+  get protocol(): "tcp" | "udp" {
+    return this.#bytes[FLOW_PROTOCOL] === IPPROTO_TCP ? "tcp" : "udp";
   }
 
   get client(): string {

@@ -32,8 +32,12 @@ export function parseAddress(text: string): Uint8Array | undefined {
 /** Canonical text of the 16 bytes at `at`. */
 export function formatAddress(bytes: Uint8Array, at = 0): string {
   if (isV4Mapped(bytes, at)) return `${bytes[at + 12]}.${bytes[at + 13]}.${bytes[at + 14]}.${bytes[at + 15]}`;
-  const address = ipaddr.fromByteArray(Array.from(bytes.subarray(at, at + ADDRESS_SIZE)));
-  return (address as ipaddr.IPv6).toRFC5952String();
+  return new ipaddr.IPv6(Array.from(bytes.subarray(at, at + ADDRESS_SIZE))).toRFC5952String();
+}
+
+/** Whether the text is the canonical form of an address. */
+export function isCanonicalAddress(text: string): boolean {
+  return canonicalAddress(text) === text;
 }
 
 /** Family of a canonical address. */
@@ -41,9 +45,22 @@ export function familyOf(canonical: string): Family {
   return canonical.includes(":") ? 6 : 4;
 }
 
-/** What kind of address a canonical text is: "unicast", "multicast", "unspecified", "loopback", "private", ... */
-export function addressRange(canonical: string): string {
-  return ipaddr.parse(canonical).range();
+/** Why no host can have this address ("multicast", "loopback", ...), or undefined when one can. */
+export function unusableRange(bytes: Uint8Array, at = 0): string | undefined {
+  const isV4 = isV4Mapped(bytes, at);
+  const [first = 0, second = 0] = isV4 ? bytes.subarray(at + 12) : bytes.subarray(at);
+  if (isV4) {
+    if (first === 0) return "unspecified";
+    if (first === 127) return "loopback";
+    if (first === 169 && second === 254) return "link-local";
+    if (first >= 240) return "reserved";
+    return first >= 224 ? "multicast" : undefined;
+  }
+  if (first === 0xff) return "multicast";
+  if (first === 0xfe && (second & 0xc0) === 0x80) return "link-local";
+  if (bytes.subarray(at, at + 15).some((byte) => byte !== 0)) return undefined;
+  if (bytes[at + 15] === 0) return "unspecified";
+  return bytes[at + 15] === 1 ? "loopback" : undefined;
 }
 
 /** Parses "10.30.0.0/16" or "fdff::/16". Throws a sentence when it is no prefix or has host bits. */
@@ -178,7 +195,7 @@ function isV4Mapped(bytes: Uint8Array, at: number): boolean {
 
 function formatPrefixAddress(bytes: Uint8Array, family: Family): string {
   if (family === 4) return Array.from(bytes.subarray(12)).join(".");
-  return (ipaddr.fromByteArray(Array.from(bytes)) as ipaddr.IPv6).toRFC5952String();
+  return new ipaddr.IPv6(Array.from(bytes)).toRFC5952String();
 }
 
 function maskOf(bits: number): Uint8Array {

@@ -61,7 +61,7 @@ export class SysctlSession {
     if (left?.scope === scope) this.#changes.push(...left.changes);
   }
 
-  /** Throws network-setup when the kernel does not take the value. A value that holds already is left alone. */
+  /** Throws network-setup or missing-rights when the kernel does not take the value. A value that holds already is left alone. */
   set({ path, value, onlyFrom }: Sysctl): void {
     const found = this.#read(path);
     if (found === value || (onlyFrom !== undefined && found !== onlyFrom)) return;
@@ -74,7 +74,7 @@ export class SysctlSession {
       this.#store.write(path, value);
     } catch (cause) {
       throw new SapwoodError(
-        "network-setup",
+        isDenied(cause) ? "missing-rights" : "network-setup",
         `The kernel parameter ${path} must be ${value}, found ${found}, and setting it failed: ${reasonOf(cause)}.`,
         { cause },
       );
@@ -151,6 +151,10 @@ function isChange(content: unknown): content is Change {
 
 function isMissing(cause: unknown): boolean {
   return cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+}
+
+function isDenied(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && (cause.code === "EACCES" || cause.code === "EPERM");
 }
 
 function reasonOf(cause: unknown): string {

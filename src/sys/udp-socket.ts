@@ -82,6 +82,24 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
 }
 
 /**
+ * One socket per worker, all on the same port. SO_REUSEPORT would also share the port with another process of this
+ * user, and with it the traffic; so a socket without it is bound first, to find out whether the port is free.
+ */
+export function openUdpSockets(count: number, options: Omit<UdpSocketOptions, "reusePort">): UdpSocket[] {
+  const alone = openUdpSocket({ ...options, reusePort: false });
+  if (count === 1) return [alone];
+  alone.close();
+  const sockets: UdpSocket[] = [];
+  try {
+    while (sockets.length < count) sockets.push(openUdpSocket({ ...options, port: alone.port, reusePort: true }));
+    return sockets;
+  } catch (error) {
+    for (const socket of sockets) socket.close();
+    throw error;
+  }
+}
+
+/**
  * The outer IPv4 datagram carries no DF and is cut at the MTU of our own interface only. The default would believe
  * every "fragmentation needed" about a peer, forged ones too, and would lose the datagrams that meet a narrow link
  * until one came. This way a path narrower than the tunnel assumes costs fragments, not packets.

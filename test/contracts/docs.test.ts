@@ -1,8 +1,12 @@
 // Everything that a user can meet by name has its place in the documentation.
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
+import { parseConfig } from "../../src/control/config.ts";
+import { configSchema } from "../../src/control/config-schema.ts";
+import { parseDuration } from "../../src/control/duration.ts";
 import { filesBelow, text } from "../support/source-files.ts";
 
 const COUNTERS = text("docs/counters.md");
@@ -39,6 +43,53 @@ test("README.md names every command", () => {
   const missing = COMMANDS.map((command) => command.name).filter((name) => !README.includes(`sapwood ${name}`));
   expect(missing).toEqual([]);
 });
+
+describe("docs/configuration.md", () => {
+  const page = text("docs/configuration.md");
+  const rows = [...page.matchAll(/^\| (`[^|]+`) \| ([^|]+) \|/gm)].flatMap(([, fields = "", defaults = ""]) => {
+    const values = defaults.split(", ");
+    return [...fields.matchAll(/`([^`]+)`/g)].map((match, i) => ({
+      field: match[1] ?? "",
+      standsFor: match[1] === "ranges" ? defaults : (values[i] ?? defaults),
+    }));
+  });
+
+  test("describes every field of the configuration, and no other", () => {
+    const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
+    expect(rows.map(({ field }) => field).sort()).toEqual(fieldsOf(schema, "").sort());
+  });
+
+  const { capacities, ...config } = parseConfig("node: { id: a, underlay: { address: 192.0.2.1 } }", "minimal.yaml");
+  const actual = { ...config, tables: capacities, ranges: config.ranges.map((range) => range.text).join(", ") };
+  const fixed = rows.filter(
+    ({ field, standsFor }) => !field.includes("[]") && !/^(?:required|none|the )/.test(standsFor),
+  );
+
+  test.each(fixed)("$field is $standsFor by default", ({ field, standsFor }) => {
+    const value = field.split(".").reduce<unknown>((part, key) => Reflect.get(Object(part), key), actual);
+    expect([standsFor, String(parseDuration(standsFor))]).toContain(String(value));
+  });
+
+  test.each([
+    ["its example", page],
+    ["the example in README.md", README],
+  ])("%s is a good configuration", (_where, document) => {
+    const example = document.match(/```yaml\n([\s\S]*?)```/)?.[1] ?? "";
+    const { tables } = parseConfig(example, "example.yaml");
+    expect(tables.services.map((service) => service.name)).toEqual(["a", "b"]);
+  });
+});
+
+/** Paths of the leaves of a JSON schema; a list is `name[]` when it holds objects. */
+function fieldsOf(schema: z.core.JSONSchema._JSONSchema, path: string): string[] {
+  if (typeof schema === "boolean") return [path];
+  const { properties, items } = schema;
+  if (properties !== undefined) {
+    return Object.entries(properties).flatMap(([key, part]) => fieldsOf(part, path === "" ? key : `${path}.${key}`));
+  }
+  const isListOfObjects = typeof items === "object" && !Array.isArray(items) && items.properties !== undefined;
+  return isListOfObjects ? fieldsOf(items, `${path}[]`) : [path];
+}
 
 describe("links", () => {
   const pages = ["README.md", "bench/README.md", ...filesBelow("docs").filter((path) => path.endsWith(".md"))];

@@ -31,8 +31,8 @@ const {
   WORKER_MAX,
 } = layout;
 
-/** Longest packet in the worker's scratch: what wire/packet.ts notes of the packet in hand. */
-const SCRATCH_SIZE = layout.WORKER_TUN_LENGTHS - layout.WORKER_SCRATCH;
+/** At least as much as wire/packet.ts notes of the packet in hand. */
+const SCRATCH_SIZE = 256;
 
 interface Field {
   readonly bytes: number;
@@ -210,6 +210,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       WORKER_EGRESS_DROPS: array(DROP_REASON_MAX, 8),
       WORKER_INGRESS_DROPS: array(DROP_REASON_MAX, 8),
       WORKER_SCRATCH: { bytes: SCRATCH_SIZE, align: 64 },
+      WORKER_PREFETCH: array(BATCH_SIZE, 8),
       WORKER_TUN_LENGTHS: array(BATCH_SIZE, 4),
       WORKER_UDP_RX: array(BATCH_SIZE, MMSGHDR_SIZE),
       WORKER_UDP_RX_IOVECS: array(BATCH_SIZE, IOVEC_SIZE),

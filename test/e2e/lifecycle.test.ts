@@ -1,10 +1,12 @@
 // A proxy starts, crashes, starts again and stops; and where it cannot start it says why in one sentence. Each time
 // the node's network is compared with what it was before.
+
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { configFile, controlSocket, Lab, type Lab as LabType } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, TUNNEL_PORT } from "../../src/lab/topology.ts";
+import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, sapwoodCommand } from "../support/lab.ts";
 
@@ -94,7 +96,7 @@ describeLab("a node's proxy", () => {
   });
 
   test.for([
-    ["an unknown field", "tun:", "tunn:", "tunn"],
+    ["an unknown field", "underlay:", "underlya:", "underlya"],
     ["a wrong type", `port: ${TUNNEL_PORT}`, "port: high", "port"],
     ["no address", "fdff::105", "fdff::1::5", "fdff::1::5"],
   ] as const)("refuses a config with %s, naming file, line and field", async ([, good, bad, named]) => {

@@ -1,11 +1,10 @@
 // Instances come, drain and go while clients keep calling: no request to an instance that stays fails, and connections
 // to a draining one go on. One lab, one load; the tests are the steps of one story and run in this order.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { stringify } from "yaml";
 import type { Instance, Tables } from "../../src/control/model.ts";
 import type { InstanceReport, StatusReport } from "../../src/control/reports.ts";
 import { configFile, eventually, type Lab } from "../../src/lab/lab.ts";
-import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
+import { nodeConfig, tablesOf, tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO, SERVICE_B } from "../../src/lab/topology.ts";
 import type { CallResult, ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
@@ -97,7 +96,7 @@ describeLab("a live update under load", () => {
 
   test("`sapwood apply` of a bad file says what is wrong, and changes nothing", async () => {
     const before = await status();
-    const bad = stringify(tablesWith({ ...B1, namespaceAddresses: ["10.18.3.999"] }));
+    const bad = tablesText(NODE, tablesWith({ ...B1, namespaceAddresses: ["10.18.3.999"] }));
     const { code, stderr } = await applyText(bad);
     expect(code).not.toBe(0);
     expect(stderr).toContain("10.18.3.999");
@@ -117,7 +116,7 @@ describeLab("a live update under load", () => {
   }
 
   async function apply(tables: Tables): Promise<void> {
-    const { code, stderr } = await applyText(stringify(tables));
+    const { code, stderr } = await applyText(tablesText(NODE, tables));
     expect(code, stderr).toBe(0);
   }
 

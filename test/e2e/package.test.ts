@@ -28,7 +28,9 @@ let sapwood: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sapwood-package-"));
   // Without scripts: dist/ is built already, and other tests are using it.
-  const { stdout } = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], { cwd: ROOT });
+  const { stdout } = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
+    cwd: ROOT,
+  });
   const [tarball]: { filename: string; files: { path: string }[] }[] = JSON.parse(stdout);
   if (tarball === undefined) throw new Error("npm pack made nothing");
   packed = tarball.files.map((file) => file.path);
@@ -44,7 +46,13 @@ afterAll(async () => {
 });
 
 test("it holds the compiled program, its modules and its documentation", () => {
-  const needed = ["dist/src/main.js", "dist/assembly/shared/layout.js", "dist/wasm/engine.wasm", "README.md", "LICENSE"];
+  const needed = [
+    "dist/src/main.js",
+    "dist/assembly/shared/layout.js",
+    "dist/wasm/engine.wasm",
+    "README.md",
+    "LICENSE",
+  ];
   expect(packed).toEqual(expect.arrayContaining([...needed, "dist/wasm/policies/round-robin.wasm"]));
 });
 

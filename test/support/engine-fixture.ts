@@ -76,6 +76,7 @@ export class EngineFixture {
   nowUs = START_US;
   /** Stands for the policy modules. */
   policy: Policy;
+  private readonly atStart: BigUint64Array;
   private inForce: Tables = { nodes: [], services: [] };
   private choices: Choice[] = [];
   private pending: Choice[] = [];
@@ -102,6 +103,7 @@ export class EngineFixture {
       this.choose(serviceAt, flowHash >>> 0),
     );
     this.engine.attach(0, 0n);
+    this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
     this.twin = new ReferenceTranslator(
       { nodeId: options.nodeId, ranges: options.ranges, timeoutsMs: this.timeouts() },
@@ -173,6 +175,11 @@ export class EngineFixture {
       message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
     );
     return { datagrams, messages, tunWrites: [], counts: this.io.countsSince(before), choices: [] };
+  }
+
+  /** Everything that was counted. */
+  countsSinceStart(): Counts {
+    return this.io.countsSince(this.atStart);
   }
 
   private run<T>(

@@ -83,6 +83,7 @@ describe("closest", () => {
     },
     { claim: "nobody takes flows", candidates: [{ instance: 1, rttUs: 100, ...draining }], chosen: [undefined] },
     { claim: "no candidates", candidates: [], chosen: [undefined] },
+    { claim: "any measured time before none", candidates: measured([1, 0], [2, 0xffff_ffff]), chosen: [2] },
     { claim: "the largest time there is", candidates: measured([1, 0xffff_ffff], [2, 0xffff_fffe]), chosen: [1, 2] },
   ])("$claim", async ({ candidates, chosen }) => {
     for (const order of [candidates, candidates.toReversed()]) {

@@ -12,7 +12,12 @@ const TABLES: Tables = {
   nodes: [{ id: "node-b", underlay: { address: "192.0.2.2", port: 50103 } }],
   services: [{ name: "b", addresses: [], instances: [] }],
 };
-const STARTED: Reloadable = { tables: { nodes: [], services: [] }, fixed: { tun: { mtu: 1450 }, node: { id: "a" } } };
+const STARTED: Reloadable = {
+  tables: { nodes: [], services: [] },
+  fixed: { tun: { mtu: 1450 }, node: { id: "a" } },
+  logLevel: "info",
+};
+const OTHER_MTU: Reloadable = { ...STARTED, tables: TABLES, fixed: { tun: { mtu: 1400 }, node: { id: "a" } } };
 
 let applied: Tables[];
 let refusal: Error | undefined;
@@ -23,7 +28,11 @@ beforeEach(() => {
   applied = [];
   refusal = undefined;
   lines = [];
-  reloader = new Reloader({
+  reloader = createReloader(false);
+});
+
+function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
+  return new Reloader({
     file: FILE,
     started: STARTED,
     target: {
@@ -33,7 +42,7 @@ beforeEach(() => {
       async apply(tables) {
         if (refusal !== undefined) throw refusal;
         applied.push(tables);
-        return 1 + applied.length;
+        return { generation: 1 + applied.length };
       },
     },
     parseTables: (text) => {
@@ -41,9 +50,10 @@ beforeEach(() => {
       return TABLES;
     },
     log: createLogger("info", { write: (line) => void lines.push(JSON.parse(line)) }),
+    isLevelFixed,
     clock: () => new Date(AT),
   });
-});
+}
 
 test("nothing is remembered before the first attempt", () => {
   expect(reloader.last).toBeUndefined();
@@ -57,16 +67,25 @@ test("a config is applied, logged with its sizes, and remembered", async () => {
 });
 
 test("settings that need a restart are named, and the tables are applied all the same", async () => {
-  await reloader.onConfig({ tables: TABLES, fixed: { tun: { mtu: 1400 }, node: { id: "a" } } });
+  await reloader.onConfig(OTHER_MTU);
   expect(applied).toEqual([TABLES]);
   expect(reloader.last).toMatchObject({ ok: true, needRestart: ["tun.mtu"] });
   expect(lines[1]).toMatchObject({ level: "warn", fields: ["tun.mtu"] });
 });
 
 test("a setting that is put back needs no restart any more", async () => {
-  await reloader.onConfig({ tables: TABLES, fixed: { tun: { mtu: 1400 }, node: { id: "a" } } });
+  await reloader.onConfig(OTHER_MTU);
   await reloader.onConfig({ ...STARTED, tables: TABLES });
   expect(reloader.last).toMatchObject({ ok: true, needRestart: [] });
+});
+
+test.each([
+  [false, 1],
+  [true, 2],
+])("the file's log level is taken over unless the run has its own (%s)", async (isLevelFixed, lineCount) => {
+  const other = createReloader(isLevelFixed);
+  await other.onConfig({ ...OTHER_MTU, logLevel: "warn" });
+  expect(lines).toHaveLength(lineCount); // at "warn" the line that says that tables were applied is left out
 });
 
 test("a refused file is logged with its sentence, and the generation stays", () => {

@@ -346,7 +346,9 @@ describe("a faulty policy", () => {
     );
     const services = [1, 2, 3].map((record) => tables.service(record, CUSTOM, 1, three));
     expect(services.map((at) => host.choose(at, 0, 0))).toEqual([0, 0, 0]);
-    expect(reportOf(host, CUSTOM)).toMatchObject({ refusals: 1, restarts: 1, unprepared: 0 });
+    expect(reportOf(host, CUSTOM)).toMatchObject({ refusals: 1, restarts: 1, refreshes: 3, unprepared: 0 });
+    expect(host.choose(services[0] ?? 0, 0, 0)).toBe(0);
+    expect(reportOf(host, CUSTOM).refreshes, "the new instance did not get the candidates").toBe(4);
   });
 
   test("one faulty policy does not disturb the others", async () => {

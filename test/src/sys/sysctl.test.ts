@@ -14,7 +14,7 @@ class FakeKernel implements SysctlStore {
     [FILTER, "2"],
   ]);
   readonly writes: string[] = [];
-  isReadOnly = false;
+  refusal: string | undefined; // errno name
 
   read(path: string): string {
     const value = this.values.get(path);
@@ -23,7 +23,7 @@ class FakeKernel implements SysctlStore {
   }
 
   write(path: string, value: string): void {
-    if (this.isReadOnly) throw Object.assign(new Error("read-only file system"), { code: "EROFS" });
+    if (this.refusal !== undefined) throw Object.assign(new Error(`${this.refusal}: write`), { code: this.refusal });
     this.writes.push(`${path}=${value}`);
     this.values.set(path, value);
   }
@@ -145,12 +145,15 @@ describe("a state file", () => {
     expect(kernel.writes).toEqual([]);
   });
 
-  test("holds the originals before the first write", () => {
-    kernel.isReadOnly = true;
+  test.each([
+    ["EROFS", "network-setup"],
+    ["EACCES", "missing-rights"],
+  ])("holds the originals before the first write, which may fail with %s", (refusal, code) => {
+    kernel.refusal = refusal;
     expect(() => open().set({ path: FORWARD, value: "1" })).toThrowError(
       expect.objectContaining({
-        code: "network-setup",
-        message: `The kernel parameter ${FORWARD} must be 1, found 0, and setting it failed: read-only file system.`,
+        code,
+        message: `The kernel parameter ${FORWARD} must be 1, found 0, and setting it failed: ${refusal}: write.`,
       }),
     );
     expect(JSON.parse(readFileSync(stateFile, "utf8")).changes).toEqual([{ path: FORWARD, original: "0", value: "1" }]);

@@ -82,7 +82,7 @@ export interface TwinOptions {
 }
 
 const PORT_LOWEST = 1024;
-/** More segments than this come from no TCP or UDP: below 33 bytes each. */
+/** A frame or message with more packets is none that TCP, UDP or the kernel makes: below 33 bytes each. */
 const SEGMENTS_MAX = 2047;
 
 export class ReferenceTranslator {
@@ -133,6 +133,7 @@ export class ReferenceTranslator {
     if (message.bytes.length === 0) return this.drop("ingress", DropReason.emptyDatagram);
     if (message.isTruncated) return this.drop("ingress", DropReason.truncatedFrame);
     const size = message.segmentSize ?? message.bytes.length;
+    if (Math.floor(message.bytes.length / size) >= SEGMENTS_MAX) return this.drop("ingress", DropReason.badOffload);
     for (let at = 0; at < message.bytes.length; at += size) {
       const reason = this.ingressOf(message, message.bytes.subarray(at, at + size), nowMs);
       if (reason !== DropReason.none) this.drop("ingress", reason);
@@ -426,8 +427,8 @@ function rewrite(bytes: Uint8Array, packet: ParsedPacket, isPartial: boolean, en
     view.setUint16(at, incrementalSum(checksum, addressesBefore, addressesAfter));
     return;
   }
-  // RFC 768: zero means that the sender computed none.
-  if (isUdp && packet.version === 4 && checksum === 0) return;
+  // RFC 768: zero means that the sender computed none. In IPv6 too, where RFC 6935 allows it for tunnels.
+  if (isUdp && checksum === 0) return;
   const updated = incremental(
     checksum,
     [...addressesBefore, packet.sourcePort, packet.destinationPort],

@@ -24,7 +24,7 @@ import { TableWriter } from "../../../../dist/src/memory/table-writer.js";
 import { parsePrefix } from "../../../../dist/src/net/address.js";
 import { TunInterface } from "../../../../dist/src/sys/interface.js";
 import { openTun } from "../../../../dist/src/sys/tun.js";
-import { openUdpSocket } from "../../../../dist/src/sys/udp-socket.js";
+import { openUdpSockets } from "../../../../dist/src/sys/udp-socket.js";
 
 const workers = Number(process.argv[2] ?? 1);
 const directory = mkdtempSync(`${tmpdir()}/sapwood-`);
@@ -79,7 +79,7 @@ const network = await TunInterface.open({
   underlayDevice: "lo",
   stateFile: `${directory}/state.json`,
 });
-const sockets = tun.fds.map(() => openUdpSocket({ address: "::", port: 50103, reusePort: true, gro: true, gso: true }));
+const sockets = openUdpSockets(workers, { address: "::", port: 50103, gro: true, gso: true });
 const ends = [];
 const supervisor = await Supervisor.start({
   memory: shared.memory,
@@ -100,8 +100,12 @@ const results = {};
 
 // The other node: a workload there that echoes. Its answer comes from its instance address, as that node sends it.
 const inner = [];
+let probeCame;
+const firstProbe = new Promise((resolve) => {
+  probeCame = resolve;
+});
 peer.on("message", (packet, sender) => {
-  if (packet[0] >> 4 !== 4) return; // a probe
+  if (packet[0] >> 4 !== 4) return probeCame();
   inner.push({ source: [...packet.subarray(12, 16)].join("."), destination: [...packet.subarray(16, 20)].join(".") });
   const answer = Buffer.from(packet);
   answer.set([10, 30, 0, 4], 12);
@@ -143,9 +147,10 @@ const client = dgram.createSocket("udp4");
 client.bind(0, "10.101.3.23");
 await once(client, "listening");
 client.send("over the tunnel", 7777, "10.30.0.2");
-const [payload, from] = await Promise.race([once(client, "message"), sleep(5000, ["nothing", {}])]);
+const [payload, from] = await Promise.race([once(client, "message"), sleep(5000, ["nothing", {}], { ref: false })]);
 results.remote = { payload: payload.toString(), from: `${from.address}:${from.port}`, inner };
 
+await firstProbe;
 const counters = {};
 for (let worker = 0; worker < workers; worker++) {
   const at = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_COUNTERS;
@@ -166,10 +171,7 @@ ip("link", "del", "swtest0");
 while (ends.filter((end) => end.restartInMs === undefined).length < workers) await sleep(20);
 results.ends = ends;
 
-const closing = performance.now();
 await supervisor.close();
-await supervisor.close();
-results.closedInTime = performance.now() - closing < 1500;
 results.closeFailures = await network.close();
 for (const socket of sockets) socket.close();
 tun.close();

@@ -21,7 +21,7 @@ import {
 import { DropReason } from "../../../../dist/assembly/shared/verdicts.js";
 import { UdpDevice } from "../../../../dist/src/dataplane/udp-device.js";
 import { parseAddress } from "../../../../dist/src/net/address.js";
-import { openUdpSocket } from "../../../../dist/src/sys/udp-socket.js";
+import { openUdpSocket, openUdpSockets } from "../../../../dist/src/sys/udp-socket.js";
 import { Structures } from "./worker-structures.mjs";
 
 execFileSync("ip", ["link", "set", "lo", "up"]);
@@ -44,12 +44,24 @@ results.noAddress = attempt({ address: "somewhere" });
 results.on = attempt({});
 results.off = attempt({ gro: false, gso: false });
 held.close();
-const shared = [attempt({ port: 50103 })];
-const first = openUdpSocket({ ...base, port: 50104, reusePort: true });
-const second = openUdpSocket({ ...base, port: 50104, reusePort: true });
-results.reuse = [shared[0].code, first.port, second.port];
-first.close();
-second.close();
+const closeAll = (sockets) => {
+  for (const socket of sockets) socket.close();
+  return sockets.map(({ port }) => port);
+};
+const count = (number, port) => {
+  try {
+    return closeAll(openUdpSockets(number, { ...base, port }));
+  } catch ({ code }) {
+    return code;
+  }
+};
+results.one = count(1, 50103);
+results.three = count(3, 50103);
+results.anyPort = new Set(count(2, 0)).size;
+const others = openUdpSockets(2, { ...base, port: 50103 });
+results.ofOthers = [count(1, 50103), count(2, 50103)];
+closeAll(others);
+results.again = count(2, 50103);
 
 const sockaddrTo = (address, port) => {
   const sockaddr = Buffer.alloc(28);

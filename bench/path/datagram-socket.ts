@@ -1,0 +1,127 @@
+// A UDP socket of the measuring tools: batches by sendmmsg and recvmmsg straight from and to memory that never moves,
+// so that the tool costs little beside the path. IPv4 peers are v4-mapped. Everything in a batch goes to one peer.
+import {
+  IOVEC_SIZE,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_LENGTH,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SIZE,
+  AF_INET6,
+  SOCKADDR_ADDRESS,
+  SOCKADDR_PORT,
+  SOCKADDR_SIZE,
+} from "../../assembly/shared/layout.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import {
+  addressOf,
+  bindSocket,
+  EAGAIN,
+  ECONNREFUSED,
+  EINTR,
+  ENOBUFS,
+  expectSuccess,
+  POLLOUT,
+  read,
+  recvmmsg,
+  SOCK_DGRAM,
+  sendmmsg,
+  setsockopt,
+  socket,
+} from "../../src/sys/libc.ts";
+import { Poller } from "../../src/sys/poll.ts";
+
+export const DATAGRAM_SIZE = 64;
+export const BATCH_SIZE = 64;
+
+// asm-generic/socket.h
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SO_RCVBUFFORCE = 33;
+const RECEIVE_BUFFER_SIZE = 8 * 1024 * 1024; // never what loses a datagram
+
+const MESSAGES = 0; // mmsghdr x BATCH_SIZE
+const IOVECS = MESSAGES + MMSGHDR_SIZE * BATCH_SIZE;
+const PEER = IOVECS + IOVEC_SIZE * BATCH_SIZE; // sockaddr_in6, which all messages name
+const PAYLOADS = PEER + 32;
+const MEMORY_SIZE = PAYLOADS + DATAGRAM_SIZE * BATCH_SIZE;
+
+export class DatagramSocket {
+  readonly fd: number;
+  readonly #bytes = new Uint8Array(new ArrayBuffer(MEMORY_SIZE));
+  readonly #view = new DataView(this.#bytes.buffer);
+  readonly #at = Number(addressOf(this.#bytes.buffer));
+  readonly #writable: Poller;
+
+  /** Blocks in `receiveOne`, for `timeoutMs` at most; nothing else blocks for ever. Lives as long as its process. */
+  constructor(port: number, timeoutMs: number) {
+    this.fd = expectSuccess(socket(AF_INET6, SOCK_DGRAM, 0), "Opening a UDP socket");
+    this.#writable = new Poller([this.fd], POLLOUT);
+    const size = new Uint8Array(new Uint32Array([RECEIVE_BUFFER_SIZE]).buffer);
+    setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.byteLength); // else the default size has to do
+    const timeval = new BigInt64Array([BigInt(Math.floor(timeoutMs / 1000)), BigInt((timeoutMs % 1000) * 1000)]);
+    const timeout = new Uint8Array(timeval.buffer);
+    expectSuccess(setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.byteLength), "Setting SO_RCVTIMEO");
+    this.#view.setUint16(PEER, AF_INET6, true);
+    this.#view.setUint16(PEER + SOCKADDR_PORT, port);
+    const local = this.#bytes.subarray(PEER, PEER + SOCKADDR_SIZE);
+    expectSuccess(bindSocket(this.fd, local, SOCKADDR_SIZE), `Binding UDP port ${port}`);
+    for (let index = 0; index < BATCH_SIZE; index++) this.#writeMessage(index);
+  }
+
+  setPeer(address: string, port: number): void {
+    const bytes = parseAddress(address);
+    if (bytes === undefined) throw new RangeError(`"${address}" is not an address.`);
+    this.#bytes.set(bytes, PEER + SOCKADDR_ADDRESS);
+    this.#view.setUint16(PEER + SOCKADDR_PORT, port);
+  }
+
+  /** Sends the same datagram `count` times; returns how often. Waits when the socket's buffer is full. */
+  send(count: number): number {
+    const sent = sendmmsg(this.fd, this.#at + MESSAGES, count);
+    if (sent === -EAGAIN || sent === -ENOBUFS) {
+      this.#writable.wait(1);
+      return 0;
+    }
+    // A proxy that has not learned of the peer yet, or a server that is gone: the datagram counts as lost.
+    return sent === -ECONNREFUSED || sent === -EINTR ? 0 : expectSuccess(sent, "Sending datagrams (sendmmsg)");
+  }
+
+  /** Waits for a datagram; whether one came. */
+  receiveOne(): boolean {
+    const size = read(this.fd, this.#at + PAYLOADS, DATAGRAM_SIZE);
+    if (size === -EAGAIN || size === -EINTR || size === -ECONNREFUSED) return false;
+    expectSuccess(size, "Receiving a datagram (read)");
+    return true;
+  }
+
+  /** Takes what has arrived, BATCH_SIZE at most, without waiting; the sender of the last becomes the peer. */
+  receiveWaiting(): number {
+    const count = recvmmsg(this.fd, this.#at + MESSAGES, BATCH_SIZE);
+    if (count === -EAGAIN || count === -EINTR || count === -ECONNREFUSED) return 0;
+    return expectSuccess(count, "Receiving datagrams (recvmmsg)");
+  }
+
+  /** Marks the datagram that `send` sends. */
+  setMark(mark: number): void {
+    this.#view.setUint32(PAYLOADS, mark, true);
+  }
+
+  /** The mark of the datagram that `receiveOne` took. */
+  get mark(): number {
+    return this.#view.getUint32(PAYLOADS, true);
+  }
+
+  #writeMessage(index: number): void {
+    const message = MESSAGES + index * MMSGHDR_SIZE;
+    const iovec = IOVECS + index * IOVEC_SIZE;
+    this.#view.setBigUint64(message + MMSGHDR_NAME, BigInt(this.#at + PEER), true);
+    this.#view.setUint32(message + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
+    this.#view.setBigUint64(message + MMSGHDR_IOV, BigInt(this.#at + iovec), true);
+    this.#view.setBigUint64(message + MMSGHDR_IOV_COUNT, 1n, true);
+    this.#view.setUint32(message + MMSGHDR_LENGTH, 0, true);
+    this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS), true);
+    this.#view.setBigUint64(iovec + 8, BigInt(DATAGRAM_SIZE), true);
+  }
+}

@@ -1,0 +1,53 @@
+// Where and what was measured, without which a figure says little; and whether the machine has what is needed.
+import { spawnSync } from "node:child_process";
+import { availableParallelism, cpus, release, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
+import { SapwoodError } from "../../src/errors.ts";
+
+const GIB = 2 ** 30;
+
+export interface Machine {
+  readonly processor: string;
+  readonly processors: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly node: string;
+}
+
+export function thisMachine(): Machine {
+  return {
+    processor: cpus()[0]?.model.trim() ?? "unknown",
+    processors: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / GIB),
+    kernel: release(),
+    node: process.version,
+  };
+}
+
+/** One line. */
+export function describeMachine({ processor, processors, memoryGiB, kernel, node }: Machine): string {
+  return `${processors} x ${processor}, ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`;
+}
+
+/** Hash of the sources' commit, with "+" when they were changed since; "unknown" outside a checkout. */
+export function sourceCommit(): string {
+  const cwd = fileURLToPath(new URL(".", import.meta.url));
+  const git = (...args: readonly string[]) => spawnSync("git", args, { cwd, encoding: "utf8" });
+  const commit = git("rev-parse", "--short=12", "HEAD");
+  if (commit.status !== 0) return "unknown";
+  const isChanged = git("status", "--porcelain", "--untracked-files=no").stdout !== "";
+  return `${commit.stdout.trim()}${isChanged ? "+" : ""}`;
+}
+
+/** Throws missing-tool, naming all that are missing at once. */
+export function requireTools(packageByTool: Readonly<Record<string, string>>): void {
+  // An ordinary user's PATH may lack the folders that have `nft`.
+  const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
+  const missing = Object.keys(packageByTool).filter((tool) => spawnSync(tool, ["--version"], { env }).error !== undefined);
+  if (missing.length === 0) return;
+  const packages = missing.map((tool) => packageByTool[tool]).join(" ");
+  throw new SapwoodError(
+    "missing-tool",
+    `The benchmark needs ${missing.map((tool) => `\`${tool}\``).join(" and ")} in the PATH; on Debian: apt-get install ${packages}.`,
+  );
+}

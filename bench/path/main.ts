@@ -1,0 +1,102 @@
+// `npm run bench:path`: the whole way from a client to a service on another node, through sapwood and, in turns with
+// it, through the kernel's own overlay on the same network. Everything runs in private namespaces and ends with it.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Command, InvalidArgumentError } from "commander";
+import { SapwoodError } from "../../src/errors.ts";
+import { renderChart } from "./chart.ts";
+import { openKernelPath } from "./kernel-path.ts";
+import { describeMachine, requireTools, sourceCommit, thisMachine } from "./machine.ts";
+import { MEASUREMENTS } from "./measurements.ts";
+import { PATH_NAMES, type Path, type PathName } from "./path.ts";
+import { type Report, ratiosOf, renderDrops, renderTable, rowsOf } from "./report.ts";
+import { measureInTurns, type Series } from "./rounds.ts";
+import { openSapwoodPath } from "./sapwood-path.ts";
+
+const RESULTS = fileURLToPath(new URL("../../../bench/results/", import.meta.url));
+const PACKAGES = { iperf3: "iperf3", nft: "nftables", ip: "iproute2" };
+
+interface Options {
+  readonly json?: true;
+  readonly only?: string;
+  readonly path?: PathName;
+  readonly queues?: number;
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+const options = new Command("bench:path")
+  .description("Measures the whole path between two nodes, through sapwood and through the kernel in turns.")
+  .option("--json", "print one JSON object")
+  .option("--only <text>", "take the measurements whose name contains the text: tcp1, udp64, rtt, v6 ...")
+  .option("--path <name>", "measure one path alone: sapwood or kernel", pathName)
+  .option("--queues <n>", "tun.queues of sapwood (default: its own choice)", wholeNumber)
+  .option("--rounds <n>", "how often each measurement is taken on each path", wholeNumber, 3)
+  .option("--seconds <n>", "time for each measurement", wholeNumber, 3)
+  .parse()
+  .opts<Options>();
+
+const measurements = MEASUREMENTS.filter(({ name }) => options.only === undefined || name.includes(options.only));
+try {
+  await run();
+} catch (error) {
+  if (!(error instanceof SapwoodError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = error.exitCode;
+}
+
+async function run(): Promise<void> {
+  if (measurements.length === 0) {
+    const names = MEASUREMENTS.map(({ name }) => name).join(", ");
+    throw new SapwoodError("usage", `--only must be part of a measurement's name (${names}); found "${options.only}".`);
+  }
+  requireTools(PACKAGES);
+  const paths: Path[] = [];
+  try {
+    if (options.path !== "kernel") paths.push(await openSapwoodPath(options.queues));
+    if (options.path !== "sapwood") paths.push(await openKernelPath());
+    const series = await measureInTurns(paths, { ...options, measurements }, showProgress);
+    const drops = await Promise.all(paths.map((path) => path.drops()));
+    showProgress(1, "");
+    publish(series, Object.assign({}, ...drops));
+  } finally {
+    await Promise.all(paths.map((path) => path.close()));
+  }
+}
+
+function publish(series: readonly Series[], drops: Report["drops"]): void {
+  const { rounds, seconds, queues = "default" } = options;
+  const machine = thisMachine();
+  const commit = sourceCommit();
+  const date = new Date().toISOString();
+  const rows = rowsOf(series);
+  const results = rows.flatMap((row) => row.results);
+  const report: Report = { machine, commit, date, rounds, seconds, queues, results, ratios: ratiosOf(rows), drops };
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  process.stdout.write(options.json ? json : `${renderTable(rows)}${renderDrops(drops)}`);
+
+  // A part of the measurements would replace the whole.
+  if (options.only !== undefined || options.path !== undefined) return;
+  const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; ${rounds} rounds of ${seconds} s`;
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(`${RESULTS}path.json`, json);
+  writeFileSync(`${RESULTS}path.svg`, renderChart(rows, caption));
+  if (!options.json) process.stdout.write("Written to bench/results/path.json and path.svg.\n");
+}
+
+function showProgress(done: number, what: string): void {
+  if (!process.stderr.isTTY) return;
+  process.stderr.write(what === "" ? "\r\x1b[K" : `\r\x1b[K${String(Math.round(done * 100)).padStart(3)} % ${what}`);
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("expected a whole number above 0.");
+  return number;
+}
+
+function pathName(text: string): PathName {
+  const name = PATH_NAMES.find((known) => known === text);
+  if (name === undefined) throw new InvalidArgumentError(`expected ${PATH_NAMES.join(" or ")}.`);
+  return name;
+}

@@ -1,0 +1,147 @@
+// What is measured on a path, and how: which programs run in the two workloads, and what their output means.
+import { SapwoodError } from "../../src/errors.ts";
+import { builtFile } from "../../src/lab/build-paths.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import type { Path } from "./path.ts";
+import { busySeconds } from "./processor-time.ts";
+import { CLIENT, type Family, SERVER, SERVICE_ADDRESSES } from "./scenario.ts";
+import { type EchoResult, type FloodReceived, type FloodSent, LISTENING } from "./tool-protocol.ts";
+
+export interface Metric {
+  readonly name: string;
+  readonly label: string; // for people
+  readonly unit: string;
+  readonly better: "more" | "less" | "neither"; // neither: it explains another one
+}
+
+/** One run gives the values of all its metrics, by name. */
+export interface Measurement {
+  readonly name: string;
+  readonly metrics: readonly Metric[];
+  run(path: Path, seconds: number): Promise<Readonly<Record<string, number>>>;
+}
+
+const GRACE_MS = 20_000; // what a program may take beyond the time that it was told
+const FLOOD_WARM_UP_SECONDS = 0.4;
+const FLOOD_MARGIN_SECONDS = 0.4;
+const SERVER_GRACE_MS = 2_000;
+
+/** Paths under test first need their code compiled and their caches filled. */
+export const WARM_UP_SECONDS = 1;
+
+export const MEASUREMENTS: readonly Measurement[] = [
+  tcp("v4", 1),
+  tcp("v6", 1),
+  tcp("v4", 4),
+  tcp("v6", 4),
+  flood("v4"),
+  flood("v6"),
+  echo("v4"),
+  echo("v6"),
+];
+
+/** Bulk transfer over `streams` connections by iperf3; what the server's application got counts. */
+function tcp(family: Family, streams: number): Measurement {
+  const name = `tcp${streams}_${family}`;
+  const cpu = `cpu_tcp${streams}_${family}`;
+  const what = `${streams === 1 ? "one TCP stream" : `${streams} TCP streams`}, ${familyLabel(family)}`;
+  return {
+    name,
+    metrics: [
+      { name, label: what, unit: "Gbit/s", better: "more" },
+      { name: cpu, label: `${what}, processor time`, unit: "CPU s/GB", better: "less" },
+    ],
+    async run(path, seconds) {
+      const server = path.sandbox.start(["iperf3", "--server", "--one-off", "--forceflush"], SERVER.name);
+      return withServer(server, "Server listening", async () => {
+        const before = busySeconds();
+        const load = ["--time", String(seconds), "--parallel", String(streams), "--json"];
+        const output = await onClient(path, ["iperf3", "--client", SERVICE_ADDRESSES[family], ...load], seconds);
+        const busy = busySeconds() - before;
+        const { end }: { end: { sum_received: { bytes: number; bits_per_second: number } } } = JSON.parse(output);
+        const { bytes, bits_per_second } = end.sum_received;
+        return { [name]: bits_per_second / 1e9, [cpu]: busy / (bytes / 1e9) };
+      });
+    },
+  };
+}
+
+/** As many small datagrams as the client's processor can send; those that arrive count. */
+function flood(family: Family): Measurement {
+  const name = `udp64_${family}`;
+  const sent = `udp64_sent_${family}`;
+  const cpu = `cpu_udp64_${family}`;
+  const what = `UDP flood of 64 B, ${familyLabel(family)}`;
+  return {
+    name,
+    metrics: [
+      { name, label: `${what}, delivered`, unit: "packets/s", better: "more" },
+      { name: sent, label: `${what}, sent`, unit: "packets/s", better: "neither" },
+      { name: cpu, label: `${what}, processor time`, unit: "CPU s/Mpacket", better: "less" },
+    ],
+    async run(path, seconds) {
+      const window = [String(FLOOD_WARM_UP_SECONDS), String(seconds)];
+      const receiver = path.sandbox.start(tool("flood-receiver", ...window), SERVER.name);
+      return withServer(receiver, LISTENING, async () => {
+        const total = FLOOD_WARM_UP_SECONDS + seconds + FLOOD_MARGIN_SECONDS;
+        const sender = tool("flood-sender", SERVICE_ADDRESSES[family], String(total));
+        const { packetsPerSecond }: FloodSent = JSON.parse(await onClient(path, sender, total));
+        await receiver.until("the count of the datagrams that arrived", ({ stdout }) => stdout.endsWith("}\n"));
+        const received: FloodReceived = JSON.parse(receiver.stdout.slice(LISTENING.length));
+        return {
+          [name]: received.packets / received.seconds,
+          [sent]: packetsPerSecond,
+          [cpu]: received.busySeconds / (received.packets / 1e6),
+        };
+      });
+    },
+  };
+}
+
+/** One small datagram at a time, there and back. */
+function echo(family: Family): Measurement {
+  const metric = (percentile: string, label: string): Metric => ({
+    name: `rtt_${percentile}_${family}`,
+    label: `UDP echo of 64 B, ${familyLabel(family)}, ${label}`,
+    unit: "µs",
+    better: "less",
+  });
+  return {
+    name: `rtt_${family}`,
+    metrics: [metric("p50", "median"), metric("p99", "p99"), metric("p999", "p99.9")],
+    async run(path, seconds) {
+      return withServer(path.sandbox.start(tool("echo-server"), SERVER.name), LISTENING, async () => {
+        const client = tool("echo-client", SERVICE_ADDRESSES[family], String(seconds));
+        const { p50Us, p99Us, p999Us, roundTrips, lost }: EchoResult = JSON.parse(await onClient(path, client, seconds));
+        if (roundTrips === 0) throw new SapwoodError("lab-failed", `No echo came over the path "${path.name}"; ${lost} were sent.`);
+        return { [`rtt_p50_${family}`]: p50Us, [`rtt_p99_${family}`]: p99Us, [`rtt_p999_${family}`]: p999Us };
+      });
+    },
+  };
+}
+
+/** Calls `use` while the server listens, and leaves no server behind. */
+async function withServer<Result>(
+  server: SandboxProgram,
+  announcement: string,
+  use: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    await server.until("the server of the measurement", ({ stdout }) => stdout.includes(announcement));
+    return await use();
+  } finally {
+    await server.stop(SERVER_GRACE_MS);
+  }
+}
+
+async function onClient(path: Path, argv: readonly string[], seconds: number): Promise<string> {
+  return path.sandbox.expect(argv, CLIENT.name, "", seconds * 1000 + GRACE_MS);
+}
+
+function tool(name: string, ...args: readonly string[]): string[] {
+  return [process.execPath, builtFile(`bench/path/${name}.js`), ...args];
+}
+
+function familyLabel(family: Family): string {
+  return family === "v4" ? "IPv4" : "IPv6";
+}

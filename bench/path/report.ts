@@ -1,0 +1,107 @@
+// The outcome as a table for people and as an object for programs.
+import Table from "cli-table3";
+import type { Drops } from "./drops.ts";
+import type { Machine } from "./machine.ts";
+import type { Metric } from "./measurements.ts";
+import type { PathName } from "./path.ts";
+import { ratioOf, type Series } from "./rounds.ts";
+import { type Summary, summarise } from "./statistics.ts";
+
+/** `npm run bench:path -- --json`. */
+export interface Report {
+  readonly machine: Machine;
+  readonly commit: string;
+  readonly date: string; // ISO 8601
+  readonly rounds: number;
+  readonly seconds: number; // of each measurement
+  readonly queues: number | "default";
+  readonly results: readonly Result[];
+  /** Sapwood's figure divided by the kernel's, by metric: median over the rounds. */
+  readonly ratios: Readonly<Record<string, number>>;
+  /** What sapwood lost in the whole run, by node and reason. */
+  readonly drops: Readonly<Record<string, Drops>>;
+}
+
+export interface Result {
+  readonly name: string;
+  readonly path: PathName;
+  readonly value: number; // median over the rounds
+  readonly unit: string;
+  readonly spread: { readonly min: number; readonly max: number };
+}
+
+/** A metric with its figures, as table and chart show it. */
+export interface Row {
+  readonly metric: Metric;
+  readonly results: readonly Result[]; // one per path that was measured
+  readonly ratio: Summary | undefined; // undefined when there is nothing to compare
+}
+
+export function rowsOf(series: readonly Series[]): Row[] {
+  const metrics = [...new Set(series.map(({ metric }) => metric))];
+  return metrics.map((metric) => ({
+    metric,
+    results: series.filter((one) => one.metric === metric).map(resultOf),
+    ratio: metric.better === "neither" ? undefined : ratioOf(series, metric),
+  }));
+}
+
+export function ratiosOf(rows: readonly Row[]): Record<string, number> {
+  return Object.fromEntries(
+    rows.flatMap(({ metric, ratio }) => (ratio === undefined ? [] : [[metric.name, rounded(ratio.median)]])),
+  );
+}
+
+function resultOf({ metric, path, values }: Series): Result {
+  const { median, min, max } = summarise(values);
+  const spread = { min: rounded(min), max: rounded(max) };
+  return { name: metric.name, path, value: rounded(median), unit: metric.unit, spread };
+}
+
+export function renderTable(rows: readonly Row[]): string {
+  const paths = rows[0]?.results.map(({ path }) => path) ?? [];
+  const columns = [...paths, ...(paths.length > 1 ? ["ratio"] : [])].flatMap((name) => [name, "min..max"]);
+  const table = new Table({
+    head: ["", "unit", ...columns],
+    colAligns: ["left", "left", ...columns.map(() => "right" as const)],
+    style: { head: [], border: [] },
+  });
+  for (const { metric, results, ratio } of rows) {
+    table.push([
+      metric.better === "less" ? `${metric.label} (less is better)` : metric.label,
+      metric.unit,
+      ...results.flatMap(({ value, spread }) => [figure(value), span(spread)]),
+      ...(ratio === undefined ? [] : [figure(ratio.median), span(ratio)]),
+    ]);
+  }
+  return `${table.toString()}\n`;
+}
+
+/** What sapwood lost, or a sentence that it lost nothing. */
+export function renderDrops(drops: Readonly<Record<string, Drops>>): string {
+  const rows = Object.entries(drops).flatMap(([node, byReason]) => {
+    return Object.entries(byReason).map(([reason, packets]) => [node, reason, String(packets)]);
+  });
+  if (rows.length === 0) return "Sapwood's nodes dropped nothing.\n";
+  const table = new Table({
+    head: ["sapwood on", "dropped because", "packets in the whole run"],
+    colAligns: ["left", "left", "right"],
+    style: { head: [], border: [] },
+  });
+  table.push(...rows);
+  return `${table.toString()}\n`;
+}
+
+/** A figure as people read it: three digits that count, thousands set apart. */
+export function figure(value: number): string {
+  if (value >= 1000) return rounded(value).toLocaleString("en").replaceAll(",", " ");
+  return String(rounded(value));
+}
+
+function span({ min, max }: { readonly min: number; readonly max: number }): string {
+  return `${figure(min)}..${figure(max)}`;
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}

@@ -1,0 +1,159 @@
+// The shape of the config file: every field, its default and its limits. Rules between fields are in
+// table-validation.ts. Messages say what was expected; config-document.ts adds what was found, and the line.
+
+import { z } from "zod";
+import { FLOW_LIMIT_MAX, RANGE_MAX, WORKER_MAX } from "../../assembly/shared/layout.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { LOG_LEVELS } from "../log.ts";
+import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../memory/shared-memory.ts";
+import { canonicalAddress, parsePrefix } from "../net/address.ts";
+import { parseDuration } from "./duration.ts";
+import { policyName } from "./policy-names.ts";
+import { DEFAULT_SOCKET } from "./socket-path.ts";
+
+/** Ages are compared modulo 2^32 ms. */
+const TIMEOUT_MAX_MS = 2_073_600_000; // 576h
+const PROBE_INTERVAL_MIN_MS = 10;
+const PROBE_INTERVAL_MAX_MS = 3_600_000;
+/** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name). */
+const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
+const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
+
+const text = z.string("expected text");
+const name = text.regex(/^[\x21-\x7e]{1,253}$/, "expected 1 to 253 printable characters without spaces");
+const flag = z.boolean("expected true or false");
+const port = whole(1, 65_535, "a port");
+
+const address = text.transform((value, context) => {
+  const canonical = canonicalAddress(value);
+  if (canonical !== undefined) return canonical;
+  context.addIssue("expected an IPv4 or IPv6 address");
+  return z.NEVER;
+});
+
+const prefix = text.transform((value, context) => {
+  try {
+    return parsePrefix(value);
+  } catch (error) {
+    context.addIssue(error instanceof Error ? error.message : String(error));
+    return z.NEVER;
+  }
+});
+
+const location = section({
+  latitude: between(-90, 90, "degrees"),
+  longitude: between(-180, 180, "degrees"),
+});
+
+const node = section({
+  id: name,
+  underlay: section({ address, port: port.default(TUNNEL_PORT) }),
+  location: location.optional(),
+});
+
+const ownNode = section({
+  id: name,
+  underlay: section({ address, port: port.default(TUNNEL_PORT), bind: address.optional() }),
+  location: location.optional(),
+});
+
+const instance = section({
+  number: whole(0, 0xffff_ffff, "an instance number"),
+  node: name,
+  namespace: list(address),
+  addresses: list(address),
+  weight: whole(1, 65_535, "a weight").default(1),
+  draining: flag.default(false),
+}).transform(({ namespace, addresses, ...rest }) => ({
+  ...rest,
+  namespaceAddresses: namespace,
+  instanceAddresses: addresses,
+}));
+
+const service = section({
+  name,
+  addresses: list(section({ address, policy: name.transform(policyName) })).default([]),
+  instances: list(instance).default([]),
+});
+
+const tables = { nodes: list(node).default([]), services: list(service).default([]) };
+
+export const tablesSchema = section(tables);
+
+export const configSchema = section({
+  node: ownNode,
+  tun: section({
+    name: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").default("sapwood0"),
+    mtu: z.literal("auto").or(whole(1280, 65_535, "auto or an MTU")).default("auto"),
+    queues: whole(1, WORKER_MAX, "a number of queues").default(1),
+  }).prefault({}),
+  ranges: list(prefix)
+    .min(1, "expected at least one range")
+    .max(RANGE_MAX, `expected at most ${RANGE_MAX} ranges`)
+    .prefault(DEFAULT_RANGES),
+  flows: section({
+    limit: whole(1, FLOW_LIMIT_MAX, "a number of flows").default(DEFAULT_CAPACITIES.flows),
+    timeouts: section({
+      udpUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.udpUnreplied),
+      udpStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.udpStream),
+      tcpOpening: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpOpening),
+      tcpEstablished: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpEstablished),
+      tcpHalfClosed: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpHalfClosed),
+      tcpClosed: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpClosed),
+    }).prefault({}),
+  }).prefault({}),
+  tables: section({
+    addresses: whole(1, 8_388_608, "a number of addresses").default(DEFAULT_CAPACITIES.addresses),
+    instances: whole(1, 2_097_152, "a number of instances").default(DEFAULT_CAPACITIES.instances),
+    workloads: whole(1, 1_048_576, "a number of addresses").default(DEFAULT_CAPACITIES.workloads),
+    nodes: whole(1, 32_767, "a number of nodes").default(DEFAULT_CAPACITIES.nodes),
+  }).prefault({}),
+  probe: section({
+    interval: duration(PROBE_INTERVAL_MIN_MS, PROBE_INTERVAL_MAX_MS, true).default(DEFAULT_PROBE_INTERVAL_MS),
+  }).prefault({}),
+  offloads: section({
+    tunTcp: flag.default(true),
+    tunUdp: flag.default(true),
+    udpGso: flag.default(true),
+    udpGro: flag.default(true),
+  }).prefault({}),
+  control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
+  log: section({
+    level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),
+  }).prefault({}),
+  ...tables,
+});
+
+/** A mapping with these fields and no others. An unknown field's message is the list of the known ones. */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: ({ code }) => (code === "unrecognized_keys" ? known : `expected fields (${known})`),
+  });
+}
+
+function list<Item extends z.ZodType>(item: Item) {
+  return z.array(item, "expected a list");
+}
+
+function whole(least: number, most: number, what: string) {
+  const expected = `expected ${what} from ${least} to ${most}`;
+  return z.int(expected).min(least, expected).max(most, expected);
+}
+
+function between(least: number, most: number, what: string) {
+  const expected = `expected ${what} from ${least} to ${most}`;
+  return z.number(expected).min(least, expected).max(most, expected);
+}
+
+/** Milliseconds from a text like "30s". */
+function duration(leastMs: number, mostMs: number, mayBeZero = false) {
+  const range = `from ${leastMs}ms to ${mostMs}ms${mayBeZero ? ", or 0 for never" : ""}`;
+  const expected = `expected a duration like 400ms, 30s, 5m or 24h, ${range}`;
+  return z.union([z.string(), z.number()], expected).transform((value, context) => {
+    const ms = parseDuration(value);
+    if (ms !== undefined && ((ms >= leastMs && ms <= mostMs) || (mayBeZero && ms === 0))) return ms;
+    context.addIssue(expected);
+    return z.NEVER;
+  });
+}

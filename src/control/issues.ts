@@ -1,0 +1,58 @@
+// What is wrong with a configuration or with tables: all of it at once, each with the field that it is about.
+
+export type FieldPath = readonly (string | number)[];
+
+const LINES_MAX = 100;
+
+export interface Issue {
+  readonly path: FieldPath;
+  readonly message: string; // "expected ..., found ..."
+}
+
+/** ["services", 0, "name"] -> "services[0].name". */
+export function fieldName(path: FieldPath): string {
+  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`)).join("");
+}
+
+/** One line per issue. */
+export function issueLines(issues: readonly Issue[]): string {
+  return joinLines(issues.map(({ path, message }) => `${fieldName(path)}: ${message}`));
+}
+
+/** A text that a person can read, also when a generated file has the same mistake in a million places. */
+export function joinLines(lines: readonly string[]): string {
+  const rest = lines.length - LINES_MAX;
+  return [...lines.slice(0, LINES_MAX), ...(rest > 0 ? [`and ${rest} more`] : [])].join("\n");
+}
+
+/** The known name that a mistyped one was probably meant to be. */
+export function closestName(name: string, known: readonly string[]): string | undefined {
+  const [best] = known
+    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.candidate : undefined;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that make b of a (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let beforePrevious: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const isSame = a[i - 1] === b[j - 1];
+      let cost = Math.min(
+        (previous[j] ?? 0) + 1,
+        (row[j - 1] ?? 0) + 1,
+        (previous[j - 1] ?? 0) + (isSame ? 0 : 1),
+      );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        cost = Math.min(cost, (beforePrevious[j - 2] ?? 0) + 1);
+      }
+      row.push(cost);
+    }
+    beforePrevious = previous;
+    previous = row;
+  }
+  return previous[b.length] ?? 0;
+}

@@ -1,0 +1,252 @@
+// The truth about nodes and services. Every change is checked as a whole and put in force as one generation, or
+// refused with every field named that is wrong, and then all stays as it was. Changes take turns.
+
+import { SapwoodError } from "../errors.ts";
+import type { TableChange, TableNode } from "../memory/table-change.ts";
+import type { TableWriter } from "../memory/table-writer.ts";
+import { distanceKm } from "../net/location.ts";
+import { issueLines } from "./issues.ts";
+import type { Location, Node, Service, Tables } from "./model.ts";
+import {
+  duplicateNames,
+  nodeIssues,
+  type PlacedService,
+  serviceIssues,
+  type TableRules,
+  type Taken,
+} from "./table-validation.ts";
+
+export interface TableStoreOptions extends TableRules {
+  /** Of this node, for the distances of the others. */
+  readonly location?: Location | undefined;
+}
+
+/** What a generation changed. */
+export interface ChangeCounts {
+  readonly nodesSet: number;
+  readonly nodesRemoved: number;
+  readonly servicesSet: number;
+  readonly servicesRemoved: number;
+}
+
+export interface Applied {
+  readonly generation: number;
+  readonly changes: ChangeCounts;
+}
+
+/** Where an instance record leads in reports. */
+export interface InstanceName {
+  readonly service: string;
+  readonly number: number;
+  readonly node: string;
+}
+
+const NO_TABLES: Tables = { nodes: [], services: [] };
+
+export class TableStore {
+  readonly #writer: TableWriter;
+  readonly #options: TableStoreOptions;
+  #tables: Tables = NO_TABLES;
+  #nodes: ReadonlyMap<string, Node> = new Map();
+  #services = new Map<string, Service>();
+  readonly #addressOwners = new Map<string, string>();
+  readonly #namespaceOwners = new Map<string, string>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(writer: TableWriter, options: TableStoreOptions) {
+    this.#writer = writer;
+    this.#options = options;
+  }
+
+  /** The tables in force. */
+  snapshot(): Tables {
+    return this.#tables;
+  }
+
+  get generation(): number {
+    return this.#writer.generation;
+  }
+
+  /** Makes these the tables in force. Without any difference the generation stays. */
+  apply(tables: Tables): Promise<Applied> {
+    const applied = this.#turn.then(() => this.#apply(tables));
+    this.#turn = applied.catch(() => undefined); // the caller hears of it
+    return applied;
+  }
+
+  nodeIndex(id: string): number | undefined {
+    return this.#writer.nodeIndex(id);
+  }
+
+  /** Indices of the records of a service's instances, in their order. */
+  instanceIndices(service: string): readonly number[] {
+    return this.#writer.instanceIndices(service);
+  }
+
+  /** All instances in force by the index of their record. */
+  instanceNames(): Map<number, InstanceName> {
+    const names = new Map<number, InstanceName>();
+    for (const service of this.#tables.services) {
+      this.#writer.instanceIndices(service.name).forEach((index, i) => {
+        const instance = service.instances[i];
+        if (instance !== undefined) {
+          names.set(index, { service: service.name, number: instance.number, node: instance.node });
+        }
+      });
+    }
+    return names;
+  }
+
+  async #apply(tables: Tables): Promise<Applied> {
+    const difference = this.#difference(tables);
+    this.#check(tables, difference);
+    const { setNodes, removeNodes, removeServices } = difference;
+    const setServices = difference.setServices.map(({ service }) => service);
+    const changes = {
+      nodesSet: setNodes.length,
+      nodesRemoved: removeNodes.length,
+      servicesSet: setServices.length,
+      servicesRemoved: removeServices.length,
+    };
+    let { generation } = this.#writer;
+    if (Object.values(changes).some((count) => count > 0)) {
+      const change: TableChange = {
+        setNodes: setNodes.map((node) => this.#tableNode(node)),
+        removeNodes,
+        setServices,
+        removeServices,
+      };
+      generation = await this.#writer.apply(change);
+    }
+    this.#commit(tables, setServices, removeServices);
+    return { generation, changes };
+  }
+
+  #difference(tables: Tables): Difference {
+    const nodeIds = new Set(tables.nodes.map(({ id }) => id));
+    const names = new Set(tables.services.map(({ name }) => name));
+    const setServices: PlacedService[] = [];
+    tables.services.forEach((service, i) => {
+      const before = this.#services.get(service.name);
+      if (before === undefined || !isSameService(before, service)) {
+        setServices.push({ service, path: ["services", i] });
+      }
+    });
+    return {
+      setNodes: tables.nodes.filter((node) => !isSameNode(this.#nodes.get(node.id), node)),
+      removeNodes: [...this.#nodes.keys()].filter((id) => !nodeIds.has(id)),
+      setServices,
+      removeServices: [...this.#services.keys()].filter((name) => !names.has(name)),
+    };
+  }
+
+  #check(tables: Tables, { setServices, removeServices, removeNodes }: Difference): void {
+    // A node that goes may still be named by services that are otherwise the same.
+    const checked = removeNodes.length === 0 ? setServices : withInstancesOn(tables, setServices, new Set(removeNodes));
+    const touched = new Set([...removeServices, ...checked.map(({ service }) => service.name)]);
+    const untouched = (owner: string | undefined) => (owner === undefined || touched.has(owner) ? undefined : owner);
+    const taken: Taken = {
+      addressOwner: (address) => untouched(this.#addressOwners.get(address)),
+      namespaceOwner: (address) => untouched(this.#namespaceOwners.get(address)),
+    };
+    const nodeIds = new Set([this.#options.nodeId, ...tables.nodes.map(({ id }) => id)]);
+    const issues = [
+      ...duplicateNames(tables),
+      ...nodeIssues(tables.nodes, this.#options),
+      ...serviceIssues(checked, nodeIds, this.#options, taken),
+    ];
+    if (issues.length > 0) throw new SapwoodError("tables-invalid", issueLines(issues));
+  }
+
+  #commit(tables: Tables, setServices: readonly Service[], removeServices: readonly string[]): void {
+    for (const name of removeServices) this.#forget(name);
+    for (const { name } of setServices) this.#forget(name);
+    for (const service of setServices) {
+      this.#services.set(service.name, service);
+      for (const address of calledAddresses(service)) this.#addressOwners.set(address, service.name);
+      for (const address of namespaceAddresses(service)) this.#namespaceOwners.set(address, service.name);
+    }
+    this.#nodes = new Map(tables.nodes.map((node) => [node.id, node]));
+    this.#tables = tables;
+  }
+
+  #forget(name: string): void {
+    const service = this.#services.get(name);
+    if (service === undefined) return;
+    for (const address of calledAddresses(service)) this.#addressOwners.delete(address);
+    for (const address of namespaceAddresses(service)) this.#namespaceOwners.delete(address);
+    this.#services.delete(name);
+  }
+
+  #tableNode({ id, underlay, location }: Node): TableNode {
+    const own = this.#options.location;
+    return {
+      id,
+      underlay,
+      distanceKm: own === undefined || location === undefined ? Number.NaN : distanceKm(own, location),
+    };
+  }
+}
+
+interface Difference {
+  readonly setNodes: readonly Node[];
+  readonly removeNodes: readonly string[];
+  readonly setServices: readonly PlacedService[];
+  readonly removeServices: readonly string[];
+}
+
+/** The services to be set, and those that have an instance on one of the nodes. */
+function withInstancesOn(
+  tables: Tables,
+  setServices: readonly PlacedService[],
+  nodeIds: ReadonlySet<string>,
+): PlacedService[] {
+  const set = new Set(setServices.map(({ service }) => service));
+  return tables.services
+    .map((service, i) => ({ service, path: ["services", i] }))
+    .filter(({ service }) => set.has(service) || service.instances.some(({ node }) => nodeIds.has(node)));
+}
+
+function calledAddresses(service: Service): string[] {
+  return [
+    ...service.addresses.map(({ address }) => address),
+    ...service.instances.flatMap(({ instanceAddresses }) => instanceAddresses),
+  ];
+}
+
+function namespaceAddresses(service: Service): string[] {
+  return service.instances.flatMap((instance) => instance.namespaceAddresses);
+}
+
+function isSameNode(a: Node | undefined, b: Node): boolean {
+  return (
+    a === b ||
+    (a?.underlay.address === b.underlay.address &&
+      a.underlay.port === b.underlay.port &&
+      a.location?.latitude === b.location?.latitude &&
+      a.location?.longitude === b.location?.longitude)
+  );
+}
+
+function isSameService(a: Service, b: Service): boolean {
+  return (
+    a === b ||
+    (isSameList(a.addresses, b.addresses, (x, y) => x.address === y.address && x.policy === y.policy) &&
+      isSameList(
+        a.instances,
+        b.instances,
+        (x, y) =>
+          x === y ||
+          (x.number === y.number &&
+            x.node === y.node &&
+            x.weight === y.weight &&
+            x.draining === y.draining &&
+            isSameList(x.namespaceAddresses, y.namespaceAddresses, Object.is) &&
+            isSameList(x.instanceAddresses, y.instanceAddresses, Object.is)),
+      ))
+  );
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (x: T, y: T) => boolean): boolean {
+  return a.length === b.length && a.every((x, i) => isSame(x, b[i] as T));
+}

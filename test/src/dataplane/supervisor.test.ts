@@ -1,0 +1,191 @@
+// Threads started, ended and restarted: with a toy worker, and with the real one on a real TUN.
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { HEADER_AT, HEADER_REGIONS, Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../../assembly/shared/layout.ts";
+import { Supervisor, type WorkerEnd } from "../../../src/dataplane/supervisor.ts";
+import { runInNamespace, tunProblem } from "../../support/namespace.ts";
+
+const AREAS_AT = 65536;
+/** Words of the memory that tell toy-worker.mjs what to do. */
+const FAILURES = 0; // starts that end by an accident, once ready
+const STARTS = 1; // counted by the toy
+const MODE = 2;
+const FAILS_AT_START = 1;
+const NEVER_STOPS = 2;
+const SECOND_FAILS_AT_START = 3;
+
+interface Toy {
+  readonly words: Int32Array;
+  readonly ends: WorkerEnd[];
+  start(): Promise<Supervisor>;
+  /** Resolves when `count` ends were reported. */
+  ended(count: number): Promise<void>;
+}
+
+function createToy(workers = 1): Toy {
+  const pages = (AREAS_AT + workers * WORKER_SIZE) / 65536;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const words = new Int32Array(memory.buffer);
+  words[(HEADER_AT + HEADER_REGIONS + 4 * Region.workers) >> 2] = AREAS_AT;
+  const ends: WorkerEnd[] = [];
+  const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  return {
+    words,
+    ends,
+    start: async () => {
+      const supervisor = await Supervisor.start({
+        memory,
+        engine: new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
+        policies: [],
+        queues: Array.from({ length: workers }, () => ({ tunFd: -1, udpFd: -1 })),
+        onWorkerEnd: (end) => {
+          ends.push(end);
+          for (const { count, resolve } of waiting) if (ends.length >= count) resolve();
+        },
+        workerFile: new URL("./toy-worker.mjs", import.meta.url),
+      });
+      onTestFinished(() => supervisor.close());
+      return supervisor;
+    },
+    ended: (count) =>
+      new Promise((resolve) => {
+        waiting.push({ count, resolve });
+        if (ends.length >= count) resolve();
+      }),
+  };
+}
+
+test("all workers are started, and stopped when it is closed, twice without harm", async () => {
+  const toy = createToy(3);
+  const supervisor = await toy.start();
+  expect(toy.words[STARTS]).toBe(3);
+  await supervisor.close();
+  await supervisor.close();
+  expect(toy.ends).toEqual([]);
+});
+
+test.each([
+  ["the only one", FAILS_AT_START, 1, 0],
+  ["one of two", SECOND_FAILS_AT_START, 2, 1],
+])("when %s cannot start, its sentence is thrown", async (_what, mode, workers, failing) => {
+  const toy = createToy(workers);
+  toy.words[MODE] = mode;
+  await expect(toy.start()).rejects.toMatchObject({
+    code: "tun-unavailable",
+    message: `Worker ${failing} cannot start.`,
+  });
+  expect(toy.ends).toEqual([]);
+});
+
+test("a worker that ends by itself is reported and started again", async () => {
+  const toy = createToy();
+  toy.words[FAILURES] = 1;
+  await toy.start();
+  await toy.ended(1);
+  expect(toy.ends[0]).toMatchObject({ worker: 0, restartInMs: 100 });
+  expect(toy.ends[0]?.error.message).toBe("Worker 0 failed: Error: an accident.");
+  await expect.poll(() => toy.words[STARTS]).toBe(2);
+});
+
+test("a worker that ends again and again is given up after three restarts, each later than the one before", async () => {
+  const toy = createToy();
+  toy.words[FAILURES] = 100;
+  await toy.start();
+  await toy.ended(4);
+  expect(toy.ends.map(({ restartInMs }) => restartInMs)).toEqual([100, 400, 1600, undefined]);
+  expect(toy.words[STARTS]).toBe(4);
+});
+
+test("a worker that cannot start any more counts as ended", async () => {
+  const toy = createToy();
+  toy.words[FAILURES] = 1;
+  await toy.start();
+  toy.words[MODE] = FAILS_AT_START;
+  await toy.ended(2);
+  expect(toy.ends[1]).toMatchObject({ restartInMs: 400 });
+  expect(toy.ends[1]?.error.message).toBe("Worker 0 cannot start.");
+});
+
+test("closing before a restart is due prevents it", async () => {
+  const toy = createToy();
+  toy.words[FAILURES] = 1;
+  const supervisor = await toy.start();
+  await toy.ended(1);
+  await supervisor.close();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(toy.words[STARTS]).toBe(1);
+});
+
+test("a worker that does not stop is terminated", async () => {
+  const toy = createToy();
+  toy.words[MODE] = NEVER_STOPS;
+  const supervisor = await toy.start();
+  await supervisor.close();
+  expect(toy.ends).toEqual([]);
+});
+
+test.each([
+  [7, 8],
+  [8, 8],
+])("a worker that died with sequence %i is left with %i, so that control does not wait for it", async (died, left) => {
+  const toy = createToy();
+  const sequenceAt = (AREAS_AT + WORKER_SEQUENCE) >> 2;
+  toy.words[sequenceAt] = died;
+  toy.words[FAILURES] = 1;
+  await toy.start();
+  await toy.ended(1);
+  expect(toy.words[sequenceAt]).toBe(left);
+});
+
+interface ProxyResults {
+  readonly local: readonly unknown[];
+  readonly remote: unknown;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly ends: readonly { readonly worker: number; readonly message: string; readonly restartInMs?: number }[];
+  readonly closeFailures: readonly unknown[];
+}
+
+describe.skipIf(tunProblem !== undefined).each([1, 2])(
+  `on a real TUN with %i queues${tunProblem ? ` (${tunProblem})` : ""}`,
+  (workers) => {
+    let results: ProxyResults;
+
+    beforeAll(() => {
+      const script = new URL("./in-namespace/proxy.mjs", import.meta.url);
+      results = runInNamespace(script, String(workers)) as ProxyResults;
+    });
+
+    test("local workloads reach each other by service and by instance address", () => {
+      expect(results.local).toEqual([
+        { text: "to ::ffff:10.30.0.5", from: "10.30.0.1" },
+        { text: "to fdff::5", from: "fdff:2000::1" },
+        { text: "to ::ffff:10.30.0.5", from: "10.30.0.3" },
+      ]);
+    });
+
+    test("a workload of another node answers through the tunnel", () => {
+      expect(results.remote).toEqual({
+        payload: "over the tunnel",
+        from: "10.30.0.2:7777",
+        inner: [{ source: "10.30.0.5", destination: "10.21.3.2" }],
+      });
+    });
+
+    test("counts what it did", () => {
+      expect(results.counters).toMatchObject({ egressPackets: 1, ingressPackets: 1, policyChoices: 3 });
+      expect(results.counters.probesSent).toBeGreaterThanOrEqual(1);
+      expect(Object.keys(results.counters).filter((name) => name.startsWith("ingress."))).toEqual([]);
+    });
+
+    test("without its device each worker ends, is restarted three times and stays down", () => {
+      for (let worker = 0; worker < workers; worker++) {
+        const ends = results.ends.filter((end) => end.worker === worker);
+        expect(ends.map(({ restartInMs }) => restartInMs)).toEqual([100, 400, 1600, undefined]);
+        expect(ends[0]?.message).toBe("Reading the TUN failed with EBADFD: the device was deleted.");
+      }
+    });
+
+    test("closing leaves nothing behind", () => {
+      expect(results.closeFailures).toEqual([]);
+    });
+  },
+);

@@ -1,0 +1,319 @@
+// Random traffic for one node: calls, answers, requests from outside, super-packets, and a share of each broken on
+// purpose. And random changes of the tables underneath. Everything follows from one seed.
+import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
+import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
+import { packet, pad, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
+import type { Random } from "./random.ts";
+import type { Message, TwinFlow } from "./reference/translator.ts";
+
+const NODE_COUNT = 5;
+const LOCAL_COUNT = 4;
+const SERVICE_COUNT = 6;
+const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
+const SERVICE_PORTS = [1, 53, 80, 443, 65535];
+const TCP_FLAGS = [TCP_SYN, TCP_ACK, TCP_ACK, TCP_ACK, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0x18, 0xff, 0];
+
+export interface TrafficShares {
+  /** Part of the packets that is mutated. */
+  readonly mutated: number;
+  /** Part of the frames that is a super-packet. */
+  readonly superPackets: number;
+}
+
+/** A world with several local workloads and services on several nodes; which of them are there changes. */
+export class Traffic {
+  private readonly nodes: Node[];
+  private readonly services: Service[];
+  private readonly gone = new Set<string>();
+  private readonly draining = new Set<string>();
+  private readonly moved = new Map<string, string>();
+  private readonly endpoints = new Map<string, number>();
+  private readonly templates: Templates;
+
+  constructor(
+    private readonly random: Random,
+    private readonly nodeId: string,
+    private readonly shares: TrafficShares,
+  ) {
+    this.nodes = Array.from({ length: NODE_COUNT }, (_, i) => ({
+      id: `node-${i}`,
+      underlay: { address: i % 2 === 0 ? `192.0.2.${i + 10}` : `2001:db8::${i + 10}`, port: 50103 + i },
+    }));
+    this.services = Array.from({ length: SERVICE_COUNT }, (_, i) => this.service(i));
+    this.templates = new Templates();
+  }
+
+  /** The tables as they are now. */
+  tables(): Tables {
+    return {
+      nodes: this.nodes.map((node) => this.nodeNow(node)),
+      services: this.services.map((service) => ({
+        ...service,
+        addresses: service.addresses.filter((one) => !this.gone.has(one.address)),
+        instances: service.instances
+          .filter((one) => !this.gone.has(key(service, one)))
+          .map((one) => ({
+            ...one,
+            node: this.moved.get(key(service, one)) ?? one.node,
+            draining: this.draining.has(key(service, one)),
+          })),
+      })),
+    };
+  }
+
+  /** Changes something: an instance comes, goes, drains or moves, an address goes, a node gets another endpoint. */
+  change(): void {
+    const { random } = this;
+    const service = random.pick(this.services);
+    const instance = random.pick(service.instances);
+    const id = key(service, instance);
+    switch (random.below(6)) {
+      case 0:
+      case 1:
+        return this.flip(this.gone, id);
+      case 2:
+        return this.flip(this.draining, id);
+      case 3:
+        if (!this.moved.delete(id)) {
+          this.moved.set(id, random.pick([...this.nodes.map((node) => node.id), this.nodeId]));
+        }
+        return;
+      case 4:
+        return this.flip(this.gone, random.pick(service.addresses).address);
+      default:
+        this.endpoints.set(random.pick(this.nodes).id, random.below(3));
+    }
+  }
+
+  /** Frames from the TUN. */
+  frames(count: number): Uint8Array[] {
+    return Array.from({ length: count }, () => {
+      const frame = this.frame();
+      return this.random.chance(this.shares.mutated) ? this.mutate(frame) : frame;
+    });
+  }
+
+  /** Messages from the tunnel; answers belong to some of the given flows. */
+  messages(count: number, flows: readonly TwinFlow[]): Message[] {
+    return Array.from({ length: count }, () => this.message(flows));
+  }
+
+  /** What is there goes seldom, what went comes back soon: most of the world is there most of the time. */
+  private flip(set: Set<string>, value: string): void {
+    if (!set.delete(value) && this.random.chance(0.3)) set.add(value);
+  }
+
+  private frame(): Uint8Array {
+    const { random } = this;
+    const isV4 = random.chance(0.5);
+    const local = this.localInstance();
+    const src = random.chance(0.97) ? familyOf(local.namespaceAddresses, isV4) : this.anyAddress(isV4);
+    const dst = this.calledAddress(isV4);
+    const isTcp = random.chance(0.5);
+    if (random.chance(this.shares.superPackets)) return this.superPacket(src, dst, isV4, isTcp);
+    const frame = virtioFrame(this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp), {});
+    if (!random.chance(0.3)) return frame;
+    // Its checksum is unfinished: what stands in the field is taken for the partial sum.
+    frame[0] = 1;
+    frame[6] = isV4 ? 20 : 40;
+    frame[8] = isTcp ? 16 : 6;
+    return frame;
+  }
+
+  private superPacket(src: string, dst: string, isV4: boolean, isTcp: boolean): Uint8Array {
+    const { random } = this;
+    const gsoSize = random.pick([100, 536, 1200, 1398]);
+    const build = packet().ip(src, dst);
+    const ports = { sport: random.pick(SOURCE_PORTS), dport: random.pick(SERVICE_PORTS) };
+    const transport = isTcp
+      ? build.tcp({ ...ports, seq: random.u32(), flags: random.pick(TCP_FLAGS), options: random.chance(0.5) ? [1, 1, 1, 0] : [] })
+      : build.udp(ports);
+    const gsoType = !isTcp ? VIRTIO_GSO_UDP_L4 : isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
+    return transport.payload(random.bytes(random.below(gsoSize * 12))).offloadFrame({ gsoType, gsoSize });
+  }
+
+  private message(flows: readonly TwinFlow[]): Message {
+    const { random } = this;
+    const sender = this.nodeNow(random.pick(this.nodes)).underlay;
+    const from = { address: sender.address, port: random.pick([50103, 40000, 65535]) };
+    if (flows.length > 0 && random.chance(0.6)) {
+      const flow = random.pick(flows);
+      const node = this.nodes.find((one) => one.id === flow.target.node);
+      const address = node !== undefined && random.chance(0.95) ? this.nodeNow(node).underlay.address : from.address;
+      return this.received({ ...from, address }, () => this.templates.answer(flow, random));
+    }
+    if (random.chance(0.01)) return this.probe(from);
+    const isV4 = random.chance(0.5);
+    const local = familyOf(this.localInstance().namespaceAddresses, isV4);
+    const dst = random.chance(0.95) ? local : this.anyAddress(isV4);
+    const src = random.chance(0.9) ? this.instanceAddress(isV4) : this.anyAddress(isV4);
+    return this.received(from, () =>
+      this.packet(src, dst, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5)),
+    );
+  }
+
+  /** One datagram, or several of one size as UDP_GRO delivers them. */
+  private received(from: { address: string; port: number }, build: () => Uint8Array): Message {
+    const { random } = this;
+    const mutated = (bytes: Uint8Array): Uint8Array => (random.chance(this.shares.mutated) ? this.mutate(bytes) : bytes);
+    const first = build();
+    if (!random.chance(0.1)) {
+      return { ...from, bytes: mutated(first), isTruncated: random.chance(0.002) };
+    }
+    const parts = Array.from({ length: random.between(2, 8) }, () => {
+      const bytes = mutated(build());
+      return bytes.length >= first.length ? bytes.subarray(0, first.length) : pad(bytes, first.length - bytes.length);
+    });
+    const whole = Buffer.concat(parts);
+    return { ...from, bytes: whole.subarray(0, whole.length - random.below(first.length)), segmentSize: first.length };
+  }
+
+  private probe(from: { address: string; port: number }): Message {
+    const bytes = this.random.bytes(this.random.between(22, 30));
+    bytes.set([0x53, 0x57, this.random.below(3), this.random.below(4)]);
+    return { ...from, bytes };
+  }
+
+  private packet(src: string, dst: string, sport: number, dport: number, isTcp: boolean): Uint8Array {
+    const { random } = this;
+    const length = random.chance(0.05) ? random.below(1400) : random.below(40);
+    return this.templates.packet(src, dst, isTcp, length, random, sport, dport);
+  }
+
+  private mutate(bytes: Uint8Array): Uint8Array {
+    const { random } = this;
+    const copy = bytes.slice();
+    switch (random.below(8)) {
+      case 0:
+        return copy.subarray(0, random.below(copy.length + 1));
+      case 1:
+        return pad(copy, random.between(1, 30), random.below(256));
+      case 2:
+        return random.bytes(random.below(100));
+      default: {
+        // Most bytes that mean something stand in front.
+        const reach = random.chance(0.8) ? Math.min(copy.length, 64) : copy.length;
+        for (let i = random.between(1, 3); i > 0; i--) {
+          const at = random.below(reach);
+          copy[at] = random.chance(0.5) ? random.u32() : (copy[at] as number) ^ (1 << random.below(8));
+        }
+        return copy;
+      }
+    }
+  }
+
+  private service(index: number): Service {
+    const hasBothFamilies = index !== 3;
+    const instances = Array.from({ length: index + 1 }, (_, i): Instance => {
+      const number = index * 16 + i;
+      const isLocal = index < LOCAL_COUNT && i === 0;
+      const namespaceAddresses = [`10.18.${index}.${i + 1}`, `fc00::18:${index}:${i + 1}`];
+      const instanceAddresses = [`10.30.4.${number}`, `fdff::4:${number}`];
+      return {
+        number: i,
+        node: isLocal ? this.nodeId : `node-${number % NODE_COUNT}`,
+        namespaceAddresses: hasBothFamilies ? namespaceAddresses : namespaceAddresses.slice(0, 1),
+        instanceAddresses: hasBothFamilies ? instanceAddresses : instanceAddresses.slice(0, 1),
+        weight: 1,
+        draining: false,
+      };
+    });
+    const addresses = ["10.30.1.", "fdff:2000::1:", "10.30.2.", "fdff:1000::1:"].map((prefix) => ({
+      address: `${prefix}${index + 1}`,
+      policy: "round-robin",
+    }));
+    return { name: `service-${index}`, addresses, instances };
+  }
+
+  private localInstance(): Instance {
+    return (this.services[this.random.below(LOCAL_COUNT)] as Service).instances[0] as Instance;
+  }
+
+  private calledAddress(isV4: boolean): string {
+    const roll = this.random.below(100);
+    if (roll < 70) {
+      const { addresses } = this.random.pick(this.services);
+      return (addresses[(isV4 ? 0 : 1) + 2 * this.random.below(2)] as { address: string }).address;
+    }
+    return roll < 95 ? this.instanceAddress(isV4) : this.anyAddress(isV4);
+  }
+
+  private instanceAddress(isV4: boolean): string {
+    return familyOf(this.random.pick(this.random.pick(this.services).instances).instanceAddresses, isV4);
+  }
+
+  private anyAddress(isV4: boolean): string {
+    return this.random.pick(
+      isV4
+        ? ["10.30.200.1", "10.31.0.1", "192.0.2.1", "10.18.5.3", "255.255.255.255", "0.0.0.0"]
+        : ["fdff::9999", "fdfe::1", "2001:db8::1", "fc00::18:5:3", "::ffff:10.30.1.1", "::ffff:10.18.0.1", "::"],
+    );
+  }
+
+  private nodeNow(node: Node): Node {
+    const variant = this.endpoints.get(node.id) ?? 0;
+    if (variant === 0) return node;
+    const { address, port } = node.underlay;
+    return { ...node, underlay: { address: variant === 1 ? address : `${address}9`, port: port + 100 } };
+  }
+}
+
+/** Packets by shape, built once and patched: building each from nothing would take most of the time. */
+class Templates {
+  private readonly packets = new Map<string, Uint8Array>();
+
+  packet(
+    src: string,
+    dst: string,
+    isTcp: boolean,
+    length: number,
+    random: Random,
+    sport: number,
+    dport: number,
+  ): Uint8Array {
+    const name = `${src} ${dst} ${isTcp} ${length}`;
+    let template = this.packets.get(name);
+    if (template === undefined) {
+      const ip = packet().ip(src, dst);
+      template = (isTcp ? ip.tcp({ sport: 1, dport: 1 }) : ip.udp({ sport: 1, dport: 1 })).payload(length).bytes();
+      if (this.packets.size < 20_000) this.packets.set(name, template);
+    }
+    return patch(template.slice(), isTcp, random, sport, dport);
+  }
+
+  /** An answer of the flow's instance. */
+  answer(flow: TwinFlow, random: Random): Uint8Array {
+    const isV4 = flow.clientAddress.length === 4;
+    const isTcp = flow.protocol === 6;
+    const [src, dst] = isV4 ? ["10.0.0.1", "10.0.0.2"] : ["2001:db8::1", "2001:db8::2"];
+    const bytes = this.packet(src as string, dst as string, isTcp, random.below(40), random, flow.calledPort, flow.wirePort);
+    const raw = Buffer.from((isV4 ? flow.target.address.v4 : flow.target.address.v6) as string, "latin1");
+    bytes.set(raw, isV4 ? 12 : 8);
+    bytes.set(Buffer.from(flow.clientAddress, "latin1"), isV4 ? 16 : 24);
+    return bytes;
+  }
+}
+
+/** Other ports, flags and checksums; whether those are right makes no difference to a translator. */
+function patch(bytes: Uint8Array, isTcp: boolean, random: Random, sport: number, dport: number): Uint8Array {
+  const at = (bytes[0] as number) >> 4 === 4 ? 20 : 40;
+  bytes[at] = sport >> 8;
+  bytes[at + 1] = sport;
+  bytes[at + 2] = dport >> 8;
+  bytes[at + 3] = dport;
+  if (isTcp) bytes[at + 13] = random.pick(TCP_FLAGS);
+  const checksum = random.chance(0.02) ? random.pick([0, 0xffff]) : random.below(0x10000);
+  bytes[at + (isTcp ? 16 : 6)] = checksum >> 8;
+  bytes[at + (isTcp ? 17 : 7)] = checksum;
+  return bytes;
+}
+
+function key(service: Service, instance: Instance): string {
+  return `${service.name} ${instance.number}`;
+}
+
+/** The address of the family, or one of nobody when there is none. */
+function familyOf(addresses: readonly string[], isV4: boolean): string {
+  const found = addresses.find((one) => !one.includes(":") === isV4);
+  return found ?? (isV4 ? "192.0.2.200" : "2001:db8::200");
+}
