@@ -1,6 +1,7 @@
 // A UDP socket of the measuring tools: batches by sendmmsg and recvmmsg straight from and to memory that never moves,
 // so that the tool costs little beside the path. IPv4 peers are v4-mapped. Everything in a batch goes to one peer.
 import {
+  AF_INET6,
   IOVEC_SIZE,
   MMSGHDR_IOV,
   MMSGHDR_IOV_COUNT,
@@ -8,7 +9,6 @@ import {
   MMSGHDR_NAME,
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
-  AF_INET6,
   SOCKADDR_ADDRESS,
   SOCKADDR_PORT,
   SOCKADDR_SIZE,

@@ -43,7 +43,9 @@ export function sourceCommit(): string {
 export function requireTools(packageByTool: Readonly<Record<string, string>>): void {
   // An ordinary user's PATH may lack the folders that have `nft`.
   const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
-  const missing = Object.keys(packageByTool).filter((tool) => spawnSync(tool, ["--version"], { env }).error !== undefined);
+  const missing = Object.keys(packageByTool).filter(
+    (tool) => spawnSync(tool, ["--version"], { env }).error !== undefined,
+  );
   if (missing.length === 0) return;
   const packages = missing.map((tool) => packageByTool[tool]).join(" ");
   throw new SapwoodError(

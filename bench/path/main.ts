@@ -14,7 +14,7 @@ import { measureInTurns, type Series } from "./rounds.ts";
 import { openSapwoodPath } from "./sapwood-path.ts";
 
 const RESULTS = fileURLToPath(new URL("../../../bench/results/", import.meta.url));
-const PACKAGES = { iperf3: "iperf3", nft: "nftables", ip: "iproute2" };
+const PACKAGES = { iperf3: "iperf3", nft: "nftables", ip: "iproute2", taskset: "util-linux" };
 
 interface Options {
   readonly json?: true;

@@ -1,4 +1,5 @@
 // What is measured on a path, and how: which programs run in the two workloads, and what their output means.
+import { availableParallelism } from "node:os";
 import { SapwoodError } from "../../src/errors.ts";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
@@ -25,6 +26,10 @@ const GRACE_MS = 20_000; // what a program may take beyond the time that it was 
 const FLOOD_WARM_UP_SECONDS = 0.4;
 const FLOOD_MARGIN_SECONDS = 0.4;
 const SERVER_GRACE_MS = 2_000;
+const PROCESSORS = [
+  ["taskset", "--cpu-list", "0"],
+  ["taskset", "--cpu-list", "1"],
+] as const;
 
 /** Paths under test first need their code compiled and their caches filled. */
 export const WARM_UP_SECONDS = 1;
@@ -36,8 +41,10 @@ export const MEASUREMENTS: readonly Measurement[] = [
   tcp("v6", 4),
   flood("v4"),
   flood("v6"),
-  echo("v4"),
-  echo("v6"),
+  echo("v4", "apart"),
+  echo("v6", "apart"),
+  echo("v4", "free"),
+  echo("v6", "free"),
 ];
 
 /** Bulk transfer over `streams` connections by iperf3; what the server's application got counts. */
@@ -98,23 +105,35 @@ function flood(family: Family): Measurement {
   };
 }
 
-/** One small datagram at a time, there and back. */
-function echo(family: Family): Measurement {
+/**
+ * One small datagram at a time, there and back. "apart" holds client and server on a processor each, as two machines
+ * would: every arrival then wakes a processor. "free" leaves them to the scheduler, which puts both on one processor
+ * when it can, where the kernel's path from one to the other is a chain of function calls.
+ */
+function echo(family: Family, placement: "apart" | "free"): Measurement {
+  const prefix = placement === "apart" ? "rtt" : "rtt_free";
+  const [onFirst, onSecond] = placement === "apart" && availableParallelism() > 1 ? PROCESSORS : [[], []];
   const metric = (percentile: string, label: string): Metric => ({
-    name: `rtt_${percentile}_${family}`,
-    label: `UDP echo of 64 B, ${familyLabel(family)}, ${label}`,
+    name: `${prefix}_${percentile}_${family}`,
+    label: `UDP echo of 64 B${placement === "free" ? ", free" : ""}, ${familyLabel(family)}, ${label}`,
     unit: "µs",
     better: "less",
   });
+  const metrics = [metric("p50", "median"), metric("p99", "p99"), metric("p999", "p99.9")];
   return {
-    name: `rtt_${family}`,
-    metrics: [metric("p50", "median"), metric("p99", "p99"), metric("p999", "p99.9")],
+    name: `${prefix}_${family}`,
+    metrics,
     async run(path, seconds) {
-      return withServer(path.sandbox.start(tool("echo-server"), SERVER.name), LISTENING, async () => {
-        const client = tool("echo-client", SERVICE_ADDRESSES[family], String(seconds));
-        const { p50Us, p99Us, p999Us, roundTrips, lost }: EchoResult = JSON.parse(await onClient(path, client, seconds));
-        if (roundTrips === 0) throw new SapwoodError("lab-failed", `No echo came over the path "${path.name}"; ${lost} were sent.`);
-        return { [`rtt_p50_${family}`]: p50Us, [`rtt_p99_${family}`]: p99Us, [`rtt_p999_${family}`]: p999Us };
+      const server = path.sandbox.start([...onSecond, ...tool("echo-server")], SERVER.name);
+      return withServer(server, LISTENING, async () => {
+        const client = [...onFirst, ...tool("echo-client", SERVICE_ADDRESSES[family], String(seconds))];
+        const result: EchoResult = JSON.parse(await onClient(path, client, seconds));
+        if (result.roundTrips === 0) {
+          const found = `${result.lost} datagrams were sent and none came back`;
+          throw new SapwoodError("lab-failed", `The path "${path.name}" must carry UDP; ${found}.`);
+        }
+        const values = [result.p50Us, result.p99Us, result.p999Us];
+        return Object.fromEntries(metrics.map(({ name }, index) => [name, values[index] ?? Number.NaN]));
       });
     },
   };

@@ -63,7 +63,7 @@ export function ratioOf(series: readonly Series[], metric: Metric): Summary | un
 
 /** IPv6 warms the same code as IPv4, and four streams the same as one. */
 function onePerKind(measurements: readonly Measurement[]): Measurement[] {
-  const kindOf = ({ name }: Measurement) => name.replace(/\d?_v\d$/, "");
+  const kindOf = ({ name }: Measurement) => name.replace(/\d?(?:_free)?_v\d$/, "");
   const kinds = new Map(measurements.map((measurement) => [kindOf(measurement), measurement]));
   return [...kinds.values()];
 }

@@ -74,18 +74,22 @@ async function startProxy(input: CommandInput, terminal: Terminal): Promise<Node
  */
 function firstEnding(): Promise<void> {
   const ending = new Promise<void>((resolve, reject) => {
-    let isAsked = false;
+    let isEnding = false;
     for (const [signal, number] of [
       ["SIGTERM", 15],
       ["SIGINT", 2],
     ] as const) {
       process.on(signal, () => {
-        if (isAsked) process.exit(128 + number);
-        isAsked = true;
+        if (isEnding) process.exit(128 + number);
+        isEnding = true;
         resolve();
       });
     }
-    process.on("uncaughtException", reject);
+    process.on("uncaughtException", (error) => {
+      if (isEnding) throw error; // node prints it and exits
+      isEnding = true;
+      reject(error);
+    });
   });
   ending.catch(() => undefined); // may happen before anybody waits for it
   return ending;

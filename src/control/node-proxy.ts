@@ -4,11 +4,12 @@
 import { dirname, join } from "node:path";
 import { Supervisor } from "../dataplane/supervisor.ts";
 import type { Logger } from "../log.ts";
+import { allowOffloads } from "../memory/offloads.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
 import { chooseMtu, findUnderlay, TunInterface } from "../sys/interface.ts";
 import { openTun } from "../sys/tun.ts";
-import { openUdpSocket, type UdpSocket } from "../sys/udp-socket.ts";
+import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { ControlApi, type ControlSource } from "./api.ts";
 import { loadBuiltModules, policySlots } from "./built-modules.ts";
 import { type Config, loadConfig, parseTables } from "./config.ts";
@@ -104,6 +105,9 @@ export class NodeProxy {
       ranges: config.ranges,
       probeIntervalMs: config.probe.interval,
     });
+    const { port, offloads: udpOffloads } = socketAt(sockets, 0);
+    const offloads = [...tun.offloads, ...udpOffloads];
+    allowOffloads(shared, offloads);
     const rules = { nodeId: config.node.id, ranges: config.ranges };
     const writer = new TableWriter(shared, { nodeId: config.node.id, policySlot: policySlots(modules.policies) });
     const store = new TableStore(writer, { ...rules, location: config.node.location });
@@ -140,14 +144,13 @@ export class NodeProxy {
       clock: () => new Date(),
     });
     const reporter = new Reporter({ shared, node: config.node, store, nowMs: () => supervisor.nowMs() });
-    const { port, offloads } = socketAt(sockets, 0);
     const status = () =>
       statusReport({
         version,
         node: config.node,
         tun: { name: tun.name, mtu, queues: tun.fds.length },
         tunnel: { address: config.node.underlay.bind, port },
-        offloads: [...tun.offloads, ...offloads],
+        offloads,
         shared,
         workerRestarts: watch.restarts,
         store,
@@ -176,18 +179,15 @@ function underlayAddress({ node: { underlay } }: Config): string {
 
 /** One socket per worker, all on one port. */
 function openSockets({ node, tun, offloads }: Config, undo: UndoStack): UdpSocket[] {
-  const sockets: UdpSocket[] = [];
-  for (let worker = 0; worker < tun.queues; worker++) {
-    const opened = openUdpSocket({
-      address: node.underlay.bind,
-      port: node.underlay.port,
-      reusePort: tun.queues > 1,
-      gro: offloads.udpGro,
-      gso: offloads.udpGso,
-    });
-    undo.add("close the tunnel's socket", () => opened.close());
-    sockets.push(opened);
-  }
+  const sockets = openUdpSockets(tun.queues, {
+    address: node.underlay.bind,
+    port: node.underlay.port,
+    gro: offloads.udpGro,
+    gso: offloads.udpGso,
+  });
+  undo.add("close the tunnel's sockets", () => {
+    for (const socket of sockets) socket.close();
+  });
   return sockets;
 }
 

@@ -11,10 +11,10 @@ import { SapwoodError } from "../errors.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
 /** Outer IPv6 and UDP headers are 40 + 8 bytes; 50 leaves a round number on Ethernet. */
-export const TUNNEL_OVERHEAD = 50;
-export const MTU_DEFAULT = 1450;
+const TUNNEL_OVERHEAD = 50;
+const MTU_DEFAULT = 1450;
 /** The least that IPv6 works with (RFC 8200 section 5). */
-export const MTU_MIN = 1280;
+const MTU_MIN = 1280;
 
 export interface InterfaceOptions {
   readonly device: string; // name of the TUN, which is open
@@ -59,7 +59,7 @@ export class TunInterface {
     this.#sysctls = sysctls;
   }
 
-  /** Throws network-setup or missing-tool; then the kernel is as it was before. */
+  /** Throws network-setup, missing-rights or missing-tool; then the kernel is as it was before. */
   static async open(options: InterfaceOptions): Promise<TunInterface> {
     const opened = new TunInterface(options.device, new SysctlSession(options.stateFile, currentScope()));
     try {

@@ -10,10 +10,9 @@ export const O_RDWR = 0o2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const SOCK_DGRAM = 2;
-export const MSG_DONTWAIT = 0x40;
+const MSG_DONTWAIT = 0x40;
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;
-export const POLLERR = 0x8;
 
 const errnoByName: Readonly<Record<string, number>> = koffi.os.errno;
 
@@ -26,7 +25,6 @@ function errnoNumber(name: string): number {
 export const EPERM = errnoNumber("EPERM");
 export const ENOENT = errnoNumber("ENOENT");
 export const EINTR = errnoNumber("EINTR");
-export const EIO = errnoNumber("EIO");
 export const ENXIO = errnoNumber("ENXIO");
 export const EBADF = errnoNumber("EBADF");
 export const EAGAIN = errnoNumber("EAGAIN");
@@ -37,7 +35,6 @@ export const ENODEV = errnoNumber("ENODEV");
 export const EINVAL = errnoNumber("EINVAL");
 export const EBADFD = 77; // asm-generic/errno.h; koffi's table leaves it out
 export const ENOTSOCK = errnoNumber("ENOTSOCK");
-export const EMSGSIZE = errnoNumber("EMSGSIZE");
 export const EADDRINUSE = errnoNumber("EADDRINUSE");
 export const EADDRNOTAVAIL = errnoNumber("EADDRNOTAVAIL");
 export const ENOBUFS = errnoNumber("ENOBUFS");

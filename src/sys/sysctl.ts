@@ -34,7 +34,7 @@ export interface SysctlStore {
   write(path: string, value: string): void;
 }
 
-export const kernelSysctls: SysctlStore = {
+const kernelSysctls: SysctlStore = {
   read: (path) => readFileSync(`${SYSCTL_ROOT}/${path}`, "utf8").trim(),
   write: (path, value) => writeFileSync(`${SYSCTL_ROOT}/${path}`, value),
 };

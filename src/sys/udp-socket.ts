@@ -152,7 +152,7 @@ function bindTo(fd: number, { address, port }: UdpSocketOptions): void {
 }
 
 /** Why bind() failed, as one sentence. */
-export function bindFailure(errno: number, address: string, port: number): SapwoodError {
+function bindFailure(errno: number, address: string, port: number): SapwoodError {
   const found = errnoName(errno);
   switch (-errno) {
     case EADDRINUSE:

@@ -1,7 +1,7 @@
 // Random traffic for one node: calls, answers, requests from outside, super-packets, and a share of each broken on
 // purpose. And random changes of the tables underneath. Everything follows from one seed.
 import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
-import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
+import { IPPROTO_TCP, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
 import { packet, pad, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import type { Message, TwinFlow } from "./reference/translator.ts";
@@ -85,10 +85,10 @@ export class Traffic {
     }
   }
 
-  /** Frames from the TUN. */
-  frames(count: number): Uint8Array[] {
+  /** Frames from the TUN; some of them belong to some of the given flows. */
+  frames(count: number, flows: readonly TwinFlow[]): Uint8Array[] {
     return Array.from({ length: count }, () => {
-      const frame = this.frame();
+      const frame = flows.length > 0 && this.random.chance(0.4) ? this.nextFrame(this.random.pick(flows)) : this.frame();
       return this.random.chance(this.shares.mutated) ? this.mutate(frame) : frame;
     });
   }
@@ -111,8 +111,19 @@ export class Traffic {
     const dst = this.calledAddress(isV4);
     const isTcp = random.chance(0.5);
     if (random.chance(this.shares.superPackets)) return this.superPacket(src, dst, isV4, isTcp);
-    const frame = virtioFrame(this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp), {});
-    if (!random.chance(0.3)) return frame;
+    return this.framed(this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp), isV4, isTcp);
+  }
+
+  /** The next packet of a flow's client. */
+  private nextFrame(flow: TwinFlow): Uint8Array {
+    const isV4 = flow.clientAddress.length === 4;
+    const bytes = this.templates.between(flow.clientAddress, flow.called, flow, this.random, flow.clientPort, flow.calledPort);
+    return this.framed(bytes, isV4, flow.protocol === IPPROTO_TCP);
+  }
+
+  private framed(bytes: Uint8Array, isV4: boolean, isTcp: boolean): Uint8Array {
+    const frame = virtioFrame(bytes, {});
+    if (!this.random.chance(0.3)) return frame;
     // Its checksum is unfinished: what stands in the field is taken for the partial sum.
     frame[0] = 1;
     frame[6] = isV4 ? 20 : 40;
@@ -147,7 +158,9 @@ export class Traffic {
     const local = familyOf(this.localInstance().namespaceAddresses, isV4);
     const dst = random.chance(0.95) ? local : this.anyAddress(isV4);
     const src = random.chance(0.9) ? this.instanceAddress(isV4) : this.anyAddress(isV4);
-    return this.received(from, () =>
+    const home = this.homeOf(src);
+    const address = home !== undefined && random.chance(0.8) ? this.nodeNow(home).underlay.address : from.address;
+    return this.received({ ...from, address }, () =>
       this.packet(src, dst, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5)),
     );
   }
@@ -162,7 +175,7 @@ export class Traffic {
     }
     const parts = Array.from({ length: random.between(2, 8) }, () => {
       const bytes = mutated(build());
-      return bytes.length >= first.length ? bytes.subarray(0, first.length) : pad(bytes, first.length - bytes.length);
+      return bytes.length > first.length ? first : pad(bytes, first.length - bytes.length);
     });
     const whole = Buffer.concat(parts);
     return { ...from, bytes: whole.subarray(0, whole.length - random.below(first.length)), segmentSize: first.length };
@@ -250,6 +263,16 @@ export class Traffic {
     );
   }
 
+  /** The other node whose instance has the address. */
+  private homeOf(address: string): Node | undefined {
+    for (const service of this.services) {
+      const instance = service.instances.find((one) => one.instanceAddresses.includes(address));
+      if (instance === undefined) continue;
+      return this.nodes.find((node) => node.id === (this.moved.get(key(service, instance)) ?? instance.node));
+    }
+    return undefined;
+  }
+
   private nodeNow(node: Node): Node {
     const variant = this.endpoints.get(node.id) ?? 0;
     if (variant === 0) return node;
@@ -283,13 +306,25 @@ class Templates {
 
   /** An answer of the flow's instance. */
   answer(flow: TwinFlow, random: Random): Uint8Array {
-    const isV4 = flow.clientAddress.length === 4;
-    const isTcp = flow.protocol === 6;
-    const [src, dst] = isV4 ? ["10.0.0.1", "10.0.0.2"] : ["2001:db8::1", "2001:db8::2"];
-    const bytes = this.packet(src as string, dst as string, isTcp, random.below(40), random, flow.calledPort, flow.wirePort);
-    const raw = Buffer.from((isV4 ? flow.target.address.v4 : flow.target.address.v6) as string, "latin1");
-    bytes.set(raw, isV4 ? 12 : 8);
-    bytes.set(Buffer.from(flow.clientAddress, "latin1"), isV4 ? 16 : 24);
+    const { v4, v6 } = flow.target.address;
+    const source = (flow.clientAddress.length === 4 ? v4 : v6) as string;
+    return this.between(source, flow.clientAddress, flow, random, flow.calledPort, flow.wirePort);
+  }
+
+  /** A packet of the flow's protocol between two raw addresses. */
+  between(
+    source: string,
+    destination: string,
+    flow: TwinFlow,
+    random: Random,
+    sport: number,
+    dport: number,
+  ): Uint8Array {
+    const isV4 = source.length === 4;
+    const any = isV4 ? "192.0.2.1" : "2001:db8::1";
+    const bytes = this.packet(any, any, flow.protocol === IPPROTO_TCP, random.below(40), random, sport, dport);
+    bytes.set(Buffer.from(source, "latin1"), isV4 ? 12 : 8);
+    bytes.set(Buffer.from(destination, "latin1"), isV4 ? 16 : 24);
     return bytes;
   }
 }

@@ -1,0 +1,24 @@
+// Tells the engine which offloads it may use. What the kernel does by itself (UDP_GRO, TSO on reads) needs no word:
+// the engine takes whatever comes.
+
+import {
+  HEADER_AT,
+  HEADER_OFFLOADS,
+  OFFLOAD_TUN_TCP,
+  OFFLOAD_TUN_UDP,
+  OFFLOAD_UDP_GSO,
+} from "../../assembly/shared/layout.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+const BITS: Readonly<Record<string, number>> = {
+  "udp-gso": OFFLOAD_UDP_GSO,
+  "tun-tcp": OFFLOAD_TUN_TCP,
+  "tun-udp": OFFLOAD_TUN_UDP,
+};
+
+/** Takes effect with the next call of the engine. */
+export function allowOffloads(shared: SharedMemory, states: readonly { name: string; on: boolean }[]): void {
+  let bits = 0;
+  for (const { name, on } of states) if (on) bits |= BITS[name] ?? 0;
+  Atomics.store(shared.i32, (HEADER_AT + HEADER_OFFLOADS) >>> 2, bits);
+}

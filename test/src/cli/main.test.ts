@@ -1,0 +1,93 @@
+// The built command as a process: exit status, and what goes to stdout and to stderr.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const MAIN = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
+const MANIFEST = new URL("../../../package.json", import.meta.url);
+
+const GOOD = `node:
+  id: node-a
+  underlay: { address: 192.0.2.1 }
+services:
+  - name: b
+    addresses: [{ address: 10.30.0.2, policy: round-robin }]
+    instances:
+      - { number: 1, node: node-a, namespace: [10.18.3.1], addresses: [10.30.0.3] }
+`;
+const BAD = GOOD.replace("10.18.3.1", "10.18.3.256");
+
+let folder: string;
+let file: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sapwood-main-"));
+  file = join(folder, "node.yaml");
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function sapwood(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+test("--version prints the package's version", () => {
+  const { version } = JSON.parse(readFileSync(MANIFEST, "utf8")) as { version: string };
+  expect(sapwood("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("check accepts a good file and says what is in it", () => {
+  writeFileSync(file, GOOD);
+  expect(sapwood("check", file)).toEqual({
+    status: 0,
+    stdout: `${file} is valid: node node-a, 0 other nodes, 1 services, 1 instances\n`,
+    stderr: "",
+  });
+  expect(JSON.parse(sapwood("check", file, "--json").stdout)).toEqual({
+    file,
+    node: "node-a",
+    nodes: 0,
+    services: 1,
+    instances: 1,
+  });
+});
+
+test.each(["check", "run"])("%s refuses a bad file with file, line, field, expected and found", (command) => {
+  writeFileSync(file, BAD);
+  const { status, stdout, stderr } = sapwood(command, ...(command === "run" ? ["--config"] : []), file);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  expect(stderr).toMatch(/^sapwood: .*\n$/);
+  expect(stderr).toContain(`${file}:8: services[0].instances[0].namespace[0]: expected`);
+  expect(stderr).toContain("10.18.3.256");
+});
+
+test("run refuses a log level from the environment that does not exist", () => {
+  writeFileSync(file, GOOD);
+  const env = { ...process.env, SAPWOOD_LOG_LEVEL: "loud" };
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, "run", "-c", file], { encoding: "utf8", env });
+  expect(status).toBe(2);
+  expect(stderr).toBe(
+    'sapwood: SAPWOOD_LOG_LEVEL must be one of trace, debug, info, warn, error, silent; found "loud".\n',
+  );
+});
+
+test.each([
+  [["check", "/nonexistent.yaml"], 2, "/nonexistent.yaml cannot be read (ENOENT)"],
+  [["status", "--socket", "/nonexistent.sock"], 1, "No proxy answers at /nonexistent.sock (ENOENT)"],
+  [["instnaces"], 2, "Did you mean instances?"],
+])("%j ends with status %i and a sentence", (args, status, said) => {
+  const outcome = sapwood(...args);
+  expect(outcome).toMatchObject({ status, stdout: "" });
+  expect(outcome.stderr).toContain(said);
+});
+
+test("a reader that leaves early is no failure", () => {
+  const line = `"${process.execPath}" "${MAIN}" help | head -c 1`;
+  const { status, stderr } = spawnSync("bash", ["-o", "pipefail", "-c", line], { encoding: "utf8" });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+});
