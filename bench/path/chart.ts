@@ -32,8 +32,8 @@ const STYLE = `
 
 /** SVG text; `caption` says what was measured where. */
 export function renderChart(rows: readonly Row[], caption: string): string {
-  const compared = rows.filter(({ ratio }) => ratio !== undefined);
-  const height = TITLE_HEIGHT + compared.length * ROW_HEIGHT + FOOTER_HEIGHT;
+  const charted = rows.filter(({ metric }) => metric.isCharted);
+  const height = TITLE_HEIGHT + charted.length * ROW_HEIGHT + FOOTER_HEIGHT;
   const right = WIDTH - MARGIN;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img">`,
@@ -42,7 +42,7 @@ export function renderChart(rows: readonly Row[], caption: string): string {
     text(MARGIN, 26, "title", "Sapwood beside the kernel's own overlay (VXLAN + nftables DNAT)"),
     ...legend(48),
     `  <text class="note" x="${right}" y="48" text-anchor="end">sapwood / kernel</text>`,
-    ...compared.flatMap((row, index) => renderRow(row, TITLE_HEIGHT + index * ROW_HEIGHT)),
+    ...charted.flatMap((row, index) => renderRow(row, TITLE_HEIGHT + index * ROW_HEIGHT)),
     text(MARGIN, height - 14, "note", caption),
     "</svg>",
     "",

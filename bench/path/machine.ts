@@ -1,8 +1,10 @@
 // Where and what was measured, without which a figure says little; and whether the machine has what is needed.
 import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { SapwoodError } from "../../src/errors.ts";
+import { busySeconds } from "./processor-time.ts";
 
 const GIB = 2 ** 30;
 
@@ -27,6 +29,15 @@ export function thisMachine(): Machine {
 /** One line. */
 export function describeMachine({ processor, processors, memoryGiB, kernel, node }: Machine): string {
   return `${processors} x ${processor}, ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`;
+}
+
+/** How busy all processors together are at the moment, 0 to 1. */
+export async function loadOf(forMs: number): Promise<number> {
+  const startMs = performance.now();
+  const startBusy = busySeconds();
+  await pause(forMs);
+  const seconds = (performance.now() - startMs) / 1000;
+  return (busySeconds() - startBusy) / (cpus().length * seconds);
 }
 
 /** Hash of the sources' commit, with "+" when they were changed since; "unknown" outside a checkout. */

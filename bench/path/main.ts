@@ -6,14 +6,16 @@ import { Command, InvalidArgumentError } from "commander";
 import { SapwoodError } from "../../src/errors.ts";
 import { renderChart } from "./chart.ts";
 import { openKernelPath } from "./kernel-path.ts";
-import { describeMachine, requireTools, sourceCommit, thisMachine } from "./machine.ts";
+import { describeMachine, loadOf, requireTools, sourceCommit, thisMachine } from "./machine.ts";
 import { MEASUREMENTS } from "./measurements.ts";
 import { PATH_NAMES, type Path, type PathName } from "./path.ts";
-import { type Report, ratiosOf, renderDrops, renderTable, rowsOf } from "./report.ts";
+import { type Report, ratiosOf, renderDrops, renderResults, rowsOf } from "./report.ts";
 import { measureInTurns, type Series } from "./rounds.ts";
 import { openSapwoodPath } from "./sapwood-path.ts";
 
 const RESULTS = fileURLToPath(new URL("../../../bench/results/", import.meta.url));
+const IDLE_CHECK_MS = 500;
+const LOAD_MAX = 0.1;
 const PACKAGES = { iperf3: "iperf3", nft: "nftables", ip: "iproute2", taskset: "util-linux" };
 
 interface Options {
@@ -51,6 +53,13 @@ async function run(): Promise<void> {
     throw new SapwoodError("usage", `--only must be part of a measurement's name (${names}); found "${options.only}".`);
   }
   requireTools(PACKAGES);
+  const otherLoad = await loadOf(IDLE_CHECK_MS);
+  if (otherLoad > LOAD_MAX) {
+    const share = `${Math.round(otherLoad * 100)} %`;
+    process.stderr.write(
+      `The machine is ${share} busy with other things; the figures will be off, and the ratios too.\n`,
+    );
+  }
   const paths: Path[] = [];
   try {
     if (options.path !== "kernel") paths.push(await openSapwoodPath(options.queues));
@@ -73,7 +82,9 @@ function publish(series: readonly Series[], drops: Report["drops"]): void {
   const results = rows.flatMap((row) => row.results);
   const report: Report = { machine, commit, date, rounds, seconds, queues, results, ratios: ratiosOf(rows), drops };
   const json = `${JSON.stringify(report, null, 2)}\n`;
-  process.stdout.write(options.json ? json : `${renderTable(rows)}${renderDrops(drops)}`);
+  process.stdout.write(
+    options.json ? json : `${renderResults(rows)}\n${Object.keys(drops).length > 0 ? renderDrops(drops) : ""}`,
+  );
 
   // A part of the measurements would replace the whole.
   if (options.only !== undefined || options.path !== undefined) return;

@@ -13,6 +13,7 @@ export interface Metric {
   readonly label: string; // for people
   readonly unit: string;
   readonly better: "more" | "less" | "neither"; // neither: it explains another one
+  readonly isCharted: boolean; // whether it is among the few that the chart shows
 }
 
 /** One run gives the values of all its metrics, by name. */
@@ -55,8 +56,14 @@ function tcp(family: Family, streams: number): Measurement {
   return {
     name,
     metrics: [
-      { name, label: what, unit: "Gbit/s", better: "more" },
-      { name: cpu, label: `${what}, processor time`, unit: "CPU s/GB", better: "less" },
+      { name, label: what, unit: "Gbit/s", better: "more", isCharted: true },
+      {
+        name: cpu,
+        label: `${what}, processor time`,
+        unit: "CPU s/GB",
+        better: "less",
+        isCharted: streams === 1 && family === "v4",
+      },
     ],
     async run(path, seconds) {
       const server = path.sandbox.start(["iperf3", "--server", "--one-off", "--forceflush"], SERVER.name);
@@ -82,9 +89,15 @@ function flood(family: Family): Measurement {
   return {
     name,
     metrics: [
-      { name, label: `${what}, delivered`, unit: "packets/s", better: "more" },
-      { name: sent, label: `${what}, sent`, unit: "packets/s", better: "neither" },
-      { name: cpu, label: `${what}, processor time`, unit: "CPU s/Mpacket", better: "less" },
+      { name, label: `${what}, delivered`, unit: "packets/s", better: "more", isCharted: true },
+      { name: sent, label: `${what}, sent`, unit: "packets/s", better: "neither", isCharted: false },
+      {
+        name: cpu,
+        label: `${what}, processor time`,
+        unit: "CPU s/Mpacket",
+        better: "less",
+        isCharted: family === "v4",
+      },
     ],
     async run(path, seconds) {
       const window = [String(FLOOD_WARM_UP_SECONDS), String(seconds)];
@@ -118,6 +131,7 @@ function echo(family: Family, placement: "apart" | "free"): Measurement {
     label: `UDP echo of 64 B${placement === "free" ? ", free" : ""}, ${familyLabel(family)}, ${label}`,
     unit: "µs",
     better: "less",
+    isCharted: placement === "apart" && percentile !== "p999",
   });
   const metrics = [metric("p50", "median"), metric("p99", "p99"), metric("p999", "p99.9")];
   return {

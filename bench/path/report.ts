@@ -1,5 +1,5 @@
 // The outcome as a table for people and as an object for programs.
-import Table from "cli-table3";
+import { renderTable } from "../../src/cli/text-table.ts";
 import type { Drops } from "./drops.ts";
 import type { Machine } from "./machine.ts";
 import type { Metric } from "./measurements.ts";
@@ -58,38 +58,36 @@ function resultOf({ metric, path, values }: Series): Result {
   return { name: metric.name, path, value: rounded(median), unit: metric.unit, spread };
 }
 
-export function renderTable(rows: readonly Row[]): string {
+export function renderResults(rows: readonly Row[]): string {
   const paths = rows[0]?.results.map(({ path }) => path) ?? [];
-  const columns = [...paths, ...(paths.length > 1 ? ["ratio"] : [])].flatMap((name) => [name, "min..max"]);
-  const table = new Table({
-    head: ["", "unit", ...columns],
-    colAligns: ["left", "left", ...columns.map(() => "right" as const)],
-    style: { head: [], border: [] },
-  });
-  for (const { metric, results, ratio } of rows) {
-    table.push([
-      metric.better === "less" ? `${metric.label} (less is better)` : metric.label,
+  const figures = [...paths, ...(paths.length > 1 ? ["ratio"] : [])].flatMap((name) => [name, "min..max"]);
+  return renderTable(
+    [
+      { head: "medians" },
+      { head: "unit" },
+      ...figures.map((head) => ({ head, align: "right" }) as const),
+      { head: "" },
+    ],
+    rows.map(({ metric, results, ratio }) => [
+      metric.label,
       metric.unit,
       ...results.flatMap(({ value, spread }) => [figure(value), span(spread)]),
-      ...(ratio === undefined ? [] : [figure(ratio.median), span(ratio)]),
-    ]);
-  }
-  return `${table.toString()}\n`;
+      ...(paths.length < 2 ? [] : ratio === undefined ? ["", ""] : [figure(ratio.median), span(ratio)]),
+      metric.better === "less" ? "less is better" : "",
+    ]),
+  );
 }
 
 /** What sapwood lost, or a sentence that it lost nothing. */
 export function renderDrops(drops: Readonly<Record<string, Drops>>): string {
   const rows = Object.entries(drops).flatMap(([node, byReason]) => {
-    return Object.entries(byReason).map(([reason, packets]) => [node, reason, String(packets)]);
+    return Object.entries(byReason).map(([reason, packets]) => [node, reason, figure(packets)]);
   });
   if (rows.length === 0) return "Sapwood's nodes dropped nothing.\n";
-  const table = new Table({
-    head: ["sapwood on", "dropped because", "packets in the whole run"],
-    colAligns: ["left", "left", "right"],
-    style: { head: [], border: [] },
-  });
-  table.push(...rows);
-  return `${table.toString()}\n`;
+  return renderTable(
+    [{ head: "sapwood on" }, { head: "dropped because" }, { head: "packets in the whole run", align: "right" }],
+    rows,
+  );
 }
 
 /** A figure as people read it: three digits that count, thousands set apart. */

@@ -2,6 +2,7 @@
 
 import type { AppliedReport } from "../control/reports.ts";
 import type { Command } from "./command.ts";
+import { countText } from "./format.ts";
 import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
 
 export const applyCommand: Command = {
@@ -22,7 +23,8 @@ export const applyCommand: Command = {
     terminal.print(
       input.flag("json")
         ? `${JSON.stringify(applied, undefined, 2)}\n`
-        : `generation ${generation}: ${nodes} nodes, ${services} services, ${instances} instances\n`,
+        : `generation ${generation}: ${countText(nodes, "node")}, ${countText(services, "service")}, ` +
+            `${countText(instances, "instance")}\n`,
     );
   },
 };

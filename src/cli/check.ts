@@ -1,6 +1,7 @@
 // `sapwood check`: whether a configuration file is valid.
 
 import type { Command } from "./command.ts";
+import { countText } from "./format.ts";
 import { JSON_OPTION } from "./query-command.ts";
 
 export const checkCommand: Command = {
@@ -9,9 +10,7 @@ export const checkCommand: Command = {
   summary: "say whether a configuration file is valid",
   arguments: [{ name: "file", summary: "the node's configuration" }],
   options: [JSON_OPTION],
-  examples: [
-    { line: "check /etc/sapwood/node.yaml", does: "exit status 0, or 2 with file, line and field" },
-  ],
+  examples: [{ line: "check /etc/sapwood/node.yaml", does: "exit status 0, or 2 with file, line and field" }],
   async run(input, terminal) {
     const { loadConfig } = await import("../control/config.ts");
     const file = input.argument(0);
@@ -22,8 +21,8 @@ export const checkCommand: Command = {
     terminal.print(
       input.flag("json")
         ? `${JSON.stringify(summary, undefined, 2)}\n`
-        : `${file} is valid: node ${node.id}, ${nodes.length} other nodes, ${services.length} services, ` +
-            `${instances} instances\n`,
+        : `${file} is valid: node ${node.id}, ${countText(nodes.length, "other node")}, ` +
+            `${countText(services.length, "service")}, ${countText(instances, "instance")}\n`,
     );
   },
 };

@@ -4,6 +4,9 @@ import { request } from "node:http";
 import type { ErrorReport } from "../control/reports.ts";
 import { isErrorCode, SapwoodError } from "../errors.ts";
 
+/** A proxy answers within milliseconds; one that is stuck must not hold the terminal. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
 /** The body of a GET, as the route promises it in docs/control-api.md. */
 export async function fetchReport<Report>(socket: string, path: string): Promise<Report> {
   return (await exchange(socket, "GET", path)) as Report;
@@ -35,6 +38,9 @@ function send(socket: string, method: string, path: string, text?: string): Prom
         resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString("utf8") }),
       );
       response.on("error", (error) => reject(failure(error, socket)));
+    });
+    outgoing.setTimeout(ANSWER_TIMEOUT_MS, () => {
+      outgoing.destroy(Object.assign(new Error("no answer in time"), { code: "ETIMEDOUT" }));
     });
     outgoing.on("error", (error) => reject(failure(error, socket)));
     outgoing.end(text);

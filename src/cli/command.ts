@@ -1,7 +1,7 @@
 // The shape of a command, and how commander reads its arguments. A command file holds this description only and
 // imports what it does inside run(), so that `sapwood --help` and `sapwood run` load no code of other commands.
 
-import { Command as Parser, InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Command as Parser } from "commander";
 import { SapwoodError } from "../errors.ts";
 
 /** Headings of `sapwood help`, in this order. */

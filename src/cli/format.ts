@@ -23,6 +23,11 @@ export function endpointText(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** "1 service", "2 services". */
+export function countText(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
+}
+
 /** A value that may be unknown. */
 export function orDash<Value>(value: Value | null, text: (value: Value) => string): string {
   return value === null ? "-" : text(value);

@@ -1,11 +1,9 @@
 // `sapwood run`: a node's proxy in the foreground, until a signal or a failure ends it.
 
 import type { NodeProxy } from "../control/node-proxy.ts";
-import type { LogLevel } from "../log.ts";
+import { isLogLevel, LOG_LEVELS } from "../log-levels.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 
-// What the flags accept; held equal to LOG_LEVELS by its type.
-const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "silent"];
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
 export const runCommand: Command = {
@@ -18,7 +16,7 @@ export const runCommand: Command = {
     {
       flags: "--log-level <level>",
       summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else the configuration's log.level)`,
-      choices: LEVELS,
+      choices: LOG_LEVELS,
     },
   ],
   examples: [
@@ -41,7 +39,7 @@ export const runCommand: Command = {
 };
 
 async function startProxy(input: CommandInput, terminal: Terminal): Promise<NodeProxy> {
-  const [{ NodeProxy }, { createLogger, isLogLevel }, { SapwoodError }, { packageVersion }] = await Promise.all([
+  const [{ NodeProxy }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
     import("../control/node-proxy.ts"),
     import("../log.ts"),
     import("../errors.ts"),
@@ -49,7 +47,7 @@ async function startProxy(input: CommandInput, terminal: Terminal): Promise<Node
   ]);
   const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
   if (level !== undefined && !isLogLevel(level)) {
-    throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LEVELS.join(", ")}; found "${level}".`);
+    throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
   }
   const proxy = await NodeProxy.start({
     configFile: input.text("config"),

@@ -2,7 +2,7 @@
 
 import type { ReloadReport, StatusReport } from "../control/reports.ts";
 import type { Command } from "./command.ts";
-import { durationText, endpointText, mebibytesText } from "./format.ts";
+import { countText, durationText, endpointText, mebibytesText } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
 
 export const statusCommand: Command = queryCommand<StatusReport>({
@@ -25,8 +25,8 @@ export const statusCommand: Command = queryCommand<StatusReport>({
       ["version", `sapwood ${status.version}, process ${status.pid}, up ${durationText(status.uptimeMs)}`],
       ["generation", String(status.generation)],
       ["last reload", reloadText(status.lastReload)],
-      ["workers", `${status.workers.length} (${restarts} restarts)`],
-      ["tun", `${tun.name}, MTU ${tun.mtu}, ${tun.queues} ${tun.queues === 1 ? "queue" : "queues"}`],
+      ["workers", `${status.workers.length} (${countText(restarts, "restart")})`],
+      ["tun", `${tun.name}, MTU ${tun.mtu}, ${countText(tun.queues, "queue")}`],
       ["tunnel", `UDP ${endpointText(tunnel.address, tunnel.port)}`],
       ["offloads", offloads.join("\n")],
       ["flows", `${flows.used} of ${flows.limit}`],

@@ -43,8 +43,12 @@ async function policyFiles(): Promise<string[]> {
     const names = (await readdir(folder)).filter((name) => extname(name) === ".wasm").sort();
     return names.map((name) => builtModulePath(`policies/${basename(name, ".wasm")}`));
   } catch (cause) {
-    throw new SapwoodError("module-refused", `The folder of policy modules ${folder} cannot be read: ${String(cause)}.`, {
-      cause,
-    });
+    throw new SapwoodError(
+      "module-refused",
+      `The folder of policy modules ${folder} cannot be read: ${String(cause)}.`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -1,7 +1,7 @@
 // A YAML text checked against a schema, with a line for each thing that is wrong: all of them at once, one per line,
 // as "file:line: field: expected ..., found ...".
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, parseDocument } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from "yaml";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
 import { closestName, type FieldPath, fieldName, type Issue, joinLines } from "./issues.ts";

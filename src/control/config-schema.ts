@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { FLOW_LIMIT_MAX, RANGE_MAX, WORKER_MAX } from "../../assembly/shared/layout.ts";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import { LOG_LEVELS } from "../log.ts";
+import { LOG_LEVELS } from "../log-levels.ts";
 import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../memory/shared-memory.ts";
 import { canonicalAddress, parsePrefix } from "../net/address.ts";
 import { parseDuration } from "./duration.ts";
@@ -84,7 +84,10 @@ export const configSchema = section({
   node: ownNode,
   tun: section({
     name: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").default("sapwood0"),
-    mtu: z.literal("auto").or(whole(1280, 65_535, "auto or an MTU")).default("auto"),
+    mtu: z
+      .literal("auto")
+      .or(whole(1280, 65_535, "auto or an MTU"))
+      .default("auto"),
     queues: whole(1, WORKER_MAX, "a number of queues").default(1),
   }).prefault({}),
   ranges: list(prefix)

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
-import { parseAddress, contains } from "../net/address.ts";
+import { contains, parseAddress } from "../net/address.ts";
 import { ConfigDocument } from "./config-document.ts";
 import { configSchema, tablesSchema } from "./config-schema.ts";
 import type { Issue } from "./issues.ts";
@@ -86,9 +86,13 @@ function ownNodeIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["ran
 function capacityIssues({ nodes, services }: Tables, nodeId: string, capacities: ConfigFile["tables"]): Issue[] {
   const instances = services.flatMap((service) => service.instances);
   const used: ConfigFile["tables"] = {
-    addresses: services.reduce((sum, service) => sum + service.addresses.length, 0) + lengths(instances, "instanceAddresses"),
+    addresses:
+      services.reduce((sum, service) => sum + service.addresses.length, 0) + lengths(instances, "instanceAddresses"),
     instances: instances.length,
-    workloads: lengths(instances.filter(({ node }) => node === nodeId), "namespaceAddresses"),
+    workloads: lengths(
+      instances.filter(({ node }) => node === nodeId),
+      "namespaceAddresses",
+    ),
     nodes: nodes.length,
   };
   return (["addresses", "instances", "workloads", "nodes"] as const)
@@ -99,6 +103,9 @@ function capacityIssues({ nodes, services }: Tables, nodeId: string, capacities:
     }));
 }
 
-function lengths<Field extends string>(items: readonly Readonly<Record<Field, readonly unknown[]>>[], field: Field): number {
+function lengths<Field extends string>(
+  items: readonly Readonly<Record<Field, readonly unknown[]>>[],
+  field: Field,
+): number {
   return items.reduce((sum, item) => sum + item[field].length, 0);
 }

@@ -74,7 +74,8 @@ function isAnswered(path: string): Promise<boolean> {
     });
     probe.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "ECONNREFUSED" || error.code === "ENOENT") resolve(false);
-      else if (error.code === "EAGAIN") resolve(true); // its backlog is full (unix(7))
+      else if (error.code === "EAGAIN")
+        resolve(true); // its backlog is full (unix(7))
       else reject(error);
     });
   });

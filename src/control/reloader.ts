@@ -2,7 +2,8 @@
 // leaves the tables as they are. Remembers the outcome of the last attempt, for `sapwood status`.
 
 import { SapwoodError } from "../errors.ts";
-import type { Logger, LogLevel } from "../log.ts";
+import type { Logger } from "../log.ts";
+import type { LogLevel } from "../log-levels.ts";
 import { changedFields } from "./changed-fields.ts";
 import type { ConfigListener } from "./config-watcher.ts";
 import type { Tables } from "./model.ts";

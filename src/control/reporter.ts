@@ -1,12 +1,12 @@
 // Answers what services, instances, nodes, flows and counters a proxy has: the tables in force, joined with what the
 // data plane measures and counts in the shared memory.
 
-import { familyOf } from "../net/address.ts";
-import { distanceKm } from "../net/location.ts";
 import { readCounters } from "../memory/counters.ts";
 import { type FlowView, liveFlows } from "../memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
+import { familyOf } from "../net/address.ts";
+import { distanceKm } from "../net/location.ts";
 import type { Instance, Node, Service } from "./model.ts";
 import type {
   CountersReport,

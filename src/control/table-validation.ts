@@ -60,7 +60,9 @@ export function duplicateNames({ services }: Tables): Issue[] {
   return services.flatMap(({ name }, i) => {
     const first = firstAt.get(name);
     if (first === undefined) firstAt.set(name, i);
-    return first === undefined ? [] : [issue(["services", i, "name"], `a name other than that of services[${first}]`, name)];
+    return first === undefined
+      ? []
+      : [issue(["services", i, "name"], `a name other than that of services[${first}]`, name)];
   });
 }
 
@@ -87,7 +89,8 @@ export function nodeIssues(nodes: readonly Node[], { nodeId, ranges }: TableRule
     }
     const endpoint = `${address} ${underlay.port}`;
     const other = endpoints.get(endpoint);
-    if (other !== undefined) issues.push(issue(addressPath, `another address and port than those of ${other}`, address));
+    if (other !== undefined)
+      issues.push(issue(addressPath, `another address and port than those of ${other}`, address));
     endpoints.set(endpoint, id);
   });
   return issues;

@@ -26,7 +26,7 @@ export function allOk(outcomes: readonly RequestOutcome[]): boolean {
 /** A table of the requests, then what went wrong, then the verdict. */
 export function textReport(outcomes: readonly RequestOutcome[]): string {
   const table = new Table({
-    head: ["", "A 1 called", "policy", "reached", "inner packet on the underlay", "A 1 saw the answer from", ""],
+    head: ["", "A 1 CALLED", "POLICY", "REACHED", "INNER PACKET ON THE UNDERLAY", "ANSWERED FROM", ""],
     ...PLAIN,
   });
   for (const { number, address, policy, instance, node, inner, answeredFrom, ok } of outcomes) {
@@ -45,7 +45,7 @@ export function textReport(outcomes: readonly RequestOutcome[]): string {
 /** What is up, before the requests are played. */
 export function topologyText({ nodes, workloads }: Topology, nameOf: (workload: string) => string): string {
   const table = new Table({
-    head: ["workload", "node", "namespace addresses", "underlay"],
+    head: ["WORKLOAD", "NODE", "NAMESPACE ADDRESSES", "UNDERLAY"],
     ...PLAIN,
   });
   for (const { name, node, addresses } of workloads) {

@@ -144,7 +144,7 @@ export class UdpPort {
   }
 
   static async open(family: "udp4" | "udp6", sourcePort = 0): Promise<UdpPort> {
-    const socket = createSocket(family);
+    const socket = createSocket({ type: family, ipv6Only: family === "udp6" }); // leaves IPv4 its own port
     socket.bind(sourcePort);
     await once(socket, "listening");
     return new UdpPort(socket);

@@ -1,6 +1,5 @@
 // A read-only walk over the live flows, while workers go on: each flow is seen whole or not at all.
 
-import { IPPROTO_TCP } from "../../assembly/shared/protocols.ts";
 import {
   FLOW_CALLED,
   FLOW_CALLED_PORT,
@@ -25,6 +24,7 @@ import {
   INSTANCE_SIZE,
   Region,
 } from "../../assembly/shared/layout.ts";
+import { IPPROTO_TCP } from "../../assembly/shared/protocols.ts";
 import { formatAddress } from "../net/address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 

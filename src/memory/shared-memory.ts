@@ -7,8 +7,8 @@ import {
   CANDIDATE_SIZE,
   FLOW_BUCKET_SIZE,
   FLOW_LIMIT_MAX,
-  FLOW_SLACK,
   FLOW_SIZE,
+  FLOW_SLACK,
   FlowState,
   HEADER_ADDRESS_MASK,
   HEADER_AT,
@@ -122,7 +122,10 @@ export interface Records {
 /** The refusal of more than a capacity allows, named by the field of the config file that sets it. */
 export function capacityExceeded(name: keyof Capacities, capacities: Capacities, found: number): SapwoodError {
   const { field } = CAPACITY_LIMITS[name];
-  return new SapwoodError("capacity-exceeded", `${field}: expected at most ${capacities[name]} ${name}, found ${found}`);
+  return new SapwoodError(
+    "capacity-exceeded",
+    `${field}: expected at most ${capacities[name]} ${name}, found ${found}`,
+  );
 }
 
 const PAGE_SIZE = 65_536;

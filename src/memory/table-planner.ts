@@ -2,9 +2,18 @@
 // use and by whom; writes nothing to the tables. An instance keeps its record as long as its addresses and its node
 // stay; weight and draining live in candidate lists only. A list that two addresses have in common is written once.
 
-import { CANDIDATE_DRAINING, CANDIDATE_FLAGS, CANDIDATE_LOCAL, CANDIDATE_SIZE, CANDIDATE_WEIGHT, LOCAL_NODE, Region, ServiceKind } from "../../assembly/shared/layout.ts";
-import { SapwoodError } from "../errors.ts";
+import {
+  CANDIDATE_DRAINING,
+  CANDIDATE_FLAGS,
+  CANDIDATE_LOCAL,
+  CANDIDATE_SIZE,
+  CANDIDATE_WEIGHT,
+  LOCAL_NODE,
+  Region,
+  ServiceKind,
+} from "../../assembly/shared/layout.ts";
 import type { Instance, Service } from "../control/model.ts";
+import { SapwoodError } from "../errors.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import type { AddressSlots, Binding } from "./address-slots.ts";
 import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";
@@ -112,12 +121,7 @@ export class TablePlanner {
   #nextId = 1;
   #counts: TableCounts = { addresses: 0, instances: 0, workloads: 0, nodes: 0 };
 
-  constructor(
-    shared: SharedMemory,
-    addressSlots: AddressSlots,
-    workloadSlots: AddressSlots,
-    options: PlannerOptions,
-  ) {
+  constructor(shared: SharedMemory, addressSlots: AddressSlots, workloadSlots: AddressSlots, options: PlannerOptions) {
     this.#shared = shared;
     this.#addressSlots = addressSlots;
     this.#workloadSlots = workloadSlots;
@@ -298,12 +302,7 @@ export class TablePlanner {
     if (instance.node === this.#options.nodeId) plan.unbindWorkloads.push(...instance.namespaceAddresses);
   }
 
-  #planLists(
-    plan: Plan,
-    service: Service,
-    instances: readonly number[],
-    old: PlacedService | undefined,
-  ): Lists {
+  #planLists(plan: Plan, service: Service, instances: readonly number[], old: PlacedService | undefined): Lists {
     const lists = { 4: NO_LIST, 6: NO_LIST };
     let v4: readonly Candidate[] = [];
     for (const family of [4, 6] as const) {
@@ -356,12 +355,7 @@ export class TablePlanner {
     return { range, count: candidates.length };
   }
 
-  #planAddresses(
-    plan: Plan,
-    service: Service,
-    lists: Lists,
-    old: PlacedService | undefined,
-  ): PlacedAddress[] {
+  #planAddresses(plan: Plan, service: Service, lists: Lists, old: PlacedService | undefined): PlacedAddress[] {
     const before = new Map(old?.service.addresses.map(({ address }, i) => [address, old.addresses[i]]));
     const addresses = service.addresses.map(({ address, policy: policyName }) => {
       const policy = this.#options.policySlot(policyName);

@@ -6,6 +6,7 @@
 // marked as gone (incarnation, BUSY, node state), and when nobody is left who missed the mark, it is free.
 
 import {
+  AF_INET6,
   ALIVE,
   CANDIDATE_DRAINING,
   CANDIDATE_FLAGS,
@@ -33,7 +34,6 @@ import {
   NODE_SIZE,
   NODE_STATE,
   NODE_VERSION,
-  AF_INET6,
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,

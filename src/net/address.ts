@@ -74,7 +74,10 @@ export function parsePrefix(text: string): Prefix {
   const family: Family = text.includes(":") ? 6 : 4;
   const length = Number(digits);
   if (length > (family === 4 ? 32 : 128)) {
-    throw new SapwoodError("config-invalid", `expected a prefix length of at most ${family === 4 ? 32 : 128}, found "${text}"`);
+    throw new SapwoodError(
+      "config-invalid",
+      `expected a prefix length of at most ${family === 4 ? 32 : 128}, found "${text}"`,
+    );
   }
   const mask = maskOf(family === 4 ? length + 96 : length);
   const bytes = address.map((byte, i) => byte & (mask[i] ?? 0));

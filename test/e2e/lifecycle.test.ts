@@ -91,7 +91,7 @@ describeLab("a node's proxy", () => {
     const [node = "", ...rest] = runCommand();
     const { code, stderr } = await lab.sandbox.run(["unshare", "--mount", "sh", "-c", hide, "sh", node, ...rest], NODE);
     expect(stderr).toMatch(SENTENCE);
-    expect(stderr).toContain("`ip`");
+    expect(stderr).toContain('"ip" is missing');
     expect(code).toBe(EXIT_FAILED);
   });
 
@@ -141,10 +141,10 @@ describeLab("a node's proxy", () => {
       "ip -brief link show",
       "ip -4 route show",
       "ip -6 route show",
-      "grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf",
-    ].join("; ");
+      "grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf || true", // some cannot be read
+    ].join(" && ");
     const state = await lab.sandbox.expect(["sh", "-c", script], NODE);
-    // How far neighbour discovery has come is no setting.
+    // Devices and routes that come back may stand in another place.
     return state.split("\n").sort().join("\n");
   }
 });

@@ -6,6 +6,11 @@ import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const SIZE_BYTES = 2 ** 30;
+const SMALL_SIZE_BYTES = 2 ** 24;
+const ADDRESSES = [
+  ["IPv4", "10.30.0.3"],
+  ["IPv6", "fdff::3"],
+] as const;
 
 describeLab("1 GiB over TCP through two nodes", () => {
   let lab: Lab;
@@ -14,11 +19,21 @@ describeLab("1 GiB over TCP through two nodes", () => {
   });
   afterAll(() => lab?.close());
 
-  test.for([
-    ["IPv4", "10.30.0.3"],
-    ["IPv6", "fdff::3"],
-  ] as const)("arrives with the same SHA-256 over %s", async ([, address]) => {
+  test.for(ADDRESSES)("arrives with the same SHA-256 over %s", async ([, address]) => {
     const result = await lab.ask<SendResult>("a1", { kind: "send", address, sizeBytes: SIZE_BYTES });
+    expect(result.received).toBe(result.sent);
+  });
+});
+
+describeLab("workloads whose MTU is larger than the tunnel's", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await openLab({ ...DEMO, workloadMtu: 1500, underlayMtu: 1400 });
+  });
+  afterAll(() => lab?.close());
+
+  test.for(ADDRESSES)("learn the path's MTU over %s", async ([, address]) => {
+    const result = await lab.ask<SendResult>("a1", { kind: "send", address, sizeBytes: SMALL_SIZE_BYTES });
     expect(result.received).toBe(result.sent);
   });
 });

@@ -8,6 +8,7 @@ import {
   CANDIDATE_FLAGS,
   CANDIDATE_INSTANCE,
   CANDIDATE_SIZE,
+  FLOW_SLACK,
   FlowState,
   HEADER_AT,
   HEADER_TIMEOUTS_MS,
@@ -19,6 +20,8 @@ import {
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
 } from "../../assembly/shared/layout.ts";
+import { IPPROTO_TCP, VIRTIO_GSO_NONE, VIRTIO_GSO_TYPE, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../src/control/model.ts";
 import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/wasm.ts";
@@ -27,7 +30,11 @@ import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { EngineMemory, type SentMessage } from "./engine-memory.ts";
+import { virtioFrame } from "./packet-builder.ts";
 import { viewPacket } from "./packet-checks.ts";
+import { pseudoHeaderSum } from "./reference/checksum.ts";
+import { parse, parseOffload } from "./reference/parser.ts";
+import { segment } from "./reference/segmenter.ts";
 import { type Choice, type Counts, type Message, ReferenceTranslator } from "./reference/translator.ts";
 
 /** What a test's policy is asked: how many candidates there are, and which of them drain. */
@@ -47,7 +54,9 @@ export interface FixtureOptions {
 export interface Result {
   readonly datagrams: readonly { readonly endpoint: string; readonly bytes: Uint8Array }[];
   readonly messages: readonly SentMessage[];
-  /** With the virtio_net_hdr in front. */
+  /** What was written to the TUN as it was written: received packets may be joined to super-packets. */
+  readonly frames: readonly Uint8Array[];
+  /** The packets in them, each with a virtio_net_hdr in front. */
   readonly tunWrites: readonly Uint8Array[];
   /** The counters that moved, and by how much. */
   readonly counts: Counts;
@@ -147,17 +156,18 @@ export class EngineFixture {
       (index, message) => this.io.putMessage(index, message),
       (first, count) => this.engine.ingress(first, count, this.nowUs),
       (message) => this.twin?.ingress(message, this.nowMs),
+      (write) => cutUp(write),
     );
   }
 
   /** Walks the whole flow table once. */
   sweep(): Result {
     const before = this.io.snapshot();
-    const ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + 1);
+    const ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + FLOW_SLACK);
     const counts = this.io.countsSince(before);
     expect(ended, "sweep's result").toBe(counts.flowsExpired ?? 0);
     this.twin?.sweep(this.nowMs);
-    return this.conclude({ datagrams: [], messages: [], tunWrites: [], counts, choices: [] });
+    return this.conclude({ datagrams: [], messages: [], tunWrites: [], frames: [], counts, choices: [] });
   }
 
   /** Sends the probes that are due; the twin learns of them from what was sent. */
@@ -174,7 +184,7 @@ export class EngineFixture {
     const datagrams = messages.flatMap((message) =>
       message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
     );
-    return { datagrams, messages, tunWrites: [], counts: this.io.countsSince(before), choices: [] };
+    return { datagrams, messages, tunWrites: [], frames: [], counts: this.io.countsSince(before), choices: [] };
   }
 
   /** Everything that was counted. */
@@ -187,10 +197,12 @@ export class EngineFixture {
     put: (index: number, item: T) => void,
     call: (first: number, count: number) => number,
     twin: (item: T) => void,
+    packetsOf: (write: Uint8Array) => Uint8Array[] = (write) => [write],
   ): Result {
     const before = this.io.snapshot();
     const messages: SentMessage[] = [];
     const tunWrites: Uint8Array[] = [];
+    const frames: Uint8Array[] = [];
     this.choices = [];
     for (let start = 0; start < items.length; start += BATCH_SIZE) {
       const batch = items.slice(start, start + BATCH_SIZE);
@@ -200,7 +212,12 @@ export class EngineFixture {
       for (let first = 0; first < batch.length; ) {
         const next = call(first, batch.length);
         messages.push(...this.io.sentMessages());
-        tunWrites.push(...this.io.tunWrites().map((write) => write.bytes));
+        for (const { bytes, packetCount } of this.io.tunWrites()) {
+          const packets = packetsOf(bytes);
+          if (packets.length > 1) expect(packetCount, "packets that a TUN write says it carries").toBe(packets.length);
+          frames.push(bytes);
+          tunWrites.push(...packets);
+        }
         if (next <= first || next > batch.length) throw new Error(`the engine came from slot ${first} to ${next}`);
         first = next;
       }
@@ -208,7 +225,8 @@ export class EngineFixture {
     const datagrams = messages.flatMap((message) =>
       message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
     );
-    const result = { datagrams, messages, tunWrites, counts: this.io.countsSince(before), choices: this.choices };
+    const counts = this.io.countsSince(before);
+    const result = { datagrams, messages, tunWrites, frames, counts, choices: this.choices };
     for (const name of IO_COUNTERS) delete result.counts[name];
     this.result = result;
     this.byEndpoint = grouped(datagrams);
@@ -279,6 +297,25 @@ export function difference(from: Tables, to: Tables): TableChange {
     }),
     removeServices: from.services.map((one) => one.name).filter((name) => !to.services.some((one) => one.name === name)),
   };
+}
+
+/** The packets that the kernel would make of a TUN write, each behind a virtio_net_hdr that says nothing. */
+function cutUp(write: Uint8Array): Uint8Array[] {
+  if (write[VIRTIO_GSO_TYPE] === VIRTIO_GSO_NONE) return [write];
+  const superPacket = write.subarray(VIRTIO_NET_HDR_SIZE);
+  const parsed = parse(superPacket);
+  if (typeof parsed === "number") throw new Error(`a super-packet for the TUN is broken: ${DropReason[parsed]}`);
+  const offload = parseOffload(write, parsed);
+  if (offload === undefined) throw new Error("the virtio_net_hdr of a super-packet contradicts it");
+  // The kernel adds the rest to what stands in the checksum field, so that must be the pseudo-header's sum.
+  const partial = superPacket.slice(0, parsed.totalLength);
+  const at = parsed.headerLength + (parsed.protocol === IPPROTO_TCP ? 16 : 6);
+  const field = (partial[at] as number) * 256 + (partial[at + 1] as number);
+  const source = partial.subarray(parsed.version === 4 ? 12 : 8, parsed.version === 4 ? 16 : 24);
+  const destination = partial.subarray(parsed.version === 4 ? 16 : 24, parsed.version === 4 ? 20 : 40);
+  const sum = pseudoHeaderSum(source, destination, parsed.protocol, partial.length - parsed.headerLength);
+  expect(field, "partial checksum of a super-packet").toBe(sum);
+  return segment(partial, parsed, offload.segmentSize).map((bytes) => virtioFrame(bytes, {}));
 }
 
 function grouped(datagrams: Result["datagrams"]): Map<string, Uint8Array[]> {

@@ -8,6 +8,7 @@ import {
   FLOW_SEEN,
   FLOW_SEEN_REPLY,
   FLOW_SIZE,
+  FLOW_SLACK,
   FLOW_STATE,
   FLOW_TARGET,
   FLOW_WIRE_PORT,
@@ -24,7 +25,7 @@ const V4_MAPPED = "\0\0\0\0\0\0\0\0\0\0\xff\xff";
 export function engineFlows(shared: SharedMemory): string[] {
   const view = new DataView(shared.memory.buffer);
   const lines: string[] = [];
-  for (let index = 1; index <= shared.capacities.flows; index++) {
+  for (let index = 1; index <= shared.capacities.flows + FLOW_SLACK; index++) {
     const at = shared.at(Region.flows) + index * FLOW_SIZE;
     const state: FlowState = view.getUint8(at + FLOW_STATE);
     if (state === FlowState.free) continue;

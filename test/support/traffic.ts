@@ -2,8 +2,9 @@
 // purpose. And random changes of the tables underneath. Everything follows from one seed.
 import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
 import { IPPROTO_TCP, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
-import { packet, pad, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
+import { packet, pad, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
+import { incremental } from "./reference/checksum.ts";
 import type { Message, TwinFlow } from "./reference/translator.ts";
 
 const NODE_COUNT = 5;
@@ -18,6 +19,8 @@ export interface TrafficShares {
   readonly mutated: number;
   /** Part of the frames that is a super-packet. */
   readonly superPackets: number;
+  /** Part of the messages that is a run of packets which belong together, whole and with right checksums. */
+  readonly runs: number;
 }
 
 /** A world with several local workloads and services on several nodes; which of them are there changes. */
@@ -154,6 +157,7 @@ export class Traffic {
       return this.received({ ...from, address }, () => this.templates.answer(flow, random));
     }
     if (random.chance(0.01)) return this.probe(from);
+    if (random.chance(this.shares.runs)) return this.run(from);
     const isV4 = random.chance(0.5);
     const local = familyOf(this.localInstance().namespaceAddresses, isV4);
     const dst = random.chance(0.95) ? local : this.anyAddress(isV4);
@@ -179,6 +183,35 @@ export class Traffic {
     });
     const whole = Buffer.concat(parts);
     return { ...from, bytes: whole.subarray(0, whole.length - random.below(first.length)), segmentSize: first.length };
+  }
+
+  /** What a peer makes of a super-packet: segments in a row, of which now and then one differs. */
+  private run(from: { address: string; port: number }): Message {
+    const { random } = this;
+    const isV4 = random.chance(0.5);
+    const src = this.instanceAddress(isV4);
+    const home = this.homeOf(src);
+    const build = packet().ip(src, familyOf(this.localInstance().namespaceAddresses, isV4));
+    const isTcp = random.chance(0.7);
+    const size = random.pick([16, 100, 536]);
+    const count = random.between(2, 12);
+    let seq = random.u32();
+    const oddOne = random.below(3 * count);
+    const parts = Array.from({ length: count }, (_, i) => {
+      const isOdd = i === oddOne;
+      const flags = isOdd ? random.pick(TCP_FLAGS) : i === count - 1 ? TCP_ACK | TCP_PSH : TCP_ACK;
+      const window = isOdd ? random.u32() & 0xffff : 500;
+      const ports = { sport: 80, dport: isOdd ? random.pick(SOURCE_PORTS) : 40000 };
+      const transport = isTcp ? build.tcp({ ...ports, seq, flags, window }) : build.udp(ports);
+      const bytes = transport.payload(random.bytes(size)).bytes();
+      seq = (seq + (isOdd && random.chance(0.5) ? 1 : size)) >>> 0;
+      if (isV4) setIdentification(bytes, 0xfffe + i);
+      return isOdd && random.chance(0.3) ? this.mutate(bytes).subarray(0, bytes.length) : bytes;
+    });
+    const length = Math.max(...parts.map((bytes) => bytes.length));
+    const whole = Buffer.concat(parts.map((bytes) => pad(bytes, length - bytes.length)));
+    const address = home === undefined ? from.address : this.nodeNow(home).underlay.address;
+    return { ...from, address, bytes: whole, segmentSize: length };
   }
 
   private probe(from: { address: string; port: number }): Message {
@@ -327,6 +360,14 @@ class Templates {
     bytes.set(Buffer.from(destination, "latin1"), isV4 ? 16 : 24);
     return bytes;
   }
+}
+
+/** Another IPv4 identification, and the header checksum that goes with it. */
+function setIdentification(bytes: Uint8Array, identification: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const before = view.getUint16(4);
+  view.setUint16(4, identification & 0xffff);
+  view.setUint16(10, incremental(view.getUint16(10), [before], [identification & 0xffff]));
 }
 
 /** Other ports, flags and checksums; whether those are right makes no difference to a translator. */

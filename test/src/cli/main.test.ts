@@ -45,7 +45,7 @@ test("check accepts a good file and says what is in it", () => {
   writeFileSync(file, GOOD);
   expect(sapwood("check", file)).toEqual({
     status: 0,
-    stdout: `${file} is valid: node node-a, 0 other nodes, 1 services, 1 instances\n`,
+    stdout: `${file} is valid: node node-a, 0 other nodes, 1 service, 1 instance\n`,
     stderr: "",
   });
   expect(JSON.parse(sapwood("check", file, "--json").stdout)).toEqual({

@@ -1,6 +1,15 @@
 // Every way to change a file is seen, in a real folder; what is read is just its text.
 
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -54,8 +63,10 @@ function afterHearing(change: () => void): Promise<void> {
 
 test("a write in place is seen", async () => {
   await watchFile();
+  // The first may still be found by the look that begins the watch; the second is not.
   await afterHearing(() => writeFileSync(file, "second"));
-  expect(heard).toEqual(["first", "second"]);
+  await afterHearing(() => writeFileSync(file, "third"));
+  expect(heard).toEqual(["first", "second", "third"]);
 });
 
 test("a replacement by rename is seen, also the second one", async () => {
@@ -101,7 +112,8 @@ test("a write to the file that a symlink leads to in another folder is seen", as
   symlinkSync(join(elsewhere, "real.yaml"), file);
   await watchFile();
   await afterHearing(() => writeFileSync(join(elsewhere, "real.yaml"), "second"));
-  expect(heard).toEqual(["first", "second"]);
+  await afterHearing(() => writeFileSync(join(elsewhere, "real.yaml"), "third"));
+  expect(heard).toEqual(["first", "second", "third"]);
 });
 
 test("a bad file is reported, and the next good one is taken", async () => {

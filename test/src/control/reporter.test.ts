@@ -161,7 +161,13 @@ describe("flows", () => {
   });
 });
 
-function writeFlow(record: number, protocol: number, state: FlowState, instance: number, incarnationShift: number): void {
+function writeFlow(
+  record: number,
+  protocol: number,
+  state: FlowState,
+  instance: number,
+  incarnationShift: number,
+): void {
   const at = shared.at(Region.flows) + record * FLOW_SIZE;
   const incarnationAt = shared.at(Region.instances) + instance * INSTANCE_SIZE + INSTANCE_INCARNATION;
   shared.bytes.set(parseAddress("10.101.3.23") ?? [], at + FLOW_CLIENT);

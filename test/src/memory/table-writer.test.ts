@@ -411,7 +411,11 @@ describe("capacities", () => {
       for (let i = 0; i < count; i++) {
         if (round > 0 && i % parts !== round % parts) continue;
         const suffix = `${round}.${i >> 8}.${i & 255}`;
-        const instance = { ...instanceOf(1), namespaceAddresses: [`10.${suffix}`], instanceAddresses: [`11.${suffix}`] };
+        const instance = {
+          ...instanceOf(1),
+          namespaceAddresses: [`10.${suffix}`],
+          instanceAddresses: [`11.${suffix}`],
+        };
         const addresses = [{ address: `12.${suffix}`, policy: "closest" }];
         setServices.push({ name: `s${i}`, addresses, instances: [instance] });
       }

@@ -1,0 +1,161 @@
+// What control reads of the data plane's regions, written here as a worker would.
+
+import { describe, expect, test } from "vitest";
+import { Counter } from "../../../assembly/shared/counters.ts";
+import {
+  FLOW_CALLED,
+  FLOW_CALLED_PORT,
+  FLOW_CLIENT,
+  FLOW_CLIENT_PORT,
+  FLOW_FORWARD_PACKETS,
+  FLOW_INSTANCE,
+  FLOW_INSTANCE_INCARNATION,
+  FLOW_LAST_USED_MS,
+  FLOW_NODE,
+  FLOW_PROTOCOL,
+  FLOW_REVERSE_PACKETS,
+  FLOW_SIZE,
+  FLOW_STATE,
+  FLOW_TARGET,
+  FLOW_WIRE_PORT,
+  FlowState,
+  HEADER_AT,
+  HEADER_FLOW_COUNT,
+  HEADER_FLOW_NEXT,
+  INSTANCE_INCARNATION,
+  INSTANCE_LOAD_SIZE,
+  INSTANCE_SIZE,
+  NODE_LAST_REPLY_MS,
+  NODE_METRICS_SIZE,
+  NODE_NO_GSO,
+  NODE_OFFLOAD,
+  NODE_PROBES_SENT,
+  NODE_REPLIES_RECEIVED,
+  NODE_RTT_US,
+  Region,
+  WORKER_COUNTERS,
+  WORKER_EGRESS_DROPS,
+  WORKER_INGRESS_DROPS,
+  WORKER_SIZE,
+} from "../../../assembly/shared/layout.ts";
+import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import { flowCount, readCounters } from "../../../src/memory/counters.ts";
+import { liveFlows } from "../../../src/memory/flows.ts";
+import { readInstanceLoad, readNodeMetrics } from "../../../src/memory/measurements.ts";
+import { createSharedMemory } from "../../../src/memory/shared-memory.ts";
+import { parseAddress } from "../../../src/net/address.ts";
+
+function fresh() {
+  const capacities = { flows: 10, addresses: 8, instances: 8, workloads: 8, nodes: 4, workers: 3 };
+  const shared = createSharedMemory({ capacities });
+  return { shared, view: new DataView(shared.memory.buffer) };
+}
+
+describe("counters", () => {
+  test("are summed over the workers and named by their enum", () => {
+    const { shared, view } = fresh();
+    for (let worker = 0; worker < 3; worker++) {
+      const at = shared.at(Region.workers) + worker * WORKER_SIZE;
+      view.setBigUint64(at + WORKER_COUNTERS + 8 * Counter.egressBytes, 2n ** 33n + BigInt(worker), true);
+      view.setBigUint64(at + WORKER_EGRESS_DROPS + 8 * DropReason.unknownAddress, 5n, true);
+      view.setBigUint64(at + WORKER_INGRESS_DROPS + 8 * DropReason.sendFailed, 1n, true);
+    }
+    const { counters, drops } = readCounters(shared);
+    expect(Object.entries(counters).filter(([, value]) => value !== 0)).toEqual([["egressBytes", 3 * 2 ** 33 + 3]]);
+    expect(Object.entries(drops.egress).filter(([, value]) => value !== 0)).toEqual([["unknownAddress", 15]]);
+    expect(Object.entries(drops.ingress).filter(([, value]) => value !== 0)).toEqual([["sendFailed", 3]]);
+    expect(Object.keys(counters)).toHaveLength(Counter.count);
+    expect(Object.keys(drops.egress)).toHaveLength(DropReason.count - 1);
+  });
+
+  test("the count of flows is the header's", () => {
+    const { shared, view } = fresh();
+    view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 77, true);
+    expect(flowCount(shared)).toBe(77);
+  });
+});
+
+describe("live flows", () => {
+  test("free records and records never used are passed over", () => {
+    const { shared, view } = fresh();
+    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 4, true);
+    for (const record of [1, 3, 4]) {
+      shared.bytes[shared.at(Region.flows) + record * FLOW_SIZE + FLOW_STATE] = FlowState.udpStream;
+      view.setUint32(shared.at(Region.flows) + record * FLOW_SIZE + FLOW_INSTANCE, record, true);
+    }
+    expect([...liveFlows(shared)].map(({ instance }) => instance)).toEqual([1, 3]);
+  });
+
+  test("every field is read", () => {
+    const { shared, view } = fresh();
+    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 2, true);
+    const at = shared.at(Region.flows) + FLOW_SIZE;
+    for (const [offset, address] of [
+      [FLOW_CLIENT, "10.101.3.23"],
+      [FLOW_CALLED, "fdff:2000::1"],
+      [FLOW_TARGET, "fc00::18:3:1"],
+    ] as const) {
+      shared.bytes.set(parseAddress(address) ?? [], at + offset);
+    }
+    view.setUint16(at + FLOW_CLIENT_PORT, 40_000, false);
+    view.setUint16(at + FLOW_CALLED_PORT, 80, false);
+    view.setUint16(at + FLOW_WIRE_PORT, 40_001, false);
+    view.setUint8(at + FLOW_PROTOCOL, 6);
+    view.setUint8(at + FLOW_STATE, FlowState.tcpEstablished);
+    view.setUint16(at + FLOW_NODE, 3, true);
+    view.setUint32(at + FLOW_INSTANCE, 5, true);
+    view.setUint32(at + FLOW_INSTANCE_INCARNATION, 9, true);
+    view.setUint32(at + FLOW_LAST_USED_MS, 2 ** 32 - 100, true);
+    view.setUint32(at + FLOW_FORWARD_PACKETS, 11, true);
+    view.setUint32(at + FLOW_REVERSE_PACKETS, 12, true);
+    const incarnationAt = shared.at(Region.instances) + 5 * INSTANCE_SIZE + INSTANCE_INCARNATION;
+    view.setUint32(incarnationAt, 9, true);
+    const [flow] = liveFlows(shared);
+    expect(flow).toMatchObject({
+      protocol: "tcp",
+      client: "10.101.3.23",
+      clientPort: 40_000,
+      called: "fdff:2000::1",
+      calledPort: 80,
+      target: "fc00::18:3:1",
+      wirePort: 40_001,
+      state: "tcpEstablished",
+      node: 3,
+      instance: 5,
+      isInstanceKnown: true,
+      forwardPackets: 11,
+      reversePackets: 12,
+    });
+    expect(flow?.idleMs(2 ** 32 + 150)).toBe(250); // the clock went around
+    expect(flow?.idleMs(2 ** 32 - 101)).toBe(0); // used after the clock was read
+    view.setUint32(incarnationAt, 10, true);
+    expect([...liveFlows(shared)][0]?.isInstanceKnown).toBe(false);
+  });
+});
+
+describe("measurements", () => {
+  test("a node without answers has neither time nor age", () => {
+    const { shared } = fresh();
+    expect(readNodeMetrics(shared, 2, 1000)).toEqual({
+      rttUs: null,
+      probesSent: 0,
+      repliesReceived: 0,
+      lastReplyAgeMs: null,
+      takesGso: true,
+    });
+  });
+
+  test("a node's measurements and an instance's load are those of their records", () => {
+    const { shared, view } = fresh();
+    const at = shared.at(Region.nodeMetrics) + 2 * NODE_METRICS_SIZE;
+    view.setUint32(at + NODE_RTT_US, 750, true);
+    view.setUint32(at + NODE_PROBES_SENT, 5, true);
+    view.setUint32(at + NODE_REPLIES_RECEIVED, 4, true);
+    view.setUint32(at + NODE_LAST_REPLY_MS, 900, true);
+    view.setUint32(at + NODE_OFFLOAD, NODE_NO_GSO, true);
+    const expected = { rttUs: 750, probesSent: 5, repliesReceived: 4, lastReplyAgeMs: 100, takesGso: false };
+    expect(readNodeMetrics(shared, 2, 1000)).toEqual(expected);
+    view.setInt32(shared.at(Region.instanceLoads) + 3 * INSTANCE_LOAD_SIZE, 6, true);
+    expect([2, 3].map((instance) => readInstanceLoad(shared, instance))).toEqual([0, 6]);
+  });
+});
