@@ -45,3 +45,8 @@ export function parseRepeated(at: u32, length: u32, times: u32): u32 {
   for (let i: u32 = 0; i < times; i++) last ^= parse(at, length);
   return last;
 }
+
+/** Copies `count` frames of `length` bytes that lie `fromStride` apart to places that lie `toStride` apart. */
+export function copyEach(from: usize, fromStride: u32, to: usize, toStride: u32, length: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) memory.copy(to + i * toStride, from + i * fromStride, length);
+}

@@ -1,10 +1,11 @@
 // `npm run bench`: every microbenchmark as a table, or as one JSON array of { name, value, unit }.
 import { Command, InvalidArgumentError } from "commander";
+import { engineCases } from "./engine.ts";
 import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
 import { policyCases } from "./policy.ts";
 
 /** The case files. */
-const FILES: readonly Cases[] = [policyCases];
+const FILES: readonly Cases[] = [engineCases, policyCases];
 
 interface Options {
   readonly json?: true;

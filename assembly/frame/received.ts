@@ -1,13 +1,15 @@
 // What recvmmsg left: messages, where each came from, and the size of the datagrams that it holds (UDP_GRO).
 
 import {
-  BATCH_SIZE, CONTROL_SIZE, FRAME_MAX, IOVEC_SIZE, MMSGHDR_CONTROL, MMSGHDR_CONTROL_LENGTH, MMSGHDR_FLAGS,
+  BATCH_SIZE, CONTROL_SIZE, FRAME_MAX, HEADER_AT, HEADER_OFFLOADS, IOVEC_SIZE, MMSGHDR_CONTROL, MMSGHDR_CONTROL_LENGTH, MMSGHDR_FLAGS,
   MMSGHDR_IOV, MMSGHDR_IOV_COUNT, MMSGHDR_LENGTH, MMSGHDR_NAME, MMSGHDR_NAME_LENGTH, MMSGHDR_SIZE,
-  NODE_ENDPOINT_SIZE, SLOT_HEADROOM, SLOT_SIZE, WORKER_TUN_LENGTHS, WORKER_TUN_SLOTS, WORKER_UDP_RX,
+  NODE_ENDPOINT_SIZE, OFFLOAD_GRO_ENDED, SLOT_HEADROOM, SLOT_SIZE, WORKER_TUN_LENGTHS, WORKER_TUN_SLOTS, WORKER_UDP_RX,
   WORKER_UDP_RX_CONTROLS, WORKER_UDP_RX_IOVECS, WORKER_UDP_RX_NAMES, WORKER_UDP_SLOTS,
 } from "../shared/layout.ts";
 import { SOL_UDP, UDP_GRO } from "../shared/protocols.ts";
 import { workerAt } from "../table/regions.ts";
+import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
+import { Ipv6, IPV6_HEADER } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";
 
 const MSG_TRUNC: u32 = 0x20;
@@ -62,10 +64,22 @@ export function datagramSize(slot: u32): u32 {
   const whole = load<u32>(message, MMSGHDR_LENGTH);
   // cmsghdr: 8 bytes length, 4 level, 4 type, then an int (linux/udp.h, UDP_GRO). It is the only one we ask for.
   const control = controlAt(slot);
-  if (load<u64>(message, MMSGHDR_CONTROL_LENGTH) < 20) return whole;
+  if (load<u64>(message, MMSGHDR_CONTROL_LENGTH) < 20) return unmarkedSize(slot, whole);
   if (load<u32>(control, 8) != SOL_UDP || load<u32>(control, 12) != UDP_GRO) return whole;
   const size = load<u32>(control, 16);
   return size == 0 ? whole : size;
+}
+
+/**
+ * A message without UDP_GRO's size is one datagram, unless UDP_GRO was switched off while it waited: the kernel then
+ * gives the datagrams that it had joined without saying so. A datagram holds one packet, whose header tells its size.
+ */
+function unmarkedSize(slot: u32, whole: u32): u32 {
+  if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
+  const at = datagramsAt(slot);
+  const version = load<u8>(at) >> 4;
+  const size = version == 4 ? Ipv4.at(at).totalLength : version == 6 ? Ipv6.at(at).payloadLength + IPV6_HEADER : whole;
+  return size < <u32>IPV4_MIN_HEADER ? whole : min(size, whole);
 }
 
 function messageAt(slot: u32): usize {

@@ -4,9 +4,12 @@ import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_ACK, TCP_DATA_OFFSET, TCP_MIN_HEADER, TCP_PSH, TCP_URGENT, Tcp } from "../wire/tcp.ts";
 
-/** Only plain data: a segment that opens, closes, resets, is urgent or carries ECN echo means something by itself. */
+/**
+ * Only plain data: a segment that opens, closes, resets, is urgent or carries ECN echo means something by itself.
+ * A checksum of all ones is as right as zero, but segmentation would write zero.
+ */
 export function canJoinTcp(packet: Packet): bool {
-  return (packet.flags & ~TCP_PSH) == TCP_ACK;
+  return (packet.flags & ~TCP_PSH) == TCP_ACK && Tcp.at(packet.transportAt).checksum != 0xffff;
 }
 
 /** PSH asks for delivery now, and segmentation keeps it on the last segment. */

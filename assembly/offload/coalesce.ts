@@ -91,9 +91,16 @@ function canJoin(packet: Packet): bool {
   return isPlain && isChecksumRight(packet); // the kernel will not verify what we joined
 }
 
-/** No options, which segmentation would repeat, and a header checksum that is right: it is made anew. */
+/**
+ * No options, which segmentation would repeat, and a header checksum that is right: it is made anew.
+ * All ones are as right as zero, but never come out of a sum.
+ */
 function isPlainIpv4(packet: Packet): bool {
-  return packet.transportAt - packet.at == IPV4_MIN_HEADER && fold(sum(packet.at, IPV4_MIN_HEADER)) == 0xffff;
+  return (
+    packet.transportAt - packet.at == IPV4_MIN_HEADER &&
+    Ipv4.at(packet.at).checksum != 0xffff &&
+    fold(sum(packet.at, IPV4_MIN_HEADER)) == 0xffff
+  );
 }
 
 /** Whether the packet is the next of the frame that may grow. */

@@ -42,6 +42,7 @@ export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask
 export const OFFLOAD_UDP_GSO = 1; // several datagrams in one message, cut by the kernel (UDP_SEGMENT)
 export const OFFLOAD_TUN_TCP = 2; // TCP segments joined to super-packets for the TUN
 export const OFFLOAD_TUN_UDP = 4; // UDP datagrams likewise (Linux 6.2)
+export const OFFLOAD_GRO_ENDED = 8; // UDP_GRO was switched off; what it had joined before comes without its size
 
 /** Order of the region table. */
 export enum Region {
@@ -87,7 +88,7 @@ export const SLOT_BUSY = 2; // had a key and may get another: a probe passes ove
 export const SERVICE_SIZE = 32;
 export const SERVICE_KIND = 0; // u32: ServiceKind
 export const SERVICE_POLICY = 4; // u32: index of the policy, by which the worker finds the module
-export const SERVICE_ID = 8; // u32: handle of the address; stays when candidates change
+export const SERVICE_ID = 8; // u32: handle of a balanced address; stays when candidates change; else 0
 export const SERVICE_REVISION = 12; // u32: grows when candidates change
 export const SERVICE_CANDIDATE_COUNT = 16; // u32
 export const SERVICE_CANDIDATES = 20; // u32: index of the first candidate; for ServiceKind.instance: the instance itself
@@ -126,7 +127,7 @@ export const INSTANCE_LOAD_SIZE = 4;
 
 // ---------------------------------------------------------------- node record (writer: control)
 // Index 0 is this node. Endpoints are sockaddr_in6 (RFC 3493 section 3.3; linux/in6.h), IPv4 v4-mapped.
-//    0 versioned word   4 incarnation   8 distance   32 endpoint 0   64 endpoint 1
+//    0 versioned word   4 state   8 distance   32 endpoint 0   64 endpoint 1
 export const NODE_SIZE = 128;
 export const NODE_VERSION = 0; // u32 atomic: versioned word over the two endpoints
 export const NODE_STATE = 4; // u32: SLOT_USED while the node is in the tables
@@ -141,7 +142,8 @@ export const SOCKADDR_SCOPE = 24; // u32
 export const AF_INET6 = 10;
 export const LOCAL_NODE = 0;
 
-// Node metrics (writer: data plane). Zero-filled = nothing measured yet.
+// Node metrics (writer: data plane; control clears them before it gives the index to another node).
+// Zero-filled = nothing measured yet.
 export const NODE_METRICS_SIZE = 64;
 export const NODE_RTT_US = 0; // u32: lowest of the last samples, 0 = not measured
 export const NODE_RTT_SAMPLES = 4; // u32 x RTT_SAMPLE_COUNT: a ring, 0 = no sample

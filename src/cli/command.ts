@@ -8,10 +8,11 @@ import { SapwoodError } from "../errors.ts";
 export const COMMAND_GROUPS = ["Run a proxy", "Look at a running proxy", "Change a running proxy", "Try it"] as const;
 export type CommandGroup = (typeof COMMAND_GROUPS)[number];
 
-/** A positional argument; it must be given. */
+/** A positional argument; it must be given unless it is optional. */
 export interface CommandArgument {
   readonly name: string;
   readonly summary: string;
+  readonly isOptional?: true;
 }
 
 export interface CommandOption {
@@ -57,9 +58,13 @@ export class CommandInput {
   }
 
   argument(index: number): string {
-    const value = this.#arguments[index];
+    const value = this.optionalArgument(index);
     if (value === undefined) throw new SapwoodError("usage", `Argument ${index + 1} is missing.`);
     return value;
+  }
+
+  optionalArgument(index: number): string | undefined {
+    return this.#arguments[index];
   }
 
   /** An option with a default or a required one. */
@@ -88,7 +93,9 @@ export class CommandInput {
 export function commandParser(command: Command, terminal: Terminal): Parser {
   const parser = new Parser(command.name);
   parser.description(command.summary).helpGroup(`${command.group}:`).allowExcessArguments(false);
-  for (const argument of command.arguments ?? []) parser.argument(`<${argument.name}>`, argument.summary);
+  for (const { name, summary, isOptional } of command.arguments ?? []) {
+    parser.argument(isOptional ? `[${name}]` : `<${name}>`, summary);
+  }
   for (const option of command.options) addOption(parser, option);
   parser.helpOption("-h, --help", "show this help");
   parser.addHelpText("after", () => examplesText(command.examples));

@@ -14,12 +14,15 @@ export const countersCommand: Command = queryCommand<CountersReport>({
     { line: "counters --json", does: "every counter, for a program" },
   ],
   path: () => "/v1/counters",
-  async render({ counters, drops }, input) {
+  async render({ counters, drops, kernel }, input) {
     const { renderTable } = await import("./text-table.ts");
     const all = input.flag("all");
-    const countRows = Object.entries(counters)
-      .filter(([, value]) => all || value > 0)
-      .map(([name, value]) => [name, String(value)]);
+    const rows = (values: Readonly<Record<string, number>>) =>
+      Object.entries(values)
+        .filter(([, value]) => all || value > 0)
+        .map(([name, value]) => [name, String(value)]);
+    const countRows = rows(counters);
+    const kernelRows = rows(kernel);
     const dropRows = Object.entries(drops.egress)
       .map(([reason, egress]) => ({ reason, egress, ingress: drops.ingress[reason] ?? 0 }))
       .filter(({ egress, ingress }) => all || egress + ingress > 0)
@@ -29,9 +32,11 @@ export const countersCommand: Command = queryCommand<CountersReport>({
       [{ head: "dropped because" }, { head: "egress", align: "right" }, { head: "ingress", align: "right" }],
       dropRows,
     );
+    const kernelTable = renderTable([{ head: "dropped by the kernel" }, { head: "packets", align: "right" }], kernelRows);
     return [
       countRows.length > 0 ? countTable : "Nothing was counted yet.\n",
       dropRows.length > 0 ? dropTable : "Nothing was dropped.\n",
+      ...(kernelRows.length > 0 ? [kernelTable] : []),
     ].join("\n");
   },
 });

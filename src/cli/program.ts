@@ -10,6 +10,7 @@ import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
 import { labCommand } from "./lab.ts";
 import { nodesCommand } from "./nodes.ts";
+import { offloadCommand } from "./offload.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   flowsCommand,
   countersCommand,
   applyCommand,
+  offloadCommand,
   labCommand,
 ];
 

@@ -3,6 +3,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { SapwoodError } from "../errors.ts";
+import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../sys/offload.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
 import type {
   AppliedReport,
@@ -12,6 +13,7 @@ import type {
   FlowsReport,
   InstanceReport,
   NodeReport,
+  OffloadReport,
   ServiceAddressReport,
   StatusReport,
 } from "./reports.ts";
@@ -26,6 +28,8 @@ export interface ControlSource {
   counters(): CountersReport;
   /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
   applyTables(text: string): Promise<AppliedReport>;
+  offloads(): readonly OffloadReport[];
+  switchOffload(name: SwitchableOffload, isOn: boolean): void;
 }
 
 export const FLOW_LIMIT_DEFAULT = 100;
@@ -57,6 +61,17 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/tables",
     query: [],
     answer: async (source, _query, request) => source.applyTables(await readBody(request)),
+  },
+  { method: "GET", path: "/v1/offloads", query: [], answer: (source) => source.offloads() },
+  {
+    method: "POST",
+    path: "/v1/offloads",
+    query: [],
+    answer: async (source, _query, request) => {
+      const { name, isOn } = offloadOrder(await readBody(request));
+      source.switchOffload(name, isOn);
+      return source.offloads();
+    },
   },
 ];
 
@@ -151,6 +166,25 @@ function flowQuery(query: URLSearchParams): FlowQuery {
     throw new SapwoodError("usage", `"protocol" must be "tcp" or "udp"; found "${protocol}".`);
   }
   return { limit, protocol, service: query.get("service") ?? undefined };
+}
+
+function offloadOrder(text: string): { readonly name: SwitchableOffload; readonly isOn: boolean } {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    body = undefined;
+  }
+  const { name: asked, on: isOn } = Object(body) as Readonly<Record<string, unknown>>;
+  const name = OFFLOAD_SWITCHES.find((known) => known === asked);
+  if (name === undefined) {
+    const expected = OFFLOAD_SWITCHES.map((known) => `"${known}"`).join(", ");
+    throw new SapwoodError("usage", `"name" must be one of ${expected}; found ${JSON.stringify(asked)}.`);
+  }
+  if (typeof isOn !== "boolean") {
+    throw new SapwoodError("usage", `"on" must be true or false; found ${JSON.stringify(isOn)}.`);
+  }
+  return { name, isOn };
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -2,9 +2,9 @@
 // Promises: a start that fails leaves no device, route, kernel parameter or socket behind.
 
 import { dirname, join } from "node:path";
+import { OffloadSwitch } from "../dataplane/offload-switch.ts";
 import { Supervisor } from "../dataplane/supervisor.ts";
 import type { Logger } from "../log.ts";
-import { allowOffloads } from "../memory/offloads.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
 import { chooseMtu, findUnderlay, TunInterface } from "../sys/interface.ts";
@@ -15,6 +15,8 @@ import { loadBuiltModules, policySlots } from "./built-modules.ts";
 import { type Config, loadConfig, parseTables } from "./config.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
 import { claimSocketPath } from "./control-socket.ts";
+import { readKernelDrops } from "./kernel-drops.ts";
+import { offloadsSwitchedOff } from "./offload-config.ts";
 import { type Reloadable, Reloader } from "./reloader.ts";
 import { Reporter } from "./reporter.ts";
 import type { StatusReport } from "./reports.ts";
@@ -35,6 +37,13 @@ export interface NodeProxyOptions {
 
 /** Addresses that bind a socket to all of the machine's. */
 const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
+
+interface ControlParts {
+  readonly status: () => StatusReport;
+  readonly reporter: Reporter;
+  readonly reloader: Reloader<LoadedConfig>;
+  readonly offloads: OffloadSwitch;
+}
 
 type LoadedConfig = Reloadable & { readonly config: Config };
 
@@ -93,11 +102,8 @@ export class NodeProxy {
 
     const [modules, underlay] = await Promise.all([loadBuiltModules(), findUnderlay(underlayAddress(config))]);
     const sockets = openSockets(config, undo);
-    const tun = openTun({
-      ...config.tun,
-      tcpOffload: config.offloads.tunTcp,
-      udpOffload: config.offloads.tunUdp,
-    });
+    const switchedOff = offloadsSwitchedOff(config.offloads);
+    const tun = openTun({ ...config.tun, switchedOff });
     undo.add("close the TUN", () => tun.close());
     const shared = createSharedMemory({
       capacities: { ...config.capacities, flows: config.flows.limit, workers: config.tun.queues },
@@ -105,9 +111,8 @@ export class NodeProxy {
       ranges: config.ranges,
       probeIntervalMs: config.probe.interval,
     });
-    const { port, offloads: udpOffloads } = socketAt(sockets, 0);
-    const offloads = [...tun.offloads, ...udpOffloads];
-    allowOffloads(shared, offloads);
+    const { port } = socketAt(sockets, 0);
+    const offloads = new OffloadSwitch({ shared, tun, sockets, switchedOff });
     const rules = { nodeId: config.node.id, ranges: config.ranges };
     const writer = new TableWriter(shared, { nodeId: config.node.id, policySlot: policySlots(modules.policies) });
     const store = new TableStore(writer, { ...rules, location: config.node.location });
@@ -143,20 +148,26 @@ export class NodeProxy {
       isLevelFixed,
       clock: () => new Date(),
     });
-    const reporter = new Reporter({ shared, node: config.node, store, nowMs: () => supervisor.nowMs() });
+    const reporter = new Reporter({
+      shared,
+      node: config.node,
+      store,
+      nowMs: () => supervisor.nowMs(),
+      kernelDrops: () => readKernelDrops(tun.name, sockets),
+    });
     const status = () =>
       statusReport({
         version,
         node: config.node,
         tun: { name: tun.name, mtu, queues: tun.fds.length },
         tunnel: { address: config.node.underlay.bind, port },
-        offloads,
+        offloads: offloads.states,
         shared,
         workerRestarts: watch.restarts,
         store,
         lastReload: reloader.last,
       });
-    const api = await ControlApi.listen(socket, controlSource(status, reporter, reloader), (error) =>
+    const api = await ControlApi.listen(socket, controlSource({ status, reporter, reloader, offloads }), (error) =>
       log.error({ err: error }, "a request to the control socket met an unexpected error"),
     );
     undo.add("close the control socket", () => api.close());
@@ -182,8 +193,7 @@ function openSockets({ node, tun, offloads }: Config, undo: UndoStack): UdpSocke
   const sockets = openUdpSockets(tun.queues, {
     address: node.underlay.bind,
     port: node.underlay.port,
-    gro: offloads.udpGro,
-    gso: offloads.udpGso,
+    switchedOff: offloadsSwitchedOff(offloads),
   });
   undo.add("close the tunnel's sockets", () => {
     for (const socket of sockets) socket.close();
@@ -197,11 +207,7 @@ function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
   return found;
 }
 
-function controlSource(
-  status: () => StatusReport,
-  reporter: Reporter,
-  reloader: Reloader<LoadedConfig>,
-): ControlSource {
+function controlSource({ status, reporter, reloader, offloads }: ControlParts): ControlSource {
   return {
     status,
     services: () => reporter.services(),
@@ -210,5 +216,7 @@ function controlSource(
     flows: (query) => reporter.flows(query),
     counters: () => reporter.counters(),
     applyTables: (text) => reloader.applyText(text),
+    offloads: () => offloads.states,
+    switchOffload: (name, isOn) => offloads.set(name, isOn),
   };
 }

@@ -7,6 +7,7 @@ import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
 import { familyOf } from "../net/address.ts";
 import { distanceKm } from "../net/location.ts";
+import type { KernelDrops } from "./kernel-drops.ts";
 import type { Instance, Node, Service } from "./model.ts";
 import type {
   CountersReport,
@@ -25,6 +26,7 @@ export interface ReporterOptions {
   readonly store: TableStore;
   /** Milliseconds of the workers' clock. */
   readonly nowMs: () => number;
+  readonly kernelDrops: () => KernelDrops;
 }
 
 export class Reporter {
@@ -92,7 +94,7 @@ export class Reporter {
   }
 
   counters(): CountersReport {
-    return readCounters(this.#options.shared);
+    return { ...readCounters(this.#options.shared), kernel: this.#options.kernelDrops() };
   }
 
   #measured(node: Node): Pick<NodeReport, "rttMs" | "distanceKm" | "lastReplyAgeMs"> {

@@ -116,8 +116,16 @@ export interface FlowQuery {
 export interface CountersReport {
   readonly counters: Readonly<Record<string, number>>;
   readonly drops: Readonly<Record<DropDirection, Readonly<Record<string, number>>>>;
+  /** What the kernel dropped before the data plane saw it. */
+  readonly kernel: Readonly<Record<string, number>>;
 }
 export type DropDirection = "egress" | "ingress";
+
+/** The body of POST /v1/offloads. */
+export interface OffloadOrder {
+  readonly name: string;
+  readonly on: boolean;
+}
 
 export interface AppliedReport {
   readonly generation: number;

@@ -1,5 +1,6 @@
 // The demonstration's outcome as text for people and as the object of `sapwood lab --json`.
 import Table from "cli-table3";
+import { builtFile } from "./build-paths.ts";
 import type { RequestOutcome } from "./demo.ts";
 import type { Lab } from "./lab.ts";
 import { Sandbox } from "./sandbox.ts";
@@ -64,12 +65,13 @@ export function entryText({ sandbox, topology }: Lab, socketOf: (node: string) =
   const width = Math.max(...names.map((name) => name.length));
   const shells = names.map((name) => `  ${name.padEnd(width)}  ${prefix} nsenter --net=/run/netns/${name} bash\n`);
   const [node] = topology.nodes;
+  const sapwood = `${process.execPath} ${builtFile("src/main.js")}`; // it need not be installed
   return [
     "\nThe lab stays up. A shell in each workload and node:\n",
     ...shells,
     "\nIn a1, say:\n",
-    "  curl http://[fdff:2000::1]/\n",
-    node === undefined ? "" : `In ${node.id}:\n  sapwood flows --socket ${socketOf(node.id)}\n`,
+    "  curl 'http://[fdff:2000::1]/'\n",
+    node === undefined ? "" : `In ${node.id}, say:\n  ${sapwood} flows --socket ${socketOf(node.id)}\n`,
     "\nCtrl-C ends the lab and removes everything.\n",
   ].join("");
 }

@@ -140,13 +140,13 @@ export function instanceName({ services, workloads }: Topology, workload: string
   return workload;
 }
 
-/** Files of a node, under the sandbox's private /run. */
+/** Files of a node: in a folder of its own, as on a machine of its own, under the sandbox's private /run. */
 export function configFile(node: string): string {
-  return `/run/sapwood/${node}.yaml`;
+  return `/run/sapwood/${node}/node.yaml`;
 }
 
 export function controlSocket(node: string): string {
-  return `/run/sapwood/${node}.sock`;
+  return `/run/sapwood/${node}/sapwood.sock`;
 }
 
 function clientCommand(job: Job): string[] {

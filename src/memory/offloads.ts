@@ -4,6 +4,7 @@
 import {
   HEADER_AT,
   HEADER_OFFLOADS,
+  OFFLOAD_GRO_ENDED,
   OFFLOAD_TUN_TCP,
   OFFLOAD_TUN_UDP,
   OFFLOAD_UDP_GSO,
@@ -16,9 +17,16 @@ const BITS: Readonly<Record<string, number>> = {
   "tun-udp": OFFLOAD_TUN_UDP,
 };
 
-/** Takes effect with the next call of the engine. */
-export function allowOffloads(shared: SharedMemory, states: readonly { name: string; on: boolean }[]): void {
-  let bits = 0;
+/**
+ * Takes effect with the next call of the engine. `hasGroEnded`: UDP_GRO was in force before and is not any more, so
+ * that joined datagrams which do not say so may still come.
+ */
+export function allowOffloads(
+  shared: SharedMemory,
+  states: readonly { name: string; on: boolean }[],
+  hasGroEnded = false,
+): void {
+  let bits = hasGroEnded ? OFFLOAD_GRO_ENDED : 0;
   for (const { name, on } of states) if (on) bits |= BITS[name] ?? 0;
   Atomics.store(shared.i32, (HEADER_AT + HEADER_OFFLOADS) >>> 2, bits);
 }

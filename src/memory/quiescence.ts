@@ -1,5 +1,6 @@
 // When may control reuse what an older generation still showed? When every worker has left the call of the engine in
 // which it was at that moment (WORKER_SEQUENCE is odd inside a call).
+// Whoever ends a worker in the middle of a call makes its sequence even: nobody will leave that call any more.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
@@ -19,15 +20,6 @@ export async function quiescence(shared: SharedMemory): Promise<void> {
     await sleep(POLL_INTERVAL_MS);
     inside = inside.filter(({ at, sequence }) => Atomics.load(shared.i32, at) === sequence);
   }
-}
-
-/**
- * To be called after a worker thread was ended, perhaps in the middle of a call: nobody will leave that call, and
- * nobody reads the tables in it any more.
- */
-export function leaveForEndedWorker(shared: SharedMemory, worker: number): void {
-  const at = sequenceAt(shared, worker);
-  if ((Atomics.load(shared.i32, at) & 1) === 1) Atomics.add(shared.i32, at, 1);
 }
 
 function sequenceAt(shared: SharedMemory, worker: number): number {

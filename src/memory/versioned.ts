@@ -3,7 +3,7 @@
 /** The place that no reader of the generation in force looks at while `generation` is being built. */
 export function placeToWrite(word: number, generation: number): number {
   const newer = word & 1;
-  return newer;
+  return word >>> 1 === generation ? newer : newer ^ 1;
 }
 
 export function versionWord(generation: number, newer: number): number {

@@ -25,6 +25,7 @@ function errnoNumber(name: string): number {
 export const EPERM = errnoNumber("EPERM");
 export const ENOENT = errnoNumber("ENOENT");
 export const EINTR = errnoNumber("EINTR");
+export const EIO = errnoNumber("EIO");
 export const ENXIO = errnoNumber("ENXIO");
 export const EBADF = errnoNumber("EBADF");
 export const EAGAIN = errnoNumber("EAGAIN");

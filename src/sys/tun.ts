@@ -7,6 +7,7 @@ import {
   EACCES,
   EBUSY,
   EINVAL,
+  EIO,
   ENODEV,
   ENOENT,
   ENXIO,
@@ -19,8 +20,10 @@ import {
   O_NONBLOCK,
   O_RDWR,
   open,
+  write,
 } from "./libc.ts";
-import { type OffloadState, offloadOff, offloadOn } from "./offload.ts";
+import { type OffloadState, offloadOff, offloadOn, type SwitchedOff } from "./offload.ts";
+import { superPacket } from "./super-packet.ts";
 
 const TUN_PATH = "/dev/net/tun";
 
@@ -44,15 +47,16 @@ const TUN_F_USO6 = 0x40;
 export interface TunOptions {
   readonly name: string; // at most 15 bytes
   readonly queues: number; // 1 or more
-  readonly tcpOffload: boolean;
-  readonly udpOffload: boolean;
+  readonly switchedOff: SwitchedOff;
 }
 
 /** An open TUN. Its interface is down until somebody brings it up (interface.ts). */
 export interface Tun {
   readonly name: string;
   readonly fds: readonly number[]; // one per queue, non-blocking
-  readonly offloads: readonly OffloadState[];
+  readonly offloads: readonly OffloadState[]; // as they were settled last
+  /** Agrees with the kernel on offloads anew; frames that wait in the queues come as they are. */
+  settleOffloads(switchedOff: SwitchedOff): readonly OffloadState[];
   close(): void;
 }
 
@@ -73,9 +77,20 @@ export function openTun(options: TunOptions): Tun {
     for (let queue = 0; queue < options.queues; queue++) fds.push(openQueue(options.name, queue));
     const [first] = fds;
     if (first === undefined) throw new SapwoodError("tun-unavailable", "A TUN needs at least one queue; found 0.");
-    // Offloads belong to the device, not to the queue: the first descriptor settles them for all.
-    const offloads = settleOffloads(options, (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags));
-    return { name: options.name, fds: [...fds], offloads, close: closeAll };
+    const kernel = askKernel(first);
+    let offloads = settleOffloads(options.switchedOff, kernel);
+    return {
+      name: options.name,
+      fds: [...fds],
+      get offloads() {
+        return offloads;
+      },
+      settleOffloads(switchedOff) {
+        offloads = settleOffloads(switchedOff, kernel);
+        return offloads;
+      },
+      close: closeAll,
+    };
   } catch (error) {
     closeAll();
     throw error;
@@ -150,44 +165,70 @@ export function attachFailure(errno: number, name: string, queue: number): Sapwo
   }
 }
 
+/** What the kernel answers about a TUN's offloads. */
+export interface TunKernel {
+  /** Passes a complete set of TUN_F_* flags; 0, or the negated errno. */
+  set(flags: number): number;
+  /** What it answered when it was offered a super-packet: 0, or the negated errno. */
+  readonly tcpWrite: number;
+  readonly udpWrite: number;
+}
+
+/** Offloads belong to the device, not to the queue: the first descriptor settles them for all. */
+function askKernel(fd: number): TunKernel {
+  return {
+    set: (flags) => ioctlNumber(fd, TUNSETOFFLOAD, flags),
+    tcpWrite: offer(fd, "tcp"),
+    udpWrite: offer(fd, "udp"),
+  };
+}
+
 /**
- * Asks for one offload after the other, so that a refused one does not take the others with it.
- * `set` passes a complete set of TUN_F_* flags to the kernel and returns its answer.
+ * Some long-term kernels know TSO and USO and yet refuse to take a super-packet (a check of virtio_net_hdr that was
+ * ported back in part), so one of each family is written. The interface is down, and the kernel looks at the
+ * virtio_net_hdr before it looks at that (tun.c, tun_get_user): a good frame ends in EIO and a refused one in EINVAL,
+ * and none of them reaches the network. It depends on the kernel alone, so it is asked once, and a proxy never
+ * meets the refusal with packets of workloads in hand.
  */
-export function settleOffloads(
-  wanted: Pick<TunOptions, "tcpOffload" | "udpOffload">,
-  set: (flags: number) => number,
-): OffloadState[] {
+function offer(fd: number, protocol: "tcp" | "udp"): number {
+  for (const family of ["v4", "v6"] as const) {
+    const frame = superPacket(protocol, family);
+    const result = write(fd, frame, frame.length);
+    if (result < 0 && result !== -EIO) return result;
+  }
+  return 0;
+}
+
+/** Asks for one offload after the other, so that a refused one does not take the others with it. */
+export function settleOffloads(switchedOff: SwitchedOff, kernel: TunKernel): OffloadState[] {
   // Without checksum offload no segmentation offload exists (tun.c, set_offload).
-  const checksum = set(TUN_F_CSUM);
+  const checksum = kernel.set(TUN_F_CSUM);
   if (checksum < 0) {
-    expectSuccess(set(0), "Switching all offloads of the TUN off (TUNSETOFFLOAD)", "tun-unavailable");
+    expectSuccess(kernel.set(0), "Switching all offloads of the TUN off (TUNSETOFFLOAD)", "tun-unavailable");
     const needsChecksum = "needs tun-checksum";
     return [
       offloadOff("tun-checksum", `TUNSETOFFLOAD failed with ${errnoName(checksum)}`),
-      offloadOff("tun-tcp", needsChecksum),
-      offloadOff("tun-udp", needsChecksum),
+      offloadOff("tun-tcp", switchedOff["tun-tcp"] ?? needsChecksum),
+      offloadOff("tun-udp", switchedOff["tun-udp"] ?? needsChecksum),
     ];
   }
   let flags = TUN_F_CSUM;
-  const states = [offloadOn("tun-checksum")];
-  const ask = (name: "tun-tcp" | "tun-udp", isWanted: boolean, more: number, refusal: string) => {
-    if (!isWanted) {
-      states.push(offloadOff(name, "switched off in the configuration"));
-      return;
-    }
-    const result = set(flags | more);
-    if (result < 0) {
-      states.push(offloadOff(name, `TUNSETOFFLOAD failed with ${errnoName(result)}${refusal}`));
-      return;
-    }
+  const settle = (name: "tun-tcp" | "tun-udp", more: number, written: number, hint: string): OffloadState => {
+    const why = switchedOff[name];
+    if (why !== undefined) return offloadOff(name, why);
+    if (written < 0) return offloadOff(name, `writing a super-packet to the TUN failed with ${errnoName(written)}`);
+    const result = kernel.set(flags | more);
+    if (result < 0) return offloadOff(name, `TUNSETOFFLOAD failed with ${errnoName(result)}${hint}`);
     flags |= more;
-    states.push(offloadOn(name));
+    return offloadOn(name);
   };
-  ask("tun-tcp", wanted.tcpOffload, TUN_F_TSO4 | TUN_F_TSO6, "");
-  // The kernel takes USO4 and USO6 together or not at all.
-  ask("tun-udp", wanted.udpOffload, TUN_F_USO4 | TUN_F_USO6, ", Linux before 6.2 has no USO");
+  const states = [
+    offloadOn("tun-checksum"),
+    settle("tun-tcp", TUN_F_TSO4 | TUN_F_TSO6, kernel.tcpWrite, ""),
+    // The kernel takes USO4 and USO6 together or not at all.
+    settle("tun-udp", TUN_F_USO4 | TUN_F_USO6, kernel.udpWrite, ", Linux before 6.2 has no USO"),
+  ];
   // A refused request may have changed the device's features half-way: say once more what holds.
-  expectSuccess(set(flags), "Setting the offloads of the TUN (TUNSETOFFLOAD)", "tun-unavailable");
+  expectSuccess(kernel.set(flags), "Setting the offloads of the TUN (TUNSETOFFLOAD)", "tun-unavailable");
   return states;
 }

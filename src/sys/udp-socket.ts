@@ -21,7 +21,7 @@ import {
   setsockopt,
   socket,
 } from "./libc.ts";
-import { type OffloadName, type OffloadState, offloadOff, offloadOn } from "./offload.ts";
+import { type OffloadName, type OffloadState, offloadOff, offloadOn, type SwitchedOff } from "./offload.ts";
 
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
@@ -30,6 +30,10 @@ const SO_RCVBUF = 8;
 const SO_REUSEPORT = 15;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
+const SO_MEMINFO = 55;
+// linux/sock_diag.h: what SO_MEMINFO answers, as u32 each
+const SK_MEMINFO_DROPS = 8;
+const SK_MEMINFO_VARS = 9;
 // linux/in.h, linux/in6.h
 const IPPROTO_IP = 0;
 const IP_MTU_DISCOVER = 10;
@@ -44,14 +48,17 @@ export interface UdpSocketOptions {
   readonly address: string; // local underlay address, or "::" for any
   readonly port: number; // 0 lets the kernel choose
   readonly reusePort: boolean; // one socket per worker on the same port
-  readonly gro: boolean;
-  readonly gso: boolean;
+  readonly switchedOff: SwitchedOff;
 }
 
 export interface UdpSocket {
   readonly fd: number;
   readonly port: number; // the one that is bound
-  readonly offloads: readonly OffloadState[];
+  readonly offloads: readonly OffloadState[]; // as they were settled last
+  /** Agrees with the kernel on offloads anew. What was joined by UDP_GRO before it ended comes without its size. */
+  settleOffloads(switchedOff: SwitchedOff): readonly OffloadState[];
+  /** Messages that the kernel dropped because this socket's buffer was full, modulo 2^32. */
+  receiveDrops(): number;
   close(): void;
 }
 
@@ -72,9 +79,21 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
     growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     omitPathMtu(fd);
-    const offloads = [probeSegment(fd, options.gso), enableGro(fd, options.gro)];
+    let offloads = settleOffloads(fd, options.switchedOff);
     bindTo(fd, options);
-    return { fd, port: boundPort(fd), offloads, close: closeOnce };
+    return {
+      fd,
+      port: boundPort(fd),
+      get offloads() {
+        return offloads;
+      },
+      settleOffloads(switchedOff) {
+        offloads = settleOffloads(fd, switchedOff);
+        return offloads;
+      },
+      receiveDrops: () => receiveDrops(fd),
+      close: closeOnce,
+    };
   } catch (error) {
     closeOnce();
     throw error;
@@ -117,10 +136,14 @@ function growBuffer(fd: number, forced: number, limited: number): void {
   }
 }
 
+function settleOffloads(fd: number, switchedOff: SwitchedOff): readonly OffloadState[] {
+  return [settleSegment(fd, switchedOff["udp-gso"]), settleGro(fd, switchedOff["udp-gro"])];
+}
+
 /** The engine passes the segment size with each send; here is only asked whether the kernel knows the option. */
-function probeSegment(fd: number, isWanted: boolean): OffloadState {
+function settleSegment(fd: number, whyOff: string | undefined): OffloadState {
   const name: OffloadName = "udp-gso";
-  if (!isWanted) return offloadOff(name, "switched off in the configuration");
+  if (whyOff !== undefined) return offloadOff(name, whyOff);
   const value = new Uint32Array(1);
   const result = getsockopt(fd, SOL_UDP, UDP_SEGMENT, value, Uint32Array.of(value.byteLength));
   return result < 0
@@ -128,11 +151,17 @@ function probeSegment(fd: number, isWanted: boolean): OffloadState {
     : offloadOn(name);
 }
 
-function enableGro(fd: number, isWanted: boolean): OffloadState {
+function settleGro(fd: number, whyOff: string | undefined): OffloadState {
   const name: OffloadName = "udp-gro";
-  if (!isWanted) return offloadOff(name, "switched off in the configuration");
-  const result = setNumber(fd, SOL_UDP, UDP_GRO, 1);
+  const result = setNumber(fd, SOL_UDP, UDP_GRO, whyOff === undefined ? 1 : 0);
+  if (whyOff !== undefined) return offloadOff(name, whyOff); // a kernel that does not know it has it off
   return result < 0 ? offloadOff(name, `UDP_GRO: ${errnoName(result)}, Linux before 5.0 has none`) : offloadOn(name);
+}
+
+function receiveDrops(fd: number): number {
+  const values = new Uint32Array(SK_MEMINFO_VARS);
+  getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, Uint32Array.of(values.byteLength)); // Linux before 4.12 fills in none
+  return values[SK_MEMINFO_DROPS] ?? 0;
 }
 
 function bindTo(fd: number, { address, port }: UdpSocketOptions): void {

@@ -88,9 +88,15 @@ describeLab("what the lab leaves behind", () => {
       eventually("the lab to be up", async () => lab.output.stdout.includes("Ctrl-C"), 60_000),
       lab.ended.then((code) => Promise.reject(new Error(`It ended with ${code}: ${lab.output.stderr}`))),
     ]);
-    const entry = /^ {2}a1 +(nsenter .*) bash$/m.exec(lab.output.stdout)?.[1];
-    const entered = spawnSync("sh", ["-c", `${entry} ip -json address show dev eth0`], { encoding: "utf8" });
-    expect(entered.stdout, entered.stderr).toContain('"10.101.3.23"');
+    const enter = (name: string) => new RegExp(`^ {2}${name} +(nsenter .*) bash$`, "m").exec(lab.output.stdout)?.[1];
+    const inNode = /^ {2}(\S+ \S+main\.js flows .*)$/m.exec(lab.output.stdout)?.[1];
+    for (const [line, expected] of [
+      [`${enter("a1")} ip -json address show dev eth0`, '"10.101.3.23"'],
+      [`${enter("node-a")} ${inNode}`, "fdff:2000::1"],
+    ] as const) {
+      const { stdout, stderr } = spawnSync("sh", ["-c", line], { encoding: "utf8" });
+      expect(stdout, stderr).toContain(expected);
+    }
     lab.child.kill("SIGINT");
     await lab.ended;
     expect(processesMarked(mark)).toEqual([]);

@@ -13,7 +13,7 @@ import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
 import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
-import { A1, B1, B_CLOSEST, B_ROUND_ROBIN, C1, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, C1, FROM_B, onNodeA } from "../support/world.ts";
 
 const FLOWS = 256;
 const SMALL = { addresses: 64, instances: 64, workloads: 16, nodes: 8, workers: 1 };
@@ -50,7 +50,10 @@ describe("a full flow table", () => {
     const fixture = await smallTable();
     const kept = 20;
     for (let sport = 1; sport <= kept; sport++) {
-      const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: sport, flags: TCP_SYN | TCP_ACK }).bytes();
+      const answer = packet()
+        .ip(B1.instanceV4, A1.v4)
+        .tcp({ sport: 80, dport: sport, flags: TCP_SYN | TCP_ACK })
+        .bytes();
       fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
       fixture.ingress({ ...FROM_B, bytes: answer });
       fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_ACK }).frame());
@@ -59,7 +62,9 @@ describe("a full flow table", () => {
       fixture.advance(1);
       fixture.egress(udp(10_000 + i));
     }
-    const established = engineFlows(fixture.shared).filter((line) => line.includes(FlowState[FlowState.tcpEstablished] ?? "?"));
+    const established = engineFlows(fixture.shared).filter((line) =>
+      line.includes(FlowState[FlowState.tcpEstablished] ?? "?"),
+    );
     expect(established.length).toBe(kept);
   });
 
@@ -82,7 +87,8 @@ describe("wire ports", () => {
     const fixture = await onNodeA({ memory: { capacities: { ...SMALL, flows: 16_384 } } });
     for (let i = 0; i < 3000; i++) fixture.egress(udp(1024 + i * 20));
     let rewritten = 0;
-    for (let i = 0; i < 3000; i++) rewritten += fixture.egress(udp(1024 + i * 20, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
+    for (let i = 0; i < 3000; i++)
+      rewritten += fixture.egress(udp(1024 + i * 20, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
     expect(rewritten).toBe(3000);
   });
 

@@ -15,7 +15,7 @@ import {
   TCP_URG,
   type TcpFields,
 } from "../support/packet-builder.ts";
-import { A1, B1, B2, B_ROUND_ROBIN, FROM_B, FROM_C, onNodeA } from "../support/world.ts";
+import { A1, B_ROUND_ROBIN, B1, B2, FROM_B, FROM_C, onNodeA } from "../support/world.ts";
 
 const SIZE = 100;
 
@@ -42,7 +42,11 @@ function segment6(index: number, hopLimit = 64, flowLabel = 5): Uint8Array {
 
 function datagram(index: number, size = SIZE, checksum?: number): Uint8Array {
   const udp = checksum === undefined ? { sport: 53, dport: 40000 } : { sport: 53, dport: 40000, checksum };
-  return packet().ipv4({ src: B1.instanceV4, dst: A1.v4, id: 500 + index }).udp(udp).payload(size).bytes();
+  return packet()
+    .ipv4({ src: B1.instanceV4, dst: A1.v4, id: 500 + index })
+    .udp(udp)
+    .payload(size)
+    .bytes();
 }
 
 /** How many writes the packets take, each a message of its own; the fixture compares what is in them. */

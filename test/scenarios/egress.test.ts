@@ -13,7 +13,7 @@ import {
   transportSum,
   validChecksums,
 } from "../support/packet-checks.ts";
-import { A1, B1, B2, B3, B_ROUND_ROBIN, onNodeA, TO_B, TO_C, TO_D, UNKNOWN } from "../support/world.ts";
+import { A1, B_ROUND_ROBIN, B1, B2, B3, onNodeA, TO_B, TO_C, TO_D, UNKNOWN } from "../support/world.ts";
 
 const FAMILIES = [
   { family: "IPv4", client: A1.v4, source: A1.instanceV4, called: B_ROUND_ROBIN.v4, target: B1.v4, header: 20 },
@@ -64,7 +64,10 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const fixture = await onNodeA();
     const open = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
     fixture.egress(open.frame());
-    const next = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH }).payload("GET /");
+    const next = packet()
+      .ip(client, called)
+      .tcp({ sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH })
+      .payload("GET /");
     const result = fixture.egress(next.frame());
     expect(result.choices).toEqual([]);
     expect(result.counts).toEqual({ egressPackets: 1, egressBytes: header + 25 });
@@ -122,7 +125,9 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const probe = packet().ip(source, target).udp({ sport: 3000, dport: 53 }).payload(Uint8Array.of(0, 0)).bytes();
     const missing = transportChecksum(probe);
     const payload = Uint8Array.of(missing >> 8, missing & 0xff);
-    const result = fixture.egress(packet().ip(client, called).udp({ sport: 3000, dport: 53 }).payload(payload).offloadFrame());
+    const result = fixture.egress(
+      packet().ip(client, called).udp({ sport: 3000, dport: 53 }).payload(payload).offloadFrame(),
+    );
     expect(transportChecksum(result.datagrams[0]?.bytes as Uint8Array)).toBe(0xffff);
   });
 
@@ -152,7 +157,12 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const targets = header === 20 ? [B1.v4, B2.v4, B3.v4] : [B1.v6, B2.v6, B3.v6];
     for (const [index, endpoint] of [TO_B, TO_C, TO_D].entries()) {
       fixture.policy = () => index;
-      const result = fixture.egress(packet().ip(client, called).tcp({ sport: 7000 + index, dport: 80 }).frame());
+      const result = fixture.egress(
+        packet()
+          .ip(client, called)
+          .tcp({ sport: 7000 + index, dport: 80 })
+          .frame(),
+      );
       expect(result.datagrams[0]?.endpoint).toBe(endpoint);
       expectPacket(result.datagrams[0]?.bytes, to(targets[index] as string, 80), validChecksums());
     }
@@ -208,8 +218,14 @@ test("IPv6 traffic class, flow label and hop limit pass unchanged", async () => 
 
 test("the largest packets pass", async () => {
   const fixture = await onNodeA();
-  const v4 = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 2 }).payload(65_507 - 28);
-  const v6 = packet().ip(A1.v6, B_ROUND_ROBIN.v6).udp({ sport: 1, dport: 2 }).payload(65_507 - 48);
+  const v4 = packet()
+    .ip(A1.v4, B_ROUND_ROBIN.v4)
+    .udp({ sport: 1, dport: 2 })
+    .payload(65_507 - 28);
+  const v6 = packet()
+    .ip(A1.v6, B_ROUND_ROBIN.v6)
+    .udp({ sport: 1, dport: 2 })
+    .payload(65_507 - 48);
   for (const build of [v4, v6]) {
     const result = fixture.egress(build.frame());
     expect(result.datagrams[0]?.bytes.length).toBe(65_507);
@@ -220,7 +236,11 @@ test("the largest packets pass", async () => {
 test("a batch of 64 packets of 64 flows leaves in order", async () => {
   const fixture = await onNodeA();
   const frames = Array.from({ length: 64 }, (_, i) =>
-    packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1000 + i, dport: 53 }).payload(`packet ${i}`).frame(),
+    packet()
+      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .udp({ sport: 1000 + i, dport: 53 })
+      .payload(`packet ${i}`)
+      .frame(),
   );
   const result = fixture.egress(...frames);
   expect(result.datagrams.length).toBe(64);

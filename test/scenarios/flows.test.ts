@@ -5,15 +5,15 @@ import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-bu
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import {
   A1,
+  B_CLOSEST,
+  B_ROUND_ROBIN,
   B1,
   B2,
   B3,
-  B_CLOSEST,
-  B_ROUND_ROBIN,
-  C1,
   C_ROUND_ROBIN,
-  D1,
+  C1,
   D_ROUND_ROBIN,
+  D1,
   EMPTY_ROUND_ROBIN,
   FROM_B,
   instance,
@@ -57,7 +57,16 @@ describe("the life of the target", () => {
     const fixture = await onNodeA({ policy: () => 1 });
     fixture.egress(SYN.frame());
     for (const instances of [
-      [instance(2, "node-c", B2), instance(4, "node-b", { ...B1, v4: "10.18.3.9", v6: "fc00::9", instanceV4: "10.30.0.99", instanceV6: "fdff::99" })],
+      [
+        instance(2, "node-c", B2),
+        instance(4, "node-b", {
+          ...B1,
+          v4: "10.18.3.9",
+          v6: "fc00::9",
+          instanceV4: "10.30.0.99",
+          instanceV6: "fdff::99",
+        }),
+      ],
       [instance(1, "node-b", B1), instance(2, "node-c", B2)],
       [instance(2, "node-c", B2)],
     ]) {
@@ -171,7 +180,12 @@ describe("the life of the client", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     const successor = { ...A1, instanceV4: "10.30.1.50", instanceV6: "fdff::150" };
-    const services = [{ ...SERVICE_A, instances: [instance(2, "node-a", successor)] }, serviceB(), SERVICE_C, SERVICE_D];
+    const services = [
+      { ...SERVICE_A, instances: [instance(2, "node-a", successor)] },
+      serviceB(),
+      SERVICE_C,
+      SERVICE_D,
+    ];
     await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services });
     const result = fixture.egress(DATA.frame());
     expectPacket(result.datagrams[0]?.bytes, from("10.30.1.50", 40000), to(B1.v4, 80));
@@ -201,8 +215,14 @@ describe("idle timeouts follow the protocol", () => {
     packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
 
   type Step = (fixture: EngineFixture) => void;
-  const out = (flags: number): Step => (fixture) => fixture.egress(forward(flags));
-  const back = (flags: number): Step => (fixture) => fixture.ingress({ ...FROM_B, bytes: answer(flags) });
+  const out =
+    (flags: number): Step =>
+    (fixture) =>
+      fixture.egress(forward(flags));
+  const back =
+    (flags: number): Step =>
+    (fixture) =>
+      fixture.ingress({ ...FROM_B, bytes: answer(flags) });
   const established = [out(TCP_SYN), back(TCP_SYN | TCP_ACK), out(TCP_ACK)];
   const cases: readonly (readonly [what: string, state: keyof typeof TIMEOUTS, steps: readonly Step[]])[] = [
     ["UDP without an answer", "udpUnreplied", [(f) => f.egress(UDP), (f) => f.egress(UDP)]],
@@ -267,7 +287,11 @@ describe("idle timeouts follow the protocol", () => {
   test("a sweep with a small budget gets round in several calls", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { timeoutsMs: TIMEOUTS } });
     const frames = Array.from({ length: 100 }, (_, i) =>
-      packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1000 + i, dport: 53 }).payload("q").frame(),
+      packet()
+        .ip(A1.v4, B_ROUND_ROBIN.v4)
+        .udp({ sport: 1000 + i, dport: 53 })
+        .payload("q")
+        .frame(),
     );
     fixture.egress(...frames);
     fixture.advance(1001);

@@ -14,9 +14,9 @@ import {
 } from "../support/packet-checks.ts";
 import {
   A1,
-  B1,
   B_CLOSEST,
   B_ROUND_ROBIN,
+  B1,
   FROM_B,
   FROM_C,
   FROM_D,
@@ -26,8 +26,22 @@ import {
 } from "../support/world.ts";
 
 const FAMILIES = [
-  { family: "IPv4", client: A1.v4, called: B_ROUND_ROBIN.v4, answering: B1.instanceV4, unknown: UNKNOWN.v4, header: 20 },
-  { family: "IPv6", client: A1.v6, called: B_ROUND_ROBIN.v6, answering: B1.instanceV6, unknown: UNKNOWN.v6, header: 40 },
+  {
+    family: "IPv4",
+    client: A1.v4,
+    called: B_ROUND_ROBIN.v4,
+    answering: B1.instanceV4,
+    unknown: UNKNOWN.v4,
+    header: 20,
+  },
+  {
+    family: "IPv6",
+    client: A1.v6,
+    called: B_ROUND_ROBIN.v6,
+    answering: B1.instanceV6,
+    unknown: UNKNOWN.v6,
+    header: 40,
+  },
 ];
 const NO_OFFLOAD = new Uint8Array(10);
 
@@ -41,7 +55,10 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("the answer comes from the address that was called", async () => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const answer = packet().ip(answering, client).tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    const answer = packet()
+      .ip(answering, client)
+      .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
+      .bytes();
     const result = fixture.ingress({ ...FROM_B, bytes: answer });
     expect(result.tunWrites.length).toBe(1);
     expectPacket(
@@ -130,7 +147,10 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("an answer from another node than the flow's is dropped, whatever port it comes from", async () => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const bytes = packet().ip(answering, client).tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    const bytes = packet()
+      .ip(answering, client)
+      .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
+      .bytes();
     for (const sender of [FROM_C, FROM_D, FROM_STRANGER]) {
       const result = fixture.ingress({ ...sender, bytes });
       expect(result.tunWrites).toEqual([]);
@@ -170,7 +190,8 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
 
   test("only service ranges are sources", async () => {
     const fixture = await onNodeA();
-    const outside = header === 20 ? ["10.18.3.1", "192.0.2.2", "10.31.0.1"] : ["fc00::18:3:1", "2001:db8::3", "fdfe::1"];
+    const outside =
+      header === 20 ? ["10.18.3.1", "192.0.2.2", "10.31.0.1"] : ["fc00::18:3:1", "2001:db8::3", "fdfe::1"];
     for (const src of outside) {
       const bytes = packet().ip(src, client).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
       expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notServiceSource": 1 });
@@ -189,11 +210,15 @@ test("an IPv4 UDP checksum of zero stays zero on the way back", async () => {
 
 test("a v4-mapped IPv6 destination or source is not taken for the IPv4 address", async () => {
   const fixture = await onNodeA();
-  const mappedDestination = packet().ipv6({ src: B1.instanceV6, dst: `::ffff:${A1.v4}` }).tcp({ sport: 1, dport: 2 });
+  const mappedDestination = packet()
+    .ipv6({ src: B1.instanceV6, dst: `::ffff:${A1.v4}` })
+    .tcp({ sport: 1, dport: 2 });
   expect(fixture.ingress({ ...FROM_B, bytes: mappedDestination.bytes() }).counts).toEqual({
     "ingressDrop.notLocalDestination": 1,
   });
-  const mappedSource = packet().ipv6({ src: `::ffff:${B1.instanceV4}`, dst: A1.v6 }).tcp({ sport: 1, dport: 2 });
+  const mappedSource = packet()
+    .ipv6({ src: `::ffff:${B1.instanceV4}`, dst: A1.v6 })
+    .tcp({ sport: 1, dport: 2 });
   expect(fixture.ingress({ ...FROM_B, bytes: mappedSource.bytes() }).counts).toEqual({
     "ingressDrop.notServiceSource": 1,
   });

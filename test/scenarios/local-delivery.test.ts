@@ -1,11 +1,10 @@
 // Both ends on this node: the packet goes back into the TUN, translated both ways, its offloads left as they are.
 import { describe, expect, test } from "vitest";
 import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
-import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { addressBytes, packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
 import { pseudoHeaderSum } from "../support/reference/checksum.ts";
-import { addressBytes } from "../support/packet-builder.ts";
-import { A1, A_ROUND_ROBIN, C1, C_ROUND_ROBIN, onNodeA } from "../support/world.ts";
+import { A_ROUND_ROBIN, A1, C_ROUND_ROBIN, C1, onNodeA } from "../support/world.ts";
 
 const FAMILIES = [
   {
@@ -49,7 +48,10 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     );
     expect(there.counts).toEqual({ localPackets: 1, localBytes: header + 20, flowsOpened: 1, policyChoices: 1 });
 
-    const answer = packet().ip(target, source).tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    const answer = packet()
+      .ip(target, source)
+      .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
+      .bytes();
     const back = fixture.egress(virtioFrame(answer, {}));
     expectPacket(
       back.tunWrites[0]?.subarray(10),

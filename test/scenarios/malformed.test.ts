@@ -7,12 +7,16 @@ import {
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
 } from "../../assembly/shared/protocols.ts";
-import { Random } from "../support/random.ts";
 import { corrupt, packet, pad, truncate, type VirtioFields, virtioFrame } from "../support/packet-builder.ts";
+import { Random } from "../support/random.ts";
 import type { DropName } from "../support/reference/translator.ts";
-import { A1, B1, B_ROUND_ROBIN, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
 
-type Case = readonly [reason: DropName, what: string, packetOf: (src4: string, dst4: string, src6: string, dst6: string) => Uint8Array];
+type Case = readonly [
+  reason: DropName,
+  what: string,
+  packetOf: (src4: string, dst4: string, src6: string, dst6: string) => Uint8Array,
+];
 
 const PACKETS: readonly Case[] = [
   ["notIp", "version nibble 0", (s, d) => corrupt(tcp4(s, d), 0, 0x05)],
@@ -186,7 +190,13 @@ describe("egress badOffload", () => {
 
   test("flags and sizes that say nothing are ignored", async () => {
     const fixture = await onNodeA();
-    const harmless = virtioFrame(kinds.tcp4, { flags: 2, gsoSize: 1460, headerLength: 9999, csumStart: 7, csumOffset: 9 });
+    const harmless = virtioFrame(kinds.tcp4, {
+      flags: 2,
+      gsoSize: 1460,
+      headerLength: 9999,
+      csumStart: 7,
+      csumOffset: 9,
+    });
     expect(fixture.egress(harmless).counts.egressPackets).toBe(1);
   });
 });

@@ -10,7 +10,7 @@ import {
 } from "../../assembly/shared/protocols.ts";
 import { packet, pad, TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
-import { A1, B1, B_ROUND_ROBIN, onNodeA } from "../support/world.ts";
+import { A1, B_ROUND_ROBIN, B1, onNodeA } from "../support/world.ts";
 
 const FAMILIES = [
   {
@@ -40,7 +40,10 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
     const fixture = await onNodeA();
     const flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;
     const options = [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
-    const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, seq: 0xfffffe00, flags, options }).payload(3000);
+    const build = packet()
+      .ip(client, called)
+      .tcp({ sport: 40000, dport: 80, seq: 0xfffffe00, flags, options })
+      .payload(3000);
     const result = fixture.egress(build.offloadFrame({ gsoType: gsoType | VIRTIO_GSO_ECN, gsoSize: 1000 }));
     const segments = result.datagrams.map((one) => viewPacket(one.bytes));
     for (const one of result.datagrams) expectPacket(one.bytes, from(source, 40000), to(target, 80), validChecksums());
@@ -57,14 +60,20 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
     });
   });
 
-  test.each([1, 7, 999, 1000, 1001, 1999, 2000, 2001])("TCP: %i bytes in segments of 1000 arrive whole", async (length) => {
-    const fixture = await onNodeA();
-    const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH }).payload(length);
-    const result = fixture.egress(build.offloadFrame({ gsoType, gsoSize: 1000 }));
-    expect(result.datagrams.length).toBe(Math.ceil(length / 1000));
-    const payload = Buffer.concat(result.datagrams.map((one) => viewPacket(one.bytes).payload));
-    expect(payload).toEqual(Buffer.from(build.bytes().subarray(header + 20)));
-  });
+  test.each([1, 7, 999, 1000, 1001, 1999, 2000, 2001])(
+    "TCP: %i bytes in segments of 1000 arrive whole",
+    async (length) => {
+      const fixture = await onNodeA();
+      const build = packet()
+        .ip(client, called)
+        .tcp({ sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH })
+        .payload(length);
+      const result = fixture.egress(build.offloadFrame({ gsoType, gsoSize: 1000 }));
+      expect(result.datagrams.length).toBe(Math.ceil(length / 1000));
+      const payload = Buffer.concat(result.datagrams.map((one) => viewPacket(one.bytes).payload));
+      expect(payload).toEqual(Buffer.from(build.bytes().subarray(header + 20)));
+    },
+  );
 
   test("UDP: each datagram has its own length and checksum", async () => {
     const fixture = await onNodeA();
@@ -120,7 +129,11 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
 
   test("bytes behind a super-packet's length do not leave", async () => {
     const fixture = await onNodeA();
-    const frame = packet().ip(client, called).tcp({ sport: 40000, dport: 80 }).payload(1500).offloadFrame({ gsoType, gsoSize: 1000 });
+    const frame = packet()
+      .ip(client, called)
+      .tcp({ sport: 40000, dport: 80 })
+      .payload(1500)
+      .offloadFrame({ gsoType, gsoSize: 1000 });
     const result = fixture.egress(pad(frame, 700));
     expect(result.datagrams.map((one) => one.bytes.length - header - 20)).toEqual([1000, 500]);
   });
@@ -144,7 +157,11 @@ test("small packets of different flows and sizes to one node keep their order", 
   const fixture = await onNodeA();
   const sizes = [100, 100, 100, 40, 40, 900, 100, 40];
   const frames = sizes.map((size, i) =>
-    packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1000 + i, dport: 53 }).payload(size).frame(),
+    packet()
+      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .udp({ sport: 1000 + i, dport: 53 })
+      .payload(size)
+      .frame(),
   );
   const result = fixture.egress(...frames);
   expect(result.datagrams.map((one) => viewPacket(one.bytes).sport)).toEqual(sizes.map((_, i) => 1000 + i));

@@ -22,13 +22,41 @@ import { A1, B1, FROM_B, FROM_C, FROM_STRANGER, onNodeA, TO_B, TO_C, TO_D } from
 
 function request(): Uint8Array {
   const bytes = new Uint8Array(PROBE_SIZE);
-  bytes.set([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST, 9, 8, 7, 6, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18]);
+  bytes.set([
+    0x53,
+    0x57,
+    PROBE_VERSION,
+    PROBE_REQUEST,
+    9,
+    8,
+    7,
+    6,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+  ]);
   return bytes;
 }
 
 function rttUs(fixture: EngineFixture, node: string): number {
   const index = fixture.tables.nodeIndex(node) as number;
-  return fixture.io.view.getUint32(fixture.shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE + NODE_RTT_US, true);
+  return fixture.io.view.getUint32(
+    fixture.shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE + NODE_RTT_US,
+    true,
+  );
 }
 
 /** Lets a node answer what it was sent. */
@@ -106,7 +134,9 @@ test("a reply is taken once, from the node that was asked, with the nonce that i
   expect(fixture.ingress({ ...FROM_C, bytes: reply }).counts).toEqual(refused);
   expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NONCE_AT, 0, 0) }).counts).toEqual(refused);
   expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0) }).counts).toEqual(refused);
-  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0xff, 0xff, 0xff, 0xff) }).counts).toEqual(refused);
+  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0xff, 0xff, 0xff, 0xff) }).counts).toEqual(
+    refused,
+  );
   expect(rttUs(fixture, "node-b")).toBe(0);
   fixture.advance(1);
   expect(fixture.ingress({ ...FROM_B, port: 9, bytes: reply }).counts).toEqual({ probeReplies: 1 });

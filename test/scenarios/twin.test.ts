@@ -34,9 +34,9 @@ const REACHED: readonly CountName[] = [
     (name) => `egressDrop.${name}` as const,
   ),
   ...(["unknownAddress", "noInstance"] as const).map((name) => `egressDrop.${name}` as const),
-  ...(["emptyDatagram", "truncatedFrame", "notLocalDestination", "notServiceSource", "wrongNode", "badProbe"] as const).map(
-    (name) => `ingressDrop.${name}` as const,
-  ),
+  ...(
+    ["emptyDatagram", "truncatedFrame", "notLocalDestination", "notServiceSource", "wrongNode", "badProbe"] as const
+  ).map((name) => `ingressDrop.${name}` as const),
 ];
 
 const seeds = process.env["SAPWOOD_TEST_SEED"] === undefined ? [1, 2, 3, 4] : [testSeed(1)];
@@ -78,7 +78,9 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
       }
     }
   } catch (error) {
-    throw new Error(`seed ${seed}, after ${packetCount} packets: SAPWOOD_TEST_SEED=${seed} repeats it`, { cause: error });
+    throw new Error(`seed ${seed}, after ${packetCount} packets: SAPWOOD_TEST_SEED=${seed} repeats it`, {
+      cause: error,
+    });
   }
   expect(packetCount).toBe(PACKETS_PER_SEED);
   const moved = fixture.countsSinceStart();

@@ -74,7 +74,12 @@ describe("TestIngoingProxy", () => {
   test("the instance's answer to 10.19.1.15:777 comes from 10.30.255.255:666", async () => {
     const fixture = await withFlow();
     const result = fixture.ingress({ ...PEER, bytes: syn("10.30.0.50", "10.19.1.15", 666, 777) });
-    expectPacket(result.tunWrites[0]?.subarray(10), from("10.30.255.255", 666), to("10.19.1.15", 777), validChecksums());
+    expectPacket(
+      result.tunWrites[0]?.subarray(10),
+      from("10.30.255.255", 666),
+      to("10.19.1.15", 777),
+      validChecksums(),
+    );
   });
 
   test("10.30.0.5:666, which is not the flow's instance, keeps its address (upstream: taken for the answer)", async () => {
@@ -181,13 +186,19 @@ describe("what stops a NetManager does no harm here", () => {
       const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
       const original = packet().ip("10.19.1.1", "10.30.255.255").udp({ sport: 5000, dport }).payload("INVITE?").bytes();
       const result = fixture.egress(virtioFrame(original, {}));
-      expectPacket(result.datagrams[0]?.bytes, to("10.19.2.12", dport), validChecksums(), sameBut(original, "addresses"));
+      expectPacket(
+        result.datagrams[0]?.bytes,
+        to("10.19.2.12", dport),
+        validChecksums(),
+        sameBut(original, "addresses"),
+      );
     },
   );
 
   test("eleven ports of one service from one source port stay eleven flows", async () => {
     const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
-    for (let dport = 80; dport < 91; dport++) fixture.egress(virtioFrame(syn("10.19.1.1", "10.30.255.255", 666, dport), {}));
+    for (let dport = 80; dport < 91; dport++)
+      fixture.egress(virtioFrame(syn("10.19.1.1", "10.30.255.255", 666, dport), {}));
     for (let dport = 80; dport < 91; dport++) {
       const result = fixture.ingress({ ...PEER, bytes: syn("10.30.255.254", "10.19.1.1", dport, 666) });
       expectPacket(result.tunWrites[0]?.subarray(10), from("10.30.255.255", dport), to("10.19.1.1", 666));

@@ -269,7 +269,8 @@ export class EngineFixture {
   }
 
   private sourcePortOf(endpoint: string | "tun", index: number): number | undefined {
-    const bytes = endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
+    const bytes =
+      endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
     return bytes === undefined ? undefined : viewPacket(bytes).sport;
   }
 
@@ -295,7 +296,9 @@ export function difference(from: Tables, to: Tables): TableChange {
       const before = from.services.find((one) => one.name === service.name);
       return JSON.stringify(before) !== JSON.stringify(service);
     }),
-    removeServices: from.services.map((one) => one.name).filter((name) => !to.services.some((one) => one.name === name)),
+    removeServices: from.services
+      .map((one) => one.name)
+      .filter((name) => !to.services.some((one) => one.name === name)),
   };
 }
 

@@ -2,7 +2,6 @@
 // reads what writev() and sendmmsg() would send, through the same iovec and msghdr structures. The memory's native
 // base is given as 0, so that native addresses are offsets.
 import { Counter } from "../../assembly/shared/counters.ts";
-import { DropReason } from "../../assembly/shared/verdicts.ts";
 import {
   AF_INET6,
   COUNTER_MAX,
@@ -39,8 +38,8 @@ import {
   WORKER_UDP_TX_COUNT,
 } from "../../assembly/shared/layout.ts";
 import { SOL_UDP, UDP_GRO, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../../assembly/shared/protocols.ts";
-import { addressBytes } from "./packet-builder.ts";
-import { addressText } from "./packet-checks.ts";
+import { DropReason } from "../../assembly/shared/verdicts.ts";
+import { addressBytes, addressText } from "./packet-builder.ts";
 import { endpointText } from "./reference/tables.ts";
 import type { CounterName, CountName, Counts, DropName, Message } from "./reference/translator.ts";
 
@@ -172,7 +171,8 @@ export class EngineMemory {
       throw new Error(`not a UDP_SEGMENT control message: ${header}, segment size ${size}`);
     }
     if (controlLength < CMSG_HEADER + 2) throw new Error(`control length ${controlLength} cuts UDP_SEGMENT off`);
-    if (Math.ceil(length / size) > UDP_SEGMENTS_MAX) throw new Error(`${length} bytes in segments of ${size}: too many`);
+    if (Math.ceil(length / size) > UDP_SEGMENTS_MAX)
+      throw new Error(`${length} bytes in segments of ${size}: too many`);
     return size;
   }
 

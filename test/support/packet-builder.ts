@@ -88,6 +88,11 @@ export function addressBytes(text: string): Uint8Array {
   return Uint8Array.from(ipaddr.parse(text).toByteArray());
 }
 
+/** The canonical text of 4 or 16 bytes. */
+export function addressText(bytes: Uint8Array): string {
+  return ipaddr.fromByteArray(Array.from(bytes)).toString();
+}
+
 /** A packet in the making. Each call returns a new builder, so that a common start can be shared. */
 export class PacketBuilder {
   constructor(

@@ -1,7 +1,7 @@
 // Expectations on packets that a test composes: expectPacket(bytes, from("10.30.1.5", 666), validChecksums()).
-import ipaddr from "ipaddr.js";
 import { expect } from "vitest";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import { addressText } from "./packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "./reference/checksum.ts";
 
 /** A packet taken apart for reading; not the twin's parser, which must cope with broken ones. */
@@ -59,10 +59,6 @@ export function viewPacket(bytes: Uint8Array): PacketView {
     transportLength,
     payload: bytes.subarray(headerLength + transportLength),
   };
-}
-
-export function addressText(bytes: Uint8Array): string {
-  return ipaddr.fromByteArray(Array.from(bytes)).toString();
 }
 
 export function from(address: string, port?: number): PacketCheck {

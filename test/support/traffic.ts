@@ -1,7 +1,8 @@
 // Random traffic for one node: calls, answers, requests from outside, super-packets, and a share of each broken on
 // purpose. And random changes of the tables underneath. Everything follows from one seed.
-import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
+
 import { IPPROTO_TCP, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
+import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
 import { packet, pad, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
@@ -91,7 +92,8 @@ export class Traffic {
   /** Frames from the TUN; some of them belong to some of the given flows. */
   frames(count: number, flows: readonly TwinFlow[]): Uint8Array[] {
     return Array.from({ length: count }, () => {
-      const frame = flows.length > 0 && this.random.chance(0.4) ? this.nextFrame(this.random.pick(flows)) : this.frame();
+      const frame =
+        flows.length > 0 && this.random.chance(0.4) ? this.nextFrame(this.random.pick(flows)) : this.frame();
       return this.random.chance(this.shares.mutated) ? this.mutate(frame) : frame;
     });
   }
@@ -114,13 +116,24 @@ export class Traffic {
     const dst = this.calledAddress(isV4);
     const isTcp = random.chance(0.5);
     if (random.chance(this.shares.superPackets)) return this.superPacket(src, dst, isV4, isTcp);
-    return this.framed(this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp), isV4, isTcp);
+    return this.framed(
+      this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp),
+      isV4,
+      isTcp,
+    );
   }
 
   /** The next packet of a flow's client. */
   private nextFrame(flow: TwinFlow): Uint8Array {
     const isV4 = flow.clientAddress.length === 4;
-    const bytes = this.templates.between(flow.clientAddress, flow.called, flow, this.random, flow.clientPort, flow.calledPort);
+    const bytes = this.templates.between(
+      flow.clientAddress,
+      flow.called,
+      flow,
+      this.random,
+      flow.clientPort,
+      flow.calledPort,
+    );
     return this.framed(bytes, isV4, flow.protocol === IPPROTO_TCP);
   }
 
@@ -140,7 +153,12 @@ export class Traffic {
     const build = packet().ip(src, dst);
     const ports = { sport: random.pick(SOURCE_PORTS), dport: random.pick(SERVICE_PORTS) };
     const transport = isTcp
-      ? build.tcp({ ...ports, seq: random.u32(), flags: random.pick(TCP_FLAGS), options: random.chance(0.5) ? [1, 1, 1, 0] : [] })
+      ? build.tcp({
+          ...ports,
+          seq: random.u32(),
+          flags: random.pick(TCP_FLAGS),
+          options: random.chance(0.5) ? [1, 1, 1, 0] : [],
+        })
       : build.udp(ports);
     const gsoType = !isTcp ? VIRTIO_GSO_UDP_L4 : isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
     return transport.payload(random.bytes(random.below(gsoSize * 12))).offloadFrame({ gsoType, gsoSize });
@@ -172,7 +190,8 @@ export class Traffic {
   /** One datagram, or several of one size as UDP_GRO delivers them. */
   private received(from: { address: string; port: number }, build: () => Uint8Array): Message {
     const { random } = this;
-    const mutated = (bytes: Uint8Array): Uint8Array => (random.chance(this.shares.mutated) ? this.mutate(bytes) : bytes);
+    const mutated = (bytes: Uint8Array): Uint8Array =>
+      random.chance(this.shares.mutated) ? this.mutate(bytes) : bytes;
     const first = build();
     if (!random.chance(0.1)) {
       return { ...from, bytes: mutated(first), isTruncated: random.chance(0.002) };

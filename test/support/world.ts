@@ -83,11 +83,7 @@ export const SERVICE_EMPTY = service("empty", [], EMPTY_ROUND_ROBIN.v4, EMPTY_RO
 
 /** Service "b" with the instances that a test wants; by default its three. */
 export function serviceB(
-  instances: readonly Instance[] = [
-    instance(1, "node-b", B1),
-    instance(2, "node-c", B2),
-    instance(3, "node-d", B3),
-  ],
+  instances: readonly Instance[] = [instance(1, "node-b", B1), instance(2, "node-c", B2), instance(3, "node-d", B3)],
 ): Service {
   return service("b", instances, B_CLOSEST.v4, B_CLOSEST.v6, B_ROUND_ROBIN.v4, B_ROUND_ROBIN.v6);
 }

@@ -14,7 +14,6 @@ import {
 } from "../../../assembly/shared/layout.ts";
 import type { Instance, Service } from "../../../src/control/model.ts";
 import { Cells } from "../../../src/memory/cells.ts";
-import { leaveForEndedWorker } from "../../../src/memory/quiescence.ts";
 import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../src/memory/table-writer.ts";
 import { Random, testSeed } from "../../support/random.ts";
@@ -87,6 +86,9 @@ class WatchedCells extends Cells {
   }
 }
 
+/** How likely each worker goes on between two stores: slow ones still read when the next generation is being written. */
+const PACES = [0.9, 0.5, 0.1, 0.02];
+
 /** A worker in the middle of a look-up, and what it has to find. */
 interface Visit {
   readonly look: Look<unknown>;
@@ -125,8 +127,8 @@ class Workers {
     this.#visits.forEach((visit, worker) => {
       if (visit === undefined) {
         if (this.#random.chance(0.3)) this.#begin(worker);
-      } else if (this.#random.chance(0.7)) {
-        this.#advance(worker, visit, this.#random.chance(0.2) ? Number.POSITIVE_INFINITY : 1 + this.#random.below(3));
+      } else if (this.#random.chance(PACES[worker] ?? 1)) {
+        this.#advance(worker, visit, 1 + this.#random.below(3));
       }
     });
   }
@@ -155,7 +157,8 @@ class Workers {
     setSequence(this.#shared, worker, true);
     const generation = this.#generation();
     const content = this.#contentOf(generation);
-    const binding = this.bindings.length > 0 ? this.#random.pick(this.bindings) : undefined;
+    const latest = this.bindings.slice(-12); // whose records are given up and reused about now
+    const binding = latest.length > 0 ? this.#random.pick(latest) : undefined;
     const kind = this.#random.below(binding === undefined ? 2 : 3);
     const address = this.#random.pick(ADDRESSES);
     const namespace = this.#random.pick(NAMESPACES.flat());
@@ -202,9 +205,10 @@ async function awaitWith<T>(workers: Workers, promise: Promise<T>): Promise<T> {
   const settled = promise.finally(() => {
     isDone = true;
   });
-  while (!isDone) {
-    workers.finishAll();
+  for (;;) {
     await new Promise((resolve) => setImmediate(resolve));
+    if (isDone) break;
+    workers.finishAll();
   }
   return settled;
 }
@@ -229,11 +233,12 @@ describe("a worker sees exactly the generation in which it began", () => {
       }
       await awaitWith(workers, writer.apply(difference(before, content)));
       workers.checkAll();
-      await awaitWith(workers, writer.settled());
+      // Or the next change waits already while the writer frees what this one left.
+      if (random.chance(0.5)) await awaitWith(workers, writer.settled());
       workers.checkAll();
       bindFlows(content, writer, new TableReader(shared), workers.bindings);
     }
-    expect(workers.finishedCount).toBeGreaterThan(5_000);
+    expect(workers.finishedCount).toBeGreaterThan(1_000);
   });
 
   function isThere(content: Content, { service, instance }: Binding): boolean {
@@ -298,14 +303,36 @@ describe("generations", () => {
     expect(now(reader.service(3, "10.30.0.2"))).toMatchObject({ candidates: [] });
   });
 
-  test("a worker that was ended in the middle of a call holds nothing back", async () => {
+  test("a record is not reused under a worker that may have missed that it was marked as gone", async () => {
     const shared = createSharedMemory({ capacities: SMALL });
-    const writer = writerOf(shared);
-    setSequence(shared, 0, true);
-    expect(await writer.apply({ setServices: [service] })).toBe(1);
-    leaveForEndedWorker(shared, 0);
-    leaveForEndedWorker(shared, 0);
-    expect(await writer.apply({ removeServices: ["b.demo"] })).toBe(2);
+    const cells = new WatchedCells(shared);
+    const writer = writerOf(shared, cells);
+    const reader = new TableReader(shared);
+    await writer.apply({ setServices: [service] });
+    await writer.settled();
+    const [index = 0] = writer.instanceIndices("b.demo");
+    const flow = reader.isAlive(2, index, reader.incarnation(index));
+    const generation = (): number => Atomics.load(shared.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
+    let hasBegun = false;
+    cells.onStore = () => {
+      if (generation() !== 2 || hasBegun) return;
+      // The publishing store is the first that sees generation 2; the marks come after it.
+      hasBegun = true;
+      cells.onStore = () => {
+        setSequence(shared, 1, true);
+        cells.onStore = () => undefined;
+      };
+    };
+    const fresh = { ...instance, namespaceAddresses: ["10.18.0.9"], instanceAddresses: ["10.30.0.9"] };
+    const second = writer.apply({ removeServices: ["b.demo"] });
+    const third = writer.apply({ setServices: [{ ...service, instances: [fresh] }] });
+    expect(await second).toBe(2);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(generation()).toBe(2);
+    expect(now(flow)).toBe(false);
+    setSequence(shared, 1, false);
+    expect(await third).toBe(3);
+    expect(writer.instanceIndices("b.demo")).toEqual([index]);
   });
 
   test("weight and draining change the candidates and not the instance", async () => {

@@ -1,14 +1,16 @@
 // TUN devices: the sentences of failures, the settling of offloads, and real devices in a namespace of its own.
 import { beforeAll, describe, expect, test } from "vitest";
-import type { OffloadState } from "../../../src/sys/offload.ts";
-import { attachFailure, openFailure, settleOffloads } from "../../../src/sys/tun.ts";
+import type { OffloadState, SwitchedOff } from "../../../src/sys/offload.ts";
+import { attachFailure, openFailure, settleOffloads, type TunKernel } from "../../../src/sys/tun.ts";
 import { runInNamespace, tunProblem } from "../../support/namespace.ts";
 
 const CSUM = 0x01;
 const TSO = 0x06;
 const USO = 0x60;
 const EINVAL = -22;
-const BOTH = { tcpOffload: true, udpOffload: true };
+const NONE: SwitchedOff = {};
+const NO_TCP: SwitchedOff = { "tun-tcp": "nobody wants it" };
+const NO_UDP: SwitchedOff = { "tun-udp": "nobody wants it" };
 
 describe("openFailure", () => {
   test.each([
@@ -39,10 +41,12 @@ describe("attachFailure", () => {
 });
 
 describe("settleOffloads", () => {
-  /** A kernel that knows some flags; remembers what it was told last and accepted. */
-  function kernel(known: number): { set: (flags: number) => number; inForce: () => number } {
+  /** A kernel that knows some flags and takes super-packets; remembers what it was told last and accepted. */
+  function kernel(known: number): TunKernel & { inForce: () => number } {
     let inForce = 0;
     return {
+      tcpWrite: 0,
+      udpWrite: 0,
       set: (flags) => {
         if ((flags & ~known) !== 0) return EINVAL;
         inForce = flags;
@@ -55,36 +59,38 @@ describe("settleOffloads", () => {
   const on = (states: readonly OffloadState[]): string[] => states.filter((state) => state.on).map(({ name }) => name);
 
   test.each([
-    ["all that it knows", CSUM | TSO | USO, BOTH, CSUM | TSO | USO, ["tun-checksum", "tun-tcp", "tun-udp"]],
-    ["TCP where USO is unknown", CSUM | TSO, BOTH, CSUM | TSO, ["tun-checksum", "tun-tcp"]],
-    ["UDP where TSO is refused", CSUM | USO, BOTH, CSUM | USO, ["tun-checksum", "tun-udp"]],
-    ["checksums alone", CSUM, BOTH, CSUM, ["tun-checksum"]],
-    ["nothing without checksums", TSO | USO, BOTH, 0, []],
-    [
-      "no TCP when it is switched off",
-      0xff,
-      { tcpOffload: false, udpOffload: true },
-      CSUM | USO,
-      ["tun-checksum", "tun-udp"],
-    ],
-    [
-      "no UDP when it is switched off",
-      0xff,
-      { tcpOffload: true, udpOffload: false },
-      CSUM | TSO,
-      ["tun-checksum", "tun-tcp"],
-    ],
-  ])("the kernel gets %s", (_what, known, wanted, flags, names) => {
-    const { set, inForce } = kernel(known);
-    expect(on(settleOffloads(wanted, set))).toEqual(names);
-    expect(inForce()).toBe(flags);
+    ["all that it knows", CSUM | TSO | USO, NONE, CSUM | TSO | USO, ["tun-checksum", "tun-tcp", "tun-udp"]],
+    ["TCP where USO is unknown", CSUM | TSO, NONE, CSUM | TSO, ["tun-checksum", "tun-tcp"]],
+    ["UDP where TSO is refused", CSUM | USO, NONE, CSUM | USO, ["tun-checksum", "tun-udp"]],
+    ["checksums alone", CSUM, NONE, CSUM, ["tun-checksum"]],
+    ["nothing without checksums", TSO | USO, NONE, 0, []],
+    ["no TCP when it is switched off", 0xff, NO_TCP, CSUM | USO, ["tun-checksum", "tun-udp"]],
+    ["no UDP when it is switched off", 0xff, NO_UDP, CSUM | TSO, ["tun-checksum", "tun-tcp"]],
+  ])("the kernel gets %s", (_what, known, switchedOff, flags, names) => {
+    const asked = kernel(known);
+    expect(on(settleOffloads(switchedOff, asked))).toEqual(names);
+    expect(asked.inForce()).toBe(flags);
+  });
+
+  test.each([
+    ["tun-tcp", { tcpWrite: EINVAL }, CSUM | USO],
+    ["tun-udp", { udpWrite: EINVAL }, CSUM | TSO],
+  ])("%s stays off where the kernel refuses such super-packets", (name, refusal, flags) => {
+    const asked = kernel(0xff);
+    const states = settleOffloads(NONE, { ...asked, ...refusal });
+    expect(states.find((state) => state.name === name)).toEqual({
+      name,
+      on: false,
+      reason: "writing a super-packet to the TUN failed with EINVAL",
+    });
+    expect(asked.inForce()).toBe(flags);
   });
 
   test("an offload that is off says why", () => {
-    const states = settleOffloads({ tcpOffload: false, udpOffload: true }, kernel(CSUM | TSO).set);
+    const states = settleOffloads(NO_TCP, kernel(CSUM | TSO));
     expect(states.map(({ reason }) => reason)).toEqual([
       "in force",
-      "switched off in the configuration",
+      "nobody wants it",
       "TUNSETOFFLOAD failed with EINVAL, Linux before 6.2 has no USO",
     ]);
   });

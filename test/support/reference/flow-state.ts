@@ -1,6 +1,7 @@
 // The slow twin's flow life: which state a flow is in after each packet (RFC 9293 section 3.3.2, seen from outside).
-import { IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+
 import { FlowState } from "../../../assembly/shared/layout.ts";
+import { IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../packet-builder.ts";
 
 /** What one endpoint sent and how far the connection is. */

@@ -1,5 +1,5 @@
 // The slow twin's parser: what a packet must look like to be translated, check by check in the order of DropReason.
-import { DropReason } from "../../../assembly/shared/verdicts.ts";
+
 import {
   IPPROTO_TCP,
   IPPROTO_UDP,
@@ -15,6 +15,7 @@ import {
   VIRTIO_GSO_TYPE,
   VIRTIO_GSO_UDP_L4,
 } from "../../../assembly/shared/protocols.ts";
+import { DropReason } from "../../../assembly/shared/verdicts.ts";
 
 /** IPv6 fragment header, RFC 8200 section 4.5. */
 const IPPROTO_FRAGMENT = 44;

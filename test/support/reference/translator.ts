@@ -2,9 +2,9 @@
 // Two things it does not decide but takes as input: which candidate a policy chose, and which free port the engine
 // took when the client's own was taken on the wire. It checks that both are allowed.
 import type { Counter } from "../../../assembly/shared/counters.ts";
-import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../assembly/shared/layout.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
 import { incremental, incrementalSum } from "./checksum.ts";
 import { type FlowLife, isRestart, newLife, observe } from "./flow-state.ts";
@@ -330,7 +330,13 @@ export class ReferenceTranslator {
     return undefined;
   }
 
-  private receiveReply(flow: TwinFlow, packet: ParsedPacket, bytes: Uint8Array, isPartial: boolean, nowMs: number): void {
+  private receiveReply(
+    flow: TwinFlow,
+    packet: ParsedPacket,
+    bytes: Uint8Array,
+    isPartial: boolean,
+    nowMs: number,
+  ): void {
     flow.lastUsedMs = nowMs;
     observe(flow.life, flow.protocol, packet.flags, true);
     rewrite(bytes, packet, isPartial, {
@@ -386,10 +392,7 @@ export class ReferenceTranslator {
     const count = segmentCount(packet, segmentSize);
     this.count(`${direction}Packets`, count);
     // Each segment repeats the headers.
-    this.count(
-      `${direction}Bytes`,
-      packet.totalLength + (count - 1) * (packet.headerLength + packet.transportLength),
-    );
+    this.count(`${direction}Bytes`, packet.totalLength + (count - 1) * (packet.headerLength + packet.transportLength));
   }
 
   private drop(direction: "egress" | "ingress", reason: DropReason): void {

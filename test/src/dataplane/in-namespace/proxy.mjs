@@ -71,7 +71,7 @@ await tables.apply({
   ],
 });
 
-const tun = openTun({ name: "swtest0", queues: workers, tcpOffload: true, udpOffload: true });
+const tun = openTun({ name: "swtest0", queues: workers, switchedOff: {} });
 const network = await TunInterface.open({
   device: "swtest0",
   mtu: 1450,
@@ -79,7 +79,7 @@ const network = await TunInterface.open({
   underlayDevice: "lo",
   stateFile: `${directory}/state.json`,
 });
-const sockets = openUdpSockets(workers, { address: "::", port: 50103, gro: true, gso: true });
+const sockets = openUdpSockets(workers, { address: "::", port: 50103, switchedOff: {} });
 const ends = [];
 const supervisor = await Supervisor.start({
   memory: shared.memory,

@@ -17,7 +17,7 @@ import { openTun } from "../../../../dist/src/sys/tun.js";
 import { Structures } from "./worker-structures.mjs";
 
 const ip = (...args) => execFileSync("ip", args);
-const tun = openTun({ name: "swtest0", queues: 1, tcpOffload: true, udpOffload: true });
+const tun = openTun({ name: "swtest0", queues: 1, switchedOff: {} });
 ip("link", "set", "swtest0", "addrgenmode", "none");
 ip("address", "add", "192.0.2.1/24", "dev", "swtest0");
 ip("link", "set", "swtest0", "up");

@@ -25,7 +25,7 @@ import { openUdpSocket, openUdpSockets } from "../../../../dist/src/sys/udp-sock
 import { Structures } from "./worker-structures.mjs";
 
 execFileSync("ip", ["link", "set", "lo", "up"]);
-const base = { address: "::", port: 0, reusePort: false, gro: true, gso: true };
+const base = { address: "::", port: 0, reusePort: false, switchedOff: {} };
 const attempt = (options) => {
   try {
     const socket = openUdpSocket({ ...base, ...options });
@@ -42,7 +42,7 @@ results.inUse = attempt({ port: 50103 });
 results.foreign = attempt({ address: "192.0.2.77" });
 results.noAddress = attempt({ address: "somewhere" });
 results.on = attempt({});
-results.off = attempt({ gro: false, gso: false });
+results.off = attempt({ switchedOff: { "udp-gso": "nobody wants it", "udp-gro": "nobody wants it" } });
 held.close();
 const closeAll = (sockets) => {
   for (const socket of sockets) socket.close();

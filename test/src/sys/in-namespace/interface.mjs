@@ -16,7 +16,7 @@ const options = {
   underlayDevice: "under0",
   stateFile,
 };
-const tunOptions = { name: "swtest0", queues: 1, tcpOffload: true, udpOffload: true };
+const tunOptions = { name: "swtest0", queues: 1, switchedOff: {} };
 
 const ip = (...args) => execFileSync("ip", args, { encoding: "utf8" });
 const sysctl = (path) => {

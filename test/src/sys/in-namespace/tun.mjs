@@ -13,12 +13,12 @@ const attempt = (options) => {
   }
 };
 
-const base = { name: "swtest0", queues: 1, tcpOffload: true, udpOffload: true };
+const base = { name: "swtest0", queues: 1, switchedOff: {} };
 const results = {
   one: attempt(base),
   three: attempt({ ...base, queues: 3 }),
-  withoutTcp: attempt({ ...base, tcpOffload: false }),
-  withoutUdp: attempt({ ...base, udpOffload: false }),
+  withoutTcp: attempt({ ...base, switchedOff: { "tun-tcp": "nobody wants it" } }),
+  withoutUdp: attempt({ ...base, switchedOff: { "tun-udp": "nobody wants it" } }),
   longName: attempt({ ...base, name: "a-name-of-16-byt" }),
 };
 const held = openTun(base);

@@ -1,0 +1,52 @@
+// Inner functions of the engine (assembly/probe.ts) on a memory of their own.
+import { readFile } from "node:fs/promises";
+import { Region, WORKER_TUN_SLOTS } from "../../assembly/shared/layout.ts";
+import { builtModulePath } from "../../src/dataplane/wasm.ts";
+import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-memory.ts";
+
+/** Exports of probe.wasm; checksums and words are in the byte order of memory. */
+export interface ProbeExports {
+  attach(worker: number, memoryBase: bigint): void;
+  checksum(at: number, length: number): number;
+  checksumRepeated(at: number, length: number, times: number): number;
+  updateWord(before: number, from: number, to: number): number;
+  updateAddress(before: number, fromAt: number, toAt: number): number;
+  hashAddress(key: number): number;
+  parse(at: number, length: number): number;
+  parseRepeated(at: number, length: number, times: number): number;
+  copyEach(from: number, fromStride: number, to: number, toStride: number, length: number, count: number): void;
+}
+
+export interface ProbeModule {
+  readonly exports: ProbeExports;
+  readonly shared: SharedMemory;
+  /** Where a test may put up to a few MiB. */
+  readonly scratchAt: number;
+}
+
+const SMALL = { flows: 16, addresses: 16, instances: 16, workloads: 16, nodes: 16, workers: 1 };
+
+const FUNCTIONS: readonly (keyof ProbeExports)[] = [
+  "attach",
+  "checksum",
+  "checksumRepeated",
+  "updateWord",
+  "updateAddress",
+  "hashAddress",
+  "parse",
+  "parseRepeated",
+  "copyEach",
+];
+
+/** On the given memory, or on one of its own. */
+export async function loadProbeModule(shared = createSharedMemory({ capacities: SMALL })): Promise<ProbeModule> {
+  const module = await WebAssembly.compile(await readFile(builtModulePath("probe")));
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory: shared.memory } });
+  if (!isProbe(exports)) throw new Error(`probe.wasm lacks one of ${FUNCTIONS.join(", ")}`);
+  exports.attach(0, 0n);
+  return { exports, shared, scratchAt: shared.at(Region.workers) + WORKER_TUN_SLOTS };
+}
+
+function isProbe(exports: Record<string, unknown>): exports is Record<string, unknown> & ProbeExports {
+  return FUNCTIONS.every((name) => typeof exports[name] === "function");
+}
