@@ -10,10 +10,11 @@ import {
   RECORD_LOCAL,
   RECORD_SIZE,
   UPDATE_DONE,
+  UPDATE_FULL,
   UPDATE_UNKNOWN,
 } from "../shared/policies.ts";
 
-export { CHOICE_NONE, UPDATE_DONE, UPDATE_UNKNOWN };
+export { CHOICE_NONE, UPDATE_DONE, UPDATE_FULL, UPDATE_UNKNOWN };
 
 // ---------------------------------------------------------------- exports that policies pass on
 
@@ -102,6 +103,12 @@ export class Service {
     return load<i32>(this.memberAt(turn));
   }
 
+  /** The candidate that is a member. */
+  @inline
+  memberCandidate(turn: u32): Candidate {
+    return this.candidate(load<u32>(this.memberAt(turn)));
+  }
+
   /** Was this instance made a member by the last update? Valid until begin(). */
   hasMember(instance: u32): bool {
     const turn = this.firstTurnFrom(instance);
@@ -129,16 +136,25 @@ export class Service {
     this.position = turn < this.memberCount ? turn : 0;
   }
 
-  /**
-   * Rotation: each member in turn, so that any k x n calls in a row choose each of n members exactly k times. The
-   * first turn falls where the flow's hash points, so that not all services and workers begin with the same one.
-   */
+  /** Rotation: each member in turn, so that any k x n calls in a row choose each of n members exactly k times. */
   next(flowHash: i32): i32 {
-    const count = this.memberCount;
-    if (count == 0) return CHOICE_NONE;
-    const turn = this.position == NOT_STARTED ? <u32>flowHash % count : this.position;
+    return this.memberCount == 0 ? CHOICE_NONE : this.take(this.turn(flowHash));
+  }
+
+  /**
+   * The member whose turn it is; there must be one. The first turn falls where the flow's hash points, so that not
+   * all services and workers begin with the same one.
+   */
+  @inline
+  turn(flowHash: i32): u32 {
+    return this.position == NOT_STARTED ? <u32>flowHash % this.memberCount : this.position;
+  }
+
+  /** Chooses a member, whoever's turn it is; the next turn is that of the one after it. */
+  @inline
+  take(turn: u32): i32 {
     const memberAt = this.memberAt(turn);
-    this.position = turn + 1 == count ? 0 : turn + 1;
+    this.position = turn + 1 == this.memberCount ? 0 : turn + 1;
     this.lastInstance = load<u32>(memberAt, 4);
     return load<i32>(memberAt);
   }
@@ -245,6 +261,16 @@ function growTable(): bool {
   }
   release(oldAt, oldBytes);
   return true;
+}
+
+// ---------------------------------------------------------------- hash
+
+/** A hash of 64 bits (the finaliser of splitmix64): the same in every module on every node. */
+export function scramble(value: u64): u64 {
+  let h = value + 0x9e3779b97f4a7c15;
+  h = (h ^ (h >>> 30)) * 0xbf58476d1ce4e5b9;
+  h = (h ^ (h >>> 27)) * 0x94d049bb133111eb;
+  return h ^ (h >>> 31);
 }
 
 // ---------------------------------------------------------------- memory

@@ -11,6 +11,7 @@ export enum PolicyExport {
   reserve, // (service, count) -> address of `count` candidate records that the host may write; 0 = no room
   update, // (service, count) -> UPDATE_DONE: the records are written, build what choose needs; all else = refused
   choose, // (service, flowHash, clientHash) -> index of the chosen candidate; CHOICE_NONE = none suits
+  liveFlows, // () -> 1, optional: the host writes the flow counts of the records anew before each choose
   opened, // (service, index), optional: a flow to that candidate began
   closed, // (service, index), optional: a flow to that candidate ended
 }
@@ -22,6 +23,7 @@ export const CHOICE_NONE = -1;
 // What `update` answers; modules may use further numbers.
 export const UPDATE_DONE = 0;
 export const UPDATE_UNKNOWN = 1; // the service or as many candidates were not reserved before
+export const UPDATE_FULL = 2; // no memory for what choose needs
 
 // ---------------------------------------------------------------- candidate record (writer: host)
 // Little-endian, 4-byte aligned.
@@ -29,7 +31,7 @@ export const UPDATE_UNKNOWN = 1; // the service or as many candidates were not r
 export const RECORD_SIZE = 32;
 export const RECORD_INSTANCE = 0; // u32: number of the instance, unique within the service
 export const RECORD_WEIGHT = 4; // u32, 1...65535
-export const RECORD_FLOWS = 8; // u32: flows of this node's clients that it served when the record was written
+export const RECORD_FLOWS = 8; // u32: flows of this node's clients that it serves, over all workers (see liveFlows)
 export const RECORD_RTT_US = 12; // u32: round-trip time to its node, 0 = not measured
 export const RECORD_DISTANCE_KM = 16; // f32: from this node to its node, NaN = unknown
 export const RECORD_FLAGS = 20; // u32: RECORD_DRAINING | RECORD_LOCAL | RECORD_HEALTHY

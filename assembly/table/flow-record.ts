@@ -22,6 +22,12 @@ export function recordIndex(flow: usize): u32 {
   return <u32>((flow - flowsAt) / FLOW_SIZE);
 }
 
+/** Milliseconds since the flow's last packet. Another worker may have seen one a moment after `nowMs` was taken. */
+export function idleTime(flow: usize, nowMs: u32): u32 {
+  const idleMs = nowMs - load<u32>(flow, FLOW_LAST_USED_MS);
+  return <i32>idleMs < 0 ? 0 : idleMs;
+}
+
 /** Records from here on never held a flow. */
 export function recordEnd(): u32 {
   return min<u32>(atomic.load<u32>(HEADER_AT, HEADER_FLOW_NEXT), recordLimit());
@@ -82,8 +88,7 @@ export function victim(nowMs: u32): usize {
     const state = load<u8>(flow, FLOW_STATE);
     if (state == FlowState.free) continue;
     seen++;
-    const idleMs = nowMs - load<u32>(flow, FLOW_LAST_USED_MS);
-    const rank = (<u64>isDispensable(state) << 32) | idleMs;
+    const rank = (<u64>isDispensable(state) << 32) | idleTime(flow, nowMs);
     if (best != 0 && rank <= bestRank) continue;
     best = flow;
     bestRank = rank;

@@ -6,14 +6,14 @@
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  FLOW_CALLED, FLOW_CALLED_PORT, FLOW_CLIENT, FLOW_CLIENT_PORT, FLOW_INSTANCE, FLOW_IS_BALANCED, FLOW_LAST_USED_MS,
-  FLOW_PROTOCOL, FLOW_SEEN, FLOW_STATE, FLOW_TARGET_INSTANCE_ADDRESS, FLOW_WIRE_PORT, FlowState, HEADER_AT,
+  FLOW_CALLED, FLOW_CALLED_PORT, FLOW_CLIENT, FLOW_CLIENT_PORT, FLOW_INSTANCE, FLOW_IS_BALANCED, FLOW_PROTOCOL,
+  FLOW_SEEN, FLOW_STATE, FLOW_TARGET_INSTANCE_ADDRESS, FLOW_WIRE_PORT, FlowState, HEADER_AT,
   HEADER_FLOW_COUNT, HEADER_TIMEOUTS_MS, WORKER_SWEEP_CURSOR,
 } from "../shared/layout.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take, unlock } from "./bucket.ts";
-import { allocate, flowAt, recordEnd, recordIndex, release, victim } from "./flow-record.ts";
+import { allocate, flowAt, idleTime, recordEnd, recordIndex, release, victim } from "./flow-record.ts";
 import { flowHash } from "./hash.ts";
 import { addLoad } from "./instance.ts";
 import { flowLimit, worker, workerAt, workerCount } from "./regions.ts";
@@ -171,9 +171,7 @@ export function sweep(nowMs: u32, budget: u32): u32 {
     const flow = flowAt(cursor);
     const state = load<u8>(flow, FLOW_STATE);
     if (state == FlowState.free) continue;
-    const idleMs = nowMs - load<u32>(flow, FLOW_LAST_USED_MS);
-    // Another worker may have used it a moment after nowMs was taken.
-    if (<i32>idleMs < 0 || idleMs < load<u32>(HEADER_AT + (<u32>state << 2), HEADER_TIMEOUTS_MS)) continue;
+    if (idleTime(flow, nowMs) < load<u32>(HEADER_AT + (<u32>state << 2), HEADER_TIMEOUTS_MS)) continue;
     if (end(flow)) ended++;
   }
   store<u32>(workerAt, cursor, WORKER_SWEEP_CURSOR);
@@ -212,7 +210,8 @@ function evictFrom(bucket: usize, nowMs: u32): void {
     const record = recordOf(load<u32>(bucket + (i << 2)));
     if (record == 0) continue;
     const flow = flowAt(record);
-    const idleMs = nowMs - load<u32>(flow, FLOW_LAST_USED_MS);
+    if (load<u8>(flow, FLOW_STATE) == FlowState.free) continue; // one that begins or ends just now
+    const idleMs = idleTime(flow, nowMs);
     if (oldest != 0 && idleMs <= oldestMs) continue;
     oldest = flow;
     oldestMs = idleMs;

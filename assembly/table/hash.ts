@@ -1,4 +1,5 @@
-// The hashes of the tables. Both are seeded at start, so that nobody can choose keys that collide.
+// The hashes of the tables, which are seeded at start so that nobody can choose keys that collide; and those that
+// policies get, which are the same on every node and after every start, so that their choices can be, too.
 
 import { hashSeed } from "./regions.ts";
 
@@ -30,4 +31,29 @@ export function flowHash(source: v128, destination: v128, ports: u32, protocol: 
   h ^= h >>> 32;
   h *= 0xc4ceb9fe1a85ec53;
   return h ^ (h >>> 29);
+}
+
+/**
+ * What policies know a client by: hash of its instance address, which follows it wherever it runs.
+ * Collisions only make clients share a choice, so it has no seed.
+ */
+export function policyClientHash(client: v128): u32 {
+  const h = mixWord(mixWord(0, i64x2.extract_lane(client, 0)), i64x2.extract_lane(client, 1));
+  return <u32>(h >>> 32);
+}
+
+/** What policies know a flow by: client's instance address, called address, ports as in the packet, protocol. */
+export function policyFlowHash(client: v128, called: v128, ports: u32, protocol: u32): u32 {
+  let h = mixWord(mixWord(0, i64x2.extract_lane(client, 0)), i64x2.extract_lane(client, 1));
+  h = mixWord(mixWord(h, i64x2.extract_lane(called, 0)), i64x2.extract_lane(called, 1));
+  h = mixWord(h, (<u64>protocol << 32) | ports);
+  return <u32>(h >>> 32);
+}
+
+/** Adds a word: every bit of the result depends on every bit of both (the finaliser of MurmurHash3). */
+function mixWord(hash: u64, word: u64): u64 {
+  let h = (hash + 0x9e3779b97f4a7c15) ^ word;
+  h = (h ^ (h >>> 33)) * 0xff51afd7ed558ccd;
+  h = (h ^ (h >>> 33)) * 0xc4ceb9fe1a85ec53;
+  return h ^ (h >>> 33);
 }

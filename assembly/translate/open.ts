@@ -16,7 +16,7 @@ import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { claimAnswers, create, discard, insert } from "../table/flow.ts";
 import { generation } from "../table/generation.ts";
-import { addressHash } from "../table/hash.ts";
+import { policyClientHash, policyFlowHash } from "../table/hash.ts";
 import { addLoad, incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown } from "../table/node.ts";
 import { candidatesAt } from "../table/regions.ts";
@@ -42,7 +42,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   if (isNoAddress(clientAddress)) return DropReason.unknownWorkload;
   const service = findService(packet.destinationAt);
   if (service == 0) return DropReason.unknownAddress;
-  const target = chooseInstance(service, packet, hash);
+  const target = chooseInstance(service, packet, clientAddress);
   if (target == 0) return DropReason.noInstance;
   const targetAddress = namespaceAddress(target, packet.isIpv4);
   const answerAddress = instanceAddress(target, packet.isIpv4);
@@ -71,11 +71,10 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   store<u32>(flow, 0, FLOW_REVERSE_PACKETS);
   const isBalanced = load<u32>(service, SERVICE_KIND) == ServiceKind.balanced;
   store<u8>(flow, <u8>(firstSeen(packet) | (isBalanced ? FLOW_IS_BALANCED : 0)), FLOW_SEEN);
-  if (!claimWirePort(flow, packet.sourcePort, hash, nowMs)) {
+  if (!claimWirePort(flow, packet, hash, nowMs)) {
     discard(flow);
     return DropReason.portsExhausted;
   }
-  storeDeltas(flow, packet);
 
   if (isBalanced) addLoad(target, 1);
   opened = insert(flow, packet, hash, firstState(packet), nowMs);
@@ -88,18 +87,19 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
 }
 
 /** Index of the instance that takes the flow, or 0. */
-function chooseInstance(service: usize, packet: Packet, hash: u64): u32 {
+function chooseInstance(service: usize, packet: Packet, clientAddress: v128): u32 {
   const first = load<u32>(service, SERVICE_CANDIDATES);
   if (load<u32>(service, SERVICE_KIND) == ServiceKind.instance) return first;
   const candidateCount = load<u32>(service, SERVICE_CANDIDATE_COUNT);
   if (candidateCount == 0) return 0;
   const candidates = candidatesAt + <usize>first * CANDIDATE_SIZE;
-  const choice = <u32>choose(service, <u32>hash, addressHash(packet.sourceAt));
+  const hash = policyFlowHash(clientAddress, packet.destination, packet.ports, packet.protocol);
+  const choice = <u32>choose(service, hash, policyClientHash(clientAddress));
   if (choice < candidateCount && !isDraining(candidates, choice)) {
     count(Counter.policyChoices, 1);
     return candidateInstance(candidates, choice);
   }
-  const start = <u32>hash % candidateCount;
+  const start = hash % candidateCount;
   for (let i: u32 = 0; i < candidateCount; i++) {
     const candidate = (start + i) % candidateCount;
     if (isDraining(candidates, candidate)) continue;
@@ -121,13 +121,13 @@ function isDraining(candidates: usize, index: u32): bool {
  * Finds the client's port on the wire: its own, unless another flow has the same answers already (one client, two
  * addresses that lead to one instance). Then another one, as a NAT would.
  */
-function claimWirePort(flow: usize, clientPort: u16, hash: u64, nowMs: u32): bool {
-  store<u16>(flow, clientPort, FLOW_WIRE_PORT);
+function claimWirePort(flow: usize, packet: Packet, hash: u64, nowMs: u32): bool {
+  setWirePort(flow, packet.sourcePort, packet);
   if (claimAnswers(flow, nowMs)) return true;
   const start = <u32>(hash >>> 32);
   for (let i: u32 = 0; i < WIRE_PORT_TRIES; i++) {
     const port = WIRE_PORT_FIRST + ((start + i) % WIRE_PORT_COUNT);
-    store<u16>(flow, bswap<u16>(<u16>port), FLOW_WIRE_PORT);
+    setWirePort(flow, bswap<u16>(<u16>port), packet);
     if (!claimAnswers(flow, nowMs)) continue;
     count(Counter.portsRewritten, 1);
     return true;
@@ -135,8 +135,9 @@ function claimWirePort(flow: usize, clientPort: u16, hash: u64, nowMs: u32): boo
   return false;
 }
 
-function storeDeltas(flow: usize, packet: Packet): void {
-  const wirePort = load<u16>(flow, FLOW_WIRE_PORT);
+/** The deltas go with it: once its answers are claimed, another worker may translate by this record. */
+function setWirePort(flow: usize, wirePort: u16, packet: Packet): void {
+  store<u16>(flow, wirePort, FLOW_WIRE_PORT);
   const clientAddress = v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS);
   const target = v128.load(flow, FLOW_TARGET);
   const answerAddress = v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS);

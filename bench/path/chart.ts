@@ -8,8 +8,8 @@ const TITLE_HEIGHT = 64;
 const ROW_HEIGHT = 46;
 const BAR_HEIGHT = 15;
 const BAR_GAP = 2;
-const BARS_AT = 250; // x
-const BAR_WIDTH_MAX = 360;
+const BARS_AT = 276; // x
+const BAR_WIDTH_MAX = 340;
 const VALUE_GAP = 8;
 const FOOTER_HEIGHT = 40;
 
@@ -55,7 +55,7 @@ function legend(baseline: number): string[] {
     `  <rect class="sapwood" x="${MARGIN}" y="${top}" width="12" height="12" rx="2"/>`,
     text(MARGIN + 18, baseline, "note", "sapwood"),
     `  <rect class="kernel" x="${MARGIN + 90}" y="${top}" width="12" height="12" rx="2"/>`,
-    text(MARGIN + 108, baseline, "note", "kernel; medians"),
+    text(MARGIN + 108, baseline, "note", "kernel"),
   ];
 }
 
@@ -75,7 +75,7 @@ function renderRow({ metric, results, ratio }: Row, top: number): string[] {
     `  <line class="line" x1="${MARGIN}" y1="${top}" x2="${WIDTH - MARGIN}" y2="${top}"/>`,
     ...labelLines(metric.label, metric.better === "less" ? "less is better" : "more is better", middle),
     ...bars,
-    text(WIDTH - MARGIN, middle + 5, "ratio", ratio === undefined ? "" : figure(ratio.median)),
+    text(WIDTH - MARGIN, middle + 5, "ratio", ratio === undefined ? "" : ratio.median.toFixed(2)),
   ];
 }
 

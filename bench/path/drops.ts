@@ -30,6 +30,11 @@ export async function dropsOf(sandbox: Sandbox, node: string): Promise<Drops> {
   ]);
 }
 
+/** What was added to `before` until `now`. */
+export function dropsSince(before: Drops, now: Drops): Drops {
+  return nonZero(Object.entries(now).map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const));
+}
+
 /** Of all UDP sockets in the namespace; a node has no other than the tunnel's. */
 export function receiveBufferErrors(protocols: string): number {
   const [names = "", values = ""] = protocols.split("\n").filter((line) => line.startsWith("Udp:"));

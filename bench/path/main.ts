@@ -88,7 +88,7 @@ function publish(series: readonly Series[], drops: Report["drops"]): void {
 
   // A part of the measurements would replace the whole.
   if (options.only !== undefined || options.path !== undefined) return;
-  const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; ${rounds} rounds of ${seconds} s`;
+  const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; medians of ${rounds} x ${seconds} s`;
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(`${RESULTS}path.json`, json);
   writeFileSync(`${RESULTS}path.svg`, renderChart(rows, caption));

@@ -4,9 +4,11 @@ import { configFile, controlSocket } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import { build } from "../../src/lab/topology.ts";
-import { type Drops, dropsOf, sapwood } from "./drops.ts";
+import { type Drops, dropsOf, dropsSince, sapwood } from "./drops.ts";
 import type { Path } from "./path.ts";
 import { TOPOLOGY } from "./scenario.ts";
+
+type AllDrops = Readonly<Record<string, Drops>>; // by node
 
 /** `queues` undefined leaves the choice to the program. */
 export async function openSapwoodPath(queues: number | undefined): Promise<Path> {
@@ -15,7 +17,9 @@ export async function openSapwoodPath(queues: number | undefined): Promise<Path>
   try {
     await build(sandbox, TOPOLOGY);
     await Promise.all(TOPOLOGY.nodes.map(({ id }) => startProxy(sandbox, id, queues)));
-    return { name: "sapwood", sandbox, drops: () => dropsOfAll(sandbox), close };
+    // At its start a proxy tries which frames the TUN takes; what it refuses then is not lost.
+    const atStart = await dropsOfAll(sandbox);
+    return { name: "sapwood", sandbox, drops: () => dropsOfAll(sandbox, atStart), close };
   } catch (error) {
     await close();
     throw error;
@@ -30,7 +34,9 @@ async function startProxy(sandbox: Sandbox, node: string, queues: number | undef
   await proxy.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("ready"));
 }
 
-async function dropsOfAll(sandbox: Sandbox): Promise<Record<string, Drops>> {
-  const entries = TOPOLOGY.nodes.map(async ({ id }) => [id, await dropsOf(sandbox, id)] as const);
+async function dropsOfAll(sandbox: Sandbox, before: AllDrops = {}): Promise<AllDrops> {
+  const entries = TOPOLOGY.nodes.map(async ({ id }) => {
+    return [id, dropsSince(before[id] ?? {}, await dropsOf(sandbox, id))] as const;
+  });
   return Object.fromEntries(await Promise.all(entries));
 }

@@ -1,6 +1,14 @@
 // Names of the policies that come with the package: those of their modules, and what Oakestra calls them.
 
-export const BUILT_IN_POLICIES: readonly string[] = ["closest", "round-robin"];
+export const BUILT_IN_POLICIES: readonly string[] = [
+  "client-affinity",
+  "closest",
+  "consistent-hash",
+  "least-connections",
+  "random",
+  "round-robin",
+  "weighted",
+];
 
 const ALIASES: Readonly<Record<string, string>> = { RR: "round-robin", Closest: "closest" };
 

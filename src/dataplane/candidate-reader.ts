@@ -1,5 +1,5 @@
 // Reads the candidates of a service from the shared tables, with all that is known of their instances and nodes, and
-// writes them as the records that policies see. Allocates nothing per candidate.
+// writes them as the records that policies see. Allocates nothing.
 
 import {
   CANDIDATE_DRAINING,
@@ -63,6 +63,23 @@ export class CandidateReader {
     const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
     for (let index = 0; index < count; index += 1) {
       this.#copyOne(candidatesAt + index * CANDIDATE_SIZE, records, recordsAt + index * RECORD_SIZE);
+    }
+  }
+
+  /** Writes the flow counts of these records anew; `recordWords` is the memory of `records`, `recordsAt` aligned. */
+  copyFlows(serviceAt: number, recordWords: Int32Array, recordsAt: number): void {
+    // Plain reads of aligned words: each count is one that was true a moment ago. Typed arrays halve the time of views.
+    const words = this.#words;
+    const count = words[(serviceAt + SERVICE_CANDIDATE_COUNT) >>> 2] as number;
+    const first = words[(serviceAt + SERVICE_CANDIDATES) >>> 2] as number;
+    const loadWord = this.#recordAt(Region.instanceLoads, 0, INSTANCE_LOAD_SIZE) >>> 2;
+    let candidateWord = (this.#recordAt(Region.candidates, first, CANDIDATE_SIZE) + CANDIDATE_INSTANCE) >>> 2;
+    let recordWord = (recordsAt + RECORD_FLOWS) >>> 2;
+    for (let index = 0; index < count; index += 1) {
+      const flows = words[loadWord + (words[candidateWord] as number)] as number;
+      recordWords[recordWord] = flows < 0 ? 0 : flows; // below 0 for a moment, when another worker's end comes first
+      candidateWord += CANDIDATE_SIZE >>> 2;
+      recordWord += RECORD_SIZE >>> 2;
     }
   }
 

@@ -1,7 +1,7 @@
 // The policies of one worker: asks the policy module of a service address when a flow begins.
 // Promises: choose() never throws, whatever a module does; a module sees a service's candidates as the service record
-// has them, and round-trip times that are at most REFRESH_MS older than the data plane's; a choice for a service whose
-// candidates the module knows allocates nothing.
+// has them, round-trip times that are at most REFRESH_MS older than the data plane's, and, if it asks for them, the flow
+// counts of the moment; a choice for a service whose candidates the module knows allocates nothing.
 
 import { SERVICE_CANDIDATE_COUNT, SERVICE_ID, SERVICE_POLICY, SERVICE_REVISION } from "../../assembly/shared/layout.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../assembly/shared/policies.ts";
@@ -11,8 +11,13 @@ import type { PolicyModule } from "./worker-contract.ts";
 
 /** A service's candidates are copied again for new round-trip times, or after a failure, at most this often. */
 const REFRESH_MS = 100;
-/** A module that trapped, or whose memory is full, is started anew at most this often. */
+/** A module that trapped is started anew at most this often. */
 const RESTART_MS = 1000;
+/**
+ * One that refuses candidates, because its memory is full, at most this often: that helps only when services are gone,
+ * and all that are in use have to be prepared again.
+ */
+const REFUSED_RESTART_MS = 60_000;
 
 /** What a policy did in this worker so far; `choices` counts all calls, the others say what went wrong. */
 export interface PolicyReport {
@@ -69,6 +74,7 @@ interface KnownService {
   readonly epoch: number; // of the metrics
   readonly refreshedMs: number;
   readonly isReady: boolean; // it took the candidates
+  readonly recordsAt: number; // of its candidates in the module's memory
 }
 
 /** One policy module with its instance, and what it was told. */
@@ -79,8 +85,11 @@ class HostedPolicy {
   readonly #candidates: CandidateReader;
   readonly #clockMs: () => number;
   readonly #services = new Map<number, KnownService>();
+  readonly #seesLiveFlows: boolean;
   #exports: PolicyExports;
   #records: DataView;
+  #recordWords: Int32Array; // the same memory
+  #recordsAt = 0; // what the last refresh that the module took was written to
   #startedMs: number;
   #choices = 0;
   #refreshes = 0;
@@ -106,6 +115,8 @@ class HostedPolicy {
     this.#clockMs = clockMs;
     this.#exports = instantiatePolicy(module, name);
     this.#records = new DataView(this.#exports.memory.buffer);
+    this.#recordWords = new Int32Array(this.#exports.memory.buffer);
+    this.#seesLiveFlows = this.#exports.liveFlows?.() === 1;
     this.#startedMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -113,12 +124,17 @@ class HostedPolicy {
     const { view } = this.#candidates;
     const service = view.getInt32(serviceAt + SERVICE_ID, true);
     this.#choices += 1;
-    if (!this.#isReady(service, serviceAt)) {
+    const known = this.#prepared(service, serviceAt);
+    if (!known.isReady) {
       this.#unprepared += 1;
       return CHOICE_NONE;
     }
     let choice: number;
     try {
+      if (this.#seesLiveFlows) {
+        this.#followMemory();
+        this.#candidates.copyFlows(serviceAt, this.#recordWords, known.recordsAt);
+      }
       choice = this.#exports.choose(service, flowHash, clientHash);
     } catch (cause) {
       this.#trapped("choose", cause);
@@ -153,18 +169,19 @@ class HostedPolicy {
   }
 
   /** Sees to it that the module has the candidates of the service record. */
-  #isReady(service: number, serviceAt: number): boolean {
+  #prepared(service: number, serviceAt: number): KnownService {
     const revision = this.#candidates.view.getUint32(serviceAt + SERVICE_REVISION, true);
     // Read before the metrics are copied: what changes meanwhile is copied next time.
     const epoch = this.#candidates.metricsEpoch();
     const known = this.#services.get(service);
     if (known?.revision === revision) {
-      if (known.isReady && known.epoch === epoch) return true;
-      if (this.#clockMs() - known.refreshedMs < REFRESH_MS) return known.isReady;
+      if (known.isReady && known.epoch === epoch) return known;
+      if (this.#clockMs() - known.refreshedMs < REFRESH_MS) return known;
     }
     const isReady = this.#refresh(service, serviceAt); // may start the module anew, which forgets all services
-    this.#services.set(service, { revision, epoch, refreshedMs: this.#clockMs(), isReady });
-    return isReady;
+    const now = { revision, epoch, refreshedMs: this.#clockMs(), isReady, recordsAt: this.#recordsAt };
+    this.#services.set(service, now);
+    return now;
   }
 
   #refresh(service: number, serviceAt: number): boolean {
@@ -173,7 +190,7 @@ class HostedPolicy {
       if (this.#hand(service, serviceAt)) return true;
       this.#refusals += 1;
       // Services that are gone still fill its memory: those in use find room in a new instance.
-      return this.#restart() && this.#hand(service, serviceAt);
+      return this.#restart(REFUSED_RESTART_MS) && this.#hand(service, serviceAt);
     } catch (cause) {
       this.#trapped("update", cause);
       return false;
@@ -184,12 +201,13 @@ class HostedPolicy {
   #hand(service: number, serviceAt: number): boolean {
     const count = this.#candidates.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
     const recordsAt = this.#exports.reserve(service, count) >>> 0;
-    const { buffer } = this.#exports.memory;
-    if (this.#records.buffer !== buffer) this.#records = new DataView(buffer); // it grew
-    if (recordsAt === 0 || recordsAt + count * RECORD_SIZE > buffer.byteLength) {
+    this.#followMemory();
+    const { byteLength } = this.#records;
+    if (recordsAt === 0 || recordsAt % 4 !== 0 || recordsAt + count * RECORD_SIZE > byteLength) {
       this.#lastError = `reserve answered ${recordsAt} for ${count} candidates`;
       return false;
     }
+    this.#recordsAt = recordsAt;
     this.#candidates.copy(serviceAt, this.#records, recordsAt);
     const answer = this.#exports.update(service, count);
     if (answer === UPDATE_DONE) return true;
@@ -197,16 +215,24 @@ class HostedPolicy {
     return false;
   }
 
+  /** A memory that grew has another buffer. */
+  #followMemory(): void {
+    const { buffer } = this.#exports.memory;
+    if (this.#records.buffer === buffer) return;
+    this.#records = new DataView(buffer);
+    this.#recordWords = new Int32Array(buffer);
+  }
+
   #trapped(call: string, cause: unknown): void {
     this.#traps += 1;
     this.#lastError = `${call}: ${reasonOf(cause)}`;
-    this.#restart(); // a call that was cut off may have left its memory in any state
+    this.#restart(RESTART_MS); // a call that was cut off may have left its memory in any state
   }
 
   /** A new instance with fresh memory. False if it was started only just now, or cannot be. */
-  #restart(): boolean {
+  #restart(pauseMs: number): boolean {
     const nowMs = this.#clockMs();
-    if (nowMs - this.#startedMs < RESTART_MS) return false;
+    if (nowMs - this.#startedMs < pauseMs) return false;
     this.#startedMs = nowMs;
     try {
       this.#exports = instantiatePolicy(this.#module, this.#name);
@@ -215,7 +241,7 @@ class HostedPolicy {
       return false;
     }
     this.#services.clear();
-    this.#records = new DataView(this.#exports.memory.buffer);
+    this.#followMemory();
     this.#restarts += 1;
     return true;
   }

@@ -25,6 +25,7 @@ export interface PolicyExports {
   readonly reserve: (service: number, count: number) => number;
   readonly update: (service: number, count: number) => number;
   readonly choose: (service: number, flowHash: number, clientHash: number) => number;
+  readonly liveFlows?: () => number;
 }
 
 const PARAMETER_COUNTS: Readonly<Record<keyof typeof PolicyExport, number>> = {
@@ -32,6 +33,7 @@ const PARAMETER_COUNTS: Readonly<Record<keyof typeof PolicyExport, number>> = {
   reserve: 2,
   update: 2,
   choose: 3,
+  liveFlows: 0,
   opened: 2,
   closed: 2,
 };

@@ -18,7 +18,8 @@ export function tablesOf({ nodes, services, underlayFamily }: Topology): Tables 
 
 /** A node's config file; of the tables' nodes, all but itself. */
 export function nodeConfig(topology: Topology, node: string, tables: Tables): string {
-  return `${stringify({ node: tablesOf(topology).nodes.find(({ id }) => id === node) })}${tablesText(node, tables)}`;
+  const own = tablesOf(topology).nodes.find(({ id }) => id === node);
+  return `${stringify({ node: own, ...topology.settings })}${tablesText(node, tables)}`;
 }
 
 /** Nodes and services alone. */

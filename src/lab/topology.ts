@@ -46,6 +46,8 @@ export interface Topology {
   readonly underlayFamily: "v4" | "v6";
   readonly underlayMtu: number;
   readonly workloadMtu: number;
+  /** Further sections of every node's config file. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export const NODES: readonly LabNode[] = [

@@ -1,7 +1,7 @@
 // The arithmetic and the pictures of `npm run bench:path`; what it measures is never a matter of tests.
 import { describe, expect, test } from "vitest";
 import { renderChart } from "../../bench/path/chart.ts";
-import { receiveBufferErrors } from "../../bench/path/drops.ts";
+import { dropsSince, receiveBufferErrors } from "../../bench/path/drops.ts";
 import { requireTools } from "../../bench/path/machine.ts";
 import { MEASUREMENTS, type Measurement, type Metric } from "../../bench/path/measurements.ts";
 import { PATH_NAMES, type Path } from "../../bench/path/path.ts";
@@ -84,6 +84,10 @@ describe("reading the kernel", () => {
   });
 });
 
+test("what was dropped before the run is not the run's", () => {
+  expect(dropsSince({ old: 4, more: 1 }, { old: 4, more: 3, fresh: 2 })).toEqual({ more: 2, fresh: 2 });
+});
+
 describe("report", () => {
   const rows = rowsOf([...series(RATE, [1, 2, 3], [4, 4, 4]), ...series(SENT, [10], [20])]);
 
@@ -111,7 +115,7 @@ describe("report", () => {
     expect(svg).toContain("a &lt; b &amp; c");
     expect(svg).toContain("here &amp; now");
     expect(svg).not.toContain(">sent<");
-    const widths = [...svg.matchAll(/<rect class="(\w+)" x="250" y="\d+" width="([\d.]+)"/g)];
+    const widths = [...svg.matchAll(/<rect class="(\w+)" x="276" y="\d+" width="([\d.]+)"/g)];
     const [sapwood, kernel] = widths.map(([, , width]) => Number(width));
     expect(widths.map(([, path]) => path)).toEqual(["sapwood", "kernel"]);
     expect((sapwood ?? 0) / (kernel ?? 0)).toBe(0.5);

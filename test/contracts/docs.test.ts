@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
+import { ROUTES } from "../../src/control/api.ts";
+import { KERNEL_DROPS } from "../../src/control/kernel-drops.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
 import { parseConfig } from "../../src/control/config.ts";
 import { configSchema } from "../../src/control/config-schema.ts";
@@ -30,6 +32,15 @@ test("docs/counters.md describes every counter, and no other", () => {
 
 test("docs/counters.md describes every drop reason in the order in which they are checked", () => {
   expect(tabulated("Drop reasons")).toEqual(keysOf(DropReason));
+});
+
+test("docs/counters.md describes what the kernel drops", () => {
+  expect(tabulated("What the kernel drops")).toEqual([...KERNEL_DROPS]);
+});
+
+test("docs/control-api.md describes every route", () => {
+  const missing = ROUTES.filter(({ method, path }) => !CONTROL_API.includes(`### ${method} ${path}\n`));
+  expect(missing).toEqual([]);
 });
 
 test("docs/control-api.md describes every error code", () => {

@@ -49,7 +49,7 @@ function expectFiveRequests(requests: readonly Partial<RequestOutcome>[]): void 
 describeLab("the five requests", () => {
   test("sapwood lab --json plays them, prints one object and exits with 0", async () => {
     const lab = spawnProgram(sapwoodCommand("lab", "--json"));
-    expect(await lab.ended, lab.output.stderr).toBe(0);
+    expect(await lab.ended, lab.output.stderr + lab.output.stdout).toBe(0);
     expect(lab.output.stdout.trim().split("\n")).toHaveLength(1);
     const report = JSON.parse(lab.output.stdout);
     expect(Object.keys(report)).toEqual(["ok", "requests"]);
@@ -73,7 +73,7 @@ describeLab("the five requests", () => {
       // Not root: the test above was it already, and this one repeats it.
       const argv = isRoot ? asOrdinaryUser("lab", "--json") : sapwoodCommand("lab", "--json");
       const lab = spawnProgram(argv);
-      expect(await lab.ended, lab.output.stderr).toBe(0);
+      expect(await lab.ended, lab.output.stderr + lab.output.stdout).toBe(0);
       expectFiveRequests(JSON.parse(lab.output.stdout).requests);
     },
   );

@@ -1,7 +1,7 @@
 // A proxy made of constants, for tests of the control socket and of the commands that ask it.
 
 import type { ControlSource } from "../../src/control/api.ts";
-import type { AppliedReport, FlowQuery, FlowReport, StatusReport } from "../../src/control/reports.ts";
+import type { AppliedReport, FlowQuery, FlowReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
 
 export const STATUS: StatusReport = {
   version: "1.2.3",
@@ -51,6 +51,7 @@ export const FLOW: FlowReport = {
 export class FakeSource implements ControlSource {
   readonly flowQueries: FlowQuery[] = [];
   readonly applied: string[] = [];
+  readonly switched: string[] = [];
   failure: Error | undefined;
 
   status(): StatusReport {
@@ -98,7 +99,17 @@ export class FakeSource implements ControlSource {
     return {
       counters: { egressPackets: 12, egressBytes: 0 },
       drops: { egress: { noInstance: 3, portZero: 0 }, ingress: { noInstance: 0, portZero: 0 } },
+      kernel: { udpReceiveDrops: 0, tunDrops: 17 },
     };
+  }
+
+  offloads(): readonly OffloadReport[] {
+    return STATUS.offloads;
+  }
+
+  switchOffload(name: string, isOn: boolean): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.switched.push(`${name} ${isOn}`);
   }
 
   async applyTables(text: string): Promise<AppliedReport> {

@@ -63,13 +63,14 @@ describe("queries", () => {
     ["nodes", new FakeSource().nodes()],
     ["flows", { matching: 3, flows: [FLOW] }],
     ["counters", new FakeSource().counters()],
+    ["offload", new FakeSource().offloads()],
   ])("%s --json prints what the route answers", async (name, expected) => {
     const { exit, out } = await sapwood([name, "--socket", socket, "--json"]);
     expect(exit).toBe(0);
     expect(JSON.parse(out)).toEqual(expected);
   });
 
-  test.each(["status", "services", "instances", "nodes", "flows", "counters"])(
+  test.each(["status", "services", "instances", "nodes", "flows", "counters", "offload"])(
     "%s can be read in 80 columns",
     async (name) => {
       const { out } = await sapwood([name, "--socket", socket], 80);
@@ -143,6 +144,9 @@ describe("queries", () => {
       [""],
       ["DROPPED BECAUSE", "EGRESS", "INGRESS"],
       ["noInstance", "3", "0"],
+      [""],
+      ["DROPPED BY THE KERNEL", "PACKETS"],
+      ["tunDrops", "17"],
     ]);
     const all = await sapwood(["counters", "-s", socket, "--all"]);
     expect(all.out).toMatch(/^egressBytes +0$/m);
@@ -171,6 +175,45 @@ describe("apply", () => {
     const { exit, error } = await sapwood(["apply", "/nonexistent.yaml", "-s", socket]);
     expect(exit).toBe(2);
     expect(error).toBe("sapwood: /nonexistent.yaml cannot be read (ENOENT).\n");
+  });
+});
+
+describe("offload", () => {
+  test("without arguments shows each offload with its reason", async () => {
+    const { exit, out } = await sapwood(["offload", "-s", socket]);
+    expect(exit).toBe(0);
+    expect(cells(out)).toEqual([
+      ["OFFLOAD", "STATE", "REASON"],
+      ["tun-tcp", "on", "in force"],
+      ["udp-gso", "off", "switched off in the configuration"],
+    ]);
+    expect(source.switched).toEqual([]);
+  });
+
+  test.each(["on", "off"])("switches an offload %s", async (state) => {
+    const { exit } = await sapwood(["offload", "tun-udp", state, "-s", socket]);
+    expect(exit).toBe(0);
+    expect(source.switched).toEqual([`tun-udp ${state === "on"}`]);
+  });
+
+  test.each([
+    [["tun-udp"], '"on" or "off"; found nothing'],
+    [["tun-udp", "maybe"], '"on" or "off"; found maybe'],
+    [["tun-checksum", "off"], 'found "tun-checksum"'],
+  ])("%j is exit status 2 and switches nothing", async (line, said) => {
+    const { exit, error } = await sapwood(["offload", ...line, "-s", socket]);
+    expect(exit).toBe(2);
+    expect(error).toContain(said);
+    expect(source.switched).toEqual([]);
+  });
+
+  test("a kernel that refuses is one sentence and exit status 1", async () => {
+    source.failure = new SapwoodError("offload-refused", "The offload tun-udp stays off: Linux before 6.2 has no USO.");
+    const { exit, error } = await sapwood(["offload", "tun-udp", "on", "-s", socket]);
+    expect({ exit, error }).toEqual({
+      exit: 1,
+      error: "sapwood: The offload tun-udp stays off: Linux before 6.2 has no USO.\n",
+    });
   });
 });
 

@@ -69,6 +69,7 @@ describe("routes", () => {
     ["/v1/nodes", () => source.nodes()],
     ["/v1/flows", () => ({ matching: 3, flows: [FLOW] })],
     ["/v1/counters", () => source.counters()],
+    ["/v1/offloads", () => source.offloads()],
   ])("GET %s answers what the proxy reports", async (path, expected) => {
     const answer = await ask("GET", path);
     expect(answer.status).toBe(200);
@@ -105,6 +106,27 @@ describe("routes", () => {
       status: 422,
       body: errorBody("tables-invalid", "services[0].name: expected a name, found 5."),
     });
+  });
+
+  test("POST /v1/offloads switches one offload and answers them all", async () => {
+    const answer = await ask("POST", "/v1/offloads", '{"name": "udp-gro", "on": false}');
+    expect(answer).toMatchObject({ status: 200, body: source.offloads() });
+    expect(source.switched).toEqual(["udp-gro false"]);
+  });
+
+  test.each([
+    ["", '"name" must be one of'],
+    ["name: udp-gro", '"name" must be one of'],
+    ["null", '"name" must be one of'],
+    ['{"name": "tun-checksum", "on": true}', 'found "tun-checksum"'],
+    ['{"name": "udp-gro"}', '"on" must be true or false'],
+    ['{"name": "udp-gro", "on": "off"}', 'found "off"'],
+  ])("POST /v1/offloads refuses the body %j", async (body, said) => {
+    expect(await ask("POST", "/v1/offloads", body)).toMatchObject({
+      status: 400,
+      body: errorBody("usage", expect.stringContaining(said)),
+    });
+    expect(source.switched).toEqual([]);
   });
 
   test("a body that is no UTF-8 is refused", async () => {

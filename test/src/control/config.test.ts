@@ -202,7 +202,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
     ],
     [
       MINIMAL + SERVICES.replace("policy: RR", "policy: round-robn"),
-      "11: services[0].addresses[1].policy: expected one of closest, round-robin, found round-robn (did you mean round-robin?)",
+      "11: services[0].addresses[1].policy: expected one of client-affinity, closest, consistent-hash, least-connections, random, round-robin, weighted, found round-robn (did you mean round-robin?)",
     ],
   ])("%j", (text, line) => {
     expect(refusal(text)[0]).toContain(line);

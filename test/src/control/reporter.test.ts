@@ -53,7 +53,8 @@ beforeEach(async () => {
   const writer = new TableWriter(shared, { nodeId: OWN_NODE.id, policySlot: () => 0 });
   store = new TableStore(writer, { nodeId: OWN_NODE.id, ranges: RANGES, location: OWN_NODE.location });
   await store.apply(TABLES);
-  reporter = new Reporter({ shared, node: OWN_NODE, store, nowMs: () => NOW_MS });
+  const kernelDrops = () => ({ udpReceiveDrops: 3, tunDrops: 5 });
+  reporter = new Reporter({ shared, node: OWN_NODE, store, nowMs: () => NOW_MS, kernelDrops });
 });
 
 test("services count the candidates of the address's family, and the draining among them", () => {

@@ -187,11 +187,25 @@ describe.skipIf(namespaceProblem !== undefined)(
       expect(results.ofOthers).toEqual(["port-in-use", "port-in-use"]);
     });
 
-    test("offloads are in force, or switched off by the configuration", () => {
+    test("offloads are in force, or switched off with a reason", () => {
       const names = ["udp-gso", "udp-gro"];
       expect(results.on?.offloads).toEqual(names.map((name) => ({ name, on: true, reason: "in force" })));
-      const reason = "switched off in the configuration";
+      const reason = "nobody wants it";
       expect(results.off?.offloads).toEqual(names.map((name) => ({ name, on: false, reason })));
+    });
+
+    test("what UDP_GRO had joined when it was switched off comes whole and without its segment size", () => {
+      expect(results.switched).toEqual([
+        { length: 2500, controlLength: 0 },
+        { length: 1000, controlLength: 0 },
+        { length: 1000, controlLength: 0 },
+        { length: 500, controlLength: 0 },
+        { count: 1, length: 2500 },
+      ]);
+    });
+
+    test("messages for which the receive buffer had no room are counted by the kernel", () => {
+      expect(results.drops).toEqual({ before: 0, after: 1 });
     });
 
     describe.each(["v4", "v6"])("%s", (family) => {

@@ -105,7 +105,9 @@ interface Opened {
 }
 
 describe.skipIf(tunProblem !== undefined)(`in a network namespace${tunProblem ? ` (${tunProblem})` : ""}`, () => {
-  let results: Readonly<Record<string, Opened>>;
+  let results: Readonly<Record<string, Opened>> & {
+    readonly offers: Readonly<Record<string, string>>;
+  };
 
   beforeAll(() => {
     results = runInNamespace(new URL("./in-namespace/tun.mjs", import.meta.url)) as typeof results;
@@ -127,9 +129,18 @@ describe.skipIf(tunProblem !== undefined)(`in a network namespace${tunProblem ? 
     ["withoutTcp", "tun-tcp"],
     ["withoutUdp", "tun-udp"],
   ])("%s switches %s off and nothing else", (which, name) => {
-    const reason = "switched off in the configuration";
+    const reason = "nobody wants it";
     const changed = results.one?.offloads?.map((state) => (state.name === name ? { name, on: false, reason } : state));
     expect(results[which]?.offloads).toEqual(changed);
+  });
+
+  test("offloads can be settled anew while the device is open and up", () => {
+    expect(results.resettled?.offloads).toEqual(results.withoutTcp?.offloads);
+    expect(results.restored?.offloads).toEqual(results.one?.offloads);
+  });
+
+  test("the kernel refuses a super-packet with a wrong virtio_net_hdr, which the question would tell", () => {
+    expect(results.offers).toEqual({ tcp: "EIO", udp: "EIO", broken: "EINVAL" });
   });
 
   test("a device that exists is not shared", () => {

@@ -133,6 +133,57 @@ const transfer = (address) => {
     udpReceivedMessages: receiver.u32(WORKER_COUNTERS + 8 * Counter.udpReceivedMessages),
   };
 };
+
+/** Messages of three segments each, to a socket whose UDP_GRO goes off while the first waits. */
+const switchWhileWaiting = (address) => {
+  const from = openUdpSocket({ ...base, address });
+  const to = openUdpSocket({ ...base, address });
+  const sender = new Structures();
+  const receiver = new Structures();
+  const sending = new UdpDevice(from.fd, sender.area, () => 0);
+  const receiving = new UdpDevice(to.fd, receiver.area, () => 0);
+  const sockaddr = sockaddrTo(address, to.port);
+  const send = () => {
+    sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.alloc(2500), packets: 3, segmentSize: 1000 });
+    sender.setUdpCount(1);
+    sending.sendQueue();
+  };
+  send();
+  to.settleOffloads({ "udp-gro": "nobody wants it" });
+  send();
+  const message = (index, field) => receiver.u32(WORKER_UDP_RX + index * MMSGHDR_SIZE + field);
+  const received = Array.from({ length: receiving.receiveBatch() }, (_, i) => ({
+    length: message(i, MMSGHDR_LENGTH),
+    controlLength: message(i, MMSGHDR_CONTROL_LENGTH),
+  }));
+  to.settleOffloads({});
+  send();
+  received.push({ count: receiving.receiveBatch(), length: message(0, MMSGHDR_LENGTH) });
+  from.close();
+  to.close();
+  return received;
+};
+results.switched = switchWhileWaiting("127.0.0.1");
+
+/** More than the receive buffer holds, to a socket that nobody reads. */
+const overflow = () => {
+  const from = openUdpSocket({ ...base, address: "::1" });
+  const to = openUdpSocket({ ...base, address: "::1" });
+  const before = to.receiveDrops();
+  const sender = new Structures();
+  const sending = new UdpDevice(from.fd, sender.area, () => 0);
+  const sockaddr = sockaddrTo("::1", to.port);
+  sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.alloc(60_000), packets: 1 });
+  for (let i = 0; i < 1000 && to.receiveDrops() === 0; i++) {
+    sender.setUdpCount(1);
+    sending.sendQueue();
+  }
+  const drops = { before, after: to.receiveDrops() };
+  from.close();
+  to.close();
+  return drops;
+};
+results.drops = overflow();
 results.v4 = transfer("127.0.0.1");
 results.v6 = transfer("::1");
 console.log(JSON.stringify(results));

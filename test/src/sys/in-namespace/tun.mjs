@@ -1,5 +1,7 @@
 // Opens TUN devices in every way that the test asks about, and prints what came of it.
-import { close } from "../../../../dist/src/sys/libc.js";
+import { execFileSync } from "node:child_process";
+import { close, errnoName, write } from "../../../../dist/src/sys/libc.js";
+import { superPacket } from "../../../../dist/src/sys/super-packet.js";
 import { openTun } from "../../../../dist/src/sys/tun.js";
 
 const attempt = (options) => {
@@ -23,6 +25,13 @@ const results = {
 };
 const held = openTun(base);
 results.heldTwice = attempt(base);
+const offer = (frame) => errnoName(write(held.fds[0], frame, frame.length));
+const broken = superPacket("tcp", "v4");
+broken[1] = 0x7f; // no type of super-packet that there is
+results.offers = { tcp: offer(superPacket("tcp", "v6")), udp: offer(superPacket("udp", "v6")), broken: offer(broken) };
+execFileSync("ip", ["link", "set", "dev", "swtest0", "up"]);
+results.resettled = { offloads: held.settleOffloads({ "tun-tcp": "nobody wants it" }) };
+results.restored = { offloads: held.settleOffloads({}) };
 // The failed attempt must not have closed or disturbed the device that exists: its descriptor is still there.
 results.closedHeld = close(held.fds[0]);
 console.log(JSON.stringify(results));

@@ -1,0 +1,159 @@
+// A node for benchmarks: the engine on a memory with tables, and the round robin policy, as a worker has them, without
+// devices. Frames and messages wait in memory and are copied to where a device would leave them.
+import {
+  BATCH_SIZE,
+  FLOW_BUCKET_SIZE,
+  HEADER_AT,
+  HEADER_FLOW_COUNT,
+  HEADER_FLOW_FREE,
+  HEADER_FLOW_NEXT,
+  Region,
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  WORKER_TUN_SLOTS,
+  WORKER_UDP_SLOTS,
+} from "../assembly/shared/layout.ts";
+import type { Instance, Service, Tables } from "../src/control/model.ts";
+import type { EngineExports } from "../src/dataplane/engine-contract.ts";
+import { PolicyHost } from "../src/dataplane/policies.ts";
+import { POLICY_SHAPE } from "../src/dataplane/policy-module.ts";
+import { builtModulePath, compileFile, ENGINE_SHAPE, instantiateEngine } from "../src/dataplane/wasm.ts";
+import { type Capacities, createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
+import { TableWriter } from "../src/memory/table-writer.ts";
+import { parsePrefix } from "../src/net/address.ts";
+import { EngineMemory } from "../test/support/engine-memory.ts";
+import { loadProbeModule, type ProbeModule } from "../test/support/probe-module.ts";
+import type { CountName } from "../test/support/reference/translator.ts";
+
+export const NODE = "node-a";
+export const PEER = { address: "192.0.2.2", port: 50103 };
+export const RANGES = ["10.30.0.0/16", "fdff::/16"];
+export const NOW_US = 1e9;
+/** Distance of the frames that wait to be copied. */
+const STRIDE = 128;
+export const TABLES: Tables = {
+  nodes: [{ id: "node-b", underlay: PEER }],
+  services: [
+    {
+      name: "client",
+      addresses: [],
+      instances: [instance(NODE, ["10.18.0.2", "fc00::18:2"], ["10.30.1.1", "fdff::101"])],
+    },
+    {
+      name: "server",
+      addresses: [
+        { address: "10.30.0.1", policy: "round-robin" },
+        { address: "fdff:2000::1", policy: "round-robin" },
+      ],
+      instances: [instance("node-b", ["10.19.0.2", "fc00::19:2"], ["10.30.1.2", "fdff::102"])],
+    },
+  ],
+};
+
+export interface BenchNodeOptions {
+  readonly capacities?: Partial<Capacities>;
+  /** OFFLOAD_* in force. */
+  readonly offloads?: number;
+  readonly services?: readonly Service[];
+}
+
+/** A node with an engine and the round robin policy, as a worker has them, without devices. */
+export class BenchNode {
+  readonly io: EngineMemory;
+  readonly workerAt: number;
+
+  private constructor(
+    readonly shared: SharedMemory,
+    readonly engine: EngineExports,
+    readonly probe: ProbeModule,
+  ) {
+    this.workerAt = shared.at(Region.workers);
+    this.io = new EngineMemory(shared.memory, this.workerAt);
+  }
+
+  static async create(options: BenchNodeOptions = {}): Promise<BenchNode> {
+    const shared = createSharedMemory({
+      capacities: { flows: 8192, addresses: 64, instances: 64, workloads: 64, nodes: 8, workers: 1, ...options.capacities },
+      ranges: RANGES.map(parsePrefix),
+      offloads: options.offloads,
+      hashSeed: 1,
+    });
+    const tables = new TableWriter(shared, { nodeId: NODE, policySlot: () => 0 });
+    await tables.apply({
+      setNodes: [{ id: "node-b", underlay: PEER, distanceKm: Number.NaN }],
+      setServices: options.services ?? TABLES.services,
+    });
+    await tables.settled();
+    const roundRobin = await compileFile(builtModulePath("policies/round-robin"), POLICY_SHAPE);
+    const policies = new PolicyHost(shared.memory, [{ slot: 0, name: "round-robin", module: roundRobin }], 0, () => 0);
+    const module = await compileFile(builtModulePath("engine"), ENGINE_SHAPE);
+    const engine = instantiateEngine(module, shared.memory, (serviceAt, flowHash, clientHash) =>
+      policies.choose(serviceAt, flowHash, clientHash),
+    );
+    engine.attach(0, 0n);
+    return new BenchNode(shared, engine, await loadProbeModule(shared));
+  }
+
+  /** Hands frames of one length to the engine, batch by batch. They wait where messages would be received. */
+  egress(frames: readonly Uint8Array[]): () => void {
+    const from = this.store(frames, this.workerAt + WORKER_UDP_SLOTS);
+    const to = this.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
+    const length = (frames[0] as Uint8Array).length;
+    frames.slice(0, BATCH_SIZE).forEach((frame, slot) => {
+      this.io.putFrame(slot, frame);
+    });
+    const run = (): void => {
+      for (let first = 0; first < frames.length; first += BATCH_SIZE) {
+        this.probe.exports.copyEach(from + first * STRIDE, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
+        this.engine.egress(0, BATCH_SIZE, NOW_US);
+      }
+    };
+    this.expectAll(run, "egressPackets", frames.length);
+    return run;
+  }
+
+  /** Hands a batch of messages of one length to the engine. They wait where frames would be read. */
+  ingress(messages: readonly Uint8Array[]): () => void {
+    const from = this.store(messages, this.workerAt + WORKER_TUN_SLOTS);
+    const to = this.workerAt + WORKER_UDP_SLOTS + SLOT_HEADROOM;
+    const length = (messages[0] as Uint8Array).length;
+    messages.forEach((bytes, index) => {
+      this.io.putMessage(index, { ...PEER, bytes });
+    });
+    const run = (): void => {
+      this.probe.exports.copyEach(from, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
+      this.engine.ingress(0, BATCH_SIZE, NOW_US);
+    };
+    this.expectAll(run, "ingressPackets", messages.length);
+    return run;
+  }
+
+  /** Empties the flow table as a whole: ending each flow is not part of opening it. */
+  forgetFlows(): void {
+    const { flowBuckets } = this.shared.records;
+    const bucketsAt = this.shared.at(Region.flowBuckets);
+    this.shared.bytes.fill(0, bucketsAt, bucketsAt + flowBuckets * FLOW_BUCKET_SIZE);
+    this.io.view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 0, true);
+    this.io.view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 1, true);
+    this.io.view.setBigUint64(HEADER_AT + HEADER_FLOW_FREE, 0n, true);
+  }
+
+  /** Runs once. Dropping packets is fast, too: the figure means something only if all of them get through. */
+  expectAll(run: () => void, counter: CountName, expected: number): void {
+    const before = this.io.snapshot();
+    run();
+    const found = this.io.countsSince(before)[counter];
+    if (found !== expected) throw new Error(`expected ${expected} ${counter}, found ${found}`);
+  }
+
+  private store(frames: readonly Uint8Array[], at: number): number {
+    frames.forEach((frame, i) => {
+      this.shared.bytes.set(frame, at + i * STRIDE);
+    });
+    return at;
+  }
+}
+
+export function instance(node: string, namespaceAddresses: readonly string[], instanceAddresses: readonly string[]): Instance {
+  return { number: 0, node, namespaceAddresses, instanceAddresses, weight: 1, draining: false };
+}

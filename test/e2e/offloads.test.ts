@@ -1,0 +1,250 @@
+// Every offload is a matter of speed alone: whatever the kernel takes over or refuses, the same bytes arrive.
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { CountersReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
+import { Lab } from "../../src/lab/lab.ts";
+import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
+import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../../src/sys/offload.ts";
+import { describeLab, openLab } from "../support/lab.ts";
+
+const BURSTS_PROGRAM = fileURLToPath(new URL("./in-workload/udp-bursts.mjs", import.meta.url));
+const TRANSFER_BYTES = 64 * 2 ** 20;
+const SHORT_TRANSFER_BYTES = TRANSFER_BYTES / 4;
+/** Lasts longer than the switching in its middle. */
+const LONG_TRANSFER_BYTES = TRANSFER_BYTES * 6;
+const HTTP_ROUNDS = 20;
+const BURSTS = 10;
+/** What the server's answer adds to a datagram, and the largest headers in front of it. */
+const ANSWER_BYTES = 150 + 40 + 8;
+
+/** Client and server on two nodes; addresses lead to B 1 alone. */
+const TWO_NODES: Topology = {
+  ...DEMO,
+  nodes: DEMO.nodes.slice(0, 2),
+  workloads: DEMO.workloads.slice(0, 2),
+  services: DEMO.services.map((service) => ({ ...service, instances: service.instances.slice(0, 1) })),
+};
+const NODES = TWO_NODES.nodes.map(({ id }) => id);
+const CALLED = [
+  ["IPv4", "10.30.0.2"],
+  ["IPv6", "fdff:2000::1"],
+] as const;
+
+const CONFIG_FIELDS: Readonly<Record<SwitchableOffload, string>> = {
+  "tun-tcp": "tunTcp",
+  "tun-udp": "tunUdp",
+  "udp-gso": "udpGso",
+  "udp-gro": "udpGro",
+};
+
+function switchedOff(names: readonly SwitchableOffload[]): Topology["settings"] {
+  return { offloads: Object.fromEntries(names.map((name) => [CONFIG_FIELDS[name], false])) };
+}
+
+/** Requests, a transfer and bursts of datagrams, over both families. */
+function itCarriesEverything(openedLab: () => Lab, mtu = TWO_NODES.workloadMtu): void {
+  test.for(CALLED)("HTTP over %s", async ([, address]) => {
+    const job = { kind: "together", calls: [{ protocol: "http", address }], rounds: HTTP_ROUNDS } as const;
+    const [result] = await openedLab().ask<CallResult[]>("a1", job);
+    expect(result?.failures).toEqual([]);
+    expect(result?.instances).toEqual(Array(HTTP_ROUNDS).fill("B 1"));
+  });
+
+  test.for(CALLED)("64 MiB of TCP over %s arrive with the same SHA-256", async ([, address]) => {
+    const result = await openedLab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: TRANSFER_BYTES });
+    expect(result.received).toBe(result.sent);
+  });
+
+  test.for(CALLED)("bursts of UDP datagrams over %s are all answered", async ([, address]) => {
+    await expectBursts(openedLab(), address, mtu - ANSWER_BYTES);
+  });
+}
+
+async function expectBursts(lab: Lab, address: string, size: number): Promise<void> {
+  const argv = [process.execPath, BURSTS_PROGRAM, address, String(size), String(BURSTS)];
+  const { asked, answered, wrong } = JSON.parse(await lab.sandbox.expect(argv, "a1"));
+  expect({ answered, wrong }).toEqual({ answered: asked, wrong: 0 });
+}
+
+/** A lab for the tests of one `describe`. */
+function useLab(open: () => Promise<Lab>): () => Lab {
+  let lab: Lab | undefined;
+  beforeAll(async () => {
+    lab = await open();
+  });
+  afterAll(() => lab?.close());
+  return () => {
+    if (lab === undefined) throw new Error("The lab is not open.");
+    return lab;
+  };
+}
+
+async function offloadsOf(lab: Lab, node: string): Promise<readonly OffloadReport[]> {
+  return (await lab.report<StatusReport>(node, "status")).offloads;
+}
+
+async function switchOffload(lab: Lab, name: SwitchableOffload, state: "on" | "off"): Promise<void> {
+  for (const node of NODES) {
+    const { code, stderr } = await lab.sapwood(node, ["offload", name, state]);
+    expect(code, stderr).toBe(0);
+  }
+}
+
+/** What each offload must not do when it is off: counters that would tell. */
+async function expectUnused(lab: Lab, names: readonly SwitchableOffload[]): Promise<void> {
+  for (const node of NODES) {
+    const { counters } = await lab.report<CountersReport>(node, "counters");
+    const { tunReadFrames = 0, egressPackets = 0, udpSentMessages = 0, udpReceivedMessages = 0, ingressPackets = 0 } =
+      counters;
+    expect(egressPackets).toBeGreaterThan(1000);
+    if (names.includes("tun-tcp") && names.includes("tun-udp")) {
+      expect(tunReadFrames).toBeGreaterThanOrEqual(egressPackets);
+    }
+    if (names.includes("udp-gso")) expect(udpSentMessages).toBeGreaterThanOrEqual(egressPackets);
+    if (names.includes("udp-gro")) expect(udpReceivedMessages).toBeGreaterThanOrEqual(ingressPackets);
+  }
+}
+
+describeLab("with every offload", () => {
+  const lab = useLab(() => openLab(TWO_NODES));
+  itCarriesEverything(lab);
+
+  test("they are in force and in use", async () => {
+    for (const node of NODES) {
+      const offloads = await offloadsOf(lab(), node);
+      expect(offloads.filter(({ on }) => !on)).toEqual([]);
+    }
+    const { counters } = await lab().report<CountersReport>("node-a", "counters");
+    expect(counters.tunReadFrames).toBeLessThan((counters.egressPackets ?? 0) / 2);
+    expect(counters.udpSentMessages).toBeLessThan((counters.egressPackets ?? 0) / 2);
+    expect(counters.gsoRefused).toBe(0);
+  });
+});
+
+describeLab("switched off in the configuration", () => {
+  const cases = [
+    ...OFFLOAD_SWITCHES.map((name) => ({ what: name, off: [name] })),
+    { what: "all of them", off: OFFLOAD_SWITCHES },
+  ];
+  describe.each(cases)("$what", ({ off }) => {
+    const lab = useLab(() => openLab({ ...TWO_NODES, settings: switchedOff(off) }));
+    itCarriesEverything(lab);
+
+    test("is off, says so, and is not used", async () => {
+      for (const node of NODES) {
+        const states = (await offloadsOf(lab(), node)).filter(({ on }) => !on);
+        const reason = "switched off in the configuration";
+        expect(states).toEqual(off.map((name) => ({ name, on: false, reason })));
+      }
+      await expectUnused(lab(), off);
+    });
+  });
+});
+
+describeLab("switched while the proxy runs", () => {
+  const lab = useLab(() => openLab(TWO_NODES));
+  const reason = "switched off by `sapwood offload`";
+
+  test.each(OFFLOAD_SWITCHES)("%s off and on again", async (name) => {
+    await switchOffload(lab(), name, "off");
+    for (const node of NODES) {
+      expect((await offloadsOf(lab(), node)).filter(({ on }) => !on)).toEqual([{ name, on: false, reason }]);
+    }
+    for (const [, address] of CALLED) {
+      const job = { kind: "together", calls: [{ protocol: "http", address }], rounds: HTTP_ROUNDS } as const;
+      const [http] = await lab().ask<CallResult[]>("a1", job);
+      expect(http?.failures).toEqual([]);
+      const sent = await lab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: SHORT_TRANSFER_BYTES });
+      expect(sent.received).toBe(sent.sent);
+      await expectBursts(lab(), address, TWO_NODES.workloadMtu - ANSWER_BYTES);
+    }
+    await switchOffload(lab(), name, "on");
+    for (const node of NODES) expect((await offloadsOf(lab(), node)).filter(({ on }) => !on)).toEqual([]);
+  });
+
+  test("back and forth in the middle of transfers, whose bytes arrive", async () => {
+    const transfers = CALLED.map(([, address]) =>
+      lab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: LONG_TRANSFER_BYTES }),
+    );
+    for (const state of ["off", "on"] as const) {
+      for (const name of OFFLOAD_SWITCHES) await switchOffload(lab(), name, state);
+    }
+    for (const { received, sent } of await Promise.all(transfers)) expect(received).toBe(sent);
+  });
+
+  describe("all off", () => {
+    beforeAll(async () => {
+      for (const name of OFFLOAD_SWITCHES) await switchOffload(lab(), name, "off");
+    });
+    itCarriesEverything(lab);
+  });
+});
+
+const hasEthtool = isInstalled("ethtool");
+
+describeLab("over an underlay whose devices", () => {
+  describe.skipIf(!hasEthtool)(`have no offloads${hasEthtool ? "" : " (skipped: no ethtool)"}`, () => {
+    const lab = useLab(async () => {
+      const opened = await Lab.open(TWO_NODES);
+      try {
+        for (const node of NODES) {
+          await withoutOffloads(opened, node, "eth0");
+          await withoutOffloads(opened, UNDERLAY_NAMESPACE, node);
+        }
+        await opened.startProxies();
+        return opened;
+      } catch (error) {
+        await opened.close();
+        throw error;
+      }
+    });
+    itCarriesEverything(lab);
+  });
+
+  const sizes = [
+    { underlayMtu: 1400, underlayFamily: "v4", tunMtu: 1350 },
+    { underlayMtu: 1280, underlayFamily: "v6", tunMtu: 1280 }, // the least of IPv6 leaves no room for the tunnel
+    { underlayMtu: 9000, underlayFamily: "v4", tunMtu: 8950 },
+  ] as const;
+  describe.each(sizes)("have an MTU of $underlayMtu", ({ underlayMtu, underlayFamily, tunMtu }) => {
+    const lab = useLab(() => openLab({ ...TWO_NODES, underlayMtu, underlayFamily, workloadMtu: tunMtu }));
+    itCarriesEverything(lab, tunMtu);
+
+    test(`give the TUN an MTU of ${tunMtu}`, async () => {
+      const { tun } = await lab().report<StatusReport>("node-a", "status");
+      expect(tun.mtu).toBe(tunMtu);
+    });
+  });
+
+  // A configured tun.mtu that the tunnel cannot carry in one piece: UDP_SEGMENT cannot cut to more than the device's
+  // MTU, so such sends are refused and repeated as single datagrams, which the kernel sends in fragments.
+  describe.each(["v4", "v6"] as const)("have a smaller MTU than the TUN's assumes, %s", (underlayFamily) => {
+    const settings = { tun: { mtu: 1450 } };
+    const lab = useLab(() => openLab({ ...TWO_NODES, underlayMtu: 1400, underlayFamily, settings }));
+    itCarriesEverything(lab);
+
+    test("refuse UDP_SEGMENT, and nothing is lost by it", async () => {
+      for (const node of NODES) {
+        const { counters, drops } = await lab().report<CountersReport>(node, "counters");
+        expect(drops.egress.sendFailed).toBe(0);
+        if (node === "node-a") expect(counters.gsoRefused).toBeGreaterThan(0);
+      }
+    });
+  });
+});
+
+async function withoutOffloads(lab: Lab, namespace: string, device: string): Promise<void> {
+  const features = ["rx", "tx", "sg", "tso", "gso", "gro", "tx-udp-segmentation"];
+  await lab.sandbox.expect(["ethtool", "-K", device, ...features.flatMap((name) => [name, "off"])], namespace);
+}
+
+function isInstalled(program: string): boolean {
+  try {
+    execFileSync("sh", ["-c", `command -v ${program}`]);
+    return true;
+  } catch {
+    return false;
+  }
+}

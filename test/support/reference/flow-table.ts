@@ -1,0 +1,203 @@
+// What must be true of the flow table when no worker is in a call: counted and compared record by record, entry by
+// entry, with the hash written out in whole numbers.
+import {
+  FLOW_BUCKET_ENTRIES,
+  FLOW_BUCKET_ENTRY_COUNT,
+  FLOW_BUCKET_LOCK,
+  FLOW_BUCKET_SIZE,
+  FLOW_CALLED,
+  FLOW_CALLED_PORT,
+  FLOW_CLIENT,
+  FLOW_CLIENT_PORT,
+  FLOW_FREE_NEXT,
+  FLOW_INDEX_MASK,
+  FLOW_INSTANCE,
+  FLOW_IS_BALANCED,
+  FLOW_PROTOCOL,
+  FLOW_SEEN,
+  FLOW_SIZE,
+  FLOW_SLACK,
+  FLOW_STATE,
+  FLOW_TAG_SHIFT,
+  FLOW_TARGET_INSTANCE_ADDRESS,
+  FLOW_WIRE_PORT,
+  FlowState,
+  HEADER_AT,
+  HEADER_FLOW_COUNT,
+  HEADER_FLOW_FREE,
+  HEADER_FLOW_NEXT,
+  INSTANCE_LOAD_SIZE,
+  Region,
+  WORKER_LIMBO_OLD,
+  WORKER_LIMBO_YOUNG,
+  WORKER_SEQUENCE,
+  WORKER_SIZE,
+} from "../../../assembly/shared/layout.ts";
+import type { SharedMemory } from "../../../src/memory/shared-memory.ts";
+
+const WORD = 0xffffffffffffffffn;
+
+/** What was found: how many flows live, and a sentence per rule that is broken. */
+export interface FlowTableState {
+  readonly live: number;
+  readonly broken: readonly string[];
+}
+
+export function inspectFlowTable(shared: SharedMemory): FlowTableState {
+  const table = new FlowTable(shared);
+  return { live: table.live.size, broken: table.broken };
+}
+
+class FlowTable {
+  readonly broken: string[] = [];
+  readonly live = new Map<number, number>(); // record -> its address
+  private readonly view: DataView;
+
+  constructor(private readonly shared: SharedMemory) {
+    this.view = new DataView(shared.memory.buffer);
+    const end = Math.min(this.u32(HEADER_AT + HEADER_FLOW_NEXT), 1 + shared.capacities.flows + FLOW_SLACK);
+    for (let record = 1; record < end; record++) {
+      const at = shared.at(Region.flows) + record * FLOW_SIZE;
+      if (this.view.getUint8(at + FLOW_STATE) !== FlowState.free) this.live.set(record, at);
+    }
+    const count = this.u32(HEADER_AT + HEADER_FLOW_COUNT);
+    this.demand(count === this.live.size, `the header counts ${count} flows, ${this.live.size} are live`);
+    this.demand(this.live.size <= shared.capacities.flows, `${this.live.size} flows are more than the limit`);
+    this.checkBuckets();
+    this.checkKeys();
+    this.checkOwnership(end);
+    this.checkLoads();
+    for (let worker = 0; worker < shared.capacities.workers; worker++) {
+      this.demand(this.u32(this.workerAt(worker) + WORKER_SEQUENCE) % 2 === 0, `worker ${worker} is in a call`);
+    }
+  }
+
+  /** Each live record has one entry per direction, where its hash says; no other entries; no lock is held. */
+  private checkBuckets(): void {
+    const found = new Map<string, number>();
+    for (let bucket = 0; bucket < this.shared.records.flowBuckets; bucket++) {
+      const at = this.shared.at(Region.flowBuckets) + bucket * FLOW_BUCKET_SIZE;
+      this.demand(this.u32(at + FLOW_BUCKET_LOCK) === 0, `bucket ${bucket} is locked`);
+      for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+        const entry = this.u32(at + FLOW_BUCKET_ENTRIES + 4 * i);
+        if (entry === 0) continue;
+        const record = (entry >>> 1) & FLOW_INDEX_MASK;
+        const direction = entry & 1;
+        const flow = this.live.get(record);
+        if (flow === undefined) {
+          this.broken.push(`bucket ${bucket} leads to the free record ${record}`);
+          continue;
+        }
+        const hash = direction === 0 ? this.hash(this.forwardKey(flow)) : this.hash(this.reverseKey(flow));
+        const home = Number(hash & BigInt(this.shared.records.flowBuckets - 1));
+        this.demand(home === bucket, `record ${record}, direction ${direction}: in bucket ${bucket}, not ${home}`);
+        this.demand(entry >>> FLOW_TAG_SHIFT === Number(hash >> 53n), `record ${record}: wrong tag`);
+        const name = `${record} ${direction}`;
+        found.set(name, (found.get(name) ?? 0) + 1);
+      }
+    }
+    for (const record of this.live.keys()) {
+      for (const direction of [0, 1]) {
+        const entries = found.get(`${record} ${direction}`) ?? 0;
+        this.demand(entries === 1, `record ${record}, direction ${direction}: ${entries} entries`);
+      }
+    }
+  }
+
+  private checkKeys(): void {
+    for (const keyOf of [this.forwardKey, this.reverseKey]) {
+      const owners = new Map<string, number>();
+      for (const [record, at] of this.live) {
+        const key = keyOf.call(this, at).join(" ");
+        const other = owners.get(key);
+        this.demand(other === undefined, `records ${other} and ${record} have the same ${keyOf.name} ${key}`);
+        owners.set(key, record);
+      }
+    }
+  }
+
+  /** Every record that was handed out is live, on the free stack or in one worker's limbo, and in one of them only. */
+  private checkOwnership(end: number): void {
+    const owners = new Map<number, string>([...this.live.keys()].map((record) => [record, "the live"]));
+    const walk = (first: number, name: string): void => {
+      for (let record = first; record !== 0; ) {
+        const other = owners.get(record);
+        this.demand(other === undefined, `record ${record} is among ${name} and among ${other}`);
+        if (other === name) return; // a circle
+        owners.set(record, name);
+        record = this.u32(this.shared.at(Region.flows) + record * FLOW_SIZE + FLOW_FREE_NEXT);
+      }
+    };
+    walk(this.u32(HEADER_AT + HEADER_FLOW_FREE), "the free");
+    for (let worker = 0; worker < this.shared.capacities.workers; worker++) {
+      walk(this.u32(this.workerAt(worker) + WORKER_LIMBO_YOUNG), `worker ${worker}'s young limbo`);
+      walk(this.u32(this.workerAt(worker) + WORKER_LIMBO_OLD), `worker ${worker}'s old limbo`);
+    }
+    for (let record = 1; record < end; record++) this.demand(owners.has(record), `record ${record} is lost`);
+  }
+
+  private checkLoads(): void {
+    const loads = new Map<number, number>();
+    for (const at of this.live.values()) {
+      if ((this.view.getUint8(at + FLOW_SEEN) & FLOW_IS_BALANCED) === 0) continue;
+      const instance = this.u32(at + FLOW_INSTANCE);
+      loads.set(instance, (loads.get(instance) ?? 0) + 1);
+    }
+    for (let instance = 0; instance < this.shared.records.instances; instance++) {
+      const load = this.view.getInt32(this.shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE, true);
+      const expected = loads.get(instance) ?? 0;
+      this.demand(load === expected, `instance ${instance} has load ${load}, ${expected} flows lead to it`);
+    }
+  }
+
+  /** Source and destination (each two words), ports as they stand in the packet, protocol. */
+  private forwardKey(at: number): bigint[] {
+    return this.key(at + FLOW_CLIENT, at + FLOW_CALLED, at + FLOW_CLIENT_PORT, at + FLOW_CALLED_PORT, at);
+  }
+
+  private reverseKey(at: number): bigint[] {
+    return this.key(at + FLOW_TARGET_INSTANCE_ADDRESS, at + FLOW_CLIENT, at + FLOW_CALLED_PORT, at + FLOW_WIRE_PORT, at);
+  }
+
+  private key(source: number, destination: number, sourcePort: number, destinationPort: number, flow: number): bigint[] {
+    const word = (at: number): bigint => this.view.getBigUint64(at, true);
+    const ports = this.view.getUint16(sourcePort, true) + this.view.getUint16(destinationPort, true) * 0x10000;
+    const protocol = this.view.getUint8(flow + FLOW_PROTOCOL);
+    const last = (BigInt(protocol) << 32n) | BigInt(ports);
+    return [word(source), word(source + 8), word(destination), word(destination + 8), last];
+  }
+
+  /** The twin of assembly/table/hash.ts. */
+  private hash(key: readonly bigint[]): bigint {
+    const seed = (BigInt(this.shared.hashSeed) << 32n) | BigInt(this.shared.hashSeed);
+    const factors = [
+      0x9e3779b97f4a7c15n,
+      0xc2b2ae3d27d4eb4fn,
+      0x165667b19e3779f9n,
+      0xd6e8feb86659fd93n,
+      0xff51afd7ed558ccdn,
+    ];
+    const turns = [0n, 16n, 32n, 48n, 0n];
+    let h = 0n;
+    key.forEach((word, i) => {
+      const product = ((word + seed) * (factors[i] ?? 0n)) & WORD;
+      const turn = turns[i] ?? 0n;
+      h ^= ((product << turn) | (product >> (64n - turn))) & WORD;
+    });
+    h ^= h >> 32n;
+    h = (h * 0xc4ceb9fe1a85ec53n) & WORD;
+    return h ^ (h >> 29n);
+  }
+
+  private workerAt(worker: number): number {
+    return this.shared.at(Region.workers) + worker * WORKER_SIZE;
+  }
+
+  private u32(at: number): number {
+    return this.view.getUint32(at, true);
+  }
+
+  private demand(isTrue: boolean, sentence: string): void {
+    if (!isTrue) this.broken.push(sentence);
+  }
+}
