@@ -3,6 +3,8 @@
 import { addressDelta, update, wordDelta } from "./checksum/incremental.ts";
 import { fold, sum } from "./checksum/sum.ts";
 import { WORKER_SCRATCH } from "./shared/layout.ts";
+import { findService } from "./table/address.ts";
+import { enter, leave } from "./table/generation.ts";
 import { addressHash } from "./table/hash.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
 import { Packet } from "./wire/packet.ts";
@@ -33,6 +35,15 @@ export function updateAddress(before: u32, fromAt: usize, toAt: usize): u32 {
 
 export function hashAddress(key: usize): u32 {
   return addressHash(key);
+}
+
+/** Looks up `count` called addresses, 16 bytes each; returns how many there are. */
+export function findServices(keys: usize, count: u32): u32 {
+  enter();
+  let found: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) found += u32(findService(keys + (<usize>i << 4)) != 0);
+  leave();
+  return found;
 }
 
 /** DropReason of the packet at `at`. */

@@ -73,7 +73,15 @@ export class BenchNode {
 
   static async create(options: BenchNodeOptions = {}): Promise<BenchNode> {
     const shared = createSharedMemory({
-      capacities: { flows: 8192, addresses: 64, instances: 64, workloads: 64, nodes: 8, workers: 1, ...options.capacities },
+      capacities: {
+        flows: 8192,
+        addresses: 64,
+        instances: 64,
+        workloads: 64,
+        nodes: 8,
+        workers: 1,
+        ...options.capacities,
+      },
       ranges: RANGES.map(parsePrefix),
       offloads: options.offloads,
       hashSeed: 1,
@@ -154,6 +162,10 @@ export class BenchNode {
   }
 }
 
-export function instance(node: string, namespaceAddresses: readonly string[], instanceAddresses: readonly string[]): Instance {
+export function instance(
+  node: string,
+  namespaceAddresses: readonly string[],
+  instanceAddresses: readonly string[],
+): Instance {
   return { number: 0, node, namespaceAddresses, instanceAddresses, weight: 1, draining: false };
 }

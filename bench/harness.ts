@@ -10,7 +10,9 @@ export type Unit = "ns" | "GB/s";
 
 /** Something to measure. One call does much, so that the call itself (JavaScript to WebAssembly) does not count. */
 export interface Work {
-  readonly run: () => void;
+  readonly run: () => unknown; // a promise if it takes long and waits
+  /** For a run that is a promise: what has to be waited for before the next, outside of the measured time. */
+  readonly settle?: () => Promise<void>;
   /** What one call does: operations (packets, look-ups) for the unit ns, bytes for GB/s. */
   readonly amount: number;
 }
@@ -50,12 +52,12 @@ const WARM_UP_MS = 200; // both compilers of V8 have optimised by then
 const SAMPLES_MIN = 20;
 
 /** Measures a case; `seconds` is the time for each of the fast one and its twin. */
-export function measure(one: Case, seconds: number): Result {
+export async function measure(one: Case, seconds: number): Promise<Result> {
   return {
     name: one.name,
     unit: one.unit,
-    fast: sample(one.name, one.unit, one.fast, seconds),
-    twin: one.twin === undefined ? undefined : sample(`${one.name}, twin`, one.unit, one.twin, seconds),
+    fast: await sample(one.name, one.unit, one.fast, seconds),
+    twin: one.twin === undefined ? undefined : await sample(`${one.name}, twin`, one.unit, one.twin, seconds),
   };
 }
 
@@ -93,7 +95,18 @@ export function table(results: readonly Result[]): string {
   return rows.toString();
 }
 
-function sample(name: string, unit: Unit, work: Work, seconds: number): Measurement {
+async function sample(name: string, unit: Unit, work: Work, seconds: number): Promise<Measurement> {
+  const first = work.run(); // also sets up what a case makes when it is needed
+  const calls = first instanceof Promise ? await timePromises(first, work, seconds) : timeCalls(name, work, seconds);
+  const values = calls
+    .map((callSeconds) => (unit === "ns" ? (callSeconds * 1e9) / work.amount : work.amount / callSeconds / 1e9))
+    .sort((a, b) => a - b);
+  const median = quantile(values, 0.5);
+  return { median, spread: (quantile(values, 0.75) - quantile(values, 0.25)) / median, samples: values.length };
+}
+
+/** Seconds per call. */
+function timeCalls(name: string, work: Work, seconds: number): readonly number[] {
   const warmUntilMs = performance.now() + Math.min(WARM_UP_MS, seconds * 1000);
   do work.run();
   while (performance.now() < warmUntilMs);
@@ -102,12 +115,21 @@ function sample(name: string, unit: Unit, work: Work, seconds: number): Measurem
   benchmark.run({ async: false });
   // Benchmark.js keeps what a case throws, instead of throwing it.
   if (benchmark.error !== undefined) throw new Error(`the bench "${name}" failed`, { cause: benchmark.error });
+  return benchmark.stats.sample;
+}
 
-  const values = benchmark.stats.sample
-    .map((callSeconds) => (unit === "ns" ? (callSeconds * 1e9) / work.amount : work.amount / callSeconds / 1e9))
-    .sort((a, b) => a - b);
-  const median = quantile(values, 0.5);
-  return { median, spread: (quantile(values, 0.75) - quantile(values, 0.25)) / median, samples: values.length };
+/** The same for calls that take so long that each can be timed by itself. */
+async function timePromises(first: Promise<unknown>, work: Work, seconds: number): Promise<readonly number[]> {
+  await first;
+  const calls: number[] = [];
+  const endMs = performance.now() + seconds * 1000;
+  while (calls.length < SAMPLES_MIN || performance.now() < endMs) {
+    await work.settle?.();
+    const startMs = performance.now();
+    await work.run();
+    calls.push((performance.now() - startMs) / 1000);
+  }
+  return calls;
 }
 
 function quantile(sorted: readonly number[], part: number): number {

@@ -1,11 +1,14 @@
 // `npm run bench`: every microbenchmark as a table, or as one JSON array of { name, value, unit }.
 import { Command, InvalidArgumentError } from "commander";
 import { engineCases } from "./engine.ts";
+import { flowTableCases } from "./flow-table.ts";
 import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
+import { offloadCases } from "./offload.ts";
 import { policyCases } from "./policy.ts";
+import { tableCases } from "./tables.ts";
 
 /** The case files. */
-const FILES: readonly Cases[] = [engineCases, policyCases];
+const FILES: readonly Cases[] = [engineCases, offloadCases, flowTableCases, tableCases, policyCases];
 
 interface Options {
   readonly json?: true;
@@ -35,7 +38,7 @@ const options = new Command("bench")
 const results: Result[] = [];
 for (const one of await collect(options.only)) {
   if (options.json !== true && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${one.name} ...`);
-  results.push(measure(one, options.seconds));
+  results.push(await measure(one, options.seconds));
 }
 if (options.json !== true && process.stderr.isTTY) process.stderr.write("\r\x1b[K");
 process.stdout.write(options.json === true ? `${JSON.stringify(figures(results), null, 2)}\n` : `${table(results)}\n`);

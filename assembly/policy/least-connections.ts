@@ -15,7 +15,7 @@ export function choose(service: i32, flowHash: i32, _clientHash: i32): i32 {
   if (known == null || known.memberCount == 0) return CHOICE_NONE;
   const first = known.turn(flowHash);
   let best = first;
-  let bestFlows: u64 = u32.MAX_VALUE + 1;
+  let bestFlows: u64 = (<u64>1) << 33; // more than there can be
   let bestWeight: u64 = 1;
   let turn = first;
   do {

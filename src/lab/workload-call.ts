@@ -7,6 +7,7 @@ import { isIPv6 } from "node:net";
 import { type Answer, type CallPlan, type CallResult, SERVICE_PORT } from "./workload-protocol.ts";
 
 const REQUEST_TIMEOUT_MS = 15_000;
+const FAILURES_MAX = 3;
 const UDP_RETRY_MS = 1_000; // a datagram may get lost; that is no failure, no answer at all is
 
 /** An answer and the two ends of the socket that it came over, as the client sees them. */
@@ -33,6 +34,11 @@ export class Call {
 
   constructor(transport: Transport) {
     this.#transport = transport;
+  }
+
+  /** Whether going on would only add to the failures, each after its time-out. */
+  get isHopeless(): boolean {
+    return this.#failures.length >= FAILURES_MAX;
   }
 
   /** Asks once; never rejects. */

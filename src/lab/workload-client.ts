@@ -18,7 +18,7 @@ async function askTogether(plans: readonly CallPlan[], rounds: number): Promise<
   const calls = await openCalls(plans);
   await Promise.all(
     calls.map(async (call) => {
-      for (let round = 0; round < rounds; round++) await call.ask();
+      for (let round = 0; round < rounds && !call.isHopeless; round++) await call.ask();
     }),
   );
   for (const call of calls) call.close();
@@ -29,7 +29,7 @@ async function openConnections(address: string, count: number, concurrency: numb
   const call = new Call(new HttpTransport(address, false));
   let left = count;
   const loop = async () => {
-    while (left-- > 0) await call.ask();
+    while (left-- > 0 && !call.isHopeless) await call.ask();
   };
   await Promise.all(Array.from({ length: concurrency }, loop));
   return tally([call.report()]);

@@ -15,6 +15,14 @@ const TUNNEL_OVERHEAD = 50;
 const MTU_DEFAULT = 1450;
 /** The least that IPv6 works with (RFC 8200 section 5). */
 const MTU_MIN = 1280;
+/**
+ * Frames that may wait in each of the TUN's queues; the kernel's default is 500. What does not fit is dropped, and the
+ * sender is not slowed down. On two cores the worker often has to wait for the very sender whose packets it is to
+ * read, several milliseconds at a time: of a flood of 64-byte datagrams 40 % arrived with 500, 85 % with 2,048 and 95 %
+ * with 4,096, at a third of the processor time per packet. A round trip beside four TCP streams took no longer, since
+ * their windows bound how much of theirs can wait. At worst, all of it super-packets, a queue holds 256 MiB.
+ */
+const QUEUE_LENGTH = 4096;
 
 export interface InterfaceOptions {
   readonly device: string; // name of the TUN, which is open
@@ -125,7 +133,7 @@ function hasInterface(device: string): boolean {
 
 /** Sets the interface up and routes the ranges into it. */
 async function bringUp({ device, mtu, ranges }: InterfaceOptions): Promise<void> {
-  const commands = [`link set dev ${device} mtu ${mtu}`];
+  const commands = [`link set dev ${device} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}`];
   // The TUN has no IPv6 address of its own, so that the kernel sends no neighbour or multicast reports into it.
   if (existsSync("/proc/sys/net/ipv6")) commands.push(`link set dev ${device} addrgenmode none`);
   commands.push(`link set dev ${device} up`);

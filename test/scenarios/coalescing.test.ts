@@ -1,6 +1,6 @@
 // Packets of one flow reach the TUN as one frame, and the kernel makes of it, byte for byte, what came.
 import { describe, expect, test } from "vitest";
-import { OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import { BATCH_SIZE, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import {
@@ -22,9 +22,10 @@ import {
 import { Random, testSeed } from "../support/random.ts";
 import { receive } from "../support/receive.ts";
 import { asMessages, type Ends, randomPackets } from "../support/received-streams.ts";
+import { coalesce } from "../support/reference/coalescer.ts";
 import { splitFrame } from "../support/reference/splitter.ts";
 import type { Message } from "../support/reference/translator.ts";
-import { A1, B1, B_ROUND_ROBIN, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
 
 const ALL = OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP;
 const SEEDS = 24;
@@ -69,20 +70,36 @@ const ANSWERED = FLOWS.filter((ends) => ends.sport === 80);
 
 describe("random streams", () => {
   const first = testSeed(1);
-  test.each(Array.from({ length: SEEDS }, (_, i) => first + i))("seed %i: joined and cut again is what came", async (seed) => {
+  test.each(Array.from({ length: SEEDS }, (_, i) => first + i))("seed %i: the frames are the twin's", async (seed) => {
     const random = new Random(seed);
     const flows = Array.from({ length: random.between(1, 4) }, () => random.pick(FLOWS));
-    const messages = asMessages(randomPackets(flows, random, PACKETS), FROM_B, () => random.pick([1, 8, 64]));
-    const plain = receive(await engine(0, ANSWERED), messages);
-    const joined = receive(await engine(ALL, ANSWERED), messages);
-
-    const expected = plain.writes.map((write) => write.bytes.subarray(VIRTIO_NET_HDR_SIZE));
-    const actual = joined.writes.map((write) => splitFrame(write.bytes));
-    expect(actual.map((packets) => packets.length)).toEqual(joined.writes.map((write) => write.packetCount));
-    expect(byFlow(actual.flat())).toEqual(byFlow(expected));
-    expect(joined.counts).toEqual(plain.counts);
-    expect(joined.writes.length).toBeLessThan(plain.writes.length);
+    const plain = await engine(0, ANSWERED);
+    const joining = await engine(ALL, ANSWERED);
+    for (let batch = 0; batch < 4; batch++) {
+      const messages = asMessages(randomPackets(flows, random, PACKETS / 4), FROM_B, () => 64).slice(0, BATCH_SIZE / 2);
+      const delivered = receive(plain, messages).writes.map((write) => write.bytes.subarray(VIRTIO_NET_HDR_SIZE));
+      const frames = receive(joining, messages).writes.map((write) => Buffer.from(write.bytes).toString("hex"));
+      expect(frames).toEqual(coalesce(delivered).map((bytes) => Buffer.from(bytes).toString("hex")));
+    }
   });
+
+  test.each(Array.from({ length: SEEDS }, (_, i) => first + i))(
+    "seed %i: joined and cut again is what came",
+    async (seed) => {
+      const random = new Random(seed);
+      const flows = Array.from({ length: random.between(1, 4) }, () => random.pick(FLOWS));
+      const messages = asMessages(randomPackets(flows, random, PACKETS), FROM_B, () => random.pick([1, 8, 64]));
+      const plain = receive(await engine(0, ANSWERED), messages);
+      const joined = receive(await engine(ALL, ANSWERED), messages);
+
+      const expected = plain.writes.map((write) => write.bytes.subarray(VIRTIO_NET_HDR_SIZE));
+      const actual = joined.writes.map((write) => splitFrame(write.bytes));
+      expect(actual.map((packets) => packets.length)).toEqual(joined.writes.map((write) => write.packetCount));
+      expect(byFlow(actual.flat())).toEqual(byFlow(expected));
+      expect(joined.counts).toEqual(plain.counts);
+      expect(joined.writes.length).toBeLessThan(plain.writes.length);
+    },
+  );
 });
 
 const FAMILIES = [
@@ -95,7 +112,9 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
   function run(isTcp: boolean, sizes: readonly number[]): Uint8Array[] {
     let seq = 0xfffffff0;
     return sizes.map((size, i) => {
-      const ip = src.includes(":") ? packet().ipv6({ src, dst }) : packet().ipv4({ src, dst, id: (0xfffe + i) & 0xffff });
+      const ip = src.includes(":")
+        ? packet().ipv6({ src, dst })
+        : packet().ipv4({ src, dst, id: (0xfffe + i) & 0xffff });
       const built = isTcp ? ip.tcp({ sport: 5001, dport: 40000, seq }) : ip.udp({ sport: 5001, dport: 40000 });
       seq = (seq + size) >>> 0;
       return built.payload(size).bytes();
@@ -127,7 +146,12 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
     { what: "no longer datagram", isTcp: false, sizes: [999, 1000, 1000], frames: [1, 2] },
     { what: "no segment without payload", isTcp: true, sizes: [1000, 0, 1000, 1000], frames: [1, 1, 2] },
     { what: "no datagram without payload", isTcp: false, sizes: [1000, 0, 1000, 1000], frames: [1, 1, 2] },
-    { what: "as many bytes as a length field can say", isTcp: true, sizes: Array(50).fill(1400), frames: [largest, 50 - largest] },
+    {
+      what: "as many bytes as a length field can say",
+      isTcp: true,
+      sizes: Array(50).fill(1400),
+      frames: [largest, 50 - largest],
+    },
     { what: "no more segments than writev takes iovecs", isTcp: true, sizes: Array(1100).fill(1), frames: [1023, 77] },
     { what: "no more datagrams than the kernel cuts", isTcp: false, sizes: Array(100).fill(1), frames: [64, 36] },
     { what: "segments of odd sizes", isTcp: true, sizes: [333, 333, 333, 21], frames: [4] },
@@ -139,7 +163,10 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
 
   test("segments of several messages of a batch share a frame", async () => {
     const packets = run(true, Array(40).fill(1000));
-    const { writes } = receive(await engine(ALL), asMessages(packets, FROM_B, () => 20));
+    const { writes } = receive(
+      await engine(ALL),
+      asMessages(packets, FROM_B, () => 20),
+    );
     expect(writes.map((write) => write.packetCount)).toEqual([40]);
   });
 
@@ -161,13 +188,23 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
   });
 
   /** Two segments, the second as it follows the first but for the given fields. */
-  function pair(second: Partial<TcpFields>, ip: Partial<Ipv4Fields & Ipv6Fields> = {}, first: Partial<TcpFields> = {}): Uint8Array[] {
+  function pair(
+    second: Partial<TcpFields>,
+    ip: Partial<Ipv4Fields & Ipv6Fields> = {},
+    first: Partial<TcpFields> = {},
+  ): Uint8Array[] {
     const network = (id: number, fields: Partial<Ipv4Fields & Ipv6Fields>) =>
       src.includes(":") ? packet().ipv6({ src, dst, ...fields }) : packet().ipv4({ src, dst, id, ...fields });
     const tcp = { sport: 5001, dport: 40000, ack: 7, options: [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2] };
     return [
-      network(1, {}).tcp({ ...tcp, seq: 1000, ...first }).payload(500).bytes(),
-      network(2, ip).tcp({ ...tcp, seq: 1500, ...second }).payload(500).bytes(),
+      network(1, {})
+        .tcp({ ...tcp, seq: 1000, ...first })
+        .payload(500)
+        .bytes(),
+      network(2, ip)
+        .tcp({ ...tcp, seq: 1500, ...second })
+        .payload(500)
+        .bytes(),
     ];
   }
 
@@ -226,7 +263,15 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
     const udp = { sport: 5001, dport: 40000 };
     const first = ip(1).udp(udp).payload(500).bytes();
     expect(await framesOf([first, ip(2).udp(udp).payload(500).bytes()])).toEqual([2]);
-    expect(await framesOf([first, ip(2).udp({ ...udp, ...second }).payload(500).bytes()])).toEqual([1, 1]);
+    expect(
+      await framesOf([
+        first,
+        ip(2)
+          .udp({ ...udp, ...second })
+          .payload(500)
+          .bytes(),
+      ]),
+    ).toEqual([1, 1]);
   });
 
   test("TCP and UDP with the same ports stay apart", async () => {

@@ -2,7 +2,7 @@
 // room. Afterwards the table is whole, and no packet of a flow went astray.
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { HEADER_AT, HEADER_TIMEOUTS_MS, FlowState, Region, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import { FlowState, HEADER_AT, HEADER_TIMEOUTS_MS, Region, WORKER_SIZE } from "../../assembly/shared/layout.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
 import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
@@ -10,11 +10,25 @@ import { addressBytes, packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../sup
 import { Random, testSeed } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import type { Counts } from "../support/reference/translator.ts";
-import { A1, B1, B2, B3, B_CLOSEST, B_ROUND_ROBIN, C1, NODE_B, NODE_C, NODE_D, RANGES, THIS_NODE, world } from "../support/world.ts";
+import {
+  A1,
+  B_CLOSEST,
+  B_ROUND_ROBIN,
+  B1,
+  B2,
+  B3,
+  C1,
+  NODE_B,
+  NODE_C,
+  NODE_D,
+  RANGES,
+  THIS_NODE,
+  world,
+} from "../support/world.ts";
 
 const WORKERS = 4;
 const ROUNDS = 120;
-const BATCH = 24;
+const BATCH = 48;
 const SEEDS = 3;
 const SERVICE_PORT = 80;
 const WORKER_FILE = new URL("./in-worker/flow-storm.mjs", import.meta.url);
@@ -32,7 +46,14 @@ interface Storm {
 
 const STORMS: readonly Storm[] = [
   { name: "racing for new flows", keyCount: 720, flowLimit: 4096, timeoutMs: 1e9, sweeps: false, closes: false },
-  { name: "with timeouts and new connections", keyCount: 240, flowLimit: 4096, timeoutMs: 40, sweeps: true, closes: true },
+  {
+    name: "with timeouts and new connections",
+    keyCount: 240,
+    flowLimit: 4096,
+    timeoutMs: 40,
+    sweeps: true,
+    closes: true,
+  },
   { name: "with too few records", keyCount: 400, flowLimit: 64, timeoutMs: 1e9, sweeps: false, closes: true },
   { name: "with everything, in a tiny table", keyCount: 120, flowLimit: 8, timeoutMs: 12, sweeps: true, closes: true },
 ];
@@ -132,7 +153,12 @@ function buildKeys(storm: Storm, random: Random): { keys: Key[]; frames: Uint8Ar
     const ip = packet().ip(src, dst);
     frames.push(
       isTcp
-        ? variants.map((flags) => ip.tcp({ ...ports, flags }).payload(payload).frame())
+        ? variants.map((flags) =>
+            ip
+              .tcp({ ...ports, flags })
+              .payload(payload)
+              .frame(),
+          )
         : [ip.udp(ports).payload(payload).frame()],
     );
   }
@@ -165,7 +191,10 @@ async function rage(
     options: { workers: WORKERS, answers: true, sweeps: storm.sweeps, closes: storm.closes, isStrict },
     ...{ seed, keys, frames, targets, rounds: ROUNDS, batch: BATCH },
   };
-  const workers = Array.from({ length: WORKERS }, (_, worker) => new Worker(WORKER_FILE, { workerData: { ...common, worker } }));
+  const workers = Array.from(
+    { length: WORKERS },
+    (_, worker) => new Worker(WORKER_FILE, { workerData: { ...common, worker } }),
+  );
   try {
     return new Set((await Promise.all(workers.map(resultOf))).flat());
   } finally {

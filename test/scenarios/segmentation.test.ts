@@ -15,7 +15,18 @@ import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH } from "../sup
 import { Random, testSeed } from "../support/random.ts";
 import { receive } from "../support/receive.ts";
 import { splitFrame } from "../support/reference/splitter.ts";
-import { A1, B1, B_ROUND_ROBIN, D_ROUND_ROBIN, NODE_C, NODE_D, onNodeA, RANGES, THIS_NODE, world } from "../support/world.ts";
+import {
+  A1,
+  B_ROUND_ROBIN,
+  B1,
+  D_ROUND_ROBIN,
+  NODE_C,
+  NODE_D,
+  onNodeA,
+  RANGES,
+  THIS_NODE,
+  world,
+} from "../support/world.ts";
 
 const SEEDS = 12;
 const FRAMES = 40;
@@ -43,7 +54,16 @@ function randomFrame(random: Random): Uint8Array {
     : ip.udp(ports);
   const largest = 65_535 - (isV4 ? 20 : 0) - (isTcp ? 20 + options.length : 8);
   const gsoSize = random.pick([1, 2, 3, 17, 100, 535, 536, 1000, 1399, 1400, 9001, 60_000, random.between(1, 60_000)]);
-  const wanted = random.pick([0, 1, gsoSize - 1, gsoSize, gsoSize + 1, 3 * gsoSize, largest, random.between(1, largest)]);
+  const wanted = random.pick([
+    0,
+    1,
+    gsoSize - 1,
+    gsoSize,
+    gsoSize + 1,
+    3 * gsoSize,
+    largest,
+    random.between(1, largest),
+  ]);
   const length = Math.min(wanted, largest, SEGMENTS_MAX * gsoSize);
   const built = transport.payload(random.bytes(length));
   if (random.chance(0.2) && length < 60_000) return random.chance(0.5) ? built.frame() : built.offloadFrame();
@@ -133,40 +153,45 @@ describe("from node to node", () => {
   }
 
   const first = testSeed(1);
-  test.each(Array.from({ length: SEEDS }, (_, i) => first + i))("seed %i: what is cut on one node is joined on the other", async (seed) => {
-    const random = new Random(seed);
-    const sender = await onNodeA();
-    const receiver = await onNodeB();
-    for (let i = 0; i < FRAMES; i++) {
-      const isV4 = random.chance(0.5);
-      const isTcp = random.chance(0.6);
-      const gsoSize = random.pick([1, 3, 100, 536, 1000, 1400, 8000, random.between(1, 30_000)]);
-      const most = Math.min(65_000, gsoSize * (isTcp ? 1000 : UDP_SEGMENTS_MAX));
-      const payload = random.bytes(random.pick([gsoSize + 1, most, random.between(gsoSize + 1, most)]));
-      const gso = { gsoType: isTcp ? (isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4, gsoSize };
-      const [id, seq, options] = [random.below(0x10000), random.u32(), random.pick([[], [1, 1, 1, 1]])];
-      const flags = TCP_ACK | random.pick([0, TCP_PSH]);
-      const frame = (src: string, dst: string): Uint8Array => {
-        const ip = isV4 ? packet().ipv4({ src, dst, id }) : packet().ipv6({ src, dst });
-        const ports = { sport: 40_000, dport: 80 };
-        const transport = isTcp ? ip.tcp({ ...ports, seq, flags, options }) : ip.udp(ports);
-        return transport.payload(payload).offloadFrame(gso);
-      };
-      const called = isV4 ? B_ROUND_ROBIN.v4 : B_ROUND_ROBIN.v6;
-      const sent = sender.egress(frame(isV4 ? A1.v4 : A1.v6, called));
-      const messages = sent.messages.map(({ datagrams }) => {
-        const segmentSize = datagrams[0]?.length ?? 0;
-        return { ...FROM_A, bytes: Buffer.concat(datagrams), ...(datagrams.length > 1 ? { segmentSize } : {}) };
-      });
-      const { writes, counts } = receive(receiver, messages);
-      const expected = frame(isV4 ? A1.instanceV4 : A1.instanceV6, isV4 ? B1.v4 : B1.v6);
-      expect(writes.length, `${isTcp ? "TCP" : "UDP"} ${payload.length} bytes in ${gsoSize}`).toBe(1);
-      const [write] = writes;
-      expect(Buffer.compare(write?.bytes ?? new Uint8Array(0), expected), "the super-packet, translated").toBe(0);
-      expect(write?.packetCount).toBe(sent.datagrams.length);
-      expect(counts.ingressPackets).toBe(sent.datagrams.length);
-      const cutAgain = splitFrame(expected);
-      expect(sent.datagrams.every((one, at) => Buffer.compare(one.bytes, cutAgain[at] ?? new Uint8Array(0)) === 0)).toBe(true);
-    }
-  });
+  test.each(Array.from({ length: SEEDS }, (_, i) => first + i))(
+    "seed %i: what is cut on one node is joined on the other",
+    async (seed) => {
+      const random = new Random(seed);
+      const sender = await onNodeA();
+      const receiver = await onNodeB();
+      for (let i = 0; i < FRAMES; i++) {
+        const isV4 = random.chance(0.5);
+        const isTcp = random.chance(0.6);
+        const gsoSize = random.pick([1, 3, 100, 536, 1000, 1400, 8000, random.between(1, 30_000)]);
+        const most = Math.min(65_000, gsoSize * (isTcp ? 1000 : UDP_SEGMENTS_MAX));
+        const payload = random.bytes(random.pick([gsoSize + 1, most, random.between(gsoSize + 1, most)]));
+        const gso = { gsoType: isTcp ? (isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4, gsoSize };
+        const [id, seq, options] = [random.below(0x10000), random.u32(), random.pick([[], [1, 1, 1, 1]])];
+        const flags = TCP_ACK | random.pick([0, TCP_PSH]);
+        const frame = (src: string, dst: string): Uint8Array => {
+          const ip = isV4 ? packet().ipv4({ src, dst, id }) : packet().ipv6({ src, dst });
+          const ports = { sport: 40_000, dport: 80 };
+          const transport = isTcp ? ip.tcp({ ...ports, seq, flags, options }) : ip.udp(ports);
+          return transport.payload(payload).offloadFrame(gso);
+        };
+        const called = isV4 ? B_ROUND_ROBIN.v4 : B_ROUND_ROBIN.v6;
+        const sent = sender.egress(frame(isV4 ? A1.v4 : A1.v6, called));
+        const messages = sent.messages.map(({ datagrams }) => {
+          const segmentSize = datagrams[0]?.length ?? 0;
+          return { ...FROM_A, bytes: Buffer.concat(datagrams), ...(datagrams.length > 1 ? { segmentSize } : {}) };
+        });
+        const { writes, counts } = receive(receiver, messages);
+        const expected = frame(isV4 ? A1.instanceV4 : A1.instanceV6, isV4 ? B1.v4 : B1.v6);
+        expect(writes.length, `${isTcp ? "TCP" : "UDP"} ${payload.length} bytes in ${gsoSize}`).toBe(1);
+        const [write] = writes;
+        expect(Buffer.compare(write?.bytes ?? new Uint8Array(0), expected), "the super-packet, translated").toBe(0);
+        expect(write?.packetCount).toBe(sent.datagrams.length);
+        expect(counts.ingressPackets).toBe(sent.datagrams.length);
+        const cutAgain = splitFrame(expected);
+        expect(
+          sent.datagrams.every((one, at) => Buffer.compare(one.bytes, cutAgain[at] ?? new Uint8Array(0)) === 0),
+        ).toBe(true);
+      }
+    },
+  );
 });

@@ -12,12 +12,15 @@ import {
   RECORD_RTT_US,
   RECORD_SIZE,
   RECORD_WEIGHT,
+  UPDATE_DONE,
+  UPDATE_FULL,
 } from "../../assembly/shared/policies.ts";
 import { instantiatePolicy, type PolicyExports } from "../../src/dataplane/policy-module.ts";
 import { builtModulePath } from "../../src/dataplane/wasm.ts";
 
 export interface Candidate {
   readonly instance: number;
+  readonly weight?: number;
   readonly flows?: number;
   readonly rttUs?: number;
   readonly distanceKm?: number;
@@ -34,6 +37,7 @@ export async function compilePolicy(name: string): Promise<WebAssembly.Module> {
 export class LoadedPolicy {
   readonly exports: PolicyExports;
   readonly #candidates = new Map<number, readonly Candidate[]>();
+  readonly #recordsAt = new Map<number, number>();
 
   constructor(exports: PolicyExports) {
     this.exports = exports;
@@ -43,7 +47,7 @@ export class LoadedPolicy {
     return new LoadedPolicy(instantiatePolicy(await compilePolicy(name), name));
   }
 
-  /** False if the module has no room. */
+  /** False if the module has no room, for the records or for what it builds of them. */
   set(service: number, candidates: readonly Candidate[]): boolean {
     const recordsAt = this.exports.reserve(service, candidates.length) >>> 0;
     if (recordsAt === 0) return false;
@@ -52,9 +56,19 @@ export class LoadedPolicy {
       writeRecord(records, index * RECORD_SIZE, candidate);
     });
     const answer = this.exports.update(service, candidates.length);
-    if (answer !== 0) throw new Error(`update answered ${answer}`);
+    if (answer === UPDATE_FULL) return false;
+    if (answer !== UPDATE_DONE) throw new Error(`update answered ${answer}`);
     this.#candidates.set(service, candidates);
+    this.#recordsAt.set(service, recordsAt);
     return true;
+  }
+
+  /** Writes the flow counts anew, as the host does before each choice of a policy with `liveFlows`. */
+  setFlows(service: number, flows: readonly number[]): void {
+    const records = new DataView(this.exports.memory.buffer, this.#recordsAt.get(service) ?? 0);
+    flows.forEach((count, index) => {
+      records.setUint32(index * RECORD_SIZE + RECORD_FLOWS, count, true);
+    });
   }
 
   /** Instance number of the choice, undefined for none. */
@@ -78,7 +92,7 @@ function writeRecord(records: DataView, at: number, candidate: Candidate): void 
     (candidate.isHealthy === false ? 0 : RECORD_HEALTHY);
   for (let offset = 0; offset < RECORD_SIZE; offset += 4) records.setUint32(at + offset, 0, true);
   records.setUint32(at + RECORD_INSTANCE, candidate.instance, true);
-  records.setUint32(at + RECORD_WEIGHT, 1, true);
+  records.setUint32(at + RECORD_WEIGHT, candidate.weight ?? 1, true);
   records.setUint32(at + RECORD_FLOWS, candidate.flows ?? 0, true);
   records.setUint32(at + RECORD_RTT_US, candidate.rttUs ?? 0, true);
   records.setFloat32(at + RECORD_DISTANCE_KM, candidate.distanceKm ?? Number.NaN, true);
@@ -90,4 +104,14 @@ export function countEach(values: readonly (number | undefined)[]): Map<number |
   const counts = new Map<number | undefined, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return counts;
+}
+
+/** Candidates 1...count, all alike. */
+export function candidates(count: number): Candidate[] {
+  return Array.from({ length: count }, (_, index) => ({ instance: index + 1 }));
+}
+
+/** Candidates 1, 2 ... with these weights. */
+export function weighted(...weights: readonly number[]): Candidate[] {
+  return weights.map((weight, index) => ({ instance: index + 1, weight }));
 }

@@ -12,6 +12,7 @@ export interface ProbeExports {
   updateWord(before: number, from: number, to: number): number;
   updateAddress(before: number, fromAt: number, toAt: number): number;
   hashAddress(key: number): number;
+  findServices(keys: number, count: number): number;
   parse(at: number, length: number): number;
   parseRepeated(at: number, length: number, times: number): number;
   copyEach(from: number, fromStride: number, to: number, toStride: number, length: number, count: number): void;
@@ -33,6 +34,7 @@ const FUNCTIONS: readonly (keyof ProbeExports)[] = [
   "updateWord",
   "updateAddress",
   "hashAddress",
+  "findServices",
   "parse",
   "parseRepeated",
   "copyEach",

@@ -1,6 +1,17 @@
 // Seeded random streams as they come out of the tunnel: TCP segments and UDP datagrams of several flows, most in
 // order and alike, some with everything that must keep packets apart.
-import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from "./packet-builder.ts";
+import {
+  packet,
+  pad,
+  TCP_ACK,
+  TCP_CWR,
+  TCP_ECE,
+  TCP_FIN,
+  TCP_PSH,
+  TCP_RST,
+  TCP_SYN,
+  TCP_URG,
+} from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import type { Message } from "./reference/translator.ts";
 
@@ -58,7 +69,8 @@ class Stream {
     const isOdd = random.chance(oddity);
     if (isOdd) this.change();
     const length = isOdd && random.chance(0.3) ? random.between(0, this.size + 1) : this.size;
-    const flags = TCP_ACK | (random.chance(0.05) ? TCP_PSH : 0) | (isOdd && random.chance(0.3) ? random.pick(ODD_FLAGS) : 0);
+    const flags =
+      TCP_ACK | (random.chance(0.05) ? TCP_PSH : 0) | (isOdd && random.chance(0.3) ? random.pick(ODD_FLAGS) : 0);
     const checksum = isOdd && random.chance(0.3) ? random.pick(CHECKSUMS) : undefined;
     const bytes = this.build(length, flags, checksum);
     this.seq = (this.seq + length) >>> 0;
@@ -123,8 +135,10 @@ export function randomPackets(flows: readonly Ends[], random: Random, count: num
   for (let i = 1; i < packets.length; i++) {
     const [before, here] = [packets[i - 1], packets[i]];
     if (before === undefined || here === undefined) continue;
-    if (random.chance(oddity / 10)) packets[i] = before; // repeated, and the one in its place lost
-    else if (random.chance(oddity / 10)) [packets[i - 1], packets[i]] = [here, before];
+    const isRepeated = random.chance(oddity / 10);
+    const isSwapped = random.chance(oddity / 10);
+    if (isSwapped) packets[i - 1] = here;
+    if (isSwapped || isRepeated) packets[i] = before;
   }
   return packets;
 }

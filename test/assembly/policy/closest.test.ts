@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Candidate, countEach, LoadedPolicy } from "../../support/policies.ts";
+import { Random, testSeed } from "../../support/random.ts";
 
 const SERVICE = 7;
 
@@ -152,5 +153,46 @@ describe("closest", () => {
     const others = Array.from({ length: 200 }, (_, index): Times => [100 + index, 90_000, 1]);
     policy.set(SERVICE, measured(...others, [2, 12_900, 10], [1, 10_000, 50]));
     expect(chosenOf(policy)).toEqual([2]);
+  });
+});
+
+/** Runs as many updates with the times of instances 1 and 2, and counts how often the instance chosen changed. */
+async function changesOf(updates: number, times: (update: number) => readonly [number, number]): Promise<number> {
+  const policy = await LoadedPolicy.load("closest");
+  let changes = 0;
+  let before: number | undefined;
+  for (let update = 0; update < updates; update += 1) {
+    const [first, second] = times(update);
+    // Distances decide between equal times, so that only one of them gets flows at any moment.
+    policy.set(SERVICE, measured([1, first, 50], [2, second, 10]));
+    const chosen = policy.choose(SERVICE);
+    expect(policy.choose(SERVICE)).toBe(chosen);
+    if (before !== undefined && chosen !== before) changes += 1;
+    before = chosen;
+  }
+  return changes;
+}
+
+describe("closest, over 100,000 updates with times that waver", () => {
+  const random = new Random(testSeed(9));
+  const waver = (base: number, part: number): number =>
+    Math.round(base * (1 + (part * (2 * random.below(1000))) / 1000 - part));
+
+  test.each([
+    { claim: "as near as each other", base: [10_000, 10_000], part: 0.05 },
+    { claim: "within 1 ms on a fast network", base: [300, 500], part: 0.5 },
+    { claim: "at the limit of 20 %", base: [10_000, 12_000], part: 0.02 },
+    { claim: "far beyond the limit", base: [10_000, 20_000], part: 0.1 },
+  ])("$claim: it chooses one for good", async ({ base: [first = 0, second = 0], part }) => {
+    // The first updates may be on the one side of the limit or the other, until one has the advantage of being there.
+    expect(await changesOf(100_000, () => [waver(first, part), waver(second, part)])).toBeLessThanOrEqual(1);
+  });
+
+  test("a real difference is followed with the next update, each time", async () => {
+    const updatesPerPhase = 500;
+    const isFirstFast = (update: number): boolean => Math.floor(update / updatesPerPhase) % 2 === 0;
+    const times = (update: number): readonly [number, number] =>
+      isFirstFast(update) ? [waver(5000, 0.05), waver(9000, 0.05)] : [waver(9000, 0.05), waver(5000, 0.05)];
+    expect(await changesOf(100_000, times)).toBe(100_000 / updatesPerPhase - 1);
   });
 });

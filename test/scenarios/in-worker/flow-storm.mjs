@@ -28,7 +28,8 @@ import { instantiateEngine } from "../../../dist/src/dataplane/wasm.js";
 
 // frames[k]: variants of key k's packet; keys[k]: { client, clientInstance, called, clientPort, calledPort, protocol };
 // targets: { address, instance, endpoint, port }; addresses are hexadecimal digits.
-const { memory, module, worker, workersAt, seed, rounds, batch, frames, keys, targets, clock, barrier, options } = workerData;
+const { memory, module, worker, workersAt, seed, rounds, batch, frames, keys, targets, clock, barrier, options } =
+  workerData;
 const workerAt = workersAt + worker * WORKER_SIZE;
 const view = new DataView(memory.buffer);
 const bytes = Buffer.from(memory.buffer);
@@ -47,7 +48,7 @@ function random(limit) {
 const engine = instantiateEngine(module, memory, () => random(targets.length));
 engine.attach(worker, 0n);
 for (let round = 0; round < rounds; round++) {
-  await everyone(round);
+  everyone(round);
   const sent = sendClients(chooseKeys(round));
   if (options.answers) answerAll(sent.filter(() => random(4) !== 0));
   if (options.sweeps && random(2) === 0) engine.sweep(nowUs(), 1 + random(4 * keys.length));
@@ -55,10 +56,12 @@ for (let round = 0; round < rounds; round++) {
 parentPort.postMessage([...translations]);
 
 /** All workers begin a round together, so that they race for the flows that it opens. */
-async function everyone(round) {
+function everyone(round) {
   const arrivals = (round + 1) * options.workers;
   if (Atomics.add(gate, 0, 1) + 1 >= arrivals) Atomics.notify(gate, 0);
+  let spins = 0; // whoever sleeps comes too late to the race
   for (let now = Atomics.load(gate, 0); now < arrivals; now = Atomics.load(gate, 0)) {
+    if (spins++ < 20_000) continue;
     if (Atomics.wait(gate, 0, now, 20_000) === "timed-out") throw new Error(`round ${round}: a worker is missing`);
   }
 }
@@ -84,7 +87,8 @@ function sendClients(chosen) {
     const count = view.getUint32(workerAt + WORKER_UDP_TX_COUNT, true);
     for (let i = 0; i < count; i++) sent.push(checkSent(workerAt + WORKER_UDP_TX + i * MMSGHDR_SIZE));
   }
-  if (options.isStrict && sent.length !== chosen.length) throw new Error(`${sent.length} of ${chosen.length} were sent`);
+  if (options.isStrict && sent.length !== chosen.length)
+    throw new Error(`${sent.length} of ${chosen.length} were sent`);
   return sent;
 }
 

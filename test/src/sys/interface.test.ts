@@ -75,6 +75,7 @@ describe("ipFailure", () => {
 
 interface State {
   readonly mtu: number;
+  readonly queueLength: number;
   readonly isUp: boolean;
   readonly routes: readonly string[];
   readonly addresses: number;
@@ -102,6 +103,7 @@ describe.skipIf(tunProblem !== undefined)(`in a network namespace${tunProblem ? 
   const untouched = { isUp: false, routes: [], forwarding: ["0", "0"], acceptRa: "1", hasStateFile: false };
   const inForce = {
     mtu: 1400,
+    queueLength: 4096,
     isUp: true,
     routes: ["10.30.0.0/16", "fdff::/16"],
     addresses: 0,

@@ -156,10 +156,22 @@ class FlowTable {
   }
 
   private reverseKey(at: number): bigint[] {
-    return this.key(at + FLOW_TARGET_INSTANCE_ADDRESS, at + FLOW_CLIENT, at + FLOW_CALLED_PORT, at + FLOW_WIRE_PORT, at);
+    return this.key(
+      at + FLOW_TARGET_INSTANCE_ADDRESS,
+      at + FLOW_CLIENT,
+      at + FLOW_CALLED_PORT,
+      at + FLOW_WIRE_PORT,
+      at,
+    );
   }
 
-  private key(source: number, destination: number, sourcePort: number, destinationPort: number, flow: number): bigint[] {
+  private key(
+    source: number,
+    destination: number,
+    sourcePort: number,
+    destinationPort: number,
+    flow: number,
+  ): bigint[] {
     const word = (at: number): bigint => this.view.getBigUint64(at, true);
     const ports = this.view.getUint16(sourcePort, true) + this.view.getUint16(destinationPort, true) * 0x10000;
     const protocol = this.view.getUint8(flow + FLOW_PROTOCOL);

@@ -28,6 +28,7 @@ const state = () => {
   const routes = (family) => JSON.parse(ip(family, "-json", "route", "show", "dev", "swtest0") || "[]");
   return {
     mtu: link.mtu,
+    queueLength: link.txqlen,
     isUp: link.flags.includes("UP"),
     routes: [...routes("-4"), ...routes("-6")].map((route) => route.dst),
     addresses: JSON.parse(ip("-json", "address", "show", "swtest0"))[0].addr_info.length,
