@@ -4,7 +4,14 @@
 import { emptyQueues, hasRoom, SEGMENTS_MAX } from "./frame/arena.ts";
 import { count, countEgressDrop, countIngressDrop } from "./frame/count.ts";
 import {
-  datagramSize, datagramsAt, datagramsLength, frameAt, frameLength, isTruncated, prepareReceive, senderAt,
+  datagramSize,
+  datagramsAt,
+  datagramsLength,
+  frameAt,
+  frameLength,
+  isTruncated,
+  prepareReceive,
+  senderAt,
 } from "./frame/received.ts";
 import { writeFrame } from "./frame/tun-queue.ts";
 import { closeMessage, destinationOf, sendToNode, splitMessage } from "./frame/udp-queue.ts";
@@ -12,7 +19,15 @@ import { deliver, finishFrame } from "./offload/coalesce.ts";
 import { finishChecksum } from "./offload/finish.ts";
 import { isSegmentable, segment, segmentCount } from "./offload/segment.ts";
 import { Counter } from "./shared/counters.ts";
-import { BATCH_SIZE, FLOW_NODE, HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE, WORKER_SCRATCH } from "./shared/layout.ts";
+import {
+  BATCH_SIZE,
+  FLOW_NODE,
+  HEADER_AT,
+  HEADER_NODE_COUNT,
+  LAYOUT_VERSION,
+  LOCAL_NODE,
+  WORKER_SCRATCH,
+} from "./shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "./shared/protocols.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { FORWARD, REVERSE } from "./table/bucket.ts";

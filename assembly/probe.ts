@@ -41,7 +41,7 @@ export function hashAddress(key: usize): u32 {
 export function findServices(keys: usize, count: u32): u32 {
   enter();
   let found: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) found += u32(findService(keys + (<usize>i << 4)) != 0);
+  for (let i: u32 = 0; i < count; i++) found += u32(findService(keys + ((<usize>i) << 4)) != 0);
   leave();
   return found;
 }

@@ -7,7 +7,7 @@ import { sumAddress } from "./sum.ts";
 
 /** Sum over both addresses and the protocol; a segment adds its length with lengthSum(). */
 export function pseudoHeaderSum(source: v128, destination: v128, protocol: u8): u64 {
-  return sumAddress(source) + sumAddress(destination) + (<u64>protocol << 8);
+  return sumAddress(source) + sumAddress(destination) + ((<u64>protocol) << 8);
 }
 
 /** The word that holds the length of transport header and payload, in the byte order of memory. */

@@ -1,8 +1,15 @@
 // The iovecs and generated headers that one call's transmit queues point to. Emptied at the start of each call.
 
 import {
-  IOVEC_MAX, IOVEC_SIZE, TUN_TX_MAX, TX_HEADERS_SIZE, UDP_TX_MAX, WORKER_TUN_TX_COUNT, WORKER_TX_HEADERS,
-  WORKER_TX_IOVECS, WORKER_UDP_TX_COUNT,
+  IOVEC_MAX,
+  IOVEC_SIZE,
+  TUN_TX_MAX,
+  TX_HEADERS_SIZE,
+  UDP_TX_MAX,
+  WORKER_TUN_TX_COUNT,
+  WORKER_TX_HEADERS,
+  WORKER_TX_IOVECS,
+  WORKER_UDP_TX_COUNT,
 } from "../shared/layout.ts";
 import { nativeBase, workerAt } from "../table/regions.ts";
 

@@ -1,7 +1,12 @@
 // The TUN transmit queue: one entry per frame, for writev.
 
 import {
-  TUN_TX_IOV, TUN_TX_IOV_COUNT, TUN_TX_PACKETS, TUN_TX_SIZE, WORKER_TUN_TX, WORKER_TUN_TX_COUNT,
+  TUN_TX_IOV,
+  TUN_TX_IOV_COUNT,
+  TUN_TX_PACKETS,
+  TUN_TX_SIZE,
+  WORKER_TUN_TX,
+  WORKER_TUN_TX_COUNT,
 } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { workerAt } from "../table/regions.ts";

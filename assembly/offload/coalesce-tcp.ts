@@ -27,7 +27,8 @@ export function canFollowTcp(packet: Packet, head: usize, headPayload: usize, le
   if (load<u32>(head) != packet.ports) return false;
   if (next.sequence != first.sequence + length) return false; // a gap, a repetition, or out of order
   if (next.acknowledgment != first.acknowledgment) return false;
-  if (next.window != first.window || load<u16>(head, TCP_URGENT) != load<u16>(packet.transportAt, TCP_URGENT)) return false;
+  if (next.window != first.window || load<u16>(head, TCP_URGENT) != load<u16>(packet.transportAt, TCP_URGENT))
+    return false;
   // Data offset and the reserved bits beside it.
   if (load<u8>(head, TCP_DATA_OFFSET) != load<u8>(packet.transportAt, TCP_DATA_OFFSET)) return false;
   const optionsLength = <u32>(headPayload - head) - TCP_MIN_HEADER;

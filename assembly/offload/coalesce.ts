@@ -10,10 +10,14 @@ import { fold, sum } from "../checksum/sum.ts";
 import { extendFrame, writePacket } from "../frame/tun-queue.ts";
 import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
 import {
-  IPPROTO_TCP, VIRTIO_F_NEEDS_CSUM, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4,
+  IPPROTO_TCP,
+  VIRTIO_F_NEEDS_CSUM,
+  VIRTIO_GSO_TCPV4,
+  VIRTIO_GSO_TCPV6,
+  VIRTIO_GSO_UDP_L4,
 } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
-import { Ipv6, IPV6_HEADER } from "../wire/ipv6.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
@@ -152,7 +156,7 @@ function finishHeaders(): void {
   const headerLength = headPayloadAt - headAt;
   const transportLength = headPayloadAt - headTransportAt + payloadLength;
   const isTcp = headProtocol == IPPROTO_TCP;
-  let pseudo: u64 = (<u64>headProtocol << 8) + lengthSum(transportLength);
+  let pseudo: u64 = ((<u64>headProtocol) << 8) + lengthSum(transportLength);
   if (headIsIpv4) {
     const ip = Ipv4.at(headAt);
     ip.totalLength = headerLength + payloadLength;

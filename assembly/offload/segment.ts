@@ -7,7 +7,7 @@ import { SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
 import { sendToNode } from "../frame/udp-queue.ts";
 import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
-import { Ipv6, IPV6_HEADER } from "../wire/ipv6.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH, Tcp } from "../wire/tcp.ts";
 import { Udp } from "../wire/udp.ts";

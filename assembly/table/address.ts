@@ -2,8 +2,18 @@
 // instance), both with the same slots, and the test whether an address lies in a service range.
 
 import {
-  ADDRESS_KEY, ADDRESS_SLOT_SIZE, ADDRESS_STATE, ADDRESS_VALUES, ADDRESS_VERSION, HEADER_AT, HEADER_RANGE_COUNT,
-  HEADER_RANGES, RANGE_SIZE, SERVICE_SIZE, SLOT_EMPTY, SLOT_USED,
+  ADDRESS_KEY,
+  ADDRESS_SLOT_SIZE,
+  ADDRESS_STATE,
+  ADDRESS_VALUES,
+  ADDRESS_VERSION,
+  HEADER_AT,
+  HEADER_RANGE_COUNT,
+  HEADER_RANGES,
+  RANGE_SIZE,
+  SERVICE_SIZE,
+  SLOT_EMPTY,
+  SLOT_USED,
 } from "../shared/layout.ts";
 import { placeInForce } from "./generation.ts";
 import { addressHash } from "./hash.ts";

@@ -2,7 +2,12 @@
 // Readers take no lock. Writers lock one bucket at a time, so they cannot wait for each other in a circle.
 
 import {
-  FLOW_BUCKET_ENTRIES, FLOW_BUCKET_ENTRY_COUNT, FLOW_BUCKET_LOCK, FLOW_BUCKET_SIZE, FLOW_INDEX_MASK, FLOW_TAG_SHIFT,
+  FLOW_BUCKET_ENTRIES,
+  FLOW_BUCKET_ENTRY_COUNT,
+  FLOW_BUCKET_LOCK,
+  FLOW_BUCKET_SIZE,
+  FLOW_INDEX_MASK,
+  FLOW_TAG_SHIFT,
 } from "../shared/layout.ts";
 import { flowBucketMask, flowBucketsAt } from "./regions.ts";
 
@@ -19,7 +24,7 @@ export function bucketAt(hash: u64): usize {
 }
 
 export function entryOf(hash: u64, record: u32, direction: u32): u32 {
-  return (<u32>(hash >>> 53) << FLOW_TAG_SHIFT) | (record << 1) | direction;
+  return ((<u32>(hash >>> 53)) << FLOW_TAG_SHIFT) | (record << 1) | direction;
 }
 
 export function recordOf(entry: u32): u32 {

@@ -3,9 +3,20 @@
 // other worker has left the call that it was in; then it goes on the free stack that all workers share.
 
 import {
-  FLOW_FREE_NEXT, FLOW_LAST_USED_MS, FLOW_SIZE, FLOW_SLACK, FLOW_STATE, FlowState, HEADER_AT,
-  HEADER_FLOW_FREE, HEADER_FLOW_NEXT, WORKER_EVICT_CURSOR, WORKER_LIMBO_OLD, WORKER_LIMBO_SEQUENCES,
-  WORKER_LIMBO_YOUNG, WORKER_SEQUENCE,
+  FLOW_FREE_NEXT,
+  FLOW_LAST_USED_MS,
+  FLOW_SIZE,
+  FLOW_SLACK,
+  FLOW_STATE,
+  FlowState,
+  HEADER_AT,
+  HEADER_FLOW_FREE,
+  HEADER_FLOW_NEXT,
+  WORKER_EVICT_CURSOR,
+  WORKER_LIMBO_OLD,
+  WORKER_LIMBO_SEQUENCES,
+  WORKER_LIMBO_YOUNG,
+  WORKER_SEQUENCE,
 } from "../shared/layout.ts";
 import { flowLimit, flowsAt, worker, workerAreaAt, workerAt, workerCount } from "./regions.ts";
 
@@ -88,7 +99,7 @@ export function victim(nowMs: u32): usize {
     const state = load<u8>(flow, FLOW_STATE);
     if (state == FlowState.free) continue;
     seen++;
-    const rank = (<u64>isDispensable(state) << 32) | idleTime(flow, nowMs);
+    const rank = ((<u64>isDispensable(state)) << 32) | idleTime(flow, nowMs);
     if (best != 0 && rank <= bestRank) continue;
     best = flow;
     bestRank = rank;

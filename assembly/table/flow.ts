@@ -6,9 +6,22 @@
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  FLOW_CALLED, FLOW_CALLED_PORT, FLOW_CLIENT, FLOW_CLIENT_PORT, FLOW_INSTANCE, FLOW_IS_BALANCED, FLOW_PROTOCOL,
-  FLOW_SEEN, FLOW_STATE, FLOW_TARGET_INSTANCE_ADDRESS, FLOW_WIRE_PORT, FlowState, HEADER_AT,
-  HEADER_FLOW_COUNT, HEADER_TIMEOUTS_MS, WORKER_SWEEP_CURSOR,
+  FLOW_CALLED,
+  FLOW_CALLED_PORT,
+  FLOW_CLIENT,
+  FLOW_CLIENT_PORT,
+  FLOW_INSTANCE,
+  FLOW_IS_BALANCED,
+  FLOW_PROTOCOL,
+  FLOW_SEEN,
+  FLOW_STATE,
+  FLOW_TARGET_INSTANCE_ADDRESS,
+  FLOW_WIRE_PORT,
+  FlowState,
+  HEADER_AT,
+  HEADER_FLOW_COUNT,
+  HEADER_TIMEOUTS_MS,
+  WORKER_SWEEP_CURSOR,
 } from "../shared/layout.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
@@ -45,13 +58,25 @@ export function findForward(packet: Packet, hash: u64): usize {
 /** The flow that an answer belongs to, or 0. */
 export function findReverse(packet: Packet, hash: u64): usize {
   return findAnswers(
-    bucketAt(hash), hash, packet.source, packet.destination, packet.sourcePort, packet.destinationPort, packet.protocol,
+    bucketAt(hash),
+    hash,
+    packet.source,
+    packet.destination,
+    packet.sourcePort,
+    packet.destinationPort,
+    packet.protocol,
   );
 }
 
 /** The flow whose answers come from `source` to `client` with these ports, or 0. */
 function findAnswers(
-  bucket: usize, hash: u64, source: v128, client: v128, calledPort: u16, wirePort: u16, protocol: u8,
+  bucket: usize,
+  hash: u64,
+  source: v128,
+  client: v128,
+  calledPort: u16,
+  wirePort: u16,
+  protocol: u8,
 ): usize {
   for (let found = matches(bucket, hash, REVERSE); found != 0; found &= found - 1) {
     const flow = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
@@ -149,7 +174,9 @@ export function end(flow: usize): bool {
   if (state == FlowState.free) return false;
   if (atomic.cmpxchg<u8>(flow, state, <u8>FlowState.free, FLOW_STATE) != state) return false;
   const forward = flowHash(
-    v128.load(flow, FLOW_CLIENT), v128.load(flow, FLOW_CALLED), load<u32>(flow, FLOW_CLIENT_PORT),
+    v128.load(flow, FLOW_CLIENT),
+    v128.load(flow, FLOW_CALLED),
+    load<u32>(flow, FLOW_CLIENT_PORT),
     load<u8>(flow, FLOW_PROTOCOL),
   );
   take(bucketAt(forward), entryOf(forward, recordIndex(flow), FORWARD));
@@ -171,7 +198,7 @@ export function sweep(nowMs: u32, budget: u32): u32 {
     const flow = flowAt(cursor);
     const state = load<u8>(flow, FLOW_STATE);
     if (state == FlowState.free) continue;
-    if (idleTime(flow, nowMs) < load<u32>(HEADER_AT + (<u32>state << 2), HEADER_TIMEOUTS_MS)) continue;
+    if (idleTime(flow, nowMs) < load<u32>(HEADER_AT + ((<u32>state) << 2), HEADER_TIMEOUTS_MS)) continue;
     if (end(flow)) ended++;
   }
   store<u32>(workerAt, cursor, WORKER_SWEEP_CURSOR);
@@ -180,9 +207,12 @@ export function sweep(nowMs: u32, budget: u32): u32 {
 }
 
 function reverseHash(flow: usize): u64 {
-  const ports = <u32>load<u16>(flow, FLOW_CALLED_PORT) | (<u32>load<u16>(flow, FLOW_WIRE_PORT) << 16);
+  const ports = <u32>load<u16>(flow, FLOW_CALLED_PORT) | ((<u32>load<u16>(flow, FLOW_WIRE_PORT)) << 16);
   return flowHash(
-    v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS), v128.load(flow, FLOW_CLIENT), ports, load<u8>(flow, FLOW_PROTOCOL),
+    v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS),
+    v128.load(flow, FLOW_CLIENT),
+    ports,
+    load<u8>(flow, FLOW_PROTOCOL),
   );
 }
 

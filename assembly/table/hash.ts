@@ -22,12 +22,12 @@ function mixAddress(hash: u32, word: u32): u32 {
  * The five products do not wait for each other; the last lines spread them over all bits.
  */
 export function flowHash(source: v128, destination: v128, ports: u32, protocol: u32): u64 {
-  const seed = (<u64>hashSeed << 32) | hashSeed;
+  const seed = ((<u64>hashSeed) << 32) | hashSeed;
   let h = (i64x2.extract_lane(source, 0) + seed) * 0x9e3779b97f4a7c15;
   h ^= rotl<u64>((i64x2.extract_lane(source, 1) + seed) * 0xc2b2ae3d27d4eb4f, 16);
   h ^= rotl<u64>((i64x2.extract_lane(destination, 0) + seed) * 0x165667b19e3779f9, 32);
   h ^= rotl<u64>((i64x2.extract_lane(destination, 1) + seed) * 0xd6e8feb86659fd93, 48);
-  h ^= (((<u64>protocol << 32) | ports) + seed) * 0xff51afd7ed558ccd;
+  h ^= ((((<u64>protocol) << 32) | ports) + seed) * 0xff51afd7ed558ccd;
   h ^= h >>> 32;
   h *= 0xc4ceb9fe1a85ec53;
   return h ^ (h >>> 29);
@@ -46,7 +46,7 @@ export function policyClientHash(client: v128): u32 {
 export function policyFlowHash(client: v128, called: v128, ports: u32, protocol: u32): u32 {
   let h = mixWord(mixWord(0, i64x2.extract_lane(client, 0)), i64x2.extract_lane(client, 1));
   h = mixWord(mixWord(h, i64x2.extract_lane(called, 0)), i64x2.extract_lane(called, 1));
-  h = mixWord(h, (<u64>protocol << 32) | ports);
+  h = mixWord(h, ((<u64>protocol) << 32) | ports);
   return <u32>(h >>> 32);
 }
 

@@ -1,8 +1,15 @@
 // Instance records, read-only, and the live flow counts that the data plane keeps per instance.
 
 import {
-  INSTANCE_ADDRESS_V4, INSTANCE_ADDRESS_V6, INSTANCE_DIED, INSTANCE_INCARNATION, INSTANCE_LOAD_SIZE,
-  INSTANCE_NAMESPACE_V4, INSTANCE_NAMESPACE_V6, INSTANCE_NODE, INSTANCE_SIZE,
+  INSTANCE_ADDRESS_V4,
+  INSTANCE_ADDRESS_V6,
+  INSTANCE_DIED,
+  INSTANCE_INCARNATION,
+  INSTANCE_LOAD_SIZE,
+  INSTANCE_NAMESPACE_V4,
+  INSTANCE_NAMESPACE_V6,
+  INSTANCE_NODE,
+  INSTANCE_SIZE,
 } from "../shared/layout.ts";
 import { generation } from "./generation.ts";
 import { instanceLoadsAt, instancesAt } from "./regions.ts";

@@ -3,8 +3,8 @@
 // Reads whatever bytes stand there without checking them: a packet that is not well-formed touches a line in vain.
 
 import { HEADER_AT, HEADER_FLOW_COUNT, WORKER_PREFETCH } from "../shared/layout.ts";
-import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { v4Mapped } from "../wire/packet.ts";
 import { bucketAt, matches, recordOf } from "./bucket.ts";
 import { flowAt } from "./flow-record.ts";

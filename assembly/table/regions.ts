@@ -1,8 +1,16 @@
 // Where the regions of this memory lie and which worker this instance serves. Set once by attach(); read everywhere.
 
 import {
-  HEADER_ADDRESS_MASK, HEADER_AT, HEADER_FLOW_BUCKET_MASK, HEADER_FLOW_LIMIT, HEADER_HASH_SEED, HEADER_REGIONS,
-  HEADER_WORKER_COUNT, HEADER_WORKLOAD_MASK, Region, WORKER_SIZE,
+  HEADER_ADDRESS_MASK,
+  HEADER_AT,
+  HEADER_FLOW_BUCKET_MASK,
+  HEADER_FLOW_LIMIT,
+  HEADER_HASH_SEED,
+  HEADER_REGIONS,
+  HEADER_WORKER_COUNT,
+  HEADER_WORKLOAD_MASK,
+  Region,
+  WORKER_SIZE,
 } from "../shared/layout.ts";
 
 export let nodesAt: usize = 0;

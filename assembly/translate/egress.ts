@@ -4,8 +4,15 @@
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  FLOW_CLIENT_INCARNATION, FLOW_CLIENT_INSTANCE, FLOW_CLIENT_INSTANCE_ADDRESS, FLOW_FORWARD_DELTA, FLOW_GENERATION,
-  FLOW_INSTANCE, FLOW_INSTANCE_INCARNATION, FLOW_TARGET, FLOW_WIRE_PORT,
+  FLOW_CLIENT_INCARNATION,
+  FLOW_CLIENT_INSTANCE,
+  FLOW_CLIENT_INSTANCE_ADDRESS,
+  FLOW_FORWARD_DELTA,
+  FLOW_GENERATION,
+  FLOW_INSTANCE,
+  FLOW_INSTANCE_INCARNATION,
+  FLOW_TARGET,
+  FLOW_WIRE_PORT,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
@@ -32,8 +39,12 @@ export function translateEgress(packet: Packet, segments: u32, isPartial: bool, 
   seenForward(flow, packet, segments, nowMs);
   const ports = (packet.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
   rewrite(
-    packet, v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS), v128.load(flow, FLOW_TARGET), ports,
-    load<u16>(flow, FLOW_FORWARD_DELTA), isPartial,
+    packet,
+    v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS),
+    v128.load(flow, FLOW_TARGET),
+    ports,
+    load<u16>(flow, FLOW_FORWARD_DELTA),
+    isPartial,
   );
   egressFlow = flow;
   return DropReason.none;

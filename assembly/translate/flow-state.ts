@@ -2,8 +2,15 @@
 // RFC 9293 section 3.3.2 as seen from the middle, RFC 4787 section 4.3 for UDP.
 
 import {
-  FLOW_FORWARD_PACKETS, FLOW_LAST_USED_MS, FLOW_REVERSE_PACKETS, FLOW_SEEN, FLOW_SEEN_FIN_FORWARD,
-  FLOW_SEEN_FIN_REVERSE, FLOW_SEEN_REPLY, FLOW_STATE, FlowState,
+  FLOW_FORWARD_PACKETS,
+  FLOW_LAST_USED_MS,
+  FLOW_REVERSE_PACKETS,
+  FLOW_SEEN,
+  FLOW_SEEN_FIN_FORWARD,
+  FLOW_SEEN_FIN_REVERSE,
+  FLOW_SEEN_REPLY,
+  FLOW_STATE,
+  FlowState,
 } from "../shared/layout.ts";
 import { IPPROTO_UDP } from "../shared/protocols.ts";
 import { setState } from "../table/flow.ts";

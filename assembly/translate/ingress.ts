@@ -2,7 +2,13 @@
 // called; anything else is delivered as it is, if it may come in.
 
 import {
-  FLOW_CALLED, FLOW_CLIENT_PORT, FLOW_GENERATION, FLOW_NODE, FLOW_REVERSE_DELTA, SERVICE_CANDIDATES, SERVICE_KIND,
+  FLOW_CALLED,
+  FLOW_CLIENT_PORT,
+  FLOW_GENERATION,
+  FLOW_NODE,
+  FLOW_REVERSE_DELTA,
+  SERVICE_CANDIDATES,
+  SERVICE_KIND,
   ServiceKind,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -41,9 +47,14 @@ function answeredFlow(packet: Packet): usize {
 
 function giveBack(flow: usize, packet: Packet, segments: u32, isPartial: bool, nowMs: u32): void {
   seenReverse(flow, packet, segments, nowMs);
-  const ports = (packet.ports & 0xffff) | (<u32>load<u16>(flow, FLOW_CLIENT_PORT) << 16);
+  const ports = (packet.ports & 0xffff) | ((<u32>load<u16>(flow, FLOW_CLIENT_PORT)) << 16);
   rewrite(
-    packet, v128.load(flow, FLOW_CALLED), packet.destination, ports, load<u16>(flow, FLOW_REVERSE_DELTA), isPartial,
+    packet,
+    v128.load(flow, FLOW_CALLED),
+    packet.destination,
+    ports,
+    load<u16>(flow, FLOW_REVERSE_DELTA),
+    isPartial,
   );
 }
 

@@ -1,13 +1,29 @@
 // Probes: how nodes measure the way to each other, through the tunnel port (layout.ts, "probe").
 
-import { count } from "../frame/count.ts";
 import { takeHeader } from "../frame/arena.ts";
+import { count } from "../frame/count.ts";
 import { sendToNode, sendToSender } from "../frame/udp-queue.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  HEADER_AT, HEADER_NODE_COUNT, HEADER_PROBE_INTERVAL_MS, LOCAL_NODE, NODE_LAST_PROBE_MS, NODE_LAST_REPLY_MS,
-  NODE_NONCE, NODE_PROBES_SENT, NODE_REPLIES_RECEIVED, PROBE_MAGIC, PROBE_NODE_AT, PROBE_NONCE_AT, PROBE_REPLY,
-  PROBE_REQUEST, PROBE_SENT_AT, PROBE_SIZE, PROBE_TYPE_AT, PROBE_VERSION, PROBE_VERSION_AT,
+  HEADER_AT,
+  HEADER_NODE_COUNT,
+  HEADER_PROBE_INTERVAL_MS,
+  LOCAL_NODE,
+  NODE_LAST_PROBE_MS,
+  NODE_LAST_REPLY_MS,
+  NODE_NONCE,
+  NODE_PROBES_SENT,
+  NODE_REPLIES_RECEIVED,
+  PROBE_MAGIC,
+  PROBE_NODE_AT,
+  PROBE_NONCE_AT,
+  PROBE_REPLY,
+  PROBE_REQUEST,
+  PROBE_SENT_AT,
+  PROBE_SIZE,
+  PROBE_TYPE_AT,
+  PROBE_VERSION,
+  PROBE_VERSION_AT,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { addRttSample, isFromNode, isNodeKnown, metricsAt } from "../table/node.ts";
@@ -83,7 +99,7 @@ function send(node: u32, metrics: usize, nowUs: f64, nowMs: u32): void {
 
 /** Not to be guessed without the seed, which never leaves the process; never 0. */
 function nextNonce(nowUs: f64, node: u32): u64 {
-  let h = reinterpret<u64>(nowUs) ^ (<u64>hashSeed << 32) ^ <u64>node;
+  let h = reinterpret<u64>(nowUs) ^ ((<u64>hashSeed) << 32) ^ <u64>node;
   h = (h ^ (h >>> 30)) * 0xbf58476d1ce4e5b9;
   h = ((h ^ (h >>> 27)) * 0x94d049bb133111eb) ^ ((<u64>hashSeed * 0x9e3779b97f4a7c15) | 1);
   return (h ^ (h >>> 31)) | 1;

@@ -1,7 +1,7 @@
 // Changes addresses and ports together with every checksum that covers them.
 
-import { fold } from "../checksum/sum.ts";
 import { update, updatePartial, wordDelta } from "../checksum/incremental.ts";
+import { fold } from "../checksum/sum.ts";
 import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
@@ -14,7 +14,12 @@ import { Udp } from "../wire/udp.ts";
  * `isPartial` says that the checksum field holds the pseudo-header sum, which does not cover ports.
  */
 export function rewrite(
-  packet: Packet, source: v128, destination: v128, ports: u32, delta: u32, isPartial: bool,
+  packet: Packet,
+  source: v128,
+  destination: v128,
+  ports: u32,
+  delta: u32,
+  isPartial: bool,
 ): void {
   const oldPorts = packet.ports;
   let addressDelta = delta;

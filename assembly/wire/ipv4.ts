@@ -24,7 +24,7 @@ export class Ipv4 {
   }
 
   get headerLength(): u32 {
-    return <u32>(this.versionIhl & 15) << 2;
+    return (<u32>(this.versionIhl & 15)) << 2;
   }
 
   get totalLength(): u32 {

@@ -125,7 +125,6 @@ export function v4Mapped(address: u32): v128 {
  * the IPv4 address, whose form it has in the tables. It becomes ::, which no table holds.
  */
 function neverV4(address: v128): v128 {
-  const isV4Mapped =
-    i64x2.extract_lane(address, 0) == 0 && <u32>i32x4.extract_lane(address, 2) == V4_MAPPED_LANE_2;
+  const isV4Mapped = i64x2.extract_lane(address, 0) == 0 && <u32>i32x4.extract_lane(address, 2) == V4_MAPPED_LANE_2;
   return isV4Mapped ? i64x2.splat(0) : address;
 }

@@ -30,7 +30,7 @@ export class Tcp {
   }
 
   get headerLength(): u32 {
-    return <u32>(this.dataOffset >>> 4) << 2;
+    return (<u32>(this.dataOffset >>> 4)) << 2;
   }
 
   get sequence(): u32 {

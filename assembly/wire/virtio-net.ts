@@ -1,9 +1,15 @@
 // struct virtio_net_hdr in front of every TUN frame (linux/virtio_net.h; VIRTIO 1.2 section 5.1.6).
 //    0 flags  1 GSO type  2 hdr_len (not to be trusted on the forwarding path)  4 gso_size  6 csum_start  8 csum_offset
 
-import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import {
-  VIRTIO_F_NEEDS_CSUM, VIRTIO_GSO_ECN, VIRTIO_GSO_NONE, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  VIRTIO_F_NEEDS_CSUM,
+  VIRTIO_GSO_ECN,
+  VIRTIO_GSO_NONE,
+  VIRTIO_GSO_TCPV4,
+  VIRTIO_GSO_TCPV6,
+  VIRTIO_GSO_UDP_L4,
 } from "../shared/protocols.ts";
 import { Packet } from "./packet.ts";
 import { TCP_CHECKSUM } from "./tcp.ts";

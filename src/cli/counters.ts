@@ -32,7 +32,10 @@ export const countersCommand: Command = queryCommand<CountersReport>({
       [{ head: "dropped because" }, { head: "egress", align: "right" }, { head: "ingress", align: "right" }],
       dropRows,
     );
-    const kernelTable = renderTable([{ head: "dropped by the kernel" }, { head: "packets", align: "right" }], kernelRows);
+    const kernelTable = renderTable(
+      [{ head: "dropped by the kernel" }, { head: "packets", align: "right" }],
+      kernelRows,
+    );
     return [
       countRows.length > 0 ? countTable : "Nothing was counted yet.\n",
       dropRows.length > 0 ? dropTable : "Nothing was dropped.\n",

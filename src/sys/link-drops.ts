@@ -20,7 +20,12 @@ export function transmitDrops(statistics: string, device: string): number {
   for (const line of statistics.split("\n")) {
     const colon = line.lastIndexOf(":"); // a name may hold colons, the numbers do not
     if (line.slice(0, colon).trim() !== device) continue;
-    return Number(line.slice(colon + 1).trim().split(/\s+/)[TRANSMIT_DROPS] ?? 0);
+    return Number(
+      line
+        .slice(colon + 1)
+        .trim()
+        .split(/\s+/)[TRANSMIT_DROPS] ?? 0,
+    );
   }
   return 0;
 }

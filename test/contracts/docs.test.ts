@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
-import { ROUTES } from "../../src/control/api.ts";
-import { KERNEL_DROPS } from "../../src/control/kernel-drops.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
+import { ROUTES } from "../../src/control/api.ts";
 import { parseConfig } from "../../src/control/config.ts";
 import { configSchema } from "../../src/control/config-schema.ts";
 import { parseDuration } from "../../src/control/duration.ts";
+import { KERNEL_DROPS } from "../../src/control/kernel-drops.ts";
 import { filesBelow, text } from "../support/source-files.ts";
 
 const COUNTERS = text("docs/counters.md");

@@ -96,8 +96,13 @@ async function switchOffload(lab: Lab, name: SwitchableOffload, state: "on" | "o
 async function expectUnused(lab: Lab, names: readonly SwitchableOffload[]): Promise<void> {
   for (const node of NODES) {
     const { counters } = await lab.report<CountersReport>(node, "counters");
-    const { tunReadFrames = 0, egressPackets = 0, udpSentMessages = 0, udpReceivedMessages = 0, ingressPackets = 0 } =
-      counters;
+    const {
+      tunReadFrames = 0,
+      egressPackets = 0,
+      udpSentMessages = 0,
+      udpReceivedMessages = 0,
+      ingressPackets = 0,
+    } = counters;
     expect(egressPackets).toBeGreaterThan(1000);
     if (names.includes("tun-tcp") && names.includes("tun-udp")) {
       expect(tunReadFrames).toBeGreaterThanOrEqual(egressPackets);

@@ -18,7 +18,6 @@ const [address = "", size = "", bursts = ""] = process.argv.slice(2);
 const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
 socket.bind(0);
 await once(socket, "listening");
-// biome-ignore lint/style/useNamingConvention: the only way to a socket's descriptor
 const { fd } = socket._handle;
 expectSuccess(setsockopt(fd, SOL_UDP, UDP_SEGMENT, Uint32Array.of(Number(size)), 4), "Setting UDP_SEGMENT");
 
@@ -45,7 +44,10 @@ for (let burst = 0; burst < Number(bursts); burst++) {
   for (const text of texts) open.add(text);
   const done = new Promise((resolve, reject) => {
     settle = resolve;
-    setTimeout(() => reject(new Error(`${open.size} datagrams of burst ${burst} without an answer`)), GIVE_UP_MS).unref();
+    setTimeout(
+      () => reject(new Error(`${open.size} datagrams of burst ${burst} without an answer`)),
+      GIVE_UP_MS,
+    ).unref();
   });
   socket.send(texts.join(""), SERVICE_PORT, address);
   const retry = setInterval(() => {
