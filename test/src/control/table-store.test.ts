@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { Instance, Node, Service, Tables } from "../../../src/control/model.ts";
+import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
 import { TableStore } from "../../../src/control/table-store.ts";
 import { createSharedMemory } from "../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../src/memory/table-writer.ts";
@@ -158,7 +159,7 @@ describe("tables that break a rule are refused with the field", () => {
     [
       "an unknown policy",
       withAddress("10.30.0.2", "closets"),
-      "services[1].addresses[0].policy: expected one of closest, round-robin, found closets (did you mean closest?)",
+      `services[1].addresses[0].policy: expected one of ${BUILT_IN_POLICIES.join(", ")}, found closets (did you mean closest?)`,
     ],
     [
       "an unknown node",
