@@ -21,10 +21,22 @@ export function sum(at: usize, length: u32): u64 {
     at += blocks;
     rest -= blocks;
   }
-  while (rest >= 4) {
+  if (rest >= 16) {
+    let lanes = i32x4.splat(0);
+    do {
+      lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(v128.load(at)));
+      at += 16;
+      rest -= 16;
+    } while (rest >= 16);
+    total += sumLanes(lanes);
+  }
+  if (rest & 8) {
+    total += <u64>load<u32>(at) + load<u32>(at, 4);
+    at += 8;
+  }
+  if (rest & 4) {
     total += load<u32>(at);
     at += 4;
-    rest -= 4;
   }
   if (rest & 2) {
     total += load<u16>(at);
@@ -51,18 +63,15 @@ function sumBlocks(at: usize, length: u32): u64 {
     d = i32x4.add(d, i32x4.extadd_pairwise_i16x8_u(v128.load(at, 48)));
     at += 64;
   }
-  const lanes = i32x4.add(i32x4.add(a, b), i32x4.add(c, d));
-  return (
-    <u64>(<u32>i32x4.extract_lane(lanes, 0)) +
-    <u64>(<u32>i32x4.extract_lane(lanes, 1)) +
-    <u64>(<u32>i32x4.extract_lane(lanes, 2)) +
-    <u64>(<u32>i32x4.extract_lane(lanes, 3))
-  );
+  return sumLanes(i32x4.add(i32x4.add(a, b), i32x4.add(c, d)));
 }
 
 /** Sum of the eight 16-bit words of a 16-byte address. */
 export function sumAddress(address: v128): u64 {
-  const lanes = i32x4.extadd_pairwise_i16x8_u(address);
+  return sumLanes(i32x4.extadd_pairwise_i16x8_u(address));
+}
+
+function sumLanes(lanes: v128): u64 {
   return (
     <u64>(<u32>i32x4.extract_lane(lanes, 0)) +
     <u64>(<u32>i32x4.extract_lane(lanes, 1)) +

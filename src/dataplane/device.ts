@@ -15,6 +15,12 @@ import {
 import type { DropReason } from "../../assembly/shared/verdicts.ts";
 import { addressOf } from "../sys/libc.ts";
 
+/**
+ * A batch of large frames ends here: what was read must still be in the processor's cache when it is sent, and a
+ * small packet behind it should not wait for more.
+ */
+export const BATCH_BYTES = 131_072;
+
 /** The TUN: frames with a virtio_net_hdr in front. */
 export interface FrameDevice {
   /** Fills TUN slots from the first on, stores their lengths in WORKER_TUN_LENGTHS; returns how many. */

@@ -32,7 +32,7 @@ import {
   writev,
 } from "../sys/libc.ts";
 import { Poller } from "../sys/poll.ts";
-import type { FrameDevice, WorkerArea } from "./device.ts";
+import { BATCH_BYTES, type FrameDevice, type WorkerArea } from "./device.ts";
 
 /** Longest wait for room in the kernel, per queue and in pieces. */
 const WAIT_MS = 2;
@@ -52,7 +52,8 @@ export class TunDevice implements FrameDevice {
   readBatch(): number {
     const area = this.#area;
     let count = 0;
-    while (count < BATCH_SIZE) {
+    let bytes = 0;
+    while (count < BATCH_SIZE && bytes < BATCH_BYTES) {
       const length = read(this.#fd, area.nativeAt(WORKER_TUN_SLOTS + count * SLOT_SIZE + SLOT_HEADROOM), FRAME_MAX);
       if (length < 0) {
         if (length === -EINTR) continue;
@@ -60,6 +61,7 @@ export class TunDevice implements FrameDevice {
         break; // EAGAIN: the queue is empty. Anything else passes, and poll tells when to try again.
       }
       area.setWord(WORKER_TUN_LENGTHS + 4 * count, length);
+      bytes += length;
       count += 1;
     }
     if (count > 0) area.count(Counter.tunReadFrames, count);

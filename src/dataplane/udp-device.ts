@@ -32,11 +32,14 @@ import {
   sendmmsg,
 } from "../sys/libc.ts";
 import { Poller } from "../sys/poll.ts";
-import type { DatagramDevice, WorkerArea } from "./device.ts";
+import { BATCH_BYTES, type DatagramDevice, type WorkerArea } from "./device.ts";
 
 /** Longest wait for room in the kernel, per queue and in pieces. */
 const WAIT_MS = 2;
 const WAITS_MAX = 4;
+
+/** Fewer messages than this are not worth a call, however large they were lately. */
+const MESSAGES_MIN = 4;
 
 /** The part of the engine that knows what to send in place of a refused message. */
 export type UdpRejected = (message: number, errno: number) => number;
@@ -48,6 +51,7 @@ export class UdpDevice implements DatagramDevice {
   readonly #writable: Poller;
   #usedMessages = BATCH_SIZE; // receive structures that the last call may have altered
   #waitsLeft = 0;
+  #messagesWanted = BATCH_SIZE;
 
   constructor(fd: number, area: WorkerArea, rejected: UdpRejected) {
     this.#fd = fd;
@@ -59,10 +63,11 @@ export class UdpDevice implements DatagramDevice {
   receiveBatch(): number {
     const area = this.#area;
     this.#renewMessages();
-    let count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), BATCH_SIZE);
+    const limit = this.#messagesWanted;
+    let count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
     // An ICMP error that an earlier send caused is reported once, in place of what is waiting behind it.
     if (count === -EINTR || count === -ECONNREFUSED) {
-      count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), BATCH_SIZE);
+      count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
     }
     if (count <= 0) {
       if (isLost(-count)) throw lostSocket(-count);
@@ -70,7 +75,18 @@ export class UdpDevice implements DatagramDevice {
     }
     this.#usedMessages = count;
     area.count(Counter.udpReceivedMessages, count);
+    this.#adaptMessages(count);
     return count;
+  }
+
+  /** As many messages as made BATCH_BYTES the last time. */
+  #adaptMessages(count: number): void {
+    let bytes = 0;
+    for (let index = 0; index < count; index++) {
+      bytes += this.#area.word(WORKER_UDP_RX + index * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    }
+    const wanted = Math.ceil((BATCH_BYTES * count) / Math.max(bytes, 1));
+    this.#messagesWanted = Math.max(MESSAGES_MIN, Math.min(BATCH_SIZE, wanted));
   }
 
   sendQueue(): void {
