@@ -88,7 +88,10 @@ export const configSchema = section({
       .literal("auto")
       .or(whole(1280, 65_535, "auto or an MTU"))
       .default("auto"),
-    queues: whole(1, WORKER_MAX, "a number of queues").default(1),
+    queues: z
+      .literal("auto")
+      .or(whole(1, WORKER_MAX, "auto or a number of queues"))
+      .default("auto"),
   }).prefault({}),
   ranges: list(prefix)
     .min(1, "expected at least one range")

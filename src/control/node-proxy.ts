@@ -1,7 +1,9 @@
 // A node's proxy: opens everything in order, applies changes while it runs, closes everything in reverse order.
 // Promises: a start that fails leaves no device, route, kernel parameter or socket behind.
 
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
+import { WORKER_MAX } from "../../assembly/shared/layout.ts";
 import { OffloadSwitch } from "../dataplane/offload-switch.ts";
 import { Supervisor } from "../dataplane/supervisor.ts";
 import type { Logger } from "../log.ts";
@@ -101,12 +103,13 @@ export class NodeProxy {
     await claimSocketPath(socket); // before anything is opened that a running proxy might share
 
     const [modules, underlay] = await Promise.all([loadBuiltModules(), findUnderlay(underlayAddress(config))]);
-    const sockets = openSockets(config, undo);
+    const queues = chooseQueues(config.tun.queues, availableParallelism());
+    const sockets = openSockets(config, queues, undo);
     const switchedOff = offloadsSwitchedOff(config.offloads);
-    const tun = openTun({ ...config.tun, switchedOff });
+    const tun = openTun({ name: config.tun.name, queues, switchedOff });
     undo.add("close the TUN", () => tun.close());
     const shared = createSharedMemory({
-      capacities: { ...config.capacities, flows: config.flows.limit, workers: config.tun.queues },
+      capacities: { ...config.capacities, flows: config.flows.limit, workers: queues },
       timeoutsMs: config.flows.timeouts,
       ranges: config.ranges,
       probeIntervalMs: config.probe.interval,
@@ -183,14 +186,20 @@ function reloadable(config: Config): LoadedConfig {
   return { config, tables, fixed: { ...fixed, tables: capacities }, logLevel: log.level };
 }
 
+/** One worker per two processors: workloads and the kernel's part of the way need the others. */
+export function chooseQueues(configured: number | "auto", processors: number): number {
+  if (configured !== "auto") return configured;
+  return Math.min(WORKER_MAX, Math.max(1, Math.floor(processors / 2)));
+}
+
 /** The address by which the underlay's interface is found. */
 function underlayAddress({ node: { underlay } }: Config): string {
   return UNSPECIFIED.includes(underlay.bind) ? underlay.address : underlay.bind;
 }
 
 /** One socket per worker, all on one port. */
-function openSockets({ node, tun, offloads }: Config, undo: UndoStack): UdpSocket[] {
-  const sockets = openUdpSockets(tun.queues, {
+function openSockets({ node, offloads }: Config, queues: number, undo: UndoStack): UdpSocket[] {
+  const sockets = openUdpSockets(queues, {
     address: node.underlay.bind,
     port: node.underlay.port,
     switchedOff: offloadsSwitchedOff(offloads),

@@ -40,7 +40,8 @@ function sectionsOf(code: Uint8Array): number[] {
   };
   while (at < code.length) {
     sections.push(code[at++] ?? 0);
-    at += leb128();
+    const size = leb128(); // moves `at` behind itself first
+    at += size;
   }
   return sections;
 }
