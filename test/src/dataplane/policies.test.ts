@@ -34,7 +34,8 @@ import { compileSource, policySource } from "../../support/policy-source.ts";
 
 const ROUND_ROBIN = 0;
 const CLOSEST = 1;
-const CUSTOM = 2;
+const LEAST_CONNECTIONS = 2;
+const CUSTOM = 3;
 const FIRST_CANDIDATE = 5;
 
 /** Instance i (number 10 + i) runs on node i; service record r has the handle 100 + r. */
@@ -104,7 +105,7 @@ beforeEach(() => {
 });
 
 async function hostOfBuiltIn(): Promise<PolicyHost> {
-  const names = ["round-robin", "closest"];
+  const names = ["round-robin", "closest", "least-connections"]; // by slot
   const modules = await Promise.all(
     names.map(async (name, slot) => ({ slot, name, module: await compilePolicy(name) })),
   );
@@ -205,6 +206,81 @@ describe("the policy host", () => {
     expect(words.slice(8)).toEqual([14, 1, 0, 0, 0, 4, 0, 0]);
   });
 
+  test("a policy that asks for live flow counts sees those of the moment, without new candidates", async () => {
+    const host = await hostOfBuiltIn();
+    const at = tables.service(1, LEAST_CONNECTIONS, 1, three);
+    for (const [loads, chosen] of [
+      [[3, 2, 1], 2],
+      [[3, 0, 1], 1],
+      [[0, 9, 9], 0],
+      [[1, -1, 1], 1], // another worker counted an end before its beginning
+      [[0x7fff_ffff, 0x7fff_ffff, 0x7fff_fffe], 2],
+    ] as const) {
+      loads.forEach((flows, i) => {
+        tables.load(i + 1, flows);
+      });
+      expect(host.choose(at, 0, 0)).toBe(chosen);
+    }
+    expect(reportOf(host, LEAST_CONNECTIONS)).toMatchObject({ choices: 5, refreshes: 1 });
+  });
+
+  test("live flow counts are those of each service's own candidates, also after the memory grew", async () => {
+    const host = await hostOfBuiltIn();
+    const services = Array.from({ length: 90 }, (_, i) => {
+      const at = tables.service(i, LEAST_CONNECTIONS, 1, [{ instance: i }, { instance: i + 1 }, { instance: i + 2 }]);
+      tables.load(i, 1000 - i); // the last one has the fewest
+      return at;
+    });
+    tables.load(90, 0);
+    tables.load(91, 0);
+    const at = tables.service(99, LEAST_CONNECTIONS, 1, Array(20).fill({ instance: 50 })); // another size of block
+    expect(host.choose(at, 0, 0)).toBeGreaterThanOrEqual(0);
+    for (const [i, serviceAt] of services.slice(0, 88).entries()) {
+      expect(host.choose(serviceAt, 0, 0), `service ${i}`).toBe(2);
+      tables.load(i, 0);
+      expect(host.choose(serviceAt, 0, 0), `service ${i}`).toBe(0);
+      tables.load(i, 1000 - i);
+    }
+  });
+
+  test("a policy that does not ask keeps the counts of its last refresh", async () => {
+    const flowsOfFirst = "export function choose(s: i32, f: i32, c: i32): i32 { return load<i32>(1024 + 8); }";
+    for (const [more, expected] of [
+      ["", [0, 0]],
+      ["export function liveFlows(): i32 { return 0; }", [0, 0]],
+      ["export function liveFlows(): i32 { return 1; }", [0, 2]],
+    ] as const) {
+      const host = await hostOf(policySource({ choose: flowsOfFirst }, more));
+      tables.load(1, 0);
+      const at = tables.service(1, CUSTOM, 1, three);
+      const before = host.choose(at, 0, 0);
+      tables.load(1, 2);
+      expect([before, host.choose(at, 0, 0)], more).toEqual(expected);
+    }
+  });
+
+  test("a policy that asks for live flow counts and grows its memory in choose gets them there", async () => {
+    const host = await hostOf(
+      policySource(
+        {
+          choose: `export function choose(s: i32, f: i32, c: i32): i32 {
+            const flows = load<i32>(1024 + 8);
+            memory.grow(1);
+            return flows;
+          }`,
+        },
+        "export function liveFlows(): i32 { return 1; }",
+      ),
+    );
+    const at = tables.service(1, CUSTOM, 1, three);
+    const chosen = [0, 1, 2].map((flows) => {
+      tables.load(1, flows);
+      return host.choose(at, 0, 0);
+    });
+    expect(chosen).toEqual([0, 1, 2]);
+    expect(reportOf(host, CUSTOM).traps).toBe(0);
+  });
+
   test("a policy that grows its memory gets all its candidates", async () => {
     const host = await hostOf(
       policySource({
@@ -294,6 +370,11 @@ describe("a faulty policy", () => {
       source: reserving("return 65536 - 32;"),
       error: "reserve answered 65504",
     },
+    {
+      refusal: "an address that is not aligned",
+      source: reserving("return 1026;"),
+      error: "reserve answered 1026 for 3 candidates",
+    },
     { refusal: "a negative address", source: reserving("return -64;"), error: "reserve answered 4294967232" },
     {
       refusal: "an error code",
@@ -351,6 +432,26 @@ describe("a faulty policy", () => {
     expect(reportOf(host, CUSTOM).refreshes, "the new instance did not get the candidates").toBe(4);
   });
 
+  test("a module that has no room for all services in use is started anew once a minute, not each time", async () => {
+    const host = await hostOf(
+      policySource(
+        { reserve: "export function reserve(s: i32, n: i32): i32 { return known++ < 2 ? 1024 : 0; }" },
+        "let known = 0;",
+      ),
+    );
+    const services = [1, 2, 3, 4].map((record) => tables.service(record, CUSTOM, 1, three));
+    const answers = (): number[] => services.map((at) => host.choose(at, 0, 0));
+    expect(answers()).toEqual([0, 0, 0, 0]); // started anew for the third one
+    for (let second = 0; second < 59; second += 1) {
+      nowMs += 1000;
+      expect(answers()).toEqual([-1, -1, 0, 0]);
+    }
+    expect(reportOf(host, CUSTOM).restarts).toBe(1);
+    nowMs += 1000;
+    answers();
+    expect(reportOf(host, CUSTOM)).toMatchObject({ restarts: 2, traps: 0 });
+  });
+
   test("one faulty policy does not disturb the others", async () => {
     const hostile = await compileSource(choosing("return unreachable();"));
     const modules = [
@@ -386,6 +487,11 @@ describe("a module is refused", () => {
       reason: "an optional function has other parameters",
       source: policySource({}, "export function opened(s: i32): void {}"),
       says: 'must export "opened" with 2 parameters; found 1',
+    },
+    {
+      reason: "liveFlows has parameters",
+      source: policySource({}, "export function liveFlows(service: i32): i32 { return 1; }"),
+      says: 'must export "liveFlows" with 0 parameters; found 1',
     },
     {
       reason: "it is built for another ABI version",
