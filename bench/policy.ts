@@ -22,13 +22,14 @@ import {
   SERVICE_SIZE,
   ServiceKind,
 } from "../assembly/shared/layout.ts";
+import { BUILT_IN_POLICIES } from "../src/control/policy-names.ts";
 import { PolicyHost } from "../src/dataplane/policies.ts";
 import { POLICY_SHAPE } from "../src/dataplane/policy-module.ts";
 import { builtModulePath, compileFile } from "../src/dataplane/wasm.ts";
 import { createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
 import type { Case, Work } from "./harness.ts";
 
-const POLICIES = ["round-robin", "closest"] as const;
+const POLICIES = BUILT_IN_POLICIES;
 const CANDIDATE_COUNTS = [3, 100, 600] as const;
 const CHOICES = 1000; // per call
 const REFRESHES = 10; // per call
