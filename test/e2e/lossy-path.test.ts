@@ -1,0 +1,65 @@
+// A gigabyte in each direction at once, over an underlay that loses and reorders datagrams.
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { Lab } from "../../src/lab/lab.ts";
+import { tablesOf } from "../../src/lab/node-config.ts";
+import type { Sandbox } from "../../src/lab/sandbox.ts";
+import { DEMO, SERVICE_A, SERVICE_B, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import type { SendResult } from "../../src/lab/workload-protocol.ts";
+import { describeLab } from "../support/lab.ts";
+
+const RELAY_PROGRAM = fileURLToPath(new URL("./in-workload/relay.mjs", import.meta.url));
+const RELAY_ADDRESS = "192.0.2.50";
+const LOSS = 0.001;
+const LATE = 0.01;
+const SEED = 20_261_123;
+const SIZE_BYTES = 2 ** 30;
+
+const TWO_NODES: Topology = {
+  ...DEMO,
+  nodes: DEMO.nodes.slice(0, 2),
+  workloads: DEMO.workloads.slice(0, 2),
+  services: [SERVICE_A, { ...SERVICE_B, instances: SERVICE_B.instances.slice(0, 1) }],
+};
+
+for (const queues of [1, 4]) describeLossyPath(queues);
+
+function describeLossyPath(queues: number): void {
+  describeLab(`a path that loses and reorders, with ${queues} worker(s) a node`, () => {
+    let lab: Lab;
+    let relay: ReturnType<Sandbox["start"]>;
+
+    beforeAll(async () => {
+      lab = await Lab.open({ ...TWO_NODES, settings: { tun: { queues } } });
+      await lab.sandbox.expect(["ip", "address", "add", `${RELAY_ADDRESS}/24`, "dev", "br0"], UNDERLAY_NAMESPACE);
+      const [left, right] = TWO_NODES.nodes.map((node) => node.underlay.v4) as [string, string];
+      const settings = [RELAY_ADDRESS, left, right, LOSS, LATE, SEED].map(String);
+      relay = lab.sandbox.start([process.execPath, RELAY_PROGRAM, ...settings], UNDERLAY_NAMESPACE);
+      await relay.until("the relay to be ready", ({ stdout }) => stdout.includes("relay ready"));
+      // Each node takes the relay for the other one, so that it accepts what comes from there.
+      const tables = tablesOf(TWO_NODES);
+      const nodes = tables.nodes.map((node) => ({ ...node, underlay: { address: RELAY_ADDRESS, port: TUNNEL_PORT } }));
+      for (const { id } of TWO_NODES.nodes) await lab.startProxy(id, { ...tables, nodes });
+    });
+    afterAll(() => lab?.close());
+
+    test.for([
+      ["IPv4", "10.30.0.3", "10.30.1.5"],
+      ["IPv6", "fdff::3", "fdff::105"],
+    ] as const)("transfers in both directions at once arrive over %s", async ([, toB, toA]) => {
+      const results = await Promise.all([
+        lab.ask<SendResult>("a1", { kind: "send", address: toB, sizeBytes: SIZE_BYTES }),
+        lab.ask<SendResult>("b1", { kind: "send", address: toA, sizeBytes: SIZE_BYTES }),
+      ]);
+      for (const { sent, received } of results) expect(received).toBe(sent);
+    });
+
+    test("the relay did lose and reorder", async () => {
+      const { stdout } = await relay.stop();
+      const counts = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
+      expect(counts.dropped).toBeGreaterThan(0);
+      expect(counts.late).toBeGreaterThan(0);
+    });
+  });
+}
