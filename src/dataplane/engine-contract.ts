@@ -24,7 +24,7 @@ export interface EngineExports {
   sweep(nowUs: number, budget: number): number;
   /**
    * sendmmsg refused message `message` of WORKER_UDP_TX with `errno`. Returns how many single datagrams stand in
-   * WORKER_UDP_RETRY to be sent in its place; 0 = none, and the loss is counted.
+   * WORKER_UDP_RETRY to be sent in its place; 0 = none, and the host counts the loss.
    */
   udpRejected(message: number, errno: number): number;
 }
