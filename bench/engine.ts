@@ -150,7 +150,7 @@ function answer({ answering, client, payload }: Family, dport: number): Uint8Arr
 }
 
 function twinTranslator(): ReferenceTranslator {
-  const choice = { index: 0, flowHash: 0, candidates: [0], draining: [false] };
+  const choice = { index: 0, flowHash: 0, clientHash: 0, candidates: [0], draining: [false] };
   const twin = new ReferenceTranslator(
     { nodeId: NODE, ranges: RANGES, timeoutsMs: {} },
     { nextChoice: () => choice, wirePort: () => undefined },

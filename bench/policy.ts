@@ -1,5 +1,6 @@
 // What a choice costs: the whole call that the engine makes when a flow begins (host, module and back), beside the
-// same policy written in TypeScript without a module, and what it costs to hand a module new round-trip times.
+// same policy written in TypeScript without a module, and what it costs to hand a module new round-trip times, and to
+// tell it that an instance came or went, which is when a policy builds its tables anew.
 
 import {
   CANDIDATE_INSTANCE,
@@ -29,19 +30,19 @@ import { builtModulePath, compileFile } from "../src/dataplane/wasm.ts";
 import { createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
 import type { Case, Work } from "./harness.ts";
 
-const POLICIES = BUILT_IN_POLICIES;
 const CANDIDATE_COUNTS = [3, 100, 600] as const;
 const CHOICES = 1000; // per call
 const REFRESHES = 10; // per call
+const CHANGES = 4; // per call
 
 export async function policyCases(): Promise<readonly Case[]> {
   const largest = Math.max(...CANDIDATE_COUNTS);
   const shared = createSharedMemory({
-    capacities: { flows: 1, addresses: 16, instances: 2 * largest, workloads: 1, nodes: largest, workers: 1 },
+    capacities: { flows: 1, addresses: 64, instances: 2 * largest, workloads: 1, nodes: largest, workers: 1 },
   });
   writeInstances(shared, largest);
   const modules = await Promise.all(
-    POLICIES.map(async (name, slot) => {
+    BUILT_IN_POLICIES.map(async (name, slot) => {
       return { slot, name, module: await compileFile(builtModulePath(`policies/${name}`), POLICY_SHAPE) };
     }),
   );
@@ -53,7 +54,7 @@ export async function policyCases(): Promise<readonly Case[]> {
   };
 
   let record = 0;
-  return POLICIES.flatMap((policy, slot) =>
+  return BUILT_IN_POLICIES.flatMap((policy, slot) =>
     CANDIDATE_COUNTS.flatMap((count): Case[] => {
       record += 1;
       const serviceAt = writeService(shared, record, slot, count);
@@ -61,6 +62,7 @@ export async function policyCases(): Promise<readonly Case[]> {
       return [
         { name: `policy choice: ${subject}`, unit: "ns", fast: choices(host, serviceAt), twin: builtInChoices(count) },
         { name: `policy refresh: ${subject}`, unit: "ns", fast: refreshes(host, serviceAt, later) },
+        { name: `policy change: ${subject}`, unit: "ns", fast: changes(host, shared, serviceAt, count) },
       ];
     }),
   );
@@ -87,7 +89,23 @@ function refreshes(host: PolicyHost, serviceAt: number, later: () => void): Work
   };
 }
 
-/** A rotation over an index: both policies come to that once their candidates are known. */
+/** The last instance goes, and comes back. */
+function changes(host: PolicyHost, shared: SharedMemory, serviceAt: number, count: number): Work {
+  const countWord = (serviceAt + SERVICE_CANDIDATE_COUNT) >>> 2;
+  const revisionWord = (serviceAt + SERVICE_REVISION) >>> 2;
+  return {
+    amount: CHANGES,
+    run: () => {
+      for (let turn = 0; turn < CHANGES; turn += 1) {
+        shared.u32[countWord] = turn % 2 === 0 ? count - 1 : count;
+        shared.u32[revisionWord] = (shared.u32[revisionWord] ?? 0) + 1;
+        host.choose(serviceAt, turn, turn);
+      }
+    },
+  };
+}
+
+/** A rotation over an index: round robin and closest come to that once their candidates are known. */
 function builtInChoices(count: number): Work {
   const turns = new Map([[1, { next: 0 }]]);
   let chosen = 0;

@@ -108,8 +108,8 @@ export class EngineFixture {
     });
     this.tables = new TableWriter(this.shared, { nodeId: options.nodeId, policySlot: () => 0 });
     this.io = new EngineMemory(this.shared.memory, this.shared.at(Region.workers));
-    this.engine = instantiateEngine(module, this.shared.memory, (serviceAt, flowHash) =>
-      this.choose(serviceAt, flowHash >>> 0),
+    this.engine = instantiateEngine(module, this.shared.memory, (serviceAt, flowHash, clientHash) =>
+      this.choose(serviceAt, flowHash >>> 0, clientHash >>> 0),
     );
     this.engine.attach(0, 0n);
     this.atStart = this.io.snapshot();
@@ -250,7 +250,7 @@ export class EngineFixture {
     return result;
   }
 
-  private choose(serviceAt: number, flowHash: number): number {
+  private choose(serviceAt: number, flowHash: number, clientHash: number): number {
     const { view } = this.io;
     const count = view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
     const first = view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
@@ -263,8 +263,8 @@ export class EngineFixture {
       candidates.push(view.getUint32(instanceAt + INSTANCE_NUMBER, true));
       draining.push((view.getUint16(at + CANDIDATE_FLAGS, true) & CANDIDATE_DRAINING) !== 0);
     }
-    const index = this.policy({ flowHash, candidates, draining });
-    this.choices.push({ index, flowHash, candidates, draining });
+    const index = this.policy({ flowHash, clientHash, candidates, draining });
+    this.choices.push({ index, flowHash, clientHash, candidates, draining });
     return index;
   }
 

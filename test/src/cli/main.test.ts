@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
 
 const MAIN = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
 const MANIFEST = new URL("../../../package.json", import.meta.url);
@@ -54,6 +55,18 @@ test("check accepts a good file and says what is in it", () => {
     nodes: 0,
     services: 1,
     instances: 1,
+  });
+});
+
+test("check accepts every built-in policy, and Oakestra's names", () => {
+  for (const policy of [...BUILT_IN_POLICIES, "RR", "Closest"]) {
+    writeFileSync(file, GOOD.replace("policy: round-robin", `policy: ${policy}`));
+    expect(sapwood("check", file).status, policy).toBe(0);
+  }
+  writeFileSync(file, GOOD.replace("policy: round-robin", "policy: fastest"));
+  expect(sapwood("check", file)).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining(`policy: expected one of ${BUILT_IN_POLICIES.join(", ")}, found fastest`),
   });
 });
 

@@ -29,6 +29,7 @@ export interface Choice {
   /** What the policy answered. */
   readonly index: number;
   readonly flowHash: number;
+  readonly clientHash: number;
   /** Instance numbers of the service record's candidates, in their order, and which of them drain. */
   readonly candidates: readonly number[];
   readonly draining: readonly boolean[];
