@@ -19,6 +19,8 @@ export enum PolicyExport {
 /** A module's memory has a maximum, at most this: 16 MiB in pages of 64 KiB. */
 export const POLICY_PAGES_MAX = 256;
 export const CHOICE_NONE = -1;
+/** Policies that one process may know. */
+export const POLICY_SLOT_MAX = 256;
 
 // What `update` answers; modules may use further numbers.
 export const UPDATE_DONE = 0;

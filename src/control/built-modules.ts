@@ -3,38 +3,36 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, extname } from "node:path";
 import { checkPolicy, POLICY_SHAPE } from "../dataplane/policy-module.ts";
-import { builtModulePath, compileFile, ENGINE_SHAPE } from "../dataplane/wasm.ts";
-import type { PolicyModule } from "../dataplane/worker-contract.ts";
+import { builtModulePath, compileBytes, ENGINE_SHAPE, type ModuleShape, readModule } from "../dataplane/wasm.ts";
 import { SapwoodError } from "../errors.ts";
+import { BUILT_IN, type LoadedModule, loadedModule } from "./loaded-module.ts";
+import type { BuiltPolicy } from "./policy-registry.ts";
 
 export interface BuiltModules {
-  readonly engine: WebAssembly.Module;
-  readonly policies: readonly PolicyModule[]; // by slot
+  readonly engine: LoadedModule;
+  readonly policies: readonly BuiltPolicy[];
 }
 
 /** Compiles all of them. Throws module-refused. */
-export async function loadBuiltModules(): Promise<BuiltModules> {
-  const engine = compileFile(builtModulePath("engine"), ENGINE_SHAPE);
-  const [compiled, ...policies] = await Promise.all([engine, ...(await policyFiles()).map(loadPolicy)]);
-  return { engine: compiled, policies };
-}
-
-/** The slot of a policy by its name; throws tables-invalid when no module has that name. */
-export function policySlots(policies: readonly PolicyModule[]): (name: string) => number {
-  const slots = new Map(policies.map(({ name, slot }) => [name, slot]));
-  return (name) => {
-    const slot = slots.get(name);
-    if (slot !== undefined) return slot;
-    const names = [...slots.keys()].join(", ");
-    throw new SapwoodError("tables-invalid", `A policy must be one of ${names}; found "${name}".`);
+export async function loadBuiltModules(loadedAt: Date): Promise<BuiltModules> {
+  const files = await policyFiles();
+  const [engine, ...policies] = await Promise.all([
+    loadFile(builtModulePath("engine"), ENGINE_SHAPE, loadedAt),
+    ...files.map((file) => loadFile(file, POLICY_SHAPE, loadedAt)),
+  ]);
+  return {
+    engine,
+    policies: policies.map((loaded, i) => {
+      const name = basename(files[i] ?? "", ".wasm");
+      checkPolicy(loaded.module, name);
+      return { name, loaded };
+    }),
   };
 }
 
-async function loadPolicy(file: string, slot: number): Promise<PolicyModule> {
-  const module = await compileFile(file, POLICY_SHAPE);
-  const name = basename(file, extname(file));
-  checkPolicy(module, name);
-  return { slot, name, module };
+async function loadFile(path: string, shape: ModuleShape, loadedAt: Date): Promise<LoadedModule> {
+  const bytes = await readModule(path, shape);
+  return loadedModule(await compileBytes(bytes, shape, path), bytes, BUILT_IN, loadedAt);
 }
 
 async function policyFiles(): Promise<string[]> {

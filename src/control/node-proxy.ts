@@ -13,12 +13,13 @@ import { chooseMtu, findUnderlay, TunInterface } from "../sys/interface.ts";
 import { openTun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { ControlApi, type ControlSource } from "./api.ts";
-import { loadBuiltModules, policySlots } from "./built-modules.ts";
+import { loadBuiltModules } from "./built-modules.ts";
 import { type Config, loadConfig, parseTables } from "./config.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
 import { claimSocketPath } from "./control-socket.ts";
 import { readKernelDrops } from "./kernel-drops.ts";
 import { offloadsSwitchedOff } from "./offload-config.ts";
+import { PolicyRegistry } from "./policy-registry.ts";
 import { type Reloadable, Reloader } from "./reloader.ts";
 import { Reporter } from "./reporter.ts";
 import type { StatusReport } from "./reports.ts";
@@ -102,7 +103,11 @@ export class NodeProxy {
     const socket = options.socket ?? config.control.socket;
     await claimSocketPath(socket); // before anything is opened that a running proxy might share
 
-    const [modules, underlay] = await Promise.all([loadBuiltModules(), findUnderlay(underlayAddress(config))]);
+    const [modules, underlay] = await Promise.all([
+      loadBuiltModules(new Date()),
+      findUnderlay(underlayAddress(config)),
+    ]);
+    const policies = new PolicyRegistry(modules.policies);
     const queues = chooseQueues(config.tun.queues, availableParallelism());
     const sockets = openSockets(config, queues, undo);
     const switchedOff = offloadsSwitchedOff(config.offloads);
@@ -117,7 +122,7 @@ export class NodeProxy {
     const { port } = socketAt(sockets, 0);
     const offloads = new OffloadSwitch({ shared, tun, sockets, switchedOff });
     const rules = { nodeId: config.node.id, ranges: config.ranges };
-    const writer = new TableWriter(shared, { nodeId: config.node.id, policySlot: policySlots(modules.policies) });
+    const writer = new TableWriter(shared, { nodeId: config.node.id, policySlot: (name) => policies.slot(name) });
     const store = new TableStore(writer, { ...rules, location: config.node.location });
     await store.apply(config.tables);
 
@@ -136,7 +141,8 @@ export class NodeProxy {
     const watch = new WorkerWatch(tun.fds.length, log);
     const supervisor = await Supervisor.start({
       memory: shared.memory,
-      ...modules,
+      engine: modules.engine.module,
+      policies: policies.modules(),
       queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
       onWorkerEnd: (end) => watch.onEnd(end),
     });

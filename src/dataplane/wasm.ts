@@ -38,15 +38,18 @@ export function builtModulePath(name: string): string {
 
 /** Reads, compiles and checks a module. Throws module-refused. */
 export async function compileFile(path: string, shape: ModuleShape): Promise<WebAssembly.Module> {
-  let bytes: Uint8Array;
+  return compileBytes(await readModule(path, shape), shape, path);
+}
+
+/** Throws module-refused. */
+export async function readModule(path: string, shape: ModuleShape): Promise<Uint8Array> {
   try {
-    bytes = await readFile(path);
+    return await readFile(path);
   } catch (cause) {
     throw new SapwoodError("module-refused", `The ${shape.kind} module ${path} cannot be read: ${reasonOf(cause)}.`, {
       cause,
     });
   }
-  return compileBytes(bytes, shape, path);
 }
 
 /** Compiles and checks a module. `name` stands for it in sentences. Throws module-refused. */
