@@ -60,6 +60,9 @@ export class ConfigDocument {
         return { path: [...path, key], message: `expected one of ${issue.message}, found ${key}${hint}` };
       });
     }
+    if (issue.code === "invalid_key") {
+      return [{ path, message: `${issue.issues[0]?.message ?? issue.message}, found ${String(path.at(-1))}` }];
+    }
     const message = issue.code === "invalid_union" ? unionMessage(issue) : issue.message;
     if (message.includes(", found ")) return [{ path, message }];
     return [{ path, message: `${message}, found ${foundText(this.#valueAt(path))}` }];

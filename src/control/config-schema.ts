@@ -3,12 +3,14 @@
 
 import { z } from "zod";
 import { FLOW_LIMIT_MAX, RANGE_MAX, WORKER_MAX } from "../../assembly/shared/layout.ts";
+import { POLICY_PAGES_MAX } from "../../assembly/shared/policies.ts";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { LOG_LEVELS } from "../log-levels.ts";
 import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../memory/shared-memory.ts";
 import { canonicalAddress, parsePrefix } from "../net/address.ts";
+import { parseByteSize } from "./byte-size.ts";
 import { parseDuration } from "./duration.ts";
-import { policyName } from "./policy-names.ts";
+import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "./policy-names.ts";
 import { DEFAULT_SOCKET } from "./socket-path.ts";
 
 /** Ages are compared modulo 2^32 ms. */
@@ -17,6 +19,9 @@ const PROBE_INTERVAL_MIN_MS = 10;
 const PROBE_INTERVAL_MAX_MS = 3_600_000;
 /** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name). */
 const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
+const POLICY_TIME_MAX_MS = 10_000;
+const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
+const DEFAULT_POLICY_TIME_MS = 50;
 const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
 
 const text = z.string("expected text");
@@ -40,6 +45,11 @@ const prefix = text.transform((value, context) => {
   }
 });
 
+/** All addresses of a prefix may have a policy in common, not an instance. */
+const boundPolicy = name
+  .refine((value) => value !== INSTANCE_ADDRESS, `expected the name of a policy`)
+  .transform(policyName);
+
 const location = section({
   latitude: between(-90, 90, "degrees"),
   longitude: between(-180, 180, "degrees"),
@@ -61,7 +71,7 @@ const instance = section({
   number: whole(0, 0xffff_ffff, "an instance number"),
   node: name,
   namespace: list(address),
-  addresses: list(address),
+  addresses: list(address).default([]),
   weight: whole(1, 65_535, "a weight").default(1),
   draining: flag.default(false),
 }).transform(({ namespace, addresses, ...rest }) => ({
@@ -70,9 +80,15 @@ const instance = section({
   instanceAddresses: addresses,
 }));
 
+const serviceAddress = section({
+  address,
+  policy: name.transform(policyName).optional(),
+  instance: whole(0, 0xffff_ffff, "an instance number").optional(),
+});
+
 const service = section({
   name,
-  addresses: list(section({ address, policy: name.transform(policyName) })).default([]),
+  addresses: list(serviceAddress).default([]),
   instances: list(instance).default([]),
 });
 
@@ -127,6 +143,18 @@ export const configSchema = section({
   log: section({
     level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),
   }).prefault({}),
+  policies: z
+    .record(
+      text.regex(POLICY_NAME, `expected ${POLICY_NAME_RULE}`),
+      section({ file: text.min(1, "expected a path") }),
+      "expected names of policies, each with its file",
+    )
+    .default({}),
+  bindings: list(section({ prefix, policy: boundPolicy })).default([]),
+  policyLimits: section({
+    time: duration(1, POLICY_TIME_MAX_MS).default(DEFAULT_POLICY_TIME_MS),
+    memory: byteSize(65_536, POLICY_MEMORY_MAX_BYTES).default(POLICY_PAGES_MAX * 65_536),
+  }).prefault({}),
   ...tables,
 });
 
@@ -159,6 +187,17 @@ function duration(leastMs: number, mostMs: number, mayBeZero = false) {
   return z.union([z.string(), z.number()], expected).transform((value, context) => {
     const ms = parseDuration(value);
     if (ms !== undefined && ((ms >= leastMs && ms <= mostMs) || (mayBeZero && ms === 0))) return ms;
+    context.addIssue(expected);
+    return z.NEVER;
+  });
+}
+
+/** Bytes from a text like "16MiB". */
+function byteSize(leastBytes: number, mostBytes: number) {
+  const expected = `expected a size like 512KiB or 16MiB, from ${leastBytes / 1024}KiB to ${mostBytes / 2 ** 20}MiB`;
+  return z.union([z.string(), z.number()], expected).transform((value, context) => {
+    const bytes = parseByteSize(value);
+    if (bytes !== undefined && bytes >= leastBytes && bytes <= mostBytes) return bytes;
     context.addIssue(expected);
     return z.NEVER;
   });

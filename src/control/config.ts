@@ -3,17 +3,20 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
-import { contains, parseAddress } from "../net/address.ts";
+import { contains, type Prefix, parseAddress } from "../net/address.ts";
 import { ConfigDocument } from "./config-document.ts";
 import { configSchema, tablesSchema } from "./config-schema.ts";
-import type { Issue } from "./issues.ts";
+import type { FieldPath, Issue } from "./issues.ts";
 import type { Tables } from "./model.ts";
-import { type TableRules, validateTables } from "./table-validation.ts";
+import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "./policy-bindings.ts";
+import { BUILT_IN_POLICIES } from "./policy-names.ts";
+import { policyIssue, type TableRules, validateTables } from "./table-validation.ts";
 
 type ConfigFile = z.output<typeof configSchema>;
 
 /** The file's content with all defaults. Sections have the file's names, but for `capacities`: the file's `tables`. */
-export interface Config extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services"> {
+export interface Config extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services" | "bindings"> {
+  readonly bindings: readonly PolicyBinding[]; // the default ones included
   readonly node: Omit<ConfigFile["node"], "underlay"> & { readonly underlay: OwnUnderlay };
   readonly capacities: ConfigFile["tables"];
   readonly tables: Tables;
@@ -26,8 +29,15 @@ export interface OwnUnderlay {
 }
 
 export interface ConfigOptions {
-  /** Names that services may use; those of the package unless given. */
+  /** Names that services may use beside those under `policies`; those of the package unless given. */
   readonly policies?: readonly string[] | undefined;
+}
+
+export interface ParseTablesOptions {
+  /** Prefixes whose addresses need not name a policy; the default ones unless given. */
+  readonly bindings?: readonly PolicyBinding[] | undefined;
+  /** Without rules only the shape is checked: the table store keeps the rules in any case, but knows no lines. */
+  readonly rules?: TableRules | undefined;
 }
 
 /** Reads and checks a config file. Throws config-unreadable or config-invalid. */
@@ -36,30 +46,49 @@ export function loadConfig(path: string, options: ConfigOptions = {}): Config {
 }
 
 /** `fileName` is what errors call the text. */
-export function parseConfig(text: string, fileName: string, { policies }: ConfigOptions = {}): Config {
+export function parseConfig(text: string, fileName: string, options: ConfigOptions = {}): Config {
   const document = new ConfigDocument(text, fileName);
-  const { node, tables: capacities, nodes, services, ...rest } = document.parse(configSchema);
+  const {
+    node,
+    tables: capacities,
+    nodes,
+    services: written,
+    bindings: ownBindings,
+    ...rest
+  } = document.parse(configSchema);
+  const policies = [...new Set([...(options.policies ?? BUILT_IN_POLICIES), ...Object.keys(rest.policies)])];
+  const bindings = withDefaultBindings(ownBindings);
+  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const tables = { nodes, services };
   const issues = [
     ...ownNodeIssues(node, rest.ranges),
-    ...validateTables(tables, { nodeId: node.id, ranges: rest.ranges, policies }),
+    ...bindingIssues(ownBindings, rest.ranges, policies),
+    ...unbound,
+    ...atFields(validateTables(tables, { nodeId: node.id, ranges: rest.ranges, policies }), fieldOf),
     ...capacityIssues(tables, node.id, capacities),
   ];
   if (issues.length > 0) throw document.refusal(issues);
   const { address, port, bind = address } = node.underlay;
-  return { ...rest, node: { ...node, underlay: { address, port, bind } }, capacities, tables };
+  return { ...rest, bindings, node: { ...node, underlay: { address, port, bind } }, capacities, tables };
 }
 
-/**
- * Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. Without rules only the shape is checked:
- * the table store keeps the rules in any case, but does not know lines.
- */
-export function parseTables(text: string, fileName: string, rules?: TableRules): Tables {
+/** Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. */
+export function parseTables(
+  text: string,
+  fileName: string,
+  { bindings = DEFAULT_BINDINGS, rules }: ParseTablesOptions = {},
+): Tables {
   const document = new ConfigDocument(text, fileName);
-  const tables = document.parse(tablesSchema);
-  const issues = rules === undefined ? [] : validateTables(tables, rules);
+  const { nodes, services: written } = document.parse(tablesSchema);
+  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
+  const tables = { nodes, services };
+  const issues = [...unbound, ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf))];
   if (issues.length > 0) throw document.refusal(issues);
   return tables;
+}
+
+function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {
+  return issues.map(({ path, message }) => ({ path: fieldOf(path), message }));
 }
 
 function readText(path: string): string {
@@ -80,6 +109,26 @@ function ownNodeIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["ran
     if (range === undefined) return [];
     const message = `expected an address outside the range ${range.text}, found ${address}`;
     return [{ path: ["node", "underlay", field], message }];
+  });
+}
+
+function bindingIssues(
+  bindings: readonly PolicyBinding[],
+  ranges: readonly Prefix[],
+  policies: readonly string[],
+): Issue[] {
+  const firstAt = new Map<string, number>();
+  return bindings.flatMap(({ prefix, policy }, i) => {
+    const issues = policyIssue(["bindings", i, "policy"], policy, policies);
+    const expect = (expected: string) =>
+      issues.push({ path: ["bindings", i, "prefix"], message: `expected ${expected}, found ${prefix.text}` });
+    const first = firstAt.get(prefix.text);
+    if (first === undefined) firstAt.set(prefix.text, i);
+    else expect(`a prefix other than that of bindings[${first}]`);
+    if (!ranges.some((range) => contains(range, prefix.bytes) || contains(prefix, range.bytes))) {
+      expect(`a prefix that has addresses of ${ranges.map(({ text }) => text).join(", ")}`);
+    }
+    return issues;
   });
 }
 

@@ -152,7 +152,7 @@ export class NodeProxy {
       file: configFile,
       started,
       target: store,
-      parseTables: (text) => parseTables(text, "tables", rules),
+      parseTables: (text, { config: { bindings } }) => parseTables(text, "tables", { bindings, rules }),
       log,
       isLevelFixed,
       clock: () => new Date(),
@@ -188,7 +188,7 @@ export class NodeProxy {
 
 /** What can change while the proxy runs, and the rest by its names in the file. */
 function reloadable(config: Config): LoadedConfig {
-  const { tables, capacities, log, ...fixed } = config;
+  const { tables, capacities, log, bindings: _resolved, ...fixed } = config;
   return { config, tables, fixed: { ...fixed, tables: capacities }, logLevel: log.level };
 }
 

@@ -1,4 +1,5 @@
-// Names of the policies that come with the package: those of their modules, and what Oakestra calls them.
+// Names of policies: those of the modules that come with the package, what Oakestra calls them, and what a name of
+// one's own may look like.
 
 export const BUILT_IN_POLICIES: readonly string[] = [
   "client-affinity",
@@ -9,6 +10,13 @@ export const BUILT_IN_POLICIES: readonly string[] = [
   "round-robin",
   "weighted",
 ];
+
+/** In the place of a policy's name: the address is that of one instance (Oakestra's type of an address). */
+export const INSTANCE_ADDRESS = "instance_ip";
+
+/** Names are also those of files and of npm packages. */
+export const POLICY_NAME = /^[a-z][a-z0-9-]{0,62}$/;
+export const POLICY_NAME_RULE = "a name of up to 63 characters a-z, 0-9 and -, the first one a letter";
 
 const ALIASES: Readonly<Record<string, string>> = { RR: "round-robin", Closest: "closest" };
 

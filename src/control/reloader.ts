@@ -23,11 +23,12 @@ export interface ReloadTarget {
   apply(tables: Tables): Promise<{ readonly generation: number }>;
 }
 
-export interface ReloaderOptions {
+export interface ReloaderOptions<Config extends Reloadable> {
   readonly file: string;
-  readonly started: Reloadable; // what the proxy was started with
+  readonly started: Config; // what the proxy was started with
   readonly target: ReloadTarget;
-  readonly parseTables: (text: string) => Tables;
+  /** `inForce` is the configuration that was applied last. */
+  readonly parseTables: (text: string, inForce: Config) => Tables;
   readonly log: Logger;
   /** The level was chosen for this run: the configuration's does not count. */
   readonly isLevelFixed: boolean;
@@ -37,11 +38,13 @@ export interface ReloaderOptions {
 const SOCKET_SOURCE = "control socket";
 
 export class Reloader<Config extends Reloadable> implements ConfigListener<Config> {
-  readonly #options: ReloaderOptions;
+  readonly #options: ReloaderOptions<Config>;
+  #inForce: Config;
   #last: ReloadReport | undefined;
 
-  constructor(options: ReloaderOptions) {
+  constructor(options: ReloaderOptions<Config>) {
     this.#options = options;
+    this.#inForce = options.started;
   }
 
   /** Undefined until something was changed or should have been. */
@@ -52,6 +55,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   async onConfig(config: Config): Promise<void> {
     const { file, started, log, isLevelFixed } = this.#options;
     const { generation } = await this.#options.target.apply(config.tables);
+    this.#inForce = config;
     const needRestart = changedFields(started.fixed, config.fixed);
     this.#remember(file, undefined, needRestart);
     if (!isLevelFixed) log.level = config.logLevel;
@@ -81,7 +85,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   async applyText(text: string): Promise<AppliedReport> {
     const { log, parseTables, target } = this.#options;
     try {
-      const tables = parseTables(text);
+      const tables = parseTables(text, this.#inForce);
       const { generation } = await target.apply(tables);
       this.#remember(SOCKET_SOURCE, undefined, []);
       log.info({ source: SOCKET_SOURCE, generation, ...sizes(tables) }, "tables applied");

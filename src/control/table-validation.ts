@@ -108,6 +108,11 @@ export function serviceIssues(
   return check.issues;
 }
 
+/** None, or that the name is not among the known ones. */
+export function policyIssue(path: FieldPath, policy: string, known: readonly string[]): Issue[] {
+  return known.includes(policy) ? [] : [issue(path, `one of ${known.join(", ")}`, policy, known)];
+}
+
 class ServiceCheck {
   readonly issues: Issue[] = [];
   readonly #nodeIds: ReadonlySet<string>;
@@ -130,9 +135,7 @@ class ServiceCheck {
     addresses.forEach(({ address, policy }, i) => {
       this.#serviceRangeAddress([...path, "addresses", i, "address"], address, name);
       const policies = this.#rules.policies ?? BUILT_IN_POLICIES;
-      if (!policies.includes(policy)) {
-        this.#report([...path, "addresses", i, "policy"], `one of ${policies.join(", ")}`, policy, policies);
-      }
+      this.issues.push(...policyIssue([...path, "addresses", i, "policy"], policy, policies));
     });
     const numbers = new Set<number>();
     instances.forEach((instance, i) => {

@@ -5,6 +5,7 @@ import { Counter } from "../../assembly/shared/counters.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
 import { ROUTES } from "../../src/control/api.ts";
+import { parseByteSize } from "../../src/control/byte-size.ts";
 import { parseConfig } from "../../src/control/config.ts";
 import { configSchema } from "../../src/control/config-schema.ts";
 import { parseDuration } from "../../src/control/duration.ts";
@@ -78,7 +79,7 @@ describe("docs/configuration.md", () => {
 
   test.each(fixed)("$field is $standsFor by default", ({ field, standsFor }) => {
     const value = field.split(".").reduce<unknown>((part, key) => Reflect.get(Object(part), key), actual);
-    expect([standsFor, String(parseDuration(standsFor))]).toContain(String(value));
+    expect([standsFor, String(parseDuration(standsFor)), String(parseByteSize(standsFor))]).toContain(String(value));
   });
 
   test.each([
@@ -91,13 +92,14 @@ describe("docs/configuration.md", () => {
   });
 });
 
-/** Paths of the leaves of a JSON schema; a list is `name[]` when it holds objects. */
+/** Paths of the leaves of a JSON schema; a list is `name[]` when it holds objects, NAME stands for the user's names. */
 function fieldsOf(schema: z.core.JSONSchema._JSONSchema, path: string): string[] {
   if (typeof schema === "boolean") return [path];
-  const { properties, items } = schema;
+  const { properties, items, additionalProperties: named } = schema;
   if (properties !== undefined) {
     return Object.entries(properties).flatMap(([key, part]) => fieldsOf(part, path === "" ? key : `${path}.${key}`));
   }
+  if (typeof named === "object") return fieldsOf(named, `${path}.NAME`);
   const isListOfObjects = typeof items === "object" && !Array.isArray(items) && items.properties !== undefined;
   return isListOfObjects ? fieldsOf(items, `${path}[]`) : [path];
 }

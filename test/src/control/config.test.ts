@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { loadConfig, parseConfig, parseTables } from "../../../src/control/config.ts";
 import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
-import { SapwoodError } from "../../../src/errors.ts";
+import { refusalLines } from "../../support/config-refusal.ts";
 
 const MINIMAL = "node: { id: node-a, underlay: { address: 192.0.2.11 } }\n";
 
@@ -62,17 +62,6 @@ const TABLES = {
     },
   ],
 };
-
-/** Lines of the refusal, without the file's name. */
-function refusal(text: string): string[] {
-  try {
-    parseConfig(text, "node.yaml");
-  } catch (error) {
-    if (!(error instanceof SapwoodError) || error.code !== "config-invalid") throw error;
-    return error.message.split("\n").map((line) => line.replace(/^node\.yaml:/, ""));
-  }
-  throw new Error("was accepted");
-}
 
 describe("a config file", () => {
   test("needs the own node only", () => {
@@ -205,12 +194,12 @@ describe("a mistake is named with line, field, what was expected and what was fo
       "11: services[0].addresses[1].policy: expected one of client-affinity, closest, consistent-hash, least-connections, random, round-robin, weighted, found round-robn (did you mean round-robin?)",
     ],
   ])("%j", (text, line) => {
-    expect(refusal(text)[0]).toContain(line);
+    expect(refusalLines(text)[0]).toContain(line);
   });
 
   test("all mistakes of a file are named at once, in the order of their lines", () => {
     const text = `${MINIMAL}tun: { mtu: 1 }\nflow: {}\nprobe: { interval: never }\nservices:\n  - { name: x, colour: red }\n`;
-    expect(refusal(text).map((line) => line.split(": ").slice(0, 2).join(": "))).toEqual([
+    expect(refusalLines(text).map((line) => line.split(": ").slice(0, 2).join(": "))).toEqual([
       "2: tun.mtu",
       "3: flow",
       "4: probe.interval",
@@ -219,7 +208,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
   });
 
   test("a million mistakes are not a million lines", () => {
-    const lines = refusal(`${MINIMAL}nodes: [${"x, ".repeat(1000)}x]`);
+    const lines = refusalLines(`${MINIMAL}nodes: [${"x, ".repeat(1000)}x]`);
     expect(lines).toHaveLength(101);
     expect(lines.at(-1)).toBe("and 901 more");
   });

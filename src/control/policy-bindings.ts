@@ -1,0 +1,149 @@
+// Which policy a service address stands for: the one that its entry names, else that of the longest bound prefix that
+// holds it. Turns services as they are written into services as the tables have them.
+
+import { contains, type Prefix, parseAddress, parsePrefix } from "../net/address.ts";
+import type { FieldPath, Issue } from "./issues.ts";
+import type { Instance, Service, ServiceAddress } from "./model.ts";
+import { INSTANCE_ADDRESS } from "./policy-names.ts";
+
+export interface PolicyBinding {
+  readonly prefix: Prefix;
+  readonly policy: string;
+}
+
+/** An entry's address may leave its policy to the prefix, or say that it is an instance's. */
+export interface WrittenAddress {
+  readonly address: string;
+  readonly policy?: string | undefined;
+  readonly instance?: number | undefined; // number of the instance that an instance address is of
+}
+
+export interface WrittenService extends Omit<Service, "addresses"> {
+  readonly addresses: readonly WrittenAddress[];
+}
+
+export interface BoundServices {
+  readonly services: readonly Service[];
+  readonly issues: readonly Issue[];
+  /** Where a field of `services` stands in what was written. */
+  fieldOf(path: FieldPath): FieldPath;
+}
+
+/** The platform's plan of its IPv6 service range; its further /21s are free for other policies. */
+export const DEFAULT_BINDINGS: readonly PolicyBinding[] = [
+  { prefix: parsePrefix("fdff:1000::/21"), policy: "closest" },
+  { prefix: parsePrefix("fdff:2000::/21"), policy: "round-robin" },
+];
+
+/** These bindings, and the default ones of prefixes that they do not bind. */
+export function withDefaultBindings(bindings: readonly PolicyBinding[]): PolicyBinding[] {
+  const bound = new Set(bindings.map(({ prefix }) => prefix.text));
+  return [...bindings, ...DEFAULT_BINDINGS.filter(({ prefix }) => !bound.has(prefix.text))];
+}
+
+export function bindPolicies(services: readonly WrittenService[], bindings: readonly PolicyBinding[]): BoundServices {
+  const binder = new Binder(bindings);
+  const bound = services.map((service, i) => binder.service(service, ["services", i]));
+  return { services: bound, issues: binder.issues, fieldOf: (path) => binder.fieldOf(path) };
+}
+
+/** An address that has a policy, or is of an instance, and its place among those written. */
+interface PlacedAddress extends WrittenAddress {
+  readonly place: number;
+}
+
+class Binder {
+  readonly issues: Issue[] = [];
+  readonly #longestFirst: readonly PolicyBinding[];
+  /** By the path of an address that stands elsewhere than it was written. */
+  readonly #origins = new Map<string, FieldPath>();
+
+  constructor(bindings: readonly PolicyBinding[]) {
+    this.#longestFirst = [...bindings].sort((a, b) => tableBits(b.prefix) - tableBits(a.prefix));
+  }
+
+  service(written: WrittenService, path: FieldPath): Service {
+    const { addresses, instances } = written;
+    const balanced: ServiceAddress[] = [];
+    const owned = new Map<number, PlacedAddress[]>(); // by instance number
+    addresses.forEach((entry, place) => {
+      const at = [...path, "addresses", place];
+      if (entry.policy === INSTANCE_ADDRESS) {
+        const number = this.#instanceNumber(entry, instances, at);
+        if (number !== undefined) owned.set(number, [...(owned.get(number) ?? []), { ...entry, place }]);
+        return;
+      }
+      const policy = this.#policy(entry, at);
+      if (policy === undefined) return;
+      if (balanced.length !== place) this.#remember([...path, "addresses", balanced.length], at);
+      balanced.push({ address: entry.address, policy });
+    });
+    return {
+      ...written,
+      addresses: balanced,
+      instances: owned.size === 0 ? instances : instances.map((instance, i) => this.#own(instance, i, owned, path)),
+    };
+  }
+
+  fieldOf(path: FieldPath): FieldPath {
+    // An address of a service stands at depth 4, one of an instance at depth 6.
+    for (const depth of [4, 6]) {
+      const origin = this.#origins.get(key(path.slice(0, depth)));
+      if (origin !== undefined) return [...origin, ...path.slice(depth)];
+    }
+    return path;
+  }
+
+  /** The instance with the addresses that entries give it. */
+  #own(instance: Instance, i: number, owned: ReadonlyMap<number, readonly PlacedAddress[]>, path: FieldPath): Instance {
+    const added = owned.get(instance.number) ?? [];
+    const { instanceAddresses } = instance;
+    added.forEach(({ place }, nth) => {
+      const now = [...path, "instances", i, "addresses", instanceAddresses.length + nth];
+      this.#remember(now, [...path, "addresses", place, "address"]);
+    });
+    return { ...instance, instanceAddresses: [...instanceAddresses, ...added.map(({ address }) => address)] };
+  }
+
+  #policy({ address, policy, instance }: WrittenAddress, at: FieldPath): string | undefined {
+    if (instance !== undefined) {
+      this.#report([...at, "instance"], `no instance beside a policy other than ${INSTANCE_ADDRESS}`, instance);
+    }
+    if (policy !== undefined) return policy;
+    const bytes = parseAddress(address);
+    const binding = this.#longestFirst.find(({ prefix }) => bytes !== undefined && contains(prefix, bytes));
+    if (binding !== undefined) return binding.policy;
+    const prefixes = this.#longestFirst.map(({ prefix }) => prefix.text).join(", ");
+    this.#report(
+      [...at, "policy"],
+      `a policy, as none is bound to a prefix of ${address} (${prefixes} are)`,
+      "nothing",
+    );
+    return undefined;
+  }
+
+  #instanceNumber({ instance }: WrittenAddress, instances: readonly Instance[], at: FieldPath): number | undefined {
+    const numbers = instances.map(({ number }) => number);
+    if (instance !== undefined && numbers.includes(instance)) return instance;
+    const known = numbers.length === 0 ? "and there is none" : numbers.join(", ");
+    this.#report([...at, "instance"], `the number of an instance of this service (${known})`, instance ?? "nothing");
+    return undefined;
+  }
+
+  #remember(now: FieldPath, origin: FieldPath): void {
+    this.#origins.set(key(now), origin);
+  }
+
+  #report(path: FieldPath, expected: string, found: string | number): void {
+    this.issues.push({ path, message: `expected ${expected}, found ${found}` });
+  }
+}
+
+/** Length in the form of the tables, in which an IPv4 prefix lies within ::ffff:0:0/96. */
+function tableBits({ family, length }: Prefix): number {
+  return family === 4 ? length + 96 : length;
+}
+
+function key(path: FieldPath): string {
+  return path.join(".");
+}
