@@ -5,8 +5,21 @@ import { InvalidArgumentError, Command as Parser } from "commander";
 import { SapwoodError } from "../errors.ts";
 
 /** Headings of `sapwood help`, in this order. */
-export const COMMAND_GROUPS = ["Run a proxy", "Look at a running proxy", "Change a running proxy", "Try it"] as const;
+export const COMMAND_GROUPS = [
+  "Run a proxy",
+  "Look at a running proxy",
+  "Change a running proxy",
+  "Write a policy",
+  "Try it",
+] as const;
 export type CommandGroup = (typeof COMMAND_GROUPS)[number];
+
+/** What stands in `sapwood help` for all commands of two words that begin with the same one. */
+export interface CommandFamily {
+  readonly name: string;
+  readonly group: CommandGroup;
+  readonly summary: string;
+}
 
 /** A positional argument; it must be given unless it is optional. */
 export interface CommandArgument {
@@ -30,7 +43,7 @@ export interface CommandExample {
 }
 
 export interface Command {
-  readonly name: string;
+  readonly name: string; // "check", or "policy new" in the family "policy"
   readonly group: CommandGroup;
   readonly summary: string;
   readonly arguments?: readonly CommandArgument[];
@@ -89,9 +102,9 @@ export class CommandInput {
   }
 }
 
-/** The parser of one command, to be added to the program. */
+/** The parser of one command, to be added to the program or to its family's. */
 export function commandParser(command: Command, terminal: Terminal): Parser {
-  const parser = new Parser(command.name);
+  const parser = new Parser(command.name.split(" ").at(-1));
   parser.description(command.summary).helpGroup(`${command.group}:`).allowExcessArguments(false);
   for (const { name, summary, isOptional } of command.arguments ?? []) {
     parser.argument(isOptional ? `[${name}]` : `<${name}>`, summary);

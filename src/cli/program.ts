@@ -4,13 +4,14 @@ import { CommanderError, Command as Parser } from "commander";
 import { SapwoodError } from "../errors.ts";
 import { applyCommand } from "./apply.ts";
 import { checkCommand } from "./check.ts";
-import { COMMAND_GROUPS, type Command, commandParser, type Terminal } from "./command.ts";
+import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type Terminal } from "./command.ts";
 import { countersCommand } from "./counters.ts";
 import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
 import { labCommand } from "./lab.ts";
 import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
+import { policyNewCommand } from "./policy-new.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
@@ -26,7 +27,12 @@ export const COMMANDS: readonly Command[] = [
   countersCommand,
   applyCommand,
   offloadCommand,
+  policyNewCommand,
   labCommand,
+];
+
+export const FAMILIES: readonly CommandFamily[] = [
+  { name: "policy", group: "Write a policy", summary: "write a balancing policy of your own" },
 ];
 
 /** An error that no other entry of the catalogue foresaw. */
@@ -63,16 +69,23 @@ function program(version: string, terminal: ErrorTerminal): Parser {
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show this help, or that of a command")
     .addHelpText("after", '\n"sapwood help <command>" shows the options of a command, with examples.');
+  const families = new Map(FAMILIES.map((family) => [family.name, familyParser(family)]));
   for (const group of COMMAND_GROUPS) {
+    for (const family of FAMILIES) {
+      const own = families.get(family.name);
+      if (family.group === group && own !== undefined) parser.addCommand(own);
+    }
     for (const command of COMMANDS) {
-      if (command.group === group) parser.addCommand(commandParser(command, terminal));
+      const [first = ""] = command.name.split(" ");
+      const family = first === command.name ? parser : families.get(first);
+      if (command.group === group) family?.addCommand(commandParser(command, terminal));
     }
   }
-  for (const each of [parser, ...parser.commands]) {
+  for (const each of [parser, ...parser.commands.flatMap((one) => [one, ...one.commands])]) {
     each
       .exitOverride()
       .showSuggestionAfterError()
-      .showHelpAfterError(`See "${each === parser ? "sapwood help" : `sapwood help ${each.name()}`}".`)
+      .showHelpAfterError(`See "${helpLine(each)}".`)
       .configureOutput({
         writeOut: (text) => terminal.print(text),
         writeErr: (text) => terminal.printError(text),
@@ -80,4 +93,22 @@ function program(version: string, terminal: ErrorTerminal): Parser {
       });
   }
   return parser;
+}
+
+function familyParser({ name, group, summary }: CommandFamily): Parser {
+  return new Parser(name)
+    .description(summary)
+    .usage("<command> [options]")
+    .helpGroup(`${group}:`)
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show this help, or that of a command")
+    .addHelpText("after", `\n"sapwood ${name} help <command>" shows the options of a command, with examples.`);
+}
+
+/** The command line that shows the help of a parser: "sapwood help check", "sapwood policy help new". */
+function helpLine(parser: Parser): string {
+  const name = parser.parent === null ? "" : ` ${parser.name()}`;
+  const path: string[] = [];
+  for (let above = parser.parent; above !== null; above = above.parent) path.unshift(above.name());
+  return `${path.length === 0 ? parser.name() : path.join(" ")} help${name}`;
 }

@@ -56,9 +56,12 @@ test("it holds the compiled program, its modules and its documentation", () => {
   expect(packed).toEqual(expect.arrayContaining([...needed, "dist/wasm/policies/round-robin.wasm"]));
 });
 
-test("it holds no sources, tests or benches", () => {
-  const ours = /^(?:dist\/(?:src|assembly|wasm)\/|docs\/|\.ci\/build\.mjs$|README\.md$|LICENSE$|package\.json$)/;
-  expect(packed.filter((path) => !ours.test(path) || path.endsWith("probe.wasm"))).toEqual([]);
+test("it holds no sources but the policy SDK, no tests and no benches", () => {
+  const ours =
+    /^(?:dist\/(?:src|assembly|wasm)\/|template\/policy\/|docs\/|\.ci\/build\.mjs$|README\.md$|LICENSE$|package\.json$)/;
+  const sdk = ["assembly/policy/sdk.ts", "assembly/shared/policies.ts"]; // copied into the folder of a new policy
+  const others = packed.filter((path) => !ours.test(path) || path.endsWith("probe.wasm"));
+  expect(others.sort()).toEqual(sdk);
 });
 
 test("it brings no compiler along", async () => {
@@ -85,4 +88,12 @@ test("the command accepts a good configuration and refuses a bad one", async () 
 test("npm start finds nothing to build in it", async () => {
   const build = join(installed, ".ci/build.mjs");
   expect(await run(process.execPath, [build, "--if-needed"], { cwd: installed })).toEqual({ stdout: "", stderr: "" });
+});
+
+test("a new policy builds with npm alone", async () => {
+  const policy = join(folder, "my-policy");
+  await run(sapwood, ["policy", "new", "my-policy"], { cwd: folder });
+  await run("npm", ["install", "--prefer-offline", "--no-progress", "--no-audit", "--no-fund"], { cwd: policy });
+  await run("npm", ["run", "build"], { cwd: policy });
+  expect(await readdir(policy)).toContain("my-policy.wasm");
 });

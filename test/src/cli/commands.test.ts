@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { COMMANDS, runProgram } from "../../../src/cli/program.ts";
+import { COMMANDS, FAMILIES, runProgram } from "../../../src/cli/program.ts";
 import { ControlApi } from "../../../src/control/api.ts";
 import { SapwoodError } from "../../../src/errors.ts";
 import { FakeSource, FLOW, STATUS } from "../../support/control-source.ts";
@@ -237,12 +237,14 @@ describe("failures", () => {
     [["run"], "--config"],
     [["check"], "file"],
     [["status", "extra"], "too many arguments"],
+    [["policy", "nwe"], "Did you mean new?"],
+    [["policy", "new"], "name"],
   ])("%j is exit status 2 and says what was expected", async (line, said) => {
     const { exit, out, error } = await sapwood(line);
     expect({ exit, out }).toEqual({ exit: 2, out: "" });
     expect(error).toMatch(/^sapwood: /);
     expect(error).toContain(said);
-    expect(error).toContain("sapwood help");
+    expect(error).toMatch(/See "sapwood (?:policy )?help/);
   });
 
   test("an unforeseen error is exit status 70 with its stack", async () => {
@@ -256,30 +258,53 @@ describe("failures", () => {
 });
 
 describe("help", () => {
-  test.each([["help"], ["--help"]])("%s lists every command under its heading", async (word) => {
+  test.each([["help"], ["--help"]])("%s lists every command and family under its heading", async (word) => {
     const { exit, out } = await sapwood([word]);
     expect(exit).toBe(0);
-    for (const { name, group, summary } of COMMANDS) {
-      expect(out).toContain(`${group}:`);
-      expect(out).toMatch(new RegExp(`^ +${name}\\b`, "m"));
-      expect(out.replace(/\s+/g, " ")).toContain(summary);
+    const alone = COMMANDS.filter(({ name }) => !name.includes(" "));
+    for (const entry of [...alone, ...FAMILIES]) expectListed(out, entry, entry.name);
+  });
+
+  test.each(FAMILIES)("$name lists its commands under their headings", async ({ name }) => {
+    const members = COMMANDS.filter((command) => command.name.startsWith(`${name} `));
+    expect(members.length).toBeGreaterThan(0);
+    for (const line of [
+      [name, "help"],
+      [name, "--help"],
+      ["help", name],
+    ]) {
+      const { exit, out } = await sapwood(line);
+      expect(exit, line.join(" ")).toBe(0);
+      for (const member of members) expectListed(out, member, member.name.slice(name.length + 1));
     }
   });
 
+  test("a command of two words belongs to a family", () => {
+    const firsts = COMMANDS.filter(({ name }) => name.includes(" ")).map(({ name }) => name.split(" ")[0]);
+    expect([...new Set(firsts)]).toEqual(FAMILIES.map(({ name }) => name));
+  });
+
   test.each(COMMANDS.map(({ name, options, examples }) => ({ name, options, examples })))(
-    "$name --help and help $name show its options and examples",
+    "$name --help and its help command show its options and examples",
     async ({ name, options, examples }) => {
-      const { exit, out } = await sapwood([name, "--help"]);
+      const words = name.split(" ");
+      const { exit, out } = await sapwood([...words, "--help"]);
       expect(exit).toBe(0);
-      expect((await sapwood(["help", name])).out).toBe(out);
+      expect((await sapwood([...words.slice(0, -1), "help", ...words.slice(-1)])).out).toBe(out);
       for (const { flags } of options) expect(out).toContain(flags);
       expect(examples.length).toBeGreaterThan(0);
       for (const { line } of examples) {
-        expect(line.split(" ")[0]).toBe(name);
+        expect(line.split(" ").slice(0, words.length)).toEqual(words);
         expect(out).toContain(`$ sapwood ${line}`);
       }
     },
   );
+
+  function expectListed(out: string, { group, summary }: { group: string; summary: string }, name: string): void {
+    expect(out).toContain(`${group}:`);
+    expect(out).toMatch(new RegExp(`^ +${name}\\b`, "m"));
+    expect(out.replace(/\s+/g, " ")).toContain(summary);
+  }
 
   test("no arguments at all show the help as an error", async () => {
     const { exit, error } = await sapwood([]);
