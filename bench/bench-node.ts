@@ -93,7 +93,9 @@ export class BenchNode {
     });
     await tables.settled();
     const roundRobin = await compileFile(builtModulePath("policies/round-robin"), POLICY_SHAPE);
-    const policies = new PolicyHost(shared.memory, [{ slot: 0, name: "round-robin", module: roundRobin }], 0, () => 0);
+    const policies = new PolicyHost(shared.memory, [{ slot: 0, name: "round-robin", module: roundRobin }], 0, {
+      clockMs: () => 0,
+    });
     const module = await compileFile(builtModulePath("engine"), ENGINE_SHAPE);
     const engine = instantiateEngine(module, shared.memory, (serviceAt, flowHash, clientHash) =>
       policies.choose(serviceAt, flowHash, clientHash),

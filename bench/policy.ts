@@ -47,7 +47,7 @@ export async function policyCases(): Promise<readonly Case[]> {
     }),
   );
   let nowMs = 0;
-  const host = new PolicyHost(shared.memory, modules, 0, () => nowMs);
+  const host = new PolicyHost(shared.memory, modules, 0, { clockMs: () => nowMs });
   const later = (): void => {
     nowMs += 1000;
     Atomics.add(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);

@@ -1,4 +1,5 @@
 // One breath of the data path: wait, read a batch from each device, let the engine translate it, write what it queued.
+// Between two breaths it sees to orders; only then is the engine replaced.
 // Knows no descriptor and no clock of its own: all is passed in. Promises: neither direction starves the other, a
 // busy loop still attends to sweeping and probing, an idle one wakes 10 to 20 times a second.
 
@@ -14,8 +15,13 @@ export interface Waiter {
   wait(timeoutMs: number): number;
 }
 
+/** Holds the engine in force. */
+export interface EngineSeat {
+  current: EngineExports;
+}
+
 export interface LoopOptions {
-  readonly engine: EngineExports;
+  readonly engine: EngineSeat;
   readonly tun: FrameDevice;
   readonly udp: DatagramDevice;
   readonly waiter: Waiter;
@@ -25,7 +31,8 @@ export interface LoopOptions {
   readonly flowRecords: () => number;
   /** Whether this worker is the one that probes the other nodes. */
   readonly isProber: boolean;
-  readonly isStopped: () => boolean;
+  /** Carries out what was ordered since the last breath; false = return. */
+  readonly attendOrders: () => boolean;
 }
 
 /** An idle flow is ended at most this long after its timeout. */
@@ -56,9 +63,9 @@ export class Loop {
     this.#probedUs = this.#sweptUs;
   }
 
-  /** Breathes until stopped. Blocks the thread. */
+  /** Breathes until told to return. Blocks the thread. */
   run(): void {
-    while (!this.#options.isStopped()) this.breathe();
+    while (this.#options.attendOrders()) this.breathe();
   }
 
   /** Returns how many frames and messages it handled. */
@@ -80,7 +87,7 @@ export class Loop {
     const count = tun.readBatch();
     const nowUs = clock();
     for (let next = 0; next < count; ) {
-      next = advance(next, engine.egress(next, count, nowUs));
+      next = advance(next, engine.current.egress(next, count, nowUs));
       this.#flush();
     }
     return count;
@@ -91,7 +98,7 @@ export class Loop {
     const count = udp.receiveBatch();
     const nowUs = clock();
     for (let next = 0; next < count; ) {
-      next = advance(next, engine.ingress(next, count, nowUs));
+      next = advance(next, engine.current.ingress(next, count, nowUs));
       this.#flush();
     }
     return count;
@@ -120,11 +127,11 @@ export class Loop {
     if (sinceSweepUs >= SWEEP_PAUSE_US) {
       this.#sweptUs = nowUs;
       const share = Math.min(1, sinceSweepUs / SWEEP_ROUND_US);
-      engine.sweep(nowUs, Math.ceil(flowRecords() * share));
+      engine.current.sweep(nowUs, Math.ceil(flowRecords() * share));
     }
     if (isProber && nowUs - this.#probedUs >= PROBE_PAUSE_US) {
       this.#probedUs = nowUs;
-      engine.probe(nowUs);
+      engine.current.probe(nowUs);
       this.#flush();
     }
   }

@@ -6,8 +6,9 @@
 import { SERVICE_CANDIDATE_COUNT, SERVICE_ID, SERVICE_POLICY, SERVICE_REVISION } from "../../assembly/shared/layout.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../assembly/shared/policies.ts";
 import { CandidateReader } from "./candidate-reader.ts";
+import { CALL_SEQUENCE, CALL_SLOT, PolicyBoard, PolicyCount } from "./policy-board.ts";
 import { checkPolicy, instantiatePolicy, type PolicyExports, reasonOf } from "./policy-module.ts";
-import type { PolicyModule } from "./worker-contract.ts";
+import type { PolicyModule, PolicyOrder } from "./worker-contract.ts";
 
 /** A service's candidates are copied again for new round-trip times, or after a failure, at most this often. */
 const REFRESH_MS = 100;
@@ -19,39 +20,59 @@ const RESTART_MS = 1000;
  */
 const REFUSED_RESTART_MS = 60_000;
 
-/** What a policy did in this worker so far; `choices` counts all calls, the others say what went wrong. */
-export interface PolicyReport {
+/** A failure is told at most this often, and counted always. */
+const FAULT_PAUSE_MS = 1000;
+/** Taking the time costs more than many a choice: it is done for every 64th, and soon after the first. */
+const TIMED_EVERY = 64;
+const TIMED_AT = 2;
+
+/** What a policy did in this worker since its module was put in force. */
+export interface PolicyReport extends Readonly<Record<Exclude<keyof typeof PolicyCount, "count">, number>> {
   readonly slot: number;
   readonly name: string;
-  readonly choices: number;
-  readonly refreshes: number; // times that candidates were copied
-  readonly restarts: number;
-  readonly none: number; // answers of CHOICE_NONE
-  readonly outOfRange: number; // answers that are no index of a candidate
-  readonly traps: number;
-  readonly refusals: number; // reserve or update did not take the candidates
-  readonly unprepared: number; // calls that were not made because the last refresh failed
   readonly lastError: string | undefined;
+}
+
+export interface PolicyHostOptions {
+  /** Monotonic. */
+  readonly clockMs?: () => number;
+  readonly board?: PolicyBoard;
+  readonly onFault?: (slot: number, message: string) => void;
 }
 
 export class PolicyHost {
   /** Choices for which no policy was loaded. */
   missing = 0;
   readonly #candidates: CandidateReader;
+  readonly #worker: number;
+  readonly #surroundings: Surroundings;
   readonly #policies: (HostedPolicy | undefined)[] = [];
 
-  /** Throws module-refused. `worker` stands in error sentences; `clockMs` is monotonic. */
+  /** Throws module-refused. `worker` stands in error sentences. */
   constructor(
     memory: WebAssembly.Memory,
     modules: readonly PolicyModule[],
     worker: number,
-    clockMs: () => number = () => performance.now(),
+    { clockMs = () => performance.now(), board, onFault = () => undefined }: PolicyHostOptions = {},
   ) {
     this.#candidates = new CandidateReader(memory);
-    for (const { slot, name, module } of modules) {
-      checkPolicy(module, `"${name}" of worker ${worker}`);
-      this.#policies[slot] = new HostedPolicy(slot, name, module, this.#candidates, clockMs);
-    }
+    this.#worker = worker;
+    const ownBoard = board ?? PolicyBoard.create(worker + 1);
+    this.#surroundings = {
+      candidates: this.#candidates,
+      clockMs,
+      onFault,
+      call: ownBoard.call(worker),
+      counts: (slot) => ownBoard.counts(worker, slot),
+    };
+    for (const { slot, name, module } of modules) this.#policies[slot] = this.#host(slot, name, module);
+  }
+
+  /** Throws module-refused, and then all is as it was. What the policy before knew and counted is forgotten. */
+  replace({ slot, name, module }: Omit<PolicyOrder, "kind">): void {
+    const policy = module === undefined ? undefined : this.#host(slot, name, module);
+    this.#surroundings.counts(slot).fill(0);
+    this.#policies[slot] = policy;
   }
 
   /** The engine's import: index of a candidate of the service record at `serviceAt`; anything else = no choice. */
@@ -66,6 +87,36 @@ export class PolicyHost {
   report(): PolicyReport[] {
     return this.#policies.flatMap((policy) => (policy === undefined ? [] : [policy.report()]));
   }
+
+  #host(slot: number, name: string, module: WebAssembly.Module): HostedPolicy {
+    const { call } = this.#surroundings;
+    enterCall(call, slot); // a module's start function and abiVersion() run here, and may not return either
+    try {
+      checkPolicy(module, `"${name}" of worker ${this.#worker}`);
+      return new HostedPolicy(slot, name, module, this.#surroundings);
+    } finally {
+      leaveCall(call);
+    }
+  }
+}
+
+/** What all policies of a worker have in common. */
+interface Surroundings {
+  readonly candidates: CandidateReader;
+  readonly clockMs: () => number;
+  readonly onFault: (slot: number, message: string) => void;
+  readonly call: Int32Array; // PolicyBoard.call()
+  readonly counts: (slot: number) => Float64Array;
+}
+
+// Plain stores: the watch may see them late, and looks for calls that are there for long.
+function enterCall(call: Int32Array, slot: number): void {
+  call[CALL_SLOT] = slot;
+  call[CALL_SEQUENCE] = ((call[CALL_SEQUENCE] as number) + 1) | 0;
+}
+
+function leaveCall(call: Int32Array): void {
+  call[CALL_SEQUENCE] = ((call[CALL_SEQUENCE] as number) + 1) | 0;
 }
 
 /** What a policy instance knows of a service. */
@@ -84,49 +135,59 @@ class HostedPolicy {
   readonly #module: WebAssembly.Module;
   readonly #candidates: CandidateReader;
   readonly #clockMs: () => number;
+  readonly #onFault: (slot: number, message: string) => void;
+  readonly #call: Int32Array;
+  readonly #counts: Float64Array; // by PolicyCount
   readonly #services = new Map<number, KnownService>();
   readonly #seesLiveFlows: boolean;
   #exports: PolicyExports;
   #records: DataView;
   #recordWords: Int32Array; // the same memory
   #recordsAt = 0; // what the last refresh that the module took was written to
-  #startedMs: number;
-  #choices = 0;
-  #refreshes = 0;
-  #restarts = 0;
-  #none = 0;
-  #outOfRange = 0;
-  #traps = 0;
-  #refusals = 0;
-  #unprepared = 0;
+  #startedMs = Number.NEGATIVE_INFINITY;
+  #toldFaultMs = Number.NEGATIVE_INFINITY;
   #lastError: string | undefined;
 
-  constructor(
-    slot: number,
-    name: string,
-    module: WebAssembly.Module,
-    candidates: CandidateReader,
-    clockMs: () => number,
-  ) {
+  constructor(slot: number, name: string, module: WebAssembly.Module, surroundings: Surroundings) {
     this.#slot = slot;
     this.#name = name;
     this.#module = module;
-    this.#candidates = candidates;
-    this.#clockMs = clockMs;
+    this.#candidates = surroundings.candidates;
+    this.#clockMs = surroundings.clockMs;
+    this.#onFault = surroundings.onFault;
+    this.#call = surroundings.call;
+    this.#counts = surroundings.counts(slot);
     this.#exports = instantiatePolicy(module, name);
     this.#records = new DataView(this.#exports.memory.buffer);
     this.#recordWords = new Int32Array(this.#exports.memory.buffer);
     this.#seesLiveFlows = this.#exports.liveFlows?.() === 1;
-    this.#startedMs = Number.NEGATIVE_INFINITY;
   }
 
   choose(serviceAt: number, flowHash: number, clientHash: number): number {
+    enterCall(this.#call, this.#slot);
+    this.#count(PolicyCount.choices, 1);
+    const isTimed = (this.#counts[PolicyCount.choices] as number) % TIMED_EVERY === TIMED_AT;
+    const choice = isTimed
+      ? this.#askTimed(serviceAt, flowHash, clientHash)
+      : this.#ask(serviceAt, flowHash, clientHash);
+    leaveCall(this.#call);
+    return choice;
+  }
+
+  #askTimed(serviceAt: number, flowHash: number, clientHash: number): number {
+    const startedMs = performance.now();
+    const choice = this.#ask(serviceAt, flowHash, clientHash);
+    this.#count(PolicyCount.timedMs, performance.now() - startedMs);
+    this.#count(PolicyCount.timedChoices, 1);
+    return choice;
+  }
+
+  #ask(serviceAt: number, flowHash: number, clientHash: number): number {
     const { view } = this.#candidates;
     const service = view.getInt32(serviceAt + SERVICE_ID, true);
-    this.#choices += 1;
     const known = this.#prepared(service, serviceAt);
     if (!known.isReady) {
-      this.#unprepared += 1;
+      this.#count(PolicyCount.unprepared, 1);
       return CHOICE_NONE;
     }
     let choice: number;
@@ -143,27 +204,30 @@ class HostedPolicy {
     if (Number.isInteger(choice)) {
       if (choice >= 0 && choice < view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true)) return choice;
       if (choice === CHOICE_NONE) {
-        this.#none += 1;
+        this.#count(PolicyCount.none, 1);
         return CHOICE_NONE;
       }
     }
-    this.#outOfRange += 1;
-    this.#lastError = `choose answered ${choice}`;
+    this.#count(PolicyCount.outOfRange, 1);
+    this.#fault(`choose answered ${choice}`);
     return Number.isInteger(choice) ? choice : CHOICE_NONE; // a bigint (i64) would throw on its way into the engine
   }
 
   report(): PolicyReport {
+    const count = (which: PolicyCount): number => this.#counts[which] ?? 0;
     return {
       slot: this.#slot,
       name: this.#name,
-      choices: this.#choices,
-      refreshes: this.#refreshes,
-      restarts: this.#restarts,
-      none: this.#none,
-      outOfRange: this.#outOfRange,
-      traps: this.#traps,
-      refusals: this.#refusals,
-      unprepared: this.#unprepared,
+      choices: count(PolicyCount.choices),
+      refreshes: count(PolicyCount.refreshes),
+      restarts: count(PolicyCount.restarts),
+      none: count(PolicyCount.none),
+      outOfRange: count(PolicyCount.outOfRange),
+      traps: count(PolicyCount.traps),
+      refusals: count(PolicyCount.refusals),
+      unprepared: count(PolicyCount.unprepared),
+      timedChoices: count(PolicyCount.timedChoices),
+      timedMs: count(PolicyCount.timedMs),
       lastError: this.#lastError,
     };
   }
@@ -185,10 +249,10 @@ class HostedPolicy {
   }
 
   #refresh(service: number, serviceAt: number): boolean {
-    this.#refreshes += 1;
+    this.#count(PolicyCount.refreshes, 1);
     try {
       if (this.#hand(service, serviceAt)) return true;
-      this.#refusals += 1;
+      this.#count(PolicyCount.refusals, 1);
       // Services that are gone still fill its memory: those in use find room in a new instance.
       return this.#restart(REFUSED_RESTART_MS) && this.#hand(service, serviceAt);
     } catch (cause) {
@@ -204,14 +268,14 @@ class HostedPolicy {
     this.#followMemory();
     const { byteLength } = this.#records;
     if (recordsAt === 0 || recordsAt % 4 !== 0 || recordsAt + count * RECORD_SIZE > byteLength) {
-      this.#lastError = `reserve answered ${recordsAt} for ${count} candidates`;
+      this.#fault(`reserve answered ${recordsAt} for ${count} candidates`);
       return false;
     }
     this.#recordsAt = recordsAt;
     this.#candidates.copy(serviceAt, this.#records, recordsAt);
     const answer = this.#exports.update(service, count);
     if (answer === UPDATE_DONE) return true;
-    this.#lastError = `update answered ${answer} for ${count} candidates`;
+    this.#fault(`update answered ${answer} for ${count} candidates`);
     return false;
   }
 
@@ -224,8 +288,8 @@ class HostedPolicy {
   }
 
   #trapped(call: string, cause: unknown): void {
-    this.#traps += 1;
-    this.#lastError = `${call}: ${reasonOf(cause)}`;
+    this.#count(PolicyCount.traps, 1);
+    this.#fault(`${call}: ${reasonOf(cause)}`);
     this.#restart(RESTART_MS); // a call that was cut off may have left its memory in any state
   }
 
@@ -237,12 +301,24 @@ class HostedPolicy {
     try {
       this.#exports = instantiatePolicy(this.#module, this.#name);
     } catch (cause) {
-      this.#lastError = reasonOf(cause);
+      this.#fault(reasonOf(cause));
       return false;
     }
     this.#services.clear();
     this.#followMemory();
-    this.#restarts += 1;
+    this.#count(PolicyCount.restarts, 1);
     return true;
+  }
+
+  #count(which: PolicyCount, amount: number): void {
+    this.#counts[which] = (this.#counts[which] as number) + amount;
+  }
+
+  #fault(message: string): void {
+    this.#lastError = message;
+    const nowMs = this.#clockMs();
+    if (nowMs - this.#toldFaultMs < FAULT_PAUSE_MS) return;
+    this.#toldFaultMs = nowMs;
+    this.#onFault(this.#slot, message);
   }
 }

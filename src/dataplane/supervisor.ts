@@ -1,12 +1,24 @@
-// Starts the data-plane threads, stops them, and restarts one that ended by itself on the same descriptors and memory.
-// Promises: closes only what it opened (eventfds, threads); after close() no thread touches memory or descriptors.
+// Starts the data-plane threads, stops them, hands modules to them while they run, ends one that is held by a call which
+// does not return, and restarts one that ended on the same descriptors and memory.
+// Promises: closes only what it opened (eventfds, threads); after close() no thread touches memory or descriptors; a
+// worker that starts has the modules that were handed over last.
 
 import { Worker } from "node:worker_threads";
 import { WORKER_SEQUENCE } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
 import { WakeEvent } from "../sys/poll.ts";
+import { CallWatch, type WatchedCall } from "./call-watch.ts";
 import { WorkerArea } from "./device.ts";
-import { monotonicMs, type PolicyModule, type WorkerMessage, type WorkerOptions } from "./worker-contract.ts";
+import { CALL_SEQUENCE, CALL_SLOT, PolicyBoard } from "./policy-board.ts";
+import {
+  monotonicMs,
+  ORDERS_STOP,
+  type Order,
+  type PolicyModule,
+  type PolicyOrder,
+  type WorkerMessage,
+  type WorkerOptions,
+} from "./worker-contract.ts";
 
 /** The descriptors of one worker; they stay open and non-blocking as long as the supervisor is. */
 export interface WorkerQueue {
@@ -22,38 +34,74 @@ export interface WorkerEnd {
   readonly restartInMs: number | undefined;
 }
 
+/** A call that did not return in time. */
+export interface Overdue {
+  readonly worker: number;
+  /** Of the policy that was called; undefined: the engine itself. */
+  readonly slot: number | undefined;
+}
+
 export interface SupervisorOptions {
   readonly memory: WebAssembly.Memory;
   readonly engine: WebAssembly.Module;
   readonly policies: readonly PolicyModule[];
   readonly queues: readonly WorkerQueue[]; // one per worker
+  /** How long a call of a policy may take; DEFAULT_POLICY_TIME_MS unless given. */
+  readonly policyTimeMs?: number;
   readonly onWorkerEnd: (end: WorkerEnd) => void;
+  /** Whether the worker is to be ended; what it starts with afterwards may be handed over meanwhile. */
+  readonly onOverdue?: (overdue: Overdue) => boolean;
+  /** A worker ended by itself. Whether another engine was handed over, with which it starts at once. */
+  readonly onEngineFailed?: (error: SapwoodError) => boolean;
+  readonly onPolicyFailed?: (worker: number, slot: number, message: string) => void;
   /** The worker's compiled entry; only a test that runs from source has to name it. */
   readonly workerFile?: URL;
 }
 
+/** How the workers took an order. */
+export interface HandOver {
+  /** From the order until all workers had carried it out. */
+  readonly tookMs: number;
+  /** How long a worker handled no packets for it, at most. */
+  readonly pauseMs: number;
+}
+
+export const DEFAULT_POLICY_TIME_MS = 50;
+const ENGINE_TIME_MS = 1000;
+const LOOK_INTERVAL_MS = 10;
+const LOOKS_MIN = 5;
 const STOP_LIMIT_MS = 1000;
 const RESTARTS_PER_MINUTE = 3;
 const BACK_OFF_MS = 100; // times four with each restart within the last minute
 
 /** Starts all workers and watches them. */
 export class Supervisor {
+  readonly board: PolicyBoard;
+  readonly #options: SupervisorOptions;
+  readonly #modules: ModuleSet;
   readonly #threads: readonly Thread[];
-  readonly #clockOriginMs: number;
+  readonly #clockOriginMs = monotonicMs();
+  #looking: NodeJS.Timeout | undefined;
+  #ordersGiven = 0;
 
-  private constructor(threads: readonly Thread[], clockOriginMs: number) {
-    this.#threads = threads;
-    this.#clockOriginMs = clockOriginMs;
+  private constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.board = PolicyBoard.create(options.queues.length);
+    this.#modules = { engine: options.engine, policies: new Map(options.policies.map((one) => [one.slot, one])) };
+    this.#threads = options.queues.map(
+      (_, worker) => new Thread(options, worker, this.#clockOriginMs, this.#modules, this.board),
+    );
   }
 
   /** Resolves when every worker reads its queue. When one cannot, the others are stopped, and its error is thrown. */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
-    const clockOriginMs = monotonicMs();
-    const threads = options.queues.map((_, worker) => new Thread(options, worker, clockOriginMs));
-    const supervisor = new Supervisor(threads, clockOriginMs);
+    const supervisor = new Supervisor(options);
     const starts = await Promise.allSettled(supervisor.#threads.map((thread) => thread.start()));
     const failure = starts.find((start) => start.status === "rejected");
-    if (failure === undefined) return supervisor;
+    if (failure === undefined) {
+      supervisor.#watchCalls();
+      return supervisor;
+    }
     await supervisor.close();
     throw failure.reason;
   }
@@ -63,33 +111,135 @@ export class Supervisor {
     return monotonicMs() - this.#clockOriginMs;
   }
 
+  /** Resolves when all workers have it. Throws module-refused when one cannot, and then none keeps it. */
+  async handPolicy(policy: Omit<PolicyOrder, "kind">): Promise<HandOver> {
+    const { policies } = this.#modules;
+    const former = policies.get(policy.slot);
+    const { module } = policy;
+    if (module === undefined) policies.delete(policy.slot);
+    else policies.set(policy.slot, { ...policy, module });
+    return await this.#giveAll({ kind: "policy", ...policy }, () =>
+      this.handPolicy({ ...policy, module: former?.module }),
+    );
+  }
+
+  /** Resolves when all workers have it. Throws module-refused when one cannot, and then none keeps it. */
+  async handEngine(module: WebAssembly.Module): Promise<HandOver> {
+    const former = this.#modules.engine;
+    this.#modules.engine = module;
+    return await this.#giveAll({ kind: "engine", module }, () => this.handEngine(former));
+  }
+
   /** Stops all workers, within about a second. */
   async close(): Promise<void> {
+    clearInterval(this.#looking);
     await Promise.all(this.#threads.map((thread) => thread.close()));
   }
+
+  async #giveAll(order: Order, takeBack: () => Promise<HandOver>): Promise<HandOver> {
+    const startedMs = performance.now();
+    const id = ++this.#ordersGiven;
+    const answers = await Promise.all(this.#threads.map((thread) => thread.give(order, id)));
+    const refusal = answers.find((answer) => answer.refusal !== undefined)?.refusal;
+    if (refusal !== undefined) {
+      await takeBack();
+      throw new SapwoodError("module-refused", `A worker could not start the module: ${refusal}`);
+    }
+    const pauseMs = Math.max(...answers.map((answer) => answer.pauseMs));
+    return { tookMs: performance.now() - startedMs, pauseMs };
+  }
+
+  #watchCalls(): void {
+    const policyTimeMs = this.#options.policyTimeMs ?? DEFAULT_POLICY_TIME_MS;
+    const intervalMs = Math.max(1, Math.min(LOOK_INTERVAL_MS, policyTimeMs / LOOKS_MIN));
+    const watched = this.#threads.flatMap((thread): WatchedCall[] => [
+      { sequence: () => thread.policySequence, looks: Math.ceil(policyTimeMs / intervalMs) },
+      { sequence: () => thread.engineSequence, looks: Math.ceil(ENGINE_TIME_MS / intervalMs) },
+    ]);
+    const watch = new CallWatch(watched);
+    this.#looking = setInterval(() => {
+      for (const index of watch.look()) this.#onOverdue(index >> 1, index % 2 === 0);
+    }, intervalMs);
+    this.#looking.unref();
+  }
+
+  #onOverdue(worker: number, isPolicy: boolean): void {
+    const thread = this.#threads[worker];
+    if (thread === undefined) return;
+    const slot = isPolicy ? thread.calledSlot : undefined;
+    const name = slot === undefined ? "The engine" : `The policy "${this.#modules.policies.get(slot)?.name}"`;
+    if (this.#options.onOverdue?.({ worker, slot }) !== true) return;
+    thread.end(new SapwoodError("module-refused", `${name} did not return in time.`));
+  }
 }
+
+/** What every worker runs. */
+interface ModuleSet {
+  engine: WebAssembly.Module;
+  readonly policies: Map<number, PolicyModule>; // by slot
+}
+
+interface Answer {
+  readonly pauseMs: number;
+  readonly refusal: string | undefined;
+}
+
+/** A worker that is not there: its successor starts with what was ordered. */
+const NOBODY: Answer = { pauseMs: 0, refusal: undefined };
 
 /** One worker, from its start through its restarts to its end. */
 class Thread {
   readonly #options: SupervisorOptions;
   readonly #worker: number;
   readonly #clockOriginMs: number;
+  readonly #modules: ModuleSet;
+  readonly #board: PolicyBoard;
+  readonly #call: Int32Array;
+  readonly #areaWords: Uint32Array;
   readonly #wake = new WakeEvent();
-  readonly #stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #orders = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #unanswered = new Map<number, (answer: Answer) => void>();
   #running: Worker | undefined;
   #ended: Promise<void> = Promise.resolve();
+  #endedFor: SapwoodError | undefined; // why end() was called
+  #engine: WebAssembly.Module | undefined; // that the worker surely runs
   #restartTimer: NodeJS.Timeout | undefined;
   #restartsMs: number[] = []; // when, within the last minute
 
-  constructor(options: SupervisorOptions, worker: number, clockOriginMs: number) {
+  constructor(
+    options: SupervisorOptions,
+    worker: number,
+    clockOriginMs: number,
+    modules: ModuleSet,
+    board: PolicyBoard,
+  ) {
     this.#options = options;
     this.#worker = worker;
     this.#clockOriginMs = clockOriginMs;
+    this.#modules = modules;
+    this.#board = board;
+    this.#call = board.call(worker);
+    this.#areaWords = new WorkerArea(options.memory, worker).words;
+  }
+
+  /** Odd inside a call of a policy. */
+  get policySequence(): number {
+    return Atomics.load(this.#call, CALL_SEQUENCE);
+  }
+
+  /** Slot of the policy that is called. */
+  get calledSlot(): number {
+    return Atomics.load(this.#call, CALL_SLOT);
+  }
+
+  /** Odd inside a call of the engine. */
+  get engineSequence(): number {
+    return Atomics.load(this.#areaWords, WORKER_SEQUENCE >> 2);
   }
 
   /** Resolves when the worker is ready; rejects when it ends before. */
   start(): Promise<void> {
-    const { memory, engine, policies, queues, workerFile } = this.#options;
+    const { memory, queues, workerFile } = this.#options;
     const queue = queues[this.#worker];
     if (queue === undefined) throw new RangeError(`worker ${this.#worker} has no queue`);
     const data: WorkerOptions = {
@@ -97,23 +247,29 @@ class Thread {
       worker: this.#worker,
       ...queue,
       wakeFd: this.#wake.fd,
-      engine,
-      policies,
+      engine: this.#modules.engine,
+      policies: [...this.#modules.policies.values()],
       clockOriginMs: this.#clockOriginMs,
-      stop: this.#stop.buffer,
+      orders: this.#orders.buffer,
+      ordersGiven: Atomics.load(this.#orders, 0),
+      board: this.#board.buffer,
     };
     const running = new Worker(workerFile ?? new URL("./worker.js", import.meta.url), {
       name: `sapwood-${this.#worker}`,
       workerData: data,
     });
     this.#running = running;
+    this.#engine = data.engine;
 
     return new Promise((resolve, reject) => {
       let isReady = false;
       let error = new SapwoodError("system-call", `Worker ${this.#worker} ended without saying why.`);
       running.on("message", (message: WorkerMessage) => {
         if (message.type === "failed") error = new SapwoodError(message.code, message.message);
-        if (message.type === "ready") {
+        else if (message.type === "obeyed") this.#answered(message.id, message);
+        else if (message.type === "policyFailed") {
+          this.#options.onPolicyFailed?.(this.#worker, message.slot, message.message);
+        } else if (message.type === "ready") {
           isReady = true;
           resolve();
         }
@@ -124,18 +280,40 @@ class Thread {
       this.#ended = new Promise((ended) => {
         running.on("exit", () => {
           this.#running = undefined;
-          this.#leaveEngine();
+          this.#leaveCalls();
+          for (const id of [...this.#unanswered.keys()]) this.#answered(id, NOBODY);
           ended();
-          if (!isReady) reject(error);
-          else if (!this.#isStopping) this.#restartLater(error);
+          if (!isReady) reject(this.#endedFor ?? error);
+          else if (!this.#isStopping) this.#onEnd(error);
         });
       });
     });
   }
 
+  /** Resolves when the worker has carried it out, or when there is none that could. */
+  give(order: Order, id: number): Promise<Answer> {
+    const running = this.#running;
+    if (running === undefined || this.#isStopping) return Promise.resolve(NOBODY);
+    return new Promise((resolve) => {
+      this.#unanswered.set(id, (answer) => {
+        if (order.kind === "engine" && answer.refusal === undefined) this.#engine = order.module;
+        resolve(answer);
+      });
+      running.postMessage({ ...order, id });
+      Atomics.add(this.#orders, 0, 1);
+      this.#wake.wake();
+    });
+  }
+
+  /** Ends the worker wherever it is, and starts it again at once. */
+  end(why: SapwoodError): void {
+    this.#endedFor = why;
+    void this.#running?.terminate();
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#restartTimer);
-    Atomics.store(this.#stop, 0, 1);
+    Atomics.store(this.#orders, 0, ORDERS_STOP);
     this.#wake.wake();
     const running = this.#running;
     if (running !== undefined) {
@@ -148,14 +326,39 @@ class Thread {
   }
 
   get #isStopping(): boolean {
-    return Atomics.load(this.#stop, 0) !== 0;
+    return Atomics.load(this.#orders, 0) === ORDERS_STOP;
+  }
+
+  #answered(id: number, answer: Answer): void {
+    this.#unanswered.get(id)?.(answer);
+    this.#unanswered.delete(id);
   }
 
   /** A thread that died inside the engine is in no generation any more: control must not wait for it. */
-  #leaveEngine(): void {
-    const area = new WorkerArea(this.#options.memory, this.#worker);
-    const sequence = Atomics.load(area.words, WORKER_SEQUENCE >> 2);
-    if (sequence % 2 === 1) Atomics.store(area.words, WORKER_SEQUENCE >> 2, sequence + 1);
+  #leaveCalls(): void {
+    const sequence = this.engineSequence;
+    if (sequence % 2 === 1) Atomics.store(this.#areaWords, WORKER_SEQUENCE >> 2, sequence + 1);
+    if (this.policySequence % 2 !== 0) Atomics.add(this.#call, CALL_SEQUENCE, 1);
+  }
+
+  #onEnd(found: SapwoodError): void {
+    const error = this.#endedFor ?? found;
+    const isCured =
+      this.#endedFor !== undefined ||
+      this.#engine !== this.#modules.engine || // it was just being replaced
+      this.#options.onEngineFailed?.(error) === true;
+    this.#endedFor = undefined;
+    if (isCured) {
+      this.#options.onWorkerEnd({ worker: this.#worker, error, restartInMs: 0 });
+      this.#startAgain();
+    } else this.#restartLater(error);
+  }
+
+  #startAgain(): void {
+    this.start().catch((failure: SapwoodError) => {
+      // A worker that does not become ready has ended as well, and counts as another failure.
+      if (!this.#isStopping) this.#onEnd(failure);
+    });
   }
 
   #restartLater(error: SapwoodError): void {
@@ -165,12 +368,7 @@ class Thread {
     const restartInMs = recent < RESTARTS_PER_MINUTE ? BACK_OFF_MS * 4 ** recent : undefined;
     if (restartInMs !== undefined) {
       this.#restartsMs.push(nowMs);
-      this.#restartTimer = setTimeout(() => {
-        // A worker that does not become ready has ended as well, and counts as another failure.
-        this.start().catch((failure: SapwoodError) => {
-          if (!this.#isStopping) this.#restartLater(failure);
-        });
-      }, restartInMs);
+      this.#restartTimer = setTimeout(() => this.#startAgain(), restartInMs);
     }
     this.#options.onWorkerEnd({ worker: this.#worker, error, restartInMs });
   }

@@ -1,19 +1,29 @@
 // Entry of a data-plane thread: binds an engine to the descriptors it is given and runs the loop until it is told to
-// stop. The loop blocks this thread's event loop by design, so orders come through shared memory and an eventfd.
+// stop. The loop blocks this thread's event loop by design: a shared word and an eventfd say that there are orders, and
+// the message port is read between two breaths.
 // Opens nothing, so closes nothing: descriptors and memory outlive the thread, and a successor takes them over.
 
-import { parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { HEADER_AT, HEADER_FLOW_LIMIT, HEADER_FLOW_NEXT, HEADER_WORKER_COUNT } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
 import { Poller, WakeDrain } from "../sys/poll.ts";
 import { WorkerArea } from "./device.ts";
 import type { EngineExports } from "./engine-contract.ts";
-import { Loop, READY_TUN, READY_UDP, type Waiter } from "./loop.ts";
+import { type EngineSeat, Loop, READY_TUN, READY_UDP, type Waiter } from "./loop.ts";
 import { PolicyHost } from "./policies.ts";
+import { PolicyBoard } from "./policy-board.ts";
+import { reasonOf } from "./policy-module.ts";
 import { TunDevice } from "./tun-device.ts";
 import { UdpDevice } from "./udp-device.ts";
 import { instantiateEngine } from "./wasm.ts";
-import { monotonicMs, type WorkerMessage, type WorkerOptions } from "./worker-contract.ts";
+import {
+  monotonicMs,
+  type NumberedOrder,
+  ORDERS_STOP,
+  type Order,
+  type WorkerMessage,
+  type WorkerOptions,
+} from "./worker-contract.ts";
 
 /** Microseconds since `originMs`. Reads performance.now(), because process.hrtime() allocates. */
 function createClock(originMs: number): () => number {
@@ -42,25 +52,64 @@ function createFlowRecords(memory: WebAssembly.Memory): () => number {
   return () => Math.min(word(HEADER_FLOW_NEXT), word(HEADER_FLOW_LIMIT)) / word(HEADER_WORKER_COUNT);
 }
 
-function runWorker(options: WorkerOptions, report: (message: WorkerMessage) => void): void {
-  const { memory, worker } = options;
-  const policies = new PolicyHost(memory, options.policies, worker);
-  const choose = (serviceAt: number, flowHash: number, clientHash: number): number =>
-    policies.choose(serviceAt, flowHash, clientHash);
-  const engine: EngineExports = instantiateEngine(options.engine, memory, choose);
-  const area = new WorkerArea(memory, worker);
-  engine.attach(worker, area.memoryBase);
+/** Looks whether something was ordered: one load per breath as long as nothing was. False = stop. */
+function createAttendant(
+  { orders, ordersGiven }: WorkerOptions,
+  port: MessagePort,
+  obey: (order: Order) => void,
+): () => boolean {
+  const word = new Int32Array(orders);
+  let seen = ordersGiven;
+  return () => {
+    const given = Atomics.load(word, 0);
+    if (given === seen) return true;
+    if (given === ORDERS_STOP) return false;
+    seen = given; // each order was posted before the word counted it
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      const order: NumberedOrder = next.message;
+      const startedMs = performance.now();
+      let refusal: string | undefined;
+      try {
+        obey(order);
+      } catch (error) {
+        refusal = reasonOf(error);
+      }
+      const pauseMs = performance.now() - startedMs;
+      port.postMessage({ type: "obeyed", id: order.id, pauseMs, refusal } satisfies WorkerMessage);
+    }
+    return true;
+  };
+}
 
-  const stop = new Int32Array(options.stop);
+function runWorker(options: WorkerOptions, port: MessagePort): void {
+  const { memory, worker } = options;
+  const report = (message: WorkerMessage): void => port.postMessage(message);
+  const policies = new PolicyHost(memory, options.policies, worker, {
+    board: new PolicyBoard(options.board),
+    onFault: (slot, message) => report({ type: "policyFailed", slot, message }),
+  });
+  const area = new WorkerArea(memory, worker);
+  const attached = (module: WebAssembly.Module): EngineExports => {
+    const engine = instantiateEngine(module, memory, (serviceAt, flowHash, clientHash) =>
+      policies.choose(serviceAt, flowHash, clientHash),
+    );
+    engine.attach(worker, area.memoryBase);
+    return engine;
+  };
+  const engine: EngineSeat = { current: attached(options.engine) };
+
   const loop = new Loop({
     engine,
     tun: new TunDevice(options.tunFd, area),
-    udp: new UdpDevice(options.udpFd, area, (message, errno) => engine.udpRejected(message, errno)),
+    udp: new UdpDevice(options.udpFd, area, (message, errno) => engine.current.udpRejected(message, errno)),
     waiter: createWaiter(options),
     clock: createClock(options.clockOriginMs),
     flowRecords: createFlowRecords(memory),
     isProber: worker === 0,
-    isStopped: () => Atomics.load(stop, 0) !== 0,
+    attendOrders: createAttendant(options, port, (order) => {
+      if (order.kind === "engine") engine.current = attached(order.module);
+      else policies.replace(order);
+    }),
   });
   report({ type: "ready" });
   loop.run();
@@ -70,7 +119,7 @@ function runWorker(options: WorkerOptions, report: (message: WorkerMessage) => v
 const port = parentPort;
 if (port !== null) {
   try {
-    runWorker(workerData as WorkerOptions, (message) => port.postMessage(message));
+    runWorker(workerData as WorkerOptions, port);
   } catch (error) {
     const code = error instanceof SapwoodError ? error.code : "system-call";
     const message = error instanceof SapwoodError ? error.message : `The engine failed: ${String(error)}.`;

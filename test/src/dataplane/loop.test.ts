@@ -1,7 +1,7 @@
 // One breath after the other, over devices, an engine and a clock that the test holds.
 import { describe, expect, test } from "vitest";
 import type { EngineExports } from "../../../src/dataplane/engine-contract.ts";
-import { Loop, READY_TUN, READY_UDP } from "../../../src/dataplane/loop.ts";
+import { type EngineSeat, Loop, READY_TUN, READY_UDP } from "../../../src/dataplane/loop.ts";
 
 /** Records every call in order; each breath takes its script's next entry. */
 class World {
@@ -16,14 +16,16 @@ class World {
   messages = 0;
   /** Slots that the engine handles per call. */
   perCall = 64;
-  isStopped = false;
+  /** What attendOrders does and answers; nothing is ordered unless a test says so. */
+  attendOrders = (): boolean => true;
+  readonly seat: EngineSeat = { current: this.createEngine() };
 
-  createLoop(isProber = false): Loop {
-    const engine: EngineExports = {
+  createEngine(name = ""): EngineExports {
+    return {
       layoutVersion: () => 1,
       attach: () => undefined,
-      egress: (first, count) => this.#handle("egress", first, count),
-      ingress: (first, count) => this.#handle("ingress", first, count),
+      egress: (first, count) => this.#handle(`${name}egress`, first, count),
+      ingress: (first, count) => this.#handle(`${name}ingress`, first, count),
       probe: () => {
         this.calls.push("probe");
         return 1;
@@ -34,8 +36,11 @@ class World {
       },
       udpRejected: () => 0,
     };
+  }
+
+  createLoop(isProber = false): Loop {
     return new Loop({
-      engine,
+      engine: this.seat,
       tun: { readBatch: () => this.#take("frames"), writeQueue: () => this.calls.push("write") },
       udp: { receiveBatch: () => this.#take("messages"), sendQueue: () => this.calls.push("send") },
       waiter: {
@@ -47,7 +52,7 @@ class World {
       clock: () => this.nowUs,
       flowRecords: () => this.flowRecords,
       isProber,
-      isStopped: () => this.isStopped,
+      attendOrders: () => this.attendOrders(),
     });
   }
 
@@ -153,12 +158,27 @@ describe("waiting", () => {
     expect(looksBeforeSleep()).toBe(1);
   });
 
-  test("run() ends when it is stopped", () => {
+  test("run() ends when an order says so, before the next breath", () => {
     const world = new World();
     const loop = world.createLoop();
-    world.isStopped = true;
+    world.attendOrders = () => false;
     loop.run();
     expect(world.timeouts).toEqual([]);
+  });
+
+  test("an engine that an order puts in force handles all frames from the next breath on", () => {
+    const world = new World();
+    const next = world.createEngine("next ");
+    let breaths = 0;
+    world.attendOrders = () => {
+      Object.assign(world, { ready: READY_TUN, frames: 70 });
+      if (breaths === 1) world.seat.current = next;
+      breaths += 1;
+      return breaths < 3;
+    };
+    world.createLoop().run();
+    const handled = world.calls.filter((call) => call.includes("egress"));
+    expect(handled).toEqual(["egress 0-70", "egress 64-70", "next egress 0-70", "next egress 64-70"]);
   });
 });
 

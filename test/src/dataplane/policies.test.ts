@@ -109,12 +109,12 @@ async function hostOfBuiltIn(): Promise<PolicyHost> {
   const modules = await Promise.all(
     names.map(async (name, slot) => ({ slot, name, module: await compilePolicy(name) })),
   );
-  return new PolicyHost(tables.shared.memory, modules, 0, () => nowMs);
+  return new PolicyHost(tables.shared.memory, modules, 0, { clockMs: () => nowMs });
 }
 
 async function hostOf(source: string, options?: Readonly<Record<string, number>>): Promise<PolicyHost> {
   const module = await compileSource(source, options);
-  return new PolicyHost(tables.shared.memory, [{ slot: CUSTOM, name: "custom", module }], 0, () => nowMs);
+  return new PolicyHost(tables.shared.memory, [{ slot: CUSTOM, name: "custom", module }], 0, { clockMs: () => nowMs });
 }
 
 function reportOf(host: PolicyHost, slot: number): PolicyReport {
@@ -458,7 +458,7 @@ describe("a faulty policy", () => {
       { slot: ROUND_ROBIN, name: "round-robin", module: await compilePolicy("round-robin") },
       { slot: CUSTOM, name: "hostile", module: hostile },
     ];
-    const host = new PolicyHost(tables.shared.memory, modules, 0, () => nowMs);
+    const host = new PolicyHost(tables.shared.memory, modules, 0, { clockMs: () => nowMs });
     const good = tables.service(1, ROUND_ROBIN, 1, three);
     const bad = tables.service(2, CUSTOM, 1, three);
     const chosen = Array.from({ length: 6 }, () => [host.choose(bad, 0, 0), host.choose(good, 0, 0)]);

@@ -1,7 +1,7 @@
 // Threads started, ended and restarted: with a toy worker, and with the real one on a real TUN.
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { HEADER_AT, HEADER_REGIONS, Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../../assembly/shared/layout.ts";
-import { Supervisor, type WorkerEnd } from "../../../src/dataplane/supervisor.ts";
+import { type Overdue, Supervisor, type SupervisorOptions, type WorkerEnd } from "../../../src/dataplane/supervisor.ts";
 import { runInNamespace, tunProblem } from "../../support/namespace.ts";
 
 const AREAS_AT = 65536;
@@ -12,11 +12,16 @@ const MODE = 2;
 const FAILS_AT_START = 1;
 const NEVER_STOPS = 2;
 const SECOND_FAILS_AT_START = 3;
+const SECOND_REFUSES_ORDERS = 4; // as many as FAILURES says
+const HANGS_IN_POLICY = 5; // when it gets the one that is called "endless"
+const ENGINES_AT = 16; // per worker: exports of the engine that it runs
 
 interface Toy {
   readonly words: Int32Array;
   readonly ends: WorkerEnd[];
-  start(): Promise<Supervisor>;
+  start(options?: Partial<SupervisorOptions>): Promise<Supervisor>;
+  /** Exports of the engine that each worker runs. */
+  engines(): number[];
   /** Resolves when `count` ends were reported. */
   ended(count: number): Promise<void>;
 }
@@ -31,10 +36,11 @@ function createToy(workers = 1): Toy {
   return {
     words,
     ends,
-    start: async () => {
+    engines: () => [...words.subarray(ENGINES_AT, ENGINES_AT + workers)],
+    start: async (options = {}) => {
       const supervisor = await Supervisor.start({
         memory,
-        engine: new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
+        engine: moduleWith(1),
         policies: [],
         queues: Array.from({ length: workers }, () => ({ tunFd: -1, udpFd: -1 })),
         onWorkerEnd: (end) => {
@@ -42,6 +48,7 @@ function createToy(workers = 1): Toy {
           for (const { count, resolve } of waiting) if (ends.length >= count) resolve();
         },
         workerFile: new URL("./toy-worker.mjs", import.meta.url),
+        ...options,
       });
       onTestFinished(() => supervisor.close());
       return supervisor;
@@ -52,6 +59,20 @@ function createToy(workers = 1): Toy {
         if (ends.length >= count) resolve();
       }),
   };
+}
+
+/** A module that exports so many functions, which do nothing. */
+function moduleWith(exportCount: number): WebAssembly.Module {
+  const exports = Array.from({ length: exportCount }, (_, i) => [1, 0x61 + i, 0, 0]).flat();
+  return new WebAssembly.Module(
+    Uint8Array.from([
+      ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+      ...[1, 4, 1, 0x60, 0, 0], // a type without parameters and results
+      ...[3, 2, 1, 0], // a function of it
+      ...[7, exports.length + 1, exportCount, ...exports],
+      ...[10, 4, 1, 2, 0, 0x0b], // its body
+    ]),
+  );
 }
 
 test("all workers are started, and stopped when it is closed, twice without harm", async () => {
@@ -134,6 +155,97 @@ test.each([
   await toy.start();
   await toy.ended(1);
   expect(toy.words[sequenceAt]).toBe(left);
+});
+
+describe("a module that is handed over", () => {
+  test("is there in all workers when that is answered, and in those that start later", async () => {
+    const toy = createToy(3);
+    const supervisor = await toy.start();
+    expect(toy.engines()).toEqual([1, 1, 1]);
+    const { pauseMs } = await supervisor.handEngine(moduleWith(2));
+    expect(toy.engines()).toEqual([2, 2, 2]);
+    expect(pauseMs).toBe(1);
+  });
+
+  test("that one worker cannot take is taken back from the others", async () => {
+    const toy = createToy(3);
+    const supervisor = await toy.start();
+    Object.assign(toy.words, { [MODE]: SECOND_REFUSES_ORDERS, [FAILURES]: 1 });
+    await expect(supervisor.handEngine(moduleWith(2))).rejects.toMatchObject({
+      code: "module-refused",
+      message: "A worker could not start the module: no room",
+    });
+    expect(toy.engines()).toEqual([1, 1, 1]);
+  });
+
+  test("while no worker is there waits for none, and the next one starts with it", async () => {
+    const toy = createToy();
+    toy.words[FAILURES] = 1;
+    const supervisor = await toy.start();
+    await toy.ended(1);
+    await supervisor.handEngine(moduleWith(2));
+    expect(toy.engines()).toEqual([1]);
+    await expect.poll(() => toy.engines()).toEqual([2]);
+  });
+});
+
+describe("a call that does not return", () => {
+  const endless = { slot: 9, name: "endless", module: moduleWith(1) };
+
+  test("ends the worker, which starts again at once with what was handed over meanwhile", async () => {
+    const toy = createToy();
+    toy.words[MODE] = HANGS_IN_POLICY;
+    const overdue: Overdue[] = [];
+    const supervisor = await toy.start({
+      onOverdue: (one) => {
+        overdue.push(one);
+        void supervisor.handEngine(moduleWith(3));
+        return true;
+      },
+    });
+    await supervisor.handPolicy(endless);
+    await toy.ended(1);
+    expect(overdue).toEqual([{ worker: 0, slot: 9 }]);
+    expect(toy.ends[0]).toMatchObject({ worker: 0, restartInMs: 0 });
+    expect(toy.ends[0]?.error.message).toBe('The policy "endless" did not return in time.');
+    await expect.poll(() => toy.engines()).toEqual([3]);
+    expect(toy.words[STARTS]).toBe(2);
+  });
+
+  test("is left alone when it shall be", async () => {
+    const toy = createToy();
+    toy.words[MODE] = HANGS_IN_POLICY;
+    const asked = new Promise<Overdue>((resolve) => {
+      void toy
+        .start({
+          policyTimeMs: 5,
+          onOverdue: (one) => {
+            resolve(one);
+            return false;
+          },
+        })
+        .then((supervisor) => void supervisor.handPolicy(endless));
+    });
+    expect(await asked).toEqual({ worker: 0, slot: 9 });
+    expect(toy.ends).toEqual([]);
+  });
+});
+
+test("a worker that ends by itself starts at once when another engine was handed over because of it", async () => {
+  const toy = createToy(2);
+  const failures: string[] = [];
+  toy.words[FAILURES] = 1;
+  const supervisor: Supervisor = await toy.start({
+    onEngineFailed: (error) => {
+      failures.push(error.message);
+      void supervisor.handEngine(moduleWith(2));
+      return true;
+    },
+  });
+  await toy.ended(1);
+  expect(toy.ends[0]).toMatchObject({ restartInMs: 0 });
+  expect(failures).toHaveLength(1);
+  await expect.poll(() => toy.engines()).toEqual([2, 2]);
 });
 
 interface ProxyResults {

@@ -1,19 +1,47 @@
 // Stands for the data plane's worker: behaves as the memory's word at 0 says, which it counts down.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 
-const { memory, worker, stop } = workerData;
-const [FAILURES, STARTS, MODE] = [0, 1, 2];
+const { memory, worker, orders, ordersGiven, board, engine } = workerData;
+const [FAILURES, STARTS, MODE, ENGINES_AT] = [0, 1, 2, 16];
+const [FAILS_AT_START, NEVER_STOPS, SECOND_FAILS_AT_START, REFUSES_ORDERS, HANGS_IN_POLICY] = [1, 2, 3, 4, 5];
 const words = new Int32Array(memory.buffer);
-const stopWord = new Int32Array(stop);
+const orderWord = new Int32Array(orders);
+const call = new Int32Array(board); // of worker 0
 Atomics.add(words, STARTS, 1);
 
-const failsAtStart = words[MODE] === 1 || (words[MODE] === 3 && worker === 1);
+/** How many functions a module exports tells the test which one it is. */
+const tell = (module) => {
+  words[ENGINES_AT + worker] = WebAssembly.Module.exports(module).length;
+};
+
+function obey(order) {
+  if (words[MODE] === REFUSES_ORDERS && worker === 1 && words[FAILURES]-- > 0) return "no room";
+  if (order.kind === "engine") tell(order.module);
+  if (words[MODE] === HANGS_IN_POLICY && order.kind === "policy" && order.name === "endless") {
+    call[1] = order.slot;
+    call[0] += 1;
+    for (;;);
+  }
+  return undefined;
+}
+
+const failsAtStart = words[MODE] === FAILS_AT_START || (words[MODE] === SECOND_FAILS_AT_START && worker === 1);
 if (failsAtStart) {
   parentPort.postMessage({ type: "failed", code: "tun-unavailable", message: `Worker ${worker} cannot start.` });
 } else {
+  tell(engine);
   parentPort.postMessage({ type: "ready" });
-  if (Atomics.sub(words, FAILURES, 1) > 0) throw new Error("an accident");
-  if (words[MODE] === 2) for (;;); // never looks at the stop word
-  while (Atomics.load(stopWord, 0) === 0) Atomics.wait(stopWord, 0, 0, 10);
+  if (words[MODE] !== REFUSES_ORDERS && Atomics.sub(words, FAILURES, 1) > 0) throw new Error("an accident");
+  if (words[MODE] === NEVER_STOPS) for (;;); // never looks at the orders
+  let seen = ordersGiven;
+  for (let given = seen; given !== -1; given = Atomics.load(orderWord, 0)) {
+    if (given !== seen) {
+      seen = given;
+      for (let next = receiveMessageOnPort(parentPort); next; next = receiveMessageOnPort(parentPort)) {
+        parentPort.postMessage({ type: "obeyed", id: next.message.id, pauseMs: 1, refusal: obey(next.message) });
+      }
+    }
+    Atomics.wait(orderWord, 0, seen, 10);
+  }
   parentPort.postMessage({ type: "stopped" });
 }
