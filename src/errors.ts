@@ -15,6 +15,7 @@ const CATALOGUE = {
   "port-in-use": { exit: 1, http: 500 },
   "network-setup": { exit: 1, http: 500 },
   "module-refused": { exit: 1, http: 422 },
+  "policy-faulty": { exit: 1, http: 422 },
   "offload-refused": { exit: 1, http: 422 },
   "not-running": { exit: 1, http: 503 },
   "already-running": { exit: 1, http: 409 },

@@ -12,6 +12,7 @@ import { labCommand } from "./lab.ts";
 import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
 import { policyNewCommand } from "./policy-new.ts";
+import { policyTestCommand } from "./policy-test.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
@@ -28,11 +29,12 @@ export const COMMANDS: readonly Command[] = [
   applyCommand,
   offloadCommand,
   policyNewCommand,
+  policyTestCommand,
   labCommand,
 ];
 
 export const FAMILIES: readonly CommandFamily[] = [
-  { name: "policy", group: "Write a policy", summary: "write a balancing policy of your own" },
+  { name: "policy", group: "Write a policy", summary: "write and test a balancing policy of your own" },
 ];
 
 /** An error that no other entry of the catalogue foresaw. */

@@ -38,8 +38,11 @@ const PARAMETER_COUNTS: Readonly<Record<keyof typeof PolicyExport, number>> = {
   closed: 2,
 };
 
-/** Holds a module against the contract, memory limit included. Throws module-refused. */
-export function checkPolicy(module: WebAssembly.Module, name: string): void {
+/**
+ * Holds a module against the contract, memory limit included. Throws module-refused. Runs the module's start function
+ * and asks its version: one that was not tried before (policy-trial.ts) may not return.
+ */
+export function checkPolicy(module: WebAssembly.Module, name: string, pagesMax = POLICY_PAGES_MAX): void {
   const exports = instantiatePolicy(module, name);
   const refuse = (expected: string, found: string): never => {
     throw new SapwoodError("module-refused", `The policy module ${name} ${expected}; found ${found}.`);
@@ -54,12 +57,12 @@ export function checkPolicy(module: WebAssembly.Module, name: string): void {
     refuse(`must be built for policy ABI version ${POLICY_ABI_VERSION}`, `version ${String(version)}`);
   }
   const { memory } = exports;
-  const most = `must have a memory of its own with a maximum of at most ${POLICY_PAGES_MAX} pages`;
+  const most = `must have a memory of its own with a maximum of at most ${pagesMax} pages`;
   if (!(memory.buffer instanceof ArrayBuffer)) refuse(most, "a shared memory");
   // JavaScript cannot read the maximum, but growing beyond it fails. The instance is thrown away afterwards.
   const pages = memory.buffer.byteLength / 65_536;
-  if (pages > POLICY_PAGES_MAX || canGrow(memory, POLICY_PAGES_MAX + 1 - pages)) {
-    refuse(most, `one that can have ${Math.max(pages, POLICY_PAGES_MAX + 1)} pages`);
+  if (pages > pagesMax || canGrow(memory, pagesMax + 1 - pages)) {
+    refuse(most, `one that can have ${Math.max(pages, pagesMax + 1)} pages`);
   }
 }
 

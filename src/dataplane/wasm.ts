@@ -1,7 +1,8 @@
 // Compiles Wasm modules, holds them against what the host expects of them, and instantiates the engine.
 // Promises: a module that asks for more than it may have, or lacks what it must have, is refused by a sentence.
 
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
@@ -13,6 +14,9 @@ export interface ModuleShape {
   readonly exports: Readonly<Record<string, WebAssembly.ImportExportKind>>;
   readonly imports: Readonly<Record<string, WebAssembly.ImportExportKind>>;
 }
+
+/** Of a module: a policy has a few thousand, the engine some ten times that. */
+export const MODULE_BYTES_MAX = 8 * 2 ** 20;
 
 /** A module may export more and import less. AssemblyScript's abort is harmless: it only ends the call. */
 export const ENGINE_SHAPE: ModuleShape = {
@@ -41,15 +45,34 @@ export async function compileFile(path: string, shape: ModuleShape): Promise<Web
   return compileBytes(await readModule(path, shape), shape, path);
 }
 
-/** Throws module-refused. */
+/** Throws module-refused, also when the file is too large, which it then does not read. */
 export async function readModule(path: string, shape: ModuleShape): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    // Without waiting for the other end of a pipe.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const status = await file.stat();
+      if (!status.isFile()) throw new Error("it is no file");
+      checkModuleSize(status.size, shape, path);
+      return await file.readFile();
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
+    if (cause instanceof SapwoodError) throw cause;
     throw new SapwoodError("module-refused", `The ${shape.kind} module ${path} cannot be read: ${reasonOf(cause)}.`, {
       cause,
     });
   }
+}
+
+/** Throws module-refused. */
+export function checkModuleSize(sizeBytes: number, shape: ModuleShape, name: string): void {
+  if (sizeBytes <= MODULE_BYTES_MAX) return;
+  throw new SapwoodError(
+    "module-refused",
+    `The ${shape.kind} module ${name} must have at most ${MODULE_BYTES_MAX} bytes; found ${sizeBytes}.`,
+  );
 }
 
 /** Compiles and checks a module. `name` stands for it in sentences. Throws module-refused. */

@@ -90,10 +90,12 @@ test("npm start finds nothing to build in it", async () => {
   expect(await run(process.execPath, [build, "--if-needed"], { cwd: installed })).toEqual({ stdout: "", stderr: "" });
 });
 
-test("a new policy builds with npm alone", async () => {
+test("a new policy builds with npm alone, and its module passes its own test", async () => {
   const policy = join(folder, "my-policy");
   await run(sapwood, ["policy", "new", "my-policy"], { cwd: folder });
   await run("npm", ["install", "--prefer-offline", "--no-progress", "--no-audit", "--no-fund"], { cwd: policy });
   await run("npm", ["run", "build"], { cwd: policy });
-  expect(await readdir(policy)).toContain("my-policy.wasm");
+  const env = { ...process.env, PATH: `${join(folder, "prefix/bin")}:${process.env["PATH"]}` };
+  const { stdout } = await run("npm", ["test", "--", "--time-limit", "5000"], { cwd: policy, env });
+  expect(stdout).toContain("no violations");
 });

@@ -1,33 +1,12 @@
 // Built policy modules without the host: candidates are written into the module's memory as the host would.
 
 import { readFile } from "node:fs/promises";
-import {
-  RECORD_DISTANCE_KM,
-  RECORD_DRAINING,
-  RECORD_FLAGS,
-  RECORD_FLOWS,
-  RECORD_HEALTHY,
-  RECORD_INSTANCE,
-  RECORD_LOCAL,
-  RECORD_RTT_US,
-  RECORD_SIZE,
-  RECORD_WEIGHT,
-  UPDATE_DONE,
-  UPDATE_FULL,
-} from "../../assembly/shared/policies.ts";
+import { RECORD_FLOWS, RECORD_SIZE, UPDATE_DONE, UPDATE_FULL } from "../../assembly/shared/policies.ts";
+import { PLAIN_CANDIDATE, type PolicyCandidate, writeCandidate } from "../../src/dataplane/candidate-record.ts";
 import { instantiatePolicy, type PolicyExports } from "../../src/dataplane/policy-module.ts";
 import { builtModulePath } from "../../src/dataplane/wasm.ts";
 
-export interface Candidate {
-  readonly instance: number;
-  readonly weight?: number;
-  readonly flows?: number;
-  readonly rttUs?: number;
-  readonly distanceKm?: number;
-  readonly isLocal?: boolean;
-  readonly isDraining?: boolean;
-  readonly isHealthy?: boolean;
-}
+export type Candidate = Pick<PolicyCandidate, "instance"> & Partial<PolicyCandidate>;
 
 export async function compilePolicy(name: string): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await readFile(builtModulePath(`policies/${name}`)));
@@ -53,7 +32,7 @@ export class LoadedPolicy {
     if (recordsAt === 0) return false;
     const records = new DataView(this.exports.memory.buffer, recordsAt, candidates.length * RECORD_SIZE);
     candidates.forEach((candidate, index) => {
-      writeRecord(records, index * RECORD_SIZE, candidate);
+      writeCandidate(records, index * RECORD_SIZE, { ...PLAIN_CANDIDATE, ...candidate });
     });
     const answer = this.exports.update(service, candidates.length);
     if (answer === UPDATE_FULL) return false;
@@ -83,20 +62,6 @@ export class LoadedPolicy {
   chooseMany(service: number, count: number): (number | undefined)[] {
     return Array.from({ length: count }, () => this.choose(service));
   }
-}
-
-function writeRecord(records: DataView, at: number, candidate: Candidate): void {
-  const flags =
-    (candidate.isDraining === true ? RECORD_DRAINING : 0) |
-    (candidate.isLocal === true ? RECORD_LOCAL : 0) |
-    (candidate.isHealthy === false ? 0 : RECORD_HEALTHY);
-  for (let offset = 0; offset < RECORD_SIZE; offset += 4) records.setUint32(at + offset, 0, true);
-  records.setUint32(at + RECORD_INSTANCE, candidate.instance, true);
-  records.setUint32(at + RECORD_WEIGHT, candidate.weight ?? 1, true);
-  records.setUint32(at + RECORD_FLOWS, candidate.flows ?? 0, true);
-  records.setUint32(at + RECORD_RTT_US, candidate.rttUs ?? 0, true);
-  records.setFloat32(at + RECORD_DISTANCE_KM, candidate.distanceKm ?? Number.NaN, true);
-  records.setUint32(at + RECORD_FLAGS, flags, true);
 }
 
 /** How often each value occurs, by value. */

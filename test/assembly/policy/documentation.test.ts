@@ -1,11 +1,17 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { candidateText, readCandidateSets } from "../../../src/control/candidate-sets.ts";
 import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
+import { tryPolicy } from "../../../src/dataplane/policy-trial.ts";
+import { VIOLATIONS } from "../../../src/dataplane/policy-trial-contract.ts";
 import { LoadedPolicy } from "../../support/policies.ts";
 import { compileSource } from "../../support/policy-source.ts";
 
 const PAGE = readFileSync(new URL("../../../docs/writing-a-policy.md", import.meta.url), "utf8");
-const [smallest = "", ownUpdate = ""] = [...PAGE.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? "");
+/** The examples stand in a folder of `sapwood policy new`. */
+const [smallest = "", ownUpdate = ""] = [...PAGE.matchAll(/```ts\n(.*?)```/gs)].map((match) =>
+  (match[1] ?? "").replace("./sdk/policy/sdk.ts", "./sdk.ts"),
+);
 
 async function load(source: string): Promise<LoadedPolicy> {
   const module = await compileSource(source);
@@ -37,4 +43,21 @@ test("the page's own update works in the place of the SDK's", async () => {
     { instance: 6, flows: 999 },
   ]);
   expect(policy.choose(1)).toBe(6);
+});
+
+test("the page describes every violation that a trial finds", () => {
+  expect(VIOLATIONS.filter((kind) => !PAGE.includes(`\`${kind}\``))).toEqual([]);
+});
+
+test("the page's candidates are ones that the command takes, and its output is what such a module gives", async () => {
+  const [, example = ""] = PAGE.match(/```yaml\n(.*?)```/s) ?? [];
+  const sets = readCandidateSets({ text: example, fileName: "three.yaml" });
+  const plan = { name: "smallest", sets, flows: 10_000, timeLimitMs: 5000, pagesMax: 256 };
+  const { outcomes, violations } = await tryPolicy(await compileSource(smallest), plan);
+  expect(violations).toEqual([]);
+  for (const [i, flows] of outcomes[0]?.chosen.entries() ?? []) {
+    const candidate = sets[0]?.candidates[i];
+    const row = `  ${candidate === undefined ? "" : candidateText(candidate)} +${flows} `;
+    expect(PAGE).toMatch(new RegExp(row));
+  }
 });

@@ -1,0 +1,57 @@
+// The record by which a policy module sees a candidate, written from values (assembly/shared/policies.ts).
+
+import {
+  RECORD_DISTANCE_KM,
+  RECORD_DRAINING,
+  RECORD_FLAGS,
+  RECORD_FLOWS,
+  RECORD_HEALTHY,
+  RECORD_INSTANCE,
+  RECORD_LOCAL,
+  RECORD_OWN,
+  RECORD_RESERVED,
+  RECORD_RTT_US,
+  RECORD_WEIGHT,
+} from "../../assembly/shared/policies.ts";
+
+export interface PolicyCandidate {
+  readonly instance: number; // its number
+  readonly weight: number;
+  readonly flows: number;
+  readonly rttUs: number; // 0 = not measured
+  readonly distanceKm: number; // NaN = unknown
+  readonly isLocal: boolean;
+  readonly isDraining: boolean;
+  readonly isHealthy: boolean;
+}
+
+/** A candidate of which nothing else is known. */
+export const PLAIN_CANDIDATE: Omit<PolicyCandidate, "instance"> = {
+  weight: 1,
+  flows: 0,
+  rttUs: 0,
+  distanceKm: Number.NaN,
+  isLocal: false,
+  isDraining: false,
+  isHealthy: true,
+};
+
+/** May it take new flows? */
+export function isEligible({ isDraining, isHealthy }: PolicyCandidate): boolean {
+  return isHealthy && !isDraining;
+}
+
+export function writeCandidate(records: DataView, at: number, candidate: PolicyCandidate): void {
+  const flags =
+    (candidate.isDraining ? RECORD_DRAINING : 0) |
+    (candidate.isLocal ? RECORD_LOCAL : 0) |
+    (candidate.isHealthy ? RECORD_HEALTHY : 0);
+  records.setUint32(at + RECORD_INSTANCE, candidate.instance, true);
+  records.setUint32(at + RECORD_WEIGHT, candidate.weight, true);
+  records.setUint32(at + RECORD_FLOWS, candidate.flows, true);
+  records.setUint32(at + RECORD_RTT_US, candidate.rttUs, true);
+  records.setFloat32(at + RECORD_DISTANCE_KM, candidate.distanceKm, true);
+  records.setUint32(at + RECORD_FLAGS, flags, true);
+  records.setUint32(at + RECORD_OWN, 0, true);
+  records.setUint32(at + RECORD_RESERVED, 0, true);
+}

@@ -1,0 +1,26 @@
+// WebAssembly text to bytes, for modules that no compiler of ours makes.
+
+import binaryen from "binaryen";
+
+export function assemble(text: string): Uint8Array<ArrayBuffer> {
+  const module = binaryen.parseText(text);
+  try {
+    if (module.validate() === 0) throw new Error("the text is no valid module");
+    return Uint8Array.from(module.emitBinary());
+  } finally {
+    module.dispose();
+  }
+}
+
+/** A policy without imports that always chooses candidate 0; `functions` replace its own, by name. */
+export function policyText(functions: Partial<Record<keyof typeof PLAIN, string>> = {}, more = ""): string {
+  return `(module ${Object.values({ ...PLAIN, ...functions }).join("\n")} ${more})`;
+}
+
+const PLAIN = {
+  memory: '(memory (export "memory") 1 4)',
+  abiVersion: '(func (export "abiVersion") (result i32) (i32.const 1))',
+  reserve: '(func (export "reserve") (param i32 i32) (result i32) (i32.const 1024))',
+  update: '(func (export "update") (param i32 i32) (result i32) (i32.const 0))',
+  choose: '(func (export "choose") (param i32 i32 i32) (result i32) (i32.const 0))',
+};
