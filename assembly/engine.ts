@@ -40,7 +40,7 @@ import { attachRegions, workerAt } from "./table/regions.ts";
 import { egressFlow, translateEgress } from "./translate/egress.ts";
 import { translateIngress, translateLocal } from "./translate/ingress.ts";
 import { isProbe, queueProbes, receiveProbe } from "./translate/probe.ts";
-import { Packet } from "./wire/packet.ts";
+import { Packet, PacketKind } from "./wire/packet.ts";
 import { VirtioNet } from "./wire/virtio-net.ts";
 
 // errno of a send that UDP_SEGMENT made impossible (asm-generic/errno-base.h, errno.h)
@@ -142,6 +142,8 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (invalid != DropReason.none) return invalid;
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
+  if (packet.isFragment) return DropReason.fragment;
+  if (packet.kind == PacketKind.error) return DropReason.unsupportedIcmp;
 
   const segments = virtio.isGso ? segmentCount(packet, virtio.gsoSize) : 1;
   const refused = translateEgress(packet, segments, virtio.needsChecksum, nowMs);
@@ -160,7 +162,7 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
     count(Counter.egressBytes, segment(packet, virtio.gsoSize, node));
     return DropReason.none;
   }
-  if (virtio.needsChecksum) finishChecksum(packet);
+  if (virtio.needsChecksum) finishChecksum(packet, virtio);
   sendToNode(node, packet.at, packet.length, 0, 0);
   count(Counter.egressBytes, packet.length);
   return DropReason.none;
@@ -209,6 +211,8 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   }
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
+  if (packet.isFragment) return DropReason.fragment;
+  if (packet.kind == PacketKind.error) return DropReason.unsupportedIcmp;
   const refused = translateIngress(packet, sender, nowMs);
   if (refused != DropReason.none) return refused;
   deliver(packet);

@@ -15,8 +15,8 @@ import { nativeBase, workerAt } from "../table/regions.ts";
 
 /** Packets that one frame or message may hold: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
 export const SEGMENTS_MAX: u32 = 2047;
-/** Longest header that is generated: virtio_net_hdr, IPv4 and TCP with all options, rounded up. */
-const HEADER_MAX: u32 = 136;
+/** Longest header that is generated: both families' IP and TCP with all options, and some extension headers. */
+export const HEADER_MAX: u32 = 256;
 
 let iovecCount: u32 = 0;
 let headerBytes: u32 = 0;

@@ -18,7 +18,7 @@ import {
 } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
-import { Packet } from "../wire/packet.ts";
+import { Packet, PacketKind } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
@@ -87,16 +87,18 @@ function start(packet: Packet, length: u32): void {
 
 /** Whether the packet may be part of a super-packet at all. */
 function canJoin(packet: Packet): bool {
+  if (packet.kind != PacketKind.transport || packet.isFragment) return false;
   const offload = packet.protocol == IPPROTO_TCP ? OFFLOAD_TUN_TCP : OFFLOAD_TUN_UDP;
   if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & offload) == 0) return false;
   if (packet.payloadAt == packet.end) return false; // no payload, nothing to gain
-  if (packet.isIpv4 && !isPlainIpv4(packet)) return false;
+  // Segmentation would repeat IPv4 options and IPv6 extension headers.
+  if (packet.isIpv4 ? !isPlainIpv4(packet) : packet.transportAt - packet.at != IPV6_HEADER) return false;
   const isPlain = packet.protocol == IPPROTO_TCP ? canJoinTcp(packet) : canJoinUdp(packet);
   return isPlain && isChecksumRight(packet); // the kernel will not verify what we joined
 }
 
 /**
- * No options, which segmentation would repeat, and a header checksum that is right: it is made anew.
+ * No options, and a header checksum that is right: it is made anew.
  * All ones are as right as zero, but never come out of a sum.
  */
 function isPlainIpv4(packet: Packet): bool {

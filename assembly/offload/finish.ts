@@ -3,11 +3,21 @@
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { IPPROTO_UDP } from "../shared/protocols.ts";
-import { Packet } from "../wire/packet.ts";
+import { Packet, PacketKind } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
+import { VirtioNet } from "../wire/virtio-net.ts";
 
-export function finishChecksum(packet: Packet): void {
+/** As the virtio_net_hdr asks, which agrees with the packet. */
+export function finishChecksum(packet: Packet, virtio: VirtioNet): void {
+  if (packet.kind == PacketKind.transport) return finishTransport(packet);
+  // Of a packet inside: its pseudo-header's sum stands in the field.
+  const start = packet.at + virtio.csumStart;
+  const checksum = <u16>~fold(sum(start, packet.end - start));
+  store<u16>(start + virtio.csumOffset, checksum == 0 ? 0xffff : checksum);
+}
+
+function finishTransport(packet: Packet): void {
   const length = packet.end - packet.transportAt;
   const field = checksumAt(packet.transportAt, packet.protocol);
   store<u16>(field, 0);

@@ -3,7 +3,7 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
+import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
 import { sendToNode } from "../frame/udp-queue.ts";
 import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -19,9 +19,9 @@ export function segmentCount(packet: Packet, segmentSize: u32): u32 {
   return payload == 0 ? 1 : (payload + segmentSize - 1) / segmentSize;
 }
 
-/** Whether the transmit queues are made for that many segments. */
+/** Whether the transmit queues are made for that many segments, and for headers that long. */
 export function isSegmentable(packet: Packet, segmentSize: u32): bool {
-  return segmentCount(packet, segmentSize) <= SEGMENTS_MAX;
+  return segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.payloadAt - packet.at <= HEADER_MAX;
 }
 
 /** Queues the segments of a translated super-packet to a node. Returns the bytes of all packets together. */

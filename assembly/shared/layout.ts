@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -216,6 +216,9 @@ export enum FlowState {
   tcpEstablished,
   tcpHalfClosed,
   tcpClosed,
+  icmpQuery,
+  otherUnreplied,
+  otherStream,
   count,
 }
 

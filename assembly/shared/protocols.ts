@@ -4,7 +4,19 @@
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_DCCP = 33;
 export const IPPROTO_ICMPV6 = 58;
+export const IPPROTO_UDPLITE = 136;
+
+// IPv6 extension headers
+export const IPPROTO_HOP_BY_HOP = 0;
+export const IPPROTO_ROUTING = 43;
+export const IPPROTO_FRAGMENT = 44;
+export const IPPROTO_AH = 51;
+export const IPPROTO_DESTINATION_OPTIONS = 60;
+export const IPPROTO_MOBILITY = 135;
+export const IPPROTO_HIP = 139;
+export const IPPROTO_SHIM6 = 140;
 
 // struct virtio_net_hdr (linux/virtio_net.h), little-endian on the hosts we run on
 export const VIRTIO_NET_HDR_SIZE = 10;

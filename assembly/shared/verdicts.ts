@@ -11,11 +11,13 @@ export enum DropReason {
   truncatedHeader, // fewer bytes than the IP header needs
   badHeaderLength, // IPv4 IHL below 5 or beyond the packet
   badTotalLength, // length field below the headers or beyond the bytes that came
-  fragment, // IPv4 or IPv6 fragment
-  unsupportedProtocol, // neither TCP nor UDP, or an IPv6 extension header in front
-  truncatedTransport, // fewer bytes than the TCP or UDP header needs
+  badExtensionHeader, // more IPv6 extension headers than are walked, or one that does not fit the packet
+  truncatedTransport, // fewer bytes than the TCP, UDP or ICMP header needs, also in a first fragment
+  unsupportedIcmp, // ICMP that is neither echo nor an error, or of the other IP version
+  badIcmpError, // an ICMP error whose quoted packet is too short, a later fragment or an ICMP error itself
   badTransportLength, // TCP data offset or UDP length that does not fit the packet
-  portZero, // source or destination port 0: no answer could be told from another's
+  portZero, // TCP or UDP source or destination port 0: no answer could be told from another's
+  fragment, // IPv4 or IPv6 fragment
   badOffload, // a virtio_net_hdr that contradicts the packet, or more segments than one frame or message may hold
   notServiceAddress, // egress: destination in no service range
   unknownWorkload, // egress: source is no namespace address of this node

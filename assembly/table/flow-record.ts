@@ -109,7 +109,16 @@ export function victim(nowMs: u32): usize {
 }
 
 function isDispensable(state: u32): bool {
-  return state == FlowState.udpUnreplied || state == FlowState.tcpOpening || state == FlowState.tcpClosed;
+  switch (state) {
+    case FlowState.udpUnreplied:
+    case FlowState.tcpOpening:
+    case FlowState.tcpClosed:
+    case FlowState.icmpQuery:
+    case FlowState.otherUnreplied:
+      return true;
+    default:
+      return false;
+  }
 }
 
 function othersMovedOn(): bool {

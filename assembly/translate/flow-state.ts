@@ -1,5 +1,5 @@
 // What a packet does to its flow's state. Times out by state, so the state follows the protocol:
-// RFC 9293 section 3.3.2 as seen from the middle, RFC 4787 section 4.3 for UDP.
+// RFC 9293 section 3.3.2 as seen from the middle, RFC 4787 section 4.3 for UDP, RFC 5508 section 3.2 for ICMP.
 
 import {
   FLOW_FORWARD_PACKETS,
@@ -12,9 +12,9 @@ import {
   FLOW_STATE,
   FlowState,
 } from "../shared/layout.ts";
-import { IPPROTO_UDP } from "../shared/protocols.ts";
+import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import { setState } from "../table/flow.ts";
-import { Packet } from "../wire/packet.ts";
+import { Packet, PacketKind } from "../wire/packet.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
 
 const FIN_BOTH = FLOW_SEEN_FIN_FORWARD | FLOW_SEEN_FIN_REVERSE;
@@ -22,6 +22,8 @@ const FIN_BOTH = FLOW_SEEN_FIN_FORWARD | FLOW_SEEN_FIN_REVERSE;
 /** State of a flow that begins with this packet of its client. */
 export function firstState(packet: Packet): u32 {
   if (packet.protocol == IPPROTO_UDP) return FlowState.udpUnreplied;
+  if (packet.kind == PacketKind.echo) return FlowState.icmpQuery;
+  if (packet.protocol != IPPROTO_TCP) return FlowState.otherUnreplied;
   return nextTcpState(FlowState.tcpOpening, packet.flags, firstSeen(packet));
 }
 
@@ -52,12 +54,15 @@ function see(flow: usize, packet: Packet, what: u32, nowMs: u32): void {
   // Another worker may be seeing the other direction.
   if (seen != before) atomic.or<u8>(flow, <u8>what, FLOW_SEEN);
   const state: u32 = load<u8>(flow, FLOW_STATE);
-  const next = packet.protocol == IPPROTO_UDP ? nextUdpState(state, seen) : nextTcpState(state, packet.flags, seen);
+  const next = packet.protocol == IPPROTO_TCP ? nextTcpState(state, packet.flags, seen) : nextState(state, seen);
   if (next != state) setState(flow, state, next);
 }
 
-function nextUdpState(state: u32, seen: u32): u32 {
-  return state == FlowState.udpUnreplied && seen & FLOW_SEEN_REPLY ? FlowState.udpStream : state;
+/** Of protocols that do not say when a conversation begins and ends. */
+function nextState(state: u32, seen: u32): u32 {
+  if ((seen & FLOW_SEEN_REPLY) == 0) return state;
+  if (state == FlowState.udpUnreplied) return FlowState.udpStream;
+  return state == FlowState.otherUnreplied ? FlowState.otherStream : state;
 }
 
 function nextTcpState(state: u32, flags: u32, seen: u32): u32 {

@@ -144,11 +144,12 @@ function isDraining(candidates: usize, index: u32): bool {
 
 /**
  * Finds the client's port on the wire: its own, unless another flow has the same answers already (one client, two
- * addresses that lead to one instance). Then another one, as a NAT would.
+ * addresses that lead to one instance). Then another one, as a NAT would; a packet without such a port has no other.
  */
 function claimWirePort(flow: usize, packet: Packet, hash: u64, nowMs: u32): bool {
   setWirePort(flow, packet.sourcePort, packet);
   if (claimAnswers(flow, nowMs)) return true;
+  if (!packet.hasSourcePort) return false;
   const start = <u32>(hash >>> 32);
   for (let i: u32 = 0; i < WIRE_PORT_TRIES; i++) {
     const port = WIRE_PORT_FIRST + ((start + i) % WIRE_PORT_COUNT);

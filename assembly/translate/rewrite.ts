@@ -2,12 +2,16 @@
 
 import { update, updatePartial, wordDelta } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
-import { IPPROTO_TCP } from "../shared/protocols.ts";
+import { IPPROTO_DCCP, IPPROTO_TCP, IPPROTO_UDPLITE } from "../shared/protocols.ts";
+import { Icmp } from "../wire/icmp.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
-import { Packet } from "../wire/packet.ts";
+import { Packet, PacketKind } from "../wire/packet.ts";
 import { Tcp } from "../wire/tcp.ts";
 import { Udp } from "../wire/udp.ts";
+
+// DCCP (RFC 4340 section 5.1) and UDP-Lite (RFC 3828 section 3.1) have their checksum where UDP has it.
+const UDP_LIKE_HEADER: u32 = 8;
 
 /**
  * Gives the packet new addresses and ports. `delta` is the checksum delta of all of them together;
@@ -24,11 +28,8 @@ export function rewrite(
   const oldPorts = packet.ports;
   let addressDelta = delta;
   if (ports != oldPorts) {
-    addressDelta = fold(
-      <u64>delta + wordDelta(<u16>ports, <u16>oldPorts) + wordDelta(<u16>(ports >>> 16), <u16>(oldPorts >>> 16)),
-    );
-    store<u32>(packet.transportAt, ports);
-    packet.ports = ports;
+    addressDelta = fold(<u64>delta + portsDelta(ports, oldPorts)); // taken out again
+    storePorts(packet, ports);
   }
   if (packet.isIpv4) {
     const ip = Ipv4.at(packet.at);
@@ -47,12 +48,46 @@ export function rewrite(
     tcp.checksum = isPartial ? updatePartial(tcp.checksum, addressDelta) : update(tcp.checksum, delta);
     return;
   }
+  if (packet.kind != PacketKind.transport) {
+    return updateOther(packet, addressDelta, ports == oldPorts ? 0 : portsDelta(oldPorts, ports));
+  }
   const udp = Udp.at(packet.transportAt);
   if (isPartial) {
     udp.checksum = updatePartial(udp.checksum, addressDelta);
   } else if (udp.checksum != 0) {
-    // RFC 768: zero means "no checksum", so a sum of zero is sent as ones.
-    const checksum = update(udp.checksum, delta);
-    udp.checksum = checksum == 0 ? 0xffff : checksum;
+    udp.checksum = orOnes(update(udp.checksum, delta));
   }
+}
+
+/** Checksum delta of new ports. */
+function portsDelta(from: u32, to: u32): u64 {
+  return wordDelta(<u16>from, <u16>to) + wordDelta(<u16>(from >>> 16), <u16>(to >>> 16));
+}
+
+function storePorts(packet: Packet, ports: u32): void {
+  packet.ports = ports;
+  if (packet.kind == PacketKind.transport) store<u32>(packet.transportAt, ports);
+  // The other one of an echo's two "ports" is 0.
+  else Icmp.at(packet.transportAt).identifier = <u16>(ports | (ports >>> 16));
+}
+
+/** The checksum of a packet that is neither TCP nor UDP, if it has one that covers what was changed. */
+function updateOther(packet: Packet, addressDelta: u64, identifierDelta: u64): void {
+  if (packet.kind == PacketKind.echo) {
+    const icmp = Icmp.at(packet.transportAt);
+    // RFC 792: the message alone; RFC 4443 section 2.3: the pseudo-header as well.
+    icmp.checksum = update(icmp.checksum, packet.isIpv4 ? identifierDelta : identifierDelta + addressDelta);
+    return;
+  }
+  if (packet.protocol != IPPROTO_DCCP && packet.protocol != IPPROTO_UDPLITE) return;
+  const isFirst = !packet.isFragment || packet.fragmentOffset == 0;
+  if (!isFirst || packet.length - (packet.transportAt - packet.at) < UDP_LIKE_HEADER) return;
+  const udp = Udp.at(packet.transportAt);
+  const checksum = update(udp.checksum, addressDelta);
+  udp.checksum = packet.protocol == IPPROTO_UDPLITE ? orOnes(checksum) : checksum;
+}
+
+/** RFC 768: zero means "no checksum", so a sum of zero is sent as ones. */
+function orOnes(checksum: u16): u16 {
+  return checksum == 0 ? 0xffff : checksum;
 }

@@ -47,4 +47,13 @@ export class Ipv4 {
   get isFragment(): bool {
     return (bswap<u16>(this.fragmentBe) & 0x3fff) != 0;
   }
+
+  get hasMore(): bool {
+    return (bswap<u16>(this.fragmentBe) & 0x2000) != 0;
+  }
+
+  /** In bytes. */
+  get fragmentOffset(): u32 {
+    return (<u32>(bswap<u16>(this.fragmentBe) & 0x1fff)) << 3;
+  }
 }

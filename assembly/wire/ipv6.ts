@@ -2,8 +2,6 @@
 //    0 version|traffic class|flow label  4 payload length  6 next header  7 hop limit  8 source  24 destination
 
 export const IPV6_HEADER: u32 = 40;
-/** Next header of the fragment header (RFC 8200 section 4.5). */
-export const IPV6_FRAGMENT = 44;
 
 @unmanaged
 export class Ipv6 {

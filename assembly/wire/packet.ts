@@ -1,33 +1,71 @@
 // An IP packet, parsed once: its flow key and where each layer lies, or the reason why it is not forwarded.
-// After parse() returned DropReason.none every accessor of the IP, TCP and UDP views is in bounds.
+// After parse() returned DropReason.none every accessor of the views that its kind promises is in bounds.
 
-import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import {
+  FragmentHeader,
+  fragmentHeaderAt,
+  isExtensionHeader,
+  upperAt,
+  upperProtocol,
+  walkExtensions,
+} from "./extension-headers.ts";
+import { ICMP_HEADER, Icmp } from "./icmp.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "./ipv4.ts";
-import { IPV6_FRAGMENT, IPV6_HEADER, Ipv6 } from "./ipv6.ts";
+import { IPV6_HEADER, Ipv6 } from "./ipv6.ts";
 import { TCP_MIN_HEADER, Tcp } from "./tcp.ts";
 import { UDP_HEADER, Udp } from "./udp.ts";
 
 // The v4-mapped prefix ::ffff:0:0/96 (RFC 4291 section 2.5.5.2), lanes 0...2 of an address.
 const V4_MAPPED_LANE_2: u32 = 0xffff0000;
+/** Transport bytes that an ICMP error quotes at least (RFC 792), and that are enough for ports and identifiers. */
+const QUOTED_TRANSPORT_MIN: u32 = 8;
+/** Where the quoted packet is described, behind the packet that quotes it. */
+const QUOTED: usize = 128;
+
+/** What a packet's flow is known by. A first fragment is of the kind that the whole packet is. */
+export enum PacketKind {
+  /** TCP or UDP: addresses and ports. */
+  transport,
+  /** ICMP echo: addresses and identifier, which stands in the place of the requester's port. */
+  echo,
+  /** An ICMP error: by the packet that it quotes. */
+  error,
+  /** Any other protocol: addresses and protocol number. */
+  portless,
+  /** A fragment other than the first, of one of the kinds above: by the first. */
+  laterFragment,
+}
 
 /** The packet in hand: one per worker, at WORKER_SCRATCH. */
 @unmanaged
 export class Packet {
   source: v128;
   destination: v128;
-  /** Source and destination port, in network order, as one word. */
+  /** Source and destination port, in network order, as one word; those that the kind has, else 0. */
   ports: u32;
   /** Address of the first byte of the IP header. */
   at: u32;
   /** Of the IP packet; what came after it is not part of it. */
   length: u32;
+  /** Behind all IP headers. */
   transportAt: u32;
   payloadAt: u32;
+  /** Of a fragment: where its bytes belong in the whole. */
+  fragmentOffset: u32;
+  fragmentId: u32;
+  /** As in flow keys: IPPROTO_ICMP also for ICMPv6. */
   protocol: u8;
   isIpv4: bool;
-  /** TCP flags; 0 for UDP. */
+  /** TCP flags; 0 for all else. */
   flags: u8;
+  /** PacketKind */
+  kind: u8;
+  /** Part of a packet, and not the whole one in one fragment (RFC 6946). */
+  isFragment: bool;
+  /** Of a fragment: it is not the last. */
+  hasMore: bool;
 
   static at(ptr: usize): Packet {
     return changetype<Packet>(ptr);
@@ -41,6 +79,12 @@ export class Packet {
     return <u16>(this.ports >>> 16);
   }
 
+  /** Whether the sender's side has a number of its own that a NAT could change. */
+  get hasSourcePort(): bool {
+    if (this.kind == PacketKind.echo) return Icmp.at(this.transportAt).isEchoRequest(this.isIpv4);
+    return this.kind == PacketKind.transport;
+  }
+
   get sourceAt(): usize {
     return changetype<usize>(this) + offsetof<Packet>("source");
   }
@@ -51,6 +95,11 @@ export class Packet {
 
   get end(): u32 {
     return this.at + this.length;
+  }
+
+  /** Of an ICMP error: the packet that it is about, as far as it was quoted; its payload is not to be relied on. */
+  get quoted(): Packet {
+    return Packet.at(changetype<usize>(this) + QUOTED);
   }
 
   /** Parses the `available` bytes at `at`. */
@@ -70,11 +119,14 @@ export class Packet {
     if (headerLength < IPV4_MIN_HEADER || headerLength > available) return DropReason.badHeaderLength;
     const length = ip.totalLength;
     if (length < headerLength || length > available) return DropReason.badTotalLength;
-    if (ip.isFragment) return DropReason.fragment;
     this.isIpv4 = true;
     this.source = v4Mapped(ip.source);
     this.destination = v4Mapped(ip.destination);
-    return this.parseTransport(ip.protocol, length, headerLength);
+    this.length = length;
+    this.isFragment = ip.isFragment;
+    if (ip.isFragment)
+      return this.parseFragment(ip.protocol, headerLength, ip.fragmentOffset, ip.hasMore, ip.identification);
+    return this.parseTransport(ip.protocol, headerLength);
   }
 
   private parseIpv6(available: u32): DropReason {
@@ -82,19 +134,45 @@ export class Packet {
     const ip = Ipv6.at(this.at);
     const length = IPV6_HEADER + ip.payloadLength;
     if (length > available) return DropReason.badTotalLength;
-    if (ip.nextHeader == IPV6_FRAGMENT) return DropReason.fragment;
     this.isIpv4 = false;
     this.source = neverV4(ip.source);
     this.destination = neverV4(ip.destination);
-    return this.parseTransport(ip.nextHeader, length, IPV6_HEADER);
+    this.length = length;
+    this.isFragment = false;
+    const next = ip.nextHeader;
+    if (next == IPPROTO_TCP || next == IPPROTO_UDP) return this.parseTransport(next, IPV6_HEADER);
+    return this.parseExtensions(next);
   }
 
-  private parseTransport(protocol: u8, length: u32, headerLength: u32): DropReason {
-    this.length = length;
+  private parseExtensions(next: u8): DropReason {
+    if (!walkExtensions(next, this.at + IPV6_HEADER, this.end)) return DropReason.badExtensionHeader;
+    const headerLength = upperAt - this.at;
+    if (fragmentHeaderAt == 0) return this.parseTransport(upperProtocol, headerLength);
+    const header = FragmentHeader.at(fragmentHeaderAt);
+    const offset = header.offset;
+    return this.parseFragment(upperProtocol, headerLength, offset, header.hasMore, header.identification);
+  }
+
+  private parseFragment(protocol: u8, headerLength: u32, offset: u32, hasMore: bool, id: u32): DropReason {
+    this.isFragment = offset != 0 || hasMore;
+    this.fragmentOffset = offset;
+    this.hasMore = hasMore;
+    this.fragmentId = id;
+    if (offset == 0) return this.parseTransport(protocol, headerLength);
+    this.transportAt = this.at + headerLength;
+    this.payloadAt = this.transportAt;
+    this.protocol = protocol;
+    this.flags = 0;
+    this.ports = 0;
+    this.kind = <u8>(isKnownByFirst(protocol, this.isIpv4) ? PacketKind.laterFragment : PacketKind.portless);
+    return DropReason.none;
+  }
+
+  private parseTransport(protocol: u8, headerLength: u32): DropReason {
     this.protocol = protocol;
     const transportAt = this.at + headerLength;
     this.transportAt = transportAt;
-    const transportLength = length - headerLength;
+    const transportLength = this.length - headerLength;
     if (protocol == IPPROTO_TCP) {
       if (transportLength < TCP_MIN_HEADER) return DropReason.truncatedTransport;
       const tcp = Tcp.at(transportAt);
@@ -104,20 +182,129 @@ export class Packet {
       this.flags = tcp.flags;
     } else if (protocol == IPPROTO_UDP) {
       if (transportLength < UDP_HEADER) return DropReason.truncatedTransport;
-      if (Udp.at(transportAt).length != transportLength) return DropReason.badTransportLength;
+      const udpLength = Udp.at(transportAt).length;
+      // The rest of a fragmented datagram comes later.
+      if (udpLength != transportLength && !(this.isFragment && udpLength > transportLength)) {
+        return DropReason.badTransportLength;
+      }
       this.payloadAt = transportAt + UDP_HEADER;
       this.flags = 0;
     } else {
-      return DropReason.unsupportedProtocol;
+      return this.parseOther(protocol, transportLength);
     }
+    this.kind = <u8>PacketKind.transport;
     this.ports = load<u32>(transportAt);
     return this.sourcePort == 0 || this.destinationPort == 0 ? DropReason.portZero : DropReason.none;
+  }
+
+  private parseOther(protocol: u8, transportLength: u32): DropReason {
+    this.flags = 0;
+    if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) return this.parseIcmp(protocol, transportLength);
+    this.payloadAt = this.transportAt;
+    this.ports = 0;
+    this.kind = <u8>PacketKind.portless;
+    return DropReason.none;
+  }
+
+  private parseIcmp(protocol: u8, transportLength: u32): DropReason {
+    const isIpv4 = this.isIpv4;
+    if ((protocol == IPPROTO_ICMP) != isIpv4) return DropReason.unsupportedIcmp;
+    if (transportLength < ICMP_HEADER) return DropReason.truncatedTransport;
+    const icmp = Icmp.at(this.transportAt);
+    this.protocol = <u8>IPPROTO_ICMP;
+    this.payloadAt = this.transportAt + ICMP_HEADER;
+    if (icmp.isError(isIpv4)) {
+      this.kind = <u8>PacketKind.error;
+      this.ports = 0;
+      return this.quoted.parseQuoted(this.payloadAt, this.end, isIpv4) ? DropReason.none : DropReason.badIcmpError;
+    }
+    const isRequest = icmp.isEchoRequest(isIpv4);
+    if (!isRequest && !icmp.isEchoReply(isIpv4)) return DropReason.unsupportedIcmp;
+    this.setEcho(icmp, isRequest);
+    return DropReason.none;
+  }
+
+  private setEcho(icmp: Icmp, isRequest: bool): void {
+    this.kind = <u8>PacketKind.echo;
+    this.ports = isRequest ? <u32>icmp.identifier : (<u32>icmp.identifier) << 16;
+  }
+
+  /** The same for a packet that an ICMP error quotes, of which the end may be missing. False: it does not say enough. */
+  private parseQuoted(at: u32, end: u32, isIpv4: bool): bool {
+    const available = end - at;
+    this.at = at;
+    this.length = available;
+    this.isIpv4 = isIpv4;
+    this.flags = 0;
+    this.isFragment = false;
+    if (available == 0 || load<u8>(at) >>> 4 != (isIpv4 ? 4 : 6)) return false;
+    if (!(isIpv4 ? this.parseQuotedIpv4() : this.parseQuotedIpv6())) return false;
+    if (this.transportAt + QUOTED_TRANSPORT_MIN > end) return false;
+    this.payloadAt = this.transportAt + QUOTED_TRANSPORT_MIN;
+    return this.parseQuotedTransport();
+  }
+
+  private parseQuotedIpv4(): bool {
+    if (this.length < IPV4_MIN_HEADER) return false;
+    const ip = Ipv4.at(this.at);
+    const headerLength = ip.headerLength;
+    if (headerLength < IPV4_MIN_HEADER || ip.fragmentOffset != 0) return false;
+    this.source = v4Mapped(ip.source);
+    this.destination = v4Mapped(ip.destination);
+    this.protocol = ip.protocol;
+    this.transportAt = this.at + headerLength;
+    return true;
+  }
+
+  private parseQuotedIpv6(): bool {
+    if (this.length < IPV6_HEADER) return false;
+    const ip = Ipv6.at(this.at);
+    if (!walkExtensions(ip.nextHeader, this.at + IPV6_HEADER, this.end)) return false;
+    if (fragmentHeaderAt != 0 && FragmentHeader.at(fragmentHeaderAt).offset != 0) return false;
+    this.source = neverV4(ip.source);
+    this.destination = neverV4(ip.destination);
+    this.protocol = upperProtocol;
+    this.transportAt = upperAt;
+    return true;
+  }
+
+  private parseQuotedTransport(): bool {
+    const protocol = this.protocol;
+    if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
+      this.kind = <u8>PacketKind.transport;
+      this.ports = load<u32>(this.transportAt);
+      return true;
+    }
+    if (protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6) {
+      this.kind = <u8>PacketKind.portless;
+      this.ports = 0;
+      return true;
+    }
+    const icmp = Icmp.at(this.transportAt);
+    const isRequest = icmp.isEchoRequest(this.isIpv4);
+    if ((protocol == IPPROTO_ICMP) != this.isIpv4 || (!isRequest && !icmp.isEchoReply(this.isIpv4))) return false;
+    this.protocol = <u8>IPPROTO_ICMP;
+    this.setEcho(icmp, isRequest);
+    return true;
   }
 }
 
 /** `address` in network order, as it stands in a packet. */
 export function v4Mapped(address: u32): v128 {
   return i32x4.replace_lane(i32x4(0, 0, V4_MAPPED_LANE_2, 0), 3, address);
+}
+
+/** Whether later fragments with this protocol do not show all that their flow is known by. */
+function isKnownByFirst(protocol: u8, isIpv4: bool): bool {
+  switch (<u32>protocol) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+      return true;
+    default:
+      return !isIpv4 && isExtensionHeader(protocol);
+  }
 }
 
 /**

@@ -2,8 +2,10 @@
 //    0 flags  1 GSO type  2 hdr_len (not to be trusted on the forwarding path)  4 gso_size  6 csum_start  8 csum_offset
 
 import {
+  IPPROTO_DCCP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   VIRTIO_F_NEEDS_CSUM,
   VIRTIO_GSO_ECN,
   VIRTIO_GSO_NONE,
@@ -11,7 +13,7 @@ import {
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
 } from "../shared/protocols.ts";
-import { Packet } from "./packet.ts";
+import { Packet, PacketKind } from "./packet.ts";
 import { TCP_CHECKSUM } from "./tcp.ts";
 import { UDP_CHECKSUM } from "./udp.ts";
 
@@ -39,12 +41,26 @@ export class VirtioNet {
 
   /** Whether the header says only what is true of the packet behind it. */
   agrees(packet: Packet): bool {
+    if (packet.kind != PacketKind.transport || packet.isFragment) {
+      return !this.isGso && (!this.needsChecksum || this.isInnerChecksum(packet));
+    }
     if (this.needsChecksum) {
       const field: u32 = packet.protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
       if (this.csumStart != packet.transportAt - packet.at || this.csumOffset != field) return false;
     }
     if (!this.isGso) return true;
     return this.needsChecksum && this.gsoSize != 0 && this.gsoType == gsoTypeOf(packet, this.gsoType);
+  }
+
+  /**
+   * Whether the checksum to be finished can be that of a packet inside this one (GRE, IP in IP), on which a
+   * translation has no bearing. UDP-Lite and DCCP have one of their own, which nobody offloads.
+   */
+  private isInnerChecksum(packet: Packet): bool {
+    if (packet.kind != PacketKind.portless || packet.isFragment) return false;
+    if (packet.protocol == IPPROTO_UDPLITE || packet.protocol == IPPROTO_DCCP) return false;
+    const start: u32 = this.csumStart;
+    return start >= packet.transportAt - packet.at && start + this.csumOffset + 2 <= packet.length;
   }
 }
 

@@ -122,6 +122,9 @@ export const configSchema = section({
       tcpEstablished: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpEstablished),
       tcpHalfClosed: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpHalfClosed),
       tcpClosed: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpClosed),
+      icmpQuery: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.icmpQuery),
+      otherUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherUnreplied),
+      otherStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherStream),
     }).prefault({}),
   }).prefault({}),
   tables: section({

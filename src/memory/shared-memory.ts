@@ -82,6 +82,9 @@ export const DEFAULT_TIMEOUTS_MS: Readonly<Record<FlowStateName, number>> = {
   tcpEstablished: 86_400_000,
   tcpHalfClosed: 120_000,
   tcpClosed: 10_000,
+  icmpQuery: 30_000,
+  otherUnreplied: 30_000,
+  otherStream: 180_000,
 };
 
 export const DEFAULT_PROBE_INTERVAL_MS = 400;

@@ -1,0 +1,46 @@
+// ICMP and ICMPv6 header (RFC 792, RFC 4443 section 2.1). Both families have the same picture, and other numbers in it.
+//    0 type  1 code  2 checksum  4 rest of header: of an echo the identifier, 6 its sequence number  8 data ...
+
+export const ICMP_HEADER: u32 = 8;
+
+export const ICMP_ECHO_REPLY = 0;
+export const ICMP_UNREACHABLE = 3;
+export const ICMP_ECHO_REQUEST = 8;
+export const ICMP_TIME_EXCEEDED = 11;
+export const ICMP_PARAMETER_PROBLEM = 12;
+
+export const ICMPV6_UNREACHABLE = 1;
+export const ICMPV6_PACKET_TOO_BIG = 2;
+export const ICMPV6_TIME_EXCEEDED = 3;
+export const ICMPV6_PARAMETER_PROBLEM = 4;
+export const ICMPV6_ECHO_REQUEST = 128;
+export const ICMPV6_ECHO_REPLY = 129;
+
+@unmanaged
+export class Icmp {
+  type: u8;
+  code: u8;
+  /** As it stands in the packet. ICMPv6: over the pseudo-header as well. */
+  checksum: u16;
+  /** Of an echo; in network order, as it stands in the packet. */
+  identifier: u16;
+
+  static at(ptr: usize): Icmp {
+    return changetype<Icmp>(ptr);
+  }
+
+  isEchoRequest(isIpv4: bool): bool {
+    return this.type == (isIpv4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST);
+  }
+
+  isEchoReply(isIpv4: bool): bool {
+    return this.type == (isIpv4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY);
+  }
+
+  /** Of the errors that quote a packet, those that hosts act upon: neither source quench (RFC 6633) nor redirects. */
+  isError(isIpv4: bool): bool {
+    const type: i32 = this.type;
+    if (!isIpv4) return type >= ICMPV6_UNREACHABLE && type <= ICMPV6_PARAMETER_PROBLEM;
+    return type == ICMP_UNREACHABLE || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER_PROBLEM;
+  }
+}
