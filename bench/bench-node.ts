@@ -23,7 +23,7 @@ import { TableWriter } from "../src/memory/table-writer.ts";
 import { parsePrefix } from "../src/net/address.ts";
 import { EngineMemory } from "../test/support/engine-memory.ts";
 import { loadProbeModule, type ProbeModule } from "../test/support/probe-module.ts";
-import type { CountName } from "../test/support/reference/translator.ts";
+import type { CountName } from "../test/support/reference/counts.ts";
 
 export const NODE = "node-a";
 export const PEER = { address: "192.0.2.2", port: 50103 };

@@ -89,8 +89,7 @@ async function missCase(family: Family): Promise<Case> {
     twin: {
       amount: NEW_FLOWS,
       run: () => {
-        twin.flows.clear();
-        twin.reverse.clear();
+        twin.forgetFlows();
         twinEgress(twin, frames);
       },
     },

@@ -8,8 +8,8 @@ import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
 import { addressBytes, packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { Random, testSeed } from "../support/random.ts";
+import type { Counts } from "../support/reference/counts.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
-import type { Counts } from "../support/reference/translator.ts";
 import {
   A1,
   B_CLOSEST,

@@ -9,7 +9,7 @@ import {
 } from "../../assembly/shared/protocols.ts";
 import { corrupt, packet, pad, truncate, type VirtioFields, virtioFrame } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
-import type { DropName } from "../support/reference/translator.ts";
+import type { DropName } from "../support/reference/counts.ts";
 import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
 
 type Case = readonly [

@@ -5,7 +5,8 @@ import { BATCH_SIZE, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO } from ".
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows, twinFlows } from "../support/engine-flows.ts";
 import { Random, testSeed } from "../support/random.ts";
-import type { CountName, TwinFlow } from "../support/reference/translator.ts";
+import type { CountName } from "../support/reference/counts.ts";
+import type { TwinFlow } from "../support/reference/flows.ts";
 import { Traffic } from "../support/traffic.ts";
 import { RANGES, THIS_NODE } from "../support/world.ts";
 
@@ -43,7 +44,7 @@ const seeds = process.env["SAPWOOD_TEST_SEED"] === undefined ? [1, 2, 3, 4] : [t
 
 test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeout: 240_000 }, async (seed) => {
   const random = new Random(seed);
-  const shares = { mutated: 0.15 + 0.1 * (seed % 3), superPackets: 0.01, runs: 0.03 };
+  const shares = { mutated: 0.15 + 0.1 * (seed % 3), superPackets: 0.01, otherKinds: 0.1, errors: 0.06, runs: 0.03 };
   const traffic = new Traffic(random, THIS_NODE, shares);
   const fixture = await EngineFixture.create({
     nodeId: THIS_NODE,

@@ -33,9 +33,11 @@ import { EngineMemory, type SentMessage } from "./engine-memory.ts";
 import { virtioFrame } from "./packet-builder.ts";
 import { viewPacket } from "./packet-checks.ts";
 import { pseudoHeaderSum } from "./reference/checksum.ts";
+import type { Counts } from "./reference/counts.ts";
+import type { Choice } from "./reference/flows.ts";
 import { parse, parseOffload } from "./reference/parser.ts";
 import { segment } from "./reference/segmenter.ts";
-import { type Choice, type Counts, type Message, ReferenceTranslator } from "./reference/translator.ts";
+import { type Message, ReferenceTranslator } from "./reference/translator.ts";
 
 /** What a test's policy is asked: how many candidates there are, and which of them drain. */
 export type Policy = (choice: Omit<Choice, "index">) => number;

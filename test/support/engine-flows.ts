@@ -16,8 +16,8 @@ import {
   Region,
 } from "../../assembly/shared/layout.ts";
 import type { SharedMemory } from "../../src/memory/shared-memory.ts";
+import type { TwinFlow } from "./reference/flows.ts";
 import { latin1 } from "./reference/parser.ts";
-import type { TwinFlow } from "./reference/translator.ts";
 
 const V4_MAPPED = "\0\0\0\0\0\0\0\0\0\0\xff\xff";
 

@@ -40,8 +40,9 @@ import {
 import { SOL_UDP, UDP_GRO, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../../assembly/shared/protocols.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { addressBytes, addressText } from "./packet-builder.ts";
+import type { CounterName, CountName, Counts, DropName } from "./reference/counts.ts";
 import { endpointText } from "./reference/tables.ts";
-import type { CounterName, CountName, Counts, DropName, Message } from "./reference/translator.ts";
+import type { Message } from "./reference/translator.ts";
 
 /** recvmsg() cut the message: linux/socket.h. */
 const MSG_TRUNC = 0x20;

@@ -2,6 +2,8 @@
 // Lengths and checksums are filled in; a field that the caller names stands as given.
 import ipaddr from "ipaddr.js";
 import {
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
   VIRTIO_F_NEEDS_CSUM,
@@ -43,6 +45,14 @@ export interface Ipv6Fields {
   readonly hopLimit?: number;
   readonly nextHeader?: number;
   readonly payloadLength?: number;
+  /** In their order; where a header's first byte is, the type of what follows is put. */
+  readonly extensions?: readonly ExtensionHeader[];
+}
+
+export interface ExtensionHeader {
+  readonly type: number;
+  /** The whole header. */
+  readonly bytes: readonly number[];
 }
 
 export interface TcpFields {
@@ -66,6 +76,14 @@ export interface UdpFields {
   readonly checksum?: number;
 }
 
+export interface IcmpFields {
+  readonly type: number;
+  readonly code?: number;
+  readonly checksum?: number;
+  /** The two words behind the checksum: of an echo its identifier and sequence number. */
+  readonly words?: readonly [number, number];
+}
+
 export interface VirtioFields {
   readonly flags?: number;
   readonly gsoType?: number;
@@ -81,6 +99,8 @@ type Network =
 type Transport =
   | { readonly kind: "tcp"; readonly fields: TcpFields }
   | { readonly kind: "udp"; readonly fields: UdpFields }
+  | { readonly kind: "icmp"; readonly fields: IcmpFields }
+  | { readonly kind: "other"; readonly protocol: number }
   | { readonly kind: "none" };
 
 /** Four or sixteen bytes in network order. */
@@ -120,6 +140,16 @@ export class PacketBuilder {
 
   udp(fields: UdpFields): PacketBuilder {
     return new PacketBuilder(this.network, { kind: "udp", fields }, this.data);
+  }
+
+  /** ICMP over IPv4, ICMPv6 over IPv6. */
+  icmp(fields: IcmpFields): PacketBuilder {
+    return new PacketBuilder(this.network, { kind: "icmp", fields }, this.data);
+  }
+
+  /** Any protocol; all of it is payload. */
+  protocol(protocol: number): PacketBuilder {
+    return new PacketBuilder(this.network, { kind: "other", protocol }, this.data);
   }
 
   /** Text, bytes, or a count of bytes with a recognisable pattern. */
@@ -170,23 +200,37 @@ export class PacketBuilder {
     return bytes;
   }
 
-  private protocol(): number {
-    return this.transport.kind === "udp" ? IPPROTO_UDP : IPPROTO_TCP;
+  private protocolNumber(): number {
+    switch (this.transport.kind) {
+      case "udp":
+        return IPPROTO_UDP;
+      case "icmp":
+        return this.network?.version === 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+      case "other":
+        return this.transport.protocol;
+      default:
+        return IPPROTO_TCP;
+    }
   }
 
   private transportBytes(): Uint8Array {
     if (this.transport.kind === "tcp") return tcpHeader(this.transport.fields);
     if (this.transport.kind === "udp") return udpHeader(this.transport.fields, this.data.length);
+    if (this.transport.kind === "icmp") return icmpHeader(this.transport.fields);
     return new Uint8Array(0);
   }
 
   private finishTransport(body: Uint8Array, partialChecksum: boolean): void {
-    if (this.transport.kind === "none" || this.network === undefined) return;
-    if (this.transport.fields.checksum !== undefined) return;
-    const { src, dst } = this.network.fields;
-    const pseudo = pseudoHeaderSum(addressBytes(src), addressBytes(dst), this.protocol(), body.length);
+    const { transport, network } = this;
+    if (transport.kind === "none" || transport.kind === "other" || network === undefined) return;
+    if (transport.fields.checksum !== undefined) return;
+    const { src, dst } = network.fields;
+    // RFC 792: ICMP's checksum covers the message alone.
+    const isMessageAlone = transport.kind === "icmp" && network.version === 4;
+    const addresses = [addressBytes(src), addressBytes(dst)] as const;
+    const pseudo = isMessageAlone ? 0 : pseudoHeaderSum(...addresses, this.protocolNumber(), body.length);
     const view = new DataView(body.buffer);
-    const at = this.transport.kind === "tcp" ? 16 : 6;
+    const at = { tcp: 16, udp: 6, icmp: 2 }[transport.kind];
     if (partialChecksum) {
       view.setUint16(at, pseudo);
       return;
@@ -195,14 +239,14 @@ export class PacketBuilder {
     if (sum > 0xffff) sum -= 0xffff;
     const checksum = ~sum & 0xffff;
     // RFC 768: a sum that comes out as zero is sent as all ones.
-    view.setUint16(at, checksum === 0 && this.transport.kind === "udp" ? 0xffff : checksum);
+    view.setUint16(at, checksum === 0 && transport.kind === "udp" ? 0xffff : checksum);
   }
 
   private networkBytes(bodyLength: number): Uint8Array {
     if (this.network === undefined) return new Uint8Array(0);
     return this.network.version === 4
-      ? ipv4Header(this.network.fields, bodyLength, this.protocol())
-      : ipv6Header(this.network.fields, bodyLength, this.protocol());
+      ? ipv4Header(this.network.fields, bodyLength, this.protocolNumber())
+      : ipv6Header(this.network.fields, bodyLength, this.protocolNumber());
   }
 }
 
@@ -263,14 +307,17 @@ function ipv4Header(fields: Ipv4Fields, bodyLength: number, protocol: number): U
 }
 
 function ipv6Header(fields: Ipv6Fields, bodyLength: number, protocol: number): Uint8Array {
-  const bytes = new Uint8Array(40);
+  const extensions = fields.extensions ?? [];
+  const extensionBytes = extensions.flatMap(({ bytes }, i) => [extensions[i + 1]?.type ?? protocol, ...bytes.slice(1)]);
+  const bytes = new Uint8Array(40 + extensionBytes.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, ((6 << 28) | ((fields.trafficClass ?? 0) << 20) | (fields.flowLabel ?? 0)) >>> 0);
-  view.setUint16(4, fields.payloadLength ?? bodyLength);
-  view.setUint8(6, fields.nextHeader ?? protocol);
+  view.setUint16(4, fields.payloadLength ?? extensionBytes.length + bodyLength);
+  view.setUint8(6, fields.nextHeader ?? extensions[0]?.type ?? protocol);
   view.setUint8(7, fields.hopLimit ?? 64);
   bytes.set(addressBytes(fields.src), 8);
   bytes.set(addressBytes(fields.dst), 24);
+  bytes.set(extensionBytes, 40);
   return bytes;
 }
 
@@ -289,6 +336,17 @@ function tcpHeader(fields: TcpFields): Uint8Array {
   view.setUint16(16, fields.checksum ?? 0);
   view.setUint16(18, fields.urgent ?? 0);
   bytes.set(options, 20);
+  return bytes;
+}
+
+function icmpHeader(fields: IcmpFields): Uint8Array {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, fields.type);
+  view.setUint8(1, fields.code ?? 0);
+  view.setUint16(2, fields.checksum ?? 0);
+  view.setUint16(4, fields.words?.[0] ?? 0);
+  view.setUint16(6, fields.words?.[1] ?? 0);
   return bytes;
 }
 

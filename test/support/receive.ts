@@ -3,7 +3,8 @@
 import { BATCH_SIZE } from "../../assembly/shared/layout.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import type { TunWrite } from "./engine-memory.ts";
-import type { Counts, Message } from "./reference/translator.ts";
+import type { Counts } from "./reference/counts.ts";
+import type { Message } from "./reference/translator.ts";
 
 export interface Received {
   readonly writes: readonly TunWrite[];

@@ -1,12 +1,31 @@
 // Random traffic for one node: calls, answers, requests from outside, super-packets, and a share of each broken on
 // purpose. And random changes of the tables underneath. Everything follows from one seed.
 
-import { IPPROTO_TCP, VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
+import {
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  VIRTIO_GSO_TCPV4,
+  VIRTIO_GSO_TCPV6,
+  VIRTIO_GSO_UDP_L4,
+} from "../../assembly/shared/protocols.ts";
 import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
-import { packet, pad, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
+import {
+  addressText,
+  packet,
+  pad,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_PSH,
+  TCP_RST,
+  TCP_SYN,
+  virtioFrame,
+} from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
-import type { Message, TwinFlow } from "./reference/translator.ts";
+import type { TwinFlow } from "./reference/flows.ts";
+import type { Message } from "./reference/translator.ts";
+import { echo, icmpError, isV4, otherPacket, portless } from "./traffic-kinds.ts";
 
 const NODE_COUNT = 5;
 const LOCAL_COUNT = 4;
@@ -20,6 +39,10 @@ export interface TrafficShares {
   readonly mutated: number;
   /** Part of the frames that is a super-packet. */
   readonly superPackets: number;
+  /** Part of the packets that is neither TCP nor UDP, or has extension headers. */
+  readonly otherKinds: number;
+  /** Part of the packets that is an ICMP error. */
+  readonly errors: number;
   /** Part of the messages that is a run of packets which belong together, whole and with right checksums. */
   readonly runs: number;
 }
@@ -115,6 +138,8 @@ export class Traffic {
     const src = random.chance(0.97) ? familyOf(local.namespaceAddresses, isV4) : this.anyAddress(isV4);
     const dst = this.calledAddress(isV4);
     const isTcp = random.chance(0.5);
+    if (random.chance(this.shares.otherKinds)) return virtioFrame(otherPacket(random, src, dst), {});
+    if (random.chance(this.shares.errors)) return virtioFrame(this.errorOut(src, dst), {});
     if (random.chance(this.shares.superPackets)) return this.superPacket(src, dst, isV4, isTcp);
     return this.framed(
       this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp),
@@ -123,8 +148,28 @@ export class Traffic {
     );
   }
 
-  /** The next packet of a flow's client. */
+  /** An error of a local workload about what it got from one that it called, or that called it. */
+  private errorOut(src: string, dst: string): Uint8Array {
+    const { random } = this;
+    const quoted = random.chance(0.5)
+      ? otherPacket(random, dst, src)
+      : this.packet(dst, src, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5));
+    // A router may speak for the workload, and somebody may lie about the receiver.
+    const from = random.chance(0.8) ? src : this.anyAddress(isV4(src));
+    return icmpError(random, from, random.chance(0.95) ? dst : this.anyAddress(isV4(src)), quoted);
+  }
+
+  /** The next packet of a flow's client, or its error about an answer. */
   private nextFrame(flow: TwinFlow): Uint8Array {
+    const [client, called] = [rawText(flow.clientAddress), rawText(flow.called)];
+    if (this.random.chance(this.shares.errors)) {
+      const answer = this.templates.of(flow.protocol, this.random, called, client, flow.calledPort, flow.clientPort);
+      return virtioFrame(icmpError(this.random, client, called, answer), {});
+    }
+    if (!hasPorts(flow.protocol)) {
+      const ports = [flow.clientPort, flow.calledPort] as const;
+      return virtioFrame(this.templates.of(flow.protocol, this.random, client, called, ...ports), {});
+    }
     const isV4 = flow.clientAddress.length === 4;
     const bytes = this.templates.between(
       flow.clientAddress,
@@ -172,7 +217,9 @@ export class Traffic {
       const flow = random.pick(flows);
       const node = this.nodes.find((one) => one.id === flow.target.node);
       const address = node !== undefined && random.chance(0.95) ? this.nodeNow(node).underlay.address : from.address;
-      return this.received({ ...from, address }, () => this.templates.answer(flow, random));
+      return this.received({ ...from, address }, () =>
+        random.chance(this.shares.errors) ? this.errorAbout(flow) : this.templates.answer(flow, random),
+      );
     }
     if (random.chance(0.01)) return this.probe(from);
     if (random.chance(this.shares.runs)) return this.run(from);
@@ -182,9 +229,30 @@ export class Traffic {
     const src = random.chance(0.9) ? this.instanceAddress(isV4) : this.anyAddress(isV4);
     const home = this.homeOf(src);
     const address = home !== undefined && random.chance(0.8) ? this.nodeNow(home).underlay.address : from.address;
-    return this.received({ ...from, address }, () =>
-      this.packet(src, dst, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5)),
-    );
+    return this.received({ ...from, address }, () => {
+      if (random.chance(this.shares.otherKinds)) return otherPacket(random, src, dst);
+      if (random.chance(this.shares.errors)) return this.errorIn(src, dst);
+      return this.packet(src, dst, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5));
+    });
+  }
+
+  /** An error of a flow's instance, or of its node, about a packet of the flow's client. */
+  private errorAbout(flow: TwinFlow): Uint8Array {
+    const { random } = this;
+    const client = rawText(flow.clientAddress);
+    const { v4, v6 } = flow.target.address;
+    const instance = rawText((flow.clientAddress.length === 4 ? v4 : v6) as string);
+    const quoted = this.templates.of(flow.protocol, random, client, instance, flow.wirePort, flow.calledPort);
+    return icmpError(random, random.chance(0.9) ? instance : this.anyAddress(isV4(client)), client, quoted);
+  }
+
+  /** An error about what a local workload sent, which may have no flow (any more). */
+  private errorIn(src: string, dst: string): Uint8Array {
+    const { random } = this;
+    const quoted = random.chance(0.5)
+      ? otherPacket(random, random.chance(0.9) ? dst : this.anyAddress(isV4(dst)), src)
+      : this.packet(dst, src, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), random.chance(0.5));
+    return icmpError(random, src, dst, quoted);
   }
 
   /** One datagram, or several of one size as UDP_GRO delivers them. */
@@ -360,7 +428,22 @@ class Templates {
   answer(flow: TwinFlow, random: Random): Uint8Array {
     const { v4, v6 } = flow.target.address;
     const source = (flow.clientAddress.length === 4 ? v4 : v6) as string;
+    if (!hasPorts(flow.protocol)) {
+      const ends = [rawText(source), rawText(flow.clientAddress)] as const;
+      return this.of(flow.protocol, random, ...ends, flow.calledPort, flow.wirePort);
+    }
     return this.between(source, flow.clientAddress, flow, random, flow.calledPort, flow.wirePort);
+  }
+
+  /** A packet of a flow's protocol between two addresses. */
+  of(protocol: number, random: Random, src: string, dst: string, sport: number, dport: number): Uint8Array {
+    if (hasPorts(protocol)) {
+      return this.packet(src, dst, protocol === IPPROTO_TCP, random.below(40), random, sport, dport);
+    }
+    if (protocol !== IPPROTO_ICMP) return portless(random, src, dst, protocol);
+    // The side that asked has the identifier; when it is zero either may have.
+    const isRequest = sport !== 0 || (dport === 0 && random.chance(0.5));
+    return echo(random, src, dst, isRequest ? sport : dport, isRequest);
   }
 
   /** A packet of the flow's protocol between two raw addresses. */
@@ -401,6 +484,14 @@ function patch(bytes: Uint8Array, isTcp: boolean, random: Random, sport: number,
   bytes[at + (isTcp ? 16 : 6)] = checksum >> 8;
   bytes[at + (isTcp ? 17 : 7)] = checksum;
   return bytes;
+}
+
+function hasPorts(protocol: number): boolean {
+  return protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
+}
+
+function rawText(raw: string): string {
+  return addressText(Buffer.from(raw, "latin1"));
 }
 
 function key(service: Service, instance: Instance): string {

@@ -49,8 +49,8 @@ export function coalesce(packets: readonly Uint8Array[]): Uint8Array[] {
   return groups.map(frameOf);
 }
 
-function isPlain({ version, headerLength, protocol, flags }: ParsedPacket): boolean {
-  if (version === 4 && headerLength > 20) return false;
+function isPlain({ kind, fragment, version, headerLength, protocol, flags }: ParsedPacket): boolean {
+  if (kind !== "transport" || fragment !== undefined || headerLength > (version === 4 ? 20 : 40)) return false;
   return protocol !== IPPROTO_TCP || (flags & ~TCP_PSH) === TCP_ACK;
 }
 

@@ -1,8 +1,12 @@
 // The slow twin's parser: what a packet must look like to be translated, check by check in the order of DropReason.
 
 import {
+  IPPROTO_DCCP,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   VIRTIO_CSUM_OFFSET,
   VIRTIO_CSUM_START,
   VIRTIO_F_NEEDS_CSUM,
@@ -17,50 +21,193 @@ import {
 } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 
-/** IPv6 fragment header, RFC 8200 section 4.5. */
-const IPPROTO_FRAGMENT = 44;
-
 /** A packet that passed every check. Addresses are the raw 4 or 16 bytes as a latin1 string: equal means equal. */
-export interface ParsedPacket {
+export interface ParsedPacket extends Ends {
+  readonly version: 4 | 6;
+  readonly kind: PacketKind;
+  /** Bytes before the transport header: IPv4 options and IPv6 extension headers are among them. */
+  readonly headerLength: number;
+  readonly totalLength: number;
+  /** The upper layer's number, as on the wire. */
+  readonly protocol: number;
+  /** Length of the TCP or UDP header, or of the eight bytes that every ICMP message begins with. */
+  readonly transportLength: number;
+  /** TCP flags; 0 for everything else. */
+  readonly flags: number;
+  /** An echo request: its identifier is the sender's. */
+  readonly isRequest: boolean;
+  /** Undefined for a whole packet, which one with a fragment header may be too (RFC 6946). */
+  readonly fragment: Fragment | undefined;
+  /** Of an ICMP error: the packet that it is about, as far as it was quoted. */
+  readonly embedded: ParsedPacket | undefined;
+}
+
+/**
+ * What a packet is translated by: TCP and UDP by ports; ICMP echo by its identifier, which stands for the port of the
+ * side that asked; an ICMP error by the packet in it; everything else by addresses alone; a fragment that is not the
+ * first by what became of the first.
+ */
+export type PacketKind = "transport" | "echo" | "error" | "portless" | "laterFragment";
+
+export interface Ends {
+  readonly source: string;
+  readonly destination: string;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+export interface Fragment {
+  readonly offset: number;
+  readonly hasMore: boolean;
+  readonly id: number;
+}
+
+/** What a virtio_net_hdr asks for. */
+export interface Offload {
+  readonly needsChecksum: boolean;
+  /** Where its sum begins and where it is stored, from the first byte of the packet. */
+  readonly checksum: { readonly start: number; readonly field: number };
+  /** Payload bytes of a segment; 0 = the packet is no super-packet. */
+  readonly segmentSize: number;
+}
+
+// Extension headers (RFC 8200 section 4, RFC 4302, RFC 6275, RFC 7401, RFC 5533). ESP and "no next header" end a chain.
+const HOP_BY_HOP = 0;
+const ROUTING = 43;
+const FRAGMENT = 44;
+const AUTHENTICATION = 51;
+const DESTINATION_OPTIONS = 60;
+const MOBILITY = 135;
+const HIP = 139;
+const SHIM6 = 140;
+const EXTENSION_HEADERS = [
+  HOP_BY_HOP,
+  ROUTING,
+  FRAGMENT,
+  AUTHENTICATION,
+  DESTINATION_OPTIONS,
+  MOBILITY,
+  HIP,
+  SHIM6,
+] as readonly number[];
+const EXTENSION_HEADERS_MAX = 8;
+
+// RFC 792, RFC 4443
+const ECHO_TYPES = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const;
+const ERROR_TYPES: Readonly<Record<4 | 6, readonly number[]>> = { 4: [3, 11, 12], 6: [1, 2, 3, 4] };
+const ICMP_HEADER = 8;
+/** What an ICMP error quotes at least of the transport (RFC 792). */
+const QUOTED_MIN = 8;
+
+/** The network layer of a packet: everything before the transport. */
+interface Network {
   readonly version: 4 | 6;
   readonly headerLength: number;
   readonly totalLength: number;
   readonly protocol: number;
   readonly source: string;
   readonly destination: string;
-  readonly sourcePort: number;
-  readonly destinationPort: number;
-  /** Length of the TCP or UDP header. */
-  readonly transportLength: number;
-  /** TCP flags; 0 for UDP. */
-  readonly flags: number;
-}
-
-/** What a virtio_net_hdr asks for. */
-export interface Offload {
-  readonly needsChecksum: boolean;
-  /** Payload bytes of a segment; 0 = the packet is no super-packet. */
-  readonly segmentSize: number;
+  readonly fragment: Fragment | undefined;
 }
 
 export function parse(packet: Uint8Array): ParsedPacket | DropReason {
-  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  const network = parseNetwork(packet, false);
+  return typeof network === "number" ? network : parseTransport(packet, network);
+}
+
+/** The packet in an ICMP error, of which the end may be missing. */
+function parseEmbedded(packet: Uint8Array, version: 4 | 6): ParsedPacket | undefined {
+  const network = parseNetwork(packet, true);
+  if (typeof network === "number" || network.version !== version) return undefined;
+  if ((network.fragment?.offset ?? 0) > 0) return undefined;
+  if (packet.length < network.headerLength + QUOTED_MIN) return undefined;
+  const { protocol, headerLength } = network;
+  const view = viewOf(packet);
+  const common = { ...network, flags: 0, isRequest: false, transportLength: QUOTED_MIN, embedded: undefined };
+  if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) {
+    const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
+    return { ...common, kind: "transport", sourcePort, destinationPort };
+  }
+  if (!isIcmp(protocol)) return { ...common, kind: "portless", sourcePort: 0, destinationPort: 0 };
+  const ports = isOwnIcmp(network) ? echoPorts(packet, network) : undefined;
+  return ports === undefined ? undefined : { ...common, kind: "echo", ...ports };
+}
+
+/** `isQuoted` says that the bytes may end before the packet does. */
+function parseNetwork(packet: Uint8Array, isQuoted: boolean): Network | DropReason {
+  const view = viewOf(packet);
   const version = packet.length === 0 ? 0 : view.getUint8(0) >> 4;
   if (version !== 4 && version !== 6) return DropReason.notIp;
   if (packet.length < (version === 4 ? 20 : 40)) return DropReason.truncatedHeader;
 
-  const headerLength = version === 4 ? (view.getUint8(0) & 15) * 4 : 40;
-  if (headerLength < 20 || headerLength > packet.length) return DropReason.badHeaderLength;
+  const fixedLength = version === 4 ? (view.getUint8(0) & 15) * 4 : 40;
+  if (fixedLength < 20 || fixedLength > packet.length) return DropReason.badHeaderLength;
 
-  const totalLength = version === 4 ? view.getUint16(2) : 40 + view.getUint16(4);
-  if (totalLength < headerLength || totalLength > packet.length) return DropReason.badTotalLength;
+  const saidLength = version === 4 ? view.getUint16(2) : 40 + view.getUint16(4);
+  if (!isQuoted && (saidLength < fixedLength || saidLength > packet.length)) return DropReason.badTotalLength;
+  const totalLength = isQuoted ? packet.length : saidLength;
 
-  const protocol = view.getUint8(version === 4 ? 9 : 6);
-  // More fragments, or an offset: RFC 791. The don't-fragment bit is no fragment.
-  if (version === 4 && (view.getUint16(6) & 0x3fff) !== 0) return DropReason.fragment;
-  if (version === 6 && protocol === IPPROTO_FRAGMENT) return DropReason.fragment;
-  if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return DropReason.unsupportedProtocol;
+  const addresses =
+    version === 4
+      ? { source: latin1(packet, 12, 16), destination: latin1(packet, 16, 20) }
+      : { source: latin1(packet, 8, 24), destination: latin1(packet, 24, 40) };
+  if (version === 4) {
+    // More fragments, or an offset: RFC 791. The don't-fragment bit is no fragment.
+    const word = view.getUint16(6);
+    const fragment = fragmentOf((word & 0x1fff) * 8, (word & 0x2000) !== 0, view.getUint16(4));
+    return { version, headerLength: fixedLength, totalLength, protocol: view.getUint8(9), ...addresses, fragment };
+  }
+  const upper = walkExtensions(packet.subarray(0, totalLength));
+  return upper === undefined ? DropReason.badExtensionHeader : { version, totalLength, ...addresses, ...upper };
+}
 
+/** Where the upper layer of an IPv6 packet begins, and which it is; undefined when the chain is broken or too long. */
+function walkExtensions(packet: Uint8Array): Pick<Network, "headerLength" | "protocol" | "fragment"> | undefined {
+  const view = viewOf(packet);
+  let protocol = view.getUint8(6);
+  let at = 40;
+  let fragment: Fragment | undefined;
+  let fragmentHeaders = 0;
+  for (let count = 0; EXTENSION_HEADERS.includes(protocol); count++) {
+    if (count === EXTENSION_HEADERS_MAX || at + 8 > packet.length) return undefined;
+    const next = view.getUint8(at);
+    let length = (view.getUint8(at + 1) + 1) * 8;
+    if (protocol === FRAGMENT) {
+      // A fragment of a fragment is nothing that a sender makes.
+      if (++fragmentHeaders > 1) return undefined;
+      length = 8;
+      const word = view.getUint16(at + 2);
+      fragment = fragmentOf(word & 0xfff8, (word & 1) !== 0, view.getUint32(at + 4));
+    } else if (protocol === AUTHENTICATION) {
+      length = (view.getUint8(at + 1) + 2) * 4;
+    }
+    if (at + length > packet.length) return undefined;
+    at += length;
+    protocol = next;
+    // What follows in a later fragment is the middle of something.
+    if ((fragment?.offset ?? 0) > 0) break;
+  }
+  return { headerLength: at, protocol, fragment };
+}
+
+function fragmentOf(offset: number, hasMore: boolean, id: number): Fragment | undefined {
+  return offset === 0 && !hasMore ? undefined : { offset, hasMore, id };
+}
+
+function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | DropReason {
+  const { protocol, headerLength, fragment, version, totalLength } = network;
+  const none = { flags: 0, isRequest: false, transportLength: 0, embedded: undefined };
+  const common = { ...network, ...none, sourcePort: 0, destinationPort: 0 };
+  const hasTransport = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
+  if (fragment !== undefined && fragment.offset > 0) {
+    // Only what has neither ports nor an identifier says all that is needed in every fragment.
+    const isComplete = !hasTransport && !isIcmp(protocol) && !(version === 6 && EXTENSION_HEADERS.includes(protocol));
+    return { ...common, kind: isComplete ? "portless" : "laterFragment" };
+  }
+  if (isIcmp(protocol)) return parseIcmp(packet, network);
+  if (!hasTransport) return { ...common, kind: "portless" };
+
+  const view = viewOf(packet);
   const present = totalLength - headerLength;
   if (present < (protocol === IPPROTO_TCP ? 20 : 8)) return DropReason.truncatedTransport;
 
@@ -70,49 +217,90 @@ export function parse(packet: Uint8Array): ParsedPacket | DropReason {
     if (transportLength < 20 || transportLength > present) return DropReason.badTransportLength;
   } else {
     const length = view.getUint16(headerLength + 4);
-    if (length < 8 || length !== present) return DropReason.badTransportLength;
+    // A first fragment has only the beginning of the datagram.
+    if (length < 8 || (fragment === undefined ? length !== present : length < present)) {
+      return DropReason.badTransportLength;
+    }
   }
 
-  const sourcePort = view.getUint16(headerLength);
-  const destinationPort = view.getUint16(headerLength + 2);
+  const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
   if (sourcePort === 0 || destinationPort === 0) return DropReason.portZero;
+  const flags = protocol === IPPROTO_TCP ? view.getUint8(headerLength + 13) : 0;
+  return { ...common, kind: "transport", transportLength, sourcePort, destinationPort, flags };
+}
 
-  return {
-    version,
-    headerLength,
-    totalLength,
-    protocol,
-    source: version === 4 ? latin1(packet, 12, 16) : latin1(packet, 8, 24),
-    destination: version === 4 ? latin1(packet, 16, 20) : latin1(packet, 24, 40),
-    sourcePort,
-    destinationPort,
-    transportLength,
-    flags: protocol === IPPROTO_TCP ? view.getUint8(headerLength + 13) : 0,
-  };
+function parseIcmp(packet: Uint8Array, network: Network): ParsedPacket | DropReason {
+  const { version, headerLength, totalLength } = network;
+  if (!isOwnIcmp(network)) return DropReason.unsupportedIcmp;
+  if (totalLength - headerLength < ICMP_HEADER) return DropReason.truncatedTransport;
+  const common = { ...network, flags: 0, isRequest: false, transportLength: ICMP_HEADER, embedded: undefined };
+  const ports = echoPorts(packet, network);
+  if (ports !== undefined) return { ...common, kind: "echo", ...ports };
+  if (!ERROR_TYPES[version].includes(packet[headerLength] as number)) return DropReason.unsupportedIcmp;
+  const embedded = parseEmbedded(packet.subarray(headerLength + ICMP_HEADER, totalLength), version);
+  if (embedded === undefined) return DropReason.badIcmpError;
+  return { ...common, kind: "error", embedded, sourcePort: 0, destinationPort: 0 };
+}
+
+/** The identifier as the port of the side that asks; undefined for everything but echo. */
+function echoPorts(
+  packet: Uint8Array,
+  { version, headerLength }: Network,
+): Pick<ParsedPacket, "sourcePort" | "destinationPort" | "isRequest"> | undefined {
+  const view = viewOf(packet);
+  const identifier = view.getUint16(headerLength + 4);
+  const { request, reply } = ECHO_TYPES[version];
+  const type = view.getUint8(headerLength);
+  if (type === request) return { sourcePort: identifier, destinationPort: 0, isRequest: true };
+  return type === reply ? { sourcePort: 0, destinationPort: identifier, isRequest: false } : undefined;
+}
+
+export function isIcmp(protocol: number): boolean {
+  return protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
+}
+
+/** Whether it is the ICMP of its own family. That of the other one means nothing. */
+function isOwnIcmp({ version, protocol }: Pick<Network, "version" | "protocol">): boolean {
+  return protocol === (version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
 /** Reads the virtio_net_hdr of a frame whose packet is known; undefined when it contradicts the packet. */
 export function parseOffload(frame: Uint8Array, packet: ParsedPacket): Offload | undefined {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const view = viewOf(frame);
+  const isWhole = packet.kind === "transport" && packet.fragment === undefined;
   const needsChecksum = (view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0;
-  if (needsChecksum) {
-    const field = packet.protocol === IPPROTO_TCP ? 16 : 6;
-    if (view.getUint16(VIRTIO_CSUM_START, true) !== packet.headerLength) return undefined;
-    if (view.getUint16(VIRTIO_CSUM_OFFSET, true) !== field) return undefined;
+  const start = view.getUint16(VIRTIO_CSUM_START, true);
+  const offset = view.getUint16(VIRTIO_CSUM_OFFSET, true);
+  if (needsChecksum && isWhole) {
+    if (start !== packet.headerLength || offset !== (packet.protocol === IPPROTO_TCP ? 16 : 6)) return undefined;
+  } else if (needsChecksum) {
+    // A tunnel's packet may leave the checksum of the packet inside to the device; nothing else has one to leave.
+    if (packet.kind !== "portless" || packet.fragment !== undefined || isUdpLike(packet.protocol)) return undefined;
+    if (start < packet.headerLength || start + offset + 2 > packet.totalLength) return undefined;
   }
   const type = view.getUint8(VIRTIO_GSO_TYPE);
-  if (type === VIRTIO_GSO_NONE) return { needsChecksum, segmentSize: 0 };
+  const checksum = { start, field: start + offset };
+  if (type === VIRTIO_GSO_NONE) return { needsChecksum, checksum, segmentSize: 0 };
 
   const tcpType = packet.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
   const allowed = packet.protocol === IPPROTO_TCP ? [tcpType, tcpType | VIRTIO_GSO_ECN] : [VIRTIO_GSO_UDP_L4];
-  if (!allowed.includes(type)) return undefined;
+  if (!isWhole || !allowed.includes(type)) return undefined;
   const segmentSize = view.getUint16(VIRTIO_GSO_SIZE, true);
   // A segment needs a checksum of its own, so a super-packet without one cannot be meant.
   if (segmentSize === 0 || !needsChecksum) return undefined;
-  return { needsChecksum, segmentSize };
+  return { needsChecksum, checksum, segmentSize };
+}
+
+/** UDP-Lite and DCCP: no ports for a translator, but a checksum over the pseudo-header, where UDP has its own. */
+export function isUdpLike(protocol: number): boolean {
+  return protocol === IPPROTO_DCCP || protocol === IPPROTO_UDPLITE;
 }
 
 /** Bytes as a string that compares and hashes fast. */
 export function latin1(bytes: Uint8Array, start = 0, end = bytes.length): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", start, end);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

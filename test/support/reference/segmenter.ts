@@ -3,7 +3,7 @@
 import { IPPROTO_TCP } from "../../../assembly/shared/protocols.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH } from "../packet-builder.ts";
 import { fold, pseudoHeaderSum, sumWords } from "./checksum.ts";
-import type { ParsedPacket } from "./parser.ts";
+import type { Offload, ParsedPacket } from "./parser.ts";
 
 /** Cuts a super-packet into packets of at most `segmentSize` payload bytes, each complete. */
 export function segment(superPacket: Uint8Array, parsed: ParsedPacket, segmentSize: number): Uint8Array[] {
@@ -38,6 +38,15 @@ export function finishChecksum(packet: Uint8Array, parsed: ParsedPacket): void {
   const checksum = ~fold(pseudo + sumWords(packet, parsed.headerLength)) & 0xffff;
   // RFC 768: zero would say "no checksum".
   view.setUint16(at, checksum === 0 && !isTcp ? 0xffff : checksum);
+}
+
+/** The same for a checksum that stands anywhere in the packet and holds the sum of its pseudo-header. */
+export function finishInnerChecksum(packet: Uint8Array, { start, field }: Offload["checksum"]): void {
+  const checksum = ~sumWords(packet, start) & 0xffff;
+  new DataView(packet.buffer, packet.byteOffset, packet.byteLength).setUint16(
+    field,
+    checksum === 0 ? 0xffff : checksum,
+  );
 }
 
 function finishNetwork(bytes: Uint8Array, parsed: ParsedPacket, index: number): void {

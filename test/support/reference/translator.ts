@@ -1,38 +1,20 @@
 // The slow, obvious twin of the engine: the rules of translation, with Maps and strings, one packet at a time.
-// Two things it does not decide but takes as input: which candidate a policy chose, and which free port the engine
-// took when the client's own was taken on the wire. It checks that both are allowed.
-import type { Counter } from "../../../assembly/shared/counters.ts";
 import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../assembly/shared/layout.ts";
-import { IPPROTO_TCP, IPPROTO_UDP, VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
-import { incremental, incrementalSum } from "./checksum.ts";
-import { type FlowLife, isRestart, newLife, observe } from "./flow-state.ts";
-import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
-import { finishChecksum, segment } from "./segmenter.ts";
+import type { CountName, Counts, DropName } from "./counts.ts";
+import { observe } from "./flow-state.ts";
+import { type Choice, type TwinFlow, TwinFlows } from "./flows.ts";
+import { type Ends, type Offload, type ParsedPacket, parse, parseOffload } from "./parser.ts";
+import { rewrite } from "./rewrite.ts";
+import { finishChecksum, finishInnerChecksum, segment } from "./segmenter.ts";
 import { endpointText, type TwinInstance, TwinTables } from "./tables.ts";
-
-export type CounterName = Exclude<keyof typeof Counter, "count">;
-export type DropName = Exclude<keyof typeof DropReason, "none" | "count">;
-/** "egressPackets", "egressDrop.notIp", "ingressDrop.wrongNode", ... */
-export type CountName = CounterName | `${"egress" | "ingress"}Drop.${DropName}`;
-export type Counts = Partial<Record<CountName, number>>;
 
 /** What came out, in the order in which it came; datagrams by the endpoint that they go to. */
 export interface Output {
   readonly datagrams: Map<string, Uint8Array[]>;
   readonly tunWrites: Uint8Array[];
-}
-
-/** One call of the engine's import `policy.choose`. */
-export interface Choice {
-  /** What the policy answered. */
-  readonly index: number;
-  readonly flowHash: number;
-  readonly clientHash: number;
-  /** Instance numbers of the service record's candidates, in their order, and which of them drain. */
-  readonly candidates: readonly number[];
-  readonly draining: readonly boolean[];
 }
 
 /** The inputs that are the engine's or the policy's to decide. */
@@ -59,48 +41,49 @@ export interface SentProbe {
   readonly address: string;
 }
 
-export interface TwinFlow {
-  readonly key: string;
-  readonly reverseKey: string;
-  readonly protocol: number;
-  readonly client: TwinInstance;
-  readonly target: TwinInstance;
-  readonly clientAddress: string;
-  readonly clientPort: number;
-  readonly clientInstanceAddress: string;
-  readonly called: string;
-  readonly calledPort: number;
-  readonly targetAddress: string;
-  readonly wirePort: number;
-  readonly life: FlowLife;
-  lastUsedMs: number;
-}
-
 export interface TwinOptions {
   readonly nodeId: string;
   readonly ranges: readonly string[];
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
 }
 
-const PORT_LOWEST = 1024;
 /** A frame or message with more packets is none that TCP, UDP or the kernel makes: below 33 bytes each. */
 const SEGMENTS_MAX = 2047;
+/** Headers that the engine has room to repeat. */
+const HEADERS_MAX = 256;
+
+/** Where a packet goes, as whom it comes and to whom. */
+interface Way {
+  readonly target: TwinInstance;
+  readonly ends: Ends;
+}
 
 export class ReferenceTranslator {
-  readonly flows = new Map<string, TwinFlow>();
-  readonly reverse = new Map<string, TwinFlow>();
+  private readonly table: TwinFlows;
   private readonly tables: TwinTables;
-  private readonly timeoutsMs: Readonly<Record<number, number>>;
   private readonly probes: SentProbe[] = [];
   private counts: Counts = {};
   private output: Output = { datagrams: new Map(), tunWrites: [] };
 
   constructor(
-    options: TwinOptions,
+    { nodeId, ranges, timeoutsMs }: TwinOptions,
     private readonly decisions: Decisions,
   ) {
-    this.tables = new TwinTables(options.nodeId, options.ranges);
-    this.timeoutsMs = options.timeoutsMs;
+    this.tables = new TwinTables(nodeId, ranges);
+    this.table = new TwinFlows(
+      this.tables,
+      timeoutsMs,
+      { nextChoice: () => this.decisions.nextChoice(), wirePort: (target) => this.chosenPort(target) },
+      (name, by) => this.count(name, by),
+    );
+  }
+
+  get flows(): ReadonlyMap<string, TwinFlow> {
+    return this.table.forward;
+  }
+
+  forgetFlows(): void {
+    this.table.clear();
   }
 
   /** The next generation. */
@@ -143,11 +126,7 @@ export class ReferenceTranslator {
 
   /** Ends what has been idle for too long. */
   sweep(nowMs: number): void {
-    for (const flow of [...this.flows.values()]) {
-      if (nowMs - flow.lastUsedMs < (this.timeoutsMs[flow.life.state] as number)) continue;
-      this.end(flow);
-      this.count("flowsExpired", 1);
-    }
+    this.table.sweep(nowMs);
   }
 
   private egressOf(frame: Uint8Array, nowMs: number): DropReason {
@@ -155,123 +134,51 @@ export class ReferenceTranslator {
     const packet = parse(frame.subarray(VIRTIO_NET_HDR_SIZE));
     if (typeof packet === "number") return packet;
     const offload = parseOffload(frame, packet);
-    if (offload === undefined || segmentCount(packet, offload.segmentSize) > SEGMENTS_MAX) return DropReason.badOffload;
-    if (!this.tables.inServiceRange(packet.destination)) return DropReason.notServiceAddress;
+    if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
 
-    const flow = this.flowOf(packet, nowMs);
-    if (typeof flow === "number") return flow;
-    flow.lastUsedMs = nowMs;
-    observe(flow.life, flow.protocol, packet.flags, false);
-
+    const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
+    if (typeof way === "number") return way;
     const bytes = frame.slice(VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.totalLength);
-    rewrite(bytes, packet, offload.needsChecksum, {
-      source: flow.clientInstanceAddress,
-      destination: flow.targetAddress,
-      sourcePort: flow.wirePort,
-      destinationPort: packet.destinationPort,
-    });
-    if (flow.target.isLocal) {
+    rewrite(bytes, packet, way.ends, offload.needsChecksum ? "partial" : "whole");
+    if (way.target.isLocal) {
       return this.deliverLocally(frame.subarray(0, VIRTIO_NET_HDR_SIZE), bytes, offload.segmentSize, nowMs);
     }
-    const endpoint = this.tables.endpointOf(flow.target.node);
+    const endpoint = this.tables.endpointOf(way.target.node);
     if (endpoint === undefined) return DropReason.noNode;
-    if (offload.segmentSize > 0) {
-      for (const part of segment(bytes, packet, offload.segmentSize)) this.send(endpoint, part);
-    } else {
-      if (offload.needsChecksum) finishChecksum(bytes, packet);
-      this.send(endpoint, bytes);
-    }
+    for (const whole of finished(bytes, packet, offload)) this.send(endpoint, whole);
     return DropReason.none;
   }
 
-  /** The flow of an outgoing packet, known or new, or why there is none. */
-  private flowOf(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
-    const key = flowKey(packet, packet.source, packet.destination, packet.sourcePort, packet.destinationPort);
-    const known = this.flows.get(key);
-    if (known !== undefined) {
-      if (isRestart(known.life, packet.flags)) {
-        this.count("flowsRestarted", 1);
-      } else if (this.tables.isAlive(known.client)) {
-        if (this.tables.isAlive(known.target)) return known;
-        this.count("flowsRechosen", 1);
-      }
-      this.end(known);
-    }
-    return this.open(key, packet, nowMs);
+  /** The way of a packet that has a flow. */
+  private wayOf(packet: ParsedPacket, nowMs: number): Way | DropReason {
+    if (!this.tables.inServiceRange(packet.destination)) return DropReason.notServiceAddress;
+    const flow = this.table.of(packet, nowMs);
+    if (typeof flow === "number") return flow;
+    flow.lastUsedMs = nowMs;
+    observe(flow.life, flow.protocol, packet.flags, false);
+    return { target: flow.target, ends: forwardEnds(flow, packet) };
   }
 
-  private open(key: string, packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
+  /**
+   * The way of an ICMP error: that of an answer to the packet that it is about. Who sent it does not matter, since a
+   * router on this node speaks for the workload (RFC 5508 section 4.2). No flow lives longer or shorter by it.
+   */
+  private wayOfError(packet: ParsedPacket, embedded: ParsedPacket): Way | DropReason {
+    const answer = reversed(embedded);
+    if (packet.destination !== answer.destination) return DropReason.unrelatedError;
+    const client = this.tables.workload(answer.source);
+    if (client === undefined) return DropReason.unknownWorkload;
+    const flow = this.table.known(embedded, answer);
+    if (flow !== undefined) return { target: flow.target, ends: forwardEnds(flow, answer) };
+
     const family = packet.version === 4 ? "v4" : "v6";
-    const client = this.tables.workload(packet.source);
-    const clientInstanceAddress = client?.address[family];
-    if (client === undefined || clientInstanceAddress === undefined) return DropReason.unknownWorkload;
-    const target = this.choose(packet.destination);
-    if (typeof target === "number") return target;
-
-    const targetAddress = target.namespace[family];
-    const targetInstanceAddress = target.address[family];
-    if (targetAddress === undefined || targetInstanceAddress === undefined) return DropReason.noInstance;
-
-    if (!target.isLocal && this.tables.endpointOf(target.node) === undefined) return DropReason.noNode;
-
-    const reverseKeyOf = (port: number): string =>
-      flowKey(packet, targetInstanceAddress, packet.source, packet.destinationPort, port);
-    let wirePort = packet.sourcePort;
-    if (this.reverse.has(reverseKeyOf(wirePort))) {
-      wirePort = this.chosenPort(target);
-      if (wirePort < PORT_LOWEST || wirePort > 65535) throw new Error(`wire port ${wirePort} is out of range`);
-      if (this.reverse.has(reverseKeyOf(wirePort))) throw new Error(`wire port ${wirePort} belongs to another flow`);
-      this.count("portsRewritten", 1);
-    }
-    const flow: TwinFlow = {
-      key,
-      reverseKey: reverseKeyOf(wirePort),
-      protocol: packet.protocol,
-      client,
-      target,
-      clientAddress: packet.source,
-      clientPort: packet.sourcePort,
-      clientInstanceAddress,
-      called: packet.destination,
-      calledPort: packet.destinationPort,
-      targetAddress,
-      wirePort,
-      life: newLife(packet.protocol),
-      lastUsedMs: nowMs,
-    };
-    this.flows.set(flow.key, flow);
-    this.reverse.set(flow.reverseKey, flow);
-    this.count("flowsOpened", 1);
-    return flow;
-  }
-
-  private choose(called: string): TwinInstance | DropReason {
-    const address = this.tables.address(called);
-    if (address === undefined) return DropReason.unknownAddress;
-    if (address.kind === "instance") return address.instance;
-    if (address.candidates.length === 0) return DropReason.noInstance;
-
-    const choice = this.decisions.nextChoice();
-    if (choice === undefined) throw new Error("the engine did not ask a policy for this flow");
-    const candidates = choice.candidates.map((number, i) => {
-      const candidate = address.candidates.find((one) => one.instance.number === number);
-      if (candidate === undefined || candidate.isDraining !== choice.draining[i]) {
-        throw new Error(`candidate ${number} is not, or not so, in the tables`);
-      }
-      return candidate;
-    });
-    if (candidates.length !== address.candidates.length) throw new Error("the policy saw another set of candidates");
-
-    const chosen = candidates[choice.index];
-    if (chosen !== undefined && !chosen.isDraining) {
-      this.count("policyChoices", 1);
-      return chosen.instance;
-    }
-    const start = choice.flowHash % candidates.length;
-    const fallback = [...candidates.slice(start), ...candidates.slice(0, start)].find((one) => !one.isDraining);
-    if (fallback === undefined) return DropReason.noInstance;
-    this.count("policyFallbacks", 1);
-    return fallback.instance;
+    const source = client.address[family];
+    if (source === undefined) return DropReason.unknownWorkload;
+    const receiver = this.tables.address(answer.destination);
+    if (receiver?.kind !== "instance") return DropReason.unrelatedError;
+    const destination = receiver.instance.namespace[family];
+    if (destination === undefined) return DropReason.unrelatedError;
+    return { target: receiver.instance, ends: { ...answer, source, destination } };
   }
 
   private chosenPort(target: TwinInstance): number {
@@ -284,7 +191,7 @@ export class ReferenceTranslator {
   private deliverLocally(header: Uint8Array, bytes: Uint8Array, segmentSize: number, nowMs: number): DropReason {
     const packet = parse(bytes) as ParsedPacket;
     // No sender to hold against the flow: the source is what egress just wrote.
-    const flow = this.reverseFlowOf(packet);
+    const flow = this.answeredFlow(packet);
     if (flow !== undefined) this.receiveReply(flow, packet, bytes, (header[0] as number) % 2 === 1, nowMs);
     const write = new Uint8Array(header.length + bytes.length);
     write.set(header);
@@ -300,7 +207,9 @@ export class ReferenceTranslator {
     if (typeof packet === "number") return packet;
 
     const bytes = datagram.slice(0, packet.totalLength);
-    const flow = this.reverseFlowOf(packet);
+    if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)
+      return DropReason.unrelatedError;
+    const flow = this.answeredFlow(packet);
     if (flow !== undefined) {
       if (flow.target.isLocal || message.address !== this.tables.addressOf(flow.target.node)) {
         return DropReason.wrongNode;
@@ -322,13 +231,12 @@ export class ReferenceTranslator {
     return DropReason.none;
   }
 
-  private reverseFlowOf(packet: ParsedPacket): TwinFlow | undefined {
-    const key = flowKey(packet, packet.source, packet.destination, packet.sourcePort, packet.destinationPort);
-    const flow = this.reverse.get(key);
-    if (flow === undefined || this.tables.isAlive(flow.client)) return flow;
-    // Its client is gone, and the address may be another's by now.
-    this.end(flow);
-    return undefined;
+  /** The flow that a packet answers, or that an ICMP error is about. */
+  private answeredFlow(packet: ParsedPacket): TwinFlow | undefined {
+    const { embedded } = packet;
+    return embedded === undefined
+      ? this.table.answered(packet, packet)
+      : this.table.answered(embedded, reversed(embedded));
   }
 
   private receiveReply(
@@ -338,14 +246,18 @@ export class ReferenceTranslator {
     isPartial: boolean,
     nowMs: number,
   ): void {
-    flow.lastUsedMs = nowMs;
-    observe(flow.life, flow.protocol, packet.flags, true);
-    rewrite(bytes, packet, isPartial, {
+    const answer = packet.embedded === undefined ? packet : reversed(packet.embedded);
+    if (packet.embedded === undefined) {
+      flow.lastUsedMs = nowMs;
+      observe(flow.life, flow.protocol, packet.flags, true);
+    }
+    const ends = {
       source: flow.called,
       destination: packet.destination,
-      sourcePort: packet.sourcePort,
+      sourcePort: answer.sourcePort,
       destinationPort: flow.clientPort,
-    });
+    };
+    rewrite(bytes, packet, ends, isPartial ? "partial" : "whole");
   }
 
   private probe(message: Message, datagram: Uint8Array): DropReason {
@@ -369,11 +281,6 @@ export class ReferenceTranslator {
     this.probes.splice(sent, 1);
     this.count("probeReplies", 1);
     return DropReason.none;
-  }
-
-  private end(flow: TwinFlow): void {
-    this.flows.delete(flow.key);
-    this.reverse.delete(flow.reverseKey);
   }
 
   private send(endpoint: string, bytes: Uint8Array): void {
@@ -405,54 +312,42 @@ export class ReferenceTranslator {
   }
 }
 
-interface Ends {
-  readonly source: string;
-  readonly destination: string;
-  readonly sourcePort: number;
-  readonly destinationPort: number;
+function forwardEnds(flow: TwinFlow, { destinationPort }: Ends): Ends {
+  return {
+    source: flow.clientInstanceAddress,
+    destination: flow.targetAddress,
+    sourcePort: flow.wirePort,
+    destinationPort,
+  };
 }
 
-/** Changes addresses and ports and, by difference, every checksum that covers them. */
-function rewrite(bytes: Uint8Array, packet: ParsedPacket, isPartial: boolean, ends: Ends): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const addressesBefore = [...latin1Words(packet.source), ...latin1Words(packet.destination)];
-  const addressesAfter = [...latin1Words(ends.source), ...latin1Words(ends.destination)];
-  const addressesAt = packet.version === 4 ? 12 : 8;
-  addressesAfter.forEach((word, i) => view.setUint16(addressesAt + 2 * i, word));
-  view.setUint16(packet.headerLength, ends.sourcePort);
-  view.setUint16(packet.headerLength + 2, ends.destinationPort);
-  if (packet.version === 4) view.setUint16(10, incremental(view.getUint16(10), addressesBefore, addressesAfter));
+function reversed({ source, destination, sourcePort, destinationPort }: Ends): Ends {
+  return {
+    source: destination,
+    destination: source,
+    sourcePort: destinationPort,
+    destinationPort: sourcePort,
+  };
+}
 
-  const isUdp = packet.protocol === IPPROTO_UDP;
-  const at = packet.headerLength + (packet.protocol === IPPROTO_TCP ? 16 : 6);
-  const checksum = view.getUint16(at);
-  if (isPartial) {
-    // Only the pseudo-header is in the field, and that has no ports.
-    view.setUint16(at, incrementalSum(checksum, addressesBefore, addressesAfter));
-    return;
-  }
-  // RFC 768: zero means that the sender computed none. In IPv6 too, where RFC 6935 allows it for tunnels.
-  if (isUdp && checksum === 0) return;
-  const updated = incremental(
-    checksum,
-    [...addressesBefore, packet.sourcePort, packet.destinationPort],
-    [...addressesAfter, ends.sourcePort, ends.destinationPort],
+/** The packets that a frame becomes on the wire, each complete. */
+function finished(bytes: Uint8Array, packet: ParsedPacket, offload: Offload): Uint8Array[] {
+  if (offload.segmentSize > 0) return segment(bytes, packet, offload.segmentSize);
+  if (offload.needsChecksum && packet.kind === "transport") finishChecksum(bytes, packet);
+  else if (offload.needsChecksum) finishInnerChecksum(bytes, offload.checksum);
+  return [bytes];
+}
+
+/** Whether a super-packet is one that TCP, UDP or the kernel makes. */
+function isSegmentable(packet: ParsedPacket, { segmentSize }: Offload): boolean {
+  if (segmentSize === 0) return true;
+  return (
+    segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.headerLength + packet.transportLength <= HEADERS_MAX
   );
-  view.setUint16(at, isUdp && updated === 0 ? 0xffff : updated);
 }
 
 /** Packets that a super-packet stands for; a segment size of 0 says that it is none. */
 function segmentCount(packet: ParsedPacket, segmentSize: number): number {
   const payload = packet.totalLength - packet.headerLength - packet.transportLength;
   return segmentSize === 0 ? 1 : Math.max(1, Math.ceil(payload / segmentSize));
-}
-
-function latin1Words(address: string): number[] {
-  const result: number[] = [];
-  for (let i = 0; i < address.length; i += 2) result.push(address.charCodeAt(i) * 256 + address.charCodeAt(i + 1));
-  return result;
-}
-
-function flowKey(packet: ParsedPacket, source: string, destination: string, sport: number, dport: number): string {
-  return String.fromCharCode(packet.protocol, sport, dport) + source + destination;
 }
