@@ -21,6 +21,7 @@ export enum DropReason {
   badOffload, // a virtio_net_hdr that contradicts the packet, or more segments than one frame or message may hold
   notServiceAddress, // egress: destination in no service range
   unknownWorkload, // egress: source is no namespace address of this node
+  unrelatedError, // an ICMP error about a packet that its receiver never sent
   unknownAddress, // egress: a service address that the tables do not hold
   noInstance, // egress: no instance of the address can take a new flow
   noNode, // egress: the instance's node is not in the tables

@@ -49,7 +49,7 @@ export function rewrite(
     return;
   }
   if (packet.kind != PacketKind.transport) {
-    return updateOther(packet, addressDelta, ports == oldPorts ? 0 : portsDelta(oldPorts, ports));
+    return updateOther(packet, addressDelta, packet.ports == oldPorts ? 0 : portsDelta(oldPorts, packet.ports));
   }
   const udp = Udp.at(packet.transportAt);
   if (isPartial) {
@@ -65,10 +65,15 @@ function portsDelta(from: u32, to: u32): u64 {
 }
 
 function storePorts(packet: Packet, ports: u32): void {
-  packet.ports = ports;
-  if (packet.kind == PacketKind.transport) store<u32>(packet.transportAt, ports);
-  // The other one of an echo's two "ports" is 0.
-  else Icmp.at(packet.transportAt).identifier = <u16>(ports | (ports >>> 16));
+  if (packet.kind == PacketKind.transport) {
+    store<u32>(packet.transportAt, ports);
+    packet.ports = ports;
+    return;
+  }
+  // A reply with identifier 0 looks like a request with identifier 0, and has no source port all the same.
+  const icmp = Icmp.at(packet.transportAt);
+  packet.ports = ports & (icmp.isEchoRequest(packet.isIpv4) ? 0x0000ffff : 0xffff0000);
+  icmp.identifier = packet.sourcePort | packet.destinationPort;
 }
 
 /** The checksum of a packet that is neither TCP nor UDP, if it has one that covers what was changed. */

@@ -1,6 +1,7 @@
 // `sapwood flows`: which client is connected to which instance.
 
 import type { FlowReport, FlowsReport } from "../control/reports.ts";
+import { FLOW_PROTOCOLS } from "../flow-protocols.ts";
 import type { Command } from "./command.ts";
 import { durationText, endpointText, orDash } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
@@ -11,7 +12,7 @@ export const flowsCommand: Command = queryCommand<FlowsReport>({
   options: [
     { flags: "-n, --limit <count>", summary: "show at most this many (default: 100)", isCount: true },
     { flags: "--service <name>", summary: "only flows to instances of this service" },
-    { flags: "--protocol <name>", summary: "only flows of this protocol", choices: ["tcp", "udp"] },
+    { flags: "--protocol <name>", summary: "only flows of this protocol", choices: FLOW_PROTOCOLS },
   ],
   examples: [
     { line: "flows", does: "the first 100 flows" },
@@ -54,7 +55,7 @@ export const flowsCommand: Command = queryCommand<FlowsReport>({
 function flowCells(flow: FlowReport, arrow: string): string[] {
   return [
     flow.protocol,
-    endpointText(flow.client, flow.clientPort) + arrow + endpointText(flow.called, flow.calledPort),
+    endText(flow.client, flow.clientPort) + arrow + endText(flow.called, flow.calledPort),
     flow.service === null ? "gone" : `${flow.service}#${flow.instance}`,
     orDash(flow.node, String),
     stateText(flow.state),
@@ -63,10 +64,14 @@ function flowCells(flow: FlowReport, arrow: string): string[] {
   ];
 }
 
+function endText(address: string, port: number): string {
+  return port === 0 ? address : endpointText(address, port);
+}
+
 /** "tcpHalfClosed" -> "half closed": the protocol has its own column. */
 function stateText(state: string): string {
   return state
-    .replace(/^(tcp|udp)/, "")
+    .replace(/^(tcp|udp|icmp|other)/, "")
     .replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter}`)
     .toLowerCase();
 }

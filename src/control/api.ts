@@ -3,6 +3,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { SapwoodError } from "../errors.ts";
+import { FLOW_PROTOCOLS } from "../flow-protocols.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../sys/offload.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
 import type {
@@ -161,9 +162,10 @@ function flowQuery(query: URLSearchParams): FlowQuery {
   if (!/^[0-9]+$/.test(limitText) || !Number.isSafeInteger(limit) || limit < 1) {
     throw new SapwoodError("usage", `"limit" must be a whole number of 1 or more; found "${limitText}".`);
   }
-  const protocol = query.get("protocol") ?? undefined;
-  if (protocol !== undefined && protocol !== "tcp" && protocol !== "udp") {
-    throw new SapwoodError("usage", `"protocol" must be "tcp" or "udp"; found "${protocol}".`);
+  const protocolText = query.get("protocol");
+  const protocol = FLOW_PROTOCOLS.find((name) => name === protocolText);
+  if (protocolText !== null && protocol === undefined) {
+    throw new SapwoodError("usage", `"protocol" must be one of ${FLOW_PROTOCOLS.join(", ")}; found "${protocolText}".`);
   }
   return { limit, protocol, service: query.get("service") ?? undefined };
 }

@@ -85,7 +85,7 @@ export class Reporter {
     let matching = 0;
     for (const flow of liveFlows(this.#options.shared)) {
       const found = flow.isInstanceKnown ? names.get(flow.instance) : undefined;
-      if (protocol !== undefined && flow.protocol !== protocol) continue;
+      if (protocol !== undefined && flow.protocolName !== protocol) continue;
       if (service !== undefined && found?.service !== service) continue;
       matching += 1;
       if (flows.length < limit) flows.push(flowReport(flow, found, nowMs));
@@ -121,7 +121,7 @@ function candidatesOf(service: Service, address: string): Instance[] {
 
 function flowReport(flow: FlowView, instance: InstanceName | undefined, nowMs: number): FlowReport {
   return {
-    protocol: flow.protocol,
+    protocol: flow.protocolName === "other" ? String(flow.protocol) : flow.protocolName,
     client: flow.client,
     clientPort: flow.clientPort,
     called: flow.called,

@@ -1,6 +1,8 @@
 // What the control socket answers: the shapes behind `--json`, described in docs/control-api.md.
 // Addresses are canonical text; a family that an instance lacks is absent from its list.
 
+import type { FlowProtocol } from "../flow-protocols.ts";
+
 /** The body of every answer that is not 200. */
 export interface ErrorReport {
   readonly error: ErrorBody;
@@ -87,9 +89,9 @@ export interface NodeReport {
 }
 
 export interface FlowReport {
-  readonly protocol: string; // "tcp" or "udp"
+  readonly protocol: string; // "tcp", "udp", "icmp", or the number of another one
   readonly client: string;
-  readonly clientPort: number;
+  readonly clientPort: number; // of an echo its identifier; 0 = the protocol has no ports
   readonly called: string;
   readonly calledPort: number;
   readonly service: string | null; // null = its instance is no longer in the tables
@@ -109,7 +111,7 @@ export interface FlowsReport {
 export interface FlowQuery {
   readonly limit: number;
   readonly service?: string | undefined;
-  readonly protocol?: "tcp" | "udp" | undefined;
+  readonly protocol?: FlowProtocol | undefined;
 }
 
 /** Summed over workers; every counter, also those at 0. */

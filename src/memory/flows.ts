@@ -24,9 +24,16 @@ import {
   INSTANCE_SIZE,
   Region,
 } from "../../assembly/shared/layout.ts";
-import { IPPROTO_TCP } from "../../assembly/shared/protocols.ts";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import type { FlowProtocol } from "../flow-protocols.ts";
 import { formatAddress } from "../net/address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
+
+const PROTOCOL_NAMES: ReadonlyMap<number, FlowProtocol> = new Map([
+  [IPPROTO_TCP, "tcp"],
+  [IPPROTO_UDP, "udp"],
+  [IPPROTO_ICMP, "icmp"],
+]);
 
 /** A copy of one flow record; texts are made when they are asked for, so that a filter costs little. */
 export class FlowView {
@@ -41,15 +48,20 @@ export class FlowView {
     this.isInstanceKnown = isInstanceKnown(this.instance, this.#view.getUint32(FLOW_INSTANCE_INCARNATION, true));
   }
 
-  /** No other protocol has flows. */
-  get protocol(): "tcp" | "udp" {
-    return this.#bytes[FLOW_PROTOCOL] === IPPROTO_TCP ? "tcp" : "udp";
+  /** IANA protocol number; ICMP's also for ICMPv6. */
+  get protocol(): number {
+    return this.#bytes[FLOW_PROTOCOL] ?? 0;
+  }
+
+  get protocolName(): FlowProtocol {
+    return PROTOCOL_NAMES.get(this.protocol) ?? "other";
   }
 
   get client(): string {
     return formatAddress(this.#bytes, FLOW_CLIENT);
   }
 
+  /** The identifier of an echo that the client asks; 0 when its protocol has no ports. */
   get clientPort(): number {
     return this.#view.getUint16(FLOW_CLIENT_PORT, false);
   }
@@ -58,6 +70,7 @@ export class FlowView {
     return formatAddress(this.#bytes, FLOW_CALLED);
   }
 
+  /** The identifier of an echo that the client answers; 0 when its protocol has no ports. */
   get calledPort(): number {
     return this.#view.getUint16(FLOW_CALLED_PORT, false);
   }

@@ -66,7 +66,15 @@ describe("assembly", () => {
 });
 
 describe("host", () => {
-  const base = ["assembly/shared", "src/errors.ts", "src/log-levels.ts", "src/log.ts", "src/version.ts", "src/net"];
+  const base = [
+    "assembly/shared",
+    "src/errors.ts",
+    "src/flow-protocols.ts",
+    "src/log-levels.ts",
+    "src/log.ts",
+    "src/version.ts",
+    "src/net",
+  ];
   const memory = [...base, ...SHAPES, "src/memory"];
   const dataplane = [...memory, "src/sys", "src/dataplane"];
   const control = [...dataplane, "src/control", "src/metrics"];
@@ -81,7 +89,7 @@ describe("host", () => {
       "src/metrics": memory,
       "src/dataplane": dataplane,
       "src/control": control,
-      "src/control/reports.ts": ["src/control"],
+      "src/control/reports.ts": ["src/flow-protocols.ts", "src/control"],
       "src/lab": [...base, ...SHAPES, "src/sys"],
       "src/cli": cli,
       "src/main.ts": cli,

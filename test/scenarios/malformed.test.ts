@@ -1,13 +1,23 @@
 // Bad input: every drop reason of the parser, in both directions. Nothing leaves, exactly one reason is counted.
 import { describe, expect, test } from "vitest";
 import {
+  IPPROTO_FRAGMENT,
+  IPPROTO_ROUTING,
   VIRTIO_F_NEEDS_CSUM,
   VIRTIO_GSO_ECN,
   VIRTIO_GSO_TCPV4,
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
 } from "../../assembly/shared/protocols.ts";
-import { corrupt, packet, pad, truncate, type VirtioFields, virtioFrame } from "../support/packet-builder.ts";
+import {
+  corrupt,
+  type PacketBuilder,
+  packet,
+  pad,
+  truncate,
+  type VirtioFields,
+  virtioFrame,
+} from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import type { DropName } from "../support/reference/counts.ts";
 import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
@@ -41,13 +51,39 @@ const PACKETS: readonly Case[] = [
   ["fragment", "a last IPv4 fragment", (s, d) => fragment4(s, d, 0x0010)],
   ["fragment", "an IPv4 fragment that must not be fragmented", (s, d) => fragment4(s, d, 0x6000)],
   ["fragment", "an IPv6 fragment header", (_s, _d, s, d) => nextHeader6(s, d, 44)],
-  ["unsupportedProtocol", "ICMP", (s, d) => protocol4(s, d, 1)],
-  ["unsupportedProtocol", "SCTP", (s, d) => protocol4(s, d, 132)],
-  ["unsupportedProtocol", "IPv6 in IPv4", (s, d) => protocol4(s, d, 41)],
-  ["unsupportedProtocol", "ICMPv6", (_s, _d, s, d) => nextHeader6(s, d, 58)],
-  ["unsupportedProtocol", "hop-by-hop options", (_s, _d, s, d) => nextHeader6(s, d, 0)],
-  ["unsupportedProtocol", "a routing header", (_s, _d, s, d) => nextHeader6(s, d, 43)],
-  ["unsupportedProtocol", "no next header", (_s, _d, s, d) => nextHeader6(s, d, 59)],
+  ["unsupportedIcmp", "an ICMP source quench", (s, d) => icmp(s, d, 4)],
+  ["unsupportedIcmp", "an ICMP redirect", (s, d) => icmp(s, d, 5)],
+  ["unsupportedIcmp", "an ICMP router advertisement", (s, d) => icmp(s, d, 9)],
+  ["unsupportedIcmp", "an ICMP timestamp request", (s, d) => icmp(s, d, 13)],
+  ["unsupportedIcmp", "the type of an ICMPv6 echo in ICMP", (s, d) => icmp(s, d, 128)],
+  ["unsupportedIcmp", "ICMPv6 over IPv4", (s, d) => protocol4(s, d, 58)],
+  ["unsupportedIcmp", "ICMP over IPv6", (_s, _d, s, d) => nextHeader6(s, d, 1)],
+  ["unsupportedIcmp", "the type of an ICMP echo in ICMPv6", (_s, _d, s, d) => icmp(s, d, 8)],
+  ["unsupportedIcmp", "an ICMPv6 error of a type that means nothing yet", (_s, _d, s, d) => icmp(s, d, 5)],
+  ["unsupportedIcmp", "a multicast listener report", (_s, _d, s, d) => icmp(s, d, 131)],
+  ["unsupportedIcmp", "a router solicitation", (_s, _d, s, d) => icmp(s, d, 133)],
+  ["badExtensionHeader", "nine extension headers", (_s, _d, s, d) => extended(s, d, 9).bytes()],
+  ["badExtensionHeader", "an extension header that is cut off", (_s, _d, s, d) => cutOff(extended(s, d, 1), 7)],
+  ["badExtensionHeader", "an extension header beyond the packet", (_s, _d, s, d) => overlong(s, d)],
+  ["badExtensionHeader", "a fragment of a fragment", (_s, _d, s, d) => twiceFragmented(s, d)],
+  ["badExtensionHeader", "a jumbogram", (_s, _d, s, d) => corrupt(extended(s, d, 1).bytes(), 4, 0, 0)],
+  ["truncatedTransport", "7 bytes of ICMP", (s, d) => packet().ip(s, d).protocol(1).payload(7).bytes()],
+  ["truncatedTransport", "7 bytes of ICMPv6", (_s, _d, s, d) => packet().ip(s, d).protocol(58).payload(7).bytes()],
+  ["truncatedTransport", "7 bytes of UDP behind an extension header", (_s, _d, s, d) => cutOff(extended(s, d, 1), 15)],
+  ["badIcmpError", "an ICMP error that quotes nothing", (s, d) => icmp(s, d, 3)],
+  ["badIcmpError", "an ICMP error that quotes 27 bytes", (s, d) => icmp(s, d, 3, truncate(tcp4(d, s), 27))],
+  ["badIcmpError", "an ICMP error that quotes IPv6", (s, d) => icmp(s, d, 3, tcp6("2001:db8::1", "2001:db8::2"))],
+  ["badIcmpError", "an ICMP error about an ICMP error", (s, d) => icmp(s, d, 3, icmp(d, s, 11, tcp4(s, d)))],
+  ["badIcmpError", "an ICMP error about a later fragment", (s, d) => icmp(s, d, 3, fragment4(d, s, 0x0010))],
+  [
+    "badIcmpError",
+    "an ICMP error about a packet without a header",
+    (s, d) => icmp(s, d, 3, corrupt(tcp4(d, s), 0, 0x44)),
+  ],
+  ["badIcmpError", "an ICMPv6 error that quotes nothing", (_s, _d, s, d) => icmp(s, d, 1)],
+  ["badIcmpError", "an ICMPv6 error that quotes 47 bytes", (_s, _d, s, d) => icmp(s, d, 1, truncate(tcp6(d, s), 47))],
+  ["badIcmpError", "an ICMPv6 error about an ICMPv6 error", (_s, _d, s, d) => icmp(s, d, 1, icmp(d, s, 2, tcp6(s, d)))],
+  ["badIcmpError", "an ICMPv6 error about nine headers", (_s, _d, s, d) => icmp(s, d, 1, extended(d, s, 9).bytes())],
   ["truncatedTransport", "IPv4 without transport", (s, d) => packet().ipv4({ src: s, dst: d, protocol: 6 }).bytes()],
   ["truncatedTransport", "19 bytes of TCP", (s, d) => corrupt(truncate(tcp4(s, d), 39), 2, 0, 39)],
   ["truncatedTransport", "7 bytes of UDP", (s, d) => corrupt(truncate(udp4(s, d), 27), 2, 0, 27)],
@@ -93,6 +129,35 @@ function fragment4(src: string, dst: string, fragment: number): Uint8Array {
 
 function protocol4(src: string, dst: string, protocol: number): Uint8Array {
   return packet().ipv4({ src, dst, protocol }).udp({ sport: 40000, dport: 53 }).payload(64).bytes();
+}
+
+function icmp(src: string, dst: string, type: number, quoted: Uint8Array = new Uint8Array(0)): Uint8Array {
+  return packet().ip(src, dst).icmp({ type }).payload(quoted).bytes();
+}
+
+function extended(src: string, dst: string, headers: number): PacketBuilder {
+  const extensions = Array.from({ length: headers }, () => ({
+    type: IPPROTO_ROUTING,
+    bytes: Array<number>(8).fill(0),
+  }));
+  return packet().ipv6({ src, dst, extensions }).udp({ sport: 40000, dport: 53 }).payload("data");
+}
+
+/** Ends so many bytes behind the IPv6 header. */
+function cutOff(build: PacketBuilder, length: number): Uint8Array {
+  return corrupt(truncate(build.bytes(), 40 + length), 4, 0, length);
+}
+
+function overlong(src: string, dst: string): Uint8Array {
+  return corrupt(extended(src, dst, 1).bytes(), 41, 2); // 24 bytes, of which 20 are there
+}
+
+function twiceFragmented(src: string, dst: string): Uint8Array {
+  const whole = { type: IPPROTO_FRAGMENT, bytes: Array<number>(8).fill(0) };
+  return packet()
+    .ipv6({ src, dst, extensions: [whole, whole] })
+    .udp({ sport: 40000, dport: 53 })
+    .bytes();
 }
 
 function nextHeader6(src: string, dst: string, nextHeader: number): Uint8Array {

@@ -22,8 +22,8 @@ const TIMEOUTS_MS = {
 };
 const FLOWS = 32_768;
 const PARSER_REASONS = [
-  ...(["notIp", "truncatedHeader", "badHeaderLength", "badTotalLength", "fragment", "unsupportedProtocol"] as const),
-  ...(["truncatedTransport", "badTransportLength", "portZero"] as const),
+  ...(["notIp", "truncatedHeader", "badHeaderLength", "badTotalLength", "badExtensionHeader"] as const),
+  ...(["truncatedTransport", "badTransportLength", "unsupportedIcmp", "badIcmpError", "portZero", "fragment"] as const),
 ];
 
 /** What the traffic of every seed must have led to, or it tests less than it seems to. */

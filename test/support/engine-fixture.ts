@@ -31,7 +31,6 @@ import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { EngineMemory, type SentMessage } from "./engine-memory.ts";
 import { virtioFrame } from "./packet-builder.ts";
-import { viewPacket } from "./packet-checks.ts";
 import { pseudoHeaderSum } from "./reference/checksum.ts";
 import type { Counts } from "./reference/counts.ts";
 import type { Choice } from "./reference/flows.ts";
@@ -273,7 +272,8 @@ export class EngineFixture {
   private sourcePortOf(endpoint: string | "tun", index: number): number | undefined {
     const bytes =
       endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
-    return bytes === undefined ? undefined : viewPacket(bytes).sport;
+    const parsed = bytes === undefined ? undefined : parse(bytes);
+    return typeof parsed === "object" ? parsed.sourcePort : undefined;
   }
 
   private timeouts(): Record<number, number> {

@@ -233,7 +233,7 @@ describe("failures", () => {
     [["statsu"], "Did you mean status?"],
     [["status", "--jsno"], "Did you mean --json?"],
     [["flows", "--limit", "0"], "whole number"],
-    [["flows", "--protocol", "icmp"], "tcp, udp"],
+    [["flows", "--protocol", "sctp"], "tcp, udp, icmp, other"],
     [["run"], "--config"],
     [["check"], "file"],
     [["status", "extra"], "too many arguments"],

@@ -86,7 +86,7 @@ describe("routes", () => {
     ]);
   });
 
-  test.each(["limit=0", "limit=-1", "limit=1.5", "limit=x", "limit=", "protocol=icmp", "proto=tcp"])(
+  test.each(["limit=0", "limit=-1", "limit=1.5", "limit=x", "limit=", "protocol=sctp", "proto=tcp"])(
     "a query with %s is refused and nothing is selected",
     async (query) => {
       expect(await ask("GET", `/v1/flows?${query}`)).toMatchObject({ status: 400, body: errorBody("usage") });

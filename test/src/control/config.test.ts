@@ -84,7 +84,7 @@ describe("a config file", () => {
 node: { id: n1, underlay: { address: "2001:DB8::1", port: 1, bind: "2001:db8::2" }, location: { latitude: -1, longitude: 180 } }
 tun: { name: t, mtu: 9000, queues: 4 }
 ranges: [10.40.0.0/16]
-flows: { limit: 1000, timeouts: { udpUnreplied: 1s, udpStream: 2m, tcpOpening: 3h, tcpEstablished: 4ms, tcpHalfClosed: 5s, tcpClosed: 6s } }
+flows: { limit: 1000, timeouts: { udpUnreplied: 1s, udpStream: 2m, tcpOpening: 3h, tcpEstablished: 4ms, tcpHalfClosed: 5s, tcpClosed: 6s, icmpQuery: 7s, otherUnreplied: 8s, otherStream: 9s } }
 tables: { addresses: 1, instances: 2, workloads: 3, nodes: 4 }
 probe: { interval: 0 }
 offloads: { tunTcp: false, tunUdp: false, udpGso: false, udpGro: false }
@@ -108,6 +108,9 @@ log: { level: debug }
           tcpEstablished: 4,
           tcpHalfClosed: 5_000,
           tcpClosed: 6_000,
+          icmpQuery: 7_000,
+          otherUnreplied: 8_000,
+          otherStream: 9_000,
         },
       },
       capacities: { addresses: 1, instances: 2, workloads: 3, nodes: 4 },

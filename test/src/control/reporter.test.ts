@@ -27,7 +27,7 @@ import {
   NODE_RTT_US,
   Region,
 } from "../../../assembly/shared/layout.ts";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
 import { Reporter } from "../../../src/control/reporter.ts";
 import { statusReport } from "../../../src/control/status.ts";
 import { TableStore } from "../../../src/control/table-store.ts";
@@ -92,13 +92,15 @@ describe("flows", () => {
     writeFlow(1, IPPROTO_TCP, FlowState.tcpEstablished, first, 0);
     writeFlow(2, IPPROTO_UDP, FlowState.udpStream, first, 0);
     writeFlow(3, IPPROTO_TCP, FlowState.tcpOpening, first, 1); // of the instance that had the record before
-    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 4, true);
-    view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 3, true);
+    writeFlow(4, IPPROTO_ICMP, FlowState.icmpQuery, first, 0);
+    writeFlow(5, 132, FlowState.otherStream, first, 0);
+    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 6, true);
+    view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 5, true);
   });
 
   test("one is shown with both ends, instance, state, idle time and packets", () => {
     expect(reporter.flows({ limit: 1 })).toEqual({
-      matching: 3,
+      matching: 5,
       flows: [
         {
           protocol: "tcp",
@@ -118,6 +120,12 @@ describe("flows", () => {
     });
   });
 
+  test("one of a protocol that has no name here is shown with its number", () => {
+    expect(reporter.flows({ limit: 5 }).flows.map(({ protocol }) => protocol)).toEqual([
+      ...["tcp", "udp", "tcp", "icmp", "132"],
+    ]);
+  });
+
   test("one whose instance is gone has none", () => {
     const { flows } = reporter.flows({ limit: 3 });
     expect(flows[2]).toMatchObject({ clientPort: 40_003, service: null, instance: null, node: null });
@@ -126,7 +134,9 @@ describe("flows", () => {
   test.each([
     [{ protocol: "tcp" }, [40_001, 40_003]],
     [{ protocol: "udp" }, [40_002]],
-    [{ service: "b" }, [40_001, 40_002]],
+    [{ protocol: "icmp" }, [40_004]],
+    [{ protocol: "other" }, [40_005]],
+    [{ service: "b" }, [40_001, 40_002, 40_004, 40_005]],
     [{ service: "b", protocol: "tcp" }, [40_001]],
     [{ service: "c" }, []],
   ] as const)("%j selects those that fit", (filter, ports) => {
@@ -151,7 +161,7 @@ describe("flows", () => {
       node: "node-a",
       generation: 1,
       workers: [{ index: 0, restarts: 2 }],
-      flows: { used: 3, limit: 100 },
+      flows: { used: 5, limit: 100 },
       tables: {
         addresses: { used: 5, limit: 50 },
         instances: { used: 2, limit: 40 },

@@ -112,7 +112,8 @@ describe("live flows", () => {
     view.setUint32(incarnationAt, 9, true);
     const [flow] = liveFlows(shared);
     expect(flow).toMatchObject({
-      protocol: "tcp",
+      protocol: 6,
+      protocolName: "tcp",
       client: "10.101.3.23",
       clientPort: 40_000,
       called: "fdff:2000::1",

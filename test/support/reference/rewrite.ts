@@ -68,7 +68,7 @@ function checksumField(
 ): { readonly at: number; readonly coversAddresses: boolean; readonly neverZero: boolean } | undefined {
   const { kind, protocol, headerLength, fragment } = packet;
   if (kind === "laterFragment" || (fragment?.offset ?? 0) > 0) return undefined;
-  if (isIcmp(packet)) {
+  if (isIcmp(protocol)) {
     return { at: headerLength + 2, coversAddresses: protocol === IPPROTO_ICMPV6, neverZero: false };
   }
   // SCTP's checksum and those of tunnels do not cover addresses: RFC 3828 section 3.1 and RFC 4340 section 9.1 do.

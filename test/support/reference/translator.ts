@@ -136,6 +136,8 @@ export class ReferenceTranslator {
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
 
+    if (packet.fragment !== undefined) return DropReason.fragment;
+    if (packet.kind === "error") return DropReason.unsupportedIcmp;
     const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
     if (typeof way === "number") return way;
     const bytes = frame.slice(VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.totalLength);
@@ -205,6 +207,8 @@ export class ReferenceTranslator {
     if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.probe(message, datagram);
     const packet = parse(datagram);
     if (typeof packet === "number") return packet;
+    if (packet.fragment !== undefined) return DropReason.fragment;
+    if (packet.kind === "error") return DropReason.unsupportedIcmp;
 
     const bytes = datagram.slice(0, packet.totalLength);
     if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)
