@@ -44,7 +44,14 @@ const seeds = process.env["SAPWOOD_TEST_SEED"] === undefined ? [1, 2, 3, 4] : [t
 
 test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeout: 240_000 }, async (seed) => {
   const random = new Random(seed);
-  const shares = { mutated: 0.15 + 0.1 * (seed % 3), superPackets: 0.01, otherKinds: 0.1, errors: 0.06, runs: 0.03 };
+  const shares = {
+    mutated: 0.15 + 0.1 * (seed % 3),
+    superPackets: 0.01,
+    otherKinds: 0.1,
+    errors: 0.06,
+    fragments: 0.03,
+    runs: 0.03,
+  };
   const traffic = new Traffic(random, THIS_NODE, shares);
   const fixture = await EngineFixture.create({
     nodeId: THIS_NODE,

@@ -16,32 +16,45 @@ export function isV4(address: string): boolean {
   return !address.includes(":");
 }
 
-/** A whole packet of a random kind. */
-export function otherPacket(random: Random, src: string, dst: string): Uint8Array {
+/** A whole packet of a random kind, mostly with so many bytes. */
+export function otherPacket(random: Random, src: string, dst: string, length = random.below(80)): Uint8Array {
   const roll = random.below(100);
-  if (roll < 50) return echo(random, src, dst, random.pick(IDENTIFIERS), random.chance(0.7));
-  if (roll < 80) return portless(random, src, dst, random.pick(PROTOCOLS));
+  if (roll < 50) return echo(random, src, dst, random.pick(IDENTIFIERS), random.chance(0.7), length);
+  if (roll < 80) return portless(random, src, dst, random.pick(PROTOCOLS), length);
   if (roll < 85) return otherIcmp(random, src, dst);
   return behindExtensions(random, src, dst)
     .tcp({ sport: random.between(5000, 5002), dport: 80 })
-    .payload(random.below(40))
+    .payload(length)
     .bytes();
 }
 
-export function echo(random: Random, src: string, dst: string, identifier: number, isRequest: boolean): Uint8Array {
+export function echo(
+  random: Random,
+  src: string,
+  dst: string,
+  identifier: number,
+  isRequest: boolean,
+  length = random.below(80),
+): Uint8Array {
   const [request, reply] = isV4(src) ? [8, 0] : [128, 129];
   const words = [identifier, random.below(0x10000)] as const;
   return network(random, src, dst)
     .icmp({ type: isRequest ? request : reply, words })
-    .payload(random.bytes(random.below(80)))
+    .payload(random.bytes(length))
     .bytes();
 }
 
 /** UDP-Lite and DCCP come with any checksum, and sometimes too short for one. */
-export function portless(random: Random, src: string, dst: string, protocol: number): Uint8Array {
+export function portless(
+  random: Random,
+  src: string,
+  dst: string,
+  protocol: number,
+  length = random.below(80),
+): Uint8Array {
   return network(random, src, dst)
     .protocol(protocol)
-    .payload(random.bytes(random.chance(0.1) ? random.below(9) : random.below(80)))
+    .payload(random.bytes(random.chance(0.1) ? random.below(9) : length))
     .bytes();
 }
 

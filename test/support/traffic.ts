@@ -25,6 +25,7 @@ import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
 import type { TwinFlow } from "./reference/flows.ts";
 import type { Message } from "./reference/translator.ts";
+import { FragmentTraffic } from "./traffic-fragments.ts";
 import { echo, icmpError, isV4, otherPacket, portless } from "./traffic-kinds.ts";
 
 const NODE_COUNT = 5;
@@ -43,8 +44,15 @@ export interface TrafficShares {
   readonly otherKinds: number;
   /** Part of the packets that is an ICMP error. */
   readonly errors: number;
+  /** Part of the packets that is a fragment. */
+  readonly fragments: number;
   /** Part of the messages that is a run of packets which belong together, whole and with right checksums. */
   readonly runs: number;
+}
+
+interface Sender {
+  readonly address: string;
+  readonly port: number;
 }
 
 /** A world with several local workloads and services on several nodes; which of them are there changes. */
@@ -56,6 +64,8 @@ export class Traffic {
   private readonly moved = new Map<string, string>();
   private readonly endpoints = new Map<string, number>();
   private readonly templates: Templates;
+  private readonly fragmentsOut: FragmentTraffic<undefined>;
+  private readonly fragmentsIn: FragmentTraffic<Sender>;
 
   constructor(
     private readonly random: Random,
@@ -68,6 +78,8 @@ export class Traffic {
     }));
     this.services = Array.from({ length: SERVICE_COUNT }, (_, i) => this.service(i));
     this.templates = new Templates();
+    this.fragmentsOut = new FragmentTraffic(random);
+    this.fragmentsIn = new FragmentTraffic(random);
   }
 
   /** The tables as they are now. */
@@ -140,6 +152,10 @@ export class Traffic {
     const isTcp = random.chance(0.5);
     if (random.chance(this.shares.otherKinds)) return virtioFrame(otherPacket(random, src, dst), {});
     if (random.chance(this.shares.errors)) return virtioFrame(this.errorOut(src, dst), {});
+    if (random.chance(this.shares.fragments)) {
+      const { bytes } = this.fragmentsOut.next(() => ({ context: undefined, packet: this.longPacket(src, dst) }));
+      return virtioFrame(bytes, {});
+    }
     if (random.chance(this.shares.superPackets)) return this.superPacket(src, dst, isV4, isTcp);
     return this.framed(
       this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp),
@@ -229,6 +245,13 @@ export class Traffic {
     const src = random.chance(0.9) ? this.instanceAddress(isV4) : this.anyAddress(isV4);
     const home = this.homeOf(src);
     const address = home !== undefined && random.chance(0.8) ? this.nodeNow(home).underlay.address : from.address;
+    if (random.chance(this.shares.fragments)) {
+      const { context, bytes } = this.fragmentsIn.next(() => ({
+        context: { ...from, address },
+        packet: this.longPacket(src, dst),
+      }));
+      return this.received(context, () => bytes);
+    }
     return this.received({ ...from, address }, () => {
       if (random.chance(this.shares.otherKinds)) return otherPacket(random, src, dst);
       if (random.chance(this.shares.errors)) return this.errorIn(src, dst);
@@ -246,6 +269,14 @@ export class Traffic {
     return icmpError(random, random.chance(0.9) ? instance : this.anyAddress(isV4(client)), client, quoted);
   }
 
+  /** What must be fragmented, of any kind. */
+  private longPacket(src: string, dst: string): Uint8Array {
+    const { random } = this;
+    if (random.chance(0.3)) return otherPacket(random, src, dst, random.below(400));
+    const ports = [random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS)] as const;
+    return this.templates.packet(src, dst, random.chance(0.3), random.below(400), random, ...ports);
+  }
+
   /** An error about what a local workload sent, which may have no flow (any more). */
   private errorIn(src: string, dst: string): Uint8Array {
     const { random } = this;
@@ -256,7 +287,7 @@ export class Traffic {
   }
 
   /** One datagram, or several of one size as UDP_GRO delivers them. */
-  private received(from: { address: string; port: number }, build: () => Uint8Array): Message {
+  private received(from: Sender, build: () => Uint8Array): Message {
     const { random } = this;
     const mutated = (bytes: Uint8Array): Uint8Array =>
       random.chance(this.shares.mutated) ? this.mutate(bytes) : bytes;
@@ -273,7 +304,7 @@ export class Traffic {
   }
 
   /** What a peer makes of a super-packet: segments in a row, of which now and then one differs. */
-  private run(from: { address: string; port: number }): Message {
+  private run(from: Sender): Message {
     const { random } = this;
     const isV4 = random.chance(0.5);
     const src = this.instanceAddress(isV4);
@@ -301,7 +332,7 @@ export class Traffic {
     return { ...from, address, bytes: whole, segmentSize: length };
   }
 
-  private probe(from: { address: string; port: number }): Message {
+  private probe(from: Sender): Message {
     const bytes = this.random.bytes(this.random.between(22, 30));
     bytes.set([0x53, 0x57, this.random.below(3), this.random.below(4)]);
     return { ...from, bytes };
