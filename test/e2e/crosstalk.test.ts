@@ -1,9 +1,11 @@
 // Flows that resemble each other in all but one part of their key: every answer reaches the socket that asked, and
 // comes from the address that it had called. The client checks each answer against its question.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { IPPROTO_TCP, IPPROTO_UDP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { Service } from "../../src/control/model.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO, instance, SERVICE_A, SERVICE_B, type Topology, WORKLOADS } from "../../src/lab/topology.ts";
+import type { InnerPacket } from "../../src/lab/tunnel-packet.ts";
 import type { CallPlan, CallResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
@@ -89,6 +91,41 @@ describeLab("no crosstalk", () => {
     const calls = plans(7004, "10.30.0.10", "10.30.0.11", "fdff:2000::10", "fdff::11");
     expectClean(await ask("a1", calls), calls, "C 1");
   });
+
+  test.each([
+    ["TCP", "http", IPPROTO_TCP],
+    ["UDP", "udp", IPPROTO_UDP],
+  ] as const)(
+    "two %s flows from one port to one instance have two ports on the wire",
+    async (_name, protocol, number) => {
+      const recording = await lab.capture("node-a", TUNNEL_PORT);
+      const calls = ["10.30.0.10", "10.30.0.11", "fdff:2000::10", "fdff::11"].map((address) => ({
+        protocol,
+        address,
+        sourcePort: 7006,
+      }));
+      const results = await ask("a1", calls);
+      const { stdout } = await recording.stop();
+      expectClean(results, calls, "C 1");
+
+      const packets = stdout
+        .split("\n")
+        .flatMap((line): InnerPacket[] => (line.startsWith("{") ? [JSON.parse(line)] : []));
+      for (const [client, target] of [
+        ["10.30.1.5", c1.addresses.v4],
+        ["fdff::105", c1.addresses.v6],
+      ]) {
+        const sent = packets.filter(
+          ({ src, dst, protocol }) => src === client && dst === target && protocol === number,
+        );
+        const ports = new Set(sent.map(({ srcPort }) => srcPort));
+        expect(ports.size).toBe(2);
+        expect(ports).toContain(7006);
+        const seen = results.filter(({ answeredFrom }) => answeredFrom[0]?.includes(":") === target?.includes(":"));
+        expect(new Set(seen.map(({ sources }) => Number(sources[0]?.split(" ")[1])))).toEqual(ports);
+      }
+    },
+  );
 
   test("between client and instance on one node, over two addresses from one source port", async () => {
     const calls = plans(7005, "10.30.0.20", "10.30.0.21", "fdff:2000::20", "fdff::21");
