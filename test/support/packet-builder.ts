@@ -103,9 +103,16 @@ type Transport =
   | { readonly kind: "other"; readonly protocol: number }
   | { readonly kind: "none" };
 
+const knownAddresses = new Map<string, Uint8Array>();
+
 /** Four or sixteen bytes in network order. */
 export function addressBytes(text: string): Uint8Array {
-  return Uint8Array.from(ipaddr.parse(text).toByteArray());
+  let bytes = knownAddresses.get(text);
+  if (bytes === undefined) {
+    bytes = Uint8Array.from(ipaddr.parse(text).toByteArray());
+    knownAddresses.set(text, bytes);
+  }
+  return bytes.slice();
 }
 
 /** The canonical text of 4 or 16 bytes. */

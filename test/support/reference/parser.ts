@@ -123,14 +123,12 @@ function parseEmbedded(packet: Uint8Array, version: 4 | 6): ParsedPacket | undef
   if (packet.length < network.headerLength + QUOTED_MIN) return undefined;
   const { protocol, headerLength } = network;
   const view = viewOf(packet);
-  const common = { ...network, flags: 0, isRequest: false, transportLength: QUOTED_MIN, embedded: undefined };
   if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) {
     const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
-    return { ...common, kind: "transport", sourcePort, destinationPort };
+    return packetOf(network, { kind: "transport", transportLength: QUOTED_MIN, sourcePort, destinationPort });
   }
-  if (!isIcmp(protocol)) return { ...common, kind: "portless", sourcePort: 0, destinationPort: 0 };
-  const ports = isOwnIcmp(network) ? echoPorts(packet, network) : undefined;
-  return ports === undefined ? undefined : { ...common, kind: "echo", ...ports };
+  if (!isIcmp(protocol)) return packetOf(network, { kind: "portless", transportLength: QUOTED_MIN });
+  return isOwnIcmp(network) ? echoOf(packet, network) : undefined;
 }
 
 /** `isQuoted` says that the bytes may end before the packet does. */
@@ -147,18 +145,19 @@ function parseNetwork(packet: Uint8Array, isQuoted: boolean): Network | DropReas
   if (!isQuoted && (saidLength < fixedLength || saidLength > packet.length)) return DropReason.badTotalLength;
   const totalLength = isQuoted ? packet.length : saidLength;
 
-  const addresses =
-    version === 4
-      ? { source: latin1(packet, 12, 16), destination: latin1(packet, 16, 20) }
-      : { source: latin1(packet, 8, 24), destination: latin1(packet, 24, 40) };
+  const source = version === 4 ? latin1(packet, 12, 16) : latin1(packet, 8, 24);
+  const destination = version === 4 ? latin1(packet, 16, 20) : latin1(packet, 24, 40);
   if (version === 4) {
     // More fragments, or an offset: RFC 791. The don't-fragment bit is no fragment.
     const word = view.getUint16(6);
     const fragment = fragmentOf((word & 0x1fff) * 8, (word & 0x2000) !== 0, view.getUint16(4));
-    return { version, headerLength: fixedLength, totalLength, protocol: view.getUint8(9), ...addresses, fragment };
+    const protocol = view.getUint8(9);
+    return { version, headerLength: fixedLength, totalLength, protocol, source, destination, fragment };
   }
   const upper = walkExtensions(packet.subarray(0, totalLength));
-  return upper === undefined ? DropReason.badExtensionHeader : { version, totalLength, ...addresses, ...upper };
+  if (upper === undefined) return DropReason.badExtensionHeader;
+  const { headerLength, protocol, fragment } = upper;
+  return { version, headerLength, totalLength, protocol, source, destination, fragment };
 }
 
 /** Where the upper layer of an IPv6 packet begins, and which it is; undefined when the chain is broken or too long. */
@@ -168,7 +167,7 @@ function walkExtensions(packet: Uint8Array): Pick<Network, "headerLength" | "pro
   let at = 40;
   let fragment: Fragment | undefined;
   let fragmentHeaders = 0;
-  for (let count = 0; EXTENSION_HEADERS.includes(protocol); count++) {
+  for (let count = 0; isExtensionHeader(protocol); count++) {
     if (count === EXTENSION_HEADERS_MAX || at + 8 > packet.length) return undefined;
     const next = view.getUint8(at);
     let length = (view.getUint8(at + 1) + 1) * 8;
@@ -196,16 +195,14 @@ function fragmentOf(offset: number, hasMore: boolean, id: number): Fragment | un
 
 function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | DropReason {
   const { protocol, headerLength, fragment, version, totalLength } = network;
-  const none = { flags: 0, isRequest: false, transportLength: 0, embedded: undefined };
-  const common = { ...network, ...none, sourcePort: 0, destinationPort: 0 };
   const hasTransport = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
   if (fragment !== undefined && fragment.offset > 0) {
     // Only what has neither ports nor an identifier says all that is needed in every fragment.
-    const isComplete = !hasTransport && !isIcmp(protocol) && !(version === 6 && EXTENSION_HEADERS.includes(protocol));
-    return { ...common, kind: isComplete ? "portless" : "laterFragment" };
+    const isComplete = !hasTransport && !isIcmp(protocol) && !(version === 6 && isExtensionHeader(protocol));
+    return packetOf(network, { kind: isComplete ? "portless" : "laterFragment" });
   }
   if (isIcmp(protocol)) return parseIcmp(packet, network);
-  if (!hasTransport) return { ...common, kind: "portless" };
+  if (!hasTransport) return packetOf(network, { kind: "portless" });
 
   const view = viewOf(packet);
   const present = totalLength - headerLength;
@@ -226,33 +223,51 @@ function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | Dr
   const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
   if (sourcePort === 0 || destinationPort === 0) return DropReason.portZero;
   const flags = protocol === IPPROTO_TCP ? view.getUint8(headerLength + 13) : 0;
-  return { ...common, kind: "transport", transportLength, sourcePort, destinationPort, flags };
+  return packetOf(network, { kind: "transport", transportLength, sourcePort, destinationPort, flags });
 }
 
 function parseIcmp(packet: Uint8Array, network: Network): ParsedPacket | DropReason {
   const { version, headerLength, totalLength } = network;
   if (!isOwnIcmp(network)) return DropReason.unsupportedIcmp;
   if (totalLength - headerLength < ICMP_HEADER) return DropReason.truncatedTransport;
-  const common = { ...network, flags: 0, isRequest: false, transportLength: ICMP_HEADER, embedded: undefined };
-  const ports = echoPorts(packet, network);
-  if (ports !== undefined) return { ...common, kind: "echo", ...ports };
+  const echo = echoOf(packet, network);
+  if (echo !== undefined) return echo;
   if (!ERROR_TYPES[version].includes(packet[headerLength] as number)) return DropReason.unsupportedIcmp;
   const embedded = parseEmbedded(packet.subarray(headerLength + ICMP_HEADER, totalLength), version);
   if (embedded === undefined) return DropReason.badIcmpError;
-  return { ...common, kind: "error", embedded, sourcePort: 0, destinationPort: 0 };
+  return packetOf(network, { kind: "error", transportLength: ICMP_HEADER, embedded });
 }
 
-/** The identifier as the port of the side that asks; undefined for everything but echo. */
-function echoPorts(
-  packet: Uint8Array,
-  { version, headerLength }: Network,
-): Pick<ParsedPacket, "sourcePort" | "destinationPort" | "isRequest"> | undefined {
+/** An echo, whose identifier is the port of the side that asks; undefined for everything else. */
+function echoOf(packet: Uint8Array, network: Network): ParsedPacket | undefined {
+  const { version, headerLength } = network;
   const view = viewOf(packet);
   const identifier = view.getUint16(headerLength + 4);
   const { request, reply } = ECHO_TYPES[version];
   const type = view.getUint8(headerLength);
-  if (type === request) return { sourcePort: identifier, destinationPort: 0, isRequest: true };
-  return type === reply ? { sourcePort: 0, destinationPort: identifier, isRequest: false } : undefined;
+  const common = { kind: "echo", transportLength: ICMP_HEADER } as const;
+  if (type === request) return packetOf(network, { ...common, sourcePort: identifier, isRequest: true });
+  return type === reply ? packetOf(network, { ...common, destinationPort: identifier }) : undefined;
+}
+
+/** Field by field, since this runs for every packet. */
+function packetOf(network: Network, upper: Pick<ParsedPacket, "kind"> & Partial<ParsedPacket>): ParsedPacket {
+  return {
+    version: network.version,
+    kind: upper.kind,
+    headerLength: network.headerLength,
+    totalLength: network.totalLength,
+    protocol: network.protocol,
+    source: network.source,
+    destination: network.destination,
+    sourcePort: upper.sourcePort ?? 0,
+    destinationPort: upper.destinationPort ?? 0,
+    transportLength: upper.transportLength ?? 0,
+    flags: upper.flags ?? 0,
+    isRequest: upper.isRequest ?? false,
+    fragment: network.fragment,
+    embedded: upper.embedded,
+  };
 }
 
 export function isIcmp(protocol: number): boolean {
@@ -262,6 +277,10 @@ export function isIcmp(protocol: number): boolean {
 /** Whether it is the ICMP of its own family. That of the other one means nothing. */
 function isOwnIcmp({ version, protocol }: Pick<Network, "version" | "protocol">): boolean {
   return protocol === (version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+export function isExtensionHeader(protocol: number): boolean {
+  return EXTENSION_HEADERS.includes(protocol);
 }
 
 /** Reads the virtio_net_hdr of a frame whose packet is known; undefined when it contradicts the packet. */
