@@ -39,7 +39,7 @@ import { segment } from "./reference/segmenter.ts";
 import { type Message, ReferenceTranslator } from "./reference/translator.ts";
 
 /** What a test's policy is asked: how many candidates there are, and which of them drain. */
-export type Policy = (choice: Omit<Choice, "index">) => number;
+export type Policy = (choice: Omit<Choice, "index">, serviceAt: number) => number;
 
 export interface FixtureOptions {
   readonly nodeId: string;
@@ -264,7 +264,7 @@ export class EngineFixture {
       candidates.push(view.getUint32(instanceAt + INSTANCE_NUMBER, true));
       draining.push((view.getUint16(at + CANDIDATE_FLAGS, true) & CANDIDATE_DRAINING) !== 0);
     }
-    const index = this.policy({ flowHash, clientHash, candidates, draining });
+    const index = this.policy({ flowHash, clientHash, candidates, draining }, serviceAt);
     this.choices.push({ index, flowHash, clientHash, candidates, draining });
     return index;
   }

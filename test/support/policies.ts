@@ -65,8 +65,8 @@ export class LoadedPolicy {
 }
 
 /** How often each value occurs, by value. */
-export function countEach(values: readonly (number | undefined)[]): Map<number | undefined, number> {
-  const counts = new Map<number | undefined, number>();
+export function countEach<Value>(values: readonly Value[]): Map<Value, number> {
+  const counts = new Map<Value, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return counts;
 }

@@ -55,6 +55,24 @@ describe("consistent hash", () => {
     expect(Math.min(...counts) / (ENTRY_COUNT / n)).toBeGreaterThanOrEqual(0.99);
   });
 
+  test("all the way to 600 instances: even within a hundredth, and one that leaves moves at most a fiftieth of the others' entries", async () => {
+    const random = new Random(testSeed(12));
+    for (let n = 2; n <= 600; n += 13) {
+      const list = candidates(n).map(({ instance }) => ({ instance: instance + random.below(1000) * 600 }));
+      const policy = await load(list);
+      const before = tableOf(policy);
+      const counts = [...countOf(before).values()];
+      const [fewest, most] = [Math.min(...counts), Math.max(...counts)].map((count) => (count * n) / ENTRY_COUNT);
+      expect([counts.length, (most ?? 0) <= 1.01, (fewest ?? 0) >= 0.99], `n = ${n}`).toEqual([n, true, true]);
+      const { instance: leaving } = random.pick(list);
+      policy.set(
+        SERVICE,
+        list.filter(({ instance }) => instance !== leaving),
+      );
+      expect(movedPart(before, tableOf(policy), new Set([leaving])), `n = ${n}`).toBeLessThanOrEqual(0.02);
+    }
+  });
+
   test("100,000 flows spread as chance spreads them over equal parts", async () => {
     const random = new Random(testSeed(5));
     for (const n of COUNTS) {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Candidate, countEach, LoadedPolicy } from "../../support/policies.ts";
+import { Random, testSeed } from "../../support/random.ts";
 
 const SERVICE = 7;
 
@@ -21,6 +22,37 @@ describe("round robin", () => {
         const counts = countEach(policy.chooseMany(n, k * n));
         expect([...counts.values()], `n = ${n}, k = ${k}`).toEqual(Array(n).fill(k));
       }
+    }
+  });
+
+  test.each([1, 2, 3, 7, 100, 599, 600])("100,000 flows over %i instances differ by one at most", async (n) => {
+    const policy = await LoadedPolicy.load("round-robin");
+    policy.set(SERVICE, instances(...upTo(n)));
+    const counts = [...countEach(policy.chooseMany(SERVICE, 100_000)).values()];
+    expect(counts).toHaveLength(n);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+  });
+
+  test("100,000 flows while up to 600 instances come, go, drain and change weight: each is the next one in turn", async () => {
+    const random = new Random(testSeed(10));
+    const policy = await LoadedPolicy.load("round-robin");
+    let takers: number[] = [];
+    let last: number | undefined;
+    for (let flow = 0; flow < 100_000; flow += 1) {
+      if (flow % 500 === 0) {
+        const present = upTo(600).filter(() => random.chance(random.pick([0.01, 0.5, 1])));
+        const list = present.map((instance) => ({
+          instance,
+          weight: random.between(1, 65_535),
+          isDraining: random.chance(0.1),
+        }));
+        policy.set(SERVICE, random.chance(0.5) ? list : list.toReversed());
+        takers = list.filter(({ isDraining }) => !isDraining).map(({ instance }) => instance);
+      }
+      const chosen = policy.choose(SERVICE);
+      const next = takers.find((instance) => last !== undefined && instance > last) ?? takers[0];
+      if (chosen !== next) expect.fail(`flow ${flow}: ${chosen} after ${last} instead of ${next}`);
+      last = chosen ?? last;
     }
   });
 
