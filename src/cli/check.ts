@@ -12,9 +12,12 @@ export const checkCommand: Command = {
   options: [JSON_OPTION],
   examples: [{ line: "check /etc/sapwood/node.yaml", does: "exit status 0, or 2 with file, line and field" }],
   async run(input, terminal) {
-    const { loadConfig } = await import("../control/config.ts");
+    const [{ loadConfig }, { knownPolicies }] = await Promise.all([
+      import("../control/config.ts"),
+      import("../control/module-store.ts"),
+    ]);
     const file = input.argument(0);
-    const { node, tables } = loadConfig(file);
+    const { node, tables } = loadConfig(file, { policies: knownPolicies });
     const { nodes, services } = tables;
     const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
     const summary = { file, node: node.id, nodes: nodes.length, services: services.length, instances };

@@ -1,6 +1,7 @@
 // Asks a running proxy over its control socket.
 
 import { request } from "node:http";
+import { resolve } from "node:path";
 import type { ErrorReport } from "../control/reports.ts";
 import { isErrorCode, SapwoodError } from "../errors.ts";
 
@@ -14,11 +15,32 @@ export async function fetchReport<Report>(socket: string, path: string): Promise
 
 /** The same for a POST of a YAML or JSON text. */
 export async function postText<Report>(socket: string, path: string, text: string): Promise<Report> {
-  return (await exchange(socket, "POST", path, text)) as Report;
+  return (await exchange(socket, "POST", path, { type: "application/yaml", bytes: Buffer.from(text) })) as Report;
 }
 
-async function exchange(socket: string, method: string, path: string, text?: string): Promise<unknown> {
-  const { status, body } = await send(socket, method, path, text);
+export interface ModuleFile {
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The same for a PUT of a module; its file is told as its source. */
+export async function putModule<Report>(
+  socket: string,
+  path: string,
+  { file, bytes }: ModuleFile,
+  query: Readonly<Record<string, string>> = {},
+): Promise<Report> {
+  const search = new URLSearchParams({ source: resolve(file), ...query });
+  return (await exchange(socket, "PUT", `${path}?${search}`, { type: "application/wasm", bytes })) as Report;
+}
+
+interface Body {
+  readonly type: string;
+  readonly bytes: Uint8Array;
+}
+
+async function exchange(socket: string, method: string, path: string, sent?: Body): Promise<unknown> {
+  const { status, body } = await send(socket, method, path, sent);
   const answer = parse(body, socket);
   if (status === 200) return answer;
   if (isErrorReport(answer) && isErrorCode(answer.error.code)) {
@@ -27,15 +49,15 @@ async function exchange(socket: string, method: string, path: string, text?: str
   throw new SapwoodError("internal", `${socket} answered ${method} ${path} with status ${status} and no known error.`);
 }
 
-function send(socket: string, method: string, path: string, text?: string): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/yaml", "content-length": Buffer.byteLength(text ?? "") };
-    const options = { socketPath: socket, method, path, agent: false, ...(text === undefined ? {} : { headers }) };
+function send(socket: string, method: string, path: string, sent?: Body): Promise<{ status: number; body: string }> {
+  return new Promise((answered, reject) => {
+    const headers = sent && { "content-type": sent.type, "content-length": sent.bytes.length };
+    const options = { socketPath: socket, method, path, agent: false, ...(headers && { headers }) };
     const outgoing = request(options, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (part: Buffer) => parts.push(part));
       response.on("end", () =>
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString("utf8") }),
+        answered({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString("utf8") }),
       );
       response.on("error", (error) => reject(failure(error, socket)));
     });
@@ -43,7 +65,7 @@ function send(socket: string, method: string, path: string, text?: string): Prom
       outgoing.destroy(Object.assign(new Error("no answer in time"), { code: "ETIMEDOUT" }));
     });
     outgoing.on("error", (error) => reject(failure(error, socket)));
-    outgoing.end(text);
+    outgoing.end(sent?.bytes);
   });
 }
 

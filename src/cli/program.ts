@@ -6,12 +6,19 @@ import { applyCommand } from "./apply.ts";
 import { checkCommand } from "./check.ts";
 import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type Terminal } from "./command.ts";
 import { countersCommand } from "./counters.ts";
+import { engineLoadCommand } from "./engine-load.ts";
+import { engineRollbackCommand } from "./engine-rollback.ts";
+import { engineShowCommand } from "./engine-show.ts";
 import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
 import { labCommand } from "./lab.ts";
 import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
+import { policyListCommand } from "./policy-list.ts";
+import { policyLoadCommand } from "./policy-load.ts";
 import { policyNewCommand } from "./policy-new.ts";
+import { policyRollbackCommand } from "./policy-rollback.ts";
+import { policyShowCommand } from "./policy-show.ts";
 import { policyTestCommand } from "./policy-test.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
@@ -28,13 +35,25 @@ export const COMMANDS: readonly Command[] = [
   countersCommand,
   applyCommand,
   offloadCommand,
+  policyListCommand,
+  policyShowCommand,
+  policyLoadCommand,
+  policyRollbackCommand,
+  engineShowCommand,
+  engineLoadCommand,
+  engineRollbackCommand,
   policyNewCommand,
   policyTestCommand,
   labCommand,
 ];
 
 export const FAMILIES: readonly CommandFamily[] = [
-  { name: "policy", group: "Write a policy", summary: "write and test a balancing policy of your own" },
+  {
+    name: "policy",
+    group: "Modules",
+    summary: "look at balancing policies, load them while traffic flows, write and test your own",
+  },
+  { name: "engine", group: "Modules", summary: "look at the packet code, replace it while traffic flows" },
 ];
 
 /** An error that no other entry of the catalogue foresaw. */

@@ -1,7 +1,7 @@
 // What all commands that ask a running proxy share: the socket, --json, and how an answer is printed.
 
 import { DEFAULT_SOCKET } from "../control/socket-path.ts";
-import type { Command, CommandExample, CommandInput, CommandOption } from "./command.ts";
+import type { Command, CommandArgument, CommandExample, CommandGroup, CommandInput, CommandOption } from "./command.ts";
 
 export const SOCKET_OPTION: CommandOption = {
   flags: "-s, --socket <path>",
@@ -14,6 +14,7 @@ export const JSON_OPTION: CommandOption = { flags: "--json", summary: "print JSO
 export interface QueryDescription<Report> {
   readonly name: string;
   readonly summary: string;
+  readonly arguments?: readonly CommandArgument[];
   readonly options?: readonly CommandOption[];
   readonly examples: readonly CommandExample[];
   /** Route and query to ask. */
@@ -24,15 +25,34 @@ export interface QueryDescription<Report> {
 
 /** A command that prints what one GET route answers. */
 export function queryCommand<Report>(description: QueryDescription<Report>): Command {
+  return askingCommand(description, "Look at a running proxy", async (socket, path) => {
+    const { fetchReport } = await import("./client.ts");
+    return fetchReport<Report>(socket, path);
+  });
+}
+
+/** A command that prints what one POST route without a body answers. */
+export function orderCommand<Report>(description: QueryDescription<Report>): Command {
+  return askingCommand(description, "Change a running proxy", async (socket, path) => {
+    const { postText } = await import("./client.ts");
+    return postText<Report>(socket, path, "");
+  });
+}
+
+function askingCommand<Report>(
+  description: QueryDescription<Report>,
+  group: CommandGroup,
+  ask: (socket: string, path: string) => Promise<Report>,
+): Command {
   return {
     name: description.name,
-    group: "Look at a running proxy",
+    group,
     summary: description.summary,
+    arguments: description.arguments ?? [],
     options: [...(description.options ?? []), SOCKET_OPTION, JSON_OPTION],
     examples: description.examples,
     async run(input, terminal) {
-      const { fetchReport } = await import("./client.ts");
-      const report = await fetchReport<Report>(input.text("socket"), description.path(input));
+      const report = await ask(input.text("socket"), description.path(input));
       terminal.print(
         input.flag("json")
           ? `${JSON.stringify(report, undefined, 2)}\n`

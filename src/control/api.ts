@@ -1,7 +1,8 @@
-// HTTP over a unix socket: what programs and `sapwood status | flows | apply ...` ask a running proxy.
+// HTTP over a unix socket: what programs and `sapwood status | flows | policy ...` ask a running proxy.
 // Routes, bodies and error codes are described in docs/control-api.md. Every answer is JSON.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { MODULE_BYTES_MAX } from "../dataplane/wasm.ts";
 import { SapwoodError } from "../errors.ts";
 import { FLOW_PROTOCOLS } from "../flow-protocols.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../sys/offload.ts";
@@ -9,12 +10,16 @@ import { claimSocketPath, listenOn } from "./control-socket.ts";
 import type {
   AppliedReport,
   CountersReport,
+  DryRunReport,
+  EngineReport,
   ErrorReport,
   FlowQuery,
   FlowsReport,
   InstanceReport,
   NodeReport,
   OffloadReport,
+  PolicyDetailReport,
+  PolicyReport,
   ServiceAddressReport,
   StatusReport,
 } from "./reports.ts";
@@ -31,19 +36,32 @@ export interface ControlSource {
   applyTables(text: string): Promise<AppliedReport>;
   offloads(): readonly OffloadReport[];
   switchOffload(name: SwitchableOffload, isOn: boolean): void;
+  policies(): readonly PolicyReport[];
+  policy(name: string): PolicyDetailReport;
+  loadPolicy(name: string, module: Uint8Array, source: string): Promise<PolicyDetailReport>;
+  dryRunPolicy(name: string, module: Uint8Array): Promise<DryRunReport>;
+  rollbackPolicy(name: string): Promise<PolicyDetailReport>;
+  engine(): EngineReport;
+  loadEngine(module: Uint8Array, source: string): Promise<EngineReport>;
+  rollbackEngine(): Promise<EngineReport>;
 }
 
 export const FLOW_LIMIT_DEFAULT = 100;
 export const BODY_MAX_BYTES = 64 * 1024 * 1024;
+/** What a module is from unless its request says it. */
+export const SOCKET_SOURCE = "control socket";
+const SOURCE_LENGTH_MAX = 4096; // of a path (limits.h)
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTION_MAX = 256;
 
 interface Route {
-  readonly method: "GET" | "POST";
-  readonly path: string;
+  readonly method: "GET" | "POST" | "PUT";
+  readonly path: string; // NAME_PART in place of a name
   readonly query: readonly string[]; // parameters that it knows
-  answer(source: ControlSource, query: URLSearchParams, request: IncomingMessage): unknown;
+  answer(source: ControlSource, query: URLSearchParams, request: IncomingMessage, name: string): unknown;
 }
+
+const NAME_PART = "{name}";
 
 export const ROUTES: readonly Route[] = [
   { method: "GET", path: "/v1/status", query: [], answer: (source) => source.status() },
@@ -61,7 +79,7 @@ export const ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/tables",
     query: [],
-    answer: async (source, _query, request) => source.applyTables(await readBody(request)),
+    answer: async (source, _query, request) => source.applyTables(await readText(request)),
   },
   { method: "GET", path: "/v1/offloads", query: [], answer: (source) => source.offloads() },
   {
@@ -69,11 +87,46 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/offloads",
     query: [],
     answer: async (source, _query, request) => {
-      const { name, isOn } = offloadOrder(await readBody(request));
+      const { name, isOn } = offloadOrder(await readText(request));
       source.switchOffload(name, isOn);
       return source.offloads();
     },
   },
+  { method: "GET", path: "/v1/policies", query: [], answer: (source) => source.policies() },
+  {
+    method: "GET",
+    path: `/v1/policies/${NAME_PART}`,
+    query: [],
+    answer: (source, _query, _request, name) => source.policy(name),
+  },
+  {
+    method: "PUT",
+    path: `/v1/policies/${NAME_PART}`,
+    query: ["source", "dryRun"],
+    answer: async (source, query, request, name) => {
+      const isDryRun = flagQuery(query, "dryRun");
+      const from = sourceQuery(query);
+      const module = await readBody(request, MODULE_BYTES_MAX);
+      return isDryRun ? source.dryRunPolicy(name, module) : source.loadPolicy(name, module, from);
+    },
+  },
+  {
+    method: "POST",
+    path: `/v1/policies/${NAME_PART}/rollback`,
+    query: [],
+    answer: (source, _query, _request, name) => source.rollbackPolicy(name),
+  },
+  { method: "GET", path: "/v1/engine", query: [], answer: (source) => source.engine() },
+  {
+    method: "PUT",
+    path: "/v1/engine",
+    query: ["source"],
+    answer: async (source, query, request) => {
+      const from = sourceQuery(query);
+      return source.loadEngine(await readBody(request, MODULE_BYTES_MAX), from);
+    },
+  },
+  { method: "POST", path: "/v1/engine/rollback", query: [], answer: (source) => source.rollbackEngine() },
 ];
 
 /** The control socket of a running proxy. */
@@ -117,9 +170,9 @@ async function answer(
   try {
     const [path = "", search = ""] = splitOnce(request.url ?? "", "?");
     const query = new URLSearchParams(search);
-    const route = findRoute(request.method ?? "", path, response);
+    const { route, name } = findRoute(request.method ?? "", path, response);
     requireKnown(query, route);
-    send(response, 200, await route.answer(source, query, request));
+    send(response, 200, await route.answer(source, query, request, name));
   } catch (error) {
     const known = error instanceof SapwoodError;
     if (!known) onFailure(error);
@@ -132,19 +185,36 @@ async function answer(
   }
 }
 
-function findRoute(method: string, path: string, response: ServerResponse): Route {
-  const candidates = ROUTES.filter((route) => route.path === path);
+interface FoundRoute {
+  readonly route: Route;
+  readonly name: string; // in the place of NAME_PART
+}
+
+function findRoute(method: string, path: string, response: ServerResponse): FoundRoute {
+  const candidates = ROUTES.flatMap((route): FoundRoute[] => {
+    const name = nameIn(path, route.path);
+    return name === undefined ? [] : [{ route, name }];
+  });
   if (candidates.length === 0) {
-    const paths = ROUTES.map((route) => route.path).join(", ");
+    const paths = [...new Set(ROUTES.map((route) => route.path))].join(", ");
     throw new SapwoodError("not-found", `There is no "${path}"; there are ${paths}.`);
   }
-  const route = candidates.find((candidate) => candidate.method === method);
-  if (route === undefined) {
-    const methods = candidates.map((candidate) => candidate.method).join(", ");
+  const found = candidates.find(({ route }) => route.method === method);
+  if (found === undefined) {
+    const methods = candidates.map(({ route }) => route.method).join(", ");
     response.setHeader("allow", methods); // RFC 9110 section 15.5.6
     throw new SapwoodError("method-not-allowed", `"${path}" takes ${methods}; found ${method}.`);
   }
-  return route;
+  return found;
+}
+
+/** What stands for NAME_PART, "" when there is none; undefined when the path is another one. */
+function nameIn(path: string, routePath: string): string | undefined {
+  const [before = "", after] = routePath.split(NAME_PART);
+  if (after === undefined) return path === routePath ? "" : undefined;
+  if (!path.startsWith(before) || !path.endsWith(after)) return undefined;
+  const name = path.slice(before.length, path.length - after.length);
+  return /^[\w.-]+$/.test(name) ? name : undefined;
 }
 
 /** A misspelt filter would otherwise select everything. */
@@ -170,6 +240,19 @@ function flowQuery(query: URLSearchParams): FlowQuery {
   return { limit, protocol, service: query.get("service") ?? undefined };
 }
 
+function flagQuery(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? "false";
+  if (value === "true" || value === "false") return value === "true";
+  throw new SapwoodError("usage", `"${name}" must be true or false; found "${value}".`);
+}
+
+/** Where a module is from: told, not trusted. */
+function sourceQuery(query: URLSearchParams): string {
+  const source = query.get("source") ?? SOCKET_SOURCE;
+  if (source.length > 0 && source.length <= SOURCE_LENGTH_MAX && !/\p{Cc}/u.test(source)) return source;
+  throw new SapwoodError("usage", `"source" must be 1 to ${SOURCE_LENGTH_MAX} printable characters.`);
+}
+
 function offloadOrder(text: string): { readonly name: SwitchableOffload; readonly isOn: boolean } {
   let body: unknown;
   try {
@@ -189,17 +272,26 @@ function offloadOrder(text: string): { readonly name: SwitchableOffload; readonl
   return { name, isOn };
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readText(request: IncomingMessage): Promise<string> {
+  const body = await readBody(request, BODY_MAX_BYTES);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch {
+    throw new SapwoodError("tables-invalid", "The body must be YAML or JSON in UTF-8; found bytes that are no UTF-8.");
+  }
+}
+
+async function readBody(request: IncomingMessage, mostBytes: number): Promise<Uint8Array> {
   const tooLarge = () =>
-    new SapwoodError("body-too-large", `A body may have at most ${BODY_MAX_BYTES} bytes; this one has more.`);
-  if (Number(request.headers["content-length"] ?? 0) > BODY_MAX_BYTES) throw tooLarge();
+    new SapwoodError("body-too-large", `A body may have at most ${mostBytes} bytes here; this one has more.`);
+  if (Number(request.headers["content-length"] ?? 0) > mostBytes) throw tooLarge();
   const parts: Buffer[] = [];
   let sizeBytes = 0;
   // Not "for await": leaving it early destroys the connection, and with it the answer that says why.
   await new Promise<void>((resolve, reject) => {
     request.on("data", (part: Buffer) => {
       sizeBytes += part.length;
-      if (sizeBytes > BODY_MAX_BYTES) {
+      if (sizeBytes > mostBytes) {
         request.pause();
         request.removeAllListeners("data");
         reject(tooLarge());
@@ -210,11 +302,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
     request.on("end", resolve);
     request.on("error", reject);
   });
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts));
-  } catch {
-    throw new SapwoodError("tables-invalid", "The body must be YAML or JSON in UTF-8; found bytes that are no UTF-8.");
-  }
+  return Buffer.concat(parts);
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

@@ -5,8 +5,7 @@ import { basename, dirname, extname } from "node:path";
 import { checkPolicy, POLICY_SHAPE } from "../dataplane/policy-module.ts";
 import { builtModulePath, compileBytes, ENGINE_SHAPE, type ModuleShape, readModule } from "../dataplane/wasm.ts";
 import { SapwoodError } from "../errors.ts";
-import { BUILT_IN, type LoadedModule, loadedModule } from "./loaded-module.ts";
-import type { BuiltPolicy } from "./policy-registry.ts";
+import { BUILT_IN, type BuiltPolicy, type LoadedModule, sha256Of } from "./loaded-module.ts";
 
 export interface BuiltModules {
   readonly engine: LoadedModule;
@@ -32,7 +31,8 @@ export async function loadBuiltModules(loadedAt: Date): Promise<BuiltModules> {
 
 async function loadFile(path: string, shape: ModuleShape, loadedAt: Date): Promise<LoadedModule> {
   const bytes = await readModule(path, shape);
-  return loadedModule(await compileBytes(bytes, shape, path), bytes, BUILT_IN, loadedAt);
+  const module = await compileBytes(bytes, shape, path);
+  return { module, bytes, sha256: sha256Of(bytes), source: BUILT_IN, loadedAt, isRemembered: false };
 }
 
 async function policyFiles(): Promise<string[]> {

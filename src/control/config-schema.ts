@@ -143,6 +143,7 @@ export const configSchema = section({
     udpGro: flag.default(true),
   }).prefault({}),
   control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
+  state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
   log: section({
     level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),
   }).prefault({}),

@@ -1,6 +1,7 @@
 // A node's config file: YAML, checked completely before anything happens.
 
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
 import { contains, type Prefix, parseAddress } from "../net/address.ts";
@@ -12,10 +13,14 @@ import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
 import { policyIssue, type TableRules, validateTables } from "./table-validation.ts";
 
+/** Holds a directory per proxy: their TUNs have different names. */
+const STATE_FOLDER = "/var/lib/sapwood";
+
 type ConfigFile = z.output<typeof configSchema>;
 
 /** The file's content with all defaults. Sections have the file's names, but for `capacities`: the file's `tables`. */
-export interface Config extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services" | "bindings"> {
+export interface Config extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services" | "bindings" | "state"> {
+  readonly state: { readonly directory: string };
   readonly bindings: readonly PolicyBinding[]; // the default ones included
   readonly node: Omit<ConfigFile["node"], "underlay"> & { readonly underlay: OwnUnderlay };
   readonly capacities: ConfigFile["tables"];
@@ -30,7 +35,7 @@ export interface OwnUnderlay {
 
 export interface ConfigOptions {
   /** Names that services may use beside those under `policies`; those of the package unless given. */
-  readonly policies?: readonly string[] | undefined;
+  readonly policies?: ((stateDirectory: string) => readonly string[]) | undefined;
 }
 
 export interface ParseTablesOptions {
@@ -54,9 +59,12 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
     nodes,
     services: written,
     bindings: ownBindings,
+    state: { directory },
     ...rest
   } = document.parse(configSchema);
-  const policies = [...new Set([...(options.policies ?? BUILT_IN_POLICIES), ...Object.keys(rest.policies)])];
+  const state = { directory: directory ?? join(STATE_FOLDER, rest.tun.name) };
+  const known = options.policies?.(state.directory) ?? BUILT_IN_POLICIES;
+  const policies = [...new Set([...known, ...Object.keys(rest.policies)])];
   const bindings = withDefaultBindings(ownBindings);
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const tables = { nodes, services };
@@ -69,7 +77,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
   ];
   if (issues.length > 0) throw document.refusal(issues);
   const { address, port, bind = address } = node.underlay;
-  return { ...rest, bindings, node: { ...node, underlay: { address, port, bind } }, capacities, tables };
+  return { ...rest, state, bindings, node: { ...node, underlay: { address, port, bind } }, capacities, tables };
 }
 
 /** Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. */

@@ -12,19 +12,23 @@ import { TableWriter } from "../memory/table-writer.ts";
 import { chooseMtu, findUnderlay, TunInterface } from "../sys/interface.ts";
 import { openTun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
+import { addressCandidates } from "./address-candidates.ts";
 import { ControlApi, type ControlSource } from "./api.ts";
 import { loadBuiltModules } from "./built-modules.ts";
 import { type Config, loadConfig, parseTables } from "./config.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
 import { claimSocketPath } from "./control-socket.ts";
 import { readKernelDrops } from "./kernel-drops.ts";
+import { ModuleReporter, spreadReport } from "./module-reporter.ts";
+import { knownPolicies } from "./module-store.ts";
+import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
 import { offloadsSwitchedOff } from "./offload-config.ts";
-import { PolicyRegistry } from "./policy-registry.ts";
+import { DRY_RUN_FLOWS } from "./policy-registry.ts";
 import { type Reloadable, Reloader } from "./reloader.ts";
 import { Reporter } from "./reporter.ts";
 import type { StatusReport } from "./reports.ts";
 import { statusReport } from "./status.ts";
-import { TableStore } from "./table-store.ts";
+import { TableStore, type TableStoreOptions } from "./table-store.ts";
 import { UndoStack } from "./undo-stack.ts";
 import { WorkerWatch } from "./worker-watch.ts";
 
@@ -46,6 +50,8 @@ interface ControlParts {
   readonly reporter: Reporter;
   readonly reloader: Reloader<LoadedConfig>;
   readonly offloads: OffloadSwitch;
+  readonly modules: Modules;
+  readonly moduleReporter: ModuleReporter;
 }
 
 type LoadedConfig = Reloadable & { readonly config: Config };
@@ -96,18 +102,18 @@ export class NodeProxy {
 
   static async #open(options: NodeProxyOptions, undo: UndoStack): Promise<NodeProxy> {
     const { configFile, version, log, isLevelFixed } = options;
-    const watcher = new ConfigWatcher(configFile, (path) => reloadable(loadConfig(path)));
+    let names: (stateDirectory: string) => readonly string[] = knownPolicies;
+    const watcher = new ConfigWatcher(configFile, (path) =>
+      reloadable(loadConfig(path, { policies: (directory) => names(directory) })),
+    );
     const started = await watcher.load();
     const { config } = started;
     if (!isLevelFixed) log.level = config.log.level;
     const socket = options.socket ?? config.control.socket;
     await claimSocketPath(socket); // before anything is opened that a running proxy might share
 
-    const [modules, underlay] = await Promise.all([
-      loadBuiltModules(new Date()),
-      findUnderlay(underlayAddress(config)),
-    ]);
-    const policies = new PolicyRegistry(modules.policies);
+    const clock = (): Date => new Date();
+    const [built, underlay] = await Promise.all([loadBuiltModules(clock()), findUnderlay(underlayAddress(config))]);
     const queues = chooseQueues(config.tun.queues, availableParallelism());
     const sockets = openSockets(config, queues, undo);
     const switchedOff = offloadsSwitchedOff(config.offloads);
@@ -121,9 +127,30 @@ export class NodeProxy {
     });
     const { port } = socketAt(sockets, 0);
     const offloads = new OffloadSwitch({ shared, tun, sockets, switchedOff });
-    const rules = { nodeId: config.node.id, ranges: config.ranges };
-    const writer = new TableWriter(shared, { nodeId: config.node.id, policySlot: (name) => policies.slot(name) });
-    const store = new TableStore(writer, { ...rules, location: config.node.location });
+    let candidates: ModulesOptions["candidates"] = () => []; // until there are tables
+    const modules = await Modules.open({
+      built,
+      stateDirectory: config.state.directory,
+      configFile,
+      files: config.policies,
+      callTimeMs: config.policyLimits.time,
+      memoryPagesMax: memoryPages(config.policyLimits.memory),
+      candidates: (policy) => candidates(policy),
+      clock,
+      log,
+    });
+    undo.add("stop watching the modules' files", () => modules.close());
+    names = () => modules.policies.names;
+    const rules: TableStoreOptions = {
+      nodeId: config.node.id,
+      ranges: config.ranges,
+      location: config.node.location,
+      get policies() {
+        return modules.policies.names;
+      },
+    };
+    const policySlot = (name: string): number => modules.policies.slot(name);
+    const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
     await store.apply(config.tables);
 
     const mtu = chooseMtu(config.tun.mtu, underlay?.mtu);
@@ -141,27 +168,31 @@ export class NodeProxy {
     const watch = new WorkerWatch(tun.fds.length, log);
     const supervisor = await Supervisor.start({
       memory: shared.memory,
-      engine: modules.engine.module,
-      policies: policies.modules(),
+      ...modules.forWorkers(),
+      policyTimeMs: config.policyLimits.time,
       queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
       onWorkerEnd: (end) => watch.onEnd(end),
     });
     undo.add("stop the workers", () => supervisor.close());
+    const nowMs = (): number => supervisor.nowMs();
+    candidates = (policy) => addressCandidates({ shared, node: config.node, store, nowMs }, policy);
+    modules.connect(supervisor);
 
     const reloader = new Reloader<LoadedConfig>({
       file: configFile,
       started,
       target: store,
+      prepare: ({ config: { policies } }) => modules.files.follow(policies),
       parseTables: (text, { config: { bindings } }) => parseTables(text, "tables", { bindings, rules }),
       log,
       isLevelFixed,
-      clock: () => new Date(),
+      clock,
     });
     const reporter = new Reporter({
       shared,
       node: config.node,
       store,
-      nowMs: () => supervisor.nowMs(),
+      nowMs,
       kernelDrops: () => readKernelDrops(tun.name, sockets),
     });
     const status = () =>
@@ -176,7 +207,9 @@ export class NodeProxy {
         store,
         lastReload: reloader.last,
       });
-    const api = await ControlApi.listen(socket, controlSource({ status, reporter, reloader, offloads }), (error) =>
+    const moduleReporter = new ModuleReporter({ board: supervisor.board, shared, store });
+    const source = controlSource({ status, reporter, reloader, offloads, modules, moduleReporter });
+    const api = await ControlApi.listen(socket, source, (error) =>
       log.error({ err: error }, "a request to the control socket met an unexpected error"),
     );
     undo.add("close the control socket", () => api.close());
@@ -188,7 +221,7 @@ export class NodeProxy {
 
 /** What can change while the proxy runs, and the rest by its names in the file. */
 function reloadable(config: Config): LoadedConfig {
-  const { tables, capacities, log, bindings: _resolved, ...fixed } = config;
+  const { tables, capacities, log, bindings: _resolved, policies: _followed, ...fixed } = config;
   return { config, tables, fixed: { ...fixed, tables: capacities }, logLevel: log.level };
 }
 
@@ -222,7 +255,9 @@ function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
   return found;
 }
 
-function controlSource({ status, reporter, reloader, offloads }: ControlParts): ControlSource {
+function controlSource(parts: ControlParts): ControlSource {
+  const { status, reporter, reloader, offloads, modules, moduleReporter } = parts;
+  const { policies, engine } = modules;
   return {
     status,
     services: () => reporter.services(),
@@ -233,5 +268,17 @@ function controlSource({ status, reporter, reloader, offloads }: ControlParts): 
     applyTables: (text) => reloader.applyText(text),
     offloads: () => offloads.states,
     switchOffload: (name, isOn) => offloads.set(name, isOn),
+    policies: () => policies.states().map((state) => moduleReporter.policy(state)),
+    policy: (name) => moduleReporter.policyDetail(policies.state(name)),
+    loadPolicy: async (name, module, from) =>
+      moduleReporter.policyDetail(await policies.load(name, module, from, true)),
+    dryRunPolicy: async (name, module) => {
+      const { sha256, spreads } = await policies.dryRun(name, module);
+      return { policy: name, sha256, flows: DRY_RUN_FLOWS, addresses: spreads.map(spreadReport) };
+    },
+    rollbackPolicy: async (name) => moduleReporter.policyDetail(await policies.rollback(name)),
+    engine: () => moduleReporter.engine(engine.state()),
+    loadEngine: async (module, from) => moduleReporter.engine(await engine.load(module, from, true)),
+    rollbackEngine: async () => moduleReporter.engine(await engine.rollback()),
   };
 }

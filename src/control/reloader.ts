@@ -27,6 +27,8 @@ export interface ReloaderOptions<Config extends Reloadable> {
   readonly file: string;
   readonly started: Config; // what the proxy was started with
   readonly target: ReloadTarget;
+  /** Makes ready what the tables of a configuration need. */
+  readonly prepare: (config: Config) => Promise<void>;
   /** `inForce` is the configuration that was applied last. */
   readonly parseTables: (text: string, inForce: Config) => Tables;
   readonly log: Logger;
@@ -54,6 +56,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
 
   async onConfig(config: Config): Promise<void> {
     const { file, started, log, isLevelFixed } = this.#options;
+    await this.#options.prepare(config);
     const { generation } = await this.#options.target.apply(config.tables);
     this.#inForce = config;
     const needRestart = changedFields(started.fixed, config.fixed);

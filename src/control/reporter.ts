@@ -5,10 +5,10 @@ import { readCounters } from "../memory/counters.ts";
 import { type FlowView, liveFlows } from "../memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
-import { familyOf } from "../net/address.ts";
 import { distanceKm } from "../net/location.ts";
+import { candidatesOf } from "./address-candidates.ts";
 import type { KernelDrops } from "./kernel-drops.ts";
-import type { Instance, Node, Service } from "./model.ts";
+import type { Node } from "./model.ts";
 import type {
   CountersReport,
   FlowQuery,
@@ -109,14 +109,6 @@ export class Reporter {
       lastReplyAgeMs: metrics?.lastReplyAgeMs ?? null,
     };
   }
-}
-
-/** Instances that have a namespace address of the called address's family. */
-function candidatesOf(service: Service, address: string): Instance[] {
-  const family = familyOf(address);
-  return service.instances.filter(({ namespaceAddresses }) =>
-    namespaceAddresses.some((namespaceAddress) => familyOf(namespaceAddress) === family),
-  );
 }
 
 function flowReport(flow: FlowView, instance: InstanceName | undefined, nowMs: number): FlowReport {

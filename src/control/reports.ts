@@ -135,3 +135,89 @@ export interface AppliedReport {
   readonly services: number;
   readonly instances: number;
 }
+
+/** A WebAssembly module and where it came from. */
+export interface ModuleReport {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly source: string; // "built-in", a file, or "control socket"
+  readonly loadedAt: string; // ISO 8601
+}
+
+/** How the module in force was handed to the workers. */
+export interface SwapReport {
+  readonly tookMs: number; // until all workers had it
+  readonly pauseMs: number; // how long a worker handled no packets for it, at most
+}
+
+export interface FaultReport {
+  readonly at: string; // ISO 8601
+  readonly message: string;
+}
+
+/** How often a policy failed to choose, by kind. */
+export interface PolicyFaultCounts {
+  readonly declined: number; // -1, although a candidate could take the flow
+  readonly outOfRange: number;
+  readonly traps: number;
+  readonly refusals: number; // it did not take the candidates
+  readonly unprepared: number; // not asked, because it had not taken the candidates
+  readonly overdue: number; // it did not return
+}
+
+export type PolicyStateName = "in force" | "faulty" | "no module";
+
+export interface PolicyReport {
+  readonly name: string;
+  readonly state: PolicyStateName;
+  readonly module: ModuleReport | null;
+  readonly previous: ModuleReport | null; // what a rollback leads to
+  readonly addresses: number; // bound to it
+  readonly choices: number; // since the module is in force, over all workers
+  readonly choiceUs: number | null; // mean of those that were timed; null = none was
+  readonly faults: PolicyFaultCounts;
+  readonly lastError: FaultReport | null;
+}
+
+export interface PolicyDetailReport extends PolicyReport {
+  readonly swap: SwapReport | null; // null = it was there from the start
+  readonly shares: readonly AddressShareReport[];
+}
+
+/** Live flows of this node's clients to one address, by instance. */
+export interface AddressShareReport {
+  readonly service: string;
+  readonly address: string;
+  readonly flows: number;
+  readonly instances: readonly { readonly number: number; readonly node: string; readonly flows: number }[];
+}
+
+/** The next flows as they would be spread now and with the module that is tried. */
+export interface DryRunReport {
+  readonly policy: string;
+  readonly sha256: string;
+  readonly flows: number; // per address
+  readonly addresses: readonly AddressSpreadReport[];
+}
+
+export interface AddressSpreadReport {
+  readonly service: string;
+  readonly address: string;
+  /** `now` is null as long as the policy has no module. */
+  readonly instances: readonly {
+    readonly number: number;
+    readonly node: string;
+    readonly now: number | null;
+    readonly after: number;
+  }[];
+  /** Left to the engine. */
+  readonly none: { readonly now: number | null; readonly after: number };
+}
+
+export interface EngineReport {
+  readonly layoutVersion: number;
+  readonly module: ModuleReport;
+  readonly previous: ModuleReport | null;
+  readonly swap: SwapReport | null;
+  readonly lastError: FaultReport | null;
+}

@@ -83,6 +83,18 @@ export class CandidateReader {
     }
   }
 
+  /** Whether any candidate of the service record takes new flows. */
+  hasEligible(serviceAt: number): boolean {
+    const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
+    const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
+    for (let index = 0; index < count; index += 1) {
+      const flags = this.view.getUint16(candidatesAt + index * CANDIDATE_SIZE + CANDIDATE_FLAGS, true);
+      if ((flags & CANDIDATE_DRAINING) === 0) return true;
+    }
+    return false;
+  }
+
   #copyOne(candidateAt: number, records: DataView, at: number): void {
     const { view } = this;
     const instance = view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);

@@ -7,7 +7,7 @@ import { SERVICE_CANDIDATE_COUNT, SERVICE_ID, SERVICE_POLICY, SERVICE_REVISION }
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../assembly/shared/policies.ts";
 import { CandidateReader } from "./candidate-reader.ts";
 import { CALL_SEQUENCE, CALL_SLOT, PolicyBoard, PolicyCount } from "./policy-board.ts";
-import { checkPolicy, instantiatePolicy, type PolicyExports, reasonOf } from "./policy-module.ts";
+import { instantiatePolicy, type PolicyExports, reasonOf } from "./policy-module.ts";
 import type { PolicyModule, PolicyOrder } from "./worker-contract.ts";
 
 /** A service's candidates are copied again for new round-trip times, or after a failure, at most this often. */
@@ -44,11 +44,10 @@ export class PolicyHost {
   /** Choices for which no policy was loaded. */
   missing = 0;
   readonly #candidates: CandidateReader;
-  readonly #worker: number;
   readonly #surroundings: Surroundings;
   readonly #policies: (HostedPolicy | undefined)[] = [];
 
-  /** Throws module-refused. `worker` stands in error sentences. */
+  /** Throws module-refused. */
   constructor(
     memory: WebAssembly.Memory,
     modules: readonly PolicyModule[],
@@ -56,7 +55,6 @@ export class PolicyHost {
     { clockMs = () => performance.now(), board, onFault = () => undefined }: PolicyHostOptions = {},
   ) {
     this.#candidates = new CandidateReader(memory);
-    this.#worker = worker;
     const ownBoard = board ?? PolicyBoard.create(worker + 1);
     this.#surroundings = {
       candidates: this.#candidates,
@@ -90,9 +88,8 @@ export class PolicyHost {
 
   #host(slot: number, name: string, module: WebAssembly.Module): HostedPolicy {
     const { call } = this.#surroundings;
-    enterCall(call, slot); // a module's start function and abiVersion() run here, and may not return either
+    enterCall(call, slot); // the module's start function runs here
     try {
-      checkPolicy(module, `"${name}" of worker ${this.#worker}`);
       return new HostedPolicy(slot, name, module, this.#surroundings);
     } finally {
       leaveCall(call);
@@ -205,6 +202,10 @@ class HostedPolicy {
       if (choice >= 0 && choice < view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true)) return choice;
       if (choice === CHOICE_NONE) {
         this.#count(PolicyCount.none, 1);
+        if (this.#candidates.hasEligible(serviceAt)) {
+          this.#count(PolicyCount.declined, 1);
+          this.#fault("choose answered -1 although a candidate takes new flows");
+        }
         return CHOICE_NONE;
       }
     }
@@ -222,6 +223,7 @@ class HostedPolicy {
       refreshes: count(PolicyCount.refreshes),
       restarts: count(PolicyCount.restarts),
       none: count(PolicyCount.none),
+      declined: count(PolicyCount.declined),
       outOfRange: count(PolicyCount.outOfRange),
       traps: count(PolicyCount.traps),
       refusals: count(PolicyCount.refusals),

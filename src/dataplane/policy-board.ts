@@ -14,7 +14,8 @@ export enum PolicyCount {
   choices, // all calls; the others say what went wrong
   refreshes, // times that candidates were copied
   restarts,
-  none, // answers of CHOICE_NONE
+  none, // answers of CHOICE_NONE ...
+  declined, // ... although a candidate takes new flows
   outOfRange, // answers that are no index of a candidate
   traps,
   refusals, // reserve or update did not take the candidates

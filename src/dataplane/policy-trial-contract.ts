@@ -14,6 +14,8 @@ export interface TrialPlan {
   readonly flows: number; // to be chosen for, per set
   readonly timeLimitMs: number; // for each call
   readonly pagesMax: number; // of the module's memory
+  /** Whether the bare choice is timed as well, which takes a while; unless given it is. */
+  readonly isTimed?: boolean;
 }
 
 export interface SetOutcome {

@@ -133,12 +133,13 @@ class SetTrial {
 
   run(): SetOutcome {
     const flows = this.#chooseAll();
+    const isTimed = this.#plan.isTimed !== false && flows === this.#plan.flows && this.#traps === 0;
     return {
       set: this.#set.name,
       flows,
       chosen: this.#chosen,
       unanswered: this.#unanswered,
-      nsPerChoice: flows === this.#plan.flows && this.#traps === 0 ? this.#nsPerChoice() : undefined,
+      nsPerChoice: isTimed ? this.#nsPerChoice() : undefined,
       slowestMs: this.#slowestMs,
     };
   }

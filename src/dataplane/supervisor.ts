@@ -53,7 +53,7 @@ export interface SupervisorOptions {
   readonly onOverdue?: (overdue: Overdue) => boolean;
   /** A worker ended by itself. Whether another engine was handed over, with which it starts at once. */
   readonly onEngineFailed?: (error: SapwoodError) => boolean;
-  readonly onPolicyFailed?: (worker: number, slot: number, message: string) => void;
+  readonly onPolicyFailed?: (slot: number, message: string) => void;
   /** The worker's compiled entry; only a test that runs from source has to name it. */
   readonly workerFile?: URL;
 }
@@ -268,7 +268,7 @@ class Thread {
         if (message.type === "failed") error = new SapwoodError(message.code, message.message);
         else if (message.type === "obeyed") this.#answered(message.id, message);
         else if (message.type === "policyFailed") {
-          this.#options.onPolicyFailed?.(this.#worker, message.slot, message.message);
+          this.#options.onPolicyFailed?.(message.slot, message.message);
         } else if (message.type === "ready") {
           isReady = true;
           resolve();

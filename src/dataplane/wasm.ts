@@ -111,6 +111,42 @@ export function checkModule(module: WebAssembly.Module, shape: ModuleShape, name
   }
 }
 
+// Ids of sections (WebAssembly core specification, section 5.5.2).
+const SECTION_NAMES: ReadonlyMap<number, string> = new Map([
+  [8, "a start function"],
+  [11, "data segments"],
+]);
+const SECTIONS_AT = 8; // after magic and version
+
+/**
+ * Data segments and a start function run in every worker that gets the module, over the state of all: an engine must
+ * have none. `bytes` are those of a valid module. Throws module-refused.
+ */
+export function requireStateless(bytes: Uint8Array, name: string): void {
+  for (let at = SECTIONS_AT; at < bytes.length; ) {
+    const forbidden = SECTION_NAMES.get(bytes[at] ?? 0);
+    if (forbidden !== undefined) {
+      throw new SapwoodError(
+        "module-refused",
+        `The engine module ${name} must have neither data segments nor a start function; found ${forbidden}.`,
+      );
+    }
+    const { value, end } = readSize(bytes, at + 1);
+    at = end + value;
+  }
+}
+
+/** An unsigned LEB128 number. */
+function readSize(bytes: Uint8Array, at: number): { readonly value: number; readonly end: number } {
+  let value = 0;
+  let end = at;
+  for (let scale = 1; ; scale *= 128) {
+    const byte = bytes[end++] ?? 0;
+    value += (byte & 0x7f) * scale;
+    if ((byte & 0x80) === 0) return { value, end };
+  }
+}
+
 /** An engine on `memory`; attach() is still to be called. Throws module-refused. */
 export function instantiateEngine(
   module: WebAssembly.Module,

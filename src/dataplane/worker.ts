@@ -121,7 +121,7 @@ if (port !== null) {
   try {
     runWorker(workerData as WorkerOptions, port);
   } catch (error) {
-    const code = error instanceof SapwoodError ? error.code : "system-call";
+    const code = error instanceof SapwoodError ? error.code : "internal";
     const message = error instanceof SapwoodError ? error.message : `The engine failed: ${String(error)}.`;
     port.postMessage({ type: "failed", code, message } satisfies WorkerMessage);
   }

@@ -1,7 +1,18 @@
 // A proxy made of constants, for tests of the control socket and of the commands that ask it.
 
 import type { ControlSource } from "../../src/control/api.ts";
-import type { AppliedReport, FlowQuery, FlowReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
+import type {
+  AppliedReport,
+  DryRunReport,
+  EngineReport,
+  FlowQuery,
+  FlowReport,
+  ModuleReport,
+  OffloadReport,
+  PolicyDetailReport,
+  PolicyReport,
+  StatusReport,
+} from "../../src/control/reports.ts";
 
 export const STATUS: StatusReport = {
   version: "1.2.3",
@@ -47,11 +58,80 @@ export const FLOW: FlowReport = {
   reversePackets: 9,
 };
 
+const MODULE: ModuleReport = {
+  sha256: "0123456789abcdef".repeat(4),
+  sizeBytes: 4321,
+  source: "/srv/closest.wasm",
+  loadedAt: "2026-01-02T03:04:05.000Z",
+};
+
+export const POLICY: PolicyDetailReport = {
+  name: "closest",
+  state: "faulty",
+  module: MODULE,
+  previous: { ...MODULE, source: "built-in" },
+  addresses: 1,
+  choices: 640,
+  choiceUs: 0.4567,
+  faults: { declined: 0, outOfRange: 3, traps: 0, refusals: 0, unprepared: 0, overdue: 0 },
+  lastError: { at: "2026-01-02T03:05:00.000Z", message: "choose answered 7" },
+  swap: { tookMs: 2.345, pauseMs: 0.678 },
+  shares: [
+    {
+      service: "b",
+      address: "fdff:1000::1",
+      flows: 4,
+      instances: [
+        { number: 0, node: "node-c", flows: 1 },
+        { number: 1, node: "node-d", flows: 3 },
+      ],
+    },
+  ],
+};
+
+export const NO_MODULE: PolicyReport = {
+  ...POLICY,
+  name: "mine",
+  state: "no module",
+  module: null,
+  previous: null,
+  choices: 0,
+  choiceUs: null,
+  lastError: null,
+};
+
+export const DRY_RUN: DryRunReport = {
+  policy: "closest",
+  sha256: MODULE.sha256,
+  flows: 10_000,
+  addresses: [
+    {
+      service: "b",
+      address: "fdff:1000::1",
+      instances: [
+        { number: 0, node: "node-c", now: 10_000, after: 4000 },
+        { number: 1, node: "node-d", now: 0, after: 5990 },
+      ],
+      none: { now: 0, after: 10 },
+    },
+  ],
+};
+
+export const ENGINE: EngineReport = {
+  layoutVersion: 1,
+  module: { ...MODULE, source: "built-in" },
+  previous: null,
+  swap: null,
+  lastError: null,
+};
+
 /** Remembers what it was asked for. */
 export class FakeSource implements ControlSource {
   readonly flowQueries: FlowQuery[] = [];
   readonly applied: string[] = [];
   readonly switched: string[] = [];
+  /** Orders about modules, with the first bytes and the source of what was sent. */
+  readonly modules: string[] = [];
   failure: Error | undefined;
 
   status(): StatusReport {
@@ -116,5 +196,48 @@ export class FakeSource implements ControlSource {
     if (this.failure !== undefined) throw this.failure;
     this.applied.push(text);
     return { generation: 8, nodes: 3, services: 2, instances: 4 };
+  }
+
+  policies(): readonly PolicyReport[] {
+    return [POLICY, NO_MODULE];
+  }
+
+  policy(name: string): PolicyDetailReport {
+    this.#order(`show ${name}`);
+    return POLICY;
+  }
+
+  async loadPolicy(name: string, module: Uint8Array, source: string): Promise<PolicyDetailReport> {
+    this.#order(`load ${name} ${Buffer.from(module)} from ${source}`);
+    return POLICY;
+  }
+
+  async dryRunPolicy(name: string, module: Uint8Array): Promise<DryRunReport> {
+    this.#order(`try ${name} ${Buffer.from(module)}`);
+    return DRY_RUN;
+  }
+
+  async rollbackPolicy(name: string): Promise<PolicyDetailReport> {
+    this.#order(`roll back ${name}`);
+    return POLICY;
+  }
+
+  engine(): EngineReport {
+    return ENGINE;
+  }
+
+  async loadEngine(module: Uint8Array, source: string): Promise<EngineReport> {
+    this.#order(`load engine ${Buffer.from(module)} from ${source}`);
+    return ENGINE;
+  }
+
+  async rollbackEngine(): Promise<EngineReport> {
+    this.#order("roll back engine");
+    return ENGINE;
+  }
+
+  #order(what: string): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.modules.push(what);
   }
 }

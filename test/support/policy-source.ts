@@ -24,6 +24,11 @@ type Options = Readonly<Record<string, string | number | boolean>>;
 
 /** The options given replace the usual ones; asconfig.json plays no part, so that assertions stay. */
 export async function compileSource(source: string, options: Options = {}): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await binaryOf(source, options));
+}
+
+/** The module's file. */
+export async function binaryOf(source: string, options: Options = {}): Promise<Uint8Array<ArrayBuffer>> {
   const all: Options = { runtime: "stub", optimizeLevel: 1, initialMemory: 1, maximumMemory: 4, ...options };
   const flags = Object.entries(all).flatMap(([name, value]) => [`--${name}`, ...(value === true ? [] : [`${value}`])]);
   let binary: Uint8Array | undefined;
@@ -35,7 +40,7 @@ export async function compileSource(source: string, options: Options = {}): Prom
     listFiles: () => [],
   });
   if (error !== null || binary === undefined) throw new Error(stderr.toString());
-  return WebAssembly.compile(Uint8Array.from(binary));
+  return Uint8Array.from(binary);
 }
 
 function readSource(name: string): string | null {

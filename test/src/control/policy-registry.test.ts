@@ -1,39 +1,224 @@
-import { expect, test } from "vitest";
+// Names, slots and modules; what a module has to stand before it is in force, and what becomes of one that fails there.
+import { describe, expect, test } from "vitest";
 import { POLICY_SLOT_MAX } from "../../../assembly/shared/policies.ts";
 import { loadBuiltModules } from "../../../src/control/built-modules.ts";
 import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
 import { PolicyRegistry } from "../../../src/control/policy-registry.ts";
+import type { PolicyOrder } from "../../../src/dataplane/worker-contract.ts";
+import { createLogger } from "../../../src/log.ts";
+import { binaryOf, policySource } from "../../support/policy-source.ts";
 
-async function createRegistry(): Promise<PolicyRegistry> {
-  return new PolicyRegistry((await loadBuiltModules(new Date(0))).policies);
+const built = await loadBuiltModules(new Date(0));
+
+interface World {
+  readonly policies: PolicyRegistry;
+  /** What the workers were handed. */
+  readonly handed: Omit<PolicyOrder, "kind">[];
+  nowMs: number;
+  changes: number;
+  refusal: Error | undefined;
 }
 
-test("the policies that come with the package have the first slots, each with its module", async () => {
-  const registry = await createRegistry();
-  expect(registry.names).toEqual([...BUILT_IN_POLICIES]);
-  expect(registry.modules().map(({ slot, name }) => [slot, name])).toEqual(
-    BUILT_IN_POLICIES.map((name, slot) => [slot, name]),
-  );
+function createWorld(): World {
+  const handed: Omit<PolicyOrder, "kind">[] = [];
+  const world: World = {
+    handed,
+    nowMs: 1_000_000,
+    changes: 0,
+    refusal: undefined,
+    policies: new PolicyRegistry({
+      builtIn: built.policies,
+      callTimeMs: 50,
+      memoryPagesMax: 256,
+      candidates: () => [],
+      clock: () => new Date(world.nowMs),
+      log: createLogger("info", { write: () => undefined }),
+      onChange: () => {
+        world.changes += 1;
+      },
+    }),
+  };
+  world.policies.connect({
+    handPolicy: async (order) => {
+      if (world.refusal !== undefined) throw world.refusal;
+      handed.push(order);
+      return { tookMs: 2, pauseMs: 1 };
+    },
+  });
+  return world;
+}
+
+/** Always chooses candidate 0; each number makes another module. */
+async function harmless(number: number): Promise<Uint8Array> {
+  return binaryOf(policySource({}, `export function number(): i32 { return ${number}; }`));
+}
+
+describe("names", () => {
+  test("the policies that come with the package have the first slots, each with its module", () => {
+    const { policies } = createWorld();
+    expect(policies.names).toEqual([...BUILT_IN_POLICIES]);
+    expect(policies.modules().map(({ slot, name }) => [slot, name])).toEqual(
+      BUILT_IN_POLICIES.map((name, slot) => [slot, name]),
+    );
+  });
+
+  test("one that is claimed has a slot of its own from then on, and no module", () => {
+    const { policies } = createWorld();
+    policies.claim("mine");
+    policies.claim("yours");
+    policies.claim("mine");
+    expect([policies.slot("mine"), policies.slot("yours")]).toEqual([7, 8]);
+    expect(policies.modules()).toHaveLength(7);
+  });
+
+  test("an unknown one is refused with those that are known", () => {
+    const { policies } = createWorld();
+    policies.claim("mine");
+    expect(() => policies.slot("closets")).toThrow(/must be one of client-affinity, .*, mine; found "closets"/);
+  });
+
+  test("more than there are slots are refused", () => {
+    const { policies } = createWorld();
+    const known = policies.names;
+    for (let i = known.length; i < POLICY_SLOT_MAX; i++) policies.claim(`policy-${i}`);
+    expect(() => policies.claim("one-more")).toThrow("expected at most 256 policies, found one more: one-more");
+  });
 });
 
-test("a name that is claimed has a slot of its own from then on, and no module", async () => {
-  const registry = await createRegistry();
-  registry.claim("mine");
-  registry.claim("yours");
-  registry.claim("mine");
-  expect([registry.slot("mine"), registry.slot("yours")]).toEqual([7, 8]);
-  expect(registry.modules()).toHaveLength(7);
+describe("a module that is loaded", () => {
+  test("is handed to the workers under a name that may be new, with its origin", async () => {
+    const world = createWorld();
+    const bytes = await harmless(1);
+    const state = await world.policies.load("mine", bytes, "/srv/mine.wasm", true);
+    expect(state).toMatchObject({
+      name: "mine",
+      slot: 7,
+      current: { source: "/srv/mine.wasm", isRemembered: true, bytes, loadedAt: new Date(1_000_000) },
+      previous: undefined,
+      swap: { tookMs: 2, pauseMs: 1 },
+    });
+    expect(world.handed).toEqual([{ slot: 7, name: "mine", module: state.current?.module }]);
+    expect(world.changes).toBe(1);
+  });
+
+  test("takes the place of a built-in one, also by Oakestra's name, and a rollback brings that back", async () => {
+    const { policies } = createWorld();
+    const before = policies.state("closest").current;
+    await policies.load("Closest", await harmless(1), "a", true);
+    expect(policies.state("closest")).toMatchObject({ current: { source: "a" }, previous: before });
+    expect(await policies.rollback("closest")).toMatchObject({ current: before, previous: undefined });
+    await expect(policies.rollback("closest")).rejects.toThrow("The policy closest has no module to go back to.");
+  });
+
+  test("is followed by others: a rollback leads to the one before", async () => {
+    const { policies } = createWorld();
+    await policies.load("mine", await harmless(1), "a", true);
+    await policies.load("mine", await harmless(2), "b", true);
+    expect(await policies.rollback("mine")).toMatchObject({ current: { source: "a" } });
+  });
+
+  test("that a worker cannot start leaves the one before in force", async () => {
+    const world = createWorld();
+    world.refusal = new Error("no room");
+    const before = world.policies.state("closest");
+    await expect(world.policies.load("closest", await harmless(1), "a", true)).rejects.toThrow("no room");
+    expect(world.policies.state("closest")).toEqual(before);
+  });
+
+  test.each([
+    [
+      "does not return from choose",
+      { choose: "export function choose(s: i32, f: i32, c: i32): i32 { while (true) {} }" },
+      /failed when it was tried on three alike: choose did not return within 200 ms/,
+    ],
+    [
+      "does not return from update",
+      { update: "export function update(s: i32, c: i32): i32 { while (true) {} }" },
+      /update did not return within 200 ms/,
+    ],
+    [
+      "traps in choose",
+      { choose: "export function choose(s: i32, f: i32, c: i32): i32 { unreachable(); return 0; }" },
+      /choose: unreachable/,
+    ],
+    [
+      "chooses what is not there",
+      { choose: "export function choose(s: i32, f: i32, c: i32): i32 { return 3; }" },
+      /choose answered 3 of 3 candidates/,
+    ],
+    [
+      "refuses its candidates",
+      { update: "export function update(s: i32, c: i32): i32 { return 2; }" },
+      /update answered 2 for 3 candidates/,
+    ],
+    [
+      "has no room for them",
+      { reserve: "export function reserve(s: i32, c: i32): i32 { return 0; }" },
+      /reserve answered 0 for 3 candidates/,
+    ],
+  ])("that %s when it is tried is refused", async (_what, functions, says) => {
+    const world = createWorld();
+    await expect(world.policies.load("mine", await binaryOf(policySource(functions)), "a", true)).rejects.toMatchObject(
+      {
+        code: "module-refused",
+        message: expect.stringMatching(says),
+      },
+    );
+    expect(world.handed).toEqual([]);
+    expect(world.policies.names).not.toContain("mine");
+  });
+
+  test.each([
+    ["under a name of other characters", "My policy", Uint8Array.of(0), "usage"],
+    ["with more than 8 MiB", "mine", new Uint8Array(8 * 2 ** 20 + 1), "module-refused"],
+    ["of one byte", "mine", Uint8Array.of(0), "module-refused"],
+  ])("%s is refused", async (_what, name, bytes, code) => {
+    await expect(createWorld().policies.load(name, bytes, "a", true)).rejects.toMatchObject({ code });
+  });
 });
 
-test("an unknown name is refused with those that are known", async () => {
-  const registry = await createRegistry();
-  registry.claim("mine");
-  expect(() => registry.slot("closets")).toThrow(/must be one of client-affinity, .*, weighted, mine; found "closets"/);
-});
+describe("a module that does not return in a worker", () => {
+  test("is replaced by the one before, and named as the fault", async () => {
+    const world = createWorld();
+    await world.policies.load("mine", await harmless(1), "a", true);
+    const { slot } = await world.policies.load("mine", await harmless(2), "b", true);
+    expect(world.policies.onOverdue(slot)).toBe(true);
+    expect(world.policies.state("mine")).toMatchObject({
+      current: { source: "a" },
+      overdue: 1,
+      fault: { message: "did not return within 50 ms, and was taken out of force" },
+    });
+    expect(world.handed.at(-1)?.module).toBe(world.policies.state("mine").current?.module);
+  });
 
-test("more names than slots are refused", async () => {
-  const registry = await createRegistry();
-  const known = registry.names;
-  for (let i = known.length; i < POLICY_SLOT_MAX; i++) registry.claim(`policy-${i}`);
-  expect(() => registry.claim("one-more")).toThrow("expected at most 256 policies, found one more: one-more");
+  test("and has none before it leaves the choice to the engine", async () => {
+    const world = createWorld();
+    const { slot } = await world.policies.load("mine", await harmless(1), "a", true);
+    expect(world.policies.onOverdue(slot)).toBe(true);
+    expect(world.handed.at(-1)).toEqual({ slot, name: "mine", module: undefined });
+    expect(world.policies.names).toContain("mine");
+  });
+
+  test("but comes with the package is left alone", () => {
+    const world = createWorld();
+    expect(world.policies.onOverdue(world.policies.slot("closest"))).toBe(false);
+    expect(world.handed).toEqual([]);
+  });
+
+  test.each([
+    [20_000, true],
+    [30_000, false],
+  ])("three times, %i ms apart: banned is %s", async (apartMs, isBanned) => {
+    const world = createWorld();
+    const bytes = await harmless(1);
+    for (let i = 0; i < 3; i++) {
+      const { slot } = await world.policies.load("mine", bytes, "a", true);
+      world.policies.onOverdue(slot);
+      world.nowMs += apartMs;
+    }
+    const again = world.policies.load("yours", bytes, "a", true);
+    if (isBanned) await expect(again).rejects.toThrow(/is banned until the proxy ends: it did not return 3 times/);
+    else await expect(again).resolves.toMatchObject({ name: "yours" });
+    await expect(world.policies.load("yours", await harmless(2), "a", true)).resolves.toBeDefined();
+  });
 });

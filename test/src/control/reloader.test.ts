@@ -20,12 +20,15 @@ const STARTED: Reloadable = {
 const OTHER_MTU: Reloadable = { ...STARTED, tables: TABLES, fixed: { tun: { mtu: 1400 }, node: { id: "a" } } };
 
 let applied: Tables[];
+let prepared: Reloadable[];
+let appliedWhenPrepared: number | undefined;
 let refusal: Error | undefined;
 let lines: Record<string, unknown>[];
 let reloader: Reloader<Reloadable>;
 
 beforeEach(() => {
   applied = [];
+  prepared = [];
   refusal = undefined;
   lines = [];
   reloader = createReloader(false);
@@ -44,6 +47,10 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
         applied.push(tables);
         return { generation: 1 + applied.length };
       },
+    },
+    async prepare(config) {
+      prepared.push(config);
+      appliedWhenPrepared = applied.length;
     },
     parseTables: (text) => {
       if (text === "bad") throw new SapwoodError("tables-invalid", "services: expected a list, found 5.");
@@ -64,6 +71,13 @@ test("a config is applied, logged with its sizes, and remembered", async () => {
   expect(applied).toEqual([TABLES]);
   expect(reloader.last).toEqual({ at: AT, source: FILE, ok: true, generation: 2, needRestart: [] });
   expect(lines).toMatchObject([{ level: "info", file: FILE, generation: 2, nodes: 1, services: 1, instances: 0 }]);
+});
+
+test("what the tables of a config need is made ready before they are applied", async () => {
+  const config = { ...STARTED, tables: TABLES };
+  await reloader.onConfig(config);
+  expect(prepared).toEqual([config]);
+  expect(appliedWhenPrepared).toBe(0);
 });
 
 test("settings that need a restart are named, and the tables are applied all the same", async () => {

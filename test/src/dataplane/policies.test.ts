@@ -548,10 +548,8 @@ describe("a module is refused", () => {
     },
   ])("when $reason", async ({ source, options, says }) => {
     const module = await compileSource(source, options);
-    expect(() => checkPolicy(module, "custom")).toThrowError(says);
-    const modules = [{ slot: 0, name: "custom", module }];
-    expect(() => new PolicyHost(tables.shared.memory, modules, 3)).toThrowError(
-      expect.objectContaining({ code: "module-refused", message: expect.stringContaining('"custom" of worker 3') }),
+    expect(() => checkPolicy(module, "custom")).toThrowError(
+      expect.objectContaining({ code: "module-refused", message: expect.stringContaining(says) }),
     );
   });
 

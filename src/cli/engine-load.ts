@@ -1,0 +1,25 @@
+// `sapwood engine load`: replaces the packet code, while traffic flows.
+
+import type { EngineReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+
+export const engineLoadCommand: Command = {
+  name: "engine load",
+  group: "Change a running proxy",
+  summary: "replace the packet code, after a self-test; traffic and all flows go on",
+  arguments: [{ name: "file", summary: "the engine's WebAssembly module, of the same layout version" }],
+  options: [SOCKET_OPTION, JSON_OPTION],
+  examples: [{ line: "engine load engine.wasm", does: "refused with the reason when it fails its self-test" }],
+  async run(input, terminal) {
+    const [{ putModule }, { engineText }, { ENGINE_SHAPE, readModule }] = await Promise.all([
+      import("./client.ts"),
+      import("./module-text.ts"),
+      import("../dataplane/wasm.ts"),
+    ]);
+    const file = input.argument(0);
+    const module = { file, bytes: await readModule(file, ENGINE_SHAPE) };
+    const engine = await putModule<EngineReport>(input.text("socket"), "/v1/engine", module);
+    terminal.print(input.flag("json") ? `${JSON.stringify(engine, undefined, 2)}\n` : engineText(engine));
+  },
+};

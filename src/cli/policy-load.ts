@@ -1,0 +1,41 @@
+// `sapwood policy load`: puts a module in force under a name, while traffic flows.
+
+import type { DryRunReport, PolicyDetailReport } from "../control/reports.ts";
+import type { Command } from "./command.ts";
+import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+
+export const policyLoadCommand: Command = {
+  name: "policy load",
+  group: "Change a running proxy",
+  summary: "put a policy module in force, for a new name or in place of another; traffic goes on",
+  arguments: [
+    { name: "name", summary: "of the policy: a-z, 0-9 and -" },
+    { name: "file", summary: "the WebAssembly module" },
+  ],
+  options: [
+    { flags: "--dry-run", summary: "only show how the next flows would be spread now and after" },
+    SOCKET_OPTION,
+    JSON_OPTION,
+  ],
+  examples: [
+    { line: "policy load closest closest.wasm", does: "live flows stay where they are" },
+    { line: "policy load closest closest.wasm --dry-run", does: "the next 10,000 flows, now and after" },
+  ],
+  async run(input, terminal) {
+    const [{ putModule }, { dryRunText, policyText }, { readModule }, { POLICY_SHAPE }] = await Promise.all([
+      import("./client.ts"),
+      import("./module-text.ts"),
+      import("../dataplane/wasm.ts"),
+      import("../dataplane/policy-module.ts"),
+    ]);
+    const path = `/v1/policies/${encodeURIComponent(input.argument(0))}`;
+    const socket = input.text("socket");
+    const file = input.argument(1);
+    const module = { file, bytes: await readModule(file, POLICY_SHAPE) };
+    const print = <Report>(report: Report, text: (report: Report) => string): void =>
+      terminal.print(input.flag("json") ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
+    if (input.flag("dryRun"))
+      print(await putModule<DryRunReport>(socket, path, module, { dryRun: "true" }), dryRunText);
+    else print(await putModule<PolicyDetailReport>(socket, path, module), policyText);
+  },
+};

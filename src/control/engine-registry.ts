@@ -1,0 +1,133 @@
+// The engine in force and the one before it. Promises: an engine is tried on a memory of its own before any worker gets
+// it; one that fails in a worker, or does not return there, is replaced by the one before; changes take turns.
+
+import { tryEngine } from "../dataplane/engine-trial.ts";
+import type { HandOver, Supervisor } from "../dataplane/supervisor.ts";
+import { checkModuleSize, compileBytes, ENGINE_SHAPE, requireStateless } from "../dataplane/wasm.ts";
+import { SapwoodError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { type LoadedModule, ModulePlace, sha256Of } from "./loaded-module.ts";
+import { Turns } from "./turns.ts";
+
+export interface EngineRegistryOptions {
+  readonly builtIn: LoadedModule;
+  readonly clock: () => Date;
+  readonly log: Logger;
+  /** Hears of each change. */
+  readonly onChange: () => void;
+}
+
+export interface EngineState {
+  readonly current: LoadedModule;
+  readonly previous: LoadedModule | undefined;
+  /** How the engine in force was handed over. */
+  readonly swap: HandOver | undefined;
+  /** Why the last engine was taken out of force. */
+  readonly fault: { readonly at: Date; readonly message: string } | undefined;
+}
+
+type Handing = Pick<Supervisor, "handEngine">;
+
+export class EngineRegistry {
+  readonly #options: EngineRegistryOptions;
+  readonly #place: ModulePlace;
+  readonly #turns = new Turns();
+  #workers: Handing | undefined;
+  #swap: HandOver | undefined;
+  #fault: EngineState["fault"];
+
+  constructor(options: EngineRegistryOptions) {
+    this.#options = options;
+    this.#place = new ModulePlace(options.builtIn);
+  }
+
+  /** What a worker has to start with. */
+  get current(): LoadedModule {
+    return this.#place.current ?? this.#options.builtIn;
+  }
+
+  /** From now on changes are handed to these workers, which were started with `current`. */
+  connect(workers: Handing): void {
+    this.#workers = workers;
+  }
+
+  state(): EngineState {
+    return { current: this.current, previous: this.#place.previous, swap: this.#swap, fault: this.#fault };
+  }
+
+  /** Tries an engine and puts it in force. Throws module-refused, and all stays. */
+  load(bytes: Uint8Array, source: string, isRemembered: boolean): Promise<EngineState> {
+    return this.#turns.take(async () => {
+      const loaded = await this.#tried(bytes, source, isRemembered);
+      this.#place.put(loaded); // before it runs: should it fail, it is the one to be dropped
+      this.#fault = undefined;
+      try {
+        await this.#hand();
+      } catch (error) {
+        if (this.current === loaded) this.#place.drop();
+        throw error;
+      }
+      this.#options.onChange();
+      const { current, fault } = this.state();
+      if (current !== loaded) throw new SapwoodError("module-refused", `The engine module ${fault?.message}.`);
+      this.#options.log.info({ source, sha256: loaded.sha256, ...this.#swap }, "engine loaded");
+      return this.state();
+    });
+  }
+
+  /** Puts the engine before in force again. Throws module-refused when there is none. */
+  rollback(): Promise<EngineState> {
+    return this.#turns.take(async () => {
+      const { previous } = this.#place;
+      if (previous === undefined) throw new SapwoodError("module-refused", "The engine has no module to go back to.");
+      this.#place.drop();
+      this.#fault = undefined;
+      await this.#hand();
+      this.#options.onChange();
+      this.#options.log.info({ sha256: previous.sha256, ...this.#swap }, "engine rolled back");
+      return this.state();
+    });
+  }
+
+  /** A call of the engine did not return. Whether the worker is to be ended: not for the engine of the package. */
+  onOverdue(): boolean {
+    return this.#dropFailed("did not return, and was taken out of force");
+  }
+
+  /** A worker ended by itself. Whether another engine is in force now. */
+  onFailed({ code, message }: SapwoodError): boolean {
+    return code === "internal" && this.#dropFailed(`was taken out of force: ${message}`);
+  }
+
+  /** For the reports: a module that was refused at the start. */
+  noteRefusal(message: string): void {
+    this.#fault = { at: this.#options.clock(), message };
+  }
+
+  #dropFailed(message: string): boolean {
+    const { clock, log, onChange } = this.#options;
+    const failed = this.current;
+    if (failed === this.#place.builtIn) return false;
+    this.#place.drop();
+    this.#fault = { at: clock(), message };
+    onChange();
+    const inForce = this.current.sha256;
+    log.error({ sha256: failed.sha256, inForce }, `the engine ${message}; the one before it is in force again`);
+    this.#hand().catch((error: unknown) => log.error({ err: error }, "could not replace the engine"));
+    return true;
+  }
+
+  async #tried(bytes: Uint8Array, source: string, isRemembered: boolean): Promise<LoadedModule> {
+    const sha256 = sha256Of(bytes);
+    const name = sha256.slice(0, 12);
+    checkModuleSize(bytes.length, ENGINE_SHAPE, name);
+    const module = await compileBytes(bytes, ENGINE_SHAPE, name);
+    requireStateless(bytes, name);
+    await tryEngine({ candidate: module, inForce: this.current.module });
+    return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
+  }
+
+  async #hand(): Promise<void> {
+    this.#swap = await this.#workers?.handEngine(this.current.module);
+  }
+}

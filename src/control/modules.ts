@@ -1,0 +1,122 @@
+// All modules of a proxy: policies and engine, from the package, from the state directory, from files and from
+// commands; and what the workers say of them.
+
+import type { Supervisor, SupervisorOptions } from "../dataplane/supervisor.ts";
+import { SapwoodError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { BuiltModules } from "./built-modules.ts";
+import { EngineRegistry } from "./engine-registry.ts";
+import type { LoadedModule } from "./loaded-module.ts";
+import { ModuleFiles, type PolicyFiles } from "./module-files.ts";
+import { ModuleStore, type StoredModule } from "./module-store.ts";
+import { PolicyRegistry, type PolicyRegistryOptions } from "./policy-registry.ts";
+
+export interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs" | "memoryPagesMax" | "candidates"> {
+  readonly built: BuiltModules;
+  readonly stateDirectory: string;
+  readonly configFile: string;
+  readonly files: PolicyFiles;
+  readonly clock: () => Date;
+  readonly log: Logger;
+}
+
+const BYTES_PER_PAGE = 65_536;
+
+export class Modules {
+  readonly policies: PolicyRegistry;
+  readonly engine: EngineRegistry;
+  readonly files: ModuleFiles;
+  readonly #store: ModuleStore;
+  readonly #log: Logger;
+  #isRestoring = true;
+
+  private constructor(options: ModulesOptions) {
+    const { built, clock, log } = options;
+    const onChange = (): void => this.#remember();
+    this.#log = log;
+    this.#store = new ModuleStore(options.stateDirectory);
+    this.policies = new PolicyRegistry({ ...options, builtIn: built.policies, onChange });
+    this.engine = new EngineRegistry({ builtIn: built.engine, clock, log, onChange });
+    this.files = new ModuleFiles(options.configFile, this.policies, log);
+  }
+
+  /** Loads what is remembered, then the files. A module that is refused is told and skipped. */
+  static async open(options: ModulesOptions): Promise<Modules> {
+    const modules = new Modules(options);
+    await modules.#restore();
+    await modules.files.follow(options.files);
+    modules.#isRestoring = false;
+    return modules;
+  }
+
+  /** What the workers have to start with, and whom they tell of failures. */
+  forWorkers(): Pick<SupervisorOptions, "engine" | "policies" | "onOverdue" | "onEngineFailed" | "onPolicyFailed"> {
+    return {
+      engine: this.engine.current.module,
+      policies: this.policies.modules(),
+      onOverdue: ({ slot }) => (slot === undefined ? this.engine.onOverdue() : this.policies.onOverdue(slot)),
+      onEngineFailed: (error) => this.engine.onFailed(error),
+      onPolicyFailed: (slot, message) => this.policies.onFault(slot, message),
+    };
+  }
+
+  /** The workers run what forWorkers() said; from now on changes are handed to them. */
+  connect(workers: Supervisor): void {
+    this.policies.connect(workers);
+    this.engine.connect(workers);
+    this.files.watch();
+  }
+
+  close(): Promise<void> {
+    return this.files.close();
+  }
+
+  async #restore(): Promise<void> {
+    const { engine, policies } = this.#store.read((name, message) =>
+      this.#log.error({ module: name }, `a module is not there any more: ${message}`),
+    );
+    for (const name of this.#store.policyNames()) this.policies.claim(name); // addresses may be bound to it
+    if (engine !== undefined) {
+      await this.#restoreOne("engine", engine, (bytes, source) => this.engine.load(bytes, source, true));
+    }
+    for (const [name, stored] of policies) {
+      await this.#restoreOne(name, stored, (bytes, source) => this.policies.load(name, bytes, source, true));
+    }
+  }
+
+  async #restoreOne(
+    name: string,
+    { bytes, source }: StoredModule,
+    load: (bytes: Uint8Array, source: string) => Promise<unknown>,
+  ): Promise<void> {
+    try {
+      await load(bytes, source);
+    } catch (error) {
+      if (!(error instanceof SapwoodError)) throw error;
+      if (name === "engine") this.engine.noteRefusal(error.message);
+      else this.policies.noteRefusal(name, error.message);
+      this.#log.error({ module: name, code: error.code }, `a remembered module is skipped: ${error.message}`);
+    }
+  }
+
+  /** Writes down what a command loaded and is in force. */
+  #remember(): void {
+    if (this.#isRestoring) return;
+    const kept = (loaded: LoadedModule | undefined) => (loaded?.isRemembered === true ? loaded : undefined);
+    const policies = new Map<string, LoadedModule>();
+    for (const { name, current } of this.policies.states()) {
+      const loaded = kept(current);
+      if (loaded !== undefined) policies.set(name, loaded);
+    }
+    try {
+      this.#store.write({ engine: kept(this.engine.current), policies });
+    } catch (error) {
+      this.#log.error({ err: error }, "the loaded modules cannot be remembered over a restart");
+    }
+  }
+}
+
+/** Pages of a policy's memory, at least one. */
+export function memoryPages(bytes: number): number {
+  return Math.max(1, Math.floor(bytes / BYTES_PER_PAGE));
+}

@@ -1,0 +1,94 @@
+// The packets by which an engine is tried: their answers against the slow twin, and engines that must not pass.
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { tryEngine } from "../../../src/dataplane/engine-trial.ts";
+import {
+  SELF_TEST_NODE,
+  SELF_TEST_PEER,
+  SELF_TEST_RANGES,
+  SELF_TEST_SERVICES,
+  SELF_TEST_STEPS,
+} from "../../../src/dataplane/self-test.ts";
+import { builtModulePath, compileBytes, ENGINE_SHAPE, requireStateless } from "../../../src/dataplane/wasm.ts";
+import { EngineFixture, loadEngineModule } from "../../support/engine-fixture.ts";
+import { binaryOfEngine } from "../../support/engine-source.ts";
+
+test("the answers are those of the slow twin", async () => {
+  const { id, ...endpoint } = SELF_TEST_PEER;
+  const fixture = await EngineFixture.create({
+    nodeId: SELF_TEST_NODE,
+    ranges: SELF_TEST_RANGES,
+    tables: { nodes: [{ id, underlay: endpoint }], services: SELF_TEST_SERVICES },
+  });
+  for (const { what, from, bytes, toTunnel = "", toTun = "", drops = 0 } of SELF_TEST_STEPS) {
+    const packet = Buffer.from(bytes, "hex");
+    const result = from === "tun" ? fixture.egress(packet) : fixture.ingress({ bytes: packet, ...endpoint });
+    const hex = (parts: readonly Uint8Array[]): string => Buffer.concat(parts).toString("hex");
+    expect(hex(result.datagrams.map((datagram) => datagram.bytes)), what).toBe(toTunnel);
+    expect(hex(result.frames), what).toBe(toTun);
+    const dropped = Object.entries(result.counts).filter(([name]) => /^(?:e|in)gressDrop\./.test(name));
+    expect(
+      dropped.reduce((sum, [, count]) => sum + count, 0),
+      what,
+    ).toBe(drops);
+  }
+});
+
+async function trial(candidate: WebAssembly.Module): Promise<void> {
+  await tryEngine({ candidate, inForce: await loadEngineModule() }, 2000);
+}
+
+test("the engine of the package passes", async () => {
+  await expect(trial(await loadEngineModule())).resolves.toBeUndefined();
+});
+
+describe("an engine does not pass that", () => {
+  test.each([
+    [
+      "is built for another layout",
+      "assembly/shared/layout.ts",
+      /LAYOUT_VERSION = \d+/,
+      "LAYOUT_VERSION = 9999",
+      /built for layout version \d+; found version 9999/,
+    ],
+    [
+      "leaves checksums as they were",
+      "assembly/checksum/incremental.ts",
+      /export function addressDelta\(([^)]*)\): u64 \{/,
+      "export function addressDelta($1): u64 { if (true) return 0;",
+      /self-test, at a UDP packet that begins a flow: expected [0-9a-f]+ for the tunnel, found/,
+    ],
+    [
+      "finds no flow of another one",
+      "assembly/table/hash.ts",
+      /let h = \(i64x2.extract_lane\(source, 0\) \+ seed\)/,
+      "let h = (i64x2.extract_lane(source, 0) + seed + 1)",
+      /self-test on the flows of the engine in force, at a TCP answer/,
+    ],
+    [
+      "does not return",
+      "assembly/engine.ts",
+      /const nowMs = begin\(nowUs\);\n {2}if \(isWorthwhile/,
+      "while (true) {}\n  const nowMs = begin(nowUs);\n  if (isWorthwhile",
+      /did not end its self-test within 2000 ms/,
+    ],
+  ])("%s", async (_what, file, before, after, says) => {
+    const module = await compileBytes(await binaryOfEngine(file, before, after), ENGINE_SHAPE, "broken");
+    await expect(trial(module)).rejects.toMatchObject({ code: "module-refused", message: expect.stringMatching(says) });
+  });
+});
+
+describe("data segments and start functions", () => {
+  test("the engine of the package has none", () => {
+    expect(() => requireStateless(readFileSync(builtModulePath("engine")), "own")).not.toThrow();
+  });
+
+  test.each([
+    ["data segments", [11, 1, 0]],
+    ["a start function", [8, 1, 0]],
+  ])("%s are refused, wherever they stand", (what, section) => {
+    const custom = [0, 200, 1, 1, 0x61, ...new Array<number>(198).fill(11)]; // a section whose content looks like others
+    const bytes = Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...custom, ...section]);
+    expect(() => requireStateless(bytes, "other")).toThrow(`start function; found ${what}.`);
+  });
+});
