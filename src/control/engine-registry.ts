@@ -46,9 +46,10 @@ export class EngineRegistry {
     return this.#place.current ?? this.#options.builtIn;
   }
 
-  /** From now on changes are handed to these workers, which were started with `current`. */
-  connect(workers: Handing): void {
+  /** From now on changes are handed to these workers, which were `given` what was in force then. */
+  async connect(workers: Handing, given: WebAssembly.Module): Promise<void> {
     this.#workers = workers;
+    if (this.current.module !== given) await this.#hand();
   }
 
   state(): EngineState {

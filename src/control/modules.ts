@@ -60,10 +60,10 @@ export class Modules {
     };
   }
 
-  /** The workers run what forWorkers() said; from now on changes are handed to them. */
-  connect(workers: Supervisor): void {
-    this.policies.connect(workers);
-    this.engine.connect(workers);
+  /** The workers were started with `given`, what forWorkers() said; from now on changes are handed to them. */
+  async connect(workers: Supervisor, given: Pick<SupervisorOptions, "engine" | "policies">): Promise<void> {
+    await this.engine.connect(workers, given.engine);
+    await this.policies.connect(workers, given.policies);
     this.files.watch();
   }
 

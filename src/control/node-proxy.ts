@@ -166,9 +166,10 @@ export class NodeProxy {
     });
 
     const watch = new WorkerWatch(tun.fds.length, log);
+    const forWorkers = modules.forWorkers();
     const supervisor = await Supervisor.start({
       memory: shared.memory,
-      ...modules.forWorkers(),
+      ...forWorkers,
       policyTimeMs: config.policyLimits.time,
       queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
       onWorkerEnd: (end) => watch.onEnd(end),
@@ -176,7 +177,7 @@ export class NodeProxy {
     undo.add("stop the workers", () => supervisor.close());
     const nowMs = (): number => supervisor.nowMs();
     candidates = (policy) => addressCandidates({ shared, node: config.node, store, nowMs }, policy);
-    modules.connect(supervisor);
+    await modules.connect(supervisor, forWorkers);
 
     const reloader = new Reloader<LoadedConfig>({
       file: configFile,

@@ -120,9 +120,13 @@ export class PolicyRegistry {
     );
   }
 
-  /** From now on changes are handed to these workers, which were started with modules(). */
-  connect(workers: Handing): void {
+  /** From now on changes are handed to these workers, which were `given` what modules() was then. */
+  async connect(workers: Handing, given: readonly PolicyModule[]): Promise<void> {
     this.#workers = workers;
+    const modules = new Map(given.map(({ slot, module }) => [slot, module]));
+    for (const entry of this.#entries.values()) {
+      if (entry.place.current?.module !== modules.get(entry.slot)) await this.#hand(entry);
+    }
   }
 
   states(): PolicyState[] {

@@ -38,13 +38,16 @@ function createWorld(): World {
       },
     }),
   };
-  world.policies.connect({
-    handPolicy: async (order) => {
-      if (world.refusal !== undefined) throw world.refusal;
-      handed.push(order);
-      return { tookMs: 2, pauseMs: 1 };
+  void world.policies.connect(
+    {
+      handPolicy: async (order) => {
+        if (world.refusal !== undefined) throw world.refusal;
+        handed.push(order);
+        return { tookMs: 2, pauseMs: 1 };
+      },
     },
-  });
+    world.policies.modules(),
+  );
   return world;
 }
 
@@ -175,6 +178,20 @@ describe("a module that is loaded", () => {
   ])("%s is refused", async (_what, name, bytes, code) => {
     await expect(createWorld().policies.load(name, bytes, "a", true)).rejects.toMatchObject({ code });
   });
+});
+
+test("what changed between the start of the workers and connecting to them is handed over then", async () => {
+  const world = createWorld();
+  const given = world.policies.modules();
+  const { current } = await world.policies.load("closest", await harmless(1), "a", true);
+  world.handed.length = 0;
+  const again: Omit<PolicyOrder, "kind">[] = [];
+  const handPolicy = async (order: Omit<PolicyOrder, "kind">) => {
+    again.push(order);
+    return { tookMs: 0, pauseMs: 0 };
+  };
+  await world.policies.connect({ handPolicy }, given);
+  expect(again).toEqual([{ slot: 1, name: "closest", module: current?.module }]);
 });
 
 describe("a module that does not return in a worker", () => {

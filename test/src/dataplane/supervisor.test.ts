@@ -234,17 +234,17 @@ describe("a call that does not return", () => {
 test("a worker that ends by itself starts at once when another engine was handed over because of it", async () => {
   const toy = createToy(2);
   const failures: string[] = [];
-  toy.words[FAILURES] = 1;
-  const supervisor: Supervisor = await toy.start({
+  const supervisor = await toy.start({
     onEngineFailed: (error) => {
       failures.push(error.message);
       void supervisor.handEngine(moduleWith(2));
       return true;
     },
   });
+  await supervisor.handPolicy({ slot: 9, name: "fatal", module: undefined });
   await toy.ended(1);
-  expect(toy.ends[0]).toMatchObject({ restartInMs: 0 });
-  expect(failures).toHaveLength(1);
+  expect(toy.ends).toMatchObject([{ worker: 0, restartInMs: 0 }]);
+  expect(failures).toEqual(["Worker 0 failed: Error: an accident."]);
   await expect.poll(() => toy.engines()).toEqual([2, 2]);
 });
 

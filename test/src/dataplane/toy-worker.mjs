@@ -16,6 +16,7 @@ const tell = (module) => {
 
 function obey(order) {
   if (words[MODE] === REFUSES_ORDERS && worker === 1 && words[FAILURES]-- > 0) return "no room";
+  if (order.name === "fatal" && worker === 0) throw new Error("an accident");
   if (order.kind === "engine") tell(order.module);
   if (words[MODE] === HANGS_IN_POLICY && order.kind === "policy" && order.name === "endless") {
     call[1] = order.slot;
