@@ -114,6 +114,7 @@ export const setsockopt = bind<[number, number, number, Bytes, number]>(
 export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
   "int getsockopt(int fd, int level, int option, void *value, void *size)",
 );
+export const setpriority = bind<[number, number, number]>("int setpriority(int which, unsigned int who, int value)");
 /** Non-blocking and close-on-exec, starting at 0. */
 export const eventfd = bind<[number, number]>("int eventfd(unsigned int initial, int flags)");
 

@@ -4,9 +4,10 @@
 import { dirname } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import type { StatusReport } from "../../src/control/reports.ts";
 import { configFile, controlSocket, Lab, type Lab as LabType } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
-import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { Sandbox, type SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, sapwoodCommand } from "../support/lab.ts";
@@ -51,6 +52,17 @@ describeLab("a node's proxy", () => {
     await expectCleanEnd(proxy, "SIGINT");
     // Nothing but what it was given.
     expect(await lab.sandbox.expect(["ls", dirname(configFile(NODE))])).toBe("node.yaml\n");
+  });
+
+  test.skipIf(Sandbox.needsUserNamespace)("lets its worker go before other threads, its own included", async () => {
+    const proxy = await lab.startProxy(NODE);
+    const { pid, workers } = await lab.report<StatusReport>(NODE, "status");
+    const show = `mount -t proc proc /proc && cat /proc/${pid}/task/*/stat`; // the sandbox has the host's
+    const stats = await lab.sandbox.expect(["unshare", "--mount", "sh", "-c", show]);
+    const nices = stats.match(/(?<=\) (?:\S+ ){16})\S+/gm) ?? [];
+    expect(nices[0]).toBe("0");
+    expect(nices.filter((nice) => nice !== "0")).toEqual(workers.map(() => "-10"));
+    await expectCleanEnd(proxy, "SIGTERM");
   });
 
   test("lets a second one on the same socket fail, and goes on", async () => {
