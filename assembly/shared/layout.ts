@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -33,6 +33,7 @@ export const HEADER_FLOW_NEXT = 48; // u32 atomic; writer: data plane: first flo
 export const HEADER_PROBE_INTERVAL_MS = 52; // u32: how often each other node is probed, 0 = never
 export const HEADER_FLOW_FREE = 56; // u64 atomic; writer: data plane: stack of free flow records, index | pops << 32
 export const HEADER_OFFLOADS = 64; // u32 atomic: OFFLOAD_* that the engine may use
+export const HEADER_GSO_TRIAL = 80; // u32 atomic, from 1: how often UDP_SEGMENT was switched on for all nodes alike
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 export const HEADER_RANGES = 512; // RANGE_SIZE each
@@ -154,8 +155,7 @@ export const NODE_REPLIES_RECEIVED = 28; // u32
 export const NODE_LAST_PROBE_MS = 32; // u32
 export const NODE_LAST_REPLY_MS = 36; // u32
 export const NODE_NONCE = 40; // u64: what a reply to the last probe has to repeat
-export const NODE_OFFLOAD = 48; // u32: NODE_NO_GSO when the path to the node refused UDP_SEGMENT
-export const NODE_NO_GSO = 1;
+export const NODE_GSO_REFUSED = 48; // u32: the HEADER_GSO_TRIAL in which the path to the node refused UDP_SEGMENT
 
 // ---------------------------------------------------------------- flow table (writer: data plane)
 // A flow record holds both directions; two entries in the buckets lead to it, one per direction.

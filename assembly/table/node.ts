@@ -2,14 +2,14 @@
 
 import {
   HEADER_AT,
+  HEADER_GSO_TRIAL,
   HEADER_METRICS_EPOCH,
   HEADER_OFFLOADS,
   LOCAL_NODE,
   NODE_ENDPOINT_SIZE,
   NODE_ENDPOINTS,
+  NODE_GSO_REFUSED,
   NODE_METRICS_SIZE,
-  NODE_NO_GSO,
-  NODE_OFFLOAD,
   NODE_RTT_NEXT,
   NODE_RTT_SAMPLES,
   NODE_RTT_US,
@@ -50,11 +50,12 @@ export function metricsAt(node: u32): usize {
 
 export function takesGso(node: u32): bool {
   if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & OFFLOAD_UDP_GSO) == 0) return false;
-  return (load<u32>(metricsAt(node), NODE_OFFLOAD) & NODE_NO_GSO) == 0;
+  return load<u32>(metricsAt(node), NODE_GSO_REFUSED) != load<u32>(HEADER_AT, HEADER_GSO_TRIAL);
 }
 
+/** Holds until UDP_SEGMENT is switched on anew: the route may have changed since. */
 export function refuseGso(node: u32): void {
-  store<u32>(metricsAt(node), load<u32>(metricsAt(node), NODE_OFFLOAD) | NODE_NO_GSO, NODE_OFFLOAD);
+  store<u32>(metricsAt(node), load<u32>(HEADER_AT, HEADER_GSO_TRIAL), NODE_GSO_REFUSED);
 }
 
 /**

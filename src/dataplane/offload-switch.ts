@@ -2,7 +2,7 @@
 // kernel is told to, and begins after it; what the kernel joined before waits in its queues and is handled as it comes.
 
 import { SapwoodError } from "../errors.ts";
-import { allowOffloads } from "../memory/offloads.ts";
+import { allowOffloads, forgetGsoRefusals } from "../memory/offloads.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
 import type { OffloadState, SwitchableOffload, SwitchedOff } from "../sys/offload.ts";
 import type { Tun } from "../sys/tun.ts";
@@ -48,6 +48,7 @@ export class OffloadSwitch {
   /** Lasts until the proxy ends. Throws offload-refused when the kernel does not take part; then it stays off. */
   set(name: SwitchableOffload, isOn: boolean): void {
     if (isOn) {
+      if (name === "udp-gso") forgetGsoRefusals(this.#shared);
       const { [name]: _, ...others } = this.#switchedOff;
       this.#switchedOff = others;
     } else {

@@ -1,11 +1,12 @@
 // Reads what the data plane measures: round-trip times to the nodes, flows per instance.
 
 import {
+  HEADER_AT,
+  HEADER_GSO_TRIAL,
   INSTANCE_LOAD_SIZE,
+  NODE_GSO_REFUSED,
   NODE_LAST_REPLY_MS,
   NODE_METRICS_SIZE,
-  NODE_NO_GSO,
-  NODE_OFFLOAD,
   NODE_PROBES_SENT,
   NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
@@ -32,7 +33,7 @@ export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: numbe
     probesSent: u32(NODE_PROBES_SENT),
     repliesReceived,
     lastReplyAgeMs: repliesReceived === 0 ? null : ageMs,
-    takesGso: (u32(NODE_OFFLOAD) & NODE_NO_GSO) === 0,
+    takesGso: u32(NODE_GSO_REFUSED) !== shared.u32[(HEADER_AT + HEADER_GSO_TRIAL) >>> 2],
   };
 }
 

@@ -3,6 +3,7 @@
 
 import {
   HEADER_AT,
+  HEADER_GSO_TRIAL,
   HEADER_OFFLOADS,
   OFFLOAD_GRO_ENDED,
   OFFLOAD_TUN_TCP,
@@ -29,4 +30,9 @@ export function allowOffloads(
   let bits = hasGroEnded ? OFFLOAD_GRO_ENDED : 0;
   for (const { name, on } of states) if (on) bits |= BITS[name] ?? 0;
   Atomics.store(shared.i32, (HEADER_AT + HEADER_OFFLOADS) >>> 2, bits);
+}
+
+/** Lets the engine try UDP_SEGMENT again with the nodes whose path refused it. */
+export function forgetGsoRefusals(shared: SharedMemory): void {
+  Atomics.add(shared.i32, (HEADER_AT + HEADER_GSO_TRIAL) >>> 2, 1);
 }

@@ -15,6 +15,7 @@ import {
   HEADER_FLOW_BUCKET_MASK,
   HEADER_FLOW_LIMIT,
   HEADER_FLOW_NEXT,
+  HEADER_GSO_TRIAL,
   HEADER_HASH_SEED,
   HEADER_LAYOUT_VERSION,
   HEADER_NODE_COUNT,
@@ -189,6 +190,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_WORKLOAD_MASK, records.workloadSlots - 1);
   header(HEADER_NODE_COUNT, 1); // this node
   header(HEADER_OFFLOADS, options.offloads ?? OFFLOAD_UDP_GSO);
+  header(HEADER_GSO_TRIAL, 1);
   header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
   regionsAt.forEach((at, region) => {
     header(HEADER_REGIONS + 4 * region, at);

@@ -1,5 +1,6 @@
 // The kernel refuses a UDP_SEGMENT send: the same datagrams go out one by one, and that node gets no more of them.
 import { describe, expect, test } from "vitest";
+import { forgetGsoRefusals } from "../../src/memory/offloads.ts";
 import { packet } from "../support/packet-builder.ts";
 import { A1, B_ROUND_ROBIN, onNodeA, TO_B, TO_C } from "../support/world.ts";
 
@@ -49,6 +50,16 @@ describe("afterwards", () => {
     const toC = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40001, dport: 80 }).payload(3000);
     const result = fixture.egress(toC.offloadFrame({ gsoType: 1, gsoSize: 1000 }));
     expect(result.messages.map((one) => [one.endpoint, one.datagrams.length])).toEqual([[TO_C, 3]]);
+  });
+
+  test("switching UDP_SEGMENT on anew gives the node another trial, which it may refuse as well", async () => {
+    const fixture = await onNodeA();
+    for (const _trial of ["first", "second"]) {
+      expect(fixture.egress(FRAME).messages.map((one) => one.datagrams.length)).toEqual([3]);
+      expect(fixture.engine.udpRejected(0, EIO)).toBe(3);
+      expect(fixture.egress(FRAME).messages.length).toBe(3);
+      forgetGsoRefusals(fixture.shared);
+    }
   });
 });
 

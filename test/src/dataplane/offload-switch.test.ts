@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import {
   HEADER_AT,
+  HEADER_GSO_TRIAL,
   HEADER_OFFLOADS,
   OFFLOAD_GRO_ENDED,
   OFFLOAD_TUN_TCP,
@@ -130,6 +131,20 @@ describe("switching", () => {
     const offloads = open({ "udp-gro": CONFIGURED });
     offloads.set("udp-gro", false);
     expect(allowed()).toBe(ALL);
+  });
+
+  test("udp-gso on, and nothing else, forgets which nodes refused it", () => {
+    const trial = () => Atomics.load(shared.i32, (HEADER_AT + HEADER_GSO_TRIAL) >>> 2);
+    const offloads = open();
+    const before = trial();
+    offloads.set("udp-gso", false);
+    offloads.set("udp-gro", false);
+    offloads.set("udp-gro", true);
+    expect(trial()).toBe(before);
+    offloads.set("udp-gso", true);
+    expect(trial()).toBe(before + 1);
+    offloads.set("udp-gso", true); // it was on for all but the nodes that refused it
+    expect(trial()).toBe(before + 2);
   });
 
   test("one leaves the others as they are", () => {

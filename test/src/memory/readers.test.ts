@@ -25,10 +25,9 @@ import {
   INSTANCE_INCARNATION,
   INSTANCE_LOAD_SIZE,
   INSTANCE_SIZE,
+  NODE_GSO_REFUSED,
   NODE_LAST_REPLY_MS,
   NODE_METRICS_SIZE,
-  NODE_NO_GSO,
-  NODE_OFFLOAD,
   NODE_PROBES_SENT,
   NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
@@ -42,6 +41,7 @@ import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { flowCount, readCounters } from "../../../src/memory/counters.ts";
 import { liveFlows } from "../../../src/memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../../../src/memory/measurements.ts";
+import { forgetGsoRefusals } from "../../../src/memory/offloads.ts";
 import { createSharedMemory } from "../../../src/memory/shared-memory.ts";
 import { parseAddress } from "../../../src/net/address.ts";
 
@@ -153,9 +153,11 @@ describe("measurements", () => {
     view.setUint32(at + NODE_PROBES_SENT, 5, true);
     view.setUint32(at + NODE_REPLIES_RECEIVED, 4, true);
     view.setUint32(at + NODE_LAST_REPLY_MS, 900, true);
-    view.setUint32(at + NODE_OFFLOAD, NODE_NO_GSO, true);
+    view.setUint32(at + NODE_GSO_REFUSED, 1, true);
     const expected = { rttUs: 750, probesSent: 5, repliesReceived: 4, lastReplyAgeMs: 100, takesGso: false };
     expect(readNodeMetrics(shared, 2, 1000)).toEqual(expected);
+    forgetGsoRefusals(shared);
+    expect(readNodeMetrics(shared, 2, 1000)).toEqual({ ...expected, takesGso: true });
     view.setInt32(shared.at(Region.instanceLoads) + 3 * INSTANCE_LOAD_SIZE, 6, true);
     expect([2, 3].map((instance) => readInstanceLoad(shared, instance))).toEqual([0, 6]);
   });
