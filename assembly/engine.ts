@@ -40,6 +40,7 @@ import { attachRegions, workerAt } from "./table/regions.ts";
 import { egressFlow, translateEgress } from "./translate/egress.ts";
 import { translateIngress, translateLocal } from "./translate/ingress.ts";
 import { isProbe, queueProbes, receiveProbe } from "./translate/probe.ts";
+import { errorNode, translateErrorEgress, translateErrorIngress, translateErrorLocal } from "./translate/related.ts";
 import { Packet, PacketKind } from "./wire/packet.ts";
 import { VirtioNet } from "./wire/virtio-net.ts";
 
@@ -143,7 +144,7 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
   if (packet.isFragment) return DropReason.fragment;
-  if (packet.kind == PacketKind.error) return DropReason.unsupportedIcmp;
+  if (packet.kind == PacketKind.error) return egressError();
 
   const segments = virtio.isGso ? segmentCount(packet, virtio.gsoSize) : 1;
   const refused = translateEgress(packet, segments, virtio.needsChecksum, nowMs);
@@ -164,6 +165,23 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   }
   if (virtio.needsChecksum) finishChecksum(packet, virtio);
   sendToNode(node, packet.at, packet.length, 0, 0);
+  count(Counter.egressBytes, packet.length);
+  return DropReason.none;
+}
+
+function egressError(): DropReason {
+  const refused = translateErrorEgress(packet);
+  if (refused != DropReason.none) return refused;
+  if (errorNode == LOCAL_NODE) {
+    translateErrorLocal(packet);
+    closeMessage(); // as above
+    writeFrame(packet.at - VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.length, 1);
+    count(Counter.localPackets, 1);
+    count(Counter.localBytes, packet.length);
+    return DropReason.none;
+  }
+  sendToNode(errorNode, packet.at, packet.length, 0, 0);
+  count(Counter.egressPackets, 1);
   count(Counter.egressBytes, packet.length);
   return DropReason.none;
 }
@@ -212,8 +230,8 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
   if (packet.isFragment) return DropReason.fragment;
-  if (packet.kind == PacketKind.error) return DropReason.unsupportedIcmp;
-  const refused = translateIngress(packet, sender, nowMs);
+  const refused =
+    packet.kind == PacketKind.error ? translateErrorIngress(packet, sender) : translateIngress(packet, sender, nowMs);
   if (refused != DropReason.none) return refused;
   deliver(packet);
   count(Counter.ingressPackets, 1);

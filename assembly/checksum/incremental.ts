@@ -13,6 +13,11 @@ export function wordDelta(from: u16, to: u16): u64 {
   return <u64>(<u16>~from) + <u64>to;
 }
 
+/** Delta of replacing two ports, each 16 bits of one word. */
+export function portsDelta(from: u32, to: u32): u64 {
+  return wordDelta(<u16>from, <u16>to) + wordDelta(<u16>(from >>> 16), <u16>(to >>> 16));
+}
+
 /** The checksum after a change with this delta. */
 export function update(checksum: u16, delta: u64): u16 {
   return <u16>~fold(<u64>(<u16>~checksum) + delta);

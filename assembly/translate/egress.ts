@@ -51,7 +51,7 @@ export function translateEgress(packet: Packet, segments: u32, isPartial: bool, 
 }
 
 /** Whether the packet belongs to the flow that it was found by. If not, the flow is ended. */
-function goesOn(flow: usize, packet: Packet): bool {
+export function goesOn(flow: usize, packet: Packet): bool {
   if (isRestart(flow, packet)) {
     if (end(flow)) count(Counter.flowsRestarted, 1);
     return false;

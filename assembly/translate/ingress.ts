@@ -38,7 +38,7 @@ export function translateLocal(packet: Packet, segments: u32, isPartial: bool, n
 }
 
 /** The flow that the packet answers, or 0. Ends one whose client is gone. */
-function answeredFlow(packet: Packet): usize {
+export function answeredFlow(packet: Packet): usize {
   const flow = findReverse(packet, packetHash(packet));
   if (flow == 0 || load<u32>(flow, FLOW_GENERATION) == generation || isClientAlive(flow)) return flow;
   end(flow);
@@ -59,7 +59,7 @@ function giveBack(flow: usize, packet: Packet, segments: u32, isPartial: bool, n
 }
 
 /** Whether a packet that answers nothing may come in. */
-function admit(packet: Packet, sender: usize): DropReason {
+export function admit(packet: Packet, sender: usize): DropReason {
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
   if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
   const service = findService(packet.sourceAt);

@@ -1,6 +1,6 @@
 // Changes addresses and ports together with every checksum that covers them.
 
-import { update, updatePartial, wordDelta } from "../checksum/incremental.ts";
+import { portsDelta, update, updatePartial } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
 import { IPPROTO_DCCP, IPPROTO_TCP, IPPROTO_UDPLITE } from "../shared/protocols.ts";
 import { Icmp } from "../wire/icmp.ts";
@@ -31,18 +31,7 @@ export function rewrite(
     addressDelta = fold(<u64>delta + portsDelta(ports, oldPorts)); // taken out again
     storePorts(packet, ports);
   }
-  if (packet.isIpv4) {
-    const ip = Ipv4.at(packet.at);
-    ip.source = i32x4.extract_lane(source, 3);
-    ip.destination = i32x4.extract_lane(destination, 3);
-    ip.checksum = update(ip.checksum, addressDelta);
-  } else {
-    const ip = Ipv6.at(packet.at);
-    ip.source = source;
-    ip.destination = destination;
-  }
-  packet.source = source;
-  packet.destination = destination;
+  rewriteAddresses(packet, source, destination, addressDelta);
   if (packet.protocol == IPPROTO_TCP) {
     const tcp = Tcp.at(packet.transportAt);
     tcp.checksum = isPartial ? updatePartial(tcp.checksum, addressDelta) : update(tcp.checksum, delta);
@@ -59,12 +48,24 @@ export function rewrite(
   }
 }
 
-/** Checksum delta of new ports. */
-function portsDelta(from: u32, to: u32): u64 {
-  return wordDelta(<u16>from, <u16>to) + wordDelta(<u16>(from >>> 16), <u16>(to >>> 16));
+/** The addresses alone, and the IP header's checksum: all that there is to change in a later fragment. */
+export function rewriteAddresses(packet: Packet, source: v128, destination: v128, delta: u64): void {
+  if (packet.isIpv4) {
+    const ip = Ipv4.at(packet.at);
+    ip.source = i32x4.extract_lane(source, 3);
+    ip.destination = i32x4.extract_lane(destination, 3);
+    ip.checksum = update(ip.checksum, delta);
+  } else {
+    const ip = Ipv6.at(packet.at);
+    ip.source = source;
+    ip.destination = destination;
+  }
+  packet.source = source;
+  packet.destination = destination;
 }
 
-function storePorts(packet: Packet, ports: u32): void {
+/** The ports or the identifier, without the checksums over them. */
+export function storePorts(packet: Packet, ports: u32): void {
   if (packet.kind == PacketKind.transport) {
     store<u32>(packet.transportAt, ports);
     packet.ports = ports;

@@ -102,6 +102,14 @@ export class Packet {
     return Packet.at(changetype<usize>(this) + QUOTED);
   }
 
+  /** Makes this describe what would answer it: the ends change places, the bytes stay. */
+  turn(): void {
+    const source = this.source;
+    this.source = this.destination;
+    this.destination = source;
+    this.ports = rotl<u32>(this.ports, 16);
+  }
+
   /** Parses the `available` bytes at `at`. */
   parse(at: u32, available: u32): DropReason {
     this.at = at;

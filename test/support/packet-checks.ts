@@ -1,6 +1,6 @@
 // Expectations on packets that a test composes: expectPacket(bytes, from("10.30.1.5", 666), validChecksums()).
 import { expect } from "vitest";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
 import { addressText } from "./packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "./reference/checksum.ts";
 
@@ -112,15 +112,16 @@ export function hopLimitIs(hopLimit: number): PacketCheck {
   return (packet) => expect(packet.hopLimit, "TTL or hop limit").toBe(hopLimit);
 }
 
-/** One's-complement sum over pseudo-header and transport; 0xffff when the checksum is right. */
+/** One's-complement sum over pseudo-header (ICMP has none) and transport; 0xffff when the checksum is right. */
 export function transportSum(bytes: Uint8Array): number {
   const isV4 = (bytes[0] as number) >> 4 === 4;
   const headerLength = isV4 ? ((bytes[0] as number) & 15) * 4 : 40;
   const source = isV4 ? bytes.subarray(12, 16) : bytes.subarray(8, 24);
   const destination = isV4 ? bytes.subarray(16, 20) : bytes.subarray(24, 40);
   const protocol = bytes[isV4 ? 9 : 6] as number;
-  const sum =
-    pseudoHeaderSum(source, destination, protocol, bytes.length - headerLength) + sumWords(bytes, headerLength);
+  const pseudo =
+    protocol === IPPROTO_ICMP ? 0 : pseudoHeaderSum(source, destination, protocol, bytes.length - headerLength);
+  const sum = pseudo + sumWords(bytes, headerLength);
   return sum > 0xffff ? sum - 0xffff : sum;
 }
 
@@ -133,7 +134,9 @@ export function transportChecksum(bytes: Uint8Array): number {
 function checksumAt(bytes: Uint8Array): number {
   const isV4 = (bytes[0] as number) >> 4 === 4;
   const headerLength = isV4 ? ((bytes[0] as number) & 15) * 4 : 40;
-  return headerLength + (bytes[isV4 ? 9 : 6] === IPPROTO_TCP ? 16 : 6);
+  const protocol = bytes[isV4 ? 9 : 6];
+  if (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6) return headerLength + 2;
+  return headerLength + (protocol === IPPROTO_TCP ? 16 : 6);
 }
 
 /** A copy with the fields that may change, and the checksums that cover them, set to zero. */

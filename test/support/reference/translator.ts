@@ -137,7 +137,6 @@ export class ReferenceTranslator {
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
 
     if (packet.fragment !== undefined) return DropReason.fragment;
-    if (packet.kind === "error") return DropReason.unsupportedIcmp;
     const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
     if (typeof way === "number") return way;
     const bytes = frame.slice(VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.totalLength);
@@ -208,7 +207,6 @@ export class ReferenceTranslator {
     const packet = parse(datagram);
     if (typeof packet === "number") return packet;
     if (packet.fragment !== undefined) return DropReason.fragment;
-    if (packet.kind === "error") return DropReason.unsupportedIcmp;
 
     const bytes = datagram.slice(0, packet.totalLength);
     if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)

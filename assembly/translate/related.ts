@@ -1,0 +1,127 @@
+// ICMP errors (RFC 5508 section 4.2): an error belongs to the flow of the packet that it quotes, turned round.
+// Who sent it does not matter: a router on this node speaks for the workload that the quoted packet was meant for, so
+// that no address of a router or a namespace reaches a client.
+// An error about a packet is no sign of life of its flow: it neither opens nor keeps one.
+
+import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
+import { fold, sum } from "../checksum/sum.ts";
+import {
+  FLOW_CALLED,
+  FLOW_CLIENT_INSTANCE_ADDRESS,
+  FLOW_CLIENT_PORT,
+  FLOW_NODE,
+  FLOW_TARGET,
+  FLOW_WIRE_PORT,
+  SERVICE_CANDIDATES,
+  SERVICE_KIND,
+  ServiceKind,
+} from "../shared/layout.ts";
+import { IPPROTO_TCP } from "../shared/protocols.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { findService, findWorkload, isNoAddress, sameAddress } from "../table/address.ts";
+import { findForward, packetHash } from "../table/flow.ts";
+import { instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
+import { isFromNode, isNodeKnown } from "../table/node.ts";
+import { Icmp } from "../wire/icmp.ts";
+import { Ipv6 } from "../wire/ipv6.ts";
+import { Packet } from "../wire/packet.ts";
+import { TCP_CHECKSUM, TCP_MIN_HEADER } from "../wire/tcp.ts";
+import { goesOn } from "./egress.ts";
+import { admit, answeredFlow } from "./ingress.ts";
+import { rewrite, rewriteAddresses, storePorts } from "./rewrite.ts";
+
+/** Node that the error goes to which translateErrorEgress() handled last. */
+export let errorNode: u32 = 0;
+
+/** Translates an ICMP error from the TUN. */
+export function translateErrorEgress(packet: Packet): DropReason {
+  if (!isAboutReceiver(packet)) return DropReason.unrelatedError;
+  const answer = packet.quoted;
+  answer.turn();
+  const workload = findWorkload(answer.sourceAt);
+  if (workload == 0) return DropReason.unknownWorkload;
+  const flow = findForward(answer, packetHash(answer));
+  if (flow == 0 || !goesOn(flow, answer)) return translateStateless(packet, answer, workload);
+  errorNode = load<u16>(flow, FLOW_NODE);
+  if (!isNodeKnown(errorNode)) return DropReason.noNode;
+  const ports = (answer.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
+  rewriteError(packet, v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS), v128.load(flow, FLOW_TARGET), ports);
+  return DropReason.none;
+}
+
+/** About a packet that a workload did not answer, so that it has no flow here: what its answer would have become. */
+function translateStateless(packet: Packet, answer: Packet, workload: u32): DropReason {
+  const isIpv4 = packet.isIpv4;
+  const source = instanceAddress(workload, isIpv4);
+  if (isNoAddress(source)) return DropReason.unknownWorkload;
+  const service = findService(answer.destinationAt);
+  if (service == 0 || load<u32>(service, SERVICE_KIND) != ServiceKind.instance) return DropReason.unrelatedError;
+  const receiver = load<u32>(service, SERVICE_CANDIDATES);
+  const destination = namespaceAddress(receiver, isIpv4);
+  if (isNoAddress(destination)) return DropReason.unrelatedError;
+  errorNode = nodeOf(receiver);
+  if (!isNodeKnown(errorNode)) return DropReason.noNode;
+  rewriteError(packet, source, destination, answer.ports);
+  return DropReason.none;
+}
+
+/** Translates an ICMP error of the node whose sockaddr is at `sender`. */
+export function translateErrorIngress(packet: Packet, sender: usize): DropReason {
+  if (!isAboutReceiver(packet)) return DropReason.unrelatedError;
+  const answer = packet.quoted;
+  answer.turn();
+  const flow = answeredFlow(answer);
+  if (flow == 0) return admit(packet, sender);
+  if (!isFromNode(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
+  giveErrorBack(flow, packet);
+  return DropReason.none;
+}
+
+/** The same for an error that translateErrorEgress() addressed to a workload of this node. */
+export function translateErrorLocal(packet: Packet): void {
+  const flow = answeredFlow(packet.quoted);
+  if (flow != 0) giveErrorBack(flow, packet);
+}
+
+/** Whether the receiver of the error is said to have sent the packet; as the bytes have it (packet.ts, neverV4). */
+function isAboutReceiver(packet: Packet): bool {
+  const quoted = packet.quoted;
+  if (packet.isIpv4) return sameAddress(packet.destination, quoted.source);
+  return sameAddress(Ipv6.at(packet.at).destination, Ipv6.at(quoted.at).source);
+}
+
+function giveErrorBack(flow: usize, packet: Packet): void {
+  const ports = (packet.quoted.ports & 0xffff) | ((<u32>load<u16>(flow, FLOW_CLIENT_PORT)) << 16);
+  rewriteError(packet, v128.load(flow, FLOW_CALLED), packet.destination, ports);
+}
+
+/**
+ * Gives the error other ends, and the quoted packet the same, turned round. The quoted packet was turned in its
+ * description, not in its bytes.
+ */
+function rewriteError(packet: Packet, source: v128, destination: v128, ports: u32): void {
+  const quoted = packet.quoted;
+  // Everything that may change; in a whole quote the sum over the rest stays.
+  const length = min(quoted.end, quoted.transportAt + TCP_MIN_HEADER) - quoted.at;
+  const before = <u16>~fold(sum(quoted.at, length));
+  quoted.turn();
+  rewriteQuoted(quoted, destination, source, rotl<u32>(ports, 16));
+  quoted.turn();
+  const delta = <u64>before + fold(sum(quoted.at, length));
+  // The source was not looked up, so that packet.source may not have it as the bytes do.
+  const sender = packet.isIpv4 ? packet.source : Ipv6.at(packet.at).source;
+  const addresses = addressDelta(sender, source) + addressDelta(packet.destination, destination);
+  rewriteAddresses(packet, source, destination, addresses);
+  const icmp = Icmp.at(packet.transportAt);
+  icmp.checksum = update(icmp.checksum, packet.isIpv4 ? delta : delta + addresses);
+}
+
+/** Of TCP's header the checksum may be missing. */
+function rewriteQuoted(quoted: Packet, source: v128, destination: v128, ports: u32): void {
+  const addresses = addressDelta(quoted.source, source) + addressDelta(quoted.destination, destination);
+  if (quoted.protocol == IPPROTO_TCP && quoted.transportAt + TCP_CHECKSUM + 2 > quoted.end) {
+    if (ports != quoted.ports) storePorts(quoted, ports);
+    return rewriteAddresses(quoted, source, destination, addresses);
+  }
+  rewrite(quoted, source, destination, ports, fold(addresses + portsDelta(quoted.ports, ports)), false);
+}
