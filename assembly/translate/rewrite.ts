@@ -38,7 +38,7 @@ export function rewrite(
     return;
   }
   if (packet.kind != PacketKind.transport) {
-    return updateOther(packet, addressDelta, packet.ports == oldPorts ? 0 : portsDelta(oldPorts, packet.ports));
+    return updateOther(packet, addressDelta, portsDelta(oldPorts, packet.ports));
   }
   const udp = Udp.at(packet.transportAt);
   if (isPartial) {
