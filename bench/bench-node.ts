@@ -14,7 +14,7 @@ import {
   WORKER_UDP_SLOTS,
 } from "../assembly/shared/layout.ts";
 import type { Instance, Service, Tables } from "../src/control/model.ts";
-import type { EngineExports } from "../src/dataplane/engine-contract.ts";
+import type { EngineExports, EngineImports } from "../src/dataplane/engine-contract.ts";
 import { PolicyHost } from "../src/dataplane/policies.ts";
 import { POLICY_SHAPE } from "../src/dataplane/policy-module.ts";
 import { builtModulePath, compileFile, ENGINE_SHAPE, instantiateEngine } from "../src/dataplane/wasm.ts";
@@ -55,7 +55,11 @@ export interface BenchNodeOptions {
   /** OFFLOAD_* in force. */
   readonly offloads?: number;
   readonly services?: readonly Service[];
+  /** In the place of the round robin policy in its module. */
+  readonly choose?: (memory: WebAssembly.Memory) => Promise<Choose>;
 }
+
+type Choose = EngineImports["policy"]["choose"];
 
 /** A node with an engine and the round robin policy, as a worker has them, without devices. */
 export class BenchNode {
@@ -92,14 +96,9 @@ export class BenchNode {
       setServices: options.services ?? TABLES.services,
     });
     await tables.settled();
-    const roundRobin = await compileFile(builtModulePath("policies/round-robin"), POLICY_SHAPE);
-    const policies = new PolicyHost(shared.memory, [{ slot: 0, name: "round-robin", module: roundRobin }], 0, {
-      clockMs: () => 0,
-    });
+    const choose = await (options.choose ?? roundRobin)(shared.memory);
     const module = await compileFile(builtModulePath("engine"), ENGINE_SHAPE);
-    const engine = instantiateEngine(module, shared.memory, (serviceAt, flowHash, clientHash) =>
-      policies.choose(serviceAt, flowHash, clientHash),
-    );
+    const engine = instantiateEngine(module, shared.memory, choose);
     engine.attach(0, 0n);
     return new BenchNode(shared, engine, await loadProbeModule(shared));
   }
@@ -162,6 +161,13 @@ export class BenchNode {
     });
     return at;
   }
+}
+
+/** As a worker asks it. */
+async function roundRobin(memory: WebAssembly.Memory): Promise<Choose> {
+  const module = await compileFile(builtModulePath("policies/round-robin"), POLICY_SHAPE);
+  const policies = new PolicyHost(memory, [{ slot: 0, name: "round-robin", module }], 0, { clockMs: () => 0 });
+  return (serviceAt, flowHash, clientHash) => policies.choose(serviceAt, flowHash, clientHash);
 }
 
 export function instance(

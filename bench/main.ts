@@ -3,12 +3,13 @@ import { Command, InvalidArgumentError } from "commander";
 import { engineCases } from "./engine.ts";
 import { flowTableCases } from "./flow-table.ts";
 import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
+import { newFlowCases } from "./new-flow.ts";
 import { offloadCases } from "./offload.ts";
 import { policyCases } from "./policy.ts";
 import { tableCases } from "./tables.ts";
 
 /** The case files. */
-const FILES: readonly Cases[] = [engineCases, offloadCases, flowTableCases, tableCases, policyCases];
+const FILES: readonly Cases[] = [engineCases, offloadCases, flowTableCases, tableCases, policyCases, newFlowCases];
 
 interface Options {
   readonly json?: true;

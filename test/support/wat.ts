@@ -2,9 +2,13 @@
 
 import binaryen from "binaryen";
 
+/** Beyond the first version of WebAssembly: what the engine's own memory needs. */
+const FEATURES = binaryen.Features.MutableGlobals | binaryen.Features.Atomics | binaryen.Features.BulkMemory;
+
 export function assemble(text: string): Uint8Array<ArrayBuffer> {
   const module = binaryen.parseText(text);
   try {
+    module.setFeatures(FEATURES);
     if (module.validate() === 0) throw new Error("the text is no valid module");
     return Uint8Array.from(module.emitBinary());
   } finally {
