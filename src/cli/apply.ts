@@ -1,4 +1,4 @@
-// `sapwood apply`: replaces nodes and services of a running proxy.
+// `sapwood apply`: replaces nodes and services of a running proxy, or with --merge some of them.
 
 import type { AppliedReport } from "../control/reports.ts";
 import type { Command } from "./command.ts";
@@ -8,17 +8,26 @@ import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
 export const applyCommand: Command = {
   name: "apply",
   group: "Change a running proxy",
-  summary: "replace nodes and services at once, or not at all",
+  summary: "replace or change nodes and services at once, or not at all",
   arguments: [{ name: "file", summary: 'YAML or JSON with "nodes" and "services"; "-" reads standard input' }],
-  options: [SOCKET_OPTION, JSON_OPTION],
+  options: [
+    { flags: "--merge", summary: 'keep what the file does not name; it may "remove" nodes and services by name' },
+    SOCKET_OPTION,
+    JSON_OPTION,
+  ],
   examples: [
     { line: "apply services.yaml", does: "one new generation; traffic goes on" },
     { line: "apply - < services.yaml", does: "the same from standard input" },
+    { line: "apply --merge changes.yaml", does: "only what changes, however much there is" },
   ],
   async run(input, terminal) {
-    const [{ postText }, { readTextFile }] = await Promise.all([import("./client.ts"), import("./text-file.ts")]);
+    const [{ patchText, postText }, { readTextFile }] = await Promise.all([
+      import("./client.ts"),
+      import("./text-file.ts"),
+    ]);
     const text = readTextFile(input.argument(0));
-    const applied = await postText<AppliedReport>(input.text("socket"), "/v1/tables", text);
+    const send = input.flag("merge") ? patchText : postText;
+    const applied = await send<AppliedReport>(input.text("socket"), "/v1/tables", text);
     const { generation, nodes, services, instances } = applied;
     terminal.print(
       input.flag("json")

@@ -15,7 +15,12 @@ export async function fetchReport<Report>(socket: string, path: string): Promise
 
 /** The same for a POST of a YAML or JSON text. */
 export async function postText<Report>(socket: string, path: string, text: string): Promise<Report> {
-  return (await exchange(socket, "POST", path, { type: "application/yaml", bytes: Buffer.from(text) })) as Report;
+  return (await exchange(socket, "POST", path, yamlBody(text))) as Report;
+}
+
+/** And for a PATCH. */
+export async function patchText<Report>(socket: string, path: string, text: string): Promise<Report> {
+  return (await exchange(socket, "PATCH", path, yamlBody(text))) as Report;
 }
 
 export interface ModuleFile {
@@ -37,6 +42,10 @@ export async function putModule<Report>(
 interface Body {
   readonly type: string;
   readonly bytes: Uint8Array;
+}
+
+function yamlBody(text: string): Body {
+  return { type: "application/yaml", bytes: Buffer.from(text) };
 }
 
 async function exchange(socket: string, method: string, path: string, sent?: Body): Promise<unknown> {

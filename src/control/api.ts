@@ -34,6 +34,8 @@ export interface ControlSource {
   counters(): CountersReport;
   /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
   applyTables(text: string): Promise<AppliedReport>;
+  /** Sets and removes some of them and leaves the others as they are, as one generation. */
+  mergeTables(text: string): Promise<AppliedReport>;
   offloads(): readonly OffloadReport[];
   switchOffload(name: SwitchableOffload, isOn: boolean): void;
   policies(): readonly PolicyReport[];
@@ -55,7 +57,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTION_MAX = 256;
 
 interface Route {
-  readonly method: "GET" | "POST" | "PUT";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH";
   readonly path: string; // NAME_PART in place of a name
   readonly query: readonly string[]; // parameters that it knows
   answer(source: ControlSource, query: URLSearchParams, request: IncomingMessage, name: string): unknown;
@@ -80,6 +82,12 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/tables",
     query: [],
     answer: async (source, _query, request) => source.applyTables(await readText(request)),
+  },
+  {
+    method: "PATCH",
+    path: "/v1/tables",
+    query: [],
+    answer: async (source, _query, request) => source.mergeTables(await readText(request)),
   },
   { method: "GET", path: "/v1/offloads", query: [], answer: (source) => source.offloads() },
   {

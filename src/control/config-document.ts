@@ -11,13 +11,19 @@ const FOUND_LENGTH_MAX = 60;
 export class ConfigDocument {
   readonly #fileName: string;
   readonly #lines = new LineCounter();
-  readonly #document: ReturnType<typeof parseDocument>;
+  readonly #yaml: string;
   readonly #value: unknown;
+  #parsed: ReturnType<typeof parseDocument> | undefined;
 
   /** Throws config-invalid when the text is no YAML. */
   constructor(yaml: string, fileName: string) {
     this.#fileName = fileName;
-    this.#document = parseDocument(yaml, { lineCounter: this.#lines, prettyErrors: false });
+    this.#yaml = yaml;
+    const json = parseJson(yaml);
+    if (json !== undefined) {
+      this.#value = json;
+      return;
+    }
     const { errors } = this.#document;
     if (errors.length > 0) {
       const lines = errors.map(({ pos, message }) => `${fileName}:${this.#lines.linePos(pos[0]).line}: ${message}`);
@@ -48,6 +54,12 @@ export class ConfigDocument {
       .sort((a, b) => a.line - b.line)
       .map(({ line, text }) => `${this.#fileName}:${line}: ${text}`);
     return new SapwoodError("config-invalid", joinLines(lines));
+  }
+
+  /** The text with the places of its fields. JSON gets here only when a line has to be named. */
+  get #document(): ReturnType<typeof parseDocument> {
+    this.#parsed ??= parseDocument(this.#yaml, { lineCounter: this.#lines, prettyErrors: false });
+    return this.#parsed;
   }
 
   #translate(issue: z.core.$ZodIssue): Issue[] {
@@ -99,6 +111,16 @@ export class ConfigDocument {
   #resolved(node: unknown): YamlNode | undefined {
     if (isAlias(node)) return node.resolve(this.#document);
     return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined;
+  }
+}
+
+/** JSON is YAML, too, but read several times as fast: it is what programs write, with very many services perhaps. */
+function parseJson(text: string): unknown {
+  if (!text.trimStart().startsWith("{")) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // YAML in braces, or an error for which YAML has a line
   }
 }
 

@@ -96,6 +96,11 @@ const tables = { nodes: list(node).default([]), services: list(service).default(
 
 export const tablesSchema = section(tables);
 
+export const tablesPatchSchema = section({
+  ...tables,
+  remove: section({ nodes: list(name).default([]), services: list(name).default([]) }).prefault({}),
+});
+
 export const configSchema = section({
   node: ownNode,
   tun: section({

@@ -6,9 +6,9 @@ import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
 import { contains, type Prefix, parseAddress } from "../net/address.ts";
 import { ConfigDocument } from "./config-document.ts";
-import { configSchema, tablesSchema } from "./config-schema.ts";
+import { configSchema, tablesPatchSchema, tablesSchema } from "./config-schema.ts";
 import type { FieldPath, Issue } from "./issues.ts";
-import type { Tables } from "./model.ts";
+import type { Tables, TablesPatch } from "./model.ts";
 import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "./policy-bindings.ts";
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
 import { policyIssue, type TableRules, validateTables } from "./table-validation.ts";
@@ -93,6 +93,15 @@ export function parseTables(
   const issues = [...unbound, ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf))];
   if (issues.length > 0) throw document.refusal(issues);
   return tables;
+}
+
+/** What `sapwood apply --merge` sends. Only its shape is checked: the rest depends on the tables in force. */
+export function parseTablesPatch(text: string, fileName: string, bindings: readonly PolicyBinding[]): TablesPatch {
+  const document = new ConfigDocument(text, fileName);
+  const { services: written, ...rest } = document.parse(tablesPatchSchema);
+  const { services, issues } = bindPolicies(written, bindings);
+  if (issues.length > 0) throw document.refusal(issues);
+  return { ...rest, services };
 }
 
 function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {

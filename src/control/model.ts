@@ -45,3 +45,8 @@ export interface Tables {
   readonly nodes: readonly Node[]; // the other nodes; this node is not among them
   readonly services: readonly Service[];
 }
+
+/** Nodes and services that come or change, each as a whole, and the names of those that go. All others stay. */
+export interface TablesPatch extends Tables {
+  readonly remove: { readonly nodes: readonly string[]; readonly services: readonly string[] };
+}

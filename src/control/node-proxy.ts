@@ -15,7 +15,7 @@ import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { addressCandidates } from "./address-candidates.ts";
 import { ControlApi, type ControlSource } from "./api.ts";
 import { loadBuiltModules } from "./built-modules.ts";
-import { type Config, loadConfig, parseTables } from "./config.ts";
+import { type Config, loadConfig, parseTables, parseTablesPatch } from "./config.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
 import { claimSocketPath } from "./control-socket.ts";
 import { readKernelDrops } from "./kernel-drops.ts";
@@ -185,6 +185,7 @@ export class NodeProxy {
       target: store,
       prepare: ({ config: { policies } }) => modules.files.follow(policies),
       parseTables: (text, { config: { bindings } }) => parseTables(text, "tables", { bindings, rules }),
+      parseTablesPatch: (text, { config: { bindings } }) => parseTablesPatch(text, "tables", bindings),
       log,
       isLevelFixed,
       clock,
@@ -267,6 +268,7 @@ function controlSource(parts: ControlParts): ControlSource {
     flows: (query) => reporter.flows(query),
     counters: () => reporter.counters(),
     applyTables: (text) => reloader.applyText(text),
+    mergeTables: (text) => reloader.mergeText(text),
     offloads: () => offloads.states,
     switchOffload: (name, isOn) => offloads.set(name, isOn),
     policies: () => policies.states().map((state) => moduleReporter.policy(state)),

@@ -6,7 +6,7 @@ import type { Logger } from "../log.ts";
 import type { LogLevel } from "../log-levels.ts";
 import { changedFields } from "./changed-fields.ts";
 import type { ConfigListener } from "./config-watcher.ts";
-import type { Tables } from "./model.ts";
+import type { Tables, TablesPatch } from "./model.ts";
 import type { AppliedReport, ErrorBody, ReloadReport } from "./reports.ts";
 
 /** What a reload needs of a configuration; the rest of it cannot change while the proxy runs. */
@@ -21,6 +21,8 @@ export interface Reloadable {
 export interface ReloadTarget {
   readonly generation: number;
   apply(tables: Tables): Promise<{ readonly generation: number }>;
+  merge(patch: TablesPatch): Promise<{ readonly generation: number }>;
+  snapshot(): Tables;
 }
 
 export interface ReloaderOptions<Config extends Reloadable> {
@@ -31,6 +33,7 @@ export interface ReloaderOptions<Config extends Reloadable> {
   readonly prepare: (config: Config) => Promise<void>;
   /** `inForce` is the configuration that was applied last. */
   readonly parseTables: (text: string, inForce: Config) => Tables;
+  readonly parseTablesPatch: (text: string, inForce: Config) => TablesPatch;
   readonly log: Logger;
   /** The level was chosen for this run: the configuration's does not count. */
   readonly isLevelFixed: boolean;
@@ -85,14 +88,25 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   }
 
   /** Replaces nodes and services by those of a YAML or JSON text. */
-  async applyText(text: string): Promise<AppliedReport> {
-    const { log, parseTables, target } = this.#options;
+  applyText(text: string): Promise<AppliedReport> {
+    const { parseTables, target } = this.#options;
+    return this.#fromSocket(() => target.apply(parseTables(text, this.#inForce)));
+  }
+
+  /** Changes nodes and services by the patch of a YAML or JSON text, and leaves the others as they are. */
+  mergeText(text: string): Promise<AppliedReport> {
+    const { parseTablesPatch, target } = this.#options;
+    return this.#fromSocket(() => target.merge(parseTablesPatch(text, this.#inForce)));
+  }
+
+  async #fromSocket(change: () => Promise<{ readonly generation: number }>): Promise<AppliedReport> {
+    const { log, target } = this.#options;
     try {
-      const tables = parseTables(text, this.#inForce);
-      const { generation } = await target.apply(tables);
+      const { generation } = await change();
+      const report = { generation, ...sizes(target.snapshot()) };
       this.#remember(SOCKET_SOURCE, undefined, []);
-      log.info({ source: SOCKET_SOURCE, generation, ...sizes(tables) }, "tables applied");
-      return { generation, ...sizes(tables) };
+      log.info({ source: SOCKET_SOURCE, ...report }, "tables applied");
+      return report;
     } catch (error) {
       this.#remember(SOCKET_SOURCE, errorBody(error), []);
       throw error; // the answer to the one who asked; api.ts logs what nobody foresaw

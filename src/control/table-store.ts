@@ -5,8 +5,8 @@ import { SapwoodError } from "../errors.ts";
 import type { TableChange, TableNode } from "../memory/table-change.ts";
 import type { TableWriter } from "../memory/table-writer.ts";
 import { distanceKm } from "../net/location.ts";
-import { issueLines } from "./issues.ts";
-import type { Location, Node, Service, Tables } from "./model.ts";
+import { type FieldPath, type Issue, issueLines } from "./issues.ts";
+import type { Location, Node, Service, Tables, TablesPatch } from "./model.ts";
 import {
   duplicateNames,
   nodeIssues,
@@ -69,9 +69,19 @@ export class TableStore {
 
   /** Makes these the tables in force. Without any difference the generation stays. */
   apply(tables: Tables): Promise<Applied> {
-    const applied = this.#turn.then(() => this.#apply(tables));
-    this.#turn = applied.catch(() => undefined); // the caller hears of it
-    return applied;
+    return this.#inTurn(() => {
+      const difference = this.#difference(tables);
+      const issues = [...duplicateNames(tables), ...nodeIssues(tables.nodes, this.#options)];
+      return this.#putInForce(tables, difference, issues);
+    });
+  }
+
+  /** Makes some changes to the tables in force, at a cost that hardly depends on what stays. */
+  merge(patch: TablesPatch): Promise<Applied> {
+    return this.#inTurn(() => {
+      const tables = mergeTables(this.#tables, patch);
+      return this.#putInForce(tables, this.#patchDifference(patch), this.#patchIssues(patch));
+    });
   }
 
   nodeIndex(id: string): number | undefined {
@@ -97,9 +107,15 @@ export class TableStore {
     return names;
   }
 
-  async #apply(tables: Tables): Promise<Applied> {
-    const difference = this.#difference(tables);
-    this.#check(tables, difference);
+  #inTurn(change: () => Promise<Applied>): Promise<Applied> {
+    const applied = this.#turn.then(change);
+    this.#turn = applied.catch(() => undefined); // the caller hears of it
+    return applied;
+  }
+
+  /** `issues` are those that were found already. */
+  async #putInForce(tables: Tables, difference: Difference, issues: readonly Issue[]): Promise<Applied> {
+    this.#check(tables, difference, issues);
     const { setNodes, removeNodes, removeServices } = difference;
     const setServices = difference.setServices.map(({ service }) => service);
     const changes = {
@@ -125,24 +141,49 @@ export class TableStore {
   #difference(tables: Tables): Difference {
     const nodeIds = new Set(tables.nodes.map(({ id }) => id));
     const names = new Set(tables.services.map(({ name }) => name));
+    return {
+      ...this.#changesIn(tables),
+      pathOf: (_, i) => ["services", i],
+      removeNodes: [...this.#nodes.keys()].filter((id) => !nodeIds.has(id)),
+      removeServices: [...this.#services.keys()].filter((name) => !names.has(name)),
+    };
+  }
+
+  #patchDifference(patch: TablesPatch): Difference {
+    const { nodes: removeNodes, services: removeServices } = patch.remove;
+    return { ...this.#changesIn(patch), pathOf: ({ name }) => ["services", name], removeNodes, removeServices };
+  }
+
+  /** What of these nodes and services is not so already. */
+  #changesIn({ nodes, services }: Tables): Pick<Difference, "setNodes" | "setServices"> {
     const setServices: PlacedService[] = [];
-    tables.services.forEach((service, i) => {
+    services.forEach((service, i) => {
       const before = this.#services.get(service.name);
       if (before === undefined || !isSameService(before, service)) {
         setServices.push({ service, path: ["services", i] });
       }
     });
-    return {
-      setNodes: tables.nodes.filter((node) => !isSameNode(this.#nodes.get(node.id), node)),
-      removeNodes: [...this.#nodes.keys()].filter((id) => !nodeIds.has(id)),
-      setServices,
-      removeServices: [...this.#services.keys()].filter((name) => !names.has(name)),
-    };
+    return { setNodes: nodes.filter((node) => !isSameNode(this.#nodes.get(node.id), node)), setServices };
   }
 
-  #check(tables: Tables, { setServices, removeServices, removeNodes }: Difference): void {
+  /** What is wrong with a patch but for its services. */
+  #patchIssues(patch: TablesPatch): Issue[] {
+    const ids = new Set([...patch.nodes.map(({ id }) => id), ...patch.remove.nodes]);
+    const staying = this.#tables.nodes.filter(({ id }) => !ids.has(id)); // right by themselves
+    return [
+      ...duplicateNames(patch),
+      ...nodeIssues([...staying, ...patch.nodes], this.#options).map(({ path: [section, i, ...field], message }) => {
+        return { path: [section ?? "", Number(i) - staying.length, ...field], message };
+      }),
+      ...removalIssues("nodes", patch.remove.nodes, this.#nodes, new Set(patch.nodes.map(({ id }) => id))),
+      ...removalIssues("services", patch.remove.services, this.#services, new Set(patch.services.map(nameOf))),
+    ];
+  }
+
+  #check(tables: Tables, difference: Difference, found: readonly Issue[]): void {
+    const { setServices, removeServices, removeNodes } = difference;
     // A node that goes may still be named by services that are otherwise the same.
-    const checked = removeNodes.length === 0 ? setServices : withInstancesOn(tables, setServices, new Set(removeNodes));
+    const checked = removeNodes.length === 0 ? setServices : withInstancesOnRemoved(tables, difference);
     const touched = new Set([...removeServices, ...checked.map(({ service }) => service.name)]);
     const untouched = (owner: string | undefined) => (owner === undefined || touched.has(owner) ? undefined : owner);
     const taken: Taken = {
@@ -150,11 +191,7 @@ export class TableStore {
       namespaceOwner: (address) => untouched(this.#namespaceOwners.get(address)),
     };
     const nodeIds = new Set([this.#options.nodeId, ...tables.nodes.map(({ id }) => id)]);
-    const issues = [
-      ...duplicateNames(tables),
-      ...nodeIssues(tables.nodes, this.#options),
-      ...serviceIssues(checked, nodeIds, this.#options, taken),
-    ];
+    const issues = [...found, ...serviceIssues(checked, nodeIds, this.#options, taken)];
     if (issues.length > 0) throw new SapwoodError("tables-invalid", issueLines(issues));
   }
 
@@ -189,22 +226,70 @@ export class TableStore {
 }
 
 interface Difference {
+  /** Field of a service that stays; `i` is its place in the tables that come. */
+  pathOf(service: Service, i: number): FieldPath;
   readonly setNodes: readonly Node[];
   readonly removeNodes: readonly string[];
   readonly setServices: readonly PlacedService[];
   readonly removeServices: readonly string[];
 }
 
-/** The services to be set, and those that have an instance on one of the nodes. */
-function withInstancesOn(
-  tables: Tables,
-  setServices: readonly PlacedService[],
-  nodeIds: ReadonlySet<string>,
-): PlacedService[] {
+/** The services to be set, and those that have an instance on a node that goes. */
+function withInstancesOnRemoved({ services }: Tables, { setServices, removeNodes, pathOf }: Difference) {
   const set = new Set(setServices.map(({ service }) => service));
-  return tables.services
-    .map((service, i) => ({ service, path: ["services", i] }))
-    .filter(({ service }) => set.has(service) || service.instances.some(({ node }) => nodeIds.has(node)));
+  const gone = new Set(removeNodes);
+  const others = services
+    .map((service, i) => ({ service, path: pathOf(service, i) }))
+    .filter(({ service }) => !set.has(service) && service.instances.some(({ node }) => gone.has(node)));
+  return [...setServices, ...others];
+}
+
+/** What changes keeps its place, what is new comes last. */
+function mergeTables({ nodes, services }: Tables, { remove, ...set }: TablesPatch): Tables {
+  return {
+    nodes: mergeLists(nodes, set.nodes, remove.nodes, ({ id }) => id),
+    services: mergeLists(services, set.services, remove.services, nameOf),
+  };
+}
+
+function mergeLists<T>(
+  before: readonly T[],
+  set: readonly T[],
+  remove: readonly string[],
+  keyOf: (item: T) => string,
+): T[] {
+  const gone = new Set(remove);
+  const changed = new Map(set.map((item) => [keyOf(item), item]));
+  const merged: T[] = [];
+  for (const item of before) {
+    const key = keyOf(item);
+    if (!gone.has(key)) merged.push(changed.get(key) ?? item);
+    changed.delete(key);
+  }
+  return [...merged, ...changed.values()];
+}
+
+/** A name that is mistyped would otherwise stay, and nobody would notice. */
+function removalIssues(
+  section: string,
+  names: readonly string[],
+  inForce: ReadonlyMap<string, unknown>,
+  set: ReadonlySet<string>,
+): Issue[] {
+  return names.flatMap((name, i) => {
+    const expected = !inForce.has(name)
+      ? "a name that is in force"
+      : set.has(name)
+        ? `a name that ${section} does not set`
+        : undefined;
+    return expected === undefined
+      ? []
+      : [{ path: ["remove", section, i], message: `expected ${expected}, found ${name}` }];
+  });
+}
+
+function nameOf({ name }: Service): string {
+  return name;
 }
 
 function calledAddresses(service: Service): string[] {

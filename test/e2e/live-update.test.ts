@@ -94,6 +94,19 @@ describeLab("a live update under load", () => {
     expect((await loadReport()).failures).toEqual([]);
   });
 
+  test("`sapwood apply --merge` changes the one service that it names", async () => {
+    const onlyB = (...instances: readonly Instance[]): Tables => ({
+      nodes: [],
+      services: [{ ...SERVICE_B, instances }],
+    });
+    await change(() => apply(onlyB(B1, B2, B3), "--merge"));
+    expect(await answering()).toEqual(["B 1", "B 2", "B 3"]); // the client is a workload of another service
+    await change(() => apply(onlyB(B1, DRAINING_B2, B3), "--merge"));
+    await eventually("the load to leave B 2", async () => (await loadReport()).byInstance["B 2"] === undefined);
+    await change(() => lab.writeConfig(NODE, tablesWith(B1, B3)));
+    expect((await loadReport()).failures).toEqual([]);
+  });
+
   test("`sapwood apply` of a bad file says what is wrong, and changes nothing", async () => {
     const before = await status();
     const bad = tablesText(NODE, tablesWith({ ...B1, namespaceAddresses: ["10.18.3.999"] }));
@@ -115,14 +128,14 @@ describeLab("a live update under load", () => {
     await eventually("the change to be in force", async () => (await status()).generation > generation);
   }
 
-  async function apply(tables: Tables): Promise<void> {
-    const { code, stderr } = await applyText(tablesText(NODE, tables));
+  async function apply(tables: Tables, ...options: readonly string[]): Promise<void> {
+    const { code, stderr } = await applyText(tablesText(NODE, tables), ...options);
     expect(code, stderr).toBe(0);
   }
 
-  async function applyText(text: string) {
+  async function applyText(text: string, ...options: readonly string[]) {
     lab.sandbox.writeFile("/run/sapwood/apply.yaml", text);
-    return await lab.sapwood(NODE, ["apply", "/run/sapwood/apply.yaml"]);
+    return await lab.sapwood(NODE, ["apply", ...options, "/run/sapwood/apply.yaml"]);
   }
 
   async function instancesOfB(): Promise<string[]> {

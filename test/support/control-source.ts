@@ -129,6 +129,7 @@ export const ENGINE: EngineReport = {
 export class FakeSource implements ControlSource {
   readonly flowQueries: FlowQuery[] = [];
   readonly applied: string[] = [];
+  readonly merged: string[] = [];
   readonly switched: string[] = [];
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
@@ -193,8 +194,16 @@ export class FakeSource implements ControlSource {
   }
 
   async applyTables(text: string): Promise<AppliedReport> {
+    return this.#take(text, this.applied);
+  }
+
+  async mergeTables(text: string): Promise<AppliedReport> {
+    return this.#take(text, this.merged);
+  }
+
+  #take(text: string, into: string[]): AppliedReport {
     if (this.failure !== undefined) throw this.failure;
-    this.applied.push(text);
+    into.push(text);
     return { generation: 8, nodes: 3, services: 2, instances: 4 };
   }
 

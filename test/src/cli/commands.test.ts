@@ -163,6 +163,14 @@ describe("apply", () => {
     expect(source.applied).toEqual(["services: [] # ü\n"]);
   });
 
+  test("--merge sends it as a patch", async () => {
+    const file = join(folder, "changes.yaml");
+    writeFileSync(file, "remove: { services: [a] }\n");
+    const { exit, out } = await sapwood(["apply", "--merge", file, "-s", socket]);
+    expect({ exit, out }).toEqual({ exit: 0, out: "generation 8: 3 nodes, 2 services, 4 instances\n" });
+    expect([source.applied, source.merged]).toEqual([[], ["remove: { services: [a] }\n"]]);
+  });
+
   test("a refused file is one sentence and exit status 2", async () => {
     const file = join(folder, "services.yaml");
     writeFileSync(file, "services: 5\n");

@@ -100,6 +100,12 @@ describe("routes", () => {
     expect(source.applied).toEqual(["nodes: []\nservices: [] # ü\n"]);
   });
 
+  test("PATCH /v1/tables hands over the body as a patch and answers the generation", async () => {
+    const answer = await ask("PATCH", "/v1/tables", "remove: { services: [a] }");
+    expect(answer).toMatchObject({ status: 200, body: { generation: 8, nodes: 3, services: 2, instances: 4 } });
+    expect([source.applied, source.merged]).toEqual([[], ["remove: { services: [a] }"]]);
+  });
+
   test("a refused body is answered with its error's status, code and sentence", async () => {
     source.failure = new SapwoodError("tables-invalid", "services[0].name: expected a name, found 5.");
     expect(await ask("POST", "/v1/tables", "services: [{name: 5}]")).toMatchObject({
@@ -169,7 +175,7 @@ describe("routes", () => {
 
   test.each([
     ["POST", "/v1/status", "GET"],
-    ["DELETE", "/v1/tables", "POST"],
+    ["DELETE", "/v1/tables", "POST, PATCH"],
   ])("%s %s is 405 and says that it takes %s", async (method, path, allowed) => {
     const answer = await ask(method, path);
     expect(answer).toMatchObject({ status: 405, body: errorBody("method-not-allowed") });

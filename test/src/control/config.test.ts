@@ -2,7 +2,8 @@
 
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { loadConfig, parseConfig, parseTables } from "../../../src/control/config.ts";
+import { loadConfig, parseConfig, parseTables, parseTablesPatch } from "../../../src/control/config.ts";
+import { DEFAULT_BINDINGS } from "../../../src/control/policy-bindings.ts";
 import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
 import { refusalLines } from "../../support/config-refusal.ts";
 
@@ -141,6 +142,26 @@ test("tables alone are nodes and services, as YAML or JSON", () => {
   expect(parseTables(JSON.stringify({ nodes: TABLES.nodes }), "body")).toEqual({ nodes: TABLES.nodes, services: [] });
   expect(() => parseTables(`${MINIMAL}services: []`, "services.yaml")).toThrow(
     "services.yaml:1: node: expected one of nodes, services, found node",
+  );
+});
+
+test("JSON that breaks the schema is refused with its line, as YAML is", () => {
+  const json = JSON.stringify({ services: [{ name: "b" }, { name: 5 }] }, undefined, 1);
+  const line = json.split("\n").findIndex((text) => text.includes("5")) + 1;
+  expect(() => parseTables(json, "body")).toThrow(`body:${line}: services[1].name: expected text, found the number 5`);
+  expect(() => parseTables(json.slice(0, -1), "body")).toThrow(/^body:\d+: /);
+});
+
+test("a patch names what to set and what to remove; an address may leave its policy to its prefix", () => {
+  const text = "services: [{ name: b, addresses: [{ address: fdff:2000::1 }] }]\nremove: { services: [c] }";
+  expect(parseTablesPatch(text, "patch", DEFAULT_BINDINGS)).toEqual({
+    nodes: [],
+    services: [{ name: "b", addresses: [{ address: "fdff:2000::1", policy: "round-robin" }], instances: [] }],
+    remove: { nodes: [], services: ["c"] },
+  });
+  expect(() => parseTablesPatch("remove: [c]", "patch", DEFAULT_BINDINGS)).toThrow("patch:1: remove: expected fields");
+  expect(() => parseTablesPatch("services: [{ name: b, addresses: [{ address: fdff::1 }] }]", "patch", [])).toThrow(
+    "patch:1: services[0].addresses[0].policy",
   );
 });
 

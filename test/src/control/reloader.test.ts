@@ -1,7 +1,7 @@
 // What a reload applies, logs and remembers, with a store made of a counter.
 
 import { beforeEach, expect, test } from "vitest";
-import type { Tables } from "../../../src/control/model.ts";
+import type { Tables, TablesPatch } from "../../../src/control/model.ts";
 import { type Reloadable, Reloader } from "../../../src/control/reloader.ts";
 import { SapwoodError } from "../../../src/errors.ts";
 import { createLogger } from "../../../src/log.ts";
@@ -12,6 +12,7 @@ const TABLES: Tables = {
   nodes: [{ id: "node-b", underlay: { address: "192.0.2.2", port: 50103 } }],
   services: [{ name: "b", addresses: [], instances: [] }],
 };
+const PATCH: TablesPatch = { nodes: [], services: [], remove: { nodes: [], services: ["a"] } };
 const STARTED: Reloadable = {
   tables: { nodes: [], services: [] },
   fixed: { tun: { mtu: 1450 }, node: { id: "a" } },
@@ -19,7 +20,7 @@ const STARTED: Reloadable = {
 };
 const OTHER_MTU: Reloadable = { ...STARTED, tables: TABLES, fixed: { tun: { mtu: 1400 }, node: { id: "a" } } };
 
-let applied: Tables[];
+let applied: (Tables | TablesPatch)[];
 let prepared: Reloadable[];
 let appliedWhenPrepared: number | undefined;
 let refusal: Error | undefined;
@@ -34,6 +35,12 @@ beforeEach(() => {
   reloader = createReloader(false);
 });
 
+async function take(change: Tables | TablesPatch): Promise<{ generation: number }> {
+  if (refusal !== undefined) throw refusal;
+  applied.push(change);
+  return { generation: 1 + applied.length };
+}
+
 function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
   return new Reloader({
     file: FILE,
@@ -42,11 +49,9 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
       get generation() {
         return 1 + applied.length;
       },
-      async apply(tables) {
-        if (refusal !== undefined) throw refusal;
-        applied.push(tables);
-        return { generation: 1 + applied.length };
-      },
+      apply: take,
+      merge: take,
+      snapshot: () => TABLES,
     },
     async prepare(config) {
       prepared.push(config);
@@ -55,6 +60,10 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
     parseTables: (text) => {
       if (text === "bad") throw new SapwoodError("tables-invalid", "services: expected a list, found 5.");
       return TABLES;
+    },
+    parseTablesPatch: (text) => {
+      if (text === "bad") throw new SapwoodError("tables-invalid", "remove: expected fields, found 5.");
+      return PATCH;
     },
     log: createLogger("info", { write: (line) => void lines.push(JSON.parse(line)) }),
     isLevelFixed,
@@ -119,6 +128,14 @@ test("a text from the control socket is applied and answered", async () => {
 test("a refused text is remembered and thrown to the one who sent it", async () => {
   await expect(reloader.applyText("bad")).rejects.toMatchObject({ code: "tables-invalid" });
   expect(reloader.last).toMatchObject({ ok: false, source: "control socket", error: { code: "tables-invalid" } });
+});
+
+test("a patch from the control socket is merged and answered with what is in force then", async () => {
+  expect(await reloader.mergeText("good")).toEqual({ generation: 2, nodes: 1, services: 1, instances: 0 });
+  expect(applied).toEqual([PATCH]);
+  expect(reloader.last).toMatchObject({ ok: true, source: "control socket", generation: 2 });
+  await expect(reloader.mergeText("bad")).rejects.toMatchObject({ code: "tables-invalid" });
+  expect(reloader.last).toMatchObject({ ok: false, error: { code: "tables-invalid" } });
 });
 
 test("a text that the store refuses is remembered as well", async () => {

@@ -1,7 +1,7 @@
 // The table store: the rules of the tables, all or nothing, and turns.
 
 import { describe, expect, test } from "vitest";
-import type { Instance, Node, Service, Tables } from "../../../src/control/model.ts";
+import type { Instance, Node, Service, Tables, TablesPatch } from "../../../src/control/model.ts";
 import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
 import { TableStore } from "../../../src/control/table-store.ts";
 import { createSharedMemory } from "../../../src/memory/shared-memory.ts";
@@ -115,6 +115,101 @@ describe("changes", () => {
     expect(store.snapshot()).toBe(GOOD);
     expect(store.generation).toBe(1);
     expect((await store.apply(withOne({ weight: 2 }))).generation).toBe(2);
+  });
+});
+
+describe("a patch", () => {
+  const NODE_C: Node = { id: "node-c", underlay: { address: "192.0.2.13", port: 50103 } };
+  const C: Service = { name: "c.demo", addresses: [], instances: [] };
+  const patch = (change: Partial<TablesPatch>): TablesPatch => ({
+    nodes: [],
+    services: [],
+    remove: { nodes: [], services: [] },
+    ...change,
+  });
+  const removing = (nodes: readonly string[], services: readonly string[]) => patch({ remove: { nodes, services } });
+
+  test("sets and removes what it names, in one generation, and keeps the rest in its place", async () => {
+    const store = freshStore();
+    await store.apply(GOOD);
+    const heavy: Service = { ...A, instances: A.instances.map((instance) => ({ ...instance, weight: 2 })) };
+    expect(await store.merge(patch({ nodes: [NODE_C], services: [C, heavy] }))).toEqual({
+      generation: 2,
+      changes: { nodesSet: 1, nodesRemoved: 0, servicesSet: 2, servicesRemoved: 0 },
+    });
+    expect(store.snapshot()).toEqual({ nodes: [NODE_B, NODE_C], services: [heavy, B, C] });
+    expect((await store.merge(removing(["node-c"], ["c.demo"]))).generation).toBe(3);
+    expect(store.snapshot()).toEqual({ nodes: [NODE_B], services: [heavy, B] });
+  });
+
+  test("that changes nothing is no new generation", async () => {
+    const store = freshStore();
+    await store.apply(GOOD);
+    expect((await store.merge(structuredClone(patch({ nodes: [NODE_B], services: [B] })))).generation).toBe(1);
+  });
+
+  test("gives to one service what another one gives up", async () => {
+    const store = freshStore();
+    await store.apply(GOOD);
+    const heir: Service = { ...C, addresses: B.addresses };
+    await store.merge(patch({ services: [heir], remove: { nodes: [], services: ["b.demo"] } }));
+    expect(store.snapshot().services).toEqual([A, heir]);
+  });
+
+  test("takes its turn among other changes", async () => {
+    const store = freshStore();
+    await Promise.all([
+      store.apply(GOOD),
+      store.merge(patch({ services: [C] })),
+      store.merge(removing([], ["c.demo"])),
+    ]);
+    expect([store.generation, store.snapshot()]).toEqual([3, GOOD]);
+  });
+
+  test.each<[string, TablesPatch, string]>([
+    [
+      "a service twice",
+      patch({ services: [C, C] }),
+      "services[1].name: expected a name other than that of services[0], found c.demo",
+    ],
+    [
+      "a node in the place of one that stays",
+      patch({ nodes: [{ ...NODE_C, underlay: NODE_B.underlay }] }),
+      "nodes[0].underlay.address: expected another address and port than those of node-b, found 192.0.2.12",
+    ],
+    [
+      "an address of a service that stays",
+      patch({ services: [{ ...C, addresses: B.addresses }] }),
+      "services[0].addresses[0].address: expected an address that is not in use (b.demo has it), found 10.30.0.2",
+    ],
+    [
+      "an unknown node",
+      patch({ services: [{ ...A, instances: [{ ...ONE, node: "node-x" }] }] }),
+      "services[0].instances[0].node: expected the id of this node or of one under nodes, found node-x",
+    ],
+    [
+      "the removal of a node that a service needs",
+      removing(["node-b"], []),
+      "services.b.demo.instances[0].node: expected the id of this node or of one under nodes, found node-b",
+    ],
+    [
+      "the removal of what is not there",
+      removing(["node-x"], ["x"]),
+      "remove.nodes[0]: expected a name that is in force, found node-x\nremove.services[0]: expected a name that is in force, found x",
+    ],
+    [
+      "what it both sets and removes",
+      patch({ services: [B], remove: { nodes: [], services: ["b.demo"] } }),
+      "remove.services[0]: expected a name that services does not set, found b.demo",
+    ],
+  ])("is refused for %s, and all stays as it was", async (_, refused, message) => {
+    const store = freshStore();
+    await store.apply(GOOD);
+    await expect(store.merge(refused)).rejects.toMatchObject({
+      code: "tables-invalid",
+      message: expect.stringContaining(message),
+    });
+    expect([store.generation, store.snapshot()]).toEqual([1, GOOD]);
   });
 });
 

@@ -1,4 +1,5 @@
-// Addresses against ipaddr.js: the hand-written reader must accept nothing that it refuses, and mean the same bytes.
+// Addresses against ipaddr.js: the hand-written reader must accept nothing that it refuses, and mean the same bytes;
+// the writer must write the same text.
 
 import ipaddr from "ipaddr.js";
 import { describe, expect, test } from "vitest";
@@ -86,6 +87,16 @@ test("random and mutated texts mean what ipaddr.js reads, or nothing", () => {
       expect(Array.from(parsed), text).toEqual(expected.length === 4 ? [...MAPPED, ...expected] : expected);
       expect(parseAddress(formatAddress(parsed)), text).toEqual(parsed);
     }
+  }
+});
+
+test("random addresses are written as ipaddr.js writes them by RFC 5952", () => {
+  const random = new Random(testSeed(8));
+  for (let i = 0; i < 20_000; i++) {
+    const zeroShare = random.below(10) / 10; // runs of every length, also of bytes that make no group
+    const bytes = Array.from(random.bytes(16), (byte) => (random.chance(zeroShare) ? 0 : byte));
+    const address = new ipaddr.IPv6(bytes);
+    if (!address.isIPv4MappedAddress()) expect(formatAddress(Uint8Array.from(bytes))).toBe(address.toRFC5952String());
   }
 });
 
