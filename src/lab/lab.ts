@@ -78,7 +78,7 @@ export class Lab {
 
   /** What `sapwood COMMAND --json` prints in a node. */
   async report<Report>(node: string, command: string): Promise<Report> {
-    const { code, stdout, stderr } = await this.sapwood(node, [command, "--json"]);
+    const { code, stdout, stderr } = await this.sapwood(node, [...command.split(" "), "--json"]);
     if (code === 0) return JSON.parse(stdout);
     throw new SapwoodError(
       "lab-failed",
