@@ -315,6 +315,11 @@ describe("a faulty policy", () => {
     { fault: "a load out of bounds", source: choosing("return load<i32>(-8);"), error: "memory access out of bounds" },
     { fault: "endless recursion", source: choosing("return choose(s, f + 1, c) + 1;"), error: "call stack" },
     {
+      fault: "memory beyond its maximum",
+      source: choosing("store<i32>(memory.grow(100) << 16, 1); return 0;"),
+      error: "memory access out of bounds",
+    },
+    {
       fault: "a failed assertion",
       source: choosing("assert(false); return 0;"),
       error: "abort at line",
@@ -353,6 +358,16 @@ describe("a faulty policy", () => {
     const host = await hostOf(source);
     expect(host.choose(tables.service(1, CUSTOM, 1, three), 0, 0)).toBe(passed);
     expect(reportOf(host, CUSTOM)).toMatchObject({ choices: 1, outOfRange: 1, none: 0, traps: 0 });
+  });
+
+  test("one whose answers change over time is judged by each of them", async () => {
+    const answers = "calls++; return calls % 4 == 0 ? 3 : calls % 4 == 1 ? unreachable() : calls % 4 == 2 ? -1 : 2;";
+    const host = await hostOf(`${choosing(answers)}\nlet calls = 0;`);
+    const at = tables.service(1, CUSTOM, 1, three);
+    nowMs += 10_000;
+    // A trap starts the module anew, and with it the count of its calls.
+    expect(chooseMany(host, at, 5)).toEqual([-1, -1, -1, 2, 3]);
+    expect(reportOf(host, CUSTOM)).toMatchObject({ choices: 5, traps: 2, none: 1, outOfRange: 1, restarts: 1 });
   });
 
   test("an answer of -1 is counted apart", async () => {
