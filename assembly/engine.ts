@@ -3,6 +3,7 @@
 
 import { emptyQueues, hasRoom, SEGMENTS_MAX } from "./frame/arena.ts";
 import { count, countEgressDrop, countIngressDrop } from "./frame/count.ts";
+import { firstHeld, freeReleased, heldAt, heldCount, heldRecord, releaseHeld } from "./frame/hold.ts";
 import {
   datagramSize,
   datagramsAt,
@@ -22,22 +23,29 @@ import { Counter } from "./shared/counters.ts";
 import {
   BATCH_SIZE,
   FLOW_NODE,
+  FRAGMENT_NODE,
+  FRAGMENT_SENDER,
   HEADER_AT,
   HEADER_NODE_COUNT,
+  HELD_LENGTH,
+  HELD_NEXT,
   LAYOUT_VERSION,
   LOCAL_NODE,
   WORKER_SCRATCH,
 } from "./shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "./shared/protocols.ts";
 import { DropReason } from "./shared/verdicts.ts";
+import { isNoAddress } from "./table/address.ts";
 import { FORWARD, REVERSE } from "./table/bucket.ts";
+import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
-import { endpointAt, refuseGso } from "./table/node.ts";
+import { endpointAt, isNodeKnown, refuseGso } from "./table/node.ts";
 import { isWorthwhile, touchBucket, touchFlow } from "./table/prefetch.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
 import { egressFlow, translateEgress } from "./translate/egress.ts";
+import { dropOrphans, holdFragment, translateLater } from "./translate/fragments.ts";
 import { translateIngress, translateLocal } from "./translate/ingress.ts";
 import { isProbe, queueProbes, receiveProbe } from "./translate/probe.ts";
 import { errorNode, translateErrorEgress, translateErrorIngress, translateErrorLocal } from "./translate/related.ts";
@@ -50,6 +58,11 @@ const EINVAL = 22;
 const EMSGSIZE = 90;
 
 let packet: Packet = changetype<Packet>(0);
+/** Where the packet went that egressPacket() handled last. */
+let egressNode: u32 = 0;
+/** The message in hand: size of its datagrams, and its end; size 0 = none. */
+let messageSize: u32 = 0;
+let messageEnd: u32 = 0;
 
 export function layoutVersion(): u32 {
   return LAYOUT_VERSION;
@@ -77,6 +90,7 @@ export function ingress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   let slot = first;
   for (; slot < end && hasRoom(messagePackets(slot)); slot++) ingressMessage(slot, nowUs, nowMs);
+  messageSize = 0;
   finishFrame();
   leave();
   return slot;
@@ -91,7 +105,9 @@ export function probe(nowUs: f64): u32 {
 export function sweep(nowUs: f64, budget: u32): u32 {
   enter();
   settleLimbo();
-  const ended = sweepFlows(milliseconds(nowUs), budget);
+  const nowMs = milliseconds(nowUs);
+  const ended = sweepFlows(nowMs, budget);
+  if (heldCount() != 0) dropOrphans(nowMs);
   leave();
   return ended;
 }
@@ -116,7 +132,10 @@ function begin(nowUs: f64): u32 {
   settleLimbo();
   emptyQueues();
   closeMessage();
-  return milliseconds(nowUs);
+  freeReleased();
+  const nowMs = milliseconds(nowUs);
+  if (heldCount() != 0) dropOrphans(nowMs);
+  return nowMs;
 }
 
 /** Wraps after 49 days; ages are differences, which do not mind. */
@@ -143,13 +162,21 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (invalid != DropReason.none) return invalid;
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
-  if (packet.isFragment) return DropReason.fragment;
-  if (packet.kind == PacketKind.error) return egressError();
+  if (!packet.isFragment) return egressPacket(at, virtio, nowMs);
+  describeFragment(packet, 0);
+  if (packet.kind == PacketKind.laterFragment) return laterFragment(nowMs);
+  const refused = egressPacket(at, virtio, nowMs);
+  if (refused == DropReason.none && packet.fragmentOffset == 0) firstFragment(egressNode, nowMs);
+  return refused;
+}
 
+function egressPacket(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+  if (packet.kind == PacketKind.error) return egressError();
   const segments = virtio.isGso ? segmentCount(packet, virtio.gsoSize) : 1;
   const refused = translateEgress(packet, segments, virtio.needsChecksum, nowMs);
   if (refused != DropReason.none) return refused;
   const node = <u32>load<u16>(egressFlow, FLOW_NODE);
+  egressNode = node;
   if (node == LOCAL_NODE) {
     translateLocal(packet, segments, virtio.needsChecksum, nowMs);
     closeMessage(); // its iovecs stand in a row, so nothing may join it after the frame's
@@ -172,6 +199,7 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
 function egressError(): DropReason {
   const refused = translateErrorEgress(packet);
   if (refused != DropReason.none) return refused;
+  egressNode = errorNode;
   if (errorNode == LOCAL_NODE) {
     translateErrorLocal(packet);
     closeMessage(); // as above
@@ -184,6 +212,52 @@ function egressError(): DropReason {
   count(Counter.egressPackets, 1);
   count(Counter.egressBytes, packet.length);
   return DropReason.none;
+}
+
+/** What became of a first fragment becomes of the others, also of those that wait already. */
+function firstFragment(node: u32, nowMs: u32): void {
+  const first = noteFirst(packet, node, nowMs);
+  if (heldCount() == 0) return;
+  const left = messageSize == 0 ? 0 : (messageEnd - packet.at) / messageSize; // datagrams still to be handled
+  let before: u32 = 0;
+  for (let number = firstHeld(); number != 0; ) {
+    const record = heldRecord(number);
+    const next = load<u32>(record, HELD_NEXT);
+    if (!sameFragmentKey(record, first)) {
+      before = number;
+    } else if (hasRoom(1 + left)) {
+      packet.parse(<u32>heldAt(number), load<u32>(record, HELD_LENGTH));
+      passOn(first);
+      releaseHeld(number, before);
+    } else {
+      return; // the rest may be lucky with a repetition of the first
+    }
+    number = next;
+  }
+}
+
+function laterFragment(nowMs: u32): DropReason {
+  const first = findFirst(nowMs);
+  if (first == 0) return holdFragment(packet, nowMs);
+  passOn(first);
+  return DropReason.none;
+}
+
+function passOn(first: usize): void {
+  translateLater(packet, first);
+  const node = load<u32>(first, FRAGMENT_NODE);
+  if (node != LOCAL_NODE) {
+    if (!isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
+    sendToNode(node, packet.at, packet.length, 0, 0);
+    count(Counter.egressPackets, 1);
+    count(Counter.egressBytes, packet.length);
+    return;
+  }
+  const isLocal = isNoAddress(v128.load(first, FRAGMENT_SENDER));
+  closeMessage(); // as above
+  deliver(packet);
+  count(isLocal ? Counter.localPackets : Counter.ingressPackets, 1);
+  count(isLocal ? Counter.localBytes : Counter.ingressBytes, packet.length);
 }
 
 /** Bytes of the packets that a super-packet stands for: each repeats its headers. */
@@ -200,6 +274,8 @@ function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   const sender = senderAt(slot);
   if (isWorthwhile()) prefetchDatagrams(slot, length / size);
   let at = datagramsAt(slot);
+  messageSize = size;
+  messageEnd = <u32>at + length;
   for (let rest = length; rest != 0; ) {
     const datagram = min(size, rest);
     const reason = ingressDatagram(at, datagram, sender, nowUs, nowMs);
@@ -229,12 +305,16 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   }
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
-  if (packet.isFragment) return DropReason.fragment;
+  if (packet.isFragment) {
+    describeFragment(packet, sender);
+    if (packet.kind == PacketKind.laterFragment) return laterFragment(nowMs);
+  }
   const refused =
     packet.kind == PacketKind.error ? translateErrorIngress(packet, sender) : translateIngress(packet, sender, nowMs);
   if (refused != DropReason.none) return refused;
   deliver(packet);
   count(Counter.ingressPackets, 1);
   count(Counter.ingressBytes, packet.length);
+  if (packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, nowMs);
   return DropReason.none;
 }

@@ -25,5 +25,7 @@ export enum Counter {
   probesAnswered, // requests of other nodes
   probeReplies, // answers to ours
   gsoRefused, // UDP_SEGMENT sends that were repeated as single datagrams
+  fragmentsHeld, // fragments kept until the first one of their packet came
+  fragmentsForgotten, // first fragments forgotten early because of newer ones
   count,
 }

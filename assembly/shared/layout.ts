@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -251,6 +251,15 @@ export const WORKER_LIMBO_YOUNG = 32; // u32: head
 export const WORKER_LIMBO_OLD = 36; // u32: head
 export const WORKER_LIMBO_SEQUENCES = 64; // u32 x WORKER_MAX
 
+// Held packets: lists of block numbers plus 1, linked by HELD_NEXT; 0 = none.
+export const WORKER_HELD_FIRST = 192; // u32: fragments that wait for the first one of their packet, oldest first
+export const WORKER_HELD_LAST = 196; // u32
+export const WORKER_HELD_COUNT = 200; // u32
+export const WORKER_HELD_BYTES = 204; // u32
+export const WORKER_RELEASED_FIRST = 208; // u32: in a transmit queue until the next call
+export const WORKER_FRAGMENT_NEXT = 212; // u32: first fragments noted so far
+export const WORKER_FRAGMENT_KEY = 256; // FRAGMENT_KEY_SIZE: of the fragment in hand
+
 export const WORKER_COUNTERS = 1024; // u64 per Counter, then per direction and DropReason
 export const COUNTER_MAX = 64;
 export const DROP_REASON_MAX = 64;
@@ -303,4 +312,41 @@ export const WORKER_TX_IOVECS = 270336; // iovec x IOVEC_MAX
 export const WORKER_TX_HEADERS = 532480; // TX_HEADERS_SIZE bytes of generated headers
 export const WORKER_TUN_SLOTS = 1581056; // SLOT_SIZE x BATCH_SIZE
 export const WORKER_UDP_SLOTS = 5791744; // SLOT_SIZE x BATCH_SIZE
-export const WORKER_SIZE = 10027008; // a multiple of 64 KiB
+export const WORKER_FRAGMENT_HEADS = 10002432; // u16 x FRAGMENT_MAX: newest first fragment of a hash, number plus 1
+export const WORKER_FRAGMENTS = 10004480; // FRAGMENT_SIZE x FRAGMENT_MAX: the last first fragments
+export const WORKER_HELD = 10135552; // HELD_SIZE x HOLD_BLOCK_COUNT
+export const WORKER_HOLD_BLOCKS = 10233856; // HOLD_BLOCK_SIZE x HOLD_BLOCK_COUNT
+export const WORKER_SIZE = 11862016; // a multiple of 64 KiB
+
+// What became of a packet's first fragment, so that it becomes of the others as well: a ring. All fragments of a
+// packet come to one worker, since the kernel spreads them by addresses alone.
+//    0 source  16 destination  32 sender  48 identification  52 protocol  } key
+//   56 node  60 time  64 new source  80 new destination  96 next ...
+export const FRAGMENT_MAX = 1024;
+export const FRAGMENT_SIZE = 128;
+export const FRAGMENT_KEY_SIZE = 56;
+export const FRAGMENT_SOURCE = 0; // 16
+export const FRAGMENT_DESTINATION = 16; // 16
+export const FRAGMENT_SENDER = 32; // 16: address of the node that it came from; zero = egress
+export const FRAGMENT_ID = 48; // u32
+export const FRAGMENT_PROTOCOL = 52; // u32; in IPv6, where fragments may differ in it, 0
+export const FRAGMENT_NODE = 56; // u32: where it went; LOCAL_NODE = into the TUN
+export const FRAGMENT_SINCE_MS = 60; // u32
+export const FRAGMENT_NEW_SOURCE = 64; // 16
+export const FRAGMENT_NEW_DESTINATION = 80; // 16
+export const FRAGMENT_BUCKET = 96; // u16: index of its head
+export const FRAGMENT_NEXT = 98; // u16: next older one with that head, number plus 1
+
+// A packet that waits lies in blocks that stand in a row; the record with the number of the first one describes it.
+export const HOLD_BLOCK_SIZE = 2048;
+export const HOLD_BLOCK_COUNT = 768;
+export const HELD_SIZE = 128;
+export const HELD_KEY = 0; // FRAGMENT_KEY_SIZE
+export const HELD_LENGTH = 56; // u32
+export const HELD_SINCE_MS = 60; // u32
+export const HELD_NEXT = 64; // u32
+export const HELD_BLOCKS = 68; // u32: how many, 0 = this block is free or not the first of its packet
+export const HELD_STATE = 72; // u8: HOLD_*
+export const HOLD_FREE = 0;
+export const HOLD_FIRST = 1;
+export const HOLD_CONTINUED = 2;

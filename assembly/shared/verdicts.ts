@@ -17,7 +17,8 @@ export enum DropReason {
   badIcmpError, // an ICMP error whose quoted packet is too short, a later fragment or an ICMP error itself
   badTransportLength, // TCP data offset or UDP length that does not fit the packet
   portZero, // TCP or UDP source or destination port 0: no answer could be told from another's
-  fragment, // IPv4 or IPv6 fragment
+  fragmentOrphan, // a fragment whose first one did not come in time
+  holdFull, // a fragment that came before its first one, and no room to keep it
   badOffload, // a virtio_net_hdr that contradicts the packet, or more segments than one frame or message may hold
   notServiceAddress, // egress: destination in no service range
   unknownWorkload, // egress: source is no namespace address of this node

@@ -23,7 +23,15 @@ const TIMEOUTS_MS = {
 const FLOWS = 32_768;
 const PARSER_REASONS = [
   ...(["notIp", "truncatedHeader", "badHeaderLength", "badTotalLength", "badExtensionHeader"] as const),
-  ...(["truncatedTransport", "badTransportLength", "unsupportedIcmp", "badIcmpError", "portZero", "fragment"] as const),
+  ...([
+    "truncatedTransport",
+    "badTransportLength",
+    "unsupportedIcmp",
+    "badIcmpError",
+    "portZero",
+    "fragmentOrphan",
+    "holdFull",
+  ] as const),
 ];
 
 /** What the traffic of every seed must have led to, or it tests less than it seems to. */

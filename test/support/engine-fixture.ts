@@ -167,6 +167,7 @@ export class EngineFixture {
     const ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + FLOW_SLACK);
     const counts = this.io.countsSince(before);
     expect(ended, "sweep's result").toBe(counts.flowsExpired ?? 0);
+    this.twin?.pass(this.nowMs);
     this.twin?.sweep(this.nowMs);
     return this.conclude({ datagrams: [], messages: [], tunWrites: [], frames: [], counts, choices: [] });
   }
@@ -200,6 +201,7 @@ export class EngineFixture {
     twin: (item: T) => void,
     packetsOf: (write: Uint8Array) => Uint8Array[] = (write) => [write],
   ): Result {
+    this.twin?.pass(this.nowMs);
     const before = this.io.snapshot();
     const messages: SentMessage[] = [];
     const tunWrites: Uint8Array[] = [];

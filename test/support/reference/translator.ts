@@ -3,9 +3,11 @@ import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
+import { virtioFrame } from "../packet-builder.ts";
 import type { CountName, Counts, DropName } from "./counts.ts";
 import { observe } from "./flow-state.ts";
 import { type Choice, type TwinFlow, TwinFlows } from "./flows.ts";
+import { type Origin, TwinFragments } from "./fragments.ts";
 import { type Ends, type Offload, type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import { rewrite } from "./rewrite.ts";
 import { finishChecksum, finishInnerChecksum, segment } from "./segmenter.ts";
@@ -58,10 +60,23 @@ interface Way {
   readonly ends: Ends;
 }
 
+/** What becomes of every fragment of a packet; without a node it goes into the TUN. */
+interface FragmentWay {
+  readonly source: string;
+  readonly destination: string;
+  readonly node: string | undefined;
+}
+
+interface LaterFragment {
+  readonly packet: ParsedPacket;
+  readonly bytes: Uint8Array;
+}
+
 export class ReferenceTranslator {
   private readonly table: TwinFlows;
   private readonly tables: TwinTables;
   private readonly probes: SentProbe[] = [];
+  private readonly fragments = new TwinFragments<FragmentWay, LaterFragment>(() => this.count("fragmentsForgotten", 1));
   private counts: Counts = {};
   private output: Output = { datagrams: new Map(), tunWrites: [] };
 
@@ -106,6 +121,13 @@ export class ReferenceTranslator {
     return taken;
   }
 
+  /** Time passes: drops fragments whose first one does not come. */
+  pass(nowMs: number): void {
+    for (const origin of this.fragments.expire(nowMs)) {
+      this.drop(origin === "egress" ? "egress" : "ingress", DropReason.fragmentOrphan);
+    }
+  }
+
   /** A frame from the TUN. */
   egress(frame: Uint8Array, nowMs: number): void {
     const reason = this.egressOf(frame, nowMs);
@@ -136,18 +158,56 @@ export class ReferenceTranslator {
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
 
-    if (packet.fragment !== undefined) return DropReason.fragment;
+    if (packet.kind === "laterFragment")
+      return this.laterFragment("egress", packet, frame.subarray(VIRTIO_NET_HDR_SIZE), nowMs);
     const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
     if (typeof way === "number") return way;
     const bytes = frame.slice(VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.totalLength);
     rewrite(bytes, packet, way.ends, offload.needsChecksum ? "partial" : "whole");
     if (way.target.isLocal) {
-      return this.deliverLocally(frame.subarray(0, VIRTIO_NET_HDR_SIZE), bytes, offload.segmentSize, nowMs);
+      this.deliverLocally(frame.subarray(0, VIRTIO_NET_HDR_SIZE), bytes, offload.segmentSize, nowMs);
+      this.firstFragment("egress", packet, bytes, undefined, nowMs);
+      return DropReason.none;
     }
     const endpoint = this.tables.endpointOf(way.target.node);
     if (endpoint === undefined) return DropReason.noNode;
     for (const whole of finished(bytes, packet, offload)) this.send(endpoint, whole);
+    this.firstFragment("egress", packet, bytes, way.target.node, nowMs);
     return DropReason.none;
+  }
+
+  /** What became of a packet; if it is a first fragment, the same becomes of the others, also of those that wait. */
+  private firstFragment(
+    origin: Origin,
+    packet: ParsedPacket,
+    bytes: Uint8Array,
+    node: string | undefined,
+    nowMs: number,
+  ): void {
+    if (packet.fragment?.offset !== 0) return;
+    const { source, destination } = parse(bytes) as ParsedPacket;
+    const way = { source, destination, node };
+    for (const later of this.fragments.note(origin, packet, way, nowMs)) this.passOn(origin, later, way);
+  }
+
+  private laterFragment(origin: Origin, packet: ParsedPacket, bytes: Uint8Array, nowMs: number): DropReason {
+    const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
+    const way = this.fragments.wayOf(origin, packet, nowMs);
+    if (way !== undefined) this.passOn(origin, fragment, way);
+    else if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
+    else this.count("fragmentsHeld", 1);
+    return DropReason.none;
+  }
+
+  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay): void {
+    rewrite(bytes, packet, { ...packet, source: way.source, destination: way.destination });
+    if (way.node !== undefined) {
+      const endpoint = this.tables.endpointOf(way.node);
+      if (endpoint === undefined) return this.drop("egress", DropReason.noNode);
+      return this.send(endpoint, bytes);
+    }
+    this.output.tunWrites.push(virtioFrame(bytes, {}));
+    this.countPackets(origin === "egress" ? "local" : "ingress", packet, 0);
   }
 
   /** The way of a packet that has a flow. */
@@ -189,7 +249,7 @@ export class ReferenceTranslator {
   }
 
   /** Both ends on this node: the packet goes back into the TUN, unsegmented, as the workload's offloads left it. */
-  private deliverLocally(header: Uint8Array, bytes: Uint8Array, segmentSize: number, nowMs: number): DropReason {
+  private deliverLocally(header: Uint8Array, bytes: Uint8Array, segmentSize: number, nowMs: number): void {
     const packet = parse(bytes) as ParsedPacket;
     // No sender to hold against the flow: the source is what egress just wrote.
     const flow = this.answeredFlow(packet);
@@ -199,14 +259,14 @@ export class ReferenceTranslator {
     write.set(bytes, header.length);
     this.output.tunWrites.push(write);
     this.countPackets("local", packet, segmentSize);
-    return DropReason.none;
   }
 
   private ingressOf(message: Message, datagram: Uint8Array, nowMs: number): DropReason {
     if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.probe(message, datagram);
     const packet = parse(datagram);
     if (typeof packet === "number") return packet;
-    if (packet.fragment !== undefined) return DropReason.fragment;
+
+    if (packet.kind === "laterFragment") return this.laterFragment(message.address, packet, datagram, nowMs);
 
     const bytes = datagram.slice(0, packet.totalLength);
     if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)
@@ -226,10 +286,9 @@ export class ReferenceTranslator {
         if (instance.isLocal || message.address !== this.tables.addressOf(instance.node)) return DropReason.wrongNode;
       }
     }
-    const write = new Uint8Array(VIRTIO_NET_HDR_SIZE + bytes.length);
-    write.set(bytes, VIRTIO_NET_HDR_SIZE);
-    this.output.tunWrites.push(write);
+    this.output.tunWrites.push(virtioFrame(bytes, {}));
     this.countPackets("ingress", packet, 0);
+    this.firstFragment(message.address, packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
 

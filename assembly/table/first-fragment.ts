@@ -1,0 +1,120 @@
+// What became of the first fragments of packets. The others have no ports, and become the same. Nothing is reassembled,
+// so that overlapping, endless and missing fragments cost nothing but the place of one record.
+
+import { count } from "../frame/count.ts";
+import { Counter } from "../shared/counters.ts";
+import {
+  FRAGMENT_BUCKET,
+  FRAGMENT_DESTINATION,
+  FRAGMENT_ID,
+  FRAGMENT_KEY_SIZE,
+  FRAGMENT_MAX,
+  FRAGMENT_NEW_DESTINATION,
+  FRAGMENT_NEW_SOURCE,
+  FRAGMENT_NEXT,
+  FRAGMENT_NODE,
+  FRAGMENT_PROTOCOL,
+  FRAGMENT_SENDER,
+  FRAGMENT_SINCE_MS,
+  FRAGMENT_SIZE,
+  FRAGMENT_SOURCE,
+  SOCKADDR_ADDRESS,
+  WORKER_FRAGMENT_HEADS,
+  WORKER_FRAGMENT_KEY,
+  WORKER_FRAGMENT_NEXT,
+  WORKER_FRAGMENTS,
+} from "../shared/layout.ts";
+import { Packet } from "../wire/packet.ts";
+import { sameAddress } from "./address.ts";
+import { flowHash } from "./hash.ts";
+import { workerAt } from "./regions.ts";
+
+/** As long as Linux waits for the rest of a packet. */
+const REMEMBERED_MS: u32 = 30_000;
+
+/** Writes the key of a fragment to WORKER_FRAGMENT_KEY. `sender` is the sockaddr that it came from, 0 = the TUN. */
+export function describeFragment(packet: Packet, sender: usize): void {
+  const key = fragmentKey();
+  v128.store(key, packet.source, FRAGMENT_SOURCE);
+  v128.store(key, packet.destination, FRAGMENT_DESTINATION);
+  v128.store(key, sender == 0 ? i64x2.splat(0) : v128.load(sender, SOCKADDR_ADDRESS), FRAGMENT_SENDER);
+  store<u32>(key, packet.fragmentId, FRAGMENT_ID);
+  // RFC 8200 section 4.5: only the first fragment's counts. RFC 791: part of what tells packets apart.
+  store<u32>(key, packet.isIpv4 ? <u32>packet.protocol : 0, FRAGMENT_PROTOCOL);
+}
+
+export function fragmentKey(): usize {
+  return workerAt + WORKER_FRAGMENT_KEY;
+}
+
+/** Whether two keys are those of fragments of one packet. */
+export function sameFragmentKey(a: usize, b: usize): bool {
+  return (
+    load<u64>(a, FRAGMENT_ID) == load<u64>(b, FRAGMENT_ID) &&
+    sameAddress(v128.load(a, FRAGMENT_SOURCE), v128.load(b, FRAGMENT_SOURCE)) &&
+    sameAddress(v128.load(a, FRAGMENT_DESTINATION), v128.load(b, FRAGMENT_DESTINATION)) &&
+    sameAddress(v128.load(a, FRAGMENT_SENDER), v128.load(b, FRAGMENT_SENDER))
+  );
+}
+
+/** The first fragment with the described key, or 0 if it did not come or was forgotten. */
+export function findFirst(nowMs: u32): usize {
+  const key = fragmentKey();
+  for (let next: u32 = load<u16>(headAt(bucketOf(key))); next != 0; ) {
+    const record = recordAt(next - 1);
+    if (sameFragmentKey(record, key)) return isFresh(record, nowMs) ? record : 0;
+    next = load<u16>(record, FRAGMENT_NEXT);
+  }
+  return 0;
+}
+
+/** Notes that the described first fragment was translated to what the packet is now, and sent to `node`. */
+export function noteFirst(packet: Packet, node: u32, nowMs: u32): usize {
+  const noted = load<u32>(workerAt, WORKER_FRAGMENT_NEXT);
+  store<u32>(workerAt, noted + 1, WORKER_FRAGMENT_NEXT);
+  const index = noted % FRAGMENT_MAX;
+  const record = recordAt(index);
+  if (noted >= <u32>FRAGMENT_MAX) {
+    if (isFresh(record, nowMs)) count(Counter.fragmentsForgotten, 1);
+    unlink(record, index + 1);
+  }
+  memory.copy(record, fragmentKey(), FRAGMENT_KEY_SIZE);
+  store<u32>(record, node, FRAGMENT_NODE);
+  store<u32>(record, nowMs, FRAGMENT_SINCE_MS);
+  v128.store(record, packet.source, FRAGMENT_NEW_SOURCE);
+  v128.store(record, packet.destination, FRAGMENT_NEW_DESTINATION);
+  const bucket = bucketOf(record);
+  const head = headAt(bucket);
+  store<u16>(record, <u16>bucket, FRAGMENT_BUCKET);
+  store<u16>(record, load<u16>(head), FRAGMENT_NEXT);
+  store<u16>(head, <u16>(index + 1));
+  return record;
+}
+
+/** Takes the oldest record out of its list, of which it is the last. */
+function unlink(record: usize, number: u32): void {
+  let at = headAt(load<u16>(record, FRAGMENT_BUCKET));
+  for (let next: u32 = load<u16>(at); next != 0; next = load<u16>(at)) {
+    if (next == number) return store<u16>(at, 0);
+    at = recordAt(next - 1) + FRAGMENT_NEXT;
+  }
+}
+
+function isFresh(record: usize, nowMs: u32): bool {
+  return nowMs - load<u32>(record, FRAGMENT_SINCE_MS) < REMEMBERED_MS;
+}
+
+function bucketOf(key: usize): u32 {
+  const source = v128.load(key, FRAGMENT_SOURCE);
+  const destination = v128.load(key, FRAGMENT_DESTINATION);
+  const hash = flowHash(source, destination, load<u32>(key, FRAGMENT_ID), load<u32>(key, FRAGMENT_PROTOCOL));
+  return <u32>hash % FRAGMENT_MAX;
+}
+
+function headAt(bucket: u32): usize {
+  return workerAt + WORKER_FRAGMENT_HEADS + (bucket << 1);
+}
+
+function recordAt(index: u32): usize {
+  return workerAt + WORKER_FRAGMENTS + <usize>index * FRAGMENT_SIZE;
+}

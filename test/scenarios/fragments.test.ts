@@ -1,0 +1,197 @@
+// Fragments, in any order: all of one packet become the same, without reassembly and within bounds.
+import { describe, expect, test } from "vitest";
+import type { EngineFixture } from "../support/engine-fixture.ts";
+import { fragmentsOf } from "../support/fragments.ts";
+import { packet, virtioFrame } from "../support/packet-builder.ts";
+import { A1, B_ROUND_ROBIN, B1, C1, FROM_B, FROM_STRANGER, onNodeA, TO_B } from "../support/world.ts";
+
+const FAMILIES = [
+  {
+    family: "IPv4",
+    ...{ client: A1.v4, own: A1.instanceV4, called: B_ROUND_ROBIN.v4, target: B1.v4, answering: B1.instanceV4 },
+    ...{ neighbour: C1.v4, neighbourInstance: C1.instanceV4 },
+  },
+  {
+    family: "IPv6",
+    ...{ client: A1.v6, own: A1.instanceV6, called: B_ROUND_ROBIN.v6, target: B1.v6, answering: B1.instanceV6 },
+    ...{ neighbour: C1.v6, neighbourInstance: C1.instanceV6 },
+  },
+] as const;
+
+const KINDS = [
+  ["UDP", (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 4000, dport: 53 })],
+  ["TCP", (src: string, dst: string) => packet().ip(src, dst).tcp({ sport: 4000, dport: 80 })],
+  ["SCTP", (src: string, dst: string) => packet().ip(src, dst).protocol(132)],
+  [
+    "echo",
+    (src: string, dst: string) =>
+      packet()
+        .ip(src, dst)
+        .icmp({ type: src.includes(":") ? 128 : 8, words: [9, 1] }),
+  ],
+] as const;
+
+function udp(src: string, dst: string, size = 3000): Uint8Array {
+  return packet().ip(src, dst).udp({ sport: 4000, dport: 53 }).payload(size).bytes();
+}
+
+function frames(fragments: readonly Uint8Array[]): Uint8Array[] {
+  return fragments.map((bytes) => virtioFrame(bytes, {}));
+}
+
+function sent(result: ReturnType<EngineFixture["egress"]>): Uint8Array[] {
+  expect(new Set(result.datagrams.map(({ endpoint }) => endpoint))).toEqual(new Set([TO_B]));
+  return result.datagrams.map(({ bytes }) => bytes);
+}
+
+function written(result: ReturnType<EngineFixture["ingress"]>): Uint8Array[] {
+  return result.tunWrites.map((write) => write.subarray(10));
+}
+
+describe.each(FAMILIES)("$family", (f) => {
+  test.each(KINDS)("%s: the fragments of a call are those of the translated call", async (_name, build) => {
+    const fixture = await onNodeA();
+    const result = fixture.egress(...frames(fragmentsOf(build(f.client, f.called).payload(3000).bytes(), 1000, 7)));
+    expect(sent(result)).toEqual(fragmentsOf(build(f.own, f.target).payload(3000).bytes(), 1000, 7));
+    expect(result.counts).toMatchObject({ flowsOpened: 1 });
+  });
+
+  test("the fragments of an answer come from the called address", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(virtioFrame(udp(f.client, f.called, 8), {}));
+    const answer = (src: string): Uint8Array =>
+      packet().ip(src, f.client).udp({ sport: 53, dport: 4000 }).payload(3000).bytes();
+    const result = fixture.ingress(...fragmentsOf(answer(f.answering), 1000, 7).map((bytes) => ({ ...FROM_B, bytes })));
+    expect(written(result)).toEqual(fragmentsOf(answer(f.called), 1000, 7));
+  });
+
+  test("the fragments of a request from another node are delivered as they are", async () => {
+    const fixture = await onNodeA();
+    const fragments = fragmentsOf(udp(f.answering, f.client), 1000, 7);
+    expect(written(fixture.ingress(...fragments.map((bytes) => ({ ...FROM_B, bytes }))))).toEqual(fragments);
+  });
+
+  test("fragments between two workloads of the node go through both translations", async () => {
+    const fixture = await onNodeA();
+    const result = fixture.egress(...frames(fragmentsOf(udp(f.client, f.neighbourInstance), 1000, 7)));
+    expect(written(result)).toEqual(fragmentsOf(udp(f.own, f.neighbour), 1000, 7));
+    expect(result.counts).toMatchObject({ localPackets: 4 });
+  });
+
+  test.each([
+    ["last", [3, 0, 1, 2]],
+    ["all", [3, 2, 1, 0]],
+  ] as const)("fragments that overtook the first one wait for it: the %s", async (_name, order) => {
+    const fixture = await onNodeA();
+    const [call, wire] = [fragmentsOf(udp(f.client, f.called), 1000, 7), fragmentsOf(udp(f.own, f.target), 1000, 7)];
+    const result = fixture.egress(...frames(order.map((i) => call[i] as Uint8Array)));
+    // Those that waited follow the first one in the order in which they came.
+    const [early, rest] = [order.slice(0, order.indexOf(0)), order.slice(order.indexOf(0) + 1)];
+    expect(sent(result)).toEqual([0, ...early, ...rest].map((i) => wire[i]));
+    expect(result.counts).toMatchObject({ fragmentsHeld: early.length });
+  });
+
+  test("a fragment whose first one does not come within a second is dropped", async () => {
+    const fixture = await onNodeA();
+    const [first, second] = frames(fragmentsOf(udp(f.client, f.called), 1600, 7));
+    expect(fixture.egress(second as Uint8Array).counts).toEqual({ fragmentsHeld: 1 });
+    fixture.advance(999);
+    expect(fixture.sweep().counts).toEqual({});
+    fixture.advance(1);
+    expect(fixture.sweep().counts).toEqual({ "egressDrop.fragmentOrphan": 1 });
+    expect(sent(fixture.egress(first as Uint8Array))).toHaveLength(1);
+  });
+
+  test("a first fragment is remembered for 30 seconds", async () => {
+    const fixture = await onNodeA();
+    const [first, second] = frames(fragmentsOf(udp(f.client, f.called), 1600, 7));
+    fixture.egress(first as Uint8Array);
+    fixture.advance(29_999);
+    expect(sent(fixture.egress(second as Uint8Array))).toHaveLength(1);
+    fixture.advance(1);
+    expect(fixture.egress(second as Uint8Array).counts).toEqual({ fragmentsHeld: 1 });
+  });
+
+  test("fragments keep their way when the flow has ended meanwhile", async () => {
+    const fixture = await onNodeA({ memory: { timeoutsMs: { udpUnreplied: 10 } } });
+    const [first, second] = frames(fragmentsOf(udp(f.client, f.called), 1600, 7));
+    fixture.egress(first as Uint8Array);
+    fixture.advance(10);
+    expect(fixture.sweep().counts).toEqual({ flowsExpired: 1 });
+    expect(sent(fixture.egress(second as Uint8Array))).toEqual([fragmentsOf(udp(f.own, f.target), 1600, 7)[1]]);
+  });
+
+  test("packets with one identification but other ends are not mixed up", async () => {
+    const fixture = await onNodeA();
+    const mine = fragmentsOf(udp(f.client, f.called), 1600, 7);
+    const other = fragmentsOf(udp(f.neighbour, f.called), 1600, 7);
+    const result = fixture.egress(...frames([mine[0], other[1], mine[1]] as Uint8Array[]));
+    expect(sent(result)).toEqual(fragmentsOf(udp(f.own, f.target), 1600, 7));
+    expect(result.counts).toMatchObject({ fragmentsHeld: 1 });
+  });
+
+  test("a fragment of an answer comes from the node that sent the first one", async () => {
+    const fixture = await onNodeA();
+    const [first, second] = fragmentsOf(udp(f.answering, f.client), 1600, 7) as [Uint8Array, Uint8Array];
+    const result = fixture.ingress({ ...FROM_B, bytes: first }, { ...FROM_STRANGER, bytes: second });
+    expect(written(result)).toEqual([first]);
+    expect(result.counts).toMatchObject({ fragmentsHeld: 1 });
+  });
+
+  test("a first fragment without the whole header is dropped, and the others with it", async () => {
+    const fixture = await onNodeA();
+    const tcp = packet().ip(f.client, f.called).tcp({ sport: 4000, dport: 80 }).payload(100).bytes();
+    const [first, ...others] = frames(fragmentsOf(tcp, 16, 7));
+    expect(fixture.egress(first as Uint8Array).counts).toEqual({ "egressDrop.truncatedTransport": 1 });
+    expect(fixture.egress(...others).counts).toEqual({ fragmentsHeld: others.length });
+  });
+});
+
+describe("endless fragments", () => {
+  const later = (id: number, index: number, size = 8): Uint8Array =>
+    virtioFrame(
+      packet()
+        .ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, id, fragment: 0x2000 | (index + 1), protocol: 17 })
+        .payload(size)
+        .bytes(),
+      {},
+    );
+
+  test("of one packet wait sixteen", async () => {
+    const fixture = await onNodeA();
+    const result = fixture.egress(...Array.from({ length: 20 }, (_, i) => later(1, i)));
+    expect(result.counts).toEqual({ fragmentsHeld: 16, "egressDrop.holdFull": 4 });
+  });
+
+  test("of all packets wait sixty-four", async () => {
+    const fixture = await onNodeA();
+    const result = fixture.egress(...Array.from({ length: 100 }, (_, i) => later(i, 0)));
+    expect(result.counts).toEqual({ fragmentsHeld: 64, "egressDrop.holdFull": 36 });
+  });
+
+  test("of all packets wait 256 KiB", async () => {
+    const fixture = await onNodeA();
+    const result = fixture.egress(...Array.from({ length: 6 }, (_, i) => later(i, 0, 60_000)));
+    expect(result.counts).toEqual({ fragmentsHeld: 4, "egressDrop.holdFull": 2 });
+  });
+
+  test("leave their places when their time is over", async () => {
+    const fixture = await onNodeA();
+    const flood = (id: number): Uint8Array[] => Array.from({ length: 64 }, (_, i) => later(id + i, 0));
+    for (let round = 0; round < 20; round++) {
+      const counts = fixture.egress(...flood(round * 64)).counts;
+      expect(counts).toEqual({ fragmentsHeld: 64, ...(round > 0 && { "egressDrop.fragmentOrphan": 64 }) });
+      fixture.advance(1000);
+    }
+  });
+
+  test("and endless first ones push each other out", async () => {
+    const fixture = await onNodeA();
+    const fragments = (id: number): Uint8Array[] => frames(fragmentsOf(udp(A1.v4, B_ROUND_ROBIN.v4, 100), 64, id));
+    for (let id = 0; id < 1024; id++) fixture.egress(fragments(id)[0] as Uint8Array);
+    expect(fixture.egress(fragments(0)[1] as Uint8Array).datagrams).toHaveLength(1);
+    expect(fixture.egress(fragments(2000)[0] as Uint8Array).counts).toMatchObject({ fragmentsForgotten: 1 });
+    expect(fixture.egress(fragments(0)[1] as Uint8Array).counts).toEqual({ fragmentsHeld: 1 });
+    expect(fixture.egress(fragments(1)[1] as Uint8Array).datagrams).toHaveLength(1);
+  });
+});
