@@ -8,12 +8,15 @@ export interface CandidateSet {
   readonly candidates: readonly PolicyCandidate[];
 }
 
+export const TRIAL_LIMIT_MS = 10_000;
+
 export interface TrialPlan {
   readonly name: string; // of the policy, for sentences
   readonly sets: readonly CandidateSet[];
   readonly flows: number; // to be chosen for, per set
   readonly timeLimitMs: number; // for each call
   readonly pagesMax: number; // of the module's memory
+  readonly trialLimitMs?: number; // for all sets together; TRIAL_LIMIT_MS unless given
   /** Whether the bare choice is timed as well, which takes a while; unless given it is. */
   readonly isTimed?: boolean;
 }

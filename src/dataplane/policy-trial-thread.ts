@@ -11,6 +11,7 @@ import {
   PROGRESS_SEQUENCE,
   PROGRESS_SET,
   type SetOutcome,
+  TRIAL_LIMIT_MS,
   TrialCall,
   type TrialMessage,
   type TrialOptions,
@@ -24,9 +25,6 @@ const REFRESHES = 100;
 const FLOWS_PER_CLIENT = 10;
 /** More traps in a set than this say nothing new. */
 const TRAPS_MAX = 100;
-/** Of all sets together. */
-const TRIAL_LIMIT_MS = 10_000;
-const STARTED_MS = performance.now();
 /** The bare call is timed in blocks, so that reading the clock does not count; the first half warms the compiler up. */
 const TIMING_MS = 100;
 const TIMED_BLOCK_MS = 0.25;
@@ -62,6 +60,7 @@ class TriedModule {
   readonly #module: WebAssembly.Module;
   readonly #plan: TrialPlan;
   readonly #progress: Int32Array;
+  readonly #endMs: number;
   #exports: PolicyExports;
 
   /** Throws module-refused. */
@@ -69,6 +68,7 @@ class TriedModule {
     this.#module = module;
     this.#plan = plan;
     this.#progress = new Int32Array(progress);
+    this.#endMs = performance.now() + (plan.trialLimitMs ?? TRIAL_LIMIT_MS);
     this.#exports = this.watched(TrialCall.start, () => {
       checkPolicy(module, plan.name, plan.pagesMax);
       return instantiatePolicy(module, plan.name);
@@ -78,6 +78,11 @@ class TriedModule {
 
   get exports(): PolicyExports {
     return this.#exports;
+  }
+
+  /** Is the time of the whole trial up? */
+  get isOver(): boolean {
+    return performance.now() > this.#endMs;
   }
 
   get memoryBytes(): number {
@@ -154,8 +159,8 @@ class SetTrial {
       if (flow === flows >> 1) halfBytes = this.#tried.memoryBytes;
       this.#chooseFor(flow);
       if (this.#traps > TRAPS_MAX) return flow + 1;
-      if (isOver()) {
-        this.violations.add("slow", `the trial ended after ${TRIAL_LIMIT_MS} ms, with flow ${flow + 1} of ${flows}`);
+      if (this.#tried.isOver) {
+        this.violations.add("slow", `the trial's time was up after ${flow + 1} of ${flows} flows`);
         return flow + 1;
       }
     }
@@ -308,10 +313,6 @@ function scrambled(value: number): number {
   return h ^ (h >>> 16);
 }
 
-function isOver(): boolean {
-  return performance.now() - STARTED_MS > TRIAL_LIMIT_MS;
-}
-
 function runTrial(options: TrialOptions, tell: (message: TrialMessage) => void): void {
   const { plan } = options;
   let tried: TriedModule;
@@ -327,7 +328,7 @@ function runTrial(options: TrialOptions, tell: (message: TrialMessage) => void):
     const trial = new SetTrial(tried, plan, set, index + 1);
     const outcome = trial.run();
     tell({ type: "set", outcome, violations: trial.violations.list });
-    if (isOver()) break;
+    if (tried.isOver) break;
   }
   tell({ type: "done", memoryBytes: tried.memoryBytes, violations: [] });
 }

@@ -106,6 +106,16 @@ describe("a call that does not return ends the trial", () => {
   });
 });
 
+test("a trial that takes too long as a whole ends, and says how far it came", async () => {
+  const plan = { ...PLAN, flows: 1_000_000_000, sets: [FOUR, FOUR], trialLimitMs: 100 };
+  const { outcomes, violations } = await trial(policyText(), plan);
+  expect(outcomes).toHaveLength(1);
+  const flows = outcomes[0]?.flows ?? 0;
+  expect(flows).toBeLessThan(plan.flows);
+  const example = `the trial's time was up after ${flows} of ${plan.flows} flows`;
+  expect(violations).toEqual([{ kind: "slow", set: "four", count: 1, example }]);
+});
+
 describe("a violation is found and told with what happened first", () => {
   test.each<{ what: string; text: string; kind: string; count: number; example: string }>([
     {
