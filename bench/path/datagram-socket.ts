@@ -77,7 +77,7 @@ export class DatagramSocket {
     this.#view.setUint16(PEER + SOCKADDR_PORT, port);
   }
 
-  /** Sends the same datagram `count` times; returns how often. Waits when the socket's buffer is full. */
+  /** Sends `count` datagrams, the first one marked; returns how many. Waits when the socket's buffer is full. */
   send(count: number): number {
     const sent = sendmmsg(this.fd, this.#at + MESSAGES, count);
     if (sent === -EAGAIN || sent === -ENOBUFS) {
@@ -113,6 +113,11 @@ export class DatagramSocket {
     return this.#view.getUint32(PAYLOADS, true);
   }
 
+  /** The mark of a datagram that `receiveWaiting` took. */
+  markOf(index: number): number {
+    return this.#view.getUint32(PAYLOADS + DATAGRAM_SIZE * index, true);
+  }
+
   #writeMessage(index: number): void {
     const message = MESSAGES + index * MMSGHDR_SIZE;
     const iovec = IOVECS + index * IOVEC_SIZE;
@@ -121,7 +126,7 @@ export class DatagramSocket {
     this.#view.setBigUint64(message + MMSGHDR_IOV, BigInt(this.#at + iovec), true);
     this.#view.setBigUint64(message + MMSGHDR_IOV_COUNT, 1n, true);
     this.#view.setUint32(message + MMSGHDR_LENGTH, 0, true);
-    this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS), true);
+    this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS + DATAGRAM_SIZE * index), true);
     this.#view.setBigUint64(iovec + 8, BigInt(DATAGRAM_SIZE), true);
   }
 }

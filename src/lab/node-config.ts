@@ -19,7 +19,8 @@ export function tablesOf({ nodes, services, underlayFamily }: Topology): Tables 
 /** A node's config file; of the tables' nodes, all but itself. */
 export function nodeConfig(topology: Topology, node: string, tables: Tables): string {
   const own = tablesOf(topology).nodes.find(({ id }) => id === node);
-  return `${stringify({ node: own, ...topology.settings })}${tablesText(node, tables)}`;
+  const state = { directory: `/run/sapwood/${node}/state` }; // nothing outlives a lab
+  return `${stringify({ node: own, state, ...topology.settings })}${tablesText(node, tables)}`;
 }
 
 /** Nodes and services alone. */

@@ -65,14 +65,14 @@ async function send(address: string, sizeBytes: number): Promise<SendResult> {
 }
 
 /** New connections to `addresses` without pause between them, and kept connections to `held`. */
-async function load(addresses: readonly string[], held: readonly string[]): Promise<void> {
+async function load(addresses: readonly string[], held: readonly string[], pauseMs: number): Promise<void> {
   const fresh = addresses.map((address) => new Call(new HttpTransport(address, false)));
   const kept = await openCalls(held.map((address) => ({ protocol: "http", address })));
   let isRunning = true;
   const loop = async (call: Call) => {
     while (isRunning) {
       await call.ask();
-      await pause(LOAD_PAUSE_MS);
+      await pause(pauseMs);
     }
   };
   const loops = [...fresh.flatMap((call) => Array(LOAD_LOOPS_PER_ADDRESS).fill(call)), ...kept].map(loop);
@@ -104,5 +104,5 @@ switch (job.kind) {
     print(await send(job.address, job.sizeBytes));
     break;
   case "load":
-    await load(job.addresses, job.held);
+    await load(job.addresses, job.held, job.pauseMs ?? LOAD_PAUSE_MS);
 }

@@ -36,7 +36,12 @@ export type Job =
   | { readonly kind: "together"; readonly calls: readonly CallPlan[]; readonly rounds: number }
   | { readonly kind: "connections"; readonly address: string; readonly count: number; readonly concurrency: number }
   | { readonly kind: "send"; readonly address: string; readonly sizeBytes: number }
-  | { readonly kind: "load"; readonly addresses: readonly string[]; readonly held: readonly string[] };
+  | {
+      readonly kind: "load";
+      readonly addresses: readonly string[];
+      readonly held: readonly string[];
+      readonly pauseMs?: number; // of each connection between two requests
+    };
 
 /** Result of "connections": a new connection per request. */
 export interface ConnectionsResult {

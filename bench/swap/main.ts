@@ -1,0 +1,78 @@
+// `npm run bench:swap`: the longest gaps of a UDP stream of 20,000 packets a second while policies and engines are
+// swapped, beside those of the same stream while nothing is; and how long the swaps take.
+import { Command, InvalidArgumentError } from "commander";
+import { Lab } from "../../src/lab/lab.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import { thisMachine } from "../path/machine.ts";
+import type { SwapResult } from "./protocol.ts";
+import { swapModules, Traffic, type TrafficOutcome } from "./traffic.ts";
+
+interface Options {
+  readonly json?: true;
+  readonly swaps: number;
+  readonly connections: number;
+  readonly queues: number;
+}
+
+const options = new Command("bench:swap")
+  .description("Measures what a swap of modules does to packets that flow meanwhile.")
+  .option("--json", "print one JSON object")
+  .option("--swaps <n>", "how many policies and how many engines are swapped", wholeNumber, 100)
+  .option("--connections <n>", "kept HTTP connections beside the streams", wholeNumber, 500)
+  .option("--queues <n>", "workers of each node", wholeNumber, 1)
+  .parse()
+  .opts<Options>();
+
+const lab = await Lab.open({ ...DEMO, settings: { tun: { queues: options.queues } } });
+try {
+  await lab.startProxies();
+  const swapping = await Traffic.start(lab, options);
+  const startMs = performance.now();
+  const swaps = await swapModules(lab, options.swaps);
+  const tookMs = performance.now() - startMs;
+  const withSwaps = await swapping.stop();
+  const undisturbed = await Traffic.start(lab, options);
+  await new Promise((resolve) => setTimeout(resolve, tookMs));
+  print(swaps, withSwaps, await undisturbed.stop());
+} finally {
+  await lab.close();
+}
+
+function print(swaps: readonly SwapResult[], withSwaps: TrafficOutcome, without: TrafficOutcome): void {
+  const report = {
+    machine: thisMachine(),
+    swaps: Object.fromEntries((["policy", "engine"] as const).map((what) => [what, timesOf(swaps, what)])),
+    withSwaps: streamOf(withSwaps),
+    without: streamOf(without),
+  };
+  process.stdout.write(`${JSON.stringify(report, undefined, options.json ? 0 : 2)}\n`);
+}
+
+function timesOf(swaps: readonly SwapResult[], what: SwapResult["what"]) {
+  const own = swaps.filter((swap) => swap.what === what);
+  const spread = (values: number[]) => {
+    const sorted = values.sort((a, b) => a - b);
+    return { medianMs: sorted[sorted.length >> 1], maxMs: sorted.at(-1) };
+  };
+  return {
+    count: own.length,
+    untilAllHadIt: spread(own.map((swap) => swap.tookMs)),
+    pause: spread(own.map((swap) => swap.pauseMs)),
+  };
+}
+
+function streamOf({ stream, received }: TrafficOutcome) {
+  const arrived = received.reduce((sum, { packets }) => sum + packets, 0);
+  return {
+    packets: stream.packets,
+    packetsPerSecond: Math.round(stream.packets / stream.seconds),
+    lost: stream.packets - arrived,
+    misplaced: received.reduce((sum, { misplaced }) => sum + misplaced, 0),
+    longestGapsMs: received.flatMap(({ longestGapsMs }) => longestGapsMs).slice(0, 10),
+  };
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
+  return Number(text);
+}

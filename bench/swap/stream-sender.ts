@@ -1,0 +1,56 @@
+// Program: `stream-sender.js ADDRESS` sends numbered datagrams to ADDRESS, 20,000 a second, until its input ends. Not
+// more are under way than the queues between here and there hold, so that none is lost because the machine is busy.
+import { setTimeout as pause } from "node:timers/promises";
+import { DatagramSocket } from "../path/datagram-socket.ts";
+import { ACKNOWLEDGED_EVERY, END_MARK, STREAM_PORT, type StreamSent } from "./protocol.ts";
+
+const PER_MS = 20;
+const UNDER_WAY_MAX = 400; // a TUN queues 500 frames
+const TIMEOUT_MS = 100;
+const END_REPEATS = 50;
+
+const [address = ""] = process.argv.slice(2);
+const socket = new DatagramSocket(0, TIMEOUT_MS);
+socket.setPeer(address, STREAM_PORT);
+
+let isEnding = false;
+process.stdin.resume().on("end", () => {
+  isEnding = true;
+});
+
+const startMs = performance.now();
+let next = 0;
+let acknowledged = 0;
+let dueFromMs = startMs; // when datagram 0 would have been due at the present rhythm
+
+/** Whatever is received lies where the mark to be sent stands, so this comes before sending. */
+function takeAcknowledgements(): void {
+  for (let count = socket.receiveWaiting(); count > 0; count = socket.receiveWaiting()) {
+    acknowledged = Math.max(acknowledged, socket.markOf(count - 1) + 1);
+  }
+}
+
+while (!isEnding) {
+  takeAcknowledgements();
+  const nowMs = performance.now();
+  const due = Math.floor((nowMs - dueFromMs) * PER_MS);
+  const last = Math.min(due, acknowledged + UNDER_WAY_MAX);
+  for (; next < last; next++) {
+    socket.setMark(next);
+    if (socket.send(1) !== 1) break;
+  }
+  if (due > next) dueFromMs = nowMs - next / PER_MS; // what could not be sent in time is not caught up
+  await pause(1);
+}
+const endMs = performance.now() + TIMEOUT_MS * END_REPEATS;
+while (acknowledged < next - (next % ACKNOWLEDGED_EVERY) && performance.now() < endMs) {
+  takeAcknowledgements();
+  await pause(1);
+}
+for (let i = 0; i < END_REPEATS; i++) {
+  socket.setMark(END_MARK);
+  socket.send(1);
+  await pause(1);
+}
+const sent: StreamSent = { packets: next, seconds: (performance.now() - startMs) / 1000 };
+process.stdout.write(`${JSON.stringify(sent)}\n`);

@@ -1,0 +1,181 @@
+// Policies that behave when they are tried and turn against the proxy later: each costs at most the choice of a flow,
+// and connections that are there do not notice.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadReport } from "../../bench/swap/traffic.ts";
+import type { PolicyDetailReport, StatusReport } from "../../src/control/reports.ts";
+import { eventually, type Lab } from "../../src/lab/lab.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import type { ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
+import { describeLab, openLab } from "../support/lab.ts";
+import { binaryOf, policySource } from "../support/policy-source.ts";
+
+const NODE = "node-a";
+const POLICY = "round-robin";
+const ADDRESS = "10.30.0.2";
+const HELD = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? ADDRESS : "fdff:2000::1"));
+const CONNECTIONS = 60; // more than a hostile policy waits for
+
+/**
+ * In a trial flows of many clients come; only real traffic has one client for long. Until then candidate 0 is chosen;
+ * `then` is what comes afterwards, `later` further functions.
+ */
+function turning(then: string, functions: Parameters<typeof policySource>[0] = {}): string {
+  const choose = `
+    let last: i32 = 0;
+    let times: i32 = 0;
+    let isHostile = false;
+    export function choose(service: i32, flowHash: i32, clientHash: i32): ${/f64/.test(then) ? "f64" : "i32"} {
+      times = clientHash == last ? times + 1 : 0;
+      last = clientHash;
+      if (times > 25) isHostile = true;
+      if (isHostile) { ${then} }
+      return 0;
+    }`;
+  return policySource({ choose, ...functions });
+}
+
+const ENDLESS = "while (true) {}";
+
+describeLab("a policy that turns hostile under load", () => {
+  let lab: Lab;
+  let folder: string;
+  let load: SandboxProgram;
+  let holders: string[];
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "sapwood-hostile-"));
+    lab = await openLab({ ...DEMO, settings: { tun: { queues: 2 } } });
+    load = lab.startClient("a1", { kind: "load", addresses: [], held: HELD, pauseMs: 20 });
+    holders = (await heldReport()).map(({ instances }) => instances[0] ?? "");
+  });
+
+  afterAll(async () => {
+    await lab?.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+  });
+
+  test.each([
+    ["traps", turning("unreachable();"), "traps", /choose: unreachable/],
+    ["answers what is no candidate", turning("return 17;"), "outOfRange", /choose answered 17/],
+    ["answers no number", turning("return NaN; /* f64 */"), "outOfRange", /choose answered NaN/],
+    ["answers none", turning("return -1;"), "declined", /choose answered -1/],
+    [
+      "takes all memory it gets",
+      turning("memory.grow(1); if (memory.size() > 3) unreachable();"),
+      "traps",
+      /unreachable/,
+    ],
+  ] as const)(
+    "and %s: the engine chooses instead, and the policy is shown as faulty",
+    async (_what, source, kind, says) => {
+      await loadPolicy(source);
+      await serveEverybody();
+      const { state, faults, lastError } = await policy();
+      expect(state).toBe("faulty");
+      expect(faults[kind]).toBeGreaterThan(0);
+      expect(lastError?.message).toMatch(says);
+      expect(await restarts()).toBe(0);
+    },
+  );
+
+  test.each([
+    ["choose", turning(ENDLESS)],
+    [
+      "update",
+      turning("return 0;", {
+        update: `export function update(s: i32, n: i32): i32 { if (isHostile) { ${ENDLESS} } return 0; }`,
+      }),
+    ],
+  ])(
+    "and does not return from %s: the worker is replaced, and the policy before is in force again",
+    async (_call, source) => {
+      await reset();
+      const before = await policy();
+      const restartsBefore = await restarts();
+      await loadPolicy(source);
+      await eventually("the policy to be taken out of force", async () => {
+        await serveEverybody();
+        return (await policy()).faults.overdue > 0;
+      });
+      await serveEverybody();
+      const { module, state, lastError } = await policy();
+      expect(module).toEqual(before.module);
+      expect(state).toBe("faulty");
+      expect(lastError?.message).toBe("did not return within 50 ms, and was taken out of force");
+      expect(await restarts()).toBeGreaterThan(restartsBefore);
+    },
+  );
+
+  test("and does not return three times within a minute: it is banned", async () => {
+    await reset();
+    const file = await writeModule(turning(`flowHash; ${ENDLESS}`, { reserve: RESERVE_ELSEWHERE }));
+    let answer = "";
+    for (let i = 0; i < 4; i++) {
+      const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", POLICY, file]);
+      answer = stderr;
+      if (code !== 0) break;
+      await eventually("the policy to be taken out of force", async () => {
+        await serveEverybody();
+        return (await policy()).module?.source !== file;
+      });
+    }
+    expect(answer).toMatch(/is banned until the proxy ends: it did not return 3 times within a minute/);
+    await serveEverybody();
+  });
+
+  /** Connections that began before stay where they are, and new ones are served. */
+  async function serveEverybody(): Promise<void> {
+    const opened = await lab.ask<ConnectionsResult>("a1", {
+      kind: "connections",
+      address: ADDRESS,
+      count: CONNECTIONS,
+      concurrency: 4,
+    });
+    expect(opened.failures).toEqual([]);
+    const held = await heldReport();
+    expect(held.flatMap(({ failures }) => failures)).toEqual([]);
+    expect(held.map(({ instances }) => [...new Set(instances)])).toEqual(holders.map((holder) => [holder]));
+  }
+
+  async function policy(): Promise<PolicyDetailReport> {
+    return await lab.report<PolicyDetailReport>(NODE, `policy show ${POLICY}`);
+  }
+
+  async function restarts(): Promise<number> {
+    const { workers } = await lab.report<StatusReport>(NODE, "status");
+    return workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  }
+
+  async function writeModule(source: string): Promise<string> {
+    const file = join(folder, "hostile.wasm");
+    writeFileSync(file, await binaryOf(source));
+    return file;
+  }
+
+  async function loadPolicy(source: string): Promise<void> {
+    const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", POLICY, await writeModule(source)]);
+    expect(code, stderr).toBe(0);
+  }
+
+  /** Back to the module of the package. */
+  async function reset(): Promise<void> {
+    while ((await policy()).previous !== null) await lab.sapwood(NODE, ["policy", "rollback", POLICY]);
+  }
+
+  /** What the kept connections did since the last report, once each has got answers. */
+  async function heldReport(): Promise<LoadReport["held"]> {
+    let held: LoadReport["held"] = [];
+    await eventually("all kept connections to be answered", async () => {
+      ({ held } = await loadReport(load));
+      return held.every(({ instances, failures }) => instances.length + failures.length > 0);
+    });
+    return held;
+  }
+});
+
+/** Makes another module of the same conduct. */
+const RESERVE_ELSEWHERE = "export function reserve(service: i32, count: i32): i32 { return 2048; }";
