@@ -61,7 +61,10 @@ export class Modules {
   }
 
   /** The workers were started with `given`, what forWorkers() said; from now on changes are handed to them. */
-  async connect(workers: Supervisor, given: Pick<SupervisorOptions, "engine" | "policies">): Promise<void> {
+  async connect(
+    workers: Pick<Supervisor, "handPolicy" | "handEngine">,
+    given: Pick<SupervisorOptions, "engine" | "policies">,
+  ): Promise<void> {
     await this.engine.connect(workers, given.engine);
     await this.policies.connect(workers, given.policies);
     this.files.watch();

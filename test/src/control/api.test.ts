@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BODY_MAX_BYTES, ControlApi, ROUTES } from "../../../src/control/api.ts";
 import { SapwoodError } from "../../../src/errors.ts";
-import { FakeSource, FLOW, STATUS } from "../../support/control-source.ts";
+import { FakeSource, FLOW, POLICY, STATUS } from "../../support/control-source.ts";
 
 let folder: string;
 let socket: string;
@@ -55,6 +55,24 @@ function ask(method: string, path: string, body?: string | Buffer, headers: Reco
   });
 }
 
+/** Announces a body and waits for the answer without sending it. */
+function askWithoutBody(method: string, path: string, headers: Record<string, string>) {
+  return new Promise<Pick<Answer, "status" | "body">>((resolve, reject) => {
+    const outgoing = request({ socketPath: socket, method, path, headers, agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      response.on("end", () => {
+        outgoing.destroy();
+        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
+      });
+    });
+    outgoing.on("error", reject);
+    outgoing.flushHeaders();
+  });
+}
+
 function errorBody(code: string, message = expect.any(String)): unknown {
   return { error: { code, message } };
 }
@@ -70,6 +88,9 @@ describe("routes", () => {
     ["/v1/flows", () => ({ matching: 3, flows: [FLOW] })],
     ["/v1/counters", () => source.counters()],
     ["/v1/offloads", () => source.offloads()],
+    ["/v1/policies", () => source.policies()],
+    ["/v1/policies/closest", () => POLICY],
+    ["/v1/engine", () => source.engine()],
   ])("GET %s answers what the proxy reports", async (path, expected) => {
     const answer = await ask("GET", path);
     expect(answer.status).toBe(200);
@@ -104,6 +125,42 @@ describe("routes", () => {
     const answer = await ask("PATCH", "/v1/tables", "remove: { services: [a] }");
     expect(answer).toMatchObject({ status: 200, body: { generation: 8, nodes: 3, services: 2, instances: 4 } });
     expect([source.applied, source.merged]).toEqual([[], ["remove: { services: [a] }"]]);
+  });
+
+  test.each([
+    ["GET", "/v1/policies/my-own.1", "", "show my-own.1"],
+    ["PUT", "/v1/policies/closest", "wasm", "load closest wasm from control socket"],
+    ["PUT", "/v1/policies/closest?source=%2Fsrv%2Fa.wasm", "wasm", "load closest wasm from /srv/a.wasm"],
+    ["PUT", "/v1/policies/closest?dryRun=true&source=a", "wasm", "try closest wasm"],
+    ["PUT", "/v1/policies/closest?dryRun=false", "wasm", "load closest wasm from control socket"],
+    ["POST", "/v1/policies/closest/rollback", "", "roll back closest"],
+    ["PUT", "/v1/engine?source=b", "wasm", "load engine wasm from b"],
+    ["POST", "/v1/engine/rollback", "", "roll back engine"],
+  ])("%s %s orders what it says", async (method, path, body, order) => {
+    expect(await ask(method, path, body)).toMatchObject({ status: 200 });
+    expect(source.modules).toEqual([order]);
+  });
+
+  test.each([
+    ["PUT", "/v1/policies/closest?dryRun=yes", 400, "usage"],
+    ["PUT", "/v1/policies/closest?source=", 400, "usage"],
+    ["PUT", "/v1/policies/closest?source=%0A", 400, "usage"],
+    ["PUT", "/v1/policies/a/b", 404, "not-found"],
+    ["PUT", "/v1/policies/", 404, "not-found"],
+    ["GET", "/v1/policies/closest/rollback", 405, "method-not-allowed"],
+    ["DELETE", "/v1/policies/closest", 405, "method-not-allowed"],
+  ])("%s %s is refused, and nothing is ordered", async (method, path, status, code) => {
+    expect(await ask(method, path)).toMatchObject({ status, body: errorBody(code) });
+    expect(source.modules).toEqual([]);
+  });
+
+  test("a module of more than 8 MiB is refused by its announced length, before it is read", async () => {
+    const headers = { "content-length": String(100 * 2 ** 20), "expect": "100-continue" };
+    expect(await askWithoutBody("PUT", "/v1/policies/closest", headers)).toMatchObject({
+      status: 413,
+      body: errorBody("body-too-large", "A body may have at most 8388608 bytes here; this one has more."),
+    });
+    expect(source.modules).toEqual([]);
   });
 
   test("a refused body is answered with its error's status, code and sentence", async () => {
