@@ -77,7 +77,7 @@ function jsonText(sets: readonly CandidateSet[], { outcomes, memoryBytes, violat
 async function reportText(sets: readonly CandidateSet[], report: TrialReport): Promise<string> {
   const tables = await Promise.all(report.outcomes.map((outcome, i) => setText(sets[i], outcome)));
   const memory = report.memoryBytes === 0 ? "" : `memory ${mebibytesText(report.memoryBytes)}\n`;
-  return `${tables.join("\n")}\n${memory}${violationsText(report.violations)}`;
+  return [...tables, memory + violationsText(report.violations)].join("\n");
 }
 
 async function setText(set: CandidateSet | undefined, outcome: SetOutcome): Promise<string> {
