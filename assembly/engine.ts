@@ -18,7 +18,8 @@ import { writeFrame } from "./frame/tun-queue.ts";
 import { closeMessage, destinationOf, sendToNode, splitMessage } from "./frame/udp-queue.ts";
 import { deliver, finishFrame } from "./offload/coalesce.ts";
 import { finishChecksum } from "./offload/finish.ts";
-import { isSegmentable, segment, segmentCount } from "./offload/segment.ts";
+import { FRAGMENT_MIN, fragment, fragmentBytes, fragmentCount } from "./offload/fragment.ts";
+import { isSegmentable, segment, segmentCount, segmentedPackets } from "./offload/segment.ts";
 import { Counter } from "./shared/counters.ts";
 import {
   BATCH_SIZE,
@@ -31,6 +32,7 @@ import {
   HELD_NEXT,
   LAYOUT_VERSION,
   LOCAL_NODE,
+  WORKER_ERROR_NAME,
   WORKER_SCRATCH,
 } from "./shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "./shared/protocols.ts";
@@ -41,14 +43,27 @@ import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "./table
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
-import { endpointAt, isNodeKnown, refuseGso } from "./table/node.ts";
+import { endpointAt, isNodeKnown, learnMtu, learnRefusal, pathMtu, refuseGso } from "./table/node.ts";
 import { isWorthwhile, touchBucket, touchFlow } from "./table/prefetch.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
-import { egressFlow, translateEgress } from "./translate/egress.ts";
+import {
+  checksumOffset,
+  checksumStart,
+  egressFlow,
+  fittingMtu,
+  isUnusual,
+  noteFrame,
+  offload,
+  segmentSize,
+  translateEgress,
+  wasIpv4,
+} from "./translate/egress.ts";
 import { dropOrphans, holdFragment, translateLater } from "./translate/fragments.ts";
+import { answerDrop } from "./translate/icmp-error.ts";
 import { translateIngress, translateLocal } from "./translate/ingress.ts";
 import { isProbe, queueProbes, receiveProbe } from "./translate/probe.ts";
 import { errorNode, translateErrorEgress, translateErrorIngress, translateErrorLocal } from "./translate/related.ts";
+import { Ipv4 } from "./wire/ipv4.ts";
 import { Packet, PacketKind } from "./wire/packet.ts";
 import { VirtioNet } from "./wire/virtio-net.ts";
 
@@ -56,6 +71,9 @@ import { VirtioNet } from "./wire/virtio-net.ts";
 const EIO = 5;
 const EINVAL = 22;
 const EMSGSIZE = 90;
+// and of one that nobody took
+const ECONNREFUSED = 111;
+const EHOSTUNREACH = 113;
 
 let packet: Packet = changetype<Packet>(0);
 /** Where the packet went that egressPacket() handled last. */
@@ -117,6 +135,7 @@ export function udpRejected(message: u32, errno: u32): u32 {
   const singles = splitMessage(message);
   if (singles == 0) return 0;
   count(Counter.gsoRefused, 1);
+  if (errno == EMSGSIZE) return singles; // pathError() tells the size
   const destination = destinationOf(message);
   const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
   for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
@@ -125,6 +144,14 @@ export function udpRejected(message: u32, errno: u32): u32 {
     break;
   }
   return singles;
+}
+
+export function pathError(errno: u32, mtu: u32, nowUs: f64): void {
+  enter();
+  const name = workerAt + WORKER_ERROR_NAME;
+  if (errno == EMSGSIZE) learnMtu(name, mtu, milliseconds(nowUs));
+  else if (errno == ECONNREFUSED || errno == EHOSTUNREACH) learnRefusal(name, milliseconds(nowUs));
+  leave();
 }
 
 function begin(nowUs: f64): u32 {
@@ -146,8 +173,13 @@ function milliseconds(nowUs: f64): u32 {
 /** At most so many packets become of a frame; one that would become more is dropped. */
 function framePackets(slot: u32): u32 {
   const virtio = VirtioNet.at(frameAt(slot));
-  if (!virtio.isGso || virtio.gsoSize == 0) return 1;
-  return min<u32>(frameLength(slot) / virtio.gsoSize + 1, SEGMENTS_MAX);
+  const length = frameLength(slot);
+  const isSuper = virtio.isGso && virtio.gsoSize != 0;
+  if (length < FRAGMENT_MIN && !isSuper) return 1;
+  const fragments = length / FRAGMENT_MIN + 1;
+  if (!isSuper) return fragments;
+  const segments = length / virtio.gsoSize + 1;
+  return min<u32>(virtio.gsoSize < FRAGMENT_MIN ? segments : 2 * segments + fragments, SEGMENTS_MAX);
 }
 
 /** At most so many packets are in a message; one with more is dropped. */
@@ -162,48 +194,55 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (invalid != DropReason.none) return invalid;
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
-  if (!packet.isFragment) return egressPacket(at, virtio, nowMs);
+  if (!packet.isFragment) return egressPacket(virtio, nowMs);
   describeFragment(packet, 0);
   if (packet.kind == PacketKind.laterFragment) return laterFragment(nowMs);
-  const refused = egressPacket(at, virtio, nowMs);
+  const refused = egressPacket(virtio, nowMs);
   if (refused == DropReason.none && packet.fragmentOffset == 0) firstFragment(egressNode, nowMs);
   return refused;
 }
 
-function egressPacket(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
   if (packet.kind == PacketKind.error) return egressError();
-  const segments = virtio.isGso ? segmentCount(packet, virtio.gsoSize) : 1;
-  const refused = translateEgress(packet, segments, virtio.needsChecksum, nowMs);
-  if (refused != DropReason.none) return refused;
+  const isPartial = virtio.needsChecksum;
+  const payloadSize = virtio.isGso ? <u32>virtio.gsoSize : 0;
+  const packets = payloadSize == 0 ? 1 : segmentCount(packet, payloadSize);
+  const refused = translateEgress(packet, packets, payloadSize, isPartial, nowMs);
+  if (refused != DropReason.none) {
+    answerDrop(packet, refused, fittingMtu, nowMs);
+    return refused;
+  }
   const node = <u32>load<u16>(egressFlow, FLOW_NODE);
   egressNode = node;
   if (node == LOCAL_NODE) {
-    translateLocal(packet, segments, virtio.needsChecksum, nowMs);
-    closeMessage(); // its iovecs stand in a row, so nothing may join it after the frame's
-    writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, segments);
-    count(Counter.localPackets, segments);
-    count(Counter.localBytes, virtio.isGso ? bytesAsSegments(segments) : packet.length);
+    if (!isUnusual) noteFrame(packet, payloadSize);
+    return deliverLocally(packets, isPartial, nowMs);
+  }
+  if (isUnusual) {
+    sendUnusual(node, isPartial);
     return DropReason.none;
   }
-  count(Counter.egressPackets, segments);
-  if (virtio.isGso) {
-    count(Counter.egressBytes, segment(packet, virtio.gsoSize, node));
+  count(Counter.egressPackets, packets);
+  if (payloadSize != 0) {
+    count(Counter.egressBytes, segment(packet, payloadSize, node, 0));
     return DropReason.none;
   }
-  if (virtio.needsChecksum) finishChecksum(packet, virtio);
+  if (isPartial) finishChecksum(packet, packet.at + virtio.csumStart, virtio.csumOffset);
   sendToNode(node, packet.at, packet.length, 0, 0);
   count(Counter.egressBytes, packet.length);
   return DropReason.none;
 }
 
 function egressError(): DropReason {
+  noteFrame(packet, 0);
   const refused = translateErrorEgress(packet);
   if (refused != DropReason.none) return refused;
   egressNode = errorNode;
   if (errorNode == LOCAL_NODE) {
-    translateErrorLocal(packet);
-    closeMessage(); // as above
-    writeFrame(packet.at - VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.length, 1);
+    const undelivered = translateErrorLocal(packet);
+    if (undelivered != DropReason.none) return undelivered;
+    closeMessage(); // its iovecs stand in a row, so nothing may join it after the packet's
+    writePlain();
     count(Counter.localPackets, 1);
     count(Counter.localBytes, packet.length);
     return DropReason.none;
@@ -244,25 +283,80 @@ function laterFragment(nowMs: u32): DropReason {
 }
 
 function passOn(first: usize): void {
-  translateLater(packet, first);
+  const isFromTun = isNoAddress(v128.load(first, FRAGMENT_SENDER));
+  const isCuttable = packet.isIpv4 && Ipv4.at(packet.at).mayFragment;
+  const refused = translateLater(packet, first, !isFromTun);
+  if (refused != DropReason.none) return isFromTun ? countEgressDrop(refused, 1) : countIngressDrop(refused, 1);
   const node = load<u32>(first, FRAGMENT_NODE);
   if (node != LOCAL_NODE) {
     if (!isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
+    if (packet.length > pathMtu(node)) {
+      if (!isCuttable) return countEgressDrop(DropReason.tooBig, 1); // the sender learnt it by the first one
+      return fragmentPacket(node, pathMtu(node), Counter.egressPackets, Counter.egressBytes);
+    }
     sendToNode(node, packet.at, packet.length, 0, 0);
     count(Counter.egressPackets, 1);
     count(Counter.egressBytes, packet.length);
     return;
   }
-  const isLocal = isNoAddress(v128.load(first, FRAGMENT_SENDER));
   closeMessage(); // as above
   deliver(packet);
-  count(isLocal ? Counter.localPackets : Counter.ingressPackets, 1);
-  count(isLocal ? Counter.localBytes : Counter.ingressBytes, packet.length);
+  count(isFromTun ? Counter.localPackets : Counter.ingressPackets, 1);
+  count(isFromTun ? Counter.localBytes : Counter.ingressBytes, packet.length);
 }
 
-/** Bytes of the packets that a super-packet stands for: each repeats its headers. */
-function bytesAsSegments(segments: u32): u32 {
-  return packet.length + (segments - 1) * (packet.payloadAt - packet.at);
+/** Back into the TUN behind the virtio_net_hdr that it came with; one of the other family says nothing. */
+function writePlain(): void {
+  const at = packet.at - VIRTIO_NET_HDR_SIZE;
+  const isSame = packet.isIpv4 == wasIpv4;
+  store<u64>(at, isSame ? offload : 0);
+  store<u16>(at, isSame ? checksumOffset : 0, 8);
+  writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, 1);
+}
+
+/** A packet whose size or family is not what it was: noteFrame() and fitToPath() say how it is to be sent. */
+function sendUnusual(node: u32, isPartial: bool): void {
+  if (segmentSize != 0) {
+    const bytes = segment(packet, segmentSize, node, fittingMtu);
+    count(Counter.egressPackets, segmentedPackets);
+    count(Counter.egressBytes, bytes);
+    return;
+  }
+  if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+  if (fittingMtu != 0) return fragmentPacket(node, fittingMtu, Counter.egressPackets, Counter.egressBytes);
+  sendToNode(node, packet.at, packet.length, 0, 0);
+  count(Counter.egressPackets, 1);
+  count(Counter.egressBytes, packet.length);
+}
+
+/** Back into the TUN, as the workload's offloads left the frame. */
+function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
+  const refused = translateLocal(packet, packets, segmentSize, isPartial, nowMs);
+  if (refused != DropReason.none) return refused;
+  closeMessage(); // its iovecs stand in a row, so nothing may join it after the frame's
+  if (fittingMtu != 0 && segmentSize == 0) {
+    if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+    fragmentPacket(LOCAL_NODE, fittingMtu, Counter.localPackets, Counter.localBytes);
+    return DropReason.none;
+  }
+  const at = packet.at - VIRTIO_NET_HDR_SIZE;
+  store<u64>(at, offload);
+  const virtio = VirtioNet.at(at);
+  virtio.csumOffset = checksumOffset;
+  if (packet.isIpv4 != wasIpv4) virtio.changeFamily(packet, checksumStart, segmentSize);
+  const segments = segmentSize == 0 ? 1 : segmentCount(packet, segmentSize);
+  writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, segments);
+  count(Counter.localPackets, segments);
+  count(Counter.localBytes, packet.length + (segments - 1) * packet.headerLength); // each segment repeats the headers
+  return DropReason.none;
+}
+
+function fragmentPacket(node: u32, mtu: u32, packetCounter: u32, byteCounter: u32): void {
+  const ipLength = packet.transportAt - packet.at;
+  fragment(node, mtu, packet.at, ipLength, ipLength, packet.transportAt, packet.transportLength, packet.fragmentId);
+  count(packetCounter, fragmentCount);
+  count(byteCounter, fragmentBytes);
+  count(Counter.packetsFragmented, 1);
 }
 
 function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {

@@ -2,11 +2,16 @@
 
 import { addressDelta, update, wordDelta } from "./checksum/incremental.ts";
 import { fold, sum } from "./checksum/sum.ts";
+import { emptyQueues } from "./frame/arena.ts";
 import { WORKER_SCRATCH } from "./shared/layout.ts";
+import { DropReason } from "./shared/verdicts.ts";
 import { findService } from "./table/address.ts";
 import { enter, leave } from "./table/generation.ts";
 import { addressHash } from "./table/hash.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
+import { canChangeFamily, changeFamily } from "./translate/family.ts";
+import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./translate/icmp-family.ts";
+import { rewrite } from "./translate/rewrite.ts";
 import { Packet } from "./wire/packet.ts";
 
 export function attach(worker: u32, memoryBase: u64): void {
@@ -60,4 +65,35 @@ export function parseRepeated(at: u32, length: u32, times: u32): u32 {
 /** Copies `count` frames of `length` bytes that lie `fromStride` apart to places that lie `toStride` apart. */
 export function copyEach(from: usize, fromStride: u32, to: usize, toStride: u32, length: u32, count: u32): void {
   for (let i: u32 = 0; i < count; i++) memory.copy(to + i * toStride, from + i * fromStride, length);
+}
+
+/**
+ * Gives the packet at `at` a header of the other family with the two addresses at `addresses`; `isDetached` as in
+ * changeFamily(). Its DropReason, or where it stands now is left at `result`: address and length of the headers,
+ * address and length of the payload.
+ */
+export function translateFamily(at: u32, length: u32, addresses: usize, isDetached: bool, result: usize): u32 {
+  emptyQueues();
+  const packet = Packet.at(workerAt + WORKER_SCRATCH);
+  const invalid = packet.parse(at, length);
+  if (invalid != DropReason.none) return invalid;
+  const refused = canChangeFamily(packet);
+  if (refused != DropReason.none) return refused;
+  const source = v128.load(addresses);
+  const destination = v128.load(addresses, 16);
+  const delta = fold(addressDelta(packet.source, source) + addressDelta(packet.destination, destination));
+  changeFamily(packet, 1, 0, isDetached);
+  rewrite(packet, source, destination, packet.ports, delta, false);
+  store<u32>(result, packet.at);
+  store<u32>(result, packet.headerLength, 4);
+  store<u32>(result, packet.payloadAt, 8);
+  store<u32>(result, packet.payloadLength, 12);
+  return DropReason.none;
+}
+
+/** Type, code and second word of an ICMP error in the other family, one behind the other; 0 = it has none there. */
+export function icmpCounterpart(isIpv4: bool, type: u32, code: u32, word: u32, quotedLength: u32, linkMtu: u32): u64 {
+  const isFound = isIpv4 ? toIcmpv6(type, code, word, quotedLength, linkMtu) : toIcmpv4(type, code, word, linkMtu);
+  if (!isFound) return 0;
+  return ((<u64>counterpartType) << 40) | ((<u64>counterpartCode) << 32) | counterpartWord;
 }

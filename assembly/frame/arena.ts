@@ -17,6 +17,8 @@ import { nativeBase, workerAt } from "../table/regions.ts";
 export const SEGMENTS_MAX: u32 = 2047;
 /** Longest header that is generated: both families' IP and TCP with all options, and some extension headers. */
 export const HEADER_MAX: u32 = 256;
+/** What takeCopy() may take for the packets of one message beside their headers. */
+const COPIES_MAX: u32 = 65536;
 
 let iovecCount: u32 = 0;
 let headerBytes: u32 = 0;
@@ -32,7 +34,7 @@ export function emptyQueues(): void {
 export function hasRoom(packets: u32): bool {
   return (
     iovecCount + 2 * packets <= <u32>IOVEC_MAX &&
-    headerBytes + HEADER_MAX * packets <= <u32>TX_HEADERS_SIZE &&
+    headerBytes + HEADER_MAX * packets + COPIES_MAX <= <u32>TX_HEADERS_SIZE &&
     load<u32>(workerAt, WORKER_UDP_TX_COUNT) + packets <= <u32>UDP_TX_MAX &&
     load<u32>(workerAt, WORKER_TUN_TX_COUNT) + packets <= <u32>TUN_TX_MAX
   );
@@ -54,6 +56,13 @@ export function nextIovecAt(): usize {
 export function takeHeader(length: u32): usize {
   const at = workerAt + WORKER_TX_HEADERS + headerBytes;
   headerBytes += (length + 7) & ~7;
+  return at;
+}
+
+/** A copy of the `length` bytes at `from`, with at least `room` bytes in front. */
+export function takeCopy(from: usize, length: u32, room: u32): usize {
+  const at = takeHeader(room + length) + room;
+  memory.copy(at, from, length);
   return at;
 }
 

@@ -20,13 +20,21 @@ export function writeFrame(at: usize, length: u32, packets: u32): void {
 
 /** Queues a packet behind an empty virtio_net_hdr, which says "no offloads"; returns where that stands. */
 export function writePacket(at: usize, length: u32): usize {
-  push(2, 1);
   const header = takeHeader(VIRTIO_NET_HDR_SIZE);
-  store<u64>(header, 0);
-  store<u16>(header, 0, 8);
-  pushIovec(header, VIRTIO_NET_HDR_SIZE);
-  pushIovec(at, length);
+  writeParts(header, VIRTIO_NET_HDR_SIZE, at, length);
   return header;
+}
+
+/**
+ * Queues a packet in two parts: a generated one of `headLength` bytes, in which room for the virtio_net_hdr comes first,
+ * and `bodyLength` bytes at `body`.
+ */
+export function writeParts(head: usize, headLength: u32, body: usize, bodyLength: u32): void {
+  store<u64>(head, 0);
+  store<u16>(head, 0, 8);
+  push(bodyLength == 0 ? 1 : 2, 1);
+  pushIovec(head, headLength);
+  if (bodyLength != 0) pushIovec(body, bodyLength);
 }
 
 /** Lets the frame that was queued last go on with the `length` bytes at `at`, of another packet. */

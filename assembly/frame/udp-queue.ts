@@ -60,7 +60,7 @@ export function sendToNode(node: u32, head: usize, headLength: u32, body: usize,
   store<u32>(message, openSegments, MMSGHDR_LENGTH);
   if (openSegments == 2) store<u64>(message, CMSG_SPACE, MMSGHDR_CONTROL_LENGTH);
   // Only the last segment of a message may be shorter (linux/udp.h, UDP_SEGMENT).
-  if (length < openSegmentSize || !takesGso(node)) closeMessage();
+  if (length < openSegmentSize || !takesGso(node, length)) closeMessage();
 }
 
 /** Queues one datagram back to the sockaddr at `name`. */

@@ -7,7 +7,7 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { extendFrame, writePacket } from "../frame/tun-queue.ts";
+import { extendFrame, writePacket, writeParts } from "../frame/tun-queue.ts";
 import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
 import {
   IPPROTO_TCP,
@@ -15,6 +15,7 @@ import {
   VIRTIO_GSO_TCPV4,
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
+  VIRTIO_NET_HDR_SIZE,
 } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
@@ -35,7 +36,7 @@ const TCP_SEGMENTS_MAX: u32 = 1023;
 // The frame that may still grow; headAt = 0: none may.
 let headAt: u32 = 0; // IP header of its first packet
 let headTransportAt: u32 = 0;
-let headPayloadAt: u32 = 0;
+let headEnd: u32 = 0; // of its transport header
 let headProtocol: u8 = 0;
 let headIsIpv4: bool = false;
 let virtioAt: usize = 0;
@@ -48,10 +49,10 @@ let lastFlags: u8 = 0;
 export function deliver(packet: Packet): void {
   if (!canJoin(packet)) {
     finishFrame();
-    writePacket(packet.at, packet.length);
+    queue(packet);
     return;
   }
-  const length = packet.end - packet.payloadAt;
+  const length = packet.payloadLength;
   if (headAt != 0 && follows(packet, length)) {
     extendFrame(packet.payloadAt, length);
     payloadLength += length;
@@ -73,10 +74,10 @@ export function finishFrame(): void {
 }
 
 function start(packet: Packet, length: u32): void {
-  virtioAt = writePacket(packet.at, packet.length);
+  virtioAt = queue(packet);
   headAt = packet.at;
   headTransportAt = packet.transportAt;
-  headPayloadAt = packet.payloadAt;
+  headEnd = packet.at + packet.headerLength;
   headProtocol = packet.protocol;
   headIsIpv4 = packet.isIpv4;
   segmentSize = length;
@@ -85,12 +86,20 @@ function start(packet: Packet, length: u32): void {
   lastFlags = packet.flags;
 }
 
+/** Queues a packet by itself; returns where its virtio_net_hdr stands. */
+function queue(packet: Packet): usize {
+  if (!packet.isSplit) return writePacket(packet.at, packet.length);
+  const head = packet.at - VIRTIO_NET_HDR_SIZE;
+  writeParts(head, VIRTIO_NET_HDR_SIZE + packet.headerLength, packet.payloadAt, packet.payloadLength);
+  return head;
+}
+
 /** Whether the packet may be part of a super-packet at all. */
 function canJoin(packet: Packet): bool {
   if (packet.kind != PacketKind.transport || packet.isFragment) return false;
   const offload = packet.protocol == IPPROTO_TCP ? OFFLOAD_TUN_TCP : OFFLOAD_TUN_UDP;
   if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & offload) == 0) return false;
-  if (packet.payloadAt == packet.end) return false; // no payload, nothing to gain
+  if (packet.payloadLength == 0) return false; // no payload, nothing to gain
   // Segmentation would repeat IPv4 options and IPv6 extension headers.
   if (packet.isIpv4 ? !isPlainIpv4(packet) : packet.transportAt - packet.at != IPV6_HEADER) return false;
   const isPlain = packet.protocol == IPPROTO_TCP ? canJoinTcp(packet) : canJoinUdp(packet);
@@ -114,11 +123,11 @@ function follows(packet: Packet, length: u32): bool {
   if (packet.protocol != headProtocol || packet.isIpv4 != headIsIpv4) return false;
   const segmentsMax = packet.protocol == IPPROTO_TCP ? TCP_SEGMENTS_MAX : UDP_SEGMENTS_MAX;
   if (segments == segmentsMax || length > segmentSize) return false;
-  if (headPayloadAt - headAt + payloadLength + length > LENGTH_MAX) return false;
-  if (packet.payloadAt - packet.at != headPayloadAt - headAt) return false; // more or fewer options
+  if (headEnd - headAt + payloadLength + length > LENGTH_MAX) return false;
+  if (packet.headerLength != headEnd - headAt) return false; // more or fewer options
   if (!(packet.isIpv4 ? sameIpv4(packet) : sameIpv6(packet))) return false;
   return packet.protocol == IPPROTO_TCP
-    ? canFollowTcp(packet, headTransportAt, headPayloadAt, payloadLength)
+    ? canFollowTcp(packet, headTransportAt, headEnd, payloadLength)
     : canFollowUdp(packet, headTransportAt);
 }
 
@@ -146,17 +155,19 @@ function sameIpv6(packet: Packet): bool {
 
 /** A right checksum makes the sum over everything that it covers, itself included, all ones (RFC 1071 section 1). */
 function isChecksumRight(packet: Packet): bool {
-  const length = packet.end - packet.transportAt;
+  const length = packet.transportLength;
+  const inFront = packet.isSplit ? length - packet.payloadLength : 0;
   const total =
     pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
     lengthSum(length) +
-    sum(packet.transportAt, length);
+    sum(packet.transportAt, inFront) +
+    sum(packet.isSplit ? packet.payloadAt : packet.transportAt, length - inFront);
   return fold(total) == 0xffff;
 }
 
 function finishHeaders(): void {
-  const headerLength = headPayloadAt - headAt;
-  const transportLength = headPayloadAt - headTransportAt + payloadLength;
+  const headerLength = headEnd - headAt;
+  const transportLength = headEnd - headTransportAt + payloadLength;
   const isTcp = headProtocol == IPPROTO_TCP;
   let pseudo: u64 = ((<u64>headProtocol) << 8) + lengthSum(transportLength);
   if (headIsIpv4) {

@@ -6,15 +6,13 @@ import { IPPROTO_UDP } from "../shared/protocols.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
-import { VirtioNet } from "../wire/virtio-net.ts";
 
-/** As the virtio_net_hdr asks, which agrees with the packet. */
-export function finishChecksum(packet: Packet, virtio: VirtioNet): void {
+/** As the virtio_net_hdr asks, which agrees with the packet: from `start` on, in the field at this offset. */
+export function finishChecksum(packet: Packet, start: u32, offset: u32): void {
   if (packet.kind == PacketKind.transport) return finishTransport(packet);
   // Of a packet inside: its pseudo-header's sum stands in the field.
-  const start = packet.at + virtio.csumStart;
   const checksum = <u16>~fold(sum(start, packet.end - start));
-  store<u16>(start + virtio.csumOffset, checksum == 0 ? 0xffff : checksum);
+  store<u16>(start + offset, checksum == 0 ? 0xffff : checksum);
 }
 
 function finishTransport(packet: Packet): void {

@@ -4,7 +4,9 @@
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
+import { count } from "../frame/count.ts";
 import { sendToNode } from "../frame/udp-queue.ts";
+import { Counter } from "../shared/counters.ts";
 import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
@@ -12,25 +14,34 @@ import { Packet } from "../wire/packet.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH, Tcp } from "../wire/tcp.ts";
 import { Udp } from "../wire/udp.ts";
 import { checksumAt, storeChecksum } from "./finish.ts";
+import { fragment, fragmentBytes, fragmentCount } from "./fragment.ts";
 
 /** Packets that a super-packet with this segment size becomes. A super-packet without payload is one packet. */
 export function segmentCount(packet: Packet, segmentSize: u32): u32 {
-  const payload = packet.end - packet.payloadAt;
+  const payload = packet.payloadLength;
   return payload == 0 ? 1 : (payload + segmentSize - 1) / segmentSize;
 }
 
 /** Whether the transmit queues are made for that many segments, and for headers that long. */
 export function isSegmentable(packet: Packet, segmentSize: u32): bool {
-  return segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.payloadAt - packet.at <= HEADER_MAX;
+  return segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.headerLength <= HEADER_MAX;
 }
 
-/** Queues the segments of a translated super-packet to a node. Returns the bytes of all packets together. */
-export function segment(packet: Packet, segmentSize: u32, node: u32): u32 {
+/** Packets that segment() queued. */
+export let segmentedPackets: u32 = 0;
+
+/**
+ * Queues the segments of a translated super-packet to a node, those of more than `mtu` bytes in fragments; 0 = no limit.
+ * Returns the bytes of all packets together.
+ */
+export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u32 {
   const segments = segmentCount(packet, segmentSize);
-  const headerLength = packet.payloadAt - packet.at;
+  const headerLength = packet.headerLength;
   const transportOffset = packet.transportAt - packet.at;
   const pseudo = pseudoHeaderSum(packet.source, packet.destination, packet.protocol);
   let payload = packet.payloadAt;
+  let bytes: u32 = 0;
+  segmentedPackets = 0;
   for (let i: u32 = 0; i < segments; i++) {
     const payloadLength = min<u32>(segmentSize, packet.end - payload);
     const header = takeHeader(headerLength);
@@ -48,10 +59,20 @@ export function segment(packet: Packet, segmentSize: u32, node: u32): u32 {
       sum(transport, headerLength - transportOffset) +
       sum(payload, payloadLength);
     storeChecksum(field, total, packet.protocol);
-    sendToNode(node, header, headerLength, payload, payloadLength);
+    if (mtu != 0 && headerLength + payloadLength > mtu) {
+      const id = packet.fragmentId + i;
+      fragment(node, mtu, header, transportOffset, headerLength, payload, payloadLength, id);
+      segmentedPackets += fragmentCount;
+      bytes += fragmentBytes;
+      count(Counter.packetsFragmented, 1);
+    } else {
+      sendToNode(node, header, headerLength, payload, payloadLength);
+      segmentedPackets++;
+      bytes += headerLength + payloadLength;
+    }
     payload += payloadLength;
   }
-  return segments * headerLength + packet.end - packet.payloadAt;
+  return bytes;
 }
 
 function finishIpHeader(packet: Packet, header: usize, length: u32, index: u32): void {

@@ -27,5 +27,10 @@ export enum Counter {
   gsoRefused, // UDP_SEGMENT sends that were repeated as single datagrams
   fragmentsHeld, // fragments kept until the first one of their packet came
   fragmentsForgotten, // first fragments forgotten early because of newer ones
+  icmpErrorsSent, // to clients whose packets went nowhere
+  icmpErrorsLimited, // not sent, as there were too many
+  resetsSent, // TCP resets to clients whose instance is gone
+  packetsFragmented, // packets sent in fragments, because they were larger than the path takes
+  mssClamped, // SYN segments that promised more than the path takes
   count,
 }

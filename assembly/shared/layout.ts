@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -33,6 +33,8 @@ export const HEADER_FLOW_NEXT = 48; // u32 atomic; writer: data plane: first flo
 export const HEADER_PROBE_INTERVAL_MS = 52; // u32: how often each other node is probed, 0 = never
 export const HEADER_FLOW_FREE = 56; // u64 atomic; writer: data plane: stack of free flow records, index | pops << 32
 export const HEADER_OFFLOADS = 64; // u32 atomic: OFFLOAD_* that the engine may use
+export const HEADER_TUN_MTU = 68; // u32: MTU of the TUN, 0 = not known
+export const HEADER_ANSWERS = 72; // u32: ANSWER_*, CLAMP_MSS
 export const HEADER_GSO_TRIAL = 80; // u32 atomic, from 1: how often UDP_SEGMENT was switched on for all nodes alike
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
@@ -44,6 +46,10 @@ export const OFFLOAD_UDP_GSO = 1; // several datagrams in one message, cut by th
 export const OFFLOAD_TUN_TCP = 2; // TCP segments joined to super-packets for the TUN
 export const OFFLOAD_TUN_UDP = 4; // UDP datagrams likewise (Linux 6.2)
 export const OFFLOAD_GRO_ENDED = 8; // UDP_GRO was switched off; what it had joined before comes without its size
+
+export const ANSWER_WITH_ICMP = 1; // a client whose packet goes nowhere gets an ICMP error
+export const ANSWER_WITH_RESET = 2; // a TCP client whose instance is gone gets a reset
+export const CLAMP_MSS = 4; // SYN segments promise no more than fits the path
 
 /** Order of the region table. */
 export enum Region {
@@ -156,6 +162,9 @@ export const NODE_LAST_PROBE_MS = 32; // u32
 export const NODE_LAST_REPLY_MS = 36; // u32
 export const NODE_NONCE = 40; // u64: what a reply to the last probe has to repeat
 export const NODE_GSO_REFUSED = 48; // u32: the HEADER_GSO_TRIAL in which the path to the node refused UDP_SEGMENT
+export const NODE_MTU = 52; // u32: largest packet that fits the path to the node, 0 = not known
+export const NODE_MTU_LEARNT_MS = 56; // u32
+export const NODE_REFUSED_MS = 60; // u32: when the node's machine last refused a datagram, 0 = never
 
 // ---------------------------------------------------------------- flow table (writer: data plane)
 // A flow record holds both directions; two entries in the buckets lead to it, one per direction.
@@ -176,7 +185,8 @@ export const FLOW_LIMIT_MAX = 1044479; // FLOW_INDEX_MASK - FLOW_SLACK; record 0
 //    0 client namespace address     16 called address      } forward key, with ports and protocol
 //   32 client instance address      48 target namespace address
 //   64 target instance address      80 ports, protocol, state ...
-export const FLOW_SIZE = 128;
+//  128 where answers go to, when they come in another family than the client's packets
+export const FLOW_SIZE = 192;
 export const FLOW_CLIENT = 0; // 16
 export const FLOW_CALLED = 16; // 16
 export const FLOW_CLIENT_INSTANCE_ADDRESS = 32; // 16: source on the wire
@@ -199,13 +209,16 @@ export const FLOW_FORWARD_DELTA = 116; // u16: L4 checksum difference of the for
 export const FLOW_REVERSE_DELTA = 118; // u16: of the reverse rewrite
 export const FLOW_FORWARD_PACKETS = 120; // u32
 export const FLOW_REVERSE_PACKETS = 124; // u32
-// A free record is linked through its first word.
-export const FLOW_FREE_NEXT = 0;
+export const FLOW_ANSWERED = 128; // 16: client namespace address that the answers name; only with FLOW_ANSWERS_CROSS
+// A free record is linked through a word of its own: what others may still read of the flow stays.
+export const FLOW_FREE_NEXT = 144; // u32
 
 export const FLOW_SEEN_REPLY = 1; // a packet came back
 export const FLOW_SEEN_FIN_FORWARD = 2;
 export const FLOW_SEEN_FIN_REVERSE = 4;
 export const FLOW_IS_BALANCED = 8; // the called address is a service address, so the flow counts as load
+export const FLOW_CROSSES = 16; // goes on the wire in another family than the client called in
+export const FLOW_ANSWERS_CROSS = 32; // its answers come in another family
 
 /** Value 0 is a record that holds no flow; timeouts in the header follow this order. */
 export enum FlowState {
@@ -260,6 +273,7 @@ export const WORKER_RELEASED_FIRST = 208; // u32: in a transmit queue until the 
 export const WORKER_FRAGMENT_NEXT = 212; // u32: first fragments noted so far
 export const WORKER_FRAGMENT_KEY = 256; // FRAGMENT_KEY_SIZE: of the fragment in hand
 
+export const WORKER_ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host
 export const WORKER_COUNTERS = 1024; // u64 per Counter, then per direction and DropReason
 export const COUNTER_MAX = 64;
 export const DROP_REASON_MAX = 64;

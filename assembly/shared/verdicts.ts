@@ -20,14 +20,21 @@ export enum DropReason {
   fragmentOrphan, // a fragment whose first one did not come in time
   holdFull, // a fragment that came before its first one, and no room to keep it
   badOffload, // a virtio_net_hdr that contradicts the packet, or more segments than one frame or message may hold
+  instanceGone, // egress: of a TCP connection to an instance that left the tables; its client gets a reset
   notServiceAddress, // egress: destination in no service range
   unknownWorkload, // egress: source is no namespace address of this node
   unrelatedError, // an ICMP error about a packet that its receiver never sent
   unknownAddress, // egress: a service address that the tables do not hold
   noInstance, // egress: no instance of the address can take a new flow
+  noAddressOfFamily, // egress: client or instance has no address in the family that the packet needs on its way
   noNode, // egress: the instance's node is not in the tables
+  nodeUnreachable, // egress: the instance's node refuses datagrams, or answers no probe any more
   flowTableFull, // egress: no room for a flow, even after eviction
   portsExhausted, // egress: no source port left that tells this flow from another
+  badHeaderChecksum, // a wrong IPv4 header checksum, which would not be seen in IPv6
+  sourceRoute, // a source route or routing header that is not at its end, which the other family cannot carry
+  notTranslatable, // something else that the other family cannot carry (RFC 7915)
+  tooBig, // egress: larger than the path to the node takes, and not to be fragmented
   notLocalDestination, // ingress: destination is no namespace address of this node
   notServiceSource, // ingress: source in no service range
   wrongNode, // ingress: the source's instance runs on another node than the sender

@@ -59,6 +59,11 @@ export function sameAddress(a: v128, b: v128): bool {
   return !v128.any_true(v128.xor(a, b));
 }
 
+/** The prefix ::ffff:0:0/96 (RFC 4291 section 2.5.5.2): an IPv4 address. */
+export function isV4Mapped(address: v128): bool {
+  return i64x2.extract_lane(address, 0) == 0 && <u32>i32x4.extract_lane(address, 2) == 0xffff0000;
+}
+
 /** 16 zero bytes stand for "none" in the records. */
 export function isNoAddress(address: v128): bool {
   return !v128.any_true(address);

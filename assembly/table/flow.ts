@@ -6,6 +6,8 @@
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
+  FLOW_ANSWERED,
+  FLOW_ANSWERS_CROSS,
   FLOW_CALLED,
   FLOW_CALLED_PORT,
   FLOW_CLIENT,
@@ -85,7 +87,7 @@ function findAnswers(
       load<u16>(flow, FLOW_WIRE_PORT) == wirePort &&
       load<u8>(flow, FLOW_PROTOCOL) == protocol &&
       sameAddress(v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS), source) &&
-      sameAddress(v128.load(flow, FLOW_CLIENT), client)
+      (sameAddress(v128.load(flow, FLOW_CLIENT), client) || sameAddress(answeredAddress(flow), client))
     ) {
       return flow;
     }
@@ -117,7 +119,7 @@ export function discard(flow: usize): void {
  */
 export function claimAnswers(flow: usize, nowMs: u32): bool {
   const source = v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS);
-  const client = v128.load(flow, FLOW_CLIENT);
+  const client = answeredAddress(flow);
   const calledPort = load<u16>(flow, FLOW_CALLED_PORT);
   const wirePort = load<u16>(flow, FLOW_WIRE_PORT);
   const protocol = load<u8>(flow, FLOW_PROTOCOL);
@@ -206,11 +208,17 @@ export function sweep(nowMs: u32, budget: u32): u32 {
   return ended;
 }
 
+/** The destination of the flow's answers. */
+function answeredAddress(flow: usize): v128 {
+  const crosses = (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) != 0;
+  return crosses ? v128.load(flow, FLOW_ANSWERED) : v128.load(flow, FLOW_CLIENT);
+}
+
 function reverseHash(flow: usize): u64 {
   const ports = <u32>load<u16>(flow, FLOW_CALLED_PORT) | ((<u32>load<u16>(flow, FLOW_WIRE_PORT)) << 16);
   return flowHash(
     v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS),
-    v128.load(flow, FLOW_CLIENT),
+    answeredAddress(flow),
     ports,
     load<u8>(flow, FLOW_PROTOCOL),
   );

@@ -14,10 +14,11 @@ import {
   WORKER_HELD_BYTES,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { isNoAddress } from "../table/address.ts";
+import { isNoAddress, isV4Mapped } from "../table/address.ts";
 import { fragmentKey, sameFragmentKey } from "../table/first-fragment.ts";
 import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
+import { canChangeFamily, changeFamily } from "./family.ts";
 import { rewriteAddresses } from "./rewrite.ts";
 
 const HELD_MAX: u32 = 64;
@@ -26,12 +27,18 @@ const HELD_PER_PACKET: u32 = 16;
 /** A first fragment that late is not coming. */
 const HELD_MS: u32 = 1000;
 
-/** Gives a later fragment the ends of the first one that was noted. */
-export function translateLater(packet: Packet, first: usize): void {
+/** Gives a later fragment the ends of the first one that was noted. `isReceived`: it came from the tunnel. */
+export function translateLater(packet: Packet, first: usize, isReceived: bool): DropReason {
   const source = v128.load(first, FRAGMENT_NEW_SOURCE);
   const destination = v128.load(first, FRAGMENT_NEW_DESTINATION);
+  if (isV4Mapped(source) != packet.isIpv4) {
+    const refused = canChangeFamily(packet);
+    if (refused != DropReason.none) return refused;
+    changeFamily(packet, 1, 0, isReceived && packet.isIpv4); // as in translateIngress()
+  }
   const delta = addressDelta(packet.source, source) + addressDelta(packet.destination, destination);
   rewriteAddresses(packet, source, destination, delta);
+  return DropReason.none;
 }
 
 /** Keeps the described fragment until its first one comes. */

@@ -2,11 +2,14 @@
 // called; anything else is delivered as it is, if it may come in.
 
 import {
+  FLOW_ANSWERS_CROSS,
   FLOW_CALLED,
+  FLOW_CLIENT,
   FLOW_CLIENT_PORT,
   FLOW_GENERATION,
   FLOW_NODE,
   FLOW_REVERSE_DELTA,
+  FLOW_SEEN,
   SERVICE_CANDIDATES,
   SERVICE_KIND,
   ServiceKind,
@@ -19,6 +22,7 @@ import { nodeOf } from "../table/instance.ts";
 import { isFromNode } from "../table/node.ts";
 import { Packet } from "../wire/packet.ts";
 import { isClientAlive } from "./egress.ts";
+import { canChangeFamily, changeFamily } from "./family.ts";
 import { seenReverse } from "./flow-state.ts";
 import { rewrite } from "./rewrite.ts";
 
@@ -27,14 +31,33 @@ export function translateIngress(packet: Packet, sender: usize, nowMs: u32): Dro
   const flow = answeredFlow(packet);
   if (flow == 0) return admit(packet, sender);
   if (!isFromNode(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
+  if (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) {
+    const refused = canChangeFamily(packet);
+    if (refused != DropReason.none) return refused;
+    // In front of one that grows stands what was received before it.
+    changeFamily(packet, 1, 0, packet.isIpv4);
+  }
   giveBack(flow, packet, 1, false, nowMs);
   return DropReason.none;
 }
 
-/** The same for a packet that translateEgress() addressed to a workload of this node. */
-export function translateLocal(packet: Packet, segments: u32, isPartial: bool, nowMs: u32): void {
+/** The same for a packet that translateEgress() addressed to a workload of this node; parameters as there. */
+export function translateLocal(
+  packet: Packet,
+  packets: u32,
+  payloadSize: u32,
+  isPartial: bool,
+  nowMs: u32,
+): DropReason {
   const flow = answeredFlow(packet);
-  if (flow != 0) giveBack(flow, packet, segments, isPartial, nowMs);
+  if (flow == 0) return DropReason.none;
+  if (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) {
+    const refused = canChangeFamily(packet);
+    if (refused != DropReason.none) return refused;
+    changeFamily(packet, packets, payloadSize, false);
+  }
+  giveBack(flow, packet, packets, isPartial, nowMs);
+  return DropReason.none;
 }
 
 /** The flow that the packet answers, or 0. Ends one whose client is gone. */
@@ -45,13 +68,13 @@ export function answeredFlow(packet: Packet): usize {
   return 0;
 }
 
-function giveBack(flow: usize, packet: Packet, segments: u32, isPartial: bool, nowMs: u32): void {
-  seenReverse(flow, packet, segments, nowMs);
+function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, nowMs: u32): void {
+  seenReverse(flow, packet, packets, nowMs);
   const ports = (packet.ports & 0xffff) | ((<u32>load<u16>(flow, FLOW_CLIENT_PORT)) << 16);
   rewrite(
     packet,
     v128.load(flow, FLOW_CALLED),
-    packet.destination,
+    v128.load(flow, FLOW_CLIENT),
     ports,
     load<u16>(flow, FLOW_REVERSE_DELTA),
     isPartial,

@@ -7,6 +7,7 @@ import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import {
   FLOW_CALLED,
+  FLOW_CLIENT,
   FLOW_CLIENT_INSTANCE_ADDRESS,
   FLOW_CLIENT_PORT,
   FLOW_NODE,
@@ -18,7 +19,7 @@ import {
 } from "../shared/layout.ts";
 import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { findService, findWorkload, isNoAddress, sameAddress } from "../table/address.ts";
+import { findService, findWorkload, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";
 import { instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isFromNode, isNodeKnown } from "../table/node.ts";
@@ -27,6 +28,7 @@ import { Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_CHECKSUM, TCP_MIN_HEADER } from "../wire/tcp.ts";
 import { goesOn } from "./egress.ts";
+import { changeErrorFamily } from "./family-error.ts";
 import { admit, answeredFlow } from "./ingress.ts";
 import { rewrite, rewriteAddresses, storePorts } from "./rewrite.ts";
 
@@ -45,24 +47,23 @@ export function translateErrorEgress(packet: Packet): DropReason {
   errorNode = load<u16>(flow, FLOW_NODE);
   if (!isNodeKnown(errorNode)) return DropReason.noNode;
   const ports = (answer.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
-  rewriteError(packet, v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS), v128.load(flow, FLOW_TARGET), ports);
-  return DropReason.none;
+  const target = v128.load(flow, FLOW_TARGET);
+  return rewriteError(packet, v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS), target, ports, false);
 }
 
 /** About a packet that a workload did not answer, so that it has no flow here: what its answer would have become. */
 function translateStateless(packet: Packet, answer: Packet, workload: u32): DropReason {
-  const isIpv4 = packet.isIpv4;
-  const source = instanceAddress(workload, isIpv4);
-  if (isNoAddress(source)) return DropReason.unknownWorkload;
   const service = findService(answer.destinationAt);
   if (service == 0 || load<u32>(service, SERVICE_KIND) != ServiceKind.instance) return DropReason.unrelatedError;
   const receiver = load<u32>(service, SERVICE_CANDIDATES);
+  const isIpv4 = isNoAddress(namespaceAddress(receiver, packet.isIpv4)) ? !packet.isIpv4 : packet.isIpv4;
   const destination = namespaceAddress(receiver, isIpv4);
   if (isNoAddress(destination)) return DropReason.unrelatedError;
+  const source = instanceAddress(workload, isIpv4);
+  if (isNoAddress(source)) return DropReason.noAddressOfFamily;
   errorNode = nodeOf(receiver);
   if (!isNodeKnown(errorNode)) return DropReason.noNode;
-  rewriteError(packet, source, destination, answer.ports);
-  return DropReason.none;
+  return rewriteError(packet, source, destination, answer.ports, false);
 }
 
 /** Translates an ICMP error of the node whose sockaddr is at `sender`. */
@@ -73,14 +74,13 @@ export function translateErrorIngress(packet: Packet, sender: usize): DropReason
   const flow = answeredFlow(answer);
   if (flow == 0) return admit(packet, sender);
   if (!isFromNode(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
-  giveErrorBack(flow, packet);
-  return DropReason.none;
+  return giveErrorBack(flow, packet, packet.isIpv4); // as in translateIngress()
 }
 
 /** The same for an error that translateErrorEgress() addressed to a workload of this node. */
-export function translateErrorLocal(packet: Packet): void {
+export function translateErrorLocal(packet: Packet): DropReason {
   const flow = answeredFlow(packet.quoted);
-  if (flow != 0) giveErrorBack(flow, packet);
+  return flow == 0 ? DropReason.none : giveErrorBack(flow, packet, false);
 }
 
 /** Whether the receiver of the error is said to have sent the packet; as the bytes have it (packet.ts, neverV4). */
@@ -90,16 +90,20 @@ function isAboutReceiver(packet: Packet): bool {
   return sameAddress(Ipv6.at(packet.at).destination, Ipv6.at(quoted.at).source);
 }
 
-function giveErrorBack(flow: usize, packet: Packet): void {
+function giveErrorBack(flow: usize, packet: Packet, isDetached: bool): DropReason {
   const ports = (packet.quoted.ports & 0xffff) | ((<u32>load<u16>(flow, FLOW_CLIENT_PORT)) << 16);
-  rewriteError(packet, v128.load(flow, FLOW_CALLED), packet.destination, ports);
+  return rewriteError(packet, v128.load(flow, FLOW_CALLED), v128.load(flow, FLOW_CLIENT), ports, isDetached);
 }
 
 /**
  * Gives the error other ends, and the quoted packet the same, turned round. The quoted packet was turned in its
- * description, not in its bytes.
+ * description, not in its bytes. `isDetached`: when it changes its family, in a copy.
  */
-function rewriteError(packet: Packet, source: v128, destination: v128, ports: u32): void {
+function rewriteError(packet: Packet, source: v128, destination: v128, ports: u32, isDetached: bool): DropReason {
+  if (isV4Mapped(source) != packet.isIpv4) {
+    const refused = changeErrorFamily(packet, isDetached);
+    if (refused != DropReason.none) return refused;
+  }
   const quoted = packet.quoted;
   // Everything that may change; in a whole quote the sum over the rest stays.
   const length = min(quoted.end, quoted.transportAt + TCP_MIN_HEADER) - quoted.at;
@@ -114,6 +118,7 @@ function rewriteError(packet: Packet, source: v128, destination: v128, ports: u3
   rewriteAddresses(packet, source, destination, addresses);
   const icmp = Icmp.at(packet.transportAt);
   icmp.checksum = update(icmp.checksum, packet.isIpv4 ? delta : delta + addresses);
+  return DropReason.none;
 }
 
 /** Of TCP's header the checksum may be missing. */

@@ -17,6 +17,7 @@ import {
 /** Bounds the time that one packet can take. */
 const HEADERS_MAX = 8;
 const HEADER_MIN: u32 = 8;
+export const FRAGMENT_HEADER: u32 = 8;
 
 /** What walkExtensions() found: the protocol behind the last header, and where it begins. */
 export let upperProtocol: u8 = 0;
@@ -46,6 +47,13 @@ export class FragmentHeader {
 
   get identification(): u32 {
     return bswap<u32>(this.identificationBe);
+  }
+
+  set(nextHeader: u8, offset: u32, hasMore: bool, id: u32): void {
+    this.nextHeader = nextHeader;
+    this.reserved = 0;
+    this.offsetAndMoreBe = bswap<u16>(<u16>(offset | u32(hasMore)));
+    this.identificationBe = bswap<u32>(id);
   }
 }
 

@@ -24,9 +24,19 @@ export class Icmp {
   checksum: u16;
   /** Of an echo; in network order, as it stands in the packet. */
   identifier: u16;
+  sequenceNumber: u16;
 
   static at(ptr: usize): Icmp {
     return changetype<Icmp>(ptr);
+  }
+
+  /** Identifier and sequence number as one word, in host order: of an error its MTU or pointer. */
+  get word(): u32 {
+    return bswap<u32>(load<u32>(changetype<usize>(this), 4));
+  }
+
+  set word(value: u32) {
+    store<u32>(changetype<usize>(this), bswap<u32>(value), 4);
   }
 
   isEchoRequest(isIpv4: bool): bool {
@@ -35,6 +45,13 @@ export class Icmp {
 
   isEchoReply(isIpv4: bool): bool {
     return this.type == (isIpv4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY);
+  }
+
+  /** Whether the second word has the length of the quoted packet, when something stands behind it (RFC 4884). */
+  saysQuotedLength(isIpv4: bool): bool {
+    const type: u32 = this.type;
+    if (!isIpv4) return type == ICMPV6_UNREACHABLE || type == ICMPV6_TIME_EXCEEDED;
+    return this.isError(true);
   }
 
   /** Of the errors that quote a packet, those that hosts act upon: neither source quench (RFC 6633) nor redirects. */

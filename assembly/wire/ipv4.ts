@@ -3,6 +3,11 @@
 //    8 TTL  9 protocol  10 checksum  12 source  16 destination  20 options ...
 
 export const IPV4_MIN_HEADER: u32 = 20;
+/** Options that stand alone, without a length. */
+export const OPTION_END = 0;
+export const OPTION_NOTHING = 1;
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u32 = 0x2000;
 
 @unmanaged
 export class Ipv4 {
@@ -55,5 +60,25 @@ export class Ipv4 {
   /** In bytes. */
   get fragmentOffset(): u32 {
     return (<u32>(bswap<u16>(this.fragmentBe) & 0x1fff)) << 3;
+  }
+
+  get mayFragment(): bool {
+    return (bswap<u16>(this.fragmentBe) & DONT_FRAGMENT) == 0;
+  }
+
+  setFragment(offset: u32, hasMore: bool): void {
+    this.fragmentBe = bswap<u16>(<u16>((offset >>> 3) | (hasMore ? MORE_FRAGMENTS : 0)));
+  }
+
+  /** A whole header without options and checksum: that of a packet that is no fragment. */
+  start(tos: u8, length: u32, id: u32, mayFragment: bool, ttl: u8, protocol: u8): void {
+    this.versionIhl = 0x45;
+    this.tos = tos;
+    this.totalLength = length;
+    this.identification = id;
+    this.fragmentBe = mayFragment ? 0 : bswap<u16>(DONT_FRAGMENT);
+    this.ttl = ttl;
+    this.protocol = protocol;
+    this.checksum = 0;
   }
 }

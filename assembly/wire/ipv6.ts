@@ -2,6 +2,8 @@
 //    0 version|traffic class|flow label  4 payload length  6 next header  7 hop limit  8 source  24 destination
 
 export const IPV6_HEADER: u32 = 40;
+/** The least that a link must take in one piece (section 5). */
+export const IPV6_MTU_MIN: u32 = 1280;
 
 @unmanaged
 export class Ipv6 {
@@ -12,6 +14,18 @@ export class Ipv6 {
 
   static at(ptr: usize): Ipv6 {
     return changetype<Ipv6>(ptr);
+  }
+
+  get trafficClass(): u8 {
+    return <u8>(bswap<u32>(this.versionClassFlow) >>> 20);
+  }
+
+  /** Version, traffic class and a flow label of zero, payload length, next header and hop limit: all but the addresses. */
+  start(trafficClass: u8, payloadLength: u32, nextHeader: u8, hopLimit: u8): void {
+    this.versionClassFlow = bswap<u32>(0x60000000 | ((<u32>trafficClass) << 20));
+    this.payloadLength = payloadLength;
+    this.nextHeader = nextHeader;
+    this.hopLimit = hopLimit;
   }
 
   get payloadLength(): u32 {

@@ -52,6 +52,8 @@ export class Packet {
   /** Behind all IP headers. */
   transportAt: u32;
   payloadAt: u32;
+  /** Behind the last byte of the payload. */
+  end: u32;
   /** Of a fragment: where its bytes belong in the whole. */
   fragmentOffset: u32;
   fragmentId: u32;
@@ -93,8 +95,23 @@ export class Packet {
     return changetype<usize>(this) + offsetof<Packet>("destination");
   }
 
-  get end(): u32 {
-    return this.at + this.length;
+  /** IP and transport header; they stand in a row, but the payload may stand elsewhere. */
+  get headerLength(): u32 {
+    return this.length - this.payloadLength;
+  }
+
+  /** Transport header and payload. */
+  get transportLength(): u32 {
+    return this.length - (this.transportAt - this.at);
+  }
+
+  get payloadLength(): u32 {
+    return this.end - this.payloadAt;
+  }
+
+  /** Whether the payload stands elsewhere than behind the headers. */
+  get isSplit(): bool {
+    return this.at + this.length != this.end;
   }
 
   /** Of an ICMP error: the packet that it is about, as far as it was quoted; its payload is not to be relied on. */
@@ -131,6 +148,7 @@ export class Packet {
     this.source = v4Mapped(ip.source);
     this.destination = v4Mapped(ip.destination);
     this.length = length;
+    this.end = this.at + length;
     this.isFragment = ip.isFragment;
     if (ip.isFragment)
       return this.parseFragment(ip.protocol, headerLength, ip.fragmentOffset, ip.hasMore, ip.identification);
@@ -146,6 +164,7 @@ export class Packet {
     this.source = neverV4(ip.source);
     this.destination = neverV4(ip.destination);
     this.length = length;
+    this.end = this.at + length;
     this.isFragment = false;
     const next = ip.nextHeader;
     if (next == IPPROTO_TCP || next == IPPROTO_UDP) return this.parseTransport(next, IPV6_HEADER);
@@ -242,6 +261,7 @@ export class Packet {
     const available = end - at;
     this.at = at;
     this.length = available;
+    this.end = end;
     this.isIpv4 = isIpv4;
     this.flags = 0;
     this.isFragment = false;

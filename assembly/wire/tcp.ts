@@ -33,6 +33,16 @@ export class Tcp {
     return (<u32>(this.dataOffset >>> 4)) << 2;
   }
 
+  /** A whole header without options and checksum. */
+  start(sourcePort: u16, destinationPort: u16, sequence: u32, flags: u8): void {
+    memory.fill(changetype<usize>(this), 0, TCP_MIN_HEADER);
+    this.sourcePort = sourcePort;
+    this.destinationPort = destinationPort;
+    this.sequence = sequence;
+    this.dataOffset = <u8>(TCP_MIN_HEADER << 2);
+    this.flags = flags;
+  }
+
   get sequence(): u32 {
     return bswap<u32>(this.sequenceBe);
   }

@@ -39,6 +39,15 @@ export class VirtioNet {
     return this.gsoType != VIRTIO_GSO_NONE;
   }
 
+  /** What a header says of a packet of one family, of the same packet in the other, which is given. */
+  changeFamily(packet: Packet, checksumStart: u32, gsoSize: u32): void {
+    if (this.needsChecksum) this.csumStart = <u16>(checksumStart - packet.at);
+    if (!this.isGso) return;
+    this.gsoType = <u8>gsoTypeOf(packet, this.gsoType);
+    this.gsoSize = <u16>gsoSize;
+    this.headerLength = <u16>packet.headerLength;
+  }
+
   /** Whether the header says only what is true of the packet behind it. */
   agrees(packet: Packet): bool {
     if (packet.kind != PacketKind.transport || packet.isFragment) {

@@ -22,6 +22,7 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
         { head: "rtt", align: "right" },
         { head: "distance", align: "right" },
         { head: "last reply", align: "right" },
+        { head: "path MTU", align: "right" },
         { head: "instances", align: "right" },
       ],
       nodes.map((row) => [
@@ -30,6 +31,7 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
         orDash(row.rttMs, (rttMs) => `${rttMs.toFixed(3)} ms`),
         orDash(row.distanceKm, (distanceKm) => `${distanceKm.toFixed(1)} km`),
         orDash(row.lastReplyAgeMs, (ageMs) => `${durationText(ageMs)} ago`),
+        orDash(row.mtu, String),
         String(row.instances),
       ]),
     );

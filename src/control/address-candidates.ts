@@ -4,7 +4,6 @@ import type { PolicyCandidate } from "../dataplane/candidate-record.ts";
 import type { CandidateSet } from "../dataplane/policy-trial-contract.ts";
 import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
-import { familyOf } from "../net/address.ts";
 import { distanceKm } from "../net/location.ts";
 import type { Instance, Node, Service, ServiceAddress } from "./model.ts";
 import type { TableStore } from "./table-store.ts";
@@ -35,7 +34,7 @@ export function addressCandidates(source: CandidateSource, policy: string | unde
     .services.flatMap((service) =>
       service.addresses
         .filter((one) => policy === undefined || one.policy === policy)
-        .map((address) => ({ service, address, instances: candidatesOf(service, address.address) })),
+        .map((address) => ({ service, address, instances: candidatesOf(service) })),
     )
     .filter(({ instances }) => instances.length > 0)
     .sort((a, b) => b.instances.length - a.instances.length)
@@ -49,12 +48,9 @@ export function addressCandidates(source: CandidateSource, policy: string | unde
   });
 }
 
-/** Instances that have a namespace address of the called address's family. */
-export function candidatesOf(service: Service, address: string): Instance[] {
-  const family = familyOf(address);
-  return service.instances.filter(({ namespaceAddresses }) =>
-    namespaceAddresses.some((namespaceAddress) => familyOf(namespaceAddress) === family),
-  );
+/** Instances that can be reached: those with a namespace address, of either family. */
+export function candidatesOf(service: Service): Instance[] {
+  return service.instances.filter(({ namespaceAddresses }) => namespaceAddresses.length > 0);
 }
 
 function setNow(

@@ -147,6 +147,8 @@ export const configSchema = section({
     udpGso: flag.default(true),
     udpGro: flag.default(true),
   }).prefault({}),
+  tcp: section({ clampMss: flag.default(true) }).prefault({}),
+  errors: section({ icmp: flag.default(true), reset: flag.default(true) }).prefault({}),
   control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
   state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
   log: section({

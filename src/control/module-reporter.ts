@@ -85,7 +85,7 @@ export class ModuleReporter {
       .services.flatMap((service) =>
         service.addresses
           .filter((one) => one.policy === policy)
-          .map(({ address }) => ({ service, address, instances: candidatesOf(service, address) })),
+          .map(({ address }) => ({ service, address, instances: candidatesOf(service) })),
       );
   }
 

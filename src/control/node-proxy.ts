@@ -3,7 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
-import { WORKER_MAX } from "../../assembly/shared/layout.ts";
+import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, CLAMP_MSS, WORKER_MAX } from "../../assembly/shared/layout.ts";
 import { OffloadSwitch } from "../dataplane/offload-switch.ts";
 import { Supervisor } from "../dataplane/supervisor.ts";
 import type { Logger } from "../log.ts";
@@ -119,11 +119,14 @@ export class NodeProxy {
     const switchedOff = offloadsSwitchedOff(config.offloads);
     const tun = openTun({ name: config.tun.name, queues, switchedOff });
     undo.add("close the TUN", () => tun.close());
+    const mtu = chooseMtu(config.tun.mtu, underlay?.mtu);
     const shared = createSharedMemory({
       capacities: { ...config.capacities, flows: config.flows.limit, workers: queues },
       timeoutsMs: config.flows.timeouts,
       ranges: config.ranges,
       probeIntervalMs: config.probe.interval,
+      answers: answersOf(config),
+      tunMtu: mtu,
     });
     const { port } = socketAt(sockets, 0);
     const offloads = new OffloadSwitch({ shared, tun, sockets, switchedOff });
@@ -153,7 +156,6 @@ export class NodeProxy {
     const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
     await store.apply(config.tables);
 
-    const mtu = chooseMtu(config.tun.mtu, underlay?.mtu);
     const network = await TunInterface.open({
       device: tun.name,
       mtu,
@@ -231,6 +233,11 @@ function reloadable(config: Config): LoadedConfig {
 export function chooseQueues(configured: number | "auto", processors: number): number {
   if (configured !== "auto") return configured;
   return Math.min(WORKER_MAX, Math.max(1, Math.floor(processors / 2)));
+}
+
+/** What the engine tells clients, as the header has it. */
+function answersOf({ errors, tcp }: Config): number {
+  return (errors.icmp ? ANSWER_WITH_ICMP : 0) | (errors.reset ? ANSWER_WITH_RESET : 0) | (tcp.clampMss ? CLAMP_MSS : 0);
 }
 
 /** The address by which the underlay's interface is found. */

@@ -39,7 +39,7 @@ export class Reporter {
   services(): ServiceAddressReport[] {
     return this.#options.store.snapshot().services.flatMap((service) =>
       service.addresses.map(({ address, policy }) => {
-        const candidates = candidatesOf(service, address);
+        const candidates = candidatesOf(service);
         const draining = candidates.filter((candidate) => candidate.draining).length;
         return { service: service.name, address, policy, candidates: candidates.length, draining };
       }),
@@ -97,9 +97,9 @@ export class Reporter {
     return { ...readCounters(this.#options.shared), kernel: this.#options.kernelDrops() };
   }
 
-  #measured(node: Node): Pick<NodeReport, "rttMs" | "distanceKm" | "lastReplyAgeMs"> {
+  #measured(node: Node): Pick<NodeReport, "rttMs" | "distanceKm" | "lastReplyAgeMs" | "mtu"> {
     const { shared, node: own, store, nowMs } = this.#options;
-    if (node === own) return { rttMs: 0, distanceKm: 0, lastReplyAgeMs: null };
+    if (node === own) return { rttMs: 0, distanceKm: 0, lastReplyAgeMs: null, mtu: null };
     const index = store.nodeIndex(node.id);
     const metrics = index === undefined ? undefined : readNodeMetrics(shared, index, nowMs());
     const rttUs = metrics?.rttUs ?? null;
@@ -107,6 +107,7 @@ export class Reporter {
       rttMs: rttUs === null ? null : rttUs / 1000,
       distanceKm: own.location && node.location ? distanceKm(own.location, node.location) : null,
       lastReplyAgeMs: metrics?.lastReplyAgeMs ?? null,
+      mtu: metrics?.mtu ?? null,
     };
   }
 }

@@ -85,6 +85,7 @@ export interface NodeReport {
   readonly rttMs: number | null; // null = not measured
   readonly distanceKm: number | null; // null = a location is missing
   readonly lastReplyAgeMs: number | null; // null = it never answered a probe
+  readonly mtu: number | null; // largest packet that fits the path in one piece, as learnt; null = no limit was met
   readonly instances: number;
 }
 

@@ -27,6 +27,11 @@ export interface EngineExports {
    * WORKER_UDP_RETRY to be sent in its place; 0 = none, and the host counts the loss.
    */
   udpRejected(message: number, errno: number): number;
+  /**
+   * The tunnel's socket reports an error about a datagram to the sockaddr in WORKER_ERROR_NAME: that it was too long for
+   * the path, whose MTU is `mtu`, or that nobody took it.
+   */
+  pathError(errno: number, mtu: number, nowUs: number): void;
 }
 
 /** Imports of engine.wasm beside `env.memory`. */

@@ -10,6 +10,7 @@ import {
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
   SOCKADDR_SIZE,
+  WORKER_ERROR_NAME,
   WORKER_UDP_RETRY,
   WORKER_UDP_RX,
   WORKER_UDP_TX,
@@ -17,13 +18,14 @@ import {
 } from "../../assembly/shared/layout.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../errors.ts";
+import { ErrorQueue } from "../sys/error-queue.ts";
 import {
   EAGAIN,
   EBADF,
-  ECONNREFUSED,
   EFAULT,
   EINTR,
   EINVAL,
+  EMSGSIZE,
   ENOBUFS,
   ENOTSOCK,
   errnoName,
@@ -32,31 +34,41 @@ import {
   sendmmsg,
 } from "../sys/libc.ts";
 import { Poller } from "../sys/poll.ts";
+import { setFragments } from "../sys/udp-socket.ts";
 import { BATCH_BYTES, type DatagramDevice, type WorkerArea } from "./device.ts";
 
 /** Longest wait for room in the kernel, per queue and in pieces. */
 const WAIT_MS = 2;
 const WAITS_MAX = 4;
 
+const ERRORS_MAX = 64;
+
 /** Fewer messages than this are not worth a call, however large they were lately. */
 const MESSAGES_MIN = 4;
 
-/** The part of the engine that knows what to send in place of a refused message. */
-export type UdpRejected = (message: number, errno: number) => number;
+/** The part of the engine that knows what to do about what the socket refuses. */
+export interface UdpFaults {
+  /** As EngineExports.udpRejected. */
+  udpRejected(message: number, errno: number): number;
+  /** About a datagram to the sockaddr in WORKER_ERROR_NAME: EngineExports.pathError at the present time. */
+  pathError(errno: number, mtu: number): void;
+}
 
 export class UdpDevice implements DatagramDevice {
   readonly #fd: number;
   readonly #area: WorkerArea;
-  readonly #rejected: UdpRejected;
+  readonly #faults: UdpFaults;
+  readonly #errors: ErrorQueue;
   readonly #writable: Poller;
   #usedMessages = BATCH_SIZE; // receive structures that the last call may have altered
   #waitsLeft = 0;
   #messagesWanted = BATCH_SIZE;
 
-  constructor(fd: number, area: WorkerArea, rejected: UdpRejected) {
+  constructor(fd: number, area: WorkerArea, faults: UdpFaults) {
     this.#fd = fd;
     this.#area = area;
-    this.#rejected = rejected;
+    this.#faults = faults;
+    this.#errors = new ErrorQueue(fd, area.nativeAt(WORKER_ERROR_NAME));
     this.#writable = new Poller([fd], POLLOUT);
   }
 
@@ -65,14 +77,14 @@ export class UdpDevice implements DatagramDevice {
     this.#renewMessages();
     const limit = this.#messagesWanted;
     let count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
-    // An ICMP error that an earlier send caused is reported once, in place of what is waiting behind it.
-    if (count === -EINTR || count === -ECONNREFUSED) {
-      count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
-    }
     if (count <= 0) {
+      // An error that an earlier send caused is reported once, in place of what is waiting behind it; and poll reports
+      // the socket as ready as long as the error queue holds one.
       if (isLost(-count)) throw lostSocket(-count);
-      return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
+      this.#readErrors();
+      if (count !== -EAGAIN) count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
     }
+    if (count <= 0) return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
     this.#usedMessages = count;
     area.count(Counter.udpReceivedMessages, count);
     this.#adaptMessages(count);
@@ -99,6 +111,13 @@ export class UdpDevice implements DatagramDevice {
       first = end + 1;
     }
     this.#area.setWord(WORKER_UDP_TX_COUNT, 0);
+  }
+
+  /** At most so many at a time: whoever floods us with ICMP errors must not keep us from receiving. */
+  #readErrors(): void {
+    for (let i = 0; i < ERRORS_MAX && this.#errors.next(); i++) {
+      this.#faults.pathError(this.#errors.errno, this.#errors.mtu);
+    }
   }
 
   /** recvmmsg() stored in these fields what came; it has to find there again how much room there is. */
@@ -131,9 +150,10 @@ export class UdpDevice implements DatagramDevice {
         continue;
       }
       if (sent === -EINTR) continue;
-      if (sent === -ECONNREFUSED && mayBeOldError) {
-        // An unconnected socket is told so of an earlier datagram; the message itself was not tried.
+      if (sent !== -EAGAIN && mayBeOldError) {
+        // With IP_RECVERR a socket is told so of an earlier datagram; the message itself was perhaps not tried.
         mayBeOldError = false;
+        this.#readErrors();
         continue;
       }
       if ((sent === -EAGAIN || sent === -ENOBUFS) && this.#waitsLeft > 0) {
@@ -158,18 +178,29 @@ export class UdpDevice implements DatagramDevice {
       area.countEgressDrops(DropReason.queueFull, packets);
       return;
     }
-    const count = this.#rejected(message, errno);
-    if (count === 0) area.countEgressDrops(DropReason.sendFailed, packets);
+    const count = this.#faults.udpRejected(message, errno);
+    if (count === 0) this.#sendCut(WORKER_UDP_TX, message);
     for (let first = 0; first < count; ) {
       const end = first + this.#sendRun(WORKER_UDP_RETRY, first, count);
-      if (end < count) this.#dropRetry(end);
+      if (end < count) this.#sendCut(WORKER_UDP_RETRY, end);
       first = end + 1;
     }
   }
 
-  #dropRetry(message: number): void {
+  /**
+   * A single datagram that failed with #errno: when it is too long for its way, it goes in fragments. The engine learns
+   * the path MTU from it and makes what follows fit, but for packets of up to 1,280 bytes: those must pass any path.
+   */
+  #sendCut(queueAt: number, message: number): void {
     const area = this.#area;
-    const packets = area.word(WORKER_UDP_RETRY + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    const packets = area.word(queueAt + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    if (this.#errno === EMSGSIZE) {
+      this.#readErrors();
+      setFragments(this.#fd, true);
+      const sent = this.#sendRun(queueAt, message, message + 1);
+      setFragments(this.#fd, false);
+      if (sent === 1) return;
+    }
     const isFull = this.#errno === EAGAIN || this.#errno === ENOBUFS;
     area.countEgressDrops(isFull ? DropReason.queueFull : DropReason.sendFailed, packets);
   }

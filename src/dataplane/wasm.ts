@@ -29,6 +29,7 @@ export const ENGINE_SHAPE: ModuleShape = {
     probe: "function",
     sweep: "function",
     udpRejected: "function",
+    pathError: "function",
   },
   imports: { "env.memory": "memory", "env.abort": "function", "policy.choose": "function" },
 };

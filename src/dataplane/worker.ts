@@ -108,12 +108,16 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
   };
   const engine: EngineSeat = { current: attached(options.engine) };
 
+  const clock = createClock(options.clockOriginMs);
   const loop = new Loop({
     engine,
     tun: new TunDevice(options.tunFd, area),
-    udp: new UdpDevice(options.udpFd, area, (message, errno) => engine.current.udpRejected(message, errno)),
+    udp: new UdpDevice(options.udpFd, area, {
+      udpRejected: (message, errno) => engine.current.udpRejected(message, errno),
+      pathError: (errno, mtu) => engine.current.pathError(errno, mtu, clock()),
+    }),
     waiter: createWaiter(options),
-    clock: createClock(options.clockOriginMs),
+    clock,
     flowRecords: createFlowRecords(memory),
     isProber: worker === 0,
     attendOrders: createAttendant(options, port, (order) => {

@@ -7,6 +7,7 @@ import {
   NODE_GSO_REFUSED,
   NODE_LAST_REPLY_MS,
   NODE_METRICS_SIZE,
+  NODE_MTU,
   NODE_PROBES_SENT,
   NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
@@ -19,6 +20,7 @@ export interface NodeMetrics {
   readonly probesSent: number;
   readonly repliesReceived: number;
   readonly lastReplyAgeMs: number | null; // null = it never answered
+  readonly mtu: number | null; // largest packet that fits the path; null = none was too large yet
   readonly takesGso: boolean; // false after the path refused UDP_SEGMENT
 }
 
@@ -33,6 +35,7 @@ export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: numbe
     probesSent: u32(NODE_PROBES_SENT),
     repliesReceived,
     lastReplyAgeMs: repliesReceived === 0 ? null : ageMs,
+    mtu: u32(NODE_MTU) === 0 ? null : u32(NODE_MTU),
     takesGso: u32(NODE_GSO_REFUSED) !== shared.u32[(HEADER_AT + HEADER_GSO_TRIAL) >>> 2],
   };
 }

@@ -11,6 +11,7 @@ import {
   FLOW_SLACK,
   FlowState,
   HEADER_ADDRESS_MASK,
+  HEADER_ANSWERS,
   HEADER_AT,
   HEADER_FLOW_BUCKET_MASK,
   HEADER_FLOW_LIMIT,
@@ -26,6 +27,7 @@ import {
   HEADER_REGIONS,
   HEADER_SIZE,
   HEADER_TIMEOUTS_MS,
+  HEADER_TUN_MTU,
   HEADER_WORKER_COUNT,
   HEADER_WORKLOAD_MASK,
   INSTANCE_LOAD_SIZE,
@@ -96,6 +98,8 @@ export interface MemoryOptions {
   readonly ranges?: readonly Prefix[] | undefined;
   readonly probeIntervalMs?: number | undefined; // 0 = never
   readonly offloads?: number | undefined; // OFFLOAD_* that the engine may use; default OFFLOAD_UDP_GSO
+  readonly answers?: number | undefined; // ANSWER_* and CLAMP_MSS; default: none of them
+  readonly tunMtu?: number | undefined; // default: not known
   readonly hashSeed?: number | undefined; // random unless a test wants to know it
 }
 
@@ -191,6 +195,8 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_NODE_COUNT, 1); // this node
   header(HEADER_OFFLOADS, options.offloads ?? OFFLOAD_UDP_GSO);
   header(HEADER_GSO_TRIAL, 1);
+  header(HEADER_ANSWERS, options.answers ?? 0);
+  header(HEADER_TUN_MTU, options.tunMtu ?? 0);
   header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
   regionsAt.forEach((at, region) => {
     header(HEADER_REGIONS + 4 * region, at);
@@ -215,8 +221,8 @@ function recordsOf(capacities: Capacities): Records {
     nodes: 1 + 2 * capacities.nodes,
     instances: 1 + 2 * capacities.instances,
     services: 1 + 2 * capacities.addresses,
-    // One list per family and service, each rounded up to a power of two, old and new.
-    candidates: powerOfTwo(8 * capacities.instances),
+    // One list per service, rounded up to a power of two, old and new.
+    candidates: powerOfTwo(4 * capacities.instances),
     addressSlots: slotsFor(capacities.addresses),
     workloadSlots: slotsFor(capacities.workloads),
     // At most two entries per flow and four per bucket on average: buckets of 15 practically never overflow.

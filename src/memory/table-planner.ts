@@ -1,6 +1,6 @@
 // Plans a generation: what each record, list and slot will be, and where. Keeps the account of which indices are in
 // use and by whom; writes nothing to the tables. An instance keeps its record as long as its addresses and its node
-// stay; weight and draining live in candidate lists only. A list that two addresses have in common is written once.
+// stay; weight and draining live in candidate lists only. All addresses of a service have one list.
 
 import {
   CANDIDATE_DRAINING,
@@ -14,7 +14,6 @@ import {
 } from "../../assembly/shared/layout.ts";
 import type { Instance, Service } from "../control/model.ts";
 import { SapwoodError } from "../errors.ts";
-import { type Family, familyOf } from "../net/address.ts";
 import type { AddressSlots, Binding } from "./address-slots.ts";
 import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";
 import { IndexPool } from "./index-pool.ts";
@@ -45,8 +44,6 @@ interface CandidateList {
   readonly count: number;
 }
 
-type Lists = Readonly<Record<Family, CandidateList>>;
-
 const NO_LIST: CandidateList = { range: undefined, count: 0 };
 
 interface ServiceRecord {
@@ -73,7 +70,7 @@ interface PlacedService {
   readonly instances: readonly number[]; // instance records
   readonly instanceRecords: readonly number[]; // their service records; 0 = without instance addresses
   readonly addresses: readonly PlacedAddress[];
-  readonly lists: Lists;
+  readonly list: CandidateList; // of all its service addresses
 }
 
 /** One generation's work. "Dead" is what only older generations show. */
@@ -230,16 +227,16 @@ export class TablePlanner {
     old.service.addresses.forEach(({ address }, i) => {
       this.#unbind(plan, address, old.addresses[i]);
     });
-    plan.deadLists.push(...rangesOf(old.lists));
+    if (old.list.range !== undefined) plan.deadLists.push(old.list.range);
     plan.services.set(name, undefined);
   }
 
   #planService(plan: Plan, service: Service): void {
     const old = this.#services.get(service.name);
     const { instances, instanceRecords } = this.#planInstances(plan, service, old);
-    const lists = this.#planLists(plan, service, instances, old);
-    const addresses = this.#planAddresses(plan, service, lists, old);
-    plan.services.set(service.name, { service, instances, instanceRecords, addresses, lists });
+    const list = this.#planList(plan, service, instances, old);
+    const addresses = this.#planAddresses(plan, service, list, old);
+    plan.services.set(service.name, { service, instances, instanceRecords, addresses, list });
   }
 
   #planInstances(plan: Plan, service: Service, old: PlacedService | undefined) {
@@ -302,25 +299,18 @@ export class TablePlanner {
     if (instance.node === this.#options.nodeId) plan.unbindWorkloads.push(...instance.namespaceAddresses);
   }
 
-  #planLists(plan: Plan, service: Service, instances: readonly number[], old: PlacedService | undefined): Lists {
-    const lists = { 4: NO_LIST, 6: NO_LIST };
-    let v4: readonly Candidate[] = [];
-    for (const family of [4, 6] as const) {
-      if (!service.addresses.some(({ address }) => familyOf(address) === family)) continue;
-      const candidates = this.#candidatesOf(service, instances, family);
-      if (family === 4) v4 = candidates;
-      if (family === 6 && lists[4] !== NO_LIST && isSameList(v4, candidates)) lists[6] = lists[4];
-      else lists[family] = this.#keptList(old?.lists[family], candidates) ?? this.#takeList(plan, candidates);
-    }
-    const kept = new Set(rangesOf(lists));
-    if (old !== undefined) plan.deadLists.push(...rangesOf(old.lists).filter((range) => !kept.has(range)));
-    return lists;
+  #planList(plan: Plan, service: Service, instances: readonly number[], old: PlacedService | undefined): CandidateList {
+    const candidates = service.addresses.length === 0 ? [] : this.#candidatesOf(service, instances);
+    const list = this.#keptList(old?.list, candidates) ?? this.#takeList(plan, candidates);
+    if (old?.list.range !== undefined && old.list !== list) plan.deadLists.push(old.list.range);
+    return list;
   }
 
-  #candidatesOf(service: Service, instances: readonly number[], family: Family): Candidate[] {
+  /** An instance can be reached from both families as long as it has a namespace address at all. */
+  #candidatesOf(service: Service, instances: readonly number[]): Candidate[] {
     const candidates: Candidate[] = [];
     service.instances.forEach(({ namespaceAddresses, weight, draining, node }, i) => {
-      if (!namespaceAddresses.some((address) => familyOf(address) === family)) return;
+      if (namespaceAddresses.length === 0) return;
       const isLocal = node === this.#options.nodeId;
       candidates.push({ instance: instances[i] ?? 0, weight, isDraining: draining, isLocal });
     });
@@ -355,11 +345,10 @@ export class TablePlanner {
     return { range, count: candidates.length };
   }
 
-  #planAddresses(plan: Plan, service: Service, lists: Lists, old: PlacedService | undefined): PlacedAddress[] {
+  #planAddresses(plan: Plan, service: Service, list: CandidateList, old: PlacedService | undefined): PlacedAddress[] {
     const before = new Map(old?.service.addresses.map(({ address }, i) => [address, old.addresses[i]]));
     const addresses = service.addresses.map(({ address, policy: policyName }) => {
       const policy = this.#options.policySlot(policyName);
-      const list = lists[familyOf(address)];
       const previous = before.get(address);
       before.delete(address);
       if (previous !== undefined && previous.policy === policy && previous.list === list) return previous;
@@ -455,13 +444,4 @@ function isSameInstance(a: Instance, b: Instance): boolean {
 
 function isSameSequence(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((value, i) => value === b[i]);
-}
-
-function isSameList(a: readonly Candidate[], b: readonly Candidate[]): boolean {
-  // Both come from the same instances in the same order, so the records alone tell.
-  return a.length === b.length && a.every((candidate, i) => candidate.instance === b[i]?.instance);
-}
-
-function rangesOf(lists: Lists): CandidateRange[] {
-  return [...new Set([lists[4].range, lists[6].range])].filter((range) => range !== undefined);
 }

@@ -38,6 +38,7 @@ export const EBADFD = 77; // asm-generic/errno.h; koffi's table leaves it out
 export const ENOTSOCK = errnoNumber("ENOTSOCK");
 export const EADDRINUSE = errnoNumber("EADDRINUSE");
 export const EADDRNOTAVAIL = errnoNumber("EADDRNOTAVAIL");
+export const EMSGSIZE = errnoNumber("EMSGSIZE");
 export const ENOBUFS = errnoNumber("ENOBUFS");
 export const ECONNREFUSED = errnoNumber("ECONNREFUSED");
 
@@ -67,6 +68,9 @@ const sendmmsgCall: Call<[number, number, number, number]> = library.func(
 const recvmmsgCall: Call<[number, number, number, number, number]> = library.func(
   "int recvmmsg(int fd, uintptr_t messages, unsigned int count, int flags, uintptr_t timeout)",
 );
+const recvmsgCall: Call<[number, number, number]> = library.func(
+  "int64_t recvmsg(int fd, uintptr_t message, int flags)",
+);
 const pollCall: Call<[number, number, number]> = library.func(
   "int poll(uintptr_t fds, unsigned long count, int timeout)",
 );
@@ -88,6 +92,11 @@ export function sendmmsg(fd: number, messagesAt: number, count: number): number 
 
 export function recvmmsg(fd: number, messagesAt: number, count: number): number {
   const result = recvmmsgCall(fd, messagesAt, count, MSG_DONTWAIT, 0);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+export function recvmsg(fd: number, messageAt: number, flags: number): number {
+  const result = recvmsgCall(fd, messageAt, flags | MSG_DONTWAIT);
   return result < 0 ? -koffi.errno() : result;
 }
 

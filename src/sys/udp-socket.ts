@@ -37,9 +37,14 @@ const SK_MEMINFO_VARS = 9;
 // linux/in.h, linux/in6.h
 const IPPROTO_IP = 0;
 const IP_MTU_DISCOVER = 10;
-const IP_PMTUDISC_OMIT = 5;
+const IP_RECVERR = 11;
 const IPPROTO_IPV6 = 41;
+const IPV6_MTU_DISCOVER = 23;
+const IPV6_RECVERR = 25;
 const IPV6_V6ONLY = 26;
+// The same numbers for both families
+const PMTUDISC_WANT = 1;
+const PMTUDISC_DO = 2;
 
 /** About 10 ms of traffic at 6 Gbit/s: what may arrive while the worker is not scheduled. */
 const BUFFER_SIZE = 8 * 1024 * 1024;
@@ -78,7 +83,12 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
     if (options.reusePort) expectSuccess(setNumber(fd, SOL_SOCKET, SO_REUSEPORT, 1), "Setting SO_REUSEPORT");
     growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-    omitPathMtu(fd);
+    setFragments(fd, false);
+    expectSuccess(setNumber(fd, IPPROTO_IP, IP_RECVERR, 1), "Asking for errors about IPv4 datagrams (IP_RECVERR)");
+    expectSuccess(
+      setNumber(fd, IPPROTO_IPV6, IPV6_RECVERR, 1),
+      "Asking for errors about IPv6 datagrams (IPV6_RECVERR)",
+    );
     let offloads = settleOffloads(fd, options.switchedOff);
     bindTo(fd, options);
     return {
@@ -119,14 +129,13 @@ export function openUdpSockets(count: number, options: Omit<UdpSocketOptions, "r
 }
 
 /**
- * The outer IPv4 datagram carries no DF and is cut at the MTU of our own interface only. The default would believe
- * every "fragmentation needed" about a peer, forged ones too, and would lose the datagrams that meet a narrow link
- * until one came. This way a path narrower than the tunnel assumes costs fragments, not packets.
- * IPv6 keeps the default: routers do not fragment it, so the path MTU that they report must be believed, and the
- * kernel fragments here (RFC 8200 section 5).
+ * Whether the kernel may cut the outer datagrams to the path MTU that it knows. Usually not: then it says which are too
+ * long, and how long they may be (IP_RECVERR), so that the engine makes packets that fit.
  */
-function omitPathMtu(fd: number): void {
-  expectSuccess(setNumber(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT), "Setting IP_MTU_DISCOVER");
+export function setFragments(fd: number, isAllowed: boolean): void {
+  const how = isAllowed ? PMTUDISC_WANT : PMTUDISC_DO;
+  expectSuccess(setNumber(fd, IPPROTO_IP, IP_MTU_DISCOVER, how), "Setting IP_MTU_DISCOVER");
+  expectSuccess(setNumber(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, how), "Setting IPV6_MTU_DISCOVER");
 }
 
 /** The FORCE variant passes over net.core.*mem_max and needs CAP_NET_ADMIN in the initial user namespace. */

@@ -75,6 +75,8 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HEADER_FLOW_FREE: u64,
       HEADER_OFFLOADS: u32,
       HEADER_GSO_TRIAL: u32,
+      HEADER_TUN_MTU: u32,
+      HEADER_ANSWERS: u32,
       HEADER_REGIONS: array(Region.count, 4),
       HEADER_TIMEOUTS_MS: array(FlowState.count, 4),
       HEADER_RANGES: array(RANGE_MAX, RANGE_SIZE),
@@ -142,6 +144,9 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       NODE_LAST_REPLY_MS: u32,
       NODE_NONCE: u64,
       NODE_GSO_REFUSED: u32,
+      NODE_MTU: u32,
+      NODE_MTU_LEARNT_MS: u32,
+      NODE_REFUSED_MS: u32,
     },
   },
   "flow bucket": {
@@ -173,6 +178,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       FLOW_REVERSE_DELTA: u16,
       FLOW_FORWARD_PACKETS: u32,
       FLOW_REVERSE_PACKETS: u32,
+      FLOW_ANSWERED: address,
     },
   },
   "free flow": { size: layout.FLOW_SIZE, fields: { FLOW_FREE_NEXT: u32 } },
@@ -214,6 +220,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       WORKER_RELEASED_FIRST: u32,
       WORKER_FRAGMENT_NEXT: u32,
       WORKER_FRAGMENT_KEY: { bytes: layout.FRAGMENT_KEY_SIZE, align: 64 },
+      WORKER_ERROR_NAME: { bytes: NODE_ENDPOINT_SIZE, align: 8 },
       WORKER_COUNTERS: array(COUNTER_MAX, 8),
       WORKER_EGRESS_DROPS: array(DROP_REASON_MAX, 8),
       WORKER_INGRESS_DROPS: array(DROP_REASON_MAX, 8),
@@ -281,10 +288,14 @@ const NOT_FIELDS = [
     "OFFLOAD_TUN_TCP",
     "OFFLOAD_TUN_UDP",
     "OFFLOAD_GRO_ENDED",
+    "ANSWER_WITH_ICMP",
+    "ANSWER_WITH_RESET",
+    "CLAMP_MSS",
     "FLOW_SIZE",
   ],
   ...["FLOW_BUCKET_SIZE", "FLOW_BUCKET_ENTRY_COUNT", "FLOW_TAG_SHIFT", "FLOW_INDEX_MASK", "FLOW_SLACK"],
   ...["FLOW_LIMIT_MAX", "FLOW_SEEN_REPLY", "FLOW_SEEN_FIN_FORWARD", "FLOW_SEEN_FIN_REVERSE", "FLOW_IS_BALANCED"],
+  ...["FLOW_CROSSES", "FLOW_ANSWERS_CROSS"],
   ...["PROBE_SIZE", "PROBE_MAGIC", "PROBE_VERSION", "PROBE_REQUEST", "PROBE_REPLY", "WORKER_MAX", "WORKER_SIZE"],
   ...["COUNTER_MAX", "DROP_REASON_MAX", "BATCH_SIZE", "SLOT_HEADROOM", "SLOT_SIZE", "FRAME_MAX", "MMSGHDR_SIZE"],
   ...["IOVEC_SIZE", "CONTROL_SIZE", "UDP_TX_MAX", "TUN_TX_MAX", "IOVEC_MAX", "TX_HEADERS_SIZE", "TUN_TX_SIZE"],
@@ -355,8 +366,11 @@ describe("limits", () => {
     ["node", layout.NODE_SIZE],
     ["node metrics", layout.NODE_METRICS_SIZE],
     ["flow bucket", layout.FLOW_BUCKET_SIZE],
-    ["flow", layout.FLOW_SIZE],
   ])("the size of one %s is a power of two", (_name, size) => {
     expect(size & (size - 1)).toBe(0);
+  });
+
+  test("a flow begins with a cache line", () => {
+    expect(layout.FLOW_SIZE % 64).toBe(0);
   });
 });

@@ -14,6 +14,7 @@ const ENGINE_EXPORTS: { readonly [Name in keyof EngineExports]: Parameters<Engin
   probe: 1,
   sweep: 2,
   udpRejected: 2,
+  pathError: 3,
 };
 const POLICY_EXPORTS = [PolicyExport.abiVersion, PolicyExport.reserve, PolicyExport.update, PolicyExport.choose];
 const SHARED_PAGES_MAX = 65536;

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CountersReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
+import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
@@ -224,7 +224,8 @@ describeLab("over an underlay whose devices", () => {
   });
 
   // A configured tun.mtu that the tunnel cannot carry in one piece: UDP_SEGMENT cannot cut to more than the device's
-  // MTU, so such sends are refused and repeated as single datagrams, which the kernel sends in fragments.
+  // MTU, so such sends are refused and repeated as single datagrams, which the kernel sends in fragments; then the
+  // path's MTU is known, and whoever sends more is told.
   describe.each(["v4", "v6"] as const)("have a smaller MTU than the TUN's assumes, %s", (underlayFamily) => {
     const settings = { tun: { mtu: 1450 } };
     const lab = useLab(() => openLab({ ...TWO_NODES, underlayMtu: 1400, underlayFamily, settings }));
@@ -236,6 +237,15 @@ describeLab("over an underlay whose devices", () => {
         expect(drops.egress.sendFailed).toBe(0);
         if (node === "node-a") expect(counters.gsoRefused).toBeGreaterThan(0);
       }
+    });
+
+    test("show the path's MTU in `sapwood nodes`", async () => {
+      const nodes = await lab().report<readonly NodeReport[]>("node-a", "nodes");
+      const overhead = underlayFamily === "v4" ? 28 : 48;
+      expect(nodes.map(({ id, mtu }) => [id, mtu])).toEqual([
+        ["node-a", null],
+        ["node-b", 1400 - overhead],
+      ]);
     });
   });
 });

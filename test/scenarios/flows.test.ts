@@ -479,21 +479,13 @@ describe("the choice", () => {
     expect(result.choices).toEqual([]);
   });
 
-  test("a service whose instances lack the family has none", async () => {
-    const fixture = await onNodeA();
-    const v6 = packet().ip(A1.v6, D_ROUND_ROBIN.v6).tcp({ sport: 1, dport: 2 }).frame();
-    expect(fixture.egress(v6).counts).toEqual({ "egressDrop.noInstance": 1 });
-    const v4 = packet().ip(A1.v4, D_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 2 }).frame();
-    expect(fixture.egress(v4).datagrams[0]?.endpoint).toBe(TO_D);
-  });
-
   test("a client without an instance address of the family cannot call", async () => {
     const half = { ...instance(1, "node-a", A1), instanceAddresses: [A1.instanceV4] };
     const fixture = await onNodeA({
       tables: { ...world(), services: [{ ...SERVICE_A, instances: [half] }, serviceB()] },
     });
     const v6 = packet().ip(A1.v6, B_ROUND_ROBIN.v6).tcp({ sport: 1, dport: 2 }).frame();
-    expect(fixture.egress(v6).counts).toEqual({ "egressDrop.unknownWorkload": 1 });
+    expect(fixture.egress(v6).counts).toEqual({ policyChoices: 1, "egressDrop.noAddressOfFamily": 1 });
     expect(fixture.egress(SYN.frame()).counts.egressPackets).toBe(1);
   });
 });

@@ -42,7 +42,7 @@ const REACHED: readonly CountName[] = [
   ...(["truncatedFrame", "badOffload", "notServiceAddress", "unknownWorkload"] as const).map(
     (name) => `egressDrop.${name}` as const,
   ),
-  ...(["unknownAddress", "noInstance"] as const).map((name) => `egressDrop.${name}` as const),
+  ...(["unknownAddress"] as const).map((name) => `egressDrop.${name}` as const),
   ...(
     ["emptyDatagram", "truncatedFrame", "notLocalDestination", "notServiceSource", "wrongNode", "badProbe"] as const
   ).map((name) => `ingressDrop.${name}` as const),

@@ -166,8 +166,26 @@ export class FakeSource implements ControlSource {
   nodes() {
     const underlay = { address: "192.0.2.3", port: 50103 };
     return [
-      { id: "node-c", isLocal: false, underlay, rttMs: 0.25, distanceKm: 12.5, lastReplyAgeMs: 300, instances: 1 },
-      { id: "node-d", isLocal: false, underlay, rttMs: null, distanceKm: null, lastReplyAgeMs: null, instances: 0 },
+      {
+        id: "node-c",
+        isLocal: false,
+        underlay,
+        rttMs: 0.25,
+        distanceKm: 12.5,
+        lastReplyAgeMs: 300,
+        mtu: 1372,
+        instances: 1,
+      },
+      {
+        id: "node-d",
+        isLocal: false,
+        underlay,
+        rttMs: null,
+        distanceKm: null,
+        lastReplyAgeMs: null,
+        mtu: null,
+        instances: 0,
+      },
     ];
   }
 

@@ -15,6 +15,15 @@ export interface ProbeExports {
   findServices(keys: number, count: number): number;
   parse(at: number, length: number): number;
   parseRepeated(at: number, length: number, times: number): number;
+  translateFamily(at: number, length: number, addresses: number, isDetached: number, result: number): number;
+  icmpCounterpart(
+    isIpv4: number,
+    type: number,
+    code: number,
+    word: number,
+    quotedLength: number,
+    linkMtu: number,
+  ): bigint;
   copyEach(from: number, fromStride: number, to: number, toStride: number, length: number, count: number): void;
 }
 
@@ -37,6 +46,8 @@ const FUNCTIONS: readonly (keyof ProbeExports)[] = [
   "findServices",
   "parse",
   "parseRepeated",
+  "translateFamily",
+  "icmpCounterpart",
   "copyEach",
 ];
 

@@ -367,7 +367,6 @@ export class Traffic {
   }
 
   private service(index: number): Service {
-    const hasBothFamilies = index !== 3;
     const instances = Array.from({ length: index + 1 }, (_, i): Instance => {
       const number = index * 16 + i;
       const isLocal = index < LOCAL_COUNT && i === 0;
@@ -376,8 +375,8 @@ export class Traffic {
       return {
         number: i,
         node: isLocal ? this.nodeId : `node-${number % NODE_COUNT}`,
-        namespaceAddresses: hasBothFamilies ? namespaceAddresses : namespaceAddresses.slice(0, 1),
-        instanceAddresses: hasBothFamilies ? instanceAddresses : instanceAddresses.slice(0, 1),
+        namespaceAddresses,
+        instanceAddresses,
         weight: 1,
         draining: false,
       };

@@ -23,6 +23,7 @@ import {
   INSTANCE_SIZE,
   NODE_LAST_REPLY_MS,
   NODE_METRICS_SIZE,
+  NODE_MTU,
   NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
   Region,
@@ -57,10 +58,10 @@ beforeEach(async () => {
   reporter = new Reporter({ shared, node: OWN_NODE, store, nowMs: () => NOW_MS, kernelDrops });
 });
 
-test("services count the candidates of the address's family, and the draining among them", () => {
+test("services count the candidates of either family, and the draining among them", () => {
   expect(reporter.services()).toEqual([
     { service: "b", address: "10.30.0.2", policy: "round-robin", candidates: 2, draining: 1 },
-    { service: "b", address: "fdff:1000::1", policy: "closest", candidates: 1, draining: 0 },
+    { service: "b", address: "fdff:1000::1", policy: "closest", candidates: 2, draining: 1 },
   ]);
 });
 
@@ -79,11 +80,19 @@ test("nodes begin with this one and have what the probes measured, or null", () 
   view.setUint32(at + NODE_RTT_US, 1500, true);
   view.setUint32(at + NODE_REPLIES_RECEIVED, 3, true);
   view.setUint32(at + NODE_LAST_REPLY_MS, NOW_MS - 250, true);
+  view.setUint32(at + NODE_MTU, 1372, true);
   const [own, b, c] = reporter.nodes();
   expect(own).toMatchObject({ id: "node-a", isLocal: true, instances: 1 });
-  expect(b).toMatchObject({ id: "node-b", isLocal: false, rttMs: 1.5, lastReplyAgeMs: 250, instances: 1 });
+  expect(b).toMatchObject({ id: "node-b", isLocal: false, rttMs: 1.5, lastReplyAgeMs: 250, mtu: 1372, instances: 1 });
   expect(b?.distanceKm).toBeCloseTo(505, -1);
-  expect(c).toMatchObject({ id: "node-c", rttMs: null, distanceKm: null, lastReplyAgeMs: null, instances: 0 });
+  expect(c).toMatchObject({
+    id: "node-c",
+    rttMs: null,
+    distanceKm: null,
+    lastReplyAgeMs: null,
+    mtu: null,
+    instances: 0,
+  });
 });
 
 describe("flows", () => {

@@ -123,9 +123,9 @@ describe("a TUN that takes no more", () => {
 test("a descriptor that is none ends the worker by a sentence", () => {
   const { area } = createArea();
   expect(() => new TunDevice(-1, area).readBatch()).toThrowError("Reading the TUN failed with EBADF.");
-  expect(() => new UdpDevice(-1, area, () => 0).receiveBatch()).toThrowError(
-    "Receiving from the tunnel (recvmmsg) failed with EBADF.",
-  );
+  expect(() =>
+    new UdpDevice(-1, area, { udpRejected: () => 0, pathError: () => undefined }).receiveBatch(),
+  ).toThrowError("Receiving from the tunnel (recvmmsg) failed with EBADF.");
 });
 
 describe.skipIf(tunProblem !== undefined)(`on a real TUN${tunProblem ? ` (${tunProblem})` : ""}`, () => {

@@ -35,6 +35,7 @@ class World {
         return 0;
       },
       udpRejected: () => 0,
+      pathError: () => undefined,
     };
   }
 

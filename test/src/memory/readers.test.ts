@@ -28,6 +28,7 @@ import {
   NODE_GSO_REFUSED,
   NODE_LAST_REPLY_MS,
   NODE_METRICS_SIZE,
+  NODE_MTU,
   NODE_PROBES_SENT,
   NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
@@ -142,6 +143,7 @@ describe("measurements", () => {
       probesSent: 0,
       repliesReceived: 0,
       lastReplyAgeMs: null,
+      mtu: null,
       takesGso: true,
     });
   });
@@ -154,7 +156,8 @@ describe("measurements", () => {
     view.setUint32(at + NODE_REPLIES_RECEIVED, 4, true);
     view.setUint32(at + NODE_LAST_REPLY_MS, 900, true);
     view.setUint32(at + NODE_GSO_REFUSED, 1, true);
-    const expected = { rttUs: 750, probesSent: 5, repliesReceived: 4, lastReplyAgeMs: 100, takesGso: false };
+    view.setUint32(at + NODE_MTU, 1372, true);
+    const expected = { rttUs: 750, probesSent: 5, repliesReceived: 4, lastReplyAgeMs: 100, mtu: 1372, takesGso: false };
     expect(readNodeMetrics(shared, 2, 1000)).toEqual(expected);
     forgetGsoRefusals(shared);
     expect(readNodeMetrics(shared, 2, 1000)).toEqual({ ...expected, takesGso: true });

@@ -96,14 +96,17 @@ export class TwinFlows {
   private open(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
     const family = packet.version === 4 ? "v4" : "v6";
     const client = this.tables.workload(packet.source);
-    const clientInstanceAddress = client?.address[family];
-    if (client === undefined || clientInstanceAddress === undefined) return DropReason.unknownWorkload;
+    if (client === undefined) return DropReason.unknownWorkload;
     const target = this.choose(packet.destination);
     if (typeof target === "number") return target;
+    const clientInstanceAddress = client.address[family];
+    if (clientInstanceAddress === undefined) return DropReason.noAddressOfFamily;
 
     const targetAddress = target.namespace[family];
     const targetInstanceAddress = target.address[family];
-    if (targetAddress === undefined || targetInstanceAddress === undefined) return DropReason.noInstance;
+    if (targetAddress === undefined || targetInstanceAddress === undefined) {
+      throw new Error("the twin does not translate between the families yet");
+    }
 
     if (!target.isLocal && this.tables.endpointOf(target.node) === undefined) return DropReason.noNode;
 

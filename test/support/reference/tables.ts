@@ -109,12 +109,8 @@ export class TwinTables {
       for (const raw of familiesOf(instance.namespace)) this.workloads.set(raw, instance);
     }
     for (const { address } of service.addresses) {
-      const raw = rawAddress(address);
-      const family = raw.length === 4 ? "v4" : "v6";
-      this.addresses.set(raw, {
-        kind: "balanced",
-        candidates: candidates.filter(({ instance }) => instance.namespace[family] !== undefined),
-      });
+      const reachable = candidates.filter(({ instance }) => familiesOf(instance.namespace).length > 0);
+      this.addresses.set(rawAddress(address), { kind: "balanced", candidates: reachable });
     }
   }
 

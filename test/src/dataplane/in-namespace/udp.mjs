@@ -63,6 +63,8 @@ results.ofOthers = [count(1, 50103), count(2, 50103)];
 closeAll(others);
 results.again = count(2, 50103);
 
+const noFaults = { udpRejected: () => 0, pathError: () => undefined };
+
 const sockaddrTo = (address, port) => {
   const sockaddr = Buffer.alloc(28);
   sockaddr.writeUInt16LE(10);
@@ -77,15 +79,16 @@ const transfer = (address) => {
   const sender = new Structures();
   const receiver = new Structures();
   const rejections = [];
-  const sending = new UdpDevice(from.fd, sender.area, (message, errno) => {
+  const udpRejected = (message, errno) => {
     rejections.push([message, errno]);
     if (message !== 2) return 0;
     // In place of a message with too many segments: two single ones, the second of which nobody can send.
     sender.putMessage(WORKER_UDP_RETRY, 0, { sockaddr, payload: Buffer.from("retried"), packets: 1 });
     sender.putMessage(WORKER_UDP_RETRY, 1, { sockaddr, payload: Buffer.alloc(65535), packets: 5 });
     return 2;
-  });
-  const receiving = new UdpDevice(to.fd, receiver.area, () => 0);
+  };
+  const sending = new UdpDevice(from.fd, sender.area, { ...noFaults, udpRejected });
+  const receiving = new UdpDevice(to.fd, receiver.area, noFaults);
   const sockaddr = sockaddrTo(address, to.port);
   const segments = Buffer.alloc(2500);
   for (let i = 0; i < 2500; i++) segments[i] = i % 251;
@@ -140,8 +143,8 @@ const switchWhileWaiting = (address) => {
   const to = openUdpSocket({ ...base, address });
   const sender = new Structures();
   const receiver = new Structures();
-  const sending = new UdpDevice(from.fd, sender.area, () => 0);
-  const receiving = new UdpDevice(to.fd, receiver.area, () => 0);
+  const sending = new UdpDevice(from.fd, sender.area, noFaults);
+  const receiving = new UdpDevice(to.fd, receiver.area, noFaults);
   const sockaddr = sockaddrTo(address, to.port);
   const send = () => {
     sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.alloc(2500), packets: 3, segmentSize: 1000 });
@@ -171,7 +174,7 @@ const overflow = () => {
   const to = openUdpSocket({ ...base, address: "::1" });
   const before = to.receiveDrops();
   const sender = new Structures();
-  const sending = new UdpDevice(from.fd, sender.area, () => 0);
+  const sending = new UdpDevice(from.fd, sender.area, noFaults);
   const sockaddr = sockaddrTo("::1", to.port);
   sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.alloc(60_000), packets: 1 });
   for (let i = 0; i < 1000 && to.receiveDrops() === 0; i++) {

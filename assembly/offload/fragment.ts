@@ -1,0 +1,98 @@
+// Fragmentation to the path MTU of what may be fragmented on its way: IPv4 packets without DF (RFC 791 section 2.3), and
+// what RFC 7915 section 4 makes of them in IPv6. The payload stays where it is, each fragment gets a header of its own.
+
+import { fold, sum } from "../checksum/sum.ts";
+import { takeHeader } from "../frame/arena.ts";
+import { writeParts } from "../frame/tun-queue.ts";
+import { sendToNode } from "../frame/udp-queue.ts";
+import { LOCAL_NODE } from "../shared/layout.ts";
+import { IPPROTO_FRAGMENT, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { FRAGMENT_HEADER, FragmentHeader } from "../wire/extension-headers.ts";
+import { IPV4_MIN_HEADER, Ipv4, OPTION_END, OPTION_NOTHING } from "../wire/ipv4.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
+
+/** Set in the type of an option that every fragment repeats (RFC 791 section 3.1). */
+const OPTION_COPIED: u32 = 0x80;
+
+/** A fragment that is not the last carries at least so much: pathMtu() without the longest IPv4 header, rounded down. */
+export const FRAGMENT_MIN: u32 = 1216;
+
+/** What fragment() queued. */
+export let fragmentCount: u32 = 0;
+export let fragmentBytes: u32 = 0;
+
+/**
+ * Queues a packet to a node, or for LOCAL_NODE to the TUN, in pieces of at most `mtu` bytes: IP header and transport header, `headLength` bytes at
+ * `head`, then `bodyLength` bytes at `body`. `ipLength` is that of the IP header alone: IPv4 with options, or IPv6 with
+ * at most a fragment header. IPv6 without one gets it, with the identification `id`.
+ */
+export function fragment(
+  node: u32,
+  mtu: u32,
+  head: usize,
+  ipLength: u32,
+  headLength: u32,
+  body: usize,
+  bodyLength: u32,
+  id: u32,
+): void {
+  const isIpv4 = load<u8>(head) >>> 4 == 4;
+  const headerLength = isIpv4 ? ipLength : IPV6_HEADER + FRAGMENT_HEADER;
+  const room = (mtu - headerLength) & ~7; // offsets count units of 8 bytes
+  const transportLength = headLength - ipLength;
+  const total = transportLength + bodyLength;
+  fragmentCount = 0;
+  fragmentBytes = 0;
+  for (let offset: u32 = 0; offset < total; offset += room) {
+    const length = min(room, total - offset);
+    const inHeader = offset == 0 ? transportLength : 0;
+    const header = takeHeader(VIRTIO_NET_HDR_SIZE + headerLength + inHeader) + VIRTIO_NET_HDR_SIZE;
+    memory.copy(header, head, min(ipLength, headerLength));
+    memory.copy(header + headerLength, head + ipLength, inHeader);
+    const isLast = offset + length == total;
+    if (isIpv4) finishIpv4(header, ipLength, length, offset, isLast);
+    else finishIpv6(header, ipLength, length, offset, isLast, id);
+    const from = offset == 0 ? 0 : offset - transportLength;
+    if (node == LOCAL_NODE) {
+      const head = header - VIRTIO_NET_HDR_SIZE;
+      writeParts(head, VIRTIO_NET_HDR_SIZE + headerLength + inHeader, body + from, length - inHeader);
+    } else {
+      sendToNode(node, header, headerLength + inHeader, body + from, length - inHeader);
+    }
+    fragmentCount++;
+    fragmentBytes += headerLength + length;
+  }
+}
+
+/** The packet may itself be a fragment, so its offset and "more fragments" count. */
+function finishIpv4(header: usize, headerLength: u32, length: u32, offset: u32, isLast: bool): void {
+  const ip = Ipv4.at(header);
+  ip.totalLength = headerLength + length;
+  ip.setFragment(ip.fragmentOffset + offset, ip.hasMore || !isLast);
+  if (offset != 0) dropUncopiedOptions(header + IPV4_MIN_HEADER, header + headerLength);
+  ip.checksum = 0;
+  ip.checksum = <u16>~fold(sum(header, headerLength));
+}
+
+function finishIpv6(header: usize, headerLength: u32, length: u32, offset: u32, isLast: bool, id: u32): void {
+  const ip = Ipv6.at(header);
+  const part = FragmentHeader.at(header + IPV6_HEADER);
+  ip.payloadLength = FRAGMENT_HEADER + length;
+  if (headerLength > IPV6_HEADER) {
+    part.set(part.nextHeader, part.offset + offset, part.hasMore || !isLast, part.identification);
+  } else {
+    part.set(ip.nextHeader, offset, !isLast, id);
+    ip.nextHeader = <u8>IPPROTO_FRAGMENT;
+  }
+}
+
+/** Options that belong to the first fragment alone become as many that do nothing. */
+function dropUncopiedOptions(at: usize, end: usize): void {
+  while (at < end) {
+    const type: u32 = load<u8>(at);
+    if (type == OPTION_END) return;
+    const length: u32 = type == OPTION_NOTHING || at + 1 == end ? 1 : max<u32>(load<u8>(at, 1), 1);
+    if ((type & OPTION_COPIED) == 0) memory.fill(at, <u8>OPTION_NOTHING, min<usize>(length, end - at));
+    at += length;
+  }
+}

@@ -1,0 +1,96 @@
+// An ICMP error in the other family, with the packet that it quotes (RFC 7915 sections 4.2, 4.3, 5.2 and 5.3).
+// The addresses are for related.ts to set, which takes the checksums from the old ones to the new ones.
+
+import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { fold, sum } from "../checksum/sum.ts";
+import { takeCopy } from "../frame/arena.ts";
+import { HEADER_AT, HEADER_TUN_MTU } from "../shared/layout.ts";
+import { IPPROTO_ICMPV6 } from "../shared/protocols.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { isExtensionHeader } from "../wire/extension-headers.ts";
+import { ICMP_HEADER, Icmp } from "../wire/icmp.ts";
+import { Ipv4 } from "../wire/ipv4.ts";
+import { IPV6_HEADER, IPV6_MTU_MIN, Ipv6 } from "../wire/ipv6.ts";
+import { Packet } from "../wire/packet.ts";
+import { changeFamily, checkIpv6Headers, toIpv4, toIpv6 } from "./family.ts";
+import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./icmp-family.ts";
+
+/** Both IP headers grow by 20 bytes, and a virtio_net_hdr comes in front. */
+const ROOM: u32 = 64;
+
+/** Gives the error and what it quotes headers of the other family, in place; `isDetached`: in a copy. */
+export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason {
+  const quoted = packet.quoted;
+  const refused = findCounterpart(packet, quoted);
+  if (refused != DropReason.none) return refused;
+  const type = counterpartType;
+  const code = counterpartCode;
+  const word = counterpartWord;
+  leaveOutExtensions(packet, quoted);
+  if (isDetached) moveToCopy(packet, quoted);
+  const wasIpv4 = packet.isIpv4;
+  // Read before the quoted packet grows over it.
+  const trafficClass = wasIpv4 ? Ipv4.at(packet.at).tos : Ipv6.at(packet.at).trafficClass;
+  const hopLimit = wasIpv4 ? Ipv4.at(packet.at).ttl : Ipv6.at(packet.at).hopLimit;
+
+  quoted.length = wasIpv4 ? Ipv4.at(quoted.at).totalLength : IPV6_HEADER + Ipv6.at(quoted.at).payloadLength;
+  changeFamily(quoted, 0, 0, false);
+  const icmp = Icmp.at(quoted.at - ICMP_HEADER);
+  if (wasIpv4) quoted.end = min(quoted.end, quoted.at + IPV6_MTU_MIN - IPV6_HEADER - ICMP_HEADER); // RFC 4443 2.4 (c)
+  packet.end = quoted.end;
+  packet.transportAt = quoted.at - ICMP_HEADER;
+  packet.payloadAt = quoted.at;
+  packet.length = packet.end - packet.at;
+  if (wasIpv4) toIpv6(packet, trafficClass, hopLimit, false);
+  else toIpv4(packet, trafficClass, hopLimit, 1, true, false);
+
+  icmp.type = type;
+  icmp.code = code;
+  icmp.checksum = 0;
+  icmp.word = word;
+  const length = packet.transportLength;
+  let total = sum(packet.transportAt, length);
+  if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(length);
+  icmp.checksum = <u16>~fold(total);
+  return DropReason.none;
+}
+
+function findCounterpart(packet: Packet, quoted: Packet): DropReason {
+  const isIpv4 = packet.isIpv4;
+  // What is made anew comes out right: it has to be right before.
+  let total = sum(packet.transportAt, packet.transportLength);
+  if (!isIpv4) {
+    const ip = Ipv6.at(packet.at);
+    total += pseudoHeaderSum(ip.source, ip.destination, <u8>IPPROTO_ICMPV6) + lengthSum(packet.transportLength);
+  }
+  if (fold(total) != 0xffff) return DropReason.badIcmpError;
+  if (isExtensionHeader(quoted.protocol)) return DropReason.notTranslatable;
+  if (!isIpv4 && checkIpv6Headers(quoted) != DropReason.none) return DropReason.notTranslatable;
+  const icmp = Icmp.at(packet.transportAt);
+  const linkMtu = load<u32>(HEADER_AT, HEADER_TUN_MTU);
+  const isFound = isIpv4
+    ? toIcmpv6(icmp.type, icmp.code, icmp.word, Ipv4.at(quoted.at).totalLength, linkMtu)
+    : toIcmpv4(icmp.type, icmp.code, icmp.word, linkMtu);
+  return isFound ? DropReason.none : DropReason.notTranslatable;
+}
+
+/** RFC 4884: what comes behind the quoted packet has no place when that changes its length. */
+function leaveOutExtensions(packet: Packet, quoted: Packet): void {
+  const icmp = Icmp.at(packet.transportAt);
+  const length = packet.isIpv4 ? ((icmp.word >>> 16) & 0xff) << 2 : (icmp.word >>> 24) << 3;
+  if (!icmp.saysQuotedLength(packet.isIpv4) || length == 0) return;
+  const shortest = quoted.transportAt + ICMP_HEADER;
+  quoted.end = max(shortest, min(quoted.end, quoted.at + length));
+}
+
+function moveToCopy(packet: Packet, quoted: Packet): void {
+  const by = <u32>takeCopy(packet.at, packet.length, ROOM) - packet.at;
+  packet.at += by;
+  packet.transportAt += by;
+  packet.payloadAt += by;
+  packet.end += by;
+  quoted.at += by;
+  quoted.transportAt += by;
+  quoted.payloadAt += by;
+  quoted.end += by;
+}

@@ -1,0 +1,186 @@
+// What a client is told when its packet goes nowhere: an ICMP error as a router would send it (RFC 1812 section 4.3.2,
+// RFC 4443 section 2.4), or a TCP reset. Written to the TUN, from the address that the client called.
+// To be called before the packet is rewritten: it is quoted where it stands.
+
+import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { fold, sum } from "../checksum/sum.ts";
+import { takeHeader } from "../frame/arena.ts";
+import { count } from "../frame/count.ts";
+import { writeParts } from "../frame/tun-queue.ts";
+import { closeMessage } from "../frame/udp-queue.ts";
+import { Counter } from "../shared/counters.ts";
+import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, HEADER_ANSWERS, HEADER_AT } from "../shared/layout.ts";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { findWorkload } from "../table/address.ts";
+import {
+  ICMP_HEADER,
+  ICMP_UNREACHABLE,
+  ICMPV6_PACKET_TOO_BIG,
+  ICMPV6_PARAMETER_PROBLEM,
+  ICMPV6_UNREACHABLE,
+  Icmp,
+} from "../wire/icmp.ts";
+import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
+import { Packet, PacketKind } from "../wire/packet.ts";
+import { TCP_ACK, TCP_MIN_HEADER, TCP_RST, TCP_SYN, Tcp } from "../wire/tcp.ts";
+import { segmentsLeftAt } from "./family.ts";
+import {
+  ADDRESS_UNREACHABLE,
+  FRAGMENTATION_NEEDED,
+  HOST_UNREACHABLE,
+  NETWORK_UNREACHABLE,
+  NO_ROUTE,
+  SOURCE_ROUTE_FAILED,
+} from "./icmp-family.ts";
+
+/** RFC 1812 section 4.3.2.3: as much of the packet as fits 576 bytes; RFC 4443 section 2.4 (c): 1,280. */
+const QUOTED_MAX_V4: u32 = 576 - IPV4_MIN_HEADER - ICMP_HEADER;
+const QUOTED_MAX_V6: u32 = 1280 - IPV6_HEADER - ICMP_HEADER;
+/** RFC 1812 section 4.3.2.5: precedence "internetwork control". */
+const TOS: u8 = 0xc0;
+const HOP_LIMIT: u8 = 64;
+
+// RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f): token buckets, in thousandths of an answer. What tells an MTU or
+// resets a connection lets traffic go on, so it gets more.
+const COST: u32 = 1000;
+const RATE: u32 = 100; // a second, or thousandths a millisecond
+const BURST: u32 = 50 * COST;
+const URGENT_RATE: u32 = 1000;
+const URGENT_BURST: u32 = 1000 * COST;
+const REFILL_MAX_MS: u32 = 1000; // both buckets are full by then
+
+let tokens: u32 = 0;
+let urgentTokens: u32 = 0;
+let refilledMs: u32 = 0;
+/** The answer in the making: its virtio_net_hdr. */
+let answerAt: usize = 0;
+
+/** Answers a client's packet that was dropped for this reason; `mtu` is what DropReason.tooBig is about. */
+export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: u32): void {
+  switch (reason) {
+    case DropReason.unknownAddress:
+    case DropReason.noInstance:
+    case DropReason.nodeUnreachable:
+      return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
+    case DropReason.notServiceAddress:
+    case DropReason.noNode:
+    case DropReason.noAddressOfFamily:
+      return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
+    case DropReason.tooBig:
+      if (!mayAnswer(packet, ANSWER_WITH_ICMP, true, nowMs)) return;
+      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu);
+      return quote(packet, ICMPV6_PACKET_TOO_BIG, 0, mtu);
+    case DropReason.sourceRoute:
+      if (!mayAnswer(packet, ANSWER_WITH_ICMP, false, nowMs)) return;
+      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, SOURCE_ROUTE_FAILED, 0);
+      return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, segmentsLeftAt - packet.at);
+    case DropReason.instanceGone:
+      if (mayAnswer(packet, ANSWER_WITH_RESET, true, nowMs)) reset(packet);
+  }
+}
+
+/** Whether a client gets a reset when its instance is gone, for this packet of its flow. */
+export function isReset(packet: Packet): bool {
+  if (packet.protocol != IPPROTO_TCP || (packet.flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK) return false;
+  return (load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_WITH_RESET) != 0;
+}
+
+function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
+  if (!mayAnswer(packet, ANSWER_WITH_ICMP, false, nowMs)) return;
+  if (packet.isIpv4) quote(packet, ICMP_UNREACHABLE, code, 0);
+  else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);
+}
+
+/**
+ * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment, a packet to a group
+ * or from an address that is no single host's; here only workloads of this node get an answer.
+ */
+function mayAnswer(packet: Packet, how: u32, isUrgent: bool, nowMs: u32): bool {
+  if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & how) == 0) return false;
+  if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
+  if (packet.isFragment && packet.fragmentOffset != 0) return false;
+  if (isGroup(packet) || findWorkload(packet.sourceAt) == 0) return false;
+  if (takeToken(isUrgent, nowMs)) return true;
+  count(Counter.icmpErrorsLimited, 1);
+  return false;
+}
+
+function isGroup(packet: Packet): bool {
+  return packet.isIpv4 ? load<u8>(packet.at, 16) >= 224 : load<u8>(packet.at, 24) == 0xff;
+}
+
+function takeToken(isUrgent: bool, nowMs: u32): bool {
+  const elapsedMs = min(nowMs - refilledMs, REFILL_MAX_MS);
+  refilledMs = nowMs;
+  tokens = min(tokens + elapsedMs * RATE, BURST);
+  urgentTokens = min(urgentTokens + elapsedMs * URGENT_RATE, URGENT_BURST);
+  if (isUrgent) {
+    if (urgentTokens < COST) return false;
+    urgentTokens -= COST;
+  } else {
+    if (tokens < COST) return false;
+    tokens -= COST;
+  }
+  return true;
+}
+
+/** Queues an ICMP error about the packet. `word` is the one behind the checksum, in host order. */
+function quote(packet: Packet, type: u32, code: u32, word: u32): void {
+  const quoted = min(packet.length, packet.isIpv4 ? QUOTED_MAX_V4 : QUOTED_MAX_V6);
+  const protocol = <u8>(packet.isIpv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+  const at = startAnswer(packet, protocol, ICMP_HEADER, quoted);
+  const icmp = Icmp.at(at);
+  icmp.type = <u8>type;
+  icmp.code = <u8>code;
+  icmp.checksum = 0;
+  icmp.word = word;
+  let total = sum(at, ICMP_HEADER) + sum(packet.at, quoted);
+  // RFC 792: the message alone; RFC 4443 section 2.3: the pseudo-header as well.
+  if (!packet.isIpv4) total += pseudoHeader(packet, protocol, ICMP_HEADER + quoted);
+  icmp.checksum = <u16>~fold(total);
+  finishAnswer(at + ICMP_HEADER, packet.at, quoted);
+  count(Counter.icmpErrorsSent, 1);
+}
+
+/** Queues the reset with which a host answers a segment of a connection that it does not know (RFC 9293 section 3.10.7.1). */
+function reset(packet: Packet): void {
+  const protocol = <u8>IPPROTO_TCP;
+  const received = Tcp.at(packet.transportAt);
+  const at = startAnswer(packet, protocol, TCP_MIN_HEADER, 0);
+  Tcp.at(at).start(received.destinationPort, received.sourcePort, bswap<u32>(received.acknowledgment), <u8>TCP_RST);
+  const total = pseudoHeader(packet, protocol, TCP_MIN_HEADER) + sum(at, TCP_MIN_HEADER);
+  Tcp.at(at).checksum = <u16>~fold(total);
+  finishAnswer(at + TCP_MIN_HEADER, 0, 0);
+  count(Counter.resetsSent, 1);
+}
+
+function pseudoHeader(packet: Packet, protocol: u8, length: u32): u64 {
+  return pseudoHeaderSum(packet.source, packet.destination, protocol) + lengthSum(length);
+}
+
+/** Writes the IP header, back to the client; returns where the `headerLength` bytes behind it begin. */
+function startAnswer(packet: Packet, protocol: u8, headerLength: u32, bodyLength: u32): usize {
+  const ipLength = packet.isIpv4 ? IPV4_MIN_HEADER : IPV6_HEADER;
+  answerAt = takeHeader(VIRTIO_NET_HDR_SIZE + ipLength + headerLength);
+  const at = answerAt + VIRTIO_NET_HDR_SIZE;
+  if (packet.isIpv4) {
+    const ip = Ipv4.at(at);
+    ip.start(TOS, ipLength + headerLength + bodyLength, 0, false, HOP_LIMIT, protocol);
+    ip.source = i32x4.extract_lane(packet.destination, 3);
+    ip.destination = i32x4.extract_lane(packet.source, 3);
+    ip.checksum = <u16>~fold(sum(at, ipLength));
+  } else {
+    const ip = Ipv6.at(at);
+    ip.start(0, headerLength + bodyLength, protocol, HOP_LIMIT);
+    ip.source = packet.destination;
+    ip.destination = packet.source;
+  }
+  return at + ipLength;
+}
+
+function finishAnswer(end: usize, body: usize, bodyLength: u32): void {
+  closeMessage(); // its iovecs stand in a row, so nothing may join it after the answer's
+  writeParts(answerAt, <u32>(end - answerAt), body, bodyLength);
+}

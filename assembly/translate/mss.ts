@@ -1,0 +1,54 @@
+// MSS clamping: a SYN promises no larger segments than the way takes in one piece (RFC 9293 section 3.7.1). What comes
+// back then fits, also where the packet-too-big messages that would say so get lost.
+
+import { update, wordDelta } from "../checksum/incremental.ts";
+import { count } from "../frame/count.ts";
+import { Counter } from "../shared/counters.ts";
+import { CLAMP_MSS, HEADER_ANSWERS, HEADER_AT, HEADER_TUN_MTU } from "../shared/layout.ts";
+import { learntMtu } from "../table/node.ts";
+import { IPV4_MIN_HEADER } from "../wire/ipv4.ts";
+import { IPV6_HEADER } from "../wire/ipv6.ts";
+import { Packet } from "../wire/packet.ts";
+import { TCP_MIN_HEADER, Tcp } from "../wire/tcp.ts";
+
+// TCP options (RFC 9293 section 3.2)
+const END: u32 = 0;
+const NOTHING: u32 = 1;
+const MSS: u32 = 2;
+const MSS_LENGTH: u32 = 4;
+
+/**
+ * Lowers the MSS option of a SYN to `node`, before the packet is rewritten. A flow that changes its family has the
+ * larger headers one way or the other. `isPartial`: the checksum is unfinished and does not cover options yet.
+ */
+export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool): void {
+  if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & CLAMP_MSS) == 0) return;
+  const mtu = min(load<u32>(HEADER_AT, HEADER_TUN_MTU) - 1, learntMtu(node) - 1); // an unknown one is the largest
+  if (mtu == u32.MAX_VALUE) return;
+  const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;
+  const option = findMss(packet.transportAt + TCP_MIN_HEADER, packet.payloadAt);
+  if (option == 0) return;
+  const before = load<u16>(option, 2);
+  const after = bswap<u16>(<u16>min<u32>(mtu + 1 - headers, bswap<u16>(before)));
+  if (before == after) return;
+  store<u16>(option, after, 2);
+  if (!isPartial) {
+    const tcp = Tcp.at(packet.transportAt);
+    const isOdd = ((option - packet.transportAt) & 1) != 0; // its bytes then belong to two words of the sum
+    tcp.checksum = update(tcp.checksum, isOdd ? wordDelta(bswap(before), bswap(after)) : wordDelta(before, after));
+  }
+  count(Counter.mssClamped, 1);
+}
+
+/** The MSS option between `at` and `end`, or 0. */
+function findMss(at: u32, end: u32): u32 {
+  while (at + MSS_LENGTH <= end) {
+    const kind: u32 = load<u8>(at);
+    if (kind == END) return 0;
+    const length: u32 = kind == NOTHING ? 1 : load<u8>(at, 1);
+    if (kind == MSS) return length == MSS_LENGTH ? at : 0;
+    if (length == 0) return 0;
+    at += length;
+  }
+  return 0;
+}

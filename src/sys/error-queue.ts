@@ -1,0 +1,55 @@
+// What comes back about datagrams that were sent: ICMP errors, and that one was too long for its way (IP_RECVERR, ip(7)).
+// Promises: reading allocates nothing.
+
+import { SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
+import { addressOf, recvmsg } from "./libc.ts";
+
+// linux/socket.h
+const MSG_ERRQUEUE = 0x2000;
+// struct msghdr of 64-bit Linux
+const MSGHDR_SIZE = 56;
+const NAME = 0;
+const NAME_LENGTH = 8;
+const CONTROL = 32;
+const CONTROL_LENGTH = 40;
+// struct cmsghdr of 16 bytes, then struct sock_extended_err (linux/errqueue.h)
+const CONTROL_SIZE = 128;
+const CMSG_HEADER = 16;
+const EE_ERRNO = CMSG_HEADER;
+const EE_INFO = CMSG_HEADER + 8;
+const EE_END = CMSG_HEADER + 16;
+
+export class ErrorQueue {
+  readonly #fd: number;
+  readonly #message = new BigUint64Array(MSGHDR_SIZE / 8);
+  readonly #control = new Uint32Array(CONTROL_SIZE / 4);
+  readonly #messageAt: number;
+  readonly #words: Uint32Array;
+
+  /** `nameAt`: native address of SOCKADDR_SIZE bytes, which take where the datagram was going. */
+  constructor(fd: number, nameAt: number) {
+    this.#fd = fd;
+    this.#words = new Uint32Array(this.#message.buffer);
+    this.#message[NAME / 8] = BigInt(nameAt);
+    this.#message[CONTROL / 8] = addressOf(this.#control.buffer);
+    this.#messageAt = Number(addressOf(this.#message.buffer));
+  }
+
+  /** Takes the next error. False: there is none. */
+  next(): boolean {
+    this.#words[NAME_LENGTH / 4] = SOCKADDR_SIZE;
+    this.#words[CONTROL_LENGTH / 4] = CONTROL_SIZE;
+    this.#control.fill(0, 0, EE_END / 4);
+    return recvmsg(this.#fd, this.#messageAt, MSG_ERRQUEUE) >= 0;
+  }
+
+  /** Of the error that was taken last. */
+  get errno(): number {
+    return this.#control[EE_ERRNO / 4] as number;
+  }
+
+  /** The path MTU, when it is about a datagram that was too long. */
+  get mtu(): number {
+    return this.#control[EE_INFO / 4] as number;
+  }
+}
