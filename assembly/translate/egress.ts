@@ -141,17 +141,13 @@ function tunMtu(): u32 {
 let isGone: bool = false;
 
 /** Whether the packet belongs to the flow that it was found by. If not, the flow is ended. */
-function goesOn(flow: usize, packet: Packet): bool {
+export function goesOn(flow: usize, packet: Packet): bool {
   isGone = false;
   if (isRestart(flow, packet)) {
     if (end(flow)) count(Counter.flowsRestarted, 1);
     return false;
   }
-  return load<u32>(flow, FLOW_GENERATION) == generation || isConfirmed(flow, packet);
-}
-
-/** Whether client and instance of the packet's flow live in this generation. If not, the flow is ended. */
-export function isConfirmed(flow: usize, packet: Packet): bool {
+  if (load<u32>(flow, FLOW_GENERATION) == generation) return true;
   if (!isClientAlive(flow)) {
     end(flow);
     return false;

@@ -12,7 +12,7 @@ import { ICMP_HEADER, Icmp } from "../wire/icmp.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, IPV6_MTU_MIN, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
-import { changeFamily, checkIpv6Headers, toIpv4, toIpv6 } from "./family.ts";
+import { canChangeFamily, changeFamily, checkIpv6Headers, hasFragmentHeader, toIpv4, toIpv6 } from "./family.ts";
 import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./icmp-family.ts";
 
 /** Both IP headers grow by 20 bytes, and a virtio_net_hdr comes in front. */
@@ -21,6 +21,9 @@ const ROOM: u32 = 64;
 /** Gives the error and what it quotes headers of the other family, in place; `isDetached`: in a copy. */
 export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason {
   const quoted = packet.quoted;
+  const invalid = canChangeFamily(packet);
+  if (invalid != DropReason.none) return invalid;
+  const isFragmented = hasFragmentHeader; // before the quoted packet is looked at
   const refused = findCounterpart(packet, quoted);
   if (refused != DropReason.none) return refused;
   const type = counterpartType;
@@ -42,7 +45,7 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   packet.payloadAt = quoted.at;
   packet.length = packet.end - packet.at;
   if (wasIpv4) toIpv6(packet, trafficClass, hopLimit, false);
-  else toIpv4(packet, trafficClass, hopLimit, 1, true, false);
+  else toIpv4(packet, trafficClass, hopLimit, 1, isFragmented, true, false);
 
   icmp.type = type;
   icmp.code = code;

@@ -21,7 +21,7 @@ import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMPV6_ECHO_REPLY, ICMPV6_ECHO_REQU
 import { IPV4_MIN_HEADER, Ipv4, OPTION_END, OPTION_NOTHING } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
-import { Udp } from "../wire/udp.ts";
+import { UDP_HEADER, Udp } from "../wire/udp.ts";
 
 /** RFC 7915 section 5.1: an IPv4 packet up to this size may be fragmented on its way. */
 const FRAGMENTABLE_MAX: u32 = 1260;
@@ -36,7 +36,7 @@ export let segmentsLeftAt: u32 = 0;
 /** Identification of the next IPv4 packet that is made of an IPv6 one; it is unique as long as it may be fragmented. */
 let nextIdentification: u32 = 0;
 /** Whether the packet that canChangeFamily() saw last has a fragment header. */
-let hasFragmentHeader: bool = false;
+export let hasFragmentHeader: bool = false;
 
 /** Length that a packet of `length` bytes has in the other family, without what changeFamily() leaves out. */
 export function lengthAcross(packet: Packet, length: u32): u32 {
@@ -69,13 +69,15 @@ export function changeFamily(packet: Packet, segments: u32, segmentSize: u32, is
   if (packet.isIpv4) {
     const ip = Ipv4.at(packet.at);
     packet.fragmentId = ip.identification;
-    if (isUnsummedUdp(packet)) sumUdp(packet); // RFC 7915 section 4.5: IPv6 has no UDP without checksum
+    // A quoted packet may have lost its end, and nobody verifies it.
+    if (segments != 0 && isUnsummedUdp(packet)) sumUdp(packet); // RFC 7915 section 4.5: IPv6 has no UDP without checksum
     toIpv6(packet, ip.tos, ip.ttl, isDetached);
   } else {
     const ip = Ipv6.at(packet.at);
     const length = IPV4_MIN_HEADER + packet.transportLength;
     const segmentLength = segmentSize == 0 ? length : length - packet.payloadLength + segmentSize;
-    toIpv4(packet, ip.trafficClass, ip.hopLimit, segments, segmentLength <= FRAGMENTABLE_MAX, isDetached);
+    const mayFragment = segmentLength <= FRAGMENTABLE_MAX;
+    toIpv4(packet, ip.trafficClass, ip.hopLimit, segments, hasFragmentHeader, mayFragment, isDetached);
   }
 }
 
@@ -99,11 +101,20 @@ export function toIpv6(packet: Packet, trafficClass: u8, hopLimit: u8, isDetache
 }
 
 /** Puts an IPv4 header in front of the transport header, whose checksum is that of the old addresses. */
-export function toIpv4(packet: Packet, tos: u8, ttl: u8, segments: u32, mayFragment: bool, isDetached: bool): void {
+/** `isFragmented`: what the packet's own fragment header says goes into the new header. */
+export function toIpv4(
+  packet: Packet,
+  tos: u8,
+  ttl: u8,
+  segments: u32,
+  isFragmented: bool,
+  mayFragment: bool,
+  isDetached: bool,
+): void {
   const length = IPV4_MIN_HEADER + packet.transportLength;
   const at = makeRoom(packet, IPV4_MIN_HEADER, isDetached);
   const ip = Ipv4.at(at);
-  if (hasFragmentHeader) {
+  if (isFragmented) {
     ip.start(tos, length, packet.fragmentId & 0xffff, true, ttl, packet.protocol);
     ip.setFragment(packet.fragmentOffset, packet.hasMore);
   } else {
@@ -120,6 +131,8 @@ export function toIpv4(packet: Packet, tos: u8, ttl: u8, segments: u32, mayFragm
 /** Where the `ipLength` bytes of the new IP header go, in front of the transport header. */
 function makeRoom(packet: Packet, ipLength: u32, isDetached: bool): u32 {
   if (!isDetached) return packet.transportAt - ipLength;
+  // UDP-Lite and DCCP have a checksum to be updated in what is payload otherwise.
+  if (packet.kind == PacketKind.portless) packet.payloadAt += min<u32>(UDP_HEADER, packet.payloadLength);
   const transportLength = packet.transportLength - packet.payloadLength;
   const at = <u32>takeHeader(VIRTIO_NET_HDR_SIZE + ipLength + transportLength) + VIRTIO_NET_HDR_SIZE;
   memory.copy(at + ipLength, packet.transportAt, transportLength);

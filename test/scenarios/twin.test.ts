@@ -42,7 +42,11 @@ const REACHED: readonly CountName[] = [
   ...(["truncatedFrame", "badOffload", "notServiceAddress", "unknownWorkload"] as const).map(
     (name) => `egressDrop.${name}` as const,
   ),
-  ...(["unknownAddress"] as const).map((name) => `egressDrop.${name}` as const),
+  ...(["unknownAddress", "noAddressOfFamily"] as const).map((name) => `egressDrop.${name}` as const),
+  ...(["unrelatedError", "notTranslatable"] as const).flatMap(
+    (name) => [`egressDrop.${name}`, `ingressDrop.${name}`] as const,
+  ),
+  ...(["fragmentsHeld", "ingressDrop.badHeaderChecksum"] as const),
   ...(
     ["emptyDatagram", "truncatedFrame", "notLocalDestination", "notServiceSource", "wrongNode", "badProbe"] as const
   ).map((name) => `ingressDrop.${name}` as const),

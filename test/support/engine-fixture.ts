@@ -29,6 +29,7 @@ import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../..
 import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
+import { flowWirePort } from "./engine-flows.ts";
 import { EngineMemory, type SentMessage } from "./engine-memory.ts";
 import { virtioFrame } from "./packet-builder.ts";
 import { pseudoHeaderSum } from "./reference/checksum.ts";
@@ -119,7 +120,9 @@ export class EngineFixture {
       { nodeId: options.nodeId, ranges: options.ranges, timeoutsMs: this.timeouts() },
       {
         nextChoice: () => this.pending.shift(),
+        flowPort: (packet) => flowWirePort(this.shared, packet),
         wirePort: (endpoint, index) => this.sourcePortOf(endpoint, index),
+        identification: (endpoint, index) => this.identificationOf(endpoint, index),
       },
     );
   }
@@ -170,25 +173,6 @@ export class EngineFixture {
     this.twin?.pass(this.nowMs);
     this.twin?.sweep(this.nowMs);
     return this.conclude({ datagrams: [], messages: [], tunWrites: [], frames: [], counts, choices: [] });
-  }
-
-  /** Lets go what waited for its address. */
-  unpark(): Result {
-    const before = this.io.snapshot();
-    const messages: SentMessage[] = [];
-    const tunWrites: Uint8Array[] = [];
-    this.choices = [];
-    let left: number;
-    do {
-      left = this.engine.unpark(this.nowUs);
-      messages.push(...this.io.sentMessages());
-      tunWrites.push(...this.io.tunWrites().map(({ bytes }) => bytes));
-    } while (left > 0);
-    const datagrams = messages.flatMap((message) =>
-      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
-    );
-    const counts = this.io.countsSince(before);
-    return { datagrams, messages, tunWrites, frames: tunWrites, counts, choices: this.choices };
   }
 
   /** Sends the probes that are due; the twin learns of them from what was sent. */
@@ -291,10 +275,19 @@ export class EngineFixture {
   }
 
   private sourcePortOf(endpoint: string | "tun", index: number): number | undefined {
-    const bytes =
-      endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
+    const bytes = this.sent(endpoint, index);
     const parsed = bytes === undefined ? undefined : parse(bytes);
     return typeof parsed === "object" ? parsed.sourcePort : undefined;
+  }
+
+  private identificationOf(endpoint: string | "tun", index: number): number | undefined {
+    const bytes = this.sent(endpoint, index);
+    return bytes === undefined ? undefined : (bytes[4] as number) * 256 + (bytes[5] as number);
+  }
+
+  /** The packet at a place of the engine's output. */
+  private sent(endpoint: string | "tun", index: number): Uint8Array | undefined {
+    return endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
   }
 
   private timeouts(): Record<number, number> {

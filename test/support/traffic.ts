@@ -8,6 +8,7 @@ import {
   VIRTIO_GSO_TCPV4,
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
+  VIRTIO_NET_HDR_SIZE,
 } from "../../assembly/shared/protocols.ts";
 import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
 import {
@@ -31,6 +32,16 @@ import { echo, icmpError, isV4, otherPacket, portless } from "./traffic-kinds.ts
 const NODE_COUNT = 5;
 const LOCAL_COUNT = 4;
 const SERVICE_COUNT = 6;
+/** Which families the instances of each service have, the first four of them on this node. */
+const FAMILIES: readonly { readonly inside: readonly string[]; readonly outside: readonly string[] }[] = [
+  { inside: ["v4", "v6"], outside: ["v4", "v6"] },
+  { inside: ["v4", "v6"], outside: ["v4", "v6"] },
+  { inside: ["v6"], outside: ["v4", "v6"] },
+  { inside: ["v4"], outside: ["v4", "v6"] },
+  { inside: ["v6"], outside: ["v4", "v6"] },
+  { inside: ["v4"], outside: ["v4"] },
+];
+
 const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
 const SERVICE_PORTS = [1, 53, 80, 443, 65535];
 const TCP_FLAGS = [TCP_SYN, TCP_ACK, TCP_ACK, TCP_ACK, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0x18, 0xff, 0];
@@ -205,6 +216,9 @@ export class Traffic {
     frame[0] = 1;
     frame[6] = isV4 ? 20 : 40;
     frame[8] = isTcp ? 16 : 6;
+    // No sum of a pseudo-header is zero.
+    const field = VIRTIO_NET_HDR_SIZE + (isV4 ? 20 : 40) + (isTcp ? 16 : 6);
+    if (frame[field] === 0 && frame[field + 1] === 0) frame[field] = 1;
     return frame;
   }
 
@@ -262,9 +276,7 @@ export class Traffic {
   /** An error of a flow's instance, or of its node, about a packet of the flow's client. */
   private errorAbout(flow: TwinFlow): Uint8Array {
     const { random } = this;
-    const client = rawText(flow.clientAddress);
-    const { v4, v6 } = flow.target.address;
-    const instance = rawText((flow.clientAddress.length === 4 ? v4 : v6) as string);
+    const [client, instance] = [rawText(flow.answerDestination), rawText(flow.answerSource)];
     const quoted = this.templates.of(flow.protocol, random, client, instance, flow.wirePort, flow.calledPort);
     return icmpError(random, random.chance(0.9) ? instance : this.anyAddress(isV4(client)), client, quoted);
   }
@@ -367,6 +379,7 @@ export class Traffic {
   }
 
   private service(index: number): Service {
+    const { inside, outside } = FAMILIES[index] as (typeof FAMILIES)[number];
     const instances = Array.from({ length: index + 1 }, (_, i): Instance => {
       const number = index * 16 + i;
       const isLocal = index < LOCAL_COUNT && i === 0;
@@ -375,8 +388,8 @@ export class Traffic {
       return {
         number: i,
         node: isLocal ? this.nodeId : `node-${number % NODE_COUNT}`,
-        namespaceAddresses,
-        instanceAddresses,
+        namespaceAddresses: namespaceAddresses.filter((address) => inside.includes(isV4(address) ? "v4" : "v6")),
+        instanceAddresses: instanceAddresses.filter((address) => outside.includes(isV4(address) ? "v4" : "v6")),
         weight: 1,
         draining: false,
       };
@@ -456,13 +469,12 @@ class Templates {
 
   /** An answer of the flow's instance. */
   answer(flow: TwinFlow, random: Random): Uint8Array {
-    const { v4, v6 } = flow.target.address;
-    const source = (flow.clientAddress.length === 4 ? v4 : v6) as string;
+    const { answerSource, answerDestination } = flow;
     if (!hasPorts(flow.protocol)) {
-      const ends = [rawText(source), rawText(flow.clientAddress)] as const;
+      const ends = [rawText(answerSource), rawText(answerDestination)] as const;
       return this.of(flow.protocol, random, ...ends, flow.calledPort, flow.wirePort);
     }
-    return this.between(source, flow.clientAddress, flow, random, flow.calledPort, flow.wirePort);
+    return this.between(answerSource, answerDestination, flow, random, flow.calledPort, flow.wirePort);
   }
 
   /** A packet of a flow's protocol between two addresses. */

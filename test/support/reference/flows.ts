@@ -4,9 +4,9 @@
 import { IPPROTO_ICMP } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { CountName } from "./counts.ts";
-import { type FlowLife, isRestart, newLife } from "./flow-state.ts";
+import { type FlowLife, isRestart, newLife, observe } from "./flow-state.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
-import type { TwinInstance, TwinTables } from "./tables.ts";
+import type { TwinCandidate, TwinInstance, TwinTables } from "./tables.ts";
 
 /** One call of the engine's import `policy.choose`. */
 export interface Choice {
@@ -22,8 +22,8 @@ export interface Choice {
 /** The inputs that are the engine's or the policy's to decide. */
 export interface FlowDecisions {
   nextChoice(): Choice | undefined;
-  /** Source port that the engine gave the packet in hand, which goes to the instance. */
-  wirePort(target: TwinInstance): number | undefined;
+  /** Source port that the engine gave the flow of the packet in hand, which goes to the instance. */
+  wirePort(packet: ParsedPacket, target: TwinInstance): number | undefined;
 }
 
 export interface TwinFlow {
@@ -34,11 +34,15 @@ export interface TwinFlow {
   readonly target: TwinInstance;
   readonly clientAddress: string;
   readonly clientPort: number;
-  readonly clientInstanceAddress: string;
   readonly called: string;
   readonly calledPort: number;
+  /** Source and destination on the way to the instance, which may be of the other family. */
+  readonly clientInstanceAddress: string;
   readonly targetAddress: string;
   readonly wirePort: number;
+  /** Source and destination of the answers as they arrive. */
+  readonly answerSource: string;
+  readonly answerDestination: string;
   readonly life: FlowLife;
   lastUsedMs: number;
 }
@@ -94,26 +98,20 @@ export class TwinFlows {
   }
 
   private open(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
-    const family = packet.version === 4 ? "v4" : "v6";
     const client = this.tables.workload(packet.source);
     if (client === undefined) return DropReason.unknownWorkload;
     const target = this.choose(packet.destination);
     if (typeof target === "number") return target;
-    const clientInstanceAddress = client.address[family];
-    if (clientInstanceAddress === undefined) return DropReason.noAddressOfFamily;
-
-    const targetAddress = target.namespace[family];
-    const targetInstanceAddress = target.address[family];
-    if (targetAddress === undefined || targetInstanceAddress === undefined) {
-      throw new Error("the twin does not translate between the families yet");
-    }
+    const addresses = addressesOf(familyOf(packet.source), client, target);
+    if (typeof addresses === "number") return addresses;
+    const { answerSource, answerDestination } = addresses;
 
     if (!target.isLocal && this.tables.endpointOf(target.node) === undefined) return DropReason.noNode;
 
     const reverseKeyOf = (port: number): string =>
       flowKey(packet, {
-        source: targetInstanceAddress,
-        destination: packet.source,
+        source: answerSource,
+        destination: answerDestination,
         sourcePort: packet.destinationPort,
         destinationPort: port,
       });
@@ -121,7 +119,7 @@ export class TwinFlows {
     if (this.reverse.has(reverseKeyOf(wirePort))) {
       // What has no port of its own cannot be told apart by one.
       if (packet.kind !== "transport" && !packet.isRequest) return DropReason.portsExhausted;
-      wirePort = this.decisions.wirePort(target) ?? Number.NaN;
+      wirePort = this.decisions.wirePort(packet, target) ?? Number.NaN;
       if (!(wirePort >= PORT_LOWEST && wirePort <= 65535)) throw new Error(`wire port ${wirePort} is out of range`);
       if (this.reverse.has(reverseKeyOf(wirePort))) throw new Error(`wire port ${wirePort} belongs to another flow`);
       this.count("portsRewritten", 1);
@@ -134,14 +132,15 @@ export class TwinFlows {
       target,
       clientAddress: packet.source,
       clientPort: packet.sourcePort,
-      clientInstanceAddress,
       called: packet.destination,
       calledPort: packet.destinationPort,
-      targetAddress,
+      ...addresses,
       wirePort,
       life: newLife(keyProtocol(packet)),
       lastUsedMs: nowMs,
     };
+    // Also of a packet that goes no further.
+    observe(flow.life, flow.protocol, packet.flags, false);
     this.forward.set(flow.key, flow);
     this.reverse.set(flow.reverseKey, flow);
     this.count("flowsOpened", 1);
@@ -171,7 +170,9 @@ export class TwinFlows {
       return chosen.instance;
     }
     const start = choice.flowHash % candidates.length;
-    const fallback = [...candidates.slice(start), ...candidates.slice(0, start)].find((one) => !one.isDraining);
+    const inOrder = [...candidates.slice(start), ...candidates.slice(0, start)].filter((one) => !one.isDraining);
+    const isOwnFamily = ({ instance }: TwinCandidate): boolean => instance.namespace[familyOf(called)] !== undefined;
+    const fallback = inOrder.find(isOwnFamily) ?? inOrder[0];
     if (fallback === undefined) return DropReason.noInstance;
     this.count("policyFallbacks", 1);
     return fallback.instance;
@@ -188,8 +189,41 @@ export class TwinFlows {
   }
 }
 
+type Family = "v4" | "v6";
+
+/**
+ * A packet goes to its instance in its own family, if the instance has that inside, else in the other one. The answers
+ * come in that family, and the client's node delivers them by the same rule as the instance's node would. Both sides
+ * show themselves by their instance addresses.
+ */
+function addressesOf(
+  family: Family,
+  client: TwinInstance,
+  target: TwinInstance,
+): Pick<TwinFlow, "clientInstanceAddress" | "targetAddress" | "answerSource" | "answerDestination"> | DropReason {
+  const there = target.namespace[family] === undefined ? otherFamily(family) : family;
+  const targetAddress = target.namespace[there];
+  if (targetAddress === undefined) return DropReason.noInstance;
+  const back = client.namespace[there] === undefined ? otherFamily(there) : there;
+  const clientInstanceAddress = client.address[there];
+  const answerSource = target.address[back];
+  const answerDestination = client.namespace[back];
+  if (clientInstanceAddress === undefined || answerSource === undefined || answerDestination === undefined) {
+    return DropReason.noAddressOfFamily;
+  }
+  return { clientInstanceAddress, targetAddress, answerSource, answerDestination };
+}
+
+function familyOf(address: string): Family {
+  return address.length === 4 ? "v4" : "v6";
+}
+
+export function otherFamily(family: Family): Family {
+  return family === "v4" ? "v6" : "v4";
+}
+
 /** The protocol that a flow is known by: echo has one number in both families. */
-function keyProtocol({ kind, protocol }: ParsedPacket): number {
+export function keyProtocol({ kind, protocol }: ParsedPacket): number {
   return kind === "echo" ? IPPROTO_ICMP : protocol;
 }
 

@@ -1,17 +1,32 @@
 // The slow, obvious twin of the engine: the rules of translation, with Maps and strings, one packet at a time.
 import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../assembly/shared/layout.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import {
+  IPPROTO_TCP,
+  VIRTIO_CSUM_START,
+  VIRTIO_F_NEEDS_CSUM,
+  VIRTIO_FLAGS,
+  VIRTIO_GSO_ECN,
+  VIRTIO_GSO_SIZE,
+  VIRTIO_GSO_TCPV4,
+  VIRTIO_GSO_TCPV6,
+  VIRTIO_GSO_TYPE,
+  VIRTIO_GSO_UDP_L4,
+  VIRTIO_HDR_LEN,
+  VIRTIO_NET_HDR_SIZE,
+} from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
 import { virtioFrame } from "../packet-builder.ts";
 import type { CountName, Counts, DropName } from "./counts.ts";
+import type { Across } from "./cross-family.ts";
 import { observe } from "./flow-state.ts";
-import { type Choice, type TwinFlow, TwinFlows } from "./flows.ts";
+import { type Choice, otherFamily, type TwinFlow, TwinFlows } from "./flows.ts";
 import { type Origin, TwinFragments } from "./fragments.ts";
 import { type Ends, type Offload, type ParsedPacket, parse, parseOffload } from "./parser.ts";
-import { rewrite } from "./rewrite.ts";
+import { type ChecksumState, reversed } from "./rewrite.ts";
 import { finishChecksum, finishInnerChecksum, segment } from "./segmenter.ts";
 import { endpointText, type TwinInstance, TwinTables } from "./tables.ts";
+import { translate } from "./translate.ts";
 
 /** What came out, in the order in which it came; datagrams by the endpoint that they go to. */
 export interface Output {
@@ -22,8 +37,12 @@ export interface Output {
 /** The inputs that are the engine's or the policy's to decide. */
 export interface Decisions {
   nextChoice(): Choice | undefined;
+  /** The source port on the wire of the packet's flow, if that still is in the engine's table. */
+  flowPort(packet: ParsedPacket): number | undefined;
   /** Source port of the packet that the engine put at this place of its output. */
   wirePort(endpoint: string | "tun", index: number): number | undefined;
+  /** The same for the identification of an IPv4 header that the engine made. */
+  identification(endpoint: string | "tun", index: number): number | undefined;
 }
 
 /** A message as recvmmsg delivers it. */
@@ -58,6 +77,8 @@ const HEADERS_MAX = 256;
 interface Way {
   readonly target: TwinInstance;
   readonly ends: Ends;
+  /** The flow that the packet is part of; an error is about one at most. */
+  readonly flow: TwinFlow | undefined;
 }
 
 /** What becomes of every fragment of a packet; without a node it goes into the TUN. */
@@ -88,7 +109,7 @@ export class ReferenceTranslator {
     this.table = new TwinFlows(
       this.tables,
       timeoutsMs,
-      { nextChoice: () => this.decisions.nextChoice(), wirePort: (target) => this.chosenPort(target) },
+      { nextChoice: () => this.decisions.nextChoice(), wirePort: (packet, target) => this.chosenPort(packet, target) },
       (name, by) => this.count(name, by),
     );
   }
@@ -162,13 +183,14 @@ export class ReferenceTranslator {
       return this.laterFragment("egress", packet, frame.subarray(VIRTIO_NET_HDR_SIZE), nowMs);
     const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
     if (typeof way === "number") return way;
-    const bytes = frame.slice(VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + packet.totalLength);
-    rewrite(bytes, packet, way.ends, offload.needsChecksum ? "partial" : "whole");
-    if (way.target.isLocal) {
-      this.deliverLocally(frame.subarray(0, VIRTIO_NET_HDR_SIZE), bytes, offload.segmentSize, nowMs);
-      this.firstFragment("egress", packet, bytes, undefined, nowMs);
-      return DropReason.none;
-    }
+    const state = offload.needsChecksum ? "partial" : "whole";
+    const bytes = translate(frame.subarray(VIRTIO_NET_HDR_SIZE), packet, way.ends, state, {
+      ...this.acrossTo(way.target),
+      segmentSize: offload.segmentSize,
+    });
+    if (typeof bytes === "number") return bytes;
+    if (way.flow !== undefined) this.see(way.flow, packet, false, nowMs);
+    if (way.target.isLocal) return this.deliverLocally(frame, packet, bytes, offload, nowMs);
     const endpoint = this.tables.endpointOf(way.target.node);
     if (endpoint === undefined) return DropReason.noNode;
     for (const whole of finished(bytes, packet, offload)) this.send(endpoint, whole);
@@ -187,27 +209,34 @@ export class ReferenceTranslator {
     if (packet.fragment?.offset !== 0) return;
     const { source, destination } = parse(bytes) as ParsedPacket;
     const way = { source, destination, node };
-    for (const later of this.fragments.note(origin, packet, way, nowMs)) this.passOn(origin, later, way);
+    for (const later of this.fragments.note(origin, packet, way, nowMs)) {
+      const reason = this.passOn(origin, later, way);
+      if (reason !== DropReason.none) this.drop(origin === "egress" ? "egress" : "ingress", reason);
+    }
   }
 
   private laterFragment(origin: Origin, packet: ParsedPacket, bytes: Uint8Array, nowMs: number): DropReason {
     const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
     const way = this.fragments.wayOf(origin, packet, nowMs);
-    if (way !== undefined) this.passOn(origin, fragment, way);
-    else if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
-    else this.count("fragmentsHeld", 1);
+    if (way !== undefined) return this.passOn(origin, fragment, way);
+    if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
+    this.count("fragmentsHeld", 1);
     return DropReason.none;
   }
 
-  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay): void {
-    rewrite(bytes, packet, { ...packet, source: way.source, destination: way.destination });
+  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay): DropReason {
+    const ends = { ...packet, source: way.source, destination: way.destination };
+    const translated = translate(bytes, packet, ends, "whole", { ...this.acrossTo(undefined), segmentSize: 0 });
+    if (typeof translated === "number") return translated;
     if (way.node !== undefined) {
       const endpoint = this.tables.endpointOf(way.node);
-      if (endpoint === undefined) return this.drop("egress", DropReason.noNode);
-      return this.send(endpoint, bytes);
+      if (endpoint === undefined) return DropReason.noNode;
+      this.send(endpoint, translated);
+      return DropReason.none;
     }
-    this.output.tunWrites.push(virtioFrame(bytes, {}));
-    this.countPackets(origin === "egress" ? "local" : "ingress", packet, 0);
+    this.output.tunWrites.push(virtioFrame(translated, {}));
+    this.countPackets(origin === "egress" ? "local" : "ingress", parse(translated) as ParsedPacket, 0);
+    return DropReason.none;
   }
 
   /** The way of a packet that has a flow. */
@@ -215,9 +244,7 @@ export class ReferenceTranslator {
     if (!this.tables.inServiceRange(packet.destination)) return DropReason.notServiceAddress;
     const flow = this.table.of(packet, nowMs);
     if (typeof flow === "number") return flow;
-    flow.lastUsedMs = nowMs;
-    observe(flow.life, flow.protocol, packet.flags, false);
-    return { target: flow.target, ends: forwardEnds(flow, packet) };
+    return { target: flow.target, ends: forwardEnds(flow, packet), flow };
   }
 
   /**
@@ -230,35 +257,60 @@ export class ReferenceTranslator {
     const client = this.tables.workload(answer.source);
     if (client === undefined) return DropReason.unknownWorkload;
     const flow = this.table.known(embedded, answer);
-    if (flow !== undefined) return { target: flow.target, ends: forwardEnds(flow, answer) };
+    if (flow !== undefined) return { target: flow.target, ends: forwardEnds(flow, answer), flow: undefined };
 
-    const family = packet.version === 4 ? "v4" : "v6";
-    const source = client.address[family];
-    if (source === undefined) return DropReason.unknownWorkload;
     const receiver = this.tables.address(answer.destination);
     if (receiver?.kind !== "instance") return DropReason.unrelatedError;
-    const destination = receiver.instance.namespace[family];
+    const { namespace } = receiver.instance;
+    const own = packet.version === 4 ? "v4" : "v6";
+    const family = namespace[own] === undefined ? otherFamily(own) : own;
+    const destination = namespace[family];
     if (destination === undefined) return DropReason.unrelatedError;
-    return { target: receiver.instance, ends: { ...answer, source, destination } };
+    const source = client.address[family];
+    if (source === undefined) return DropReason.noAddressOfFamily;
+    return { target: receiver.instance, ends: { ...answer, source, destination }, flow: undefined };
   }
 
-  private chosenPort(target: TwinInstance): number {
-    const endpoint = target.isLocal ? undefined : this.tables.endpointOf(target.node);
-    const place = endpoint === undefined ? this.output.tunWrites : (this.output.datagrams.get(endpoint) ?? []);
-    return this.decisions.wirePort(endpoint ?? "tun", place.length) ?? Number.NaN;
+  private chosenPort(packet: ParsedPacket, target: TwinInstance): number | undefined {
+    return this.decisions.flowPort(packet) ?? this.decisions.wirePort(...this.placeFor(target));
+  }
+
+  /** What only the engine can say of the next packet to an instance, or to the TUN, that comes from the other family. */
+  private acrossTo(target: TwinInstance | undefined): Pick<Across, "identification" | "linkMtu"> {
+    return { identification: () => this.decisions.identification(...this.placeFor(target)) ?? 0, linkMtu: 0 };
+  }
+
+  /** Where the next packet to an instance, or to the TUN, stands in the output. */
+  private placeFor(target: TwinInstance | undefined): [endpoint: string | "tun", index: number] {
+    const endpoint = target === undefined || target.isLocal ? undefined : this.tables.endpointOf(target.node);
+    if (endpoint === undefined) return ["tun", this.output.tunWrites.length];
+    return [endpoint, this.output.datagrams.get(endpoint)?.length ?? 0];
   }
 
   /** Both ends on this node: the packet goes back into the TUN, unsegmented, as the workload's offloads left it. */
-  private deliverLocally(header: Uint8Array, bytes: Uint8Array, segmentSize: number, nowMs: number): void {
-    const packet = parse(bytes) as ParsedPacket;
+  private deliverLocally(
+    frame: Uint8Array,
+    packet: ParsedPacket,
+    translated: Uint8Array,
+    offload: Offload,
+    nowMs: number,
+  ): DropReason {
+    const forwarded = parse(translated) as ParsedPacket;
     // No sender to hold against the flow: the source is what egress just wrote.
-    const flow = this.answeredFlow(packet);
-    if (flow !== undefined) this.receiveReply(flow, packet, bytes, (header[0] as number) % 2 === 1, nowMs);
-    const write = new Uint8Array(header.length + bytes.length);
-    write.set(header);
-    write.set(bytes, header.length);
-    this.output.tunWrites.push(write);
-    this.countPackets("local", packet, segmentSize);
+    const flow = this.answeredFlow(forwarded);
+    const state = offload.needsChecksum ? "partial" : "whole";
+    const bytes =
+      flow === undefined
+        ? translated
+        : this.receiveReply(flow, forwarded, translated, state, offload.segmentSize, nowMs);
+    if (typeof bytes === "number") return bytes;
+    const delivered = parse(bytes) as ParsedPacket;
+    this.output.tunWrites.push(
+      Uint8Array.from([...virtioAcross(frame, packet, delivered, offload.segmentSize), ...bytes]),
+    );
+    this.countPackets("local", delivered, offload.segmentSize);
+    this.firstFragment("egress", packet, bytes, undefined, nowMs);
+    return DropReason.none;
   }
 
   private ingressOf(message: Message, datagram: Uint8Array, nowMs: number): DropReason {
@@ -268,7 +320,7 @@ export class ReferenceTranslator {
 
     if (packet.kind === "laterFragment") return this.laterFragment(message.address, packet, datagram, nowMs);
 
-    const bytes = datagram.slice(0, packet.totalLength);
+    let bytes: Uint8Array | DropReason = datagram.slice(0, packet.totalLength);
     if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)
       return DropReason.unrelatedError;
     const flow = this.answeredFlow(packet);
@@ -276,7 +328,8 @@ export class ReferenceTranslator {
       if (flow.target.isLocal || message.address !== this.tables.addressOf(flow.target.node)) {
         return DropReason.wrongNode;
       }
-      this.receiveReply(flow, packet, bytes, false, nowMs);
+      bytes = this.receiveReply(flow, packet, bytes, "whole", 0, nowMs);
+      if (typeof bytes === "number") return bytes;
     } else {
       if (this.tables.workload(packet.destination) === undefined) return DropReason.notLocalDestination;
       if (!this.tables.inServiceRange(packet.source)) return DropReason.notServiceSource;
@@ -287,7 +340,7 @@ export class ReferenceTranslator {
       }
     }
     this.output.tunWrites.push(virtioFrame(bytes, {}));
-    this.countPackets("ingress", packet, 0);
+    this.countPackets("ingress", parse(bytes) as ParsedPacket, 0);
     this.firstFragment(message.address, packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
@@ -300,25 +353,31 @@ export class ReferenceTranslator {
       : this.table.answered(embedded, reversed(embedded));
   }
 
+  /** What the client gets of an answer, or of an error about a packet of its own. */
   private receiveReply(
     flow: TwinFlow,
     packet: ParsedPacket,
     bytes: Uint8Array,
-    isPartial: boolean,
+    state: ChecksumState,
+    segmentSize: number,
     nowMs: number,
-  ): void {
+  ): Uint8Array | DropReason {
     const answer = packet.embedded === undefined ? packet : reversed(packet.embedded);
-    if (packet.embedded === undefined) {
-      flow.lastUsedMs = nowMs;
-      observe(flow.life, flow.protocol, packet.flags, true);
-    }
     const ends = {
       source: flow.called,
-      destination: packet.destination,
+      destination: flow.clientAddress,
       sourcePort: answer.sourcePort,
       destinationPort: flow.clientPort,
     };
-    rewrite(bytes, packet, ends, isPartial ? "partial" : "whole");
+    const translated = translate(bytes, packet, ends, state, { ...this.acrossTo(undefined), segmentSize });
+    if (typeof translated === "number" || packet.embedded !== undefined) return translated;
+    this.see(flow, packet, true, nowMs);
+    return translated;
+  }
+
+  private see(flow: TwinFlow, packet: ParsedPacket, isReply: boolean, nowMs: number): void {
+    flow.lastUsedMs = nowMs;
+    observe(flow.life, flow.protocol, packet.flags, isReply);
   }
 
   private probe(message: Message, datagram: Uint8Array): DropReason {
@@ -382,21 +441,40 @@ function forwardEnds(flow: TwinFlow, { destinationPort }: Ends): Ends {
   };
 }
 
-function reversed({ source, destination, sourcePort, destinationPort }: Ends): Ends {
-  return {
-    source: destination,
-    destination: source,
-    sourcePort: destinationPort,
-    destinationPort: sourcePort,
-  };
+/** The packets that a translated frame becomes on the wire, each complete. */
+function finished(bytes: Uint8Array, packet: ParsedPacket, offload: Offload): Uint8Array[] {
+  const translated = parse(bytes) as ParsedPacket;
+  if (offload.segmentSize > 0) return segment(bytes, translated, offload.segmentSize);
+  if (!offload.needsChecksum) return [bytes];
+  const { start, field } = offload.checksum;
+  const grown = translated.headerLength - packet.headerLength;
+  if (translated.kind === "transport") finishChecksum(bytes, translated);
+  else finishInnerChecksum(bytes, { start: start + grown, field: field + grown });
+  return [bytes];
 }
 
-/** The packets that a frame becomes on the wire, each complete. */
-function finished(bytes: Uint8Array, packet: ParsedPacket, offload: Offload): Uint8Array[] {
-  if (offload.segmentSize > 0) return segment(bytes, packet, offload.segmentSize);
-  if (offload.needsChecksum && packet.kind === "transport") finishChecksum(bytes, packet);
-  else if (offload.needsChecksum) finishInnerChecksum(bytes, offload.checksum);
-  return [bytes];
+/** The virtio_net_hdr of a frame, for the packet that its packet was translated to. */
+function virtioAcross(
+  frame: Uint8Array,
+  packet: ParsedPacket,
+  translated: ParsedPacket,
+  segmentSize: number,
+): Uint8Array {
+  const header = frame.slice(0, VIRTIO_NET_HDR_SIZE);
+  if (packet.version === translated.version) return header;
+  if (packet.kind === "error") return new Uint8Array(VIRTIO_NET_HDR_SIZE); // it says nothing that could be true
+  const view = new DataView(header.buffer);
+  if ((view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0) {
+    const grown = translated.headerLength - packet.headerLength;
+    view.setUint16(VIRTIO_CSUM_START, view.getUint16(VIRTIO_CSUM_START, true) + grown, true);
+  }
+  if (segmentSize === 0) return header;
+  const tcpType = translated.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
+  const ecn = view.getUint8(VIRTIO_GSO_TYPE) & VIRTIO_GSO_ECN;
+  view.setUint8(VIRTIO_GSO_TYPE, translated.protocol === IPPROTO_TCP ? tcpType | ecn : VIRTIO_GSO_UDP_L4);
+  view.setUint16(VIRTIO_GSO_SIZE, segmentSize, true);
+  view.setUint16(VIRTIO_HDR_LEN, translated.headerLength + translated.transportLength, true);
+  return header;
 }
 
 /** Whether a super-packet is one that TCP, UDP or the kernel makes. */
