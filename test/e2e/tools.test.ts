@@ -45,6 +45,11 @@ describeLab("tools", () => {
       expect(answerersOf(text)).toEqual([address]);
     });
 
+    test("ping with packets that must be fragmented gets every answer", async () => {
+      const text = await inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "5", "-s", "4000", balanced]);
+      expect(text).toContain(" 3 received, 0% packet loss");
+    });
+
     test("twenty pings at once, each to its instance", async () => {
       const texts = await Promise.all(
         Array.from({ length: 20 }, () => inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "5", balanced])),

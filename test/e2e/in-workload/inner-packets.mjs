@@ -27,9 +27,14 @@ for (let at = PCAP_HEADER; at + RECORD_HEADER <= input.length; ) {
 }
 writeFileSync(result, Buffer.concat(output));
 
-/** Several, when the kernel had yet to cut the datagram up (UDP_SEGMENT). A probe is no IP packet. */
+/**
+ * Several, when the kernel had yet to cut the datagram up (UDP_SEGMENT). A probe is no IP packet, and a fragment of a
+ * datagram has no whole one.
+ */
 function innerPackets(outer) {
-  const [headerLength, protocol] = outer[0] >> 4 === 4 ? [(outer[0] & 15) * 4, outer[9]] : [40, outer[6]];
+  const isV4 = outer[0] >> 4 === 4;
+  if (isV4 && (outer.readUInt16BE(6) & 0x3fff) !== 0) return [];
+  const [headerLength, protocol] = isV4 ? [(outer[0] & 15) * 4, outer[9]] : [40, outer[6]];
   if (protocol !== IPPROTO_UDP || outer.readUInt16BE(headerLength + 2) !== Number(port)) return [];
   const packets = [];
   let rest = outer.subarray(headerLength + UDP_HEADER);
