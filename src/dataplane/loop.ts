@@ -29,8 +29,6 @@ export interface LoopOptions {
   readonly clock: () => number;
   /** Flow records that this worker has to sweep. */
   readonly flowRecords: () => number;
-  /** Packets of this worker that wait for their address to become known. */
-  readonly parkedPackets: () => number;
   /** Whether this worker is the one that probes the other nodes. */
   readonly isProber: boolean;
   /** Carries out what was ordered since the last breath; false = return. */
@@ -43,8 +41,6 @@ const SWEEP_ROUND_US = 2_000_000;
 const SWEEP_PAUSE_US = 10_000;
 const PROBE_PAUSE_US = 50_000;
 const SLEEP_MAX_MS = 100;
-/** As long as packets are parked. */
-const PARKED_SLEEP_MAX_MS = 10;
 /**
  * Looks at the descriptors before sleeping, after a breath that found work. A look costs less than a microsecond and a
  * sleep with its wake-up several; but on two cores whoever is to send the next packet needs this one. Measured with a
@@ -126,8 +122,7 @@ export class Loop {
 
   /** What is due by time rather than by packet. */
   #attend(nowUs: number): void {
-    const { engine, isProber, flowRecords, parkedPackets } = this.#options;
-    if (parkedPackets() > 0) this.#unpark(nowUs);
+    const { engine, isProber, flowRecords } = this.#options;
     const sinceSweepUs = nowUs - this.#sweptUs;
     if (sinceSweepUs >= SWEEP_PAUSE_US) {
       this.#sweptUs = nowUs;
@@ -141,21 +136,11 @@ export class Loop {
     }
   }
 
-  #unpark(nowUs: number): void {
-    let left: number;
-    do {
-      left = this.#options.engine.current.unpark(nowUs);
-      this.#flush();
-    } while (left > 0);
-  }
-
   /** How long nothing is due. */
   #sleepMs(nowUs: number): number {
-    const { isProber, parkedPackets } = this.#options;
-    const longestMs = parkedPackets() > 0 ? PARKED_SLEEP_MAX_MS : SLEEP_MAX_MS;
-    if (!isProber) return longestMs;
+    if (!this.#options.isProber) return SLEEP_MAX_MS;
     const leftMs = Math.ceil((this.#probedUs + PROBE_PAUSE_US - nowUs) / 1000);
-    return Math.max(0, Math.min(longestMs, leftMs));
+    return Math.max(0, Math.min(SLEEP_MAX_MS, leftMs));
   }
 }
 

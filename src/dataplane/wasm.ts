@@ -28,7 +28,6 @@ export const ENGINE_SHAPE: ModuleShape = {
     ingress: "function",
     probe: "function",
     sweep: "function",
-    unpark: "function",
     udpRejected: "function",
     pathError: "function",
   },

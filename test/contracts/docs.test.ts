@@ -39,6 +39,15 @@ test("docs/counters.md describes what the kernel drops", () => {
   expect(tabulated("What the kernel drops")).toEqual([...KERNEL_DROPS]);
 });
 
+test("docs/protocols.md names only drop reasons and settings that there are", () => {
+  const page = text("docs/protocols.md");
+  const settings = ["errors.icmp", "errors.reset", "tcp.clampMss"];
+  const named = [...page.matchAll(/`([A-Za-z.]+)`/g)].map((match) => match[1] ?? "");
+  const known = [...keysOf(DropReason), ...settings, "code", "traceroute"];
+  expect(named.filter((name) => !known.includes(name))).toEqual([]);
+  expect(settings.filter((name) => !text("docs/configuration.md").includes(`\`${name}\``))).toEqual([]);
+});
+
 test("docs/control-api.md describes every route", () => {
   const missing = ROUTES.filter(({ method, path }) => !CONTROL_API.includes(`### ${method} ${path}\n`));
   expect(missing).toEqual([]);
