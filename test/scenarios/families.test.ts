@@ -1,0 +1,251 @@
+// A client of one address family and an instance that has only the other: what crosses the tunnel, and what comes back.
+import { describe, expect, test } from "vitest";
+import { OFFLOAD_TUN_TCP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_TYPE } from "../../assembly/shared/protocols.ts";
+import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
+import { fragmentsOf } from "../support/fragments.ts";
+import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { expectPacket, from, hopLimitIs, payloadIs, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { A1, FROM_B, instance, NODE_B, onNodeA, service, THIS_NODE, TO_B } from "../support/world.ts";
+
+/** The instance of "only": on another node, or on this one. */
+const REMOTE = { v4: "10.18.9.1", v6: "fc00::18:9:1", instanceV4: "10.30.9.1", instanceV6: "fdff::901" };
+const ONLY = { v4: "10.30.8.1", v6: "fdff:2000::801" };
+
+const DIRECTIONS = [
+  {
+    name: "an IPv6 client calls an instance with IPv4 only",
+    client: A1.v6,
+    called: ONLY.v6,
+    source: A1.instanceV4,
+    target: REMOTE.v4,
+    answering: REMOTE.instanceV4,
+    answered: A1.v4,
+    only: "v4",
+    wireHeader: 20,
+    ownHeader: 40,
+  },
+  {
+    name: "an IPv4 client calls an instance with IPv6 only",
+    client: A1.v4,
+    called: ONLY.v4,
+    source: A1.instanceV6,
+    target: REMOTE.v6,
+    answering: REMOTE.instanceV6,
+    answered: A1.v6,
+    only: "v6",
+    wireHeader: 40,
+    ownHeader: 20,
+  },
+] as const;
+
+function withOnly(only: "v4" | "v6", node: string, options: Partial<FixtureOptions> = {}): Promise<EngineFixture> {
+  const namespaceAddresses = [only === "v4" ? REMOTE.v4 : REMOTE.v6];
+  const one = { ...instance(1, node, REMOTE), namespaceAddresses };
+  return onNodeA({
+    withoutTwin: true,
+    tables: {
+      nodes: [NODE_B],
+      services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [one], ONLY.v4, ONLY.v6)],
+    },
+    ...options,
+  });
+}
+
+describe.each(DIRECTIONS)("$name", (way) => {
+  const { client, called, source, target, answering, answered, only, wireHeader, ownHeader } = way;
+
+  test("TCP and UDP leave in the instance's family, and the answers come back in the client's", async () => {
+    const fixture = await withOnly(only, "node-b");
+    for (const build of [
+      [
+        packet().ip(client, called).tcp({ sport: 4000, dport: 80 }),
+        packet().ip(answering, answered).tcp({ sport: 80, dport: 4000 }),
+      ],
+      [
+        packet().ip(client, called).udp({ sport: 4000, dport: 53 }),
+        packet().ip(answering, answered).udp({ sport: 53, dport: 4000 }),
+      ],
+    ] as const) {
+      const [question, answer] = build;
+      const sent = fixture.egress(question.payload("question").frame());
+      expect(sent.datagrams.map((one) => one.endpoint)).toEqual([TO_B]);
+      expectPacket(sent.datagrams[0]?.bytes, from(source, 4000), to(target), validChecksums(), hopLimitIs(64));
+      expectPacket(sent.datagrams[0]?.bytes, payloadIs(Buffer.from("question")));
+      const received = fixture.ingress({ ...FROM_B, bytes: answer.payload("an odd answer").bytes() });
+      expect(received.tunWrites.length).toBe(1);
+      const written = received.tunWrites[0]?.subarray(10);
+      expectPacket(written, from(called), to(client, 4000), validChecksums(), payloadIs(Buffer.from("an odd answer")));
+    }
+    expect(fixture.countsSinceStart()).toMatchObject({ flowsOpened: 2, egressPackets: 2, ingressPackets: 2 });
+  });
+
+  test("an unfinished checksum leaves finished", async () => {
+    const fixture = await withOnly(only, "node-b");
+    const result = fixture.egress(
+      packet().ip(client, called).tcp({ sport: 1, dport: 80 }).payload("odd").offloadFrame(),
+    );
+    expectPacket(result.datagrams[0]?.bytes, from(source), to(target), validChecksums());
+  });
+
+  test("a super-packet leaves as segments of the other family", async () => {
+    const fixture = await withOnly(only, "node-b");
+    const gsoType = client.includes(":") ? VIRTIO_GSO_TCPV6 : VIRTIO_GSO_TCPV4;
+    const big = packet()
+      .ip(client, called)
+      .tcp({ sport: 1, dport: 80, flags: TCP_ACK | TCP_PSH })
+      .payload(5000);
+    const { datagrams, counts } = fixture.egress(big.offloadFrame({ gsoType, gsoSize: 1400 }));
+    expect(datagrams.map(({ bytes }) => bytes.length - wireHeader - 20)).toEqual([1400, 1400, 1400, 800]);
+    for (const { bytes } of datagrams) expectPacket(bytes, from(source), to(target), validChecksums());
+    const sent = Buffer.concat(datagrams.map(({ bytes }) => viewPacket(bytes).payload));
+    expect(sent.equals(Buffer.from(big.bytes().subarray(ownHeader + 20)))).toBe(true);
+    expect(counts.egressPackets).toBe(4);
+  });
+
+  test("a run of answers becomes one super-packet of the client's family", async () => {
+    const fixture = await withOnly(only, "node-b", { memory: { offloads: OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP } });
+    fixture.egress(packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
+    const segments = Array.from({ length: 4 }, (_, i) =>
+      packet()
+        .ip(answering, answered)
+        .tcp({ sport: 80, dport: 4000, seq: 1000 + 1400 * i })
+        .payload(1400)
+        .bytes(),
+    );
+    const bytes = Buffer.concat(segments);
+    const result = fixture.ingress({ ...FROM_B, bytes, segmentSize: segments[0]?.length });
+    expect(result.frames.length).toBe(1);
+    expect(result.tunWrites.length).toBe(4);
+    for (const write of result.tunWrites) {
+      expectPacket(write.subarray(10), from(called), to(client, 4000), validChecksums());
+    }
+  });
+
+  test("an echo is asked and answered", async () => {
+    const fixture = await withOnly(only, "node-b");
+    const [request, requestOnWire, replyOnWire, reply] = client.includes(":") ? [128, 8, 0, 129] : [8, 128, 129, 0];
+    const words = [77, 1] as const;
+    const [sent] = fixture.egress(
+      packet().ip(client, called).icmp({ type: request, words }).payload("ping").frame(),
+    ).datagrams;
+    const expected = packet().ip(source, target).icmp({ type: requestOnWire, words }).payload("ping").bytes();
+    expect(sent?.bytes.subarray(wireHeader)).toEqual(expected.subarray(wireHeader));
+    const answer = packet().ip(answering, answered).icmp({ type: replyOnWire, words }).payload("ping").bytes();
+    const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
+    const pong = packet().ip(called, client).icmp({ type: reply, words }).payload("ping").bytes();
+    expect(write?.subarray(10 + ownHeader)).toEqual(pong.subarray(ownHeader));
+    expectPacket(write?.subarray(10), from(called), to(client));
+  });
+
+  test("fragments cross, the first one first or last", async () => {
+    const fixture = await withOnly(only, "node-b");
+    const whole = packet().ip(client, called).udp({ sport: 9, dport: 53 }).payload(3000).bytes();
+    const wire = packet().ip(source, target).udp({ sport: 9, dport: 53 }).payload(3000).bytes();
+    for (const [id, order] of [
+      [1, [0, 1, 2]],
+      [2, [2, 1, 0]],
+    ] as const) {
+      const fragments = fragmentsOf(whole, 1024, id);
+      const expected = fragmentsOf(wire, 1024, id);
+      const sent = fixture.egress(...order.map((i) => virtioFrame(fragments[i] as Uint8Array, {}))).datagrams;
+      const content = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");
+      expect(sent.map(({ bytes }) => content(bytes)).sort()).toEqual(expected.map(content).sort());
+    }
+  });
+
+  test("an error about its packet comes back as an error about what the client sent", async () => {
+    const fixture = await withOnly(only, "node-b");
+    const question = packet().ip(client, called).udp({ sport: 9, dport: 53 }).payload("question");
+    const [sent] = fixture.egress(question.frame()).datagrams;
+    const isWireV4 = wireHeader === 20;
+    // Port unreachable, as the instance's node makes it of what arrived there.
+    const error = packet()
+      .ip(answering, answered)
+      .icmp(isWireV4 ? { type: 3, code: 3 } : { type: 1, code: 4 })
+      .payload(quoteFor(sent?.bytes as Uint8Array, answered, answering));
+    const [write] = fixture.ingress({ ...FROM_B, bytes: error.bytes() }).tunWrites;
+    const expected = packet()
+      .ip(called, client)
+      .icmp(isWireV4 ? { type: 1, code: 4 } : { type: 3, code: 3 })
+      .payload(question.bytes());
+    const actual = write?.subarray(10) as Uint8Array;
+    expectPacket(actual, from(called), to(client));
+    // The quoted IPv4 header's identification and flags are the translator's own.
+    const own = actual.subarray(ownHeader + 8);
+    const wanted = expected.bytes().subarray(ownHeader + 8);
+    expect(own.subarray(ownHeader)).toEqual(wanted.subarray(ownHeader));
+    expect([actual[ownHeader], actual[ownHeader + 1]]).toEqual(isWireV4 ? [1, 4] : [3, 3]);
+    expect(own.subarray(ownHeader === 20 ? 12 : 8, ownHeader)).toEqual(
+      wanted.subarray(ownHeader === 20 ? 12 : 8, ownHeader),
+    );
+    const again = packet()
+      .ip(called, client)
+      .icmp(isWireV4 ? { type: 1, code: 4 } : { type: 3, code: 3 })
+      .payload(own)
+      .bytes();
+    expect(actual.subarray(ownHeader)).toEqual(again.subarray(ownHeader));
+  });
+
+  test("both on one node: the packet goes back into the TUN in the other family, unsegmented", async () => {
+    const fixture = await withOnly(only, THIS_NODE);
+    const gsoType = client.includes(":") ? VIRTIO_GSO_TCPV6 : VIRTIO_GSO_TCPV4;
+    const big = packet().ip(client, called).tcp({ sport: 1, dport: 80 }).payload(5000);
+    const { frames, counts } = fixture.egress(big.offloadFrame({ gsoType, gsoSize: 1380 }));
+    expect(frames.length).toBe(1);
+    expect(frames[0]?.[VIRTIO_GSO_TYPE]).toBe(client.includes(":") ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6);
+    expect(counts.localPackets).toBe(4);
+    expectPacket(frames[0]?.subarray(10), from(source), to(target), payloadIs(big.bytes().subarray(ownHeader + 20)));
+    // The instance answers the client's instance address, in its own family.
+    const answer = packet().ip(target, source).tcp({ sport: 80, dport: 1 }).payload("answer");
+    const back = fixture.egress(answer.frame());
+    expectPacket(back.tunWrites[0]?.subarray(10), from(called), to(client, 1), validChecksums());
+  });
+});
+
+/** What the instance's node has when it sends an error: the packet as the instance got it, with its ends turned back. */
+function quoteFor(sent: Uint8Array, source: string, destination: string): Uint8Array {
+  const { sport, dport, payload } = viewPacket(sent);
+  return packet().ip(source, destination).udp({ sport, dport }).payload(payload).bytes();
+}
+
+test("a client without an instance address in the instance's family is told that there is no way", async () => {
+  const half = { ...instance(1, THIS_NODE, A1), namespaceAddresses: [A1.v6], instanceAddresses: [A1.instanceV6] };
+  const one = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v4] };
+  const fixture = await onNodeA({
+    withoutTwin: true,
+    tables: { nodes: [NODE_B], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
+  });
+  const result = fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
+  expect(result.counts).toMatchObject({ "egressDrop.noAddressOfFamily": 1 });
+});
+
+test("a client that has only IPv6 gets its answers in IPv6: the instance's node crosses back", async () => {
+  const half = { ...instance(1, THIS_NODE, A1), namespaceAddresses: [A1.v6] };
+  const one = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v4] };
+  const fixture = await onNodeA({
+    withoutTwin: true,
+    tables: { nodes: [NODE_B], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
+  });
+  fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
+  const answer = packet().ip(REMOTE.instanceV6, A1.v6).tcp({ sport: 80, dport: 1 }).payload("answer").bytes();
+  const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
+  expectPacket(write?.subarray(10), from(ONLY.v6), to(A1.v6, 1), validChecksums());
+});
+
+test("without a policy's answer an instance of the client's family comes before others", async () => {
+  const six = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v6] };
+  const four = { ...instance(2, "node-b", A1), namespaceAddresses: ["10.18.9.2"], instanceAddresses: ["10.30.9.2"] };
+  const fixture = await onNodeA({
+    withoutTwin: true,
+    policy: () => -1,
+    tables: {
+      nodes: [NODE_B],
+      services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [six, four], ONLY.v4, ONLY.v6)],
+    },
+  });
+  for (let sport = 1; sport < 20; sport++) {
+    const [sent] = fixture.egress(packet().ip(A1.v4, ONLY.v4).udp({ sport, dport: 53 }).frame()).datagrams;
+    expectPacket(sent?.bytes, to("10.18.9.2"));
+  }
+});
