@@ -27,6 +27,7 @@ import {
   TUN_TX_SIZE,
   WORKER_COUNTERS,
   WORKER_EGRESS_DROPS,
+  WORKER_ERROR_NAME,
   WORKER_INGRESS_DROPS,
   WORKER_TUN_LENGTHS,
   WORKER_TUN_SLOTS,
@@ -108,6 +109,11 @@ export class EngineMemory {
     this.view.setInt32(control + 8, SOL_UDP, true);
     this.view.setInt32(control + 12, UDP_GRO, true);
     this.view.setInt32(control + CMSG_HEADER, message.segmentSize, true);
+  }
+
+  /** Whom an error of the tunnel's socket is about. */
+  putErrorName(address: string, port: number): void {
+    this.putSockaddr(this.workerAt + WORKER_ERROR_NAME, address, port);
   }
 
   sentMessages(): SentMessage[] {

@@ -1,0 +1,188 @@
+// What a client is told when its packet goes nowhere or is too large, and what is cut instead.
+import { describe, expect, test } from "vitest";
+import {
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
+  CLAMP_MSS,
+  NODE_METRICS_SIZE,
+  NODE_MTU,
+  NODE_MTU_LEARNT_MS,
+  NODE_REFUSED_MS,
+  NODE_REPLIES_RECEIVED,
+  Region,
+} from "../../assembly/shared/layout.ts";
+import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
+import type { EngineFixture } from "../support/engine-fixture.ts";
+import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { A1, B_ROUND_ROBIN, B1, B2, instance, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
+
+const ALL = ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS;
+const FAMILIES = [
+  {
+    family: "IPv4",
+    client: A1.v4,
+    called: B_ROUND_ROBIN.v4,
+    unknown: UNKNOWN.v4,
+    header: 20,
+    host: [3, 1],
+    big: [3, 4],
+  },
+  {
+    family: "IPv6",
+    client: A1.v6,
+    called: B_ROUND_ROBIN.v6,
+    unknown: UNKNOWN.v6,
+    header: 40,
+    host: [1, 3],
+    big: [2, 0],
+  },
+] as const;
+
+function onTellingNode(answers = ALL): Promise<EngineFixture> {
+  return onNodeA({ withoutTwin: true, memory: { answers, tunMtu: 1450 } });
+}
+
+/** Metrics of the node that the policy of these tests chooses. */
+function setMetric(fixture: EngineFixture, offset: number, value: number): void {
+  const node = fixture.tables.nodeIndex("node-b") as number;
+  const at = fixture.shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE;
+  fixture.io.view.setUint32(at + offset, value, true);
+}
+
+function learnMtu(fixture: EngineFixture, mtu: number): void {
+  setMetric(fixture, NODE_MTU, mtu);
+  setMetric(fixture, NODE_MTU_LEARNT_MS, fixture.nowMs);
+}
+
+describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big }) => {
+  const call = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
+
+  test("an unknown address: host unreachable, from that address, quoting the packet", async () => {
+    const fixture = await onTellingNode();
+    const lost = packet().ip(client, unknown).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
+    const { tunWrites, counts } = fixture.egress(lost.frame());
+    const [type, code] = host;
+    const expected = packet().ip(unknown, client).icmp({ type, code }).payload(lost.bytes()).bytes();
+    const told = tunWrites[0]?.subarray(10);
+    expectPacket(told, from(unknown), to(client));
+    expect(told?.subarray(header)).toEqual(expected.subarray(header));
+    expect(counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
+  });
+
+  test("no more than fits is quoted", async () => {
+    const fixture = await onTellingNode();
+    const { tunWrites } = fixture.egress(
+      packet().ip(client, unknown).udp({ sport: 1, dport: 2 }).payload(1400).frame(),
+    );
+    expect(tunWrites[0]?.length).toBe(10 + (header === 20 ? 576 : 1280));
+  });
+
+  test("switched off, nobody is told", async () => {
+    const fixture = await onTellingNode(0);
+    const { tunWrites } = fixture.egress(packet().ip(client, unknown).udp({ sport: 1, dport: 2 }).frame());
+    expect(tunWrites).toEqual([]);
+  });
+
+  test("a packet larger than the path: its sender is told the MTU, smaller ones pass", async () => {
+    const fixture = await onTellingNode();
+    learnMtu(fixture, 1372);
+    const [type, code] = big;
+    const large = packet().ip(client, called).udp({ sport: 1, dport: 2 });
+    const { tunWrites, datagrams, counts } = fixture.egress(large.payload(1372 - header - 8 + 1).frame());
+    expect(datagrams).toEqual([]);
+    expect(counts).toMatchObject({ "egressDrop.tooBig": 1, icmpErrorsSent: 1 });
+    const told = tunWrites[0]?.subarray(10) as Uint8Array;
+    expect([told[header], told[header + 1], Buffer.from(told).readUInt16BE(header + 6)]).toEqual([type, code, 1372]);
+    expect(fixture.egress(large.payload(1372 - header - 8).frame()).datagrams.length).toBe(1);
+  });
+
+  test("what was learnt of a path is forgotten after ten minutes", async () => {
+    const fixture = await onTellingNode();
+    learnMtu(fixture, 1372);
+    fixture.advance(600_000);
+    const { datagrams } = fixture.egress(packet().ip(client, called).udp({ sport: 1, dport: 2 }).payload(1380).frame());
+    expect(datagrams.length).toBe(1);
+  });
+
+  test("a SYN promises no more than the path takes", async () => {
+    const fixture = await onTellingNode();
+    learnMtu(fixture, 1372);
+    const syn = packet().ip(client, called);
+    for (const options of [
+      [2, 4, 5, 180],
+      [1, 2, 4, 5, 180, 1, 1, 0],
+    ]) {
+      const [sent] = fixture.egress(syn.tcp({ sport: 4000, dport: 80, flags: TCP_SYN, options }).frame()).datagrams;
+      expectPacket(sent?.bytes, validChecksums());
+      const at = header + 20 + options.indexOf(4) + 1;
+      expect(Buffer.from(sent?.bytes as Uint8Array).readUInt16BE(at)).toBe(1372 - header - 20);
+    }
+  });
+
+  test("the next segment to an instance that is gone is answered with a reset", async () => {
+    const fixture = await onTellingNode();
+    fixture.egress(call.frame());
+    await fixture.apply(world(serviceB([instance(2, "node-c", B2)])));
+    const data = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 });
+    const { tunWrites, datagrams, counts } = fixture.egress(data.payload("data").frame());
+    expect(datagrams).toEqual([]);
+    const told = tunWrites[0]?.subarray(10);
+    expectPacket(told, from(called, 80), to(client, 4000), flagsAre(TCP_RST), validChecksums());
+    expect(viewPacket(told as Uint8Array).seq).toBe(777);
+    expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
+    expect(fixture.egress(call.frame()).datagrams.length).toBe(1);
+  });
+
+  test("a node that refused what we sent: new flows are told, until it is heard of again", async () => {
+    const fixture = await onTellingNode();
+    setMetric(fixture, NODE_REPLIES_RECEIVED, 1);
+    setMetric(fixture, NODE_REFUSED_MS, fixture.nowMs);
+    expect(fixture.egress(call.frame()).counts).toEqual({
+      "egressDrop.nodeUnreachable": 1,
+      icmpErrorsSent: 1,
+      policyChoices: 1,
+    });
+    fixture.advance(1000);
+    expect(fixture.egress(call.frame()).datagrams.length).toBe(1);
+  });
+});
+
+test("an IPv4 packet that may be fragmented is", async () => {
+  const fixture = await onTellingNode();
+  learnMtu(fixture, 1372);
+  const large = packet().ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, fragment: 0 }).udp({ sport: 1, dport: 2 });
+  const { datagrams, counts } = fixture.egress(large.payload(3000).frame());
+  expect(datagrams.map(({ bytes }) => bytes.length)).toEqual([1372, 1372, 324]);
+  const parts = datagrams.map(({ bytes }) => Buffer.from(bytes));
+  expect(parts.map((part) => part.readUInt16BE(6))).toEqual([0x2000, 0x2000 | 169, 338]);
+  const whole = packet().ip(A1.instanceV4, B1.v4).udp({ sport: 1, dport: 2 }).payload(3000).bytes();
+  expect(Buffer.concat(parts.map((part) => part.subarray(20))).equals(Buffer.from(whole.subarray(20)))).toBe(true);
+  expect(counts).toMatchObject({ packetsFragmented: 1, egressPackets: 3 });
+});
+
+test("a super-packet whose segments are larger than the path is refused as a whole", async () => {
+  const fixture = await onTellingNode();
+  learnMtu(fixture, 1372);
+  const big = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 80 }).payload(5000);
+  const { tunWrites, counts } = fixture.egress(big.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 1400 }));
+  expect(counts).toMatchObject({ "egressDrop.tooBig": 1, icmpErrorsSent: 1 });
+  expect(Buffer.from(tunWrites[0] as Uint8Array).readUInt16BE(10 + 26)).toBe(1372);
+});
+
+test("a flood to nowhere is told fifty times, then a hundred times a second", async () => {
+  const fixture = await onTellingNode();
+  const frame = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 2 }).frame();
+  const flood = () => fixture.egress(...Array<Uint8Array>(200).fill(frame)).counts;
+  expect(flood()).toMatchObject({ icmpErrorsSent: 50, icmpErrorsLimited: 150 });
+  fixture.advance(100);
+  expect(flood()).toMatchObject({ icmpErrorsSent: 10, icmpErrorsLimited: 190 });
+});
+
+test("the kernel's word about a path is believed of every node with that address", async () => {
+  const fixture = await onTellingNode();
+  const large = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 2 }).payload(1400);
+  fixture.io.putErrorName("192.0.2.2", 50103);
+  fixture.engine.pathError(90, 1400, fixture.nowUs);
+  expect(fixture.egress(large.frame()).counts).toMatchObject({ "egressDrop.tooBig": 1 });
+});
