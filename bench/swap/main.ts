@@ -1,8 +1,16 @@
 // `npm run bench:swap`: the longest gaps of a UDP stream of 20,000 packets a second while policies and engines are
-// swapped, beside those of the same stream while nothing is; and how long the swaps take.
+// swapped, beside those of the same stream while nothing is, and while a policy does not return; and how long the swaps
+// take.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import type { PolicyDetailReport } from "../../src/control/reports.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
+import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
+import { turning } from "../../test/support/hostile-policies.ts";
+import { binaryOf } from "../../test/support/policy-source.ts";
 import { thisMachine } from "../path/machine.ts";
 import type { SwapResult } from "./protocol.ts";
 import { swapModules, Traffic, type TrafficOutcome } from "./traffic.ts";
@@ -23,6 +31,10 @@ const options = new Command("bench:swap")
   .parse()
   .opts<Options>();
 
+const NODE = "node-a";
+const INTERRUPTIONS = 3;
+
+const folder = mkdtempSync(join(tmpdir(), "sapwood-bench-"));
 const lab = await Lab.open({ ...DEMO, settings: { tun: { queues: options.queues } } });
 try {
   await lab.startProxies();
@@ -33,17 +45,43 @@ try {
   const withSwaps = await swapping.stop();
   const undisturbed = await Traffic.start(lab, options);
   await new Promise((resolve) => setTimeout(resolve, tookMs));
-  print(swaps, withSwaps, await undisturbed.stop());
+  const without = await undisturbed.stop();
+  const interrupted: TrafficOutcome[] = [];
+  for (let i = 0; i < INTERRUPTIONS; i++) interrupted.push(await interruptedBy(i));
+  print(swaps, withSwaps, without, interrupted);
 } finally {
   await lab.close();
+  rmSync(folder, { recursive: true });
 }
 
-function print(swaps: readonly SwapResult[], withSwaps: TrafficOutcome, without: TrafficOutcome): void {
+/** The stream while a policy does not return: its worker is ended and started again. */
+async function interruptedBy(number: number): Promise<TrafficOutcome> {
+  const file = join(folder, "endless.wasm");
+  writeFileSync(
+    file,
+    await binaryOf(turning(`number(); while (true) {}`, {}, `export function number(): i32 { return ${number}; }`)),
+  );
+  const traffic = await Traffic.start(lab, { connections: 2 });
+  await lab.sapwood(NODE, ["policy", "load", "closest", file]);
+  const calls = { kind: "connections", address: "10.30.0.1", count: 60, concurrency: 4 } as const;
+  await lab.ask<ConnectionsResult>("a1", calls);
+  const { faults } = await lab.report<PolicyDetailReport>(NODE, "policy show closest");
+  if (faults.overdue === 0) throw new Error("The policy that does not return was not asked.");
+  return await traffic.stop();
+}
+
+function print(
+  swaps: readonly SwapResult[],
+  withSwaps: TrafficOutcome,
+  without: TrafficOutcome,
+  interrupted: readonly TrafficOutcome[],
+): void {
   const report = {
     machine: thisMachine(),
     swaps: Object.fromEntries((["policy", "engine"] as const).map((what) => [what, timesOf(swaps, what)])),
     withSwaps: streamOf(withSwaps),
     without: streamOf(without),
+    whilePolicyDidNotReturn: interrupted.map(streamOf),
   };
   process.stdout.write(`${JSON.stringify(report, undefined, options.json ? 0 : 2)}\n`);
 }

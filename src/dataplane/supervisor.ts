@@ -83,6 +83,7 @@ export class Supervisor {
   readonly #clockOriginMs = monotonicMs();
   #looking: NodeJS.Timeout | undefined;
   #ordersGiven = 0;
+  readonly #replacing = new Set<number>(); // orders that took an overdue module out of force
 
   private constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -168,7 +169,12 @@ export class Supervisor {
     if (thread === undefined) return;
     const slot = isPolicy ? thread.calledSlot : undefined;
     const name = slot === undefined ? "The engine" : `The policy "${this.#modules.policies.get(slot)?.name}"`;
-    if (this.#options.onOverdue?.({ worker, slot }) !== true) return;
+    // A worker that waits to have an overdue module replaced is in that one, not in the one in force.
+    if (!thread.waitsFor(this.#replacing)) {
+      const ordersBefore = this.#ordersGiven;
+      if (this.#options.onOverdue?.({ worker, slot }) !== true) return;
+      for (let id = ordersBefore + 1; id <= this.#ordersGiven; id++) this.#replacing.add(id);
+    }
     thread.end(new SapwoodError("module-refused", `${name} did not return in time.`));
   }
 }
@@ -294,15 +300,21 @@ class Thread {
   give(order: Order, id: number): Promise<Answer> {
     const running = this.#running;
     if (running === undefined || this.#isStopping) return Promise.resolve(NOBODY);
-    return new Promise((resolve) => {
-      this.#unanswered.set(id, (answer) => {
+    return new Promise((answered) => {
+      const resolve = (answer: Answer): void => {
         if (order.kind === "engine" && answer.refusal === undefined) this.#engine = order.module;
-        resolve(answer);
-      });
+        answered(answer);
+      };
+      this.#unanswered.set(id, resolve);
       running.postMessage({ ...order, id });
       Atomics.add(this.#orders, 0, 1);
       this.#wake.wake();
     });
+  }
+
+  /** Whether the worker has not got to one of these orders. */
+  waitsFor(ids: ReadonlySet<number>): boolean {
+    return [...this.#unanswered.keys()].some((id) => ids.has(id));
   }
 
   /** Ends the worker wherever it is, and starts it again at once. */

@@ -1,17 +1,19 @@
-// Policies that behave when they are tried and turn against the proxy later: each costs at most the choice of a flow,
-// and connections that are there do not notice.
+// Policies and engines that behave when they are tried and turn against the proxy later: each costs at most the choice
+// of a flow, and connections that are there stay.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadReport } from "../../bench/swap/traffic.ts";
-import type { PolicyDetailReport, StatusReport } from "../../src/control/reports.ts";
+import type { EngineReport, PolicyDetailReport, StatusReport } from "../../src/control/reports.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
+import { binaryOfEngine } from "../support/engine-source.ts";
+import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { binaryOf, policySource } from "../support/policy-source.ts";
+import { binaryOf } from "../support/policy-source.ts";
 
 const NODE = "node-a";
 const POLICY = "round-robin";
@@ -19,28 +21,9 @@ const ADDRESS = "10.30.0.2";
 const HELD = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? ADDRESS : "fdff:2000::1"));
 const CONNECTIONS = 60; // more than a hostile policy waits for
 
-/**
- * In a trial flows of many clients come; only real traffic has one client for long. Until then candidate 0 is chosen;
- * `then` is what comes afterwards, `later` further functions.
- */
-function turning(then: string, functions: Parameters<typeof policySource>[0] = {}): string {
-  const choose = `
-    let last: i32 = 0;
-    let times: i32 = 0;
-    let isHostile = false;
-    export function choose(service: i32, flowHash: i32, clientHash: i32): ${/f64/.test(then) ? "f64" : "i32"} {
-      times = clientHash == last ? times + 1 : 0;
-      last = clientHash;
-      if (times > 25) isHostile = true;
-      if (isHostile) { ${then} }
-      return 0;
-    }`;
-  return policySource({ choose, ...functions });
-}
-
 const ENDLESS = "while (true) {}";
 
-describeLab("a policy that turns hostile under load", () => {
+describeLab("a module that turns hostile under load", () => {
   let lab: Lab;
   let folder: string;
   let load: SandboxProgram;
@@ -125,6 +108,26 @@ describeLab("a policy that turns hostile under load", () => {
     }
     expect(answer).toMatch(/is banned until the proxy ends: it did not return 3 times within a minute/);
     await serveEverybody();
+  });
+
+  test.each([
+    ["traps", "unreachable();", "was taken out of force: The engine failed: RuntimeError: unreachable."],
+    ["does not return", "while (true) {}", "did not return, and was taken out of force"],
+  ])("an engine that passes its self-test and %s later is replaced by the one before", async (_what, then, says) => {
+    // The self-test's clock stands far from that of a proxy that has just been started.
+    const binary = await binaryOfEngine(
+      "assembly/engine.ts",
+      /const nowMs = begin\(nowUs\);\n {2}if \(isWorthwhile/,
+      `const nowMs = begin(nowUs);\n  if (nowUs < 900_000_000) { ${then} }\n  if (isWorthwhile`,
+    );
+    const file = join(folder, "engine.wasm");
+    writeFileSync(file, binary);
+    const { code, stderr } = await lab.sapwood(NODE, ["engine", "load", file]);
+    expect(code, stderr).toBe(0);
+    await serveEverybody();
+    const { module, lastError } = await lab.report<EngineReport>(NODE, "engine show");
+    expect(module.source).toBe("built-in");
+    expect(lastError?.message).toBe(says);
   });
 
   /** Connections that began before stay where they are, and new ones are served. */

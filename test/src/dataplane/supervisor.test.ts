@@ -212,6 +212,24 @@ describe("a call that does not return", () => {
     expect(toy.words[STARTS]).toBe(2);
   });
 
+  test("in two workers at once ends both, though only the first one is asked about", async () => {
+    const toy = createToy(2);
+    toy.words[MODE] = HANGS_IN_POLICY;
+    const overdue: Overdue[] = [];
+    const supervisor = await toy.start({
+      onOverdue: (one) => {
+        overdue.push(one);
+        void supervisor.handPolicy({ ...endless, name: "before" });
+        return overdue.length === 1;
+      },
+    });
+    await supervisor.handPolicy(endless);
+    await toy.ended(2);
+    expect(overdue).toHaveLength(1);
+    expect(toy.ends.map(({ restartInMs }) => restartInMs)).toEqual([0, 0]);
+    await expect.poll(() => toy.words[STARTS]).toBe(4);
+  });
+
   test("is left alone when it shall be", async () => {
     const toy = createToy();
     toy.words[MODE] = HANGS_IN_POLICY;

@@ -1,12 +1,13 @@
 // Stands for the data plane's worker: behaves as the memory's word at 0 says, which it counts down.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { PolicyBoard } from "../../../dist/src/dataplane/policy-board.js";
 
 const { memory, worker, orders, ordersGiven, board, engine } = workerData;
 const [FAILURES, STARTS, MODE, ENGINES_AT] = [0, 1, 2, 16];
 const [FAILS_AT_START, NEVER_STOPS, SECOND_FAILS_AT_START, REFUSES_ORDERS, HANGS_IN_POLICY] = [1, 2, 3, 4, 5];
 const words = new Int32Array(memory.buffer);
 const orderWord = new Int32Array(orders);
-const call = new Int32Array(board); // of worker 0
+const call = new PolicyBoard(board).call(worker);
 Atomics.add(words, STARTS, 1);
 
 /** How many functions a module exports tells the test which one it is. */
