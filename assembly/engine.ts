@@ -3,7 +3,16 @@
 
 import { emptyQueues, hasRoom, SEGMENTS_MAX } from "./frame/arena.ts";
 import { count, countEgressDrop, countIngressDrop } from "./frame/count.ts";
-import { firstHeld, freeReleased, heldAt, heldCount, heldRecord, releaseHeld } from "./frame/hold.ts";
+import {
+  FRAGMENTS,
+  firstWaiting,
+  freeReleased,
+  PARKED,
+  release,
+  waitingAt,
+  waitingCount,
+  waitingRecord,
+} from "./frame/hold.ts";
 import {
   datagramSize,
   datagramsAt,
@@ -14,7 +23,7 @@ import {
   prepareReceive,
   senderAt,
 } from "./frame/received.ts";
-import { writeFrame } from "./frame/tun-queue.ts";
+import { writeFrame, writePacket } from "./frame/tun-queue.ts";
 import { closeMessage, destinationOf, sendToNode, splitMessage } from "./frame/udp-queue.ts";
 import { deliver, finishFrame } from "./offload/coalesce.ts";
 import { finishChecksum } from "./offload/finish.ts";
@@ -28,6 +37,7 @@ import {
   FRAGMENT_SENDER,
   HEADER_AT,
   HEADER_NODE_COUNT,
+  HELD_DESTINATION,
   HELD_LENGTH,
   HELD_NEXT,
   LAYOUT_VERSION,
@@ -37,7 +47,7 @@ import {
 } from "./shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "./shared/protocols.ts";
 import { DropReason } from "./shared/verdicts.ts";
-import { isNoAddress } from "./table/address.ts";
+import { findService, isNoAddress } from "./table/address.ts";
 import { FORWARD, REVERSE } from "./table/bucket.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
@@ -61,6 +71,7 @@ import {
 import { dropOrphans, holdFragment, translateLater } from "./translate/fragments.ts";
 import { answerDrop } from "./translate/icmp-error.ts";
 import { translateIngress, translateLocal } from "./translate/ingress.ts";
+import { isGivenUp, learnRefusals, park, setUnparking } from "./translate/park.ts";
 import { isProbe, queueProbes, receiveProbe } from "./translate/probe.ts";
 import { errorNode, translateErrorEgress, translateErrorIngress, translateErrorLocal } from "./translate/related.ts";
 import { Ipv4 } from "./wire/ipv4.ts";
@@ -76,8 +87,8 @@ const ECONNREFUSED = 111;
 const EHOSTUNREACH = 113;
 
 let packet: Packet = changetype<Packet>(0);
-/** Where the packet went that egressPacket() handled last. */
-let egressNode: u32 = 0;
+/** Set when egressPacket() parked the packet. */
+let isWaiting: bool = false;
 /** The message in hand: size of its datagrams, and its end; size 0 = none. */
 let messageSize: u32 = 0;
 let messageEnd: u32 = 0;
@@ -96,7 +107,7 @@ export function egress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   if (isWorthwhile()) prefetchFrames(first, end);
   let slot = first;
-  for (; slot < end && hasRoom(framePackets(slot)); slot++) {
+  for (; slot < end && hasRoom(framePackets(frameAt(slot), frameLength(slot))); slot++) {
     const reason = egressFrame(frameAt(slot), frameLength(slot), nowMs);
     if (reason != DropReason.none) countEgressDrop(reason, 1);
   }
@@ -125,9 +136,49 @@ export function sweep(nowUs: f64, budget: u32): u32 {
   settleLimbo();
   const nowMs = milliseconds(nowUs);
   const ended = sweepFlows(nowMs, budget);
-  if (heldCount() != 0) dropOrphans(nowMs);
+  if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
   leave();
   return ended;
+}
+
+export function unpark(nowUs: f64): u32 {
+  const nowMs = begin(nowUs);
+  learnRefusals();
+  setUnparking(true);
+  const left = unparkAll(nowMs);
+  setUnparking(false);
+  leave();
+  return left;
+}
+
+/** Handles the parked packets that need not wait any longer; returns how many of them found no room in the queues. */
+function unparkAll(nowMs: u32): u32 {
+  let before: u32 = 0;
+  for (let number = firstWaiting(PARKED); number != 0; ) {
+    const record = waitingRecord(number);
+    const next = load<u32>(record, HELD_NEXT);
+    const at = waitingAt(number);
+    const length = load<u32>(record, HELD_LENGTH);
+    const isKnown = findService(record + HELD_DESTINATION) != 0;
+    if (!isKnown && !isGivenUp(record, nowMs)) {
+      before = number;
+    } else if (!hasRoom(framePackets(at, length))) {
+      return waitingCount(PARKED);
+    } else {
+      release(PARKED, number, before);
+      const reason = isKnown ? egressFrame(at, length, nowMs) : giveUp(at, length, nowMs);
+      if (reason != DropReason.none) countEgressDrop(reason, 1);
+    }
+    number = next;
+  }
+  return 0;
+}
+
+/** Tells the client of a parked packet that there is no such address. */
+function giveUp(at: usize, length: u32, nowMs: u32): DropReason {
+  packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
+  answerDrop(packet, DropReason.unknownAddress, 0, nowMs);
+  return DropReason.unknownAddress;
 }
 
 export function udpRejected(message: u32, errno: u32): u32 {
@@ -161,7 +212,7 @@ function begin(nowUs: f64): u32 {
   closeMessage();
   freeReleased();
   const nowMs = milliseconds(nowUs);
-  if (heldCount() != 0) dropOrphans(nowMs);
+  if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
   return nowMs;
 }
 
@@ -171,9 +222,8 @@ function milliseconds(nowUs: f64): u32 {
 }
 
 /** At most so many packets become of a frame; one that would become more is dropped. */
-function framePackets(slot: u32): u32 {
-  const virtio = VirtioNet.at(frameAt(slot));
-  const length = frameLength(slot);
+function framePackets(at: usize, length: u32): u32 {
+  const virtio = VirtioNet.at(at);
   const isSuper = virtio.isGso && virtio.gsoSize != 0;
   if (length < FRAGMENT_MIN && !isSuper) return 1;
   const fragments = length / FRAGMENT_MIN + 1;
@@ -194,26 +244,34 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (invalid != DropReason.none) return invalid;
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
-  if (!packet.isFragment) return egressPacket(virtio, nowMs);
-  describeFragment(packet, 0);
-  if (packet.kind == PacketKind.laterFragment) return laterFragment(nowMs);
-  const refused = egressPacket(virtio, nowMs);
-  if (refused == DropReason.none && packet.fragmentOffset == 0) firstFragment(egressNode, nowMs);
-  return refused;
+  const isPlain = packet.isPlain;
+  if (!isPlain && (packet.kind == PacketKind.laterFragment || packet.kind == PacketKind.error)) {
+    return packet.kind == PacketKind.error ? egressError(nowMs) : laterFragment(0, nowMs);
+  }
+  const isFirst = !isPlain && packet.isFragment && packet.fragmentOffset == 0;
+  if (isFirst) describeFragment(packet, 0);
+  isWaiting = false;
+  const refused = egressPacket(at, virtio, nowMs);
+  if (!isFirst || refused != DropReason.none || isWaiting) return refused;
+  firstFragment(<u32>load<u16>(egressFlow, FLOW_NODE), nowMs);
+  return DropReason.none;
 }
 
-function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
-  if (packet.kind == PacketKind.error) return egressError();
+function egressPacket(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
   const isPartial = virtio.needsChecksum;
   const payloadSize = virtio.isGso ? <u32>virtio.gsoSize : 0;
   const packets = payloadSize == 0 ? 1 : segmentCount(packet, payloadSize);
-  const refused = translateEgress(packet, packets, payloadSize, isPartial, nowMs);
+  let refused = translateEgress(packet, packets, payloadSize, isPartial, nowMs);
+  if (refused == DropReason.unknownAddress) {
+    refused = park(packet, at, VIRTIO_NET_HDR_SIZE + packet.length, nowMs);
+    isWaiting = refused == DropReason.none;
+    if (isWaiting) return refused;
+  }
   if (refused != DropReason.none) {
     answerDrop(packet, refused, fittingMtu, nowMs);
     return refused;
   }
   const node = <u32>load<u16>(egressFlow, FLOW_NODE);
-  egressNode = node;
   if (node == LOCAL_NODE) {
     if (!isUnusual) noteFrame(packet, payloadSize);
     return deliverLocally(packets, isPartial, nowMs);
@@ -233,11 +291,11 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
   return DropReason.none;
 }
 
-function egressError(): DropReason {
+function egressError(nowMs: u32): DropReason {
+  if (packet.isFragment) describeFragment(packet, 0);
   noteFrame(packet, 0);
   const refused = translateErrorEgress(packet);
   if (refused != DropReason.none) return refused;
-  egressNode = errorNode;
   if (errorNode == LOCAL_NODE) {
     const undelivered = translateErrorLocal(packet);
     if (undelivered != DropReason.none) return undelivered;
@@ -245,29 +303,30 @@ function egressError(): DropReason {
     writePlain();
     count(Counter.localPackets, 1);
     count(Counter.localBytes, packet.length);
-    return DropReason.none;
+  } else {
+    sendToNode(errorNode, packet.at, packet.length, 0, 0);
+    count(Counter.egressPackets, 1);
+    count(Counter.egressBytes, packet.length);
   }
-  sendToNode(errorNode, packet.at, packet.length, 0, 0);
-  count(Counter.egressPackets, 1);
-  count(Counter.egressBytes, packet.length);
+  if (packet.isFragment) firstFragment(errorNode, nowMs);
   return DropReason.none;
 }
 
 /** What became of a first fragment becomes of the others, also of those that wait already. */
 function firstFragment(node: u32, nowMs: u32): void {
   const first = noteFirst(packet, node, nowMs);
-  if (heldCount() == 0) return;
+  if (waitingCount(FRAGMENTS) == 0) return;
   const left = messageSize == 0 ? 0 : (messageEnd - packet.at) / messageSize; // datagrams still to be handled
   let before: u32 = 0;
-  for (let number = firstHeld(); number != 0; ) {
-    const record = heldRecord(number);
+  for (let number = firstWaiting(FRAGMENTS); number != 0; ) {
+    const record = waitingRecord(number);
     const next = load<u32>(record, HELD_NEXT);
     if (!sameFragmentKey(record, first)) {
       before = number;
     } else if (hasRoom(1 + left)) {
-      packet.parse(<u32>heldAt(number), load<u32>(record, HELD_LENGTH));
+      packet.parse(<u32>waitingAt(number), load<u32>(record, HELD_LENGTH));
       passOn(first);
-      releaseHeld(number, before);
+      release(FRAGMENTS, number, before);
     } else {
       return; // the rest may be lucky with a repetition of the first
     }
@@ -275,7 +334,9 @@ function firstFragment(node: u32, nowMs: u32): void {
   }
 }
 
-function laterFragment(nowMs: u32): DropReason {
+/** `sender` is the sockaddr that it came from, 0 = the TUN. */
+function laterFragment(sender: usize, nowMs: u32): DropReason {
+  describeFragment(packet, sender);
   const first = findFirst(nowMs);
   if (first == 0) return holdFragment(packet, nowMs);
   passOn(first);
@@ -300,7 +361,8 @@ function passOn(first: usize): void {
     return;
   }
   closeMessage(); // as above
-  deliver(packet);
+  finishFrame();
+  writePacket(packet.at, packet.length);
   count(isFromTun ? Counter.localPackets : Counter.ingressPackets, 1);
   count(isFromTun ? Counter.localBytes : Counter.ingressBytes, packet.length);
 }
@@ -399,9 +461,10 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   }
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
-  if (packet.isFragment) {
-    describeFragment(packet, sender);
-    if (packet.kind == PacketKind.laterFragment) return laterFragment(nowMs);
+  const isPlain = packet.isPlain;
+  if (!isPlain) {
+    if (packet.kind == PacketKind.laterFragment) return laterFragment(sender, nowMs);
+    if (packet.isFragment) describeFragment(packet, sender);
   }
   const refused =
     packet.kind == PacketKind.error ? translateErrorIngress(packet, sender) : translateIngress(packet, sender, nowMs);
@@ -409,6 +472,6 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   deliver(packet);
   count(Counter.ingressPackets, 1);
   count(Counter.ingressBytes, packet.length);
-  if (packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, nowMs);
+  if (!isPlain && packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, nowMs);
   return DropReason.none;
 }

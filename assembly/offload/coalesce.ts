@@ -19,7 +19,7 @@ import {
 } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
-import { Packet, PacketKind } from "../wire/packet.ts";
+import { Packet } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
@@ -96,7 +96,7 @@ function queue(packet: Packet): usize {
 
 /** Whether the packet may be part of a super-packet at all. */
 function canJoin(packet: Packet): bool {
-  if (packet.kind != PacketKind.transport || packet.isFragment) return false;
+  if (!packet.isPlain) return false;
   const offload = packet.protocol == IPPROTO_TCP ? OFFLOAD_TUN_TCP : OFFLOAD_TUN_UDP;
   if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & offload) == 0) return false;
   if (packet.payloadLength == 0) return false; // no payload, nothing to gain

@@ -32,5 +32,7 @@ export enum Counter {
   resetsSent, // TCP resets to clients whose instance is gone
   packetsFragmented, // packets sent in fragments, because they were larger than the path takes
   mssClamped, // SYN segments that promised more than the path takes
+  packetsParked, // packets kept while the control plane was asked for their address
+  addressesAsked, // questions to the control plane
   count,
 }

@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 5;
+export const LAYOUT_VERSION = 6;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -36,11 +36,21 @@ export const HEADER_OFFLOADS = 64; // u32 atomic: OFFLOAD_* that the engine may 
 export const HEADER_TUN_MTU = 68; // u32: MTU of the TUN, 0 = not known
 export const HEADER_ANSWERS = 72; // u32: ANSWER_*, CLAMP_MSS
 export const HEADER_GSO_TRIAL = 80; // u32 atomic, from 1: how often UDP_SEGMENT was switched on for all nodes alike
+export const HEADER_PARK_MS = 84; // u32: how long a packet to an unknown address waits while it is asked for, 0 = not
+export const HEADER_PARK_PACKETS = 88; // u32: packets that may wait for one address, per worker
+export const HEADER_PARK_BYTES = 92; // u32: bytes that may wait for addresses, per worker
+export const HEADER_REFUSAL_COUNT = 96; // u32 atomic: addresses that control refused so far; the last are in the ring
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 export const HEADER_RANGES = 512; // RANGE_SIZE each
 export const RANGE_MAX = 32;
 export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask
+
+export const HEADER_REFUSALS = 2048; // REFUSAL_SIZE x REFUSAL_MAX: a ring
+export const REFUSAL_MAX = 64;
+export const REFUSAL_SIZE = 32;
+export const REFUSAL_ADDRESS = 0; // 16
+export const REFUSAL_AT_MS = 16; // u32 of the workers' clock
 
 export const OFFLOAD_UDP_GSO = 1; // several datagrams in one message, cut by the kernel (UDP_SEGMENT)
 export const OFFLOAD_TUN_TCP = 2; // TCP segments joined to super-packets for the TUN
@@ -264,13 +274,18 @@ export const WORKER_LIMBO_YOUNG = 32; // u32: head
 export const WORKER_LIMBO_OLD = 36; // u32: head
 export const WORKER_LIMBO_SEQUENCES = 64; // u32 x WORKER_MAX
 
-// Held packets: lists of block numbers plus 1, linked by HELD_NEXT; 0 = none.
-export const WORKER_HELD_FIRST = 192; // u32: fragments that wait for the first one of their packet, oldest first
-export const WORKER_HELD_LAST = 196; // u32
-export const WORKER_HELD_COUNT = 200; // u32
-export const WORKER_HELD_BYTES = 204; // u32
-export const WORKER_RELEASED_FIRST = 208; // u32: in a transmit queue until the next call
-export const WORKER_FRAGMENT_NEXT = 212; // u32: first fragments noted so far
+// Packets that wait, in rows: numbers of blocks, from 1, linked by HELD_NEXT; 0 = none.
+export const WORKER_WAITING_FRAGMENTS = 192; // WAITING_SIZE: for the first one of their packet
+export const WORKER_WAITING_PARKED = 208; // WAITING_SIZE: for their address to become known
+export const WAITING_SIZE = 16;
+export const WAITING_FIRST = 0; // u32: the oldest
+export const WAITING_LAST = 4; // u32
+export const WAITING_COUNT = 8; // u32
+export const WAITING_BYTES = 12; // u32
+export const WORKER_RELEASED_FIRST = 224; // u32: those in a transmit queue until the next call, linked
+export const WORKER_FRAGMENT_NEXT = 228; // u32: first fragments noted so far
+export const WORKER_REFUSAL_COUNT = 232; // u32: refusals of HEADER_REFUSALS that were taken over
+export const WORKER_QUESTION_COUNT = 236; // u32 atomic: addresses asked for so far; the last are in the ring
 export const WORKER_FRAGMENT_KEY = 256; // FRAGMENT_KEY_SIZE: of the fragment in hand
 
 export const WORKER_ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host
@@ -330,6 +345,13 @@ export const WORKER_FRAGMENT_HEADS = 10002432; // u16 x FRAGMENT_MAX: newest fir
 export const WORKER_FRAGMENTS = 10004480; // FRAGMENT_SIZE x FRAGMENT_MAX: the last first fragments
 export const WORKER_HELD = 10135552; // HELD_SIZE x HOLD_BLOCK_COUNT
 export const WORKER_HOLD_BLOCKS = 10233856; // HOLD_BLOCK_SIZE x HOLD_BLOCK_COUNT
+export const WORKER_REFUSED = 11806720; // REFUSAL_SIZE x REFUSED_MAX: by hash of the address
+export const REFUSED_MAX = 256;
+export const WORKER_QUESTIONS = 11814912; // QUESTION_SIZE x QUESTION_MAX: a ring
+export const QUESTION_MAX = 256;
+export const QUESTION_SIZE = 32;
+export const QUESTION_ADDRESS = 0; // 16
+export const QUESTION_AT_MS = 16; // u32 of the workers' clock
 export const WORKER_SIZE = 11862016; // a multiple of 64 KiB
 
 // What became of a packet's first fragment, so that it becomes of the others as well: a ring. All fragments of a
@@ -355,7 +377,8 @@ export const FRAGMENT_NEXT = 98; // u16: next older one with that head, number p
 export const HOLD_BLOCK_SIZE = 2048;
 export const HOLD_BLOCK_COUNT = 768;
 export const HELD_SIZE = 128;
-export const HELD_KEY = 0; // FRAGMENT_KEY_SIZE
+export const HELD_KEY = 0; // FRAGMENT_KEY_SIZE; of a parked packet only the destination counts
+export const HELD_DESTINATION = 16; // FRAGMENT_DESTINATION
 export const HELD_LENGTH = 56; // u32
 export const HELD_SINCE_MS = 60; // u32
 export const HELD_NEXT = 64; // u32

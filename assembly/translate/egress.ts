@@ -141,13 +141,17 @@ function tunMtu(): u32 {
 let isGone: bool = false;
 
 /** Whether the packet belongs to the flow that it was found by. If not, the flow is ended. */
-export function goesOn(flow: usize, packet: Packet): bool {
+function goesOn(flow: usize, packet: Packet): bool {
   isGone = false;
   if (isRestart(flow, packet)) {
     if (end(flow)) count(Counter.flowsRestarted, 1);
     return false;
   }
-  if (load<u32>(flow, FLOW_GENERATION) == generation) return true;
+  return load<u32>(flow, FLOW_GENERATION) == generation || isConfirmed(flow, packet);
+}
+
+/** Whether client and instance of the packet's flow live in this generation. If not, the flow is ended. */
+export function isConfirmed(flow: usize, packet: Packet): bool {
   if (!isClientAlive(flow)) {
     end(flow);
     return false;

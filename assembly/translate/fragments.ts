@@ -2,8 +2,9 @@
 // the others become what it became. Those that overtook it wait for it, within bounds.
 
 import { addressDelta } from "../checksum/incremental.ts";
+import { fold } from "../checksum/sum.ts";
 import { count, countEgressDrop, countIngressDrop } from "../frame/count.ts";
-import { firstHeld, heldCount, heldRecord, hold, releaseHeld } from "../frame/hold.ts";
+import { FRAGMENTS, firstWaiting, hold, release, waitingBytes, waitingCount, waitingRecord } from "../frame/hold.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   FRAGMENT_NEW_DESTINATION,
@@ -11,15 +12,13 @@ import {
   FRAGMENT_SENDER,
   HELD_NEXT,
   HELD_SINCE_MS,
-  WORKER_HELD_BYTES,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isNoAddress, isV4Mapped } from "../table/address.ts";
 import { fragmentKey, sameFragmentKey } from "../table/first-fragment.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { canChangeFamily, changeFamily } from "./family.ts";
-import { rewriteAddresses } from "./rewrite.ts";
+import { rewrite } from "./rewrite.ts";
 
 const HELD_MAX: u32 = 64;
 const HELD_BYTES_MAX: u32 = 262_144;
@@ -37,33 +36,33 @@ export function translateLater(packet: Packet, first: usize, isReceived: bool): 
     changeFamily(packet, 1, 0, isReceived && packet.isIpv4); // as in translateIngress()
   }
   const delta = addressDelta(packet.source, source) + addressDelta(packet.destination, destination);
-  rewriteAddresses(packet, source, destination, delta);
+  rewrite(packet, source, destination, packet.ports, fold(delta), false);
   return DropReason.none;
 }
 
 /** Keeps the described fragment until its first one comes. */
 export function holdFragment(packet: Packet, nowMs: u32): DropReason {
-  if (heldCount() == HELD_MAX || load<u32>(workerAt, WORKER_HELD_BYTES) + packet.length > HELD_BYTES_MAX) {
+  if (waitingCount(FRAGMENTS) == HELD_MAX || waitingBytes(FRAGMENTS) + packet.length > HELD_BYTES_MAX) {
     return DropReason.holdFull;
   }
   const key = fragmentKey();
   let ofPacket: u32 = 0;
-  for (let number = firstHeld(); number != 0; number = load<u32>(heldRecord(number), HELD_NEXT)) {
-    if (sameFragmentKey(heldRecord(number), key)) ofPacket++;
+  for (let number = firstWaiting(FRAGMENTS); number != 0; number = load<u32>(waitingRecord(number), HELD_NEXT)) {
+    if (sameFragmentKey(waitingRecord(number), key)) ofPacket++;
   }
   if (ofPacket == HELD_PER_PACKET) return DropReason.holdFull;
-  if (!hold(packet.at, packet.length, key, nowMs)) return DropReason.holdFull;
+  if (!hold(FRAGMENTS, packet.at, packet.length, key, nowMs)) return DropReason.holdFull;
   count(Counter.fragmentsHeld, 1);
   return DropReason.none;
 }
 
 /** Drops the fragments that have waited in vain. */
 export function dropOrphans(nowMs: u32): void {
-  for (let number = firstHeld(); number != 0; number = firstHeld()) {
-    const record = heldRecord(number);
+  for (let number = firstWaiting(FRAGMENTS); number != 0; number = firstWaiting(FRAGMENTS)) {
+    const record = waitingRecord(number);
     if (nowMs - load<u32>(record, HELD_SINCE_MS) < HELD_MS) return;
     if (isNoAddress(v128.load(record, FRAGMENT_SENDER))) countEgressDrop(DropReason.fragmentOrphan, 1);
     else countIngressDrop(DropReason.fragmentOrphan, 1);
-    releaseHeld(number, 0);
+    release(FRAGMENTS, number, 0);
   }
 }

@@ -50,6 +50,7 @@ import { isNodeKnown, isReachable } from "../table/node.ts";
 import { candidatesAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { firstSeen, firstState } from "./flow-state.ts";
+import { isParked } from "./park.ts";
 import { choose } from "./policy.ts";
 
 // Source ports that a clash is resolved with: not the well-known ones (RFC 6335 section 6).
@@ -71,7 +72,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   const client = findWorkload(packet.sourceAt);
   if (client == 0) return DropReason.unknownWorkload;
   const service = findService(packet.destinationAt);
-  if (service == 0) return DropReason.unknownAddress;
+  if (service == 0 || isParked(packet.destination)) return DropReason.unknownAddress;
   const target = chooseInstance(service, packet, identity(client, packet.isIpv4));
   if (target == 0) return DropReason.noInstance;
   const reason = findAddresses(packet.isIpv4, client, target);

@@ -17,7 +17,6 @@ import {
   SERVICE_KIND,
   ServiceKind,
 } from "../shared/layout.ts";
-import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";
@@ -26,11 +25,11 @@ import { isFromNode, isNodeKnown } from "../table/node.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
-import { TCP_CHECKSUM, TCP_MIN_HEADER } from "../wire/tcp.ts";
-import { goesOn } from "./egress.ts";
+import { TCP_MIN_HEADER } from "../wire/tcp.ts";
+import { isConfirmed } from "./egress.ts";
 import { changeErrorFamily } from "./family-error.ts";
 import { admit, answeredFlow } from "./ingress.ts";
-import { rewrite, rewriteAddresses, storePorts } from "./rewrite.ts";
+import { rewrite } from "./rewrite.ts";
 
 /** Node that the error goes to which translateErrorEgress() handled last. */
 export let errorNode: u32 = 0;
@@ -43,7 +42,7 @@ export function translateErrorEgress(packet: Packet): DropReason {
   const workload = findWorkload(answer.sourceAt);
   if (workload == 0) return DropReason.unknownWorkload;
   const flow = findForward(answer, packetHash(answer));
-  if (flow == 0 || !goesOn(flow, answer)) return translateStateless(packet, answer, workload);
+  if (flow == 0 || !isConfirmed(flow, answer)) return translateStateless(packet, answer, workload);
   errorNode = load<u16>(flow, FLOW_NODE);
   if (!isNodeKnown(errorNode)) return DropReason.noNode;
   const ports = (answer.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
@@ -115,18 +114,16 @@ function rewriteError(packet: Packet, source: v128, destination: v128, ports: u3
   // The source was not looked up, so that packet.source may not have it as the bytes do.
   const sender = packet.isIpv4 ? packet.source : Ipv6.at(packet.at).source;
   const addresses = addressDelta(sender, source) + addressDelta(packet.destination, destination);
-  rewriteAddresses(packet, source, destination, addresses);
+  rewrite(packet, source, destination, packet.ports, fold(addresses), false);
   const icmp = Icmp.at(packet.transportAt);
-  icmp.checksum = update(icmp.checksum, packet.isIpv4 ? delta : delta + addresses);
+  icmp.checksum = update(icmp.checksum, delta);
   return DropReason.none;
 }
 
-/** Of TCP's header the checksum may be missing. */
 function rewriteQuoted(quoted: Packet, source: v128, destination: v128, ports: u32): void {
-  const addresses = addressDelta(quoted.source, source) + addressDelta(quoted.destination, destination);
-  if (quoted.protocol == IPPROTO_TCP && quoted.transportAt + TCP_CHECKSUM + 2 > quoted.end) {
-    if (ports != quoted.ports) storePorts(quoted, ports);
-    return rewriteAddresses(quoted, source, destination, addresses);
-  }
-  rewrite(quoted, source, destination, ports, fold(addresses + portsDelta(quoted.ports, ports)), false);
+  const delta =
+    addressDelta(quoted.source, source) +
+    addressDelta(quoted.destination, destination) +
+    portsDelta(quoted.ports, ports);
+  rewrite(quoted, source, destination, ports, fold(delta), false);
 }

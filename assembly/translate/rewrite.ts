@@ -31,14 +31,25 @@ export function rewrite(
     addressDelta = fold(<u64>delta + portsDelta(ports, oldPorts)); // taken out again
     storePorts(packet, ports);
   }
-  rewriteAddresses(packet, source, destination, addressDelta);
+  if (packet.isIpv4) {
+    const ip = Ipv4.at(packet.at);
+    ip.source = i32x4.extract_lane(source, 3);
+    ip.destination = i32x4.extract_lane(destination, 3);
+    ip.checksum = update(ip.checksum, addressDelta);
+  } else {
+    const ip = Ipv6.at(packet.at);
+    ip.source = source;
+    ip.destination = destination;
+  }
+  packet.source = source;
+  packet.destination = destination;
+  if (packet.kind != PacketKind.transport) {
+    return updateOther(packet, addressDelta, portsDelta(oldPorts, packet.ports));
+  }
   if (packet.protocol == IPPROTO_TCP) {
     const tcp = Tcp.at(packet.transportAt);
     tcp.checksum = isPartial ? updatePartial(tcp.checksum, addressDelta) : update(tcp.checksum, delta);
     return;
-  }
-  if (packet.kind != PacketKind.transport) {
-    return updateOther(packet, addressDelta, portsDelta(oldPorts, packet.ports));
   }
   const udp = Udp.at(packet.transportAt);
   if (isPartial) {
@@ -48,25 +59,9 @@ export function rewrite(
   }
 }
 
-/** The addresses alone, and the IP header's checksum: all that there is to change in a later fragment. */
-export function rewriteAddresses(packet: Packet, source: v128, destination: v128, delta: u64): void {
-  if (packet.isIpv4) {
-    const ip = Ipv4.at(packet.at);
-    ip.source = i32x4.extract_lane(source, 3);
-    ip.destination = i32x4.extract_lane(destination, 3);
-    ip.checksum = update(ip.checksum, delta);
-  } else {
-    const ip = Ipv6.at(packet.at);
-    ip.source = source;
-    ip.destination = destination;
-  }
-  packet.source = source;
-  packet.destination = destination;
-}
-
 /** The ports or the identifier, without the checksums over them. */
-export function storePorts(packet: Packet, ports: u32): void {
-  if (packet.kind == PacketKind.transport) {
+function storePorts(packet: Packet, ports: u32): void {
+  if (packet.kind != PacketKind.echo) {
     store<u32>(packet.transportAt, ports);
     packet.ports = ports;
     return;
@@ -79,12 +74,19 @@ export function storePorts(packet: Packet, ports: u32): void {
 
 /** The checksum of a packet that is neither TCP nor UDP, if it has one that covers what was changed. */
 function updateOther(packet: Packet, addressDelta: u64, identifierDelta: u64): void {
+  if (packet.kind == PacketKind.error) {
+    if (packet.isIpv4) return;
+    const icmp = Icmp.at(packet.transportAt);
+    icmp.checksum = update(icmp.checksum, addressDelta);
+    return;
+  }
   if (packet.kind == PacketKind.echo) {
     const icmp = Icmp.at(packet.transportAt);
     // RFC 792: the message alone; RFC 4443 section 2.3: the pseudo-header as well.
     icmp.checksum = update(icmp.checksum, packet.isIpv4 ? identifierDelta : identifierDelta + addressDelta);
     return;
   }
+  if (packet.kind != PacketKind.portless) return;
   if (packet.protocol != IPPROTO_DCCP && packet.protocol != IPPROTO_UDPLITE) return;
   const isFirst = !packet.isFragment || packet.fragmentOffset == 0;
   if (!isFirst || packet.length - (packet.transportAt - packet.at) < UDP_LIKE_HEADER) return;

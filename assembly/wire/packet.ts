@@ -14,7 +14,7 @@ import {
 import { ICMP_HEADER, Icmp } from "./icmp.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "./ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "./ipv6.ts";
-import { TCP_MIN_HEADER, Tcp } from "./tcp.ts";
+import { TCP_CHECKSUM, TCP_MIN_HEADER, Tcp } from "./tcp.ts";
 import { UDP_HEADER, Udp } from "./udp.ts";
 
 // The v4-mapped prefix ::ffff:0:0/96 (RFC 4291 section 2.5.5.2), lanes 0...2 of an address.
@@ -37,6 +37,9 @@ export enum PacketKind {
   /** A fragment other than the first, of one of the kinds above: by the first. */
   laterFragment,
 }
+
+/** Whether a UDP datagram in hand is not the beginning of one. */
+let isDatagramWhole: bool = true;
 
 /** The packet in hand: one per worker, at WORKER_SCRATCH. */
 @unmanaged
@@ -62,7 +65,7 @@ export class Packet {
   isIpv4: bool;
   /** TCP flags; 0 for all else. */
   flags: u8;
-  /** PacketKind */
+  /** PacketKind; with the next one a word that is 0 for most packets, so that one look tells (isPlain). */
   kind: u8;
   /** Part of a packet, and not the whole one in one fragment (RFC 6946). */
   isFragment: bool;
@@ -79,6 +82,16 @@ export class Packet {
 
   get destinationPort(): u16 {
     return <u16>(this.ports >>> 16);
+  }
+
+  /** A whole TCP or UDP packet. */
+  get isPlain(): bool {
+    return load<u16>(changetype<usize>(this), offsetof<Packet>("kind")) == 0;
+  }
+
+  /** Says that it is a whole packet of this kind; PacketKind.transport makes it plain. */
+  private setWhole(kind: PacketKind): void {
+    store<u16>(changetype<usize>(this), <u16>kind, offsetof<Packet>("kind"));
   }
 
   /** Whether the sender's side has a number of its own that a NAT could change. */
@@ -149,7 +162,6 @@ export class Packet {
     this.destination = v4Mapped(ip.destination);
     this.length = length;
     this.end = this.at + length;
-    this.isFragment = ip.isFragment;
     if (ip.isFragment)
       return this.parseFragment(ip.protocol, headerLength, ip.fragmentOffset, ip.hasMore, ip.identification);
     return this.parseTransport(ip.protocol, headerLength);
@@ -165,7 +177,6 @@ export class Packet {
     this.destination = neverV4(ip.destination);
     this.length = length;
     this.end = this.at + length;
-    this.isFragment = false;
     const next = ip.nextHeader;
     if (next == IPPROTO_TCP || next == IPPROTO_UDP) return this.parseTransport(next, IPV6_HEADER);
     return this.parseExtensions(next);
@@ -181,17 +192,23 @@ export class Packet {
   }
 
   private parseFragment(protocol: u8, headerLength: u32, offset: u32, hasMore: bool, id: u32): DropReason {
-    this.isFragment = offset != 0 || hasMore;
     this.fragmentOffset = offset;
     this.hasMore = hasMore;
     this.fragmentId = id;
-    if (offset == 0) return this.parseTransport(protocol, headerLength);
+    if (offset == 0) {
+      isDatagramWhole = !hasMore;
+      const reason = this.parseTransport(protocol, headerLength);
+      isDatagramWhole = true;
+      this.isFragment = hasMore;
+      return reason;
+    }
     this.transportAt = this.at + headerLength;
     this.payloadAt = this.transportAt;
     this.protocol = protocol;
     this.flags = 0;
     this.ports = 0;
-    this.kind = <u8>(isKnownByFirst(protocol, this.isIpv4) ? PacketKind.laterFragment : PacketKind.portless);
+    this.setWhole(isKnownByFirst(protocol, this.isIpv4) ? PacketKind.laterFragment : PacketKind.portless);
+    this.isFragment = true;
     return DropReason.none;
   }
 
@@ -211,7 +228,7 @@ export class Packet {
       if (transportLength < UDP_HEADER) return DropReason.truncatedTransport;
       const udpLength = Udp.at(transportAt).length;
       // The rest of a fragmented datagram comes later.
-      if (udpLength != transportLength && !(this.isFragment && udpLength > transportLength)) {
+      if (udpLength != transportLength && (isDatagramWhole || udpLength < transportLength)) {
         return DropReason.badTransportLength;
       }
       this.payloadAt = transportAt + UDP_HEADER;
@@ -219,7 +236,7 @@ export class Packet {
     } else {
       return this.parseOther(protocol, transportLength);
     }
-    this.kind = <u8>PacketKind.transport;
+    this.setWhole(PacketKind.transport);
     this.ports = load<u32>(transportAt);
     return this.sourcePort == 0 || this.destinationPort == 0 ? DropReason.portZero : DropReason.none;
   }
@@ -229,7 +246,7 @@ export class Packet {
     if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) return this.parseIcmp(protocol, transportLength);
     this.payloadAt = this.transportAt;
     this.ports = 0;
-    this.kind = <u8>PacketKind.portless;
+    this.setWhole(PacketKind.portless);
     return DropReason.none;
   }
 
@@ -241,7 +258,7 @@ export class Packet {
     this.protocol = <u8>IPPROTO_ICMP;
     this.payloadAt = this.transportAt + ICMP_HEADER;
     if (icmp.isError(isIpv4)) {
-      this.kind = <u8>PacketKind.error;
+      this.setWhole(PacketKind.error);
       this.ports = 0;
       return this.quoted.parseQuoted(this.payloadAt, this.end, isIpv4) ? DropReason.none : DropReason.badIcmpError;
     }
@@ -252,7 +269,7 @@ export class Packet {
   }
 
   private setEcho(icmp: Icmp, isRequest: bool): void {
-    this.kind = <u8>PacketKind.echo;
+    this.setWhole(PacketKind.echo);
     this.ports = isRequest ? <u32>icmp.identifier : (<u32>icmp.identifier) << 16;
   }
 
@@ -264,7 +281,6 @@ export class Packet {
     this.end = end;
     this.isIpv4 = isIpv4;
     this.flags = 0;
-    this.isFragment = false;
     if (available == 0 || load<u8>(at) >>> 4 != (isIpv4 ? 4 : 6)) return false;
     if (!(isIpv4 ? this.parseQuotedIpv4() : this.parseQuotedIpv6())) return false;
     if (this.transportAt + QUOTED_TRANSPORT_MIN > end) return false;
@@ -305,12 +321,14 @@ export class Packet {
   private parseQuotedTransport(): bool {
     const protocol = this.protocol;
     if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
-      this.kind = <u8>PacketKind.transport;
+      // Without the checksum there are only ports and addresses to change.
+      const isCut = protocol == IPPROTO_TCP && this.transportAt + TCP_CHECKSUM + 2 > this.end;
+      this.setWhole(isCut ? PacketKind.laterFragment : PacketKind.transport);
       this.ports = load<u32>(this.transportAt);
       return true;
     }
     if (protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6) {
-      this.kind = <u8>PacketKind.portless;
+      this.setWhole(PacketKind.portless);
       this.ports = 0;
       return true;
     }

@@ -50,7 +50,7 @@ export class VirtioNet {
 
   /** Whether the header says only what is true of the packet behind it. */
   agrees(packet: Packet): bool {
-    if (packet.kind != PacketKind.transport || packet.isFragment) {
+    if (!packet.isPlain) {
       return !this.isGso && (!this.needsChecksum || this.isInnerChecksum(packet));
     }
     if (this.needsChecksum) {

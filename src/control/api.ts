@@ -7,6 +7,7 @@ import { SapwoodError } from "../errors.ts";
 import { FLOW_PROTOCOLS } from "../flow-protocols.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../sys/offload.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
+import { parseDuration } from "./duration.ts";
 import type {
   AppliedReport,
   CountersReport,
@@ -20,6 +21,7 @@ import type {
   OffloadReport,
   PolicyDetailReport,
   PolicyReport,
+  QuestionReport,
   ServiceAddressReport,
   StatusReport,
 } from "./reports.ts";
@@ -36,6 +38,9 @@ export interface ControlSource {
   applyTables(text: string): Promise<AppliedReport>;
   /** Sets and removes some of them and leaves the others as they are, as one generation. */
   mergeTables(text: string): Promise<AppliedReport>;
+  /** Addresses that are asked for: at once, or as soon as there is one within `waitMs`. */
+  questions(waitMs: number): Promise<readonly QuestionReport[]>;
+  refuseAddress(address: string): void;
   offloads(): readonly OffloadReport[];
   switchOffload(name: SwitchableOffload, isOn: boolean): void;
   policies(): readonly PolicyReport[];
@@ -55,6 +60,7 @@ export const SOCKET_SOURCE = "control socket";
 const SOURCE_LENGTH_MAX = 4096; // of a path (limits.h)
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTION_MAX = 256;
+const QUESTION_WAIT_MAX_MS = 25_000; // below REQUEST_TIMEOUT_MS
 
 interface Route {
   readonly method: "GET" | "POST" | "PUT" | "PATCH";
@@ -88,6 +94,21 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/tables",
     query: [],
     answer: async (source, _query, request) => source.mergeTables(await readText(request)),
+  },
+  {
+    method: "GET",
+    path: "/v1/questions",
+    query: ["wait"],
+    answer: (source, query) => source.questions(waitQuery(query)),
+  },
+  {
+    method: "POST",
+    path: "/v1/questions/refuse",
+    query: [],
+    answer: async (source, _query, request) => {
+      source.refuseAddress(refusedAddress(await readText(request)));
+      return source.questions(0);
+    },
   },
   { method: "GET", path: "/v1/offloads", query: [], answer: (source) => source.offloads() },
   {
@@ -261,14 +282,30 @@ function sourceQuery(query: URLSearchParams): string {
   throw new SapwoodError("usage", `"source" must be 1 to ${SOURCE_LENGTH_MAX} printable characters.`);
 }
 
-function offloadOrder(text: string): { readonly name: SwitchableOffload; readonly isOn: boolean } {
-  let body: unknown;
+function waitQuery(query: URLSearchParams): number {
+  const text = query.get("wait") ?? "0";
+  const waitMs = parseDuration(text);
+  if (waitMs !== undefined && waitMs <= QUESTION_WAIT_MAX_MS) return waitMs;
+  throw new SapwoodError("usage", `"wait" must be a duration of at most ${QUESTION_WAIT_MAX_MS}ms; found "${text}".`);
+}
+
+function refusedAddress(text: string): string {
+  const { address } = jsonFields(text);
+  if (typeof address === "string") return address;
+  throw new SapwoodError("usage", `"address" must be an IPv4 or IPv6 address; found ${JSON.stringify(address)}.`);
+}
+
+/** The fields of a JSON object; none of anything else. */
+function jsonFields(text: string): Readonly<Record<string, unknown>> {
   try {
-    body = JSON.parse(text);
+    return Object(JSON.parse(text)) as Readonly<Record<string, unknown>>;
   } catch {
-    body = undefined;
+    return {};
   }
-  const { name: asked, on: isOn } = Object(body) as Readonly<Record<string, unknown>>;
+}
+
+function offloadOrder(text: string): { readonly name: SwitchableOffload; readonly isOn: boolean } {
+  const { name: asked, on: isOn } = jsonFields(text);
   const name = OFFLOAD_SWITCHES.find((known) => known === asked);
   if (name === undefined) {
     const expected = OFFLOAD_SWITCHES.map((known) => `"${known}"`).join(", ");

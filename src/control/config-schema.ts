@@ -19,6 +19,8 @@ const PROBE_INTERVAL_MIN_MS = 10;
 const PROBE_INTERVAL_MAX_MS = 3_600_000;
 /** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name). */
 const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
+const PARK_TIME_MAX_MS = 60_000;
+const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
 const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
 const DEFAULT_POLICY_TIME_MS = 50;
@@ -131,6 +133,12 @@ export const configSchema = section({
       otherUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherUnreplied),
       otherStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherStream),
     }).prefault({}),
+  }).prefault({}),
+  unknown: section({
+    ask: flag.default(false),
+    timeout: duration(1, PARK_TIME_MAX_MS).default(3000),
+    packets: whole(1, 512, "a number of packets").default(16),
+    bytes: byteSize(65_536, PARK_BYTES_MAX).default(PARK_BYTES_MAX),
   }).prefault({}),
   tables: section({
     addresses: whole(1, 8_388_608, "a number of addresses").default(DEFAULT_CAPACITIES.addresses),

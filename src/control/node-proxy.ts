@@ -24,6 +24,7 @@ import { knownPolicies } from "./module-store.ts";
 import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
 import { offloadsSwitchedOff } from "./offload-config.ts";
 import { DRY_RUN_FLOWS } from "./policy-registry.ts";
+import { Questions } from "./questions.ts";
 import { type Reloadable, Reloader } from "./reloader.ts";
 import { Reporter } from "./reporter.ts";
 import type { StatusReport } from "./reports.ts";
@@ -49,6 +50,7 @@ interface ControlParts {
   readonly status: () => StatusReport;
   readonly reporter: Reporter;
   readonly reloader: Reloader<LoadedConfig>;
+  readonly questions: Questions;
   readonly offloads: OffloadSwitch;
   readonly modules: Modules;
   readonly moduleReporter: ModuleReporter;
@@ -127,6 +129,7 @@ export class NodeProxy {
       probeIntervalMs: config.probe.interval,
       answers: answersOf(config),
       tunMtu: mtu,
+      park: config.unknown.ask ? { ...config.unknown, timeoutMs: config.unknown.timeout } : undefined,
     });
     const { port } = socketAt(sockets, 0);
     const offloads = new OffloadSwitch({ shared, tun, sockets, switchedOff });
@@ -212,7 +215,13 @@ export class NodeProxy {
         lastReload: reloader.last,
       });
     const moduleReporter = new ModuleReporter({ board: supervisor.board, shared, store });
-    const source = controlSource({ status, reporter, reloader, offloads, modules, moduleReporter });
+    const questions = new Questions({
+      shared,
+      timeoutMs: config.unknown.timeout,
+      nowMs,
+      isKnown: (address) => store.hasAddress(address),
+    });
+    const source = controlSource({ status, reporter, reloader, questions, offloads, modules, moduleReporter });
     const api = await ControlApi.listen(socket, source, (error) =>
       log.error({ err: error }, "a request to the control socket met an unexpected error"),
     );
@@ -265,7 +274,7 @@ function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
 }
 
 function controlSource(parts: ControlParts): ControlSource {
-  const { status, reporter, reloader, offloads, modules, moduleReporter } = parts;
+  const { status, reporter, reloader, questions, offloads, modules, moduleReporter } = parts;
   const { policies, engine } = modules;
   return {
     status,
@@ -276,6 +285,8 @@ function controlSource(parts: ControlParts): ControlSource {
     counters: () => reporter.counters(),
     applyTables: (text) => reloader.applyText(text),
     mergeTables: (text) => reloader.mergeText(text),
+    questions: (waitMs) => questions.next(waitMs),
+    refuseAddress: (address) => questions.refuse(address),
     offloads: () => offloads.states,
     switchOffload: (name, isOn) => offloads.set(name, isOn),
     policies: () => policies.states().map((state) => moduleReporter.policy(state)),

@@ -115,6 +115,12 @@ export interface FlowQuery {
   readonly protocol?: FlowProtocol | undefined;
 }
 
+/** A service address that workloads call and the tables do not hold. */
+export interface QuestionReport {
+  readonly address: string;
+  readonly ageMs: number; // since the first of the packets that wait
+}
+
 /** Summed over workers; every counter, also those at 0. */
 export interface CountersReport {
   readonly counters: Readonly<Record<string, number>>;

@@ -84,6 +84,11 @@ export class TableStore {
     });
   }
 
+  /** Whether a service or an instance has the address, given in canonical text. */
+  hasAddress(address: string): boolean {
+    return this.#addressOwners.has(address);
+  }
+
   nodeIndex(id: string): number | undefined {
     return this.#writer.nodeIndex(id);
   }

@@ -20,6 +20,11 @@ export interface EngineExports {
   ingress(first: number, count: number, nowUs: number): number;
   /** Queues the probes that are due (after emptying both transmit queues); returns how many. */
   probe(nowUs: number): number;
+  /**
+   * Queues the parked packets whose address is known by now, and gives up those that waited too long (after emptying
+   * both transmit queues). Returns how many are still to be handled because a queue was full.
+   */
+  unpark(nowUs: number): number;
   /** Ends idle flows among the next `budget` flow records; returns how many it ended. */
   sweep(nowUs: number, budget: number): number;
   /**

@@ -29,6 +29,8 @@ export interface LoopOptions {
   readonly clock: () => number;
   /** Flow records that this worker has to sweep. */
   readonly flowRecords: () => number;
+  /** Packets of this worker that wait for their address to become known. */
+  readonly parkedPackets: () => number;
   /** Whether this worker is the one that probes the other nodes. */
   readonly isProber: boolean;
   /** Carries out what was ordered since the last breath; false = return. */
@@ -41,6 +43,8 @@ const SWEEP_ROUND_US = 2_000_000;
 const SWEEP_PAUSE_US = 10_000;
 const PROBE_PAUSE_US = 50_000;
 const SLEEP_MAX_MS = 100;
+/** As long as packets are parked. */
+const PARKED_SLEEP_MAX_MS = 10;
 /**
  * Looks at the descriptors before sleeping, after a breath that found work. A look costs less than a microsecond and a
  * sleep with its wake-up several; but on two cores whoever is to send the next packet needs this one. Measured with a
@@ -122,7 +126,8 @@ export class Loop {
 
   /** What is due by time rather than by packet. */
   #attend(nowUs: number): void {
-    const { engine, isProber, flowRecords } = this.#options;
+    const { engine, isProber, flowRecords, parkedPackets } = this.#options;
+    if (parkedPackets() > 0) this.#unpark(nowUs);
     const sinceSweepUs = nowUs - this.#sweptUs;
     if (sinceSweepUs >= SWEEP_PAUSE_US) {
       this.#sweptUs = nowUs;
@@ -136,11 +141,21 @@ export class Loop {
     }
   }
 
+  #unpark(nowUs: number): void {
+    let left: number;
+    do {
+      left = this.#options.engine.current.unpark(nowUs);
+      this.#flush();
+    } while (left > 0);
+  }
+
   /** How long nothing is due. */
   #sleepMs(nowUs: number): number {
-    if (!this.#options.isProber) return SLEEP_MAX_MS;
+    const { isProber, parkedPackets } = this.#options;
+    const longestMs = parkedPackets() > 0 ? PARKED_SLEEP_MAX_MS : SLEEP_MAX_MS;
+    if (!isProber) return longestMs;
     const leftMs = Math.ceil((this.#probedUs + PROBE_PAUSE_US - nowUs) / 1000);
-    return Math.max(0, Math.min(SLEEP_MAX_MS, leftMs));
+    return Math.max(0, Math.min(longestMs, leftMs));
   }
 }
 

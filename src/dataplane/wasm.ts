@@ -28,6 +28,7 @@ export const ENGINE_SHAPE: ModuleShape = {
     ingress: "function",
     probe: "function",
     sweep: "function",
+    unpark: "function",
     udpRejected: "function",
     pathError: "function",
   },

@@ -4,7 +4,17 @@
 // Opens nothing, so closes nothing: descriptors and memory outlive the thread, and a successor takes them over.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { HEADER_AT, HEADER_FLOW_LIMIT, HEADER_FLOW_NEXT, HEADER_WORKER_COUNT } from "../../assembly/shared/layout.ts";
+import {
+  HEADER_AT,
+  HEADER_FLOW_LIMIT,
+  HEADER_FLOW_NEXT,
+  HEADER_REGIONS,
+  HEADER_WORKER_COUNT,
+  Region,
+  WAITING_COUNT,
+  WORKER_SIZE,
+  WORKER_WAITING_PARKED,
+} from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
 import { Poller, WakeDrain } from "../sys/poll.ts";
 import { setThreadNice } from "../sys/priority.ts";
@@ -59,6 +69,13 @@ function createFlowRecords(memory: WebAssembly.Memory): () => number {
   const header = new Uint32Array(memory.buffer, HEADER_AT);
   const word = (offset: number): number => header[offset >> 2] as number;
   return () => Math.min(word(HEADER_FLOW_NEXT), word(HEADER_FLOW_LIMIT)) / word(HEADER_WORKER_COUNT);
+}
+
+function createParkedPackets(memory: WebAssembly.Memory, worker: number): () => number {
+  const words = new Uint32Array(memory.buffer);
+  const workersAt = words[(HEADER_AT + HEADER_REGIONS + 4 * Region.workers) >> 2] as number;
+  const at = (workersAt + worker * WORKER_SIZE + WORKER_WAITING_PARKED + WAITING_COUNT) >> 2;
+  return () => words[at] as number;
 }
 
 /** Looks whether something was ordered: one load per breath as long as nothing was. False = stop. */
@@ -119,6 +136,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     waiter: createWaiter(options),
     clock,
     flowRecords: createFlowRecords(memory),
+    parkedPackets: createParkedPackets(memory, worker),
     isProber: worker === 0,
     attendOrders: createAttendant(options, port, (order) => {
       if (order.kind === "engine") engine.current = attached(order.module);

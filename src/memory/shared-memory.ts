@@ -21,6 +21,9 @@ import {
   HEADER_LAYOUT_VERSION,
   HEADER_NODE_COUNT,
   HEADER_OFFLOADS,
+  HEADER_PARK_BYTES,
+  HEADER_PARK_MS,
+  HEADER_PARK_PACKETS,
   HEADER_PROBE_INTERVAL_MS,
   HEADER_RANGE_COUNT,
   HEADER_RANGES,
@@ -100,6 +103,8 @@ export interface MemoryOptions {
   readonly offloads?: number | undefined; // OFFLOAD_* that the engine may use; default OFFLOAD_UDP_GSO
   readonly answers?: number | undefined; // ANSWER_* and CLAMP_MSS; default: none of them
   readonly tunMtu?: number | undefined; // default: not known
+  /** What may wait for an address that is asked for; packets per address, bytes in all. Absent: nothing is asked for. */
+  readonly park?: { readonly timeoutMs: number; readonly packets: number; readonly bytes: number } | undefined;
   readonly hashSeed?: number | undefined; // random unless a test wants to know it
 }
 
@@ -197,6 +202,9 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_GSO_TRIAL, 1);
   header(HEADER_ANSWERS, options.answers ?? 0);
   header(HEADER_TUN_MTU, options.tunMtu ?? 0);
+  header(HEADER_PARK_MS, options.park?.timeoutMs ?? 0);
+  header(HEADER_PARK_PACKETS, options.park?.packets ?? 0);
+  header(HEADER_PARK_BYTES, options.park?.bytes ?? 0);
   header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
   regionsAt.forEach((at, region) => {
     header(HEADER_REGIONS + 4 * region, at);

@@ -13,6 +13,7 @@ const ENGINE_EXPORTS: { readonly [Name in keyof EngineExports]: Parameters<Engin
   ingress: 3,
   probe: 1,
   sweep: 2,
+  unpark: 1,
   udpRejected: 2,
   pathError: 3,
 };

@@ -11,6 +11,7 @@ import type {
   OffloadReport,
   PolicyDetailReport,
   PolicyReport,
+  QuestionReport,
   StatusReport,
 } from "../../src/control/reports.ts";
 
@@ -57,6 +58,8 @@ export const FLOW: FlowReport = {
   forwardPackets: 12,
   reversePackets: 9,
 };
+
+export const QUESTION: QuestionReport = { address: "10.30.77.77", ageMs: 120 };
 
 const MODULE: ModuleReport = {
   sha256: "0123456789abcdef".repeat(4),
@@ -131,6 +134,8 @@ export class FakeSource implements ControlSource {
   readonly applied: string[] = [];
   readonly merged: string[] = [];
   readonly switched: string[] = [];
+  readonly questionWaits: number[] = [];
+  readonly refused: string[] = [];
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
   failure: Error | undefined;
@@ -200,6 +205,16 @@ export class FakeSource implements ControlSource {
       drops: { egress: { noInstance: 3, portZero: 0 }, ingress: { noInstance: 0, portZero: 0 } },
       kernel: { udpReceiveDrops: 0, tunDrops: 17 },
     };
+  }
+
+  async questions(waitMs: number): Promise<readonly QuestionReport[]> {
+    this.questionWaits.push(waitMs);
+    return [QUESTION];
+  }
+
+  refuseAddress(address: string): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.refused.push(address);
   }
 
   offloads(): readonly OffloadReport[] {

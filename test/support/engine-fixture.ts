@@ -175,6 +175,25 @@ export class EngineFixture {
     return this.conclude({ datagrams: [], messages: [], tunWrites: [], frames: [], counts, choices: [] });
   }
 
+  /** Lets go what waited for its address. */
+  unpark(): Result {
+    const before = this.io.snapshot();
+    const messages: SentMessage[] = [];
+    const tunWrites: Uint8Array[] = [];
+    this.choices = [];
+    let left: number;
+    do {
+      left = this.engine.unpark(this.nowUs);
+      messages.push(...this.io.sentMessages());
+      tunWrites.push(...this.io.tunWrites().map(({ bytes }) => bytes));
+    } while (left > 0);
+    const datagrams = messages.flatMap((message) =>
+      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
+    );
+    const counts = this.io.countsSince(before);
+    return { datagrams, messages, tunWrites, frames: tunWrites, counts, choices: this.choices };
+  }
+
   /** Sends the probes that are due; the twin learns of them from what was sent. */
   probe(): Result {
     const before = this.io.snapshot();

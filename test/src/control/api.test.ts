@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BODY_MAX_BYTES, ControlApi, ROUTES } from "../../../src/control/api.ts";
 import { SapwoodError } from "../../../src/errors.ts";
-import { FakeSource, FLOW, POLICY, STATUS } from "../../support/control-source.ts";
+import { FakeSource, FLOW, POLICY, QUESTION, STATUS } from "../../support/control-source.ts";
 
 let folder: string;
 let socket: string;
@@ -169,6 +169,26 @@ describe("routes", () => {
       status: 422,
       body: errorBody("tables-invalid", "services[0].name: expected a name, found 5."),
     });
+  });
+
+  test("GET /v1/questions waits as long as it is told to", async () => {
+    expect(await ask("GET", "/v1/questions")).toMatchObject({ status: 200, body: [QUESTION] });
+    expect(await ask("GET", "/v1/questions?wait=10s")).toMatchObject({ status: 200, body: [QUESTION] });
+    expect(source.questionWaits).toEqual([0, 10_000]);
+  });
+
+  test.each(["wait=x", "wait=-1s", "wait=1h", "for=1s"])("GET /v1/questions refuses %s", async (query) => {
+    expect(await ask("GET", `/v1/questions?${query}`)).toMatchObject({ status: 400, body: errorBody("usage") });
+  });
+
+  test("POST /v1/questions/refuse hands over the address and answers the questions that are left", async () => {
+    const answer = await ask("POST", "/v1/questions/refuse", '{"address": "10.30.77.77"}');
+    expect(answer).toMatchObject({ status: 200, body: [QUESTION] });
+    expect(source.refused).toEqual(["10.30.77.77"]);
+  });
+
+  test.each(["", "{}", '{"address": 5}', "null"])("POST /v1/questions/refuse refuses the body %j", async (body) => {
+    expect(await ask("POST", "/v1/questions/refuse", body)).toMatchObject({ status: 400, body: errorBody("usage") });
   });
 
   test("POST /v1/offloads switches one offload and answers them all", async () => {

@@ -85,6 +85,7 @@ describe("a config file", () => {
 node: { id: n1, underlay: { address: "2001:DB8::1", port: 1, bind: "2001:db8::2" }, location: { latitude: -1, longitude: 180 } }
 tun: { name: t, mtu: 9000, queues: 4 }
 ranges: [10.40.0.0/16]
+unknown: { ask: true, timeout: 5s, packets: 6, bytes: 128KiB }
 flows: { limit: 1000, timeouts: { udpUnreplied: 1s, udpStream: 2m, tcpOpening: 3h, tcpEstablished: 4ms, tcpHalfClosed: 5s, tcpClosed: 6s, icmpQuery: 7s, otherUnreplied: 8s, otherStream: 9s } }
 tables: { addresses: 1, instances: 2, workloads: 3, nodes: 4 }
 probe: { interval: 0 }
@@ -115,6 +116,7 @@ log: { level: debug }
         },
       },
       capacities: { addresses: 1, instances: 2, workloads: 3, nodes: 4 },
+      unknown: { ask: true, timeout: 5_000, packets: 6, bytes: 131_072 },
       probe: { interval: 0 },
       offloads: { tunTcp: false, tunUdp: false, udpGso: false, udpGro: false },
       control: { socket: "/tmp/s" },

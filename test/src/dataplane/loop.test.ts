@@ -10,6 +10,7 @@ class World {
   readonly sweeps: { readonly nowUs: number; readonly budget: number }[] = [];
   nowUs = 1000;
   flowRecords = 2000;
+  parked = 0;
   ready = 0;
   /** Frames and messages that the next batch has. */
   frames = 0;
@@ -34,6 +35,11 @@ class World {
         this.sweeps.push({ nowUs, budget });
         return 0;
       },
+      unpark: () => {
+        this.calls.push("unpark");
+        this.parked = Math.max(0, this.parked - this.perCall);
+        return this.parked;
+      },
       udpRejected: () => 0,
       pathError: () => undefined,
     };
@@ -52,6 +58,7 @@ class World {
       },
       clock: () => this.nowUs,
       flowRecords: () => this.flowRecords,
+      parkedPackets: () => this.parked,
       isProber,
       attendOrders: () => this.attendOrders(),
     });
