@@ -244,11 +244,14 @@ function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (invalid != DropReason.none) return invalid;
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
-  const isPlain = packet.isPlain;
-  if (!isPlain && (packet.kind == PacketKind.laterFragment || packet.kind == PacketKind.error)) {
-    return packet.kind == PacketKind.error ? egressError(nowMs) : laterFragment(0, nowMs);
-  }
-  const isFirst = !isPlain && packet.isFragment && packet.fragmentOffset == 0;
+  return packet.isPlain ? egressPacket(at, virtio, nowMs) : egressOther(at, virtio, nowMs);
+}
+
+/** What is no whole TCP or UDP packet. */
+function egressOther(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+  if (packet.kind == PacketKind.laterFragment) return laterFragment(0, nowMs);
+  if (packet.kind == PacketKind.error) return egressError(nowMs);
+  const isFirst = packet.isFragment && packet.fragmentOffset == 0;
   if (isFirst) describeFragment(packet, 0);
   isWaiting = false;
   const refused = egressPacket(at, virtio, nowMs);
