@@ -42,7 +42,7 @@ import {
  * go before this process's main thread, which may have a million instances in hand. Where the kernel refuses it, the
  * worker runs as any other thread.
  */
-const WORKER_NICE = -10;
+const WORKER_NICE = -3;
 
 /** Microseconds since `originMs`. Reads performance.now(), because process.hrtime() allocates. */
 function createClock(originMs: number): () => number {
