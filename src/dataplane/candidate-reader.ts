@@ -24,19 +24,13 @@ import {
   SERVICE_CANDIDATES,
 } from "../../assembly/shared/layout.ts";
 import {
-  RECORD_DISTANCE_KM,
   RECORD_DRAINING,
-  RECORD_FLAGS,
   RECORD_FLOWS,
   RECORD_HEALTHY,
-  RECORD_INSTANCE,
   RECORD_LOCAL,
-  RECORD_OWN,
-  RECORD_RESERVED,
-  RECORD_RTT_US,
   RECORD_SIZE,
-  RECORD_WEIGHT,
 } from "../../assembly/shared/policies.ts";
+import { writeRecord } from "./candidate-record.ts";
 
 /** Reads candidates from the shared tables, and all that is known of their instances and nodes. */
 export class CandidateReader {
@@ -104,14 +98,16 @@ export class CandidateReader {
     const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
     const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
 
-    records.setUint32(at + RECORD_INSTANCE, view.getUint32(instanceAt + INSTANCE_NUMBER, true), true);
-    records.setUint32(at + RECORD_WEIGHT, view.getUint16(candidateAt + CANDIDATE_WEIGHT, true), true);
-    records.setUint32(at + RECORD_FLOWS, Math.max(0, view.getInt32(loadAt, true)), true);
-    records.setUint32(at + RECORD_RTT_US, view.getUint32(metricsAt + NODE_RTT_US, true), true);
-    records.setFloat32(at + RECORD_DISTANCE_KM, view.getFloat32(nodeAt + NODE_DISTANCE_KM, true), true);
-    records.setUint32(at + RECORD_FLAGS, recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)), true);
-    records.setUint32(at + RECORD_OWN, 0, true);
-    records.setUint32(at + RECORD_RESERVED, 0, true);
+    writeRecord(
+      records,
+      at,
+      view.getUint32(instanceAt + INSTANCE_NUMBER, true),
+      view.getUint16(candidateAt + CANDIDATE_WEIGHT, true),
+      Math.max(0, view.getInt32(loadAt, true)),
+      view.getUint32(metricsAt + NODE_RTT_US, true),
+      view.getFloat32(nodeAt + NODE_DISTANCE_KM, true),
+      recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)),
+    );
   }
 
   #recordAt(region: Region, index: number, size: number): number {

@@ -46,11 +46,26 @@ export function writeCandidate(records: DataView, at: number, candidate: PolicyC
     (candidate.isDraining ? RECORD_DRAINING : 0) |
     (candidate.isLocal ? RECORD_LOCAL : 0) |
     (candidate.isHealthy ? RECORD_HEALTHY : 0);
-  records.setUint32(at + RECORD_INSTANCE, candidate.instance, true);
-  records.setUint32(at + RECORD_WEIGHT, candidate.weight, true);
-  records.setUint32(at + RECORD_FLOWS, candidate.flows, true);
-  records.setUint32(at + RECORD_RTT_US, candidate.rttUs, true);
-  records.setFloat32(at + RECORD_DISTANCE_KM, candidate.distanceKm, true);
+  const { instance, weight, flows, rttUs, distanceKm } = candidate;
+  writeRecord(records, at, instance, weight, flows, rttUs, distanceKm, flags);
+}
+
+/** Writes a whole record. Takes values instead of an object, because nothing may be allocated where flows begin. */
+export function writeRecord(
+  records: DataView,
+  at: number,
+  instance: number,
+  weight: number,
+  flows: number,
+  rttUs: number,
+  distanceKm: number,
+  flags: number,
+): void {
+  records.setUint32(at + RECORD_INSTANCE, instance, true);
+  records.setUint32(at + RECORD_WEIGHT, weight, true);
+  records.setUint32(at + RECORD_FLOWS, flows, true);
+  records.setUint32(at + RECORD_RTT_US, rttUs, true);
+  records.setFloat32(at + RECORD_DISTANCE_KM, distanceKm, true);
   records.setUint32(at + RECORD_FLAGS, flags, true);
   records.setUint32(at + RECORD_OWN, 0, true);
   records.setUint32(at + RECORD_RESERVED, 0, true);

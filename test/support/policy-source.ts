@@ -2,7 +2,7 @@
 // the examples of the documentation. The text may import what lies in assembly/policy.
 
 import { existsSync, readFileSync } from "node:fs";
-import asc from "assemblyscript/asc";
+import { compileAssemblyScript } from "./assembly-script.ts";
 
 const WELL_BEHAVED = {
   abiVersion: "export function abiVersion(): i32 { return 1; }",
@@ -31,16 +31,7 @@ export async function compileSource(source: string, options: Options = {}): Prom
 export async function binaryOf(source: string, options: Options = {}): Promise<Uint8Array<ArrayBuffer>> {
   const all: Options = { runtime: "stub", optimizeLevel: 1, initialMemory: 1, maximumMemory: 4, ...options };
   const flags = Object.entries(all).flatMap(([name, value]) => [`--${name}`, ...(value === true ? [] : [`${value}`])]);
-  let binary: Uint8Array | undefined;
-  const { error, stderr } = await asc.main([ENTRY, ...flags, "--outFile", "from-text.wasm"], {
-    readFile: (name) => (name === ENTRY ? source : readSource(name)),
-    writeFile: (_name, contents) => {
-      if (typeof contents !== "string") binary = contents;
-    },
-    listFiles: () => [],
-  });
-  if (error !== null || binary === undefined) throw new Error(stderr.toString());
-  return Uint8Array.from(binary);
+  return compileAssemblyScript([ENTRY, ...flags], (name) => (name === ENTRY ? source : readSource(name)));
 }
 
 function readSource(name: string): string | null {
