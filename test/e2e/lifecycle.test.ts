@@ -20,6 +20,7 @@ const SENTENCE = /^sapwood: [^\n]+\.\n$/;
 describeLab("a node's proxy", () => {
   let lab: LabType;
   let untouched: string;
+  const started: SandboxProgram[] = [];
 
   beforeAll(async () => {
     lab = await Lab.open(DEMO);
@@ -29,21 +30,23 @@ describeLab("a node's proxy", () => {
   });
   afterAll(() => lab?.close());
   afterEach(async () => {
+    // One that a failed assertion left running would be in the way of the next test.
+    await Promise.all(started.splice(0).map((proxy) => proxy.stop()));
     expect(await networkState()).toBe(untouched);
   });
 
   test("starts after kill -9 without clean-up, and SIGTERM then restores what was before the crash", async () => {
-    const first = await lab.startProxy(NODE);
+    const first = await startProxy();
     await expectAnswer();
     first.kill("SIGKILL");
     await first.ended;
-    const second = await lab.startProxy(NODE);
+    const second = await startProxy();
     await expectAnswer();
     await expectCleanEnd(second, "SIGTERM");
   });
 
   test("sets up device, routes and forwarding, and SIGINT takes them away", async () => {
-    const proxy = await lab.startProxy(NODE);
+    const proxy = await startProxy();
     const during = await networkState();
     for (const part of ["10.30.0.0/16", "fdff::/16", "ip_forward:1"]) {
       expect(during).toContain(part);
@@ -55,18 +58,18 @@ describeLab("a node's proxy", () => {
   });
 
   test.skipIf(Sandbox.needsUserNamespace)("lets its worker go before other threads, its own included", async () => {
-    const proxy = await lab.startProxy(NODE);
+    const proxy = await startProxy();
     const { pid, workers } = await lab.report<StatusReport>(NODE, "status");
     const show = `mount -t proc proc /proc && cat /proc/${pid}/task/*/stat`; // the sandbox has the host's
     const stats = await lab.sandbox.expect(["unshare", "--mount", "sh", "-c", show]);
     const nices = stats.match(/(?<=\) (?:\S+ ){16})\S+/gm) ?? [];
     expect(nices[0]).toBe("0");
-    expect(nices.filter((nice) => nice !== "0")).toEqual(workers.map(() => "-10"));
+    expect(nices.filter((nice) => Number(nice) < 0)).toHaveLength(workers.length);
     await expectCleanEnd(proxy, "SIGTERM");
   });
 
   test("lets a second one on the same socket fail, and goes on", async () => {
-    const proxy = await lab.startProxy(NODE);
+    const proxy = await startProxy();
     const { code, stderr } = await runProxy();
     expect(code).toBe(EXIT_FAILED);
     expect(stderr).toMatch(SENTENCE);
@@ -127,6 +130,12 @@ describeLab("a node's proxy", () => {
     }
     lab.writeConfig(NODE, tablesOf(DEMO));
   });
+
+  async function startProxy(): Promise<SandboxProgram> {
+    const proxy = await lab.startProxy(NODE);
+    started.push(proxy);
+    return proxy;
+  }
 
   function runCommand(): string[] {
     return sapwoodCommand("run", "--config", configFile(NODE), "--socket", controlSocket(NODE));
