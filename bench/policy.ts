@@ -8,6 +8,7 @@ import {
   CANDIDATE_WEIGHT,
   HEADER_AT,
   HEADER_METRICS_EPOCH,
+  INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
   INSTANCE_NUMBER,
   INSTANCE_SIZE,
@@ -16,6 +17,7 @@ import {
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
+  SERVICE_FAMILY,
   SERVICE_ID,
   SERVICE_KIND,
   SERVICE_POLICY,
@@ -122,10 +124,11 @@ function builtInChoices(count: number): Work {
   };
 }
 
-/** Instance i runs on node i; all round-trip times differ. */
+/** Instance i runs on node i and has the family of the call; all round-trip times differ. */
 function writeInstances(shared: SharedMemory, count: number): void {
   for (let index = 1; index <= count; index += 1) {
     const instanceAt = shared.at(Region.instances) + index * INSTANCE_SIZE;
+    shared.u32[(instanceAt + INSTANCE_NAMESPACE_V6) >>> 2] = index;
     shared.u32[(instanceAt + INSTANCE_NODE) >>> 2] = index;
     shared.u32[(instanceAt + INSTANCE_NUMBER) >>> 2] = index;
     const metricsAt = shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE;
@@ -148,5 +151,6 @@ function writeService(shared: SharedMemory, record: number, policy: number, cand
   word(SERVICE_REVISION, 1);
   word(SERVICE_CANDIDATE_COUNT, candidateCount);
   word(SERVICE_CANDIDATES, 1);
+  word(SERVICE_FAMILY, 6);
   return at;
 }

@@ -1,10 +1,11 @@
 // Closest: who answers soonest. Of the candidates that take new flows,
-//   1. those on this node, if there are any, and nothing else is asked;
+//   1. those on this node, if there are any: no time or distance is asked then;
 //   2. those with the lowest round-trip time: within 1 ms or 20 % of the best, whichever is more, counts as equal.
 //      A time that was not measured is worse than any that was (a node of another make never answers probes);
 //      if none was measured, all are equal;
 //   3. of these, those with the smallest distance: within 1 km counts as equal, an unknown distance is the largest;
-//   4. of these, each in turn.
+//   4. of these, those of the family in which the service is called, if there are any;
+//   5. of these, each in turn.
 // Who was chosen before stays equal until it is 1.5 times as far behind, so that times that waver around the limit
 // do not move the traffic to and fro.
 
@@ -23,6 +24,7 @@ export function update(service: i32, count: i32): i32 {
   markIncumbents(known, <u32>count);
   known.begin(count);
   if (!addLocal(known)) addClosest(known);
+  known.preferOwnFamily();
   known.settle();
   return UPDATE_DONE;
 }

@@ -7,7 +7,10 @@ import {
   POLICY_ABI_VERSION,
   RECORD_DRAINING,
   RECORD_HEALTHY,
+  RECORD_IPV4,
+  RECORD_IPV6,
   RECORD_LOCAL,
+  RECORD_OWN_FAMILY,
   RECORD_SIZE,
   UPDATE_DONE,
   UPDATE_FULL,
@@ -64,6 +67,19 @@ export class Candidate {
   /** Runs on this node. */
   get isLocal(): bool {
     return (this.flags & RECORD_LOCAL) != 0;
+  }
+
+  get hasIpv4(): bool {
+    return (this.flags & RECORD_IPV4) != 0;
+  }
+
+  get hasIpv6(): bool {
+    return (this.flags & RECORD_IPV6) != 0;
+  }
+
+  /** Has the family in which the service is called: the packets of a flow to it are not translated. */
+  get isOwnFamily(): bool {
+    return (this.flags & RECORD_OWN_FAMILY) != 0;
   }
 }
 
@@ -126,6 +142,17 @@ export class Service {
   add(index: u32): void {
     store<u64>(this.memberAt(this.memberCount), ((<u64>this.candidate(index).instance) << 32) | <u64>index);
     this.memberCount += 1;
+  }
+
+  /** For a policy to which all members are equal: if some have the family of the call, the others leave. */
+  preferOwnFamily(): void {
+    let kept: u32 = 0;
+    for (let turn: u32 = 0; turn < this.memberCount; turn++) {
+      if (!this.memberCandidate(turn).isOwnFamily) continue;
+      store<u64>(this.memberAt(kept), load<u64>(this.memberAt(turn)));
+      kept += 1;
+    }
+    if (kept != 0) this.memberCount = kept;
   }
 
   /** Last step of an update: orders the members and finds whose turn follows the last one's. */

@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 6;
+export const LAYOUT_VERSION = 7;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -109,6 +109,7 @@ export const SERVICE_ID = 8; // u32: handle of a balanced address; stays when ca
 export const SERVICE_REVISION = 12; // u32: grows when candidates change
 export const SERVICE_CANDIDATE_COUNT = 16; // u32
 export const SERVICE_CANDIDATES = 20; // u32: index of the first candidate; for ServiceKind.instance: the instance itself
+export const SERVICE_FAMILY = 24; // u32: 4 or 6, of a balanced address; else 0
 /** Index 0 is never used. */
 export enum ServiceKind {
   none,

@@ -2,7 +2,7 @@
 // docs/writing-a-policy.md explains it. A policy does not depend on layout.ts: it sees this record and nothing else.
 
 /** A module says for which version it was built. Raise it with any change of this file that a module could notice. */
-export const POLICY_ABI_VERSION = 1;
+export const POLICY_ABI_VERSION = 2;
 
 // ---------------------------------------------------------------- exports of a policy module
 // Beside its own memory, exported as "memory", a module exports functions of i32 values. The key is the export's name.
@@ -36,10 +36,13 @@ export const RECORD_WEIGHT = 4; // u32, 1...65535
 export const RECORD_FLOWS = 8; // u32: flows of this node's clients that it serves, over all workers (see liveFlows)
 export const RECORD_RTT_US = 12; // u32: round-trip time to its node, 0 = not measured
 export const RECORD_DISTANCE_KM = 16; // f32: from this node to its node, NaN = unknown
-export const RECORD_FLAGS = 20; // u32: RECORD_DRAINING | RECORD_LOCAL | RECORD_HEALTHY
+export const RECORD_FLAGS = 20; // u32: RECORD_DRAINING | RECORD_LOCAL ...
 export const RECORD_OWN = 24; // u32: the host writes 0, then it is the policy's
 export const RECORD_RESERVED = 28; // u32: 0
 
 export const RECORD_DRAINING = 1; // keeps its flows, gets no new ones
 export const RECORD_LOCAL = 2; // runs on this node
 export const RECORD_HEALTHY = 4; // nothing is known that speaks against it
+export const RECORD_IPV4 = 8; // has a namespace address of IPv4
+export const RECORD_IPV6 = 16; // of IPv6
+export const RECORD_OWN_FAMILY = 32; // of the family in which the service is called: packets to it are not translated

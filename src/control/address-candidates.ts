@@ -1,9 +1,10 @@
 // The candidates of each service address as a policy would see them now, for trials off the data path.
 
-import type { PolicyCandidate } from "../dataplane/candidate-record.ts";
+import { ofFamilies, type PolicyCandidate } from "../dataplane/candidate-record.ts";
 import type { CandidateSet } from "../dataplane/policy-trial-contract.ts";
 import { readInstanceLoad, readNodeMetrics } from "../memory/measurements.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
+import { type Family, familyOf } from "../net/address.ts";
 import { distanceKm } from "../net/location.ts";
 import type { Instance, Node, Service, ServiceAddress } from "./model.ts";
 import type { TableStore } from "./table-store.ts";
@@ -59,12 +60,16 @@ function setNow(
   { address }: ServiceAddress,
   instances: readonly Instance[],
 ): CandidateSet {
-  return { name: `${address} of ${service.name}`, candidates: candidatesNow(source, service, instances) };
+  return {
+    name: `${address} of ${service.name}`,
+    candidates: candidatesNow(source, service, familyOf(address), instances),
+  };
 }
 
 function candidatesNow(
   { shared, node: own, store, nowMs }: CandidateSource,
   service: Service,
+  called: Family,
   instances: readonly Instance[],
 ): PolicyCandidate[] {
   const indices = store.instanceIndices(service.name);
@@ -85,6 +90,7 @@ function candidatesNow(
       isLocal,
       isDraining: instance.draining,
       isHealthy: true,
+      ...ofFamilies(instance.namespaceAddresses.map(familyOf), called),
     };
   });
 }

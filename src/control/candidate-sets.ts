@@ -2,8 +2,9 @@
 // a few sets in which policies show what they are.
 
 import { z } from "zod";
-import { isEligible, PLAIN_CANDIDATE, type PolicyCandidate } from "../dataplane/candidate-record.ts";
+import { isEligible, ofFamilies, PLAIN_CANDIDATE, type PolicyCandidate } from "../dataplane/candidate-record.ts";
 import type { CandidateSet } from "../dataplane/policy-trial-contract.ts";
+import { type Family, familyOf } from "../net/address.ts";
 import { ConfigDocument } from "./config-document.ts";
 
 const count = z.int("expected a whole number, not negative").min(0, "expected a whole number, not negative");
@@ -11,6 +12,8 @@ const measure = z.number("expected a number, not negative").min(0, "expected a n
 const flag = z.boolean("expected true or false");
 const text = z.string("expected text");
 const texts = z.array(text, "expected a list").optional();
+const FAMILIES = { ipv4: 4, ipv6: 6 } as const satisfies Readonly<Record<string, Family>>;
+const familyName = z.enum(["ipv4", "ipv6"], "expected ipv4 or ipv6");
 const INSTANCE_MAX = 0xffff_ffff;
 const WEIGHT_MAX = 65_535;
 
@@ -24,6 +27,7 @@ const fields = {
   isLocal: flag.default(false),
   draining: flag.default(false),
   healthy: flag.default(true),
+  families: z.array(familyName, "expected a list").min(1, "expected at least one family").optional(),
   // What `sapwood instances` tells as well.
   node: text.optional(),
   namespaceAddresses: texts,
@@ -59,12 +63,13 @@ export function readCandidateSets(listed: NamedText, nodesListed?: NamedText): C
   const known =
     nodesListed === undefined ? [] : new ConfigDocument(nodesListed.text, nodesListed.fileName).parse(nodes);
   const nodesById = new Map(known.map((node) => [node.id, node]));
-  const services = new Map<string, PolicyCandidate[]>();
+  const services = new Map<string, DescribedCandidate[]>();
   for (const row of rows) {
     const node = nodesById.get(row.node ?? "");
     const candidates = services.get(row.service) ?? [];
     services.set(row.service, candidates);
     candidates.push({
+      families: familiesOf(row),
       instance: row.number,
       weight: row.weight,
       flows: row.flows,
@@ -75,18 +80,39 @@ export function readCandidateSets(listed: NamedText, nodesListed?: NamedText): C
       isHealthy: row.healthy,
     });
   }
-  return [...services].map(([name, candidates]) => ({ name, candidates }));
+  return [...services].flatMap(([name, candidates]) => setsOf(name, candidates));
+}
+
+type DescribedCandidate = Omit<PolicyCandidate, keyof ReturnType<typeof ofFamilies>> & {
+  readonly families: readonly Family[];
+};
+
+/** Those that are named, or else those of the namespace addresses; of both if nothing is said. */
+function familiesOf({ families, namespaceAddresses = [] }: z.output<typeof instance>): readonly Family[] {
+  if (families !== undefined) return families.map((family) => FAMILIES[family]);
+  return namespaceAddresses.length === 0 ? Object.values(FAMILIES) : namespaceAddresses.map(familyOf);
+}
+
+/** In which family a service is called makes a difference if a candidate lacks one: then there is a set for each. */
+function setsOf(service: string, described: readonly DescribedCandidate[]): CandidateSet[] {
+  const setOf = (name: string, called: Family): CandidateSet => ({
+    name,
+    candidates: described.map(({ families, ...candidate }) => ({ ...candidate, ...ofFamilies(families, called) })),
+  });
+  const isSame = described.every(({ families }) => families.includes(4) && families.includes(6));
+  return isSame ? [setOf(service, 4)] : [setOf(`${service}, over IPv4`, 4), setOf(`${service}, over IPv6`, 6)];
 }
 
 /** "instance 3", and what sets it apart. */
 export function candidateText(candidate: PolicyCandidate): string {
-  const { instance: number, weight, rttUs, distanceKm, isLocal, isDraining } = candidate;
+  const { instance: number, weight, rttUs, distanceKm, isLocal, isDraining, hasIpv4, hasIpv6 } = candidate;
   return [
     `instance ${number}`,
     ...(weight === 1 ? [] : [`weight ${weight}`]),
     ...(rttUs === 0 ? [] : [`${rttUs / 1000} ms`]),
     ...(Number.isNaN(distanceKm) ? [] : [`${distanceKm} km`]),
     ...(isLocal ? ["on this node"] : []),
+    ...(hasIpv4 === hasIpv6 ? [] : [hasIpv4 ? "IPv4 only" : "IPv6 only"]),
     ...(isEligible(candidate) ? [] : [isDraining ? "draining" : "ill"]),
   ].join(", ");
 }
@@ -113,6 +139,7 @@ export const EXAMPLE_SETS: readonly CandidateSet[] = [
     { isLocal: true, distanceKm: 0 },
     { rttUs: 900, distanceKm: 5 },
   ),
+  set("called over IPv4, one has IPv6 only", {}, { hasIpv4: false, isOwnFamily: false }, {}),
   set("one drains", {}, { isDraining: true }, {}),
   set("all drain", { isDraining: true }, { isDraining: true }),
   set("one alone", {}),

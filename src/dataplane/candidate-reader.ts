@@ -12,6 +12,8 @@ import {
   HEADER_METRICS_EPOCH,
   HEADER_REGIONS,
   INSTANCE_LOAD_SIZE,
+  INSTANCE_NAMESPACE_V4,
+  INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
   INSTANCE_NUMBER,
   INSTANCE_SIZE,
@@ -22,12 +24,16 @@ import {
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
+  SERVICE_FAMILY,
 } from "../../assembly/shared/layout.ts";
 import {
   RECORD_DRAINING,
   RECORD_FLOWS,
   RECORD_HEALTHY,
+  RECORD_IPV4,
+  RECORD_IPV6,
   RECORD_LOCAL,
+  RECORD_OWN_FAMILY,
   RECORD_SIZE,
 } from "../../assembly/shared/policies.ts";
 import { writeRecord } from "./candidate-record.ts";
@@ -54,9 +60,10 @@ export class CandidateReader {
   copy(serviceAt: number, records: DataView, recordsAt: number): void {
     const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
     const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
+    const ownFamily = this.view.getUint32(serviceAt + SERVICE_FAMILY, true) === 4 ? RECORD_IPV4 : RECORD_IPV6;
     const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
     for (let index = 0; index < count; index += 1) {
-      this.#copyOne(candidatesAt + index * CANDIDATE_SIZE, records, recordsAt + index * RECORD_SIZE);
+      this.#copyOne(candidatesAt + index * CANDIDATE_SIZE, ownFamily, records, recordsAt + index * RECORD_SIZE);
     }
   }
 
@@ -89,7 +96,7 @@ export class CandidateReader {
     return false;
   }
 
-  #copyOne(candidateAt: number, records: DataView, at: number): void {
+  #copyOne(candidateAt: number, ownFamily: number, records: DataView, at: number): void {
     const { view } = this;
     const instance = view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
     const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
@@ -97,6 +104,10 @@ export class CandidateReader {
     const node = view.getUint32(instanceAt + INSTANCE_NODE, true);
     const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
     const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
+    const families =
+      (this.#hasAddress(instanceAt + INSTANCE_NAMESPACE_V4) ? RECORD_IPV4 : 0) |
+      (this.#hasAddress(instanceAt + INSTANCE_NAMESPACE_V6) ? RECORD_IPV6 : 0);
+    const isOwnFamily = (families & ownFamily) !== 0;
 
     writeRecord(
       records,
@@ -106,7 +117,22 @@ export class CandidateReader {
       Math.max(0, view.getInt32(loadAt, true)),
       view.getUint32(metricsAt + NODE_RTT_US, true),
       view.getFloat32(nodeAt + NODE_DISTANCE_KM, true),
-      recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)),
+      recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)) |
+        families |
+        (isOwnFamily ? RECORD_OWN_FAMILY : 0),
+    );
+  }
+
+  /** A family that an instance lacks has zeros. */
+  #hasAddress(at: number): boolean {
+    const words = this.#words;
+    const word = at >>> 2;
+    return (
+      ((words[word] as number) |
+        (words[word + 1] as number) |
+        (words[word + 2] as number) |
+        (words[word + 3] as number)) !==
+      0
     );
   }
 

@@ -7,12 +7,16 @@ import {
   RECORD_FLOWS,
   RECORD_HEALTHY,
   RECORD_INSTANCE,
+  RECORD_IPV4,
+  RECORD_IPV6,
   RECORD_LOCAL,
   RECORD_OWN,
+  RECORD_OWN_FAMILY,
   RECORD_RESERVED,
   RECORD_RTT_US,
   RECORD_WEIGHT,
 } from "../../assembly/shared/policies.ts";
+import type { Family } from "../net/address.ts";
 
 export interface PolicyCandidate {
   readonly instance: number; // its number
@@ -23,6 +27,9 @@ export interface PolicyCandidate {
   readonly isLocal: boolean;
   readonly isDraining: boolean;
   readonly isHealthy: boolean;
+  readonly hasIpv4: boolean; // a namespace address of that family
+  readonly hasIpv6: boolean;
+  readonly isOwnFamily: boolean; // has the family in which the service is called
 }
 
 /** A candidate of which nothing else is known. */
@@ -34,7 +41,18 @@ export const PLAIN_CANDIDATE: Omit<PolicyCandidate, "instance"> = {
   isLocal: false,
   isDraining: false,
   isHealthy: true,
+  hasIpv4: true,
+  hasIpv6: true,
+  isOwnFamily: true,
 };
+
+/** What a candidate with these families is to a service that is called in `called`. */
+export function ofFamilies(
+  families: readonly Family[],
+  called: Family,
+): Pick<PolicyCandidate, "hasIpv4" | "hasIpv6" | "isOwnFamily"> {
+  return { hasIpv4: families.includes(4), hasIpv6: families.includes(6), isOwnFamily: families.includes(called) };
+}
 
 /** May it take new flows? */
 export function isEligible({ isDraining, isHealthy }: PolicyCandidate): boolean {
@@ -45,7 +63,10 @@ export function writeCandidate(records: DataView, at: number, candidate: PolicyC
   const flags =
     (candidate.isDraining ? RECORD_DRAINING : 0) |
     (candidate.isLocal ? RECORD_LOCAL : 0) |
-    (candidate.isHealthy ? RECORD_HEALTHY : 0);
+    (candidate.isHealthy ? RECORD_HEALTHY : 0) |
+    (candidate.hasIpv4 ? RECORD_IPV4 : 0) |
+    (candidate.hasIpv6 ? RECORD_IPV6 : 0) |
+    (candidate.isOwnFamily ? RECORD_OWN_FAMILY : 0);
   const { instance, weight, flows, rttUs, distanceKm } = candidate;
   writeRecord(records, at, instance, weight, flows, rttUs, distanceKm, flags);
 }

@@ -14,6 +14,7 @@ import {
 } from "../../assembly/shared/layout.ts";
 import type { Instance, Service } from "../control/model.ts";
 import { SapwoodError } from "../errors.ts";
+import { type Family, familyOf } from "../net/address.ts";
 import type { AddressSlots, Binding } from "./address-slots.ts";
 import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";
 import { IndexPool } from "./index-pool.ts";
@@ -54,6 +55,7 @@ interface ServiceRecord {
   readonly revision: number;
   readonly candidateCount: number;
   readonly first: number;
+  readonly family: Family | 0; // of a balanced address
 }
 
 interface PlacedAddress {
@@ -284,6 +286,7 @@ export class TablePlanner {
       revision: 0,
       candidateCount: 1,
       first: index,
+      family: 0,
     });
     for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
     return { index, record };
@@ -362,6 +365,7 @@ export class TablePlanner {
         revision,
         candidateCount: list.count,
         first: list.range?.first ?? 0,
+        family: familyOf(address),
       });
       plan.bindAddresses.push({ address, value: record });
       return { record, id, revision, policy, list };

@@ -37,6 +37,7 @@ import {
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
+  SERVICE_FAMILY,
   SERVICE_ID,
   SERVICE_KIND,
   SERVICE_POLICY,
@@ -207,7 +208,7 @@ export class TableWriter {
         this.#cells.u16(at + CANDIDATE_FLAGS, flags);
       });
     }
-    for (const { record, kind, policy, id, revision, candidateCount, first } of plan.newRecords) {
+    for (const { record, kind, policy, id, revision, candidateCount, first, family } of plan.newRecords) {
       const at = this.#shared.at(Region.services) + record * SERVICE_SIZE;
       this.#cells.u32(at + SERVICE_KIND, kind);
       this.#cells.u32(at + SERVICE_POLICY, policy);
@@ -215,6 +216,7 @@ export class TableWriter {
       this.#cells.u32(at + SERVICE_REVISION, revision);
       this.#cells.u32(at + SERVICE_CANDIDATE_COUNT, candidateCount);
       this.#cells.u32(at + SERVICE_CANDIDATES, first);
+      this.#cells.u32(at + SERVICE_FAMILY, family);
     }
   }
 

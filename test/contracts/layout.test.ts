@@ -100,6 +100,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       SERVICE_REVISION: u32,
       SERVICE_CANDIDATE_COUNT: u32,
       SERVICE_CANDIDATES: u32,
+      SERVICE_FAMILY: u32,
     },
   },
   candidate: {

@@ -1,12 +1,20 @@
 // A client of one address family and an instance that has only the other: what crosses the tunnel, and what comes back.
 import { describe, expect, test } from "vitest";
-import { OFFLOAD_TUN_TCP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import {
+  NODE_METRICS_SIZE,
+  NODE_RTT_US,
+  OFFLOAD_TUN_TCP,
+  OFFLOAD_UDP_GSO,
+  Region,
+} from "../../assembly/shared/layout.ts";
 import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_TYPE } from "../../assembly/shared/protocols.ts";
+import { PolicyHost } from "../../src/dataplane/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, hopLimitIs, payloadIs, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
-import { A1, FROM_B, instance, NODE_B, onNodeA, service, THIS_NODE, TO_B } from "../support/world.ts";
+import { compilePolicy } from "../support/policies.ts";
+import { A1, FROM_B, instance, NODE_B, NODE_C, onNodeA, service, THIS_NODE, TO_B } from "../support/world.ts";
 
 /** The instance of "only": on another node, or on this one. */
 const REMOTE = { v4: "10.18.9.1", v6: "fc00::18:9:1", instanceV4: "10.30.9.1", instanceV6: "fdff::901" };
@@ -38,6 +46,14 @@ const DIRECTIONS = [
     ownHeader: 20,
   },
 ] as const;
+
+/** One instance of each family. */
+const SIX = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v6] };
+const FOUR = {
+  ...instance(2, "node-c", A1),
+  namespaceAddresses: ["10.18.9.2"],
+  instanceAddresses: ["10.30.9.2", "fdff::902"],
+};
 
 function withOnly(only: "v4" | "v6", node: string, options: Partial<FixtureOptions> = {}): Promise<EngineFixture> {
   const namespaceAddresses = [only === "v4" ? REMOTE.v4 : REMOTE.v6];
@@ -231,6 +247,57 @@ test("a client that has only IPv6 gets its answers in IPv6: the instance's node 
   const answer = packet().ip(REMOTE.instanceV6, A1.v6).tcp({ sport: 80, dport: 1 }).payload("answer").bytes();
   const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
   expectPacket(write?.subarray(10), from(ONLY.v6), to(A1.v6, 1), validChecksums());
+});
+
+describe.each([
+  { family: "IPv4", client: A1.v4, called: ONLY.v4, own: "10.18.9.2", other: "fc00::18:9:1" },
+  { family: "IPv6", client: A1.v6, called: ONLY.v6, own: "fc00::18:9:1", other: "10.18.9.2" },
+])("a call over $family, with one instance of each family", ({ client, called, own, other }) => {
+  /** Where the packets of 20 new flows go; instance 1 has IPv6 only and runs on node-b, 2 has IPv4 only. */
+  async function targets(policy: string, prepare: (fixture: EngineFixture) => void = () => undefined) {
+    const fixture = await onNodeA({
+      withoutTwin: true,
+      tables: {
+        nodes: [NODE_B, NODE_C],
+        services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [SIX, FOUR], ONLY.v4, ONLY.v6)],
+      },
+    });
+    const modules = [{ slot: 0, name: policy, module: await compilePolicy(policy) }];
+    const host = new PolicyHost(fixture.shared.memory, modules, 0, { clockMs: () => fixture.nowMs });
+    fixture.policy = ({ flowHash, clientHash }, serviceAt) => host.choose(serviceAt, flowHash, clientHash);
+    prepare(fixture);
+    const frames = Array.from({ length: 20 }, (_, i) =>
+      packet()
+        .ip(client, called)
+        .udp({ sport: 1000 + i, dport: 53 })
+        .frame(),
+    );
+    return new Set(
+      frames.flatMap((frame) => fixture.egress(frame).datagrams.map(({ bytes }) => viewPacket(bytes).dst)),
+    );
+  }
+
+  test("closest takes the client's own while both are as near", async () => {
+    expect(await targets("closest")).toEqual(new Set([own]));
+  });
+
+  test("closest takes the other where it is nearer", async () => {
+    const nearer = other.includes(":") ? "node-b" : "node-c";
+    const measure = (fixture: EngineFixture): void => {
+      for (const node of ["node-b", "node-c"]) {
+        const index = fixture.tables.nodeIndex(node) ?? 0;
+        const at = fixture.shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE + NODE_RTT_US;
+        fixture.shared.u32[at >>> 2] = node === nearer ? 300 : 9000;
+      }
+    };
+    expect(await targets("closest", measure)).toEqual(new Set([other]));
+  });
+
+  test("round robin and least connections use both, each flow where the policy says", async () => {
+    for (const policy of ["round-robin", "least-connections"]) {
+      expect(await targets(policy), policy).toEqual(new Set([own, other]));
+    }
+  });
 });
 
 test("without a policy's answer an instance of the client's family comes before others", async () => {

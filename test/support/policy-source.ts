@@ -2,10 +2,11 @@
 // the examples of the documentation. The text may import what lies in assembly/policy.
 
 import { existsSync, readFileSync } from "node:fs";
+import { POLICY_ABI_VERSION } from "../../assembly/shared/policies.ts";
 import { compileAssemblyScript } from "./assembly-script.ts";
 
 const WELL_BEHAVED = {
-  abiVersion: "export function abiVersion(): i32 { return 1; }",
+  abiVersion: `export function abiVersion(): i32 { return ${POLICY_ABI_VERSION}; }`,
   reserve: "export function reserve(service: i32, count: i32): i32 { return 1024; }",
   update: "export function update(service: i32, count: i32): i32 { return 0; }",
   choose: "export function choose(service: i32, flowHash: i32, clientHash: i32): i32 { return 0; }",

@@ -1,6 +1,7 @@
 // WebAssembly text to bytes, for modules that no compiler of ours makes.
 
 import binaryen from "binaryen";
+import { POLICY_ABI_VERSION } from "../../assembly/shared/policies.ts";
 
 /** Beyond the first version of WebAssembly: what the engine's own memory needs. */
 const FEATURES = binaryen.Features.MutableGlobals | binaryen.Features.Atomics | binaryen.Features.BulkMemory;
@@ -23,7 +24,7 @@ export function policyText(functions: Partial<Record<keyof typeof PLAIN, string>
 
 const PLAIN = {
   memory: '(memory (export "memory") 1 4)',
-  abiVersion: '(func (export "abiVersion") (result i32) (i32.const 1))',
+  abiVersion: `(func (export "abiVersion") (result i32) (i32.const ${POLICY_ABI_VERSION}))`,
   reserve: '(func (export "reserve") (param i32 i32) (result i32) (i32.const 1024))',
   update: '(func (export "update") (param i32 i32) (result i32) (i32.const 0))',
   choose: '(func (export "choose") (param i32 i32 i32) (result i32) (i32.const 0))',

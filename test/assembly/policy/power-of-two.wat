@@ -9,7 +9,7 @@
   (global $servicesEnd (mut i32) (i32.const 0))
   (global $top (mut i32) (i32.const 16384))
 
-  (func (export "abiVersion") (result i32) (i32.const 1))
+  (func (export "abiVersion") (result i32) (i32.const 2))
   (func (export "liveFlows") (result i32) (i32.const 1))
 
   ;; Where the service stands, or where it would: at $servicesEnd.

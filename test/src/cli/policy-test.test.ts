@@ -97,11 +97,11 @@ test("violations are named, and the exit status is 1", () => {
 test("a module that is refused before any candidate: the reason alone", () => {
   const module = moduleFile(
     "version.wasm",
-    policyText({ abiVersion: '(func (export "abiVersion") (result i32) (i32.const 2))' }),
+    policyText({ abiVersion: '(func (export "abiVersion") (result i32) (i32.const 1))' }),
   );
   const { status, stdout } = policyTest(module);
   expect(status).toBe(1);
-  expect(stdout).toMatch(/^violation, refused: .* must be built for policy ABI version 1; found version 2\.\n$/);
+  expect(stdout).toMatch(/^violation, refused: .* must be built for policy ABI version 2; found version 1\.\n$/);
 });
 
 const forever = "(loop $forever (br $forever))";

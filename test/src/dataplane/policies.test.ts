@@ -9,6 +9,8 @@ import {
   HEADER_AT,
   HEADER_METRICS_EPOCH,
   INSTANCE_LOAD_SIZE,
+  INSTANCE_NAMESPACE_V4,
+  INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
   INSTANCE_NUMBER,
   INSTANCE_SIZE,
@@ -19,6 +21,7 @@ import {
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
+  SERVICE_FAMILY,
   SERVICE_ID,
   SERVICE_KIND,
   SERVICE_POLICY,
@@ -26,9 +29,11 @@ import {
   SERVICE_SIZE,
   ServiceKind,
 } from "../../../assembly/shared/layout.ts";
+import { RECORD_SIZE } from "../../../assembly/shared/policies.ts";
 import { PolicyHost, type PolicyReport } from "../../../src/dataplane/policies.ts";
 import { checkPolicy } from "../../../src/dataplane/policy-module.ts";
 import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
+import type { Family } from "../../../src/net/address.ts";
 import { compilePolicy, countEach } from "../../support/policies.ts";
 import { compileSource, policySource } from "../../support/policy-source.ts";
 
@@ -42,10 +47,18 @@ const FIRST_CANDIDATE = 5;
 interface Tables {
   readonly shared: SharedMemory;
   /** Writes service record `record` and its candidates; returns its address. */
-  service(record: number, policy: number, revision: number, candidates: readonly TestCandidate[]): number;
+  service(
+    record: number,
+    policy: number,
+    revision: number,
+    candidates: readonly TestCandidate[],
+    family?: Family,
+  ): number;
   rtt(node: number, rttUs: number): void;
   distance(node: number, distanceKm: number): void;
   load(instance: number, flows: number): void;
+  /** Gives the instance a namespace address. */
+  family(instance: number, family: Family): void;
 }
 
 interface TestCandidate {
@@ -66,7 +79,7 @@ function createTables(): Tables {
   }
   return {
     shared,
-    service(record, policy, revision, candidates) {
+    service(record, policy, revision, candidates, family = 4) {
       const at = record * SERVICE_SIZE;
       const first = FIRST_CANDIDATE + record * 20;
       u32(Region.services, at + SERVICE_KIND, ServiceKind.balanced);
@@ -75,6 +88,7 @@ function createTables(): Tables {
       u32(Region.services, at + SERVICE_REVISION, revision);
       u32(Region.services, at + SERVICE_CANDIDATE_COUNT, candidates.length);
       u32(Region.services, at + SERVICE_CANDIDATES, first);
+      u32(Region.services, at + SERVICE_FAMILY, family);
       candidates.forEach(({ instance, weight, flags }, index) => {
         const candidateAt = shared.at(Region.candidates) + (first + index) * CANDIDATE_SIZE;
         view.setUint32(candidateAt + CANDIDATE_INSTANCE, instance, true);
@@ -92,6 +106,10 @@ function createTables(): Tables {
     },
     load(instance, flows) {
       u32(Region.instanceLoads, instance * INSTANCE_LOAD_SIZE, flows);
+    },
+    family(instance, family) {
+      const [at, word] = family === 4 ? [INSTANCE_NAMESPACE_V4, 8] : [INSTANCE_NAMESPACE_V6, 12];
+      u32(Region.instances, instance * INSTANCE_SIZE + at + word, 1);
     },
   };
 }
@@ -205,6 +223,28 @@ describe("the policy host", () => {
     expect(words.slice(0, 8)).toEqual([13, 60_000, 77, 1234, distanceBits, 1 | 2 | 4, 0, 0]);
     expect(words.slice(8)).toEqual([14, 1, 0, 0, 0, 4, 0, 0]);
   });
+
+  test.each([
+    { called: 4, flags: [8 | 32, 16, 8 | 16 | 32, 0] },
+    { called: 6, flags: [8, 16 | 32, 8 | 16 | 32, 0] },
+  ] as const)(
+    "the record tells the families, and which is that of a call over IPv$called",
+    async ({ called, flags }) => {
+      const host = await hostOf(
+        policySource({ choose: "export function choose(s: i32, f: i32, c: i32): i32 { return load<i32>(1044 + f); }" }),
+      );
+      for (const [instance, family] of [
+        [1, 4],
+        [2, 6],
+        [3, 4],
+        [3, 6],
+      ] as const) {
+        tables.family(instance, family);
+      }
+      const at = tables.service(1, CUSTOM, 1, [...three, { instance: 4 }], called);
+      expect(flags.map((_, index) => host.choose(at, index * RECORD_SIZE, 0))).toEqual(flags.map((flag) => 4 | flag));
+    },
+  );
 
   test("a policy that asks for live flow counts sees those of the moment, without new candidates", async () => {
     const host = await hostOfBuiltIn();
@@ -511,7 +551,7 @@ describe("a module is refused", () => {
     {
       reason: "it is built for another ABI version",
       source: policySource({ abiVersion: "export function abiVersion(): i32 { return 999; }" }),
-      says: "must be built for policy ABI version 1; found version 999",
+      says: "must be built for policy ABI version 2; found version 999",
     },
     {
       reason: "its version cannot be asked",

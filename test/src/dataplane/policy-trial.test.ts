@@ -265,13 +265,13 @@ describe("a violation is found and told with what happened first", () => {
     ["a larger maximum", policyText({ memory: '(memory (export "memory") 1 5)' }), "a maximum of at most 4 pages"],
     [
       "another ABI version",
-      policyText({ abiVersion: '(func (export "abiVersion") (result i32) (i32.const 2))' }),
-      "policy ABI version 1; found version 2",
+      policyText({ abiVersion: '(func (export "abiVersion") (result i32) (i32.const 1))' }),
+      "policy ABI version 2; found version 1",
     ],
     [
       "a version that is NaN",
       policyText({ abiVersion: '(func (export "abiVersion") (result f64) (f64.const nan))' }),
-      "policy ABI version 1; found version NaN",
+      "policy ABI version 2; found version NaN",
     ],
     [
       "a trap when it starts",
