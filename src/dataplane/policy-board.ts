@@ -1,5 +1,5 @@
-// What the policies of every worker do, in memory that all threads see and that outlives a worker: which call is in
-// progress, for the watch over calls that do not return, and how often what happened.
+// What the modules of every worker do, in memory that all threads see and that outlives a worker: which call is in
+// progress, for the watch over calls that do not return, and how often what happened in policies.
 // One writer per part: the worker. Control clears the call of a worker that died in it.
 
 import { POLICY_SLOT_MAX } from "../../assembly/shared/policies.ts";
@@ -7,6 +7,7 @@ import { POLICY_SLOT_MAX } from "../../assembly/shared/policies.ts";
 /** Words of a worker's call. */
 export const CALL_SEQUENCE = 0; // odd inside a call of a policy module
 export const CALL_SLOT = 1; // of that policy
+export const CALL_ENGINE = 2; // odd inside a call of the engine
 const CALL_BYTES = 64; // a cache line of its own
 
 /** What is counted per worker and slot, since its module was put there. */

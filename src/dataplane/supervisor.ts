@@ -9,7 +9,7 @@ import { SapwoodError } from "../errors.ts";
 import { WakeEvent } from "../sys/poll.ts";
 import { CallWatch, type WatchedCall } from "./call-watch.ts";
 import { WorkerArea } from "./device.ts";
-import { CALL_SEQUENCE, CALL_SLOT, PolicyBoard } from "./policy-board.ts";
+import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, PolicyBoard } from "./policy-board.ts";
 import {
   monotonicMs,
   ORDERS_STOP,
@@ -240,7 +240,7 @@ class Thread {
 
   /** Odd inside a call of the engine. */
   get engineSequence(): number {
-    return Atomics.load(this.#areaWords, WORKER_SEQUENCE >> 2);
+    return Atomics.load(this.#call, CALL_ENGINE);
   }
 
   /** Resolves when the worker is ready; rejects when it ends before. */
@@ -348,8 +348,9 @@ class Thread {
 
   /** A thread that died inside the engine is in no generation any more: control must not wait for it. */
   #leaveCalls(): void {
-    const sequence = this.engineSequence;
+    const sequence = Atomics.load(this.#areaWords, WORKER_SEQUENCE >> 2);
     if (sequence % 2 === 1) Atomics.store(this.#areaWords, WORKER_SEQUENCE >> 2, sequence + 1);
+    if (this.engineSequence % 2 !== 0) Atomics.add(this.#call, CALL_ENGINE, 1);
     if (this.policySequence % 2 !== 0) Atomics.add(this.#call, CALL_SEQUENCE, 1);
   }
 

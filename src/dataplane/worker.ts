@@ -27,6 +27,7 @@ import { reasonOf } from "./policy-module.ts";
 import { TunDevice } from "./tun-device.ts";
 import { UdpDevice } from "./udp-device.ts";
 import { instantiateEngine } from "./wasm.ts";
+import { WatchedEngine } from "./watched-engine.ts";
 import {
   monotonicMs,
   type NumberedOrder,
@@ -112,14 +113,17 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
   const { memory, worker } = options;
   setThreadNice(WORKER_NICE);
   const report = (message: WorkerMessage): void => port.postMessage(message);
+  const board = new PolicyBoard(options.board);
   const policies = new PolicyHost(memory, options.policies, worker, {
-    board: new PolicyBoard(options.board),
+    board,
     onFault: (slot, message) => report({ type: "policyFailed", slot, message }),
   });
   const area = new WorkerArea(memory, worker);
   const attached = (module: WebAssembly.Module): EngineExports => {
-    const engine = instantiateEngine(module, memory, (serviceAt, flowHash, clientHash) =>
-      policies.choose(serviceAt, flowHash, clientHash),
+    const engine = new WatchedEngine(board.call(worker), () =>
+      instantiateEngine(module, memory, (serviceAt, flowHash, clientHash) =>
+        policies.choose(serviceAt, flowHash, clientHash),
+      ),
     );
     engine.attach(worker, area.memoryBase);
     return engine;
