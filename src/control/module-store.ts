@@ -1,5 +1,5 @@
-// The state directory: modules that a command loaded, so that they are there again after a restart. Each lies in a file
-// of its hash; index.json says which is what. Promises: every file is replaced by rename, so that a crash leaves the old
+// The state directory: modules that a command loaded, each with the one before it, so that they are there again after a
+// restart and a rollback leads to where it would have. Each lies in a file of its hash; index.json says which is what. Promises: every file is replaced by rename, so that a crash leaves the old
 // state or the new one; what cannot be read is told and skipped.
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,8 @@ const INDEX = "index.json";
 const FORMAT = 1;
 const DIRECTORY_MODE = 0o755;
 
-const recordSchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), source: z.string() });
+const moduleSchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), source: z.string() });
+const recordSchema = moduleSchema.extend({ previous: moduleSchema.optional() });
 const indexSchema = z.object({
   format: z.literal(FORMAT),
   engine: recordSchema.optional(),
@@ -20,17 +21,30 @@ const indexSchema = z.object({
 });
 
 type Index = z.output<typeof indexSchema>;
-type ModuleRecord = z.output<typeof recordSchema>;
+type ModuleRecord = z.output<typeof moduleSchema>;
+type PlaceRecord = z.output<typeof recordSchema>;
 
 export interface StoredModule {
   readonly bytes: Uint8Array;
   readonly source: string;
 }
 
+/** A module that a command loaded, and the one that a rollback leads to if a command loaded that as well. */
+export interface LoadedPair {
+  readonly current: LoadedModule;
+  readonly previous: LoadedModule | undefined;
+}
+
+/** The same, as far as it can be read. */
+export interface StoredPair {
+  readonly current: StoredModule | undefined;
+  readonly previous: StoredModule | undefined;
+}
+
 /** What is remembered, or undefined where it is not a module that a command loaded. */
-export interface Remembered<Module> {
-  readonly engine: Module | undefined;
-  readonly policies: ReadonlyMap<string, Module>; // by name
+export interface Remembered<Pair> {
+  readonly engine: Pair | undefined;
+  readonly policies: ReadonlyMap<string, Pair>; // by name
 }
 
 export class ModuleStore {
@@ -50,32 +64,38 @@ export class ModuleStore {
   }
 
   /** `onProblem` hears of what cannot be read, by its name. */
-  read(onProblem: (name: string, message: string) => void): Remembered<StoredModule> {
+  read(onProblem: (name: string, message: string) => void): Remembered<StoredPair> {
     let index: Index | undefined;
     try {
       index = this.#readIndex();
     } catch (error) {
       onProblem(INDEX, `${join(this.#directory, INDEX)} cannot be used: ${messageOf(error)}`);
     }
-    const readOne = (name: string, record: ModuleRecord): StoredModule | undefined => {
+    const readOne = (name: string, record: ModuleRecord | undefined, what: string): StoredModule | undefined => {
+      if (record === undefined) return undefined;
       try {
         return this.#readModule(record);
       } catch (error) {
-        onProblem(name, messageOf(error));
+        onProblem(name, what + messageOf(error));
         return undefined;
       }
     };
-    const policies = new Map<string, StoredModule>();
-    for (const [name, record] of Object.entries(index?.policies ?? {})) {
-      const stored = readOne(name, record);
-      if (stored !== undefined) policies.set(name, stored);
-    }
-    return { engine: index?.engine && readOne("engine", index.engine), policies };
+    const readPair = (name: string, record: PlaceRecord): StoredPair => ({
+      current: readOne(name, record, ""),
+      previous: readOne(name, record.previous, "the one that a rollback led to: "),
+    });
+    const policies = Object.entries(index?.policies ?? {}).map(
+      ([name, record]) => [name, readPair(name, record)] as const,
+    );
+    return { engine: index?.engine && readPair("engine", index.engine), policies: new Map(policies) };
   }
 
   /** Makes this what is remembered. Creates the directory at the first module. */
-  write({ engine, policies }: Remembered<LoadedModule>): void {
-    const modules = [...policies.values(), ...(engine === undefined ? [] : [engine])];
+  write({ engine, policies }: Remembered<LoadedPair>): void {
+    const pairs = [...policies.values(), ...(engine === undefined ? [] : [engine])];
+    const modules = pairs.flatMap(({ current, previous }) =>
+      previous === undefined ? [current] : [current, previous],
+    );
     if (modules.length === 0 && this.#files().length === 0) return;
     mkdirSync(this.#directory, { recursive: true, mode: DIRECTORY_MODE });
     const present = new Set(this.#files());
@@ -85,7 +105,7 @@ export class ModuleStore {
     const index: Index = {
       format: FORMAT,
       ...(engine === undefined ? {} : { engine: recordOf(engine) }),
-      policies: Object.fromEntries([...policies].map(([name, module]) => [name, recordOf(module)])),
+      policies: Object.fromEntries([...policies].map(([name, pair]) => [name, recordOf(pair)])),
     };
     this.#replace(INDEX, `${JSON.stringify(index, undefined, 2)}\n`);
     const wanted = new Set([INDEX, ...modules.map(({ sha256 }) => fileOf(sha256))]);
@@ -135,8 +155,9 @@ function fileOf(sha256: string): string {
   return `${sha256}.wasm`;
 }
 
-function recordOf({ sha256, source }: LoadedModule): ModuleRecord {
-  return { sha256, source };
+function recordOf({ current, previous }: LoadedPair): PlaceRecord {
+  const { sha256, source } = current;
+  return { sha256, source, ...(previous && { previous: { sha256: previous.sha256, source: previous.source } }) };
 }
 
 function messageOf(error: unknown): string {

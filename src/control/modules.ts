@@ -8,7 +8,7 @@ import type { BuiltModules } from "./built-modules.ts";
 import { EngineRegistry } from "./engine-registry.ts";
 import type { LoadedModule } from "./loaded-module.ts";
 import { ModuleFiles, type PolicyFiles } from "./module-files.ts";
-import { ModuleStore, type StoredModule } from "./module-store.ts";
+import { type LoadedPair, ModuleStore, type StoredModule, type StoredPair } from "./module-store.ts";
 import { PolicyRegistry, type PolicyRegistryOptions } from "./policy-registry.ts";
 
 export interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs" | "memoryPagesMax" | "candidates"> {
@@ -80,11 +80,21 @@ export class Modules {
     );
     for (const name of this.#store.policyNames()) this.policies.claim(name); // addresses may be bound to it
     if (engine !== undefined) {
-      await this.#restoreOne("engine", engine, (bytes, source) => this.engine.load(bytes, source, true));
+      await this.#restorePair("engine", engine, (bytes, source) => this.engine.load(bytes, source, true));
     }
     for (const [name, stored] of policies) {
-      await this.#restoreOne(name, stored, (bytes, source) => this.policies.load(name, bytes, source, true));
+      await this.#restorePair(name, stored, (bytes, source) => this.policies.load(name, bytes, source, true));
     }
+  }
+
+  /** In the order in which they were loaded, so that a rollback leads from the one to the other. */
+  async #restorePair(
+    name: string,
+    { current, previous }: StoredPair,
+    load: (bytes: Uint8Array, source: string) => Promise<unknown>,
+  ): Promise<void> {
+    if (previous !== undefined) await this.#restoreOne(name, previous, load);
+    if (current !== undefined) await this.#restoreOne(name, current, load);
   }
 
   async #restoreOne(
@@ -105,18 +115,26 @@ export class Modules {
   /** Writes down what a command loaded and is in force. */
   #remember(): void {
     if (this.#isRestoring) return;
-    const kept = (loaded: LoadedModule | undefined) => (loaded?.isRemembered === true ? loaded : undefined);
-    const policies = new Map<string, LoadedModule>();
-    for (const { name, current } of this.policies.states()) {
-      const loaded = kept(current);
-      if (loaded !== undefined) policies.set(name, loaded);
+    const policies = new Map<string, LoadedPair>();
+    for (const state of this.policies.states()) {
+      const pair = keptOf(state);
+      if (pair !== undefined) policies.set(state.name, pair);
     }
     try {
-      this.#store.write({ engine: kept(this.engine.current), policies });
+      this.#store.write({ engine: keptOf(this.engine.state()), policies });
     } catch (error) {
       this.#log.error({ err: error }, "the loaded modules cannot be remembered over a restart");
     }
   }
+}
+
+/** Files of the configuration and the modules of the package are there without it. */
+function keptOf({
+  current,
+  previous,
+}: Record<"current" | "previous", LoadedModule | undefined>): LoadedPair | undefined {
+  if (current?.isRemembered !== true) return undefined;
+  return { current, previous: previous?.isRemembered === true ? previous : undefined };
 }
 
 /** Pages of a policy's memory, at least one. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type LoadedModule, sha256Of } from "../../../src/control/loaded-module.ts";
-import { ModuleStore } from "../../../src/control/module-store.ts";
+import { type LoadedPair, ModuleStore } from "../../../src/control/module-store.ts";
 
 const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
@@ -33,7 +33,12 @@ function loaded(number: number): LoadedModule {
   };
 }
 
-function write(policies: Readonly<Record<string, LoadedModule>>, engine?: LoadedModule): void {
+/** A module loaded by number, and which one before it. */
+function pair(current: number, previous?: number): LoadedPair {
+  return { current: loaded(current), previous: previous === undefined ? undefined : loaded(previous) };
+}
+
+function write(policies: Readonly<Record<string, LoadedPair>>, engine?: LoadedPair): void {
   new ModuleStore(directory).write({ engine, policies: new Map(Object.entries(policies)) });
 }
 
@@ -49,27 +54,54 @@ test("nothing is there before the first module, and nothing is made for none", (
 });
 
 test("what was written is read again, with its source", () => {
-  write({ mine: loaded(1), yours: loaded(2) }, loaded(3));
+  write({ mine: pair(1), yours: pair(2, 5) }, pair(3, 4));
   const { engine, policies } = read();
-  expect(policies.get("mine")?.source).toBe("/srv/1.wasm");
-  expect(Buffer.from(policies.get("yours")?.bytes ?? [])).toEqual(Buffer.from(loaded(2).bytes));
-  expect(Buffer.from(engine?.bytes ?? [])).toEqual(Buffer.from(loaded(3).bytes));
+  expect(policies.get("mine")).toMatchObject({ current: { source: "/srv/1.wasm" }, previous: undefined });
+  expect(policies.get("yours")?.previous?.source).toBe("/srv/5.wasm");
+  for (const [stored, number] of [
+    [policies.get("yours")?.current, 2],
+    [policies.get("yours")?.previous, 5],
+    [engine?.current, 3],
+    [engine?.previous, 4],
+  ] as const) {
+    expect(Buffer.from(stored?.bytes ?? [])).toEqual(Buffer.from(loaded(number).bytes));
+  }
   expect(new ModuleStore(directory).policyNames()).toEqual(["mine", "yours"]);
 });
 
 test("modules that nobody names any more are removed, one that two name stays", () => {
-  write({ mine: loaded(1), yours: loaded(1) }, loaded(3));
-  write({ yours: loaded(1) });
+  write({ mine: pair(1, 2), yours: pair(1) }, pair(3, 1));
+  write({ yours: pair(4, 1) });
+  write({ yours: pair(1) });
   expect(readdirSync(directory).sort()).toEqual([`${loaded(1).sha256}.wasm`, "index.json"].sort());
   write({});
   expect(readdirSync(directory)).toEqual(["index.json"]);
 });
 
-test("a file that has changed is told and skipped, the others are there", () => {
-  write({ mine: loaded(1), yours: loaded(2) });
-  writeFileSync(join(directory, `${loaded(1).sha256}.wasm`), "something else");
-  expect([...read().policies.keys()]).toEqual(["yours"]);
-  expect(problems).toEqual([expect.stringMatching(/^mine: its file has changed/)]);
+test.each([
+  { what: "in force", file: 1, left: [undefined, "/srv/2.wasm"], said: /^mine: its file has changed/ },
+  {
+    what: "before",
+    file: 2,
+    left: ["/srv/1.wasm", undefined],
+    said: /^mine: the one that a rollback led to: its file has changed/,
+  },
+])("a file of the module $what that has changed is told and skipped, the others are there", ({ file, left, said }) => {
+  write({ mine: pair(1, 2), yours: pair(3) });
+  writeFileSync(join(directory, `${loaded(file).sha256}.wasm`), "something else");
+  const { policies } = read();
+  const mine = policies.get("mine");
+  expect([mine?.current?.source, mine?.previous?.source]).toEqual(left);
+  expect(policies.get("yours")?.current?.source).toBe("/srv/3.wasm");
+  expect(problems).toEqual([expect.stringMatching(said)]);
+});
+
+test("a file that is missing is told by its path", () => {
+  write({ mine: pair(1, 2) });
+  const path = join(directory, `${loaded(2).sha256}.wasm`);
+  rmSync(path);
+  expect(read().policies.get("mine")?.current?.source).toBe("/srv/1.wasm");
+  expect(problems).toEqual([expect.stringContaining(path)]);
 });
 
 test.each([
@@ -77,7 +109,7 @@ test.each([
   '{"format": 2, "policies": {}}',
   '{"format": 1, "policies": {"a": {"sha256": "../x", "source": "a"}}}',
 ])("an index of %s is told, and nothing is taken from it", (index) => {
-  write({ mine: loaded(1) });
+  write({ mine: pair(1) });
   writeFileSync(join(directory, "index.json"), index);
   expect(read().policies.size).toBe(0);
   expect(new ModuleStore(directory).policyNames()).toEqual([]);

@@ -4,15 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadBuiltModules } from "../../../src/control/built-modules.ts";
+import { sha256Of } from "../../../src/control/loaded-module.ts";
 import type { PolicyFiles } from "../../../src/control/module-files.ts";
 import { Modules, memoryPages } from "../../../src/control/modules.ts";
 import { SapwoodError } from "../../../src/errors.ts";
 import { createLogger } from "../../../src/log.ts";
+import { binaryOfEngine } from "../../support/engine-source.ts";
 import { binaryOf, policySource } from "../../support/policy-source.ts";
 
 const built = await loadBuiltModules(new Date(0));
 const FIRST = await binaryOf(policySource());
 const SECOND = await binaryOf(policySource({}, "export function second(): i32 { return 2; }"));
+const THIRD = await binaryOf(policySource({}, "export function third(): i32 { return 3; }"));
 const BAD = Uint8Array.of(1, 2, 3);
 const WORKERS = {
   handPolicy: async () => ({ tookMs: 0, pauseMs: 0 }),
@@ -78,6 +81,40 @@ describe("over a restart", () => {
     expect(after.policies.state("random").current?.source).toBe("built-in");
     expect(after.engine.current.source).toBe("/srv/engine.wasm");
   });
+
+  test("a rollback leads to the module that was in force before, then to the built-in one", async () => {
+    const before = await open();
+    const engineBefore = await binaryOfEngine("assembly/engine.ts", /const EIO = 5;/, "const EIO = 6;");
+    await before.policies.load("closest", THIRD, "/srv/0.wasm", true);
+    await before.policies.load("closest", FIRST, "/srv/1.wasm", true);
+    await before.policies.load("closest", SECOND, "/srv/2.wasm", true);
+    await before.engine.load(engineBefore, "/srv/engine-1.wasm", true);
+    await before.engine.load(built.engine.bytes, "/srv/engine-2.wasm", true);
+    const { policies, engine } = await open();
+    expect(policies.state("closest").current?.source).toBe("/srv/2.wasm");
+    expect((await policies.rollback("closest")).current?.source).toBe("/srv/1.wasm");
+    expect((await engine.rollback()).current.source).toBe("/srv/engine-1.wasm");
+    const after = await open(); // the rollback is remembered as well
+    expect(after.policies.state("closest").current?.source).toBe("/srv/1.wasm");
+    expect((await after.policies.rollback("closest")).current?.source).toBe("built-in");
+    expect((await after.engine.rollback()).current.source).toBe("built-in");
+  });
+
+  test.each([
+    { what: "before", broken: FIRST, inForce: "/srv/2.wasm", previous: "built-in" },
+    { what: "in force", broken: SECOND, inForce: "/srv/1.wasm", previous: "built-in" },
+  ])(
+    "a broken file of the module $what is told and takes nothing else along",
+    async ({ broken, inForce, previous }) => {
+      const before = await open();
+      await before.policies.load("closest", FIRST, "/srv/1.wasm", true);
+      await before.policies.load("closest", SECOND, "/srv/2.wasm", true);
+      write(`state/${sha256Of(broken)}.wasm`, BAD);
+      const { policies } = await open();
+      expect(policies.state("closest")).toMatchObject({ current: { source: inForce }, previous: { source: previous } });
+      expect(errors()).toMatchObject([{ module: "closest", msg: expect.stringContaining("its file has changed") }]);
+    },
+  );
 
   test("one that is refused by then is told and skipped; its name stays known", async () => {
     const before = await open();
