@@ -254,6 +254,35 @@ describe("idle timeouts follow the protocol", () => {
     }
   });
 
+  const HOUR_MS = 3_600_000;
+  const defaults: readonly (readonly [what: string, idleMs: number, steps: readonly Step[]])[] = [
+    ["an opening connection for a minute", 60_000, [out(TCP_SYN)]],
+    ["an established one for a day", 24 * HOUR_MS, established],
+    ["a half-closed one for two minutes", 120_000, [...established, out(TCP_FIN | TCP_ACK)]],
+    ["a closed one for ten seconds", 10_000, [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK)]],
+  ];
+  test.each(defaults)("unless configured, a worker remembers %s", async (_what, idleMs, steps) => {
+    for (const [idle, stays] of [
+      [idleMs - 2, true],
+      [idleMs + 2, false],
+    ] as const) {
+      const fixture = await onNodeA();
+      for (const step of steps) step(fixture);
+      expect(survives(fixture, idle)).toBe(stays);
+    }
+  });
+
+  test("a connection idle for two hours stays on its instance", async () => {
+    const fixture = await onNodeA();
+    for (const step of established) step(fixture);
+    fixture.policy = () => 2;
+    expect(survives(fixture, 2 * HOUR_MS)).toBe(true);
+    const result = fixture.egress(DATA.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(counted(result.counts)).toEqual(ONE);
+    expect(fixture.ingress({ ...FROM_B, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
+  });
+
   test("a packet of either direction keeps the flow alive", async () => {
     const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
     fixture.egress(UDP);
