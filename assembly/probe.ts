@@ -35,7 +35,7 @@ export function updateWord(before: u32, from: u32, to: u32): u32 {
 }
 
 export function updateAddress(before: u32, fromAt: usize, toAt: usize): u32 {
-  return update(<u16>before, addressDelta(v128.load(fromAt), v128.load(toAt)));
+  return update(<u16>before, fold(addressDelta(v128.load(fromAt), v128.load(toAt))));
 }
 
 export function hashAddress(key: usize): u32 {

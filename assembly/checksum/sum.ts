@@ -6,9 +6,13 @@
 export function fold(sum: u64): u32 {
   let folded = (sum >>> 32) + (sum & 0xffffffff);
   folded = (folded >>> 32) + (folded & 0xffffffff);
-  let word = <u32>(folded >>> 16) + <u32>(folded & 0xffff);
-  word = (word >>> 16) + (word & 0xffff);
-  return (word >>> 16) + (word & 0xffff);
+  return foldWords(<u32>folded);
+}
+
+/** The same for a sum of so few words that 32 bits hold it. */
+export function foldWords(sum: u32): u32 {
+  const folded = (sum >>> 16) + (sum & 0xffff);
+  return (folded >>> 16) + (folded & 0xffff);
 }
 
 /** Sum of the `length` bytes at `at`; an odd last byte is padded with a zero byte behind it. */

@@ -35,6 +35,8 @@ let openNode: u32 = 0; // LOCAL_NODE: nothing goes there by UDP, so it says that
 let openSegmentSize: u32 = 0;
 let openSegments: u32 = 0;
 let openBytes: u32 = 0;
+let openAt: usize = 0; // its mmsghdr
+let openTakesGso: bool = false;
 
 /** To be called when the queue was emptied. */
 export function closeMessage(): void {
@@ -50,17 +52,16 @@ export function sendToNode(node: u32, head: usize, headLength: u32, body: usize,
     openSegments < <u32>UDP_SEGMENTS_MAX &&
     openBytes + length <= <u32>UDP_PAYLOAD_MAX;
   if (!fits) openMessage(node, length);
-  const message = lastMessage();
   pushIovec(head, headLength);
   if (bodyLength != 0) pushIovec(body, bodyLength);
-  const iovecs = load<u64>(message, MMSGHDR_IOV_COUNT) + (bodyLength != 0 ? 2 : 1);
-  store<u64>(message, iovecs, MMSGHDR_IOV_COUNT);
+  const iovecs = load<u64>(openAt, MMSGHDR_IOV_COUNT) + (bodyLength != 0 ? 2 : 1);
+  store<u64>(openAt, iovecs, MMSGHDR_IOV_COUNT);
   openSegments++;
   openBytes += length;
-  store<u32>(message, openSegments, MMSGHDR_LENGTH);
-  if (openSegments == 2) store<u64>(message, CMSG_SPACE, MMSGHDR_CONTROL_LENGTH);
+  store<u32>(openAt, openSegments, MMSGHDR_LENGTH);
+  if (openSegments == 2) store<u64>(openAt, CMSG_SPACE, MMSGHDR_CONTROL_LENGTH);
   // Only the last segment of a message may be shorter (linux/udp.h, UDP_SEGMENT).
-  if (length < openSegmentSize || !takesGso(node, length)) closeMessage();
+  if (length < openSegmentSize || !openTakesGso) closeMessage();
 }
 
 /** Queues one datagram back to the sockaddr at `name`. */
@@ -106,7 +107,8 @@ export function destinationOf(index: u32): usize {
 }
 
 function openMessage(node: u32, segmentSize: u32): void {
-  pushMessage(endpointAt(node), segmentSize);
+  openAt = pushMessage(endpointAt(node), segmentSize);
+  openTakesGso = takesGso(node, segmentSize);
   openNode = node;
   openSegmentSize = segmentSize;
   openSegments = 0;
@@ -130,10 +132,6 @@ function pushMessage(name: usize, segmentSize: u32): usize {
   store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH); // a single datagram needs no UDP_SEGMENT
   store<u32>(message, 0, MMSGHDR_FLAGS);
   return message;
-}
-
-function lastMessage(): usize {
-  return messageAt(load<u32>(workerAt, WORKER_UDP_TX_COUNT) - 1);
 }
 
 function messageAt(index: u32): usize {

@@ -149,7 +149,7 @@ function changeEcho(packet: Packet): void {
   else icmp.type = <u8>(isRequest ? ICMP_ECHO_REQUEST : ICMP_ECHO_REPLY);
   const pseudoHeader =
     pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(packet.transportLength);
-  const delta = packet.isIpv4 ? pseudoHeader : <u64>(<u16>~fold(pseudoHeader));
+  const delta: u32 = packet.isIpv4 ? fold(pseudoHeader) : <u16>~fold(pseudoHeader);
   icmp.checksum = update(icmp.checksum, wordDelta(before, load<u16>(packet.transportAt)) + delta);
 }
 

@@ -81,7 +81,7 @@ export function learnRefusals(): void {
   let seen = load<u32>(workerAt, WORKER_REFUSAL_COUNT);
   if (written - seen > <u32>REFUSAL_MAX) seen = written - REFUSAL_MAX;
   for (; seen != written; seen++) {
-    const refusal = HEADER_AT + HEADER_REFUSALS + <usize>(seen % REFUSAL_MAX) * REFUSAL_SIZE;
+    const refusal = HEADER_AT + HEADER_REFUSALS + (seen % REFUSAL_MAX) * REFUSAL_SIZE;
     remember(refusal + REFUSAL_ADDRESS, load<u32>(refusal, REFUSAL_AT_MS));
   }
   store<u32>(workerAt, written, WORKER_REFUSAL_COUNT);

@@ -110,7 +110,7 @@ function rewriteError(packet: Packet, source: v128, destination: v128, ports: u3
   quoted.turn();
   rewriteQuoted(quoted, destination, source, rotl<u32>(ports, 16));
   quoted.turn();
-  const delta = <u64>before + fold(sum(quoted.at, length));
+  const delta = <u32>before + fold(sum(quoted.at, length));
   // The source was not looked up, so that packet.source may not have it as the bytes do.
   const sender = packet.isIpv4 ? packet.source : Ipv6.at(packet.at).source;
   const addresses = addressDelta(sender, source) + addressDelta(packet.destination, destination);

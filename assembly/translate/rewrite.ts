@@ -1,7 +1,7 @@
 // Changes addresses and ports together with every checksum that covers them.
 
 import { portsDelta, update, updatePartial } from "../checksum/incremental.ts";
-import { fold } from "../checksum/sum.ts";
+import { foldWords } from "../checksum/sum.ts";
 import { IPPROTO_DCCP, IPPROTO_TCP, IPPROTO_UDPLITE } from "../shared/protocols.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -28,7 +28,7 @@ export function rewrite(
   const oldPorts = packet.ports;
   let addressDelta = delta;
   if (ports != oldPorts) {
-    addressDelta = fold(<u64>delta + portsDelta(ports, oldPorts)); // taken out again
+    addressDelta = foldWords(delta + portsDelta(ports, oldPorts)); // taken out again
     storePorts(packet, ports);
   }
   if (packet.isIpv4) {
@@ -73,7 +73,7 @@ function storePorts(packet: Packet, ports: u32): void {
 }
 
 /** The checksum of a packet that is neither TCP nor UDP, if it has one that covers what was changed. */
-function updateOther(packet: Packet, addressDelta: u64, identifierDelta: u64): void {
+function updateOther(packet: Packet, addressDelta: u32, identifierDelta: u32): void {
   if (packet.kind == PacketKind.error) {
     if (packet.isIpv4) return;
     const icmp = Icmp.at(packet.transportAt);
