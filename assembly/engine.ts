@@ -107,8 +107,11 @@ export function egress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   if (isWorthwhile()) prefetchFrames(first, end);
   let slot = first;
-  for (; slot < end && hasRoom(framePackets(frameAt(slot), frameLength(slot))); slot++) {
-    const reason = egressFrame(frameAt(slot), frameLength(slot), nowMs);
+  for (; slot < end; slot++) {
+    const at = frameAt(slot);
+    const length = frameLength(slot);
+    if (!hasRoom(framePackets(at, length))) break;
+    const reason = egressFrame(at, length, nowMs);
     if (reason != DropReason.none) countEgressDrop(reason, 1);
   }
   leave();

@@ -173,13 +173,22 @@ export class Packet {
     const length = IPV6_HEADER + ip.payloadLength;
     if (length > available) return DropReason.badTotalLength;
     this.isIpv4 = false;
-    this.source = neverV4(ip.source);
-    this.destination = neverV4(ip.destination);
+    const source = ip.source;
+    const destination = ip.destination;
+    this.source = source;
+    this.destination = destination;
+    if (i64x2.extract_lane(source, 0) == 0 || i64x2.extract_lane(destination, 0) == 0) this.hideV4Mapped();
     this.length = length;
     this.end = this.at + length;
     const next = ip.nextHeader;
     if (next == IPPROTO_TCP || next == IPPROTO_UDP) return this.parseTransport(next, IPV6_HEADER);
     return this.parseExtensions(next);
+  }
+
+  /** Only an address that begins with 8 zero bytes can be one of those. */
+  private hideV4Mapped(): void {
+    this.source = neverV4(this.source);
+    this.destination = neverV4(this.destination);
   }
 
   private parseExtensions(next: u8): DropReason {
@@ -212,6 +221,7 @@ export class Packet {
     return DropReason.none;
   }
 
+  @inline // twice on the path of every packet, once per family
   private parseTransport(protocol: u8, headerLength: u32): DropReason {
     this.protocol = protocol;
     const transportAt = this.at + headerLength;

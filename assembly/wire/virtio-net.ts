@@ -50,6 +50,7 @@ export class VirtioNet {
 
   /** Whether the header says only what is true of the packet behind it. */
   agrees(packet: Packet): bool {
+    if (load<u16>(changetype<usize>(this)) == 0) return true; // neither flags nor a GSO type: it says nothing
     if (!packet.isPlain) {
       return !this.isGso && (!this.needsChecksum || this.isInnerChecksum(packet));
     }
