@@ -67,6 +67,11 @@ export function copyEach(from: usize, fromStride: u32, to: usize, toStride: u32,
   for (let i: u32 = 0; i < count; i++) memory.copy(to + i * toStride, from + i * fromStride, length);
 }
 
+/** Stores `first` and the numbers that follow it, as ports, at `count` places that lie `stride` apart. */
+export function storePorts(at: usize, stride: u32, first: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) store<u16>(at + i * stride, bswap<u16>(<u16>(first + i)));
+}
+
 /**
  * Gives the packet at `at` a header of the other family with the two addresses at `addresses`; `isDetached` as in
  * changeFamily(). Its DropReason, or where it stands now is left at `result`: address and length of the headers,

@@ -121,6 +121,23 @@ export class BenchNode {
     return run;
   }
 
+  /** Hands the engine one frame with the source port, at `portAt`, of each of `flows` flows from `firstPort` on. */
+  egressFlows(frame: Uint8Array, portAt: number, firstPort: number, flows: number): () => void {
+    const from = this.store([frame], this.workerAt + WORKER_UDP_SLOTS);
+    const to = this.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
+    for (let slot = 0; slot < BATCH_SIZE; slot++) this.io.putFrame(slot, frame);
+    const { copyEach, storePorts } = this.probe.exports;
+    const run = (): void => {
+      for (let first = 0; first < flows; first += BATCH_SIZE) {
+        copyEach(from, 0, to, SLOT_SIZE, frame.length, BATCH_SIZE);
+        storePorts(to + portAt, SLOT_SIZE, firstPort + first, BATCH_SIZE);
+        this.engine.egress(0, BATCH_SIZE, NOW_US);
+      }
+    };
+    this.expectAll(run, "egressPackets", flows);
+    return run;
+  }
+
   /** Hands a batch of messages of one length to the engine. They wait where frames would be read. */
   ingress(messages: readonly Uint8Array[]): () => void {
     const from = this.store(messages, this.workerAt + WORKER_TUN_SLOTS);

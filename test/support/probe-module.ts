@@ -25,6 +25,7 @@ export interface ProbeExports {
     linkMtu: number,
   ): bigint;
   copyEach(from: number, fromStride: number, to: number, toStride: number, length: number, count: number): void;
+  storePorts(at: number, stride: number, first: number, count: number): void;
 }
 
 export interface ProbeModule {
@@ -49,6 +50,7 @@ const FUNCTIONS: readonly (keyof ProbeExports)[] = [
   "translateFamily",
   "icmpCounterpart",
   "copyEach",
+  "storePorts",
 ];
 
 /** On the given memory, or on one of its own. */
