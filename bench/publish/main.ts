@@ -54,6 +54,7 @@ const options = new Command("bench:publish")
   .opts<Options>();
 
 const quiet: Change = { name: "no change", spans: [] };
+const computing: Change = { name: "a program that only computes", spans: [] };
 const merged: Change = { name: "apply --merge", spans: [] };
 
 const folder = mkdtempSync(join(tmpdir(), "sapwood-publish-"));
@@ -92,9 +93,10 @@ async function run(): Promise<void> {
   const sender = sandbox.start([...ELSEWHERE, ...stream], CLIENT.name);
   await pause(QUIET_MS); // compilers of V8, and the flow itself
   await merge(patches[0] ?? "");
-  await merge(patches[1] ?? "");
+  const mergeMs = await timeOf(() => merge(patches[1] ?? ""));
   for (let round = 0; round < options.rounds; round++) {
     await during(quiet, () => pause(QUIET_MS));
+    await during(computing, () => compute(mergeMs));
     await during(merged, () => merge(patches[round % 2] ?? ""));
   }
   const after = await status();
@@ -118,6 +120,18 @@ async function merge(file: string): Promise<void> {
   await sandbox.expect(argv, CLIENT_NODE.id);
 }
 
+/** Keeps one processor busy, as a change does, without a part in the proxy: what the scheduler does to the stream. */
+async function compute(ms: number): Promise<void> {
+  const loop = `const end = performance.now() + ${ms}; while (performance.now() < end);`;
+  await sandbox.expect([process.execPath, "--eval", loop], CLIENT_NODE.id);
+}
+
+async function timeOf(make: () => Promise<void>): Promise<number> {
+  const startMs = performance.now();
+  await make();
+  return performance.now() - startMs;
+}
+
 async function during(change: Change, make: () => Promise<void>): Promise<void> {
   const startUs = monotonicUs();
   await make();
@@ -128,7 +142,7 @@ async function during(change: Change, make: () => Promise<void>): Promise<void> 
 function publish(slices: readonly Slice[], readyMs: number, before: StatusReport, after: StatusReport): void {
   const machine = thisMachine();
   const { services, instances, changes, rounds, rate } = options;
-  const found = [quiet, merged].map(({ name, spans }) => ({
+  const found = [quiet, computing, merged].map(({ name, spans }) => ({
     name,
     times: spans.length,
     ...disturbanceIn(slices, spans),
