@@ -57,6 +57,8 @@ export interface BenchNodeOptions {
   readonly services?: readonly Service[];
   /** In the place of the round robin policy in its module. */
   readonly choose?: (memory: WebAssembly.Memory) => Promise<Choose>;
+  /** Module file of another engine than the one of this build. */
+  readonly engineFile?: string | undefined;
 }
 
 type Choose = EngineImports["policy"]["choose"];
@@ -97,7 +99,7 @@ export class BenchNode {
     });
     await tables.settled();
     const choose = await (options.choose ?? roundRobin)(shared.memory);
-    const module = await compileFile(builtModulePath("engine"), ENGINE_SHAPE);
+    const module = await compileFile(options.engineFile ?? builtModulePath("engine"), ENGINE_SHAPE);
     const engine = instantiateEngine(module, shared.memory, choose);
     engine.attach(0, 0n);
     return new BenchNode(shared, engine, await loadProbeModule(shared));

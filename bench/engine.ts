@@ -13,7 +13,7 @@ import { ReferenceTranslator } from "../test/support/reference/translator.ts";
 import { BenchNode, NODE, NOW_US, PEER, RANGES, TABLES } from "./bench-node.ts";
 import type { Case } from "./harness.ts";
 
-const FAMILIES = [
+export const FAMILIES = [
   {
     name: "IPv4",
     version: 4,
@@ -34,7 +34,7 @@ const FAMILIES = [
   },
 ] as const;
 /** Flows that take turns. */
-const KNOWN_FLOWS = 16 * BATCH_SIZE;
+export const KNOWN_FLOWS = 16 * BATCH_SIZE;
 /** New flows of one call. */
 const NEW_FLOWS = 64 * BATCH_SIZE;
 const PARSES = 1000;
@@ -43,7 +43,7 @@ const NOW_MS = NOW_US / 1000;
 /** Distance of the frames that wait to be copied. */
 const STRIDE = 128;
 
-type Family = (typeof FAMILIES)[number];
+export type Family = (typeof FAMILIES)[number];
 
 export async function engineCases(): Promise<readonly Case[]> {
   const probe = await loadProbeModule();
@@ -80,17 +80,24 @@ function parseCase(probe: ProbeModule, family: Family): Case {
 async function hitCase(family: Family): Promise<Case> {
   const node = await BenchNode.create();
   const frames = Array.from({ length: KNOWN_FLOWS }, (_, i) => datagram(family, FIRST_PORT + i));
-  const portAt = VIRTIO_NET_HDR_SIZE + family.header;
   const twin = twinTranslator();
   return {
     name: `egress, known flow, ${family.name}`,
     unit: "ns",
-    fast: {
-      amount: KNOWN_FLOWS,
-      run: node.egressFlows(frames[0] as Uint8Array, portAt, FIRST_PORT, KNOWN_FLOWS),
-    },
+    fast: { amount: KNOWN_FLOWS, run: knownFlows(node, family) },
     twin: { amount: KNOWN_FLOWS, run: () => twinEgress(twin, frames) },
   };
+}
+
+/** Packets of KNOWN_FLOWS flows, one each. */
+export function knownFlows(node: BenchNode, family: Family): () => void {
+  return node.egressFlows(datagram(family, FIRST_PORT), VIRTIO_NET_HDR_SIZE + family.header, FIRST_PORT, KNOWN_FLOWS);
+}
+
+/** Answers to BATCH_SIZE flows, one each. */
+export function answeredFlows(node: BenchNode, family: Family): () => void {
+  node.egress(requests(family, BATCH_SIZE))();
+  return node.ingress(answersOf(family));
 }
 
 async function missCase(family: Family): Promise<Case> {
@@ -120,15 +127,13 @@ async function missCase(family: Family): Promise<Case> {
 
 async function ingressCase(family: Family): Promise<Case> {
   const node = await BenchNode.create();
-  const frames = requests(family, BATCH_SIZE);
-  const answers = Array.from({ length: BATCH_SIZE }, (_, i) => answer(family, FIRST_PORT + i));
-  node.egress(frames)();
+  const answers = answersOf(family);
   const twin = twinTranslator();
-  twinEgress(twin, frames);
+  twinEgress(twin, requests(family, BATCH_SIZE));
   return {
     name: `ingress, answer, ${family.name}`,
     unit: "ns",
-    fast: { amount: BATCH_SIZE, run: node.ingress(answers) },
+    fast: { amount: BATCH_SIZE, run: answeredFlows(node, family) },
     twin: {
       amount: BATCH_SIZE,
       run: () => {
@@ -173,6 +178,10 @@ function datagram({ client, called, payload }: Family, sport: number): Uint8Arra
     .udp({ sport, dport: 80 })
     .payload(payload + 12)
     .frame();
+}
+
+function answersOf(family: Family): Uint8Array[] {
+  return Array.from({ length: BATCH_SIZE }, (_, i) => answer(family, FIRST_PORT + i));
 }
 
 function answer({ answering, client, payload }: Family, dport: number): Uint8Array {

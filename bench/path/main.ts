@@ -18,6 +18,8 @@ const IDLE_CHECK_MS = 500;
 const LOAD_MAX = 0.1;
 const PACKAGES = { iperf3: "iperf3", nft: "nftables", ip: "iproute2", taskset: "util-linux" };
 
+import { wholeNumber } from "../whole-number.ts";
+
 interface Options {
   readonly json?: true;
   readonly only?: string;
@@ -98,12 +100,6 @@ function publish(series: readonly Series[], drops: Report["drops"]): void {
 function showProgress(done: number, what: string): void {
   if (!process.stderr.isTTY) return;
   process.stderr.write(what === "" ? "\r\x1b[K" : `\r\x1b[K${String(Math.round(done * 100)).padStart(3)} % ${what}`);
-}
-
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("expected a whole number above 0.");
-  return number;
 }
 
 function pathName(text: string): PathName {

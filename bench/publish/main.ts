@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { renderTable } from "../../src/cli/text-table.ts";
 import type { StatusReport } from "../../src/control/reports.ts";
 import { SapwoodError } from "../../src/errors.ts";
@@ -18,6 +18,7 @@ import { describeMachine, sourceCommit, thisMachine } from "../path/machine.ts";
 import { figure } from "../path/report.ts";
 import { CLIENT, CLIENT_NODE, SERVER, SERVER_NODE, SERVICE_ADDRESSES, TOPOLOGY } from "../path/scenario.ts";
 import { LISTENING } from "../path/tool-protocol.ts";
+import { wholeNumber } from "../whole-number.ts";
 import { manyServicesConfig, weightPatch } from "./many-services.ts";
 import { type Disturbance, disturbanceIn, monotonicUs, type Slice, type Span } from "./windows.ts";
 
@@ -184,10 +185,4 @@ function render(found: readonly ({ readonly name: string; readonly times: number
 
 function tool(name: string, ...args: readonly string[]): string[] {
   return [process.execPath, builtFile(`bench/publish/${name}.js`), ...args];
-}
-
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("expected a whole number above 0.");
-  return number;
 }

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { PolicyDetailReport } from "../../src/control/reports.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
@@ -12,6 +12,7 @@ import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import { turning } from "../../test/support/hostile-policies.ts";
 import { binaryOf } from "../../test/support/policy-source.ts";
 import { thisMachine } from "../path/machine.ts";
+import { wholeNumber } from "../whole-number.ts";
 import type { SwapResult } from "./protocol.ts";
 import { swapModules, Traffic, type TrafficOutcome } from "./traffic.ts";
 
@@ -108,9 +109,4 @@ function streamOf({ stream, received }: TrafficOutcome) {
     misplaced: received.reduce((sum, { misplaced }) => sum + misplaced, 0),
     longestGapsMs: received.flatMap(({ longestGapsMs }) => longestGapsMs).slice(0, 10),
   };
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9][0-9]*$/.test(text)) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
-  return Number(text);
 }
