@@ -1,3 +1,4 @@
+// An option of the benchmarks that counts something.
 import { InvalidArgumentError } from "commander";
 
 /** Value of an option that is a number of things, at least one. */
