@@ -15,6 +15,7 @@ export class Lab {
   readonly sandbox: Sandbox;
   readonly topology: Topology;
   readonly #proxies = new Map<string, SandboxProgram>();
+  readonly #beforeClose: (() => Promise<void>)[] = [];
 
   private constructor(sandbox: Sandbox, topology: Topology) {
     this.sandbox = sandbox;
@@ -104,9 +105,18 @@ export class Lab {
     return program;
   }
 
-  /** Ends everything; when this settles nothing of the lab is left. */
+  /** Has `close` do this first, while everything still runs. */
+  beforeClose(task: () => Promise<void>): void {
+    this.#beforeClose.push(task);
+  }
+
+  /** Ends everything; when this settles nothing of the lab is left, even if it rejects with the error of a task. */
   async close(): Promise<void> {
-    await this.sandbox.close();
+    try {
+      for (const task of this.#beforeClose.splice(0)) await task();
+    } finally {
+      await this.sandbox.close();
+    }
   }
 
   async #startServer(workload: string): Promise<void> {

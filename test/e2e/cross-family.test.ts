@@ -15,7 +15,7 @@ import {
 } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { Recordings } from "../support/recording.ts";
+import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 const ECHO_PROGRAM = fileURLToPath(new URL("./in-workload/udp-echo.mjs", import.meta.url));
 const TRANSFER_BYTES = 2 ** 22;
@@ -68,7 +68,7 @@ describeLab("across address families", () => {
   let recordings: Recordings;
   beforeAll(async () => {
     lab = await openLab(TOPOLOGY);
-    recordings = await Recordings.start(lab);
+    recordings = await Recordings.ofWorkloads(lab);
   });
   afterAll(() => lab?.close());
 
@@ -131,8 +131,8 @@ describeLab("across address families", () => {
     });
   });
 
-  test("no judge found a wrong checksum or length", async () => {
-    const { faults, protocols } = await recordings.judge();
+  test("no judge found a wrong checksum or length in what the workloads got", async () => {
+    const { faults, protocols } = await judgeWorkloads(lab, recordings);
     expect(faults).toEqual([]);
     expect([...protocols]).toEqual(expect.arrayContaining(["TCP", "UDP", "ICMP", "ICMPv6"]));
   });

@@ -5,12 +5,12 @@ import { dirname } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { StatusReport } from "../../src/control/reports.ts";
-import { configFile, controlSocket, Lab, type Lab as LabType } from "../../src/lab/lab.ts";
+import { configFile, controlSocket, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox, type SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
-import { describeLab, sapwoodCommand } from "../support/lab.ts";
+import { describeLab, openLab, sapwoodCommand } from "../support/lab.ts";
 
 const NODE = "node-a";
 const EXIT_FAILED = 1;
@@ -18,15 +18,16 @@ const EXIT_BAD_CONFIG = 2;
 const SENTENCE = /^sapwood: [^\n]+\.\n$/;
 
 describeLab("a node's proxy", () => {
-  let lab: LabType;
+  let lab: Lab;
   let untouched: string;
   const started: SandboxProgram[] = [];
 
   beforeAll(async () => {
-    lab = await Lab.open(DEMO);
+    lab = await openLab(DEMO, async (opened) => {
+      opened.writeConfig(NODE, tablesOf(DEMO));
+      await Promise.all(["node-b", "node-c", "node-d"].map((node) => opened.startProxy(node)));
+    });
     untouched = await networkState();
-    lab.writeConfig(NODE, tablesOf(DEMO));
-    await Promise.all(["node-b", "node-c", "node-d"].map((node) => lab.startProxy(node)));
   });
   afterAll(() => lab?.close());
   afterEach(async () => {

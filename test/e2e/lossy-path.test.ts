@@ -2,12 +2,12 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import { Lab } from "../../src/lab/lab.ts";
+import type { Lab } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import type { Sandbox } from "../../src/lab/sandbox.ts";
 import { DEMO, SERVICE_A, SERVICE_B, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
-import { describeLab } from "../support/lab.ts";
+import { describeLab, openLab } from "../support/lab.ts";
 
 const RELAY_PROGRAM = fileURLToPath(new URL("./in-workload/relay.mjs", import.meta.url));
 const RELAY_ADDRESS = "192.0.2.50";
@@ -31,16 +31,20 @@ function describeLossyPath(queues: number): void {
     let relay: ReturnType<Sandbox["start"]>;
 
     beforeAll(async () => {
-      lab = await Lab.open({ ...TWO_NODES, settings: { tun: { queues } } });
-      await lab.sandbox.expect(["ip", "address", "add", `${RELAY_ADDRESS}/24`, "dev", "br0"], UNDERLAY_NAMESPACE);
-      const [left, right] = TWO_NODES.nodes.map((node) => node.underlay.v4) as [string, string];
-      const settings = [RELAY_ADDRESS, left, right, LOSS, LATE, SEED].map(String);
-      relay = lab.sandbox.start([process.execPath, RELAY_PROGRAM, ...settings], UNDERLAY_NAMESPACE);
-      await relay.until("the relay to be ready", ({ stdout }) => stdout.includes("relay ready"));
-      // Each node takes the relay for the other one, so that it accepts what comes from there.
-      const tables = tablesOf(TWO_NODES);
-      const nodes = tables.nodes.map((node) => ({ ...node, underlay: { address: RELAY_ADDRESS, port: TUNNEL_PORT } }));
-      for (const { id } of TWO_NODES.nodes) await lab.startProxy(id, { ...tables, nodes });
+      lab = await openLab({ ...TWO_NODES, settings: { tun: { queues } } }, async (opened) => {
+        await opened.sandbox.expect(["ip", "address", "add", `${RELAY_ADDRESS}/24`, "dev", "br0"], UNDERLAY_NAMESPACE);
+        const [left, right] = TWO_NODES.nodes.map((node) => node.underlay.v4) as [string, string];
+        const settings = [RELAY_ADDRESS, left, right, LOSS, LATE, SEED].map(String);
+        relay = opened.sandbox.start([process.execPath, RELAY_PROGRAM, ...settings], UNDERLAY_NAMESPACE);
+        await relay.until("the relay to be ready", ({ stdout }) => stdout.includes("relay ready"));
+        // Each node takes the relay for the other one, so that it accepts what comes from there.
+        const tables = tablesOf(TWO_NODES);
+        const nodes = tables.nodes.map((node) => ({
+          ...node,
+          underlay: { address: RELAY_ADDRESS, port: TUNNEL_PORT },
+        }));
+        for (const { id } of TWO_NODES.nodes) await opened.startProxy(id, { ...tables, nodes });
+      });
     });
     afterAll(() => lab?.close());
 

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
-import { Lab } from "../../src/lab/lab.ts";
+import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../../src/sys/offload.ts";
@@ -191,20 +191,15 @@ const hasEthtool = isInstalled("ethtool");
 
 describeLab("over an underlay whose devices", () => {
   describe.skipIf(!hasEthtool)(`have no offloads${hasEthtool ? "" : " (skipped: no ethtool)"}`, () => {
-    const lab = useLab(async () => {
-      const opened = await Lab.open(TWO_NODES);
-      try {
+    const lab = useLab(() =>
+      openLab(TWO_NODES, async (opened) => {
         for (const node of NODES) {
           await withoutOffloads(opened, node, "eth0");
           await withoutOffloads(opened, UNDERLAY_NAMESPACE, node);
         }
         await opened.startProxies();
-        return opened;
-      } catch (error) {
-        await opened.close();
-        throw error;
-      }
-    });
+      }),
+    );
     itCarriesEverything(lab);
   });
 

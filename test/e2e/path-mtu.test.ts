@@ -4,13 +4,13 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NodeReport } from "../../src/control/reports.ts";
-import { Lab } from "../../src/lab/lab.ts";
+import type { Lab } from "../../src/lab/lab.ts";
 import { addNamespaces, addVethPairs, configure } from "../../src/lab/netns.ts";
 import type { Sandbox } from "../../src/lab/sandbox.ts";
 import { DEMO, NODES, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
-import { describeLab } from "../support/lab.ts";
-import { Recordings } from "../support/recording.ts";
+import { describeLab, openLab } from "../support/lab.ts";
+import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 const ECHO_PROGRAM = fileURLToPath(new URL("./in-workload/udp-echo.mjs", import.meta.url));
 const NARROW = 1300;
@@ -45,10 +45,11 @@ describeLab("a path with an MTU of 1300 in the middle", () => {
     let lab: Lab;
     let recordings: Recordings;
     beforeAll(async () => {
-      lab = await Lab.open(twoNodes(underlay));
-      await putRoutersBetween(lab.sandbox);
-      await lab.startProxies();
-      recordings = await Recordings.start(lab);
+      lab = await openLab(twoNodes(underlay), async (opened) => {
+        await putRoutersBetween(opened.sandbox);
+        await opened.startProxies();
+      });
+      recordings = await Recordings.ofWorkloads(lab);
     });
     afterAll(() => lab?.close());
 
@@ -96,8 +97,8 @@ describeLab("a path with an MTU of 1300 in the middle", () => {
       }
     });
 
-    test("no judge found a wrong checksum or length", async () => {
-      const { faults, protocols } = await recordings.judge();
+    test("no judge found a wrong checksum or length in what the workloads got", async () => {
+      const { faults, protocols } = await judgeWorkloads(lab, recordings);
       expect(faults).toEqual([]);
       expect([...protocols]).toEqual(expect.arrayContaining(["TCP", "UDP", "ICMP", "ICMPv6"]));
     });

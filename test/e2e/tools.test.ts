@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO, type Topology } from "../../src/lab/topology.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { Recordings } from "../support/recording.ts";
+import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 /** What the device takes over is finished behind the places of recording, so it takes over nothing here. */
 const PLAIN: Topology = { ...DEMO, settings: { offloads: { tunTcp: false, tunUdp: false } } };
@@ -28,7 +28,7 @@ describeLab("tools", () => {
   let recordings: Recordings;
   beforeAll(async () => {
     lab = await openLab(PLAIN);
-    recordings = await Recordings.start(lab);
+    recordings = await Recordings.ofWorkloads(lab);
   });
   afterAll(() => lab?.close());
 
@@ -169,8 +169,8 @@ describeLab("tools", () => {
     });
   });
 
-  test("no judge found a wrong checksum or length in what was sent and received", async () => {
-    const { faults, protocols } = await recordings.judge();
+  test("no judge found a wrong checksum or length in what the workloads got", async () => {
+    const { faults, protocols } = await judgeWorkloads(lab, recordings);
     expect(faults).toEqual([]);
     expect([...protocols]).toEqual(expect.arrayContaining(["TCP", "UDP", "ICMP", "ICMPv6", "IPv4", "IPv6"]));
   });

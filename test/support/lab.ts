@@ -1,5 +1,5 @@
-// What the end-to-end tests share: whether this machine can run a lab, a lab with its proxies, and `sapwood lab` as a
-// process of its own.
+// What the end-to-end tests share: whether this machine can run a lab, a lab with its proxies and judges, and
+// `sapwood lab` as a process of its own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe } from "vitest";
@@ -7,7 +7,10 @@ import { builtFile } from "../../src/lab/build-paths.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import type { Topology } from "../../src/lab/topology.ts";
+import { judgeTunnel, Recordings } from "./recording.ts";
 
+/** Programs without which no lab's packets can be judged. */
+const JUDGES = ["tcpdump", "tshark"];
 const missing = await whatIsMissing();
 
 /** `describe`, or a skipped one whose name says what this machine lacks. */
@@ -16,11 +19,19 @@ export function describeLab(name: string, body: () => void): void {
   else describe.skip(`${name} (skipped: ${missing})`, body);
 }
 
-/** A lab with its proxies running. */
-export async function openLab(topology: Topology): Promise<Lab> {
+/**
+ * A lab with its proxies running, unless `start` starts something else. What its nodes send through the tunnel is
+ * judged when it closes, and a packet with a wrong checksum or length makes `close` fail.
+ */
+export async function openLab(
+  topology: Topology,
+  start: (lab: Lab) => Promise<void> = (lab) => lab.startProxies(),
+): Promise<Lab> {
   const lab = await Lab.open(topology);
   try {
-    await lab.startProxies();
+    await start(lab);
+    const recordings = await Recordings.ofTunnel(lab);
+    lab.beforeClose(() => judgeTunnel(lab, recordings));
     return lab;
   } catch (error) {
     await lab.close();
@@ -56,8 +67,9 @@ export function sapwoodCommand(...args: string[]): string[] {
 async function whatIsMissing(): Promise<string | undefined> {
   try {
     const sandbox = await Sandbox.open();
+    const { code } = await sandbox.run(["sh", "-c", `command -v ${JUDGES.join(" && command -v ")}`]);
     await sandbox.close();
-    return undefined;
+    return code === 0 ? undefined : `${JUDGES.join(" or ")} is not installed`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
