@@ -9,10 +9,18 @@ import { IPPROTO_ICMPV6 } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isExtensionHeader } from "../wire/extension-headers.ts";
 import { ICMP_HEADER, Icmp } from "../wire/icmp.ts";
-import { Ipv4 } from "../wire/ipv4.ts";
+import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, IPV6_MTU_MIN, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
-import { canChangeFamily, changeFamily, checkIpv6Headers, hasFragmentHeader, toIpv4, toIpv6 } from "./family.ts";
+import {
+  canChangeFamily,
+  changeFamily,
+  checkIpv6Headers,
+  FRAGMENTABLE_MAX,
+  hasFragmentHeader,
+  toIpv4,
+  toIpv6,
+} from "./family.ts";
 import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./icmp-family.ts";
 
 /** Both IP headers grow by 20 bytes, and a virtio_net_hdr comes in front. */
@@ -45,7 +53,7 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   packet.payloadAt = quoted.at;
   packet.length = packet.end - packet.at;
   if (wasIpv4) toIpv6(packet, trafficClass, hopLimit, false);
-  else toIpv4(packet, trafficClass, hopLimit, 1, isFragmented, true, false);
+  else toIpv4(packet, trafficClass, hopLimit, 1, isFragmented, isFragmentable(packet), false);
 
   icmp.type = type;
   icmp.code = code;
@@ -56,6 +64,10 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(length);
   icmp.checksum = <u16>~fold(total);
   return DropReason.none;
+}
+
+function isFragmentable(packet: Packet): bool {
+  return IPV4_MIN_HEADER + packet.transportLength <= FRAGMENTABLE_MAX;
 }
 
 function findCounterpart(packet: Packet, quoted: Packet): DropReason {

@@ -24,7 +24,7 @@ import { Packet, PacketKind } from "../wire/packet.ts";
 import { UDP_HEADER, Udp } from "../wire/udp.ts";
 
 /** RFC 7915 section 5.1: an IPv4 packet up to this size may be fragmented on its way. */
-const FRAGMENTABLE_MAX: u32 = 1260;
+export const FRAGMENTABLE_MAX: u32 = 1260;
 const LENGTH_MAX: u32 = 65535;
 // RFC 791 section 3.1
 const LOOSE_SOURCE_ROUTE: u32 = 131;

@@ -12,7 +12,7 @@ import { Counter } from "../shared/counters.ts";
 import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, HEADER_ANSWERS, HEADER_AT } from "../shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { findWorkload } from "../table/address.ts";
+import { findWorkload, isNoAddress } from "../table/address.ts";
 import {
   ICMP_HEADER,
   ICMP_UNREACHABLE,
@@ -95,20 +95,23 @@ function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
 
 /**
  * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment, a packet to a group
- * or from an address that is no single host's; here only workloads of this node get an answer.
+ * or from an address that is no single host's; here only workloads of this node get an answer. Nor to an address that
+ * no answer may come from.
  */
 function mayAnswer(packet: Packet, how: u32, isUrgent: bool, nowMs: u32): bool {
   if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;
-  if (isGroup(packet) || findWorkload(packet.sourceAt) == 0) return false;
+  if (!isToHost(packet) || findWorkload(packet.sourceAt) == 0) return false;
   if (takeToken(isUrgent, nowMs)) return true;
   count(Counter.icmpErrorsLimited, 1);
   return false;
 }
 
-function isGroup(packet: Packet): bool {
-  return packet.isIpv4 ? load<u8>(packet.at, 16) >= 224 : load<u8>(packet.at, 24) == 0xff;
+/** Neither a group nor unspecified (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2), which IPv4 in IPv6 is parsed as. */
+function isToHost(packet: Packet): bool {
+  if (packet.isIpv4) return load<u8>(packet.at, 16) != 0 && load<u8>(packet.at, 16) < 224;
+  return load<u8>(packet.at, 24) != 0xff && !isNoAddress(packet.destination);
 }
 
 function takeToken(isUrgent: bool, nowMs: u32): bool {

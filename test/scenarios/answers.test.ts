@@ -148,6 +148,17 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
   });
 });
 
+test.each([
+  [A1.v4, "0.0.0.0"],
+  [A1.v6, "::"],
+  [A1.v6, "::ffff:10.30.0.1"],
+])("what %s sends to %s is not answered: no host could have that address", async (client, called) => {
+  const fixture = await onTellingNode();
+  const { tunWrites, counts } = fixture.egress(packet().ip(client, called).udp({ sport: 1, dport: 2 }).frame());
+  expect(tunWrites).toEqual([]);
+  expect(counts).toEqual({ "egressDrop.notServiceAddress": 1 });
+});
+
 test("an IPv4 packet that may be fragmented is", async () => {
   const fixture = await onTellingNode();
   learnMtu(fixture, 1372);

@@ -87,6 +87,22 @@ test("an error whose IPv4 header is wrong does not become a right one of IPv6", 
   expect(fixture.ingress({ ...FROM_D, bytes }).counts).toEqual({ "ingressDrop.badHeaderChecksum": 1 });
 });
 
+test.each([
+  [1260, 0],
+  [1261, 0x40],
+])(
+  "an error that becomes %i bytes of IPv4 gets DF as any packet of that size (RFC 7915 section 5.1)",
+  async (size, df) => {
+    const fixture = await onNodeA({ tables: TABLES });
+    const ports = { sport: 40000, dport: 80 };
+    fixture.egress(packet().ip(A1.v4, SIX_CALLED).udp(ports).payload("data").frame());
+    const payload = size - (20 + 8) - (20 + 8);
+    const quoted = packet().ip(A1.v6, SIX.instanceV6).udp(ports).payload(payload).bytes();
+    const [write] = fixture.ingress({ ...FROM_B, bytes: error([SIX.instanceV6, A1.v6], quoted) }).tunWrites;
+    expect([write?.length, write?.[10 + 6]]).toEqual([10 + size, df]);
+  },
+);
+
 /** "Port unreachable" about a packet. */
 function error([src, dst]: readonly [string, string], quoted: Uint8Array = new Uint8Array(0)): Uint8Array {
   const [type, code] = src.includes(":") ? [1, 4] : [3, 3];

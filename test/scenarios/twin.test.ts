@@ -1,24 +1,33 @@
 // The engine against its slow twin on a million random and mutated packets: the same bytes out, the same counters,
 // the same flow table, and no trap. SAPWOOD_TEST_SEED=n repeats one seed.
 import { expect, test } from "vitest";
-import { BATCH_SIZE, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import {
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
+  BATCH_SIZE,
+  OFFLOAD_TUN_TCP,
+  OFFLOAD_TUN_UDP,
+  OFFLOAD_UDP_GSO,
+} from "../../assembly/shared/layout.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows, twinFlows } from "../support/engine-flows.ts";
 import { Random, testSeed } from "../support/random.ts";
 import type { CountName } from "../support/reference/counts.ts";
 import type { TwinFlow } from "../support/reference/flows.ts";
+import { SITUATIONS } from "../support/reference/situations.ts";
 import { Traffic } from "../support/traffic.ts";
+import { TrafficEvents } from "../support/traffic-events.ts";
 import { RANGES, THIS_NODE } from "../support/world.ts";
 
 const PACKETS_PER_SEED = 256_000;
 const BATCHES = Math.ceil(PACKETS_PER_SEED / BATCH_SIZE);
 const TIMEOUTS_MS = {
-  udpUnreplied: 400,
-  udpStream: 1200,
-  tcpOpening: 600,
-  tcpEstablished: 2500,
-  tcpHalfClosed: 800,
-  tcpClosed: 100,
+  udpUnreplied: 1600,
+  udpStream: 4800,
+  tcpOpening: 2400,
+  tcpEstablished: 10_000,
+  tcpHalfClosed: 3200,
+  tcpClosed: 400,
 };
 const FLOWS = 32_768;
 const PARSER_REASONS = [
@@ -73,12 +82,14 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
       capacities: { flows: FLOWS, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
       timeoutsMs: TIMEOUTS_MS,
       hashSeed: random.u32(),
+      answers: ANSWER_WITH_ICMP | ANSWER_WITH_RESET,
       // What was joined for the TUN must fall apart into the same packets.
       offloads: seed % 2 === 0 ? OFFLOAD_UDP_GSO : OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP,
     },
     // Mostly right, sometimes no answer, sometimes nonsense.
     policy: ({ candidates }) => (random.chance(0.95) ? random.below(candidates.length) : random.between(-2, 100)),
   });
+  const events = new TrafficEvents(random, traffic, fixture);
   let sample: TwinFlow[] = [];
   let packetCount = 0;
   try {
@@ -87,7 +98,8 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
       if (batch % 2 === 0) fixture.egress(...traffic.frames(BATCH_SIZE, sample));
       else fixture.ingress(...traffic.messages(BATCH_SIZE, sample));
       packetCount += BATCH_SIZE;
-      fixture.advance(random.below(10) * random.below(2));
+      fixture.advance(random.below(40) * random.below(2));
+      if (batch % 5 === 4) events.next();
       if (batch % 40 === 39) fixture.sweep();
       if (batch % 100 === 99) {
         for (let i = random.between(1, 4); i > 0; i--) traffic.change();
@@ -105,4 +117,5 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
   expect(packetCount).toBe(PACKETS_PER_SEED);
   const moved = fixture.countsSinceStart();
   expect(REACHED.filter((name) => moved[name] === undefined)).toEqual([]);
+  expect(SITUATIONS.filter((situation) => !fixture.twin?.met.has(situation))).toEqual([]);
 });

@@ -3,6 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { expect } from "vitest";
 import {
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
   BATCH_SIZE,
   CANDIDATE_DRAINING,
   CANDIDATE_FLAGS,
@@ -14,8 +16,7 @@ import {
   HEADER_TIMEOUTS_MS,
   INSTANCE_NUMBER,
   INSTANCE_SIZE,
-  NODE_METRICS_SIZE,
-  NODE_NONCE,
+  PROBE_SIZE,
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
@@ -25,7 +26,12 @@ import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../src/control/model.ts";
 import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/wasm.ts";
-import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../src/memory/shared-memory.ts";
+import {
+  createSharedMemory,
+  DEFAULT_PROBE_INTERVAL_MS,
+  type MemoryOptions,
+  type SharedMemory,
+} from "../../src/memory/shared-memory.ts";
 import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
@@ -35,6 +41,7 @@ import { virtioFrame } from "./packet-builder.ts";
 import { pseudoHeaderSum } from "./reference/checksum.ts";
 import type { Counts } from "./reference/counts.ts";
 import type { Choice } from "./reference/flows.ts";
+import type { Place } from "./reference/ledger.ts";
 import { parse, parseOffload } from "./reference/parser.ts";
 import { segment } from "./reference/segmenter.ts";
 import { type Message, ReferenceTranslator } from "./reference/translator.ts";
@@ -116,13 +123,20 @@ export class EngineFixture {
     this.engine.attach(0, 0n);
     this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
+    const { answers = 0, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
     this.twin = new ReferenceTranslator(
-      { nodeId: options.nodeId, ranges: options.ranges, timeoutsMs: this.timeouts() },
+      {
+        nodeId: options.nodeId,
+        ranges: options.ranges,
+        timeoutsMs: this.timeouts(),
+        answers: { icmp: (answers & ANSWER_WITH_ICMP) !== 0, reset: (answers & ANSWER_WITH_RESET) !== 0 },
+        probeIntervalMs,
+      },
       {
         nextChoice: () => this.pending.shift(),
         flowPort: (packet) => flowWirePort(this.shared, packet),
-        wirePort: (endpoint, index) => this.sourcePortOf(endpoint, index),
-        identification: (endpoint, index) => this.identificationOf(endpoint, index),
+        wirePort: (place) => this.sourcePortAt(place),
+        identification: (place) => this.identificationAt(place),
       },
     );
   }
@@ -187,28 +201,32 @@ export class EngineFixture {
       messages.push(...this.io.sentMessages());
       tunWrites.push(...this.io.tunWrites().map(({ bytes }) => bytes));
     } while (left > 0);
-    const datagrams = messages.flatMap((message) =>
-      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
-    );
+    const datagrams = datagramsOf(messages);
     const counts = this.io.countsSince(before);
     return { datagrams, messages, tunWrites, frames: tunWrites, counts, choices: this.choices };
   }
 
-  /** Sends the probes that are due; the twin learns of them from what was sent. */
+  /** Sends the probes that are due. */
   probe(): Result {
+    this.twin?.pass(this.nowMs);
     const before = this.io.snapshot();
     this.engine.probe(this.nowUs);
     const messages = this.io.sentMessages();
-    for (const node of this.inForce.nodes) {
-      const nodeIndex = this.tables.nodeIndex(node.id) as number;
-      const metricsAt = this.shared.at(Region.nodeMetrics) + nodeIndex * NODE_METRICS_SIZE;
-      const nonce = this.io.view.getBigUint64(metricsAt + NODE_NONCE, true);
-      this.twin?.expectReply({ nodeIndex, nonce, address: node.underlay.address });
+    const datagrams = datagramsOf(messages);
+    const counts = this.io.countsSince(before);
+    const result = { datagrams, messages, tunWrites: [], frames: [], counts, choices: [] };
+    for (const { id, endpoint } of this.twin?.nodes.due(this.nowMs) ?? []) {
+      const probe = datagrams.find((one) => one.endpoint === endpoint);
+      this.twin?.nodes.probed(id, probe?.bytes ?? new Uint8Array(PROBE_SIZE), this.nowMs);
     }
-    const datagrams = messages.flatMap((message) =>
-      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
-    );
-    return { datagrams, messages, tunWrites: [], frames: [], counts: this.io.countsSince(before), choices: [] };
+    return this.conclude(result);
+  }
+
+  /** The kernel reports that a datagram to this address was too large or not taken; `mtu` is the size that fits. */
+  pathError(errno: number, address: string, mtu = 0): void {
+    this.io.putErrorName(address, 50103);
+    this.engine.pathError(errno, mtu, this.nowUs);
+    this.twin?.nodes.pathError(errno, address, this.nowMs);
   }
 
   /** Everything that was counted. */
@@ -247,9 +265,7 @@ export class EngineFixture {
         first = next;
       }
     }
-    const datagrams = messages.flatMap((message) =>
-      message.datagrams.map((bytes) => ({ endpoint: message.endpoint, bytes })),
-    );
+    const datagrams = datagramsOf(messages);
     const counts = this.io.countsSince(before);
     const result = { datagrams, messages, tunWrites, frames, counts, choices: this.choices };
     for (const name of IO_COUNTERS) delete result.counts[name];
@@ -293,19 +309,19 @@ export class EngineFixture {
     return index;
   }
 
-  private sourcePortOf(endpoint: string | "tun", index: number): number | undefined {
-    const bytes = this.sent(endpoint, index);
+  private sourcePortAt(place: Place): number | undefined {
+    const bytes = this.sent(place);
     const parsed = bytes === undefined ? undefined : parse(bytes);
     return typeof parsed === "object" ? parsed.sourcePort : undefined;
   }
 
-  private identificationOf(endpoint: string | "tun", index: number): number | undefined {
-    const bytes = this.sent(endpoint, index);
+  private identificationAt(place: Place): number | undefined {
+    const bytes = this.sent(place);
     return bytes === undefined ? undefined : (bytes[4] as number) * 256 + (bytes[5] as number);
   }
 
   /** The packet at a place of the engine's output. */
-  private sent(endpoint: string | "tun", index: number): Uint8Array | undefined {
+  private sent([endpoint, index]: Place): Uint8Array | undefined {
     return endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
   }
 
@@ -354,6 +370,10 @@ function cutUp(write: Uint8Array): Uint8Array[] {
   const sum = pseudoHeaderSum(source, destination, parsed.protocol, partial.length - parsed.headerLength);
   expect(field, "partial checksum of a super-packet").toBe(sum);
   return segment(partial, parsed, offload.segmentSize).map((bytes) => virtioFrame(bytes, {}));
+}
+
+function datagramsOf(messages: readonly SentMessage[]): Result["datagrams"] {
+  return messages.flatMap(({ endpoint, datagrams }) => datagrams.map((bytes) => ({ endpoint, bytes })));
 }
 
 function grouped(datagrams: Result["datagrams"]): Map<string, Uint8Array[]> {

@@ -9,7 +9,10 @@ const IDENTIFIERS = [0, 1, 77, 78, 1024, 0xffff];
 /** Types that are errors, and some of those that are neither error nor echo. */
 const ERROR_TYPES = { v4: [3, 3, 11, 12], v6: [1, 2, 3, 4] };
 const OTHER_TYPES = { v4: [4, 5, 9, 13, 17], v6: [0, 5, 127, 130, 133, 134, 135, 136, 137, 143] };
-const EXTENSIONS = [0, 43, 60, 135, 139, 140, 51];
+const ROUTING = 43;
+const EXTENSIONS = [0, ROUTING, ROUTING, 60, 135, 139, 140, 51];
+/** No operation, and source routes of which the first has not come to its end. */
+const OPTIONS = [[1, 1, 1, 0], Array<number>(40).fill(1), [131, 7, 4, 10, 0, 0, 1, 0], [137, 7, 8, 10, 0, 0, 1, 0]];
 const MORE_EXTENSIONS_THAN_WALKED = 9;
 
 export function isV4(address: string): boolean {
@@ -84,7 +87,7 @@ function network(random: Random, src: string, dst: string): PacketBuilder {
 }
 
 function behindExtensions(random: Random, src: string, dst: string): PacketBuilder {
-  if (isV4(src)) return packet().ipv4({ src, dst, options: random.pick([[1, 1, 1, 0], Array(40).fill(1)]) });
+  if (isV4(src)) return packet().ipv4({ src, dst, options: random.pick(OPTIONS) });
   const count = random.chance(0.05) ? MORE_EXTENSIONS_THAN_WALKED : random.between(1, 3);
   const extensions = Array.from({ length: count }, () => extension(random, random.pick(EXTENSIONS)));
   return packet().ipv6({ src, dst, extensions });
@@ -98,5 +101,7 @@ function extension(random: Random, type: number): ExtensionHeader {
   const length = isAuthentication ? (2 * units + 4) * 4 : (units + 1) * 8;
   const bytes = new Array<number>(length).fill(0);
   bytes[1] = isAuthentication ? length / 4 - 2 : units;
+  // RFC 8200 section 4.4: segments left.
+  if (type === ROUTING) bytes[3] = random.below(3);
   return { type, bytes };
 }

@@ -30,18 +30,23 @@ import { FragmentTraffic } from "./traffic-fragments.ts";
 import { echo, icmpError, isV4, otherPacket, portless } from "./traffic-kinds.ts";
 
 const NODE_COUNT = 5;
-const LOCAL_COUNT = 4;
+const LOCAL_COUNT = 5;
 const SERVICE_COUNT = 6;
-/** Which families the instances of each service have, the first four of them on this node. */
+/** Which families the instances of each service have, the first one of each of the first five services on this node. */
 const FAMILIES: readonly { readonly inside: readonly string[]; readonly outside: readonly string[] }[] = [
   { inside: ["v4", "v6"], outside: ["v4", "v6"] },
   { inside: ["v4", "v6"], outside: ["v4", "v6"] },
   { inside: ["v6"], outside: ["v4", "v6"] },
   { inside: ["v4"], outside: ["v4", "v6"] },
-  { inside: ["v6"], outside: ["v4", "v6"] },
   { inside: ["v4"], outside: ["v4"] },
+  { inside: ["v6"], outside: ["v4", "v6"] },
 ];
 
+const WITHOUT_INSTANCES: Service = {
+  name: "empty",
+  addresses: ["10.30.1.99", "fdff:2000::1:99"].map((address) => ({ address, policy: "round-robin" })),
+  instances: [],
+};
 const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
 const SERVICE_PORTS = [1, 53, 80, 443, 65535];
 const TCP_FLAGS = [TCP_SYN, TCP_ACK, TCP_ACK, TCP_ACK, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0x18, 0xff, 0];
@@ -97,17 +102,7 @@ export class Traffic {
   tables(): Tables {
     return {
       nodes: this.nodes.map((node) => this.nodeNow(node)),
-      services: this.services.map((service) => ({
-        ...service,
-        addresses: service.addresses.filter((one) => !this.gone.has(one.address)),
-        instances: service.instances
-          .filter((one) => !this.gone.has(key(service, one)))
-          .map((one) => ({
-            ...one,
-            node: this.moved.get(key(service, one)) ?? one.node,
-            draining: this.draining.has(key(service, one)),
-          })),
-      })),
+      services: [...this.services.map((service) => this.serviceNow(service)), WITHOUT_INSTANCES],
     };
   }
 
@@ -411,6 +406,7 @@ export class Traffic {
       const { addresses } = this.random.pick(this.services);
       return (addresses[(isV4 ? 0 : 1) + 2 * this.random.below(2)] as { address: string }).address;
     }
+    if (roll < 71) return (WITHOUT_INSTANCES.addresses[isV4 ? 0 : 1] as { address: string }).address;
     return roll < 95 ? this.instanceAddress(isV4) : this.anyAddress(isV4);
   }
 
@@ -434,6 +430,20 @@ export class Traffic {
       return this.nodes.find((node) => node.id === (this.moved.get(key(service, instance)) ?? instance.node));
     }
     return undefined;
+  }
+
+  private serviceNow(service: Service): Service {
+    return {
+      ...service,
+      addresses: service.addresses.filter((one) => !this.gone.has(one.address)),
+      instances: service.instances
+        .filter((one) => !this.gone.has(key(service, one)))
+        .map((one) => ({
+          ...one,
+          node: this.moved.get(key(service, one)) ?? one.node,
+          draining: this.draining.has(key(service, one)),
+        })),
+    };
   }
 
   private nodeNow(node: Node): Node {

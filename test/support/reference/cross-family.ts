@@ -22,6 +22,13 @@ const IPV6_MTU_MIN = 1280;
 /** RFC 1191 section 7.1, for routers that do not say the MTU. */
 const PLATEAUS = [32000, 17914, 8166, 4352, 2002, 1492, 1006];
 const SOURCE_ROUTES = [131, 137];
+/** Section 5.1: the extension headers that IPv4 does without. */
+const LEFT_OUT: readonly number[] = [
+  IPPROTO_HOP_BY_HOP,
+  IPPROTO_DESTINATION_OPTIONS,
+  IPPROTO_ROUTING,
+  IPPROTO_FRAGMENT,
+];
 
 /** What an IP header says beside addresses. */
 interface Header {
@@ -77,13 +84,16 @@ export function toOtherFamily(
   return Uint8Array.from([...headerAcross({ ...header, contentLength }, packet, ends, across), ...translated]);
 }
 
-/** Offset of a source route that has not come to its end, which sections 4.1 and 5.1 do not let pass. */
+/**
+ * Offset of a source route that has not come to its end, which sections 4.1 and 5.1 do not let pass. Of several IPv6
+ * headers that cannot pass the first one is the reason.
+ */
 export function sourceRouteAt(bytes: Uint8Array, { version, headerLength }: ParsedPacket): number | undefined {
   if (version === 6) {
-    const routing = chainOf(bytes, headerLength).find(
-      ({ type, at }) => type === IPPROTO_ROUTING && bytes[at + 3] !== 0,
+    const hindrance = chainOf(bytes, headerLength).find(
+      ({ type, at }) => !LEFT_OUT.includes(type) || (type === IPPROTO_ROUTING && bytes[at + 3] !== 0),
     );
-    return routing === undefined ? undefined : routing.at + 3;
+    return hindrance?.type === IPPROTO_ROUTING ? hindrance.at + 3 : undefined;
   }
   for (let at = 20; at < headerLength && bytes[at] !== 0; ) {
     const [type = 0, length = 0, pointer = 0] = bytes.subarray(at, Math.min(at + 3, headerLength));
@@ -113,8 +123,7 @@ function headerOf(bytes: Uint8Array, packet: ParsedPacket): Header | undefined {
     };
   }
   const chain = chainOf(bytes, headerLength);
-  const dropped = [IPPROTO_HOP_BY_HOP, IPPROTO_DESTINATION_OPTIONS, IPPROTO_ROUTING, IPPROTO_FRAGMENT] as number[];
-  if (chain.some(({ type }) => !dropped.includes(type))) return undefined;
+  if (chain.some(({ type }) => !LEFT_OUT.includes(type))) return undefined;
   const fragmentHeader = chain.find(({ type }) => type === IPPROTO_FRAGMENT);
   const word = fragmentHeader === undefined ? 0 : view.getUint16(fragmentHeader.at + 2);
   return {
@@ -230,6 +239,8 @@ function errorAcross(
     packet.version === 4 ? toIcmpv6(content, quoted, across.linkMtu) : toIcmpv4(content, across.linkMtu);
   const header = headerOf(quoted, embedded);
   if (counterpart === undefined || header === undefined) return undefined;
+  // Section 5.1 holds for the quoted packet too.
+  if (packet.version === 6 && sourceRouteAt(quoted, embedded) !== undefined) return undefined;
   const inner = reversed(ends);
   const quotedContent = quoted.slice(embedded.headerLength);
   const innerContent = transportAcross(quotedContent, embedded, inner, header.contentLength);

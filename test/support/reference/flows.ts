@@ -1,10 +1,12 @@
 // The slow twin's flows: Maps by key in both directions. Two things it does not decide but takes as input: which
 // candidate a policy chose, and which free port the engine took when the client's own was taken on the wire. It checks
 // that both are allowed.
-import { IPPROTO_ICMP } from "../../../assembly/shared/protocols.ts";
+import { IPPROTO_ICMP, IPPROTO_TCP } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import { TCP_ACK, TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import type { CountName } from "./counts.ts";
 import { type FlowLife, isRestart, newLife, observe } from "./flow-state.ts";
+import type { TwinNodes } from "./nodes.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
 import type { TwinCandidate, TwinInstance, TwinTables } from "./tables.ts";
 
@@ -24,6 +26,12 @@ export interface FlowDecisions {
   nextChoice(): Choice | undefined;
   /** Source port that the engine gave the flow of the packet in hand, which goes to the instance. */
   wirePort(packet: ParsedPacket, target: TwinInstance): number | undefined;
+}
+
+export interface FlowOptions {
+  readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
+  /** Clients of TCP connections whose instance is gone get a reset. */
+  readonly resets: boolean;
 }
 
 export interface TwinFlow {
@@ -55,7 +63,8 @@ export class TwinFlows {
 
   constructor(
     private readonly tables: TwinTables,
-    private readonly timeoutsMs: Readonly<Record<number, number>>,
+    private readonly nodes: TwinNodes,
+    private readonly options: FlowOptions,
     private readonly decisions: FlowDecisions,
     private readonly count: (name: CountName, by: number) => void,
   ) {}
@@ -63,7 +72,7 @@ export class TwinFlows {
   /** Ends what has been idle for too long. */
   sweep(nowMs: number): void {
     for (const flow of [...this.forward.values()]) {
-      if (nowMs - flow.lastUsedMs < (this.timeoutsMs[flow.life.state] as number)) continue;
+      if (nowMs - flow.lastUsedMs < (this.options.timeoutsMs[flow.life.state] as number)) continue;
       this.end(flow);
       this.count("flowsExpired", 1);
     }
@@ -75,6 +84,9 @@ export class TwinFlows {
     if (before !== undefined && isRestart(before.life, packet.flags)) {
       this.count("flowsRestarted", 1);
       this.end(before);
+    } else if (before !== undefined && this.isReset(before, packet)) {
+      this.end(before);
+      return DropReason.instanceGone;
     }
     return this.known(packet, packet) ?? this.open(packet, nowMs);
   }
@@ -97,6 +109,12 @@ export class TwinFlows {
     return undefined;
   }
 
+  /** In the middle of a connection another instance is of no use: the client has to connect anew. */
+  private isReset({ client, target }: TwinFlow, { protocol, flags }: ParsedPacket): boolean {
+    const isMidStream = protocol === IPPROTO_TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
+    return this.options.resets && isMidStream && this.tables.isAlive(client) && !this.tables.isAlive(target);
+  }
+
   private open(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
     const client = this.tables.workload(packet.source);
     if (client === undefined) return DropReason.unknownWorkload;
@@ -107,6 +125,7 @@ export class TwinFlows {
     const { answerSource, answerDestination } = addresses;
 
     if (!target.isLocal && this.tables.endpointOf(target.node) === undefined) return DropReason.noNode;
+    if (!target.isLocal && !this.nodes.isReachable(target.node, nowMs)) return DropReason.nodeUnreachable;
 
     const reverseKeyOf = (port: number): string =>
       flowKey(packet, {

@@ -69,6 +69,10 @@ export class TwinTables {
     return this.workloads.get(raw);
   }
 
+  nodeIds(): string[] {
+    return [...this.nodes.keys()];
+  }
+
   /** Where datagrams to a node go: "192.0.2.1:50103" or "[2001:db8::1]:50103". */
   endpointOf(node: string): string | undefined {
     const endpoint = this.nodes.get(node);

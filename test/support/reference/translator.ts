@@ -1,38 +1,21 @@
 // The slow, obvious twin of the engine: the rules of translation, with Maps and strings, one packet at a time.
-import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../assembly/shared/layout.ts";
-import {
-  IPPROTO_TCP,
-  VIRTIO_CSUM_START,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_FLAGS,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_SIZE,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_TYPE,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_HDR_LEN,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../../assembly/shared/protocols.ts";
+import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
-import { virtioFrame } from "../packet-builder.ts";
-import type { CountName, Counts, DropName } from "./counts.ts";
+import { type AnswerOptions, TwinAnswers } from "./answers.ts";
+import type { Counts } from "./counts.ts";
 import type { Across } from "./cross-family.ts";
 import { observe } from "./flow-state.ts";
 import { type Choice, otherFamily, type TwinFlow, TwinFlows } from "./flows.ts";
 import { type Origin, TwinFragments } from "./fragments.ts";
+import { Ledger, type Output, type Place } from "./ledger.ts";
+import { TwinNodes } from "./nodes.ts";
 import { type Ends, type Offload, type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import { type ChecksumState, reversed } from "./rewrite.ts";
-import { finishChecksum, finishInnerChecksum, segment } from "./segmenter.ts";
-import { endpointText, type TwinInstance, TwinTables } from "./tables.ts";
+import type { Situation } from "./situations.ts";
+import { finished, isSegmentable, SEGMENTS_MAX, segmentCount, virtioAcross } from "./super-packet.ts";
+import { type TwinInstance, TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
-
-/** What came out, in the order in which it came; datagrams by the endpoint that they go to. */
-export interface Output {
-  readonly datagrams: Map<string, Uint8Array[]>;
-  readonly tunWrites: Uint8Array[];
-}
 
 /** The inputs that are the engine's or the policy's to decide. */
 export interface Decisions {
@@ -40,9 +23,9 @@ export interface Decisions {
   /** The source port on the wire of the packet's flow, if that still is in the engine's table. */
   flowPort(packet: ParsedPacket): number | undefined;
   /** Source port of the packet that the engine put at this place of its output. */
-  wirePort(endpoint: string | "tun", index: number): number | undefined;
+  wirePort(place: Place): number | undefined;
   /** The same for the identification of an IPv4 header that the engine made. */
-  identification(endpoint: string | "tun", index: number): number | undefined;
+  identification(place: Place): number | undefined;
 }
 
 /** A message as recvmmsg delivers it. */
@@ -55,23 +38,13 @@ export interface Message {
   readonly isTruncated?: boolean | undefined;
 }
 
-/** What the twin needs to know of a probe that this node sent. */
-export interface SentProbe {
-  readonly nodeIndex: number;
-  readonly nonce: bigint;
-  readonly address: string;
-}
-
 export interface TwinOptions {
   readonly nodeId: string;
   readonly ranges: readonly string[];
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
+  readonly answers?: AnswerOptions; // default: none
+  readonly probeIntervalMs?: number; // default: never
 }
-
-/** A frame or message with more packets is none that TCP, UDP or the kernel makes: below 33 bytes each. */
-const SEGMENTS_MAX = 2047;
-/** Headers that the engine has room to repeat. */
-const HEADERS_MAX = 256;
 
 /** Where a packet goes, as whom it comes and to whom. */
 interface Way {
@@ -94,23 +67,28 @@ interface LaterFragment {
 }
 
 export class ReferenceTranslator {
+  readonly nodes: TwinNodes;
+  private readonly ledger = new Ledger();
   private readonly table: TwinFlows;
   private readonly tables: TwinTables;
-  private readonly probes: SentProbe[] = [];
-  private readonly fragments = new TwinFragments<FragmentWay, LaterFragment>(() => this.count("fragmentsForgotten", 1));
-  private counts: Counts = {};
-  private output: Output = { datagrams: new Map(), tunWrites: [] };
+  private readonly answers: TwinAnswers;
+  private readonly fragments = new TwinFragments<FragmentWay, LaterFragment>(() =>
+    this.ledger.count("fragmentsForgotten"),
+  );
 
   constructor(
-    { nodeId, ranges, timeoutsMs }: TwinOptions,
+    { nodeId, ranges, timeoutsMs, answers = { icmp: false, reset: false }, probeIntervalMs = 0 }: TwinOptions,
     private readonly decisions: Decisions,
   ) {
     this.tables = new TwinTables(nodeId, ranges);
+    this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs);
+    this.answers = new TwinAnswers(answers, this.tables, this.ledger);
     this.table = new TwinFlows(
       this.tables,
-      timeoutsMs,
+      this.nodes,
+      { timeoutsMs, resets: answers.reset },
       { nextChoice: () => this.decisions.nextChoice(), wirePort: (packet, target) => this.chosenPort(packet, target) },
-      (name, by) => this.count(name, by),
+      (name, by) => this.ledger.count(name, by),
     );
   }
 
@@ -122,48 +100,45 @@ export class ReferenceTranslator {
     this.table.clear();
   }
 
+  /** How often each situation was met since the start. */
+  get met(): ReadonlyMap<Situation, number> {
+    return this.ledger.met;
+  }
+
   /** The next generation. */
   apply(tables: Tables): void {
     this.tables.apply(tables);
-  }
-
-  /** A probe that the engine sent; its reply will be accepted. */
-  expectReply(probe: SentProbe): void {
-    const known = this.probes.findIndex((other) => other.nodeIndex === probe.nodeIndex);
-    if (known >= 0) this.probes.splice(known, 1);
-    this.probes.push(probe);
+    this.nodes.apply();
   }
 
   /** What came out and was counted since the last call. */
   take(): { output: Output; counts: Counts } {
-    const taken = { output: this.output, counts: this.counts };
-    this.output = { datagrams: new Map(), tunWrites: [] };
-    this.counts = {};
-    return taken;
+    return this.ledger.take();
   }
 
   /** Time passes: drops fragments whose first one does not come. */
   pass(nowMs: number): void {
     for (const origin of this.fragments.expire(nowMs)) {
-      this.drop(origin === "egress" ? "egress" : "ingress", DropReason.fragmentOrphan);
+      this.ledger.drop(origin === "egress" ? "egress" : "ingress", DropReason.fragmentOrphan);
     }
   }
 
   /** A frame from the TUN. */
   egress(frame: Uint8Array, nowMs: number): void {
     const reason = this.egressOf(frame, nowMs);
-    if (reason !== DropReason.none) this.drop("egress", reason);
+    if (reason !== DropReason.none) this.ledger.drop("egress", reason);
   }
 
   /** A message from the tunnel's socket. */
   ingress(message: Message, nowMs: number): void {
-    if (message.bytes.length === 0) return this.drop("ingress", DropReason.emptyDatagram);
-    if (message.isTruncated) return this.drop("ingress", DropReason.truncatedFrame);
+    if (message.bytes.length === 0) return this.ledger.drop("ingress", DropReason.emptyDatagram);
+    if (message.isTruncated) return this.ledger.drop("ingress", DropReason.truncatedFrame);
     const size = message.segmentSize ?? message.bytes.length;
-    if (Math.floor(message.bytes.length / size) >= SEGMENTS_MAX) return this.drop("ingress", DropReason.badOffload);
+    if (Math.floor(message.bytes.length / size) >= SEGMENTS_MAX)
+      return this.ledger.drop("ingress", DropReason.badOffload);
     for (let at = 0; at < message.bytes.length; at += size) {
       const reason = this.ingressOf(message, message.bytes.subarray(at, at + size), nowMs);
-      if (reason !== DropReason.none) this.drop("ingress", reason);
+      if (reason !== DropReason.none) this.ledger.drop("ingress", reason);
     }
   }
 
@@ -174,27 +149,48 @@ export class ReferenceTranslator {
 
   private egressOf(frame: Uint8Array, nowMs: number): DropReason {
     if (frame.length < VIRTIO_NET_HDR_SIZE) return DropReason.truncatedFrame;
-    const packet = parse(frame.subarray(VIRTIO_NET_HDR_SIZE));
+    const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+    const packet = parse(bytes);
     if (typeof packet === "number") return packet;
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
+    if (packet.kind === "laterFragment") return this.laterFragment("egress", packet, bytes, nowMs);
+    const isError = packet.embedded !== undefined;
+    const way = isError ? this.wayOfError(packet, packet.embedded) : this.wayOf(packet, nowMs);
+    const translated = typeof way === "number" ? way : this.translateFor(way, bytes, packet, offload);
+    if (typeof way !== "number" && typeof translated !== "number") {
+      return this.handOver(frame, packet, offload, way, translated, nowMs);
+    }
+    const reason = translated as DropReason;
+    if (!isError) this.answers.tell(bytes, packet, reason, nowMs);
+    return reason;
+  }
 
-    if (packet.kind === "laterFragment")
-      return this.laterFragment("egress", packet, frame.subarray(VIRTIO_NET_HDR_SIZE), nowMs);
-    const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
-    if (typeof way === "number") return way;
-    const state = offload.needsChecksum ? "partial" : "whole";
-    const bytes = translate(frame.subarray(VIRTIO_NET_HDR_SIZE), packet, way.ends, state, {
-      ...this.acrossTo(way.target),
-      segmentSize: offload.segmentSize,
-    });
-    if (typeof bytes === "number") return bytes;
-    if (way.flow !== undefined) this.see(way.flow, packet, false, nowMs);
-    if (way.target.isLocal) return this.deliverLocally(frame, packet, bytes, offload, nowMs);
-    const endpoint = this.tables.endpointOf(way.target.node);
+  private translateFor(
+    way: Way,
+    bytes: Uint8Array,
+    packet: ParsedPacket,
+    { needsChecksum, segmentSize }: Offload,
+  ): Uint8Array | DropReason {
+    const across = { ...this.acrossTo(way.target), segmentSize };
+    return translate(bytes, packet, way.ends, needsChecksum ? "partial" : "whole", across);
+  }
+
+  /** What is refused from here on is refused as another node would refuse it, which tells nobody. */
+  private handOver(
+    frame: Uint8Array,
+    packet: ParsedPacket,
+    offload: Offload,
+    { flow, target }: Way,
+    bytes: Uint8Array,
+    nowMs: number,
+  ): DropReason {
+    if (flow !== undefined) this.see(flow, packet, false, nowMs);
+    if (target.isLocal) return this.deliverLocally(frame, packet, bytes, offload, nowMs);
+    const endpoint = this.tables.endpointOf(target.node);
     if (endpoint === undefined) return DropReason.noNode;
     for (const whole of finished(bytes, packet, offload)) this.send(endpoint, whole);
-    this.firstFragment("egress", packet, bytes, way.target.node, nowMs);
+    this.firstFragment("egress", packet, bytes, target.node, nowMs);
     return DropReason.none;
   }
 
@@ -211,7 +207,7 @@ export class ReferenceTranslator {
     const way = { source, destination, node };
     for (const later of this.fragments.note(origin, packet, way, nowMs)) {
       const reason = this.passOn(origin, later, way);
-      if (reason !== DropReason.none) this.drop(origin === "egress" ? "egress" : "ingress", reason);
+      if (reason !== DropReason.none) this.ledger.drop(origin === "egress" ? "egress" : "ingress", reason);
     }
   }
 
@@ -220,7 +216,7 @@ export class ReferenceTranslator {
     const way = this.fragments.wayOf(origin, packet, nowMs);
     if (way !== undefined) return this.passOn(origin, fragment, way);
     if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
-    this.count("fragmentsHeld", 1);
+    this.ledger.count("fragmentsHeld", 1);
     return DropReason.none;
   }
 
@@ -234,7 +230,7 @@ export class ReferenceTranslator {
       this.send(endpoint, translated);
       return DropReason.none;
     }
-    this.output.tunWrites.push(virtioFrame(translated, {}));
+    this.ledger.write(translated);
     this.countPackets(origin === "egress" ? "local" : "ingress", parse(translated) as ParsedPacket, 0);
     return DropReason.none;
   }
@@ -272,19 +268,17 @@ export class ReferenceTranslator {
   }
 
   private chosenPort(packet: ParsedPacket, target: TwinInstance): number | undefined {
-    return this.decisions.flowPort(packet) ?? this.decisions.wirePort(...this.placeFor(target));
+    return this.decisions.flowPort(packet) ?? this.decisions.wirePort(this.placeFor(target));
   }
 
   /** What only the engine can say of the next packet to an instance, or to the TUN, that comes from the other family. */
   private acrossTo(target: TwinInstance | undefined): Pick<Across, "identification" | "linkMtu"> {
-    return { identification: () => this.decisions.identification(...this.placeFor(target)) ?? 0, linkMtu: 0 };
+    return { identification: () => this.decisions.identification(this.placeFor(target)) ?? 0, linkMtu: 0 };
   }
 
   /** Where the next packet to an instance, or to the TUN, stands in the output. */
-  private placeFor(target: TwinInstance | undefined): [endpoint: string | "tun", index: number] {
-    const endpoint = target === undefined || target.isLocal ? undefined : this.tables.endpointOf(target.node);
-    if (endpoint === undefined) return ["tun", this.output.tunWrites.length];
-    return [endpoint, this.output.datagrams.get(endpoint)?.length ?? 0];
+  private placeFor(target: TwinInstance | undefined): Place {
+    return this.ledger.next(target === undefined || target.isLocal ? undefined : this.tables.endpointOf(target.node));
   }
 
   /** Both ends on this node: the packet goes back into the TUN, unsegmented, as the workload's offloads left it. */
@@ -305,16 +299,14 @@ export class ReferenceTranslator {
         : this.receiveReply(flow, forwarded, translated, state, offload.segmentSize, nowMs);
     if (typeof bytes === "number") return bytes;
     const delivered = parse(bytes) as ParsedPacket;
-    this.output.tunWrites.push(
-      Uint8Array.from([...virtioAcross(frame, packet, delivered, offload.segmentSize), ...bytes]),
-    );
+    this.ledger.write(bytes, virtioAcross(frame, packet, delivered, offload.segmentSize));
     this.countPackets("local", delivered, offload.segmentSize);
     this.firstFragment("egress", packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
 
   private ingressOf(message: Message, datagram: Uint8Array, nowMs: number): DropReason {
-    if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.probe(message, datagram);
+    if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.nodes.receiveProbe(message, datagram, nowMs);
     const packet = parse(datagram);
     if (typeof packet === "number") return packet;
 
@@ -339,7 +331,7 @@ export class ReferenceTranslator {
         if (instance.isLocal || message.address !== this.tables.addressOf(instance.node)) return DropReason.wrongNode;
       }
     }
-    this.output.tunWrites.push(virtioFrame(bytes, {}));
+    this.ledger.write(bytes);
     this.countPackets("ingress", parse(bytes) as ParsedPacket, 0);
     this.firstFragment(message.address, packet, bytes, undefined, nowMs);
     return DropReason.none;
@@ -380,55 +372,21 @@ export class ReferenceTranslator {
     observe(flow.life, flow.protocol, packet.flags, isReply);
   }
 
-  private probe(message: Message, datagram: Uint8Array): DropReason {
-    if (datagram.length < PROBE_SIZE || datagram[2] !== PROBE_VERSION) return DropReason.badProbe;
-    const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-    if (datagram[3] === PROBE_REQUEST) {
-      const reply = datagram.slice(0, PROBE_SIZE);
-      reply[3] = PROBE_REPLY;
-      this.deliver(endpointText(message.address, message.port), reply);
-      this.count("probesAnswered", 1);
-      return DropReason.none;
-    }
-    const sent = this.probes.findIndex(
-      (probe) =>
-        datagram[3] === PROBE_REPLY &&
-        probe.nodeIndex === view.getUint32(4, true) &&
-        probe.nonce === view.getBigUint64(8, true) &&
-        probe.address === message.address,
-    );
-    if (sent < 0) return DropReason.badProbe;
-    this.probes.splice(sent, 1);
-    this.count("probeReplies", 1);
-    return DropReason.none;
-  }
-
   private send(endpoint: string, bytes: Uint8Array): void {
-    this.deliver(endpoint, bytes);
-    this.count("egressPackets", 1);
-    this.count("egressBytes", bytes.length);
-  }
-
-  private deliver(endpoint: string, bytes: Uint8Array): void {
-    const place = this.output.datagrams.get(endpoint);
-    if (place === undefined) this.output.datagrams.set(endpoint, [bytes]);
-    else place.push(bytes);
+    this.ledger.send(endpoint, bytes);
+    this.ledger.count("egressPackets", 1);
+    this.ledger.count("egressBytes", bytes.length);
   }
 
   /** A super-packet counts as the segments that it would be on the wire. */
   private countPackets(direction: "ingress" | "local", packet: ParsedPacket, segmentSize: number): void {
     const count = segmentCount(packet, segmentSize);
-    this.count(`${direction}Packets`, count);
+    this.ledger.count(`${direction}Packets`, count);
     // Each segment repeats the headers.
-    this.count(`${direction}Bytes`, packet.totalLength + (count - 1) * (packet.headerLength + packet.transportLength));
-  }
-
-  private drop(direction: "egress" | "ingress", reason: DropReason): void {
-    this.count(`${direction}Drop.${DropReason[reason] as DropName}`, 1);
-  }
-
-  private count(name: CountName, by: number): void {
-    this.counts[name] = (this.counts[name] ?? 0) + by;
+    this.ledger.count(
+      `${direction}Bytes`,
+      packet.totalLength + (count - 1) * (packet.headerLength + packet.transportLength),
+    );
   }
 }
 
@@ -439,54 +397,4 @@ function forwardEnds(flow: TwinFlow, { destinationPort }: Ends): Ends {
     sourcePort: flow.wirePort,
     destinationPort,
   };
-}
-
-/** The packets that a translated frame becomes on the wire, each complete. */
-function finished(bytes: Uint8Array, packet: ParsedPacket, offload: Offload): Uint8Array[] {
-  const translated = parse(bytes) as ParsedPacket;
-  if (offload.segmentSize > 0) return segment(bytes, translated, offload.segmentSize);
-  if (!offload.needsChecksum) return [bytes];
-  const { start, field } = offload.checksum;
-  const grown = translated.headerLength - packet.headerLength;
-  if (translated.kind === "transport") finishChecksum(bytes, translated);
-  else finishInnerChecksum(bytes, { start: start + grown, field: field + grown });
-  return [bytes];
-}
-
-/** The virtio_net_hdr of a frame, for the packet that its packet was translated to. */
-function virtioAcross(
-  frame: Uint8Array,
-  packet: ParsedPacket,
-  translated: ParsedPacket,
-  segmentSize: number,
-): Uint8Array {
-  const header = frame.slice(0, VIRTIO_NET_HDR_SIZE);
-  if (packet.version === translated.version) return header;
-  if (packet.kind === "error") return new Uint8Array(VIRTIO_NET_HDR_SIZE); // it says nothing that could be true
-  const view = new DataView(header.buffer);
-  if ((view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0) {
-    const grown = translated.headerLength - packet.headerLength;
-    view.setUint16(VIRTIO_CSUM_START, view.getUint16(VIRTIO_CSUM_START, true) + grown, true);
-  }
-  if (segmentSize === 0) return header;
-  const tcpType = translated.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
-  const ecn = view.getUint8(VIRTIO_GSO_TYPE) & VIRTIO_GSO_ECN;
-  view.setUint8(VIRTIO_GSO_TYPE, translated.protocol === IPPROTO_TCP ? tcpType | ecn : VIRTIO_GSO_UDP_L4);
-  view.setUint16(VIRTIO_GSO_SIZE, segmentSize, true);
-  view.setUint16(VIRTIO_HDR_LEN, translated.headerLength + translated.transportLength, true);
-  return header;
-}
-
-/** Whether a super-packet is one that TCP, UDP or the kernel makes. */
-function isSegmentable(packet: ParsedPacket, { segmentSize }: Offload): boolean {
-  if (segmentSize === 0) return true;
-  return (
-    segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.headerLength + packet.transportLength <= HEADERS_MAX
-  );
-}
-
-/** Packets that a super-packet stands for; a segment size of 0 says that it is none. */
-function segmentCount(packet: ParsedPacket, segmentSize: number): number {
-  const payload = packet.totalLength - packet.headerLength - packet.transportLength;
-  return segmentSize === 0 ? 1 : Math.max(1, Math.ceil(payload / segmentSize));
 }

@@ -1,0 +1,72 @@
+// The slow twin's super-packets: what the virtio_net_hdr of one says, and the packets that it stands for.
+import {
+  IPPROTO_TCP,
+  VIRTIO_CSUM_START,
+  VIRTIO_F_NEEDS_CSUM,
+  VIRTIO_FLAGS,
+  VIRTIO_GSO_ECN,
+  VIRTIO_GSO_SIZE,
+  VIRTIO_GSO_TCPV4,
+  VIRTIO_GSO_TCPV6,
+  VIRTIO_GSO_TYPE,
+  VIRTIO_GSO_UDP_L4,
+  VIRTIO_HDR_LEN,
+  VIRTIO_NET_HDR_SIZE,
+} from "../../../assembly/shared/protocols.ts";
+import { type Offload, type ParsedPacket, parse } from "./parser.ts";
+import { finishChecksum, finishInnerChecksum, segment } from "./segmenter.ts";
+
+/** A frame or message with more packets is none that TCP, UDP or the kernel makes: below 33 bytes each. */
+export const SEGMENTS_MAX = 2047;
+/** Headers that the engine has room to repeat. */
+const HEADERS_MAX = 256;
+
+/** The packets that a translated frame becomes on the wire, each complete. */
+export function finished(bytes: Uint8Array, packet: ParsedPacket, offload: Offload): Uint8Array[] {
+  const translated = parse(bytes) as ParsedPacket;
+  if (offload.segmentSize > 0) return segment(bytes, translated, offload.segmentSize);
+  if (!offload.needsChecksum) return [bytes];
+  const { start, field } = offload.checksum;
+  const grown = translated.headerLength - packet.headerLength;
+  if (translated.kind === "transport") finishChecksum(bytes, translated);
+  else finishInnerChecksum(bytes, { start: start + grown, field: field + grown });
+  return [bytes];
+}
+
+/** The virtio_net_hdr of a frame, for the packet that its packet was translated to. */
+export function virtioAcross(
+  frame: Uint8Array,
+  packet: ParsedPacket,
+  translated: ParsedPacket,
+  segmentSize: number,
+): Uint8Array {
+  const header = frame.slice(0, VIRTIO_NET_HDR_SIZE);
+  if (packet.version === translated.version) return header;
+  if (packet.kind === "error") return new Uint8Array(VIRTIO_NET_HDR_SIZE); // it says nothing that could be true
+  const view = new DataView(header.buffer);
+  if ((view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0) {
+    const grown = translated.headerLength - packet.headerLength;
+    view.setUint16(VIRTIO_CSUM_START, view.getUint16(VIRTIO_CSUM_START, true) + grown, true);
+  }
+  if (segmentSize === 0) return header;
+  const tcpType = translated.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
+  const ecn = view.getUint8(VIRTIO_GSO_TYPE) & VIRTIO_GSO_ECN;
+  view.setUint8(VIRTIO_GSO_TYPE, translated.protocol === IPPROTO_TCP ? tcpType | ecn : VIRTIO_GSO_UDP_L4);
+  view.setUint16(VIRTIO_GSO_SIZE, segmentSize, true);
+  view.setUint16(VIRTIO_HDR_LEN, translated.headerLength + translated.transportLength, true);
+  return header;
+}
+
+/** Whether a super-packet is one that TCP, UDP or the kernel makes. */
+export function isSegmentable(packet: ParsedPacket, { segmentSize }: Offload): boolean {
+  if (segmentSize === 0) return true;
+  return (
+    segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.headerLength + packet.transportLength <= HEADERS_MAX
+  );
+}
+
+/** Packets that a super-packet stands for; a segment size of 0 says that it is none. */
+export function segmentCount(packet: ParsedPacket, segmentSize: number): number {
+  const payload = packet.totalLength - packet.headerLength - packet.transportLength;
+  return segmentSize === 0 ? 1 : Math.max(1, Math.ceil(payload / segmentSize));
+}
