@@ -53,7 +53,7 @@ import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "./table
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
-import { endpointAt, isNodeKnown, learnMtu, learnRefusal, pathMtu, refuseGso } from "./table/node.ts";
+import { endpointAt, forgetsMtu, isNodeKnown, learnMtu, learnRefusal, pathMtu, refuseGso } from "./table/node.ts";
 import { isWorthwhile, touchBucket, touchFlow } from "./table/prefetch.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
 import {
@@ -331,7 +331,7 @@ function firstFragment(node: u32, nowMs: u32): void {
       before = number;
     } else if (hasRoom(1 + left)) {
       packet.parse(<u32>waitingAt(number), load<u32>(record, HELD_LENGTH));
-      passOn(first);
+      passOn(first, nowMs);
       release(FRAGMENTS, number, before);
     } else {
       return; // the rest may be lucky with a repetition of the first
@@ -345,11 +345,11 @@ function laterFragment(sender: usize, nowMs: u32): DropReason {
   describeFragment(packet, sender);
   const first = findFirst(nowMs);
   if (first == 0) return holdFragment(packet, nowMs);
-  passOn(first);
+  passOn(first, nowMs);
   return DropReason.none;
 }
 
-function passOn(first: usize): void {
+function passOn(first: usize, nowMs: u32): void {
   const isFromTun = isNoAddress(v128.load(first, FRAGMENT_SENDER));
   const isCuttable = packet.isIpv4 && Ipv4.at(packet.at).mayFragment;
   const refused = translateLater(packet, first, !isFromTun);
@@ -357,7 +357,7 @@ function passOn(first: usize): void {
   const node = load<u32>(first, FRAGMENT_NODE);
   if (node != LOCAL_NODE) {
     if (!isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
-    if (packet.length > pathMtu(node)) {
+    if (packet.length > pathMtu(node) && !forgetsMtu(node, nowMs)) {
       if (!isCuttable) return countEgressDrop(DropReason.tooBig, 1); // the sender learnt it by the first one
       return fragmentPacket(node, pathMtu(node), Counter.egressPackets, Counter.egressBytes);
     }

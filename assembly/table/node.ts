@@ -93,13 +93,14 @@ export function pathMtu(node: u32): u32 {
 }
 
 /** The largest packet that needs no fragments of the outer datagram, 0 = not known. */
-export function learntMtu(node: u32): u32 {
-  return load<u32>(metricsAt(node), NODE_MTU);
+export function learntMtu(node: u32, nowMs: u32): u32 {
+  const mtu = load<u32>(metricsAt(node), NODE_MTU);
+  return mtu == 0 || forgetsMtu(node, nowMs) ? 0 : mtu;
 }
 
 /**
- * The same when a packet is to be refused for its size. A path may have become wider, which nobody tells: what was
- * learnt is forgotten after a while, and the next packet finds out (RFC 1191 section 6.3).
+ * To be asked where it makes a difference. A path may have become wider, which nobody tells: what was learnt is
+ * forgotten after a while, and the next packet finds out (RFC 1191 section 6.3).
  */
 export function forgetsMtu(node: u32, nowMs: u32): bool {
   const metrics = metricsAt(node);

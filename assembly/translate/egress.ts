@@ -83,7 +83,7 @@ export function translateEgress(
     const refused = fitToPath(packet, node, longest, crosses, nowMs);
     if (refused != DropReason.none) return refused;
   }
-  if (packet.flags & TCP_SYN) clampMss(packet, node, crosses, isPartial);
+  if (packet.flags & TCP_SYN) clampMss(packet, node, crosses, isPartial, nowMs);
   seenForward(flow, packet, packets, nowMs);
   if (crosses) changeFamily(packet, packets, segmentSize, false);
   const ports = (packet.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);

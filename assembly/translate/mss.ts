@@ -16,14 +16,16 @@ const END: u32 = 0;
 const NOTHING: u32 = 1;
 const MSS: u32 = 2;
 const MSS_LENGTH: u32 = 4;
+/** Kind and length, which a length counts (section 3.1): behind a smaller one receivers read no further. */
+const OPTION_MIN: u32 = 2;
 
 /**
  * Lowers the MSS option of a SYN to `node`, before the packet is rewritten. A flow that changes its family has the
  * larger headers one way or the other. `isPartial`: the checksum is unfinished and does not cover options yet.
  */
-export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool): void {
+export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool, nowMs: u32): void {
   if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & CLAMP_MSS) == 0) return;
-  const mtu = min(load<u32>(HEADER_AT, HEADER_TUN_MTU) - 1, learntMtu(node) - 1); // an unknown one is the largest
+  const mtu = min(load<u32>(HEADER_AT, HEADER_TUN_MTU) - 1, learntMtu(node, nowMs) - 1); // an unknown one is the largest
   if (mtu == u32.MAX_VALUE) return;
   const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;
   const option = findMss(packet.transportAt + TCP_MIN_HEADER, packet.payloadAt);
@@ -47,7 +49,7 @@ function findMss(at: u32, end: u32): u32 {
     if (kind == END) return 0;
     const length: u32 = kind == NOTHING ? 1 : load<u8>(at, 1);
     if (kind == MSS) return length == MSS_LENGTH ? at : 0;
-    if (length == 0) return 0;
+    if (kind != NOTHING && length < OPTION_MIN) return 0;
     at += length;
   }
   return 0;

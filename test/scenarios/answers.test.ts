@@ -4,19 +4,30 @@ import {
   ANSWER_WITH_ICMP,
   ANSWER_WITH_RESET,
   CLAMP_MSS,
-  NODE_METRICS_SIZE,
-  NODE_MTU,
-  NODE_MTU_LEARNT_MS,
-  NODE_REFUSED_MS,
-  NODE_REPLIES_RECEIVED,
-  Region,
+  PROBE_REPLY,
+  PROBE_TYPE_AT,
 } from "../../assembly/shared/layout.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { fragmentsOf } from "../support/fragments.ts";
+import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
-import { A1, B_ROUND_ROBIN, B1, B2, instance, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
+import {
+  A1,
+  B_ROUND_ROBIN,
+  B1,
+  B2,
+  FROM_B,
+  instance,
+  onNodeA,
+  serviceB,
+  TO_B,
+  UNKNOWN,
+  world,
+} from "../support/world.ts";
 
+const EMSGSIZE = 90;
+const ECONNREFUSED = 111;
 const ALL = ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS;
 const FAMILIES = [
   {
@@ -40,19 +51,17 @@ const FAMILIES = [
 ] as const;
 
 function onTellingNode(answers = ALL): Promise<EngineFixture> {
-  return onNodeA({ withoutTwin: true, memory: { answers, tunMtu: 1450 } });
+  return onNodeA({ memory: { answers, tunMtu: 1450 } });
 }
 
-/** Metrics of the node that the policy of these tests chooses. */
-function setMetric(fixture: EngineFixture, offset: number, value: number): void {
-  const node = fixture.tables.nodeIndex("node-b") as number;
-  const at = fixture.shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE;
-  fixture.io.view.setUint32(at + offset, value, true);
-}
-
+/** The way to the node that the policy of these tests chooses takes packets of that size. */
 function learnMtu(fixture: EngineFixture, mtu: number): void {
-  setMetric(fixture, NODE_MTU, mtu);
-  setMetric(fixture, NODE_MTU_LEARNT_MS, fixture.nowMs);
+  fixture.pathError(EMSGSIZE, FROM_B.address, mtu + 28);
+}
+
+function answerProbe(fixture: EngineFixture): void {
+  const probe = fixture.probe().datagrams.find(({ endpoint }) => endpoint === TO_B);
+  fixture.ingress({ ...FROM_B, bytes: corrupt(probe?.bytes as Uint8Array, PROBE_TYPE_AT, PROBE_REPLY) });
 }
 
 describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big }) => {
@@ -101,8 +110,23 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     const fixture = await onTellingNode();
     learnMtu(fixture, 1372);
     fixture.advance(600_000);
+    const syn = packet()
+      .ip(client, called)
+      .tcp({ sport: 1, dport: 80, flags: TCP_SYN, options: [2, 4, 5, 100] });
+    expect(fixture.egress(syn.frame()).counts.mssClamped).toBeUndefined();
     const { datagrams } = fixture.egress(packet().ip(client, called).udp({ sport: 1, dport: 2 }).payload(1380).frame());
     expect(datagrams.length).toBe(1);
+  });
+
+  test("also for the later fragments of a packet whose first one was small", async () => {
+    const fixture = await onTellingNode();
+    learnMtu(fixture, 1372);
+    fixture.advance(600_000);
+    const whole = packet().ip(client, called).udp({ sport: 1, dport: 2 }).payload(3000).bytes();
+    const [first, large] = fragmentsOf(whole, 1400, 7) as [Uint8Array, Uint8Array];
+    const small = fragmentsOf(first, 104) as [Uint8Array];
+    const { datagrams } = fixture.egress(virtioFrame(small[0], {}), virtioFrame(large, {}));
+    expect(datagrams.map(({ bytes }) => bytes.length)).toEqual([small[0].length, large.length]);
   });
 
   test("a SYN promises no more than the path takes", async () => {
@@ -117,6 +141,19 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
       expectPacket(sent?.bytes, validChecksums());
       const at = header + 20 + options.indexOf(4) + 1;
       expect(Buffer.from(sent?.bytes as Uint8Array).readUInt16BE(at)).toBe(1372 - header - 20);
+    }
+  });
+
+  test("an MSS option behind one without a length is none, as for a receiver", async () => {
+    const fixture = await onTellingNode();
+    const syn = packet().ip(client, called);
+    for (const length of [0, 1]) {
+      const options = [5, length, 1, 1, 2, 4, 5, 180];
+      const { datagrams, counts } = fixture.egress(
+        syn.tcp({ sport: 4000, dport: 80, flags: TCP_SYN, options }).frame(),
+      );
+      expect([...(datagrams[0]?.bytes.subarray(header + 20) ?? [])]).toEqual(options);
+      expect(counts.mssClamped).toBeUndefined();
     }
   });
 
@@ -136,8 +173,9 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
 
   test("a node that refused what we sent: new flows are told, until it is heard of again", async () => {
     const fixture = await onTellingNode();
-    setMetric(fixture, NODE_REPLIES_RECEIVED, 1);
-    setMetric(fixture, NODE_REFUSED_MS, fixture.nowMs);
+    answerProbe(fixture);
+    fixture.advance(1);
+    fixture.pathError(ECONNREFUSED, FROM_B.address);
     expect(fixture.egress(call.frame()).counts).toEqual({
       "egressDrop.nodeUnreachable": 1,
       icmpErrorsSent: 1,
@@ -193,7 +231,6 @@ test("a flood to nowhere is told fifty times, then a hundred times a second", as
 test("the kernel's word about a path is believed of every node with that address", async () => {
   const fixture = await onTellingNode();
   const large = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 2 }).payload(1400);
-  fixture.io.putErrorName("192.0.2.2", 50103);
-  fixture.engine.pathError(90, 1400, fixture.nowUs);
+  fixture.pathError(EMSGSIZE, FROM_B.address, 1400);
   expect(fixture.egress(large.frame()).counts).toMatchObject({ "egressDrop.tooBig": 1 });
 });

@@ -59,7 +59,6 @@ function withOnly(only: "v4" | "v6", node: string, options: Partial<FixtureOptio
   const namespaceAddresses = [only === "v4" ? REMOTE.v4 : REMOTE.v6];
   const one = { ...instance(1, node, REMOTE), namespaceAddresses };
   return onNodeA({
-    withoutTwin: true,
     tables: {
       nodes: [NODE_B],
       services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [one], ONLY.v4, ONLY.v6)],
@@ -229,7 +228,6 @@ test("a client without an instance address in the instance's family is told that
   const half = { ...instance(1, THIS_NODE, A1), namespaceAddresses: [A1.v6], instanceAddresses: [A1.instanceV6] };
   const one = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v4] };
   const fixture = await onNodeA({
-    withoutTwin: true,
     tables: { nodes: [NODE_B], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
   });
   const result = fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
@@ -240,7 +238,6 @@ test("a client that has only IPv6 gets its answers in IPv6: the instance's node 
   const half = { ...instance(1, THIS_NODE, A1), namespaceAddresses: [A1.v6] };
   const one = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v4] };
   const fixture = await onNodeA({
-    withoutTwin: true,
     tables: { nodes: [NODE_B], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
   });
   fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
@@ -256,7 +253,6 @@ describe.each([
   /** Where the packets of 20 new flows go; instance 1 has IPv6 only and runs on node-b, 2 has IPv4 only. */
   async function targets(policy: string, prepare: (fixture: EngineFixture) => void = () => undefined) {
     const fixture = await onNodeA({
-      withoutTwin: true,
       tables: {
         nodes: [NODE_B, NODE_C],
         services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [SIX, FOUR], ONLY.v4, ONLY.v6)],
@@ -304,7 +300,6 @@ test("without a policy's answer an instance of the client's family comes before 
   const six = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v6] };
   const four = { ...instance(2, "node-b", A1), namespaceAddresses: ["10.18.9.2"], instanceAddresses: ["10.30.9.2"] };
   const fixture = await onNodeA({
-    withoutTwin: true,
     policy: () => -1,
     tables: {
       nodes: [NODE_B],

@@ -10,6 +10,7 @@ import {
   CANDIDATE_FLAGS,
   CANDIDATE_INSTANCE,
   CANDIDATE_SIZE,
+  CLAMP_MSS,
   FLOW_SLACK,
   FlowState,
   HEADER_AT,
@@ -123,14 +124,16 @@ export class EngineFixture {
     this.engine.attach(0, 0n);
     this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
-    const { answers = 0, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
+    const { answers = 0, tunMtu, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
     this.twin = new ReferenceTranslator(
       {
         nodeId: options.nodeId,
         ranges: options.ranges,
         timeoutsMs: this.timeouts(),
         answers: { icmp: (answers & ANSWER_WITH_ICMP) !== 0, reset: (answers & ANSWER_WITH_RESET) !== 0 },
+        clampMss: (answers & CLAMP_MSS) !== 0,
         probeIntervalMs,
+        ...(tunMtu !== undefined && { tunMtu }),
       },
       {
         nextChoice: () => this.pending.shift(),
@@ -222,11 +225,11 @@ export class EngineFixture {
     return this.conclude(result);
   }
 
-  /** The kernel reports that a datagram to this address was too large or not taken; `mtu` is the size that fits. */
+  /** The kernel reports that a datagram to this address was not taken, or too large; `mtu` is what fits, headers included. */
   pathError(errno: number, address: string, mtu = 0): void {
     this.io.putErrorName(address, 50103);
     this.engine.pathError(errno, mtu, this.nowUs);
-    this.twin?.nodes.pathError(errno, address, this.nowMs);
+    this.twin?.nodes.pathError(errno, address, mtu, this.nowMs);
   }
 
   /** Everything that was counted. */

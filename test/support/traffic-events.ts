@@ -1,13 +1,22 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, and the kernel reports what it could not
 // send.
 import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
+import type { Instance } from "../../src/control/model.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
-import { corrupt } from "./packet-builder.ts";
+import { corrupt, packet } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
 import type { Traffic } from "./traffic.ts";
+import { isV4 } from "./traffic-kinds.ts";
+import { THIS_NODE } from "./world.ts";
 
+const EMSGSIZE = 90;
 const ECONNREFUSED = 111;
+/** One that is not believed, the least, such as leave little or nothing to spare, and a common one. */
+const OUTER_MTUS = [551, 552, 1000, 1308, 1318, 1328, 1350, 1400, 1440, 1500];
+/** As long as a path MTU is believed. */
+const FORGOTTEN_MS = 600_000;
+const FLOOD = 1100;
 const STRANGER = "198.51.100.66";
 
 export class TrafficEvents {
@@ -26,6 +35,23 @@ export class TrafficEvents {
     this.probe();
     if (random.chance(0.05)) this.hush();
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
+    if (random.chance(0.5)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), random.pick(OUTER_MTUS));
+  }
+
+  /** Forgets by waiting all that was learnt; then more packets that do not fit come at once than are answered. */
+  pause(): void {
+    const { fixture } = this;
+    fixture.advance(FORGOTTEN_MS);
+    const { services, nodes } = this.traffic.tables();
+    const instances = services.flatMap((service) => service.instances).filter(isIpv4);
+    const local = instances.find(({ node }) => node === THIS_NODE);
+    const remote = instances.find(({ node }) => node !== THIS_NODE && !this.silent.has(node));
+    const underlay = nodes.find(({ id }) => id === remote?.node)?.underlay;
+    if (local === undefined || remote === undefined || underlay === undefined) return;
+    fixture.pathError(EMSGSIZE, underlay.address, 1400);
+    const [src, dst] = [local.namespaceAddresses.find(isV4) as string, remote.instanceAddresses.find(isV4) as string];
+    const frame = packet().ip(src, dst).udp({ sport: 1024, dport: 443 }).payload(1450).frame();
+    fixture.egress(...Array<Uint8Array>(FLOOD).fill(frame));
   }
 
   private probe(): void {
@@ -46,4 +72,8 @@ export class TrafficEvents {
   private anyUnderlay(): string {
     return this.random.chance(0.1) ? STRANGER : this.random.pick(this.traffic.tables().nodes).underlay.address;
   }
+}
+
+function isIpv4({ namespaceAddresses, instanceAddresses }: Instance): boolean {
+  return namespaceAddresses.some(isV4) && instanceAddresses.some(isV4);
 }

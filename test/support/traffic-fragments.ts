@@ -36,9 +36,14 @@ export class FragmentTraffic<Context> {
 
   private disordered(packet: Uint8Array): Uint8Array[] {
     const { random } = this;
-    // The smallest ones do not hold a transport header.
-    const size = random.chance(0.1) ? 8 : 8 * random.between(3, 20);
+    const isLarge = packet.length > 1500 && random.chance(0.9);
+    // The smallest ones do not hold a transport header, and the largest may not fit a tunnel.
+    const size = 8 * (isLarge ? random.between(160, 180) : random.chance(0.1) ? 1 : random.between(3, 20));
     const fragments = fragmentsOf(packet, size, random.pick(IDENTIFICATIONS));
+    // A smaller first one says nothing of the size of the others.
+    if (isLarge && random.chance(0.8)) {
+      fragments.unshift(...fragmentsOf(fragments.shift() as Uint8Array, 8 * random.between(3, 20)).slice(0, 3));
+    }
     if (random.chance(0.1)) fragments.push(random.pick(fragments));
     if (fragments.length > 1 && random.chance(0.1)) fragments.splice(random.below(fragments.length), 1);
     if (random.chance(0.3)) {

@@ -1,15 +1,7 @@
 // Random traffic for one node: calls, answers, requests from outside, super-packets, and a share of each broken on
 // purpose. And random changes of the tables underneath. Everything follows from one seed.
 
-import {
-  IPPROTO_ICMP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../assembly/shared/protocols.ts";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
 import {
   addressText,
@@ -28,6 +20,7 @@ import type { TwinFlow } from "./reference/flows.ts";
 import type { Message } from "./reference/translator.ts";
 import { FragmentTraffic } from "./traffic-fragments.ts";
 import { echo, icmpError, isV4, otherPacket, portless } from "./traffic-kinds.ts";
+import { largePacket, type Ports, superPacket, syn } from "./traffic-sizes.ts";
 
 const NODE_COUNT = 5;
 const LOCAL_COUNT = 5;
@@ -56,6 +49,10 @@ export interface TrafficShares {
   readonly mutated: number;
   /** Part of the frames that is a super-packet. */
   readonly superPackets: number;
+  /** Part of the frames that is about as large as a path takes. */
+  readonly large: number;
+  /** Part of the frames that is a SYN with options. */
+  readonly syns: number;
   /** Part of the packets that is neither TCP nor UDP, or has extension headers. */
   readonly otherKinds: number;
   /** Part of the packets that is an ICMP error. */
@@ -158,16 +155,21 @@ export class Traffic {
     const isTcp = random.chance(0.5);
     if (random.chance(this.shares.otherKinds)) return virtioFrame(otherPacket(random, src, dst), {});
     if (random.chance(this.shares.errors)) return virtioFrame(this.errorOut(src, dst), {});
-    if (random.chance(this.shares.fragments)) {
+    const [sport, dport] = [random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS)];
+    const ordinary = (): Uint8Array => this.framed(this.packet(src, dst, sport, dport, isTcp), isV4, isTcp);
+    return this.unusual(src, dst, { sport, dport }) ?? ordinary();
+  }
+
+  /** Something whose size, form or options matter, or undefined for most packets. */
+  private unusual(src: string, dst: string, ports: Ports): Uint8Array | undefined {
+    const { random, shares } = this;
+    if (random.chance(shares.fragments)) {
       const { bytes } = this.fragmentsOut.next(() => ({ context: undefined, packet: this.longPacket(src, dst) }));
       return virtioFrame(bytes, {});
     }
-    if (random.chance(this.shares.superPackets)) return this.superPacket(src, dst, isV4, isTcp);
-    return this.framed(
-      this.packet(src, dst, random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS), isTcp),
-      isV4,
-      isTcp,
-    );
+    if (random.chance(shares.superPackets)) return superPacket(random, src, dst, ports, random.pick(TCP_FLAGS));
+    if (random.chance(shares.large)) return virtioFrame(largePacket(random, src, dst, ports), {});
+    return random.chance(shares.syns) ? syn(random, src, dst, ports) : undefined;
   }
 
   /** An error of a local workload about what it got from one that it called, or that called it. */
@@ -192,16 +194,11 @@ export class Traffic {
       const ports = [flow.clientPort, flow.calledPort] as const;
       return virtioFrame(this.templates.of(flow.protocol, this.random, client, called, ...ports), {});
     }
-    const isV4 = flow.clientAddress.length === 4;
-    const bytes = this.templates.between(
-      flow.clientAddress,
-      flow.called,
-      flow,
-      this.random,
-      flow.clientPort,
-      flow.calledPort,
-    );
-    return this.framed(bytes, isV4, flow.protocol === IPPROTO_TCP);
+    const { clientAddress, clientPort, calledPort } = flow;
+    const unusual = this.unusual(client, called, { sport: clientPort, dport: calledPort });
+    if (unusual !== undefined) return unusual;
+    const bytes = this.templates.between(clientAddress, flow.called, flow, this.random, clientPort, calledPort);
+    return this.framed(bytes, clientAddress.length === 4, flow.protocol === IPPROTO_TCP);
   }
 
   private framed(bytes: Uint8Array, isV4: boolean, isTcp: boolean): Uint8Array {
@@ -215,23 +212,6 @@ export class Traffic {
     const field = VIRTIO_NET_HDR_SIZE + (isV4 ? 20 : 40) + (isTcp ? 16 : 6);
     if (frame[field] === 0 && frame[field + 1] === 0) frame[field] = 1;
     return frame;
-  }
-
-  private superPacket(src: string, dst: string, isV4: boolean, isTcp: boolean): Uint8Array {
-    const { random } = this;
-    const gsoSize = random.pick([100, 536, 1200, 1398]);
-    const build = packet().ip(src, dst);
-    const ports = { sport: random.pick(SOURCE_PORTS), dport: random.pick(SERVICE_PORTS) };
-    const transport = isTcp
-      ? build.tcp({
-          ...ports,
-          seq: random.u32(),
-          flags: random.pick(TCP_FLAGS),
-          options: random.chance(0.5) ? [1, 1, 1, 0] : [],
-        })
-      : build.udp(ports);
-    const gsoType = !isTcp ? VIRTIO_GSO_UDP_L4 : isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
-    return transport.payload(random.bytes(random.below(gsoSize * 12))).offloadFrame({ gsoType, gsoSize });
   }
 
   private message(flows: readonly TwinFlow[]): Message {
@@ -279,9 +259,10 @@ export class Traffic {
   /** What must be fragmented, of any kind. */
   private longPacket(src: string, dst: string): Uint8Array {
     const { random } = this;
-    if (random.chance(0.3)) return otherPacket(random, src, dst, random.below(400));
+    const length = random.chance(0.5) ? random.between(1500, 4000) : random.below(400);
+    if (random.chance(0.3)) return otherPacket(random, src, dst, length);
     const ports = [random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS)] as const;
-    return this.templates.packet(src, dst, random.chance(0.3), random.below(400), random, ...ports);
+    return this.templates.packet(src, dst, random.chance(0.3), length, random, ...ports);
   }
 
   /** An error about what a local workload sent, which may have no flow (any more). */

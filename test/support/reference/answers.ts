@@ -30,6 +30,7 @@ const NAMES: Partial<Record<DropReason, IcmpNames>> = {
   [DropReason.notServiceAddress]: NETWORK_UNREACHABLE,
   [DropReason.noNode]: NETWORK_UNREACHABLE,
   [DropReason.noAddressOfFamily]: NETWORK_UNREACHABLE,
+  [DropReason.tooBig]: { v4: [3, 4], v6: [2, 0] },
   [DropReason.sourceRoute]: { v4: [3, 5], v6: [4, 0] },
 };
 /** RFC 1812 section 4.3.2.3 and RFC 4443 section 2.4 (c): the whole error is no longer than that. */
@@ -50,12 +51,12 @@ export class TwinAnswers {
     private readonly ledger: Ledger,
   ) {}
 
-  /** The client of a packet that was dropped hears why, if it may. */
-  tell(bytes: Uint8Array, dropped: ParsedPacket, reason: DropReason, nowMs: number): void {
+  /** The client of a packet that was dropped hears why, if it may; of one that was too big also what would have fit. */
+  tell(bytes: Uint8Array, dropped: ParsedPacket, reason: DropReason, mtu: number, nowMs: number): void {
     const isReset = reason === DropReason.instanceGone;
     const names = NAMES[reason];
     if ((!isReset && names === undefined) || !(isReset ? this.options.reset : this.options.icmp)) return;
-    const refusal = this.refusal(dropped, isReset, nowMs);
+    const refusal = this.refusal(dropped, isReset || reason === DropReason.tooBig, nowMs);
     if (refusal !== undefined) return this.ledger.meet(refusal);
     const family = dropped.version === 4 ? "v4" : "v6";
     this.ledger.meet(`told in IP${family}: ${DropReason[reason]}` as Situation);
@@ -64,7 +65,8 @@ export class TwinAnswers {
       return this.ledger.count("resetsSent");
     }
     const [type, code] = names[family];
-    this.ledger.write(error(bytes, dropped, type, code, this.word(bytes, dropped, reason)));
+    const isPointer = reason === DropReason.sourceRoute && dropped.version === 6;
+    this.ledger.write(error(bytes, dropped, type, code, isPointer ? (sourceRouteAt(bytes, dropped) as number) : mtu));
     this.ledger.count("icmpErrorsSent");
   }
 
@@ -75,16 +77,11 @@ export class TwinAnswers {
     if (this.tables.workload(dropped.source) === undefined) return "not told: no workload of this node";
     if ((isUrgent ? this.urgent : this.ordinary).take(nowMs)) return undefined;
     this.ledger.count("icmpErrorsLimited");
-    return "not told: too many";
-  }
-
-  /** What stands behind the ICMP checksum. */
-  private word(bytes: Uint8Array, dropped: ParsedPacket, reason: DropReason): number {
-    const isPointer = reason === DropReason.sourceRoute && dropped.version === 6;
-    return isPointer ? (sourceRouteAt(bytes, dropped) as number) : 0;
+    return isUrgent ? "not told: too many of sizes and resets" : "not told: too many";
   }
 }
 
+/** `word` stands behind the checksum. */
 function error(bytes: Uint8Array, dropped: ParsedPacket, type: number, code: number, word: number): Uint8Array {
   const room = dropped.version === 4 ? LENGTH_MAX.v4 - 28 : LENGTH_MAX.v6 - 48;
   const quoted = bytes.slice(0, Math.min(dropped.totalLength, room));

@@ -9,7 +9,14 @@ import { endpointText, type TwinTables } from "./tables.ts";
 const SILENCE_MS = 3000;
 /** A node that refused a datagram is tried again after so long. */
 const REFUSAL_MS = 1000;
+/** RFC 1191 section 6.3, RFC 8201 section 5.4: a path may become wider, which nobody tells. */
+const MTU_LIFETIME_MS = 600_000;
+/** Less is not believed, as Linux does not (net.ipv4.route.min_pmtu). */
+const OUTER_MTU_MIN = 552;
+/** RFC 8200 section 5, RFC 2473 section 7.1: carried in any case, if need be in fragments of the outer datagram. */
+export const CARRIED_ALWAYS = 1280;
 // errno of sendmsg() and of the socket's error queue
+const EMSGSIZE = 90;
 const ECONNREFUSED = 111;
 const EHOSTUNREACH = 113;
 
@@ -19,6 +26,8 @@ interface Knowledge {
   expected: { readonly index: number; readonly nonce: bigint } | undefined;
   repliedMs: number | undefined;
   refusedMs: number | undefined;
+  /** The largest packet that goes there in one datagram. */
+  mtu: { readonly size: number; readonly learntMs: number } | undefined;
 }
 
 export class TwinNodes {
@@ -81,12 +90,32 @@ export class TwinNodes {
     return DropReason.none;
   }
 
-  /** The kernel said that a datagram to the machine with this address did not arrive, and why. */
-  pathError(errno: number, address: string, nowMs: number): void {
+  /** The kernel said that a datagram to the machine with this address did not arrive, and why; or what would. */
+  pathError(errno: number, address: string, outerMtu: number, nowMs: number): void {
+    // IP and UDP header
+    const size = outerMtu - (address.includes(":") ? 48 : 28);
     for (const [id, node] of this.known) {
       if (this.tables.addressOf(id) !== address) continue;
       if (errno === ECONNREFUSED || errno === EHOSTUNREACH) node.refusedMs = nowMs;
+      if (errno === EMSGSIZE && outerMtu >= OUTER_MTU_MIN) node.mtu = { size, learntMs: nowMs };
     }
+  }
+
+  /** The largest packet that goes to a node in one datagram, as far as is known. */
+  mtu(id: string, nowMs: number): number {
+    const { mtu } = this.of(id);
+    return mtu === undefined || nowMs - mtu.learntMs >= MTU_LIFETIME_MS ? Number.POSITIVE_INFINITY : mtu.size;
+  }
+
+  /** The largest packet that is carried to a node. */
+  pathMtu(id: string, nowMs: number): number {
+    return Math.max(this.mtu(id, nowMs), CARRIED_ALWAYS);
+  }
+
+  /** Whether a packet of that length would not have fit what was learnt and is forgotten. */
+  wasTooBig(id: string, length: number, nowMs: number): boolean {
+    const { mtu } = this.of(id);
+    return mtu !== undefined && this.mtu(id, nowMs) !== mtu.size && length > Math.max(mtu.size, CARRIED_ALWAYS);
   }
 
   /** Whether new flows may go there. Nothing is said of a node that never answered: it may be no sapwood. */
@@ -108,7 +137,7 @@ export class TwinNodes {
 }
 
 function nothing(): Knowledge {
-  return { probedMs: undefined, expected: undefined, repliedMs: undefined, refusedMs: undefined };
+  return { probedMs: undefined, expected: undefined, repliedMs: undefined, refusedMs: undefined, mtu: undefined };
 }
 
 function viewOf(bytes: Uint8Array): DataView {

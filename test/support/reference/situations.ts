@@ -4,13 +4,29 @@
 export const SITUATIONS = [
   // Answers to clients
   ...(["unknownAddress", "noInstance", "nodeUnreachable", "notServiceAddress"] as const).flatMap(inBothFamilies),
-  ...(["noAddressOfFamily", "sourceRoute", "instanceGone"] as const).flatMap(inBothFamilies),
+  ...(["noAddressOfFamily", "sourceRoute", "instanceGone", "tooBig"] as const).flatMap(inBothFamilies),
   "not told: a later fragment",
   "not told: nobody's address",
   "not told: no workload of this node",
   "not told: too many",
+  "not told: too many of sizes and resets",
   "node unreachable: it refused a datagram",
   "node unreachable: it is silent",
+  // Sizes
+  "a path MTU is forgotten",
+  "a later fragment is too big",
+  "cut: IPv4 in fragments",
+  "cut: what became IPv6 in fragments",
+  "cut: a fragment again",
+  "cut: segments in fragments",
+  "cut: smaller segments",
+  "cut: fragments within the node",
+  "MSS lowered to the path",
+  "MSS lowered to the TUN",
+  "MSS lowered between families",
+  "MSS lowered: even",
+  "MSS lowered: odd",
+  "MSS lowered: no checksum yet",
 ] as const;
 
 export type Situation = (typeof SITUATIONS)[number];

@@ -2,18 +2,22 @@
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
+import { TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
 import type { Counts } from "./counts.ts";
 import type { Across } from "./cross-family.ts";
+import { type Fit, fitToWay, mayFragment } from "./fit.ts";
 import { observe } from "./flow-state.ts";
 import { type Choice, otherFamily, type TwinFlow, TwinFlows } from "./flows.ts";
 import { type Origin, TwinFragments } from "./fragments.ts";
 import { Ledger, type Output, type Place } from "./ledger.ts";
+import { clampMss } from "./mss.ts";
 import { TwinNodes } from "./nodes.ts";
-import { type Ends, type Offload, type ParsedPacket, parse, parseOffload } from "./parser.ts";
+import { type Ends, type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import { type ChecksumState, reversed } from "./rewrite.ts";
+import { type Frame, TwinSender } from "./sender.ts";
 import type { Situation } from "./situations.ts";
-import { finished, isSegmentable, SEGMENTS_MAX, segmentCount, virtioAcross } from "./super-packet.ts";
+import { isSegmentable, SEGMENTS_MAX } from "./super-packet.ts";
 import { type TwinInstance, TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
 
@@ -43,6 +47,8 @@ export interface TwinOptions {
   readonly ranges: readonly string[];
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
   readonly answers?: AnswerOptions; // default: none
+  readonly clampMss?: boolean;
+  readonly tunMtu?: number; // default: not known
   readonly probeIntervalMs?: number; // default: never
 }
 
@@ -52,6 +58,19 @@ interface Way {
   readonly ends: Ends;
   /** The flow that the packet is part of; an error is about one at most. */
   readonly flow: TwinFlow | undefined;
+}
+
+/** A packet that may go its way. */
+interface Ready {
+  readonly way: Way;
+  readonly translated: Uint8Array;
+  readonly fit: Fit;
+}
+
+interface Refused {
+  readonly reason: DropReason;
+  /** What would have fit, where the size is the reason. */
+  readonly mtu: number;
 }
 
 /** What becomes of every fragment of a packet; without a node it goes into the TUN. */
@@ -66,6 +85,8 @@ interface LaterFragment {
   readonly bytes: Uint8Array;
 }
 
+const AS_IT_IS: Fit = { kind: "whole", segmentSize: 0, mtu: 0, length: 0 };
+
 export class ReferenceTranslator {
   readonly nodes: TwinNodes;
   private readonly ledger = new Ledger();
@@ -76,10 +97,15 @@ export class ReferenceTranslator {
     this.ledger.count("fragmentsForgotten"),
   );
 
+  private readonly sender = new TwinSender(this.ledger);
+  private readonly tunMtu: number;
+
   constructor(
-    { nodeId, ranges, timeoutsMs, answers = { icmp: false, reset: false }, probeIntervalMs = 0 }: TwinOptions,
+    private readonly options: TwinOptions,
     private readonly decisions: Decisions,
   ) {
+    const { nodeId, ranges, timeoutsMs, answers = { icmp: false, reset: false }, probeIntervalMs = 0 } = options;
+    this.tunMtu = options.tunMtu ?? Number.POSITIVE_INFINITY;
     this.tables = new TwinTables(nodeId, ranges);
     this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
@@ -155,42 +181,69 @@ export class ReferenceTranslator {
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
     if (packet.kind === "laterFragment") return this.laterFragment("egress", packet, bytes, nowMs);
-    const isError = packet.embedded !== undefined;
-    const way = isError ? this.wayOfError(packet, packet.embedded) : this.wayOf(packet, nowMs);
-    const translated = typeof way === "number" ? way : this.translateFor(way, bytes, packet, offload);
-    if (typeof way !== "number" && typeof translated !== "number") {
-      return this.handOver(frame, packet, offload, way, translated, nowMs);
-    }
-    const reason = translated as DropReason;
-    if (!isError) this.answers.tell(bytes, packet, reason, nowMs);
-    return reason;
+    const whole = { bytes: frame, packet, offload };
+    const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
+    const ready = typeof way === "number" ? refused(way) : this.ready(whole, way, nowMs);
+    if (!("reason" in ready)) return this.handOver(whole, ready, nowMs);
+    if (packet.embedded === undefined) this.answers.tell(bytes, packet, ready.reason, ready.mtu, nowMs);
+    return ready.reason;
   }
 
-  private translateFor(
-    way: Way,
+  /** Translates a packet and finds out how it fits its way. */
+  private ready({ bytes: frame, packet, offload }: Frame, way: Way, nowMs: number): Ready | Refused {
+    const { target, ends } = way;
+    const { segmentSize, needsChecksum } = offload;
+    const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+    const state = needsChecksum ? "partial" : "whole";
+    const translated = translate(bytes, packet, ends, state, { ...this.acrossTo(target), segmentSize });
+    if (typeof translated === "number") return refused(translated);
+    const parsed = parse(translated) as ParsedPacket;
+    // An error tells of the size of others.
+    if (packet.embedded !== undefined) return { way, translated, fit: AS_IT_IS };
+    const isCrossing = parsed.version !== packet.version;
+    const fit = fitToWay(bytes, packet, parsed, segmentSize, this.largestTo(target, isCrossing, nowMs));
+    if (fit.kind === "tooBig") return refused(DropReason.tooBig, fit.mtu);
+    if (this.nodes.wasTooBig(target.node, fit.length, nowMs)) this.ledger.meet("a path MTU is forgotten");
+    if (this.options.clampMss && (packet.flags & TCP_SYN) !== 0) {
+      this.clamp(translated, parsed, target, isCrossing, state, nowMs);
+    }
+    return { way, translated, fit };
+  }
+
+  /** The largest packet that goes to an instance. Within the node only one that grew may be too large for the links. */
+  private largestTo(target: TwinInstance, isCrossing: boolean, nowMs: number): number {
+    if (!target.isLocal) return this.nodes.pathMtu(target.node, nowMs);
+    return isCrossing ? this.tunMtu : Number.POSITIVE_INFINITY;
+  }
+
+  /** Answers in the other family have the larger header on one side. */
+  private clamp(
     bytes: Uint8Array,
     packet: ParsedPacket,
-    { needsChecksum, segmentSize }: Offload,
-  ): Uint8Array | DropReason {
-    const across = { ...this.acrossTo(way.target), segmentSize };
-    return translate(bytes, packet, way.ends, needsChecksum ? "partial" : "whole", across);
+    target: TwinInstance,
+    isCrossing: boolean,
+    state: ChecksumState,
+    nowMs: number,
+  ): void {
+    const path = target.isLocal ? Number.POSITIVE_INFINITY : this.nodes.mtu(target.node, nowMs);
+    const headers = packet.version === 4 && !isCrossing ? 40 : 60;
+    const lowered = clampMss(bytes, packet, Math.min(this.tunMtu, path) - headers, state);
+    if (lowered === undefined) return;
+    this.ledger.count("mssClamped");
+    this.ledger.meet(path < this.tunMtu ? "MSS lowered to the path" : "MSS lowered to the TUN");
+    if (isCrossing) this.ledger.meet("MSS lowered between families");
+    this.ledger.meet(state === "partial" ? "MSS lowered: no checksum yet" : `MSS lowered: ${lowered}`);
   }
 
   /** What is refused from here on is refused as another node would refuse it, which tells nobody. */
-  private handOver(
-    frame: Uint8Array,
-    packet: ParsedPacket,
-    offload: Offload,
-    { flow, target }: Way,
-    bytes: Uint8Array,
-    nowMs: number,
-  ): DropReason {
-    if (flow !== undefined) this.see(flow, packet, false, nowMs);
-    if (target.isLocal) return this.deliverLocally(frame, packet, bytes, offload, nowMs);
+  private handOver(frame: Frame, { way, translated, fit }: Ready, nowMs: number): DropReason {
+    const { flow, target } = way;
+    if (flow !== undefined) this.see(flow, frame.packet, false, nowMs);
+    if (target.isLocal) return this.deliverLocally(frame, translated, fit, nowMs);
     const endpoint = this.tables.endpointOf(target.node);
     if (endpoint === undefined) return DropReason.noNode;
-    for (const whole of finished(bytes, packet, offload)) this.send(endpoint, whole);
-    this.firstFragment("egress", packet, bytes, target.node, nowMs);
+    this.sender.toNode(endpoint, translated, frame, fit);
+    this.firstFragment("egress", frame.packet, translated, target.node, nowMs);
     return DropReason.none;
   }
 
@@ -206,7 +259,7 @@ export class ReferenceTranslator {
     const { source, destination } = parse(bytes) as ParsedPacket;
     const way = { source, destination, node };
     for (const later of this.fragments.note(origin, packet, way, nowMs)) {
-      const reason = this.passOn(origin, later, way);
+      const reason = this.passOn(origin, later, way, nowMs);
       if (reason !== DropReason.none) this.ledger.drop(origin === "egress" ? "egress" : "ingress", reason);
     }
   }
@@ -214,24 +267,28 @@ export class ReferenceTranslator {
   private laterFragment(origin: Origin, packet: ParsedPacket, bytes: Uint8Array, nowMs: number): DropReason {
     const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
     const way = this.fragments.wayOf(origin, packet, nowMs);
-    if (way !== undefined) return this.passOn(origin, fragment, way);
+    if (way !== undefined) return this.passOn(origin, fragment, way, nowMs);
     if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
     this.ledger.count("fragmentsHeld", 1);
     return DropReason.none;
   }
 
-  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay): DropReason {
+  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay, nowMs: number): DropReason {
     const ends = { ...packet, source: way.source, destination: way.destination };
     const translated = translate(bytes, packet, ends, "whole", { ...this.acrossTo(undefined), segmentSize: 0 });
     if (typeof translated === "number") return translated;
-    if (way.node !== undefined) {
-      const endpoint = this.tables.endpointOf(way.node);
-      if (endpoint === undefined) return DropReason.noNode;
-      this.send(endpoint, translated);
+    if (way.node === undefined) {
+      this.sender.write(origin === "egress" ? "local" : "ingress", translated);
       return DropReason.none;
     }
-    this.ledger.write(translated);
-    this.countPackets(origin === "egress" ? "local" : "ingress", parse(translated) as ParsedPacket, 0);
+    const endpoint = this.tables.endpointOf(way.node);
+    if (endpoint === undefined) return DropReason.noNode;
+    const mtu = this.nodes.pathMtu(way.node, nowMs);
+    if (translated.length > mtu && !mayFragment(bytes, packet)) {
+      this.ledger.meet("a later fragment is too big");
+      return DropReason.tooBig;
+    }
+    this.sender.laterToNode(endpoint, translated, mtu);
     return DropReason.none;
   }
 
@@ -273,7 +330,10 @@ export class ReferenceTranslator {
 
   /** What only the engine can say of the next packet to an instance, or to the TUN, that comes from the other family. */
   private acrossTo(target: TwinInstance | undefined): Pick<Across, "identification" | "linkMtu"> {
-    return { identification: () => this.decisions.identification(this.placeFor(target)) ?? 0, linkMtu: 0 };
+    return {
+      identification: () => this.decisions.identification(this.placeFor(target)) ?? 0,
+      linkMtu: this.options.tunMtu ?? 0,
+    };
   }
 
   /** Where the next packet to an instance, or to the TUN, stands in the output. */
@@ -281,27 +341,17 @@ export class ReferenceTranslator {
     return this.ledger.next(target === undefined || target.isLocal ? undefined : this.tables.endpointOf(target.node));
   }
 
-  /** Both ends on this node: the packet goes back into the TUN, unsegmented, as the workload's offloads left it. */
-  private deliverLocally(
-    frame: Uint8Array,
-    packet: ParsedPacket,
-    translated: Uint8Array,
-    offload: Offload,
-    nowMs: number,
-  ): DropReason {
+  /** Both ends on this node: what the tunnel would carry comes in at once. */
+  private deliverLocally(frame: Frame, translated: Uint8Array, fit: Fit, nowMs: number): DropReason {
     const forwarded = parse(translated) as ParsedPacket;
     // No sender to hold against the flow: the source is what egress just wrote.
     const flow = this.answeredFlow(forwarded);
-    const state = offload.needsChecksum ? "partial" : "whole";
+    const state = frame.offload.needsChecksum ? "partial" : "whole";
     const bytes =
-      flow === undefined
-        ? translated
-        : this.receiveReply(flow, forwarded, translated, state, offload.segmentSize, nowMs);
+      flow === undefined ? translated : this.receiveReply(flow, forwarded, translated, state, fit.segmentSize, nowMs);
     if (typeof bytes === "number") return bytes;
-    const delivered = parse(bytes) as ParsedPacket;
-    this.ledger.write(bytes, virtioAcross(frame, packet, delivered, offload.segmentSize));
-    this.countPackets("local", delivered, offload.segmentSize);
-    this.firstFragment("egress", packet, bytes, undefined, nowMs);
+    this.sender.toTun(bytes, frame, fit);
+    this.firstFragment("egress", frame.packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
 
@@ -331,8 +381,7 @@ export class ReferenceTranslator {
         if (instance.isLocal || message.address !== this.tables.addressOf(instance.node)) return DropReason.wrongNode;
       }
     }
-    this.ledger.write(bytes);
-    this.countPackets("ingress", parse(bytes) as ParsedPacket, 0);
+    this.sender.write("ingress", bytes);
     this.firstFragment(message.address, packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
@@ -371,23 +420,10 @@ export class ReferenceTranslator {
     flow.lastUsedMs = nowMs;
     observe(flow.life, flow.protocol, packet.flags, isReply);
   }
+}
 
-  private send(endpoint: string, bytes: Uint8Array): void {
-    this.ledger.send(endpoint, bytes);
-    this.ledger.count("egressPackets", 1);
-    this.ledger.count("egressBytes", bytes.length);
-  }
-
-  /** A super-packet counts as the segments that it would be on the wire. */
-  private countPackets(direction: "ingress" | "local", packet: ParsedPacket, segmentSize: number): void {
-    const count = segmentCount(packet, segmentSize);
-    this.ledger.count(`${direction}Packets`, count);
-    // Each segment repeats the headers.
-    this.ledger.count(
-      `${direction}Bytes`,
-      packet.totalLength + (count - 1) * (packet.headerLength + packet.transportLength),
-    );
-  }
+function refused(reason: DropReason, mtu = 0): Refused {
+  return { reason, mtu };
 }
 
 function forwardEnds(flow: TwinFlow, { destinationPort }: Ends): Ends {

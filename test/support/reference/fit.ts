@@ -1,0 +1,46 @@
+// How a translated packet fits its way, by the slow twin (RFC 1191, RFC 8201, RFC 7915 sections 4 and 5): as it is, in
+// fragments, in smaller segments, or not at all.
+import { IPPROTO_TCP } from "../../../assembly/shared/protocols.ts";
+import { CARRIED_ALWAYS } from "./nodes.ts";
+import type { ParsedPacket } from "./parser.ts";
+
+export interface Fit {
+  readonly kind: "whole" | "fragments" | "smallerSegments" | "tooBig";
+  /** Payload of a super-packet's segments, 0 = it is none. */
+  readonly segmentSize: number;
+  /** Size of the largest fragment; of what is too big, the size that the sender is told. */
+  readonly mtu: number;
+  /** Of the packet on its way, or of a super-packet's segments. */
+  readonly length: number;
+}
+
+/**
+ * `bytes` is the packet before, `translated` after its translation. A super-packet is as long as its segments say that
+ * they are.
+ */
+export function fitToWay(
+  bytes: Uint8Array,
+  packet: ParsedPacket,
+  translated: ParsedPacket,
+  segmentSize: number,
+  mtu: number,
+): Fit {
+  const length = lengthOf(translated, segmentSize);
+  if (length <= mtu) return { kind: "whole", segmentSize, mtu, length };
+  if (!mayFragment(bytes, packet)) {
+    // The sender counts in its own family's headers.
+    const told = mtu + lengthOf(packet, segmentSize) - length;
+    return { kind: "tooBig", segmentSize, mtu: packet.version === 4 ? told : Math.max(told, CARRIED_ALWAYS), length };
+  }
+  if (segmentSize === 0 || packet.protocol !== IPPROTO_TCP) return { kind: "fragments", segmentSize, mtu, length };
+  return { kind: "smallerSegments", segmentSize: segmentSize - (length - mtu), mtu, length: mtu };
+}
+
+/** IPv6 is fragmented by its sender alone (RFC 8200 section 5). */
+export function mayFragment(bytes: Uint8Array, { version }: ParsedPacket): boolean {
+  return version === 4 && ((bytes[6] as number) & 0x40) === 0;
+}
+
+function lengthOf({ headerLength, transportLength, totalLength }: ParsedPacket, segmentSize: number): number {
+  return segmentSize === 0 ? totalLength : headerLength + transportLength + segmentSize;
+}
