@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import type { Service } from "../../src/control/model.ts";
-import { readQuestions, refuseAddress } from "../../src/memory/questions.ts";
+import { readQuestions } from "../../src/memory/questions.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, virtioFrame } from "../support/packet-builder.ts";
@@ -18,9 +18,8 @@ const LATE: Service = {
   instances: [{ ...instance(1, "node-b", B1), instanceAddresses: ["10.30.9.9", "fdff::9:9"] }],
 };
 
-/** The twin does not park. */
 function parking(): Promise<EngineFixture> {
-  return onNodeA({ withoutTwin: true, memory: { park: PARK } });
+  return onNodeA({ memory: { park: PARK } });
 }
 
 function call(called: string, sport: number, client = A1): Uint8Array {
@@ -145,7 +144,7 @@ describe("no answer", () => {
   test("a refusal drops the packets that wait at once, and only those to its address", async () => {
     const fixture = await parking();
     fixture.egress(call(UNKNOWN.v4, 1), call(OTHER_UNKNOWN, 2), call(UNKNOWN.v4, 3));
-    refuseAddress(fixture.shared, UNKNOWN.v4, fixture.nowMs);
+    fixture.refuse(UNKNOWN.v4);
     expect(fixture.unpark().counts).toEqual({ "egressDrop.unknownAddress": 2 });
     expect(fixture.egress(call(UNKNOWN.v4, 4)).counts).toEqual({ "egressDrop.unknownAddress": 1 });
     expect(fixture.egress(call(OTHER_UNKNOWN, 5)).counts).toEqual({ packetsParked: 1 });
@@ -153,7 +152,7 @@ describe("no answer", () => {
 
   test("an address that becomes known is known at once, refused or not", async () => {
     const fixture = await parking();
-    refuseAddress(fixture.shared, UNKNOWN.v4, fixture.nowMs);
+    fixture.refuse(UNKNOWN.v4);
     expect(fixture.egress(call(UNKNOWN.v4, 1)).counts).toEqual({ "egressDrop.unknownAddress": 1 });
     await learn(fixture);
     expect(sourcePorts(fixture.egress(call(UNKNOWN.v4, 2)))).toEqual([2]);
@@ -161,7 +160,7 @@ describe("no answer", () => {
 
   test("more refusals than the ring holds do no harm", async () => {
     const fixture = await parking();
-    for (let i = 0; i < 100; i++) refuseAddress(fixture.shared, `10.30.50.${i}`, fixture.nowMs);
+    for (let i = 0; i < 100; i++) fixture.refuse(`10.30.50.${i}`);
     expect(fixture.egress(call("10.30.50.99", 1)).counts).toEqual({ "egressDrop.unknownAddress": 1 });
     expect(fixture.egress(call(UNKNOWN.v4, 1)).counts).toEqual({ packetsParked: 1, addressesAsked: 1 });
   });

@@ -18,6 +18,7 @@ import {
   INSTANCE_NUMBER,
   INSTANCE_SIZE,
   PROBE_SIZE,
+  REFUSED_MAX,
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
@@ -27,6 +28,8 @@ import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../src/control/model.ts";
 import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/wasm.ts";
+import { addressHash } from "../../src/memory/hash.ts";
+import { refuseAddress } from "../../src/memory/questions.ts";
 import {
   createSharedMemory,
   DEFAULT_PROBE_INTERVAL_MS,
@@ -45,6 +48,7 @@ import type { Choice } from "./reference/flows.ts";
 import type { Place } from "./reference/ledger.ts";
 import { parse, parseOffload } from "./reference/parser.ts";
 import { segment } from "./reference/segmenter.ts";
+import { rawAddress, V4_MAPPED } from "./reference/tables.ts";
 import { type Message, ReferenceTranslator } from "./reference/translator.ts";
 
 /** What a test's policy is asked: how many candidates there are, and which of them drain. */
@@ -124,7 +128,7 @@ export class EngineFixture {
     this.engine.attach(0, 0n);
     this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
-    const { answers = 0, tunMtu, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
+    const { answers = 0, tunMtu, park, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
     this.twin = new ReferenceTranslator(
       {
         nodeId: options.nodeId,
@@ -134,6 +138,7 @@ export class EngineFixture {
         clampMss: (answers & CLAMP_MSS) !== 0,
         probeIntervalMs,
         ...(tunMtu !== undefined && { tunMtu }),
+        ...(park !== undefined && { park: { ...park, placeOf: (address: string) => this.refusalPlace(address) } }),
       },
       {
         nextChoice: () => this.pending.shift(),
@@ -183,46 +188,50 @@ export class EngineFixture {
 
   /** Walks the whole flow table once. */
   sweep(): Result {
-    const before = this.io.snapshot();
-    const ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + FLOW_SLACK);
-    const counts = this.io.countsSince(before);
-    expect(ended, "sweep's result").toBe(counts.flowsExpired ?? 0);
-    this.twin?.pass(this.nowMs);
-    this.twin?.sweep(this.nowMs);
-    return this.conclude({ datagrams: [], messages: [], tunWrites: [], frames: [], counts, choices: [] });
+    let ended = 0;
+    const result = this.compare(
+      () => {
+        ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + FLOW_SLACK);
+      },
+      () => this.twin?.sweep(this.nowMs),
+    );
+    expect(ended, "sweep's result").toBe(result.counts.flowsExpired ?? 0);
+    return result;
   }
 
-  /** Lets go what waited for its address. */
+  /** Lets go what waited for its address, as far as it is known or given up. */
   unpark(): Result {
-    const before = this.io.snapshot();
-    const messages: SentMessage[] = [];
-    const tunWrites: Uint8Array[] = [];
-    this.choices = [];
-    let left: number;
-    do {
-      left = this.engine.unpark(this.nowUs);
-      messages.push(...this.io.sentMessages());
-      tunWrites.push(...this.io.tunWrites().map(({ bytes }) => bytes));
-    } while (left > 0);
-    const datagrams = datagramsOf(messages);
-    const counts = this.io.countsSince(before);
-    return { datagrams, messages, tunWrites, frames: tunWrites, counts, choices: this.choices };
+    return this.compare(
+      (collect) => {
+        let left: number;
+        do {
+          left = this.engine.unpark(this.nowUs);
+          collect();
+        } while (left > 0);
+      },
+      () => this.twin?.unpark(this.nowMs),
+    );
   }
 
-  /** Sends the probes that are due. */
+  /** The control plane says that there is no such address. */
+  refuse(address: string): void {
+    refuseAddress(this.shared, address, this.nowMs);
+    this.twin?.parked.refuse(rawAddress(address), this.nowMs);
+  }
+
+  /** Sends the probes that are due; the twin takes over what only the engine knows, the nonces. */
   probe(): Result {
-    this.twin?.pass(this.nowMs);
-    const before = this.io.snapshot();
-    this.engine.probe(this.nowUs);
-    const messages = this.io.sentMessages();
-    const datagrams = datagramsOf(messages);
-    const counts = this.io.countsSince(before);
-    const result = { datagrams, messages, tunWrites: [], frames: [], counts, choices: [] };
-    for (const { id, endpoint } of this.twin?.nodes.due(this.nowMs) ?? []) {
-      const probe = datagrams.find((one) => one.endpoint === endpoint);
-      this.twin?.nodes.probed(id, probe?.bytes ?? new Uint8Array(PROBE_SIZE), this.nowMs);
-    }
-    return this.conclude(result);
+    return this.compare(
+      (collect) => {
+        this.engine.probe(this.nowUs);
+        collect();
+      },
+      () => {
+        for (const { id, endpoint } of this.twin?.nodes.due(this.nowMs) ?? []) {
+          this.twin?.nodes.probed(id, this.byEndpoint.get(endpoint)?.[0] ?? new Uint8Array(PROBE_SIZE), this.nowMs);
+        }
+      },
+    );
   }
 
   /** The kernel reports that a datagram to this address was not taken, or too large; `mtu` is what fits, headers included. */
@@ -242,47 +251,63 @@ export class EngineFixture {
     put: (index: number, item: T) => void,
     call: (first: number, count: number) => number,
     twin: (item: T) => void,
-    packetsOf: (write: Uint8Array) => Uint8Array[] = (write) => [write],
+    packetsOf?: (write: Uint8Array) => Uint8Array[],
   ): Result {
-    this.twin?.pass(this.nowMs);
+    return this.compare(
+      (collect) => {
+        for (let start = 0; start < items.length; start += BATCH_SIZE) {
+          const batch = items.slice(start, start + BATCH_SIZE);
+          batch.forEach((item, i) => {
+            put(i, item);
+          });
+          for (let first = 0; first < batch.length; ) {
+            const next = call(first, batch.length);
+            collect(packetsOf);
+            if (next <= first || next > batch.length) throw new Error(`the engine came from slot ${first} to ${next}`);
+            first = next;
+          }
+        }
+      },
+      () => items.forEach(twin),
+    );
+  }
+
+  /** Lets first the engine and then the twin do something; `collect` is to be called after each call of the engine. */
+  private compare(
+    engine: (collect: (packetsOf?: (write: Uint8Array) => Uint8Array[]) => void) => void,
+    twin: () => void,
+  ): Result {
     const before = this.io.snapshot();
     const messages: SentMessage[] = [];
     const tunWrites: Uint8Array[] = [];
     const frames: Uint8Array[] = [];
     this.choices = [];
-    for (let start = 0; start < items.length; start += BATCH_SIZE) {
-      const batch = items.slice(start, start + BATCH_SIZE);
-      batch.forEach((item, i) => {
-        put(i, item);
-      });
-      for (let first = 0; first < batch.length; ) {
-        const next = call(first, batch.length);
-        messages.push(...this.io.sentMessages());
-        for (const { bytes, packetCount } of this.io.tunWrites()) {
-          const packets = packetsOf(bytes);
-          if (packets.length > 1) expect(packetCount, "packets that a TUN write says it carries").toBe(packets.length);
-          frames.push(bytes);
-          tunWrites.push(...packets);
-        }
-        if (next <= first || next > batch.length) throw new Error(`the engine came from slot ${first} to ${next}`);
-        first = next;
+    engine((packetsOf = (write) => [write]) => {
+      messages.push(...this.io.sentMessages());
+      for (const { bytes, packetCount } of this.io.tunWrites()) {
+        const packets = packetsOf(bytes);
+        if (packets.length > 1) expect(packetCount, "packets that a TUN write says it carries").toBe(packets.length);
+        frames.push(bytes);
+        tunWrites.push(...packets);
       }
-    }
+    });
     const datagrams = datagramsOf(messages);
     const counts = this.io.countsSince(before);
+    for (const name of IO_COUNTERS) delete counts[name];
     const result = { datagrams, messages, tunWrites, frames, counts, choices: this.choices };
-    for (const name of IO_COUNTERS) delete result.counts[name];
     this.result = result;
     this.byEndpoint = grouped(datagrams);
     this.pending = [...this.choices];
-    if (this.twin !== undefined) items.forEach(twin);
-    return this.conclude(result);
+    if (this.twin !== undefined) {
+      this.twin.pass(this.nowMs);
+      twin();
+      this.conclude(result, this.twin.take());
+    }
+    return result;
   }
 
   /** Compares with the twin: bytes, order per endpoint, and every counter. */
-  private conclude(result: Result): Result {
-    if (this.twin === undefined) return result;
-    const expected = this.twin.take();
+  private conclude(result: Result, expected: ReturnType<ReferenceTranslator["take"]>): void {
     expect(this.pending, "choices that the engine asked for and the twin did not").toEqual([]);
     compareLists("TUN write", result.tunWrites, expected.output.tunWrites);
     const actual = grouped(result.datagrams);
@@ -291,7 +316,6 @@ export class EngineFixture {
       compareLists(`datagram to ${endpoint}`, actual.get(endpoint) ?? [], datagrams);
     }
     if (!sameCounts(result.counts, expected.counts)) expect(result.counts, "counters").toEqual(expected.counts);
-    return result;
   }
 
   private choose(serviceAt: number, flowHash: number, clientHash: number): number {
@@ -326,6 +350,13 @@ export class EngineFixture {
   /** The packet at a place of the engine's output. */
   private sent([endpoint, index]: Place): Uint8Array | undefined {
     return endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
+  }
+
+  /** By the host's twin of the hash by which the engine places addresses. */
+  private refusalPlace(address: string): number {
+    const bytes = Buffer.from(address.length === 4 ? V4_MAPPED + address : address, "latin1");
+    const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) as [number, number, number, number];
+    return addressHash(this.shared.hashSeed, w0, w1, w2, w3) % REFUSED_MAX;
   }
 
   private timeouts(): Record<number, number> {

@@ -18,8 +18,7 @@ import {
 import type { SharedMemory } from "../../src/memory/shared-memory.ts";
 import { keyProtocol, type TwinFlow } from "./reference/flows.ts";
 import { latin1, type ParsedPacket } from "./reference/parser.ts";
-
-const V4_MAPPED = "\0\0\0\0\0\0\0\0\0\0\xff\xff";
+import { V4_MAPPED } from "./reference/tables.ts";
 
 /** One line per live flow, sorted: two tables are the same if their lines are. */
 export function engineFlows(shared: SharedMemory): string[] {

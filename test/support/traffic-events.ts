@@ -1,5 +1,5 @@
-// What happens beside packets, at random: nodes answer probes or fall silent, and the kernel reports what it could not
-// send.
+// What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
+// and the control plane answers what it was asked.
 import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
 import type { Instance } from "../../src/control/model.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
@@ -30,9 +30,16 @@ export class TrafficEvents {
   ) {}
 
   /** A moment in which anything may happen. */
-  next(): void {
-    const { random, fixture } = this;
+  async next(): Promise<void> {
+    const { random, fixture, traffic } = this;
     this.probe();
+    fixture.unpark();
+    if (random.chance(0.03)) fixture.refuse(traffic.anyUnknown());
+    if (random.chance(0.15)) {
+      if (random.chance(0.5)) traffic.hide();
+      else traffic.show();
+      await fixture.apply(traffic.tables());
+    }
     if (random.chance(0.05)) this.hush();
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
     if (random.chance(0.5)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), random.pick(OUTER_MTUS));

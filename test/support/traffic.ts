@@ -23,9 +23,8 @@ import { echo, icmpError, isV4, otherPacket, portless } from "./traffic-kinds.ts
 import { largePacket, type Ports, superPacket, syn } from "./traffic-sizes.ts";
 
 const NODE_COUNT = 5;
-const LOCAL_COUNT = 5;
 const SERVICE_COUNT = 6;
-/** Which families the instances of each service have, the first one of each of the first five services on this node. */
+/** Which families the instances of each service have, of which the first one is on this node. */
 const FAMILIES: readonly { readonly inside: readonly string[]; readonly outside: readonly string[] }[] = [
   { inside: ["v4", "v6"], outside: ["v4", "v6"] },
   { inside: ["v4", "v6"], outside: ["v4", "v6"] },
@@ -40,6 +39,8 @@ const WITHOUT_INSTANCES: Service = {
   addresses: ["10.30.1.99", "fdff:2000::1:99"].map((address) => ({ address, policy: "round-robin" })),
   instances: [],
 };
+/** In the service ranges, and never in the tables. */
+const UNKNOWN = ["10.30.200.1", "fdff::9999"];
 const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
 const SERVICE_PORTS = [1, 53, 80, 443, 65535];
 const TCP_FLAGS = [TCP_SYN, TCP_ACK, TCP_ACK, TCP_ACK, TCP_SYN | TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0x18, 0xff, 0];
@@ -73,6 +74,7 @@ export class Traffic {
   private readonly nodes: Node[];
   private readonly services: Service[];
   private readonly gone = new Set<string>();
+  private readonly goneAddresses = new Set<string>();
   private readonly draining = new Set<string>();
   private readonly moved = new Map<string, string>();
   private readonly endpoints = new Map<string, number>();
@@ -121,10 +123,25 @@ export class Traffic {
         }
         return;
       case 4:
-        return this.flip(this.gone, random.pick(service.addresses).address);
+        return this.flip(this.goneAddresses, random.pick(service.addresses).address);
       default:
         this.endpoints.set(random.pick(this.nodes).id, random.below(3));
     }
+  }
+
+  /** A service address that is called and known nowhere. */
+  anyUnknown(): string {
+    return this.random.pick([...this.goneAddresses, ...UNKNOWN]);
+  }
+
+  /** A service address goes. */
+  hide(): void {
+    this.goneAddresses.add(this.random.pick(this.random.pick(this.services).addresses).address);
+  }
+
+  /** A service address that was gone is there again. */
+  show(): void {
+    if (this.goneAddresses.size > 0) this.goneAddresses.delete(this.random.pick([...this.goneAddresses]));
   }
 
   /** Frames from the TUN; some of them belong to some of the given flows. */
@@ -358,7 +375,7 @@ export class Traffic {
     const { inside, outside } = FAMILIES[index] as (typeof FAMILIES)[number];
     const instances = Array.from({ length: index + 1 }, (_, i): Instance => {
       const number = index * 16 + i;
-      const isLocal = index < LOCAL_COUNT && i === 0;
+      const isLocal = i === 0;
       const namespaceAddresses = [`10.18.${index}.${i + 1}`, `fc00::18:${index}:${i + 1}`];
       const instanceAddresses = [`10.30.4.${number}`, `fdff::4:${number}`];
       return {
@@ -378,7 +395,7 @@ export class Traffic {
   }
 
   private localInstance(): Instance {
-    return (this.services[this.random.below(LOCAL_COUNT)] as Service).instances[0] as Instance;
+    return this.random.pick(this.services).instances[0] as Instance;
   }
 
   private calledAddress(isV4: boolean): string {
@@ -416,7 +433,7 @@ export class Traffic {
   private serviceNow(service: Service): Service {
     return {
       ...service,
-      addresses: service.addresses.filter((one) => !this.gone.has(one.address)),
+      addresses: service.addresses.filter((one) => !this.goneAddresses.has(one.address)),
       instances: service.instances
         .filter((one) => !this.gone.has(key(service, one)))
         .map((one) => ({

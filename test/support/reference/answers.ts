@@ -6,7 +6,7 @@ import { sourceRouteAt } from "./cross-family.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
 import type { Situation } from "./situations.ts";
-import type { TwinTables } from "./tables.ts";
+import { type TwinTables, V4_MAPPED } from "./tables.ts";
 
 export interface AnswerOptions {
   readonly icmp: boolean;
@@ -38,7 +38,6 @@ const LENGTH_MAX = { v4: 576, v6: 1280 };
 /** RFC 1812 section 4.3.2.5. */
 const INTERNETWORK_CONTROL = 0xc0;
 const UNSPECIFIED = "\0".repeat(16);
-const V4_MAPPED = `${"\0".repeat(10)}\xff\xff`;
 
 export class TwinAnswers {
   /** docs/counters.md, icmpErrorsLimited. */

@@ -7,6 +7,7 @@ import { TCP_ACK, TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import type { CountName } from "./counts.ts";
 import { type FlowLife, isRestart, newLife, observe } from "./flow-state.ts";
 import type { TwinNodes } from "./nodes.ts";
+import type { TwinPark } from "./park.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
 import type { TwinCandidate, TwinInstance, TwinTables } from "./tables.ts";
 
@@ -64,6 +65,7 @@ export class TwinFlows {
   constructor(
     private readonly tables: TwinTables,
     private readonly nodes: TwinNodes,
+    private readonly parked: TwinPark,
     private readonly options: FlowOptions,
     private readonly decisions: FlowDecisions,
     private readonly count: (name: CountName, by: number) => void,
@@ -118,6 +120,7 @@ export class TwinFlows {
   private open(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
     const client = this.tables.workload(packet.source);
     if (client === undefined) return DropReason.unknownWorkload;
+    if (this.parked.isAwaited(packet.destination)) return DropReason.unknownAddress;
     const target = this.choose(packet.destination);
     if (typeof target === "number") return target;
     const addresses = addressesOf(familyOf(packet.source), client, target);

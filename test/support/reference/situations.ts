@@ -12,6 +12,17 @@ export const SITUATIONS = [
   "not told: too many of sizes and resets",
   "node unreachable: it refused a datagram",
   "node unreachable: it is silent",
+  // Unknown addresses
+  "parked: a packet",
+  "parked: a super-packet",
+  "parked: a first fragment",
+  "parked: behind others, though the address is known",
+  "parked: no, too many packets",
+  "parked: no, too many bytes",
+  "parked: no, the address was refused just now",
+  "parked: sent in the end",
+  "parked: given up, its time is over",
+  "parked: given up, the address was refused",
   // Sizes
   "a path MTU is forgotten",
   "a later fragment is too big",

@@ -5,6 +5,9 @@ import type { Endpoint, Instance, Service, Tables } from "../../../src/control/m
 import { addressBytes } from "../packet-builder.ts";
 import { latin1 } from "./parser.ts";
 
+/** How an IPv4 address begins that is written as an IPv6 one. */
+export const V4_MAPPED = "\0\0\0\0\0\0\0\0\0\0\xff\xff";
+
 interface FamilyAddresses {
   readonly v4: string | undefined;
   readonly v6: string | undefined;

@@ -13,6 +13,7 @@ import { type Origin, TwinFragments } from "./fragments.ts";
 import { Ledger, type Output, type Place } from "./ledger.ts";
 import { clampMss } from "./mss.ts";
 import { TwinNodes } from "./nodes.ts";
+import { type ParkOptions, TwinPark } from "./park.ts";
 import { type Ends, type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import { type ChecksumState, reversed } from "./rewrite.ts";
 import { type Frame, TwinSender } from "./sender.ts";
@@ -49,6 +50,7 @@ export interface TwinOptions {
   readonly answers?: AnswerOptions; // default: none
   readonly clampMss?: boolean;
   readonly tunMtu?: number; // default: not known
+  readonly park?: ParkOptions; // default: nothing waits
   readonly probeIntervalMs?: number; // default: never
 }
 
@@ -89,6 +91,7 @@ const AS_IT_IS: Fit = { kind: "whole", segmentSize: 0, mtu: 0, length: 0 };
 
 export class ReferenceTranslator {
   readonly nodes: TwinNodes;
+  readonly parked: TwinPark;
   private readonly ledger = new Ledger();
   private readonly table: TwinFlows;
   private readonly tables: TwinTables;
@@ -109,9 +112,11 @@ export class ReferenceTranslator {
     this.tables = new TwinTables(nodeId, ranges);
     this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
+    this.parked = new TwinPark(options.park, this.ledger);
     this.table = new TwinFlows(
       this.tables,
       this.nodes,
+      this.parked,
       { timeoutsMs, resets: answers.reset },
       { nextChoice: () => this.decisions.nextChoice(), wirePort: (packet, target) => this.chosenPort(packet, target) },
       (name, by) => this.ledger.count(name, by),
@@ -155,6 +160,20 @@ export class ReferenceTranslator {
     if (reason !== DropReason.none) this.ledger.drop("egress", reason);
   }
 
+  /** Lets go what waited for its address, as far as it is known or given up. */
+  unpark(nowMs: number): void {
+    this.parked.letGo(
+      nowMs,
+      (address) => this.tables.address(address) !== undefined,
+      (frame) => this.egress(frame, nowMs),
+      (frame) => {
+        const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+        this.answers.tell(bytes, parse(bytes) as ParsedPacket, DropReason.unknownAddress, 0, nowMs);
+        this.ledger.drop("egress", DropReason.unknownAddress);
+      },
+    );
+  }
+
   /** A message from the tunnel's socket. */
   ingress(message: Message, nowMs: number): void {
     if (message.bytes.length === 0) return this.ledger.drop("ingress", DropReason.emptyDatagram);
@@ -183,10 +202,19 @@ export class ReferenceTranslator {
     if (packet.kind === "laterFragment") return this.laterFragment("egress", packet, bytes, nowMs);
     const whole = { bytes: frame, packet, offload };
     const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
-    const ready = typeof way === "number" ? refused(way) : this.ready(whole, way, nowMs);
+    const found = way === DropReason.unknownAddress ? this.park(whole, nowMs) : way;
+    if (found === DropReason.none) return DropReason.none;
+    const ready = typeof found === "number" ? refused(found) : this.ready(whole, found, nowMs);
     if (!("reason" in ready)) return this.handOver(whole, ready, nowMs);
     if (packet.embedded === undefined) this.answers.tell(bytes, packet, ready.reason, ready.mtu, nowMs);
     return ready.reason;
+  }
+
+  private park(frame: Frame, nowMs: number): DropReason {
+    const waits = this.parked.take(frame, nowMs);
+    const isKnown = this.tables.address(frame.packet.destination) !== undefined;
+    if (waits === DropReason.none && isKnown) this.ledger.meet("parked: behind others, though the address is known");
+    return waits;
   }
 
   /** Translates a packet and finds out how it fits its way. */
