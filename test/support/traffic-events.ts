@@ -3,7 +3,8 @@
 import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
 import type { Instance } from "../../src/control/model.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
-import { corrupt, packet } from "./packet-builder.ts";
+import { fragmentsOf } from "./fragments.ts";
+import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
 import type { Traffic } from "./traffic.ts";
@@ -17,11 +18,13 @@ const OUTER_MTUS = [551, 552, 1000, 1308, 1318, 1328, 1350, 1400, 1440, 1500];
 /** As long as a path MTU is believed. */
 const FORGOTTEN_MS = 600_000;
 const FLOOD = 1100;
+const OUTER_MTU_SMALL = 1308;
 const STRANGER = "198.51.100.66";
 
 export class TrafficEvents {
   /** Nodes that answer no probe. */
   private readonly silent = new Set<string>();
+  private pauses = 0;
 
   constructor(
     private readonly random: Random,
@@ -45,20 +48,40 @@ export class TrafficEvents {
     if (random.chance(0.5)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), random.pick(OUTER_MTUS));
   }
 
-  /** Forgets by waiting all that was learnt; then more packets that do not fit come at once than are answered. */
+  /** So long that what was learnt is forgotten, and what shows it first. Then more packets at once than are answered. */
   pause(): void {
-    const { fixture } = this;
+    const { fixture, random } = this;
+    const ends = this.remoteEnds();
+    if (ends === undefined) return fixture.advance(FORGOTTEN_MS);
+    const { underlay, src, dst } = ends;
+    fixture.pathError(EMSGSIZE, underlay, OUTER_MTU_SMALL);
     fixture.advance(FORGOTTEN_MS);
+    const ports = { sport: random.between(1, 65_535), dport: 443 };
+    const whole = packet().ip(src, dst).udp(ports).payload(3000).bytes();
+    const [first, later] = fragmentsOf(whole, 1400, random.u32()) as [Uint8Array, Uint8Array];
+    const small = fragmentsOf(first, 104)[0] as Uint8Array;
+    const syn = packet()
+      .ip(src, dst)
+      .tcp({ ...ports, flags: TCP_SYN, options: [2, 4, 5, 180] });
+    this.pauses++;
+    fixture.egress(...(this.pauses % 2 === 1 ? [syn.frame()] : [virtioFrame(small, {}), virtioFrame(later, {})]));
+
+    fixture.pathError(EMSGSIZE, underlay, OUTER_MTU_SMALL);
+    const large = packet().ip(src, dst).udp(ports).payload(1450).frame();
+    fixture.egress(...Array<Uint8Array>(FLOOD).fill(large));
+  }
+
+  /** A workload of this node and an instance of another one, both with IPv4, and where the other node is. */
+  private remoteEnds(): { readonly underlay: string; readonly src: string; readonly dst: string } | undefined {
     const { services, nodes } = this.traffic.tables();
     const instances = services.flatMap((service) => service.instances).filter(isIpv4);
     const local = instances.find(({ node }) => node === THIS_NODE);
     const remote = instances.find(({ node }) => node !== THIS_NODE && !this.silent.has(node));
-    const underlay = nodes.find(({ id }) => id === remote?.node)?.underlay;
-    if (local === undefined || remote === undefined || underlay === undefined) return;
-    fixture.pathError(EMSGSIZE, underlay.address, 1400);
-    const [src, dst] = [local.namespaceAddresses.find(isV4) as string, remote.instanceAddresses.find(isV4) as string];
-    const frame = packet().ip(src, dst).udp({ sport: 1024, dport: 443 }).payload(1450).frame();
-    fixture.egress(...Array<Uint8Array>(FLOOD).fill(frame));
+    const underlay = nodes.find(({ id }) => id === remote?.node)?.underlay.address;
+    const src = local?.namespaceAddresses.find(isV4);
+    const dst = remote?.instanceAddresses.find(isV4);
+    if (underlay === undefined || src === undefined || dst === undefined) return undefined;
+    return { underlay, src, dst };
   }
 
   private probe(): void {
