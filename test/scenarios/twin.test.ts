@@ -18,6 +18,7 @@ import type { TwinFlow } from "../support/reference/flows.ts";
 import { SITUATIONS } from "../support/reference/situations.ts";
 import { Traffic } from "../support/traffic.ts";
 import { TrafficEvents } from "../support/traffic-events.ts";
+import { TrafficWorld } from "../support/traffic-world.ts";
 import { RANGES, THIS_NODE } from "../support/world.ts";
 
 const PACKETS_PER_SEED = 256_000;
@@ -76,11 +77,12 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
     fragments: 0.06,
     runs: 0.03,
   };
-  const traffic = new Traffic(random, THIS_NODE, shares);
+  const world = new TrafficWorld(random, THIS_NODE);
+  const traffic = new Traffic(random, world, shares);
   const fixture = await EngineFixture.create({
     nodeId: THIS_NODE,
     ranges: RANGES,
-    tables: traffic.tables(),
+    tables: world.tables(),
     memory: {
       capacities: { flows: FLOWS, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
       timeoutsMs: TIMEOUTS_MS,
@@ -94,7 +96,7 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
     // Mostly right, sometimes no answer, sometimes nonsense.
     policy: ({ candidates }) => (random.chance(0.95) ? random.below(candidates.length) : random.between(-2, 100)),
   });
-  const events = new TrafficEvents(random, traffic, fixture);
+  const events = new TrafficEvents(random, world, fixture);
   let sample: TwinFlow[] = [];
   let packetCount = 0;
   try {
@@ -108,8 +110,8 @@ test.each(seeds)("engine and twin agree on 256,000 packets of seed %i", { timeou
       if (batch % 40 === 39) fixture.sweep();
       if (batch % 700 === 699) events.pause();
       if (batch % 100 === 99) {
-        for (let i = random.between(1, 4); i > 0; i--) traffic.change();
-        await fixture.apply(traffic.tables());
+        for (let i = random.between(1, 4); i > 0; i--) world.change();
+        await fixture.apply(world.tables());
       }
       if (batch % 500 === 499) {
         expect(engineFlows(fixture.shared)).toEqual(twinFlows(fixture.twin?.flows.values() ?? []));

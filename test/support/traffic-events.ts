@@ -7,8 +7,8 @@ import { fragmentsOf } from "./fragments.ts";
 import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
-import type { Traffic } from "./traffic.ts";
 import { isV4 } from "./traffic-kinds.ts";
+import type { TrafficWorld } from "./traffic-world.ts";
 import { THIS_NODE } from "./world.ts";
 
 const EMSGSIZE = 90;
@@ -28,20 +28,20 @@ export class TrafficEvents {
 
   constructor(
     private readonly random: Random,
-    private readonly traffic: Traffic,
+    private readonly world: TrafficWorld,
     private readonly fixture: EngineFixture,
   ) {}
 
   /** A moment in which anything may happen. */
   async next(): Promise<void> {
-    const { random, fixture, traffic } = this;
+    const { random, fixture, world } = this;
     this.probe();
     fixture.unpark();
-    if (random.chance(0.03)) fixture.refuse(traffic.anyUnknown());
+    if (random.chance(0.03)) fixture.refuse(world.anyUnknown());
     if (random.chance(0.15)) {
-      if (random.chance(0.5)) traffic.hide();
-      else traffic.show();
-      await fixture.apply(traffic.tables());
+      if (random.chance(0.5)) world.hide();
+      else world.show();
+      await fixture.apply(world.tables());
     }
     if (random.chance(0.05)) this.hush();
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
@@ -73,7 +73,7 @@ export class TrafficEvents {
 
   /** A workload of this node and an instance of another one, both with IPv4, and where the other node is. */
   private remoteEnds(): { readonly underlay: string; readonly src: string; readonly dst: string } | undefined {
-    const { services, nodes } = this.traffic.tables();
+    const { services, nodes } = this.world.tables();
     const instances = services.flatMap((service) => service.instances).filter(isIpv4);
     const local = instances.find(({ node }) => node === THIS_NODE);
     const remote = instances.find(({ node }) => node !== THIS_NODE && !this.silent.has(node));
@@ -86,7 +86,7 @@ export class TrafficEvents {
 
   private probe(): void {
     const { datagrams } = this.fixture.probe();
-    const answering = this.traffic.tables().nodes.filter(({ id }) => !this.silent.has(id));
+    const answering = this.world.tables().nodes.filter(({ id }) => !this.silent.has(id));
     const replies = answering.flatMap(({ underlay: { address, port } }) => {
       const probes = datagrams.filter(({ endpoint }) => endpoint === endpointText(address, port));
       return probes.map(({ bytes }) => ({ address, port, bytes: corrupt(bytes, PROBE_TYPE_AT, PROBE_REPLY) }));
@@ -95,12 +95,12 @@ export class TrafficEvents {
   }
 
   private hush(): void {
-    const { id } = this.random.pick(this.traffic.tables().nodes);
+    const { id } = this.random.pick(this.world.tables().nodes);
     if (!this.silent.delete(id) && this.random.chance(0.5)) this.silent.add(id);
   }
 
   private anyUnderlay(): string {
-    return this.random.chance(0.1) ? STRANGER : this.random.pick(this.traffic.tables().nodes).underlay.address;
+    return this.random.chance(0.1) ? STRANGER : this.random.pick(this.world.tables().nodes).underlay.address;
   }
 }
 

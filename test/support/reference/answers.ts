@@ -1,12 +1,12 @@
 // What the slow twin tells clients whose packets go nowhere: ICMP errors as a router sends them (RFC 1812 section 4.3.2,
 // RFC 4443 section 2.4) and TCP resets (RFC 9293 section 3.10.7.1), from the address that the client called.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
-import { addressText, type PacketBuilder, packet, TCP_RST } from "../packet-builder.ts";
+import { type PacketBuilder, packet, TCP_RST } from "../packet-builder.ts";
 import { sourceRouteAt } from "./cross-family.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
 import type { Situation } from "./situations.ts";
-import { type TwinTables, V4_MAPPED } from "./tables.ts";
+import { rawText, type TwinTables, V4_MAPPED } from "./tables.ts";
 
 export interface AnswerOptions {
   readonly icmp: boolean;
@@ -110,10 +110,6 @@ function isOfHost(address: string): boolean {
   const first = address.charCodeAt(0);
   if (address.length === 4) return first > 0 && first < 224;
   return first !== 0xff && address !== UNSPECIFIED && !address.startsWith(V4_MAPPED);
-}
-
-export function rawText(raw: string): string {
-  return addressText(Buffer.from(raw, "latin1"));
 }
 
 /** A token bucket (RFC 1812 section 4.3.2.8), full at first; counts thousandths, of which so many come per millisecond. */

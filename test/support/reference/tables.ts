@@ -2,7 +2,7 @@
 // An instance that stays as it is keeps its object, so that "the same instance still lives" is object identity.
 import ipaddr from "ipaddr.js";
 import type { Endpoint, Instance, Service, Tables } from "../../../src/control/model.ts";
-import { addressBytes } from "../packet-builder.ts";
+import { addressBytes, addressText } from "../packet-builder.ts";
 import { latin1 } from "./parser.ts";
 
 /** How an IPv4 address begins that is written as an IPv6 one. */
@@ -135,6 +135,11 @@ export class TwinTables {
 /** The raw bytes of an address as a latin1 string: 4 or 16 characters. */
 export function rawAddress(text: string): string {
   return latin1(addressBytes(text));
+}
+
+/** The text of an address in that form. */
+export function rawText(raw: string): string {
+  return addressText(Buffer.from(raw, "latin1"));
 }
 
 export function endpointText(address: string, port: number): string {

@@ -6,21 +6,22 @@ import { TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
 import type { Counts } from "./counts.ts";
 import type { Across } from "./cross-family.ts";
-import { type Fit, fitToWay, mayFragment } from "./fit.ts";
+import { type Fit, fitToWay } from "./fit.ts";
 import { observe } from "./flow-state.ts";
-import { type Choice, otherFamily, type TwinFlow, TwinFlows } from "./flows.ts";
-import { type Origin, TwinFragments } from "./fragments.ts";
+import { type Choice, type TwinFlow, TwinFlows } from "./flows.ts";
+import { TwinLaterFragments } from "./later-fragments.ts";
 import { Ledger, type Output, type Place } from "./ledger.ts";
 import { clampMss } from "./mss.ts";
 import { TwinNodes } from "./nodes.ts";
 import { type ParkOptions, TwinPark } from "./park.ts";
-import { type Ends, type ParsedPacket, parse, parseOffload } from "./parser.ts";
-import { type ChecksumState, reversed } from "./rewrite.ts";
+import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
+import type { ChecksumState } from "./rewrite.ts";
 import { type Frame, TwinSender } from "./sender.ts";
 import type { Situation } from "./situations.ts";
 import { isSegmentable, SEGMENTS_MAX } from "./super-packet.ts";
 import { type TwinInstance, TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
+import { replyEnds, TwinWays, type Way } from "./ways.ts";
 
 /** The inputs that are the engine's or the policy's to decide. */
 export interface Decisions {
@@ -54,14 +55,6 @@ export interface TwinOptions {
   readonly probeIntervalMs?: number; // default: never
 }
 
-/** Where a packet goes, as whom it comes and to whom. */
-interface Way {
-  readonly target: TwinInstance;
-  readonly ends: Ends;
-  /** The flow that the packet is part of; an error is about one at most. */
-  readonly flow: TwinFlow | undefined;
-}
-
 /** A packet that may go its way. */
 interface Ready {
   readonly way: Way;
@@ -75,18 +68,6 @@ interface Refused {
   readonly mtu: number;
 }
 
-/** What becomes of every fragment of a packet; without a node it goes into the TUN. */
-interface FragmentWay {
-  readonly source: string;
-  readonly destination: string;
-  readonly node: string | undefined;
-}
-
-interface LaterFragment {
-  readonly packet: ParsedPacket;
-  readonly bytes: Uint8Array;
-}
-
 const AS_IT_IS: Fit = { kind: "whole", segmentSize: 0, mtu: 0, length: 0 };
 
 export class ReferenceTranslator {
@@ -96,11 +77,9 @@ export class ReferenceTranslator {
   private readonly table: TwinFlows;
   private readonly tables: TwinTables;
   private readonly answers: TwinAnswers;
-  private readonly fragments = new TwinFragments<FragmentWay, LaterFragment>(() =>
-    this.ledger.count("fragmentsForgotten"),
-  );
-
+  private readonly ways: TwinWays;
   private readonly sender = new TwinSender(this.ledger);
+  private readonly fragments: TwinLaterFragments;
   private readonly tunMtu: number;
 
   constructor(
@@ -120,6 +99,10 @@ export class ReferenceTranslator {
       { timeoutsMs, resets: answers.reset },
       { nextChoice: () => this.decisions.nextChoice(), wirePort: (packet, target) => this.chosenPort(packet, target) },
       (name, by) => this.ledger.count(name, by),
+    );
+    this.ways = new TwinWays(this.tables, this.table);
+    this.fragments = new TwinLaterFragments(this.tables, this.nodes, this.sender, this.ledger, () =>
+      this.acrossTo(undefined, 0),
     );
   }
 
@@ -149,9 +132,7 @@ export class ReferenceTranslator {
 
   /** Time passes: drops fragments whose first one does not come. */
   pass(nowMs: number): void {
-    for (const origin of this.fragments.expire(nowMs)) {
-      this.ledger.drop(origin === "egress" ? "egress" : "ingress", DropReason.fragmentOrphan);
-    }
+    this.fragments.expire(nowMs);
   }
 
   /** A frame from the TUN. */
@@ -199,9 +180,9 @@ export class ReferenceTranslator {
     if (typeof packet === "number") return packet;
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
-    if (packet.kind === "laterFragment") return this.laterFragment("egress", packet, bytes, nowMs);
+    if (packet.kind === "laterFragment") return this.fragments.receive("egress", packet, bytes, nowMs);
     const whole = { bytes: frame, packet, offload };
-    const way = packet.embedded === undefined ? this.wayOf(packet, nowMs) : this.wayOfError(packet, packet.embedded);
+    const way = this.ways.of(packet, nowMs);
     const found = way === DropReason.unknownAddress ? this.park(whole, nowMs) : way;
     if (found === DropReason.none) return DropReason.none;
     const ready = typeof found === "number" ? refused(found) : this.ready(whole, found, nowMs);
@@ -223,7 +204,7 @@ export class ReferenceTranslator {
     const { segmentSize, needsChecksum } = offload;
     const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
     const state = needsChecksum ? "partial" : "whole";
-    const translated = translate(bytes, packet, ends, state, { ...this.acrossTo(target), segmentSize });
+    const translated = translate(bytes, packet, ends, state, this.acrossTo(target, segmentSize));
     if (typeof translated === "number") return refused(translated);
     const parsed = parse(translated) as ParsedPacket;
     // An error tells of the size of others.
@@ -271,97 +252,18 @@ export class ReferenceTranslator {
     const endpoint = this.tables.endpointOf(target.node);
     if (endpoint === undefined) return DropReason.noNode;
     this.sender.toNode(endpoint, translated, frame, fit);
-    this.firstFragment("egress", frame.packet, translated, target.node, nowMs);
+    this.fragments.follow("egress", frame.packet, translated, target.node, nowMs);
     return DropReason.none;
-  }
-
-  /** What became of a packet; if it is a first fragment, the same becomes of the others, also of those that wait. */
-  private firstFragment(
-    origin: Origin,
-    packet: ParsedPacket,
-    bytes: Uint8Array,
-    node: string | undefined,
-    nowMs: number,
-  ): void {
-    if (packet.fragment?.offset !== 0) return;
-    const { source, destination } = parse(bytes) as ParsedPacket;
-    const way = { source, destination, node };
-    for (const later of this.fragments.note(origin, packet, way, nowMs)) {
-      const reason = this.passOn(origin, later, way, nowMs);
-      if (reason !== DropReason.none) this.ledger.drop(origin === "egress" ? "egress" : "ingress", reason);
-    }
-  }
-
-  private laterFragment(origin: Origin, packet: ParsedPacket, bytes: Uint8Array, nowMs: number): DropReason {
-    const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
-    const way = this.fragments.wayOf(origin, packet, nowMs);
-    if (way !== undefined) return this.passOn(origin, fragment, way, nowMs);
-    if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
-    this.ledger.count("fragmentsHeld", 1);
-    return DropReason.none;
-  }
-
-  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay, nowMs: number): DropReason {
-    const ends = { ...packet, source: way.source, destination: way.destination };
-    const translated = translate(bytes, packet, ends, "whole", { ...this.acrossTo(undefined), segmentSize: 0 });
-    if (typeof translated === "number") return translated;
-    if (way.node === undefined) {
-      this.sender.write(origin === "egress" ? "local" : "ingress", translated);
-      return DropReason.none;
-    }
-    const endpoint = this.tables.endpointOf(way.node);
-    if (endpoint === undefined) return DropReason.noNode;
-    const mtu = this.nodes.pathMtu(way.node, nowMs);
-    if (translated.length > mtu && !mayFragment(bytes, packet)) {
-      this.ledger.meet("a later fragment is too big");
-      return DropReason.tooBig;
-    }
-    this.sender.laterToNode(endpoint, translated, mtu);
-    return DropReason.none;
-  }
-
-  /** The way of a packet that has a flow. */
-  private wayOf(packet: ParsedPacket, nowMs: number): Way | DropReason {
-    if (!this.tables.inServiceRange(packet.destination)) return DropReason.notServiceAddress;
-    const flow = this.table.of(packet, nowMs);
-    if (typeof flow === "number") return flow;
-    return { target: flow.target, ends: forwardEnds(flow, packet), flow };
-  }
-
-  /**
-   * The way of an ICMP error: that of an answer to the packet that it is about. Who sent it does not matter, since a
-   * router on this node speaks for the workload (RFC 5508 section 4.2). No flow lives longer or shorter by it.
-   */
-  private wayOfError(packet: ParsedPacket, embedded: ParsedPacket): Way | DropReason {
-    const answer = reversed(embedded);
-    if (packet.destination !== answer.destination) return DropReason.unrelatedError;
-    const client = this.tables.workload(answer.source);
-    if (client === undefined) return DropReason.unknownWorkload;
-    const flow = this.table.known(embedded, answer);
-    if (flow !== undefined) return { target: flow.target, ends: forwardEnds(flow, answer), flow: undefined };
-
-    const receiver = this.tables.address(answer.destination);
-    if (receiver?.kind !== "instance") return DropReason.unrelatedError;
-    const { namespace } = receiver.instance;
-    const own = packet.version === 4 ? "v4" : "v6";
-    const family = namespace[own] === undefined ? otherFamily(own) : own;
-    const destination = namespace[family];
-    if (destination === undefined) return DropReason.unrelatedError;
-    const source = client.address[family];
-    if (source === undefined) return DropReason.noAddressOfFamily;
-    return { target: receiver.instance, ends: { ...answer, source, destination }, flow: undefined };
   }
 
   private chosenPort(packet: ParsedPacket, target: TwinInstance): number | undefined {
     return this.decisions.flowPort(packet) ?? this.decisions.wirePort(this.placeFor(target));
   }
 
-  /** What only the engine can say of the next packet to an instance, or to the TUN, that comes from the other family. */
-  private acrossTo(target: TwinInstance | undefined): Pick<Across, "identification" | "linkMtu"> {
-    return {
-      identification: () => this.decisions.identification(this.placeFor(target)) ?? 0,
-      linkMtu: this.options.tunMtu ?? 0,
-    };
+  /** What a packet needs to change its family; only the engine can say the identification that it gave it. */
+  private acrossTo(target: TwinInstance | undefined, segmentSize: number): Across {
+    const identification = (): number => this.decisions.identification(this.placeFor(target)) ?? 0;
+    return { identification, linkMtu: this.options.tunMtu ?? 0, segmentSize };
   }
 
   /** Where the next packet to an instance, or to the TUN, stands in the output. */
@@ -373,13 +275,13 @@ export class ReferenceTranslator {
   private deliverLocally(frame: Frame, translated: Uint8Array, fit: Fit, nowMs: number): DropReason {
     const forwarded = parse(translated) as ParsedPacket;
     // No sender to hold against the flow: the source is what egress just wrote.
-    const flow = this.answeredFlow(forwarded);
+    const flow = this.ways.answeredFlow(forwarded);
     const state = frame.offload.needsChecksum ? "partial" : "whole";
     const bytes =
       flow === undefined ? translated : this.receiveReply(flow, forwarded, translated, state, fit.segmentSize, nowMs);
     if (typeof bytes === "number") return bytes;
     this.sender.toTun(bytes, frame, fit);
-    this.firstFragment("egress", frame.packet, bytes, undefined, nowMs);
+    this.fragments.follow("egress", frame.packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
 
@@ -388,38 +290,23 @@ export class ReferenceTranslator {
     const packet = parse(datagram);
     if (typeof packet === "number") return packet;
 
-    if (packet.kind === "laterFragment") return this.laterFragment(message.address, packet, datagram, nowMs);
+    if (packet.kind === "laterFragment") return this.fragments.receive(message.address, packet, datagram, nowMs);
 
     let bytes: Uint8Array | DropReason = datagram.slice(0, packet.totalLength);
     if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)
       return DropReason.unrelatedError;
-    const flow = this.answeredFlow(packet);
+    const flow = this.ways.answeredFlow(packet);
     if (flow !== undefined) {
-      if (flow.target.isLocal || message.address !== this.tables.addressOf(flow.target.node)) {
-        return DropReason.wrongNode;
-      }
+      if (!this.ways.isFrom(message.address, flow.target)) return DropReason.wrongNode;
       bytes = this.receiveReply(flow, packet, bytes, "whole", 0, nowMs);
       if (typeof bytes === "number") return bytes;
     } else {
-      if (this.tables.workload(packet.destination) === undefined) return DropReason.notLocalDestination;
-      if (!this.tables.inServiceRange(packet.source)) return DropReason.notServiceSource;
-      const source = this.tables.address(packet.source);
-      if (source?.kind === "instance") {
-        const { instance } = source;
-        if (instance.isLocal || message.address !== this.tables.addressOf(instance.node)) return DropReason.wrongNode;
-      }
+      const refusal = this.ways.admit(packet, message.address);
+      if (refusal !== DropReason.none) return refusal;
     }
     this.sender.write("ingress", bytes);
-    this.firstFragment(message.address, packet, bytes, undefined, nowMs);
+    this.fragments.follow(message.address, packet, bytes, undefined, nowMs);
     return DropReason.none;
-  }
-
-  /** The flow that a packet answers, or that an ICMP error is about. */
-  private answeredFlow(packet: ParsedPacket): TwinFlow | undefined {
-    const { embedded } = packet;
-    return embedded === undefined
-      ? this.table.answered(packet, packet)
-      : this.table.answered(embedded, reversed(embedded));
   }
 
   /** What the client gets of an answer, or of an error about a packet of its own. */
@@ -431,14 +318,7 @@ export class ReferenceTranslator {
     segmentSize: number,
     nowMs: number,
   ): Uint8Array | DropReason {
-    const answer = packet.embedded === undefined ? packet : reversed(packet.embedded);
-    const ends = {
-      source: flow.called,
-      destination: flow.clientAddress,
-      sourcePort: answer.sourcePort,
-      destinationPort: flow.clientPort,
-    };
-    const translated = translate(bytes, packet, ends, state, { ...this.acrossTo(undefined), segmentSize });
+    const translated = translate(bytes, packet, replyEnds(flow, packet), state, this.acrossTo(undefined, segmentSize));
     if (typeof translated === "number" || packet.embedded !== undefined) return translated;
     this.see(flow, packet, true, nowMs);
     return translated;
@@ -452,13 +332,4 @@ export class ReferenceTranslator {
 
 function refused(reason: DropReason, mtu = 0): Refused {
   return { reason, mtu };
-}
-
-function forwardEnds(flow: TwinFlow, { destinationPort }: Ends): Ends {
-  return {
-    source: flow.clientInstanceAddress,
-    destination: flow.targetAddress,
-    sourcePort: flow.wirePort,
-    destinationPort,
-  };
 }

@@ -1,0 +1,85 @@
+// The slow twin's fragments other than the first: they become what the first one became, and wait for it if need be.
+import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import type { Across } from "./cross-family.ts";
+import { mayFragment } from "./fit.ts";
+import { type Origin, TwinFragments } from "./fragments.ts";
+import type { Ledger } from "./ledger.ts";
+import type { TwinNodes } from "./nodes.ts";
+import { type ParsedPacket, parse } from "./parser.ts";
+import type { TwinSender } from "./sender.ts";
+import type { TwinTables } from "./tables.ts";
+import { translate } from "./translate.ts";
+
+/** What becomes of every fragment of a packet; without a node it goes into the TUN. */
+interface FragmentWay {
+  readonly source: string;
+  readonly destination: string;
+  readonly node: string | undefined;
+}
+
+interface LaterFragment {
+  readonly packet: ParsedPacket;
+  readonly bytes: Uint8Array;
+}
+
+export class TwinLaterFragments {
+  private readonly fragments = new TwinFragments<FragmentWay, LaterFragment>(() =>
+    this.ledger.count("fragmentsForgotten"),
+  );
+
+  constructor(
+    private readonly tables: TwinTables,
+    private readonly nodes: TwinNodes,
+    private readonly sender: TwinSender,
+    private readonly ledger: Ledger,
+    private readonly across: () => Across,
+  ) {}
+
+  /** Drops those whose first one does not come. */
+  expire(nowMs: number): void {
+    for (const origin of this.fragments.expire(nowMs)) this.drop(origin, DropReason.fragmentOrphan);
+  }
+
+  /** What became of a packet; if it is a first fragment, the same becomes of the others, also of those that wait. */
+  follow(origin: Origin, packet: ParsedPacket, translated: Uint8Array, node: string | undefined, nowMs: number): void {
+    if (packet.fragment?.offset !== 0) return;
+    const { source, destination } = parse(translated) as ParsedPacket;
+    const way = { source, destination, node };
+    for (const later of this.fragments.note(origin, packet, way, nowMs)) {
+      const reason = this.passOn(origin, later, way, nowMs);
+      if (reason !== DropReason.none) this.drop(origin, reason);
+    }
+  }
+
+  receive(origin: Origin, packet: ParsedPacket, bytes: Uint8Array, nowMs: number): DropReason {
+    const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
+    const way = this.fragments.wayOf(origin, packet, nowMs);
+    if (way !== undefined) return this.passOn(origin, fragment, way, nowMs);
+    if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
+    this.ledger.count("fragmentsHeld");
+    return DropReason.none;
+  }
+
+  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay, nowMs: number): DropReason {
+    const ends = { ...packet, source: way.source, destination: way.destination };
+    const translated = translate(bytes, packet, ends, "whole", this.across());
+    if (typeof translated === "number") return translated;
+    if (way.node === undefined) {
+      this.sender.write(origin === "egress" ? "local" : "ingress", translated);
+      return DropReason.none;
+    }
+    const endpoint = this.tables.endpointOf(way.node);
+    if (endpoint === undefined) return DropReason.noNode;
+    const mtu = this.nodes.pathMtu(way.node, nowMs);
+    if (translated.length > mtu && !mayFragment(bytes, packet)) {
+      this.ledger.meet("a later fragment is too big");
+      return DropReason.tooBig;
+    }
+    this.sender.laterToNode(endpoint, translated, mtu);
+    return DropReason.none;
+  }
+
+  private drop(origin: Origin, reason: DropReason): void {
+    this.ledger.drop(origin === "egress" ? "egress" : "ingress", reason);
+  }
+}
