@@ -38,7 +38,7 @@ const OPTIMIZATIONS = [
 /** A thing to build: its output (whose time says when), its sources, and how. */
 function targets() {
   const settings = [".ci/build.mjs", "package.json", "asconfig.json"];
-  const engineSources = ["checksum", "frame", "offload", "shared", "table", "translate", "wire"].map(
+  const engineSources = ["checksum", "forward", "frame", "offload", "shared", "table", "translate", "wire"].map(
     (name) => `assembly/${name}`,
   );
   const onSharedMemory = [

@@ -1,5 +1,5 @@
-// `npm run bench:engines -- FILE.wasm ...`: packets of known flows in the engine of this build and in others with the same
-// layout. All take turns in one process, so that what the machine does meanwhile falls on all of them alike.
+// `npm run bench:engines -- FILE.wasm ...`: packets of known flows in the engine of this build and in others with the
+// same layout. All take turns in one process, so that what the machine does meanwhile falls on all of them alike.
 import { Command } from "commander";
 import { BATCH_SIZE } from "../assembly/shared/layout.ts";
 import { renderTable } from "../src/cli/text-table.ts";

@@ -16,8 +16,8 @@ import {
   canChangeFamily,
   changeFamily,
   checkIpv6Headers,
-  FRAGMENTABLE_MAX,
   hasFragmentHeader,
+  isFragmentable,
   toIpv4,
   toIpv6,
 } from "./family.ts";
@@ -53,7 +53,10 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   packet.payloadAt = quoted.at;
   packet.length = packet.end - packet.at;
   if (wasIpv4) toIpv6(packet, trafficClass, hopLimit, false);
-  else toIpv4(packet, trafficClass, hopLimit, 1, isFragmented, isFragmentable(packet), false);
+  else {
+    const mayFragment = isFragmentable(IPV4_MIN_HEADER + packet.transportLength);
+    toIpv4(packet, trafficClass, hopLimit, 1, isFragmented, mayFragment, false);
+  }
 
   icmp.type = type;
   icmp.code = code;
@@ -64,10 +67,6 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(length);
   icmp.checksum = <u16>~fold(total);
   return DropReason.none;
-}
-
-function isFragmentable(packet: Packet): bool {
-  return IPV4_MIN_HEADER + packet.transportLength <= FRAGMENTABLE_MAX;
 }
 
 function findCounterpart(packet: Packet, quoted: Packet): DropReason {

@@ -23,8 +23,7 @@ import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
 import { UDP_HEADER, Udp } from "../wire/udp.ts";
 
-/** RFC 7915 section 5.1: an IPv4 packet up to this size may be fragmented on its way. */
-export const FRAGMENTABLE_MAX: u32 = 1260;
+const FRAGMENTABLE_MAX: u32 = 1260;
 const LENGTH_MAX: u32 = 65535;
 // RFC 791 section 3.1
 const LOOSE_SOURCE_ROUTE: u32 = 131;
@@ -76,7 +75,7 @@ export function changeFamily(packet: Packet, segments: u32, segmentSize: u32, is
     const ip = Ipv6.at(packet.at);
     const length = IPV4_MIN_HEADER + packet.transportLength;
     const segmentLength = segmentSize == 0 ? length : length - packet.payloadLength + segmentSize;
-    const mayFragment = segmentLength <= FRAGMENTABLE_MAX;
+    const mayFragment = isFragmentable(segmentLength);
     toIpv4(packet, ip.trafficClass, ip.hopLimit, segments, hasFragmentHeader, mayFragment, isDetached);
   }
 }
@@ -100,8 +99,15 @@ export function toIpv6(packet: Packet, trafficClass: u8, hopLimit: u8, isDetache
   packet.isIpv4 = false;
 }
 
-/** Puts an IPv4 header in front of the transport header, whose checksum is that of the old addresses. */
-/** `isFragmented`: what the packet's own fragment header says goes into the new header. */
+/** RFC 7915 section 5.1: whether an IPv4 packet of `length` bytes that comes from IPv6 may be fragmented on its way. */
+export function isFragmentable(length: u32): bool {
+  return length <= FRAGMENTABLE_MAX;
+}
+
+/**
+ * Puts an IPv4 header in front of the transport header, whose checksum is that of the old addresses.
+ * `isFragmented`: what the packet's own fragment header says goes into the new header.
+ */
 export function toIpv4(
   packet: Packet,
   tos: u8,

@@ -1,6 +1,7 @@
 // The state directory: modules that a command loaded, each with the one before it, so that they are there again after a
-// restart and a rollback leads to where it would have. Each lies in a file of its hash; index.json says which is what. Promises: every file is replaced by rename, so that a crash leaves the old
-// state or the new one; what cannot be read is told and skipped.
+// restart and a rollback leads to where it would have. Each lies in a file of its hash; index.json says which is what.
+// Promises: every file is replaced by rename, so that a crash leaves the old state or the new one; what cannot be read
+// is told and skipped.
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -48,8 +48,9 @@ describe("assembly", () => {
       "assembly/table": table,
       "assembly/translate": engine,
       "assembly/offload": engine,
+      "assembly/forward": engine,
       "assembly/policy": ["assembly/shared"],
-      "assembly/engine.ts": engine,
+      "assembly/engine.ts": [...engine, "assembly/forward"],
       "assembly/probe.ts": [...engine, "assembly/engine.ts"],
     };
     expect(beyond(ASSEMBLY, allowed)).toEqual([]);

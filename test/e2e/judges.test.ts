@@ -9,7 +9,7 @@ import { Sandbox } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import { faultsIn, protocolsIn } from "../support/judges.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { corrupt, packet } from "../support/packet-builder.ts";
+import { corrupt, type PacketBuilder, packet } from "../support/packet-builder.ts";
 
 const LINKTYPE_RAW = 101; // a packet begins with its IP header
 const V4 = ["192.0.2.1", "192.0.2.2"] as const;
@@ -17,36 +17,9 @@ const V6 = ["2001:db8::1", "2001:db8::2"] as const;
 const PORTS = { sport: 40_000, dport: 7777 };
 const ECHO = { words: [1, 1] } as const;
 
-const TCP = packet()
-  .ip(...V4)
-  .tcp(PORTS)
-  .payload(100)
-  .bytes();
-const UDP = packet()
-  .ip(...V4)
-  .udp(PORTS)
-  .payload(100)
-  .bytes();
-const TCP_OVER_IPV6 = packet()
-  .ip(...V6)
-  .tcp(PORTS)
-  .payload(100)
-  .bytes();
-const UDP_OVER_IPV6 = packet()
-  .ip(...V6)
-  .udp(PORTS)
-  .payload(100)
-  .bytes();
-const ICMP = packet()
-  .ip(...V4)
-  .icmp({ type: 8, ...ECHO })
-  .payload(56)
-  .bytes();
-const ICMPV6 = packet()
-  .ip(...V6)
-  .icmp({ type: 128, ...ECHO })
-  .payload(56)
-  .bytes();
+const [TCP, TCP_OVER_IPV6] = bothFamilies((ends) => ends.tcp(PORTS).payload(100));
+const [UDP, UDP_OVER_IPV6] = bothFamilies((ends) => ends.udp(PORTS).payload(100));
+const [ICMP, ICMPV6] = bothFamilies((ends, isIpv4) => ends.icmp({ type: isIpv4 ? 8 : 128, ...ECHO }).payload(56));
 const VALID = [TCP, UDP, TCP_OVER_IPV6, UDP_OVER_IPV6, ICMP, ICMPV6];
 
 /** Where a byte of a checksum or length lies: behind an IPv4 header without options, or IPv6's. */
@@ -117,6 +90,12 @@ describeLab("a lab", () => {
     else await expect(closed).rejects.toThrow(complaint);
   });
 });
+
+function bothFamilies(
+  build: (ends: PacketBuilder, isIpv4: boolean) => PacketBuilder,
+): readonly [Uint8Array, Uint8Array] {
+  return [build(packet().ip(...V4), true).bytes(), build(packet().ip(...V6), false).bytes()];
+}
 
 function flipped(bytes: Uint8Array, at: number): Uint8Array {
   return corrupt(bytes, at, (bytes[at] ?? 0) ^ 0xff);

@@ -31,7 +31,6 @@ import {
 } from "../../../assembly/shared/layout.ts";
 import { RECORD_SIZE } from "../../../assembly/shared/policies.ts";
 import { PolicyHost, type PolicyReport } from "../../../src/dataplane/policies.ts";
-import { checkPolicy } from "../../../src/dataplane/policy-module.ts";
 import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import type { Family } from "../../../src/net/address.ts";
 import { compilePolicy, countEach } from "../../support/policies.ts";
@@ -518,100 +517,5 @@ describe("a faulty policy", () => {
     const bad = tables.service(2, CUSTOM, 1, three);
     const chosen = Array.from({ length: 6 }, () => [host.choose(bad, 0, 0), host.choose(good, 0, 0)]);
     expect(chosen).toEqual([0, 1, 2, 0, 1, 2].map((index) => [-1, index]));
-  });
-});
-
-describe("a module is refused", () => {
-  test.each<{ reason: string; source: string; options?: Record<string, string | number | boolean>; says: string }>([
-    {
-      reason: "an export is missing",
-      source: "export function abiVersion(): i32 { return 1; }",
-      says: 'must export the function "reserve"; found',
-    },
-    {
-      reason: "an export is of another kind",
-      source: policySource({ choose: "export const choose: i32 = 3;" }),
-      says: 'must export the function "choose"; found a global',
-    },
-    {
-      reason: "a function has other parameters",
-      source: policySource({ choose: "export function choose(s: i32): i32 { return 0; }" }),
-      says: 'must export "choose" with 3 parameters; found 1',
-    },
-    {
-      reason: "an optional function has other parameters",
-      source: policySource({}, "export function opened(s: i32): void {}"),
-      says: 'must export "opened" with 2 parameters; found 1',
-    },
-    {
-      reason: "liveFlows has parameters",
-      source: policySource({}, "export function liveFlows(service: i32): i32 { return 1; }"),
-      says: 'must export "liveFlows" with 0 parameters; found 1',
-    },
-    {
-      reason: "it is built for another ABI version",
-      source: policySource({ abiVersion: "export function abiVersion(): i32 { return 999; }" }),
-      says: "must be built for policy ABI version 2; found version 999",
-    },
-    {
-      reason: "its version cannot be asked",
-      source: policySource({ abiVersion: "export function abiVersion(): i32 { return unreachable(); }" }),
-      says: "must say its ABI version; found that abiVersion() failed: unreachable",
-    },
-    {
-      reason: "it imports a function",
-      source: policySource(
-        { choose: "export function choose(s: i32, f: i32, c: i32): i32 { return help(); }" },
-        '@external("host", "help") declare function help(): i32;',
-      ),
-      says: 'may import only env.abort; found the function "host.help"',
-    },
-    {
-      reason: "it imports its memory",
-      source: policySource(),
-      options: { importMemory: true },
-      says: 'may import only env.abort; found the memory "env.memory"',
-    },
-    {
-      reason: "its memory has no maximum",
-      source: policySource(),
-      options: { maximumMemory: 0 },
-      says: "with a maximum of at most 256 pages; found one that can have 257 pages",
-    },
-    {
-      reason: "its memory's maximum is too large",
-      source: policySource(),
-      options: { maximumMemory: 257 },
-      says: "with a maximum of at most 256 pages; found one that can have 257 pages",
-    },
-    {
-      reason: "its memory is not exported",
-      source: policySource(),
-      options: { noExportMemory: true },
-      says: 'must export the memory "memory"; found',
-    },
-    {
-      reason: "its memory is shared",
-      source: policySource(),
-      options: { sharedMemory: true, enable: "threads" },
-      says: "must have a memory of its own with a maximum of at most 256 pages; found a shared memory",
-    },
-    {
-      reason: "it traps while it starts",
-      source: policySource({}, "unreachable();"),
-      says: "cannot be started: unreachable",
-    },
-  ])("when $reason", async ({ source, options, says }) => {
-    const module = await compileSource(source, options);
-    expect(() => checkPolicy(module, "custom")).toThrowError(
-      expect.objectContaining({ code: "module-refused", message: expect.stringContaining(says) }),
-    );
-  });
-
-  test("but not for a maximum of exactly 16 MiB, nor for AssemblyScript's abort", async () => {
-    const source = policySource({
-      update: "export function update(s: i32, n: i32): i32 { assert(n > 0); return 0; }",
-    });
-    checkPolicy(await compileSource(source, { maximumMemory: 256 }), "custom");
   });
 });

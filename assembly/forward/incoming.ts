@@ -1,0 +1,72 @@
+// From the tunnel: what becomes of another node's message.
+
+import { SEGMENTS_MAX } from "../frame/arena.ts";
+import { count, countIngressDrop } from "../frame/count.ts";
+import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../frame/received.ts";
+import { deliver, finishFrame } from "../offload/coalesce.ts";
+import { Counter } from "../shared/counters.ts";
+import { BATCH_SIZE, LOCAL_NODE } from "../shared/layout.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { REVERSE } from "../table/bucket.ts";
+import { describeFragment } from "../table/first-fragment.ts";
+import { isWorthwhile, touchBucket, touchFlow } from "../table/prefetch.ts";
+import { translateIngress } from "../translate/ingress.ts";
+import { isProbe, receiveProbe } from "../translate/probe.ts";
+import { translateErrorIngress } from "../translate/related.ts";
+import { PacketKind } from "../wire/packet.ts";
+import { firstFragment, laterFragment, setMessage } from "./fragments.ts";
+import { packet } from "./packet-in-hand.ts";
+
+/** At most so many packets are in a message; one with more is dropped. */
+export function messagePackets(slot: u32): u32 {
+  return min<u32>(datagramsLength(slot) / max<u32>(datagramSize(slot), 1) + 1, SEGMENTS_MAX);
+}
+
+export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
+  const length = datagramsLength(slot);
+  if (length == 0) return countIngressDrop(DropReason.emptyDatagram, 1);
+  if (isTruncated(slot)) return countIngressDrop(DropReason.truncatedFrame, 1);
+  const size = datagramSize(slot);
+  if (length / size >= SEGMENTS_MAX) return countIngressDrop(DropReason.badOffload, 1);
+  const sender = senderAt(slot);
+  if (isWorthwhile()) prefetchDatagrams(slot, length / size);
+  let at = datagramsAt(slot);
+  setMessage(size, <u32>at + length);
+  for (let rest = length; rest != 0; ) {
+    const datagram = min(size, rest);
+    const reason = ingressDatagram(at, datagram, sender, nowUs, nowMs);
+    if (reason != DropReason.none) countIngressDrop(reason, 1);
+    at += datagram;
+    rest -= datagram;
+  }
+}
+
+function prefetchDatagrams(slot: u32, datagrams: u32): void {
+  const at = datagramsAt(slot);
+  const size = datagramSize(slot);
+  const end = min<u32>(datagrams, BATCH_SIZE);
+  for (let i: u32 = 0; i < end; i++) touchBucket(i, at + i * size);
+  for (let i: u32 = 0; i < end; i++) touchFlow(i, REVERSE);
+}
+
+function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowMs: u32): DropReason {
+  if (isProbe(at, length)) {
+    finishFrame(); // its iovecs stand in a row, so nothing may join it after the answer's
+    return receiveProbe(at, length, sender, nowUs, nowMs);
+  }
+  const invalid = packet.parse(<u32>at, length);
+  if (invalid != DropReason.none) return invalid;
+  const isPlain = packet.isPlain;
+  if (!isPlain) {
+    if (packet.kind == PacketKind.laterFragment) return laterFragment(sender, nowMs);
+    if (packet.isFragment) describeFragment(packet, sender);
+  }
+  const refused =
+    packet.kind == PacketKind.error ? translateErrorIngress(packet, sender) : translateIngress(packet, sender, nowMs);
+  if (refused != DropReason.none) return refused;
+  deliver(packet);
+  count(Counter.ingressPackets, 1);
+  count(Counter.ingressBytes, packet.length);
+  if (!isPlain && packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, nowMs);
+  return DropReason.none;
+}

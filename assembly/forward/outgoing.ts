@@ -1,0 +1,180 @@
+// From the TUN: what becomes of a workload's frame.
+
+import { SEGMENTS_MAX } from "../frame/arena.ts";
+import { count } from "../frame/count.ts";
+import { frameAt } from "../frame/received.ts";
+import { writeFrame } from "../frame/tun-queue.ts";
+import { closeMessage, sendToNode } from "../frame/udp-queue.ts";
+import { finishChecksum } from "../offload/finish.ts";
+import { FRAGMENT_MIN } from "../offload/fragment.ts";
+import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
+import { Counter } from "../shared/counters.ts";
+import { FLOW_NODE, LOCAL_NODE } from "../shared/layout.ts";
+import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { FORWARD } from "../table/bucket.ts";
+import { describeFragment } from "../table/first-fragment.ts";
+import { touchBucket, touchFlow } from "../table/prefetch.ts";
+import {
+  checksumOffset,
+  checksumStart,
+  egressFlow,
+  fittingMtu,
+  isUnusual,
+  noteFrame,
+  offload,
+  segmentSize,
+  translateEgress,
+  wasIpv4,
+} from "../translate/egress.ts";
+import { answerDrop } from "../translate/icmp-error.ts";
+import { translateLocal } from "../translate/ingress.ts";
+import { park } from "../translate/park.ts";
+import { errorNode, translateErrorEgress, translateErrorLocal } from "../translate/related.ts";
+import { PacketKind } from "../wire/packet.ts";
+import { VirtioNet } from "../wire/virtio-net.ts";
+import { firstFragment, fragmentPacket, laterFragment } from "./fragments.ts";
+import { packet } from "./packet-in-hand.ts";
+
+/** Set when egressPacket() parked the packet. */
+let isWaiting: bool = false;
+
+/** At most so many packets become of a frame; one that would become more is dropped. */
+export function framePackets(at: usize, length: u32): u32 {
+  const virtio = VirtioNet.at(at);
+  const isSuper = virtio.isGso && virtio.gsoSize != 0;
+  if (length < FRAGMENT_MIN && !isSuper) return 1;
+  const fragments = length / FRAGMENT_MIN + 1;
+  if (!isSuper) return fragments;
+  const segments = length / virtio.gsoSize + 1;
+  return min<u32>(virtio.gsoSize < FRAGMENT_MIN ? segments : 2 * segments + fragments, SEGMENTS_MAX);
+}
+
+export function prefetchFrames(first: u32, end: u32): void {
+  for (let slot = first; slot < end; slot++) touchBucket(slot, frameAt(slot) + VIRTIO_NET_HDR_SIZE);
+  for (let slot = first; slot < end; slot++) touchFlow(slot, FORWARD);
+}
+
+export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
+  if (length < <u32>VIRTIO_NET_HDR_SIZE) return DropReason.truncatedFrame;
+  const virtio = VirtioNet.at(at);
+  const invalid = packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
+  if (invalid != DropReason.none) return invalid;
+  if (!virtio.agrees(packet)) return DropReason.badOffload;
+  if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
+  return packet.isPlain ? egressPacket(at, virtio, nowMs) : egressOther(at, virtio, nowMs);
+}
+
+/** What is no whole TCP or UDP packet. */
+function egressOther(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+  if (packet.kind == PacketKind.laterFragment) return laterFragment(0, nowMs);
+  if (packet.kind == PacketKind.error) return egressError(nowMs);
+  const isFirst = packet.isFragment && packet.fragmentOffset == 0;
+  if (isFirst) describeFragment(packet, 0);
+  isWaiting = false;
+  const refused = egressPacket(at, virtio, nowMs);
+  if (!isFirst || refused != DropReason.none || isWaiting) return refused;
+  firstFragment(<u32>load<u16>(egressFlow, FLOW_NODE), nowMs);
+  return DropReason.none;
+}
+
+function egressPacket(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+  const isPartial = virtio.needsChecksum;
+  const payloadSize = virtio.isGso ? <u32>virtio.gsoSize : 0;
+  const packets = payloadSize == 0 ? 1 : segmentCount(packet, payloadSize);
+  let refused = translateEgress(packet, packets, payloadSize, isPartial, nowMs);
+  if (refused == DropReason.unknownAddress) {
+    refused = park(packet, at, VIRTIO_NET_HDR_SIZE + packet.length, nowMs);
+    isWaiting = refused == DropReason.none;
+    if (isWaiting) return refused;
+  }
+  if (refused != DropReason.none) {
+    answerDrop(packet, refused, fittingMtu, nowMs);
+    return refused;
+  }
+  const node = <u32>load<u16>(egressFlow, FLOW_NODE);
+  if (node == LOCAL_NODE) {
+    if (!isUnusual) noteFrame(packet, payloadSize);
+    return deliverLocally(packets, isPartial, nowMs);
+  }
+  if (isUnusual) {
+    sendUnusual(node, isPartial);
+    return DropReason.none;
+  }
+  count(Counter.egressPackets, packets);
+  if (payloadSize != 0) {
+    count(Counter.egressBytes, segment(packet, payloadSize, node, 0));
+    return DropReason.none;
+  }
+  if (isPartial) finishChecksum(packet, packet.at + virtio.csumStart, virtio.csumOffset);
+  sendToNode(node, packet.at, packet.length, 0, 0);
+  count(Counter.egressBytes, packet.length);
+  return DropReason.none;
+}
+
+function egressError(nowMs: u32): DropReason {
+  if (packet.isFragment) describeFragment(packet, 0);
+  noteFrame(packet, 0);
+  const refused = translateErrorEgress(packet);
+  if (refused != DropReason.none) return refused;
+  if (errorNode == LOCAL_NODE) {
+    const undelivered = translateErrorLocal(packet);
+    if (undelivered != DropReason.none) return undelivered;
+    closeMessage(); // its iovecs stand in a row, so nothing may join it after the packet's
+    writePlain();
+    count(Counter.localPackets, 1);
+    count(Counter.localBytes, packet.length);
+  } else {
+    sendToNode(errorNode, packet.at, packet.length, 0, 0);
+    count(Counter.egressPackets, 1);
+    count(Counter.egressBytes, packet.length);
+  }
+  if (packet.isFragment) firstFragment(errorNode, nowMs);
+  return DropReason.none;
+}
+
+/** Back into the TUN behind the virtio_net_hdr that it came with; one of the other family says nothing. */
+function writePlain(): void {
+  const at = packet.at - VIRTIO_NET_HDR_SIZE;
+  const isSame = packet.isIpv4 == wasIpv4;
+  store<u64>(at, isSame ? offload : 0);
+  store<u16>(at, isSame ? checksumOffset : 0, 8);
+  writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, 1);
+}
+
+/** A packet whose size or family is not what it was: noteFrame() and fitToPath() say how it is to be sent. */
+function sendUnusual(node: u32, isPartial: bool): void {
+  if (segmentSize != 0) {
+    const bytes = segment(packet, segmentSize, node, fittingMtu);
+    count(Counter.egressPackets, segmentedPackets);
+    count(Counter.egressBytes, bytes);
+    return;
+  }
+  if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+  if (fittingMtu != 0) return fragmentPacket(node, fittingMtu, Counter.egressPackets, Counter.egressBytes);
+  sendToNode(node, packet.at, packet.length, 0, 0);
+  count(Counter.egressPackets, 1);
+  count(Counter.egressBytes, packet.length);
+}
+
+/** Back into the TUN, as the workload's offloads left the frame. */
+function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
+  const refused = translateLocal(packet, packets, segmentSize, isPartial, nowMs);
+  if (refused != DropReason.none) return refused;
+  closeMessage(); // its iovecs stand in a row, so nothing may join it after the frame's
+  if (fittingMtu != 0 && segmentSize == 0) {
+    if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+    fragmentPacket(LOCAL_NODE, fittingMtu, Counter.localPackets, Counter.localBytes);
+    return DropReason.none;
+  }
+  const at = packet.at - VIRTIO_NET_HDR_SIZE;
+  store<u64>(at, offload);
+  const virtio = VirtioNet.at(at);
+  virtio.csumOffset = checksumOffset;
+  if (packet.isIpv4 != wasIpv4) virtio.changeFamily(packet, checksumStart, segmentSize);
+  const segments = segmentSize == 0 ? 1 : segmentCount(packet, segmentSize);
+  writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, segments);
+  count(Counter.localPackets, segments);
+  count(Counter.localBytes, packet.length + (segments - 1) * packet.headerLength); // each segment repeats the headers
+  return DropReason.none;
+}

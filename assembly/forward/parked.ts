@@ -1,0 +1,43 @@
+// What becomes of the frames that were parked when their address is known, refused, or was asked for long enough.
+
+import { hasRoom } from "../frame/arena.ts";
+import { countEgressDrop } from "../frame/count.ts";
+import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../frame/hold.ts";
+import { HELD_DESTINATION, HELD_LENGTH, HELD_NEXT } from "../shared/layout.ts";
+import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { findService } from "../table/address.ts";
+import { answerDrop } from "../translate/icmp-error.ts";
+import { isGivenUp } from "../translate/park.ts";
+import { egressFrame, framePackets } from "./outgoing.ts";
+import { packet } from "./packet-in-hand.ts";
+
+/** Handles the parked packets that need not wait any longer; returns how many of them found no room in the queues. */
+export function unparkAll(nowMs: u32): u32 {
+  let before: u32 = 0;
+  for (let number = firstWaiting(PARKED); number != 0; ) {
+    const record = waitingRecord(number);
+    const next = load<u32>(record, HELD_NEXT);
+    const at = waitingAt(number);
+    const length = load<u32>(record, HELD_LENGTH);
+    const isKnown = findService(record + HELD_DESTINATION) != 0;
+    if (!isKnown && !isGivenUp(record, nowMs)) {
+      before = number;
+    } else if (!hasRoom(framePackets(at, length))) {
+      return waitingCount(PARKED);
+    } else {
+      release(PARKED, number, before);
+      const reason = isKnown ? egressFrame(at, length, nowMs) : giveUp(at, length, nowMs);
+      if (reason != DropReason.none) countEgressDrop(reason, 1);
+    }
+    number = next;
+  }
+  return 0;
+}
+
+/** Tells the client of a parked packet that there is no such address. */
+function giveUp(at: usize, length: u32, nowMs: u32): DropReason {
+  packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
+  answerDrop(packet, DropReason.unknownAddress, 0, nowMs);
+  return DropReason.unknownAddress;
+}
