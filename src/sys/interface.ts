@@ -5,9 +5,9 @@
 // that it learned from them, unless accept_ra of the interface is 2 (Documentation/networking/ip-sysctl.rst).
 // The interface that carries the tunnel is therefore set to 2 first; other interfaces are the administrator's.
 
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { SapwoodError } from "../errors.ts";
+import { ip, ipBatch } from "./ip-command.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
 /** Outer IPv6 and UDP headers are 40 + 8 bytes; 50 leaves a round number on Ethernet. */
@@ -140,43 +140,6 @@ async function bringUp({ device, mtu, ranges }: InterfaceOptions): Promise<void>
   commands.push(`link set dev ${device} up`);
   for (const range of ranges) commands.push(`route add ${range} dev ${device}`);
   await ipBatch(commands);
-}
-
-/** One process for many commands; they run in order up to the first that fails. */
-async function ipBatch(commands: readonly string[]): Promise<void> {
-  await runIp(["-batch", "-"], `${commands.join("\n")}\n`, (stderr) => {
-    const line = Number(/Command failed -:(\d+)/.exec(stderr)?.[1]);
-    return commands[line - 1] ?? commands.join("; ");
-  });
-}
-
-async function ip(options: readonly string[]): Promise<string> {
-  return runIp(options, "", () => options.join(" "));
-}
-
-/** `describe` names the command that failed, given what `ip` wrote to stderr. */
-function runIp(options: readonly string[], input: string, describe: (stderr: string) => string): Promise<string> {
-  // An ordinary user's PATH may lack the folders that have `ip`.
-  const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
-  return new Promise((resolve, reject) => {
-    const child = execFile("ip", options, { env }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else reject(ipFailure(error, stderr, describe(stderr)));
-    });
-    child.stdin?.on("error", () => undefined); // it ended without reading; its exit status says why
-    child.stdin?.end(input);
-  });
-}
-
-/** Why `ip` did not do what it was told, as one sentence. */
-export function ipFailure(error: Error, stderr: string, command: string): SapwoodError {
-  if ("code" in error && error.code === "ENOENT") {
-    return new SapwoodError("missing-tool", 'The command "ip" is missing: install iproute2.', { cause: error });
-  }
-  const [line] = stderr.split("\n");
-  const reason = (line || error.message).replace(/\.+$/, "");
-  const code = /not permitted|denied/i.test(stderr) ? "missing-rights" : "network-setup";
-  return new SapwoodError(code, `"ip ${command}" failed: ${reason}.`, { cause: error });
 }
 
 function parseList(json: string): Record<string, unknown>[] {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { chooseMtu, ipFailure, parseUnderlay, sysctlsFor } from "../../../src/sys/interface.ts";
+import { chooseMtu, parseUnderlay, sysctlsFor } from "../../../src/sys/interface.ts";
 import { runInNamespace, tunProblem } from "../../support/namespace.ts";
 
 describe("chooseMtu", () => {
@@ -45,31 +45,6 @@ describe("sysctlsFor", () => {
     const acceptRa = paths.indexOf("net/ipv6/conf/eth0/accept_ra");
     expect(acceptRa).toBeGreaterThan(0);
     expect(paths.indexOf("net/ipv6/conf/all/forwarding")).toBeGreaterThan(acceptRa);
-  });
-});
-
-describe("ipFailure", () => {
-  test.each([
-    [
-      "a missing command",
-      Object.assign(new Error("spawn ip ENOENT"), { code: "ENOENT" }),
-      "",
-      "missing-tool",
-      "iproute2",
-    ],
-    [
-      "missing rights",
-      new Error("exit 2"),
-      "RTNETLINK answers: Operation not permitted\n",
-      "missing-rights",
-      '"ip link set x up" failed: RTNETLINK answers: Operation not permitted.',
-    ],
-    ["anything else", new Error("exit 1"), "Error: bad prefix.\nmore\n", "network-setup", "failed: Error: bad prefix."],
-    ["silence", new Error("exit 1"), "", "network-setup", "failed: exit 1."],
-  ])("tells %s", (_what, error, stderr, code, part) => {
-    const failure = ipFailure(error, stderr, "link set x up");
-    expect(failure.code).toBe(code);
-    expect(failure.message).toContain(part);
   });
 });
 
