@@ -1,7 +1,6 @@
 // Entry of the engine module: everything that is done per packet. Exports as src/dataplane/engine-contract.ts says.
 // Allocates nothing and keeps no state outside the shared memory that another call or another engine would miss.
 
-import { setMessage } from "./forward/fragments.ts";
 import { ingressMessage, messagePackets } from "./forward/incoming.ts";
 import { egressFrame, framePackets, prefetchFrames } from "./forward/outgoing.ts";
 import { attachPacket } from "./forward/packet-in-hand.ts";
@@ -62,7 +61,6 @@ export function ingress(first: u32, end: u32, nowUs: f64): u32 {
   const nowMs = begin(nowUs);
   let slot = first;
   for (; slot < end && hasRoom(messagePackets(slot)); slot++) ingressMessage(slot, nowUs, nowMs);
-  setMessage(0, 0);
   finishFrame();
   leave();
   return slot;

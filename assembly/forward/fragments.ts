@@ -4,9 +4,8 @@ import { hasRoom } from "../frame/arena.ts";
 import { count, countEgressDrop, countIngressDrop } from "../frame/count.ts";
 import { FRAGMENTS, firstWaiting, release, waitingAt, waitingCount, waitingRecord } from "../frame/hold.ts";
 import { writePacket } from "../frame/tun-queue.ts";
-import { closeMessage, sendToNode } from "../frame/udp-queue.ts";
-import { finishFrame } from "../offload/coalesce.ts";
-import { fragment, fragmentBytes, fragmentCount } from "../offload/fragment.ts";
+import { sendPacket } from "../frame/udp-queue.ts";
+import { fragment, fragmentBytes, fragmentCount, piecesMax } from "../offload/fragment.ts";
 import { Counter } from "../shared/counters.ts";
 import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -17,28 +16,20 @@ import { holdFragment, translateLater } from "../translate/fragments.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { packet } from "./packet-in-hand.ts";
 
-/** The message in hand: size of its datagrams, and its end; size 0 = none. */
-let messageSize: u32 = 0;
-let messageEnd: u32 = 0;
-
-/** Says of which message datagrams are still to be handled, in front of `end`; size 0 = none. */
-export function setMessage(size: u32, end: u32): void {
-  messageSize = size;
-  messageEnd = end;
-}
-
-/** What became of a first fragment becomes of the others, also of those that wait already. */
-export function firstFragment(node: u32, nowMs: u32): void {
+/**
+ * What became of a first fragment becomes of the others, also of those that wait already. The queues keep room for the
+ * `behind` packets that the message in hand may still become.
+ */
+export function firstFragment(node: u32, behind: u32, nowMs: u32): void {
   const first = noteFirst(packet, node, nowMs);
   if (waitingCount(FRAGMENTS) == 0) return;
-  const left = messageSize == 0 ? 0 : (messageEnd - packet.at) / messageSize; // datagrams still to be handled
   let before: u32 = 0;
   for (let number = firstWaiting(FRAGMENTS); number != 0; ) {
     const record = waitingRecord(number);
     const next = load<u32>(record, HELD_NEXT);
     if (!sameFragmentKey(record, first)) {
       before = number;
-    } else if (hasRoom(1 + left)) {
+    } else if (hasRoom(piecesMax(load<u32>(record, HELD_LENGTH)) + behind)) {
       packet.parse(<u32>waitingAt(number), load<u32>(record, HELD_LENGTH));
       passOn(first, nowMs);
       release(FRAGMENTS, number, before);
@@ -70,21 +61,20 @@ function passOn(first: usize, nowMs: u32): void {
       if (!isCuttable) return countEgressDrop(DropReason.tooBig, 1); // the sender learnt it by the first one
       return fragmentPacket(node, pathMtu(node), Counter.egressPackets, Counter.egressBytes);
     }
-    sendToNode(node, packet.at, packet.length, 0, 0);
+    sendPacket(node, packet);
     count(Counter.egressPackets, 1);
     count(Counter.egressBytes, packet.length);
     return;
   }
-  closeMessage(); // as above
-  finishFrame();
-  writePacket(packet.at, packet.length);
+  writePacket(packet);
   count(isFromTun ? Counter.localPackets : Counter.ingressPackets, 1);
   count(isFromTun ? Counter.localBytes : Counter.ingressBytes, packet.length);
 }
 
 export function fragmentPacket(node: u32, mtu: u32, packetCounter: u32, byteCounter: u32): void {
   const ipLength = packet.transportAt - packet.at;
-  fragment(node, mtu, packet.at, ipLength, ipLength, packet.transportAt, packet.transportLength, packet.fragmentId);
+  const headLength = packet.headerLength;
+  fragment(node, mtu, packet.at, ipLength, headLength, packet.payloadAt, packet.payloadLength, packet.fragmentId);
   count(packetCounter, fragmentCount);
   count(byteCounter, fragmentBytes);
   count(Counter.packetsFragmented, 1);

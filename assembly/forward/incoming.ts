@@ -3,7 +3,7 @@
 import { SEGMENTS_MAX } from "../frame/arena.ts";
 import { count, countIngressDrop } from "../frame/count.ts";
 import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../frame/received.ts";
-import { deliver, finishFrame } from "../offload/coalesce.ts";
+import { deliver } from "../offload/coalesce.ts";
 import { Counter } from "../shared/counters.ts";
 import { BATCH_SIZE, LOCAL_NODE } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -14,7 +14,7 @@ import { translateIngress } from "../translate/ingress.ts";
 import { isProbe, receiveProbe } from "../translate/probe.ts";
 import { translateErrorIngress } from "../translate/related.ts";
 import { PacketKind } from "../wire/packet.ts";
-import { firstFragment, laterFragment, setMessage } from "./fragments.ts";
+import { firstFragment, laterFragment } from "./fragments.ts";
 import { packet } from "./packet-in-hand.ts";
 
 /** At most so many packets are in a message; one with more is dropped. */
@@ -31,13 +31,12 @@ export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   const sender = senderAt(slot);
   if (isWorthwhile()) prefetchDatagrams(slot, length / size);
   let at = datagramsAt(slot);
-  setMessage(size, <u32>at + length);
   for (let rest = length; rest != 0; ) {
     const datagram = min(size, rest);
-    const reason = ingressDatagram(at, datagram, sender, nowUs, nowMs);
+    rest -= datagram;
+    const reason = ingressDatagram(at, datagram, sender, rest, size, nowUs, nowMs);
     if (reason != DropReason.none) countIngressDrop(reason, 1);
     at += datagram;
-    rest -= datagram;
   }
 }
 
@@ -49,11 +48,17 @@ function prefetchDatagrams(slot: u32, datagrams: u32): void {
   for (let i: u32 = 0; i < end; i++) touchFlow(i, REVERSE);
 }
 
-function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowMs: u32): DropReason {
-  if (isProbe(at, length)) {
-    finishFrame(); // its iovecs stand in a row, so nothing may join it after the answer's
-    return receiveProbe(at, length, sender, nowUs, nowMs);
-  }
+/** `rest` is how many bytes of the message come behind the datagram, in datagrams of `size` bytes. */
+function ingressDatagram(
+  at: usize,
+  length: u32,
+  sender: usize,
+  rest: u32,
+  size: u32,
+  nowUs: f64,
+  nowMs: u32,
+): DropReason {
+  if (isProbe(at, length)) return receiveProbe(at, length, sender, nowUs, nowMs);
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
   const isPlain = packet.isPlain;
@@ -67,6 +72,6 @@ function ingressDatagram(at: usize, length: u32, sender: usize, nowUs: f64, nowM
   deliver(packet);
   count(Counter.ingressPackets, 1);
   count(Counter.ingressBytes, packet.length);
-  if (!isPlain && packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, nowMs);
+  if (!isPlain && packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, rest / size + 1, nowMs);
   return DropReason.none;
 }

@@ -4,9 +4,9 @@ import { SEGMENTS_MAX } from "../frame/arena.ts";
 import { count } from "../frame/count.ts";
 import { frameAt } from "../frame/received.ts";
 import { writeFrame } from "../frame/tun-queue.ts";
-import { closeMessage, sendToNode } from "../frame/udp-queue.ts";
+import { sendPacket } from "../frame/udp-queue.ts";
 import { finishChecksum } from "../offload/finish.ts";
-import { FRAGMENT_MIN } from "../offload/fragment.ts";
+import { FRAGMENT_MIN, piecesMax } from "../offload/fragment.ts";
 import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
 import { Counter } from "../shared/counters.ts";
 import { FLOW_NODE, LOCAL_NODE } from "../shared/layout.ts";
@@ -44,7 +44,7 @@ export function framePackets(at: usize, length: u32): u32 {
   const virtio = VirtioNet.at(at);
   const isSuper = virtio.isGso && virtio.gsoSize != 0;
   if (length < FRAGMENT_MIN && !isSuper) return 1;
-  const fragments = length / FRAGMENT_MIN + 1;
+  const fragments = piecesMax(length);
   if (!isSuper) return fragments;
   const segments = length / virtio.gsoSize + 1;
   return min<u32>(virtio.gsoSize < FRAGMENT_MIN ? segments : 2 * segments + fragments, SEGMENTS_MAX);
@@ -62,29 +62,29 @@ export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   if (invalid != DropReason.none) return invalid;
   if (!virtio.agrees(packet)) return DropReason.badOffload;
   if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
-  return packet.isPlain ? egressPacket(at, virtio, nowMs) : egressOther(at, virtio, nowMs);
+  return packet.isPlain ? egressPacket(virtio, nowMs) : egressOther(virtio, nowMs);
 }
 
 /** What is no whole TCP or UDP packet. */
-function egressOther(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+function egressOther(virtio: VirtioNet, nowMs: u32): DropReason {
   if (packet.kind == PacketKind.laterFragment) return laterFragment(0, nowMs);
   if (packet.kind == PacketKind.error) return egressError(nowMs);
   const isFirst = packet.isFragment && packet.fragmentOffset == 0;
   if (isFirst) describeFragment(packet, 0);
   isWaiting = false;
-  const refused = egressPacket(at, virtio, nowMs);
+  const refused = egressPacket(virtio, nowMs);
   if (!isFirst || refused != DropReason.none || isWaiting) return refused;
-  firstFragment(<u32>load<u16>(egressFlow, FLOW_NODE), nowMs);
+  firstFragment(<u32>load<u16>(egressFlow, FLOW_NODE), 0, nowMs);
   return DropReason.none;
 }
 
-function egressPacket(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
+function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
   const isPartial = virtio.needsChecksum;
   const payloadSize = virtio.isGso ? <u32>virtio.gsoSize : 0;
   const packets = payloadSize == 0 ? 1 : segmentCount(packet, payloadSize);
   let refused = translateEgress(packet, packets, payloadSize, isPartial, nowMs);
   if (refused == DropReason.unknownAddress) {
-    refused = park(packet, at, VIRTIO_NET_HDR_SIZE + packet.length, nowMs);
+    refused = park(packet, nowMs);
     isWaiting = refused == DropReason.none;
     if (isWaiting) return refused;
   }
@@ -107,7 +107,7 @@ function egressPacket(at: usize, virtio: VirtioNet, nowMs: u32): DropReason {
     return DropReason.none;
   }
   if (isPartial) finishChecksum(packet, packet.at + virtio.csumStart, virtio.csumOffset);
-  sendToNode(node, packet.at, packet.length, 0, 0);
+  sendPacket(node, packet);
   count(Counter.egressBytes, packet.length);
   return DropReason.none;
 }
@@ -120,16 +120,15 @@ function egressError(nowMs: u32): DropReason {
   if (errorNode == LOCAL_NODE) {
     const undelivered = translateErrorLocal(packet);
     if (undelivered != DropReason.none) return undelivered;
-    closeMessage(); // its iovecs stand in a row, so nothing may join it after the packet's
     writePlain();
     count(Counter.localPackets, 1);
     count(Counter.localBytes, packet.length);
   } else {
-    sendToNode(errorNode, packet.at, packet.length, 0, 0);
+    sendPacket(errorNode, packet);
     count(Counter.egressPackets, 1);
     count(Counter.egressBytes, packet.length);
   }
-  if (packet.isFragment) firstFragment(errorNode, nowMs);
+  if (packet.isFragment) firstFragment(errorNode, 0, nowMs);
   return DropReason.none;
 }
 
@@ -139,7 +138,7 @@ function writePlain(): void {
   const isSame = packet.isIpv4 == wasIpv4;
   store<u64>(at, isSame ? offload : 0);
   store<u16>(at, isSame ? checksumOffset : 0, 8);
-  writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, 1);
+  writeFrame(packet, 1);
 }
 
 /** A packet whose size or family is not what it was: noteFrame() and fitToPath() say how it is to be sent. */
@@ -152,7 +151,7 @@ function sendUnusual(node: u32, isPartial: bool): void {
   }
   if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
   if (fittingMtu != 0) return fragmentPacket(node, fittingMtu, Counter.egressPackets, Counter.egressBytes);
-  sendToNode(node, packet.at, packet.length, 0, 0);
+  sendPacket(node, packet);
   count(Counter.egressPackets, 1);
   count(Counter.egressBytes, packet.length);
 }
@@ -161,7 +160,6 @@ function sendUnusual(node: u32, isPartial: bool): void {
 function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   const refused = translateLocal(packet, packets, segmentSize, isPartial, nowMs);
   if (refused != DropReason.none) return refused;
-  closeMessage(); // its iovecs stand in a row, so nothing may join it after the frame's
   if (fittingMtu != 0 && segmentSize == 0) {
     if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
     fragmentPacket(LOCAL_NODE, fittingMtu, Counter.localPackets, Counter.localBytes);
@@ -173,7 +171,7 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   virtio.csumOffset = checksumOffset;
   if (packet.isIpv4 != wasIpv4) virtio.changeFamily(packet, checksumStart, segmentSize);
   const segments = segmentSize == 0 ? 1 : segmentCount(packet, segmentSize);
-  writeFrame(at, VIRTIO_NET_HDR_SIZE + packet.length, segments);
+  writeFrame(packet, segments);
   count(Counter.localPackets, segments);
   count(Counter.localBytes, packet.length + (segments - 1) * packet.headerLength); // each segment repeats the headers
   return DropReason.none;

@@ -17,7 +17,7 @@ import { nativeBase, workerAt } from "../table/regions.ts";
 export const SEGMENTS_MAX: u32 = 2047;
 /** Longest header that is generated: both families' IP and TCP with all options, and some extension headers. */
 export const HEADER_MAX: u32 = 256;
-/** What takeCopy() may take for the packets of one message beside their headers. */
+/** What copies of the packets of one message may take beside their headers (family-error.ts). */
 const COPIES_MAX: u32 = 65536;
 
 let iovecCount: u32 = 0;
@@ -56,13 +56,6 @@ export function nextIovecAt(): usize {
 export function takeHeader(length: u32): usize {
   const at = workerAt + WORKER_TX_HEADERS + headerBytes;
   headerBytes += (length + 7) & ~7;
-  return at;
-}
-
-/** A copy of the `length` bytes at `from`, with at least `room` bytes in front. */
-export function takeCopy(from: usize, length: u32, room: u32): usize {
-  const at = takeHeader(room + length) + room;
-  memory.copy(at, from, length);
   return at;
 }
 

@@ -26,6 +26,8 @@ import {
   WORKER_WAITING_PARKED,
 } from "../shared/layout.ts";
 import { workerAt } from "../table/regions.ts";
+import { Packet } from "../wire/packet.ts";
+import { copyPacket } from "./parts.ts";
 
 /** The rows that packets wait in, oldest first: fragments without a first one, packets to unknown addresses. */
 export const FRAGMENTS: usize = WORKER_WAITING_FRAGMENTS;
@@ -54,11 +56,12 @@ export function firstWaiting(row: usize): u32 {
   return load<u32>(workerAt + row, WAITING_FIRST);
 }
 
-/** Copies `length` bytes and the key to the end of a row. False: no room. */
-export function hold(row: usize, at: usize, length: u32, key: usize, nowMs: u32): bool {
+/** Copies a packet, the `inFront` bytes in front of its headers, and the key to the end of a row. False: no room. */
+export function hold(row: usize, packet: Packet, inFront: u32, key: usize, nowMs: u32): bool {
+  const length = inFront + packet.length;
   const number = takeBlocks(length);
   if (number == 0) return false;
-  memory.copy(waitingAt(number), at, length);
+  copyPacket(packet, inFront, waitingAt(number));
   const record = waitingRecord(number);
   memory.copy(record, key, FRAGMENT_KEY_SIZE);
   store<u32>(record, length, HELD_LENGTH);

@@ -7,7 +7,9 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { extendFrame, writePacket, writeParts } from "../frame/tun-queue.ts";
+import { nextIovecAt } from "../frame/arena.ts";
+import { sumTransport } from "../frame/parts.ts";
+import { extendFrame, writePacket } from "../frame/tun-queue.ts";
 import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
 import {
   IPPROTO_TCP,
@@ -15,7 +17,6 @@ import {
   VIRTIO_GSO_TCPV4,
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
-  VIRTIO_NET_HDR_SIZE,
 } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
@@ -35,6 +36,7 @@ const TCP_SEGMENTS_MAX: u32 = 1023;
 
 // The frame that may still grow; headAt = 0: none may.
 let headAt: u32 = 0; // IP header of its first packet
+let frameEnd: usize = 0; // behind its last iovec: others that stand there are not its own
 let headTransportAt: u32 = 0;
 let headEnd: u32 = 0; // of its transport header
 let headProtocol: u8 = 0;
@@ -49,12 +51,13 @@ let lastFlags: u8 = 0;
 export function deliver(packet: Packet): void {
   if (!canJoin(packet)) {
     finishFrame();
-    queue(packet);
+    writePacket(packet);
     return;
   }
   const length = packet.payloadLength;
   if (headAt != 0 && follows(packet, length)) {
-    extendFrame(packet.payloadAt, length);
+    extendFrame(packet);
+    frameEnd = nextIovecAt();
     payloadLength += length;
     segments++;
     lastFlags = packet.flags;
@@ -74,7 +77,8 @@ export function finishFrame(): void {
 }
 
 function start(packet: Packet, length: u32): void {
-  virtioAt = queue(packet);
+  virtioAt = writePacket(packet);
+  frameEnd = nextIovecAt();
   headAt = packet.at;
   headTransportAt = packet.transportAt;
   headEnd = packet.at + packet.headerLength;
@@ -84,14 +88,6 @@ function start(packet: Packet, length: u32): void {
   payloadLength = length;
   segments = 1;
   lastFlags = packet.flags;
-}
-
-/** Queues a packet by itself; returns where its virtio_net_hdr stands. */
-function queue(packet: Packet): usize {
-  if (!packet.isSplit) return writePacket(packet.at, packet.length);
-  const head = packet.at - VIRTIO_NET_HDR_SIZE;
-  writeParts(head, VIRTIO_NET_HDR_SIZE + packet.headerLength, packet.payloadAt, packet.payloadLength);
-  return head;
 }
 
 /** Whether the packet may be part of a super-packet at all. */
@@ -120,7 +116,7 @@ function isPlainIpv4(packet: Packet): bool {
 
 /** Whether the packet is the next of the frame that may grow. */
 function follows(packet: Packet, length: u32): bool {
-  if (packet.protocol != headProtocol || packet.isIpv4 != headIsIpv4) return false;
+  if (nextIovecAt() != frameEnd || packet.protocol != headProtocol || packet.isIpv4 != headIsIpv4) return false;
   const segmentsMax = packet.protocol == IPPROTO_TCP ? TCP_SEGMENTS_MAX : UDP_SEGMENTS_MAX;
   if (segments == segmentsMax || length > segmentSize) return false;
   if (headEnd - headAt + payloadLength + length > LENGTH_MAX) return false;
@@ -155,13 +151,10 @@ function sameIpv6(packet: Packet): bool {
 
 /** A right checksum makes the sum over everything that it covers, itself included, all ones (RFC 1071 section 1). */
 function isChecksumRight(packet: Packet): bool {
-  const length = packet.transportLength;
-  const inFront = packet.isSplit ? length - packet.payloadLength : 0;
   const total =
     pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
-    lengthSum(length) +
-    sum(packet.transportAt, inFront) +
-    sum(packet.isSplit ? packet.payloadAt : packet.transportAt, length - inFront);
+    lengthSum(packet.transportLength) +
+    sumTransport(packet);
   return fold(total) == 0xffff;
 }
 

@@ -2,6 +2,7 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
+import { sumTransport } from "../frame/parts.ts";
 import { IPPROTO_UDP } from "../shared/protocols.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
@@ -16,13 +17,12 @@ export function finishChecksum(packet: Packet, start: u32, offset: u32): void {
 }
 
 function finishTransport(packet: Packet): void {
-  const length = packet.end - packet.transportAt;
   const field = checksumAt(packet.transportAt, packet.protocol);
   store<u16>(field, 0);
   const total =
     pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
-    lengthSum(length) +
-    sum(packet.transportAt, length);
+    lengthSum(packet.transportLength) +
+    sumTransport(packet);
   storeChecksum(field, total, packet.protocol);
 }
 

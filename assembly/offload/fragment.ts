@@ -4,7 +4,7 @@
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../frame/arena.ts";
 import { writeParts } from "../frame/tun-queue.ts";
-import { sendToNode } from "../frame/udp-queue.ts";
+import { sendParts } from "../frame/udp-queue.ts";
 import { LOCAL_NODE } from "../shared/layout.ts";
 import { IPPROTO_FRAGMENT, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { FRAGMENT_HEADER, FragmentHeader } from "../wire/extension-headers.ts";
@@ -16,6 +16,11 @@ const OPTION_COPIED: u32 = 0x80;
 
 /** A fragment that is not the last carries at least so much: pathMtu() without the longest IPv4 header, rounded down. */
 export const FRAGMENT_MIN: u32 = 1216;
+
+/** Fragments that a packet of so many bytes becomes at most. */
+export function piecesMax(length: u32): u32 {
+  return length / FRAGMENT_MIN + 1;
+}
 
 /** What fragment() queued. */
 export let fragmentCount: u32 = 0;
@@ -57,7 +62,7 @@ export function fragment(
       const head = header - VIRTIO_NET_HDR_SIZE;
       writeParts(head, VIRTIO_NET_HDR_SIZE + headerLength + inHeader, body + from, length - inHeader);
     } else {
-      sendToNode(node, header, headerLength + inHeader, body + from, length - inHeader);
+      sendParts(node, header, headerLength + inHeader, body + from, length - inHeader);
     }
     fragmentCount++;
     fragmentBytes += headerLength + length;

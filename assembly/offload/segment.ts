@@ -5,7 +5,7 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
 import { count } from "../frame/count.ts";
-import { sendToNode } from "../frame/udp-queue.ts";
+import { sendParts } from "../frame/udp-queue.ts";
 import { Counter } from "../shared/counters.ts";
 import { IPPROTO_TCP } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -66,7 +66,7 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
       bytes += fragmentBytes;
       count(Counter.packetsFragmented, 1);
     } else {
-      sendToNode(node, header, headerLength, payload, payloadLength);
+      sendParts(node, header, headerLength, payload, payloadLength);
       segmentedPackets++;
       bytes += headerLength + payloadLength;
     }

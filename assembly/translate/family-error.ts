@@ -3,7 +3,8 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { takeCopy } from "../frame/arena.ts";
+import { takeHeader } from "../frame/arena.ts";
+import { copyPacket } from "../frame/parts.ts";
 import { HEADER_AT, HEADER_TUN_MTU } from "../shared/layout.ts";
 import { IPPROTO_ICMPV6 } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -98,7 +99,9 @@ function leaveOutExtensions(packet: Packet, quoted: Packet): void {
 }
 
 function moveToCopy(packet: Packet, quoted: Packet): void {
-  const by = <u32>takeCopy(packet.at, packet.length, ROOM) - packet.at;
+  const copy = <u32>takeHeader(ROOM + packet.length) + ROOM;
+  copyPacket(packet, 0, copy);
+  const by = copy - packet.at;
   packet.at += by;
   packet.transportAt += by;
   packet.payloadAt += by;

@@ -5,6 +5,7 @@ import { update, wordDelta } from "../checksum/incremental.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../frame/arena.ts";
+import { sumTransport } from "../frame/parts.ts";
 import {
   IPPROTO_DESTINATION_OPTIONS,
   IPPROTO_FRAGMENT,
@@ -168,7 +169,7 @@ function sumUdp(packet: Packet): void {
   const total =
     pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_UDP) +
     lengthSum(packet.transportLength) +
-    sum(packet.transportAt, packet.transportLength);
+    sumTransport(packet);
   const checksum = <u16>~fold(total);
   Udp.at(packet.transportAt).checksum = checksum == 0 ? 0xffff : checksum;
 }

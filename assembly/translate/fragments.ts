@@ -51,7 +51,7 @@ export function holdFragment(packet: Packet, nowMs: u32): DropReason {
     if (sameFragmentKey(waitingRecord(number), key)) ofPacket++;
   }
   if (ofPacket == HELD_PER_PACKET) return DropReason.holdFull;
-  if (!hold(FRAGMENTS, packet.at, packet.length, key, nowMs)) return DropReason.holdFull;
+  if (!hold(FRAGMENTS, packet, 0, key, nowMs)) return DropReason.holdFull;
   count(Counter.fragmentsHeld, 1);
   return DropReason.none;
 }

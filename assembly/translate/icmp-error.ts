@@ -6,8 +6,8 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../frame/arena.ts";
 import { count } from "../frame/count.ts";
-import { writeParts } from "../frame/tun-queue.ts";
-import { closeMessage } from "../frame/udp-queue.ts";
+import { sumStart } from "../frame/parts.ts";
+import { writeParts, writeQuote } from "../frame/tun-queue.ts";
 import { Counter } from "../shared/counters.ts";
 import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, HEADER_ANSWERS, HEADER_AT } from "../shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
@@ -139,11 +139,11 @@ function quote(packet: Packet, type: u32, code: u32, word: u32): void {
   icmp.code = <u8>code;
   icmp.checksum = 0;
   icmp.word = word;
-  let total = sum(at, ICMP_HEADER) + sum(packet.at, quoted);
+  let total = sum(at, ICMP_HEADER) + sumStart(packet, quoted);
   // RFC 792: the message alone; RFC 4443 section 2.3: the pseudo-header as well.
   if (!packet.isIpv4) total += pseudoHeader(packet, protocol, ICMP_HEADER + quoted);
   icmp.checksum = <u16>~fold(total);
-  finishAnswer(at + ICMP_HEADER, packet.at, quoted);
+  writeQuote(answerAt, <u32>(at + ICMP_HEADER - answerAt), packet, quoted);
   count(Counter.icmpErrorsSent, 1);
 }
 
@@ -155,7 +155,7 @@ function reset(packet: Packet): void {
   Tcp.at(at).start(received.destinationPort, received.sourcePort, bswap<u32>(received.acknowledgment), <u8>TCP_RST);
   const total = pseudoHeader(packet, protocol, TCP_MIN_HEADER) + sum(at, TCP_MIN_HEADER);
   Tcp.at(at).checksum = <u16>~fold(total);
-  finishAnswer(at + TCP_MIN_HEADER, 0, 0);
+  writeParts(answerAt, <u32>(at + TCP_MIN_HEADER - answerAt), 0, 0);
   count(Counter.resetsSent, 1);
 }
 
@@ -181,9 +181,4 @@ function startAnswer(packet: Packet, protocol: u8, headerLength: u32, bodyLength
     ip.destination = packet.source;
   }
   return at + ipLength;
-}
-
-function finishAnswer(end: usize, body: usize, bodyLength: u32): void {
-  closeMessage(); // its iovecs stand in a row, so nothing may join it after the answer's
-  writeParts(answerAt, <u32>(end - answerAt), body, bodyLength);
 }

@@ -28,6 +28,7 @@ import {
   WORKER_REFUSAL_COUNT,
   WORKER_REFUSED,
 } from "../shared/layout.ts";
+import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { sameAddress } from "../table/address.ts";
 import { fragmentKey } from "../table/first-fragment.ts";
@@ -40,17 +41,18 @@ const REFUSED_MS: u32 = 1000;
 
 let isUnparking: bool = false;
 
-/** Parks the frame at `at` of a packet to an unknown address, or says why not. */
-export function park(packet: Packet, at: usize, length: u32, nowMs: u32): DropReason {
+/** Parks the frame of a packet to an unknown address, or says why not. */
+export function park(packet: Packet, nowMs: u32): DropReason {
   if (load<u32>(HEADER_AT, HEADER_PARK_MS) == 0) return DropReason.unknownAddress;
   learnRefusals();
   if (isRefused(packet.destinationAt, nowMs)) return DropReason.unknownAddress;
   const waiting = countParked(packet.destination);
   if (waiting == load<u32>(HEADER_AT, HEADER_PARK_PACKETS)) return DropReason.holdFull;
-  if (waitingBytes(PARKED) + length > load<u32>(HEADER_AT, HEADER_PARK_BYTES)) return DropReason.holdFull;
+  if (waitingBytes(PARKED) + VIRTIO_NET_HDR_SIZE + packet.length > load<u32>(HEADER_AT, HEADER_PARK_BYTES))
+    return DropReason.holdFull;
   const key = fragmentKey();
   v128.store(key, packet.destination, HELD_DESTINATION);
-  if (!hold(PARKED, at, length, key, nowMs)) return DropReason.holdFull;
+  if (!hold(PARKED, packet, VIRTIO_NET_HDR_SIZE, key, nowMs)) return DropReason.holdFull;
   count(Counter.packetsParked, 1);
   if (waiting == 0) ask(packet.destination, nowMs);
   return DropReason.none;

@@ -2,7 +2,7 @@
 
 import { takeHeader } from "../frame/arena.ts";
 import { count } from "../frame/count.ts";
-import { sendToNode, sendToSender } from "../frame/udp-queue.ts";
+import { sendParts, sendToSender } from "../frame/udp-queue.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   HEADER_AT,
@@ -94,7 +94,7 @@ function send(node: u32, metrics: usize, nowUs: f64, nowMs: u32): void {
   store<u64>(metrics, nonce, NODE_NONCE);
   store<u32>(metrics, nowMs, NODE_LAST_PROBE_MS);
   store<u32>(metrics, load<u32>(metrics, NODE_PROBES_SENT) + 1, NODE_PROBES_SENT);
-  sendToNode(node, probe, PROBE_SIZE, 0, 0);
+  sendParts(node, probe, PROBE_SIZE, 0, 0);
 }
 
 /** Not to be guessed without the seed, which never leaves the process; never 0. */

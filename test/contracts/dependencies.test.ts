@@ -1,6 +1,6 @@
 // Which source may import which: the rules of docs/architecture.md, "Dependencies", read from the imports.
 import { describe, expect, test } from "vitest";
-import { importsOf, sourcesBelow } from "../support/source-files.ts";
+import { importsOf, sourcesBelow, text } from "../support/source-files.ts";
 
 interface Import {
   readonly from: string;
@@ -54,6 +54,18 @@ describe("assembly", () => {
       "assembly/probe.ts": [...engine, "assembly/engine.ts"],
     };
     expect(beyond(ASSEMBLY, allowed)).toEqual([]);
+  });
+
+  test("only the queues make iovecs, and only who generates headers names the parts of a packet", () => {
+    const callers = (name: string): string[] =>
+      sourcesBelow("assembly").filter((path) => new RegExp(`(?<!function )\\b${name}\\(`).test(text(path)));
+    expect(callers("pushIovec")).toEqual(
+      ["parts", "tun-queue", "udp-queue"].map((name) => `assembly/frame/${name}.ts`),
+    );
+    const generators = ["offload/fragment", "offload/segment", "translate/icmp-error", "translate/probe"];
+    expect(new Set([...callers("sendParts"), ...callers("writeParts")])).toEqual(
+      new Set(generators.map((name) => `assembly/${name}.ts`)),
+    );
   });
 
   test("nothing is imported from the host or from packages", () => {

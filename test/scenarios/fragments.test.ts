@@ -1,9 +1,27 @@
 // Fragments, in any order: all of one packet become the same, without reassembly and within bounds.
 import { describe, expect, test } from "vitest";
+import type { Service } from "../../src/control/model.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, virtioFrame } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, B1, C1, FROM_B, FROM_STRANGER, onNodeA, TO_B } from "../support/world.ts";
+import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";
+import { Random } from "../support/random.ts";
+import {
+  A1,
+  B_ROUND_ROBIN,
+  B1,
+  C1,
+  D_ROUND_ROBIN,
+  D1,
+  FROM_B,
+  FROM_D,
+  FROM_STRANGER,
+  instance,
+  onNodeA,
+  service,
+  serviceB,
+  TO_B,
+  world,
+} from "../support/world.ts";
 
 const FAMILIES = [
   {
@@ -145,6 +163,49 @@ describe.each(FAMILIES)("$family", (f) => {
     expect(fixture.egress(first as Uint8Array).counts).toEqual({ "egressDrop.truncatedTransport": 1 });
     expect(fixture.egress(...others).counts).toEqual({ fragmentsHeld: others.length });
   });
+});
+
+/** Later fragments that change their family: an IPv6 client of D, which has IPv4 alone, and an IPv4 client of an instance with IPv6 alone. */
+describe("fragments of answers in the other family", () => {
+  const V6_ONLY: Service = {
+    ...service("six", [], "10.30.2.1", "fdff:2000::66"),
+    instances: [
+      { ...instance(1, "node-b", B1), namespaceAddresses: ["fc00::66"], instanceAddresses: ["10.30.2.66", "fdff::66"] },
+    ],
+  };
+  const CASES = [
+    {
+      way: "IPv4 to IPv6",
+      ...{ client: A1.v6, called: D_ROUND_ROBIN.v6, source: D1.instanceV4, destination: A1.v4, from: FROM_D },
+    },
+    {
+      way: "IPv6 to IPv4",
+      ...{ client: A1.v4, called: "10.30.2.1", source: "fdff::66", destination: A1.v6, from: FROM_B },
+    },
+  ] as const;
+  const ORDERS = [
+    [0, 1, 2, 3],
+    [3, 1, 2, 0],
+  ] as const;
+  const answer = (src: string, dst: string): PacketBuilder =>
+    packet().ip(src, dst).udp({ sport: 53, dport: 4000 }).payload(new Random(7).bytes(3000));
+
+  test.each(CASES.flatMap((one) => ORDERS.map((order) => ({ ...one, order }))))(
+    "$way, in the order $order: each has its own payload",
+    async ({ client, called, source, destination, from, order }) => {
+      const fixture = await onNodeA({ tables: world(serviceB(), V6_ONLY) });
+      fixture.egress(virtioFrame(udp(client, called, 8), {}));
+      const fragments = fragmentsOf(answer(source, destination).bytes(), 1000, 7);
+      const result = fixture.ingress(...order.map((i) => ({ ...from, bytes: fragments[i] as Uint8Array })));
+      const first = order.indexOf(0);
+      const [early, rest] = [order.slice(0, first), order.slice(first + 1)];
+      const whole = fragmentsOf(answer(called, client).bytes(), 1000, 7);
+      const payloadAt = client.includes(":") ? 48 : 20;
+      expect(written(result).map((bytes) => bytes.subarray(payloadAt))).toEqual(
+        [0, ...early, ...rest].map((i) => whole[i]?.subarray(payloadAt)),
+      );
+    },
+  );
 });
 
 describe("endless fragments", () => {

@@ -47,7 +47,8 @@ export class FragmentTraffic<Context> {
     if (random.chance(0.1)) fragments.push(random.pick(fragments));
     if (fragments.length > 1 && random.chance(0.1)) fragments.splice(random.below(fragments.length), 1);
     if (random.chance(0.3)) {
-      const [late] = fragments.splice(random.below(fragments.length), 1);
+      // The first one matters most: the others wait for it.
+      const [late] = fragments.splice(random.chance(0.6) ? 0 : random.below(fragments.length), 1);
       fragments.splice(random.below(fragments.length + 1), 0, late as Uint8Array);
     }
     return fragments;

@@ -146,6 +146,9 @@ export class Traffic {
       const node = this.world.nodes.find((one) => one.id === flow.target.node);
       const address =
         node !== undefined && random.chance(0.95) ? this.world.nodeNow(node).underlay.address : from.address;
+      if (random.chance(2 * this.shares.fragments)) {
+        return this.fragment(() => ({ context: { ...from, address }, packet: this.longAnswer(flow) }));
+      }
       return this.received({ ...from, address }, () =>
         random.chance(this.shares.errors) ? this.errorAbout(flow) : this.templates.answer(flow, random),
       );
@@ -159,17 +162,32 @@ export class Traffic {
     const home = this.world.homeOf(src);
     const address = home !== undefined && random.chance(0.8) ? this.world.nodeNow(home).underlay.address : from.address;
     if (random.chance(this.shares.fragments)) {
-      const { context, bytes } = this.fragmentsIn.next(() => ({
-        context: { ...from, address },
-        packet: this.longPacket(src, dst),
-      }));
-      return this.received(context, () => bytes);
+      return this.fragment(() => ({ context: { ...from, address }, packet: this.longPacket(src, dst) }));
     }
     return this.received({ ...from, address }, () => {
       if (random.chance(this.shares.otherKinds)) return otherPacket(random, src, dst);
       if (random.chance(this.shares.errors)) return this.errorIn(src, dst);
       return this.packet(src, dst, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5));
     });
+  }
+
+  /** The next fragment on its way from another node; `build` makes another packet. */
+  private fragment(build: () => { readonly context: Sender; readonly packet: Uint8Array }): Message {
+    const { context, bytes } = this.fragmentsIn.next(build);
+    return this.received(context, () => bytes);
+  }
+
+  /** An answer of a flow's instance that must be fragmented. */
+  private longAnswer(flow: TwinFlow): Uint8Array {
+    const { random } = this;
+    if (!hasPorts(flow.protocol)) return this.templates.answer(flow, random);
+    const [src, dst] = [rawText(flow.answerSource), rawText(flow.answerDestination)];
+    const isTcp = flow.protocol === IPPROTO_TCP;
+    return this.templates.packet(src, dst, isTcp, this.longLength(), random, flow.calledPort, flow.wirePort);
+  }
+
+  private longLength(): number {
+    return this.random.chance(0.5) ? this.random.between(1500, 4000) : this.random.below(400);
   }
 
   /** An error of a flow's instance, or of its node, about a packet of the flow's client. */
@@ -183,7 +201,7 @@ export class Traffic {
   /** What must be fragmented, of any kind. */
   private longPacket(src: string, dst: string): Uint8Array {
     const { random } = this;
-    const length = random.chance(0.5) ? random.between(1500, 4000) : random.below(400);
+    const length = this.longLength();
     if (random.chance(0.3)) return otherPacket(random, src, dst, length);
     const ports = [random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS)] as const;
     return this.templates.packet(src, dst, random.chance(0.3), length, random, ...ports);

@@ -46,6 +46,7 @@ export class TwinLaterFragments {
     const { source, destination } = parse(translated) as ParsedPacket;
     const way = { source, destination, node };
     for (const later of this.fragments.note(origin, packet, way, nowMs)) {
+      this.ledger.meet(`later fragment, ${directionOf(origin)}: it waited`);
       const reason = this.passOn(origin, later, way, nowMs);
       if (reason !== DropReason.none) this.drop(origin, reason);
     }
@@ -64,6 +65,9 @@ export class TwinLaterFragments {
     const ends = { ...packet, source: way.source, destination: way.destination };
     const translated = translate(bytes, packet, ends, "whole", this.across());
     if (typeof translated === "number") return translated;
+    const { version } = parse(translated) as ParsedPacket;
+    const change = version === packet.version ? "as it is" : version === 6 ? "became IPv6" : "became IPv4";
+    this.ledger.meet(`later fragment, ${directionOf(origin)}: ${change}`);
     if (way.node === undefined) {
       this.sender.write(origin === "egress" ? "local" : "ingress", translated);
       return DropReason.none;
@@ -80,6 +84,10 @@ export class TwinLaterFragments {
   }
 
   private drop(origin: Origin, reason: DropReason): void {
-    this.ledger.drop(origin === "egress" ? "egress" : "ingress", reason);
+    this.ledger.drop(directionOf(origin), reason);
   }
+}
+
+function directionOf(origin: Origin): "egress" | "ingress" {
+  return origin === "egress" ? "egress" : "ingress";
 }

@@ -23,6 +23,8 @@ export const SITUATIONS = [
   "parked: sent in the end",
   "parked: given up, its time is over",
   "parked: given up, the address was refused",
+  // Later fragments, and what becomes of them in the other family
+  ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
   // Sizes
   "a path MTU is forgotten",
   "a later fragment is too big",
@@ -41,6 +43,15 @@ export const SITUATIONS = [
 ] as const;
 
 export type Situation = (typeof SITUATIONS)[number];
+
+type LaterFragment<Direction extends string> =
+  `later fragment, ${Direction}: ${"as it is" | "became IPv6" | "became IPv4" | "it waited"}`;
+
+function ofLaterFragments<Direction extends string>(direction: Direction): LaterFragment<Direction>[] {
+  return (["as it is", "became IPv6", "became IPv4", "it waited"] as const).map(
+    (what) => `later fragment, ${direction}: ${what}` as const,
+  );
+}
 
 function inBothFamilies<Reason extends string>(reason: Reason): [`told in IPv4: ${Reason}`, `told in IPv6: ${Reason}`] {
   return [`told in IPv4: ${reason}`, `told in IPv6: ${reason}`];
