@@ -36,7 +36,6 @@ import {
   type MemoryOptions,
   type SharedMemory,
 } from "../../src/memory/shared-memory.ts";
-import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { flowWirePort } from "./engine-flows.ts";
@@ -50,6 +49,7 @@ import { parse, parseOffload } from "./reference/parser.ts";
 import { segment } from "./reference/segmenter.ts";
 import { rawAddress, V4_MAPPED } from "./reference/tables.ts";
 import { type Message, ReferenceTranslator } from "./reference/translator.ts";
+import { difference } from "./table-difference.ts";
 
 /** What a test's policy is asked: how many candidates there are, and which of them drain. */
 export type Policy = (choice: Omit<Choice, "index">, serviceAt: number) => number;
@@ -366,25 +366,6 @@ export class EngineFixture {
     }
     return timeouts;
   }
-}
-
-/** What turns one generation into the next. */
-export function difference(from: Tables, to: Tables): TableChange {
-  const nodes = to.nodes.map((node): TableNode => ({ id: node.id, underlay: node.underlay, distanceKm: Number.NaN }));
-  return {
-    setNodes: nodes.filter((node) => {
-      const before = from.nodes.find((one) => one.id === node.id);
-      return JSON.stringify(before?.underlay) !== JSON.stringify(node.underlay);
-    }),
-    removeNodes: from.nodes.map((one) => one.id).filter((id) => !to.nodes.some((one) => one.id === id)),
-    setServices: to.services.filter((service) => {
-      const before = from.services.find((one) => one.name === service.name);
-      return JSON.stringify(before) !== JSON.stringify(service);
-    }),
-    removeServices: from.services
-      .map((one) => one.name)
-      .filter((name) => !to.services.some((one) => one.name === name)),
-  };
 }
 
 /** The packets that the kernel would make of a TUN write, each behind a virtio_net_hdr that says nothing. */

@@ -1,12 +1,12 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
 // and the control plane answers what it was asked.
 import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
-import type { Instance } from "../../src/control/model.ts";
-import type { EngineFixture } from "./engine-fixture.ts";
+import type { Instance, Tables } from "../../src/control/model.ts";
 import { fragmentsOf } from "./fragments.ts";
 import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
+import type { Message } from "./reference/translator.ts";
 import { isV4 } from "./traffic-kinds.ts";
 import type { TrafficWorld } from "./traffic-world.ts";
 import { THIS_NODE } from "./world.ts";
@@ -21,6 +21,19 @@ const FLOOD = 1100;
 const OUTER_MTU_SMALL = 1308;
 const STRANGER = "198.51.100.66";
 
+/** Whom it happens to: an engine, or several of them. */
+export interface TrafficTarget {
+  egress(...frames: readonly Uint8Array[]): unknown;
+  ingress(...messages: readonly Message[]): unknown;
+  probe(): { readonly datagrams: readonly { readonly endpoint: string; readonly bytes: Uint8Array }[] };
+  unpark(): unknown;
+  apply(tables: Tables): Promise<void>;
+  /** The control plane says that there is no such address. */
+  refuse(address: string): void;
+  pathError(errno: number, address: string, mtu?: number): void;
+  advance(milliseconds: number): void;
+}
+
 export class TrafficEvents {
   /** Nodes that answer no probe. */
   private readonly silent = new Set<string>();
@@ -29,7 +42,7 @@ export class TrafficEvents {
   constructor(
     private readonly random: Random,
     private readonly world: TrafficWorld,
-    private readonly fixture: EngineFixture,
+    private readonly fixture: TrafficTarget,
   ) {}
 
   /** A moment in which anything may happen. */

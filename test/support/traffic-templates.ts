@@ -19,6 +19,14 @@ export const TCP_FLAGS = [
   0,
 ];
 
+/** What traffic has to know of a flow to go on with it. */
+export interface TrafficFlow
+  extends Pick<TwinFlow, "protocol" | "clientAddress" | "clientPort" | "called" | "calledPort" | "wirePort">,
+    Pick<TwinFlow, "answerSource" | "answerDestination"> {
+  /** Where its instance is. */
+  readonly target: { readonly node: string };
+}
+
 export class Templates {
   private readonly packets = new Map<string, Uint8Array>();
 
@@ -42,7 +50,7 @@ export class Templates {
   }
 
   /** An answer of the flow's instance. */
-  answer(flow: TwinFlow, random: Random): Uint8Array {
+  answer(flow: TrafficFlow, random: Random): Uint8Array {
     const { answerSource, answerDestination } = flow;
     if (!hasPorts(flow.protocol)) {
       const ends = [rawText(answerSource), rawText(answerDestination)] as const;
@@ -66,7 +74,7 @@ export class Templates {
   between(
     source: string,
     destination: string,
-    flow: TwinFlow,
+    flow: TrafficFlow,
     random: Random,
     sport: number,
     dport: number,

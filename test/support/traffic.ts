@@ -5,13 +5,12 @@ import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocol
 import { packet, pad, TCP_ACK, TCP_PSH, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
-import type { TwinFlow } from "./reference/flows.ts";
 import { rawText } from "./reference/tables.ts";
 import type { Message } from "./reference/translator.ts";
 import { FragmentTraffic } from "./traffic-fragments.ts";
 import { icmpError, isV4, otherPacket } from "./traffic-kinds.ts";
 import { largePacket, type Ports, superPacket, syn } from "./traffic-sizes.ts";
-import { hasPorts, TCP_FLAGS, Templates } from "./traffic-templates.ts";
+import { hasPorts, TCP_FLAGS, Templates, type TrafficFlow } from "./traffic-templates.ts";
 import { familyOf, type TrafficWorld } from "./traffic-world.ts";
 
 const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
@@ -56,7 +55,7 @@ export class Traffic {
   }
 
   /** Frames from the TUN; some of them belong to some of the given flows. */
-  frames(count: number, flows: readonly TwinFlow[]): Uint8Array[] {
+  frames(count: number, flows: readonly TrafficFlow[]): Uint8Array[] {
     return Array.from({ length: count }, () => {
       const frame =
         flows.length > 0 && this.random.chance(0.4) ? this.nextFrame(this.random.pick(flows)) : this.frame();
@@ -65,7 +64,7 @@ export class Traffic {
   }
 
   /** Messages from the tunnel; answers belong to some of the given flows. */
-  messages(count: number, flows: readonly TwinFlow[]): Message[] {
+  messages(count: number, flows: readonly TrafficFlow[]): Message[] {
     return Array.from({ length: count }, () => this.message(flows));
   }
 
@@ -107,7 +106,7 @@ export class Traffic {
   }
 
   /** The next packet of a flow's client, or its error about an answer. */
-  private nextFrame(flow: TwinFlow): Uint8Array {
+  private nextFrame(flow: TrafficFlow): Uint8Array {
     const [client, called] = [rawText(flow.clientAddress), rawText(flow.called)];
     if (this.random.chance(this.shares.errors)) {
       const answer = this.templates.of(flow.protocol, this.random, called, client, flow.calledPort, flow.clientPort);
@@ -137,7 +136,7 @@ export class Traffic {
     return frame;
   }
 
-  private message(flows: readonly TwinFlow[]): Message {
+  private message(flows: readonly TrafficFlow[]): Message {
     const { random } = this;
     const sender = this.world.nodeNow(random.pick(this.world.nodes)).underlay;
     const from = { address: sender.address, port: random.pick([50103, 40000, 65535]) };
@@ -178,7 +177,7 @@ export class Traffic {
   }
 
   /** An answer of a flow's instance that must be fragmented. */
-  private longAnswer(flow: TwinFlow): Uint8Array {
+  private longAnswer(flow: TrafficFlow): Uint8Array {
     const { random } = this;
     if (!hasPorts(flow.protocol)) return this.templates.answer(flow, random);
     const [src, dst] = [rawText(flow.answerSource), rawText(flow.answerDestination)];
@@ -191,7 +190,7 @@ export class Traffic {
   }
 
   /** An error of a flow's instance, or of its node, about a packet of the flow's client. */
-  private errorAbout(flow: TwinFlow): Uint8Array {
+  private errorAbout(flow: TrafficFlow): Uint8Array {
     const { random } = this;
     const [client, instance] = [rawText(flow.answerDestination), rawText(flow.answerSource)];
     const quoted = this.templates.of(flow.protocol, random, client, instance, flow.wirePort, flow.calledPort);

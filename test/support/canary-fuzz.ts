@@ -1,0 +1,84 @@
+// Random traffic of all kinds through two engines that differ in the bytes of their free memory (canary-pair.ts).
+import {
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
+  BATCH_SIZE,
+  CLAMP_MSS,
+  OFFLOAD_TUN_TCP,
+  OFFLOAD_TUN_UDP,
+  OFFLOAD_UDP_GSO,
+} from "../../assembly/shared/layout.ts";
+import { CanaryPair } from "./canary-pair.ts";
+import { liveFlows } from "./live-flows.ts";
+import { Random } from "./random.ts";
+import type { Counts } from "./reference/counts.ts";
+import { Traffic, type TrafficShares } from "./traffic.ts";
+import { TrafficEvents } from "./traffic-events.ts";
+import { TrafficWorld } from "./traffic-world.ts";
+import { RANGES, THIS_NODE } from "./world.ts";
+
+/** Flows that a batch may go on with. */
+const SAMPLE = 48;
+const SHARES: TrafficShares = {
+  ...{ mutated: 0.15, superPackets: 0.03, large: 0.05, syns: 0.02 },
+  ...{ otherKinds: 0.1, errors: 0.08, fragments: 0.15, runs: 0.03 },
+};
+
+export interface FuzzOptions {
+  readonly module: WebAssembly.Module;
+  readonly seed: number;
+  /** Frames and messages that go in. */
+  readonly packets: number;
+}
+
+export interface FuzzResult {
+  /** Frames and messages that went in. */
+  readonly packetsIn: number;
+  /** Datagrams and TUN writes that came out, and their bytes; each was compared. */
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly counts: Counts;
+}
+
+/** Throws when something that comes out holds or depends on foreign memory. */
+export async function fuzz({ module, seed, packets }: FuzzOptions): Promise<FuzzResult> {
+  const random = new Random(seed);
+  const world = new TrafficWorld(random, THIS_NODE);
+  const traffic = new Traffic(random, world, { ...SHARES, mutated: 0.1 * (seed % 4) });
+  const pair = new CanaryPair(random, {
+    ...{ module, nodeId: THIS_NODE, ranges: RANGES },
+    memory: {
+      capacities: { flows: 8192, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
+      timeoutsMs: { udpUnreplied: 1600, udpStream: 4800, tcpOpening: 2400, tcpEstablished: 10_000, tcpClosed: 400 },
+      hashSeed: random.u32(),
+      answers: ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS,
+      tunMtu: 1300,
+      park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
+      offloads: seed % 2 === 0 ? OFFLOAD_UDP_GSO : OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP,
+    },
+  });
+  await pair.apply(world.tables());
+  const events = new TrafficEvents(random, world, pair);
+  const before = pair.first.io.snapshot();
+  let packetsIn = 0;
+  for (let batch = 0; packetsIn < packets; batch++) {
+    const flows = liveFlows(pair.first.shared, pair.first.tables, world.nodes, random, SAMPLE);
+    try {
+      if (batch % 2 === 0) pair.egress(...traffic.frames(BATCH_SIZE, flows));
+      else pair.ingress(...traffic.messages(BATCH_SIZE, flows));
+      packetsIn += BATCH_SIZE;
+      pair.advance(random.below(40) * random.below(2));
+      if (batch % 5 === 4) await events.next();
+      if (batch % 40 === 39) pair.sweep();
+      if (batch % 700 === 699) events.pause();
+      if (batch % 100 === 99) {
+        for (let i = random.between(1, 4); i > 0; i--) world.change();
+        await pair.apply(world.tables());
+      }
+    } catch (error) {
+      throw new Error(`seed ${seed}, after ${packetsIn} packets`, { cause: error });
+    }
+  }
+  const counts = pair.first.io.countsSince(before);
+  return { packetsIn, packetsOut: pair.packets, bytesOut: pair.bytes, counts };
+}

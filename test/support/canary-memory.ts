@@ -1,0 +1,166 @@
+// One engine whose memory is filled with a pattern before each call, wherever there is no state and no packet in hand: the
+// slots around the packets, the generated headers, the blocks in which packets wait. What comes out must not depend on it.
+import {
+  COUNTER_MAX,
+  DROP_REASON_MAX,
+  FLOW_SLACK,
+  HELD_SIZE,
+  HELD_STATE,
+  HOLD_BLOCK_COUNT,
+  HOLD_BLOCK_SIZE,
+  HOLD_FREE,
+  Region,
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  TX_HEADERS_SIZE,
+  WORKER_COUNTERS,
+  WORKER_HELD,
+  WORKER_HOLD_BLOCKS,
+  WORKER_TUN_SLOTS,
+  WORKER_TX_HEADERS,
+  WORKER_UDP_SLOTS,
+} from "../../assembly/shared/layout.ts";
+import type { Tables } from "../../src/control/model.ts";
+import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
+import { instantiateEngine } from "../../src/dataplane/wasm.ts";
+import { refuseAddress } from "../../src/memory/questions.ts";
+import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../src/memory/shared-memory.ts";
+import { TableWriter } from "../../src/memory/table-writer.ts";
+import { parsePrefix } from "../../src/net/address.ts";
+import { EngineMemory } from "./engine-memory.ts";
+import type { Message } from "./reference/translator.ts";
+import { difference } from "./table-difference.ts";
+
+/** How far behind a packet its slot is filled anew before each call; the rest of it, before the first one. */
+const BEHIND = 4096;
+const TUNNEL_PORT = 50103;
+
+export interface CanaryOptions {
+  readonly module: WebAssembly.Module;
+  readonly nodeId: string;
+  readonly ranges: readonly string[];
+  readonly memory: Omit<MemoryOptions, "ranges">;
+}
+
+/** What one call of the engine let go. */
+export interface Output {
+  /** Where it goes; "tun" or an endpoint. */
+  readonly to: string;
+  readonly bytes: Uint8Array;
+}
+
+export class CanaryEngine {
+  readonly shared: SharedMemory;
+  readonly tables: TableWriter;
+  readonly io: EngineMemory;
+  private readonly engine: EngineExports;
+  private readonly workerAt: number;
+  private readonly u32: Uint32Array;
+  /** Bytes of each slot that the last packet in it may have left there. */
+  private readonly used = new Map<number, number>();
+  private readonly wasTaken = new Uint8Array(HOLD_BLOCK_COUNT);
+  private readonly counters: Uint8Array;
+  private inForce: Tables = { nodes: [], services: [] };
+  private pattern = 0;
+
+  constructor({ module, nodeId, ranges, memory }: CanaryOptions) {
+    this.shared = createSharedMemory({ ...memory, ranges: ranges.map(parsePrefix) });
+    this.tables = new TableWriter(this.shared, { nodeId, policySlot: () => 0 });
+    this.workerAt = this.shared.at(Region.workers);
+    this.io = new EngineMemory(this.shared.memory, this.workerAt);
+    this.u32 = this.shared.u32;
+    // Mostly an answer, sometimes none.
+    this.engine = instantiateEngine(module, this.shared.memory, (_serviceAt, flowHash) => (flowHash >>> 0) % 5);
+    this.engine.attach(0, 0n);
+    const counters = 8 * (COUNTER_MAX + 2 * DROP_REASON_MAX);
+    this.counters = this.shared.bytes.subarray(this.workerAt + WORKER_COUNTERS).subarray(0, counters);
+  }
+
+  /** Fills everything with a pattern, 32 bits of it, which also those use that come between two calls of this. */
+  fill(pattern: number): void {
+    this.pattern = pattern;
+    this.fillRange(this.workerAt + WORKER_TX_HEADERS, TX_HEADERS_SIZE);
+    for (let block = 0; block < HOLD_BLOCK_COUNT; block++) {
+      const isTaken = this.shared.bytes[this.workerAt + WORKER_HELD + block * HELD_SIZE + HELD_STATE] !== HOLD_FREE;
+      if (!isTaken && this.wasTaken[block] !== 0) {
+        this.fillRange(this.workerAt + WORKER_HOLD_BLOCKS + block * HOLD_BLOCK_SIZE, HOLD_BLOCK_SIZE);
+      }
+      this.wasTaken[block] = Number(isTaken);
+    }
+  }
+
+  /** The same before the first call, when nothing was used yet. */
+  fillAll(pattern: number): void {
+    this.wasTaken.fill(1);
+    this.fill(pattern);
+    for (const slots of [WORKER_TUN_SLOTS, WORKER_UDP_SLOTS]) this.fillRange(this.workerAt + slots, 64 * SLOT_SIZE);
+  }
+
+  putFrame(slot: number, frame: Uint8Array): void {
+    this.fillSlot(this.workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE, frame.length);
+    this.io.putFrame(slot, frame);
+  }
+
+  putMessage(slot: number, message: Message): void {
+    this.fillSlot(this.workerAt + WORKER_UDP_SLOTS + slot * SLOT_SIZE, message.bytes.length);
+    this.io.putMessage(slot, message);
+  }
+
+  egress(first: number, end: number, nowUs: number): number {
+    return this.engine.egress(first, end, nowUs);
+  }
+
+  ingress(first: number, end: number, nowUs: number): number {
+    return this.engine.ingress(first, end, nowUs);
+  }
+
+  probe(nowUs: number): void {
+    this.engine.probe(nowUs);
+  }
+
+  unpark(nowUs: number): number {
+    return this.engine.unpark(nowUs);
+  }
+
+  sweep(nowUs: number): void {
+    this.engine.sweep(nowUs, this.shared.capacities.flows + FLOW_SLACK);
+  }
+
+  pathError(errno: number, address: string, mtu: number, nowUs: number): void {
+    this.io.putErrorName(address, TUNNEL_PORT);
+    this.engine.pathError(errno, mtu, nowUs);
+  }
+
+  refuse(address: string, nowMs: number): void {
+    refuseAddress(this.shared, address, nowMs);
+  }
+
+  async apply(tables: Tables): Promise<void> {
+    await this.tables.apply(difference(this.inForce, tables));
+    await this.tables.settled();
+    this.inForce = tables;
+  }
+
+  /** What the last call let go. */
+  output(): Output[] {
+    const datagrams = this.io
+      .sentMessages()
+      .flatMap(({ endpoint, datagrams }) => datagrams.map((bytes) => ({ to: endpoint, bytes })));
+    return [...datagrams, ...this.io.tunWrites().map(({ bytes }) => ({ to: "tun", bytes }))];
+  }
+
+  /** All counters, as they are in memory. */
+  counts(): Uint8Array {
+    return this.counters;
+  }
+
+  private fillSlot(slotAt: number, length: number): void {
+    const before = this.used.get(slotAt) ?? 0;
+    this.used.set(slotAt, length);
+    this.fillRange(slotAt, Math.min(SLOT_SIZE, SLOT_HEADROOM + Math.max(before, length) + BEHIND));
+  }
+
+  private fillRange(at: number, length: number): void {
+    this.u32.fill(this.pattern, at >>> 2, (at + length) >>> 2);
+  }
+}

@@ -1,0 +1,22 @@
+// From one state of the tables to another, as the control plane tells its writer.
+import type { Tables } from "../../src/control/model.ts";
+import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
+
+/** What turns one generation into the next. */
+export function difference(from: Tables, to: Tables): TableChange {
+  const nodes = to.nodes.map((node): TableNode => ({ id: node.id, underlay: node.underlay, distanceKm: Number.NaN }));
+  return {
+    setNodes: nodes.filter((node) => {
+      const before = from.nodes.find((one) => one.id === node.id);
+      return JSON.stringify(before?.underlay) !== JSON.stringify(node.underlay);
+    }),
+    removeNodes: from.nodes.map((one) => one.id).filter((id) => !to.nodes.some((one) => one.id === id)),
+    setServices: to.services.filter((service) => {
+      const before = from.services.find((one) => one.name === service.name);
+      return JSON.stringify(before) !== JSON.stringify(service);
+    }),
+    removeServices: from.services
+      .map((one) => one.name)
+      .filter((name) => !to.services.some((one) => one.name === name)),
+  };
+}
