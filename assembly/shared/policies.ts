@@ -12,8 +12,6 @@ export enum PolicyExport {
   update, // (service, count) -> UPDATE_DONE: the records are written, build what choose needs; all else = refused
   choose, // (service, flowHash, clientHash) -> index of the chosen candidate; CHOICE_NONE = none suits
   liveFlows, // () -> 1, optional: the host writes the flow counts of the records anew before each choose
-  opened, // (service, index), optional: a flow to that candidate began
-  closed, // (service, index), optional: a flow to that candidate ended
 }
 
 /** A module's memory has a maximum, at most this: 16 MiB in pages of 64 KiB. */

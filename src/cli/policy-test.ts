@@ -8,6 +8,7 @@ import { JSON_OPTION } from "./query-command.ts";
 const FLOWS = 10_000;
 const TIME_LIMIT_MS = 50;
 const MEMORY_MIB = 16;
+const PAGES_PER_MIB = 16;
 /** More candidates than this are told by the fewest and the most flows. */
 const ROWS_MAX = 20;
 
@@ -30,20 +31,22 @@ export const policyTestCommand: Command = {
     { line: "policy test my-policy.wasm --candidates now.json", does: 'after "sapwood instances --json > now.json"' },
   ],
   async run(input, terminal) {
-    const [{ POLICY_SHAPE }, { compileFile }, { tryPolicy }, { SapwoodError }] = await Promise.all([
+    const [{ policyShape }, { checkBytes, readModule }, { tryPolicy }, { SapwoodError }] = await Promise.all([
       import("../dataplane/policy-module.ts"),
       import("../dataplane/wasm.ts"),
-      import("../dataplane/policy-trial.ts"),
+      import("../dataplane/module-trial.ts"),
       import("../errors.ts"),
     ]);
     const file = input.argument(0);
     const sets = await candidateSets(input);
-    const report = await tryPolicy(await compileFile(file, POLICY_SHAPE), {
+    const shape = policyShape((input.count("memory") ?? MEMORY_MIB) * PAGES_PER_MIB);
+    const bytes = await readModule(file, shape);
+    checkBytes(bytes, shape, file);
+    const report = await tryPolicy(bytes, {
       name: file,
       sets,
       flows: input.count("flows") ?? FLOWS,
       timeLimitMs: input.count("timeLimit") ?? TIME_LIMIT_MS,
-      pagesMax: (input.count("memory") ?? MEMORY_MIB) * 16,
     });
     terminal.print(input.flag("json") ? jsonText(sets, report) : await reportText(sets, report));
     const { length } = report.violations;

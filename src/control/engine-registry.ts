@@ -1,9 +1,9 @@
 // The engine in force and the one before it. Promises: an engine is tried on a memory of its own before any worker gets
 // it; one that fails in a worker, or does not return there, is replaced by the one before; changes take turns.
 
-import { tryEngine } from "../dataplane/engine-trial.ts";
-import type { HandOver, Supervisor } from "../dataplane/supervisor.ts";
-import { checkModuleSize, compileBytes, ENGINE_SHAPE, requireStateless } from "../dataplane/wasm.ts";
+import { tryEngine } from "../dataplane/module-trial.ts";
+import type { HandOver, Overdue, Supervisor } from "../dataplane/supervisor.ts";
+import { checkBytes, compileBytes, ENGINE_SHAPE } from "../dataplane/wasm.ts";
 import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type LoadedModule, ModulePlace, sha256Of } from "./loaded-module.ts";
@@ -27,6 +27,9 @@ export interface EngineState {
 }
 
 type Handing = Pick<Supervisor, "handEngine">;
+
+/** The engine of the package is slow only where the whole machine is, so it may take so many times the limit. */
+const BUILT_IN_PATIENCE = 5;
 
 export class EngineRegistry {
   readonly #options: EngineRegistryOptions;
@@ -90,9 +93,16 @@ export class EngineRegistry {
     });
   }
 
-  /** A call of the engine did not return. Whether the worker is to be ended: not for the engine of the package. */
-  onOverdue(): boolean {
-    return this.#dropFailed("did not return, and was taken out of force");
+  /**
+   * A call of the engine did not return. Whether the worker is to be ended. The engine of the package stays in force:
+   * it has more time, and the next worker may find other packets or other state.
+   */
+  onOverdue(times: Overdue["times"]): boolean {
+    if (this.#dropFailed("did not return, and was taken out of force")) return true;
+    if (times < BUILT_IN_PATIENCE) return false;
+    this.#fault = { at: this.#options.clock(), message: "did not return" };
+    this.#options.log.error({ sha256: this.current.sha256 }, "the engine of the package did not return");
+    return true;
   }
 
   /** A worker ended by itself. Whether another engine is in force now. */
@@ -121,10 +131,9 @@ export class EngineRegistry {
   async #tried(bytes: Uint8Array, source: string, isRemembered: boolean): Promise<LoadedModule> {
     const sha256 = sha256Of(bytes);
     const name = sha256.slice(0, 12);
-    checkModuleSize(bytes.length, ENGINE_SHAPE, name);
+    checkBytes(bytes, ENGINE_SHAPE, name);
+    await tryEngine({ bytes, inForce: this.current.bytes });
     const module = await compileBytes(bytes, ENGINE_SHAPE, name);
-    requireStateless(bytes, name);
-    await tryEngine({ candidate: module, inForce: this.current.module });
     return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
   }
 

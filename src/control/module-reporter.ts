@@ -35,7 +35,7 @@ export class ModuleReporter {
   }
 
   policy(state: PolicyState): PolicyReport {
-    const { name, current, previous, overdue, fault } = state;
+    const { name, current, previous, overdue, greedy, fault } = state;
     const count = this.#counts(state.slot);
     const [outOfRange, traps, refusals, declined] = [
       count(PolicyCount.outOfRange),
@@ -52,7 +52,7 @@ export class ModuleReporter {
       addresses: this.#bound(name).length,
       choices: count(PolicyCount.choices),
       choiceUs: timed === 0 ? null : (1000 * count(PolicyCount.timedMs)) / timed,
-      faults: { declined, outOfRange, traps, refusals, unprepared: count(PolicyCount.unprepared), overdue },
+      faults: { declined, outOfRange, traps, refusals, unprepared: count(PolicyCount.unprepared), overdue, greedy },
       lastError: faultReport(fault),
     };
   }

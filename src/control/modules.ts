@@ -1,6 +1,7 @@
 // All modules of a proxy: policies and engine, from the package, from the state directory, from files and from
 // commands; and what the workers say of them.
 
+import { endTrials } from "../dataplane/module-trial.ts";
 import type { Supervisor, SupervisorOptions } from "../dataplane/supervisor.ts";
 import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -50,11 +51,13 @@ export class Modules {
   }
 
   /** What the workers have to start with, and whom they tell of failures. */
-  forWorkers(): Pick<SupervisorOptions, "engine" | "policies" | "onOverdue" | "onEngineFailed" | "onPolicyFailed"> {
+  forWorkers(): Omit<SupervisorOptions, "memory" | "queues" | "policyTimeMs" | "onWorkerEnd" | "workerFile"> {
     return {
       engine: this.engine.current.module,
       policies: this.policies.modules(),
-      onOverdue: ({ slot }) => (slot === undefined ? this.engine.onOverdue() : this.policies.onOverdue(slot)),
+      onOverdue: ({ slot, times }) =>
+        slot === undefined ? this.engine.onOverdue(times) : this.policies.onOverdue(slot, times),
+      onGreedy: (slot) => this.policies.onGreedy(slot),
       onEngineFailed: (error) => this.engine.onFailed(error),
       onPolicyFailed: (slot, message) => this.policies.onFault(slot, message),
     };
@@ -70,8 +73,9 @@ export class Modules {
     this.files.watch();
   }
 
-  close(): Promise<void> {
-    return this.files.close();
+  async close(): Promise<void> {
+    endTrials();
+    await this.files.close();
   }
 
   async #restore(): Promise<void> {

@@ -4,11 +4,11 @@
 // changes take turns.
 
 import { POLICY_SLOT_MAX } from "../../assembly/shared/policies.ts";
-import { POLICY_SHAPE } from "../dataplane/policy-module.ts";
-import { tryPolicy } from "../dataplane/policy-trial.ts";
+import { tryPolicy } from "../dataplane/module-trial.ts";
+import { policyShape } from "../dataplane/policy-module.ts";
 import type { CandidateSet, SetOutcome, TrialReport, ViolationKind } from "../dataplane/policy-trial-contract.ts";
-import type { HandOver, Supervisor } from "../dataplane/supervisor.ts";
-import { checkModuleSize, compileBytes } from "../dataplane/wasm.ts";
+import { type HandOver, type Overdue, POLICY_SHARE_MAX, type Supervisor } from "../dataplane/supervisor.ts";
+import { checkBytes, compileBytes } from "../dataplane/wasm.ts";
 import type { PolicyModule } from "../dataplane/worker-contract.ts";
 import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -44,8 +44,9 @@ export interface PolicyState {
   readonly current: LoadedModule | undefined;
   readonly previous: LoadedModule | undefined;
   readonly swap: HandOver | undefined;
-  /** Times that the module in force before this one did not return. */
+  /** Times that a module was taken out of force because it did not return, or took too much of a worker's time. */
   readonly overdue: number;
+  readonly greedy: number;
   readonly fault: PolicyFault | undefined;
 }
 
@@ -72,11 +73,14 @@ interface Entry {
   readonly place: ModulePlace;
   swap: HandOver | undefined;
   overdue: number;
+  greedy: number;
   fault: PolicyFault | undefined;
 }
 
 type Handing = Pick<Supervisor, "handPolicy">;
 
+/** A policy of the package is slow only where the whole machine is, so it may take so many times the limit. */
+const BUILT_IN_PATIENCE = 10;
 const BAN_AFTER = 3;
 const BAN_WITHIN_MS = 60_000;
 export const DRY_RUN_FLOWS = 10_000;
@@ -87,7 +91,7 @@ const REFUSED: readonly ViolationKind[] = ["refused", "trap", "timeout", "out-of
 export class PolicyRegistry {
   readonly #options: PolicyRegistryOptions;
   readonly #entries = new Map<string, Entry>(); // in the order of their slots
-  readonly #overdueMs = new Map<string, number[]>(); // by hash of the module, when
+  readonly #outMs = new Map<string, number[]>(); // when a module was taken out of force, by its hash
   readonly #turns = new Turns();
   #workers: Handing | undefined;
 
@@ -159,8 +163,8 @@ export class PolicyRegistry {
       const current = this.#entries.get(name)?.place.current;
       const bound = this.#options.candidates(name);
       const sets = bound.map(({ set }) => set);
-      const after = await this.#trial(name, tried.module, sets, DRY_RUN_FLOWS);
-      const now = current && (await this.#trial(name, current.module, sets, DRY_RUN_FLOWS));
+      const after = await this.#trial(name, tried.bytes, sets, DRY_RUN_FLOWS);
+      const now = current && (await this.#trial(name, current.bytes, sets, DRY_RUN_FLOWS));
       return {
         sha256: tried.sha256,
         spreads: bound.flatMap((one, i) => {
@@ -191,29 +195,50 @@ export class PolicyRegistry {
   }
 
   /**
-   * A call of the policy in a slot did not return. Whether the worker is to be ended: not for a module that comes with
-   * the package, which is slow only where the whole machine is.
+   * A call of the policy in a slot did not return. Whether the worker is to be ended. One that comes with the package
+   * stays in force: it has more time, and a fresh worker may do better.
    */
-  onOverdue(slot: number): boolean {
+  onOverdue(slot: number, times: Overdue["times"]): boolean {
     const entry = this.#ofSlot(slot);
-    const culprit = entry?.place.current;
-    if (entry === undefined || culprit === undefined || culprit === entry.place.builtIn) return false;
-    const { callTimeMs, clock, log } = this.#options;
-    const nowMs = clock().getTime();
-    const recent = (this.#overdueMs.get(culprit.sha256) ?? []).filter((atMs) => nowMs - atMs < BAN_WITHIN_MS);
-    this.#overdueMs.set(culprit.sha256, [...recent, nowMs]);
-    entry.place.drop();
+    if (entry === undefined) return true; // its name is gone, and the worker still in its call
+    const { current, builtIn } = entry.place;
+    const limitMs = this.#options.callTimeMs;
+    if (current !== undefined && current !== builtIn) {
+      entry.overdue += 1;
+      this.#takeOut(entry, current, `did not return within ${limitMs} ms`);
+      return true;
+    }
+    if (times < BUILT_IN_PATIENCE) return false;
     entry.overdue += 1;
-    entry.fault = { at: clock(), message: `did not return within ${callTimeMs} ms, and was taken out of force` };
+    entry.fault = { at: this.#options.clock(), message: `did not return within ${limitMs * times} ms` };
+    this.#options.log.error({ policy: entry.name }, `the policy ${entry.name} ${entry.fault.message}`);
+    return true;
+  }
+
+  /** The policy in a slot took too much of a worker's time. One that comes with the package is as good as any. */
+  onGreedy(slot: number): void {
+    const entry = this.#ofSlot(slot);
+    const current = entry?.place.current;
+    if (entry === undefined || current === undefined || current === entry.place.builtIn) return;
+    entry.greedy += 1;
+    this.#takeOut(entry, current, `took more than ${100 * POLICY_SHARE_MAX} % of a worker's time over a second`);
+  }
+
+  #takeOut(entry: Entry, culprit: LoadedModule, what: string): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock().getTime();
+    const recent = (this.#outMs.get(culprit.sha256) ?? []).filter((atMs) => nowMs - atMs < BAN_WITHIN_MS);
+    this.#outMs.set(culprit.sha256, [...recent, nowMs]);
+    entry.place.drop();
+    entry.fault = { at: clock(), message: `${what}, and was taken out of force` };
     const { current } = entry.place;
     this.#options.onChange();
     log.error(
       { policy: entry.name, sha256: culprit.sha256, inForce: current?.sha256 ?? null },
-      `the policy ${entry.name} did not return within ${callTimeMs} ms; ` +
+      `the policy ${entry.name} ${what}; ` +
         `${current === undefined ? "the engine chooses by itself" : "the module before it is in force again"}`,
     );
     this.#hand(entry).catch((error: unknown) => log.error({ err: error, policy: entry.name }, "could not replace it"));
-    return true;
   }
 
   onFault(slot: number, message: string): void {
@@ -232,27 +257,27 @@ export class PolicyRegistry {
       throw new SapwoodError("usage", `A policy must have ${POLICY_NAME_RULE}; found "${name}".`);
     }
     const sha256 = sha256Of(bytes);
-    checkModuleSize(bytes.length, POLICY_SHAPE, name);
+    const shape = policyShape(this.#options.memoryPagesMax);
+    checkBytes(bytes, shape, name);
     this.#refuseBanned(name, sha256);
-    const module = await compileBytes(bytes, POLICY_SHAPE, name);
     const sets = this.#options.candidates(undefined).map(({ set }) => set);
-    const report = await this.#trial(name, module, sets.length > 0 ? sets : EXAMPLE_SETS, TRIAL_FLOWS);
+    const report = await this.#trial(name, bytes, sets.length > 0 ? sets : EXAMPLE_SETS, TRIAL_FLOWS);
     requireSound(name, report);
+    const module = await compileBytes(bytes, shape, name); // not before: compiling it may take more than it may
     return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
   }
 
-  #trial(name: string, module: WebAssembly.Module, sets: readonly CandidateSet[], flows: number): Promise<TrialReport> {
-    const { callTimeMs: timeLimitMs, memoryPagesMax: pagesMax } = this.#options;
-    return tryPolicy(module, { name, sets, flows, timeLimitMs, pagesMax, isTimed: false });
+  #trial(name: string, bytes: Uint8Array, sets: readonly CandidateSet[], flows: number): Promise<TrialReport> {
+    return tryPolicy(bytes, { name, sets, flows, timeLimitMs: this.#options.callTimeMs, isTimed: false });
   }
 
   #refuseBanned(name: string, sha256: string): void {
-    const times = this.#overdueMs.get(sha256)?.length ?? 0;
+    const times = this.#outMs.get(sha256)?.length ?? 0;
     if (times < BAN_AFTER) return;
     throw new SapwoodError(
       "module-refused",
       `The policy module ${name} (${sha256.slice(0, 12)}) is banned until the proxy ends: ` +
-        `it did not return ${times} times within a minute.`,
+        `it was taken out of force ${times} times within a minute.`,
     );
   }
 
@@ -293,7 +318,7 @@ export class PolicyRegistry {
       throw new SapwoodError("capacity-exceeded", message);
     }
     const place = new ModulePlace(builtIn);
-    this.#entries.set(name, { name, slot, place, swap: undefined, overdue: 0, fault: undefined });
+    this.#entries.set(name, { name, slot, place, swap: undefined, overdue: 0, greedy: 0, fault: undefined });
   }
 }
 
@@ -319,10 +344,11 @@ function spreadOf({ candidates }: CandidateSet, { chosen, unanswered }: SetOutco
 /** The module is another one: what was said of the one before does not count any more. */
 function forget(entry: Entry): void {
   entry.overdue = 0;
+  entry.greedy = 0;
   entry.fault = undefined;
   entry.swap = undefined;
 }
 
-function stateOf({ name, slot, place, swap, overdue, fault }: Entry): PolicyState {
-  return { name, slot, current: place.current, previous: place.previous, swap, overdue, fault };
+function stateOf({ name, slot, place, swap, overdue, greedy, fault }: Entry): PolicyState {
+  return { name, slot, current: place.current, previous: place.previous, swap, overdue, greedy, fault };
 }

@@ -1,17 +1,29 @@
 // Finds calls that do not return. A call has a word that is odd inside and changes with each call; the watch looks at
 // the words from time to time. It counts looks instead of reading a clock, so that a machine or process that stood
-// still for a while makes no call overdue.
+// still for a while makes no call overdue, and asks how much processor time the caller's thread had meanwhile, so that
+// one that did not get any is not overdue either.
 
 export interface WatchedCall {
   /** Odd inside a call, and another number in each. */
   readonly sequence: () => number;
-  /** Overdue when as many looks after the first one still find the same call. */
+  /** Overdue when as many looks after the first one still find the same call ... */
   readonly looks: number;
+  /** ... and the thread had as much processor time since; asked where the thread's time is known. */
+  readonly cpuLimitMs?: number;
+  readonly cpuMs?: () => number | undefined;
+}
+
+export interface OverdueCall {
+  readonly index: number;
+  /** How many times its limit has passed. */
+  readonly times: number;
 }
 
 interface Sight {
   sequence: number;
   looks: number;
+  times: number; // that it was told as overdue
+  cpuMs: number; // of the thread when the call was seen first
 }
 
 export class CallWatch {
@@ -20,17 +32,30 @@ export class CallWatch {
 
   constructor(calls: readonly WatchedCall[]) {
     this.#calls = calls;
-    this.#sights = calls.map(() => ({ sequence: 0, looks: 0 }));
+    this.#sights = calls.map(() => ({ sequence: 0, looks: 0, times: 0, cpuMs: 0 }));
   }
 
-  /** Indices of the calls that have just become overdue. */
-  look(): number[] {
-    return this.#sights.flatMap((sight, index) => {
-      const call = this.#calls[index];
-      const sequence = call?.sequence() ?? 0;
-      sight.looks = sequence === sight.sequence ? sight.looks + 1 : 0;
-      sight.sequence = sequence;
-      return (sequence & 1) === 1 && sight.looks === call?.looks ? [index] : [];
+  /** The calls that have just become overdue, or whose limit has passed once more. */
+  look(): OverdueCall[] {
+    return this.#calls.flatMap((call, index) => {
+      const sight = this.#sights[index] as Sight;
+      const sequence = call.sequence();
+      const isInside = (sequence & 1) === 1;
+      if (sequence !== sight.sequence) {
+        Object.assign(sight, { sequence, looks: 0, times: 0, cpuMs: isInside ? (call.cpuMs?.() ?? 0) : 0 });
+        return [];
+      }
+      sight.looks += 1;
+      if (!isInside || !isOverdue(call, sight)) return [];
+      sight.times += 1;
+      return [{ index, times: sight.times }];
     });
   }
+}
+
+function isOverdue({ looks, cpuLimitMs = 0, cpuMs }: WatchedCall, sight: Sight): boolean {
+  const times = sight.times + 1;
+  if (sight.looks < looks * times) return false;
+  const nowMs = cpuMs?.();
+  return nowMs === undefined || nowMs - sight.cpuMs >= cpuLimitMs * times;
 }

@@ -7,7 +7,7 @@ import { SERVICE_CANDIDATE_COUNT, SERVICE_ID, SERVICE_POLICY, SERVICE_REVISION }
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../assembly/shared/policies.ts";
 import { CandidateReader } from "./candidate-reader.ts";
 import { CALL_SEQUENCE, CALL_SLOT, PolicyBoard, PolicyCount } from "./policy-board.ts";
-import { instantiatePolicy, type PolicyExports, reasonOf } from "./policy-module.ts";
+import { instantiatePolicy, type PolicyExports, reasonOf, trapText } from "./policy-module.ts";
 import type { PolicyModule, PolicyOrder } from "./worker-contract.ts";
 
 /** A service's candidates are copied again for new round-trip times, or after a failure, at most this often. */
@@ -291,7 +291,7 @@ class HostedPolicy {
 
   #trapped(call: string, cause: unknown): void {
     this.#count(PolicyCount.traps, 1);
-    this.#fault(`${call}: ${reasonOf(cause)}`);
+    this.#fault(`${call}: ${trapText(cause)}`);
     this.#restart(RESTART_MS); // a call that was cut off may have left its memory in any state
   }
 

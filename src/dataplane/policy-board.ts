@@ -8,6 +8,7 @@ import { POLICY_SLOT_MAX } from "../../assembly/shared/policies.ts";
 export const CALL_SEQUENCE = 0; // odd inside a call of a policy module
 export const CALL_SLOT = 1; // of that policy
 export const CALL_ENGINE = 2; // odd inside a call of the engine
+export const CALL_THREAD = 3; // the kernel's number of the worker's thread, 0 = not known
 const CALL_BYTES = 64; // a cache line of its own
 
 /** What is counted per worker and slot, since its module was put there. */

@@ -3,20 +3,36 @@
 
 import { POLICY_ABI_VERSION, POLICY_PAGES_MAX, PolicyExport } from "../../assembly/shared/policies.ts";
 import { SapwoodError } from "../errors.ts";
+import { POLICY_RULES } from "./module-limits.ts";
 import { checkModule, type ModuleShape } from "./wasm.ts";
 
-/** A module may export more. AssemblyScript's abort is harmless: it only ends the call. */
-export const POLICY_SHAPE: ModuleShape = {
-  kind: "policy",
-  exports: {
-    memory: "memory",
-    [PolicyExport[PolicyExport.abiVersion]]: "function",
-    [PolicyExport[PolicyExport.reserve]]: "function",
-    [PolicyExport[PolicyExport.update]]: "function",
-    [PolicyExport[PolicyExport.choose]]: "function",
-  },
-  imports: { "env.abort": "function" },
+const SIGNATURES: Readonly<Record<keyof typeof PolicyExport, string>> = {
+  abiVersion: "() -> i32",
+  reserve: "(i32, i32) -> i32",
+  update: "(i32, i32) -> i32",
+  choose: "(i32, i32, i32) -> i32",
+  liveFlows: "() -> i32",
 };
+
+/** A module may export more. AssemblyScript's abort is harmless: it only ends the call. */
+export const POLICY_SHAPE: ModuleShape = policyShape(POLICY_PAGES_MAX);
+
+/** With another limit of its memory. */
+export function policyShape(pagesMax: number): ModuleShape {
+  return {
+    kind: "policy",
+    exports: {
+      memory: "memory",
+      [PolicyExport[PolicyExport.abiVersion]]: "function",
+      [PolicyExport[PolicyExport.reserve]]: "function",
+      [PolicyExport[PolicyExport.update]]: "function",
+      [PolicyExport[PolicyExport.choose]]: "function",
+    },
+    imports: { "env.abort": "function" },
+    signatures: SIGNATURES,
+    rules: { ...POLICY_RULES, pagesMax },
+  };
+}
 
 /** Exports of a policy module (assembly/shared/policies.ts). They may trap, and answer anything. */
 export interface PolicyExports {
@@ -28,21 +44,11 @@ export interface PolicyExports {
   readonly liveFlows?: () => number;
 }
 
-const PARAMETER_COUNTS: Readonly<Record<keyof typeof PolicyExport, number>> = {
-  abiVersion: 0,
-  reserve: 2,
-  update: 2,
-  choose: 3,
-  liveFlows: 0,
-  opened: 2,
-  closed: 2,
-};
-
 /**
- * Holds a module against the contract, memory limit included. Throws module-refused. Runs the module's start function
- * and asks its version: one that was not tried before (policy-trial.ts) may not return.
+ * Holds a compiled module against the contract. Throws module-refused. Runs the module's start function and asks its
+ * version: one that was not tried before (module-trial.ts) may not return.
  */
-export function checkPolicy(module: WebAssembly.Module, name: string, pagesMax = POLICY_PAGES_MAX): void {
+export function checkPolicy(module: WebAssembly.Module, name: string): void {
   const exports = instantiatePolicy(module, name);
   const refuse = (expected: string, found: string): never => {
     throw new SapwoodError("module-refused", `The policy module ${name} ${expected}; found ${found}.`);
@@ -51,18 +57,10 @@ export function checkPolicy(module: WebAssembly.Module, name: string, pagesMax =
   try {
     version = exports.abiVersion();
   } catch (cause) {
-    refuse("must say its ABI version", `that abiVersion() failed: ${reasonOf(cause)}`);
+    refuse("must say its ABI version", `that abiVersion() failed: ${trapText(cause)}`);
   }
   if (version !== POLICY_ABI_VERSION) {
     refuse(`must be built for policy ABI version ${POLICY_ABI_VERSION}`, `version ${String(version)}`);
-  }
-  const { memory } = exports;
-  const most = `must have a memory of its own with a maximum of at most ${pagesMax} pages`;
-  if (!(memory.buffer instanceof ArrayBuffer)) refuse(most, "a shared memory");
-  // JavaScript cannot read the maximum, but growing beyond it fails. The instance is thrown away afterwards.
-  const pages = memory.buffer.byteLength / 65_536;
-  if (pages > pagesMax || canGrow(memory, pagesMax + 1 - pages)) {
-    refuse(most, `one that can have ${Math.max(pages, pagesMax + 1)} pages`);
   }
 }
 
@@ -73,19 +71,9 @@ export function instantiatePolicy(module: WebAssembly.Module, name: string): Pol
   try {
     exports = new WebAssembly.Instance(module, { env: { abort: aborted } }).exports;
   } catch (cause) {
-    throw new SapwoodError("module-refused", `The policy module ${name} cannot be started: ${reasonOf(cause)}.`, {
+    throw new SapwoodError("module-refused", `The policy module ${name} cannot be started: ${trapText(cause)}.`, {
       cause,
     });
-  }
-  for (const [exportName, expected] of Object.entries(PARAMETER_COUNTS)) {
-    const exported = exports[exportName];
-    if (exported === undefined && !(exportName in POLICY_SHAPE.exports)) continue;
-    const found = typeof exported === "function" ? `${exported.length}` : "no function";
-    if (found === `${expected}`) continue;
-    throw new SapwoodError(
-      "module-refused",
-      `The policy module ${name} must export "${exportName}" with ${expected} parameters; found ${found}.`,
-    );
   }
   if (!isPolicy(exports)) throw new SapwoodError("module-refused", `The policy module ${name} exports no memory.`);
   return exports;
@@ -96,15 +84,6 @@ function isPolicy(exports: Record<string, unknown>): exports is Record<string, u
   return exports.memory instanceof WebAssembly.Memory;
 }
 
-function canGrow(memory: WebAssembly.Memory, pages: number): boolean {
-  try {
-    memory.grow(pages);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The strings that AssemblyScript passes lie in the policy's memory and are not worth the trust to read them. */
 function aborted(_message: number, _file: number, line: number, column: number): never {
   throw new Error(`abort at line ${line}, column ${column}`);
@@ -112,4 +91,18 @@ function aborted(_message: number, _file: number, line: number, column: number):
 
 export function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** V8 writes a frame of WebAssembly as "choose (wasm://wasm/my-policy-1a2b3c:wasm-function[7]:0x1d4)". */
+const WASM_FRAME = /at (?:(.+) \()?wasm:\/\/.*:wasm-function\[(\d+)\]:(0x[0-9a-f]+)/;
+/** Names come from the module: nothing but what may stand in a sentence, and not without end. */
+const NAME_LENGTH_MAX = 100;
+
+/** What a call threw, and where in the module: the function by its name, if the module has names, and the offset. */
+export function trapText(cause: unknown): string {
+  const frame = cause instanceof Error ? WASM_FRAME.exec(cause.stack ?? "") : null;
+  if (frame === null) return reasonOf(cause);
+  const [, name, index, offset] = frame;
+  const known = name?.replace(/\p{C}/gu, "").slice(0, NAME_LENGTH_MAX);
+  return `${reasonOf(cause)}, in ${known ? `${known} (function ${index})` : `function ${index}`} at byte ${offset}`;
 }

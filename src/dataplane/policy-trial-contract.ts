@@ -8,17 +8,21 @@ export interface CandidateSet {
   readonly candidates: readonly PolicyCandidate[];
 }
 
+/** Of processor time, for all sets together. */
 export const TRIAL_LIMIT_MS = 10_000;
+/** A worker handles no packet while a policy chooses. */
+export const CHOICE_MEAN_MAX_US = 100;
 
 export interface TrialPlan {
   readonly name: string; // of the policy, for sentences
   readonly sets: readonly CandidateSet[];
   readonly flows: number; // to be chosen for, per set
   readonly timeLimitMs: number; // for each call
-  readonly pagesMax: number; // of the module's memory
   readonly trialLimitMs?: number; // for all sets together; TRIAL_LIMIT_MS unless given
   /** Whether the bare choice is timed as well, which takes a while; unless given it is. */
   readonly isTimed?: boolean;
+  /** Whether the first set is chosen from very often, to see whether memory grows; unless given it is. */
+  readonly isEndured?: boolean;
 }
 
 export interface SetOutcome {
@@ -36,6 +40,7 @@ export const VIOLATIONS = [
   "trap",
   "timeout", // a call did not return
   "slow", // a call returned later than it may, or all of them take too long
+  "costly", // choices take more than CHOICE_MEAN_MAX_US in the mean
   "out-of-range", // an answer that is no index of a candidate
   "none", // -1, though there are candidates that take new flows
   "draining", // chose one that drains

@@ -1,8 +1,9 @@
-// Tries a policy module on candidates before anybody relies on it, in a thread of its own.
+// Tries a policy module on candidates, in a thread of its own; the process is that of trials (trial-process.ts).
 // Promises: it ends, whatever the module does; a module that does not return is ended with its thread.
 
 import { Worker } from "node:worker_threads";
 import { SapwoodError } from "../errors.ts";
+import { processCpuMs } from "../sys/thread-clock.ts";
 import { CallWatch } from "./call-watch.ts";
 import {
   PROGRESS_BYTES,
@@ -22,14 +23,10 @@ const LOOK_MS = 5;
 /** The thread itself notices a call that was too slow; what takes so many times as long is taken not to return. */
 const PATIENCE = 4;
 
-// Compiled, this file has the thread's beside it; as source (a test) it uses the compiled one.
-const THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "../../dist/src/dataplane/policy-trial-thread.js" : "./policy-trial-thread.js",
-  import.meta.url,
-);
+const THREAD = new URL("./policy-trial-thread.js", import.meta.url);
 
 /** `module` is compiled and not yet checked. */
-export function tryPolicy(module: WebAssembly.Module, plan: TrialPlan): Promise<TrialReport> {
+export function runPolicyTrial(module: WebAssembly.Module, plan: TrialPlan): Promise<TrialReport> {
   const progress = new SharedArrayBuffer(PROGRESS_BYTES);
   const workerData: TrialOptions = { plan, module, progress };
   const thread = new Worker(THREAD, { name: "sapwood-trial", workerData });
@@ -39,8 +36,15 @@ export function tryPolicy(module: WebAssembly.Module, plan: TrialPlan): Promise<
   let failure: unknown = new SapwoodError("internal", "The trial of a policy ended without a report.");
 
   const words = new Int32Array(progress);
-  const looks = Math.ceil((plan.timeLimitMs * PATIENCE) / LOOK_MS);
-  const watch = new CallWatch([{ sequence: () => Atomics.load(words, PROGRESS_SEQUENCE), looks }]);
+  const limitMs = plan.timeLimitMs * PATIENCE;
+  const watch = new CallWatch([
+    {
+      sequence: () => Atomics.load(words, PROGRESS_SEQUENCE),
+      looks: Math.ceil(limitMs / LOOK_MS),
+      cpuLimitMs: limitMs / 2,
+      cpuMs: processCpuMs,
+    },
+  ]);
   const timer = setInterval(() => {
     if (watch.look().length === 0) return;
     clearInterval(timer);

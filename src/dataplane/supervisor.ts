@@ -7,9 +7,11 @@ import { Worker } from "node:worker_threads";
 import { WORKER_SEQUENCE } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
 import { WakeEvent } from "../sys/poll.ts";
+import { threadCpuMs } from "../sys/thread-clock.ts";
 import { CallWatch, type WatchedCall } from "./call-watch.ts";
 import { WorkerArea } from "./device.ts";
-import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, PolicyBoard } from "./policy-board.ts";
+import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, CALL_THREAD, PolicyBoard } from "./policy-board.ts";
+import { NO_SLOT, ShareWatch } from "./share-watch.ts";
 import {
   monotonicMs,
   ORDERS_STOP,
@@ -39,6 +41,8 @@ export interface Overdue {
   readonly worker: number;
   /** Of the policy that was called; undefined: the engine itself. */
   readonly slot: number | undefined;
+  /** How many times its limit has passed. */
+  readonly times: number;
 }
 
 export interface SupervisorOptions {
@@ -49,8 +53,13 @@ export interface SupervisorOptions {
   /** How long a call of a policy may take; DEFAULT_POLICY_TIME_MS unless given. */
   readonly policyTimeMs?: number;
   readonly onWorkerEnd: (end: WorkerEnd) => void;
-  /** Whether the worker is to be ended; what it starts with afterwards may be handed over meanwhile. */
+  /**
+   * Whether the worker is to be ended; what it starts with afterwards may be handed over meanwhile. Asked again each
+   * time that the limit has passed once more.
+   */
   readonly onOverdue?: (overdue: Overdue) => boolean;
+  /** A policy took more than POLICY_SHARE_MAX of a worker's time; another module may be handed over. */
+  readonly onGreedy?: (slot: number) => void;
   /** A worker ended by itself. Whether another engine was handed over, with which it starts at once. */
   readonly onEngineFailed?: (error: SapwoodError) => boolean;
   readonly onPolicyFailed?: (slot: number, message: string) => void;
@@ -68,6 +77,11 @@ export interface HandOver {
 
 export const DEFAULT_POLICY_TIME_MS = 50;
 const ENGINE_TIME_MS = 1000;
+/** Of a worker's time a policy may take so much over a second. */
+export const POLICY_SHARE_MAX = 0.5;
+const SHARE_WINDOW_MS = 1000;
+/** A policy's call is overdue only if its thread had this part of the limit as processor time. */
+const CPU_SHARE = 0.5;
 const LOOK_INTERVAL_MS = 10;
 const LOOKS_MIN = 5;
 const STOP_LIMIT_MS = 1000;
@@ -153,29 +167,43 @@ export class Supervisor {
   #watchCalls(): void {
     const policyTimeMs = this.#options.policyTimeMs ?? DEFAULT_POLICY_TIME_MS;
     const intervalMs = Math.max(1, Math.min(LOOK_INTERVAL_MS, policyTimeMs / LOOKS_MIN));
-    const watched = this.#threads.flatMap((thread): WatchedCall[] => [
-      { sequence: () => thread.policySequence, looks: Math.ceil(policyTimeMs / intervalMs) },
-      { sequence: () => thread.engineSequence, looks: Math.ceil(ENGINE_TIME_MS / intervalMs) },
-    ]);
+    const watched = this.#threads.flatMap((thread): WatchedCall[] => {
+      const looks = (limitMs: number): number => Math.ceil(limitMs / intervalMs);
+      const cpu = { cpuLimitMs: policyTimeMs * CPU_SHARE, cpuMs: () => thread.cpuMs };
+      return [
+        { sequence: () => thread.policySequence, looks: looks(policyTimeMs), ...cpu },
+        // An engine that waits for a lock takes no processor time.
+        { sequence: () => thread.engineSequence, looks: looks(ENGINE_TIME_MS) },
+      ];
+    });
     const watch = new CallWatch(watched);
+    const shares = this.#threads.map(() => new ShareWatch(Math.ceil(SHARE_WINDOW_MS / intervalMs), POLICY_SHARE_MAX));
     this.#looking = setInterval(() => {
-      for (const index of watch.look()) this.#onOverdue(index >> 1, index % 2 === 0);
+      for (const { index, times } of watch.look()) this.#onOverdue(index >> 1, index % 2 === 0, times);
+      this.#threads.forEach((thread, worker) => {
+        const slot = thread.policySequence % 2 === 0 ? NO_SLOT : thread.calledSlot;
+        if (shares[worker]?.add(slot) !== true) return;
+        for (const share of shares) share.forget(slot);
+        this.#options.onGreedy?.(slot);
+      });
     }, intervalMs);
     this.#looking.unref();
   }
 
-  #onOverdue(worker: number, isPolicy: boolean): void {
+  #onOverdue(worker: number, isPolicy: boolean, times: number): void {
     const thread = this.#threads[worker];
-    if (thread === undefined) return;
+    if (thread === undefined || thread.isEnding) return;
     const slot = isPolicy ? thread.calledSlot : undefined;
     const name = slot === undefined ? "The engine" : `The policy "${this.#modules.policies.get(slot)?.name}"`;
     // A worker that waits to have an overdue module replaced is in that one, not in the one in force.
-    if (!thread.waitsFor(this.#replacing)) {
+    let isReplaced = thread.waitsFor(this.#replacing);
+    if (!isReplaced) {
       const ordersBefore = this.#ordersGiven;
-      if (this.#options.onOverdue?.({ worker, slot }) !== true) return;
+      if (this.#options.onOverdue?.({ worker, slot, times }) !== true) return;
       for (let id = ordersBefore + 1; id <= this.#ordersGiven; id++) this.#replacing.add(id);
+      isReplaced = this.#ordersGiven !== ordersBefore;
     }
-    thread.end(new SapwoodError("module-refused", `${name} did not return in time.`));
+    thread.end(new SapwoodError("module-refused", `${name} did not return in time.`), isReplaced);
   }
 }
 
@@ -207,7 +235,7 @@ class Thread {
   readonly #unanswered = new Map<number, (answer: Answer) => void>();
   #running: Worker | undefined;
   #ended: Promise<void> = Promise.resolve();
-  #endedFor: SapwoodError | undefined; // why end() was called
+  #endedFor: { readonly why: SapwoodError; readonly isCured: boolean } | undefined; // what end() was told
   #engine: WebAssembly.Module | undefined; // that the worker surely runs
   #restartTimer: NodeJS.Timeout | undefined;
   #restartsMs: number[] = []; // when, within the last minute
@@ -241,6 +269,17 @@ class Thread {
   /** Odd inside a call of the engine. */
   get engineSequence(): number {
     return Atomics.load(this.#call, CALL_ENGINE);
+  }
+
+  /** end() was called, and the thread is still there. */
+  get isEnding(): boolean {
+    return this.#endedFor !== undefined;
+  }
+
+  /** Processor time that the worker's thread has had. */
+  get cpuMs(): number | undefined {
+    const thread = Atomics.load(this.#call, CALL_THREAD);
+    return thread === 0 ? undefined : threadCpuMs(thread);
   }
 
   /** Resolves when the worker is ready; rejects when it ends before. */
@@ -289,7 +328,7 @@ class Thread {
           this.#leaveCalls();
           for (const id of [...this.#unanswered.keys()]) this.#answered(id, NOBODY);
           ended();
-          if (!isReady) reject(this.#endedFor ?? error);
+          if (!isReady) reject(this.#endedFor?.why ?? error);
           else if (!this.#isStopping) this.#onEnd(error);
         });
       });
@@ -317,9 +356,9 @@ class Thread {
     return [...this.#unanswered.keys()].some((id) => ids.has(id));
   }
 
-  /** Ends the worker wherever it is, and starts it again at once. */
-  end(why: SapwoodError): void {
-    this.#endedFor = why;
+  /** Ends the worker wherever it is, and starts it again: at once if what made it hang was replaced. */
+  end(why: SapwoodError, isCured: boolean): void {
+    this.#endedFor = { why, isCured };
     void this.#running?.terminate();
   }
 
@@ -352,15 +391,17 @@ class Thread {
     if (sequence % 2 === 1) Atomics.store(this.#areaWords, WORKER_SEQUENCE >> 2, sequence + 1);
     if (this.engineSequence % 2 !== 0) Atomics.add(this.#call, CALL_ENGINE, 1);
     if (this.policySequence % 2 !== 0) Atomics.add(this.#call, CALL_SEQUENCE, 1);
+    Atomics.store(this.#call, CALL_THREAD, 0);
   }
 
   #onEnd(found: SapwoodError): void {
-    const error = this.#endedFor ?? found;
-    const isCured =
-      this.#endedFor !== undefined ||
-      this.#engine !== this.#modules.engine || // it was just being replaced
-      this.#options.onEngineFailed?.(error) === true;
+    const ended = this.#endedFor;
     this.#endedFor = undefined;
+    const error = ended?.why ?? found;
+    const isCured =
+      ended?.isCured === true ||
+      this.#engine !== this.#modules.engine || // it was just being replaced
+      (ended === undefined && this.#options.onEngineFailed?.(error) === true);
     if (isCured) {
       this.#options.onWorkerEnd({ worker: this.#worker, error, restartInMs: 0 });
       this.#startAgain();

@@ -7,12 +7,16 @@ import { fileURLToPath } from "node:url";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
 import type { EngineExports, EngineImports } from "./engine-contract.ts";
+import { ENGINE_RULES, findBreach, type ModuleRules } from "./module-limits.ts";
 
 /** What a kind of module must export and may import, as "name" or "module.name", each with its kind. */
 export interface ModuleShape {
   readonly kind: string; // "engine", for sentences
   readonly exports: Readonly<Record<string, WebAssembly.ImportExportKind>>;
   readonly imports: Readonly<Record<string, WebAssembly.ImportExportKind>>;
+  /** Of its functions, as far as it exports them: "(i32, i32) -> i32". */
+  readonly signatures: Readonly<Record<string, string>>;
+  readonly rules: ModuleRules;
 }
 
 /** Of a module: a policy has a few thousand, the engine some ten times that. */
@@ -33,6 +37,18 @@ export const ENGINE_SHAPE: ModuleShape = {
     pathError: "function",
   },
   imports: { "env.memory": "memory", "env.abort": "function", "policy.choose": "function" },
+  signatures: {
+    layoutVersion: "() -> i32",
+    attach: "(i32, i64) -> ()",
+    egress: "(i32, i32, f64) -> i32",
+    ingress: "(i32, i32, f64) -> i32",
+    probe: "(f64) -> i32",
+    sweep: "(f64, i32) -> i32",
+    unpark: "(f64) -> i32",
+    udpRejected: "(i32, i32) -> i32",
+    pathError: "(i32, i32, f64) -> ()",
+  },
+  rules: ENGINE_RULES,
 };
 
 /** Path of a module that the build made: "engine", "policies/round-robin" ... */
@@ -77,8 +93,21 @@ export function checkModuleSize(sizeBytes: number, shape: ModuleShape, name: str
   );
 }
 
-/** Compiles and checks a module. `name` stands for it in sentences. Throws module-refused. */
+/**
+ * Holds a module's bytes against what may be of its kind, without compiling or running it: size, limits and signatures.
+ * Throws module-refused.
+ */
+export function checkBytes(bytes: Uint8Array, shape: ModuleShape, name: string): void {
+  checkModuleSize(bytes.length, shape, name);
+  const breach = findBreach(bytes, shape.rules, shape.signatures);
+  if (breach === undefined) return;
+  const { expected, found } = breach;
+  throw new SapwoodError("module-refused", `The ${shape.kind} module ${name} ${expected}; found ${found}.`);
+}
+
+/** Checks and compiles a module. `name` stands for it in sentences. Throws module-refused. */
 export async function compileBytes(bytes: Uint8Array, shape: ModuleShape, name: string): Promise<WebAssembly.Module> {
+  checkBytes(bytes, shape, name);
   let module: WebAssembly.Module;
   try {
     module = await WebAssembly.compile(bytes);
@@ -110,42 +139,6 @@ export function checkModule(module: WebAssembly.Module, shape: ModuleShape, name
     if (shape.imports[full] === kind) continue;
     const allowed = Object.keys(shape.imports);
     refuse(`may import only ${allowed.length > 0 ? allowed.join(", ") : "nothing"}`, `the ${kind} "${full}"`);
-  }
-}
-
-// Ids of sections (WebAssembly core specification, section 5.5.2).
-const SECTION_NAMES: ReadonlyMap<number, string> = new Map([
-  [8, "a start function"],
-  [11, "data segments"],
-]);
-const SECTIONS_AT = 8; // after magic and version
-
-/**
- * Data segments and a start function run in every worker that gets the module, over the state of all: an engine must
- * have none. `bytes` are those of a valid module. Throws module-refused.
- */
-export function requireStateless(bytes: Uint8Array, name: string): void {
-  for (let at = SECTIONS_AT; at < bytes.length; ) {
-    const forbidden = SECTION_NAMES.get(bytes[at] ?? 0);
-    if (forbidden !== undefined) {
-      throw new SapwoodError(
-        "module-refused",
-        `The engine module ${name} must have neither data segments nor a start function; found ${forbidden}.`,
-      );
-    }
-    const { value, end } = readSize(bytes, at + 1);
-    at = end + value;
-  }
-}
-
-/** An unsigned LEB128 number. */
-function readSize(bytes: Uint8Array, at: number): { readonly value: number; readonly end: number } {
-  let value = 0;
-  let end = at;
-  for (let scale = 1; ; scale *= 128) {
-    const byte = bytes[end++] ?? 0;
-    value += (byte & 0x7f) * scale;
-    if ((byte & 0x80) === 0) return { value, end };
   }
 }
 

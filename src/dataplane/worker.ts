@@ -18,11 +18,12 @@ import {
 import { SapwoodError } from "../errors.ts";
 import { Poller, WakeDrain } from "../sys/poll.ts";
 import { setThreadNice } from "../sys/priority.ts";
+import { threadId } from "../sys/thread-clock.ts";
 import { WorkerArea } from "./device.ts";
 import type { EngineExports } from "./engine-contract.ts";
 import { type EngineSeat, Loop, READY_TUN, READY_UDP, type Waiter } from "./loop.ts";
 import { PolicyHost } from "./policies.ts";
-import { PolicyBoard } from "./policy-board.ts";
+import { CALL_THREAD, PolicyBoard } from "./policy-board.ts";
 import { reasonOf } from "./policy-module.ts";
 import { TunDevice } from "./tun-device.ts";
 import { UdpDevice } from "./udp-device.ts";
@@ -114,6 +115,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
   setThreadNice(WORKER_NICE);
   const report = (message: WorkerMessage): void => port.postMessage(message);
   const board = new PolicyBoard(options.board);
+  board.call(worker)[CALL_THREAD] = threadId();
   const policies = new PolicyHost(memory, options.policies, worker, {
     board,
     onFault: (slot, message) => report({ type: "policyFailed", slot, message }),

@@ -124,6 +124,12 @@ export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
   "int getsockopt(int fd, int level, int option, void *value, void *size)",
 );
 export const setpriority = bind<[number, number, number]>("int setpriority(int which, unsigned int who, int value)");
+/** `limit` is a struct rlimit: soft and hard, 64 bits each. */
+export const getrlimit = bind<[number, Bytes]>("int getrlimit(int resource, void *limit)");
+export const setrlimit = bind<[number, Bytes]>("int setrlimit(int resource, const void *limit)");
+export const gettid = bind<[]>("int gettid()");
+/** `time` is a struct timespec. */
+export const clockGettime = bind<[number, Bytes]>("int clock_gettime(int clock, void *time)");
 /** Non-blocking and close-on-exec, starting at 0. */
 export const eventfd = bind<[number, number]>("int eventfd(unsigned int initial, int flags)");
 

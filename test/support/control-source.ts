@@ -76,7 +76,7 @@ export const POLICY: PolicyDetailReport = {
   addresses: 1,
   choices: 640,
   choiceUs: 0.4567,
-  faults: { declined: 0, outOfRange: 3, traps: 0, refusals: 0, unprepared: 0, overdue: 0 },
+  faults: { declined: 0, outOfRange: 3, traps: 0, refusals: 0, unprepared: 0, overdue: 0, greedy: 0 },
   lastError: { at: "2026-01-02T03:05:00.000Z", message: "choose answered 7" },
   swap: { tookMs: 2.345, pauseMs: 0.678 },
   shares: [

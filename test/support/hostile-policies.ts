@@ -11,7 +11,7 @@ export function turning(then: string, functions: Parameters<typeof policySource>
     let last: i32 = 0;
     let times: i32 = 0;
     let isHostile = false;
-    export function choose(service: i32, flowHash: i32, clientHash: i32): ${/f64/.test(then) ? "f64" : "i32"} {
+    export function choose(service: i32, flowHash: i32, clientHash: i32): i32 {
       times = clientHash == last ? times + 1 : 0;
       last = clientHash;
       if (times > 25) isHostile = true;

@@ -6,10 +6,22 @@ import { POLICY_ABI_VERSION } from "../../assembly/shared/policies.ts";
 /** Beyond the first version of WebAssembly: what the engine's own memory needs. */
 const FEATURES = binaryen.Features.MutableGlobals | binaryen.Features.Atomics | binaryen.Features.BulkMemory;
 
+/** Each of them, since binaryen's own "all" leaves out what others need. */
+const ALL_FEATURES = Object.values(binaryen.Features).reduce<number>((all, one) => all | Number(one), 0);
+
 export function assemble(text: string): Uint8Array<ArrayBuffer> {
+  return assembleWith(text, FEATURES);
+}
+
+/** With all that binaryen knows, for modules that must be refused. */
+export function assembleAny(text: string): Uint8Array<ArrayBuffer> {
+  return assembleWith(text, ALL_FEATURES);
+}
+
+function assembleWith(text: string, features: number): Uint8Array<ArrayBuffer> {
   const module = binaryen.parseText(text);
   try {
-    module.setFeatures(FEATURES);
+    module.setFeatures(features);
     if (module.validate() === 0) throw new Error("the text is no valid module");
     return Uint8Array.from(module.emitBinary());
   } finally {

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { candidateText, readCandidateSets } from "../../../src/control/candidate-sets.ts";
+import { tryPolicy } from "../../../src/dataplane/module-trial.ts";
 import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
-import { tryPolicy } from "../../../src/dataplane/policy-trial.ts";
 import { VIOLATIONS } from "../../../src/dataplane/policy-trial-contract.ts";
 import { LoadedPolicy } from "../../support/policies.ts";
-import { compileSource } from "../../support/policy-source.ts";
+import { binaryOf, compileSource } from "../../support/policy-source.ts";
 
 const PAGE = readFileSync(new URL("../../../docs/writing-a-policy.md", import.meta.url), "utf8");
 /** The examples stand in a folder of `sapwood policy new`. */
@@ -52,8 +52,8 @@ test("the page describes every violation that a trial finds", () => {
 test("the page's candidates are ones that the command takes, and its output is what such a module gives", async () => {
   const [, example = ""] = PAGE.match(/```yaml\n(.*?)```/s) ?? [];
   const sets = readCandidateSets({ text: example, fileName: "three.yaml" });
-  const plan = { name: "smallest", sets, flows: 10_000, timeLimitMs: 5000, pagesMax: 256 };
-  const { outcomes, violations } = await tryPolicy(await compileSource(smallest), plan);
+  const plan = { name: "smallest", sets, flows: 10_000, timeLimitMs: 5000 };
+  const { outcomes, violations } = await tryPolicy(await binaryOf(smallest), plan);
   expect(violations).toEqual([]);
   for (const [i, flows] of outcomes[0]?.chosen.entries() ?? []) {
     const candidate = sets[0]?.candidates[i];

@@ -3,13 +3,14 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { EXAMPLE_SETS } from "../../../src/control/candidate-sets.ts";
+import { tryPolicy } from "../../../src/dataplane/module-trial.ts";
 import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
-import { tryPolicy } from "../../../src/dataplane/policy-trial.ts";
 import { candidates, LoadedPolicy } from "../../support/policies.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { assemble } from "../../support/wat.ts";
 
-const MODULE = new WebAssembly.Module(assemble(readFileSync(new URL("./power-of-two.wat", import.meta.url), "utf8")));
+const BYTES = assemble(readFileSync(new URL("./power-of-two.wat", import.meta.url), "utf8"));
+const MODULE = new WebAssembly.Module(BYTES);
 const SERVICE = 7;
 const NAME = "power-of-two";
 
@@ -58,8 +59,8 @@ test("services that come, grow and shrink keep their own candidates, until there
 });
 
 test("a trial finds nothing to say against it", async () => {
-  const plan = { name: NAME, sets: EXAMPLE_SETS, flows: 1000, timeLimitMs: 1000, pagesMax: 256 };
-  const { outcomes, violations } = await tryPolicy(MODULE, plan);
+  const plan = { name: NAME, sets: EXAMPLE_SETS, flows: 1000, timeLimitMs: 1000 };
+  const { outcomes, violations } = await tryPolicy(BYTES, plan);
   expect(violations).toEqual([]);
   expect(outcomes.map(({ flows }) => flows)).toEqual(EXAMPLE_SETS.map(() => 1000));
 });

@@ -193,15 +193,16 @@ describe("an engine that fails", () => {
     expect(engine.current.source).toBe(isReplaced ? "built-in" : "/srv/engine.wasm");
   });
 
-  test("and comes with the package stays: there is no better one", async () => {
+  test("and comes with the package stays; its worker is ended when it had five times the limit", async () => {
     const { engine } = await open();
-    expect(engine.onOverdue()).toBe(false);
+    expect([1, 4, 5].map((times) => engine.onOverdue(times))).toEqual([false, false, true]);
+    expect(engine.state()).toMatchObject({ current: { source: "built-in" }, fault: { message: "did not return" } });
   });
 
   test("by not returning is replaced by the one before", async () => {
     const { engine } = await open();
     await engine.load(built.engine.bytes, "/srv/engine.wasm", true);
-    expect(engine.onOverdue()).toBe(true);
+    expect(engine.onOverdue(1)).toBe(true);
     expect(engine.state()).toMatchObject({
       current: { source: "built-in" },
       fault: { message: "did not return, and was taken out of force" },

@@ -194,12 +194,43 @@ test("what changed between the start of the workers and connecting to them is ha
   expect(again).toEqual([{ slot: 1, name: "closest", module: current?.module }]);
 });
 
+describe("a module that takes too much of a worker's time", () => {
+  const says = "took more than 50 % of a worker's time over a second, and was taken out of force";
+
+  test("is replaced by the one before, and named as the fault", async () => {
+    const world = createWorld();
+    await world.policies.load("mine", await harmless(1), "a", true);
+    const { slot } = await world.policies.load("mine", await harmless(2), "b", true);
+    world.policies.onGreedy(slot);
+    expect(world.policies.state("mine")).toMatchObject({
+      current: { source: "a" },
+      overdue: 0,
+      greedy: 1,
+      fault: { message: says },
+    });
+    expect(world.handed.at(-1)?.module).toBe(world.policies.state("mine").current?.module);
+  });
+
+  test("is banned when it was taken out of force three times within a minute", async () => {
+    const world = createWorld();
+    const bytes = await harmless(1);
+    for (let i = 0; i < 3; i++) world.policies.onGreedy((await world.policies.load("mine", bytes, "a", true)).slot);
+    await expect(world.policies.load("mine", bytes, "a", true)).rejects.toThrow(/is banned until the proxy ends/);
+  });
+
+  test("but comes with the package stays", () => {
+    const world = createWorld();
+    world.policies.onGreedy(world.policies.slot("closest"));
+    expect(world.policies.state("closest")).toMatchObject({ current: { source: "built-in" }, fault: undefined });
+  });
+});
+
 describe("a module that does not return in a worker", () => {
   test("is replaced by the one before, and named as the fault", async () => {
     const world = createWorld();
     await world.policies.load("mine", await harmless(1), "a", true);
     const { slot } = await world.policies.load("mine", await harmless(2), "b", true);
-    expect(world.policies.onOverdue(slot)).toBe(true);
+    expect(world.policies.onOverdue(slot, 1)).toBe(true);
     expect(world.policies.state("mine")).toMatchObject({
       current: { source: "a" },
       overdue: 1,
@@ -211,15 +242,25 @@ describe("a module that does not return in a worker", () => {
   test("and has none before it leaves the choice to the engine", async () => {
     const world = createWorld();
     const { slot } = await world.policies.load("mine", await harmless(1), "a", true);
-    expect(world.policies.onOverdue(slot)).toBe(true);
+    expect(world.policies.onOverdue(slot, 1)).toBe(true);
     expect(world.handed.at(-1)).toEqual({ slot, name: "mine", module: undefined });
     expect(world.policies.names).toContain("mine");
   });
 
-  test("but comes with the package is left alone", () => {
+  test("but comes with the package stays; its worker is ended when it had ten times the limit", () => {
     const world = createWorld();
-    expect(world.policies.onOverdue(world.policies.slot("closest"))).toBe(false);
+    const slot = world.policies.slot("closest");
+    expect([1, 9, 10].map((times) => world.policies.onOverdue(slot, times))).toEqual([false, false, true]);
+    expect(world.policies.state("closest")).toMatchObject({
+      current: { source: "built-in" },
+      overdue: 1,
+      fault: { message: "did not return within 500 ms" },
+    });
     expect(world.handed).toEqual([]);
+  });
+
+  test("and is called by a worker that has not got to its end yet takes nothing else along", () => {
+    expect(createWorld().policies.onOverdue(200, 1)).toBe(true);
   });
 
   test.each([
@@ -230,11 +271,12 @@ describe("a module that does not return in a worker", () => {
     const bytes = await harmless(1);
     for (let i = 0; i < 3; i++) {
       const { slot } = await world.policies.load("mine", bytes, "a", true);
-      world.policies.onOverdue(slot);
+      world.policies.onOverdue(slot, 1);
       world.nowMs += apartMs;
     }
     const again = world.policies.load("yours", bytes, "a", true);
-    if (isBanned) await expect(again).rejects.toThrow(/is banned until the proxy ends: it did not return 3 times/);
+    if (isBanned)
+      await expect(again).rejects.toThrow(/is banned until the proxy ends: it was taken out of force 3 times/);
     else await expect(again).resolves.toMatchObject({ name: "yours" });
     await expect(world.policies.load("yours", await harmless(2), "a", true)).resolves.toBeDefined();
   });

@@ -1,7 +1,7 @@
 // The packets by which an engine is tried: their answers against the slow twin, and engines that must not pass.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { tryEngine } from "../../../src/dataplane/engine-trial.ts";
+import { tryEngine } from "../../../src/dataplane/module-trial.ts";
 import {
   SELF_TEST_NODE,
   SELF_TEST_PEER,
@@ -9,8 +9,8 @@ import {
   SELF_TEST_SERVICES,
   SELF_TEST_STEPS,
 } from "../../../src/dataplane/self-test.ts";
-import { builtModulePath, compileBytes, ENGINE_SHAPE, requireStateless } from "../../../src/dataplane/wasm.ts";
-import { EngineFixture, loadEngineModule } from "../../support/engine-fixture.ts";
+import { builtModulePath, checkBytes, ENGINE_SHAPE } from "../../../src/dataplane/wasm.ts";
+import { EngineFixture } from "../../support/engine-fixture.ts";
 import { binaryOfEngine } from "../../support/engine-source.ts";
 
 test("the answers are those of the slow twin", async () => {
@@ -34,12 +34,10 @@ test("the answers are those of the slow twin", async () => {
   }
 });
 
-async function trial(candidate: WebAssembly.Module): Promise<void> {
-  await tryEngine({ candidate, inForce: await loadEngineModule() }, 2000);
-}
+const BUILT = readFileSync(builtModulePath("engine"));
 
 test("the engine of the package passes", async () => {
-  await expect(trial(await loadEngineModule())).resolves.toBeUndefined();
+  await expect(tryEngine({ bytes: BUILT, inForce: BUILT })).resolves.toBeUndefined();
 });
 
 describe("an engine does not pass that", () => {
@@ -70,17 +68,20 @@ describe("an engine does not pass that", () => {
       "assembly/engine.ts",
       /const nowMs = begin\(nowUs\);\n {2}if \(isWorthwhile/,
       "while (true) {}\n  const nowMs = begin(nowUs);\n  if (isWorthwhile",
-      /did not end its self-test within 2000 ms/,
+      /ended the process in which it was tried \(the processor time for its trial was up\)/,
     ],
   ])("%s", async (_what, file, before, after, says) => {
-    const module = await compileBytes(await binaryOfEngine(file, before, after), ENGINE_SHAPE, "broken");
-    await expect(trial(module)).rejects.toMatchObject({ code: "module-refused", message: expect.stringMatching(says) });
+    const bytes = await binaryOfEngine(file, before, after);
+    await expect(tryEngine({ bytes, inForce: BUILT, cpuSeconds: 2 })).rejects.toMatchObject({
+      code: "module-refused",
+      message: expect.stringMatching(says),
+    });
   });
 });
 
 describe("data segments and start functions", () => {
   test("the engine of the package has none", () => {
-    expect(() => requireStateless(readFileSync(builtModulePath("engine")), "own")).not.toThrow();
+    expect(() => checkBytes(BUILT, ENGINE_SHAPE, "own")).not.toThrow();
   });
 
   test.each([
@@ -89,6 +90,6 @@ describe("data segments and start functions", () => {
   ])("%s are refused, wherever they stand", (what, section) => {
     const custom = [0, 200, 1, 1, 0x61, ...new Array<number>(198).fill(11)]; // a section whose content looks like others
     const bytes = Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...custom, ...section]);
-    expect(() => requireStateless(bytes, "other")).toThrow(`start function; found ${what}.`);
+    expect(() => checkBytes(bytes, ENGINE_SHAPE, "other")).toThrow(`start function; found ${what}.`);
   });
 });

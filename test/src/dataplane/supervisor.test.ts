@@ -205,7 +205,7 @@ describe("a call that does not return", () => {
     });
     await supervisor.handPolicy(endless);
     await toy.ended(1);
-    expect(overdue).toEqual([{ worker: 0, slot: 9 }]);
+    expect(overdue).toEqual([{ worker: 0, slot: 9, times: 1 }]);
     expect(toy.ends[0]).toMatchObject({ worker: 0, restartInMs: 0 });
     expect(toy.ends[0]?.error.message).toBe('The policy "endless" did not return in time.');
     await expect.poll(() => toy.engines()).toEqual([3]);
@@ -244,8 +244,26 @@ describe("a call that does not return", () => {
         })
         .then((supervisor) => void supervisor.handPolicy(endless));
     });
-    expect(await asked).toEqual({ worker: 0, slot: 9 });
+    expect(await asked).toEqual({ worker: 0, slot: 9, times: 1 });
     expect(toy.ends).toEqual([]);
+  });
+
+  test("is asked about again each time that its limit has passed, and starts a worker of the same modules", async () => {
+    const toy = createToy();
+    toy.words[MODE] = HANGS_IN_POLICY;
+    const times: number[] = [];
+    const supervisor = await toy.start({
+      policyTimeMs: 5,
+      onOverdue: (one) => {
+        times.push(one.times);
+        return one.times === 3;
+      },
+    });
+    await supervisor.handPolicy(endless);
+    await toy.ended(1);
+    expect(times).toEqual([1, 2, 3]);
+    expect(toy.ends[0]).toMatchObject({ worker: 0, restartInMs: 100 });
+    await expect.poll(() => toy.words[STARTS], { timeout: 10_000 }).toBe(2);
   });
 });
 
