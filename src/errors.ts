@@ -14,6 +14,7 @@ const CATALOGUE = {
   "tun-unavailable": { exit: 1, http: 500 },
   "port-in-use": { exit: 1, http: 500 },
   "network-setup": { exit: 1, http: 500 },
+  "key-unusable": { exit: 1, http: 500 },
   "module-refused": { exit: 1, http: 422 },
   "policy-faulty": { exit: 1, http: 422 },
   "offload-refused": { exit: 1, http: 422 },

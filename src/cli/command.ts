@@ -9,6 +9,7 @@ export const COMMAND_GROUPS = [
   "Run a proxy",
   "Look at a running proxy",
   "Change a running proxy",
+  "Encrypt the underlay",
   "Modules",
   "Write a policy",
   "Try it",

@@ -8,10 +8,15 @@ export const labCommand: Command = {
   name: "lab",
   group: "Try it",
   summary: "bring up four nodes on this machine, play requests between them, remove everything",
-  options: [{ flags: "--keep", summary: "leave the lab up until Ctrl-C, and print how to enter it" }, JSON_OPTION],
+  options: [
+    { flags: "--encrypted", summary: "let the nodes send to each other through WireGuard" },
+    { flags: "--keep", summary: "leave the lab up until Ctrl-C, and print how to enter it" },
+    JSON_OPTION,
+  ],
   examples: [
     { line: "lab", does: "as root, or as an ordinary user who may open /dev/net/tun" },
     { line: "lab --keep", does: "the same, then explore with curl, tcpdump, sapwood flows ..." },
+    { line: "lab --encrypted", does: "the same through WireGuard" },
     { line: "lab --json", does: "one JSON object, for programs" },
   ],
   async run(input, terminal) {
@@ -22,11 +27,21 @@ export const labCommand: Command = {
     process.on("SIGINT", interrupt);
     process.on("SIGTERM", interrupt);
     process.on("SIGHUP", interrupt);
-    await play(input.flag("keep"), input.flag("json"), terminal, interruption.signal);
+    await play(
+      { isKept: input.flag("keep"), isJson: input.flag("json"), isEncrypted: input.flag("encrypted") },
+      terminal,
+      interruption.signal,
+    );
   },
 };
 
-async function play(isKept: boolean, isJson: boolean, terminal: Terminal, signal: AbortSignal): Promise<void> {
+interface LabMode {
+  readonly isKept: boolean;
+  readonly isJson: boolean;
+  readonly isEncrypted: boolean;
+}
+
+async function play({ isKept, isJson, isEncrypted }: LabMode, terminal: Terminal, signal: AbortSignal): Promise<void> {
   const [{ controlSocket, instanceName, Lab }, { playRequests }, report, { DEMO }] = await Promise.all([
     import("../lab/lab.ts"),
     import("../lab/demo.ts"),
@@ -37,11 +52,11 @@ async function play(isKept: boolean, isJson: boolean, terminal: Terminal, signal
     terminal.print("Four nodes, each with a proxy, and their workloads in network namespaces:\n");
     terminal.print(report.topologyText(DEMO, (name) => instanceName(DEMO, name)));
   }
-  const lab = await Lab.open(DEMO, signal);
+  const lab = await Lab.open({ ...DEMO, encryption: isEncrypted ? "auto" : undefined }, signal);
   try {
     await lab.startProxies();
     const outcomes = await playRequests(lab);
-    terminal.print(isJson ? report.jsonReport(outcomes) : `\n${report.textReport(outcomes)}`);
+    terminal.print(isJson ? report.jsonReport(outcomes) : `\n${report.textReport(outcomes, isEncrypted)}`);
     if (isKept) {
       if (!isJson) terminal.print(report.entryText(lab, controlSocket));
       await interrupted(signal);

@@ -5,6 +5,9 @@ import type { Command } from "./command.ts";
 import { durationText, endpointText, orDash } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
 
+/** Characters that a line needs for all columns. */
+const WIDE = 96;
+
 export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
   name: "nodes",
   summary: "list the nodes with round-trip time and distance",
@@ -13,12 +16,14 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
     { line: "nodes --json", does: "the same for a program" },
   ],
   path: () => "/v1/nodes",
-  async render(nodes) {
+  async render(nodes, _input, columns = WIDE) {
+    const isWide = columns >= WIDE;
     const { renderTable } = await import("./text-table.ts");
     return renderTable(
       [
         { head: "node" },
         { head: "underlay" },
+        ...(isWide ? [{ head: "encryption" }] : []),
         { head: "rtt", align: "right" },
         { head: "distance", align: "right" },
         { head: "last reply", align: "right" },
@@ -28,6 +33,7 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
       nodes.map((row) => [
         row.isLocal ? `${row.id} (this)` : row.id,
         endpointText(row.underlay.address, row.underlay.port),
+        ...(isWide ? [row.encryption] : []),
         orDash(row.rttMs, (rttMs) => `${rttMs.toFixed(3)} ms`),
         orDash(row.distanceKm, (distanceKm) => `${distanceKm.toFixed(1)} km`),
         orDash(row.lastReplyAgeMs, (ageMs) => `${durationText(ageMs)} ago`),

@@ -11,6 +11,10 @@ import { engineRollbackCommand } from "./engine-rollback.ts";
 import { engineShowCommand } from "./engine-show.ts";
 import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
+import { keyActivateCommand } from "./key-activate.ts";
+import { keyNextCommand } from "./key-next.ts";
+import { keyShowCommand } from "./key-show.ts";
+import { keyStatusCommand } from "./key-status.ts";
 import { labCommand } from "./lab.ts";
 import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
@@ -35,6 +39,10 @@ export const COMMANDS: readonly Command[] = [
   countersCommand,
   applyCommand,
   offloadCommand,
+  keyStatusCommand,
+  keyShowCommand,
+  keyNextCommand,
+  keyActivateCommand,
   policyListCommand,
   policyShowCommand,
   policyLoadCommand,
@@ -48,6 +56,11 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 export const FAMILIES: readonly CommandFamily[] = [
+  {
+    name: "key",
+    group: "Encrypt the underlay",
+    summary: "show this node's key for the encrypted underlay, and replace it while traffic flows",
+  },
   {
     name: "policy",
     group: "Modules",

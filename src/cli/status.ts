@@ -27,7 +27,10 @@ export const statusCommand: Command = queryCommand<StatusReport>({
       ["last reload", reloadText(status.lastReload)],
       ["workers", `${status.workers.length} (${countText(restarts, "restart")})`],
       ["tun", `${tun.name}, MTU ${tun.mtu}, ${countText(tun.queues, "queue")}`],
-      ["tunnel", `UDP ${endpointText(tunnel.address, tunnel.port)}`],
+      [
+        "tunnel",
+        `UDP ${endpointText(tunnel.address, tunnel.port)}${tunnel.encryption === "none" ? "" : " inside WireGuard"}`,
+      ],
       ["offloads", offloads.join("\n")],
       ["flows", `${flows.used} of ${flows.limit}`],
       ["tables", tables.join("\n")],

@@ -17,6 +17,7 @@ import type {
   FlowQuery,
   FlowsReport,
   InstanceReport,
+  KeyReport,
   NodeReport,
   OffloadReport,
   PolicyDetailReport,
@@ -48,6 +49,9 @@ export interface ControlSource {
   loadPolicy(name: string, module: Uint8Array, source: string): Promise<PolicyDetailReport>;
   dryRunPolicy(name: string, module: Uint8Array): Promise<DryRunReport>;
   rollbackPolicy(name: string): Promise<PolicyDetailReport>;
+  /** Throws not-found when the underlay is not encrypted, as the next does. */
+  key(): KeyReport;
+  activateNextKey(): Promise<KeyReport>;
   engine(): EngineReport;
   loadEngine(module: Uint8Array, source: string): Promise<EngineReport>;
   rollbackEngine(): Promise<EngineReport>;
@@ -145,6 +149,8 @@ export const ROUTES: readonly Route[] = [
     query: [],
     answer: (source, _query, _request, name) => source.rollbackPolicy(name),
   },
+  { method: "GET", path: "/v1/key", query: [], answer: (source) => source.key() },
+  { method: "POST", path: "/v1/key/activate", query: [], answer: (source) => source.activateNextKey() },
   { method: "GET", path: "/v1/engine", query: [], answer: (source) => source.engine() },
   {
     method: "PUT",

@@ -8,6 +8,8 @@ import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { LOG_LEVELS } from "../log-levels.ts";
 import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../memory/shared-memory.ts";
 import { canonicalAddress, parsePrefix } from "../net/address.ts";
+import { isWireguardKey, WIREGUARD_PORT } from "../net/wireguard-key.ts";
+import { WIREGUARD_BACKENDS } from "../sys/wireguard.ts";
 import { parseByteSize } from "./byte-size.ts";
 import { parseDuration } from "./duration.ts";
 import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "./policy-names.ts";
@@ -57,15 +59,36 @@ const location = section({
   longitude: between(-180, 180, "degrees"),
 });
 
+const wireguardKey = text.refine(isWireguardKey, "expected a WireGuard key, 44 characters of base64");
+
+const encryption = z.enum(["none", "wireguard"], 'expected "wireguard" or "none"');
+
 const node = section({
   id: name,
-  underlay: section({ address, port: port.default(TUNNEL_PORT) }),
+  underlay: section({
+    address,
+    port: port.default(TUNNEL_PORT),
+    wireguardPort: port.optional(),
+    encryption: encryption.optional(),
+  }),
+  publicKey: wireguardKey.optional(),
+  nextPublicKey: wireguardKey.optional(),
   location: location.optional(),
 });
 
 const ownNode = section({
   id: name,
-  underlay: section({ address, port: port.default(TUNNEL_PORT), bind: address.optional() }),
+  underlay: section({
+    address,
+    port: port.default(TUNNEL_PORT),
+    bind: address.optional(),
+    encryption: encryption.default("none"),
+    wireguardPort: port.default(WIREGUARD_PORT),
+    wireguardBackend: z
+      .enum(["auto", ...WIREGUARD_BACKENDS], `expected auto, ${WIREGUARD_BACKENDS.join(" or ")}`)
+      .default("auto"),
+    wireguardDevice: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").optional(),
+  }),
   location: location.optional(),
 });
 
@@ -176,6 +199,9 @@ export const configSchema = section({
   }).prefault({}),
   ...tables,
 });
+
+/** What says where the state of a node is; the other sections may be wrong. */
+export const stateSchema = z.looseObject({ tun: configSchema.shape.tun, state: configSchema.shape.state });
 
 /** A mapping with these fields and no others. An unknown field's message is the list of the known ones. */
 function section<Shape extends z.ZodRawShape>(shape: Shape) {

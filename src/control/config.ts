@@ -5,14 +5,17 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
 import { contains, type Prefix, parseAddress } from "../net/address.ts";
+import { TUNNEL_PREFIX } from "../net/wireguard-key.ts";
+import type { WireguardBackend } from "../sys/wireguard.ts";
 import { ConfigDocument } from "./config-document.ts";
-import { configSchema, tablesPatchSchema, tablesSchema } from "./config-schema.ts";
+import { configSchema, stateSchema, tablesPatchSchema, tablesSchema } from "./config-schema.ts";
 import type { FieldPath, Issue } from "./issues.ts";
-import type { Tables, TablesPatch } from "./model.ts";
+import type { Encryption, Tables, TablesPatch } from "./model.ts";
 import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "./policy-bindings.ts";
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
 import { policyIssue, type TableRules, validateTables } from "./table-validation.ts";
 
+const INTERFACE_NAME_MAX = 15; // IFNAMSIZ without the final zero
 /** Holds a directory per proxy: their TUNs have different names. */
 const STATE_FOLDER = "/var/lib/sapwood";
 
@@ -31,6 +34,10 @@ export interface OwnUnderlay {
   readonly address: string; // where the other nodes send to
   readonly port: number;
   readonly bind: string; // the socket's own address
+  readonly encryption: Encryption;
+  readonly wireguardPort: number; // UDP, where the other nodes' WireGuard sends to
+  readonly wireguardDevice: string;
+  readonly wireguardBackend: WireguardBackend | "auto";
 }
 
 export interface ConfigOptions {
@@ -50,6 +57,12 @@ export function loadConfig(path: string, options: ConfigOptions = {}): Config {
   return parseConfig(readText(path), path, options);
 }
 
+/** The state directory alone: a node needs its key before its file can name those of the others. */
+export function loadStateDirectory(path: string): string {
+  const { state, tun } = new ConfigDocument(readText(path), path).parse(stateSchema);
+  return state.directory ?? stateDirectory(tun.name);
+}
+
 /** `fileName` is what errors call the text. */
 export function parseConfig(text: string, fileName: string, options: ConfigOptions = {}): Config {
   const document = new ConfigDocument(text, fileName);
@@ -62,7 +75,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
     state: { directory },
     ...rest
   } = document.parse(configSchema);
-  const state = { directory: directory ?? join(STATE_FOLDER, rest.tun.name) };
+  const state = { directory: directory ?? stateDirectory(rest.tun.name) };
   const known = options.policies?.(state.directory) ?? BUILT_IN_POLICIES;
   const policies = [...new Set([...known, ...Object.keys(rest.policies)])];
   const bindings = withDefaultBindings(ownBindings);
@@ -70,14 +83,23 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
   const tables = { nodes, services };
   const issues = [
     ...ownNodeIssues(node, rest.ranges),
+    ...encryptionIssues(node, rest.ranges),
     ...bindingIssues(ownBindings, rest.ranges, policies),
     ...unbound,
-    ...atFields(validateTables(tables, { nodeId: node.id, ranges: rest.ranges, policies }), fieldOf),
+    ...atFields(
+      validateTables(tables, {
+        nodeId: node.id,
+        ranges: rest.ranges,
+        policies,
+        isEncrypted: node.underlay.encryption === "wireguard",
+      }),
+      fieldOf,
+    ),
     ...capacityIssues(tables, node.id, capacities),
   ];
   if (issues.length > 0) throw document.refusal(issues);
-  const { address, port, bind = address } = node.underlay;
-  return { ...rest, state, bindings, node: { ...node, underlay: { address, port, bind } }, capacities, tables };
+  const underlay = ownUnderlay(node.underlay, rest.tun.name);
+  return { ...rest, state, bindings, node: { ...node, underlay }, capacities, tables };
 }
 
 /** Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. */
@@ -104,6 +126,10 @@ export function parseTablesPatch(text: string, fileName: string, bindings: reado
   return { ...rest, services };
 }
 
+function stateDirectory(tun: string): string {
+  return join(STATE_FOLDER, tun);
+}
+
 function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {
   return issues.map(({ path, message }) => ({ path: fieldOf(path), message }));
 }
@@ -127,6 +153,37 @@ function ownNodeIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["ran
     const message = `expected an address outside the range ${range.text}, found ${address}`;
     return [{ path: ["node", "underlay", field], message }];
   });
+}
+
+/** With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there yet. */
+function ownUnderlay(written: ConfigFile["node"]["underlay"], tun: string): OwnUnderlay {
+  const { address, bind = written.encryption === "wireguard" ? "::" : address } = written;
+  const wireguardDevice = written.wireguardDevice ?? `wg-${tun}`.slice(0, INTERFACE_NAME_MAX);
+  return { ...written, bind, wireguardDevice };
+}
+
+function encryptionIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["ranges"]): Issue[] {
+  if (underlay.encryption === "none") return [];
+  const path = ["node", "underlay"];
+  const issues: Issue[] = [];
+  if (underlay.bind !== undefined) {
+    const message = `expected no such field with encryption: WireGuard listens at all addresses, found ${underlay.bind}`;
+    issues.push({ path: [...path, "bind"], message });
+  }
+  if (underlay.port === underlay.wireguardPort) {
+    issues.push({
+      path: [...path, "wireguardPort"],
+      message: `expected another port than that of the tunnel, found ${underlay.wireguardPort}`,
+    });
+  }
+  const overlapping = ranges.find(
+    (range) => contains(range, TUNNEL_PREFIX.bytes) || contains(TUNNEL_PREFIX, range.bytes),
+  );
+  if (overlapping !== undefined) {
+    const message = `expected ranges without ${TUNNEL_PREFIX.text}, where encrypted nodes are, found ${overlapping.text}`;
+    issues.push({ path: ["ranges"], message });
+  }
+  return issues;
 }
 
 function bindingIssues(

@@ -13,9 +13,21 @@ export interface Location {
   readonly longitude: number;
 }
 
+export type Encryption = "none" | "wireguard";
+
+export interface NodeUnderlay extends Endpoint {
+  readonly wireguardPort?: number | undefined; // UDP, where its WireGuard listens; WIREGUARD_PORT unless given
+  /** "none": the node has no key and is reached in clear, although the underlay is encrypted. */
+  readonly encryption?: Encryption | undefined;
+}
+
 export interface Node {
   readonly id: string;
-  readonly underlay: Endpoint;
+  readonly underlay: NodeUnderlay;
+  /** WireGuard's, as `wg pubkey` writes it. */
+  readonly publicKey?: string | undefined;
+  /** The key that is to replace it; the node may use either. */
+  readonly nextPublicKey?: string | undefined;
   readonly location?: Location | undefined;
 }
 

@@ -6,10 +6,11 @@ import { dirname, join } from "node:path";
 import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, CLAMP_MSS, WORKER_MAX } from "../../assembly/shared/layout.ts";
 import { OffloadSwitch } from "../dataplane/offload-switch.ts";
 import { Supervisor } from "../dataplane/supervisor.ts";
+import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
-import { chooseMtu, findUnderlay, TunInterface } from "../sys/interface.ts";
+import { chooseMtu, findUnderlay, TunInterface, type Underlay } from "../sys/interface.ts";
 import { openTun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { addressCandidates } from "./address-candidates.ts";
@@ -18,7 +19,9 @@ import { loadBuiltModules } from "./built-modules.ts";
 import { type Config, loadConfig, parseTables, parseTablesPatch } from "./config.ts";
 import { ConfigWatcher } from "./config-watcher.ts";
 import { claimSocketPath } from "./control-socket.ts";
+import { EncryptedUnderlay } from "./encrypted-underlay.ts";
 import { readKernelDrops } from "./kernel-drops.ts";
+import { keyFiles } from "./key-file.ts";
 import { ModuleReporter, spreadReport } from "./module-reporter.ts";
 import { knownPolicies } from "./module-store.ts";
 import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
@@ -47,6 +50,7 @@ export interface NodeProxyOptions {
 const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
 
 interface ControlParts {
+  readonly key: () => EncryptedUnderlay;
   readonly status: () => StatusReport;
   readonly reporter: Reporter;
   readonly reloader: Reloader<LoadedConfig>;
@@ -116,12 +120,14 @@ export class NodeProxy {
 
     const clock = (): Date => new Date();
     const [built, underlay] = await Promise.all([loadBuiltModules(clock()), findUnderlay(underlayAddress(config))]);
+    const encrypted = await openEncrypted(config, underlay, log, undo);
     const queues = chooseQueues(config.tun.queues, availableParallelism());
     const sockets = openSockets(config, queues, undo);
+    encrypted?.restrict(sockets.map(({ fd }) => fd));
     const switchedOff = offloadsSwitchedOff(config.offloads);
     const tun = openTun({ name: config.tun.name, queues, switchedOff });
     undo.add("close the TUN", () => tun.close());
-    const mtu = chooseMtu(config.tun.mtu, underlay?.mtu);
+    const mtu = chooseMtu(config.tun.mtu, encrypted?.mtu ?? underlay?.mtu);
     const shared = createSharedMemory({
       capacities: { ...config.capacities, flows: config.flows.limit, workers: queues },
       timeoutsMs: config.flows.timeouts,
@@ -151,6 +157,8 @@ export class NodeProxy {
       nodeId: config.node.id,
       ranges: config.ranges,
       location: config.node.location,
+      isEncrypted: encrypted !== undefined,
+      underlay: encrypted,
       get policies() {
         return modules.policies.names;
       },
@@ -158,6 +166,7 @@ export class NodeProxy {
     const policySlot = (name: string): number => modules.policies.slot(name);
     const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
     await store.apply(config.tables);
+    encrypted?.onMoved((ids) => store.moveNodes(ids));
 
     const network = await TunInterface.open({
       device: tun.name,
@@ -200,6 +209,7 @@ export class NodeProxy {
       node: config.node,
       store,
       nowMs,
+      publicKey: () => encrypted?.report().publicKey,
       kernelDrops: () => readKernelDrops(tun.name, sockets),
     });
     const status = () =>
@@ -207,7 +217,7 @@ export class NodeProxy {
         version,
         node: config.node,
         tun: { name: tun.name, mtu, queues: tun.fds.length },
-        tunnel: { address: config.node.underlay.bind, port },
+        tunnel: { address: config.node.underlay.bind, port, encryption: config.node.underlay.encryption },
         offloads: offloads.states,
         shared,
         workerRestarts: watch.restarts,
@@ -221,7 +231,8 @@ export class NodeProxy {
       nowMs,
       isKnown: (address) => store.hasAddress(address),
     });
-    const source = controlSource({ status, reporter, reloader, questions, offloads, modules, moduleReporter });
+    const key = (): EncryptedUnderlay => encrypted ?? refuseKey();
+    const source = controlSource({ key, status, reporter, reloader, questions, offloads, modules, moduleReporter });
     const api = await ControlApi.listen(socket, source, (error) =>
       log.error({ err: error }, "a request to the control socket met an unexpected error"),
     );
@@ -254,6 +265,32 @@ function underlayAddress({ node: { underlay } }: Config): string {
   return UNSPECIFIED.includes(underlay.bind) ? underlay.address : underlay.bind;
 }
 
+/** WireGuard's interface, if the configuration wants it. */
+async function openEncrypted(
+  { node: { underlay }, state }: Config,
+  found: Underlay | undefined,
+  log: Logger,
+  undo: UndoStack,
+): Promise<EncryptedUnderlay | undefined> {
+  if (underlay.encryption === "none") return undefined;
+  const encrypted = await EncryptedUnderlay.open({
+    device: underlay.wireguardDevice,
+    underlay,
+    underlayMtu: found?.mtu,
+    files: keyFiles(state.directory),
+    log,
+  });
+  undo.add("remove the WireGuard interface", () => encrypted.close());
+  return encrypted;
+}
+
+function refuseKey(): never {
+  throw new SapwoodError(
+    "not-found",
+    "This node has no key in force: its underlay is not encrypted (node.underlay.encryption).",
+  );
+}
+
 /** One socket per worker, all on one port. */
 function openSockets({ node, offloads }: Config, queues: number, undo: UndoStack): UdpSocket[] {
   const sockets = openUdpSockets(queues, {
@@ -274,7 +311,7 @@ function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
 }
 
 function controlSource(parts: ControlParts): ControlSource {
-  const { status, reporter, reloader, questions, offloads, modules, moduleReporter } = parts;
+  const { key, status, reporter, reloader, questions, offloads, modules, moduleReporter } = parts;
   const { policies, engine } = modules;
   return {
     status,
@@ -298,6 +335,8 @@ function controlSource(parts: ControlParts): ControlSource {
       return { policy: name, sha256, flows: DRY_RUN_FLOWS, addresses: spreads.map(spreadReport) };
     },
     rollbackPolicy: async (name) => moduleReporter.policyDetail(await policies.rollback(name)),
+    key: () => key().report(),
+    activateNextKey: () => key().activateNextKey(),
     engine: () => moduleReporter.engine(engine.state()),
     loadEngine: async (module, from) => moduleReporter.engine(await engine.load(module, from, true)),
     rollbackEngine: async () => moduleReporter.engine(await engine.rollback()),

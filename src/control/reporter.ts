@@ -27,6 +27,8 @@ export interface ReporterOptions {
   /** Milliseconds of the workers' clock. */
   readonly nowMs: () => number;
   readonly kernelDrops: () => KernelDrops;
+  /** Of this node, while its underlay is encrypted. */
+  readonly publicKey: () => string | undefined;
 }
 
 export class Reporter {
@@ -72,7 +74,9 @@ export class Reporter {
     return [own, ...nodes].map((node) => ({
       id: node.id,
       isLocal: node === own,
-      underlay: node.underlay,
+      underlay: { address: node.underlay.address, port: node.underlay.port },
+      encryption: own.underlay.encryption === "wireguard" ? (node.underlay.encryption ?? "wireguard") : "none",
+      publicKey: (node === own ? this.#options.publicKey() : node.publicKey) ?? null,
       ...this.#measured(node),
       instances: instanceCounts.get(node.id) ?? 0,
     }));

@@ -2,6 +2,7 @@
 // Addresses are canonical text; a family that an instance lacks is absent from its list.
 
 import type { FlowProtocol } from "../flow-protocols.ts";
+import type { Encryption } from "./model.ts";
 
 /** The body of every answer that is not 200. */
 export interface ErrorReport {
@@ -23,7 +24,7 @@ export interface StatusReport {
   readonly lastReload?: ReloadReport | undefined;
   readonly workers: readonly WorkerReport[];
   readonly tun: { readonly name: string; readonly mtu: number; readonly queues: number };
-  readonly tunnel: { readonly address: string; readonly port: number };
+  readonly tunnel: { readonly address: string; readonly port: number; readonly encryption: Encryption };
   readonly offloads: readonly OffloadReport[];
   readonly flows: UsageReport;
   readonly tables: Readonly<Record<string, UsageReport>>;
@@ -82,11 +83,23 @@ export interface NodeReport {
   readonly id: string;
   readonly isLocal: boolean;
   readonly underlay: { readonly address: string; readonly port: number };
+  readonly encryption: Encryption; // of the way to it
+  readonly publicKey: string | null; // WireGuard's; null = none is known
   readonly rttMs: number | null; // null = not measured
   readonly distanceKm: number | null; // null = a location is missing
   readonly lastReplyAgeMs: number | null; // null = it never answered a probe
   readonly mtu: number | null; // largest packet that fits the path in one piece, as learnt; null = no limit was met
   readonly instances: number;
+}
+
+/** Who this node is in the encrypted underlay. */
+export interface KeyReport {
+  readonly publicKey: string; // base64, as `wg pubkey` writes it
+  readonly nextPublicKey: string | null; // of the key that is to replace it; null = there is none
+  readonly address: string; // inside, derived from the public key
+  readonly device: string; // the WireGuard interface
+  readonly port: number; // UDP
+  readonly backend: "kernel" | "wireguard-go";
 }
 
 export interface FlowReport {

@@ -6,7 +6,7 @@ import type { TableChange, TableNode } from "../memory/table-change.ts";
 import type { TableWriter } from "../memory/table-writer.ts";
 import { distanceKm } from "../net/location.ts";
 import { type FieldPath, type Issue, issueLines } from "./issues.ts";
-import type { Location, Node, Service, Tables, TablesPatch } from "./model.ts";
+import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "./model.ts";
 import {
   duplicateNames,
   nodeIssues,
@@ -19,6 +19,17 @@ import {
 export interface TableStoreOptions extends TableRules {
   /** Of this node, for the distances of the others. */
   readonly location?: Location | undefined;
+  /** The encrypted underlay; without it nodes are where their entries say. */
+  readonly underlay?: NodePlacement | undefined;
+}
+
+/** Knows where nodes are that are not where their entries say. */
+export interface NodePlacement {
+  endpointOf(node: Node): Endpoint;
+  /** Before nodes come into force; what it throws refuses the change. */
+  admit(nodes: readonly Node[]): Promise<void>;
+  /** After nodes came into force, or went. */
+  settle(set: readonly Node[], removed: readonly string[]): Promise<void>;
 }
 
 /** What a generation changed. */
@@ -84,6 +95,14 @@ export class TableStore {
     });
   }
 
+  /** Asks anew where these nodes are. */
+  moveNodes(ids: readonly string[]): Promise<number> {
+    return this.#inTurn(() => {
+      const setNodes = ids.flatMap((id) => this.#nodes.get(id) ?? []).map((node) => this.#tableNode(node));
+      return this.#writer.apply({ setNodes });
+    });
+  }
+
   /** Whether a service or an instance has the address, given in canonical text. */
   hasAddress(address: string): boolean {
     return this.#addressOwners.has(address);
@@ -112,7 +131,7 @@ export class TableStore {
     return names;
   }
 
-  #inTurn(change: () => Promise<Applied>): Promise<Applied> {
+  #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
     const applied = this.#turn.then(change);
     this.#turn = applied.catch(() => undefined); // the caller hears of it
     return applied;
@@ -137,9 +156,11 @@ export class TableStore {
         setServices,
         removeServices,
       };
+      await this.#options.underlay?.admit(setNodes);
       generation = await this.#writer.apply(change);
     }
     this.#commit(tables, setServices, removeServices);
+    await this.#options.underlay?.settle(setNodes, removeNodes);
     return { generation, changes };
   }
 
@@ -220,11 +241,13 @@ export class TableStore {
     this.#services.delete(name);
   }
 
-  #tableNode({ id, underlay, location }: Node): TableNode {
+  #tableNode(node: Node): TableNode {
+    const { id, location } = node;
     const own = this.#options.location;
+    const { address, port } = this.#options.underlay?.endpointOf(node) ?? node.underlay;
     return {
       id,
-      underlay,
+      underlay: { address, port },
       distanceKm: own === undefined || location === undefined ? Number.NaN : distanceKm(own, location),
     };
   }
@@ -313,6 +336,10 @@ function isSameNode(a: Node | undefined, b: Node): boolean {
     a === b ||
     (a?.underlay.address === b.underlay.address &&
       a.underlay.port === b.underlay.port &&
+      a.underlay.wireguardPort === b.underlay.wireguardPort &&
+      a.underlay.encryption === b.underlay.encryption &&
+      a.publicKey === b.publicKey &&
+      a.nextPublicKey === b.nextPublicKey &&
       a.location?.latitude === b.location?.latitude &&
       a.location?.longitude === b.location?.longitude)
   );

@@ -21,6 +21,8 @@ export interface TableRules {
   /** Service and instance addresses lie within these, namespace and underlay addresses outside. */
   readonly ranges: readonly Prefix[];
   readonly policies?: readonly string[] | undefined; // BUILT_IN_POLICIES unless given
+  /** Whether the other nodes are reached through WireGuard, by their keys. */
+  readonly isEncrypted?: boolean | undefined;
 }
 
 /** What services that are not checked have. */
@@ -66,7 +68,7 @@ export function duplicateNames({ services }: Tables): Issue[] {
   });
 }
 
-export function nodeIssues(nodes: readonly Node[], { nodeId, ranges }: TableRules): Issue[] {
+export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, isEncrypted = false }: TableRules): Issue[] {
   const issues: Issue[] = [];
   const ids = new Set([nodeId]);
   const endpoints = new Map<string, string>();
@@ -92,6 +94,33 @@ export function nodeIssues(nodes: readonly Node[], { nodeId, ranges }: TableRule
     if (other !== undefined)
       issues.push(issue(addressPath, `another address and port than those of ${other}`, address));
     endpoints.set(endpoint, id);
+  });
+  return [...issues, ...keyIssues(nodes, isEncrypted)];
+}
+
+/** Without encryption keys are no more than noted, so that they can be handed out before it is switched on. */
+function keyIssues(nodes: readonly Node[], isEncrypted: boolean): Issue[] {
+  const issues: Issue[] = [];
+  const owners = new Map<string, string>();
+  nodes.forEach(({ id, underlay, publicKey, nextPublicKey }, i) => {
+    const path = ["nodes", i];
+    for (const [field, key] of Object.entries({ publicKey, nextPublicKey })) {
+      if (key === undefined) continue;
+      const owner = owners.get(key);
+      if (owner !== undefined) issues.push(issue([...path, field], `another key than that of ${owner}`, key));
+      owners.set(key, id);
+    }
+    const isClear = underlay.encryption === "none";
+    if (isClear && publicKey !== undefined) {
+      issues.push(issue([...path, "publicKey"], "no key beside encryption none", publicKey));
+    }
+    if (publicKey === undefined && nextPublicKey !== undefined) {
+      issues.push(issue([...path, "nextPublicKey"], "no next key without publicKey", nextPublicKey));
+    }
+    if (isEncrypted && !isClear && publicKey === undefined) {
+      const expected = 'a publicKey, or "underlay.encryption: none" to reach the node in clear';
+      issues.push(issue(path, expected, "neither"));
+    }
   });
   return issues;
 }

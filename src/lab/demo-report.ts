@@ -25,9 +25,17 @@ export function allOk(outcomes: readonly RequestOutcome[]): boolean {
 }
 
 /** A table of the requests, then what went wrong, then the verdict. */
-export function textReport(outcomes: readonly RequestOutcome[]): string {
+export function textReport(outcomes: readonly RequestOutcome[], isEncrypted = false): string {
   const table = new Table({
-    head: ["", "A 1 CALLED", "POLICY", "REACHED", "INNER PACKET ON THE UNDERLAY", "ANSWERED FROM", ""],
+    head: [
+      "",
+      "A 1 CALLED",
+      "POLICY",
+      "REACHED",
+      `INNER PACKET ${isEncrypted ? "INSIDE WIREGUARD" : "ON THE UNDERLAY"}`,
+      "ANSWERED FROM",
+      "",
+    ],
     ...PLAIN,
   });
   for (const { number, address, policy, instance, node, inner, answeredFrom, ok } of outcomes) {
@@ -38,7 +46,7 @@ export function textReport(outcomes: readonly RequestOutcome[]): string {
     return faults.map((fault) => `  request ${number} to ${address}: ${fault}\n`);
   });
   const verdict = allOk(outcomes)
-    ? "All requests did what their address promises.\n"
+    ? `All requests did what their address promises${isEncrypted ? ", and nothing readable was on the underlay" : ""}.\n`
     : `${outcomes.filter(({ ok }) => !ok).length} of ${outcomes.length} requests did not do what their address promises.\n`;
   return `${table.toString()}\n${faults.join("")}${verdict}`;
 }

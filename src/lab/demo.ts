@@ -64,13 +64,23 @@ export async function untilMeasured(lab: Lab, node: string): Promise<void> {
 /** Plays the requests from workload a1. The lab's proxies run. */
 export async function playRequests(lab: Lab): Promise<RequestOutcome[]> {
   await untilMeasured(lab, "node-a");
-  const capture = await lab.capture("node-a", TUNNEL_PORT);
+  const onUnderlay = await lab.capture("node-a", TUNNEL_PORT);
+  const inside = lab.topology.encryption !== undefined ? await lab.captureInside("node-a", TUNNEL_PORT) : onUnderlay;
   const outcomes: RequestOutcome[] = [];
   for (const promised of PROMISES) {
-    outcomes.push(await playRequest(lab, capture, promised, outcomes.at(-1)?.instance));
+    const outcome = await playRequest(lab, inside, promised, outcomes.at(-1)?.instance);
+    outcomes.push(inside === onUnderlay ? outcome : withoutClear(outcome, capturedPackets(onUnderlay)));
   }
-  capture.kill("SIGKILL");
+  for (const capture of new Set([onUnderlay, inside])) capture.kill("SIGKILL");
   return outcomes;
+}
+
+/** Of an encrypted underlay: no inner packet may be readable on it. */
+function withoutClear(outcome: RequestOutcome, readable: readonly InnerPacket[]): RequestOutcome {
+  const [first] = readable;
+  if (first === undefined) return outcome;
+  const fault = `Expected no readable packet on the underlay, found ${first.src} > ${first.dst}.`;
+  return { ...outcome, ok: false, faults: [...outcome.faults, fault] };
 }
 
 async function playRequest(

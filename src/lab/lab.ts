@@ -2,7 +2,7 @@
 import type { Tables } from "../control/model.ts";
 import { SapwoodError } from "../errors.ts";
 import { builtFile } from "./build-paths.ts";
-import { nodeConfig, tablesOf } from "./node-config.ts";
+import { hasKey, nodeConfig, type PublicKeys, tablesOf, wireguardDevice } from "./node-config.ts";
 import { type Ended, Sandbox, type SandboxProgram } from "./sandbox.ts";
 import { build, type Topology, UNDERLAY_NAMESPACE } from "./topology.ts";
 import type { Job } from "./workload-protocol.ts";
@@ -16,6 +16,7 @@ export class Lab {
   readonly topology: Topology;
   readonly #proxies = new Map<string, SandboxProgram>();
   readonly #beforeClose: (() => Promise<void>)[] = [];
+  #keys: PublicKeys = new Map();
 
   private constructor(sandbox: Sandbox, topology: Topology) {
     this.sandbox = sandbox;
@@ -41,6 +42,7 @@ export class Lab {
 
   /** Starts the proxies of all nodes and waits until they are ready. */
   async startProxies(): Promise<void> {
+    if (this.topology.encryption !== undefined) this.#keys = await this.#makeKeys();
     await Promise.all(this.topology.nodes.map(({ id }) => this.startProxy(id)));
   }
 
@@ -62,7 +64,7 @@ export class Lab {
 
   /** Writes a node's config file; a running proxy takes the change up. */
   writeConfig(node: string, tables: Tables): void {
-    this.sandbox.writeFile(configFile(node), nodeConfig(this.topology, node, tables));
+    this.sandbox.writeFile(configFile(node), nodeConfig(this.topology, node, tables, this.#keys));
   }
 
   /** Starts the command line `sapwood ARGS` in a node. */
@@ -99,8 +101,35 @@ export class Lab {
 
   /** Captures the inner packets that a node exchanges over the underlay; one JSON line each in its output. */
   async capture(node: string, tunnelPort: number): Promise<SandboxProgram> {
-    const argv = [process.execPath, builtFile("src/lab/capture.js"), node, String(tunnelPort)];
-    const program = this.sandbox.start(argv, UNDERLAY_NAMESPACE);
+    return await this.#capture(UNDERLAY_NAMESPACE, node, tunnelPort);
+  }
+
+  /** The same inside WireGuard, where a node of an encrypted underlay sends them in clear. */
+  async captureInside(node: string, tunnelPort: number): Promise<SandboxProgram> {
+    return await this.#capture(node, wireguardDevice(node), tunnelPort);
+  }
+
+  /** Public keys of the nodes, once an encrypted lab has started its proxies. */
+  get keys(): PublicKeys {
+    return this.#keys;
+  }
+
+  /** Each node makes its key, and says the public one. */
+  async #makeKeys(): Promise<PublicKeys> {
+    const nodes = this.topology.nodes.filter(({ id }) => hasKey(this.topology, id));
+    const keys = nodes.map(async ({ id }) => {
+      this.writeConfig(id, { nodes: [], services: [] });
+      const program = this.startSapwood(id, ["key", "show", "--config", configFile(id), "--json"]);
+      const { code, stdout, stderr } = await program.ended;
+      if (code !== 0) throw new SapwoodError("lab-failed", `${id} made no key: ${stderr.trim()}`);
+      return [id, (JSON.parse(stdout) as { publicKey: string }).publicKey] as const;
+    });
+    return new Map(await Promise.all(keys));
+  }
+
+  async #capture(namespace: string, device: string, tunnelPort: number): Promise<SandboxProgram> {
+    const argv = [process.execPath, builtFile("src/lab/capture.js"), device, String(tunnelPort)];
+    const program = this.sandbox.start(argv, namespace);
     await program.until("the capture to begin", ({ stdout }) => stdout.startsWith("ready\n"));
     return program;
   }

@@ -5,28 +5,51 @@ import type { Tables } from "../control/model.ts";
 import type { Topology } from "./topology.ts";
 
 /** All nodes and services of the topology. */
-export function tablesOf({ nodes, services, underlayFamily }: Topology): Tables {
+export function tablesOf({ nodes, services, underlayFamily, clearNodes = [] }: Topology): Tables {
   return {
     nodes: nodes.map(({ id, location, underlay }) => ({
       id,
       location,
-      underlay: { address: underlay[underlayFamily], port: TUNNEL_PORT },
+      underlay: {
+        address: underlay[underlayFamily],
+        port: TUNNEL_PORT,
+        ...(clearNodes.includes(id) ? { encryption: "none" as const } : {}),
+      },
     })),
     services,
   };
 }
 
-/** A node's config file; of the tables' nodes, all but itself. */
-export function nodeConfig(topology: Topology, node: string, tables: Tables): string {
-  const own = tablesOf(topology).nodes.find(({ id }) => id === node);
-  const state = { directory: `/run/sapwood/${node}/state` }; // nothing outlives a lab
-  return `${stringify({ node: own, state, ...topology.settings })}${tablesText(node, tables)}`;
+/** Public keys by node. */
+export type PublicKeys = ReadonlyMap<string, string>;
+
+/** Whether a node of the topology is reached through WireGuard. */
+export function hasKey({ encryption, clearNodes = [] }: Topology, node: string): boolean {
+  return encryption !== undefined && !clearNodes.includes(node);
 }
 
-/** Nodes and services alone. */
-export function tablesText(node: string, { nodes, services }: Tables): string {
+/** The name of a node's WireGuard interface: the socket of wireguard-go is named after it for all nodes of a lab. */
+export function wireguardDevice(node: string): string {
+  return `wg-${node}`;
+}
+
+/** A node's config file; of the tables' nodes, all but itself. */
+export function nodeConfig(topology: Topology, node: string, tables: Tables, keys: PublicKeys = new Map()): string {
+  const state = { directory: `/run/sapwood/${node}/state` }; // nothing outlives a lab
+  return `${stringify({ node: ownNode(topology, node), state, ...topology.settings })}${tablesText(node, tables, keys)}`;
+}
+
+function ownNode(topology: Topology, node: string) {
+  const own = tablesOf(topology).nodes.find(({ id }) => id === node);
+  if (!hasKey(topology, node)) return own;
+  const wireguard = { wireguardBackend: topology.encryption, wireguardDevice: wireguardDevice(node) };
+  return { ...own, underlay: { ...own?.underlay, encryption: "wireguard", ...wireguard } };
+}
+
+/** Nodes and services alone. A node whose entry has no key gets the one that it is known to have. */
+export function tablesText(node: string, { nodes, services }: Tables, keys: PublicKeys = new Map()): string {
   return stringify({
-    nodes: nodes.filter(({ id }) => id !== node),
+    nodes: nodes.filter(({ id }) => id !== node).map((one) => ({ publicKey: keys.get(one.id), ...one })),
     services: services.map(({ instances, ...service }) => ({
       ...service,
       instances: instances.map(({ namespaceAddresses, instanceAddresses, ...instance }) => ({

@@ -44,6 +44,10 @@ export interface Topology {
   readonly workloads: readonly LabWorkload[];
   readonly services: readonly Service[];
   readonly underlayFamily: "v4" | "v6";
+  /** The nodes send to each other through WireGuard: which one. */
+  readonly encryption?: "auto" | "kernel" | "wireguard-go" | undefined;
+  /** Nodes of an encrypted underlay that have no key and are reached in clear. */
+  readonly clearNodes?: readonly string[];
   readonly underlayMtu: number;
   readonly workloadMtu: number;
   /** Further sections of every node's config file. */

@@ -102,7 +102,7 @@ describe("host", () => {
       "src/metrics": memory,
       "src/dataplane": dataplane,
       "src/control": control,
-      "src/control/reports.ts": ["src/flow-protocols.ts", "src/control"],
+      "src/control/reports.ts": ["src/flow-protocols.ts", "src/control", "src/control/model.ts"],
       "src/lab": [...base, ...SHAPES, "src/sys"],
       "src/cli": cli,
       "src/main.ts": cli,

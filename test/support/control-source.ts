@@ -7,6 +7,7 @@ import type {
   EngineReport,
   FlowQuery,
   FlowReport,
+  KeyReport,
   ModuleReport,
   OffloadReport,
   PolicyDetailReport,
@@ -34,7 +35,7 @@ export const STATUS: StatusReport = {
     { index: 1, restarts: 2 },
   ],
   tun: { name: "sapwood0", mtu: 1450, queues: 2 },
-  tunnel: { address: "2001:db8::1", port: 50103 },
+  tunnel: { address: "2001:db8::1", port: 50103, encryption: "none" },
   offloads: [
     { name: "tun-tcp", on: true, reason: "in force" },
     { name: "udp-gso", on: false, reason: "switched off in the configuration" },
@@ -42,6 +43,15 @@ export const STATUS: StatusReport = {
   flows: { used: 3, limit: 262_144 },
   tables: { addresses: { used: 6, limit: 65_536 }, nodes: { used: 3, limit: 1024 } },
   memory: { rssBytes: 100 * 2 ** 20, sharedBytes: 200 * 2 ** 20 },
+};
+
+export const KEY: KeyReport = {
+  publicKey: "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
+  nextPublicKey: null,
+  address: "fd03:ff06:6f4a:1:2:3:4:5",
+  device: "wg-sapwood0",
+  port: 51_820,
+  backend: "kernel",
 };
 
 export const FLOW: FlowReport = {
@@ -175,6 +185,8 @@ export class FakeSource implements ControlSource {
         id: "node-c",
         isLocal: false,
         underlay,
+        encryption: "wireguard" as const,
+        publicKey: KEY.publicKey,
         rttMs: 0.25,
         distanceKm: 12.5,
         lastReplyAgeMs: 300,
@@ -185,6 +197,8 @@ export class FakeSource implements ControlSource {
         id: "node-d",
         isLocal: false,
         underlay,
+        encryption: "none" as const,
+        publicKey: null,
         rttMs: null,
         distanceKm: null,
         lastReplyAgeMs: null,
@@ -262,6 +276,15 @@ export class FakeSource implements ControlSource {
   async rollbackPolicy(name: string): Promise<PolicyDetailReport> {
     this.#order(`roll back ${name}`);
     return POLICY;
+  }
+
+  key(): KeyReport {
+    return KEY;
+  }
+
+  async activateNextKey(): Promise<KeyReport> {
+    this.#order("activate the next key");
+    return KEY;
   }
 
   engine(): EngineReport {

@@ -55,7 +55,14 @@ beforeEach(async () => {
   store = new TableStore(writer, { nodeId: OWN_NODE.id, ranges: RANGES, location: OWN_NODE.location });
   await store.apply(TABLES);
   const kernelDrops = () => ({ udpReceiveDrops: 3, tunDrops: 5 });
-  reporter = new Reporter({ shared, node: OWN_NODE, store, nowMs: () => NOW_MS, kernelDrops });
+  reporter = new Reporter({
+    shared,
+    node: OWN_NODE,
+    store,
+    nowMs: () => NOW_MS,
+    publicKey: () => undefined,
+    kernelDrops,
+  });
 });
 
 test("services count the candidates of either family, and the draining among them", () => {
@@ -159,7 +166,7 @@ describe("flows", () => {
       version: "1.2.3",
       node: OWN_NODE,
       tun: { name: "sapwood0", mtu: 1450, queues: 1 },
-      tunnel: { address: "192.0.2.1", port: 50103 },
+      tunnel: { address: "192.0.2.1", port: 50103, encryption: "none" },
       offloads: [],
       shared,
       workerRestarts: [2],

@@ -1,0 +1,47 @@
+// What the commands share that read and make the key files of a node.
+
+import type { KeyFiles } from "../control/key-file.ts";
+import type { Command, CommandExample } from "./command.ts";
+import { orDash } from "./format.ts";
+import { JSON_OPTION } from "./query-command.ts";
+
+export interface KeyFileReport {
+  readonly publicKey: string;
+  readonly nextPublicKey: string | null;
+}
+
+export function keyCommand(description: {
+  readonly name: string;
+  readonly summary: string;
+  readonly examples: readonly CommandExample[];
+  keys(files: KeyFiles): Promise<KeyFileReport>;
+}): Command {
+  const { name, summary, examples, keys } = description;
+  return {
+    name,
+    group: "Encrypt the underlay",
+    summary,
+    options: [{ flags: "-c, --config <file>", summary: "configuration file of the node", required: true }, JSON_OPTION],
+    examples,
+    async run(input, terminal) {
+      const [{ loadStateDirectory }, { keyFiles }] = await Promise.all([
+        import("../control/config.ts"),
+        import("../control/key-file.ts"),
+      ]);
+      const report = await keys(keyFiles(loadStateDirectory(input.text("config"))));
+      terminal.print(input.flag("json") ? `${JSON.stringify(report, undefined, 2)}\n` : await keyText(report));
+    },
+  };
+}
+
+async function keyText({ publicKey, nextPublicKey }: KeyFileReport): Promise<string> {
+  const [{ renderFields }, { tunnelAddressOf }] = await Promise.all([
+    import("./text-table.ts"),
+    import("../net/wireguard-key.ts"),
+  ]);
+  return renderFields([
+    ["public key", publicKey],
+    ["next public key", orDash(nextPublicKey, String)],
+    ["address inside", tunnelAddressOf(publicKey)],
+  ]);
+}

@@ -1,0 +1,453 @@
+// An underlay through WireGuard: the requests do what they promise, nothing readable is on the wire, and a host without
+// a key can neither inject, replay nor learn anything. One lab for each WireGuard there is; its tests are the steps of
+// one story and run in this order.
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import type { Service, Tables } from "../../src/control/model.ts";
+import type { CountersReport, KeyReport, NodeReport, StatusReport } from "../../src/control/reports.ts";
+import { playRequests } from "../../src/lab/demo.ts";
+import { configFile, eventually, Lab } from "../../src/lab/lab.ts";
+import { addVethPairs, configure } from "../../src/lab/netns.ts";
+import { tablesOf, wireguardDevice } from "../../src/lab/node-config.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO, UNDERLAY_NAMESPACE, WORKLOADS } from "../../src/lab/topology.ts";
+import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
+import { newPrivateKey, publicKeyOf, tunnelAddressOf, WIREGUARD_PORT } from "../../src/net/wireguard-key.ts";
+import { describeLab } from "../support/lab.ts";
+import { packet } from "../support/packet-builder.ts";
+
+const SPOOF = fileURLToPath(new URL("in-workload/spoof.mjs", import.meta.url));
+const STRANGER = "stranger";
+const WIRE_FILE = "/run/wire.pcap";
+const NODE_A = "192.0.2.11";
+const NODE_B = "192.0.2.12";
+/** B 1 on node-b, called from a1 on node-a. */
+const B1 = "10.30.0.3";
+const HELD = ["10.30.0.3", "fdff::3", "10.30.0.3", "fdff::3"];
+const MARKER = "a-word-that-is-nowhere-else";
+const ANSWERS_FRESH_MS = 2000;
+const SILENT_MS = 5000;
+
+describeBackend("wireguard-go", commandExists("wireguard-go") ? undefined : "wireguard-go is not installed");
+describeBackend("kernel", kernelHasWireguard() ? undefined : "this kernel has no WireGuard");
+
+function describeBackend(backend: "kernel" | "wireguard-go", lacks: string | undefined): void {
+  const name = `an underlay that is encrypted by ${backend}`;
+  if (lacks === undefined) describeLab(name, () => story(backend));
+  else test.skip(`${name} (skipped: ${lacks})`, () => undefined);
+}
+
+describeLab("an encrypted underlay with a node that has no key", () => {
+  let lab: Lab;
+  const topology = { ...DEMO, encryption: "auto", clearNodes: ["node-d"] } as const;
+
+  beforeAll(async () => {
+    lab = await Lab.open(topology);
+    await lab.startProxies();
+    await addStranger(lab);
+  });
+
+  afterAll(() => lab?.close());
+
+  test("the node is reached in clear, because its entry says so, and the others through WireGuard", async () => {
+    const nodes = await lab.report<readonly NodeReport[]>("node-a", "nodes");
+    expect(nodes.map(({ id, encryption }) => `${id} ${encryption}`)).toEqual([
+      ...["node-a wireguard", "node-b wireguard", "node-c wireguard"],
+      "node-d none",
+    ]);
+    const clear = await lab.capture("node-a", TUNNEL_PORT);
+    for (const address of ["10.30.0.5", "fdff::5", "10.30.0.3", "fdff::3"]) {
+      const calls = [{ protocol: "http", address }] as const;
+      const [result] = await lab.ask<CallResult[]>("a1", { kind: "together", calls, rounds: 3 });
+      expect(result?.failures).toEqual([]);
+    }
+    await clear.until("packets to B 3", ({ stdout }) => stdout.includes("fc00::41:3:7"));
+    clear.kill("SIGKILL");
+    expect(clear.stdout).not.toContain("fc00::18:3:1");
+  });
+
+  test("a clear datagram that claims an address inside WireGuard is not even read", async () => {
+    const inside = {
+      from: tunnelAddressOf(lab.keys.get("node-b") ?? ""),
+      to: tunnelAddressOf(lab.keys.get("node-a") ?? ""),
+    };
+    await configure(lab.sandbox, STRANGER, [
+      `address add ${inside.from}/128 dev lo nodad`,
+      `route add ${inside.to}/128 dev eth0`,
+      ...(await neighbours(lab, "node-a", [inside.to])),
+    ]);
+    const ingress = async () => {
+      const { counters, drops } = await lab.report<CountersReport>("node-a", "counters");
+      return { packets: counters.ingressPackets, drops: drops.ingress };
+    };
+    const before = await ingress();
+    const forged = packet().ipv4({ src: "10.30.0.3", dst: "10.101.3.23" }).udp({ sport: 80, dport: 4000 });
+    const hex = `${Buffer.from(forged.payload("forged").bytes()).toString("hex")}\n`.repeat(50);
+    const argv = [process.execPath, SPOOF, inside.from, String(TUNNEL_PORT), inside.to, String(TUNNEL_PORT)];
+    expect(JSON.parse(await lab.sandbox.expect(argv, STRANGER, hex))).toEqual({ sent: 50, answers: 0 });
+    expect(await ingress()).toEqual(before);
+  });
+});
+
+function story(backend: "kernel" | "wireguard-go"): void {
+  let lab: Lab;
+  let wire: SandboxProgram;
+  let keyOf: (node: string) => string;
+
+  beforeAll(async () => {
+    lab = await Lab.open({ ...DEMO, encryption: backend });
+    await lab.startProxies();
+    keyOf = (node) => lab.keys.get(node) ?? "";
+    await addStranger(lab);
+    const argv = ["tcpdump", "-Z", "root", "--immediate-mode", "-U", "-B", "16384", "-i", "node-a", "-w", WIRE_FILE];
+    wire = lab.sandbox.start(argv, UNDERLAY_NAMESPACE);
+    await wire.until("the recording of the wire", ({ stderr }) => stderr.includes("listening on"));
+  });
+
+  afterAll(() => lab?.close());
+
+  test("the five requests do what their address promises", async () => {
+    const outcomes = await playRequests(lab);
+    expect(outcomes.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(outcomes).toHaveLength(6);
+  });
+
+  test("status, nodes and the key tell how the node is reached", async () => {
+    const key = await lab.report<KeyReport>("node-a", "key status");
+    expect(key).toMatchObject({ backend, publicKey: keyOf("node-a"), address: tunnelAddressOf(keyOf("node-a")) });
+    const nodes = await lab.report<readonly NodeReport[]>("node-a", "nodes");
+    expect(nodes.map(({ encryption, publicKey }) => ({ encryption, publicKey }))).toEqual(
+      DEMO.nodes.map(({ id }) => ({ encryption: "wireguard", publicKey: keyOf(id) })),
+    );
+    const { tun } = await lab.report<StatusReport>("node-a", "status");
+    expect(tun.mtu).toBe(1500 - 80 - 50);
+    const mode = await lab.sandbox.expect(["stat", "-c", "%a", "/run/sapwood/node-a/state/wireguard.key"]);
+    expect(mode.trim()).toBe("600");
+  });
+
+  test("packets of every size arrive", async () => {
+    const [result] = await lab.ask<CallResult[]>("a1", {
+      kind: "together",
+      calls: [{ protocol: "udp", address: B1 }],
+      rounds: 20,
+    });
+    expect(result?.failures).toEqual([]);
+    const sent = await lab.ask<{ sent: string; received: string }>("a1", {
+      kind: "send",
+      address: B1,
+      sizeBytes: 8 * 2 ** 20,
+    });
+    expect(sent.received).toBe(sent.sent);
+  });
+
+  test("nobody on the wire reads a byte of what the workloads say, nor their addresses", async () => {
+    expect(await page(`http://${B1}/${MARKER}`)).toContain(MARKER);
+    await untilRecorded(lab, wire);
+    const fields = ["-T", "fields", "-e", "udp.port", "-e", "ip.proto", "-e", "_ws.col.Protocol"];
+    const shown = await lab.sandbox.expect(["tshark", "-n", "-r", WIRE_FILE, ...fields, "-Y", "ip || ipv6"]);
+    const others = shown.split("\n").filter((line) => line !== "" && !line.includes(String(WIREGUARD_PORT)));
+    expect(others.filter((line) => !/ICMPv6/.test(line))).toEqual([]); // neighbour discovery
+    const bytes = Buffer.from(await lab.sandbox.expect(["base64", "-w", "0", WIRE_FILE]), "base64");
+    expect(bytes.length).toBeGreaterThan(8 * 2 ** 20);
+    for (const secret of [MARKER, "HTTP/1.1", Buffer.from([10, 30, 1, 5]), Buffer.from([10, 18, 3, 1])]) {
+      expect(bytes.includes(secret), String(secret)).toBe(false);
+    }
+  });
+
+  test("a host without a key cannot inject, whatever address it claims", async () => {
+    const before = await ingress("node-b");
+    const request = packet().ipv4({ src: "10.30.1.5", dst: "10.18.3.1" }).udp({ sport: 4000, dport: 80 });
+    const hex = `${Buffer.from(request.payload("forged").bytes()).toString("hex")}\n`.repeat(50);
+    const inside = { from: tunnelAddressOf(keyOf("node-a")), to: tunnelAddressOf(keyOf("node-b")) };
+    await configure(lab.sandbox, STRANGER, [
+      `address add ${NODE_A}/32 dev lo`,
+      `address add ${inside.from}/128 dev lo nodad`,
+      `route add ${inside.to}/128 dev eth0`,
+      ...(await neighbours(lab, "node-b", [NODE_B, inside.to])),
+    ]);
+    for (const [from, to] of [
+      [NODE_A, NODE_B],
+      [inside.from, inside.to],
+    ] as const) {
+      expect(await spoof(from, TUNNEL_PORT, to, TUNNEL_PORT, hex)).toEqual({ sent: 50, answers: 0 });
+    }
+    expect(await spoof(NODE_A, WIREGUARD_PORT, NODE_B, WIREGUARD_PORT, hex)).toEqual({ sent: 50, answers: 0 });
+    expect(await ingress("node-b")).toEqual(before);
+    expect(await page(`http://${B1}/`)).toContain("B 1");
+  });
+
+  test("what was recorded on the wire cannot be played again", async () => {
+    await untilRecorded(lab, wire);
+    const filter = `ip.src == ${NODE_B} && udp.dstport == ${WIREGUARD_PORT}`;
+    const fields = ["-T", "fields", "-e", "udp.payload", "-Y", filter, "-c", "20000", "-d", "udp.port==0-65535,data"];
+    const hex = await lab.sandbox.expect(["tshark", "-n", "-r", WIRE_FILE, ...fields]);
+    const lines = hex.split("\n").filter((line) => line !== "").length;
+    expect(lines).toBeGreaterThan(100);
+    await configure(lab.sandbox, STRANGER, [
+      `address add ${NODE_B}/32 dev lo`,
+      ...(await neighbours(lab, "node-a", [NODE_A])),
+    ]);
+    const before = await ingress("node-a");
+    const { sent } = await spoof(NODE_B, WIREGUARD_PORT, NODE_A, WIREGUARD_PORT, hex);
+    expect(sent).toBe(lines);
+    expect(await ingress("node-a")).toEqual(before);
+    expect(await page(`http://${B1}/`)).toContain("B 1");
+  });
+
+  test("a node cannot speak for an instance of another node", async () => {
+    const before = await wrongNode();
+    // What a captured node would do: its tables give its own workload the addresses of A.
+    const [a, b] = tablesOf(DEMO).services;
+    const impostor = { ...a, instances: a?.instances.map((one) => ({ ...one, ...placeOf("b2"), node: "node-c" })) };
+    const others = { ...b, instances: b?.instances.filter(({ node }) => node !== "node-c") };
+    lab.writeConfig("node-c", { ...tablesOf(DEMO), services: [impostor as Service, others as Service] });
+    await eventually("node-b to drop what node-c sends in the name of A", async () => {
+      await lab.sandbox.run(["curl", "--silent", "--max-time", "1", `http://${B1}/`], "b2");
+      return (await wrongNode()) > before;
+    });
+    lab.writeConfig("node-c", tablesOf(DEMO));
+  });
+
+  test("a node under a wrong key is lost, and found again under the right one", async () => {
+    const tables = tablesOf(DEMO);
+    lab.writeConfig("node-a", withKeys(tables, new Map([["node-b", publicKeyOf(newPrivateKey())]])));
+    await eventually("node-a to lose node-b", async () => (await sinceReplyMs("node-b")) > SILENT_MS);
+    expect((await tryPage(`http://${B1}/`)).stdout).toBe("");
+    lab.writeConfig("node-a", tables);
+    await untilHeard("node-b");
+    expect(await page(`http://${B1}/`)).toContain("B 1");
+  });
+
+  test("a node is who its key says: with swapped keys the one gets what is meant for the other, and drops it", async () => {
+    const tables = tablesOf(DEMO);
+    const { generation } = await lab.report<StatusReport>("node-a", "status");
+    const before = await notLocal("node-c");
+    const swapped = { "node-b": keyOf("node-c"), "node-c": keyOf("node-b") };
+    lab.writeConfig("node-a", withKeys(tables, new Map(Object.entries(swapped))));
+    await eventually("node-a to take the change", async () => {
+      return (await lab.report<StatusReport>("node-a", "status")).generation > generation;
+    });
+    await eventually("node-c to get what is meant for B 1", async () => {
+      expect((await tryPage(`http://${B1}/`)).stdout).toBe("");
+      return (await notLocal("node-c")) > before;
+    });
+    lab.writeConfig("node-a", tables);
+    await eventually("B 1 to answer again", async () => (await tryPage(`http://${B1}/`)).stdout.includes("B 1"));
+  });
+
+  test("a node gets a new key under load, and no connection is lost", async () => {
+    const load = lab.startClient("a1", { kind: "load", addresses: [B1], held: HELD });
+    await untilRequests(load, 100);
+    const made = await lab.startSapwood("node-b", ["key", "next", "--config", configFile("node-b"), "--json"]).ended;
+    const next = JSON.parse(made.stdout) as { nextPublicKey: string };
+    for (const node of ["node-a", "node-c", "node-d"]) {
+      lab.writeConfig(node, withKeys(tablesOf(DEMO), new Map(), new Map([["node-b", next.nextPublicKey]])));
+    }
+    await eventually("node-a to know both keys", async () => {
+      const peers = await lab.sandbox.expect(["wg", "show", wireguardDevice("node-a"), "peers"], "node-a");
+      return peers.includes(next.nextPublicKey);
+    });
+    const { code, stderr } = await lab.sapwood("node-b", ["key", "activate"]);
+    expect(code, stderr).toBe(0);
+    const handed = await untilRequests(load, 200);
+    for (const node of ["node-a", "node-c", "node-d"]) {
+      lab.writeConfig(node, withKeys(tablesOf(DEMO), new Map([["node-b", next.nextPublicKey]])));
+    }
+    await eventually("node-a to forget the key before", async () => {
+      const peers = await lab.sandbox.expect(["wg", "show", wireguardDevice("node-a"), "peers"], "node-a");
+      return !peers.includes(keyOf("node-b"));
+    });
+    const after = await untilRequests(load, 200);
+    load.endInput();
+    await load.ended;
+    for (const report of [handed, after]) {
+      expect(report.failures).toEqual([]);
+      expect(report.held.flatMap(({ failures }) => failures)).toEqual([]);
+    }
+    expect(after.held.map(({ sources }) => sources.length)).toEqual(HELD.map(() => 1)); // one port: one connection
+  });
+
+  test("a removed node is cut off at once", async () => {
+    const tables = tablesOf(DEMO);
+    const without: Tables = {
+      nodes: tables.nodes.filter(({ id }) => id !== "node-a"),
+      services: tables.services.filter(({ name }) => name !== "A"),
+    };
+    const { generation } = await lab.report<StatusReport>("node-d", "status");
+    lab.writeConfig("node-d", without);
+    await eventually("node-d to take the change", async () => {
+      return (await lab.report<StatusReport>("node-d", "status")).generation > generation;
+    });
+    const peers = await lab.sandbox.expect(["wg", "show", wireguardDevice("node-d"), "peers"], "node-d");
+    expect(peers).not.toContain(keyOf("node-a"));
+    const before = await ingress("node-d");
+    await eventually("node-a to lose node-d", async () => (await sinceReplyMs("node-d")) > SILENT_MS);
+    expect(await ingress("node-d")).toEqual(before);
+  });
+
+  test("after kill -9 the next start takes the interface over", async () => {
+    const proxy = lab.proxy("node-c");
+    proxy.kill("SIGKILL");
+    await proxy.ended;
+    await lab.startProxy("node-c");
+    await untilHeard("node-c");
+    await lab.proxy("node-c").stop();
+    const links = await lab.sandbox.expect(["ip", "-o", "link", "show"], "node-c");
+    expect(links).not.toContain(wireguardDevice("node-c"));
+  });
+
+  async function untilHeard(node: string): Promise<void> {
+    await eventually(`node-a to hear of ${node}`, async () => (await sinceReplyMs(node)) < ANSWERS_FRESH_MS);
+  }
+
+  /** How long ago node-a heard of another node; for ever, if it never did. */
+  async function sinceReplyMs(node: string): Promise<number> {
+    const nodes = await lab.report<readonly NodeReport[]>("node-a", "nodes");
+    return nodes.find(({ id }) => id === node)?.lastReplyAgeMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What a1 gets within a second or two, if anything. */
+  async function tryPage(url: string) {
+    return await lab.sandbox.run(["curl", "--silent", "--max-time", "2", url], "a1");
+  }
+
+  async function notLocal(node: string): Promise<number> {
+    return (await lab.report<CountersReport>(node, "counters")).drops.ingress.notLocalDestination ?? 0;
+  }
+
+  async function page(url: string): Promise<string> {
+    return await lab.sandbox.expect(["curl", "--silent", "--show-error", "--max-time", "60", url], "a1");
+  }
+
+  /** What came in by the tunnel and what of it was dropped. */
+  async function ingress(node: string): Promise<unknown> {
+    const { counters, drops } = await lab.report<CountersReport>(node, "counters");
+    return { packets: counters.ingressPackets, drops: drops.ingress };
+  }
+
+  async function wrongNode(): Promise<number> {
+    return (await lab.report<CountersReport>("node-b", "counters")).drops.ingress.wrongNode ?? 0;
+  }
+
+  async function spoof(source: string, sourcePort: number, to: string, port: number, hexLines: string) {
+    const argv = [process.execPath, SPOOF, source, String(sourcePort), to, String(port)];
+    return JSON.parse(await lab.sandbox.expect(argv, STRANGER, hexLines)) as { sent: number; answers: number };
+  }
+}
+
+/** What the load did until it had made so many requests more, and each held connection a few. */
+async function untilRequests(load: SandboxProgram, requests: number): Promise<LoadReport> {
+  const reports: LoadReport[] = [];
+  await eventually(
+    "the load to make requests",
+    async () => {
+      const lineCount = load.stdout.split("\n").length;
+      load.write("\n");
+      await load.until("a report of the load", ({ stdout }) => stdout.split("\n").length > lineCount);
+      reports.push(JSON.parse(load.stdout.split("\n").at(-2) ?? ""));
+      const made = reports.flatMap(({ byInstance }) => Object.values(byInstance)).reduce((sum, n) => sum + n, 0);
+      const held = HELD.map((_, i) =>
+        reports.reduce((sum, report) => sum + (report.held[i]?.instances.length ?? 0), 0),
+      );
+      return made >= requests && held.every((answers) => answers > 2);
+    },
+    90_000,
+  );
+  const last = reports.at(-1) as LoadReport;
+  return {
+    ...last,
+    failures: reports.flatMap(({ failures }) => failures),
+    held: last.held.map((call, i) => ({
+      ...call,
+      failures: reports.flatMap((report) => report.held[i]?.failures ?? []),
+    })),
+  };
+}
+
+function placeOf(workload: string) {
+  const addresses = WORKLOADS.find(({ name }) => name === workload)?.addresses;
+  return { namespaceAddresses: [addresses?.v4 ?? "", addresses?.v6 ?? ""] };
+}
+
+function withKeys(
+  tables: Tables,
+  keys: ReadonlyMap<string, string>,
+  nextKeys: ReadonlyMap<string, string> = new Map(),
+): Tables {
+  const nodes = tables.nodes.map((node) => {
+    const [publicKey, nextPublicKey] = [keys.get(node.id), nextKeys.get(node.id)];
+    return {
+      ...node,
+      ...(publicKey === undefined ? {} : { publicKey }),
+      ...(nextPublicKey === undefined ? {} : { nextPublicKey }),
+    };
+  });
+  return { ...tables, nodes };
+}
+
+/** A host on the underlay that is no node. */
+async function addStranger({ sandbox }: Lab): Promise<void> {
+  await configure(sandbox, undefined, [`netns add ${STRANGER}`]);
+  await addVethPairs(sandbox, [
+    {
+      ends: [
+        { namespace: STRANGER, device: "eth0" },
+        { namespace: UNDERLAY_NAMESPACE, device: STRANGER },
+      ],
+      mtu: 1500,
+    },
+  ]);
+  await configure(sandbox, UNDERLAY_NAMESPACE, [`link set ${STRANGER} master br0`, `link set ${STRANGER} up`]);
+  await configure(sandbox, STRANGER, [
+    "link set lo up",
+    "link set eth0 up",
+    "address add 192.0.2.99/24 dev eth0",
+    "address add 2001:db8::99/64 dev eth0 nodad",
+  ]);
+}
+
+/** Commands by which the stranger need not ask who has these addresses of a node: its claims would mislead others. */
+async function neighbours({ sandbox }: Lab, node: string, addresses: readonly string[]): Promise<string[]> {
+  const [link] = JSON.parse(await sandbox.expect(["ip", "-json", "link", "show", "dev", "eth0"], node)) as [
+    { address: string },
+  ];
+  return addresses.map((address) => `neigh replace ${address} lladdr ${link.address} nud permanent dev eth0`);
+}
+
+/** Waits until what was sent before is in the recording: a mark that the wire carries after it. */
+async function untilRecorded({ sandbox }: Lab, wire: SandboxProgram): Promise<void> {
+  const mark = `mark-${performance.now()}`;
+  const send = [process.execPath, "-e", SEND_MARK, "2001:db8::11", mark]; // the stranger claims IPv4 addresses
+  await eventually("the recording to be complete", async () => {
+    await sandbox.expect(send, STRANGER);
+    const { code } = await sandbox.run(["grep", "--text", "--quiet", mark, WIRE_FILE]);
+    return code === 0 || !wire.isRunning;
+  });
+}
+
+const SEND_MARK = `
+  const socket = require("node:dgram").createSocket("udp6");
+  socket.send(process.argv[2], ${WIREGUARD_PORT}, process.argv[1], () => socket.close());
+`;
+
+function commandExists(program: string): boolean {
+  try {
+    execFileSync("sh", ["-c", `PATH="$PATH:/usr/sbin:/sbin" command -v ${program}`]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Asks the kernel for such an interface in a namespace of its own. */
+function kernelHasWireguard(): boolean {
+  try {
+    const script = 'PATH="$PATH:/usr/sbin:/sbin" ip link add wg-probe type wireguard';
+    execFileSync("unshare", ["--user", "--map-root-user", "--net", "sh", "-c", script], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,25 @@
+// Program: `spoof.mjs SOURCE SOURCE_PORT DESTINATION PORT` sends each line of its input, bytes in hex, as a datagram
+// from an address that the namespace has, then prints how many it sent, and how many came back within its last second.
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+const [source, sourcePort, destination, port] = process.argv.slice(2);
+const socket = createSocket(source.includes(":") ? "udp6" : "udp4");
+let answers = 0;
+socket.on("message", () => {
+  answers += 1;
+});
+socket.bind(Number(sourcePort), source);
+await once(socket, "listening");
+let sent = 0;
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === "") continue;
+  await new Promise((resolve, reject) => {
+    socket.send(Buffer.from(line, "hex"), Number(port), destination, (error) => (error ? reject(error) : resolve()));
+  });
+  sent += 1;
+}
+await new Promise((resolve) => setTimeout(resolve, 1000));
+socket.close();
+process.stdout.write(`${JSON.stringify({ sent, answers })}\n`);
