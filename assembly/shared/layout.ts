@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 7;
+export const LAYOUT_VERSION = 8;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -20,7 +20,7 @@ export const HEADER_SIZE = 4096;
 export const HEADER_LAYOUT_VERSION = 0; // u32
 export const HEADER_GENERATION = 4; // u32 atomic: the tables that are in force
 export const HEADER_WORKER_COUNT = 8; // u32
-export const HEADER_HASH_SEED = 12; // u32, random at start: keys cannot be chosen to collide
+export const HEADER_HASH_SEED = 12; // u32, random at start: what the nonces of probes are made with
 export const HEADER_FLOW_LIMIT = 16; // u32: flows that may exist at once
 export const HEADER_FLOW_BUCKET_MASK = 20; // u32: bucket count - 1
 export const HEADER_ADDRESS_MASK = 24; // u32: slots of the address table - 1
@@ -42,6 +42,11 @@ export const HEADER_PARK_BYTES = 92; // u32: bytes that may wait for addresses, 
 export const HEADER_REFUSAL_COUNT = 96; // u32 atomic: addresses that control refused so far; the last are in the ring
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
+// Secrets, random at start and read by the engine alone: keys cannot be chosen to collide (table/hash.ts).
+export const HEADER_FLOW_HASH_KEY = 384; // u64 x FLOW_HASH_KEY_WORDS
+export const FLOW_HASH_KEY_WORDS = 11;
+export const HEADER_ADDRESS_HASH_KEY = 472; // u64 x ADDRESS_HASH_KEY_WORDS
+export const ADDRESS_HASH_KEY_WORDS = 5;
 export const HEADER_RANGES = 512; // RANGE_SIZE each
 export const RANGE_MAX = 32;
 export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask

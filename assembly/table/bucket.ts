@@ -19,8 +19,9 @@ const DIRECTION_AND_TAG: u32 = 0xffe00001;
 const LOCK_SPINS = 100;
 const LOCK_SLEEP_NS: i64 = 50_000;
 
+/** By bits 34 and up; those of the tag are above them (layout.ts: at most 2^19 buckets). */
 export function bucketAt(hash: u64): usize {
-  return flowBucketsAt + <usize>(<u32>hash & flowBucketMask) * FLOW_BUCKET_SIZE;
+  return flowBucketsAt + <usize>(<u32>(hash >>> 34) & flowBucketMask) * FLOW_BUCKET_SIZE;
 }
 
 export function entryOf(hash: u64, record: u32, direction: u32): u32 {

@@ -108,7 +108,7 @@ function bucketOf(key: usize): u32 {
   const source = v128.load(key, FRAGMENT_SOURCE);
   const destination = v128.load(key, FRAGMENT_DESTINATION);
   const hash = flowHash(source, destination, load<u32>(key, FRAGMENT_ID), load<u32>(key, FRAGMENT_PROTOCOL));
-  return <u32>hash % FRAGMENT_MAX;
+  return <u32>(hash >>> 32) % FRAGMENT_MAX;
 }
 
 function headAt(bucket: u32): usize {

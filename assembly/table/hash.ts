@@ -1,36 +1,41 @@
-// The hashes of the tables, which are seeded at start so that nobody can choose keys that collide; and those that
-// policies get, which are the same on every node and after every start, so that their choices can be, too.
+// The hashes of the tables, with keys that are drawn at start and shown to nobody, and those that policies get, which
+// are the same on every node and after every start, so that their choices can be, too.
+//
+// Both hashes of the tables are the family Multilinear-HM of Lemire and Kaser, "Strongly universal string hashing is
+// fast" (The Computer Journal 57(11), 2014, section 2.2). For words s of 32 bits and independent random keys m of 64:
+//   h = m0 + (m1 + s1)(m2 + s2) + (m3 + s3)(m4 + s4) + ...   modulo 2^64
+// Its upper 33 bits are strongly universal: of two different keys of the same length, each pair of values is equally
+// likely. So whoever does not know the 704 bits of m (320 for addresses) makes two keys meet in n of these bits with a
+// probability of 2^-n, whatever the keys are. The lower 31 bits promise nothing, and nobody uses them. No bit of a hash
+// leaves the engine: ports, identifiers and choices that others see come from elsewhere.
 
-import { hashSeed } from "./regions.ts";
+import { HEADER_ADDRESS_HASH_KEY, HEADER_AT, HEADER_FLOW_HASH_KEY } from "../shared/layout.ts";
 
-/** Hash of the 16 bytes at `key`; src/memory/hash.ts is its twin, which places the keys. */
+/** The upper 32 bits of the hash of the 16 bytes at `key`; src/memory/hash.ts is its twin, which places the keys. */
 export function addressHash(key: usize): u32 {
-  let h = mixAddress(hashSeed, load<u32>(key));
-  h = mixAddress(h, load<u32>(key, 4));
-  h = mixAddress(h, load<u32>(key, 8));
-  h = mixAddress(h, load<u32>(key, 12)) * 0x85ebca77;
-  return h ^ (h >>> 13);
-}
-
-function mixAddress(hash: u32, word: u32): u32 {
-  const h = (hash ^ word) * 0x9e3779b1;
-  return h ^ (h >>> 15);
+  const m = HEADER_AT + HEADER_ADDRESS_HASH_KEY;
+  return <u32>((load<u64>(m) + product(m, load<u64>(key)) + product(m + 16, load<u64>(key, 8))) >>> 32);
 }
 
 /**
- * Hash of a flow key: source, destination, both ports as they stand in the packet, protocol.
- * The five products do not wait for each other; the last lines spread them over all bits.
+ * Hash of a flow key: source, destination, both ports as they stand in the packet, protocol. Only bits 31 to 63 may be
+ * used. The five products do not wait for each other.
  */
 export function flowHash(source: v128, destination: v128, ports: u32, protocol: u32): u64 {
-  const seed = ((<u64>hashSeed) << 32) | hashSeed;
-  let h = (i64x2.extract_lane(source, 0) + seed) * 0x9e3779b97f4a7c15;
-  h ^= rotl<u64>((i64x2.extract_lane(source, 1) + seed) * 0xc2b2ae3d27d4eb4f, 16);
-  h ^= rotl<u64>((i64x2.extract_lane(destination, 0) + seed) * 0x165667b19e3779f9, 32);
-  h ^= rotl<u64>((i64x2.extract_lane(destination, 1) + seed) * 0xd6e8feb86659fd93, 48);
-  h ^= ((((<u64>protocol) << 32) | ports) + seed) * 0xff51afd7ed558ccd;
-  h ^= h >>> 32;
-  h *= 0xc4ceb9fe1a85ec53;
-  return h ^ (h >>> 29);
+  const m = HEADER_AT + HEADER_FLOW_HASH_KEY;
+  return (
+    load<u64>(m) +
+    product(m, i64x2.extract_lane(source, 0)) +
+    product(m + 16, i64x2.extract_lane(source, 1)) +
+    product(m + 32, i64x2.extract_lane(destination, 0)) +
+    product(m + 48, i64x2.extract_lane(destination, 1)) +
+    (load<u64>(m, 72) + ports) * (load<u64>(m, 80) + protocol)
+  );
+}
+
+/** Of two words, with the two keys that follow the one at `m`. */
+function product(m: usize, words: u64): u64 {
+  return (load<u64>(m, 8) + (words & 0xffffffff)) * (load<u64>(m, 16) + (words >>> 32));
 }
 
 /**

@@ -126,7 +126,7 @@ export class AddressSlots {
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#keyWords;
     const { u32 } = this.#shared;
     let free = -1;
-    let slot = addressHash(this.#shared.hashSeed, w0, w1, w2, w3) & (this.#slotCount - 1);
+    let slot = addressHash(this.#shared.addressHashKey, w0, w1, w2, w3) & (this.#slotCount - 1);
     for (;;) {
       const state = this.#state(slot);
       if (state !== SLOT_USED) {

@@ -1,19 +1,23 @@
 // Creates the one memory that control and workers share: places the regions for the configured capacities and writes
 // the header. Pages are touched only when they are used, so a generous capacity costs address space, not memory.
 
-import { randomInt } from "node:crypto";
+import { createHash, randomFillSync, randomInt } from "node:crypto";
 import {
+  ADDRESS_HASH_KEY_WORDS,
   ADDRESS_SLOT_SIZE,
   CANDIDATE_SIZE,
   FLOW_BUCKET_SIZE,
+  FLOW_HASH_KEY_WORDS,
   FLOW_LIMIT_MAX,
   FLOW_SIZE,
   FLOW_SLACK,
   FlowState,
+  HEADER_ADDRESS_HASH_KEY,
   HEADER_ADDRESS_MASK,
   HEADER_ANSWERS,
   HEADER_AT,
   HEADER_FLOW_BUCKET_MASK,
+  HEADER_FLOW_HASH_KEY,
   HEADER_FLOW_LIMIT,
   HEADER_FLOW_NEXT,
   HEADER_GSO_TRIAL,
@@ -105,7 +109,7 @@ export interface MemoryOptions {
   readonly tunMtu?: number | undefined; // default: not known
   /** What may wait for an address that is asked for; packets per address, bytes in all. Absent: nothing is asked for. */
   readonly park?: { readonly timeoutMs: number; readonly packets: number; readonly bytes: number } | undefined;
-  readonly hashSeed?: number | undefined; // random unless a test wants to know it
+  readonly hashSeed?: number | undefined; // the hash keys follow from it, so that a run can be repeated; random unless given
 }
 
 /** The shared memory as the host sees it. Workers need only `memory`: everything else stands in the header. */
@@ -114,7 +118,8 @@ export interface SharedMemory {
   readonly capacities: Capacities;
   /** Records per region, more than the capacities: old and new records exist side by side while a generation passes. */
   readonly records: Records;
-  readonly hashSeed: number;
+  /** A view of HEADER_ADDRESS_HASH_KEY. */
+  readonly addressHashKey: Uint32Array;
   readonly bytes: Uint8Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array; // for Atomics
@@ -162,7 +167,7 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
     memory,
     capacities,
     records,
-    hashSeed: (options.hashSeed ?? randomInt(0x1_0000_0000)) >>> 0,
+    addressHashKey: new Uint32Array(memory.buffer, HEADER_AT + HEADER_ADDRESS_HASH_KEY, 2 * ADDRESS_HASH_KEY_WORDS),
     bytes: new Uint8Array(memory.buffer),
     u32: new Uint32Array(memory.buffer),
     i32: new Int32Array(memory.buffer),
@@ -191,7 +196,9 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   };
   header(HEADER_LAYOUT_VERSION, LAYOUT_VERSION);
   header(HEADER_WORKER_COUNT, capacities.workers);
-  header(HEADER_HASH_SEED, shared.hashSeed);
+  header(HEADER_HASH_SEED, randomInt(0x1_0000_0000));
+  writeKey(shared, HEADER_FLOW_HASH_KEY, FLOW_HASH_KEY_WORDS, options.hashSeed);
+  writeKey(shared, HEADER_ADDRESS_HASH_KEY, ADDRESS_HASH_KEY_WORDS, options.hashSeed);
   header(HEADER_FLOW_LIMIT, capacities.flows);
   header(HEADER_FLOW_NEXT, 1); // record 0 is never used
   header(HEADER_FLOW_BUCKET_MASK, records.flowBuckets - 1);
@@ -213,6 +220,13 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
     header(HEADER_TIMEOUTS_MS + 4 * FlowState[name as FlowStateName], timeoutMs);
   }
   writeRanges(shared, options.ranges ?? []);
+}
+
+function writeKey(shared: SharedMemory, offset: number, words: number, seed: number | undefined): void {
+  const key = new Uint8Array(words * BigUint64Array.BYTES_PER_ELEMENT);
+  if (seed === undefined) randomFillSync(key);
+  else key.set(createHash("shake256", { outputLength: key.length }).update(`${offset} ${seed}`).digest());
+  shared.bytes.set(key, HEADER_AT + offset);
 }
 
 function checkCapacities(capacities: Capacities): void {

@@ -84,6 +84,8 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HEADER_REFUSALS: array(layout.REFUSAL_MAX, layout.REFUSAL_SIZE),
       HEADER_REGIONS: array(Region.count, 4),
       HEADER_TIMEOUTS_MS: array(FlowState.count, 4),
+      HEADER_FLOW_HASH_KEY: array(layout.FLOW_HASH_KEY_WORDS, 8),
+      HEADER_ADDRESS_HASH_KEY: array(layout.ADDRESS_HASH_KEY_WORDS, 8),
       HEADER_RANGES: array(RANGE_MAX, RANGE_SIZE),
     },
   },
@@ -291,6 +293,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
 /** Constants that are no offset: sizes, counts, flags, values. */
 const NOT_FIELDS = [
   ...["LAYOUT_VERSION", "HEADER_AT", "HEADER_SIZE", "RANGE_MAX", "RANGE_SIZE", "ALIVE", "INSTANCE_LOAD_SIZE"],
+  ...["FLOW_HASH_KEY_WORDS", "ADDRESS_HASH_KEY_WORDS"],
   ...["ADDRESS_SLOT_SIZE", "SLOT_EMPTY", "SLOT_USED", "SLOT_BUSY", "SERVICE_SIZE", "CANDIDATE_SIZE"],
   ...["CANDIDATE_DRAINING", "CANDIDATE_LOCAL", "INSTANCE_SIZE", "NODE_SIZE", "NODE_ENDPOINT_SIZE", "SOCKADDR_SIZE"],
   ...[
@@ -375,6 +378,11 @@ describe("limits", () => {
   test("worker areas fill whole pages and all of them fit in 32 bits", () => {
     expect(layout.WORKER_SIZE % 65536).toBe(0);
     expect(layout.WORKER_SIZE * WORKER_MAX).toBeLessThan(2 ** 31);
+  });
+
+  test("a flow hash has bits of its own for the bucket and for the tag, of those that are strongly universal", () => {
+    const buckets = 2 ** Math.ceil(Math.log2(layout.FLOW_LIMIT_MAX / 2));
+    expect(34 + Math.log2(buckets)).toBeLessThanOrEqual(64 - (32 - layout.FLOW_TAG_SHIFT));
   });
 
   test("an index entry holds every flow record", () => {

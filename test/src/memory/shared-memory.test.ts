@@ -1,12 +1,15 @@
 import { describe, expect, test } from "vitest";
 import {
+  ADDRESS_HASH_KEY_WORDS,
+  FLOW_HASH_KEY_WORDS,
   FlowState,
+  HEADER_ADDRESS_HASH_KEY,
   HEADER_ADDRESS_MASK,
   HEADER_AT,
   HEADER_FLOW_BUCKET_MASK,
+  HEADER_FLOW_HASH_KEY,
   HEADER_FLOW_LIMIT,
   HEADER_FLOW_NEXT,
-  HEADER_HASH_SEED,
   HEADER_LAYOUT_VERSION,
   HEADER_PROBE_INTERVAL_MS,
   HEADER_RANGE_COUNT,
@@ -21,8 +24,16 @@ import {
   Region,
   WORKER_SIZE,
 } from "../../../assembly/shared/layout.ts";
-import { createSharedMemory } from "../../../src/memory/shared-memory.ts";
+import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { parsePrefix } from "../../../src/net/address.ts";
+
+function hashKeys(shared: SharedMemory): bigint[] {
+  const words = new BigUint64Array(shared.memory.buffer);
+  const key = (offset: number, count: number): bigint[] => [
+    ...words.subarray((HEADER_AT + offset) / 8, (HEADER_AT + offset) / 8 + count),
+  ];
+  return [...key(HEADER_FLOW_HASH_KEY, FLOW_HASH_KEY_WORDS), ...key(HEADER_ADDRESS_HASH_KEY, ADDRESS_HASH_KEY_WORDS)];
+}
 
 const SMALL = { flows: 100, addresses: 10, instances: 10, workloads: 10, nodes: 2, workers: 2 };
 
@@ -31,7 +42,6 @@ describe("the shared memory", () => {
     const range = parsePrefix("fdff::/16");
     const shared = createSharedMemory({
       capacities: SMALL,
-      hashSeed: 0xdeadbeef,
       ranges: [parsePrefix("10.30.0.0/16"), range],
       probeIntervalMs: 0,
       timeoutsMs: { tcpClosed: 7 },
@@ -39,7 +49,6 @@ describe("the shared memory", () => {
     const header = (offset: number): number | undefined => shared.u32[(HEADER_AT + offset) >>> 2];
     expect(header(HEADER_LAYOUT_VERSION)).toBe(LAYOUT_VERSION);
     expect(header(HEADER_WORKER_COUNT)).toBe(2);
-    expect(header(HEADER_HASH_SEED)).toBe(0xdeadbeef);
     expect(header(HEADER_FLOW_LIMIT)).toBe(100);
     expect(header(HEADER_FLOW_NEXT)).toBe(1);
     expect(header(HEADER_FLOW_BUCKET_MASK)).toBe(63);
@@ -67,9 +76,17 @@ describe("the shared memory", () => {
     expect(shared.at(Region.workers) + 2 * WORKER_SIZE).toBeLessThanOrEqual(shared.bytes.length);
   });
 
-  test("draws another hash seed each time", () => {
-    const seeds = [1, 2, 3, 4].map(() => createSharedMemory({ capacities: SMALL }).hashSeed);
-    expect(new Set(seeds).size).toBeGreaterThan(1);
+  test("draws each word of the hash keys anew, and no two alike", () => {
+    const keys = [1, 2].flatMap(() => hashKeys(createSharedMemory({ capacities: SMALL })));
+    expect(new Set(keys).size).toBe(2 * (FLOW_HASH_KEY_WORDS + ADDRESS_HASH_KEY_WORDS));
+  });
+
+  test("has the same hash keys with the same seed, and others with another one", () => {
+    const [first, again, other] = [5, 5, 6].map((hashSeed) =>
+      hashKeys(createSharedMemory({ capacities: SMALL, hashSeed })),
+    ) as [bigint[], bigint[], bigint[]];
+    expect(again).toEqual(first);
+    expect(new Set([...first, ...other]).size).toBe(first.length + other.length);
   });
 
   test("holds what the largest supported tables need", () => {

@@ -25,6 +25,7 @@ import {
   HEADER_AT,
   HEADER_FLOW_COUNT,
   HEADER_FLOW_FREE,
+  HEADER_FLOW_HASH_KEY,
   HEADER_FLOW_NEXT,
   INSTANCE_LOAD_SIZE,
   Region,
@@ -89,7 +90,7 @@ class FlowTable {
           continue;
         }
         const hash = direction === 0 ? this.hash(this.forwardKey(flow)) : this.hash(this.reverseKey(flow));
-        const home = Number(hash & BigInt(this.shared.records.flowBuckets - 1));
+        const home = Number((hash >> 34n) & BigInt(this.shared.records.flowBuckets - 1));
         this.demand(home === bucket, `record ${record}, direction ${direction}: in bucket ${bucket}, not ${home}`);
         this.demand(entry >>> FLOW_TAG_SHIFT === Number(hash >> 53n), `record ${record}: wrong tag`);
         const name = `${record} ${direction}`;
@@ -179,26 +180,15 @@ class FlowTable {
     return [word(source), word(source + 8), word(destination), word(destination + 8), last];
   }
 
-  /** The twin of assembly/table/hash.ts. */
+  /** By the definition in assembly/table/hash.ts, in whole numbers: two words of 32 bits to each product. */
   private hash(key: readonly bigint[]): bigint {
-    const seed = (BigInt(this.shared.hashSeed) << 32n) | BigInt(this.shared.hashSeed);
-    const factors = [
-      0x9e3779b97f4a7c15n,
-      0xc2b2ae3d27d4eb4fn,
-      0x165667b19e3779f9n,
-      0xd6e8feb86659fd93n,
-      0xff51afd7ed558ccdn,
-    ];
-    const turns = [0n, 16n, 32n, 48n, 0n];
-    let h = 0n;
-    key.forEach((word, i) => {
-      const product = ((word + seed) * (factors[i] ?? 0n)) & WORD;
-      const turn = turns[i] ?? 0n;
-      h ^= ((product << turn) | (product >> (64n - turn))) & WORD;
-    });
-    h ^= h >> 32n;
-    h = (h * 0xc4ceb9fe1a85ec53n) & WORD;
-    return h ^ (h >> 29n);
+    const keyAt = HEADER_AT + HEADER_FLOW_HASH_KEY;
+    const m = (i: number): bigint => this.view.getBigUint64(keyAt + 8 * i, true);
+    return key.reduce((sum, words, i) => {
+      // The last word has the protocol above the ports, as the addresses have their second half.
+      const product = (m(2 * i + 1) + (words & 0xffffffffn)) * (m(2 * i + 2) + (words >> 32n));
+      return (sum + product) & WORD;
+    }, m(0));
   }
 
   private workerAt(worker: number): number {

@@ -157,7 +157,7 @@ export class TableReader {
     const key = parseAddress(address);
     if (key === undefined) throw new TypeError(address);
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = new Uint32Array(key.buffer);
-    let slot = addressHash(this.#shared.hashSeed, w0, w1, w2, w3) % slotCount;
+    let slot = addressHash(this.#shared.addressHashKey, w0, w1, w2, w3) % slotCount;
     for (let probes = 0; probes <= slotCount; probes++) {
       const at = this.#shared.at(region) + slot * ADDRESS_SLOT_SIZE;
       const state = yield* this.#u32(at + ADDRESS_STATE);
