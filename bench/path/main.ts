@@ -8,7 +8,7 @@ import { renderChart } from "./chart.ts";
 import { openKernelPath } from "./kernel-path.ts";
 import { describeMachine, loadOf, requireTools, sourceCommit, thisMachine } from "./machine.ts";
 import { MEASUREMENTS } from "./measurements.ts";
-import { PATH_NAMES, type Path, type PathName } from "./path.ts";
+import { ENCRYPTED, PATH_NAMES, type Path, type PathName, PLAIN } from "./path.ts";
 import { type Report, ratiosOf, renderDrops, renderResults, rowsOf } from "./report.ts";
 import { measureInTurns, type Series } from "./rounds.ts";
 import { openSapwoodPath } from "./sapwood-path.ts";
@@ -22,6 +22,7 @@ import { wholeNumber } from "../whole-number.ts";
 
 interface Options {
   readonly json?: true;
+  readonly encrypted?: true;
   readonly only?: string;
   readonly path?: PathName;
   readonly queues?: number;
@@ -34,6 +35,7 @@ const options = new Command("bench:path")
   .option("--json", "print one JSON object")
   .option("--only <text>", "take the measurements whose name contains the text: tcp1, udp64, rtt, v6 ...")
   .option("--path <name>", "measure one path alone: sapwood or kernel", pathName)
+  .option("--encrypted", "compare both inside WireGuard, beside sapwood in clear")
   .option("--queues <n>", "tun.queues of sapwood (default: its own choice)", wholeNumber)
   .option("--rounds <n>", "how often each measurement is taken on each path", wholeNumber, 3)
   .option("--seconds <n>", "time for each measurement", wholeNumber, 3)
@@ -64,10 +66,13 @@ async function run(): Promise<void> {
   }
   const paths: Path[] = [];
   try {
-    if (options.path !== "kernel") paths.push(await openSapwoodPath(options.queues));
-    if (options.path !== "sapwood") paths.push(await openKernelPath());
+    if (options.path !== "kernel") {
+      if (options.encrypted) paths.push(await openSapwoodPath(options.queues, true));
+      paths.push(await openSapwoodPath(options.queues, false));
+    }
+    if (options.path !== "sapwood") paths.push(await openKernelPath(options.encrypted ?? false));
     const series = await measureInTurns(paths, { ...options, measurements }, showProgress);
-    const drops = await Promise.all(paths.map((path) => path.drops()));
+    const drops = await Promise.all(paths.map(async ({ name, drops }) => prefixed(name, await drops())));
     showProgress(1, "");
     publish(series, Object.assign({}, ...drops));
   } finally {
@@ -75,12 +80,18 @@ async function run(): Promise<void> {
   }
 }
 
+/** By path and node: two paths have nodes of the same names. */
+function prefixed(path: PathName, drops: Report["drops"]): Report["drops"] {
+  if (path === "sapwood") return drops;
+  return Object.fromEntries(Object.entries(drops).map(([node, byReason]) => [`${node} (${path})`, byReason]));
+}
+
 function publish(series: readonly Series[], drops: Report["drops"]): void {
   const { rounds, seconds, queues = "default" } = options;
   const machine = thisMachine();
   const commit = sourceCommit();
   const date = new Date().toISOString();
-  const rows = rowsOf(series);
+  const rows = rowsOf(series, options.encrypted ? ENCRYPTED : PLAIN);
   const results = rows.flatMap((row) => row.results);
   const report: Report = { machine, commit, date, rounds, seconds, queues, results, ratios: ratiosOf(rows), drops };
   const json = `${JSON.stringify(report, null, 2)}\n`;
@@ -90,6 +101,12 @@ function publish(series: readonly Series[], drops: Report["drops"]): void {
 
   // A part of the measurements would replace the whole.
   if (options.only !== undefined || options.path !== undefined) return;
+  if (options.encrypted) {
+    mkdirSync(RESULTS, { recursive: true });
+    writeFileSync(`${RESULTS}path-encrypted.json`, json);
+    if (!options.json) process.stdout.write("Written to bench/results/path-encrypted.json.\n");
+    return;
+  }
   const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; medians of ${rounds} x ${seconds} s`;
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(`${RESULTS}path.json`, json);

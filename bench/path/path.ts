@@ -4,7 +4,16 @@ import type { Drops } from "./drops.ts";
 
 /** What is measured, and what it is compared with. */
 export const PATH_NAMES = ["sapwood", "kernel"] as const;
-export type PathName = (typeof PATH_NAMES)[number];
+export type PathName = (typeof PATH_NAMES)[number] | "sapwood encrypted" | "kernel encrypted";
+
+/** Whose figure is divided by whose. */
+export interface Comparison {
+  readonly path: PathName;
+  readonly with: PathName;
+}
+
+export const PLAIN: Comparison = { path: "sapwood", with: "kernel" };
+export const ENCRYPTED: Comparison = { path: "sapwood encrypted", with: "kernel encrypted" };
 
 export interface Path {
   readonly name: PathName;

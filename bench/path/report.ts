@@ -3,7 +3,7 @@ import { renderTable } from "../../src/cli/text-table.ts";
 import type { Drops } from "./drops.ts";
 import type { Machine } from "./machine.ts";
 import type { Metric } from "./measurements.ts";
-import type { PathName } from "./path.ts";
+import { type PathName, PLAIN } from "./path.ts";
 import { ratioOf, type Series } from "./rounds.ts";
 import { type Summary, summarise } from "./statistics.ts";
 
@@ -16,7 +16,7 @@ export interface Report {
   readonly seconds: number; // of each measurement
   readonly queues: number | "default";
   readonly results: readonly Result[];
-  /** Sapwood's figure divided by the kernel's, by metric: median over the rounds. */
+  /** Sapwood's figure divided by the kernel's, both encrypted or both not, by metric: median over the rounds. */
   readonly ratios: Readonly<Record<string, number>>;
   /** What sapwood lost in the whole run, by node and reason. */
   readonly drops: Readonly<Record<string, Drops>>;
@@ -37,12 +37,12 @@ export interface Row {
   readonly ratio: Summary | undefined; // undefined when there is nothing to compare
 }
 
-export function rowsOf(series: readonly Series[]): Row[] {
+export function rowsOf(series: readonly Series[], compared = PLAIN): Row[] {
   const metrics = [...new Set(series.map(({ metric }) => metric))];
   return metrics.map((metric) => ({
     metric,
     results: series.filter((one) => one.metric === metric).map(resultOf),
-    ratio: metric.better === "neither" ? undefined : ratioOf(series, metric),
+    ratio: metric.better === "neither" ? undefined : ratioOf(series, metric, compared),
   }));
 }
 

@@ -1,7 +1,7 @@
 // Measures the paths in turns: each round takes every measurement on both paths, one right after the other, and the
 // next round begins with the other path. So a machine that gets slower or busier on the way hits both alike.
 import { type Measurement, type Metric, WARM_UP_SECONDS } from "./measurements.ts";
-import type { Path, PathName } from "./path.ts";
+import { type Path, type PathName, PLAIN } from "./path.ts";
 import { type Summary, summarise } from "./statistics.ts";
 
 export interface Plan {
@@ -50,12 +50,12 @@ export async function measureInTurns(
     });
 }
 
-/** Sapwood's figure by the kernel's, round by round: neighbours in time are compared, not extremes. */
-export function ratioOf(series: readonly Series[], metric: Metric): Summary | undefined {
+/** The one path's figure by the other's, round by round: neighbours in time are compared, not extremes. */
+export function ratioOf(series: readonly Series[], metric: Metric, compared = PLAIN): Summary | undefined {
   const valuesOf = (path: PathName) => series.find((one) => one.metric === metric && one.path === path)?.values ?? [];
-  const kernel = valuesOf("kernel");
-  const ratios = valuesOf("sapwood").flatMap((value, round) => {
-    const other = kernel[round];
+  const others = valuesOf(compared.with);
+  const ratios = valuesOf(compared.path).flatMap((value, round) => {
+    const other = others[round];
     return other === undefined ? [] : [value / other];
   });
   return ratios.length === 0 ? undefined : summarise(ratios);

@@ -1,37 +1,37 @@
 // Sapwood itself: a `sapwood run` per node, with the defaults of its configuration but for the number of queues.
-import { parse, stringify } from "yaml";
-import { configFile, controlSocket } from "../../src/lab/lab.ts";
-import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
-import { Sandbox } from "../../src/lab/sandbox.ts";
-import { build } from "../../src/lab/topology.ts";
-import { type Drops, dropsOf, dropsSince, sapwood } from "./drops.ts";
+import { Lab } from "../../src/lab/lab.ts";
+import type { Sandbox } from "../../src/lab/sandbox.ts";
+import type { Topology } from "../../src/lab/topology.ts";
+import { type Drops, dropsOf, dropsSince } from "./drops.ts";
 import type { Path } from "./path.ts";
 import { TOPOLOGY } from "./scenario.ts";
 
 type AllDrops = Readonly<Record<string, Drops>>; // by node
 
 /** `queues` undefined leaves the choice to the program. */
-export async function openSapwoodPath(queues: number | undefined): Promise<Path> {
-  const sandbox = await Sandbox.open();
-  const close = () => sandbox.close();
+export async function openSapwoodPath(queues: number | undefined, isEncrypted: boolean): Promise<Path> {
+  const topology: Topology = {
+    ...TOPOLOGY,
+    encryption: isEncrypted ? "auto" : undefined,
+    settings: queues === undefined ? {} : { tun: { queues } },
+  };
+  const lab = await Lab.open(topology);
+  const { sandbox } = lab;
+  const close = () => lab.close();
   try {
-    await build(sandbox, TOPOLOGY);
-    await Promise.all(TOPOLOGY.nodes.map(({ id }) => startProxy(sandbox, id, queues)));
+    await lab.startProxies();
     // At its start a proxy tries which frames the TUN takes; what it refuses then is not lost.
     const atStart = await dropsOfAll(sandbox);
-    return { name: "sapwood", sandbox, drops: () => dropsOfAll(sandbox, atStart), close };
+    return {
+      name: isEncrypted ? "sapwood encrypted" : "sapwood",
+      sandbox,
+      drops: () => dropsOfAll(sandbox, atStart),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-async function startProxy(sandbox: Sandbox, node: string, queues: number | undefined): Promise<void> {
-  const config = parse(nodeConfig(TOPOLOGY, node, tablesOf(TOPOLOGY)));
-  const tun = queues === undefined ? config.tun : { ...config.tun, queues };
-  sandbox.writeFile(configFile(node), stringify({ ...config, tun }));
-  const proxy = sandbox.start(sapwood("run", "--config", configFile(node), "--socket", controlSocket(node)), node);
-  await proxy.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("ready"));
 }
 
 async function dropsOfAll(sandbox: Sandbox, before: AllDrops = {}): Promise<AllDrops> {
