@@ -2,7 +2,7 @@
 // Promises: an interface that sapwood did not make is left alone; a set-up that fails leaves none behind.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { SapwoodError } from "../errors.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { runTool, type Tool, toolEnvironment } from "./tool.ts";
@@ -12,6 +12,8 @@ const WG: Tool = { program: "wg", package: "wireguard-tools" };
 const ALIAS = "sapwood";
 /** Peers that one call of `wg` sets: each takes some 150 bytes of a command line that may have 128 KiB an argument. */
 const PEERS_PER_CALL = 200;
+/** Of the rule for packets from the interface: after that for local addresses (0), before that of the main table. */
+const RULE_PRIORITY = 100;
 const START_TIMEOUT_MS = 20_000;
 const START_POLL_MS = 20;
 
@@ -74,12 +76,14 @@ export class WireguardInterface {
     const daemon = isInKernel ? undefined : await startDaemon(device);
     try {
       await wg(["set", device, "listen-port", String(port), "private-key", privateKeyFile]);
+      allowIpv6(device);
       await ipBatch([
         `link set dev ${device} alias ${ALIAS} mtu ${mtu} addrgenmode none`,
         `address add ${address}/128 dev ${device} nodad`,
         `link set dev ${device} up`,
         `route add ${prefix} dev ${device} src ${address}`,
       ]);
+      await refuseForwarding(device);
       return new WireguardInterface(options, await indexOf(device), daemon);
     } catch (error) {
       await remove(device, daemon);
@@ -221,7 +225,32 @@ async function removeLeftOver(device: string): Promise<void> {
   await ip(["link", "del", "dev", device]);
 }
 
+/** New interfaces have no IPv6 where net.ipv6.conf.default.disable_ipv6 says so, as in most containers. */
+function allowIpv6(device: string): void {
+  const path = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
+  if (existsSync(path)) writeFileSync(path, "0");
+}
+
+/**
+ * The node forwards packets between its workloads and the TUN. A peer must not make use of that: what it sends is for
+ * the tunnel's socket, and reaches nobody else (ip-rule(8); the rule for local addresses comes first).
+ */
+async function refuseForwarding(device: string): Promise<void> {
+  await removeRule(device);
+  await ip(["-6", "rule", "add", "iif", device, "prohibit", "priority", String(RULE_PRIORITY)]);
+}
+
+async function removeRule(device: string): Promise<void> {
+  const rules = JSON.parse(await ip(["-6", "-json", "rule", "show"])) as { priority?: number; iif?: string }[];
+  for (const { priority, iif } of rules) {
+    if (priority === RULE_PRIORITY && iif === device) {
+      await ip(["-6", "rule", "del", "iif", device, "prohibit", "priority", String(RULE_PRIORITY)]);
+    }
+  }
+}
+
 async function remove(device: string, daemon: ChildProcess | undefined): Promise<void> {
+  await removeRule(device);
   if (daemon === undefined) {
     if (hasInterface(device)) await ip(["link", "del", "dev", device]);
     return;

@@ -210,6 +210,27 @@ function story(backend: "kernel" | "wireguard-go"): void {
     lab.writeConfig("node-c", tablesOf(DEMO));
   });
 
+  test("a node cannot reach workloads of another node past the tunnel", async () => {
+    const { namespaceAddresses } = placeOf("b1");
+    const [, v6 = ""] = namespaceAddresses;
+    const device = wireguardDevice("node-c");
+    const inside = tunnelAddressOf(keyOf("node-b"));
+    await lab.sandbox.expect(
+      ["wg", "set", device, "peer", keyOf("node-b"), "allowed-ips", `${inside}/128,${v6}/128`],
+      "node-c",
+    );
+    await configure(lab.sandbox, "node-c", [`route add ${v6}/128 dev ${device}`]);
+    const past = await lab.sandbox.run(
+      ["curl", "--silent", "--show-error", "--max-time", "30", `http://[${v6}]/`],
+      "node-c",
+    );
+    expect(past).toMatchObject({
+      stdout: "",
+      stderr: expect.stringMatching(/Permission denied|prohibited|Failed to connect/),
+    });
+    await configure(lab.sandbox, "node-c", [`route del ${v6}/128 dev ${device}`]);
+  });
+
   test("a node under a wrong key is lost, and found again under the right one", async () => {
     const tables = tablesOf(DEMO);
     lab.writeConfig("node-a", withKeys(tables, new Map([["node-b", publicKeyOf(newPrivateKey())]])));
@@ -294,8 +315,11 @@ function story(backend: "kernel" | "wireguard-go"): void {
     await lab.startProxy("node-c");
     await untilHeard("node-c");
     await lab.proxy("node-c").stop();
-    const links = await lab.sandbox.expect(["ip", "-o", "link", "show"], "node-c");
-    expect(links).not.toContain(wireguardDevice("node-c"));
+    const left = await Promise.all([
+      lab.sandbox.expect(["ip", "-o", "link", "show"], "node-c"),
+      lab.sandbox.expect(["ip", "-6", "rule", "show"], "node-c"),
+    ]);
+    expect(left.join()).not.toContain(wireguardDevice("node-c"));
   });
 
   async function untilHeard(node: string): Promise<void> {
