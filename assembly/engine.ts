@@ -14,6 +14,7 @@ import { finishFrame } from "./offload/coalesce.ts";
 import { Counter } from "./shared/counters.ts";
 import { HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE, WORKER_ERROR_NAME } from "./shared/layout.ts";
 import { DropReason } from "./shared/verdicts.ts";
+import { forgetStale } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
@@ -21,7 +22,7 @@ import { endpointAt, learnMtu, learnRefusal, refuseGso } from "./table/node.ts";
 import { isWorthwhile } from "./table/prefetch.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
 import { dropOrphans } from "./translate/fragments.ts";
-import { learnRefusals, setUnparking } from "./translate/park.ts";
+import { forgetRefused, learnRefusals, setUnparking } from "./translate/park.ts";
 import { queueProbes } from "./translate/probe.ts";
 
 // errno of a send that UDP_SEGMENT made impossible (asm-generic/errno-base.h, errno.h)
@@ -78,13 +79,15 @@ export function sweep(nowUs: f64, budget: u32): u32 {
   const nowMs = milliseconds(nowUs);
   const ended = sweepFlows(nowMs, budget);
   if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
+  forgetStale(nowMs);
+  forgetRefused(nowMs);
   leave();
   return ended;
 }
 
 export function unpark(nowUs: f64): u32 {
   const nowMs = begin(nowUs);
-  learnRefusals();
+  learnRefusals(nowMs);
   setUnparking(true);
   const left = unparkAll(nowMs);
   setUnparking(false);

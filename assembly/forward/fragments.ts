@@ -7,12 +7,13 @@ import { writePacket } from "../frame/tun-queue.ts";
 import { sendPacket } from "../frame/udp-queue.ts";
 import { fragment, fragmentBytes, fragmentCount, piecesMax } from "../offload/fragment.ts";
 import { Counter } from "../shared/counters.ts";
-import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE } from "../shared/layout.ts";
+import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE, OWNER_OTHERS } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { isNoAddress } from "../table/address.ts";
+import { findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "../table/first-fragment.ts";
 import { forgetsMtu, isNodeKnown, pathMtu } from "../table/node.ts";
 import { holdFragment, translateLater } from "../translate/fragments.ts";
+import { nodeOwner, workloadOwner } from "../translate/owner.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { packet } from "./packet-in-hand.ts";
 
@@ -20,33 +21,47 @@ import { packet } from "./packet-in-hand.ts";
  * What became of a first fragment becomes of the others, also of those that wait already. The queues keep room for the
  * `behind` packets that the message in hand may still become.
  */
-export function firstFragment(node: u32, behind: u32, nowMs: u32): void {
-  const first = noteFirst(packet, node, nowMs);
-  if (waitingCount(FRAGMENTS) == 0) return;
-  let before: u32 = 0;
-  for (let number = firstWaiting(FRAGMENTS); number != 0; ) {
+export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): void {
+  const first = noteFirst(packet, owner, node, nowMs);
+  let number = firstWaiting(FRAGMENTS);
+  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
     const record = waitingRecord(number);
     const next = load<u32>(record, HELD_NEXT);
-    if (!sameFragmentKey(record, first)) {
-      before = number;
-    } else if (hasRoom(piecesMax(load<u32>(record, HELD_LENGTH)) + behind)) {
+    if (sameFragmentKey(record, first)) {
+      if (!hasRoom(piecesMax(load<u32>(record, HELD_LENGTH)) + behind)) return; // the rest may be lucky with a repetition of the first
       packet.parse(<u32>waitingAt(number), load<u32>(record, HELD_LENGTH));
       passOn(first, nowMs);
-      release(FRAGMENTS, number, before);
-    } else {
-      return; // the rest may be lucky with a repetition of the first
+      release(FRAGMENTS, number);
     }
     number = next;
   }
 }
 
-/** `sender` is the sockaddr that it came from, 0 = the TUN. */
-export function laterFragment(sender: usize, nowMs: u32): DropReason {
+/** From the TUN. What has no first one waits for it, if it may be that of a flow. */
+export function laterFragmentOut(nowMs: u32): DropReason {
+  describeFragment(packet, 0);
+  const first = findFirst(nowMs);
+  if (first != 0) {
+    passOn(first, nowMs);
+    return DropReason.none;
+  }
+  if (!isInServiceRange(packet.destination)) return DropReason.notServiceAddress;
+  const owner = workloadOwner(packet);
+  return owner == OWNER_OTHERS ? DropReason.unknownWorkload : holdFragment(packet, owner, nowMs);
+}
+
+/** The same from the node whose sockaddr is at `sender`. */
+export function laterFragmentIn(sender: usize, nowMs: u32): DropReason {
   describeFragment(packet, sender);
   const first = findFirst(nowMs);
-  if (first == 0) return holdFragment(packet, nowMs);
-  passOn(first, nowMs);
-  return DropReason.none;
+  if (first != 0) {
+    passOn(first, nowMs);
+    return DropReason.none;
+  }
+  if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
+  if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
+  const owner = nodeOwner(sender);
+  return owner == OWNER_OTHERS ? DropReason.wrongNode : holdFragment(packet, owner, nowMs);
 }
 
 function passOn(first: usize, nowMs: u32): void {

@@ -11,10 +11,11 @@ import { REVERSE } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
 import { isWorthwhile, touchBucket, touchFlow } from "../table/prefetch.ts";
 import { translateIngress } from "../translate/ingress.ts";
+import { nodeOwner } from "../translate/owner.ts";
 import { isProbe, receiveProbe } from "../translate/probe.ts";
 import { translateErrorIngress } from "../translate/related.ts";
 import { PacketKind } from "../wire/packet.ts";
-import { firstFragment, laterFragment } from "./fragments.ts";
+import { firstFragment, laterFragmentIn } from "./fragments.ts";
 import { packet } from "./packet-in-hand.ts";
 
 /** At most so many packets are in a message; one with more is dropped. */
@@ -63,7 +64,7 @@ function ingressDatagram(
   if (invalid != DropReason.none) return invalid;
   const isPlain = packet.isPlain;
   if (!isPlain) {
-    if (packet.kind == PacketKind.laterFragment) return laterFragment(sender, nowMs);
+    if (packet.kind == PacketKind.laterFragment) return laterFragmentIn(sender, nowMs);
     if (packet.isFragment) describeFragment(packet, sender);
   }
   const refused =
@@ -72,6 +73,7 @@ function ingressDatagram(
   deliver(packet);
   count(Counter.ingressPackets, 1);
   count(Counter.ingressBytes, packet.length);
-  if (!isPlain && packet.isFragment && packet.fragmentOffset == 0) firstFragment(LOCAL_NODE, rest / size + 1, nowMs);
+  if (!isPlain && packet.isFragment && packet.fragmentOffset == 0)
+    firstFragment(nodeOwner(sender), LOCAL_NODE, rest / size + 1, nowMs);
   return DropReason.none;
 }

@@ -29,11 +29,12 @@ import {
 } from "../translate/egress.ts";
 import { answerDrop } from "../translate/icmp-error.ts";
 import { translateLocal } from "../translate/ingress.ts";
+import { workloadOwner } from "../translate/owner.ts";
 import { park } from "../translate/park.ts";
 import { errorNode, translateErrorEgress, translateErrorLocal } from "../translate/related.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
-import { firstFragment, fragmentPacket, laterFragment } from "./fragments.ts";
+import { firstFragment, fragmentPacket, laterFragmentOut } from "./fragments.ts";
 import { packet } from "./packet-in-hand.ts";
 
 /** Set when egressPacket() parked the packet. */
@@ -67,14 +68,15 @@ export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
 
 /** What is no whole TCP or UDP packet. */
 function egressOther(virtio: VirtioNet, nowMs: u32): DropReason {
-  if (packet.kind == PacketKind.laterFragment) return laterFragment(0, nowMs);
+  if (packet.kind == PacketKind.laterFragment) return laterFragmentOut(nowMs);
   if (packet.kind == PacketKind.error) return egressError(nowMs);
   const isFirst = packet.isFragment && packet.fragmentOffset == 0;
   if (isFirst) describeFragment(packet, 0);
+  const owner = isFirst ? workloadOwner(packet) : 0;
   isWaiting = false;
   const refused = egressPacket(virtio, nowMs);
   if (!isFirst || refused != DropReason.none || isWaiting) return refused;
-  firstFragment(<u32>load<u16>(egressFlow, FLOW_NODE), 0, nowMs);
+  firstFragment(owner, <u32>load<u16>(egressFlow, FLOW_NODE), 0, nowMs);
   return DropReason.none;
 }
 
@@ -114,6 +116,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
 
 function egressError(nowMs: u32): DropReason {
   if (packet.isFragment) describeFragment(packet, 0);
+  const owner = packet.isFragment ? workloadOwner(packet) : 0;
   noteFrame(packet, 0);
   const refused = translateErrorEgress(packet);
   if (refused != DropReason.none) return refused;
@@ -128,7 +131,7 @@ function egressError(nowMs: u32): DropReason {
     count(Counter.egressPackets, 1);
     count(Counter.egressBytes, packet.length);
   }
-  if (packet.isFragment) firstFragment(errorNode, 0, nowMs);
+  if (packet.isFragment) firstFragment(owner, errorNode, 0, nowMs);
   return DropReason.none;
 }
 

@@ -14,19 +14,16 @@ import { packet } from "./packet-in-hand.ts";
 
 /** Handles the parked packets that need not wait any longer; returns how many of them found no room in the queues. */
 export function unparkAll(nowMs: u32): u32 {
-  let before: u32 = 0;
-  for (let number = firstWaiting(PARKED); number != 0; ) {
+  let number = firstWaiting(PARKED);
+  for (let left = waitingCount(PARKED); left != 0; left--) {
     const record = waitingRecord(number);
     const next = load<u32>(record, HELD_NEXT);
     const at = waitingAt(number);
     const length = load<u32>(record, HELD_LENGTH);
     const isKnown = findService(record + HELD_DESTINATION) != 0;
-    if (!isKnown && !isGivenUp(record, nowMs)) {
-      before = number;
-    } else if (!hasRoom(framePackets(at, length))) {
-      return waitingCount(PARKED);
-    } else {
-      release(PARKED, number, before);
+    if (isKnown || isGivenUp(record, nowMs)) {
+      if (!hasRoom(framePackets(at, length))) return waitingCount(PARKED);
+      release(PARKED, number);
       const reason = isKnown ? egressFrame(at, length, nowMs) : giveUp(at, length, nowMs);
       if (reason != DropReason.none) countEgressDrop(reason, 1);
     }

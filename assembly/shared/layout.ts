@@ -53,7 +53,7 @@ export const RANGE_SIZE = 32; // 16 bytes of prefix, 16 bytes of mask
 
 export const HEADER_REFUSALS = 2048; // REFUSAL_SIZE x REFUSAL_MAX: a ring
 export const REFUSAL_MAX = 64;
-export const REFUSAL_SIZE = 32;
+export const REFUSAL_SIZE = 32; // there and in WORKER_REFUSED
 export const REFUSAL_ADDRESS = 0; // 16
 export const REFUSAL_AT_MS = 16; // u32 of the workers' clock
 
@@ -289,9 +289,9 @@ export const WAITING_LAST = 4; // u32
 export const WAITING_COUNT = 8; // u32
 export const WAITING_BYTES = 12; // u32
 export const WORKER_RELEASED_FIRST = 224; // u32: those in a transmit queue until the next call, linked
-export const WORKER_FRAGMENT_NEXT = 228; // u32: first fragments noted so far
+export const WORKER_FRAGMENT_NEXT = 228; // u32: first fragment at which the next search for a place goes on
 export const WORKER_REFUSAL_COUNT = 232; // u32: refusals of HEADER_REFUSALS that were taken over
-export const WORKER_QUESTION_COUNT = 236; // u32 atomic: addresses asked for so far; the last are in the ring
+export const WORKER_AGE_CURSOR = 236; // u32: first fragment at which the next sweep goes on
 export const WORKER_FRAGMENT_KEY = 256; // FRAGMENT_KEY_SIZE: of the fragment in hand
 
 export const WORKER_ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host
@@ -347,21 +347,11 @@ export const WORKER_TX_IOVECS = 270336; // iovec x IOVEC_MAX
 export const WORKER_TX_HEADERS = 532480; // TX_HEADERS_SIZE bytes of generated headers
 export const WORKER_TUN_SLOTS = 1581056; // SLOT_SIZE x BATCH_SIZE
 export const WORKER_UDP_SLOTS = 5791744; // SLOT_SIZE x BATCH_SIZE
-export const WORKER_FRAGMENT_HEADS = 10002432; // u16 x FRAGMENT_MAX: newest first fragment of a hash, number plus 1
-export const WORKER_FRAGMENTS = 10004480; // FRAGMENT_SIZE x FRAGMENT_MAX: the last first fragments
-export const WORKER_HELD = 10135552; // HELD_SIZE x HOLD_BLOCK_COUNT
-export const WORKER_HOLD_BLOCKS = 10233856; // HOLD_BLOCK_SIZE x HOLD_BLOCK_COUNT
-export const WORKER_REFUSED = 11806720; // REFUSAL_SIZE x REFUSED_MAX: by hash of the address
-export const REFUSED_MAX = 256;
-export const WORKER_QUESTIONS = 11814912; // QUESTION_SIZE x QUESTION_MAX: a ring
-export const QUESTION_MAX = 256;
-export const QUESTION_SIZE = 32;
-export const QUESTION_ADDRESS = 0; // 16
-export const QUESTION_AT_MS = 16; // u32 of the workers' clock
-export const WORKER_SIZE = 11862016; // a multiple of 64 KiB
 
-// What became of a packet's first fragment, so that it becomes of the others as well: a ring. All fragments of a
-// packet come to one worker, since the kernel spreads them by addresses alone.
+// Where a worker remembers first fragments, keeps packets that wait, and what control refused.
+//
+// What became of a packet's first fragment, so that it becomes of the others as well. All fragments of a packet come to
+// one worker, since the kernel spreads them by addresses alone.
 //    0 source  16 destination  32 sender  48 identification  52 protocol  } key
 //   56 node  60 time  64 new source  80 new destination  96 next ...
 export const FRAGMENT_MAX = 1024;
@@ -378,18 +368,46 @@ export const FRAGMENT_NEW_SOURCE = 64; // 16
 export const FRAGMENT_NEW_DESTINATION = 80; // 16
 export const FRAGMENT_BUCKET = 96; // u16: index of its head
 export const FRAGMENT_NEXT = 98; // u16: next older one with that head, number plus 1
+export const FRAGMENT_OWNER = 100; // u32: who it is counted to; 0 = the record is free
+
+// Who takes up room that others would like to have, too: a hash of the workload's address, or of the node's.
+export const OWNER_OTHERS = 1; // everybody else together; 0 = nobody
 
 // A packet that waits lies in blocks that stand in a row; the record with the number of the first one describes it.
+// The first blocks are for fragments, the others for packets to unknown addresses.
 export const HOLD_BLOCK_SIZE = 2048;
-export const HOLD_BLOCK_COUNT = 768;
+export const HOLD_FRAGMENT_BLOCKS = 256;
+export const HOLD_BLOCK_COUNT = 1024;
 export const HELD_SIZE = 128;
 export const HELD_KEY = 0; // FRAGMENT_KEY_SIZE; of a parked packet only the destination counts
 export const HELD_DESTINATION = 16; // FRAGMENT_DESTINATION
 export const HELD_LENGTH = 56; // u32
 export const HELD_SINCE_MS = 60; // u32
-export const HELD_NEXT = 64; // u32
-export const HELD_BLOCKS = 68; // u32: how many, 0 = this block is free or not the first of its packet
-export const HELD_STATE = 72; // u8: HOLD_*
+export const HELD_NEXT = 64; // u32: the packet that came to the row after it, 0 = none
+export const HELD_BEFORE = 68; // u32: the one that came before it
+export const HELD_BLOCKS = 72; // u32: how many
+export const HELD_OWNER = 76; // u32: whom its blocks are counted to
+export const HELD_STATE = 80; // u32 atomic: HOLD_*
+export const HELD_CHANGES = 84; // u32 atomic: odd while a packet is put there; control reads none then
 export const HOLD_FREE = 0;
 export const HOLD_FIRST = 1;
 export const HOLD_CONTINUED = 2;
+export const HOLD_RELEASED = 3; // in a transmit queue until the next call
+
+export const REFUSED_MAX = 256; // in sets of REFUSED_SET, by hash of the address
+export const REFUSED_SET = 4;
+export const REFUSED_OWNER = 20; // u32: whom it is counted to; 0 = the record is free
+
+// Blocks per owner, while it is found out who has most of them: a hash table.
+export const SHARE_MAX = 2048;
+export const SHARE_SIZE = 8;
+export const SHARE_OWNER = 0; // u32, 0 = free
+export const SHARE_BLOCKS = 4; // u32
+
+export const WORKER_FRAGMENT_HEADS = WORKER_UDP_SLOTS + SLOT_SIZE * BATCH_SIZE; // u16 x FRAGMENT_MAX: newest first fragment of a hash, number plus 1
+export const WORKER_FRAGMENTS = WORKER_FRAGMENT_HEADS + 2 * FRAGMENT_MAX; // FRAGMENT_SIZE x FRAGMENT_MAX
+export const WORKER_HELD = WORKER_FRAGMENTS + FRAGMENT_SIZE * FRAGMENT_MAX; // HELD_SIZE x HOLD_BLOCK_COUNT
+export const WORKER_HOLD_BLOCKS = WORKER_HELD + HELD_SIZE * HOLD_BLOCK_COUNT; // HOLD_BLOCK_SIZE x HOLD_BLOCK_COUNT
+export const WORKER_REFUSED = WORKER_HOLD_BLOCKS + HOLD_BLOCK_SIZE * HOLD_BLOCK_COUNT; // REFUSAL_SIZE x REFUSED_MAX
+export const WORKER_SHARES = WORKER_REFUSED + REFUSAL_SIZE * REFUSED_MAX; // SHARE_SIZE x SHARE_MAX
+export const WORKER_SIZE = (WORKER_SHARES + SHARE_SIZE * SHARE_MAX + 0xffff) & ~0xffff; // a multiple of 64 KiB

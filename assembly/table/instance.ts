@@ -11,6 +11,7 @@ import {
   INSTANCE_NODE,
   INSTANCE_SIZE,
 } from "../shared/layout.ts";
+import { isNoAddress } from "./address.ts";
 import { generation } from "./generation.ts";
 import { instanceLoadsAt, instancesAt } from "./regions.ts";
 
@@ -22,6 +23,12 @@ export function namespaceAddress(index: u32, isIpv4: bool): v128 {
 export function instanceAddress(index: u32, isIpv4: bool): v128 {
   const at = instanceAt(index);
   return isIpv4 ? v128.load(at, INSTANCE_ADDRESS_V4) : v128.load(at, INSTANCE_ADDRESS_V6);
+}
+
+/** An address that a workload of this node is known by, whichever family it uses. */
+export function identityAt(index: u32): usize {
+  const at = instanceAt(index);
+  return at + (isNoAddress(v128.load(at, INSTANCE_NAMESPACE_V4)) ? INSTANCE_NAMESPACE_V6 : INSTANCE_NAMESPACE_V4);
 }
 
 export function nodeOf(index: u32): u32 {

@@ -147,6 +147,12 @@ export function isReachable(node: u32, nowMs: u32): bool {
   return !isRefused && silentMs <= <i32>patienceMs;
 }
 
+/** The address in the sockaddr at `sender`, or 0 if it is that of no node. The port may differ. */
+export function senderAddressAt(sender: usize): usize {
+  const node = nodeBehind(v128.load(sender, SOCKADDR_ADDRESS), LOCAL_NODE);
+  return node == LOCAL_NODE ? 0 : sender + SOCKADDR_ADDRESS;
+}
+
 /** The next node behind `node` with this address, or LOCAL_NODE. */
 function nodeBehind(address: v128, node: u32): u32 {
   const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);

@@ -4,13 +4,24 @@
 import { addressDelta } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
 import { count, countEgressDrop, countIngressDrop } from "../frame/count.ts";
-import { FRAGMENTS, firstWaiting, hold, release, waitingBytes, waitingCount, waitingRecord } from "../frame/hold.ts";
+import {
+  blocksOf,
+  discard,
+  FRAGMENTS,
+  firstWaiting,
+  hold,
+  waitingBytes,
+  waitingCount,
+  waitingRecord,
+} from "../frame/hold.ts";
+import { largestOwner, NO_OWNER } from "../frame/shares.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   FRAGMENT_NEW_DESTINATION,
   FRAGMENT_NEW_SOURCE,
   FRAGMENT_SENDER,
   HELD_NEXT,
+  HELD_OWNER,
   HELD_SINCE_MS,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -40,29 +51,55 @@ export function translateLater(packet: Packet, first: usize, isReceived: bool): 
   return DropReason.none;
 }
 
-/** Keeps the described fragment until its first one comes. */
-export function holdFragment(packet: Packet, nowMs: u32): DropReason {
-  if (waitingCount(FRAGMENTS) == HELD_MAX || waitingBytes(FRAGMENTS) + packet.length > HELD_BYTES_MAX) {
-    return DropReason.holdFull;
-  }
+/** Keeps the described fragment of `owner` until its first one comes. */
+export function holdFragment(packet: Packet, owner: u32, nowMs: u32): DropReason {
   const key = fragmentKey();
   let ofPacket: u32 = 0;
-  for (let number = firstWaiting(FRAGMENTS); number != 0; number = load<u32>(waitingRecord(number), HELD_NEXT)) {
-    if (sameFragmentKey(waitingRecord(number), key)) ofPacket++;
+  let number = firstWaiting(FRAGMENTS);
+  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
+    const record = waitingRecord(number);
+    number = load<u32>(record, HELD_NEXT);
+    if (sameFragmentKey(record, key)) ofPacket++;
   }
-  if (ofPacket == HELD_PER_PACKET) return DropReason.holdFull;
-  if (!hold(FRAGMENTS, packet, 0, key, nowMs)) return DropReason.holdFull;
+  if (ofPacket == HELD_PER_PACKET || packet.length > HELD_BYTES_MAX) return DropReason.holdFull;
+  while (isFull(packet.length) || !hold(FRAGMENTS, packet, 0, key, owner, nowMs)) {
+    if (!crowdOut(owner, blocksOf(packet.length))) return DropReason.holdFull;
+  }
   count(Counter.fragmentsHeld, 1);
   return DropReason.none;
 }
 
+function isFull(length: u32): bool {
+  return waitingCount(FRAGMENTS) == HELD_MAX || waitingBytes(FRAGMENTS) + length > HELD_BYTES_MAX;
+}
+
+/** Drops the oldest fragment of whoever has most, if that is more than `owner` would have. */
+function crowdOut(owner: u32, blocks: u32): bool {
+  const largest = largestOwner(FRAGMENTS, owner, blocks, i64x2.splat(0));
+  if (largest == NO_OWNER) return false;
+  let number = firstWaiting(FRAGMENTS);
+  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
+    const record = waitingRecord(number);
+    if (load<u32>(record, HELD_OWNER) == largest) {
+      drop(number, DropReason.holdFull);
+      return true;
+    }
+    number = load<u32>(record, HELD_NEXT);
+  }
+  return false;
+}
+
 /** Drops the fragments that have waited in vain. */
 export function dropOrphans(nowMs: u32): void {
-  for (let number = firstWaiting(FRAGMENTS); number != 0; number = firstWaiting(FRAGMENTS)) {
-    const record = waitingRecord(number);
-    if (nowMs - load<u32>(record, HELD_SINCE_MS) < HELD_MS) return;
-    if (isNoAddress(v128.load(record, FRAGMENT_SENDER))) countEgressDrop(DropReason.fragmentOrphan, 1);
-    else countIngressDrop(DropReason.fragmentOrphan, 1);
-    release(FRAGMENTS, number, 0);
+  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
+    const number = firstWaiting(FRAGMENTS);
+    if (nowMs - load<u32>(waitingRecord(number), HELD_SINCE_MS) < HELD_MS) return;
+    drop(number, DropReason.fragmentOrphan);
   }
+}
+
+function drop(number: u32, reason: DropReason): void {
+  if (isNoAddress(v128.load(waitingRecord(number), FRAGMENT_SENDER))) countEgressDrop(reason, 1);
+  else countIngressDrop(reason, 1);
+  discard(FRAGMENTS, number);
 }

@@ -1,8 +1,18 @@
 // Packets to service addresses that the tables do not hold: they wait, within bounds, while the control plane is asked.
 // Everything else goes on meanwhile. An address that was refused is remembered, so that it is not asked for at once.
 
-import { count } from "../frame/count.ts";
-import { firstWaiting, hold, PARKED, waitingBytes, waitingCount, waitingRecord } from "../frame/hold.ts";
+import { count, countEgressDrop } from "../frame/count.ts";
+import {
+  blocksOf,
+  discard,
+  firstWaiting,
+  hold,
+  PARKED,
+  waitingBytes,
+  waitingCount,
+  waitingRecord,
+} from "../frame/hold.ts";
+import { concerns, largestOwner, NO_OWNER } from "../frame/shares.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   HEADER_AT,
@@ -13,28 +23,27 @@ import {
   HEADER_REFUSALS,
   HELD_DESTINATION,
   HELD_NEXT,
+  HELD_OWNER,
   HELD_SINCE_MS,
-  QUESTION_ADDRESS,
-  QUESTION_AT_MS,
-  QUESTION_MAX,
-  QUESTION_SIZE,
+  OWNER_OTHERS,
   REFUSAL_ADDRESS,
   REFUSAL_AT_MS,
   REFUSAL_MAX,
   REFUSAL_SIZE,
   REFUSED_MAX,
-  WORKER_QUESTION_COUNT,
-  WORKER_QUESTIONS,
+  REFUSED_OWNER,
+  REFUSED_SET,
   WORKER_REFUSAL_COUNT,
   WORKER_REFUSED,
 } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { sameAddress } from "../table/address.ts";
+import { findService, sameAddress } from "../table/address.ts";
 import { fragmentKey } from "../table/first-fragment.ts";
 import { addressHash } from "../table/hash.ts";
 import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
+import { workloadOwner } from "./owner.ts";
 
 /** How long an address that was refused is refused without asking. */
 const REFUSED_MS: u32 = 1000;
@@ -44,17 +53,25 @@ let isUnparking: bool = false;
 /** Parks the frame of a packet to an unknown address, or says why not. */
 export function park(packet: Packet, nowMs: u32): DropReason {
   if (load<u32>(HEADER_AT, HEADER_PARK_MS) == 0) return DropReason.unknownAddress;
-  learnRefusals();
+  learnRefusals(nowMs);
   if (isRefused(packet.destinationAt, nowMs)) return DropReason.unknownAddress;
-  const waiting = countParked(packet.destination);
-  if (waiting == load<u32>(HEADER_AT, HEADER_PARK_PACKETS)) return DropReason.holdFull;
-  if (waitingBytes(PARKED) + VIRTIO_NET_HDR_SIZE + packet.length > load<u32>(HEADER_AT, HEADER_PARK_BYTES))
+  const address = packet.destination;
+  const length: u32 = VIRTIO_NET_HDR_SIZE + packet.length;
+  if (length > load<u32>(HEADER_AT, HEADER_PARK_BYTES)) return DropReason.holdFull;
+  const owner = workloadOwner(packet);
+  const waiting = countParked(address);
+  if (waiting == load<u32>(HEADER_AT, HEADER_PARK_PACKETS) && !crowdOut(owner, blocksOf(length), address)) {
     return DropReason.holdFull;
+  }
   const key = fragmentKey();
-  v128.store(key, packet.destination, HELD_DESTINATION);
-  if (!hold(PARKED, packet, VIRTIO_NET_HDR_SIZE, key, nowMs)) return DropReason.holdFull;
+  v128.store(key, address, HELD_DESTINATION);
+  // What goes to an address that is known by now only waits for its turn, so it goes before all that is asked for.
+  const claimant = findService(packet.destinationAt) == 0 ? owner : NO_OWNER;
+  while (isFull(length) || !hold(PARKED, packet, VIRTIO_NET_HDR_SIZE, key, owner, nowMs)) {
+    if (!crowdOut(claimant, blocksOf(length), i64x2.splat(0))) return DropReason.holdFull;
+  }
   count(Counter.packetsParked, 1);
-  if (waiting == 0) ask(packet.destination, nowMs);
+  if (waiting == 0) count(Counter.addressesAsked, 1);
   return DropReason.none;
 }
 
@@ -73,53 +90,135 @@ export function isGivenUp(record: usize, nowMs: u32): bool {
   const address = record + HELD_DESTINATION;
   if (isRefused(address, nowMs)) return true;
   if (nowMs - load<u32>(record, HELD_SINCE_MS) < load<u32>(HEADER_AT, HEADER_PARK_MS)) return false;
-  remember(address, nowMs);
+  remember(address, load<u32>(record, HELD_OWNER), nowMs, nowMs);
   return true;
 }
 
 /** Takes over what the control plane refused since the last time. */
-export function learnRefusals(): void {
+export function learnRefusals(nowMs: u32): void {
   const written = atomic.load<u32>(HEADER_AT, HEADER_REFUSAL_COUNT);
   let seen = load<u32>(workerAt, WORKER_REFUSAL_COUNT);
   if (written - seen > <u32>REFUSAL_MAX) seen = written - REFUSAL_MAX;
   for (; seen != written; seen++) {
     const refusal = HEADER_AT + HEADER_REFUSALS + (seen % REFUSAL_MAX) * REFUSAL_SIZE;
-    remember(refusal + REFUSAL_ADDRESS, load<u32>(refusal, REFUSAL_AT_MS));
+    const address = refusal + REFUSAL_ADDRESS;
+    remember(address, ownerOf(v128.load(address)), load<u32>(refusal, REFUSAL_AT_MS), nowMs);
   }
   store<u32>(workerAt, written, WORKER_REFUSAL_COUNT);
 }
 
+function isFull(length: u32): bool {
+  return waitingBytes(PARKED) + length > load<u32>(HEADER_AT, HEADER_PARK_BYTES);
+}
+
+/**
+ * Drops the oldest packet of whoever has most, if that is more than `owner` would have: of those to `address` alone,
+ * unless that is no address. What goes to an address that is known by now is never dropped.
+ */
+function crowdOut(owner: u32, blocks: u32, address: v128): bool {
+  const largest = largestOwner(PARKED, owner, blocks, address);
+  if (largest == NO_OWNER) return false;
+  let number = firstWaiting(PARKED);
+  for (let left = waitingCount(PARKED); left != 0; left--) {
+    const record = waitingRecord(number);
+    const isOfLargest = load<u32>(record, HELD_OWNER) == largest && concerns(record, address);
+    if (isOfLargest && findService(record + HELD_DESTINATION) == 0) {
+      countEgressDrop(DropReason.holdFull, 1);
+      discard(PARKED, number);
+      return true;
+    }
+    number = load<u32>(record, HELD_NEXT);
+  }
+  return false;
+}
+
 function countParked(address: v128): u32 {
   let parked: u32 = 0;
-  for (let number = firstWaiting(PARKED); number != 0; number = load<u32>(waitingRecord(number), HELD_NEXT)) {
-    if (sameAddress(v128.load(waitingRecord(number), HELD_DESTINATION), address)) parked++;
+  let number = firstWaiting(PARKED);
+  for (let left = waitingCount(PARKED); left != 0; left--) {
+    const record = waitingRecord(number);
+    if (concerns(record, address)) parked++;
+    number = load<u32>(record, HELD_NEXT);
   }
   return parked;
 }
 
-function ask(address: v128, nowMs: u32): void {
-  const asked = load<u32>(workerAt, WORKER_QUESTION_COUNT);
-  const question = workerAt + WORKER_QUESTIONS + <usize>(asked % QUESTION_MAX) * QUESTION_SIZE;
-  v128.store(question, address, QUESTION_ADDRESS);
-  store<u32>(question, nowMs, QUESTION_AT_MS);
-  atomic.store<u32>(workerAt, asked + 1, WORKER_QUESTION_COUNT);
-  count(Counter.addressesAsked, 1);
+/** Whose packet waits for the address. */
+function ownerOf(address: v128): u32 {
+  let number = firstWaiting(PARKED);
+  for (let left = waitingCount(PARKED); left != 0; left--) {
+    const record = waitingRecord(number);
+    if (concerns(record, address)) return load<u32>(record, HELD_OWNER);
+    number = load<u32>(record, HELD_NEXT);
+  }
+  return OWNER_OTHERS;
 }
 
-/** Two addresses of one place push each other out, so that one may be asked for early. */
-function remember(address: usize, atMs: u32): void {
-  const place = refusedAt(address);
+/** In the record that has the address, or is free, or not fresh any more, or the oldest of the owner with most of the set. */
+function remember(address: usize, owner: u32, atMs: u32, nowMs: u32): void {
+  const set = refusedSetAt(address);
+  let place = set;
+  let bestRank: u64 = 0;
+  for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
+    const record = set + i * REFUSAL_SIZE;
+    if (isSameRefusal(record, address)) {
+      place = record;
+      break;
+    }
+    const rank = isFresh(record, nowMs) ? crowding(set, record, nowMs) : u64.MAX_VALUE;
+    if (i != 0 && rank <= bestRank) continue;
+    place = record;
+    bestRank = rank;
+  }
   v128.store(place, v128.load(address), REFUSAL_ADDRESS);
   store<u32>(place, atMs, REFUSAL_AT_MS);
+  store<u32>(place, owner, REFUSED_OWNER);
+}
+
+/** How many records of the set the owner of one has, and how old it is. */
+function crowding(set: usize, record: usize, nowMs: u32): u64 {
+  let ofOwner: u64 = 0;
+  for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
+    if (load<u32>(set + i * REFUSAL_SIZE, REFUSED_OWNER) == load<u32>(record, REFUSED_OWNER)) ofOwner++;
+  }
+  return (ofOwner << 32) | ageOf(record, nowMs);
 }
 
 function isRefused(address: usize, nowMs: u32): bool {
-  const place = refusedAt(address);
-  if (!sameAddress(v128.load(place, REFUSAL_ADDRESS), v128.load(address))) return false;
-  // The control plane may have refused it a moment after `nowMs` was taken.
-  return <i32>(nowMs - load<u32>(place, REFUSAL_AT_MS)) < <i32>REFUSED_MS;
+  const set = refusedSetAt(address);
+  for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
+    const record = set + i * REFUSAL_SIZE;
+    if (isSameRefusal(record, address)) return isFresh(record, nowMs);
+  }
+  return false;
 }
 
-function refusedAt(address: usize): usize {
-  return workerAt + WORKER_REFUSED + <usize>(addressHash(address) % REFUSED_MAX) * REFUSAL_SIZE;
+/** Forgets what is not fresh any more, so that no age is ever so large that it wraps. */
+export function forgetRefused(nowMs: u32): void {
+  for (let i: u32 = 0; i < <u32>REFUSED_MAX; i++) {
+    const record = workerAt + WORKER_REFUSED + <usize>i * REFUSAL_SIZE;
+    if (load<u32>(record, REFUSED_OWNER) != NO_OWNER && ageOf(record, nowMs) >= REFUSED_MS) {
+      store<u32>(record, NO_OWNER, REFUSED_OWNER);
+    }
+  }
+}
+
+function isSameRefusal(record: usize, address: usize): bool {
+  const isTaken = load<u32>(record, REFUSED_OWNER) != NO_OWNER;
+  return isTaken && sameAddress(v128.load(record, REFUSAL_ADDRESS), v128.load(address));
+}
+
+function isFresh(record: usize, nowMs: u32): bool {
+  return load<u32>(record, REFUSED_OWNER) != NO_OWNER && ageOf(record, nowMs) < REFUSED_MS;
+}
+
+/** The control plane may have refused an address a moment after `nowMs` was taken. */
+function ageOf(record: usize, nowMs: u32): u32 {
+  const ageMs = nowMs - load<u32>(record, REFUSAL_AT_MS);
+  return ageMs > u32.MAX_VALUE - REFUSED_MS ? 0 : ageMs;
+}
+
+function refusedSetAt(address: usize): usize {
+  const set = addressHash(address) % (REFUSED_MAX / REFUSED_SET);
+  return workerAt + WORKER_REFUSED + <usize>set * (REFUSAL_SIZE * REFUSED_SET);
 }

@@ -34,13 +34,12 @@ export class Questions {
     for (const [address, refusedMs] of this.#refusedMs) {
       if (now - refusedMs >= timeoutMs) this.#refusedMs.delete(address);
     }
-    const oldestMs = new Map<string, number>();
-    for (const { address, ageMs } of readQuestions(shared, now, timeoutMs)) {
-      const refusedMs = this.#refusedMs.get(address);
-      if (isKnown(address) || (refusedMs !== undefined && now - ageMs <= refusedMs)) continue;
-      oldestMs.set(address, Math.max(ageMs, oldestMs.get(address) ?? 0));
-    }
-    return [...oldestMs].map(([address, ageMs]) => ({ address, ageMs })).sort((a, b) => b.ageMs - a.ageMs);
+    return readQuestions(shared, now, timeoutMs)
+      .filter(({ address, ageMs }) => {
+        const refusedMs = this.#refusedMs.get(address);
+        return !isKnown(address) && (refusedMs === undefined || now - ageMs > refusedMs);
+      })
+      .sort((a, b) => b.ageMs - a.ageMs);
   }
 
   /** The open questions, as soon as there is one; none when `waitMs` are over. */

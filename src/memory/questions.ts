@@ -1,21 +1,24 @@
-// Questions of the workers to the control plane: which service addresses they have packets for and no entry. And the
+// Questions of the workers to the control plane: which service addresses packets wait for that no table holds. And the
 // refusals that go back; an address that is known answers by standing in the tables.
 
 import {
   HEADER_AT,
   HEADER_REFUSAL_COUNT,
   HEADER_REFUSALS,
-  QUESTION_ADDRESS,
-  QUESTION_AT_MS,
-  QUESTION_MAX,
-  QUESTION_SIZE,
+  HELD_CHANGES,
+  HELD_DESTINATION,
+  HELD_SINCE_MS,
+  HELD_SIZE,
+  HELD_STATE,
+  HOLD_BLOCK_COUNT,
+  HOLD_FIRST,
+  HOLD_FRAGMENT_BLOCKS,
   REFUSAL_ADDRESS,
   REFUSAL_AT_MS,
   REFUSAL_MAX,
   REFUSAL_SIZE,
   Region,
-  WORKER_QUESTION_COUNT,
-  WORKER_QUESTIONS,
+  WORKER_HELD,
   WORKER_SIZE,
 } from "../../assembly/shared/layout.ts";
 import { formatAddress, parseAddress } from "../net/address.ts";
@@ -26,19 +29,34 @@ export interface Question {
   readonly ageMs: number;
 }
 
-/** What the workers asked in the last `maxAgeMs`, as far as their rings go back; one address may occur several times. */
+/** A worker's clock may be that much ahead of the caller's. */
+const AHEAD_MS = 1000;
+
+/**
+ * The addresses of packets that wait, each with the age of the oldest that is younger than `maxAgeMs`. What waits asks,
+ * so that no question is lost as long as its packet is not.
+ */
 export function readQuestions(shared: SharedMemory, nowMs: number, maxAgeMs: number): Question[] {
-  const questions: Question[] = [];
+  const oldestMs = new Map<string, number>();
   for (let worker = 0; worker < shared.capacities.workers; worker++) {
-    const areaAt = shared.at(Region.workers) + worker * WORKER_SIZE;
-    const count = Atomics.load(shared.i32, (areaAt + WORKER_QUESTION_COUNT) >>> 2) >>> 0;
-    for (let i = Math.max(0, count - QUESTION_MAX); i < count; i++) {
-      const at = areaAt + WORKER_QUESTIONS + (i % QUESTION_MAX) * QUESTION_SIZE;
-      const ageMs = Math.max(0, (Math.trunc(nowMs % 2 ** 32) - (shared.u32[(at + QUESTION_AT_MS) >>> 2] ?? 0)) | 0);
-      if (ageMs < maxAgeMs) questions.push({ address: formatAddress(shared.bytes, at + QUESTION_ADDRESS), ageMs });
+    const recordsAt = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_HELD;
+    for (let block = HOLD_FRAGMENT_BLOCKS; block < HOLD_BLOCK_COUNT; block++) {
+      const question = readQuestion(shared, recordsAt + block * HELD_SIZE, nowMs);
+      if (question === undefined || question.ageMs >= maxAgeMs) continue;
+      oldestMs.set(question.address, Math.max(question.ageMs, oldestMs.get(question.address) ?? 0));
     }
   }
-  return questions;
+  return [...oldestMs].map(([address, ageMs]) => ({ address, ageMs }));
+}
+
+/** What a packet that waits asks; undefined when none does, or when it changes at this moment. */
+function readQuestion(shared: SharedMemory, at: number, nowMs: number): Question | undefined {
+  const changes = Atomics.load(shared.i32, (at + HELD_CHANGES) >>> 2);
+  if (Atomics.load(shared.i32, (at + HELD_STATE) >>> 2) !== HOLD_FIRST) return undefined;
+  const address = formatAddress(shared.bytes, at + HELD_DESTINATION);
+  const ageMs = (Math.trunc(nowMs % 2 ** 32) - (shared.u32[(at + HELD_SINCE_MS) >>> 2] ?? 0)) >>> 0;
+  const isSettled = changes % 2 === 0 && Atomics.load(shared.i32, (at + HELD_CHANGES) >>> 2) === changes;
+  return isSettled ? { address, ageMs: ageMs >= 2 ** 32 - AHEAD_MS ? 0 : ageMs } : undefined;
 }
 
 /** Lets the workers give up packets to the address, and refuse it for a second. */

@@ -226,7 +226,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       WORKER_RELEASED_FIRST: u32,
       WORKER_FRAGMENT_NEXT: u32,
       WORKER_REFUSAL_COUNT: u32,
-      WORKER_QUESTION_COUNT: u32,
+      WORKER_AGE_CURSOR: u32,
       WORKER_FRAGMENT_KEY: { bytes: layout.FRAGMENT_KEY_SIZE, align: 64 },
       WORKER_ERROR_NAME: { bytes: NODE_ENDPOINT_SIZE, align: 8 },
       WORKER_COUNTERS: array(COUNTER_MAX, 8),
@@ -252,15 +252,15 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       WORKER_HELD: array(layout.HOLD_BLOCK_COUNT, layout.HELD_SIZE),
       WORKER_HOLD_BLOCKS: array(layout.HOLD_BLOCK_COUNT, layout.HOLD_BLOCK_SIZE),
       WORKER_REFUSED: array(layout.REFUSED_MAX, layout.REFUSAL_SIZE),
-      WORKER_QUESTIONS: array(layout.QUESTION_MAX, layout.QUESTION_SIZE),
+      WORKER_SHARES: array(layout.SHARE_MAX, layout.SHARE_SIZE),
     },
   },
   "row of waiting packets": {
     size: layout.WAITING_SIZE,
     fields: { WAITING_FIRST: u32, WAITING_LAST: u32, WAITING_COUNT: u32, WAITING_BYTES: u32 },
   },
-  question: { size: layout.QUESTION_SIZE, fields: { QUESTION_ADDRESS: address, QUESTION_AT_MS: u32 } },
-  refusal: { size: layout.REFUSAL_SIZE, fields: { REFUSAL_ADDRESS: address, REFUSAL_AT_MS: u32 } },
+  share: { size: layout.SHARE_SIZE, fields: { SHARE_OWNER: u32, SHARE_BLOCKS: u32 } },
+  refusal: { size: layout.REFUSAL_SIZE, fields: { REFUSAL_ADDRESS: address, REFUSAL_AT_MS: u32, REFUSED_OWNER: u32 } },
   "first fragment": {
     size: layout.FRAGMENT_SIZE,
     fields: {
@@ -275,6 +275,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       FRAGMENT_NEW_DESTINATION: address,
       FRAGMENT_BUCKET: u16,
       FRAGMENT_NEXT: u16,
+      FRAGMENT_OWNER: u32,
     },
   },
   "held packet": {
@@ -284,8 +285,11 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HELD_LENGTH: u32,
       HELD_SINCE_MS: u32,
       HELD_NEXT: u32,
+      HELD_BEFORE: u32,
       HELD_BLOCKS: u32,
-      HELD_STATE: u8,
+      HELD_OWNER: u32,
+      HELD_STATE: u32,
+      HELD_CHANGES: u32,
     },
   },
 };
@@ -322,11 +326,21 @@ const NOT_FIELDS = [
     "REFUSED_MAX",
     "REFUSAL_MAX",
     "REFUSAL_SIZE",
-    "QUESTION_MAX",
-    "QUESTION_SIZE",
+    "REFUSED_SET",
+    "SHARE_MAX",
+    "SHARE_SIZE",
+    "OWNER_OTHERS",
     "HELD_DESTINATION",
   ],
-  ...["HOLD_BLOCK_SIZE", "HOLD_BLOCK_COUNT", "HOLD_FREE", "HOLD_FIRST", "HOLD_CONTINUED"],
+  ...[
+    "HOLD_BLOCK_SIZE",
+    "HOLD_BLOCK_COUNT",
+    "HOLD_FRAGMENT_BLOCKS",
+    "HOLD_FREE",
+    "HOLD_FIRST",
+    "HOLD_CONTINUED",
+    "HOLD_RELEASED",
+  ],
 ];
 
 const CONSTANTS = new Map<string, number>();

@@ -14,7 +14,6 @@ import {
   D1,
   FROM_B,
   FROM_D,
-  FROM_STRANGER,
   instance,
   onNodeA,
   service,
@@ -151,7 +150,7 @@ describe.each(FAMILIES)("$family", (f) => {
   test("a fragment of an answer comes from the node that sent the first one", async () => {
     const fixture = await onNodeA();
     const [first, second] = fragmentsOf(udp(f.answering, f.client), 1600, 7) as [Uint8Array, Uint8Array];
-    const result = fixture.ingress({ ...FROM_B, bytes: first }, { ...FROM_STRANGER, bytes: second });
+    const result = fixture.ingress({ ...FROM_B, bytes: first }, { ...FROM_D, bytes: second });
     expect(written(result)).toEqual([first]);
     expect(result.counts).toMatchObject({ fragmentsHeld: 1 });
   });

@@ -4,6 +4,8 @@ import {
   COUNTER_MAX,
   DROP_REASON_MAX,
   FLOW_SLACK,
+  HEADER_AT,
+  HEADER_SIZE,
   HELD_SIZE,
   HELD_STATE,
   HOLD_BLOCK_COUNT,
@@ -63,8 +65,10 @@ export class CanaryEngine {
   private inForce: Tables = { nodes: [], services: [] };
   private pattern = 0;
 
-  constructor({ module, nodeId, ranges, memory }: CanaryOptions) {
+  /** `like` is another one of the same options, whose secrets this one is to have. */
+  constructor({ module, nodeId, ranges, memory }: CanaryOptions, like?: CanaryEngine) {
     this.shared = createSharedMemory({ ...memory, ranges: ranges.map(parsePrefix) });
+    if (like !== undefined) this.shared.bytes.set(like.header, HEADER_AT);
     this.tables = new TableWriter(this.shared, { nodeId, policySlot: () => 0 });
     this.workerAt = this.shared.at(Region.workers);
     this.io = new EngineMemory(this.shared.memory, this.workerAt);
@@ -74,6 +78,10 @@ export class CanaryEngine {
     this.engine.attach(0, 0n);
     const counters = 8 * (COUNTER_MAX + 2 * DROP_REASON_MAX);
     this.counters = this.shared.bytes.subarray(this.workerAt + WORKER_COUNTERS).subarray(0, counters);
+  }
+
+  private get header(): Uint8Array {
+    return this.shared.bytes.subarray(HEADER_AT, HEADER_AT + HEADER_SIZE);
   }
 
   /** Fills everything with a pattern, 32 bits of it, which also those use that come between two calls of this. */

@@ -22,7 +22,7 @@ export class CanaryPair implements TrafficTarget {
     options: CanaryOptions,
   ) {
     this.first = new CanaryEngine(options);
-    this.second = new CanaryEngine(options);
+    this.second = new CanaryEngine(options, this.first);
     const pattern = random.u32();
     this.first.fillAll(pattern);
     this.second.fillAll(~pattern);

@@ -19,6 +19,7 @@ import {
   INSTANCE_SIZE,
   PROBE_SIZE,
   REFUSED_MAX,
+  REFUSED_SET,
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
@@ -356,7 +357,7 @@ export class EngineFixture {
   private refusalPlace(address: string): number {
     const bytes = Buffer.from(address.length === 4 ? V4_MAPPED + address : address, "latin1");
     const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) as [number, number, number, number];
-    return addressHash(this.shared.addressHashKey, w0, w1, w2, w3) % REFUSED_MAX;
+    return addressHash(this.shared.addressHashKey, w0, w1, w2, w3) % (REFUSED_MAX / REFUSED_SET);
   }
 
   private timeouts(): Record<number, number> {

@@ -45,7 +45,7 @@ export class TwinLaterFragments {
     if (packet.fragment?.offset !== 0) return;
     const { source, destination } = parse(translated) as ParsedPacket;
     const way = { source, destination, node };
-    for (const later of this.fragments.note(origin, packet, way, nowMs)) {
+    for (const later of this.fragments.note(origin, this.ownerOf(origin, packet) ?? "others", packet, way, nowMs)) {
       this.ledger.meet(`later fragment, ${directionOf(origin)}: it waited`);
       const reason = this.passOn(origin, later, way, nowMs);
       if (reason !== DropReason.none) this.drop(origin, reason);
@@ -56,9 +56,34 @@ export class TwinLaterFragments {
     const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
     const way = this.fragments.wayOf(origin, packet, nowMs);
     if (way !== undefined) return this.passOn(origin, fragment, way, nowMs);
-    if (!this.fragments.hold(origin, packet, fragment, nowMs)) return DropReason.holdFull;
+    const refusal = this.refusal(origin, packet);
+    if (refusal !== DropReason.none) return refusal;
+    const owner = this.ownerOf(origin, packet) as string;
+    const { isHeld, crowdedOut } = this.fragments.hold(origin, owner, packet, fragment, nowMs);
+    for (const other of crowdedOut) {
+      this.drop(other, DropReason.holdFull);
+      this.ledger.meet("later fragment: made place for another one's");
+    }
+    if (!isHeld) return DropReason.holdFull;
     this.ledger.count("fragmentsHeld");
     return DropReason.none;
+  }
+
+  /** What cannot be part of a flow of this node's workloads does not wait. */
+  private refusal(origin: Origin, { source, destination }: ParsedPacket): DropReason {
+    if (origin === "egress") {
+      if (!this.tables.inServiceRange(destination)) return DropReason.notServiceAddress;
+      return this.tables.workload(source) === undefined ? DropReason.unknownWorkload : DropReason.none;
+    }
+    if (this.tables.workload(destination) === undefined) return DropReason.notLocalDestination;
+    if (!this.tables.inServiceRange(source)) return DropReason.notServiceSource;
+    return this.tables.isOfNode(origin) ? DropReason.none : DropReason.wrongNode;
+  }
+
+  /** Whom the room is counted to that a fragment takes: its workload, or the node that it came from. */
+  private ownerOf(origin: Origin, { source }: ParsedPacket): string | undefined {
+    if (origin === "egress") return this.tables.ownerOf(source);
+    return this.tables.isOfNode(origin) ? origin : undefined;
   }
 
   private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay, nowMs: number): DropReason {

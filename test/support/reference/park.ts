@@ -1,12 +1,16 @@
 // The slow twin's packets that wait while the control plane is asked for their address (docs/architecture.md, "Unknown
 // service addresses"): bounded, in their order, and refused in the end.
-import { REFUSAL_MAX } from "../../../assembly/shared/layout.ts";
+import { REFUSAL_MAX, REFUSED_SET } from "../../../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
 import type { Frame } from "./sender.ts";
+import { blocksOf, largestOwner, type Waiting } from "./shares.ts";
+import type { TwinTables } from "./tables.ts";
 
+/** Room for all packets that wait. */
+const BLOCKS = 768;
 /** How long an address is refused without asking. */
 const REFUSED_MS = 1000;
 
@@ -15,11 +19,11 @@ export interface ParkOptions {
   readonly timeoutMs: number;
   readonly packets: number;
   readonly bytes: number;
-  /** Where the engine remembers that an address was refused. */
+  /** The set in which the engine remembers that an address was refused. */
   readonly placeOf: (address: string) => number;
 }
 
-interface Parked {
+interface Parked extends Waiting {
   readonly frame: Uint8Array;
   readonly address: string;
   readonly sinceMs: number;
@@ -27,6 +31,7 @@ interface Parked {
 
 interface Refusal {
   readonly address: string;
+  readonly owner: string;
   readonly atMs: number;
 }
 
@@ -34,12 +39,13 @@ export class TwinPark {
   private waiting: Parked[] = [];
   private isLettingGo = false;
   /** What the control plane refused and the worker has not looked at. */
-  private told: Refusal[] = [];
-  /** By place: two addresses of one place push each other out. */
-  private readonly refused = new Map<number, Refusal>();
+  private told: Omit<Refusal, "owner">[] = [];
+  /** By set: addresses of one set push each other out. */
+  private readonly refused = new Map<number, (Refusal | undefined)[]>();
 
   constructor(
     private readonly options: ParkOptions | undefined,
+    private readonly tables: TwinTables,
     private readonly ledger: Ledger,
   ) {}
 
@@ -47,19 +53,24 @@ export class TwinPark {
   take({ bytes, packet, offload }: Frame, nowMs: number): DropReason {
     if (this.options === undefined) return DropReason.unknownAddress;
     const address = packet.destination;
-    this.learn();
+    this.learn(nowMs);
     if (this.isRefused(address, nowMs)) {
       this.ledger.meet("parked: no, the address was refused just now");
       return DropReason.unknownAddress;
     }
     const frame = bytes.slice(0, VIRTIO_NET_HDR_SIZE + packet.totalLength);
-    const ahead = this.waiting.filter((one) => one.address === address).length;
-    const size = this.waiting.reduce((sum, one) => sum + one.frame.length, frame.length);
-    if (ahead === this.options.packets || size > this.options.bytes) {
-      this.ledger.meet(`parked: no, too many ${size > this.options.bytes ? "bytes" : "packets"}`);
+    const owner = this.tables.ownerOf(packet.source) ?? "others";
+    const ahead = this.waitingFor(address).length;
+    const isKnown = this.tables.address(address) !== undefined;
+    const mayWait =
+      frame.length <= this.options.bytes &&
+      (ahead < this.options.packets || this.crowdOut(owner, frame.length, address)) &&
+      this.makeRoom(isKnown ? undefined : owner, frame.length);
+    if (!mayWait) {
+      this.ledger.meet(`parked: no, too many ${ahead < this.options.packets ? "bytes" : "packets"}`);
       return DropReason.holdFull;
     }
-    this.waiting.push({ frame, address, sinceMs: nowMs });
+    this.waiting.push({ frame, length: frame.length, owner, address, sinceMs: nowMs });
     this.ledger.count("packetsParked");
     if (ahead === 0) this.ledger.count("addressesAsked");
     this.ledger.meet(kindOf(packet, offload.segmentSize));
@@ -83,7 +94,7 @@ export class TwinPark {
     go: (frame: Uint8Array) => void,
     giveUp: (frame: Uint8Array) => void,
   ): void {
-    this.learn();
+    this.learn(nowMs);
     this.isLettingGo = true;
     for (const one of [...this.waiting]) {
       const goes = isKnown(one.address);
@@ -95,30 +106,79 @@ export class TwinPark {
     this.isLettingGo = false;
   }
 
+  private waitingFor(address: string): Parked[] {
+    return this.waiting.filter((one) => one.address === address);
+  }
+
+  private makeRoom(claimant: string | undefined, length: number): boolean {
+    const limit = this.options?.bytes ?? 0;
+    const isFull = (): boolean =>
+      this.waiting.reduce((sum, one) => sum + one.length, length) > limit ||
+      this.waiting.reduce((sum, one) => sum + blocksOf(one.length), blocksOf(length)) > BLOCKS;
+    while (isFull()) {
+      if (!this.crowdOut(claimant, length)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Drops the oldest packet of whoever has most, of all packets or of those to an address; never one to an address that is
+   * known meanwhile.
+   */
+  private crowdOut(claimant: string | undefined, length: number, address?: string): boolean {
+    const among = address === undefined ? this.waiting : this.waitingFor(address);
+    const largest = largestOwner(among, claimant, length);
+    const goes = among.find((one) => one.owner === largest && this.tables.address(one.address) === undefined);
+    if (goes === undefined) return false;
+    this.waiting.splice(this.waiting.indexOf(goes), 1);
+    this.ledger.drop("egress", DropReason.holdFull);
+    this.ledger.meet("parked: made place for another one's");
+    return true;
+  }
+
   /** A packet whose time is up takes those to the same address with it. */
-  private isGivenUp({ address, sinceMs }: Parked, nowMs: number): boolean {
+  private isGivenUp({ address, owner, sinceMs }: Parked, nowMs: number): boolean {
     if (this.isRefused(address, nowMs)) {
       this.ledger.meet("parked: given up, the address was refused");
       return true;
     }
     if (nowMs - sinceMs < (this.options?.timeoutMs ?? 0)) return false;
-    this.remember({ address, atMs: nowMs });
+    this.remember({ address, owner, atMs: nowMs }, nowMs);
     this.ledger.meet("parked: given up, its time is over");
     return true;
   }
 
-  private learn(): void {
-    for (const refusal of this.told) this.remember(refusal);
+  private learn(nowMs: number): void {
+    for (const { address, atMs } of this.told) {
+      const owner = this.waitingFor(address)[0]?.owner ?? "others";
+      this.remember({ address, owner, atMs }, nowMs);
+    }
     this.told = [];
   }
 
-  private remember(refusal: Refusal): void {
-    this.refused.set(this.options?.placeOf(refusal.address) ?? 0, refusal);
+  /** In the place of the same address, else of what is over, else of the oldest of whoever has most of the set. */
+  private remember(refusal: Refusal, nowMs: number): void {
+    const set = this.setOf(refusal.address);
+    const isOver = (one: Refusal | undefined): boolean => one === undefined || nowMs - one.atMs >= REFUSED_MS;
+    const same = set.findIndex((one) => one?.address === refusal.address);
+    const over = set.findIndex(isOver);
+    const shareOf = (owner: string | undefined): number => set.filter((one) => one?.owner === owner).length;
+    const [crowded] = [...set.keys()].sort(
+      (a, b) => shareOf(set[b]?.owner) - shareOf(set[a]?.owner) || (set[a]?.atMs ?? 0) - (set[b]?.atMs ?? 0) || a - b,
+    );
+    set[same !== -1 ? same : over !== -1 ? over : (crowded as number)] = refusal;
   }
 
   private isRefused(address: string, nowMs: number): boolean {
-    const refusal = this.refused.get(this.options?.placeOf(address) ?? 0);
-    return refusal?.address === address && nowMs - refusal.atMs < REFUSED_MS;
+    const refusal = this.setOf(address).find((one) => one?.address === address);
+    return refusal !== undefined && nowMs - refusal.atMs < REFUSED_MS;
+  }
+
+  private setOf(address: string): (Refusal | undefined)[] {
+    const number = this.options?.placeOf(address) ?? 0;
+    const set = this.refused.get(number) ?? new Array<Refusal | undefined>(REFUSED_SET).fill(undefined);
+    this.refused.set(number, set);
+    return set;
   }
 }
 

@@ -19,12 +19,14 @@ export const SITUATIONS = [
   "parked: behind others, though the address is known",
   "parked: no, too many packets",
   "parked: no, too many bytes",
+  "parked: made place for another one's",
   "parked: no, the address was refused just now",
   "parked: sent in the end",
   "parked: given up, its time is over",
   "parked: given up, the address was refused",
   // Later fragments, and what becomes of them in the other family
   ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
+  "later fragment: made place for another one's",
   // Sizes
   "a path MTU is forgotten",
   "a later fragment is too big",

@@ -82,6 +82,17 @@ export class TwinTables {
     return endpoint === undefined ? undefined : endpointText(endpoint.address, endpoint.port);
   }
 
+  /** Whether some node sends from this address. */
+  isOfNode(address: string): boolean {
+    return [...this.nodes.values()].some((endpoint) => endpoint.address === address);
+  }
+
+  /** Whom the room is counted to that a packet of this source takes: the first namespace address of its workload. */
+  ownerOf(source: string): string | undefined {
+    const namespace = this.workload(source)?.namespace;
+    return namespace?.v4 ?? namespace?.v6;
+  }
+
   /** The address from which a node sends. */
   addressOf(node: string): string | undefined {
     return this.nodes.get(node)?.address;

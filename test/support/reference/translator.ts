@@ -91,7 +91,7 @@ export class ReferenceTranslator {
     this.tables = new TwinTables(nodeId, ranges);
     this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
-    this.parked = new TwinPark(options.park, this.ledger);
+    this.parked = new TwinPark(options.park, this.tables, this.ledger);
     this.table = new TwinFlows(
       this.tables,
       this.nodes,

@@ -1,0 +1,64 @@
+// Who has how much of the room in which packets wait. When it is full, whoever has more than another one would have makes
+// place for that one. So nobody can take all of it from others, and everybody can have all of it while nobody else wants any.
+
+import {
+  HELD_BLOCKS,
+  HELD_DESTINATION,
+  HELD_NEXT,
+  HELD_OWNER,
+  SHARE_BLOCKS,
+  SHARE_MAX,
+  SHARE_OWNER,
+  SHARE_SIZE,
+  WORKER_SHARES,
+} from "../shared/layout.ts";
+import { isNoAddress, sameAddress } from "../table/address.ts";
+import { workerAt } from "../table/regions.ts";
+import { firstWaiting, waitingCount, waitingRecord } from "./hold.ts";
+
+/** Nobody: has nothing of any row. */
+export const NO_OWNER: u32 = 0;
+
+/**
+ * The owner of most blocks of a row, as it has to make place when `owner` wants so many more; NO_OWNER if nobody has as
+ * many as `owner` would have then. Only packets to `address` count, unless that is no address.
+ */
+export function largestOwner(row: usize, owner: u32, blocks: u32, address: v128): u32 {
+  memory.fill(sharesAt(), 0, SHARE_SIZE * SHARE_MAX);
+  let largest: usize = 0;
+  let number = firstWaiting(row);
+  for (let left = waitingCount(row); left != 0; left--) {
+    const record = waitingRecord(number);
+    number = load<u32>(record, HELD_NEXT);
+    if (!concerns(record, address)) continue;
+    const share = shareOf(load<u32>(record, HELD_OWNER));
+    store<u32>(share, load<u32>(share, SHARE_BLOCKS) + load<u32>(record, HELD_BLOCKS), SHARE_BLOCKS);
+    if (largest == 0 || load<u32>(share, SHARE_BLOCKS) > load<u32>(largest, SHARE_BLOCKS)) largest = share;
+  }
+  if (largest == 0) return NO_OWNER;
+  const own: u32 = owner == NO_OWNER ? 0 : load<u32>(shareOf(owner), SHARE_BLOCKS);
+  return load<u32>(largest, SHARE_BLOCKS) < own + blocks ? NO_OWNER : load<u32>(largest, SHARE_OWNER);
+}
+
+/** Whether a packet that waits goes to this address, or to any if that is no address. */
+export function concerns(record: usize, address: v128): bool {
+  return isNoAddress(address) || sameAddress(v128.load(record, HELD_DESTINATION), address);
+}
+
+/** Where an owner's share is counted. There are more places than packets can wait, so that one is always found. */
+function shareOf(owner: u32): usize {
+  const first = (owner * 0x9e3779b1) >>> 16;
+  let share: usize = 0;
+  for (let i: u32 = 0; i < <u32>SHARE_MAX; i++) {
+    share = sharesAt() + <usize>((first + i) % SHARE_MAX) * SHARE_SIZE;
+    const found = load<u32>(share, SHARE_OWNER);
+    if (found == owner) return share;
+    if (found == NO_OWNER) break;
+  }
+  store<u32>(share, owner, SHARE_OWNER);
+  return share;
+}
+
+function sharesAt(): usize {
+  return workerAt + WORKER_SHARES;
+}

@@ -1,0 +1,25 @@
+// Whom the room is counted to that a packet takes while it waits, or while others wait for what became of it: a hash of an
+// address that the sender cannot choose.
+
+import { OWNER_OTHERS } from "../shared/layout.ts";
+import { findWorkload } from "../table/address.ts";
+import { addressHash } from "../table/hash.ts";
+import { identityAt } from "../table/instance.ts";
+import { senderAddressAt } from "../table/node.ts";
+import { Packet } from "../wire/packet.ts";
+
+/** Of a packet from the TUN: its workload. */
+export function workloadOwner(packet: Packet): u32 {
+  const workload = findWorkload(packet.sourceAt);
+  return workload == 0 ? OWNER_OTHERS : ownerAt(identityAt(workload));
+}
+
+/** Of a packet from the tunnel: the address of the node whose sockaddr is at `sender`. */
+export function nodeOwner(sender: usize): u32 {
+  const address = senderAddressAt(sender);
+  return address == 0 ? OWNER_OTHERS : ownerAt(address);
+}
+
+function ownerAt(address: usize): u32 {
+  return max<u32>(addressHash(address), OWNER_OTHERS + 1);
+}
