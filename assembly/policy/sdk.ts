@@ -301,10 +301,17 @@ export function scramble(value: u64): u64 {
 }
 
 // ---------------------------------------------------------------- memory
-// Blocks of a power of two bytes; a released block waits in the list of its size.
-//   __heap_base: heads of the free lists, u32 per size class; then blocks
+// Blocks of a power of two bytes; a released block waits in the list of its size. They are cut from chunks that are
+// got in a way that AssemblyScript's own heap knows of, so that a policy may use all of its standard library as well.
+//   first chunk: heads of the free lists, u32 per size class; then blocks
 const BLOCK_MIN: usize = 16;
+const SIZE_CLASSES = 32;
 const PAGE_BITS = 16;
+const FIRST_CHUNK: usize = 1024;
+/** More than a block's header and the smallest block after it. */
+const HEAP_MARGIN = 64;
+/** Of ASC_RUNTIME: a heap that only grows, from `__heap_base` on, and takes all of the memory for its own. */
+const RUNTIME_STUB = 0;
 
 /** A block of at least `size` bytes with any content, 0 if the module's memory is used up. */
 export function allocate(size: usize): usize {
@@ -315,13 +322,7 @@ export function allocate(size: usize): usize {
     store<u32>(headAt, load<u32>(head));
     return head;
   }
-  const end = <u64>top + bytes;
-  const available = (<u64>memory.size()) << PAGE_BITS;
-  if (end > available) {
-    const pages = <i32>((end - available + 0xffff) >>> PAGE_BITS);
-    // Growing replaces the buffer under the host's views, so it is done seldom: by doubling as long as that works.
-    if (memory.grow(max(pages, memory.size())) < 0 && memory.grow(pages) < 0) return 0;
-  }
+  if (<u64>top + bytes > <u64>chunkEnd && !takeChunk(bytes)) return takeOfLarger(bytes);
   const at = top;
   top += bytes;
   return at;
@@ -334,16 +335,81 @@ export function release(at: usize, size: usize): void {
   store<u32>(headAt, <u32>at);
 }
 
+/** Cuts a released block that is larger, for when there is no more memory; 0 if there is none. */
+function takeOfLarger(bytes: usize): usize {
+  for (let larger = bytes << 1; larger != 0; larger <<= 1) {
+    const headAt = freeListAt(larger);
+    const at: usize = load<u32>(headAt);
+    if (at == 0) continue;
+    store<u32>(headAt, load<u32>(at));
+    for (let half = larger >> 1; half >= bytes; half >>= 1) release(at + half, half);
+    return at;
+  }
+  return 0;
+}
+
+/**
+ * Begins a chunk with room for a block. Growing replaces the buffer under the host's views, so it is done seldom: by
+ * doubling as long as that works.
+ */
+function takeChunk(bytes: usize): bool {
+  const needed = <i32>((<u64>bytes + 0xffff) >>> PAGE_BITS);
+  let pages = max(needed, memory.size());
+  let at = takePages(pages);
+  if (at == 0) {
+    pages = needed;
+    at = takePages(pages);
+  }
+  if (at == 0) return false;
+  if (at != chunkEnd) {
+    releaseRest();
+    top = at;
+  }
+  chunkEnd = at + ((<usize>pages) << PAGE_BITS);
+  return true;
+}
+
+/** 0 if there are not so many. */
+function takePages(pages: i32): usize {
+  if (ASC_RUNTIME == RUNTIME_STUB) return takeFromHeap((<usize>pages) << PAGE_BITS);
+  // The other heaps keep to the pages that they took themselves.
+  const first = memory.grow(pages);
+  return first < 0 ? 0 : (<usize>first) << PAGE_BITS;
+}
+
+/** A heap that only grows traps where it cannot: so the memory grows here as far as it is needed, before it is asked. */
+function takeFromHeap(bytes: usize): usize {
+  const probe = heap.alloc(1);
+  heap.free(probe);
+  const end = <u64>probe + bytes + HEAP_MARGIN;
+  const available = (<u64>memory.size()) << PAGE_BITS;
+  if (end > available && memory.grow(<i32>((end - available + 0xffff) >>> PAGE_BITS)) < 0) return 0;
+  return heap.alloc(bytes);
+}
+
+/** What is left of a chunk becomes free blocks. */
+function releaseRest(): void {
+  while (top + BLOCK_MIN <= chunkEnd) {
+    const left = <u32>(chunkEnd - top);
+    const bytes = (<usize>1) << (31 - clz<u32>(left));
+    release(top, bytes);
+    top += bytes;
+  }
+}
+
 function sizeClassBytes(size: usize): usize {
   return (<usize>1) << (32 - clz<u32>(<u32>max(size, BLOCK_MIN) - 1));
 }
 
 function freeListAt(bytes: usize): usize {
-  return __heap_base + (ctz<usize>(bytes) << 2);
+  return firstChunkAt + (ctz<usize>(bytes) << 2);
 }
 
-if (memory.size() == 0) memory.grow(1);
-let top: usize = (__heap_base + 32 * sizeof<u32>() + (BLOCK_MIN - 1)) & ~(BLOCK_MIN - 1);
+// The heap begins with this, before the first page is taken: it then knows where its part of the memory ends.
+const firstChunkAt: usize = heap.alloc(FIRST_CHUNK);
+memory.fill(firstChunkAt, 0, FIRST_CHUNK);
+let top: usize = firstChunkAt + SIZE_CLASSES * sizeof<u32>();
+let chunkEnd: usize = firstChunkAt + FIRST_CHUNK;
 let serviceCount: u32 = 0;
 let tableShift: u32 = 26; // 64 slots
 let tableAt: usize = allocate(SLOT_SIZE << 6);

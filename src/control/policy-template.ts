@@ -11,15 +11,19 @@ import { POLICY_NAME, POLICY_NAME_RULE } from "./policy-names.ts";
 const PACKAGE = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../../" : "../../../", import.meta.url));
 const TEMPLATE = join(PACKAGE, "template/policy");
 const SDK_FILES = ["policy/sdk.ts", "shared/policies.ts"];
-/** What the template's files and texts call the policy. */
+/** What the template's files and texts call the policy, and this program. */
 const PLACEHOLDER = "my-policy";
+const PROGRAM_PLACEHOLDER = "sapwood-main.js";
+const PROGRAM = join(PACKAGE, "dist/src/main.js");
 
 /** Writes it into a folder that is empty or not there yet; answers the files' names. Throws usage. */
 export function writePolicyTemplate(name: string, folder: string): string[] {
   if (!POLICY_NAME.test(name)) throw new SapwoodError("usage", `A policy needs ${POLICY_NAME_RULE}; found "${name}".`);
   claimFolder(folder);
   const files = readdirSync(TEMPLATE).map((file) => {
-    const text = readFileSync(join(TEMPLATE, file), "utf8").replaceAll(PLACEHOLDER, name);
+    const text = readFileSync(join(TEMPLATE, file), "utf8")
+      .replaceAll(PLACEHOLDER, name)
+      .replace(`"${PROGRAM_PLACEHOLDER}"`, () => JSON.stringify(PROGRAM));
     const own = file.replace(PLACEHOLDER, name);
     writeFileSync(join(folder, own), text);
     return own;

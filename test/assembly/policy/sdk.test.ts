@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { POLICY_ABI_VERSION, POLICY_PAGES_MAX, RECORD_SIZE } from "../../../assembly/shared/policies.ts";
+import { instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
 import { LoadedPolicy } from "../../support/policies.ts";
+import { compileSource } from "../../support/policy-source.ts";
 
 function candidates(count: number): { instance: number }[] {
   return Array.from({ length: count }, (_, instance) => ({ instance }));
@@ -77,5 +79,56 @@ describe("the policy SDK", () => {
       expect(exports.update(1, -1)).not.toBe(0);
       expect(exports.choose(1, 0, 0)).toBe(-1);
     }
+  });
+});
+
+/** Counts its choices in a map, keeps names in an array of strings, and turns by the SDK's own memory. */
+const WITH_STANDARD_LIBRARY = `
+import { abiVersion, CHOICE_NONE, reserve, Service, update, allocate } from "./sdk.ts";
+export { abiVersion, reserve, update };
+const weights = StaticArray.fromArray<u32>([3, 1, 2]);
+const counts = new Map<i32, i32>();
+const names: string[] = [];
+let kept: usize = 0;
+export function choose(service: i32, flowHash: i32, _clientHash: i32): i32 {
+  const known = Service.find(service);
+  if (known == null) return CHOICE_NONE;
+  const count = counts.has(service) ? counts.get(service) + 1 : 1;
+  counts.set(service, count);
+  if (names.length < 300) names.push("service " + service.toString());
+  if (kept == 0) { kept = allocate(40); memory.fill(kept, 0xa5, 40); }
+  for (let at = kept; at < kept + 40; at++) if (load<u8>(at) != 0xa5) return -2;
+  for (let i = 0; i < names.length; i++) if (!names[i].startsWith("service ")) return -3;
+  if (weights[0] + weights[1] + weights[2] != 6) return -4;
+  return known.next(flowHash);
+}
+export function countOf(service: i32): i32 { return counts.has(service) ? counts.get(service) : 0; }`;
+
+describe.each(["stub", "minimal", "incremental"])("beside AssemblyScript's own heap of the runtime %s", (runtime) => {
+  test("maps, arrays and strings of a policy and the memory of the SDK leave each other alone", async () => {
+    const module = await compileSource(WITH_STANDARD_LIBRARY, { runtime, maximumMemory: 64 });
+    const exports = instantiatePolicy(module, runtime);
+    const policy = new LoadedPolicy(exports);
+    for (let round = 0; round < 4; round += 1) {
+      for (let service = 0; service < 200; service += 1) {
+        policy.set(service, candidates(2 + ((service + 7 * round) % 40)));
+        const [first = 0, second] = policy.chooseMany(service, 2);
+        expect([first, second].every((chosen) => chosen !== undefined)).toBe(true);
+      }
+    }
+    const { countOf } = exports as unknown as { countOf: (service: number) => number };
+    expect(Array.from({ length: 200 }, (_, service) => countOf(service))).toEqual(new Array(200).fill(8));
+  });
+
+  test("full memory is answered by 0, again and again", async () => {
+    const module = await compileSource(WITH_STANDARD_LIBRARY, { runtime, maximumMemory: 16 });
+    const policy = new LoadedPolicy(instantiatePolicy(module, runtime));
+    policy.set(0, candidates(3));
+    policy.chooseMany(0, 3);
+    let count = 1;
+    while (policy.set(count, candidates(100))) count += 1;
+    expect(count).toBeGreaterThan(100);
+    for (let again = 0; again < 10_000; again += 1) expect(policy.exports.reserve(5000, 100)).toBe(0);
+    expect(policy.chooseMany(0, 3)).toEqual([0, 1, 2]);
   });
 });

@@ -38,6 +38,27 @@ test("it builds with its own script, and what it makes is a policy that turns", 
   expect(policy.chooseMany(1, 4)).toEqual([4, 6, 4, 6]);
 });
 
+test("its own test builds it and tries it with the sapwood that wrote it, and fails when the policy does", () => {
+  writePolicyTemplate("my-own", parent);
+  const run = () =>
+    spawnSync("npm", ["test"], {
+      cwd: parent,
+      encoding: "utf8",
+      env: { ...process.env, PATH: `${TOOLS}:${process.env["PATH"]}` },
+    });
+  const good = run();
+  expect({ status: good.status, stderr: good.stderr }).toEqual({ status: 0, stderr: "" });
+  expect(good.stdout).toContain("no violations");
+  const source = readFileSync(join(parent, "my-own.ts"), "utf8");
+  writeFileSync(
+    join(parent, "my-own.ts"),
+    source.replace("return known == null", "unreachable(); return known == null"),
+  );
+  const bad = run();
+  expect(bad.status).not.toBe(0);
+  expect(bad.stdout).toMatch(/violation, trap .*: choose: unreachable, in my-own\/choose \(function \d+\) at byte 0x/);
+});
+
 test("its files bear the policy's name, and no other text of the template's is left", () => {
   const files = writePolicyTemplate("cheapest-2", parent);
   const all = readdirSync(parent, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
