@@ -1,40 +1,39 @@
 // A YAML text checked against a schema, with a line for each thing that is wrong: all of them at once, one per line,
 // as "file:line: field: expected ..., found ...".
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from "yaml";
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Pair, type YAMLMap } from "yaml";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
-import { closestName, type FieldPath, fieldName, type Issue, joinLines } from "./issues.ts";
+import { closestName, type FieldPath, fieldName, type Issue, joinLines, LINES_MAX, shortText } from "./issues.ts";
+import { checkJsonNesting } from "./nesting.ts";
+import { placeOf, readYaml, YamlError, yamlValue } from "./yaml-text.ts";
 
-const FOUND_LENGTH_MAX = 60;
+/** The library repeats what it found. */
+const MESSAGE_LENGTH_MAX = 300;
 
 export class ConfigDocument {
   readonly #fileName: string;
   readonly #lines = new LineCounter();
   readonly #yaml: string;
   readonly #value: unknown;
-  #parsed: ReturnType<typeof parseDocument> | undefined;
+  readonly #pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+  #parsed: Document.Parsed | undefined;
 
-  /** Throws config-invalid when the text is no YAML. */
+  /** Throws config-invalid when the text is no YAML, or nested deeper than any configuration. */
   constructor(yaml: string, fileName: string) {
     this.#fileName = fileName;
     this.#yaml = yaml;
-    const json = parseJson(yaml);
+    const json = this.#json();
     if (json !== undefined) {
       this.#value = json;
       return;
     }
-    const { errors } = this.#document;
+    const document = this.#document;
+    const { errors } = document;
     if (errors.length > 0) {
-      const lines = errors.map(({ pos, message }) => `${fileName}:${this.#lines.linePos(pos[0]).line}: ${message}`);
-      throw new SapwoodError("config-invalid", joinLines(lines));
+      throw new SapwoodError("config-invalid", joinLines(errors.map(({ pos, message }) => this.#at(pos[0], message))));
     }
-    try {
-      this.#value = this.#document.toJS();
-    } catch (error) {
-      // Aliases without an anchor, or so many of them that the text would explode.
-      throw new SapwoodError("config-invalid", `${fileName}:1: ${String(error)}`, { cause: error });
-    }
+    this.#value = this.#orRefused(() => yamlValue(document));
   }
 
   /** The content as the schema has it; throws config-invalid with everything that is wrong. */
@@ -57,23 +56,53 @@ export class ConfigDocument {
   }
 
   /** The text with the places of its fields. JSON gets here only when a line has to be named. */
-  get #document(): ReturnType<typeof parseDocument> {
-    this.#parsed ??= parseDocument(this.#yaml, { lineCounter: this.#lines, prettyErrors: false });
+  get #document(): Document.Parsed {
+    this.#parsed ??= this.#orRefused(() => readYaml(this.#yaml, this.#lines));
     return this.#parsed;
+  }
+
+  /** JSON is YAML, too, but read several times as fast: it is what programs write, with very many services perhaps. */
+  #json(): unknown {
+    if (!this.#yaml.trimStart().startsWith("{")) return undefined;
+    checkJsonNesting(this.#yaml, (expected, at) => {
+      const line = this.#yaml.slice(0, at).split("\n").length;
+      return new SapwoodError("config-invalid", `${this.#fileName}:${line}: ${expected}`);
+    });
+    try {
+      return JSON.parse(this.#yaml);
+    } catch {
+      return undefined; // YAML in braces, or an error for which YAML has a line
+    }
+  }
+
+  /** What `read` returns; what it throws about a place in the text names the line. */
+  #orRefused<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof YamlError)) throw error;
+      throw new SapwoodError("config-invalid", this.#at(error.at, error.message), { cause: error });
+    }
+  }
+
+  #at(offset: number, message: string): string {
+    return `${this.#fileName}:${this.#lines.linePos(offset).line}: ${shortText(message, MESSAGE_LENGTH_MAX)}`;
   }
 
   #translate(issue: z.core.$ZodIssue): Issue[] {
     const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
     if (issue.code === "unrecognized_keys") {
       const known = issue.message.split(", ");
-      return issue.keys.map((key) => {
-        const meant = closestName(key, known);
+      return issue.keys.map((key, i) => {
+        const meant = i < LINES_MAX ? closestName(key, known) : undefined; // the others are not shown
         const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
-        return { path: [...path, key], message: `expected one of ${issue.message}, found ${key}${hint}` };
+        return { path: [...path, key], message: `expected one of ${issue.message}, found ${shortText(key)}${hint}` };
       });
     }
     if (issue.code === "invalid_key") {
-      return [{ path, message: `${issue.issues[0]?.message ?? issue.message}, found ${String(path.at(-1))}` }];
+      return [
+        { path, message: `${issue.issues[0]?.message ?? issue.message}, found ${shortText(String(path.at(-1)))}` },
+      ];
     }
     const message = issue.code === "invalid_union" ? unionMessage(issue) : issue.message;
     if (message.includes(", found ")) return [{ path, message }];
@@ -89,18 +118,17 @@ export class ConfigDocument {
 
   /** Line of the field, or of the innermost one around it that exists. */
   #lineOf(path: FieldPath): number {
-    let node = this.#resolved(this.#document.contents);
-    let offset = node?.range?.[0] ?? 0;
+    let node = this.#document.contents as unknown;
+    let offset = placeOf(node);
     for (const part of path) {
       if (isMap(node)) {
-        const pair = node.items.find(({ key }) => String(isScalar(key) ? key.value : key) === String(part));
+        const pair = this.#pairsOf(node).get(String(part));
         if (pair === undefined) break;
-        const key = pair.key as YamlNode | null;
-        offset = key?.range?.[0] ?? offset;
-        node = this.#resolved(pair.value);
+        offset = placeOf(pair.key, offset);
+        node = pair.value;
       } else if (isSeq(node) && typeof part === "number" && node.items[part] !== undefined) {
-        node = this.#resolved(node.items[part]);
-        offset = node?.range?.[0] ?? offset;
+        node = node.items[part];
+        offset = placeOf(node, offset);
       } else {
         break;
       }
@@ -108,19 +136,13 @@ export class ConfigDocument {
     return this.#lines.linePos(offset).line;
   }
 
-  #resolved(node: unknown): YamlNode | undefined {
-    if (isAlias(node)) return node.resolve(this.#document);
-    return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined;
-  }
-}
-
-/** JSON is YAML, too, but read several times as fast: it is what programs write, with very many services perhaps. */
-function parseJson(text: string): unknown {
-  if (!text.trimStart().startsWith("{")) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // YAML in braces, or an error for which YAML has a line
+  #pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+    let pairs = this.#pairs.get(map);
+    if (pairs === undefined) {
+      pairs = new Map(map.items.map((pair) => [String(isScalar(pair.key) ? pair.key.value : pair.key), pair]));
+      this.#pairs.set(map, pairs);
+    }
+    return pairs;
   }
 }
 
@@ -135,5 +157,5 @@ function foundText(value: unknown): string {
   if (typeof value === "object") return "fields";
   const text = typeof value === "string" ? value : `the ${typeof value} ${String(value)}`;
   if (text === "") return '""';
-  return text.length > FOUND_LENGTH_MAX ? `${text.slice(0, FOUND_LENGTH_MAX)}...` : text;
+  return shortText(text);
 }

@@ -2,7 +2,12 @@
 
 export type FieldPath = readonly (string | number)[];
 
-const LINES_MAX = 100;
+/** Of a longer list the rest is only counted. */
+export const LINES_MAX = 100;
+const SHOWN_LENGTH_MAX = 60;
+const NAMES_MAX = 20;
+/** Longer names are not guessed at: comparing two texts costs the product of their lengths. */
+const GUESSED_LENGTH_MAX = 64;
 
 export interface Issue {
   readonly path: FieldPath;
@@ -11,7 +16,14 @@ export interface Issue {
 
 /** ["services", 0, "name"] -> "services[0].name". */
 export function fieldName(path: FieldPath): string {
-  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`)).join("");
+  return path
+    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${shortText(part)}`))
+    .join("");
+}
+
+/** A text of any length as a message may repeat it. */
+export function shortText(text: string, mostUnits = SHOWN_LENGTH_MAX): string {
+  return text.length > mostUnits ? `${text.slice(0, mostUnits)}...` : text;
 }
 
 /** One line per issue. */
@@ -25,12 +37,25 @@ export function joinLines(lines: readonly string[]): string {
   return [...lines.slice(0, LINES_MAX), ...(rest > 0 ? [`and ${rest} more`] : [])].join("\n");
 }
 
+/** "a, b, c", or the first of very many. */
+export function nameList(names: readonly (string | number)[]): string {
+  const rest = names.length - NAMES_MAX;
+  return rest > 0 ? `${names.slice(0, NAMES_MAX).join(", ")} and ${rest} more` : names.join(", ");
+}
+
 /** The known name that a mistyped one was probably meant to be. */
 export function closestName(name: string, known: readonly string[]): string | undefined {
-  const [best] = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.candidate : undefined;
+  if (name.length > GUESSED_LENGTH_MAX) return undefined;
+  let most = Math.max(1, Math.floor(name.length / 3));
+  let best: string | undefined;
+  for (const candidate of known) {
+    if (Math.abs(candidate.length - name.length) > most) continue; // its distance is no less
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance > most || (best !== undefined && distance === most)) continue;
+    best = candidate;
+    most = distance;
+  }
+  return best;
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that make b of a (optimal string alignment). */

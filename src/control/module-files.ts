@@ -34,13 +34,14 @@ export class ModuleFiles {
 
   /** Loads these files, and follows no others from now on. Resolves when each was loaded or refused. */
   async follow(files: PolicyFiles): Promise<void> {
+    const wantedFiles = new Map(Object.entries(files));
     for (const [name, { path, watcher }] of this.#followed) {
-      const wanted = files[name];
+      const wanted = wantedFiles.get(name);
       if (wanted !== undefined && this.#resolve(wanted.file) === path) continue;
       this.#followed.delete(name);
       await watcher.close();
     }
-    for (const [name, { file }] of Object.entries(files)) {
+    for (const [name, { file }] of wantedFiles) {
       if (!this.#followed.has(name)) await this.#begin(name, this.#resolve(file));
     }
   }

@@ -2,7 +2,7 @@
 // holds it. Turns services as they are written into services as the tables have them.
 
 import { contains, type Prefix, parseAddress, parsePrefix } from "../net/address.ts";
-import type { FieldPath, Issue } from "./issues.ts";
+import { type FieldPath, type Issue, nameList } from "./issues.ts";
 import type { Instance, Service, ServiceAddress } from "./model.ts";
 import { INSTANCE_ADDRESS } from "./policy-names.ts";
 
@@ -66,11 +66,15 @@ class Binder {
     const { addresses, instances } = written;
     const balanced: ServiceAddress[] = [];
     const owned = new Map<number, PlacedAddress[]>(); // by instance number
+    const numbers = new Set(instances.map(({ number }) => number));
     addresses.forEach((entry, place) => {
       const at = [...path, "addresses", place];
       if (entry.policy === INSTANCE_ADDRESS) {
-        const number = this.#instanceNumber(entry, instances, at);
-        if (number !== undefined) owned.set(number, [...(owned.get(number) ?? []), { ...entry, place }]);
+        const number = this.#instanceNumber(entry, numbers, at);
+        if (number === undefined) return;
+        const places = owned.get(number) ?? [];
+        places.push({ ...entry, place });
+        owned.set(number, places);
         return;
       }
       const policy = this.#policy(entry, at);
@@ -113,7 +117,7 @@ class Binder {
     const bytes = parseAddress(address);
     const binding = this.#longestFirst.find(({ prefix }) => bytes !== undefined && contains(prefix, bytes));
     if (binding !== undefined) return binding.policy;
-    const prefixes = this.#longestFirst.map(({ prefix }) => prefix.text).join(", ");
+    const prefixes = nameList(this.#longestFirst.map(({ prefix }) => prefix.text));
     this.#report(
       [...at, "policy"],
       `a policy, as none is bound to a prefix of ${address} (${prefixes} are)`,
@@ -122,10 +126,9 @@ class Binder {
     return undefined;
   }
 
-  #instanceNumber({ instance }: WrittenAddress, instances: readonly Instance[], at: FieldPath): number | undefined {
-    const numbers = instances.map(({ number }) => number);
-    if (instance !== undefined && numbers.includes(instance)) return instance;
-    const known = numbers.length === 0 ? "and there is none" : numbers.join(", ");
+  #instanceNumber({ instance }: WrittenAddress, numbers: ReadonlySet<number>, at: FieldPath): number | undefined {
+    if (instance !== undefined && numbers.has(instance)) return instance;
+    const known = numbers.size === 0 ? "and there is none" : nameList([...numbers]);
     this.#report([...at, "instance"], `the number of an instance of this service (${known})`, instance ?? "nothing");
     return undefined;
   }

@@ -18,9 +18,12 @@ export const INSTANCE_ADDRESS = "instance_ip";
 export const POLICY_NAME = /^[a-z][a-z0-9-]{0,62}$/;
 export const POLICY_NAME_RULE = "a name of up to 63 characters a-z, 0-9 and -, the first one a letter";
 
-const ALIASES: Readonly<Record<string, string>> = { RR: "round-robin", Closest: "closest" };
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ["RR", "round-robin"],
+  ["Closest", "closest"],
+]);
 
 /** The module's name for a policy's name or alias. */
 export function policyName(nameOrAlias: string): string {
-  return ALIASES[nameOrAlias] ?? nameOrAlias;
+  return ALIASES.get(nameOrAlias) ?? nameOrAlias;
 }

@@ -11,7 +11,7 @@ import {
   readAddress,
   unusableRange,
 } from "../net/address.ts";
-import { closestName, type FieldPath, type Issue } from "./issues.ts";
+import { closestName, type FieldPath, type Issue, LINES_MAX, nameList } from "./issues.ts";
 import type { Instance, Node, Service, Tables } from "./model.ts";
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
 
@@ -139,7 +139,7 @@ export function serviceIssues(
 
 /** None, or that the name is not among the known ones. */
 export function policyIssue(path: FieldPath, policy: string, known: readonly string[]): Issue[] {
-  return known.includes(policy) ? [] : [issue(path, `one of ${known.join(", ")}`, policy, known)];
+  return known.includes(policy) ? [] : [issue(path, `one of ${nameList(known)}`, policy, known)];
 }
 
 class ServiceCheck {
@@ -183,7 +183,7 @@ class ServiceCheck {
       this.#report([...path, "weight"], `a whole number from 1 to ${WEIGHT_MAX}`, weight);
     }
     if (!this.#nodeIds.has(node)) {
-      this.#report([...path, "node"], "the id of this node or of one under nodes", node, [...this.#nodeIds]);
+      this.#report([...path, "node"], "the id of this node or of one under nodes", node, this.#nodeIds);
     }
     if (namespaceAddresses.length === 0) {
       this.issues.push({ path: [...path, "namespace"], message: "expected at least one address, found none" });
@@ -233,15 +233,17 @@ class ServiceCheck {
   }
 
   #onePerFamily(path: FieldPath, addresses: readonly string[]): void {
-    const families = addresses.map(familyOf);
-    families.forEach((family, i) => {
-      const address = addresses[i] ?? "";
-      if (families.indexOf(family) !== i) this.#report([...path, i], `at most one IPv${family} address`, address);
+    const seen = new Set<Family>();
+    addresses.forEach((address, i) => {
+      const family = familyOf(address);
+      if (seen.has(family)) this.#report([...path, i], `at most one IPv${family} address`, address);
+      seen.add(family);
     });
   }
 
-  #report(path: FieldPath, expected: string, found: string | number, known: readonly string[] = []): void {
-    this.issues.push(issue(path, expected, found, known));
+  /** `known` is what `found` may have been meant to be; it is looked through for as many issues as are shown. */
+  #report(path: FieldPath, expected: string, found: string | number, known: Iterable<string> = []): void {
+    this.issues.push(issue(path, expected, found, this.issues.length < LINES_MAX ? [...known] : []));
   }
 }
 

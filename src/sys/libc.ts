@@ -17,7 +17,7 @@ export const POLLOUT = 0x4;
 const errnoByName: Readonly<Record<string, number>> = koffi.os.errno;
 
 function errnoNumber(name: string): number {
-  const number = errnoByName[name];
+  const number = Object.hasOwn(errnoByName, name) ? errnoByName[name] : undefined;
   if (number === undefined) throw new SapwoodError("system-call", `This platform has no errno ${name}; Linux has.`);
   return number;
 }

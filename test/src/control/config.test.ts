@@ -173,7 +173,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
     ["", "1: expected fields (node, tun, "],
     ["- 1", "1: expected fields (node, tun, "],
     [`${MINIMAL}nodes: [`, "2: Flow sequence in block collection must be "],
-    [`${MINIMAL}tun: *none`, "1: ReferenceError: Unresolved alias"],
+    [`${MINIMAL}tun: *none`, "2: expected an anchor &none before its alias, found none"],
     [`${MINIMAL}tun: { mtu: 900 }`, "2: tun.mtu: expected auto or an MTU from 1280 to 65535, found the number 900"],
     [`${MINIMAL}tun: { mtu: big }`, "2: tun.mtu: expected auto or an MTU from 1280 to 65535, found big"],
     [

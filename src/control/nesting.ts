@@ -1,0 +1,51 @@
+// How deep a text from outside may be nested. Parsers and what walks through their results go down one call per level,
+// and a process whose stack is used up ends. So the depth is checked before anything is built of the text.
+
+/** A configuration nests 8 levels. */
+export const NESTING_MAX = 64;
+
+/** Follows how deep a text is nested while it is read. Works for every format that has levels. */
+export class Nesting {
+  readonly #refuse: (expected: string) => Error;
+  readonly #most: number;
+  #depth = 0;
+
+  /** `refuse` makes the error that is thrown beyond the limit; it may name the place that was reached. */
+  constructor(refuse: (expected: string) => Error, most = NESTING_MAX) {
+    this.#refuse = refuse;
+    this.#most = most;
+  }
+
+  enter(): void {
+    this.#depth += 1;
+    if (this.#depth > this.#most) throw this.#refuse(`expected at most ${this.#most} levels, found more`);
+  }
+
+  /** Does nothing at the top: whether a text closes more than it opened is the parser's to say. */
+  leave(): void {
+    if (this.#depth > 0) this.#depth -= 1;
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const OPEN_FIELDS = 0x7b;
+const CLOSE_FIELDS = 0x7d;
+
+/** Walks a JSON text (RFC 8259) up to its end, valid or not; throws what `refuse` makes when it is nested too deep. */
+export function checkJsonNesting(text: string, refuse: (expected: string, at: number) => Error): void {
+  let at = 0;
+  const nesting = new Nesting((expected) => refuse(expected, at));
+  let isText = false;
+  for (; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (isText) {
+      if (unit === BACKSLASH) at += 1;
+      else if (unit === QUOTE) isText = false;
+    } else if (unit === QUOTE) isText = true;
+    else if (unit === OPEN_LIST || unit === OPEN_FIELDS) nesting.enter();
+    else if (unit === CLOSE_LIST || unit === CLOSE_FIELDS) nesting.leave();
+  }
+}
