@@ -16,6 +16,7 @@ const CATALOGUE = {
   "network-setup": { exit: 1, http: 500 },
   "key-unusable": { exit: 1, http: 500 },
   "module-refused": { exit: 1, http: 422 },
+  "not-remembered": { exit: 1, http: 507 },
   "policy-faulty": { exit: 1, http: 422 },
   "offload-refused": { exit: 1, http: 422 },
   "not-running": { exit: 1, http: 503 },

@@ -201,7 +201,10 @@ export const configSchema = section({
 });
 
 /** What says where the state of a node is; the other sections may be wrong. */
-export const stateSchema = z.looseObject({ tun: configSchema.shape.tun, state: configSchema.shape.state });
+export const stateSchema = z.looseObject({
+  node: z.looseObject({ id: name }, "expected fields (id, ...)"),
+  state: configSchema.shape.state,
+});
 
 /** A mapping with these fields and no others. An unknown field's message is the list of the known ones. */
 function section<Shape extends z.ZodRawShape>(shape: Shape) {

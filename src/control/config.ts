@@ -1,5 +1,6 @@
 // A node's config file: YAML, checked completely before anything happens.
 
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
@@ -16,8 +17,10 @@ import { BUILT_IN_POLICIES } from "./policy-names.ts";
 import { policyIssue, type TableRules, validateTables } from "./table-validation.ts";
 
 const INTERFACE_NAME_MAX = 15; // IFNAMSIZ without the final zero
-/** Holds a directory per proxy: their TUNs have different names. */
+/** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
 const STATE_FOLDER = "/var/lib/sapwood";
+/** NAME_MAX (linux/limits.h). */
+const FILE_NAME_MAX = 255;
 
 type ConfigFile = z.output<typeof configSchema>;
 
@@ -59,8 +62,8 @@ export function loadConfig(path: string, options: ConfigOptions = {}): Config {
 
 /** The state directory alone: a node needs its key before its file can name those of the others. */
 export function loadStateDirectory(path: string): string {
-  const { state, tun } = new ConfigDocument(readText(path), path).parse(stateSchema);
-  return state.directory ?? stateDirectory(tun.name);
+  const { state, node } = new ConfigDocument(readText(path), path).parse(stateSchema);
+  return state.directory ?? stateDirectory(node.id);
 }
 
 /** `fileName` is what errors call the text. */
@@ -75,7 +78,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
     state: { directory },
     ...rest
   } = document.parse(configSchema);
-  const state = { directory: directory ?? stateDirectory(rest.tun.name) };
+  const state = { directory: directory ?? stateDirectory(node.id) };
   const known = options.policies?.(state.directory) ?? BUILT_IN_POLICIES;
   const policies = [...new Set([...known, ...Object.keys(rest.policies)])];
   const bindings = withDefaultBindings(ownBindings);
@@ -102,6 +105,13 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
   return { ...rest, state, bindings, node: { ...node, underlay }, capacities, tables };
 }
 
+/** A folder for a node's id, which may have any printable characters. */
+function stateDirectory(nodeId: string): string {
+  const name = encodeURIComponent(nodeId).replace(/^\./, "%2E");
+  const isFileName = name.length <= FILE_NAME_MAX;
+  return join(STATE_FOLDER, isFileName ? name : createHash("sha256").update(nodeId).digest("hex"));
+}
+
 /** Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. */
 export function parseTables(
   text: string,
@@ -124,10 +134,6 @@ export function parseTablesPatch(text: string, fileName: string, bindings: reado
   const { services, issues } = bindPolicies(written, bindings);
   if (issues.length > 0) throw document.refusal(issues);
   return { ...rest, services };
-}
-
-function stateDirectory(tun: string): string {
-  return join(STATE_FOLDER, tun);
 }
 
 function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {

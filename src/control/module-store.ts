@@ -1,17 +1,36 @@
 // The state directory: modules that a command loaded, each with the one before it, so that they are there again after a
 // restart and a rollback leads to where it would have. Each lies in a file of its hash; index.json says which is what.
 // Promises: every file is replaced by rename, so that a crash leaves the old state or the new one; what cannot be read
-// is told and skipped.
+// is told and skipped. All lies in a folder of its own, which one proxy has at a time. Nothing is removed but files that
+// an index named and drafts, and no link is followed.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { MODULE_BYTES_MAX } from "../dataplane/wasm.ts";
+import { SapwoodError } from "../errors.ts";
+import { FolderLock } from "../sys/file-lock.ts";
+import {
+  checkOwnFolder,
+  nameOfDraft,
+  readOwnFile,
+  removeOwnFile,
+  replaceOwnFile,
+  requireOwnFolder,
+} from "../sys/own-files.ts";
 import { type LoadedModule, sha256Of } from "./loaded-module.ts";
+import { checkJsonNesting } from "./nesting.ts";
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
 
+/** Within the state directory; what else lies there is not ours. */
+export const MODULE_FOLDER = "sapwood-modules";
 const INDEX = "index.json";
+const INDEX_BYTES_MAX = 2 ** 20;
 const FORMAT = 1;
 const DIRECTORY_MODE = 0o755;
+/** Whoever may open the folder may lock it. */
+const FOLDER_MODE = 0o700;
+const MODULE_FILE = /^[0-9a-f]{64}\.wasm$/;
 
 const moduleSchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), source: z.string() });
 const recordSchema = moduleSchema.extend({ previous: moduleSchema.optional() });
@@ -50,9 +69,28 @@ export interface Remembered<Pair> {
 
 export class ModuleStore {
   readonly #directory: string;
+  readonly #folder: string;
+  #lock: FolderLock | undefined;
 
   constructor(directory: string) {
     this.#directory = directory;
+    this.#folder = join(directory, MODULE_FOLDER);
+  }
+
+  /** Keeps other proxies out of a state directory that exists. Throws already-running. */
+  claim(): void {
+    if (lstatSync(this.#directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+    try {
+      requireOwnFolder(this.#folder, FOLDER_MODE);
+    } catch {
+      return; // nothing can be written here; whoever reads or writes modules hears why
+    }
+    this.#take();
+  }
+
+  close(): void {
+    this.#lock?.release();
+    this.#lock = undefined;
   }
 
   /** Names of the policies that are remembered. Reads no module; none where there is no directory. */
@@ -70,7 +108,7 @@ export class ModuleStore {
     try {
       index = this.#readIndex();
     } catch (error) {
-      onProblem(INDEX, `${join(this.#directory, INDEX)} cannot be used: ${messageOf(error)}`);
+      onProblem(INDEX, `${join(this.#folder, INDEX)} cannot be used: ${messageOf(error)}`);
     }
     const readOne = (name: string, record: ModuleRecord | undefined, what: string): StoredModule | undefined => {
       if (record === undefined) return undefined;
@@ -91,59 +129,92 @@ export class ModuleStore {
     return { engine: index?.engine && readPair("engine", index.engine), policies: new Map(policies) };
   }
 
-  /** Makes this what is remembered. Creates the directory at the first module. */
+  /** Makes this what is remembered. Creates the directory at the first module. Throws when it cannot. */
   write({ engine, policies }: Remembered<LoadedPair>): void {
     const pairs = [...policies.values(), ...(engine === undefined ? [] : [engine])];
     const modules = pairs.flatMap(({ current, previous }) =>
       previous === undefined ? [current] : [current, previous],
     );
-    if (modules.length === 0 && this.#files().length === 0) return;
-    mkdirSync(this.#directory, { recursive: true, mode: DIRECTORY_MODE });
-    const present = new Set(this.#files());
+    if (modules.length === 0 && lstatSync(this.#folder, { throwIfNoEntry: false }) === undefined) return;
+    requireOwnFolder(this.#directory, DIRECTORY_MODE);
+    requireOwnFolder(this.#folder, FOLDER_MODE);
+    this.#take();
+    const before = this.#namedFiles();
     for (const { sha256, bytes } of modules) {
-      if (!present.has(fileOf(sha256))) this.#replace(fileOf(sha256), bytes);
+      const path = join(this.#folder, fileOf(sha256));
+      if (!isSame(path, sha256)) replaceOwnFile(path, bytes);
     }
     const index: Index = {
       format: FORMAT,
       ...(engine === undefined ? {} : { engine: recordOf(engine) }),
       policies: Object.fromEntries([...policies].map(([name, pair]) => [name, recordOf(pair)])),
     };
-    this.#replace(INDEX, `${JSON.stringify(index, undefined, 2)}\n`);
-    const wanted = new Set([INDEX, ...modules.map(({ sha256 }) => fileOf(sha256))]);
-    for (const file of present) if (!wanted.has(file)) rmSync(join(this.#directory, file), { force: true });
+    replaceOwnFile(join(this.#folder, INDEX), `${JSON.stringify(index, undefined, 2)}\n`);
+    this.#clear(before, new Set(modules.map(({ sha256 }) => fileOf(sha256))));
+  }
+
+  #take(): void {
+    this.#lock ??= FolderLock.tryTake(this.#folder);
+    if (this.#lock !== undefined) return;
+    throw new SapwoodError(
+      "already-running",
+      `The state directory must be this proxy's alone; another one uses ${this.#directory}: ` +
+        "name another one under state.directory.",
+    );
+  }
+
+  /** Files that the index names. Throws when it is none of ours, so that it is not replaced either. */
+  #namedFiles(): Set<string> {
+    let index: Index | undefined;
+    try {
+      index = this.#readIndex();
+    } catch (cause) {
+      const path = join(this.#folder, INDEX);
+      throw new Error(`${path} is not what this program wrote; move it away (${messageOf(cause)})`, { cause });
+    }
+    const records = [...Object.values(index?.policies ?? {}), ...(index?.engine === undefined ? [] : [index.engine])];
+    return new Set(
+      records.flatMap((record) => [record, record.previous ?? record]).map(({ sha256 }) => fileOf(sha256)),
+    );
+  }
+
+  /** Removes what was named and is not any more, and drafts that a crash left. */
+  #clear(before: ReadonlySet<string>, wanted: ReadonlySet<string>): void {
+    for (const file of readdirSync(this.#folder)) {
+      const drafted = nameOfDraft(file);
+      const isDraft = drafted !== undefined && (drafted === INDEX || MODULE_FILE.test(drafted));
+      const isOld = before.has(file) && !wanted.has(file);
+      if (isDraft || isOld) removeOwnFile(join(this.#folder, file));
+    }
   }
 
   #readIndex(): Index | undefined {
-    let text: string;
-    try {
-      text = readFileSync(join(this.#directory, INDEX), "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
-    }
+    if (lstatSync(this.#folder, { throwIfNoEntry: false }) === undefined) return undefined;
+    checkOwnFolder(this.#directory);
+    checkOwnFolder(this.#folder);
+    const text = readOwnFile(join(this.#folder, INDEX), INDEX_BYTES_MAX)?.toString("utf8");
+    if (text === undefined) return undefined;
+    checkJsonNesting(text, (expected) => new Error(expected));
     return indexSchema.parse(JSON.parse(text));
   }
 
   #readModule({ sha256, source }: ModuleRecord): StoredModule {
-    const bytes = readFileSync(join(this.#directory, fileOf(sha256)));
+    const path = join(this.#folder, fileOf(sha256));
+    const bytes = readOwnFile(path, MODULE_BYTES_MAX);
+    if (bytes === undefined) throw new Error(`its file ${path} is missing`);
     const found = sha256Of(bytes);
     if (found !== sha256) throw new Error(`its file has changed: expected the hash ${sha256}, found ${found}`);
     return { bytes, source };
   }
+}
 
-  #replace(file: string, content: string | Uint8Array): void {
-    const path = join(this.#directory, file);
-    const draft = `${path}.${process.pid}`;
-    writeFileSync(draft, content);
-    renameSync(draft, path);
-  }
-
-  #files(): string[] {
-    try {
-      return readdirSync(this.#directory);
-    } catch {
-      return [];
-    }
+/** Whether the module is there already, as it was. */
+function isSame(path: string, sha256: string): boolean {
+  try {
+    const bytes = readOwnFile(path, MODULE_BYTES_MAX);
+    return bytes !== undefined && sha256Of(bytes) === sha256;
+  } catch {
+    return false;
   }
 }
 

@@ -30,6 +30,8 @@ export class Modules {
   readonly #store: ModuleStore;
   readonly #log: Logger;
   #isRestoring = true;
+  /** Why the last change is not written down. */
+  #unwritten: string | undefined;
 
   private constructor(options: ModulesOptions) {
     const { built, clock, log } = options;
@@ -41,13 +43,35 @@ export class Modules {
     this.files = new ModuleFiles(options.configFile, this.policies, log);
   }
 
-  /** Loads what is remembered, then the files. A module that is refused is told and skipped. */
+  /**
+   * Loads what is remembered, then the files. A module that is refused is told and skipped. Throws already-running when
+   * another proxy has the state directory.
+   */
   static async open(options: ModulesOptions): Promise<Modules> {
     const modules = new Modules(options);
-    await modules.#restore();
-    await modules.files.follow(options.files);
+    modules.#store.claim();
+    try {
+      await modules.#restore();
+      await modules.files.follow(options.files);
+    } catch (error) {
+      modules.#store.close();
+      throw error;
+    }
     modules.#isRestoring = false;
     return modules;
+  }
+
+  /**
+   * What `change`, a command about modules, answers. Throws not-remembered when it was done and could not be written
+   * down: it holds, but the next start will not know of it.
+   */
+  async written<T>(change: Promise<T>): Promise<T> {
+    const done = await change;
+    if (this.#unwritten === undefined) return done;
+    throw new SapwoodError(
+      "not-remembered",
+      `The change is in force, but will not survive a restart of the proxy: ${this.#unwritten}.`,
+    );
   }
 
   /** What the workers have to start with, and whom they tell of failures. */
@@ -76,6 +100,7 @@ export class Modules {
   async close(): Promise<void> {
     endTrials();
     await this.files.close();
+    this.#store.close();
   }
 
   async #restore(): Promise<void> {
@@ -126,7 +151,9 @@ export class Modules {
     }
     try {
       this.#store.write({ engine: keptOf(this.engine.state()), policies });
+      this.#unwritten = undefined;
     } catch (error) {
+      this.#unwritten = (error instanceof Error ? error.message : String(error)).replace(/\.+$/, "");
       this.#log.error({ err: error }, "the loaded modules cannot be remembered over a restart");
     }
   }

@@ -2,7 +2,7 @@
 // Promises: a start that fails leaves no device, route, kernel parameter or socket behind.
 
 import { availableParallelism } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, CLAMP_MSS, WORKER_MAX } from "../../assembly/shared/layout.ts";
 import { OffloadSwitch } from "../dataplane/offload-switch.ts";
 import { Supervisor } from "../dataplane/supervisor.ts";
@@ -11,6 +11,7 @@ import type { Logger } from "../log.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
 import { chooseMtu, findUnderlay, TunInterface, type Underlay } from "../sys/interface.ts";
+import { sysctlStateFile } from "../sys/sysctl.ts";
 import { openTun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { addressCandidates } from "./address-candidates.ts";
@@ -46,6 +47,8 @@ export interface NodeProxyOptions {
   readonly isLevelFixed: boolean;
 }
 
+/** Of all proxies of a machine. */
+const RUN_FOLDER = "/run/sapwood";
 /** Addresses that bind a socket to all of the machine's. */
 const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
 
@@ -173,7 +176,7 @@ export class NodeProxy {
       mtu,
       ranges: config.ranges.map((range) => range.text),
       underlayDevice: underlay?.device,
-      stateFile: join(dirname(socket), `${tun.name}.state.json`),
+      stateFile: sysctlStateFile(RUN_FOLDER, dirname(socket)),
     });
     undo.add("restore the network", async () => {
       for (const sentence of await network.close()) log.error(sentence);
@@ -329,16 +332,16 @@ function controlSource(parts: ControlParts): ControlSource {
     policies: () => policies.states().map((state) => moduleReporter.policy(state)),
     policy: (name) => moduleReporter.policyDetail(policies.state(name)),
     loadPolicy: async (name, module, from) =>
-      moduleReporter.policyDetail(await policies.load(name, module, from, true)),
+      moduleReporter.policyDetail(await modules.written(policies.load(name, module, from, true))),
     dryRunPolicy: async (name, module) => {
       const { sha256, spreads } = await policies.dryRun(name, module);
       return { policy: name, sha256, flows: DRY_RUN_FLOWS, addresses: spreads.map(spreadReport) };
     },
-    rollbackPolicy: async (name) => moduleReporter.policyDetail(await policies.rollback(name)),
+    rollbackPolicy: async (name) => moduleReporter.policyDetail(await modules.written(policies.rollback(name))),
     key: () => key().report(),
     activateNextKey: () => key().activateNextKey(),
     engine: () => moduleReporter.engine(engine.state()),
-    loadEngine: async (module, from) => moduleReporter.engine(await engine.load(module, from, true)),
-    rollbackEngine: async () => moduleReporter.engine(await engine.rollback()),
+    loadEngine: async (module, from) => moduleReporter.engine(await modules.written(engine.load(module, from, true))),
+    rollbackEngine: async () => moduleReporter.engine(await modules.written(engine.rollback())),
   };
 }

@@ -123,6 +123,7 @@ export const setsockopt = bind<[number, number, number, Bytes, number]>(
 export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
   "int getsockopt(int fd, int level, int option, void *value, void *size)",
 );
+export const flock = bind<[number, number]>("int flock(int fd, int operation)");
 export const setpriority = bind<[number, number, number]>("int setpriority(int which, unsigned int who, int value)");
 /** `limit` is a struct rlimit: soft and hard, 64 bits each. */
 export const getrlimit = bind<[number, Bytes]>("int getrlimit(int resource, void *limit)");

@@ -123,7 +123,7 @@ test("the state directory is known before the file names the other nodes' keys",
   try {
     const path = join(folder, "node.yaml");
     writeFileSync(path, file(ENCRYPTED, node(1, "")));
-    expect(loadStateDirectory(path)).toBe("/var/lib/sapwood/sapwood0");
+    expect(loadStateDirectory(path)).toBe("/var/lib/sapwood/node-a");
     writeFileSync(path, `state: { directory: /here }\n${file(ENCRYPTED, node(1, ""))}`);
     expect(loadStateDirectory(path)).toBe("/here");
   } finally {

@@ -1,20 +1,32 @@
 // The state directory, in a real folder.
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type LoadedModule, sha256Of } from "../../../src/control/loaded-module.ts";
-import { type LoadedPair, ModuleStore } from "../../../src/control/module-store.ts";
+import { type LoadedPair, MODULE_FOLDER, ModuleStore } from "../../../src/control/module-store.ts";
 
 const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 let folder: string;
 let directory: string;
+let modules: string; // the folder of the modules in it
 let problems: string[];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sapwood-state-"));
   directory = join(folder, "a", "state");
+  modules = join(directory, MODULE_FOLDER);
   problems = [];
 });
 
@@ -39,7 +51,12 @@ function pair(current: number, previous?: number): LoadedPair {
 }
 
 function write(policies: Readonly<Record<string, LoadedPair>>, engine?: LoadedPair): void {
-  new ModuleStore(directory).write({ engine, policies: new Map(Object.entries(policies)) });
+  const store = new ModuleStore(directory);
+  try {
+    store.write({ engine, policies: new Map(Object.entries(policies)) });
+  } finally {
+    store.close();
+  }
 }
 
 function read() {
@@ -73,9 +90,9 @@ test("modules that nobody names any more are removed, one that two name stays", 
   write({ mine: pair(1, 2), yours: pair(1) }, pair(3, 1));
   write({ yours: pair(4, 1) });
   write({ yours: pair(1) });
-  expect(readdirSync(directory).sort()).toEqual([`${loaded(1).sha256}.wasm`, "index.json"].sort());
+  expect(readdirSync(modules).sort()).toEqual([`${loaded(1).sha256}.wasm`, "index.json"].sort());
   write({});
-  expect(readdirSync(directory)).toEqual(["index.json"]);
+  expect(readdirSync(modules)).toEqual(["index.json"]);
 });
 
 test.each([
@@ -88,7 +105,7 @@ test.each([
   },
 ])("a file of the module $what that has changed is told and skipped, the others are there", ({ file, left, said }) => {
   write({ mine: pair(1, 2), yours: pair(3) });
-  writeFileSync(join(directory, `${loaded(file).sha256}.wasm`), "something else");
+  writeFileSync(join(modules, `${loaded(file).sha256}.wasm`), "something else");
   const { policies } = read();
   const mine = policies.get("mine");
   expect([mine?.current?.source, mine?.previous?.source]).toEqual(left);
@@ -98,7 +115,7 @@ test.each([
 
 test("a file that is missing is told by its path", () => {
   write({ mine: pair(1, 2) });
-  const path = join(directory, `${loaded(2).sha256}.wasm`);
+  const path = join(modules, `${loaded(2).sha256}.wasm`);
   rmSync(path);
   expect(read().policies.get("mine")?.current?.source).toBe("/srv/1.wasm");
   expect(problems).toEqual([expect.stringContaining(path)]);
@@ -110,8 +127,84 @@ test.each([
   '{"format": 1, "policies": {"a": {"sha256": "../x", "source": "a"}}}',
 ])("an index of %s is told, and nothing is taken from it", (index) => {
   write({ mine: pair(1) });
-  writeFileSync(join(directory, "index.json"), index);
+  writeFileSync(join(modules, "index.json"), index);
   expect(read().policies.size).toBe(0);
   expect(new ModuleStore(directory).policyNames()).toEqual([]);
   expect(problems).toEqual([expect.stringContaining("index.json cannot be used")]);
+});
+
+test("what else lies in the state directory stays, whatever it is called", () => {
+  mkdirSync(modules, { recursive: true, mode: 0o700 });
+  const foreign = `${loaded(9).sha256}.wasm`;
+  const names = ["tls.key", "node.yaml", "index.json", foreign, `${foreign}.4711`, ".hidden"];
+  for (const name of names) writeFileSync(join(directory, name), `mine: ${name}`);
+  const beside = ["tls.key", foreign, "notes.new"];
+  for (const name of beside) writeFileSync(join(modules, name), `mine: ${name}`);
+  mkdirSync(join(modules, `${loaded(8).sha256}.wasm`));
+  write({ mine: pair(1, 2) });
+  write({ mine: pair(3) });
+  write({});
+  expect(readdirSync(directory).sort()).toEqual([...names, MODULE_FOLDER].sort());
+  expect(readdirSync(modules).sort()).toEqual([...beside, `${loaded(8).sha256}.wasm`, "index.json"].sort());
+  for (const name of names) expect(readFileSync(join(directory, name), "utf8")).toBe(`mine: ${name}`);
+});
+
+test("drafts that a crash left are removed, and nothing else that ends like one", () => {
+  write({ mine: pair(1) });
+  const drafts = [`index.json.${"0".repeat(16)}.new`, `${loaded(5).sha256}.wasm.${"a".repeat(16)}.new`];
+  const others = [`tls.key.${"0".repeat(16)}.new`, "index.json.new"];
+  for (const name of [...drafts, ...others]) writeFileSync(join(modules, name), "half");
+  write({ mine: pair(2) });
+  expect(readdirSync(modules).sort()).toEqual([...others, `${loaded(2).sha256}.wasm`, "index.json"].sort());
+});
+
+test("links are neither followed nor written through", () => {
+  const outside = join(folder, "outside");
+  writeFileSync(outside, "keep me");
+  write({ mine: pair(1) });
+  rmSync(join(modules, `${loaded(1).sha256}.wasm`));
+  symlinkSync(outside, join(modules, `${loaded(1).sha256}.wasm`));
+  symlinkSync(outside, join(modules, `${loaded(2).sha256}.wasm`));
+  expect(read().policies.get("mine")?.current).toBeUndefined();
+  expect(problems).toEqual([expect.stringContaining("found a link")]);
+  write({ mine: pair(2) });
+  expect(readFileSync(outside, "utf8")).toBe("keep me");
+  expect(read().policies.get("mine")?.current?.source).toBe("/srv/2.wasm");
+});
+
+test("a folder that is a link, or that others may write to, is not used", () => {
+  const elsewhere = join(folder, "elsewhere");
+  mkdirSync(elsewhere);
+  mkdirSync(directory, { recursive: true });
+  symlinkSync(elsewhere, modules);
+  expect(() => write({ mine: pair(1) })).toThrowError(/must be a folder; found a link/);
+  expect(readdirSync(elsewhere)).toEqual([]);
+  rmSync(modules);
+  write({ mine: pair(1) });
+  chmodSync(directory, 0o777);
+  expect(() => write({ mine: pair(2) })).toThrowError(/found mode 0777/);
+  expect(read().policies.size).toBe(0);
+  expect(problems).toEqual([expect.stringContaining("found mode 0777")]);
+});
+
+test("an index that something else wrote is not replaced", () => {
+  mkdirSync(modules, { recursive: true });
+  writeFileSync(join(modules, "index.json"), '{"name": "another program"}');
+  expect(() => write({ mine: pair(1) })).toThrowError(/index\.json is not what this program wrote; move it away/);
+  expect(readdirSync(modules)).toEqual(["index.json"]);
+});
+
+test("one proxy has the directory at a time", () => {
+  write({ mine: pair(1) });
+  const first = new ModuleStore(directory);
+  const second = new ModuleStore(directory);
+  first.claim();
+  for (const use of [() => second.claim(), () => second.write({ engine: undefined, policies: new Map() })]) {
+    expect(use).toThrowError(
+      expect.objectContaining({ code: "already-running", message: expect.stringContaining(directory) }),
+    );
+  }
+  first.close();
+  second.claim();
+  second.close();
 });

@@ -37,7 +37,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+/** As a proxy does at its start, after the one before it ended. */
 async function open(files: PolicyFiles = {}): Promise<Modules> {
+  for (const before of opened.splice(0)) await before.close();
   const modules = await Modules.open({
     built,
     stateDirectory: join(folder, "state"),
@@ -82,6 +84,20 @@ describe("over a restart", () => {
     expect(after.engine.current.source).toBe("/srv/engine.wasm");
   });
 
+  test("a change that cannot be written down says that it is in force, and will not survive", async () => {
+    const modules = await open();
+    writeFileSync(join(folder, "state"), "a file in the way");
+    const load = modules.written(modules.policies.load("mine", FIRST, "/srv/mine.wasm", true));
+    await expect(load).rejects.toMatchObject({
+      code: "not-remembered",
+      message: expect.stringMatching(/in force, but will not survive a restart of the proxy: .*state/),
+    });
+    expect(modules.policies.state("mine").current?.source).toBe("/srv/mine.wasm");
+    rmSync(join(folder, "state"));
+    await modules.written(modules.policies.load("mine", SECOND, "/srv/mine.wasm", true));
+    expect((await open()).policies.state("mine").current?.sha256).toBe(sha256Of(SECOND));
+  });
+
   test("a rollback leads to the module that was in force before, then to the built-in one", async () => {
     const before = await open();
     const engineBefore = await binaryOfEngine("assembly/engine.ts", /const EIO = 5;/, "const EIO = 6;");
@@ -109,7 +125,7 @@ describe("over a restart", () => {
       const before = await open();
       await before.policies.load("closest", FIRST, "/srv/1.wasm", true);
       await before.policies.load("closest", SECOND, "/srv/2.wasm", true);
-      write(`state/${sha256Of(broken)}.wasm`, BAD);
+      write(`state/sapwood-modules/${sha256Of(broken)}.wasm`, BAD);
       const { policies } = await open();
       expect(policies.state("closest")).toMatchObject({ current: { source: inForce }, previous: { source: previous } });
       expect(errors()).toMatchObject([{ module: "closest", msg: expect.stringContaining("its file has changed") }]);

@@ -1,5 +1,5 @@
 // Kernel parameters set and put back, over a map that stands for /proc/sys.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -37,14 +37,19 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "sapwood-"));
   stateFile = join(directory, "run", "tun.state.json");
   kernel = new FakeKernel();
+  living = new Set([OWN, OTHER]);
 });
 
 afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function open(scope = "boot namespace"): SysctlSession {
-  return new SysctlSession(stateFile, scope, kernel);
+const OWN = "100 7";
+const OTHER = "200 8";
+let living: Set<string>;
+
+function open(scope = "boot namespace", own = OWN): SysctlSession {
+  return new SysctlSession(stateFile, scope, kernel, { own, isAlive: (name) => living.has(name) });
 }
 
 function change(session: SysctlSession): void {
@@ -102,6 +107,38 @@ test("a parameter of an interface that is gone is no failure", () => {
   expect(kernel.values.get(FORWARD)).toBe("0");
 });
 
+describe("of two proxies in one network namespace", () => {
+  test.each([
+    ["the first", 0],
+    ["the second", 1],
+  ])("%s may stop without taking forwarding from the other, which puts it back at its end", (_, leaving) => {
+    const sessions = [open(), open("boot namespace", OTHER)];
+    for (const session of sessions) change(session);
+    sessions[leaving]?.restore();
+    expect(Object.fromEntries(kernel.values)).toEqual({ [FORWARD]: "1", [FILTER]: "0" });
+    sessions[1 - leaving]?.restore();
+    expect(Object.fromEntries(kernel.values)).toEqual({ [FORWARD]: "0", [FILTER]: "2" });
+    expect(existsSync(stateFile)).toBe(false);
+  });
+
+  test("one that was killed keeps nothing from being put back", () => {
+    const session = open();
+    change(session);
+    change(open("boot namespace", OTHER));
+    living.delete(OTHER);
+    session.restore();
+    expect(Object.fromEntries(kernel.values)).toEqual({ [FORWARD]: "0", [FILTER]: "2" });
+  });
+});
+
+test("a state file in a folder that others may write to is not believed", () => {
+  change(open());
+  chmodSync(join(directory, "run"), 0o777);
+  const session = open();
+  expect(session.restore()).toEqual([expect.stringContaining("found mode 0777")]);
+  expect(kernel.values.get(FORWARD)).toBe("1");
+});
+
 describe("after a crash", () => {
   test("the values from before the first start come back", () => {
     change(open());
@@ -156,7 +193,9 @@ describe("a state file", () => {
         message: `The kernel parameter ${FORWARD} must be 1, found 0, and setting it failed: ${refusal}: write.`,
       }),
     );
-    expect(JSON.parse(readFileSync(stateFile, "utf8")).changes).toEqual([{ path: FORWARD, original: "0", value: "1" }]);
+    expect(JSON.parse(readFileSync(stateFile, "utf8")).changes).toEqual([
+      { path: FORWARD, original: "0", value: "1", users: ["100 7"] },
+    ]);
   });
 
   test("that cannot be written stops the set-up", () => {

@@ -1,0 +1,100 @@
+// Files that a process with many rights keeps for itself: read and replaced without following a link that somebody
+// else may have put there, and only in folders into which nobody else may write.
+
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+const FILE_MODE = 0o600;
+const WRITABLE_BY_OTHERS = 0o022;
+const DRAFT = /\.[0-9a-f]{16}\.new$/;
+
+/**
+ * Makes sure that `folder` is a folder of this user (or of root) that nobody else may write to; makes it, and those
+ * above it, when it is missing. Throws an Error that says what was found.
+ */
+export function requireOwnFolder(folder: string, mode: number): void {
+  mkdirSync(folder, { recursive: true, mode });
+  checkOwnFolder(folder);
+}
+
+/** The same for a folder that is there. */
+export function checkOwnFolder(folder: string): void {
+  const status = lstatSync(folder);
+  if (!status.isDirectory()) throw new Error(`${folder} must be a folder; found a link or something else`);
+  if (status.uid !== process.geteuid?.() && status.uid !== 0) {
+    throw new Error(`${folder} must belong to this user or to root; found user ${status.uid}`);
+  }
+  if ((status.mode & WRITABLE_BY_OTHERS) !== 0) {
+    const mode = (status.mode & 0o7777).toString(8).padStart(4, "0");
+    throw new Error(`${folder} must be writable by its owner alone; found mode ${mode}`);
+  }
+}
+
+/** The content of a regular file, or undefined when there is none. Throws for links, devices and larger files. */
+export function readOwnFile(path: string, mostBytes: number): Buffer | undefined {
+  let file: number;
+  try {
+    file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if ((error as NodeJS.ErrnoException).code === "ELOOP") throw new Error(`${path} must be a file; found a link`);
+    throw error;
+  }
+  try {
+    const status = fstatSync(file);
+    if (!status.isFile()) throw new Error(`${path} must be a file; found something else`);
+    if (status.size > mostBytes) throw new Error(`${path} must have at most ${mostBytes} bytes; found ${status.size}`);
+    const content = Buffer.alloc(status.size);
+    let length = 0;
+    while (length < content.length) {
+      const part = readSync(file, content, length, content.length - length, length);
+      if (part === 0) break;
+      length += part;
+    }
+    return content.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Writes a new file beside `path` and renames it, so that a crash leaves the old content or the new one. */
+export function replaceOwnFile(path: string, content: string | Uint8Array): void {
+  const draft = join(dirname(path), `${basename(path)}.${randomBytes(8).toString("hex")}.new`);
+  const file = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+  try {
+    try {
+      writeFileSync(file, content);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
+/** Removes a regular file; anything else stays. */
+export function removeOwnFile(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === true) rmSync(path, { force: true });
+}
+
+/** The name that replaceOwnFile() was to give a draft; undefined for any other file. */
+export function nameOfDraft(file: string): string | undefined {
+  return DRAFT.test(file) ? file.replace(DRAFT, "") : undefined;
+}
