@@ -1,6 +1,10 @@
-// `npm test`: first everything that needs no network (files in parallel), then the end-to-end tests, one file at a
-// time, because they share the machine's network namespaces, its /dev/net/tun and its processors.
+// Three projects, one after the other. `npm test`: unit, what needs no network, and e2e, real proxies over real TUN
+// devices. `npm run test:long`: long, the same claims on millions of packets and at more size. docs/testing.md.
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+/** Vitest leaves one processor idle by default, which on a machine with two is half of it. */
+const WORKERS = availableParallelism();
 
 // biome-ignore lint/style/noDefaultExport: the form that vitest reads
 export default defineConfig({
@@ -11,9 +15,10 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**"],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          exclude: ["test/e2e/**", "test/long/**"],
+          maxWorkers: WORKERS,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },
@@ -25,6 +30,16 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "long",
+          include: ["test/long/**/*.test.ts"],
+          maxWorkers: WORKERS,
+          testTimeout: 1_200_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

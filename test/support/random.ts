@@ -54,3 +54,9 @@ export function testSeed(fallback: number): number {
   const text = process.env["SAPWOOD_TEST_SEED"];
   return text === undefined ? fallback : Number(text) >>> 0;
 }
+
+/** The seeds first...last of a random test, or the one of SAPWOOD_TEST_SEED. */
+export function seeds(first: number, last: number): number[] {
+  if (process.env["SAPWOOD_TEST_SEED"] !== undefined) return [testSeed(first)];
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
