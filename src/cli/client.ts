@@ -23,6 +23,11 @@ export async function patchText<Report>(socket: string, path: string, text: stri
   return (await exchange(socket, "PATCH", path, yamlBody(text))) as Report;
 }
 
+/** And for a DELETE. */
+export async function deleteEntry<Report>(socket: string, path: string): Promise<Report> {
+  return (await exchange(socket, "DELETE", path)) as Report;
+}
+
 export interface ModuleFile {
   readonly file: string;
   readonly bytes: Uint8Array;

@@ -9,7 +9,11 @@ export const engineLoadCommand: Command = {
   group: "Change a running proxy",
   summary: "replace the packet code, after a self-test; traffic and all flows go on",
   arguments: [{ name: "file", summary: "the engine's WebAssembly module, of the same layout version" }],
-  options: [SOCKET_OPTION, JSON_OPTION],
+  options: [
+    { flags: "--force", summary: "load it although it does otherwise than the engine in force" },
+    SOCKET_OPTION,
+    JSON_OPTION,
+  ],
   examples: [{ line: "engine load engine.wasm", does: "refused with the reason when it fails its self-test" }],
   async run(input, terminal) {
     const [{ putModule }, { engineText }, { ENGINE_SHAPE, readModule }] = await Promise.all([
@@ -19,7 +23,8 @@ export const engineLoadCommand: Command = {
     ]);
     const file = input.argument(0);
     const module = { file, bytes: await readModule(file, ENGINE_SHAPE) };
-    const engine = await putModule<EngineReport>(input.text("socket"), "/v1/engine", module);
+    const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
+    const engine = await putModule<EngineReport>(input.text("socket"), "/v1/engine", module, query);
     terminal.print(input.flag("json") ? `${JSON.stringify(engine, undefined, 2)}\n` : engineText(engine));
   },
 };

@@ -48,6 +48,7 @@ export function policyText(policy: PolicyDetailReport): string {
     ["module", moduleText(policy.module)],
     ["previous", moduleText(policy.previous)],
     ["swap", swapText(policy.swap)],
+    ["file", fileText(policy)],
     ["choices", `${policy.choices}${policy.choiceUs === null ? "" : `, ${microsecondsText(policy.choiceUs)} each`}`],
     ["faults", faultCountsText(policy.faults)],
     ["last error", faultText(policy.lastError)],
@@ -119,6 +120,14 @@ function moduleText(module: ModuleReport | null): string {
   if (module === null) return "-";
   const { sha256, sizeBytes, source, loadedAt } = module;
   return `${sha256}\n${countText(sizeBytes, "byte")}, ${source}, loaded ${loadedAt}`;
+}
+
+/** The last order counts, also after a restart. */
+function fileText({ file, module }: PolicyDetailReport): string {
+  if (file === null) return "-";
+  return module?.source === file
+    ? `${file}, in force`
+    : `${file}, in force when it changes; until then the module above is`;
 }
 
 function swapText(swap: SwapReport | null): string {

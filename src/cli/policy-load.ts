@@ -1,8 +1,13 @@
 // `sapwood policy load`: puts a module in force under a name, while traffic flows.
 
 import type { DryRunReport, PolicyDetailReport } from "../control/reports.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandOption } from "./command.ts";
 import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+
+const FORCE_OPTION: CommandOption = {
+  flags: "--force",
+  summary: "load it although it is slow, chooses candidates that take no flows, or takes more and more memory",
+};
 
 export const policyLoadCommand: Command = {
   name: "policy load",
@@ -14,6 +19,7 @@ export const policyLoadCommand: Command = {
   ],
   options: [
     { flags: "--dry-run", summary: "only show how the next flows would be spread now and after" },
+    FORCE_OPTION,
     SOCKET_OPTION,
     JSON_OPTION,
   ],
@@ -34,8 +40,9 @@ export const policyLoadCommand: Command = {
     const module = { file, bytes: await readModule(file, POLICY_SHAPE) };
     const print = <Report>(report: Report, text: (report: Report) => string): void =>
       terminal.print(input.flag("json") ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
+    const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
     if (input.flag("dryRun"))
-      print(await putModule<DryRunReport>(socket, path, module, { dryRun: "true" }), dryRunText);
-    else print(await putModule<PolicyDetailReport>(socket, path, module), policyText);
+      print(await putModule<DryRunReport>(socket, path, module, { ...query, dryRun: "true" }), dryRunText);
+    else print(await putModule<PolicyDetailReport>(socket, path, module, query), policyText);
   },
 };

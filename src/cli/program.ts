@@ -24,6 +24,7 @@ import { policyNewCommand } from "./policy-new.ts";
 import { policyRollbackCommand } from "./policy-rollback.ts";
 import { policyShowCommand } from "./policy-show.ts";
 import { policyTestCommand } from "./policy-test.ts";
+import { policyUnloadCommand } from "./policy-unload.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
@@ -47,6 +48,7 @@ export const COMMANDS: readonly Command[] = [
   policyShowCommand,
   policyLoadCommand,
   policyRollbackCommand,
+  policyUnloadCommand,
   engineShowCommand,
   engineLoadCommand,
   engineRollbackCommand,

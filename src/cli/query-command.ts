@@ -39,6 +39,14 @@ export function orderCommand<Report>(description: QueryDescription<Report>): Com
   });
 }
 
+/** A command that prints what one DELETE route answers. */
+export function removeCommand<Report>(description: QueryDescription<Report>): Command {
+  return askingCommand(description, "Change a running proxy", async (socket, path) => {
+    const { deleteEntry } = await import("./client.ts");
+    return deleteEntry<Report>(socket, path);
+  });
+}
+
 function askingCommand<Report>(
   description: QueryDescription<Report>,
   group: CommandGroup,

@@ -27,6 +27,12 @@ import type {
   StatusReport,
 } from "./reports.ts";
 
+export interface ModuleOrder {
+  readonly source: string;
+  /** Whether to accept what a trial finds fault with, as far as it harms nothing else. */
+  readonly isForced: boolean;
+}
+
 /** What the routes stand on. Methods may throw a SapwoodError. */
 export interface ControlSource {
   status(): StatusReport;
@@ -46,14 +52,15 @@ export interface ControlSource {
   switchOffload(name: SwitchableOffload, isOn: boolean): void;
   policies(): readonly PolicyReport[];
   policy(name: string): PolicyDetailReport;
-  loadPolicy(name: string, module: Uint8Array, source: string): Promise<PolicyDetailReport>;
-  dryRunPolicy(name: string, module: Uint8Array): Promise<DryRunReport>;
+  loadPolicy(name: string, module: Uint8Array, options: ModuleOrder): Promise<PolicyDetailReport>;
+  dryRunPolicy(name: string, module: Uint8Array, isForced: boolean): Promise<DryRunReport>;
   rollbackPolicy(name: string): Promise<PolicyDetailReport>;
+  unloadPolicy(name: string): Promise<void>;
   /** Throws not-found when the underlay is not encrypted, as the next does. */
   key(): KeyReport;
   activateNextKey(): Promise<KeyReport>;
   engine(): EngineReport;
-  loadEngine(module: Uint8Array, source: string): Promise<EngineReport>;
+  loadEngine(module: Uint8Array, options: ModuleOrder): Promise<EngineReport>;
   rollbackEngine(): Promise<EngineReport>;
 }
 
@@ -67,7 +74,7 @@ const CONNECTION_MAX = 256;
 const QUESTION_WAIT_MAX_MS = 25_000; // below REQUEST_TIMEOUT_MS
 
 interface Route {
-  readonly method: "GET" | "POST" | "PUT" | "PATCH";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string; // NAME_PART in place of a name
   readonly query: readonly string[]; // parameters that it knows
   answer(source: ControlSource, query: URLSearchParams, request: IncomingMessage, name: string): unknown;
@@ -135,12 +142,21 @@ export const ROUTES: readonly Route[] = [
   {
     method: "PUT",
     path: `/v1/policies/${NAME_PART}`,
-    query: ["source", "dryRun"],
+    query: ["source", "dryRun", "force"],
     answer: async (source, query, request, name) => {
       const isDryRun = flagQuery(query, "dryRun");
-      const from = sourceQuery(query);
+      const order = moduleOrder(query);
       const module = await readBody(request, MODULE_BYTES_MAX);
-      return isDryRun ? source.dryRunPolicy(name, module) : source.loadPolicy(name, module, from);
+      return isDryRun ? source.dryRunPolicy(name, module, order.isForced) : source.loadPolicy(name, module, order);
+    },
+  },
+  {
+    method: "DELETE",
+    path: `/v1/policies/${NAME_PART}`,
+    query: [],
+    answer: async (source, _query, _request, name) => {
+      await source.unloadPolicy(name);
+      return source.policies();
     },
   },
   {
@@ -155,10 +171,10 @@ export const ROUTES: readonly Route[] = [
   {
     method: "PUT",
     path: "/v1/engine",
-    query: ["source"],
+    query: ["source", "force"],
     answer: async (source, query, request) => {
-      const from = sourceQuery(query);
-      return source.loadEngine(await readBody(request, MODULE_BYTES_MAX), from);
+      const order = moduleOrder(query);
+      return source.loadEngine(await readBody(request, MODULE_BYTES_MAX), order);
     },
   },
   { method: "POST", path: "/v1/engine/rollback", query: [], answer: (source) => source.rollbackEngine() },
@@ -279,6 +295,10 @@ function flagQuery(query: URLSearchParams, name: string): boolean {
   const value = query.get(name) ?? "false";
   if (value === "true" || value === "false") return value === "true";
   throw new SapwoodError("usage", `"${name}" must be true or false; found "${value}".`);
+}
+
+function moduleOrder(query: URLSearchParams): ModuleOrder {
+  return { source: sourceQuery(query), isForced: flagQuery(query, "force") };
 }
 
 /** Where a module is from: told, not trusted. */

@@ -6,7 +6,7 @@ import type { HandOver, Overdue, Supervisor } from "../dataplane/supervisor.ts";
 import { checkBytes, compileBytes, ENGINE_SHAPE } from "../dataplane/wasm.ts";
 import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { type LoadedModule, ModulePlace, sha256Of } from "./loaded-module.ts";
+import { type LoadedModule, type LoadOptions, ModulePlace, sha256Of } from "./loaded-module.ts";
 import { Turns } from "./turns.ts";
 
 export interface EngineRegistryOptions {
@@ -60,9 +60,9 @@ export class EngineRegistry {
   }
 
   /** Tries an engine and puts it in force. Throws module-refused, and all stays. */
-  load(bytes: Uint8Array, source: string, isRemembered: boolean): Promise<EngineState> {
+  load(bytes: Uint8Array, options: LoadOptions): Promise<EngineState> {
     return this.#turns.take(async () => {
-      const loaded = await this.#tried(bytes, source, isRemembered);
+      const loaded = await this.#tried(bytes, options);
       this.#place.put(loaded); // before it runs: should it fail, it is the one to be dropped
       this.#fault = undefined;
       try {
@@ -74,7 +74,7 @@ export class EngineRegistry {
       this.#options.onChange();
       const { current, fault } = this.state();
       if (current !== loaded) throw new SapwoodError("module-refused", `The engine module ${fault?.message}.`);
-      this.#options.log.info({ source, sha256: loaded.sha256, ...this.#swap }, "engine loaded");
+      this.#options.log.info({ source: options.source, sha256: loaded.sha256, ...this.#swap }, "engine loaded");
       return this.state();
     });
   }
@@ -128,11 +128,11 @@ export class EngineRegistry {
     return true;
   }
 
-  async #tried(bytes: Uint8Array, source: string, isRemembered: boolean): Promise<LoadedModule> {
+  async #tried(bytes: Uint8Array, { source, isRemembered, isForced }: LoadOptions): Promise<LoadedModule> {
     const sha256 = sha256Of(bytes);
     const name = sha256.slice(0, 12);
     checkBytes(bytes, ENGINE_SHAPE, name);
-    await tryEngine({ bytes, inForce: this.current.bytes });
+    await tryEngine({ bytes, inForce: this.current.bytes, isForced });
     const module = await compileBytes(bytes, ENGINE_SHAPE, name);
     return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
   }

@@ -15,6 +15,15 @@ export interface LoadedModule {
   readonly isRemembered: boolean;
 }
 
+/** Of an order to load a module. */
+export interface LoadOptions {
+  readonly source: string;
+  /** Loaded by a command: it is there again after a restart. */
+  readonly isRemembered: boolean;
+  /** Accepts what a trial finds fault with, as far as it harms nothing else. */
+  readonly isForced?: boolean | undefined;
+}
+
 /** A policy that comes with the package. */
 export interface BuiltPolicy {
   readonly name: string;
@@ -50,6 +59,12 @@ export class ModulePlace {
   put(loaded: LoadedModule): void {
     if (this.#current?.sha256 !== loaded.sha256) this.#previous = this.#current; // the same again is no change
     this.#current = loaded;
+  }
+
+  /** Takes away all that was loaded. */
+  reset(): void {
+    this.#current = this.builtIn;
+    this.#previous = undefined;
   }
 
   /** Takes the current one away; the one before, or the built-in one, is in force again. */

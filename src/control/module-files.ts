@@ -16,6 +16,8 @@ interface Followed {
   readonly path: string;
   readonly watcher: ConfigWatcher<Uint8Array>;
   readonly listener: ConfigListener<Uint8Array>;
+  /** Of the content that was loaded last. */
+  loadedSha256: string | undefined;
 }
 
 export class ModuleFiles {
@@ -41,9 +43,13 @@ export class ModuleFiles {
       this.#followed.delete(name);
       await watcher.close();
     }
-    for (const [name, { file }] of wantedFiles) {
-      if (!this.#followed.has(name)) await this.#begin(name, this.#resolve(file));
-    }
+    const added = [...wantedFiles].filter(([name]) => !this.#followed.has(name));
+    await Promise.all(added.map(([name, { file }]) => this.#begin(name, this.#resolve(file))));
+  }
+
+  /** Path of a policy's file and the hash of what was loaded from it; undefined: it has none. */
+  of(name: string): { readonly path: string; readonly loadedSha256: string | undefined } | undefined {
+    return this.#followed.get(name);
   }
 
   /** Loads again what changes from now on, or did since it was loaded. */
@@ -57,10 +63,10 @@ export class ModuleFiles {
   }
 
   async #begin(name: string, path: string): Promise<void> {
-    this.#policies.claim(name); // addresses may be bound to it, whatever its file is worth
     const watcher = new ConfigWatcher(path, (file) => readModule(file, POLICY_SHAPE));
     const load = async (bytes: Uint8Array): Promise<void> => {
-      await this.#policies.load(name, bytes, path, false);
+      const { current } = await this.#policies.load(name, bytes, { source: path, isRemembered: false });
+      followed.loadedSha256 = current?.sha256;
     };
     const refused = (error: unknown): void => {
       const message = error instanceof Error ? error.message : String(error);
@@ -74,8 +80,10 @@ export class ModuleFiles {
       onUnwatched: (folder: string, error: unknown) =>
         this.#log.warn({ policy: name, file: path, folder, err: error }, "the folder cannot be watched"),
     };
-    this.#followed.set(name, { path, watcher, listener });
+    const followed: Followed = { path, watcher, listener, loadedSha256: undefined };
+    this.#followed.set(name, followed);
     try {
+      this.#policies.claim(name); // addresses may be bound to it, whatever its file is worth
       await load(await watcher.load());
     } catch (error) {
       refused(error);

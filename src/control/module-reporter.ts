@@ -8,7 +8,8 @@ import type { SharedMemory } from "../memory/shared-memory.ts";
 import { candidatesOf } from "./address-candidates.ts";
 import type { EngineState } from "./engine-registry.ts";
 import type { LoadedModule } from "./loaded-module.ts";
-import type { AddressSpread, PolicyFault, PolicyState } from "./policy-registry.ts";
+import type { AddressSpread } from "./policy-judgement.ts";
+import type { PolicyFault, PolicyState } from "./policy-registry.ts";
 import type {
   AddressShareReport,
   AddressSpreadReport,
@@ -25,6 +26,8 @@ export interface ModuleReporterOptions {
   readonly board: PolicyBoard;
   readonly shared: SharedMemory;
   readonly store: TableStore;
+  /** Path of a policy's file under `policies`. */
+  readonly fileOf: (policy: string) => string | undefined;
 }
 
 export class ModuleReporter {
@@ -58,7 +61,8 @@ export class ModuleReporter {
   }
 
   policyDetail(state: PolicyState): PolicyDetailReport {
-    return { ...this.policy(state), swap: swapReport(state.swap), shares: this.#shares(state.name) };
+    const file = this.#options.fileOf(state.name) ?? null;
+    return { ...this.policy(state), swap: swapReport(state.swap), file, shares: this.#shares(state.name) };
   }
 
   engine({ current, previous, swap, fault }: EngineState): EngineReport {

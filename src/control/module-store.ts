@@ -33,7 +33,11 @@ const FOLDER_MODE = 0o700;
 const MODULE_FILE = /^[0-9a-f]{64}\.wasm$/;
 
 const moduleSchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), source: z.string() });
-const recordSchema = moduleSchema.extend({ previous: moduleSchema.optional() });
+const recordSchema = moduleSchema.extend({
+  previous: moduleSchema.optional(),
+  /** The file under `policies` whose content it took the place of, by its hash. */
+  instead: z.string().optional(),
+});
 const indexSchema = z.object({
   format: z.literal(FORMAT),
   engine: recordSchema.optional(),
@@ -44,21 +48,21 @@ type Index = z.output<typeof indexSchema>;
 type ModuleRecord = z.output<typeof moduleSchema>;
 type PlaceRecord = z.output<typeof recordSchema>;
 
-export interface StoredModule {
-  readonly bytes: Uint8Array;
-  readonly source: string;
-}
+export type StoredModule = Pick<LoadedModule, "bytes" | "source" | "sha256">;
 
 /** A module that a command loaded, and the one that a rollback leads to if a command loaded that as well. */
 export interface LoadedPair {
-  readonly current: LoadedModule;
-  readonly previous: LoadedModule | undefined;
+  readonly current: StoredModule;
+  readonly previous: StoredModule | undefined;
+  /** Hash of the content that the policy's file under `policies` had then; undefined: there was none. */
+  readonly instead: string | undefined;
 }
 
 /** The same, as far as it can be read. */
 export interface StoredPair {
   readonly current: StoredModule | undefined;
   readonly previous: StoredModule | undefined;
+  readonly instead: string | undefined;
 }
 
 /** What is remembered, or undefined where it is not a module that a command loaded. */
@@ -122,6 +126,7 @@ export class ModuleStore {
     const readPair = (name: string, record: PlaceRecord): StoredPair => ({
       current: readOne(name, record, ""),
       previous: readOne(name, record.previous, "the one that a rollback led to: "),
+      instead: record.instead,
     });
     const policies = Object.entries(index?.policies ?? {}).map(
       ([name, record]) => [name, readPair(name, record)] as const,
@@ -204,7 +209,7 @@ export class ModuleStore {
     if (bytes === undefined) throw new Error(`its file ${path} is missing`);
     const found = sha256Of(bytes);
     if (found !== sha256) throw new Error(`its file has changed: expected the hash ${sha256}, found ${found}`);
-    return { bytes, source };
+    return { bytes, source, sha256 };
   }
 }
 
@@ -227,9 +232,14 @@ function fileOf(sha256: string): string {
   return `${sha256}.wasm`;
 }
 
-function recordOf({ current, previous }: LoadedPair): PlaceRecord {
+function recordOf({ current, previous, instead }: LoadedPair): PlaceRecord {
   const { sha256, source } = current;
-  return { sha256, source, ...(previous && { previous: { sha256: previous.sha256, source: previous.source } }) };
+  return {
+    sha256,
+    source,
+    ...(previous && { previous: { sha256: previous.sha256, source: previous.source } }),
+    ...(instead !== undefined && { instead }),
+  };
 }
 
 function messageOf(error: unknown): string {

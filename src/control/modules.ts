@@ -12,7 +12,8 @@ import { ModuleFiles, type PolicyFiles } from "./module-files.ts";
 import { type LoadedPair, ModuleStore, type StoredModule, type StoredPair } from "./module-store.ts";
 import { PolicyRegistry, type PolicyRegistryOptions } from "./policy-registry.ts";
 
-export interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs" | "memoryPagesMax" | "candidates"> {
+export interface ModulesOptions
+  extends Pick<PolicyRegistryOptions, "callTimeMs" | "memoryPagesMax" | "candidates" | "uses"> {
   readonly built: BuiltModules;
   readonly stateDirectory: string;
   readonly configFile: string;
@@ -22,6 +23,8 @@ export interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs"
 }
 
 const BYTES_PER_PAGE = 65_536;
+/** Remembered modules are tried so many at a time. */
+const LANES = 4;
 
 export class Modules {
   readonly policies: PolicyRegistry;
@@ -29,30 +32,33 @@ export class Modules {
   readonly files: ModuleFiles;
   readonly #store: ModuleStore;
   readonly #log: Logger;
+  readonly #stored = new Map<string, StoredPair>(); // policies that are remembered and not loaded yet
   #isRestoring = true;
   /** Why the last change is not written down. */
   #unwritten: string | undefined;
+  #isClosed = false;
 
   private constructor(options: ModulesOptions) {
     const { built, clock, log } = options;
     const onChange = (): void => this.#remember();
     this.#log = log;
     this.#store = new ModuleStore(options.stateDirectory);
-    this.policies = new PolicyRegistry({ ...options, builtIn: built.policies, onChange });
+    const fileOf = (policy: string): string | undefined => this.files.of(policy)?.path;
+    this.policies = new PolicyRegistry({ ...options, builtIn: built.policies, onChange, fileOf });
     this.engine = new EngineRegistry({ builtIn: built.engine, clock, log, onChange });
     this.files = new ModuleFiles(options.configFile, this.policies, log);
   }
 
   /**
-   * Loads what is remembered, then the files. A module that is refused is told and skipped. Throws already-running when
-   * another proxy has the state directory.
+  /**
+   * Loads the files, and what is remembered of names that are needed; the rest follows after connect(). A module that is
+   * refused is told and skipped. Throws already-running when another proxy has the state directory.
    */
   static async open(options: ModulesOptions): Promise<Modules> {
     const modules = new Modules(options);
     modules.#store.claim();
     try {
-      await modules.#restore();
-      await modules.files.follow(options.files);
+      await modules.#restore(options);
     } catch (error) {
       modules.#store.close();
       throw error;
@@ -95,25 +101,62 @@ export class Modules {
     await this.engine.connect(workers, given.engine);
     await this.policies.connect(workers, given.policies);
     this.files.watch();
+    void this.#settle(this.policies.deferred);
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     endTrials();
     await this.files.close();
     this.#store.close();
   }
 
-  async #restore(): Promise<void> {
+  async #restore({ files, uses }: ModulesOptions): Promise<void> {
     const { engine, policies } = this.#store.read((name, message) =>
       this.#log.error({ module: name }, `a module is not there any more: ${message}`),
     );
-    for (const name of this.#store.policyNames()) this.policies.claim(name); // addresses may be bound to it
-    if (engine !== undefined) {
-      await this.#restorePair("engine", engine, (bytes, source) => this.engine.load(bytes, source, true));
+    const restoringEngine =
+      engine &&
+      this.#restorePair("engine", engine, (bytes, source) =>
+        this.engine.load(bytes, { source, isRemembered: true, isForced: true }),
+      );
+    await this.files.follow(files);
+    const isNeeded = (name: string): boolean => Object.hasOwn(files, name) || uses(name).length > 0;
+    const names = [...policies.keys()].sort((a, b) => Number(isNeeded(b)) - Number(isNeeded(a)));
+    for (const name of names) this.#defer(name, policies.get(name));
+    await Promise.all([restoringEngine, this.#settle(names.filter(isNeeded))]);
+  }
+
+  /** The last order counts: a file whose content is no longer the one that the module took the place of is later. */
+  #defer(name: string, stored: StoredPair | undefined): void {
+    const file = this.files.of(name);
+    if (stored === undefined) return;
+    if (file?.loadedSha256 !== undefined && file.loadedSha256 !== stored.instead) {
+      const sentence = "the file is newer than the module that a command loaded, and is in force in its place";
+      this.#log.warn({ policy: name, file: file.path }, sentence);
+      return;
     }
-    for (const [name, stored] of policies) {
-      await this.#restorePair(name, stored, (bytes, source) => this.policies.load(name, bytes, source, true));
+    try {
+      this.policies.claim(name); // addresses may be bound to it
+    } catch (error) {
+      this.#log.error({ module: name, err: error }, "a remembered module is skipped");
+      return;
     }
+    this.#stored.set(name, stored);
+    this.policies.defer(name, () =>
+      this.#restorePair(name, stored, (bytes, source) => this.policies.restore(name, bytes, source)),
+    );
+  }
+
+  /** Loads what was deferred for these names, some at a time, as long as the proxy runs. */
+  async #settle(names: readonly string[]): Promise<void> {
+    const waiting = [...names];
+    const lane = async (): Promise<void> => {
+      for (let name = waiting.shift(); name !== undefined && !this.#isClosed; name = waiting.shift()) {
+        await this.policies.settle(name);
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
   }
 
   /** In the order in which they were loaded, so that a rollback leads from the one to the other. */
@@ -134,6 +177,7 @@ export class Modules {
     try {
       await load(bytes, source);
     } catch (error) {
+      if (this.#isClosed) return;
       if (!(error instanceof SapwoodError)) throw error;
       if (name === "engine") this.engine.noteRefusal(error.message);
       else this.policies.noteRefusal(name, error.message);
@@ -146,8 +190,12 @@ export class Modules {
     if (this.#isRestoring) return;
     const policies = new Map<string, LoadedPair>();
     for (const state of this.policies.states()) {
-      const pair = keptOf(state);
+      const pair = keptOf(state, this.files.of(state.name)?.loadedSha256);
       if (pair !== undefined) policies.set(state.name, pair);
+    }
+    for (const name of this.policies.deferred) {
+      const { current, previous, instead } = this.#stored.get(name) ?? {};
+      if (current !== undefined) policies.set(name, { current, previous, instead });
     }
     try {
       this.#store.write({ engine: keptOf(this.engine.state()), policies });
@@ -160,12 +208,12 @@ export class Modules {
 }
 
 /** Files of the configuration and the modules of the package are there without it. */
-function keptOf({
-  current,
-  previous,
-}: Record<"current" | "previous", LoadedModule | undefined>): LoadedPair | undefined {
+function keptOf(
+  { current, previous }: Record<"current" | "previous", LoadedModule | undefined>,
+  instead?: string,
+): LoadedPair | undefined {
   if (current?.isRemembered !== true) return undefined;
-  return { current, previous: previous?.isRemembered === true ? previous : undefined };
+  return { current, previous: previous?.isRemembered === true ? previous : undefined, instead };
 }
 
 /** Pages of a policy's memory, at least one. */

@@ -27,6 +27,7 @@ import { ModuleReporter, spreadReport } from "./module-reporter.ts";
 import { knownPolicies } from "./module-store.ts";
 import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
 import { offloadsSwitchedOff } from "./offload-config.ts";
+import { policyUses } from "./policy-bindings.ts";
 import { DRY_RUN_FLOWS } from "./policy-registry.ts";
 import { Questions } from "./questions.ts";
 import { type Reloadable, Reloader } from "./reloader.ts";
@@ -143,6 +144,7 @@ export class NodeProxy {
     const { port } = socketAt(sockets, 0);
     const offloads = new OffloadSwitch({ shared, tun, sockets, switchedOff });
     let candidates: ModulesOptions["candidates"] = () => []; // until there are tables
+    let uses: ModulesOptions["uses"] = (policy) => policyUses(policy, config.tables, config.bindings);
     const modules = await Modules.open({
       built,
       stateDirectory: config.state.directory,
@@ -151,6 +153,7 @@ export class NodeProxy {
       callTimeMs: config.policyLimits.time,
       memoryPagesMax: memoryPages(config.policyLimits.memory),
       candidates: (policy) => candidates(policy),
+      uses: (policy) => uses(policy),
       clock,
       log,
     });
@@ -207,6 +210,7 @@ export class NodeProxy {
       isLevelFixed,
       clock,
     });
+    uses = (policy) => policyUses(policy, store.snapshot(), reloader.inForce.config.bindings);
     const reporter = new Reporter({
       shared,
       node: config.node,
@@ -227,7 +231,8 @@ export class NodeProxy {
         store,
         lastReload: reloader.last,
       });
-    const moduleReporter = new ModuleReporter({ board: supervisor.board, shared, store });
+    const fileOf = (policy: string): string | undefined => modules.files.of(policy)?.path;
+    const moduleReporter = new ModuleReporter({ board: supervisor.board, shared, store, fileOf });
     const questions = new Questions({
       shared,
       timeoutMs: config.unknown.timeout,
@@ -331,17 +336,21 @@ function controlSource(parts: ControlParts): ControlSource {
     switchOffload: (name, isOn) => offloads.set(name, isOn),
     policies: () => policies.states().map((state) => moduleReporter.policy(state)),
     policy: (name) => moduleReporter.policyDetail(policies.state(name)),
-    loadPolicy: async (name, module, from) =>
-      moduleReporter.policyDetail(await modules.written(policies.load(name, module, from, true))),
-    dryRunPolicy: async (name, module) => {
-      const { sha256, spreads } = await policies.dryRun(name, module);
+    loadPolicy: async (name, module, options) =>
+      moduleReporter.policyDetail(
+        await modules.written(policies.load(name, module, { ...options, isRemembered: true })),
+      ),
+    dryRunPolicy: async (name, module, isForced) => {
+      const { sha256, spreads } = await policies.dryRun(name, module, isForced);
       return { policy: name, sha256, flows: DRY_RUN_FLOWS, addresses: spreads.map(spreadReport) };
     },
     rollbackPolicy: async (name) => moduleReporter.policyDetail(await modules.written(policies.rollback(name))),
+    unloadPolicy: (name) => modules.written(policies.unload(name)),
     key: () => key().report(),
     activateNextKey: () => key().activateNextKey(),
     engine: () => moduleReporter.engine(engine.state()),
-    loadEngine: async (module, from) => moduleReporter.engine(await modules.written(engine.load(module, from, true))),
+    loadEngine: async (module, options) =>
+      moduleReporter.engine(await modules.written(engine.load(module, { ...options, isRemembered: true }))),
     rollbackEngine: async () => moduleReporter.engine(await modules.written(engine.rollback())),
   };
 }

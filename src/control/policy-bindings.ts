@@ -41,6 +41,17 @@ export function withDefaultBindings(bindings: readonly PolicyBinding[]): PolicyB
   return [...bindings, ...DEFAULT_BINDINGS.filter(({ prefix }) => !bound.has(prefix.text))];
 }
 
+/** What is bound to a policy, as text: addresses, and prefixes other than those of DEFAULT_BINDINGS. */
+export function policyUses(
+  policy: string,
+  { services }: { readonly services: readonly Service[] },
+  bindings: readonly PolicyBinding[],
+): string[] {
+  const prefixes = bindings.filter((binding) => binding.policy === policy && !DEFAULT_BINDINGS.includes(binding));
+  const addresses = services.flatMap((service) => service.addresses.filter((one) => one.policy === policy));
+  return [...prefixes.map(({ prefix }) => prefix.text), ...addresses.map(({ address }) => address)];
+}
+
 export function bindPolicies(services: readonly WrittenService[], bindings: readonly PolicyBinding[]): BoundServices {
   const binder = new Binder(bindings);
   const bound = services.map((service, i) => binder.service(service, ["services", i]));

@@ -1,12 +1,12 @@
 // Which policies there are: each name has a slot, by which the tables and the workers know it, and the module that is
-// in force there. A slot is never given to another name, because a service record may still carry it.
+// in force there. A slot is given to another name only when nothing in the tables needs the old one any more.
 // Promises: a module is in force in all workers or in none; one that does not return is replaced by the one before;
 // changes take turns.
 
 import { POLICY_SLOT_MAX } from "../../assembly/shared/policies.ts";
 import { tryPolicy } from "../dataplane/module-trial.ts";
 import { policyShape } from "../dataplane/policy-module.ts";
-import type { CandidateSet, SetOutcome, TrialReport, ViolationKind } from "../dataplane/policy-trial-contract.ts";
+import type { CandidateSet, TrialReport } from "../dataplane/policy-trial-contract.ts";
 import { type HandOver, type Overdue, POLICY_SHARE_MAX, type Supervisor } from "../dataplane/supervisor.ts";
 import { checkBytes, compileBytes } from "../dataplane/wasm.ts";
 import type { PolicyModule } from "../dataplane/worker-contract.ts";
@@ -14,7 +14,8 @@ import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { AddressCandidates } from "./address-candidates.ts";
 import { EXAMPLE_SETS } from "./candidate-sets.ts";
-import { type BuiltPolicy, type LoadedModule, ModulePlace, sha256Of } from "./loaded-module.ts";
+import { type BuiltPolicy, type LoadedModule, type LoadOptions, ModulePlace, sha256Of } from "./loaded-module.ts";
+import { type DryRun, requireSound, spreadOf } from "./policy-judgement.ts";
 import { POLICY_NAME, POLICY_NAME_RULE, policyName } from "./policy-names.ts";
 import { Turns } from "./turns.ts";
 
@@ -25,6 +26,10 @@ export interface PolicyRegistryOptions {
   readonly memoryPagesMax: number;
   /** Of the service addresses with this policy; of all without a name. */
   readonly candidates: (policy: string | undefined) => readonly AddressCandidates[];
+  /** Addresses and prefixes that are bound to the policy. */
+  readonly uses: (policy: string) => readonly string[];
+  /** Its file under `policies`, which would bring it back. */
+  readonly fileOf: (policy: string) => string | undefined;
   readonly clock: () => Date;
   readonly log: Logger;
   /** Hears of each change. */
@@ -50,23 +55,6 @@ export interface PolicyState {
   readonly fault: PolicyFault | undefined;
 }
 
-/** How the flows of a trial were spread. */
-export interface Spread {
-  readonly flows: readonly number[]; // by candidate
-  readonly none: number; // left to the engine
-}
-
-/** How an address's new flows would be spread, by the module in force and by the one that is tried. */
-export interface AddressSpread extends AddressCandidates {
-  readonly now: Spread | undefined; // undefined: no module is in force
-  readonly after: Spread;
-}
-
-export interface DryRun {
-  readonly sha256: string; // of the module that was tried
-  readonly spreads: readonly AddressSpread[];
-}
-
 interface Entry {
   readonly name: string;
   readonly slot: number;
@@ -85,14 +73,14 @@ const BAN_AFTER = 3;
 const BAN_WITHIN_MS = 60_000;
 export const DRY_RUN_FLOWS = 10_000;
 const TRIAL_FLOWS = 200; // per address
-/** What a module must not do when it is tried; other faults cost a flow its policy, and are counted. */
-const REFUSED: readonly ViolationKind[] = ["refused", "trap", "timeout", "out-of-range"];
+const USES_TOLD_MAX = 5;
 
 export class PolicyRegistry {
   readonly #options: PolicyRegistryOptions;
-  readonly #entries = new Map<string, Entry>(); // in the order of their slots
+  readonly #entries = new Map<string, Entry>();
   readonly #outMs = new Map<string, number[]>(); // when a module was taken out of force, by its hash
-  readonly #turns = new Turns();
+  readonly #turns = new Map<string, Turns>(); // by name
+  readonly #deferred = new Map<string, () => Promise<void>>(); // modules that are still to be loaded, by name
   #workers: Handing | undefined;
 
   constructor(options: PolicyRegistryOptions) {
@@ -105,9 +93,33 @@ export class PolicyRegistry {
     return [...this.#entries.keys()];
   }
 
-  /** Makes a name known; until a module is loaded for it the engine chooses by itself. */
+  /**
+   * Makes a name known; until a module is loaded for it the engine chooses by itself. Throws capacity-exceeded when
+   * there are as many as there may be, and all of them are needed.
+   */
   claim(name: string): void {
     if (!this.#entries.has(name)) this.#add(name, undefined);
+  }
+
+  /** Loads a name's module later: when somebody orders something of it, or calls settle(). */
+  defer(name: string, work: () => Promise<void>): void {
+    this.#deferred.set(name, work);
+  }
+
+  /** Names whose modules are still to be loaded. */
+  get deferred(): string[] {
+    return [...this.#deferred.keys()];
+  }
+
+  /** Does what was deferred for a name. */
+  async settle(name: string): Promise<void> {
+    const work = this.#deferred.get(name);
+    if (work === undefined) return;
+    try {
+      await work();
+    } finally {
+      this.#deferred.delete(name); // not before: it is remembered as it was until then
+    }
   }
 
   /** Throws tables-invalid when nobody claimed the name. */
@@ -143,23 +155,29 @@ export class PolicyRegistry {
   }
 
   /** Tries a module and puts it in force under a name that may be new. Throws module-refused, and all stays. */
-  load(nameOrAlias: string, bytes: Uint8Array, source: string, isRemembered: boolean): Promise<PolicyState> {
+  load(nameOrAlias: string, bytes: Uint8Array, options: LoadOptions): Promise<PolicyState> {
     const name = policyName(nameOrAlias);
-    return this.#turns.take(async () => {
-      const loaded = await this.#tried(name, bytes, source, isRemembered);
-      this.claim(name);
-      const entry = this.#known(name);
-      await this.#putInForce(entry, loaded);
-      this.#options.log.info({ policy: name, source, sha256: loaded.sha256, ...entry.swap }, "policy loaded");
-      return stateOf(entry);
+    return this.#turn(name, async () => {
+      if (!this.#entries.has(name)) this.#requireRoom(name);
+      const loaded = await this.#tried(name, bytes, options);
+      this.#deferred.delete(name); // this order is later
+      return await this.#put(name, loaded);
+    });
+  }
+
+  /** Puts a module in force that was tried when it was loaded, and is tried again in short. Throws module-refused. */
+  restore(name: string, bytes: Uint8Array, source: string): Promise<PolicyState> {
+    return this.#turn(name, async () => {
+      const options = { source, isRemembered: true, isForced: true };
+      return await this.#put(name, await this.#tried(name, bytes, options, true));
     });
   }
 
   /** Tries a module without putting it in force. Throws module-refused. */
-  dryRun(nameOrAlias: string, bytes: Uint8Array): Promise<DryRun> {
+  dryRun(nameOrAlias: string, bytes: Uint8Array, isForced = false): Promise<DryRun> {
     const name = policyName(nameOrAlias);
-    return this.#turns.take(async () => {
-      const tried = await this.#tried(name, bytes, "dry run", false);
+    return this.#turn(name, async () => {
+      const tried = await this.#tried(name, bytes, { source: "dry run", isRemembered: false, isForced });
       const current = this.#entries.get(name)?.place.current;
       const bound = this.#options.candidates(name);
       const sets = bound.map(({ set }) => set);
@@ -179,7 +197,8 @@ export class PolicyRegistry {
   /** Puts the module before in force again. Throws not-found, or module-refused when there is none. */
   rollback(nameOrAlias: string): Promise<PolicyState> {
     const name = policyName(nameOrAlias);
-    return this.#turns.take(async () => {
+    return this.#turn(name, async () => {
+      await this.settle(name);
       const entry = this.#known(name);
       const { previous } = entry.place;
       if (previous === undefined) {
@@ -191,6 +210,42 @@ export class PolicyRegistry {
       this.#options.onChange();
       this.#options.log.info({ policy: name, sha256: previous.sha256, ...entry.swap }, "policy rolled back");
       return stateOf(entry);
+    });
+  }
+
+  /**
+   * Takes loaded modules out of force: the module of the package comes back, or the name falls away. Throws not-found,
+   * and module-refused when the name is needed.
+   */
+  unload(nameOrAlias: string): Promise<void> {
+    const name = policyName(nameOrAlias);
+    return this.#turn(name, async () => {
+      const entry = this.#known(name);
+      const { builtIn, current } = entry.place;
+      if (builtIn !== undefined && current === builtIn && !this.#deferred.has(name)) {
+        throw new SapwoodError("module-refused", `The policy ${name} has the module of the package; none is loaded.`);
+      }
+      const file = this.#options.fileOf(name);
+      if (file !== undefined) {
+        const sentence = `The policy ${name} has its file ${file} under "policies" in the configuration: remove it there.`;
+        throw new SapwoodError("module-refused", sentence);
+      }
+      const uses = this.#options.uses(name);
+      if (builtIn === undefined && uses.length > 0) {
+        const more = uses.length > USES_TOLD_MAX ? ` and ${uses.length - USES_TOLD_MAX} more` : "";
+        const told = `${uses.slice(0, USES_TOLD_MAX).join(", ")}${more}`;
+        throw new SapwoodError(
+          "module-refused",
+          `The policy ${name} cannot be unloaded while it is needed by ${told}.`,
+        );
+      }
+      this.#deferred.delete(name);
+      entry.place.reset();
+      forget(entry);
+      await this.#hand(entry);
+      if (builtIn === undefined) this.#entries.delete(name);
+      this.#options.onChange();
+      this.#options.log.info({ policy: name }, "policy unloaded");
     });
   }
 
@@ -248,11 +303,16 @@ export class PolicyRegistry {
 
   /** A name whose module was refused at the start keeps its place, with the reason. */
   noteRefusal(name: string, message: string): void {
-    this.claim(name);
-    this.#known(name).fault = { at: this.#options.clock(), message };
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) entry.fault = { at: this.#options.clock(), message };
   }
 
-  async #tried(name: string, bytes: Uint8Array, source: string, isRemembered: boolean): Promise<LoadedModule> {
+  async #tried(
+    name: string,
+    bytes: Uint8Array,
+    { source, isRemembered, isForced = false }: LoadOptions,
+    isRestored = false,
+  ): Promise<LoadedModule> {
     if (!POLICY_NAME.test(name)) {
       throw new SapwoodError("usage", `A policy must have ${POLICY_NAME_RULE}; found "${name}".`);
     }
@@ -260,15 +320,20 @@ export class PolicyRegistry {
     const shape = policyShape(this.#options.memoryPagesMax);
     checkBytes(bytes, shape, name);
     this.#refuseBanned(name, sha256);
-    const sets = this.#options.candidates(undefined).map(({ set }) => set);
-    const report = await this.#trial(name, bytes, sets.length > 0 ? sets : EXAMPLE_SETS, TRIAL_FLOWS);
-    requireSound(name, report);
+    const sets = [...EXAMPLE_SETS, ...this.#options.candidates(undefined).map(({ set }) => set)];
+    requireSound(name, await this.#trial(name, bytes, sets, TRIAL_FLOWS, !isRestored), isForced);
     const module = await compileBytes(bytes, shape, name); // not before: compiling it may take more than it may
     return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
   }
 
-  #trial(name: string, bytes: Uint8Array, sets: readonly CandidateSet[], flows: number): Promise<TrialReport> {
-    return tryPolicy(bytes, { name, sets, flows, timeLimitMs: this.#options.callTimeMs, isTimed: false });
+  #trial(
+    name: string,
+    bytes: Uint8Array,
+    sets: readonly CandidateSet[],
+    flows: number,
+    isEndured = false,
+  ): Promise<TrialReport> {
+    return tryPolicy(bytes, { name, sets, flows, timeLimitMs: this.#options.callTimeMs, isTimed: false, isEndured });
   }
 
   #refuseBanned(name: string, sha256: string): void {
@@ -279,6 +344,15 @@ export class PolicyRegistry {
       `The policy module ${name} (${sha256.slice(0, 12)}) is banned until the proxy ends: ` +
         `it was taken out of force ${times} times within a minute.`,
     );
+  }
+
+  async #put(name: string, loaded: LoadedModule): Promise<PolicyState> {
+    this.claim(name);
+    const entry = this.#known(name);
+    await this.#putInForce(entry, loaded);
+    const { source, sha256 } = loaded;
+    this.#options.log.info({ policy: name, source, sha256, ...entry.swap }, "policy loaded");
+    return stateOf(entry);
   }
 
   async #putInForce(entry: Entry, loaded: LoadedModule): Promise<void> {
@@ -308,37 +382,48 @@ export class PolicyRegistry {
   }
 
   #ofSlot(slot: number): Entry | undefined {
-    return [...this.#entries.values()][slot];
+    return [...this.#entries.values()].find((entry) => entry.slot === slot);
+  }
+
+  /** Orders about one name take turns; those about different names do not wait for each other's trials. */
+  #turn<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const turns = this.#turns.get(name) ?? new Turns();
+    this.#turns.set(name, turns);
+    return turns.take(work);
   }
 
   #add(name: string, builtIn: LoadedModule | undefined): void {
-    const slot = this.#entries.size;
-    if (slot === POLICY_SLOT_MAX) {
-      const message = `expected at most ${POLICY_SLOT_MAX} policies, found one more: ${name}`;
-      throw new SapwoodError("capacity-exceeded", message);
-    }
+    this.#requireRoom(name);
+    const taken = new Set([...this.#entries.values()].map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot += 1;
     const place = new ModulePlace(builtIn);
     this.#entries.set(name, { name, slot, place, swap: undefined, overdue: 0, greedy: 0, fault: undefined });
   }
-}
 
-/** Throws module-refused. */
-function requireSound(name: string, { violations }: TrialReport): void {
-  const violation = violations.find(({ kind }) => REFUSED.includes(kind));
-  if (violation === undefined) return;
-  const { set, example } = violation;
-  const sentence =
-    set === undefined && example.startsWith("The policy module")
-      ? example
-      : `The policy module ${name} failed when it was tried${set === undefined ? "" : ` on ${set}`}: ${example}.`;
-  throw new SapwoodError("module-refused", sentence);
-}
+  /** Names that nobody needs and that have no module fall away when there is no room for another one. */
+  #requireRoom(name: string): void {
+    if (this.#entries.size < POLICY_SLOT_MAX) return;
+    for (const entry of [...this.#entries.values()]) {
+      const { name: known, place } = entry;
+      if (this.#isNeeded(known, place)) continue;
+      this.#entries.delete(known);
+      if (place.current === undefined) continue;
+      place.reset();
+      this.#hand(entry).catch((error: unknown) =>
+        this.#options.log.error({ err: error, policy: known }, "could not drop it"),
+      );
+    }
+    if (this.#entries.size < POLICY_SLOT_MAX) return;
+    const message = `expected at most ${POLICY_SLOT_MAX} policies, found one more: ${name}; "sapwood policy unload" removes one`;
+    throw new SapwoodError("capacity-exceeded", message);
+  }
 
-/** What a draining candidate is chosen for the engine gives to another one. */
-function spreadOf({ candidates }: CandidateSet, { chosen, unanswered }: SetOutcome): Spread {
-  const isKept = (index: number): boolean => candidates[index]?.isDraining !== true;
-  const given = chosen.reduce((sum, flows, index) => sum + (isKept(index) ? 0 : flows), unanswered);
-  return { flows: chosen.map((flows, index) => (isKept(index) ? flows : 0)), none: given };
+  #isNeeded(name: string, { builtIn, current }: ModulePlace): boolean {
+    const { uses, fileOf } = this.#options;
+    const isLoaded = builtIn !== undefined || current?.isRemembered === true || this.#deferred.has(name);
+    return isLoaded || fileOf(name) !== undefined || uses(name).length > 0;
+  }
 }
 
 /** The module is another one: what was said of the one before does not count any more. */

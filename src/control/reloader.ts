@@ -52,6 +52,11 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     this.#inForce = options.started;
   }
 
+  /** The configuration that was applied last. */
+  get inForce(): Config {
+    return this.#inForce;
+  }
+
   /** Undefined until something was changed or should have been. */
   get last(): ReloadReport | undefined {
     return this.#last;

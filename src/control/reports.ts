@@ -202,6 +202,7 @@ export interface PolicyReport {
 
 export interface PolicyDetailReport extends PolicyReport {
   readonly swap: SwapReport | null; // null = it was there from the start
+  readonly file: string | null; // under `policies`: a change of it takes the place of what a command loaded
   readonly shares: readonly AddressShareReport[];
 }
 

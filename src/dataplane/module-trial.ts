@@ -35,7 +35,7 @@ export interface EngineTrial {
   readonly bytes: Uint8Array;
   readonly inForce: Uint8Array;
   /** Whether it may do otherwise than the engine in force. */
-  readonly isForced?: boolean;
+  readonly isForced?: boolean | undefined;
   readonly cpuSeconds?: number;
 }
 
@@ -60,10 +60,12 @@ function refusal(answer: TrialAnswer): SapwoodError {
 class TrialProcesses {
   readonly #idle = new Set<TrialProcess>();
   readonly #busy = new Set<TrialProcess>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
   async ask(request: NamedRequest): Promise<TrialAnswer> {
-    while (this.#busy.size >= PROCESSES_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#busy.size >= PROCESSES_MAX) {
+      await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    }
     const chosen =
       [...this.#idle].find(({ isAlive }) => isAlive) ?? new TrialProcess((ended) => this.#idle.delete(ended));
     this.#idle.delete(chosen);
@@ -73,11 +75,13 @@ class TrialProcesses {
     } finally {
       this.#busy.delete(chosen);
       if (chosen.isAlive) this.#idle.add(chosen);
-      this.#waiting.shift()?.();
+      this.#waiting.shift()?.resolve();
     }
   }
 
   end(): void {
+    const ended = new SapwoodError("internal", "Trials of modules were ended.");
+    for (const { reject } of this.#waiting.splice(0)) reject(ended);
     for (const each of [...this.#idle, ...this.#busy]) each.end();
   }
 }

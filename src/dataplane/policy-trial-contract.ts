@@ -47,6 +47,8 @@ export const VIOLATIONS = [
   "unhealthy", // chose one that is ill
   "memory", // goes on taking memory
 ] as const;
+/** What costs a service its policy or its balance, but neither the worker nor the process: an order may accept it. */
+export const FORCEABLE: readonly ViolationKind[] = ["costly", "none", "draining", "unhealthy", "memory"];
 export type ViolationKind = (typeof VIOLATIONS)[number];
 
 export interface Violation {

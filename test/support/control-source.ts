@@ -1,6 +1,6 @@
 // A proxy made of constants, for tests of the control socket and of the commands that ask it.
 
-import type { ControlSource } from "../../src/control/api.ts";
+import type { ControlSource, ModuleOrder } from "../../src/control/api.ts";
 import type {
   AppliedReport,
   DryRunReport,
@@ -89,6 +89,7 @@ export const POLICY: PolicyDetailReport = {
   faults: { declined: 0, outOfRange: 3, traps: 0, refusals: 0, unprepared: 0, overdue: 0, greedy: 0 },
   lastError: { at: "2026-01-02T03:05:00.000Z", message: "choose answered 7" },
   swap: { tookMs: 2.345, pauseMs: 0.678 },
+  file: "/etc/sapwood/closest.wasm",
   shares: [
     {
       service: "b",
@@ -263,14 +264,18 @@ export class FakeSource implements ControlSource {
     return POLICY;
   }
 
-  async loadPolicy(name: string, module: Uint8Array, source: string): Promise<PolicyDetailReport> {
-    this.#order(`load ${name} ${Buffer.from(module)} from ${source}`);
+  async loadPolicy(name: string, module: Uint8Array, { source, isForced }: ModuleOrder): Promise<PolicyDetailReport> {
+    this.#order(`load ${name} ${Buffer.from(module)} from ${source}${isForced ? " by force" : ""}`);
     return POLICY;
   }
 
-  async dryRunPolicy(name: string, module: Uint8Array): Promise<DryRunReport> {
-    this.#order(`try ${name} ${Buffer.from(module)}`);
+  async dryRunPolicy(name: string, module: Uint8Array, isForced: boolean): Promise<DryRunReport> {
+    this.#order(`try ${name} ${Buffer.from(module)}${isForced ? " by force" : ""}`);
     return DRY_RUN;
+  }
+
+  async unloadPolicy(name: string): Promise<void> {
+    this.#order(`unload ${name}`);
   }
 
   async rollbackPolicy(name: string): Promise<PolicyDetailReport> {
@@ -291,8 +296,8 @@ export class FakeSource implements ControlSource {
     return ENGINE;
   }
 
-  async loadEngine(module: Uint8Array, source: string): Promise<EngineReport> {
-    this.#order(`load engine ${Buffer.from(module)} from ${source}`);
+  async loadEngine(module: Uint8Array, { source, isForced }: ModuleOrder): Promise<EngineReport> {
+    this.#order(`load engine ${Buffer.from(module)} from ${source}${isForced ? " by force" : ""}`);
     return ENGINE;
   }
 

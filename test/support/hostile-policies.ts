@@ -1,9 +1,9 @@
 // Policies that behave as long as they are tried.
 
-import { policySource } from "./policy-source.ts";
+import { policySource, TAKE_FIRST } from "./policy-source.ts";
 
 /**
- * In a trial flows of many clients come; only real traffic has one client for long. Until then candidate 0 is chosen;
+ * In a trial flows of many clients come; only real traffic has one client for long. Until then the first candidate is chosen;
  * `then` is what comes afterwards.
  */
 export function turning(then: string, functions: Parameters<typeof policySource>[0] = {}, more = ""): string {
@@ -16,7 +16,7 @@ export function turning(then: string, functions: Parameters<typeof policySource>
       last = clientHash;
       if (times > 25) isHostile = true;
       if (isHostile) { ${then} }
-      return 0;
+      ${TAKE_FIRST}
     }`;
   return policySource({ choose, ...functions }, more);
 }

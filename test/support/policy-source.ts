@@ -2,20 +2,38 @@
 // the examples of the documentation. The text may import what lies in assembly/policy.
 
 import { existsSync, readFileSync } from "node:fs";
-import { POLICY_ABI_VERSION } from "../../assembly/shared/policies.ts";
+import {
+  POLICY_ABI_VERSION,
+  RECORD_DRAINING,
+  RECORD_FLAGS,
+  RECORD_HEALTHY,
+  RECORD_SIZE,
+} from "../../assembly/shared/policies.ts";
 import { compileAssemblyScript } from "./assembly-script.ts";
+
+/** Where the records are, and a word for each service: index of the first candidate that takes new flows, plus one. */
+const [RECORDS_AT, FIRST_AT] = [1024, 64];
+/** For the body of an `update(service, count)` and a `choose(service, ...)`. */
+export const NOTE_FIRST = `
+  const at = ${FIRST_AT} + ((service & 127) << 2);
+  store<i32>(at, 0);
+  for (let i = count - 1; i >= 0; i--) {
+    if ((load<u32>(${RECORDS_AT} + i * ${RECORD_SIZE} + ${RECORD_FLAGS}) & ${RECORD_DRAINING | RECORD_HEALTHY}) == ${RECORD_HEALTHY}) store<i32>(at, i + 1);
+  }
+  return 0;`;
+export const TAKE_FIRST = `return load<i32>(${FIRST_AT} + ((service & 127) << 2)) - 1;`;
 
 const WELL_BEHAVED = {
   abiVersion: `export function abiVersion(): i32 { return ${POLICY_ABI_VERSION}; }`,
-  reserve: "export function reserve(service: i32, count: i32): i32 { return 1024; }",
-  update: "export function update(service: i32, count: i32): i32 { return 0; }",
-  choose: "export function choose(service: i32, flowHash: i32, clientHash: i32): i32 { return 0; }",
+  reserve: `export function reserve(service: i32, count: i32): i32 { return ${RECORDS_AT}; }`,
+  update: `export function update(service: i32, count: i32): i32 { ${NOTE_FIRST} }`,
+  choose: `export function choose(service: i32, flowHash: i32, clientHash: i32): i32 { ${TAKE_FIRST} }`,
 };
 
 const ROOT = new URL("../../", import.meta.url);
 const ENTRY = "assembly/policy/from-text.ts";
 
-/** A module of plain functions that always chooses candidate 0, but for the functions given here. */
+/** A module of plain functions that always chooses the first candidate that may be, but for the functions given here. */
 export function policySource(functions: Partial<Record<keyof typeof WELL_BEHAVED, string>> = {}, more = ""): string {
   return [...Object.values({ ...WELL_BEHAVED, ...functions }), more].join("\n");
 }

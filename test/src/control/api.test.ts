@@ -132,6 +132,10 @@ describe("routes", () => {
     ["PUT", "/v1/policies/closest", "wasm", "load closest wasm from control socket"],
     ["PUT", "/v1/policies/closest?source=%2Fsrv%2Fa.wasm", "wasm", "load closest wasm from /srv/a.wasm"],
     ["PUT", "/v1/policies/closest?dryRun=true&source=a", "wasm", "try closest wasm"],
+    ["PUT", "/v1/policies/closest?force=true&source=a", "wasm", "load closest wasm from a by force"],
+    ["PUT", "/v1/policies/closest?force=true&dryRun=true", "wasm", "try closest wasm by force"],
+    ["DELETE", "/v1/policies/my-own", "", "unload my-own"],
+    ["PUT", "/v1/engine?source=b&force=true", "wasm", "load engine wasm from b by force"],
     ["PUT", "/v1/policies/closest?dryRun=false", "wasm", "load closest wasm from control socket"],
     ["POST", "/v1/policies/closest/rollback", "", "roll back closest"],
     ["PUT", "/v1/engine?source=b", "wasm", "load engine wasm from b"],
@@ -148,7 +152,7 @@ describe("routes", () => {
     ["PUT", "/v1/policies/a/b", 404, "not-found"],
     ["PUT", "/v1/policies/", 404, "not-found"],
     ["GET", "/v1/policies/closest/rollback", 405, "method-not-allowed"],
-    ["DELETE", "/v1/policies/closest", 405, "method-not-allowed"],
+    ["PATCH", "/v1/policies/closest", 405, "method-not-allowed"],
   ])("%s %s is refused, and nothing is ordered", async (method, path, status, code) => {
     expect(await ask(method, path)).toMatchObject({ status, body: errorBody(code) });
     expect(source.modules).toEqual([]);

@@ -47,7 +47,11 @@ function loaded(number: number): LoadedModule {
 
 /** A module loaded by number, and which one before it. */
 function pair(current: number, previous?: number): LoadedPair {
-  return { current: loaded(current), previous: previous === undefined ? undefined : loaded(previous) };
+  return {
+    current: loaded(current),
+    previous: previous === undefined ? undefined : loaded(previous),
+    instead: undefined,
+  };
 }
 
 function write(policies: Readonly<Record<string, LoadedPair>>, engine?: LoadedPair): void {

@@ -1,5 +1,5 @@
 // Policies and engine from the state directory, from files and from commands, with real modules and no workers.
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -25,11 +25,13 @@ const WORKERS = {
 let folder: string;
 let opened: Modules[];
 let lines: Record<string, unknown>[];
+let bound: string[]; // policies that addresses stand for
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sapwood-modules-"));
   opened = [];
   lines = [];
+  bound = [];
 });
 
 afterEach(async () => {
@@ -48,6 +50,7 @@ async function open(files: PolicyFiles = {}): Promise<Modules> {
     callTimeMs: 50,
     memoryPagesMax: 256,
     candidates: () => [],
+    uses: (policy) => (bound.includes(policy) ? ["10.30.0.1"] : []),
     clock: () => new Date(0),
     log: createLogger("info", { write: (line) => void lines.push(JSON.parse(line)) }),
   });
@@ -69,11 +72,12 @@ function errors(): unknown[] {
 describe("over a restart", () => {
   test("modules of commands are there again, those that were rolled back are not", async () => {
     const before = await open();
-    await before.policies.load("mine", FIRST, "/srv/mine.wasm", true);
-    await before.policies.load("closest", SECOND, "/srv/closest.wasm", true);
-    await before.policies.load("random", SECOND, "/srv/random.wasm", true);
+    await before.policies.load("mine", FIRST, { source: "/srv/mine.wasm", isRemembered: true });
+    await before.policies.load("closest", SECOND, { source: "/srv/closest.wasm", isRemembered: true });
+    await before.policies.load("random", SECOND, { source: "/srv/random.wasm", isRemembered: true });
     await before.policies.rollback("random");
-    await before.engine.load(built.engine.bytes, "/srv/engine.wasm", true);
+    await before.engine.load(built.engine.bytes, { source: "/srv/engine.wasm", isRemembered: true });
+    bound.push("mine", "closest", "random");
     const after = await open();
     expect(after.policies.state("mine").current).toMatchObject({ source: "/srv/mine.wasm" });
     expect(after.policies.state("closest")).toMatchObject({
@@ -87,25 +91,29 @@ describe("over a restart", () => {
   test("a change that cannot be written down says that it is in force, and will not survive", async () => {
     const modules = await open();
     writeFileSync(join(folder, "state"), "a file in the way");
-    const load = modules.written(modules.policies.load("mine", FIRST, "/srv/mine.wasm", true));
+    const load = modules.written(
+      modules.policies.load("mine", FIRST, { source: "/srv/mine.wasm", isRemembered: true }),
+    );
     await expect(load).rejects.toMatchObject({
       code: "not-remembered",
       message: expect.stringMatching(/in force, but will not survive a restart of the proxy: .*state/),
     });
     expect(modules.policies.state("mine").current?.source).toBe("/srv/mine.wasm");
     rmSync(join(folder, "state"));
-    await modules.written(modules.policies.load("mine", SECOND, "/srv/mine.wasm", true));
+    await modules.written(modules.policies.load("mine", SECOND, { source: "/srv/mine.wasm", isRemembered: true }));
+    bound.push("mine");
     expect((await open()).policies.state("mine").current?.sha256).toBe(sha256Of(SECOND));
   });
 
   test("a rollback leads to the module that was in force before, then to the built-in one", async () => {
     const before = await open();
     const engineBefore = await binaryOfEngine("assembly/engine.ts", /const EIO = 5;/, "const EIO = 6;");
-    await before.policies.load("closest", THIRD, "/srv/0.wasm", true);
-    await before.policies.load("closest", FIRST, "/srv/1.wasm", true);
-    await before.policies.load("closest", SECOND, "/srv/2.wasm", true);
-    await before.engine.load(engineBefore, "/srv/engine-1.wasm", true);
-    await before.engine.load(built.engine.bytes, "/srv/engine-2.wasm", true);
+    await before.policies.load("closest", THIRD, { source: "/srv/0.wasm", isRemembered: true });
+    await before.policies.load("closest", FIRST, { source: "/srv/1.wasm", isRemembered: true });
+    await before.policies.load("closest", SECOND, { source: "/srv/2.wasm", isRemembered: true });
+    await before.engine.load(engineBefore, { source: "/srv/engine-1.wasm", isRemembered: true });
+    await before.engine.load(built.engine.bytes, { source: "/srv/engine-2.wasm", isRemembered: true });
+    bound.push("closest");
     const { policies, engine } = await open();
     expect(policies.state("closest").current?.source).toBe("/srv/2.wasm");
     expect((await policies.rollback("closest")).current?.source).toBe("/srv/1.wasm");
@@ -123,9 +131,10 @@ describe("over a restart", () => {
     "a broken file of the module $what is told and takes nothing else along",
     async ({ broken, inForce, previous }) => {
       const before = await open();
-      await before.policies.load("closest", FIRST, "/srv/1.wasm", true);
-      await before.policies.load("closest", SECOND, "/srv/2.wasm", true);
+      await before.policies.load("closest", FIRST, { source: "/srv/1.wasm", isRemembered: true });
+      await before.policies.load("closest", SECOND, { source: "/srv/2.wasm", isRemembered: true });
       write(`state/sapwood-modules/${sha256Of(broken)}.wasm`, BAD);
+      bound.push("closest");
       const { policies } = await open();
       expect(policies.state("closest")).toMatchObject({ current: { source: inForce }, previous: { source: previous } });
       expect(errors()).toMatchObject([{ module: "closest", msg: expect.stringContaining("its file has changed") }]);
@@ -134,9 +143,10 @@ describe("over a restart", () => {
 
   test("one that is refused by then is told and skipped; its name stays known", async () => {
     const before = await open();
-    await before.policies.load("mine", FIRST, "/srv/mine.wasm", true);
+    await before.policies.load("mine", FIRST, { source: "/srv/mine.wasm", isRemembered: true });
     const sha256 = before.policies.state("mine").current?.sha256 ?? "";
-    write(`state/${sha256}.wasm`, BAD);
+    write(`state/sapwood-modules/${sha256}.wasm`, BAD);
+    bound.push("mine");
     const after = await open();
     expect(after.policies.names).toContain("mine");
     expect(after.policies.state("mine").current).toBeUndefined();
@@ -144,13 +154,98 @@ describe("over a restart", () => {
   });
 });
 
+describe("what is remembered and not needed at the start", () => {
+  const NAMES = 300;
+
+  /** A state directory with so many policies, as it was left behind. */
+  function remember(count: number): string[] {
+    const sha256 = sha256Of(FIRST);
+    const names = Array.from({ length: count }, (_, i) => `policy-${i}`);
+    mkdirSync(join(folder, "state/sapwood-modules"), { recursive: true });
+    write(`state/sapwood-modules/${sha256}.wasm`, FIRST);
+    const policies = Object.fromEntries(names.map((name) => [name, { sha256, source: "/srv/a.wasm" }]));
+    write("state/sapwood-modules/index.json", Buffer.from(JSON.stringify({ format: 1, policies })));
+    return names;
+  }
+
+  test("is loaded after it, while what is needed is there at once", async () => {
+    remember(6);
+    bound.push("policy-4");
+    const modules = await open();
+    const loaded = () =>
+      modules.policies
+        .states()
+        .filter(({ current }) => current?.source === "/srv/a.wasm")
+        .map(({ name }) => name);
+    expect(loaded()).toEqual(["policy-4"]);
+    expect(modules.policies.names).toContain("policy-5");
+    await modules.connect(WORKERS, modules.forWorkers());
+    await expect.poll(loaded, { timeout: 30_000 }).toHaveLength(6);
+  });
+
+  test("stays remembered when something else changes meanwhile, and is there for a rollback or an unload", async () => {
+    remember(3);
+    const before = await open();
+    await before.policies.load("mine", SECOND, { source: "/srv/mine.wasm", isRemembered: true });
+    await before.policies.unload("policy-2");
+    bound.push("mine", "policy-0", "policy-1");
+    const { policies } = await open();
+    const sources = ["mine", "policy-0", "policy-1"].map((name) => policies.state(name).current?.source);
+    expect(sources).toEqual(["/srv/mine.wasm", "/srv/a.wasm", "/srv/a.wasm"]);
+    expect(policies.names).not.toContain("policy-2");
+  });
+
+  test("and is more than there is room for is told and skipped; what is needed comes first", async () => {
+    const names = remember(NAMES);
+    bound.push("policy-299");
+    const { policies } = await open();
+    expect(policies.state("policy-299").current?.source).toBe("/srv/a.wasm");
+    expect(policies.names).toHaveLength(256);
+    expect(errors()).toHaveLength(NAMES - (256 - built.policies.length));
+    expect(names.filter((name) => policies.names.includes(name))).toHaveLength(256 - built.policies.length);
+  });
+
+  test("does not keep the proxy from ending", async () => {
+    remember(40);
+    const modules = await open();
+    await modules.connect(WORKERS, modules.forWorkers());
+    await modules.close();
+    expect(modules.policies.deferred.length).toBeGreaterThan(20);
+  });
+});
+
 describe("files of the configuration", () => {
   const files = { closest: { file: "./closest.wasm" }, mine: { file: "./mine.wasm" } };
 
-  test("are in force from the start, and come before what is remembered", async () => {
+  test("are in force from the start", async () => {
+    write("closest.wasm", FIRST);
+    write("mine.wasm", FIRST);
+    const { policies } = await open(files);
+    expect(policies.state("closest").current?.source).toBe(join(folder, "closest.wasm"));
+    expect(policies.state("mine").current?.source).toBe(join(folder, "mine.wasm"));
+  });
+
+  test("give way to what a command loaded after them, also at the next start, until they change", async () => {
+    const path = write("closest.wasm", FIRST);
+    const before = await open({ closest: files.closest });
+    await before.policies.load("closest", SECOND, { source: "/srv/other.wasm", isRemembered: true });
+    const { policies } = await open({ closest: files.closest });
+    expect(policies.state("closest")).toMatchObject({
+      current: { source: "/srv/other.wasm" },
+      previous: { source: path },
+    });
+    write("closest.wasm", THIRD);
+    const after = await open({ closest: files.closest });
+    expect(after.policies.state("closest").current?.source).toBe(path);
+    expect(lines.filter(({ msg }) => String(msg).includes("newer"))).toMatchObject([
+      { msg: "the file is newer than the module that a command loaded, and is in force in its place" },
+    ]);
+  });
+
+  test("come before what a command loaded when there was no file yet", async () => {
     const path = write("closest.wasm", FIRST);
     write("mine.wasm", FIRST);
-    await (await open()).policies.load("closest", SECOND, "/srv/other.wasm", true);
+    await (await open()).policies.load("closest", SECOND, { source: "/srv/other.wasm", isRemembered: true });
     const { policies } = await open(files);
     expect(policies.state("closest").current?.source).toBe(path);
     expect(policies.state("mine").current?.source).toBe(join(folder, "mine.wasm"));
@@ -204,7 +299,7 @@ describe("an engine that fails", () => {
     ["a lost device, which no engine can help", new SapwoodError("system-call", "The device was deleted."), false],
   ])("in a worker by %s", async (_what, failure, isReplaced) => {
     const { engine } = await open();
-    await engine.load(built.engine.bytes, "/srv/engine.wasm", true);
+    await engine.load(built.engine.bytes, { source: "/srv/engine.wasm", isRemembered: true });
     expect(engine.onFailed(failure)).toBe(isReplaced);
     expect(engine.current.source).toBe(isReplaced ? "built-in" : "/srv/engine.wasm");
   });
@@ -217,7 +312,7 @@ describe("an engine that fails", () => {
 
   test("by not returning is replaced by the one before", async () => {
     const { engine } = await open();
-    await engine.load(built.engine.bytes, "/srv/engine.wasm", true);
+    await engine.load(built.engine.bytes, { source: "/srv/engine.wasm", isRemembered: true });
     expect(engine.onOverdue(1)).toBe(true);
     expect(engine.state()).toMatchObject({
       current: { source: "built-in" },

@@ -17,6 +17,8 @@ interface World {
   nowMs: number;
   changes: number;
   refusal: Error | undefined;
+  readonly uses: Map<string, readonly string[]>;
+  readonly files: Map<string, string>;
 }
 
 function createWorld(): World {
@@ -26,11 +28,15 @@ function createWorld(): World {
     nowMs: 1_000_000,
     changes: 0,
     refusal: undefined,
+    uses: new Map(),
+    files: new Map(),
     policies: new PolicyRegistry({
       builtIn: built.policies,
       callTimeMs: 50,
       memoryPagesMax: 256,
       candidates: () => [],
+      uses: (policy) => world.uses.get(policy) ?? [],
+      fileOf: (policy) => world.files.get(policy),
       clock: () => new Date(world.nowMs),
       log: createLogger("info", { write: () => undefined }),
       onChange: () => {
@@ -51,7 +57,7 @@ function createWorld(): World {
   return world;
 }
 
-/** Always chooses candidate 0; each number makes another module. */
+/** Always chooses the first candidate that may be; each number makes another module. */
 async function harmless(number: number): Promise<Uint8Array> {
   return binaryOf(policySource({}, `export function number(): i32 { return ${number}; }`));
 }
@@ -81,9 +87,13 @@ describe("names", () => {
   });
 
   test("more than there are slots are refused", () => {
-    const { policies } = createWorld();
+    const world = createWorld();
+    const { policies } = world;
     const known = policies.names;
-    for (let i = known.length; i < POLICY_SLOT_MAX; i++) policies.claim(`policy-${i}`);
+    for (let i = known.length; i < POLICY_SLOT_MAX; i++) {
+      world.uses.set(`policy-${i}`, ["10.30.0.1"]);
+      policies.claim(`policy-${i}`);
+    }
     expect(() => policies.claim("one-more")).toThrow("expected at most 256 policies, found one more: one-more");
   });
 });
@@ -92,7 +102,7 @@ describe("a module that is loaded", () => {
   test("is handed to the workers under a name that may be new, with its origin", async () => {
     const world = createWorld();
     const bytes = await harmless(1);
-    const state = await world.policies.load("mine", bytes, "/srv/mine.wasm", true);
+    const state = await world.policies.load("mine", bytes, { source: "/srv/mine.wasm", isRemembered: true });
     expect(state).toMatchObject({
       name: "mine",
       slot: 7,
@@ -107,7 +117,7 @@ describe("a module that is loaded", () => {
   test("takes the place of a built-in one, also by Oakestra's name, and a rollback brings that back", async () => {
     const { policies } = createWorld();
     const before = policies.state("closest").current;
-    await policies.load("Closest", await harmless(1), "a", true);
+    await policies.load("Closest", await harmless(1), { source: "a", isRemembered: true });
     expect(policies.state("closest")).toMatchObject({ current: { source: "a" }, previous: before });
     expect(await policies.rollback("closest")).toMatchObject({ current: before, previous: undefined });
     await expect(policies.rollback("closest")).rejects.toThrow("The policy closest has no module to go back to.");
@@ -115,8 +125,8 @@ describe("a module that is loaded", () => {
 
   test("is followed by others: a rollback leads to the one before", async () => {
     const { policies } = createWorld();
-    await policies.load("mine", await harmless(1), "a", true);
-    await policies.load("mine", await harmless(2), "b", true);
+    await policies.load("mine", await harmless(1), { source: "a", isRemembered: true });
+    await policies.load("mine", await harmless(2), { source: "b", isRemembered: true });
     expect(await policies.rollback("mine")).toMatchObject({ current: { source: "a" } });
   });
 
@@ -124,7 +134,9 @@ describe("a module that is loaded", () => {
     const world = createWorld();
     world.refusal = new Error("no room");
     const before = world.policies.state("closest");
-    await expect(world.policies.load("closest", await harmless(1), "a", true)).rejects.toThrow("no room");
+    await expect(
+      world.policies.load("closest", await harmless(1), { source: "a", isRemembered: true }),
+    ).rejects.toThrow("no room");
     expect(world.policies.state("closest")).toEqual(before);
   });
 
@@ -161,12 +173,12 @@ describe("a module that is loaded", () => {
     ],
   ])("that %s when it is tried is refused", async (_what, functions, says) => {
     const world = createWorld();
-    await expect(world.policies.load("mine", await binaryOf(policySource(functions)), "a", true)).rejects.toMatchObject(
-      {
-        code: "module-refused",
-        message: expect.stringMatching(says),
-      },
-    );
+    await expect(
+      world.policies.load("mine", await binaryOf(policySource(functions)), { source: "a", isRemembered: true }),
+    ).rejects.toMatchObject({
+      code: "module-refused",
+      message: expect.stringMatching(says),
+    });
     expect(world.handed).toEqual([]);
     expect(world.policies.names).not.toContain("mine");
   });
@@ -176,14 +188,16 @@ describe("a module that is loaded", () => {
     ["with more than 8 MiB", "mine", new Uint8Array(8 * 2 ** 20 + 1), "module-refused"],
     ["of one byte", "mine", Uint8Array.of(0), "module-refused"],
   ])("%s is refused", async (_what, name, bytes, code) => {
-    await expect(createWorld().policies.load(name, bytes, "a", true)).rejects.toMatchObject({ code });
+    await expect(createWorld().policies.load(name, bytes, { source: "a", isRemembered: true })).rejects.toMatchObject({
+      code,
+    });
   });
 });
 
 test("what changed between the start of the workers and connecting to them is handed over then", async () => {
   const world = createWorld();
   const given = world.policies.modules();
-  const { current } = await world.policies.load("closest", await harmless(1), "a", true);
+  const { current } = await world.policies.load("closest", await harmless(1), { source: "a", isRemembered: true });
   world.handed.length = 0;
   const again: Omit<PolicyOrder, "kind">[] = [];
   const handPolicy = async (order: Omit<PolicyOrder, "kind">) => {
@@ -199,8 +213,8 @@ describe("a module that takes too much of a worker's time", () => {
 
   test("is replaced by the one before, and named as the fault", async () => {
     const world = createWorld();
-    await world.policies.load("mine", await harmless(1), "a", true);
-    const { slot } = await world.policies.load("mine", await harmless(2), "b", true);
+    await world.policies.load("mine", await harmless(1), { source: "a", isRemembered: true });
+    const { slot } = await world.policies.load("mine", await harmless(2), { source: "b", isRemembered: true });
     world.policies.onGreedy(slot);
     expect(world.policies.state("mine")).toMatchObject({
       current: { source: "a" },
@@ -214,8 +228,11 @@ describe("a module that takes too much of a worker's time", () => {
   test("is banned when it was taken out of force three times within a minute", async () => {
     const world = createWorld();
     const bytes = await harmless(1);
-    for (let i = 0; i < 3; i++) world.policies.onGreedy((await world.policies.load("mine", bytes, "a", true)).slot);
-    await expect(world.policies.load("mine", bytes, "a", true)).rejects.toThrow(/is banned until the proxy ends/);
+    for (let i = 0; i < 3; i++)
+      world.policies.onGreedy((await world.policies.load("mine", bytes, { source: "a", isRemembered: true })).slot);
+    await expect(world.policies.load("mine", bytes, { source: "a", isRemembered: true })).rejects.toThrow(
+      /is banned until the proxy ends/,
+    );
   });
 
   test("but comes with the package stays", () => {
@@ -228,8 +245,8 @@ describe("a module that takes too much of a worker's time", () => {
 describe("a module that does not return in a worker", () => {
   test("is replaced by the one before, and named as the fault", async () => {
     const world = createWorld();
-    await world.policies.load("mine", await harmless(1), "a", true);
-    const { slot } = await world.policies.load("mine", await harmless(2), "b", true);
+    await world.policies.load("mine", await harmless(1), { source: "a", isRemembered: true });
+    const { slot } = await world.policies.load("mine", await harmless(2), { source: "b", isRemembered: true });
     expect(world.policies.onOverdue(slot, 1)).toBe(true);
     expect(world.policies.state("mine")).toMatchObject({
       current: { source: "a" },
@@ -241,7 +258,7 @@ describe("a module that does not return in a worker", () => {
 
   test("and has none before it leaves the choice to the engine", async () => {
     const world = createWorld();
-    const { slot } = await world.policies.load("mine", await harmless(1), "a", true);
+    const { slot } = await world.policies.load("mine", await harmless(1), { source: "a", isRemembered: true });
     expect(world.policies.onOverdue(slot, 1)).toBe(true);
     expect(world.handed.at(-1)).toEqual({ slot, name: "mine", module: undefined });
     expect(world.policies.names).toContain("mine");
@@ -270,14 +287,113 @@ describe("a module that does not return in a worker", () => {
     const world = createWorld();
     const bytes = await harmless(1);
     for (let i = 0; i < 3; i++) {
-      const { slot } = await world.policies.load("mine", bytes, "a", true);
+      const { slot } = await world.policies.load("mine", bytes, { source: "a", isRemembered: true });
       world.policies.onOverdue(slot, 1);
       world.nowMs += apartMs;
     }
-    const again = world.policies.load("yours", bytes, "a", true);
+    const again = world.policies.load("yours", bytes, { source: "a", isRemembered: true });
     if (isBanned)
       await expect(again).rejects.toThrow(/is banned until the proxy ends: it was taken out of force 3 times/);
     else await expect(again).resolves.toMatchObject({ name: "yours" });
-    await expect(world.policies.load("yours", await harmless(2), "a", true)).resolves.toBeDefined();
+    await expect(
+      world.policies.load("yours", await harmless(2), { source: "a", isRemembered: true }),
+    ).resolves.toBeDefined();
+  });
+});
+
+/** Sixteen bytes of each choice. */
+const LEAKING = `
+let kept: i32 = 65536;
+export function choose(service: i32, f: i32, c: i32): i32 {
+  kept += 16;
+  if (kept > memory.size() << 16) memory.grow(1);
+  return load<i32>(64 + ((service & 127) << 2)) - 1;
+}`;
+
+describe("what a trial finds fault with", () => {
+  const choosing = (body: string): string => `export function choose(service: i32, f: i32, c: i32): i32 { ${body} }`;
+  const forceable = "It can be loaded with --force.";
+  test.each([
+    ["chooses one that drains", choosing("return 0;"), /on all drain: choose answered instance 1, which drains/],
+    ["answers none", choosing("return -1;"), /choose answered -1, though there are candidates that take new flows/],
+    [
+      "takes long",
+      choosing("let h: u64 = f; for (let i = 0; i < 200000; i++) h = h * 31 + 7; if (h == 1) return -1; return 0;"),
+      /a choice took \d+ µs in the mean of 200, of 100 µs/,
+    ],
+    ["keeps something of each choice", LEAKING, /it grew from \d+ to \d+ bytes in the second half/],
+  ])("and an order may accept, of a module that %s, is refused without it", async (_what, choose, says) => {
+    const { policies } = createWorld();
+    const bytes = await binaryOf(policySource({ choose }), { maximumMemory: 200 });
+    const options = { source: "a", isRemembered: true };
+    await expect(policies.load("mine", bytes, options)).rejects.toMatchObject({
+      code: "module-refused",
+      message: expect.stringMatching(new RegExp(`${says.source}.*${forceable}$`)),
+    });
+    await expect(policies.load("mine", bytes, { ...options, isForced: true })).resolves.toMatchObject({ name: "mine" });
+  });
+
+  test("and would harm others is refused, whatever the order says", async () => {
+    const bytes = await binaryOf(policySource({ choose: choosing("return 700;") }));
+    const load = createWorld().policies.load("mine", bytes, { source: "a", isRemembered: true, isForced: true });
+    await expect(load).rejects.toThrow(/choose answered 700 of 3 candidates\.$/);
+  });
+});
+
+describe("unloading", () => {
+  const loaded = async (name: string, world = createWorld()): Promise<World> => {
+    await world.policies.load(name, await harmless(1), { source: "a", isRemembered: true });
+    await world.policies.load(name, await harmless(2), { source: "b", isRemembered: true });
+    return world;
+  };
+
+  test("brings the module of the package back, at once", async () => {
+    const world = await loaded("closest");
+    await world.policies.unload("closest");
+    expect(world.policies.state("closest")).toMatchObject({ current: { source: "built-in" }, previous: undefined });
+    expect(world.handed.at(-1)?.module).toBe(world.policies.state("closest").current?.module);
+    await expect(world.policies.unload("closest")).rejects.toThrow("has the module of the package; none is loaded");
+  });
+
+  test("takes away a name that is not of the package; its slot is another one's then", async () => {
+    const world = await loaded("mine");
+    const { slot } = world.policies.state("mine");
+    await world.policies.unload("mine");
+    expect(world.policies.names).not.toContain("mine");
+    expect(world.handed.at(-1)).toEqual({ slot, name: "mine", module: undefined });
+    await expect(world.policies.unload("mine")).rejects.toMatchObject({ code: "not-found" });
+    world.policies.claim("yours");
+    expect(world.policies.slot("yours")).toBe(slot);
+  });
+
+  test("is refused as long as something needs the name, with what needs it", async () => {
+    const world = await loaded("mine");
+    world.uses.set("mine", ["10.30.0.1", "10.30.0.2", "10.30.0.3", "10.30.0.4", "10.30.0.5", "10.30.0.6"]);
+    await expect(world.policies.unload("mine")).rejects.toThrow(
+      "cannot be unloaded while it is needed by 10.30.0.1, 10.30.0.2, 10.30.0.3, 10.30.0.4, 10.30.0.5 and 1 more.",
+    );
+    world.files.set("mine", "/etc/mine.wasm");
+    await expect(world.policies.unload("mine")).rejects.toThrow('has its file /etc/mine.wasm under "policies"');
+    expect(world.policies.state("mine").current?.source).toBe("b");
+  });
+
+  test("makes room; names that nobody needs fall away by themselves", async () => {
+    const world = createWorld();
+    const { policies } = world;
+    for (let i = policies.names.length; i < POLICY_SLOT_MAX; i++) {
+      world.uses.set(`policy-${i}`, ["10.30.0.1"]);
+      policies.claim(`policy-${i}`);
+    }
+    const load = async (name: string) => policies.load(name, await harmless(1), { source: "a", isRemembered: true });
+    await expect(load("one-more")).rejects.toMatchObject({
+      code: "capacity-exceeded",
+      message: expect.stringContaining('"sapwood policy unload" removes one'),
+    });
+    world.uses.delete("policy-100");
+    await expect(load("one-more")).resolves.toMatchObject({ slot: 100 });
+    expect(policies.names).not.toContain("policy-100");
+    world.uses.delete("policy-101");
+    await policies.unload("policy-101");
+    await expect(load("another")).resolves.toMatchObject({ slot: 101 });
   });
 });
