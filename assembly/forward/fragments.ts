@@ -11,7 +11,8 @@ import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE, OWN
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "../table/first-fragment.ts";
-import { forgetsMtu, isNodeKnown, pathMtu } from "../table/node.ts";
+import { isNodeKnown } from "../table/node.ts";
+import { largestTo } from "../translate/fit.ts";
 import { holdFragment, translateLater } from "../translate/fragments.ts";
 import { nodeOwner, workloadOwner } from "../translate/owner.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -66,24 +67,25 @@ export function laterFragmentIn(sender: usize, nowMs: u32): DropReason {
 
 function passOn(first: usize, nowMs: u32): void {
   const isFromTun = isNoAddress(v128.load(first, FRAGMENT_SENDER));
-  const isCuttable = packet.isIpv4 && Ipv4.at(packet.at).mayFragment;
+  const wasIpv4 = packet.isIpv4;
+  const mayCut = wasIpv4 && Ipv4.at(packet.at).mayFragment;
   const refused = translateLater(packet, first, !isFromTun);
   if (refused != DropReason.none) return isFromTun ? countEgressDrop(refused, 1) : countIngressDrop(refused, 1);
   const node = load<u32>(first, FRAGMENT_NODE);
-  if (node != LOCAL_NODE) {
-    if (!isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
-    if (packet.length > pathMtu(node) && !forgetsMtu(node, nowMs)) {
-      if (!isCuttable) return countEgressDrop(DropReason.tooBig, 1); // the sender learnt it by the first one
-      return fragmentPacket(node, pathMtu(node), Counter.egressPackets, Counter.egressBytes);
-    }
-    sendPacket(node, packet);
-    count(Counter.egressPackets, 1);
-    count(Counter.egressBytes, packet.length);
-    return;
+  if (node != LOCAL_NODE && !isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
+  const isLocal = node == LOCAL_NODE;
+  const packets = !isLocal ? Counter.egressPackets : isFromTun ? Counter.localPackets : Counter.ingressPackets;
+  const bytes = !isLocal ? Counter.egressBytes : isFromTun ? Counter.localBytes : Counter.ingressBytes;
+  const mtu = largestTo(node, packet.length, wasIpv4 && !packet.isIpv4, mayCut, nowMs);
+  if (packet.length > mtu) {
+    if (mayCut) return fragmentPacket(node, mtu, packets, bytes);
+    // The sender learnt it by the first one. Of one from the tunnel the next router tells it.
+    if (isFromTun) return countEgressDrop(DropReason.tooBig, 1);
   }
-  writePacket(packet);
-  count(isFromTun ? Counter.localPackets : Counter.ingressPackets, 1);
-  count(isFromTun ? Counter.localBytes : Counter.ingressBytes, packet.length);
+  if (isLocal) writePacket(packet);
+  else sendPacket(node, packet);
+  count(packets, 1);
+  count(bytes, packet.length);
 }
 
 export function fragmentPacket(node: u32, mtu: u32, packetCounter: u32, byteCounter: u32): void {

@@ -4,6 +4,7 @@ import { SEGMENTS_MAX } from "../frame/arena.ts";
 import { count, countIngressDrop } from "../frame/count.ts";
 import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../frame/received.ts";
 import { deliver } from "../offload/coalesce.ts";
+import { piecesMax } from "../offload/fragment.ts";
 import { Counter } from "../shared/counters.ts";
 import { BATCH_SIZE, LOCAL_NODE } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -14,13 +15,16 @@ import { translateIngress } from "../translate/ingress.ts";
 import { nodeOwner } from "../translate/owner.ts";
 import { isProbe, receiveProbe } from "../translate/probe.ts";
 import { translateErrorIngress } from "../translate/related.ts";
+import { Ipv4 } from "../wire/ipv4.ts";
+import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
-import { firstFragment, laterFragmentIn } from "./fragments.ts";
+import { firstFragment, fragmentPacket, laterFragmentIn } from "./fragments.ts";
 import { packet } from "./packet-in-hand.ts";
 
 /** At most so many packets are in a message; one with more is dropped. */
 export function messagePackets(slot: u32): u32 {
-  return min<u32>(datagramsLength(slot) / max<u32>(datagramSize(slot), 1) + 1, SEGMENTS_MAX);
+  const length = datagramsLength(slot);
+  return min<u32>(length / max<u32>(datagramSize(slot), 1) + 1 + piecesMax(length), SEGMENTS_MAX);
 }
 
 export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
@@ -70,10 +74,15 @@ function ingressDatagram(
   const refused =
     packet.kind == PacketKind.error ? translateErrorIngress(packet, sender) : translateIngress(packet, sender, nowMs);
   if (refused != DropReason.none) return refused;
-  deliver(packet);
-  count(Counter.ingressPackets, 1);
-  count(Counter.ingressBytes, packet.length);
+  // Headers that became IPv6 are elsewhere, so that the received ones still say whether it may be fragmented.
+  if (packet.isSplit && packet.length > IPV6_MTU_MIN && Ipv4.at(at).mayFragment) {
+    fragmentPacket(LOCAL_NODE, IPV6_MTU_MIN, Counter.ingressPackets, Counter.ingressBytes);
+  } else {
+    deliver(packet);
+    count(Counter.ingressPackets, 1);
+    count(Counter.ingressBytes, packet.length);
+  }
   if (!isPlain && packet.isFragment && packet.fragmentOffset == 0)
-    firstFragment(nodeOwner(sender), LOCAL_NODE, rest / size + 1, nowMs);
+    firstFragment(nodeOwner(sender), LOCAL_NODE, rest / size + 1 + piecesMax(rest), nowMs);
   return DropReason.none;
 }

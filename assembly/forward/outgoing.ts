@@ -10,7 +10,7 @@ import { FRAGMENT_MIN, piecesMax } from "../offload/fragment.ts";
 import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
 import { Counter } from "../shared/counters.ts";
 import { FLOW_NODE, LOCAL_NODE } from "../shared/layout.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { FORWARD } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
@@ -21,6 +21,7 @@ import {
   egressFlow,
   fittingMtu,
   isUnusual,
+  mayCut,
   noteFrame,
   offload,
   segmentSize,
@@ -32,6 +33,7 @@ import { translateLocal } from "../translate/ingress.ts";
 import { workloadOwner } from "../translate/owner.ts";
 import { park } from "../translate/park.ts";
 import { errorNode, translateErrorEgress, translateErrorLocal } from "../translate/related.ts";
+import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
 import { firstFragment, fragmentPacket, laterFragmentOut } from "./fragments.ts";
@@ -163,19 +165,35 @@ function sendUnusual(node: u32, isPartial: bool): void {
 function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   const refused = translateLocal(packet, packets, segmentSize, isPartial, nowMs);
   if (refused != DropReason.none) return refused;
-  if (fittingMtu != 0 && segmentSize == 0) {
-    if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
-    fragmentPacket(LOCAL_NODE, fittingMtu, Counter.localPackets, Counter.localBytes);
-    return DropReason.none;
+  let size = segmentSize;
+  const longest = size == 0 ? packet.length : packet.headerLength + size;
+  if (wasIpv4 && !packet.isIpv4 && mayCut && longest > IPV6_MTU_MIN) {
+    if (size == 0 || packet.protocol != IPPROTO_TCP) {
+      cutLocally(isPartial);
+      return DropReason.none;
+    }
+    size -= longest - IPV6_MTU_MIN;
   }
   const at = packet.at - VIRTIO_NET_HDR_SIZE;
   store<u64>(at, offload);
   const virtio = VirtioNet.at(at);
   virtio.csumOffset = checksumOffset;
-  if (packet.isIpv4 != wasIpv4) virtio.changeFamily(packet, checksumStart, segmentSize);
-  const segments = segmentSize == 0 ? 1 : segmentCount(packet, segmentSize);
+  if (packet.isIpv4 != wasIpv4) virtio.changeFamily(packet, checksumStart, size);
+  const segments = size == 0 ? 1 : segmentCount(packet, size);
   writeFrame(packet, segments);
   count(Counter.localPackets, segments);
   count(Counter.localBytes, packet.length + (segments - 1) * packet.headerLength); // each segment repeats the headers
   return DropReason.none;
+}
+
+/** Into the TUN in fragments: a packet, or a super-packet of UDP, that became IPv6. */
+function cutLocally(isPartial: bool): void {
+  if (segmentSize != 0) {
+    const bytes = segment(packet, segmentSize, LOCAL_NODE, IPV6_MTU_MIN);
+    count(Counter.localPackets, segmentedPackets);
+    count(Counter.localBytes, bytes);
+    return;
+  }
+  if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+  fragmentPacket(LOCAL_NODE, IPV6_MTU_MIN, Counter.localPackets, Counter.localBytes);
 }

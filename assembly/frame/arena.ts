@@ -17,6 +17,8 @@ import { nativeBase, workerAt } from "../table/regions.ts";
 export const SEGMENTS_MAX: u32 = 2047;
 /** Longest header that is generated: both families' IP and TCP with all options, and some extension headers. */
 export const HEADER_MAX: u32 = 256;
+/** In front of a generated header and behind it: a virtio_net_hdr, and what rounds it up. */
+const HEADER_ROOM: u32 = 16;
 /** What copies of the packets of one message may take beside their headers (family-error.ts). */
 const COPIES_MAX: u32 = 65536;
 
@@ -34,7 +36,7 @@ export function emptyQueues(): void {
 export function hasRoom(packets: u32): bool {
   return (
     iovecCount + 2 * packets <= <u32>IOVEC_MAX &&
-    headerBytes + HEADER_MAX * packets + COPIES_MAX <= <u32>TX_HEADERS_SIZE &&
+    headerBytes + (HEADER_MAX + HEADER_ROOM) * packets + COPIES_MAX <= <u32>TX_HEADERS_SIZE &&
     load<u32>(workerAt, WORKER_UDP_TX_COUNT) + packets <= <u32>UDP_TX_MAX &&
     load<u32>(workerAt, WORKER_TUN_TX_COUNT) + packets <= <u32>TUN_TX_MAX
   );

@@ -58,15 +58,19 @@ export function fragment(
     if (isIpv4) finishIpv4(header, ipLength, length, offset, isLast);
     else finishIpv6(header, ipLength, length, offset, isLast, id);
     const from = offset == 0 ? 0 : offset - transportLength;
-    if (node == LOCAL_NODE) {
-      const head = header - VIRTIO_NET_HDR_SIZE;
-      writeParts(head, VIRTIO_NET_HDR_SIZE + headerLength + inHeader, body + from, length - inHeader);
-    } else {
-      sendParts(node, header, headerLength + inHeader, body + from, length - inHeader);
-    }
+    queueParts(node, header, headerLength + inHeader, body + from, length - inHeader);
     fragmentCount++;
     fragmentBytes += headerLength + length;
   }
+}
+
+/**
+ * Queues a packet with generated headers to a node, or for LOCAL_NODE to the TUN; then there is room for a virtio_net_hdr
+ * in front of them.
+ */
+export function queueParts(node: u32, head: usize, headLength: u32, body: usize, bodyLength: u32): void {
+  if (node != LOCAL_NODE) return sendParts(node, head, headLength, body, bodyLength);
+  writeParts(head - VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + headLength, body, bodyLength);
 }
 
 /** The packet may itself be a fragment, so its offset and "more fragments" count. */

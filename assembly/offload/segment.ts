@@ -5,16 +5,15 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
 import { count } from "../frame/count.ts";
-import { sendParts } from "../frame/udp-queue.ts";
 import { Counter } from "../shared/counters.ts";
-import { IPPROTO_TCP } from "../shared/protocols.ts";
+import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH, Tcp } from "../wire/tcp.ts";
 import { Udp } from "../wire/udp.ts";
 import { checksumAt, storeChecksum } from "./finish.ts";
-import { fragment, fragmentBytes, fragmentCount } from "./fragment.ts";
+import { fragment, fragmentBytes, fragmentCount, queueParts } from "./fragment.ts";
 
 /** Packets that a super-packet with this segment size becomes. A super-packet without payload is one packet. */
 export function segmentCount(packet: Packet, segmentSize: u32): u32 {
@@ -31,7 +30,7 @@ export function isSegmentable(packet: Packet, segmentSize: u32): bool {
 export let segmentedPackets: u32 = 0;
 
 /**
- * Queues the segments of a translated super-packet to a node, those of more than `mtu` bytes in fragments; 0 = no limit.
+ * Queues the segments of a translated super-packet to a node, or for LOCAL_NODE to the TUN, those of more than `mtu` bytes in fragments; 0 = no limit.
  * Returns the bytes of all packets together.
  */
 export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u32 {
@@ -44,7 +43,7 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
   segmentedPackets = 0;
   for (let i: u32 = 0; i < segments; i++) {
     const payloadLength = min<u32>(segmentSize, packet.end - payload);
-    const header = takeHeader(headerLength);
+    const header = takeHeader(VIRTIO_NET_HDR_SIZE + headerLength) + VIRTIO_NET_HDR_SIZE;
     memory.copy(header, packet.at, headerLength);
     const transport = header + transportOffset;
     const transportLength = headerLength - transportOffset + payloadLength;
@@ -66,7 +65,7 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
       bytes += fragmentBytes;
       count(Counter.packetsFragmented, 1);
     } else {
-      sendParts(node, header, headerLength, payload, payloadLength);
+      queueParts(node, header, headerLength, payload, payloadLength);
       segmentedPackets++;
       bytes += headerLength + payloadLength;
     }

@@ -16,22 +16,20 @@ import {
   FLOW_SEEN,
   FLOW_TARGET,
   FLOW_WIRE_PORT,
-  HEADER_AT,
-  HEADER_TUN_MTU,
-  LOCAL_NODE,
 } from "../shared/layout.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
 import { generation } from "../table/generation.ts";
 import { isAlive } from "../table/instance.ts";
-import { forgetsMtu, pathMtu } from "../table/node.ts";
+import { pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_SYN } from "../wire/tcp.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
 import { canChangeFamily, changeFamily, lengthAcross } from "./family.ts";
+import { largestTo } from "./fit.ts";
 import { isRestart, seenForward } from "./flow-state.ts";
 import { isReset } from "./icmp-error.ts";
 import { clampMss } from "./mss.ts";
@@ -51,6 +49,8 @@ export let offload: u64 = 0;
 export let checksumOffset: u16 = 0;
 export let checksumStart: u32 = 0; // as an address
 export let wasIpv4: bool = false;
+/** Whether it may be fragmented on its way. */
+export let mayCut: bool = false;
 
 /**
  * Translates a parsed packet in place; `packets` is how many it stands for, with `payloadSize` bytes of payload each; 0
@@ -106,13 +106,14 @@ export function noteFrame(packet: Packet, payloadSize: u32): void {
   checksumOffset = virtio.csumOffset;
   checksumStart = packet.at + virtio.csumStart;
   wasIpv4 = packet.isIpv4;
+  mayCut = wasIpv4 && Ipv4.at(packet.at).mayFragment;
   segmentSize = payloadSize;
   fittingMtu = 0;
 }
 
 /**
  * Whether a packet, or the longest segment of a super-packet, can change its family and then fits the path; if not,
- * whether it may be cut. Within the node only a packet that grew can be longer than the links.
+ * whether it may be cut.
  */
 function fitToPath(packet: Packet, node: u32, longest: u32, crosses: bool, nowMs: u32): DropReason {
   let length = longest;
@@ -121,20 +122,15 @@ function fitToPath(packet: Packet, node: u32, longest: u32, crosses: bool, nowMs
     if (refused != DropReason.none) return refused;
     length = lengthAcross(packet, longest);
   }
-  const mtu = node == LOCAL_NODE ? tunMtu() : pathMtu(node);
-  if (length <= mtu || (node != LOCAL_NODE && forgetsMtu(node, nowMs))) return DropReason.none;
-  if (!packet.isIpv4 || !Ipv4.at(packet.at).mayFragment) {
+  const mtu = largestTo(node, length, crosses && packet.isIpv4, mayCut, nowMs);
+  if (length <= mtu) return DropReason.none;
+  if (!mayCut) {
     fittingMtu = max<u32>(mtu + longest - length, packet.isIpv4 ? 0 : IPV6_MTU_MIN);
     return DropReason.tooBig;
   }
   if (segmentSize != 0 && packet.protocol == IPPROTO_TCP) segmentSize -= length - mtu;
   else fittingMtu = mtu;
   return DropReason.none;
-}
-
-function tunMtu(): u32 {
-  const mtu = load<u32>(HEADER_AT, HEADER_TUN_MTU);
-  return mtu == 0 ? u32.MAX_VALUE : mtu;
 }
 
 /** Whether goesOn() ended a flow because its instance is gone. */

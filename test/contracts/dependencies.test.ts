@@ -62,7 +62,7 @@ describe("assembly", () => {
     expect(callers("pushIovec")).toEqual(
       ["parts", "tun-queue", "udp-queue"].map((name) => `assembly/frame/${name}.ts`),
     );
-    const generators = ["offload/fragment", "offload/segment", "translate/icmp-error", "translate/probe"];
+    const generators = ["offload/fragment", "translate/icmp-error", "translate/probe"];
     expect(new Set([...callers("sendParts"), ...callers("writeParts")])).toEqual(
       new Set(generators.map((name) => `assembly/${name}.ts`)),
     );

@@ -26,13 +26,33 @@ export function fitToWay(
   mtu: number,
 ): Fit {
   const length = lengthOf(translated, segmentSize);
+  if (isToBeCut(bytes, packet, translated, segmentSize)) return cutTo(CARRIED_ALWAYS, packet, segmentSize, length);
   if (length <= mtu) return { kind: "whole", segmentSize, mtu, length };
   if (!mayFragment(bytes, packet)) {
     // The sender counts in its own family's headers.
     const told = mtu + lengthOf(packet, segmentSize) - length;
     return { kind: "tooBig", segmentSize, mtu: packet.version === 4 ? told : Math.max(told, CARRIED_ALWAYS), length };
   }
-  if (segmentSize === 0 || packet.protocol !== IPPROTO_TCP) return { kind: "fragments", segmentSize, mtu, length };
+  return cutTo(mtu, packet, segmentSize, length);
+}
+
+/**
+ * RFC 7915 section 4: whether a packet that became IPv6 gets the size that every link takes, since nobody would tell its
+ * sender what the links behind take.
+ */
+export function isToBeCut(
+  bytes: Uint8Array,
+  packet: ParsedPacket,
+  translated: ParsedPacket,
+  segmentSize: number,
+): boolean {
+  const becameIpv6 = packet.version === 4 && translated.version === 6;
+  return becameIpv6 && mayFragment(bytes, packet) && lengthOf(translated, segmentSize) > CARRIED_ALWAYS;
+}
+
+/** In fragments or smaller segments of at most `mtu` bytes. */
+export function cutTo(mtu: number, { protocol }: ParsedPacket, segmentSize: number, length: number): Fit {
+  if (segmentSize === 0 || protocol !== IPPROTO_TCP) return { kind: "fragments", segmentSize, mtu, length };
   return { kind: "smallerSegments", segmentSize: segmentSize - (length - mtu), mtu, length: mtu };
 }
 
@@ -41,6 +61,6 @@ export function mayFragment(bytes: Uint8Array, { version }: ParsedPacket): boole
   return version === 4 && ((bytes[6] as number) & 0x40) === 0;
 }
 
-function lengthOf({ headerLength, transportLength, totalLength }: ParsedPacket, segmentSize: number): number {
+export function lengthOf({ headerLength, transportLength, totalLength }: ParsedPacket, segmentSize: number): number {
   return segmentSize === 0 ? totalLength : headerLength + transportLength + segmentSize;
 }

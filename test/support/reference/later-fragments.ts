@@ -4,7 +4,7 @@ import type { Across } from "./cross-family.ts";
 import { mayFragment } from "./fit.ts";
 import { type Origin, TwinFragments } from "./fragments.ts";
 import type { Ledger } from "./ledger.ts";
-import type { TwinNodes } from "./nodes.ts";
+import { CARRIED_ALWAYS, type TwinNodes } from "./nodes.ts";
 import { type ParsedPacket, parse } from "./parser.ts";
 import type { TwinSender } from "./sender.ts";
 import type { TwinTables } from "./tables.ts";
@@ -32,6 +32,7 @@ export class TwinLaterFragments {
     private readonly nodes: TwinNodes,
     private readonly sender: TwinSender,
     private readonly ledger: Ledger,
+    private readonly tunMtu: number,
     private readonly across: () => Across,
   ) {}
 
@@ -93,18 +94,19 @@ export class TwinLaterFragments {
     const { version } = parse(translated) as ParsedPacket;
     const change = version === packet.version ? "as it is" : version === 6 ? "became IPv6" : "became IPv4";
     this.ledger.meet(`later fragment, ${directionOf(origin)}: ${change}`);
-    if (way.node === undefined) {
-      this.sender.write(origin === "egress" ? "local" : "ingress", translated);
-      return DropReason.none;
-    }
-    const endpoint = this.tables.endpointOf(way.node);
-    if (endpoint === undefined) return DropReason.noNode;
-    const mtu = this.nodes.pathMtu(way.node, nowMs);
-    if (translated.length > mtu && !mayFragment(bytes, packet)) {
+    const endpoint = way.node === undefined ? undefined : this.tables.endpointOf(way.node);
+    if (way.node !== undefined && endpoint === undefined) return DropReason.noNode;
+    const mayCut = mayFragment(bytes, packet);
+    const path = way.node === undefined ? Number.POSITIVE_INFINITY : this.nodes.pathMtu(way.node, nowMs);
+    const links = change === "became IPv6" ? (mayCut ? CARRIED_ALWAYS : this.tunMtu) : Number.POSITIVE_INFINITY;
+    const mtu = Math.min(path, links);
+    if (translated.length > mtu && !mayCut && origin === "egress") {
       this.ledger.meet("a later fragment is too big");
       return DropReason.tooBig;
     }
-    this.sender.laterToNode(endpoint, translated, mtu);
+    const largest = mayCut ? mtu : Number.POSITIVE_INFINITY;
+    if (endpoint !== undefined) this.sender.laterToNode(endpoint, translated, largest);
+    else this.sender.laterToTun(origin === "egress" ? "local" : "ingress", translated, largest);
     return DropReason.none;
   }
 

@@ -3,6 +3,7 @@ import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { fragmentsOf } from "../fragments.ts";
 import type { Fit } from "./fit.ts";
 import type { Ledger } from "./ledger.ts";
+import { CARRIED_ALWAYS } from "./nodes.ts";
 import { type Offload, type ParsedPacket, parse } from "./parser.ts";
 import { finished, segmentCount, virtioAcross } from "./super-packet.ts";
 
@@ -34,15 +35,30 @@ export class TwinSender {
 
   /** Puts what became of a frame back into the TUN, unsegmented, as the workload's offloads left it. */
   toTun(translated: Uint8Array, frame: Frame, { kind, segmentSize, mtu }: Fit): void {
-    if (kind === "fragments" && segmentSize === 0) {
+    if (kind === "fragments") {
       this.ledger.meet("cut: fragments within the node");
-      const [whole = translated] = finished(translated, frame.packet, frame.offload);
-      for (const part of this.cut(whole, mtu, identificationOf(frame))) this.write("local", part);
+      finished(translated, frame.packet, { ...frame.offload, segmentSize }).forEach((whole, i) => {
+        const parts = whole.length <= mtu ? [whole] : this.cut(whole, mtu, identificationOf(frame) + i);
+        for (const part of parts) this.write("local", part);
+      });
       return;
     }
     const delivered = parse(translated) as ParsedPacket;
     this.ledger.write(translated, virtioAcross(frame.bytes, frame.packet, delivered, segmentSize));
     this.count("local", delivered, segmentSize);
+  }
+
+  /** Puts a received packet that became IPv6 into the TUN, in fragments that every link takes. */
+  cutIntoTun(translated: Uint8Array, datagram: Uint8Array): void {
+    this.ledger.meet("cut: fragments of an answer");
+    const id = new DataView(datagram.buffer, datagram.byteOffset).getUint16(4);
+    for (const part of this.cut(translated, CARRIED_ALWAYS, id)) this.write("ingress", part);
+  }
+
+  /** A later fragment for the TUN, if need be in smaller ones. */
+  laterToTun(direction: "ingress" | "local", translated: Uint8Array, mtu: number): void {
+    const parts = translated.length <= mtu ? [translated] : this.cut(translated, mtu, undefined);
+    for (const part of parts) this.write(direction, part);
   }
 
   /** A whole packet for the TUN. */

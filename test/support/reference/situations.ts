@@ -36,6 +36,7 @@ export const SITUATIONS = [
   "cut: segments in fragments",
   "cut: smaller segments",
   "cut: fragments within the node",
+  "cut: fragments of an answer",
   "MSS lowered to the path",
   "MSS lowered to the TUN",
   "MSS lowered between families",

@@ -6,13 +6,13 @@ import { TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
 import type { Counts } from "./counts.ts";
 import type { Across } from "./cross-family.ts";
-import { type Fit, fitToWay } from "./fit.ts";
+import { cutTo, type Fit, fitToWay, isToBeCut, lengthOf } from "./fit.ts";
 import { observe } from "./flow-state.ts";
 import { type Choice, type TwinFlow, TwinFlows } from "./flows.ts";
 import { TwinLaterFragments } from "./later-fragments.ts";
 import { Ledger, type Output, type Place } from "./ledger.ts";
 import { clampMss } from "./mss.ts";
-import { TwinNodes } from "./nodes.ts";
+import { CARRIED_ALWAYS, TwinNodes } from "./nodes.ts";
 import { type ParkOptions, TwinPark } from "./park.ts";
 import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import type { ChecksumState } from "./rewrite.ts";
@@ -101,7 +101,7 @@ export class ReferenceTranslator {
       (name, by) => this.ledger.count(name, by),
     );
     this.ways = new TwinWays(this.tables, this.table);
-    this.fragments = new TwinLaterFragments(this.tables, this.nodes, this.sender, this.ledger, () =>
+    this.fragments = new TwinLaterFragments(this.tables, this.nodes, this.sender, this.ledger, this.tunMtu, () =>
       this.acrossTo(undefined, 0),
     );
   }
@@ -210,7 +210,8 @@ export class ReferenceTranslator {
     // An error tells of the size of others.
     if (packet.embedded !== undefined) return { way, translated, fit: AS_IT_IS };
     const isCrossing = parsed.version !== packet.version;
-    const fit = fitToWay(bytes, packet, parsed, segmentSize, this.largestTo(target, isCrossing, nowMs));
+    const grew = isCrossing && parsed.version === 6;
+    const fit = fitToWay(bytes, packet, parsed, segmentSize, this.largestTo(target, grew, nowMs));
     if (fit.kind === "tooBig") return refused(DropReason.tooBig, fit.mtu);
     if (this.nodes.wasTooBig(target.node, fit.length, nowMs)) this.ledger.meet("a path MTU is forgotten");
     if (this.options.clampMss && (packet.flags & TCP_SYN) !== 0) {
@@ -219,10 +220,10 @@ export class ReferenceTranslator {
     return { way, translated, fit };
   }
 
-  /** The largest packet that goes to an instance. Within the node only one that grew may be too large for the links. */
-  private largestTo(target: TwinInstance, isCrossing: boolean, nowMs: number): number {
-    if (!target.isLocal) return this.nodes.pathMtu(target.node, nowMs);
-    return isCrossing ? this.tunMtu : Number.POSITIVE_INFINITY;
+  /** The largest packet that goes to an instance. One that grew has to fit the links of workloads as well. */
+  private largestTo(target: TwinInstance, grew: boolean, nowMs: number): number {
+    const path = target.isLocal ? Number.POSITIVE_INFINITY : this.nodes.pathMtu(target.node, nowMs);
+    return Math.min(path, grew ? this.tunMtu : Number.POSITIVE_INFINITY);
   }
 
   /** Answers in the other family have the larger header on one side. */
@@ -280,9 +281,17 @@ export class ReferenceTranslator {
     const bytes =
       flow === undefined ? translated : this.receiveReply(flow, forwarded, translated, state, fit.segmentSize, nowMs);
     if (typeof bytes === "number") return bytes;
-    this.sender.toTun(bytes, frame, fit);
+    this.sender.toTun(bytes, frame, this.fitToLinks(frame, parse(bytes) as ParsedPacket, fit.segmentSize));
     this.fragments.follow("egress", frame.packet, bytes, undefined, nowMs);
     return DropReason.none;
+  }
+
+  /** How a packet goes back into the TUN: only what became IPv6 and nobody would hear of is cut. */
+  private fitToLinks({ bytes, packet }: Frame, delivered: ParsedPacket, segmentSize: number): Fit {
+    const length = lengthOf(delivered, segmentSize);
+    const before = bytes.subarray(VIRTIO_NET_HDR_SIZE);
+    if (isToBeCut(before, packet, delivered, segmentSize)) return cutTo(CARRIED_ALWAYS, packet, segmentSize, length);
+    return { kind: "whole", segmentSize, mtu: 0, length };
   }
 
   private ingressOf(message: Message, datagram: Uint8Array, nowMs: number): DropReason {
@@ -304,7 +313,8 @@ export class ReferenceTranslator {
       const refusal = this.ways.admit(packet, message.address);
       if (refusal !== DropReason.none) return refusal;
     }
-    this.sender.write("ingress", bytes);
+    if (isToBeCut(datagram, packet, parse(bytes) as ParsedPacket, 0)) this.sender.cutIntoTun(bytes, datagram);
+    else this.sender.write("ingress", bytes);
     this.fragments.follow(message.address, packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
