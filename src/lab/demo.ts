@@ -3,7 +3,7 @@
 import { IPPROTO_TCP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { NodeReport } from "../control/reports.ts";
 import { canonicalAddress, familyOf } from "../net/address.ts";
-import { eventually, instanceName, type Lab } from "./lab.ts";
+import { eventually, instanceName, Lab } from "./lab.ts";
 import type { SandboxProgram } from "./sandbox.ts";
 import type { Topology } from "./topology.ts";
 import type { InnerPacket } from "./tunnel-packet.ts";
@@ -71,7 +71,7 @@ export async function playRequests(lab: Lab): Promise<RequestOutcome[]> {
     const outcome = await playRequest(lab, inside, promised, outcomes.at(-1)?.instance);
     outcomes.push(inside === onUnderlay ? outcome : withoutClear(outcome, capturedPackets(onUnderlay)));
   }
-  for (const capture of new Set([onUnderlay, inside])) capture.kill("SIGKILL");
+  for (const capture of new Set([onUnderlay, inside])) await Lab.endCapture(capture);
   return outcomes;
 }
 

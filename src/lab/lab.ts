@@ -104,6 +104,12 @@ export class Lab {
     return await this.#capture(UNDERLAY_NAMESPACE, node, tunnelPort);
   }
 
+  /** Ends a capture; what it printed, with every packet that the interface had seen by now. */
+  static async endCapture(capture: SandboxProgram): Promise<string> {
+    capture.endInput();
+    return (await capture.ended).stdout;
+  }
+
   /** The same inside WireGuard, where a node of an encrypted underlay sends them in clear. */
   async captureInside(node: string, tunnelPort: number): Promise<SandboxProgram> {
     return await this.#capture(node, wireguardDevice(node), tunnelPort);

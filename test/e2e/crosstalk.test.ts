@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { IPPROTO_TCP, IPPROTO_UDP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { Service } from "../../src/control/model.ts";
-import type { Lab } from "../../src/lab/lab.ts";
+import { Lab } from "../../src/lab/lab.ts";
 import { DEMO, instance, SERVICE_A, SERVICE_B, type Topology, WORKLOADS } from "../../src/lab/topology.ts";
 import type { InnerPacket } from "../../src/lab/tunnel-packet.ts";
 import type { CallPlan, CallResult } from "../../src/lab/workload-protocol.ts";
@@ -105,7 +105,7 @@ describeLab("no crosstalk", () => {
         sourcePort: 7006,
       }));
       const results = await ask("a1", calls);
-      const { stdout } = await recording.stop();
+      const stdout = await Lab.endCapture(recording);
       expectClean(results, calls, "C 1");
 
       const packets = stdout

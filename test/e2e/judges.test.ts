@@ -8,8 +8,9 @@ import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import { faultsIn, protocolsIn } from "../support/judges.ts";
-import { describeLab, openLab } from "../support/lab.ts";
+import { describeLab, openLab, useLab } from "../support/lab.ts";
 import { corrupt, type PacketBuilder, packet } from "../support/packet-builder.ts";
+import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 const LINKTYPE_RAW = 101; // a packet begins with its IP header
 const V4 = ["192.0.2.1", "192.0.2.2"] as const;
@@ -66,6 +67,21 @@ describeLab("the judges", () => {
     writeFileSync(file, pcap(packets));
     return file;
   }
+});
+
+describeLab("a recording", () => {
+  const lab = useLab(() => openLab(DEMO));
+
+  test("holds what a workload got just before it ended", async () => {
+    const recordings = await Recordings.ofWorkloads(lab());
+    const [node] = DEMO.nodes;
+    const workload = DEMO.workloads.find((each) => each.node === node?.id);
+    const send = `const socket = dgram.createSocket("udp4");
+      socket.send("the last word", 9, "${workload?.addresses.v4}", () => socket.close())`;
+    await lab().sandbox.expect([process.execPath, "-e", send], node?.id);
+    const { protocols } = await judgeWorkloads(lab(), recordings);
+    expect(protocols).toContain("UDP");
+  });
 });
 
 describeLab("a lab", () => {

@@ -1,13 +1,13 @@
 // Every offload is a matter of speed alone: whatever the kernel takes over or refuses, the same bytes arrive.
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../../src/sys/offload.ts";
-import { describeLab, openLab } from "../support/lab.ts";
+import { describeLab, openLab, useLab } from "../support/lab.ts";
 
 const BURSTS_PROGRAM = fileURLToPath(new URL("./in-workload/udp-bursts.mjs", import.meta.url));
 const TRANSFER_BYTES = 64 * 2 ** 20;
@@ -66,19 +66,6 @@ async function expectBursts(lab: Lab, address: string, size: number): Promise<vo
   const argv = [process.execPath, BURSTS_PROGRAM, address, String(size), String(BURSTS)];
   const { asked, answered, wrong } = JSON.parse(await lab.sandbox.expect(argv, "a1"));
   expect({ answered, wrong }).toEqual({ answered: asked, wrong: 0 });
-}
-
-/** A lab for the tests of one `describe`. */
-function useLab(open: () => Promise<Lab>): () => Lab {
-  let lab: Lab | undefined;
-  beforeAll(async () => {
-    lab = await open();
-  });
-  afterAll(() => lab?.close());
-  return () => {
-    if (lab === undefined) throw new Error("The lab is not open.");
-    return lab;
-  };
 }
 
 async function offloadsOf(lab: Lab, node: string): Promise<readonly OffloadReport[]> {

@@ -2,7 +2,7 @@
 // `sapwood lab` as a process of its own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { describe } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
@@ -37,6 +37,19 @@ export async function openLab(
     await lab.close();
     throw error;
   }
+}
+
+/** A lab for the tests of one `describe`. */
+export function useLab(open: () => Promise<Lab>): () => Lab {
+  let lab: Lab | undefined;
+  beforeAll(async () => {
+    lab = await open();
+  });
+  afterAll(() => lab?.close());
+  return () => {
+    if (lab === undefined) throw new Error("The lab is not open.");
+    return lab;
+  };
 }
 
 /** A program that ended, or that is running, outside any sandbox. */
