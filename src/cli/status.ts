@@ -1,6 +1,6 @@
 // `sapwood status`: one look at a running proxy.
 
-import type { ReloadReport, StatusReport } from "../control/reports.ts";
+import type { NetworkReport, ReloadReport, StatusReport } from "../control/reports.ts";
 import type { Command } from "./command.ts";
 import { countText, durationText, endpointText, mebibytesText } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
@@ -31,6 +31,7 @@ export const statusCommand: Command = queryCommand<StatusReport>({
         "tunnel",
         `UDP ${endpointText(tunnel.address, tunnel.port)}${tunnel.encryption === "none" ? "" : " inside WireGuard"}`,
       ],
+      ["network", networkText(status.network)],
       ["offloads", offloads.join("\n")],
       ["flows", `${flows.used} of ${flows.limit}`],
       ["tables", tables.join("\n")],
@@ -38,6 +39,14 @@ export const statusCommand: Command = queryCommand<StatusReport>({
     ]);
   },
 });
+
+function networkText({ isUp, routes, problems, repairs, lastRepair }: NetworkReport): string {
+  const lines = [`${isUp ? "up" : "down"}, ${routes.length === 0 ? "no route" : routes.join(", ")}`, ...problems];
+  if (lastRepair !== undefined) {
+    lines.push(`put back ${countText(repairs, "time")}, last ${lastRepair.at}: ${lastRepair.what.join(", ")}`);
+  }
+  return lines.join("\n");
+}
 
 function reloadText(reload: ReloadReport | undefined): string {
   if (reload === undefined) return "none since the start";

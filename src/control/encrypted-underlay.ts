@@ -8,12 +8,14 @@
 import { SapwoodError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { TUNNEL_PREFIX, tunnelAddressOf, WIREGUARD_PORT } from "../net/wireguard-key.ts";
+import type { KeptState } from "../sys/interface-state.ts";
 import { attachFilter } from "../sys/socket-filter.ts";
 import { WireguardInterface, type WireguardPeer } from "../sys/wireguard.ts";
 import type { OwnUnderlay } from "./config.ts";
 import { ensureKey, type KeyFiles, promoteNextKey, readKey } from "./key-file.ts";
 import type { Endpoint, Node } from "./model.ts";
 import type { KeyReport } from "./reports.ts";
+import { Turns } from "./turns.ts";
 
 /** Outer IPv6 and UDP headers, and WireGuard's own header and tag: 40 + 8 + 32. */
 const WIREGUARD_OVERHEAD = 80;
@@ -40,6 +42,7 @@ export class EncryptedUnderlay {
   readonly #nodes = new Map<string, Node>(); // those with a key
   readonly #clear = new Set<string>(); // ids of those that are reached in clear
   readonly #usesNext = new Set<string>(); // ids of nodes that were last heard of by their next key
+  readonly #turns = new Turns(); // of whatever changes the interface itself
   #interface: WireguardInterface;
   #publicKey: string;
   #sockets: readonly number[] = [];
@@ -130,7 +133,34 @@ export class EncryptedUnderlay {
   }
 
   /** Uses the next key from now on. Throws not-found, key-unusable or network-setup; then the key is as before. */
-  async activateNextKey(): Promise<KeyReport> {
+  activateNextKey(): Promise<KeyReport> {
+    return this.#turns.take(() => this.#activateNextKey());
+  }
+
+  /** Interfaces whose changes concern this. */
+  get indices(): readonly number[] {
+    return [this.#interface.index];
+  }
+
+  /** Puts back what somebody changed of the interface. */
+  check(): Promise<KeptState> {
+    return this.#turns.take(() => this.#check());
+  }
+
+  async #check(): Promise<KeptState> {
+    const state = await this.#interface.check();
+    if (state !== undefined) return state;
+    const gone = { isUp: false, routes: [], repaired: [], problems: [], hasActed: true };
+    const { device } = this.#options;
+    // wireguard-go ends when its interface is deleted, and is started again then.
+    if (this.#isClosed || this.#interface.backend !== "kernel") {
+      return { ...gone, problems: [`The WireGuard interface "${device}" is gone.`] };
+    }
+    await this.#restore();
+    return { ...gone, isUp: true, repaired: [`the WireGuard interface ${device} was gone`] };
+  }
+
+  async #activateNextKey(): Promise<KeyReport> {
     const { files, log } = this.#options;
     const publicKey = readKey(files.next);
     if (publicKey === undefined) {
@@ -213,10 +243,12 @@ export class EncryptedUnderlay {
     if (this.#isClosed) return;
     const { log } = this.#options;
     log.error("wireguard-go ended; the encrypted underlay is set up anew");
-    this.#restore().catch((error: unknown) => {
-      log.error({ err: error }, "the encrypted underlay could not be set up anew; trying again");
-      setTimeout(() => this.#onLost(), RESTORE_DELAY_MS).unref();
-    });
+    this.#turns
+      .take(() => this.#restore())
+      .catch((error: unknown) => {
+        log.error({ err: error }, "the encrypted underlay could not be set up anew; trying again");
+        setTimeout(() => this.#onLost(), RESTORE_DELAY_MS).unref();
+      });
   }
 
   async #restore(): Promise<void> {

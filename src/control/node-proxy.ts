@@ -11,6 +11,7 @@ import type { Logger } from "../log.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
 import { chooseMtu, findUnderlay, TunInterface, type Underlay } from "../sys/interface.ts";
+import { RouteEvents } from "../sys/route-events.ts";
 import { sysctlStateFile } from "../sys/sysctl.ts";
 import { openTun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
@@ -26,6 +27,7 @@ import { keyFiles } from "./key-file.ts";
 import { ModuleReporter, spreadReport } from "./module-reporter.ts";
 import { knownPolicies } from "./module-store.ts";
 import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
+import { NetworkWatch } from "./network-watch.ts";
 import { offloadsSwitchedOff } from "./offload-config.ts";
 import { policyUses } from "./policy-bindings.ts";
 import { DRY_RUN_FLOWS } from "./policy-registry.ts";
@@ -83,6 +85,7 @@ export class NodeProxy {
     this.#watcher = watcher;
     this.#status = status;
     this.failure = failure;
+    failure.catch(() => undefined); // may happen before anybody waits for it
   }
 
   /** Resolves when packets are served and the control socket answers. */
@@ -185,6 +188,9 @@ export class NodeProxy {
       for (const sentence of await network.close()) log.error(sentence);
     });
 
+    const networkWatch = watchNetwork(network, encrypted, config, log);
+    undo.add("stop watching the network", () => networkWatch.close());
+
     const watch = new WorkerWatch(tun.fds.length, log);
     const forWorkers = modules.forWorkers();
     const supervisor = await Supervisor.start({
@@ -225,6 +231,7 @@ export class NodeProxy {
         node: config.node,
         tun: { name: tun.name, mtu, queues: tun.fds.length },
         tunnel: { address: config.node.underlay.bind, port, encryption: config.node.underlay.encryption },
+        network: networkWatch.report,
         offloads: offloads.states,
         shared,
         workerRestarts: watch.restarts,
@@ -247,7 +254,7 @@ export class NodeProxy {
     undo.add("close the control socket", () => api.close());
     watcher.watch(reloader);
     undo.add("stop watching the configuration", () => watcher.close());
-    return new NodeProxy(undo, watcher, status, watch.failure);
+    return new NodeProxy(undo, watcher, status, Promise.race([watch.failure, networkWatch.failure]));
   }
 }
 
@@ -290,6 +297,24 @@ async function openEncrypted(
   });
   undo.add("remove the WireGuard interface", () => encrypted.close());
   return encrypted;
+}
+
+/** From now on what this proxy set up in the kernel stays. */
+function watchNetwork(
+  tun: TunInterface,
+  encrypted: EncryptedUnderlay | undefined,
+  { ranges }: Config,
+  log: Logger,
+): NetworkWatch {
+  return new NetworkWatch({
+    tun,
+    routes: ranges.map(({ text }) => text),
+    others: encrypted === undefined ? [] : [encrypted],
+    events: new RouteEvents(),
+    log,
+    nowMs: () => performance.now(),
+    clock: () => new Date(),
+  });
 }
 
 function refuseKey(): never {

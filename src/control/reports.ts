@@ -25,10 +25,20 @@ export interface StatusReport {
   readonly workers: readonly WorkerReport[];
   readonly tun: { readonly name: string; readonly mtu: number; readonly queues: number };
   readonly tunnel: { readonly address: string; readonly port: number; readonly encryption: Encryption };
+  readonly network: NetworkReport;
   readonly offloads: readonly OffloadReport[];
   readonly flows: UsageReport;
   readonly tables: Readonly<Record<string, UsageReport>>;
   readonly memory: { readonly rssBytes: number; readonly sharedBytes: number };
+}
+
+/** What the kernel shows of the TUN, and what was done to keep it so. */
+export interface NetworkReport {
+  readonly isUp: boolean;
+  readonly routes: readonly string[]; // service ranges that are routed into the TUN
+  readonly problems: readonly string[]; // sentences
+  readonly repairs: number; // how many times something was put back since the start
+  readonly lastRepair?: { readonly at: string; readonly what: readonly string[] } | undefined; // ISO 8601
 }
 
 /** The outcome of the last attempt to change the running tables. */

@@ -3,7 +3,7 @@
 import { flowCount } from "../memory/counters.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
 import type { Node, Tables } from "./model.ts";
-import type { OffloadReport, ReloadReport, StatusReport, UsageReport } from "./reports.ts";
+import type { NetworkReport, OffloadReport, ReloadReport, StatusReport, UsageReport } from "./reports.ts";
 import type { TableStore } from "./table-store.ts";
 
 export interface StatusSource {
@@ -11,6 +11,7 @@ export interface StatusSource {
   readonly node: Node; // this one
   readonly tun: StatusReport["tun"];
   readonly tunnel: StatusReport["tunnel"];
+  readonly network: NetworkReport;
   readonly offloads: readonly OffloadReport[];
   readonly shared: SharedMemory;
   readonly workerRestarts: readonly number[]; // by worker
@@ -19,7 +20,7 @@ export interface StatusSource {
 }
 
 export function statusReport(source: StatusSource): StatusReport {
-  const { version, node, tun, tunnel, offloads, shared, workerRestarts, store, lastReload } = source;
+  const { version, node, tun, tunnel, network, offloads, shared, workerRestarts, store, lastReload } = source;
   return {
     version,
     node: node.id,
@@ -30,6 +31,7 @@ export function statusReport(source: StatusSource): StatusReport {
     workers: workerRestarts.map((restarts, index) => ({ index, restarts })),
     tun,
     tunnel,
+    network,
     offloads,
     flows: { used: flowCount(shared), limit: shared.capacities.flows },
     tables: tableUsage(store.snapshot(), node.id, shared),

@@ -7,7 +7,9 @@
 
 import { existsSync } from "node:fs";
 import { SapwoodError } from "../errors.ts";
+import { KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
+import { ifNametoindex } from "./libc.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
 /** Outer IPv6 and UDP headers are 40 + 8 bytes; 50 leaves a round number on Ethernet. */
@@ -61,16 +63,31 @@ export function chooseMtu(configured: number | "auto", underlayMtu: number | und
 export class TunInterface {
   readonly #device: string;
   readonly #sysctls: SysctlSession;
+  readonly #kept: KeptInterface;
+  readonly #forwarding: readonly Sysctl[];
   #isLinkUp = false;
 
-  private constructor(device: string, sysctls: SysctlSession) {
+  private constructor(options: InterfaceOptions, sysctls: SysctlSession) {
+    const { device, mtu, ranges } = options;
     this.#device = device;
     this.#sysctls = sysctls;
+    const [own, shared] = [[] as Sysctl[], [] as Sysctl[]];
+    for (const sysctl of sysctlsFor(options)) (sysctl.path.includes(`/${device}/`) ? own : shared).push(sysctl);
+    this.#forwarding = shared.filter(({ onlyFrom }) => onlyFrom === undefined);
+    this.#kept = new KeptInterface({
+      device,
+      index: ifNametoindex(device),
+      mtu,
+      queueLength: QUEUE_LENGTH,
+      addresses: [],
+      routes: ranges.map((prefix) => ({ prefix })),
+      sysctls: own,
+    });
   }
 
   /** Throws network-setup, missing-rights or missing-tool; then the kernel is as it was before. */
   static async open(options: InterfaceOptions): Promise<TunInterface> {
-    const opened = new TunInterface(options.device, new SysctlSession(options.stateFile, currentScope()));
+    const opened = new TunInterface(options, new SysctlSession(options.stateFile, currentScope()));
     try {
       for (const range of options.ranges) await refuseForeignRoute(range, options.device);
       for (const sysctl of sysctlsFor(options)) opened.#sysctls.set(sysctl);
@@ -81,6 +98,32 @@ export class TunInterface {
       await opened.close();
       throw error;
     }
+  }
+
+  get indices(): readonly number[] {
+    return this.#kept.indices;
+  }
+
+  /** Throws tun-unavailable when the interface is gone. */
+  expectThere(): void {
+    if (this.#kept.isThere) return;
+    throw new SapwoodError(
+      "tun-unavailable",
+      `The TUN "${this.#device}" is gone: somebody deleted or renamed it, or moved it to another network namespace.`,
+    );
+  }
+
+  /**
+   * Puts back what somebody changed of the interface and its routes. The node's forwarding is not ours alone, so that
+   * is only told. Throws tun-unavailable when the interface is gone.
+   */
+  async check(): Promise<KeptState> {
+    const state = await this.#kept.check();
+    if (state === undefined) {
+      this.expectThere();
+      throw new SapwoodError("network-setup", `The TUN "${this.#device}" was gone for a moment.`);
+    }
+    return { ...state, problems: [...state.problems, ...this.#forwarding.flatMap(unlike)] };
   }
 
   /** Returns a sentence for each thing that could not be put back. */
@@ -113,6 +156,14 @@ export function sysctlsFor({ device, ranges, underlayDevice }: InterfaceOptions)
   sysctls.push({ path: `net/ipv6/conf/${device}/disable_ipv6`, value: "0" });
   sysctls.push({ path: "net/ipv6/conf/all/forwarding", value: "1" });
   return sysctls;
+}
+
+function unlike({ path, value }: Sysctl): string[] {
+  const found = readSysctl(path);
+  if (found === undefined || found === value) return [];
+  return [
+    `The kernel parameter ${path} must be ${value} for packets of workloads; found ${found}, set by somebody else.`,
+  ];
 }
 
 /** A range that another interface has already would send its traffic here or there by chance. */

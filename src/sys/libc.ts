@@ -10,6 +10,7 @@ export const O_RDWR = 0o2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
 const MSG_DONTWAIT = 0x40;
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;
@@ -123,6 +124,8 @@ export const setsockopt = bind<[number, number, number, Bytes, number]>(
 export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
   "int getsockopt(int fd, int level, int option, void *value, void *size)",
 );
+/** 0: there is none in this network namespace. */
+export const ifNametoindex = bind<[string]>("unsigned int if_nametoindex(const char *name)");
 export const flock = bind<[number, number]>("int flock(int fd, int operation)");
 export const setpriority = bind<[number, number, number]>("int setpriority(int which, unsigned int who, int value)");
 /** `limit` is a struct rlimit: soft and hard, 64 bits each. */

@@ -4,7 +4,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { SapwoodError } from "../errors.ts";
+import { KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
+import { ifNametoindex } from "./libc.ts";
 import { runTool, type Tool, toolEnvironment } from "./tool.ts";
 
 const WG: Tool = { program: "wg", package: "wireguard-tools" };
@@ -45,6 +47,7 @@ export class WireguardInterface {
   readonly backend: WireguardBackend;
   readonly index: number;
   readonly #device: string;
+  readonly #mtu: number;
   readonly #prefix: string;
   readonly #daemon: ChildProcess | undefined;
   #address: string;
@@ -54,6 +57,7 @@ export class WireguardInterface {
     this.backend = daemon === undefined ? "kernel" : "wireguard-go";
     this.index = index;
     this.#device = options.device;
+    this.#mtu = options.mtu;
     this.#prefix = options.prefix;
     this.#address = options.address;
     this.#daemon = daemon;
@@ -84,7 +88,7 @@ export class WireguardInterface {
         `route add ${prefix} dev ${device} src ${address}`,
       ]);
       await refuseForwarding(device);
-      return new WireguardInterface(options, await indexOf(device), daemon);
+      return new WireguardInterface(options, indexOf(device), daemon);
     } catch (error) {
       await remove(device, daemon);
       throw error;
@@ -128,6 +132,24 @@ export class WireguardInterface {
       `address del ${this.#address}/128 dev ${this.#device}`,
     ]);
     this.#address = address;
+  }
+
+  /** Puts back what somebody changed; not peers and keys. Undefined when the interface is gone. */
+  async check(): Promise<KeptState | undefined> {
+    const kept = new KeptInterface({
+      device: this.#device,
+      index: this.index,
+      mtu: this.#mtu,
+      queueLength: undefined,
+      addresses: [this.#address],
+      routes: [{ prefix: this.#prefix, source: this.#address }],
+      sysctls: [{ path: `net/ipv6/conf/${this.#device}/disable_ipv6`, value: "0" }],
+    });
+    const state = await kept.check();
+    if (state === undefined || (await hasRule(this.#device))) return state;
+    await refuseForwarding(this.#device);
+    const repaired = [...state.repaired, `the rule that lets nobody use ${this.#device} as a router was missing`];
+    return { ...state, repaired, hasActed: true };
   }
 
   async close(): Promise<void> {
@@ -241,12 +263,14 @@ async function refuseForwarding(device: string): Promise<void> {
 }
 
 async function removeRule(device: string): Promise<void> {
-  const rules = JSON.parse(await ip(["-6", "-json", "rule", "show"])) as { priority?: number; iif?: string }[];
-  for (const { priority, iif } of rules) {
-    if (priority === RULE_PRIORITY && iif === device) {
-      await ip(["-6", "rule", "del", "iif", device, "prohibit", "priority", String(RULE_PRIORITY)]);
-    }
+  while (await hasRule(device)) {
+    await ip(["-6", "rule", "del", "iif", device, "prohibit", "priority", String(RULE_PRIORITY)]);
   }
+}
+
+async function hasRule(device: string): Promise<boolean> {
+  const rules = JSON.parse(await ip(["-6", "-json", "rule", "show"])) as { priority?: number; iif?: string }[];
+  return rules.some(({ priority, iif }) => priority === RULE_PRIORITY && iif === device);
 }
 
 async function remove(device: string, daemon: ChildProcess | undefined): Promise<void> {
@@ -266,10 +290,10 @@ function hasInterface(device: string): boolean {
   return existsSync(`/proc/sys/net/ipv4/conf/${device}`);
 }
 
-async function indexOf(device: string): Promise<number> {
-  const [link] = JSON.parse(await ip(["-json", "link", "show", "dev", device])) as { ifindex?: number }[];
-  if (link?.ifindex === undefined) throw new SapwoodError("network-setup", `The interface "${device}" is gone.`);
-  return link.ifindex;
+function indexOf(device: string): number {
+  const index = ifNametoindex(device);
+  if (index === 0) throw new SapwoodError("network-setup", `The interface "${device}" is gone.`);
+  return index;
 }
 
 /** Sentences name no keys: those of peers are public, but make them long. */

@@ -142,6 +142,26 @@ function story(backend: "kernel" | "wireguard-go"): void {
     expect(sent.received).toBe(sent.sent);
   });
 
+  test("what somebody changes of the interface inside is put back", async () => {
+    const device = wireguardDevice("node-a");
+    const inside = tunnelAddressOf(keyOf("node-a"));
+    for (const [command, told] of [
+      [`link set ${device} down`, "the link was down"],
+      [`-6 route flush dev ${device}`, "the route fd"],
+      [`address del ${inside}/128 dev ${device}`, `the address ${inside} was missing`],
+      [`-6 rule del iif ${device} prohibit`, "the rule that lets nobody"],
+    ] as const) {
+      await lab.sandbox.expect(["ip", ...command.split(" ")], "node-a");
+      await eventually(`a word about ${command}`, async () => lab.proxy("node-a").stderr.includes(told));
+      expect(await page(`http://${B1}/`)).toContain("B 1");
+    }
+    await lab.sandbox.expect(["ip", "link", "del", device], "node-a");
+    await eventually("the interface to be there again", async () =>
+      (await page(`http://${B1}/`).catch(() => "")).includes("B 1"),
+    );
+    expect(await lab.sandbox.expect(["ip", "-6", "rule", "show"], "node-a")).toContain(`iif ${device}`);
+  });
+
   test("nobody on the wire reads a byte of what the workloads say, nor their addresses", async () => {
     expect(await page(`http://${B1}/${MARKER}`)).toContain(MARKER);
     await untilRecorded(lab, wire);

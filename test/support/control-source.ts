@@ -36,6 +36,13 @@ export const STATUS: StatusReport = {
   ],
   tun: { name: "sapwood0", mtu: 1450, queues: 2 },
   tunnel: { address: "2001:db8::1", port: 50103, encryption: "none" },
+  network: {
+    isUp: true,
+    routes: ["10.30.0.0/16", "fdff::/16"],
+    problems: ["The kernel parameter net/ipv4/ip_forward must be 1."],
+    repairs: 2,
+    lastRepair: { at: "2026-01-02T03:04:05.000Z", what: ["the link was down"] },
+  },
   offloads: [
     { name: "tun-tcp", on: true, reason: "in force" },
     { name: "udp-gso", on: false, reason: "switched off in the configuration" },

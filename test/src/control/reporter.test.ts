@@ -167,6 +167,7 @@ describe("flows", () => {
       node: OWN_NODE,
       tun: { name: "sapwood0", mtu: 1450, queues: 1 },
       tunnel: { address: "192.0.2.1", port: 50103, encryption: "none" },
+      network: { isUp: true, routes: [], problems: [], repairs: 0 },
       offloads: [],
       shared,
       workerRestarts: [2],
