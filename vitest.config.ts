@@ -2,16 +2,21 @@
 // devices. `npm run test:long`: long, the same claims on millions of packets and at more size. docs/testing.md.
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { SlowestFiles, SlowFirst } from "./test/support/slow-first.ts";
 
 /** Vitest leaves one processor idle by default, which on a machine with two is half of it. */
 const WORKERS = availableParallelism();
 /** At once; each lab is alone in namespaces of its own, and waits much. More would only share the processors. */
 const LABS = 2;
+/** A condition that is waited for: vitest gives up after a second, which a busy machine may need for starting a thread. */
+const PATIENT = { poll: { timeout: 60_000 } };
 
 // biome-ignore lint/style/noDefaultExport: the form that vitest reads
 export default defineConfig({
   test: {
     globalSetup: ["test/support/global-setup.ts"],
+    reporters: ["default", new SlowestFiles()],
+    sequence: { sequencer: SlowFirst },
     projects: [
       {
         test: {
@@ -19,8 +24,9 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**", "test/long/**"],
           maxWorkers: WORKERS,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          expect: PATIENT,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           sequence: { groupOrder: 0 },
         },
       },
@@ -29,6 +35,7 @@ export default defineConfig({
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           maxWorkers: LABS,
+          expect: PATIENT,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 1 },
@@ -39,6 +46,7 @@ export default defineConfig({
           name: "long",
           include: ["test/long/**/*.test.ts"],
           maxWorkers: LABS,
+          expect: PATIENT,
           testTimeout: 1_200_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 2 },

@@ -76,7 +76,7 @@ describeLab("across address families", () => {
     const option = called.includes(":") ? "-6" : "-4";
 
     test.each([56, 1200])("ping with %i bytes gets every answer, from the address that it called", async (size) => {
-      const argv = ["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "5", "-s", String(size), called];
+      const argv = ["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "30", "-s", String(size), called];
       const text = await lab.sandbox.expect(argv, client);
       expect(text).toContain(" 3 received, 0% packet loss");
       expect(text).toContain(`bytes from ${called}: icmp_seq=1`);
@@ -84,7 +84,7 @@ describeLab("across address families", () => {
 
     test("curl gets a page", async () => {
       const host = option === "-6" ? `[${called}]` : called;
-      const argv = ["curl", "--silent", "--show-error", "--max-time", "20", `http://${host}/hello`];
+      const argv = ["curl", "--silent", "--show-error", "--max-time", "60", `http://${host}/hello`];
       const answer = JSON.parse(await lab.sandbox.expect(argv, client)) as { echo: string; local: string };
       expect(answer.echo).toBe("hello");
       expect(answer.local.includes(":"), "the server saw the other family").toBe(option === "-4");
@@ -116,7 +116,7 @@ describeLab("across address families", () => {
     });
 
     test("traceroute ends at the address that was called", async () => {
-      const argv = ["traceroute", option, "-n", "-q", "1", "-N", "1", "-w", "5", "-m", "8", called];
+      const argv = ["traceroute", option, "-n", "-q", "1", "-N", "1", "-w", "30", "-m", "8", called];
       const text = await lab.sandbox.expect(argv, client);
       expect(text.trim().split("\n").at(-1)).toContain(` ${called} `);
     });

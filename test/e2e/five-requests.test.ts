@@ -116,7 +116,7 @@ describeLab("what the lab leaves behind", () => {
     lab.child.kill(signal);
     await lab.ended;
     // After SIGKILL nobody waits for the kernel to end the others.
-    await eventually("all processes of the lab to be gone", async () => processesMarked(mark).length === 0, 10_000);
+    await eventually("all processes of the lab to be gone", async () => processesMarked(mark).length === 0, 60_000);
     expect(hostNetwork()).toEqual(before);
   });
 });

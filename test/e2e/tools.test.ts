@@ -40,19 +40,19 @@ describeLab("tools", () => {
       ["an instance address", instance],
       ["one's own instance address", option === "-4" ? "10.30.1.5" : "fdff::105"],
     ])("ping gets every answer from %s", async (_what, address) => {
-      const text = await inA(["ping", option, "-n", "-c", "5", "-i", "0.2", "-W", "5", address]);
+      const text = await inA(["ping", option, "-n", "-c", "5", "-i", "0.2", "-W", "30", address]);
       expect(text).toContain(" 5 received, 0% packet loss");
       expect(answerersOf(text)).toEqual([address]);
     });
 
     test("ping with packets that must be fragmented gets every answer", async () => {
-      const text = await inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "5", "-s", "4000", balanced]);
+      const text = await inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "30", "-s", "4000", balanced]);
       expect(text).toContain(" 3 received, 0% packet loss");
     });
 
     test("twenty pings at once, each to its instance", async () => {
       const texts = await Promise.all(
-        Array.from({ length: 20 }, () => inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "5", balanced])),
+        Array.from({ length: 20 }, () => inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "30", balanced])),
       );
       for (const text of texts) expect(text).toContain(" 3 received, 0% packet loss");
     });
@@ -71,7 +71,7 @@ describeLab("tools", () => {
         "-N",
         "1",
         "-w",
-        "5",
+        "30",
         "-m",
         "8",
         ...args,
@@ -103,7 +103,7 @@ describeLab("tools", () => {
 
     test("curl gets a page", async () => {
       const host = option === "-6" ? `[${balanced}]` : balanced;
-      const text = await inA(["curl", "--silent", "--show-error", "--max-time", "20", `http://${host}/hello`]);
+      const text = await inA(["curl", "--silent", "--show-error", "--max-time", "60", `http://${host}/hello`]);
       expect(JSON.parse(text)).toMatchObject({ echo: "hello" });
     });
 
@@ -133,8 +133,10 @@ describeLab("tools", () => {
       const echo = lab.sandbox.start(["socat", "-d", "-d", server, "SYSTEM:cat"], "b1");
       try {
         await echo.until("socat's server", ({ stderr }) => /listening|receiving/.test(stderr));
-        const { stdout } = await lab.sandbox.run(["socat", "-t", "1", "-", client], "a1", "there and back\n");
-        expect(stdout).toBe("there and back\n");
+        const asking = lab.sandbox.start(["socat", "-", client], "a1");
+        asking.write("there and back\n");
+        await asking.until("the answer", ({ stdout }) => stdout.endsWith("\n"));
+        expect((await asking.stop()).stdout).toBe("there and back\n");
       } finally {
         await echo.stop();
       }

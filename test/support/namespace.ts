@@ -15,7 +15,7 @@ export const tunProblem: string | undefined = namespaceProblem ?? probeTun();
 /** Runs `script` (a .mjs that uses the build in dist/) and returns the JSON that it printed. */
 export function runInNamespace(script: URL, ...args: readonly string[]): unknown {
   const command = [...UNSHARE, process.execPath, fileURLToPath(script), ...args];
-  const run = spawnSync("unshare", command, { encoding: "utf8", timeout: 25_000 });
+  const run = spawnSync("unshare", command, { encoding: "utf8", timeout: 120_000 });
   if (run.status !== 0) throw new Error(`${script.pathname} ended with ${run.status ?? run.signal}:\n${run.stderr}`);
   return JSON.parse(run.stdout);
 }

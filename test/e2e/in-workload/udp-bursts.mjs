@@ -12,7 +12,7 @@ const UDP_SEGMENT = 103;
 const PER_BURST_MAX = 32;
 const BURST_MAX_BYTES = 60_000; // one call takes 65,507, and a socket's receive buffer not many times more
 const RETRY_MS = 300; // a datagram may get lost; that is no failure, no answer at all is
-const GIVE_UP_MS = 20_000;
+const GIVE_UP_MS = 60_000;
 
 const [address = "", size = "", bursts = ""] = process.argv.slice(2);
 const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");

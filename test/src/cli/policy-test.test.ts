@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function policyTest(...args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, "policy", "test", ...args], {
     encoding: "utf8",
-    timeout: 25_000,
+    timeout: 120_000,
   });
   return { status, stdout, stderr };
 }

@@ -268,15 +268,15 @@ describe("files of the configuration", () => {
     const { policies } = modules;
     const first = policies.state("closest").current?.sha256;
     write("closest.wasm", SECOND);
-    await expect.poll(() => policies.state("closest").current?.sha256, { timeout: 10_000 }).not.toBe(first);
+    await expect.poll(() => policies.state("closest").current?.sha256, { timeout: 60_000 }).not.toBe(first);
     const second = policies.state("closest").current?.sha256;
     write("closest.wasm", BAD);
     await expect
-      .poll(() => policies.state("closest").fault?.message, { timeout: 10_000 })
+      .poll(() => policies.state("closest").fault?.message, { timeout: 60_000 })
       .toContain("no valid WebAssembly");
     expect(policies.state("closest").current?.sha256).toBe(second);
     write("closest.wasm", FIRST);
-    await expect.poll(() => policies.state("closest").current?.sha256, { timeout: 10_000 }).toBe(first);
+    await expect.poll(() => policies.state("closest").current?.sha256, { timeout: 60_000 }).toBe(first);
     expect(policies.state("closest").fault).toBeUndefined();
   });
 
@@ -287,7 +287,7 @@ describe("files of the configuration", () => {
     await modules.files.follow({ mine: { file: "./mine.wasm" } });
     write("closest.wasm", SECOND);
     const path = write("mine.wasm", FIRST); // told after the other: when this one is there, the other would be, too
-    await expect.poll(() => modules.policies.state("mine").current?.source, { timeout: 10_000 }).toBe(path);
+    await expect.poll(() => modules.policies.state("mine").current?.source, { timeout: 60_000 }).toBe(path);
     expect(modules.policies.state("closest").current?.source).toBe(join(folder, "closest.wasm"));
     expect(Buffer.from(modules.policies.state("closest").current?.bytes ?? [])).toEqual(Buffer.from(FIRST));
   });

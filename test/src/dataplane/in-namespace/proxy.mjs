@@ -129,7 +129,7 @@ server.listen(8080, "::");
 await once(server, "listening");
 const get = (host, localAddress) =>
   new Promise((resolve, reject) => {
-    const request = http.get({ host, port: 8080, localAddress, agent: false, timeout: 5000 }, (response) => {
+    const request = http.get({ host, port: 8080, localAddress, agent: false, timeout: 60_000 }, (response) => {
       const from = response.socket.remoteAddress;
       response.setEncoding("utf8");
       response.on("data", (text) => resolve({ text, from }));
@@ -147,7 +147,7 @@ const client = dgram.createSocket("udp4");
 client.bind(0, "10.101.3.23");
 await once(client, "listening");
 client.send("over the tunnel", 7777, "10.30.0.2");
-const [payload, from] = await Promise.race([once(client, "message"), sleep(5000, ["nothing", {}], { ref: false })]);
+const [payload, from] = await Promise.race([once(client, "message"), sleep(60_000, ["nothing", {}], { ref: false })]);
 results.remote = { payload: payload.toString(), from: `${from.address}:${from.port}`, inner };
 
 await firstProbe;
