@@ -36,9 +36,11 @@ export const runCommand: Command = {
     try {
       // Resolves at the first signal; throws when the data path is lost or something unforeseen happened.
       await Promise.race([ending, running.failure]);
-    } finally {
-      await running.close();
+    } catch (error) {
+      await running.close(true);
+      throw error;
     }
+    await running.close();
   },
 };
 

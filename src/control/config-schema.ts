@@ -182,6 +182,10 @@ export const configSchema = section({
   errors: section({ icmp: flag.default(true), reset: flag.default(true) }).prefault({}),
   control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
   state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
+  guard: section({
+    routes: z.literal("auto").or(flag).default("auto"),
+    keep: flag.default(false),
+  }).prefault({}),
   log: section({
     level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),
   }).prefault({}),

@@ -66,6 +66,11 @@ interface ControlParts {
   readonly moduleReporter: ModuleReporter;
 }
 
+/** What the end depends on. */
+interface Ending {
+  keepsGuard: boolean;
+}
+
 type LoadedConfig = Reloadable & { readonly config: Config };
 
 export class NodeProxy {
@@ -74,18 +79,21 @@ export class NodeProxy {
   readonly #undo: UndoStack;
   readonly #watcher: ConfigWatcher<LoadedConfig>;
   readonly #status: () => StatusReport;
+  readonly #ending: Ending;
 
   private constructor(
     undo: UndoStack,
     watcher: ConfigWatcher<LoadedConfig>,
     status: () => StatusReport,
     failure: Promise<never>,
+    ending: Ending,
   ) {
     this.#undo = undo;
     this.#watcher = watcher;
     this.#status = status;
     this.failure = failure;
     failure.catch(() => undefined); // may happen before anybody waits for it
+    this.#ending = ending;
   }
 
   /** Resolves when packets are served and the control socket answers. */
@@ -108,8 +116,12 @@ export class NodeProxy {
     return this.#watcher.reload();
   }
 
-  /** Control socket, workers, routes and kernel parameters, TUN, tunnel: in this order. */
-  close(): Promise<void> {
+  /**
+   * Control socket, workers, routes and kernel parameters, TUN, tunnel: in this order. After a failure the unreachable
+   * routes of the ranges stay, as they do when the process is killed.
+   */
+  close(hasFailed = false): Promise<void> {
+    this.#ending.keepsGuard ||= hasFailed;
     return this.#undo.run();
   }
 
@@ -177,15 +189,17 @@ export class NodeProxy {
     await store.apply(config.tables);
     encrypted?.onMoved((ids) => store.moveNodes(ids));
 
+    const ending: Ending = { keepsGuard: config.guard.keep };
     const network = await TunInterface.open({
       device: tun.name,
       mtu,
       ranges: config.ranges.map((range) => range.text),
       underlayDevice: underlay?.device,
       stateFile: sysctlStateFile(RUN_FOLDER, dirname(socket)),
+      isGuarded: isGuarded(config, process.env),
     });
     undo.add("restore the network", async () => {
-      for (const sentence of await network.close()) log.error(sentence);
+      for (const sentence of await network.close(ending.keepsGuard)) log.error(sentence);
     });
 
     const networkWatch = watchNetwork(network, encrypted, config, log);
@@ -254,7 +268,8 @@ export class NodeProxy {
     undo.add("close the control socket", () => api.close());
     watcher.watch(reloader);
     undo.add("stop watching the configuration", () => watcher.close());
-    return new NodeProxy(undo, watcher, status, Promise.race([watch.failure, networkWatch.failure]));
+    const failure = Promise.race([watch.failure, networkWatch.failure]);
+    return new NodeProxy(undo, watcher, status, failure, ending);
   }
 }
 
@@ -262,6 +277,15 @@ export class NodeProxy {
 function reloadable(config: Config): LoadedConfig {
   const { tables, capacities, log, bindings: _resolved, policies: _followed, ...fixed } = config;
   return { config, tables, fixed: { ...fixed, tables: capacities }, logLevel: log.level };
+}
+
+/**
+ * Whether the ranges are to be unreachable while no proxy runs: under a supervisor, which starts a proxy that died
+ * again, unless the configuration says it. systemd.exec(5) and sd_notify(3) describe the variables.
+ */
+export function isGuarded({ guard }: Pick<Config, "guard">, env: NodeJS.ProcessEnv): boolean {
+  if (guard.routes !== "auto") return guard.routes;
+  return env.INVOCATION_ID !== undefined || env.NOTIFY_SOCKET !== undefined;
 }
 
 /** One worker per two processors: workloads and the kernel's part of the way need the others. */

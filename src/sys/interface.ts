@@ -7,8 +7,9 @@
 
 import { existsSync } from "node:fs";
 import { SapwoodError } from "../errors.ts";
+import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
-import { ip, ipBatch } from "./ip-command.ts";
+import { ip, ipBatch, parseList } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
@@ -33,6 +34,8 @@ export interface InterfaceOptions {
   readonly ranges: readonly string[]; // canonical prefixes that are routed into the TUN
   readonly underlayDevice: string | undefined; // interface that carries the tunnel, if known
   readonly stateFile: string; // keeps original kernel parameters across a crash
+  /** Whether the ranges are unreachable while the TUN is not there. */
+  readonly isGuarded: boolean;
 }
 
 export interface Underlay {
@@ -61,16 +64,16 @@ export function chooseMtu(configured: number | "auto", underlayMtu: number | und
 
 /** The interface of an open TUN, brought up and routed to. */
 export class TunInterface {
-  readonly #device: string;
+  readonly #options: InterfaceOptions;
   readonly #sysctls: SysctlSession;
   readonly #kept: KeptInterface;
   readonly #forwarding: readonly Sysctl[];
   #isLinkUp = false;
 
-  private constructor(options: InterfaceOptions, sysctls: SysctlSession) {
+  private constructor(options: InterfaceOptions) {
     const { device, mtu, ranges } = options;
-    this.#device = device;
-    this.#sysctls = sysctls;
+    this.#options = options;
+    this.#sysctls = new SysctlSession(options.stateFile, currentScope());
     const [own, shared] = [[] as Sysctl[], [] as Sysctl[]];
     for (const sysctl of sysctlsFor(options)) (sysctl.path.includes(`/${device}/`) ? own : shared).push(sysctl);
     this.#forwarding = shared.filter(({ onlyFrom }) => onlyFrom === undefined);
@@ -87,15 +90,23 @@ export class TunInterface {
 
   /** Throws network-setup, missing-rights or missing-tool; then the kernel is as it was before. */
   static async open(options: InterfaceOptions): Promise<TunInterface> {
-    const opened = new TunInterface(options, new SysctlSession(options.stateFile, currentScope()));
+    const { device, ranges, isGuarded } = options;
+    const opened = new TunInterface(options);
+    let wasGuarded = false; // by a process before
     try {
-      for (const range of options.ranges) await refuseForeignRoute(range, options.device);
+      for (const range of ranges) {
+        const routes = await routesTo(range);
+        refuseForeignRoute(range, device, routes);
+        wasGuarded ||= routes.some(isGuardRoute);
+      }
       for (const sysctl of sysctlsFor(options)) opened.#sysctls.set(sysctl);
+      if (isGuarded) await setGuardRoutes(ranges);
       opened.#isLinkUp = true;
       await bringUp(options);
+      if (!isGuarded) await removeGuardRoutes(ranges);
       return opened;
     } catch (error) {
-      await opened.close();
+      await opened.close(wasGuarded);
       throw error;
     }
   }
@@ -109,7 +120,7 @@ export class TunInterface {
     if (this.#kept.isThere) return;
     throw new SapwoodError(
       "tun-unavailable",
-      `The TUN "${this.#device}" is gone: somebody deleted or renamed it, or moved it to another network namespace.`,
+      `The TUN "${this.#options.device}" is gone: somebody deleted or renamed it, or moved it to another network namespace.`,
     );
   }
 
@@ -121,20 +132,24 @@ export class TunInterface {
     const state = await this.#kept.check();
     if (state === undefined) {
       this.expectThere();
-      throw new SapwoodError("network-setup", `The TUN "${this.#device}" was gone for a moment.`);
+      throw new SapwoodError("network-setup", `The TUN "${this.#options.device}" was gone for a moment.`);
     }
     return { ...state, problems: [...state.problems, ...this.#forwarding.flatMap(unlike)] };
   }
 
-  /** Returns a sentence for each thing that could not be put back. */
-  async close(): Promise<string[]> {
+  /** Returns a sentence for each thing that could not be put back. The unreachable routes may stay. */
+  async close(keepsGuard = false): Promise<string[]> {
+    const { device, ranges, isGuarded } = this.#options;
     const failures: string[] = [];
     if (this.#isLinkUp) {
       this.#isLinkUp = false;
       // Taking the link down removes its routes. A device that is gone has taken them along.
-      await ip(["link", "set", "dev", this.#device, "down"]).catch((error: unknown) => {
-        if (hasInterface(this.#device)) failures.push(String(error));
+      await ip(["link", "set", "dev", device, "down"]).catch((error: unknown) => {
+        if (hasInterface(device)) failures.push(String(error));
       });
+      if (isGuarded && !keepsGuard) {
+        await removeGuardRoutes(ranges).catch((error: unknown) => failures.push(String(error)));
+      }
     }
     failures.push(...this.#sysctls.restore());
     return failures;
@@ -142,7 +157,11 @@ export class TunInterface {
 }
 
 /** The kernel parameters that forwarding between workloads and the TUN needs, in the order of setting. */
-export function sysctlsFor({ device, ranges, underlayDevice }: InterfaceOptions): Sysctl[] {
+export function sysctlsFor({
+  device,
+  ranges,
+  underlayDevice,
+}: Pick<InterfaceOptions, "device" | "ranges" | "underlayDevice">): Sysctl[] {
   const sysctls: Sysctl[] = [
     { path: "net/ipv4/ip_forward", value: "1" },
     // What comes out of the TUN has a source in a range that is routed into it, so the check would pass;
@@ -167,10 +186,9 @@ function unlike({ path, value }: Sysctl): string[] {
 }
 
 /** A range that another interface has already would send its traffic here or there by chance. */
-async function refuseForeignRoute(range: string, device: string): Promise<void> {
-  const family = range.includes(":") ? "-6" : "-4"; // `show` reads IPv4 without it
-  const [route] = parseList(await ip([family, "-json", "route", "show", "exact", range]));
-  if (route === undefined || route.dev === device) return;
+function refuseForeignRoute(range: string, device: string, routes: readonly Record<string, unknown>[]): void {
+  const route = routes.find((one) => one.dev !== device && !isGuardRoute(one));
+  if (route === undefined) return;
   throw new SapwoodError(
     "network-setup",
     `The service range ${range} must be free to be routed into "${device}"; found a route to ` +
@@ -191,9 +209,4 @@ async function bringUp({ device, mtu, ranges }: InterfaceOptions): Promise<void>
   commands.push(`link set dev ${device} up`);
   for (const range of ranges) commands.push(`route add ${range} dev ${device}`);
   await ipBatch(commands);
-}
-
-function parseList(json: string): Record<string, unknown>[] {
-  const list: unknown = json.trim() === "" ? [] : JSON.parse(json);
-  return Array.isArray(list) ? list.filter((entry) => typeof entry === "object" && Object.keys(entry).length > 0) : [];
 }

@@ -16,3 +16,9 @@ export async function ipBatch(commands: readonly string[]): Promise<void> {
 export async function ip(options: readonly string[]): Promise<string> {
   return runTool(IP, options, "", () => options.join(" "));
 }
+
+/** The entries of what `ip -json` prints, which is nothing at all for none. */
+export function parseList(json: string): Record<string, unknown>[] {
+  const list: unknown = json.trim() === "" ? [] : JSON.parse(json);
+  return Array.isArray(list) ? list.filter((entry) => typeof entry === "object" && Object.keys(entry).length > 0) : [];
+}

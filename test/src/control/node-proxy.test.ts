@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chooseQueues } from "../../../src/control/node-proxy.ts";
+import { chooseQueues, isGuarded } from "../../../src/control/node-proxy.ts";
 
 test.each([
   ["auto", 1, 1],
@@ -10,4 +10,14 @@ test.each([
   [4, 2, 4],
 ] as const)("%s queues on %i processors are %i", (configured, processors, expected) => {
   expect(chooseQueues(configured, processors)).toBe(expected);
+});
+
+test.each([
+  ["auto", {}, false],
+  ["auto", { INVOCATION_ID: "0123" }, true],
+  ["auto", { NOTIFY_SOCKET: "/run/systemd/notify" }, true],
+  [false, { INVOCATION_ID: "0123" }, false],
+  [true, {}, true],
+] as const)("unreachable routes %s beside %j: %s", (routes, env, expected) => {
+  expect(isGuarded({ guard: { routes, keep: false } }, env)).toBe(expected);
 });

@@ -78,6 +78,7 @@ const network = await TunInterface.open({
   ranges,
   underlayDevice: "lo",
   stateFile: `${directory}/state.json`,
+  isGuarded: false,
 });
 const sockets = openUdpSockets(workers, { address: "::", port: 50103, switchedOff: {} });
 const ends = [];

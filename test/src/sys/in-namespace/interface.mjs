@@ -15,6 +15,7 @@ const options = {
   ranges: ["10.30.0.0/16", "fdff::/16"],
   underlayDevice: "under0",
   stateFile,
+  isGuarded: false,
 };
 const tunOptions = { name: "swtest0", queues: 1, switchedOff: {} };
 
