@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // argv -> command -> exit status.
 
+import "./early-signals.ts";
 import { runProgram } from "./cli/program.ts";
 import { packageVersion } from "./version.ts";
 

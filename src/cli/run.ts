@@ -1,5 +1,6 @@
 // `sapwood run`: a node's proxy in the foreground, until a signal or a failure ends it.
 
+import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import type { NodeProxy } from "../control/node-proxy.ts";
 import { isLogLevel, LOG_LEVELS } from "../log-levels.ts";
@@ -26,13 +27,14 @@ export const runCommand: Command = {
     { line: "run -c node.yaml --log-level debug", does: "tell more" },
   ],
   async run(input, terminal) {
+    const { reduceRights } = await import("../sys/rights.ts");
+    reduceRights([fileURLToPath(import.meta.url), input.text("config")]);
     // The young garbage of a large change is collected by this thread alone: with one helper per processor, as V8 does
     // it by itself, every collection held up the workers (docs/performance.md).
     setFlagsFromString("--no-parallel-scavenge");
     const ending = firstEnding();
-    let running: NodeProxy | undefined;
-    process.on("SIGHUP", () => void running?.reload());
-    running = await startProxy(input, terminal);
+    const running = await startProxy(input, terminal);
+    process.on("SIGHUP", () => void running.reload());
     try {
       // Resolves at the first signal; throws when the data path is lost or something unforeseen happened.
       await Promise.race([ending, running.failure]);

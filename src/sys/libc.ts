@@ -126,7 +126,15 @@ export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
 );
 /** 0: there is none in this network namespace. */
 export const ifNametoindex = bind<[string]>("unsigned int if_nametoindex(const char *name)");
+/** With operations whose argument is a number. */
+export const fcntlNumber = bind<[number, number, number]>("int fcntl(int fd, int operation, long argument)");
 export const flock = bind<[number, number]>("int flock(int fd, int operation)");
+/** Of the calling thread; the arguments are what the operation takes (linux/prctl.h). */
+export const prctl = bind<[number, number, number, number, number]>(
+  "int prctl(int operation, unsigned long, unsigned long, unsigned long, unsigned long)",
+);
+/** Of the calling thread (capabilities(7)). */
+export const capset = bind<[Uint32Array, Uint32Array]>("int capset(void *header, const void *data)");
 export const setpriority = bind<[number, number, number]>("int setpriority(int which, unsigned int who, int value)");
 /** `limit` is a struct rlimit: soft and hard, 64 bits each. */
 export const getrlimit = bind<[number, Bytes]>("int getrlimit(int resource, void *limit)");
@@ -134,6 +142,14 @@ export const setrlimit = bind<[number, Bytes]>("int setrlimit(int resource, cons
 export const gettid = bind<[]>("int gettid()");
 /** `time` is a struct timespec. */
 export const clockGettime = bind<[number, Bytes]>("int clock_gettime(int clock, void *time)");
+const execvCall: (path: string, argv: readonly (string | null)[]) => number = library.func(
+  "int execv(const char *path, const char **argv)",
+);
+/** Goes on as another program in this process; returns only when that failed. */
+export function execv(path: string, argv: readonly string[]): number {
+  execvCall(path, [...argv, null]);
+  return -koffi.errno();
+}
 /** Non-blocking and close-on-exec, starting at 0. */
 export const eventfd = bind<[number, number]>("int eventfd(unsigned int initial, int flags)");
 

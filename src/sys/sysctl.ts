@@ -77,17 +77,19 @@ export interface Processes {
 }
 
 const kernelProcesses: Processes = {
+  // Its number as /proc has it, which may be that of another PID namespace.
   get own() {
-    return `${process.pid} ${startOf(process.pid)}`;
+    const pid = readlinkSync("/proc/self");
+    return `${pid} ${startOf(pid)}`;
   },
   isAlive: (name) => {
-    const [pid, start] = name.split(" ");
-    return start !== undefined && startOf(Number(pid)) === start;
+    const [pid = "", start] = name.split(" ");
+    return /^\d+$/.test(pid) && start !== undefined && startOf(pid) === start;
   },
 };
 
 /** When a process began (proc(5): stat, field 22), by which it differs from others with its number. */
-function startOf(pid: number): string | undefined {
+function startOf(pid: string): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];

@@ -105,7 +105,7 @@ describe("host", () => {
       "src/control/reports.ts": ["src/flow-protocols.ts", "src/control", "src/control/model.ts"],
       "src/lab": [...base, ...SHAPES, "src/sys"],
       "src/cli": cli,
-      "src/main.ts": cli,
+      "src/main.ts": [...cli, "src/early-signals.ts"],
     };
     expect(beyond(HOST, allowed)).toEqual([]);
   });

@@ -70,6 +70,23 @@ describeLab("a node's proxy", () => {
     await expectCleanEnd(proxy, "SIGTERM");
   });
 
+  test("keeps three capabilities, in every thread, and no way to more", async () => {
+    const proxy = await startProxy();
+    const { pid } = await lab.report<StatusReport>(NODE, "status");
+    const show = `mount -t proc proc /proc && cat /proc/${pid}/task/*/status`; // the sandbox has the host's
+    const status = await lab.sandbox.expect(["unshare", "--mount", "sh", "-c", show]);
+    const threads = status.match(/^Name:/gm) ?? [];
+    expect(threads.length).toBeGreaterThan(5);
+    // CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_SYS_NICE: bits 10, 12 and 23.
+    for (const set of ["CapPrm", "CapEff", "CapBnd"]) {
+      const masks = status.match(new RegExp(`(?<=^${set}:\\s+)\\S+`, "gm"));
+      expect(masks, set).toEqual(threads.map(() => "0000000000801400"));
+    }
+    expect(status.match(/(?<=^NoNewPrivs:\s+)\d/gm)).toEqual(threads.map(() => "1"));
+    await expectAnswer();
+    await expectCleanEnd(proxy, "SIGTERM");
+  });
+
   test("lets a second one on the same socket fail, and goes on", async () => {
     const proxy = await startProxy();
     const { code, stderr } = await runProxy();
