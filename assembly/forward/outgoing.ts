@@ -5,7 +5,7 @@ import { count } from "../frame/count.ts";
 import { frameAt } from "../frame/received.ts";
 import { writeFrame } from "../frame/tun-queue.ts";
 import { sendPacket } from "../frame/udp-queue.ts";
-import { finishChecksum } from "../offload/finish.ts";
+import { finishChecksum, finishInnerChecksum } from "../offload/finish.ts";
 import { FRAGMENT_MIN, piecesMax } from "../offload/fragment.ts";
 import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
 import { Counter } from "../shared/counters.ts";
@@ -63,9 +63,26 @@ export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
   const virtio = VirtioNet.at(at);
   const invalid = packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
   if (invalid != DropReason.none) return invalid;
-  if (!virtio.agrees(packet)) return DropReason.badOffload;
-  if (virtio.isGso && !isSegmentable(packet, virtio.gsoSize)) return DropReason.badOffload;
+  if (!virtio.isEmpty) {
+    const refused = checkOffload(virtio);
+    if (refused != DropReason.none) return refused;
+  }
   return packet.isPlain ? egressPacket(virtio, nowMs) : egressOther(virtio, nowMs);
+}
+
+/**
+ * Whether the virtio_net_hdr says what is true of the packet. A checksum of a packet inside is finished at once: it belongs
+ * to what is payload here, and a checksum around it already counts on it.
+ */
+function checkOffload(virtio: VirtioNet): DropReason {
+  if (virtio.needsChecksum && !virtio.isOwnChecksum(packet)) {
+    if (virtio.isGso || !virtio.isInnerChecksum(packet)) return DropReason.badOffload;
+    finishInnerChecksum(packet, packet.at + virtio.csumStart, virtio.csumOffset);
+    virtio.clear();
+    return packet.parse(packet.at, packet.length); // it may lie among what was parsed
+  }
+  if (!virtio.agrees(packet)) return DropReason.badOffload;
+  return virtio.isGso && !isSegmentable(packet, virtio.gsoSize) ? DropReason.badOffload : DropReason.none;
 }
 
 /** What is no whole TCP or UDP packet. */
@@ -110,7 +127,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
     count(Counter.egressBytes, segment(packet, payloadSize, node, 0));
     return DropReason.none;
   }
-  if (isPartial) finishChecksum(packet, packet.at + virtio.csumStart, virtio.csumOffset);
+  if (isPartial) finishChecksum(packet);
   sendPacket(node, packet);
   count(Counter.egressBytes, packet.length);
   return DropReason.none;
@@ -154,7 +171,7 @@ function sendUnusual(node: u32, isPartial: bool): void {
     count(Counter.egressBytes, bytes);
     return;
   }
-  if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+  if (isPartial) finishChecksum(packet);
   if (fittingMtu != 0) return fragmentPacket(node, fittingMtu, Counter.egressPackets, Counter.egressBytes);
   sendPacket(node, packet);
   count(Counter.egressPackets, 1);
@@ -194,6 +211,6 @@ function cutLocally(isPartial: bool): void {
     count(Counter.localBytes, bytes);
     return;
   }
-  if (isPartial) finishChecksum(packet, checksumStart, checksumOffset);
+  if (isPartial) finishChecksum(packet);
   fragmentPacket(LOCAL_NODE, IPV6_MTU_MIN, Counter.localPackets, Counter.localBytes);
 }

@@ -3,9 +3,10 @@
 import { Packet } from "../wire/packet.ts";
 import { Udp } from "../wire/udp.ts";
 
-/** Segmentation gives every datagram a checksum, so one without must stay by itself. */
+/** Segmentation gives every datagram a checksum and no options (RFC 9868), so that others must stay by themselves. */
 export function canJoinUdp(packet: Packet): bool {
-  return Udp.at(packet.transportAt).checksum != 0;
+  const udp = Udp.at(packet.transportAt);
+  return udp.checksum != 0 && udp.length == packet.transportLength;
 }
 
 export function canFollowUdp(packet: Packet, head: usize): bool {

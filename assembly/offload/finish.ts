@@ -1,22 +1,21 @@
-// Finishes the checksum of a packet whose field holds no more than a pseudo-header sum.
+// Finishes checksums whose field holds no more than a pseudo-header sum.
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { sumTransport } from "../frame/parts.ts";
 import { IPPROTO_UDP } from "../shared/protocols.ts";
-import { Packet, PacketKind } from "../wire/packet.ts";
+import { Packet } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
 
-/** As the virtio_net_hdr asks, which agrees with the packet: from `start` on, in the field at this offset. */
-export function finishChecksum(packet: Packet, start: u32, offset: u32): void {
-  if (packet.kind == PacketKind.transport) return finishTransport(packet);
-  // Of a packet inside: its pseudo-header's sum stands in the field.
+/** Of a packet inside the received one: over all that comes from `start` on, in the field at this offset of it. */
+export function finishInnerChecksum(packet: Packet, start: u32, offset: u32): void {
   const checksum = <u16>~fold(sum(start, packet.end - start));
   store<u16>(start + offset, checksum == 0 ? 0xffff : checksum);
 }
 
-function finishTransport(packet: Packet): void {
+/** Of a TCP or UDP packet. */
+export function finishChecksum(packet: Packet): void {
   const field = checksumAt(packet.transportAt, packet.protocol);
   store<u16>(field, 0);
   const total =

@@ -5,7 +5,6 @@ import { update, wordDelta } from "../checksum/incremental.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../frame/arena.ts";
-import { sumTransport } from "../frame/parts.ts";
 import {
   IPPROTO_DESTINATION_OPTIONS,
   IPPROTO_FRAGMENT,
@@ -166,10 +165,11 @@ function isUnsummedUdp(packet: Packet): bool {
 }
 
 function sumUdp(packet: Packet): void {
+  const length = Udp.at(packet.transportAt).length; // options behind it do not count (RFC 9868)
   const total =
     pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_UDP) +
-    lengthSum(packet.transportLength) +
-    sumTransport(packet);
+    lengthSum(length) +
+    sum(packet.transportAt, length);
   const checksum = <u16>~fold(total);
   Udp.at(packet.transportAt).checksum = checksum == 0 ? 0xffff : checksum;
 }

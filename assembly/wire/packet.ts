@@ -237,8 +237,11 @@ export class Packet {
     } else if (protocol == IPPROTO_UDP) {
       if (transportLength < UDP_HEADER) return DropReason.truncatedTransport;
       const udpLength = Udp.at(transportAt).length;
-      // The rest of a fragmented datagram comes later.
-      if (udpLength != transportLength && (isDatagramWhole || udpLength < transportLength)) {
+      // RFC 9868: what is behind the datagram are options. The rest of a fragmented one comes later.
+      if (
+        udpLength != transportLength &&
+        (udpLength < UDP_HEADER || (isDatagramWhole && udpLength > transportLength))
+      ) {
         return DropReason.badTransportLength;
       }
       this.payloadAt = transportAt + UDP_HEADER;

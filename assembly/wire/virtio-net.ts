@@ -2,10 +2,8 @@
 //    0 flags  1 GSO type  2 hdr_len (not to be trusted on the forwarding path)  4 gso_size  6 csum_start  8 csum_offset
 
 import {
-  IPPROTO_DCCP,
   IPPROTO_TCP,
   IPPROTO_UDP,
-  IPPROTO_UDPLITE,
   VIRTIO_F_NEEDS_CSUM,
   VIRTIO_GSO_ECN,
   VIRTIO_GSO_NONE,
@@ -15,7 +13,7 @@ import {
 } from "../shared/protocols.ts";
 import { Packet, PacketKind } from "./packet.ts";
 import { TCP_CHECKSUM } from "./tcp.ts";
-import { UDP_CHECKSUM } from "./udp.ts";
+import { UDP_CHECKSUM, Udp } from "./udp.ts";
 
 @unmanaged
 export class VirtioNet {
@@ -48,29 +46,43 @@ export class VirtioNet {
     this.headerLength = <u16>packet.headerLength;
   }
 
-  /** Whether the header says only what is true of the packet behind it. */
+  /** It says nothing: there is neither a checksum to be finished nor a super-packet. */
+  get isEmpty(): bool {
+    return load<u16>(changetype<usize>(this)) == 0;
+  }
+
+  clear(): void {
+    store<u64>(changetype<usize>(this), 0);
+    this.csumOffset = 0;
+  }
+
+  /** Whether what the header says of a super-packet is true of the packet behind it. */
   agrees(packet: Packet): bool {
-    if (load<u16>(changetype<usize>(this)) == 0) return true; // neither flags nor a GSO type: it says nothing
-    if (!packet.isPlain) {
-      return !this.isGso && (!this.needsChecksum || this.isInnerChecksum(packet));
-    }
-    if (this.needsChecksum) {
-      const field: u32 = packet.protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
-      if (this.csumStart != packet.transportAt - packet.at || this.csumOffset != field) return false;
-    }
     if (!this.isGso) return true;
-    return this.needsChecksum && this.gsoSize != 0 && this.gsoType == gsoTypeOf(packet, this.gsoType);
+    return this.isOwnChecksum(packet) && this.gsoSize != 0 && this.gsoType == gsoTypeOf(packet, this.gsoType);
+  }
+
+  /** Whether the checksum to be finished is that of the TCP or UDP packet behind the header, over all of it. */
+  isOwnChecksum(packet: Packet): bool {
+    if (!this.needsChecksum || !packet.isPlain || !this.isAtTransport(packet)) return false;
+    return packet.protocol == IPPROTO_TCP || Udp.at(packet.transportAt).length == packet.transportLength;
   }
 
   /**
-   * Whether the checksum to be finished can be that of a packet inside this one (GRE, IP in IP), on which a
-   * translation has no bearing. UDP-Lite and DCCP have one of their own, which nobody offloads.
+   * Whether it can be another one's, as that of a packet inside (VXLAN, GRE, IP in IP): from any byte behind the headers to
+   * the end; or UDP's over options, too. A fragment does not have all that a checksum covers.
    */
-  private isInnerChecksum(packet: Packet): bool {
-    if (packet.kind != PacketKind.portless || packet.isFragment) return false;
-    if (packet.protocol == IPPROTO_UDPLITE || packet.protocol == IPPROTO_DCCP) return false;
+  isInnerChecksum(packet: Packet): bool {
+    if (packet.isFragment) return false;
     const start: u32 = this.csumStart;
-    return start >= packet.transportAt - packet.at && start + this.csumOffset + 2 <= packet.length;
+    if (packet.kind == PacketKind.transport && this.isAtTransport(packet)) return true;
+    return start >= packet.headerLength && start + this.csumOffset + 2 <= packet.length;
+  }
+
+  /** Whether it is where TCP or UDP has it. */
+  private isAtTransport(packet: Packet): bool {
+    const field: u32 = packet.protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
+    return this.csumStart == packet.transportAt - packet.at && this.csumOffset == field;
   }
 }
 

@@ -220,8 +220,9 @@ function summed(
   const isUdp = kind === "transport" && protocol === IPPROTO_UDP;
   if (version === 6 || !isUdp || state === "partial" || content[6] !== 0 || content[7] !== 0) return content;
   if (fragment !== undefined) return undefined;
-  const pseudo = [...addressWords(ends), content.length, IPPROTO_UDP].reduce((sum, word) => sum + word, 0);
-  const checksum = ~fold(pseudo + sumWords(content)) & 0xffff;
+  const length = (content[4] as number) * 256 + (content[5] as number); // without the options behind it (RFC 9868)
+  const pseudo = [...addressWords(ends), length, IPPROTO_UDP].reduce((sum, word) => sum + word, 0);
+  const checksum = ~fold(pseudo + sumWords(content, 0, length)) & 0xffff;
   new DataView(content.buffer, content.byteOffset).setUint16(6, checksum === 0 ? 0xffff : checksum);
   return content;
 }

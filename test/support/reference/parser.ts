@@ -18,6 +18,7 @@ import {
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_TYPE,
   VIRTIO_GSO_UDP_L4,
+  VIRTIO_NET_HDR_SIZE,
 } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 
@@ -65,8 +66,8 @@ export interface Fragment {
 /** What a virtio_net_hdr asks for. */
 export interface Offload {
   readonly needsChecksum: boolean;
-  /** Where its sum begins and where it is stored, from the first byte of the packet. */
-  readonly checksum: { readonly start: number; readonly field: number };
+  /** Of a packet inside, whose checksum is to be finished: where its sum begins and where it is, as bytes of the packet. */
+  readonly inner?: { readonly start: number; readonly field: number };
   /** Payload bytes of a segment; 0 = the packet is no super-packet. */
   readonly segmentSize: number;
 }
@@ -214,8 +215,8 @@ function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | Dr
     if (transportLength < 20 || transportLength > present) return DropReason.badTransportLength;
   } else {
     const length = view.getUint16(headerLength + 4);
-    // A first fragment has only the beginning of the datagram.
-    if (length < 8 || (fragment === undefined ? length !== present : length < present)) {
+    // A first fragment has only the beginning of the datagram; behind a datagram may be options (RFC 9868).
+    if (length < 8 || (fragment === undefined && length > present)) {
       return DropReason.badTransportLength;
     }
   }
@@ -290,16 +291,18 @@ export function parseOffload(frame: Uint8Array, packet: ParsedPacket): Offload |
   const needsChecksum = (view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0;
   const start = view.getUint16(VIRTIO_CSUM_START, true);
   const offset = view.getUint16(VIRTIO_CSUM_OFFSET, true);
-  if (needsChecksum && isWhole) {
-    if (start !== packet.headerLength || offset !== (packet.protocol === IPPROTO_TCP ? 16 : 6)) return undefined;
-  } else if (needsChecksum) {
-    // A tunnel's packet may leave the checksum of the packet inside to the device; nothing else has one to leave.
-    if (packet.kind !== "portless" || packet.fragment !== undefined || isUdpLike(packet.protocol)) return undefined;
-    if (start < packet.headerLength || start + offset + 2 > packet.totalLength) return undefined;
-  }
   const type = view.getUint8(VIRTIO_GSO_TYPE);
-  const checksum = { start, field: start + offset };
-  if (type === VIRTIO_GSO_NONE) return { needsChecksum, checksum, segmentSize: 0 };
+  const isTcp = packet.protocol === IPPROTO_TCP;
+  const covered = isTcp ? packet.totalLength : packet.headerLength + (udpLength(frame, packet) ?? 0);
+  const isOwn = isWhole && start === packet.headerLength && offset === (isTcp ? 16 : 6);
+  if (needsChecksum && !(isOwn && covered === packet.totalLength)) {
+    // A tunnel's packet may leave the checksum of the packet inside to the device.
+    if (type !== VIRTIO_GSO_NONE || packet.fragment !== undefined) return undefined;
+    const headers = packet.headerLength + (isOwn || packet.kind === "portless" ? 0 : packet.transportLength);
+    if (start < headers || start + offset + 2 > packet.totalLength) return undefined;
+    return { needsChecksum: false, inner: { start, field: start + offset }, segmentSize: 0 };
+  }
+  if (type === VIRTIO_GSO_NONE) return { needsChecksum, segmentSize: 0 };
 
   const tcpType = packet.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
   const allowed = packet.protocol === IPPROTO_TCP ? [tcpType, tcpType | VIRTIO_GSO_ECN] : [VIRTIO_GSO_UDP_L4];
@@ -307,7 +310,12 @@ export function parseOffload(frame: Uint8Array, packet: ParsedPacket): Offload |
   const segmentSize = view.getUint16(VIRTIO_GSO_SIZE, true);
   // A segment needs a checksum of its own, so a super-packet without one cannot be meant.
   if (segmentSize === 0 || !needsChecksum) return undefined;
-  return { needsChecksum, checksum, segmentSize };
+  return { needsChecksum, segmentSize };
+}
+
+function udpLength(frame: Uint8Array, { kind, protocol, headerLength }: ParsedPacket): number | undefined {
+  if (kind !== "transport" || protocol === IPPROTO_TCP) return undefined;
+  return viewOf(frame).getUint16(VIRTIO_NET_HDR_SIZE + headerLength + 4);
 }
 
 /** UDP-Lite and DCCP: no ports for a translator, but a checksum over the pseudo-header, where UDP has its own. */

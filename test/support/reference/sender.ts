@@ -20,7 +20,7 @@ export class TwinSender {
   /** Sends what became of a frame to another node. */
   toNode(endpoint: string, translated: Uint8Array, frame: Frame, { kind, segmentSize, mtu }: Fit): void {
     if (kind === "smallerSegments") this.ledger.meet("cut: smaller segments");
-    finished(translated, frame.packet, { ...frame.offload, segmentSize }).forEach((whole, i) => {
+    finished(translated, { ...frame.offload, segmentSize }).forEach((whole, i) => {
       if (kind !== "fragments" || whole.length <= mtu) return this.send(endpoint, whole);
       if (segmentSize > 0) this.ledger.meet("cut: segments in fragments");
       for (const part of this.cut(whole, mtu, identificationOf(frame) + i)) this.send(endpoint, part);
@@ -37,7 +37,7 @@ export class TwinSender {
   toTun(translated: Uint8Array, frame: Frame, { kind, segmentSize, mtu }: Fit): void {
     if (kind === "fragments") {
       this.ledger.meet("cut: fragments within the node");
-      finished(translated, frame.packet, { ...frame.offload, segmentSize }).forEach((whole, i) => {
+      finished(translated, { ...frame.offload, segmentSize }).forEach((whole, i) => {
         const parts = whole.length <= mtu ? [whole] : this.cut(whole, mtu, identificationOf(frame) + i);
         for (const part of parts) this.write("local", part);
       });

@@ -27,6 +27,7 @@ export const SITUATIONS = [
   // Later fragments, and what becomes of them in the other family
   ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
   "later fragment: made place for another one's",
+  "the checksum of a packet inside is finished",
   // Sizes
   "a path MTU is forgotten",
   "a later fragment is too big",

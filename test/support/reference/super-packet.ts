@@ -14,7 +14,7 @@ import {
   VIRTIO_NET_HDR_SIZE,
 } from "../../../assembly/shared/protocols.ts";
 import { type Offload, type ParsedPacket, parse } from "./parser.ts";
-import { finishChecksum, finishInnerChecksum, segment } from "./segmenter.ts";
+import { finishChecksum, segment } from "./segmenter.ts";
 
 /** A frame or message with more packets is none that TCP, UDP or the kernel makes: below 33 bytes each. */
 export const SEGMENTS_MAX = 2047;
@@ -22,14 +22,11 @@ export const SEGMENTS_MAX = 2047;
 const HEADERS_MAX = 256;
 
 /** The packets that a translated frame becomes on the wire, each complete. */
-export function finished(bytes: Uint8Array, packet: ParsedPacket, offload: Offload): Uint8Array[] {
+export function finished(bytes: Uint8Array, offload: Offload): Uint8Array[] {
   const translated = parse(bytes) as ParsedPacket;
   if (offload.segmentSize > 0) return segment(bytes, translated, offload.segmentSize);
   if (!offload.needsChecksum) return [bytes];
-  const { start, field } = offload.checksum;
-  const grown = translated.headerLength - packet.headerLength;
-  if (translated.kind === "transport") finishChecksum(bytes, translated);
-  else finishInnerChecksum(bytes, { start: start + grown, field: field + grown });
+  finishChecksum(bytes, translated);
   return [bytes];
 }
 

@@ -16,6 +16,7 @@ import { CARRIED_ALWAYS, TwinNodes } from "./nodes.ts";
 import { type ParkOptions, TwinPark } from "./park.ts";
 import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import type { ChecksumState } from "./rewrite.ts";
+import { finishInnerChecksum } from "./segmenter.ts";
 import { type Frame, TwinSender } from "./sender.ts";
 import type { Situation } from "./situations.ts";
 import { isSegmentable, SEGMENTS_MAX } from "./super-packet.ts";
@@ -180,6 +181,14 @@ export class ReferenceTranslator {
     if (typeof packet === "number") return packet;
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
+    if (offload.inner !== undefined) {
+      // What is inside is payload, and complete from here on.
+      const complete = new Uint8Array(VIRTIO_NET_HDR_SIZE + packet.totalLength);
+      complete.set(bytes.subarray(0, packet.totalLength), VIRTIO_NET_HDR_SIZE);
+      finishInnerChecksum(complete.subarray(VIRTIO_NET_HDR_SIZE), offload.inner);
+      this.ledger.meet("the checksum of a packet inside is finished");
+      return this.egressOf(complete, nowMs);
+    }
     if (packet.kind === "laterFragment") return this.fragments.receive("egress", packet, bytes, nowMs);
     const whole = { bytes: frame, packet, offload };
     const way = this.ways.of(packet, nowMs);
