@@ -12,7 +12,7 @@ import { Counter } from "../shared/counters.ts";
 import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, HEADER_ANSWERS, HEADER_AT } from "../shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { findWorkload, isNoAddress } from "../table/address.ts";
+import { findWorkload, isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import {
   ICMP_HEADER,
   ICMP_UNREACHABLE,
@@ -28,10 +28,12 @@ import { TCP_ACK, TCP_MIN_HEADER, TCP_RST, TCP_SYN, Tcp } from "../wire/tcp.ts";
 import { segmentsLeftAt } from "./family.ts";
 import {
   ADDRESS_UNREACHABLE,
+  ADMINISTRATIVELY,
   FRAGMENTATION_NEEDED,
   HOST_UNREACHABLE,
   NETWORK_UNREACHABLE,
   NO_ROUTE,
+  PROHIBITED,
   SOURCE_ROUTE_FAILED,
 } from "./icmp-family.ts";
 
@@ -68,6 +70,10 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
     case DropReason.noNode:
     case DropReason.noAddressOfFamily:
       return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
+    case DropReason.unknownWorkload:
+      if (!isFromHost(packet) || !mayTell(packet, ANSWER_WITH_ICMP, false, nowMs)) return;
+      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, PROHIBITED, 0);
+      return quote(packet, ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
     case DropReason.tooBig:
       if (!mayAnswer(packet, ANSWER_WITH_ICMP, true, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu);
@@ -93,19 +99,38 @@ function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
   else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);
 }
 
-/**
- * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment, a packet to a group
- * or from an address that is no single host's; here only workloads of this node get an answer. Nor to an address that
- * no answer may come from.
- */
+/** Only workloads of this node get an answer; anybody else hears no more than that it is none. */
 function mayAnswer(packet: Packet, how: u32, isUrgent: bool, nowMs: u32): bool {
+  return findWorkload(packet.sourceAt) != 0 && mayTell(packet, how, isUrgent, nowMs);
+}
+
+/**
+ * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment or a packet to a
+ * group. Nor to an address that no answer may come from.
+ */
+function mayTell(packet: Packet, how: u32, isUrgent: bool, nowMs: u32): bool {
   if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;
-  if (!isToHost(packet) || findWorkload(packet.sourceAt) == 0) return false;
+  if (!isToHost(packet)) return false;
   if (takeToken(isUrgent, nowMs)) return true;
   count(Counter.icmpErrorsLimited, 1);
   return false;
+}
+
+/**
+ * Whether the source is a single host's address outside of the service ranges (RFC 1122 section 3.2.1.3, RFC 4291
+ * sections 2.5.2 and 2.5.3): neither a group, a loopback address nor unspecified. Answers to one inside of the ranges
+ * would come back into the TUN.
+ */
+function isFromHost(packet: Packet): bool {
+  if (isInServiceRange(packet.source)) return false;
+  if (packet.isIpv4) {
+    const first = load<u8>(packet.at, 12);
+    return first != 0 && first < 224 && first != 127;
+  }
+  const isLoopback = sameAddress(packet.source, i64x2(0, 1 << 56));
+  return load<u8>(packet.at, 8) != 0xff && !isLoopback && !isNoAddress(packet.source) && !isV4Mapped(packet.source);
 }
 
 /** Neither a group nor unspecified (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2), which IPv4 in IPv6 is parsed as. */

@@ -29,11 +29,11 @@ export const SOURCE_ROUTE_FAILED = 5;
 const TYPE_OF_SERVICE_HOST: u32 = 12;
 const NETWORK_PROHIBITED = 9;
 const HOST_PROHIBITED = 10;
-const PROHIBITED = 13;
+export const PROHIBITED = 13;
 const PRECEDENCE_CUTOFF = 15;
 // ICMPv6 codes of "unreachable" (RFC 4443 section 3.1)
 export const NO_ROUTE = 0;
-const ADMINISTRATIVELY = 1;
+export const ADMINISTRATIVELY = 1;
 const BEYOND_SCOPE = 2;
 export const ADDRESS_UNREACHABLE = 3;
 const PORT_V6 = 4;

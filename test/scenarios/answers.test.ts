@@ -64,6 +64,55 @@ function answerProbe(fixture: EngineFixture): void {
   fixture.ingress({ ...FROM_B, bytes: corrupt(probe?.bytes as Uint8Array, PROBE_TYPE_AT, PROBE_REPLY) });
 }
 
+/** Sources that are no workload of this node: of hosts, and of nobody whom an answer could reach. */
+const STRANGERS = [
+  ["10.101.3.254", B_ROUND_ROBIN.v4, [3, 13]],
+  ["192.0.2.11", UNKNOWN.v4, [3, 13]],
+  ["fc00::101:3:fe", B_ROUND_ROBIN.v6, [1, 1]],
+] as const;
+const UNREACHABLE_STRANGERS = [
+  ["0.0.0.0", B_ROUND_ROBIN.v4],
+  ["127.0.0.1", B_ROUND_ROBIN.v4],
+  ["224.0.0.1", B_ROUND_ROBIN.v4],
+  ["255.255.255.255", B_ROUND_ROBIN.v4],
+  [A1.instanceV4, B_ROUND_ROBIN.v4],
+  ["::", B_ROUND_ROBIN.v6],
+  ["::1", B_ROUND_ROBIN.v6],
+  ["ff02::1", B_ROUND_ROBIN.v6],
+  [`::ffff:${A1.v4}`, B_ROUND_ROBIN.v6],
+  [A1.instanceV6, B_ROUND_ROBIN.v6],
+] as const;
+
+test.each(STRANGERS)("%s is no workload: administratively prohibited, whatever it calls", async (src, dst, named) => {
+  const fixture = await onTellingNode();
+  const lost = packet().ip(src, dst).udp({ sport: 4000, dport: 53 }).payload(20);
+  const { tunWrites, counts } = fixture.egress(lost.frame());
+  const [type, code] = named;
+  const expected = packet().ip(dst, src).icmp({ type, code }).payload(lost.bytes()).bytes();
+  const told = tunWrites[0]?.subarray(10);
+  expectPacket(told, from(dst), to(src), validChecksums());
+  const header = src.includes(":") ? 40 : 20;
+  expect(told?.subarray(header)).toEqual(expected.subarray(header));
+  expect(counts).toEqual({ "egressDrop.unknownWorkload": 1, icmpErrorsSent: 1 });
+});
+
+test.each(UNREACHABLE_STRANGERS)("%s is no workload, and hears nothing", async (src, dst) => {
+  const fixture = await onTellingNode();
+  const { tunWrites, counts } = fixture.egress(packet().ip(src, dst).udp({ sport: 4000, dport: 53 }).frame());
+  expect(tunWrites).toEqual([]);
+  expect(counts).toEqual({ "egressDrop.unknownWorkload": 1 });
+});
+
+test("whoever is no workload hears nothing about an ICMP error, and no more than 50 answers at once", async () => {
+  const fixture = await onTellingNode();
+  const call = packet().ip("192.0.2.11", B_ROUND_ROBIN.v4).udp({ sport: 4000, dport: 53 }).payload(8);
+  const quoted = packet().ip(B_ROUND_ROBIN.v4, "192.0.2.11").udp({ sport: 53, dport: 4000 }).payload(8).bytes();
+  const error = packet().ip("192.0.2.11", B_ROUND_ROBIN.v4).icmp({ type: 3, code: 3 }).payload(quoted);
+  expect(fixture.egress(error.frame()).tunWrites).toEqual([]);
+  const { counts } = fixture.egress(...Array.from({ length: 60 }, () => call.frame()));
+  expect(counts).toEqual({ "egressDrop.unknownWorkload": 60, icmpErrorsSent: 50, icmpErrorsLimited: 10 });
+});
+
 describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big }) => {
   const call = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
 

@@ -22,6 +22,8 @@ interface IcmpNames {
 
 const HOST_UNREACHABLE: IcmpNames = { v4: [3, 1], v6: [1, 3] };
 const NETWORK_UNREACHABLE: IcmpNames = { v4: [3, 0], v6: [1, 0] };
+/** RFC 1812 section 5.2.7.1, RFC 4443 section 3.1: communication administratively prohibited. */
+const PROHIBITED: IcmpNames = { v4: [3, 13], v6: [1, 1] };
 /** docs/protocols.md, "ICMP errors". */
 const NAMES: Partial<Record<DropReason, IcmpNames>> = {
   [DropReason.unknownAddress]: HOST_UNREACHABLE,
@@ -30,6 +32,7 @@ const NAMES: Partial<Record<DropReason, IcmpNames>> = {
   [DropReason.notServiceAddress]: NETWORK_UNREACHABLE,
   [DropReason.noNode]: NETWORK_UNREACHABLE,
   [DropReason.noAddressOfFamily]: NETWORK_UNREACHABLE,
+  [DropReason.unknownWorkload]: PROHIBITED,
   [DropReason.tooBig]: { v4: [3, 4], v6: [2, 0] },
   [DropReason.sourceRoute]: { v4: [3, 5], v6: [4, 0] },
 };
@@ -37,6 +40,7 @@ const NAMES: Partial<Record<DropReason, IcmpNames>> = {
 const LENGTH_MAX = { v4: 576, v6: 1280 };
 /** RFC 1812 section 4.3.2.5. */
 const INTERNETWORK_CONTROL = 0xc0;
+const LOOPBACK = `${"\0".repeat(15)}\x01`;
 const UNSPECIFIED = "\0".repeat(16);
 
 export class TwinAnswers {
@@ -55,7 +59,7 @@ export class TwinAnswers {
     const isReset = reason === DropReason.instanceGone;
     const names = NAMES[reason];
     if ((!isReset && names === undefined) || !(isReset ? this.options.reset : this.options.icmp)) return;
-    const refusal = this.refusal(dropped, isReset || reason === DropReason.tooBig, nowMs);
+    const refusal = this.refusal(dropped, reason, isReset || reason === DropReason.tooBig, nowMs);
     if (refusal !== undefined) return this.ledger.meet(refusal);
     const family = dropped.version === 4 ? "v4" : "v6";
     this.ledger.meet(`told in IP${family}: ${DropReason[reason]}` as Situation);
@@ -70,10 +74,13 @@ export class TwinAnswers {
   }
 
   /** RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e) and (f): what nothing is said about. */
-  private refusal(dropped: ParsedPacket, isUrgent: boolean, nowMs: number): Situation | undefined {
+  private refusal(dropped: ParsedPacket, reason: DropReason, isUrgent: boolean, nowMs: number): Situation | undefined {
     if ((dropped.fragment?.offset ?? 0) > 0) return "not told: a later fragment";
     if (!isOfHost(dropped.destination)) return "not told: nobody's address";
-    if (this.tables.workload(dropped.source) === undefined) return "not told: no workload of this node";
+    if (reason === DropReason.unknownWorkload) {
+      if (!canHear(dropped.source)) return "not told: no host of its own";
+      if (this.tables.inServiceRange(dropped.source)) return "not told: a source in the service ranges";
+    } else if (this.tables.workload(dropped.source) === undefined) return "not told: no workload of this node";
     if ((isUrgent ? this.urgent : this.ordinary).take(nowMs)) return undefined;
     this.ledger.count("icmpErrorsLimited");
     return isUrgent ? "not told: too many of sizes and resets" : "not told: too many";
@@ -110,6 +117,12 @@ function isOfHost(address: string): boolean {
   const first = address.charCodeAt(0);
   if (address.length === 4) return first > 0 && first < 224;
   return first !== 0xff && address !== UNSPECIFIED && !address.startsWith(V4_MAPPED);
+}
+
+/** Whether exactly one other host can have the address, so that an answer may go to it. */
+function canHear(address: string): boolean {
+  const isLoopback = address.length === 4 ? address.charCodeAt(0) === 127 : address === LOOPBACK;
+  return isOfHost(address) && !isLoopback;
 }
 
 /** A token bucket (RFC 1812 section 4.3.2.8), full at first; counts thousandths, of which so many come per millisecond. */

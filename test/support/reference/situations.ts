@@ -4,10 +4,13 @@
 export const SITUATIONS = [
   // Answers to clients
   ...(["unknownAddress", "noInstance", "nodeUnreachable", "notServiceAddress"] as const).flatMap(inBothFamilies),
+  ...(["unknownWorkload"] as const).flatMap(inBothFamilies),
   ...(["noAddressOfFamily", "sourceRoute", "instanceGone", "tooBig"] as const).flatMap(inBothFamilies),
   "not told: a later fragment",
   "not told: nobody's address",
   "not told: no workload of this node",
+  "not told: no host of its own",
+  "not told: a source in the service ranges",
   "not told: too many",
   "not told: too many of sizes and resets",
   "node unreachable: it refused a datagram",
