@@ -144,7 +144,8 @@ class TrialProcess {
 
 /** The process did not survive. */
 function deathOf(what: string, code: number | null, signal: string | null): TrialAnswer {
-  const how = signal === "SIGXCPU" ? "the processor time for its trial was up" : `by ${signal ?? `exit ${code}`}`;
+  if (signal === null) return { kind: "failed", message: `its process ended with status ${code}` };
+  const how = signal === "SIGXCPU" ? "the processor time for its trial was up" : `by ${signal}`;
   return {
     kind: "refused",
     message: `${what} ended the process in which it was tried (${how}): it takes more than a module may.`,

@@ -18,7 +18,7 @@ async function answerTo(request: NamedRequest): Promise<TrialAnswer> {
   try {
     const module = new WebAssembly.Module(Uint8Array.from(request.bytes));
     if (request.kind === "policy") return { kind: "report", report: await runPolicyTrial(module, request.plan) };
-    await selfTest(module, new WebAssembly.Module(Uint8Array.from(request.inForce)));
+    await selfTest(module, new WebAssembly.Module(Uint8Array.from(request.inForce)), request.isForced);
     return { kind: "passed" };
   } catch (error) {
     if (error instanceof SapwoodError) return { kind: "refused", message: error.message };

@@ -59,8 +59,8 @@ describe("an engine does not pass that", () => {
     [
       "finds no flow of another one",
       "assembly/table/hash.ts",
-      /let h = \(i64x2.extract_lane\(source, 0\) \+ seed\)/,
-      "let h = (i64x2.extract_lane(source, 0) + seed + 1)",
+      /load<u64>\(m, 80\) \+ protocol/,
+      "load<u64>(m, 80) + protocol + 1",
       /self-test on the flows of the engine in force, at a TCP answer/,
     ],
     [
@@ -76,6 +76,39 @@ describe("an engine does not pass that", () => {
       code: "module-refused",
       message: expect.stringMatching(says),
     });
+  });
+});
+
+describe("an engine does not pass that does otherwise than the one in force for", () => {
+  const EGRESS_FRAME = /const reason = egressFrame\(at, length, nowMs\);/;
+  test.each([
+    [
+      "UDP of more than 200 bytes",
+      EGRESS_FRAME,
+      "const ip = at + 10; const reason = load<u8>(ip) == 0x45 && load<u8>(ip, 9) == 17 && length > 238" +
+        " ? DropReason.wrongNode : egressFrame(at, length, nowMs);",
+    ],
+    [
+      "TCP to port 443",
+      EGRESS_FRAME,
+      "const ip = at + 10; const reason = load<u8>(ip) == 0x45 && load<u8>(ip, 9) == 6 && load<u16>(ip, 22) == 0xbb01" +
+        " ? DropReason.wrongNode : egressFrame(at, length, nowMs);",
+    ],
+    ["a frame in the middle of a batch", EGRESS_FRAME, "if (slot == 5) continue;\n    $&"],
+    [
+      "a message in the middle of a batch",
+      /(slot < end && hasRoom\(messagePackets\(slot\)\); slot\+\+\))/,
+      "$1 if (slot != 7)",
+    ],
+    ["flows that are idle", /const ended = sweepFlows\(nowMs, budget\);/, "const ended: u32 = 0;"],
+    ["what the kernel refuses", /export function udpRejected\(.*\{/, "$& if (errno == EINVAL) return 0;"],
+  ])("%s", async (_what, before, after) => {
+    const bytes = await binaryOfEngine("assembly/engine.ts", before, after);
+    await expect(tryEngine({ bytes, inForce: BUILT })).rejects.toMatchObject({
+      code: "module-refused",
+      message: expect.stringMatching(/self-test, after \d+ packets, at .*: expected .*, found .*--force/),
+    });
+    await expect(tryEngine({ bytes, inForce: BUILT, isForced: true })).resolves.toBeUndefined();
   });
 });
 
