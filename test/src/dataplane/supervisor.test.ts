@@ -284,6 +284,20 @@ test("a worker that ends by itself starts at once when another engine was handed
   await expect.poll(() => toy.engines()).toEqual([2, 2]);
 });
 
+test.skipIf(tunProblem !== undefined)(
+  "a worker that hangs in the engine of the package is ended, and the next one serves on the same descriptors",
+  { timeout: 300_000 },
+  () => {
+    const script = new URL("./in-namespace/hung-worker.mjs", import.meta.url);
+    expect(runInNamespace(script)).toEqual({
+      before: "before",
+      times: [1, 2],
+      ends: [{ message: "The engine did not return in time.", restartInMs: 100 }],
+      after: "after",
+    });
+  },
+);
+
 interface ProxyResults {
   readonly local: readonly unknown[];
   readonly remote: unknown;
