@@ -46,6 +46,7 @@ export const policyTestCommand: Command = {
       name: file,
       sets,
       flows: input.count("flows") ?? FLOWS,
+      memoryBytes: (input.count("memory") ?? MEMORY_MIB) * 2 ** 20,
       timeLimitMs: input.count("timeLimit") ?? TIME_LIMIT_MS,
     });
     terminal.print(input.flag("json") ? jsonText(sets, report) : await reportText(sets, report));

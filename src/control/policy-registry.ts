@@ -74,6 +74,7 @@ const BAN_WITHIN_MS = 60_000;
 export const DRY_RUN_FLOWS = 10_000;
 const TRIAL_FLOWS = 200; // per address
 const USES_TOLD_MAX = 5;
+const PAGE_BYTES = 65_536;
 
 export class PolicyRegistry {
   readonly #options: PolicyRegistryOptions;
@@ -333,7 +334,9 @@ export class PolicyRegistry {
     flows: number,
     isEndured = false,
   ): Promise<TrialReport> {
-    return tryPolicy(bytes, { name, sets, flows, timeLimitMs: this.#options.callTimeMs, isTimed: false, isEndured });
+    const { callTimeMs: timeLimitMs, memoryPagesMax } = this.#options;
+    const memoryBytes = memoryPagesMax * PAGE_BYTES;
+    return tryPolicy(bytes, { name, sets, flows, timeLimitMs, memoryBytes, isTimed: false, isEndured });
   }
 
   #refuseBanned(name: string, sha256: string): void {

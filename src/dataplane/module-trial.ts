@@ -26,7 +26,14 @@ const HEAP_MIB = 256;
 export async function tryPolicy(bytes: Uint8Array, plan: TrialPlan): Promise<TrialReport> {
   const cpuSeconds = COMPILE_SECONDS + (2 * (plan.trialLimitMs ?? TRIAL_LIMIT_MS)) / 1000;
   const what = `The policy module ${plan.name}`;
-  const answer = await TRIALS.ask({ kind: "policy", what, bytes, plan, cpuSeconds });
+  const answer = await TRIALS.ask({
+    kind: "policy",
+    what,
+    bytes,
+    plan,
+    cpuSeconds,
+    memoryBytes: plan.memoryBytes ?? 0,
+  });
   if (answer.kind === "report") return answer.report;
   throw refusal(answer);
 }
@@ -42,7 +49,15 @@ export interface EngineTrial {
 /** The self-test. Throws module-refused. */
 export async function tryEngine(trial: EngineTrial): Promise<void> {
   const { bytes, inForce, isForced = false, cpuSeconds = ENGINE_SECONDS } = trial;
-  const answer = await TRIALS.ask({ kind: "engine", what: "The engine module", bytes, inForce, isForced, cpuSeconds });
+  const answer = await TRIALS.ask({
+    kind: "engine",
+    what: "The engine module",
+    bytes,
+    inForce,
+    isForced,
+    cpuSeconds,
+    memoryBytes: 0,
+  });
   if (answer.kind !== "passed") throw refusal(answer);
 }
 

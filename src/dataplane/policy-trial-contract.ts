@@ -18,6 +18,7 @@ export interface TrialPlan {
   readonly sets: readonly CandidateSet[];
   readonly flows: number; // to be chosen for, per set
   readonly timeLimitMs: number; // for each call
+  readonly memoryBytes?: number; // that the module may have; some 16 MiB unless given
   readonly trialLimitMs?: number; // for all sets together; TRIAL_LIMIT_MS unless given
   /** Whether the bare choice is timed as well, which takes a while; unless given it is. */
   readonly isTimed?: boolean;

@@ -12,6 +12,8 @@ export type NamedRequest = TrialRequest & {
   readonly what: string;
   /** Of processor time that the process may use for it; the kernel ends it then. */
   readonly cpuSeconds: number;
+  /** What the module itself may have as memory. */
+  readonly memoryBytes: number;
 };
 
 export type TrialAnswer =

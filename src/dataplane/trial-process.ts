@@ -12,9 +12,12 @@ import type { NamedRequest, TrialAnswer } from "./trial-contract.ts";
 
 /** What Node and a trial take is some 200 MB. */
 const MEMORY_BYTES = 2 ** 30;
+/** Of a module, of which the one before may not be collected yet. */
+const INSTANCES = 2;
 
 async function answerTo(request: NamedRequest): Promise<TrialAnswer> {
   limitProcessorTime(processCpuMs() / 1000 + request.cpuSeconds);
+  limitMemory(MEMORY_BYTES + INSTANCES * request.memoryBytes);
   try {
     const module = new WebAssembly.Module(Uint8Array.from(request.bytes));
     if (request.kind === "policy") return { kind: "report", report: await runPolicyTrial(module, request.plan) };
@@ -31,7 +34,6 @@ async function answerTo(request: NamedRequest): Promise<TrialAnswer> {
 
 for (const flag of ["--no-liftoff", "--no-wasm-tier-up", "--no-wasm-lazy-compilation"]) setFlagsFromString(flag);
 becomeExpendable();
-limitMemory(MEMORY_BYTES);
 process.on("disconnect", () => process.exit());
 process.on("message", (request: NamedRequest) => {
   void answerTo(request).then((answer) => process.send?.(answer));
