@@ -5,7 +5,12 @@ import { DatagramSocket } from "../path/datagram-socket.ts";
 import { ACKNOWLEDGED_EVERY, END_MARK, STREAM_PORT, type StreamSent } from "./protocol.ts";
 
 const PER_MS = 20;
-const UNDER_WAY_MAX = 400; // a TUN queues 500 frames
+const UNDER_WAY_MAX = 400; // less than a TUN or a socket queues
+/**
+ * A TUN with several queues moves a flow to the one that its first answer was written to, and what waits in the other
+ * one is overtaken. So nothing is under way when the first acknowledgement comes; should it get lost, this is the wait.
+ */
+const FIRST_ACKNOWLEDGEMENT_MS = 10_000;
 const TIMEOUT_MS = 100;
 const END_REPEATS = 50;
 
@@ -34,7 +39,8 @@ while (!isEnding) {
   takeAcknowledgements();
   const nowMs = performance.now();
   const due = Math.floor((nowMs - dueFromMs) * PER_MS);
-  const last = Math.min(due, acknowledged + UNDER_WAY_MAX);
+  const isSettled = acknowledged > 0 || nowMs - startMs > FIRST_ACKNOWLEDGEMENT_MS;
+  const last = Math.min(due, acknowledged + (isSettled ? UNDER_WAY_MAX : ACKNOWLEDGED_EVERY));
   for (; next < last; next++) {
     socket.setMark(next);
     if (socket.send(1) !== 1) break;
