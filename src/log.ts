@@ -1,9 +1,12 @@
 // The one logger: JSON lines on stderr, so that stdout has only what a command prints. Never called per packet.
 
+import { writeSync } from "node:fs";
 import { type Logger, pino } from "pino";
 import type { LogLevel } from "./log-levels.ts";
 
 export type { Logger };
+
+const STDERR = 2;
 
 /** Where lines go; stderr unless a test says otherwise. */
 export interface LogTarget {
@@ -17,9 +20,30 @@ export function createLogger(level: LogLevel, target: LogTarget = stderr()): Log
   );
 }
 
-/** Synchronous: the last line before an exit is the one that matters. */
+let lost = 0;
+
+/** Lines that could not be written, because the disk is full or the terminal closed, say. */
+export function lostLogLines(): number {
+  return lost;
+}
+
+/** Synchronous: the last line before an exit is the one that matters. A log that cannot be written ends nothing. */
 function stderr(): LogTarget {
-  return pino.destination({ fd: process.stderr.fd, sync: true });
+  return {
+    write(line) {
+      try {
+        writeWhole(Buffer.from(line));
+      } catch {
+        lost += 1;
+      }
+    },
+  };
+}
+
+/** A pipe may take a part of a line at a time. */
+function writeWhole(line: Buffer): void {
+  let at = 0;
+  while (at < line.length) at += writeSync(STDERR, line, at);
 }
 
 function levelName(label: string): { level: string } {

@@ -5,8 +5,9 @@ import "./early-signals.ts";
 import { runProgram } from "./cli/program.ts";
 import { packageVersion } from "./version.ts";
 
-// A reader that has seen enough (`sapwood flows | head`) is no failure.
+// A reader that has seen enough (`sapwood flows | head`) is no failure. A proxy lives on whatever becomes of its output.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (process.argv[2] === "run") return;
   if (error.code !== "EPIPE") throw error;
   process.exit(0);
 });

@@ -12,6 +12,7 @@ export const applyCommand: Command = {
   arguments: [{ name: "file", summary: 'YAML or JSON with "nodes" and "services"; "-" reads standard input' }],
   options: [
     { flags: "--merge", summary: 'keep what the file does not name; it may "remove" nodes and services by name' },
+    { flags: "--allow-empty", summary: "let the file take the last service away" },
     SOCKET_OPTION,
     JSON_OPTION,
   ],
@@ -27,7 +28,8 @@ export const applyCommand: Command = {
     ]);
     const text = readTextFile(input.argument(0));
     const send = input.flag("merge") ? patchText : postText;
-    const applied = await send<AppliedReport>(input.text("socket"), "/v1/tables", text);
+    const query = input.flag("allowEmpty") && !input.flag("merge") ? "?allowEmpty=true" : "";
+    const applied = await send<AppliedReport>(input.text("socket"), `/v1/tables${query}`, text);
     const { generation, nodes, services, instances } = applied;
     terminal.print(
       input.flag("json")

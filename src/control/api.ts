@@ -42,7 +42,7 @@ export interface ControlSource {
   flows(query: FlowQuery): FlowsReport;
   counters(): CountersReport;
   /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
-  applyTables(text: string): Promise<AppliedReport>;
+  applyTables(text: string, allowEmpty: boolean): Promise<AppliedReport>;
   /** Sets and removes some of them and leaves the others as they are, as one generation. */
   mergeTables(text: string): Promise<AppliedReport>;
   /** Addresses that are asked for: at once, or as soon as there is one within `waitMs`. */
@@ -97,8 +97,11 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/tables",
-    query: [],
-    answer: async (source, _query, request) => source.applyTables(await readText(request)),
+    query: ["allowEmpty"],
+    answer: async (source, query, request) => {
+      const allowEmpty = flagQuery(query, "allowEmpty");
+      return source.applyTables(await readText(request), allowEmpty);
+    },
   },
   {
     method: "PATCH",
@@ -225,6 +228,7 @@ async function answer(
     requireKnown(query, route);
     send(response, 200, await route.answer(source, query, request, name));
   } catch (error) {
+    if (request.destroyed && !request.complete) return; // the client left before it had sent all
     const known = error instanceof SapwoodError;
     if (!known) onFailure(error);
     const body: ErrorReport = known

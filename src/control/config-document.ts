@@ -43,6 +43,11 @@ export class ConfigDocument {
     throw this.refusal(result.error.issues.flatMap((issue) => this.#translate(issue)));
   }
 
+  /** Whether the text names this section, with whatever content. */
+  has(section: string): boolean {
+    return typeof this.#value === "object" && this.#value !== null && Object.hasOwn(this.#value, section);
+  }
+
   /** The error that names these issues with file and line. */
   refusal(issues: readonly Issue[]): SapwoodError {
     const lines = issues

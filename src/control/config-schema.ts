@@ -19,8 +19,8 @@ import { DEFAULT_SOCKET } from "./socket-path.ts";
 const TIMEOUT_MAX_MS = 2_073_600_000; // 576h
 const PROBE_INTERVAL_MIN_MS = 10;
 const PROBE_INTERVAL_MAX_MS = 3_600_000;
-/** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name). */
-const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
+/** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name) or takes for a number of its own (%d). */
+const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:%]{1,15}$/;
 const PARK_TIME_MAX_MS = 60_000;
 const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
@@ -119,7 +119,10 @@ const service = section({
 
 const tables = { nodes: list(node).default([]), services: list(service).default([]) };
 
-export const tablesSchema = section(tables);
+/** Whether a change may take the last service away. */
+const allowEmpty = flag.default(false);
+
+export const tablesSchema = section({ ...tables, allowEmpty });
 
 export const tablesPatchSchema = section({
   ...tables,
@@ -202,6 +205,7 @@ export const configSchema = section({
     memory: byteSize(65_536, POLICY_MEMORY_MAX_BYTES).default(POLICY_PAGES_MAX * 65_536),
   }).prefault({}),
   ...tables,
+  allowEmpty,
 });
 
 /** What says where the state of a node is; the other sections may be wrong. */

@@ -1,9 +1,11 @@
 // Sees every way in which a config file changes: written in place, replaced by rename, swapped through a symlink
 // (as Kubernetes mounts do it). It therefore watches folders, not the file: that of the path, and that of the file
-// to which the path leads. Loads one at a time, in order.
+// to which the path leads. A look every second sees what happens above these folders, and folders that come and go.
+// Reads a file only when nobody writes to it any more. Loads one at a time, in order.
 
 import { type FSWatcher, realpathSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { isBeingWritten } from "../sys/writers.ts";
 
 /** What happens after a change; `load` failures are passed on as they were thrown. */
 export interface ConfigListener<Config> {
@@ -17,6 +19,10 @@ export interface ConfigListener<Config> {
 const DEBOUNCE_MS = 50;
 /** Other files of the folder that change all the time must not put a check off for ever. */
 const DEBOUNCE_MAX_MS = 500;
+/** Whoever watches a folder hears nothing of those above it. */
+const LOOK_MS = 1000;
+/** How long a file must have stayed as it is, where the kernel does not tell whether somebody writes to it. */
+const SETTLED_MS = 300;
 
 export class ConfigWatcher<Config> {
   readonly #path: string;
@@ -25,6 +31,7 @@ export class ConfigWatcher<Config> {
   #listener: ConfigListener<Config> | undefined;
   #loadedSignature: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #look: NodeJS.Timeout | undefined;
   #firstEventMs: number | undefined;
   #work: Promise<void> = Promise.resolve();
 
@@ -45,6 +52,10 @@ export class ConfigWatcher<Config> {
     this.#listener = listener;
     this.#watchFolders();
     this.#schedule();
+    this.#look = setInterval(() => {
+      if (this.#signature() !== this.#loadedSignature) this.#schedule();
+    }, LOOK_MS);
+    this.#look.unref();
   }
 
   /** Reads the file again whether it changed or not; resolves when its listener is done. */
@@ -57,6 +68,7 @@ export class ConfigWatcher<Config> {
   close(): Promise<void> {
     this.#listener = undefined;
     clearTimeout(this.#timer);
+    clearInterval(this.#look);
     for (const watcher of this.#folders.values()) watcher.close();
     this.#folders.clear();
     return this.#work;
@@ -79,7 +91,17 @@ export class ConfigWatcher<Config> {
   async #check(): Promise<void> {
     if (this.#listener === undefined) return;
     this.#watchFolders();
-    if (this.#signature() !== this.#loadedSignature) await this.#deliver();
+    if (this.#signature() === this.#loadedSignature) return;
+    if (this.#isUnfinished()) this.#schedule();
+    else await this.#deliver();
+  }
+
+  /** Half a file would be half of the services. */
+  #isUnfinished(): boolean {
+    const writing = isBeingWritten(this.#path);
+    if (writing !== undefined) return writing;
+    const status = statSync(this.#path, { throwIfNoEntry: false });
+    return status !== undefined && Date.now() - status.mtimeMs >= 0 && Date.now() - status.mtimeMs < SETTLED_MS;
   }
 
   async #deliver(): Promise<void> {

@@ -25,7 +25,8 @@ const FILE_NAME_MAX = 255;
 type ConfigFile = z.output<typeof configSchema>;
 
 /** The file's content with all defaults. Sections have the file's names, but for `capacities`: the file's `tables`. */
-export interface Config extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services" | "bindings" | "state"> {
+export interface Config
+  extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services" | "bindings" | "state" | "allowEmpty"> {
   readonly state: { readonly directory: string };
   readonly bindings: readonly PolicyBinding[]; // the default ones included
   readonly node: Omit<ConfigFile["node"], "underlay"> & { readonly underlay: OwnUnderlay };
@@ -46,6 +47,8 @@ export interface OwnUnderlay {
 export interface ConfigOptions {
   /** Names that services may use beside those under `policies`; those of the package unless given. */
   readonly policies?: ((stateDirectory: string) => readonly string[]) | undefined;
+  /** The tables of the running proxy; none before it runs. */
+  readonly inForce?: (() => Tables) | undefined;
 }
 
 export interface ParseTablesOptions {
@@ -53,7 +56,13 @@ export interface ParseTablesOptions {
   readonly bindings?: readonly PolicyBinding[] | undefined;
   /** Without rules only the shape is checked: the table store keeps the rules in any case, but knows no lines. */
   readonly rules?: TableRules | undefined;
+  /** None unless given. */
+  readonly inForce?: Tables | undefined;
+  /** As if the text itself had the field. */
+  readonly allowEmpty?: boolean | undefined;
 }
+
+const NO_TABLES: Tables = { nodes: [], services: [] };
 
 /** Reads and checks a config file. Throws config-unreadable or config-invalid. */
 export function loadConfig(path: string, options: ConfigOptions = {}): Config {
@@ -76,6 +85,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
     services: written,
     bindings: ownBindings,
     state: { directory },
+    allowEmpty,
     ...rest
   } = document.parse(configSchema);
   const state = { directory: directory ?? stateDirectory(node.id) };
@@ -83,8 +93,10 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
   const policies = [...new Set([...known, ...Object.keys(rest.policies)])];
   const bindings = withDefaultBindings(ownBindings);
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
-  const tables = { nodes, services };
+  const inForce = options.inForce?.() ?? NO_TABLES;
+  const tables = withAbsentOnes(document, { nodes, services }, inForce);
   const issues = [
+    ...(allowEmpty ? [] : emptyingIssues(tables, inForce)),
     ...ownNodeIssues(node, rest.ranges),
     ...encryptionIssues(node, rest.ranges),
     ...bindingIssues(ownBindings, rest.ranges, policies),
@@ -116,13 +128,18 @@ function stateDirectory(nodeId: string): string {
 export function parseTables(
   text: string,
   fileName: string,
-  { bindings = DEFAULT_BINDINGS, rules }: ParseTablesOptions = {},
+  { bindings = DEFAULT_BINDINGS, rules, inForce = NO_TABLES, allowEmpty = false }: ParseTablesOptions = {},
 ): Tables {
   const document = new ConfigDocument(text, fileName);
-  const { nodes, services: written } = document.parse(tablesSchema);
+  const { nodes, services: written, allowEmpty: isSaid } = document.parse(tablesSchema);
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
-  const tables = { nodes, services };
-  const issues = [...unbound, ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf))];
+  const tables = withAbsentOnes(document, { nodes, services }, inForce);
+  const emptying = allowEmpty || isSaid ? [] : emptyingIssues(tables, inForce);
+  const issues = [
+    ...emptying,
+    ...unbound,
+    ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf)),
+  ];
   if (issues.length > 0) throw document.refusal(issues);
   return tables;
 }
@@ -134,6 +151,22 @@ export function parseTablesPatch(text: string, fileName: string, bindings: reado
   const { services, issues } = bindPolicies(written, bindings);
   if (issues.length > 0) throw document.refusal(issues);
   return { ...rest, services };
+}
+
+/** A section that a text does not name keeps what is in force. */
+function withAbsentOnes(document: ConfigDocument, tables: Tables, inForce: Tables): Tables {
+  return {
+    nodes: document.has("nodes") ? tables.nodes : inForce.nodes,
+    services: document.has("services") ? tables.services : inForce.services,
+  };
+}
+
+/** An empty list is mostly a mistake of the program that wrote it, and ends every connection. */
+function emptyingIssues({ services }: Tables, inForce: Tables): Issue[] {
+  const before = inForce.services.length;
+  if (services.length > 0 || before === 0) return [];
+  const message = `expected at least one service, as there are ${before} in force, or allowEmpty: true; found none`;
+  return [{ path: ["services"], message }];
 }
 
 function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {

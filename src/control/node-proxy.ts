@@ -24,6 +24,7 @@ import { claimSocketPath } from "./control-socket.ts";
 import { EncryptedUnderlay } from "./encrypted-underlay.ts";
 import { readKernelDrops } from "./kernel-drops.ts";
 import { keyFiles } from "./key-file.ts";
+import type { Tables } from "./model.ts";
 import { ModuleReporter, spreadReport } from "./module-reporter.ts";
 import { knownPolicies } from "./module-store.ts";
 import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
@@ -128,8 +129,9 @@ export class NodeProxy {
   static async #open(options: NodeProxyOptions, undo: UndoStack): Promise<NodeProxy> {
     const { configFile, version, log, isLevelFixed } = options;
     let names: (stateDirectory: string) => readonly string[] = knownPolicies;
+    let inForce = (): Tables => ({ nodes: [], services: [] }); // until there are tables
     const watcher = new ConfigWatcher(configFile, (path) =>
-      reloadable(loadConfig(path, { policies: (directory) => names(directory) })),
+      reloadable(loadConfig(path, { policies: (directory) => names(directory), inForce: () => inForce() })),
     );
     const started = await watcher.load();
     const { config } = started;
@@ -187,6 +189,7 @@ export class NodeProxy {
     const policySlot = (name: string): number => modules.policies.slot(name);
     const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
     await store.apply(config.tables);
+    inForce = () => store.snapshot();
     encrypted?.onMoved((ids) => store.moveNodes(ids));
 
     const ending: Ending = { keepsGuard: config.guard.keep };
@@ -224,7 +227,8 @@ export class NodeProxy {
       started,
       target: store,
       prepare: ({ config: { policies } }) => modules.files.follow(policies),
-      parseTables: (text, { config: { bindings } }) => parseTables(text, "tables", { bindings, rules }),
+      parseTables: (text, { config: { bindings } }, allowEmpty) =>
+        parseTables(text, "tables", { bindings, rules, inForce: store.snapshot(), allowEmpty }),
       parseTablesPatch: (text, { config: { bindings } }) => parseTablesPatch(text, "tables", bindings),
       log,
       isLevelFixed,
@@ -377,7 +381,7 @@ function controlSource(parts: ControlParts): ControlSource {
     nodes: () => reporter.nodes(),
     flows: (query) => reporter.flows(query),
     counters: () => reporter.counters(),
-    applyTables: (text) => reloader.applyText(text),
+    applyTables: (text, allowEmpty) => reloader.applyText(text, allowEmpty),
     mergeTables: (text) => reloader.mergeText(text),
     questions: (waitMs) => questions.next(waitMs),
     refuseAddress: (address) => questions.refuse(address),

@@ -49,7 +49,8 @@ export class Questions {
     for (;;) {
       const found = this.open();
       if (found.length > 0 || nowMs() >= endMs) return found;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      // Unreferenced: a proxy that ends does not wait for those who ask.
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS).unref());
     }
   }
 

@@ -32,7 +32,7 @@ export interface ReloaderOptions<Config extends Reloadable> {
   /** Makes ready what the tables of a configuration need. */
   readonly prepare: (config: Config) => Promise<void>;
   /** `inForce` is the configuration that was applied last. */
-  readonly parseTables: (text: string, inForce: Config) => Tables;
+  readonly parseTables: (text: string, inForce: Config, allowEmpty: boolean) => Tables;
   readonly parseTablesPatch: (text: string, inForce: Config) => TablesPatch;
   readonly log: Logger;
   /** The level was chosen for this run: the configuration's does not count. */
@@ -92,10 +92,10 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     log.warn({ file, folder, err: error }, "the folder cannot be watched; SIGHUP makes the proxy read its file again");
   }
 
-  /** Replaces nodes and services by those of a YAML or JSON text. */
-  applyText(text: string): Promise<AppliedReport> {
+  /** Replaces nodes and services by those of a YAML or JSON text, which may take the last service away if so wanted. */
+  applyText(text: string, allowEmpty = false): Promise<AppliedReport> {
     const { parseTables, target } = this.#options;
-    return this.#fromSocket(() => target.apply(parseTables(text, this.#inForce)));
+    return this.#fromSocket(() => target.apply(parseTables(text, this.#inForce, allowEmpty)));
   }
 
   /** Changes nodes and services by the patch of a YAML or JSON text, and leaves the others as they are. */

@@ -30,6 +30,8 @@ export interface StatusReport {
   readonly flows: UsageReport;
   readonly tables: Readonly<Record<string, UsageReport>>;
   readonly memory: { readonly rssBytes: number; readonly sharedBytes: number };
+  /** Lines of the log that could not be written. */
+  readonly lostLogLines: number;
 }
 
 /** What the kernel shows of the TUN, and what was done to keep it so. */

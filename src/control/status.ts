@@ -1,5 +1,6 @@
 // The answer of GET /v1/status: what is open, how much of it is in use, and how the last reload went.
 
+import { lostLogLines } from "../log.ts";
 import { flowCount } from "../memory/counters.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
 import type { Node, Tables } from "./model.ts";
@@ -36,6 +37,7 @@ export function statusReport(source: StatusSource): StatusReport {
     flows: { used: flowCount(shared), limit: shared.capacities.flows },
     tables: tableUsage(store.snapshot(), node.id, shared),
     memory: { rssBytes: process.memoryUsage.rss(), sharedBytes: shared.bytes.byteLength },
+    lostLogLines: lostLogLines(),
   };
 }
 

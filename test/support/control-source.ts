@@ -50,6 +50,7 @@ export const STATUS: StatusReport = {
   flows: { used: 3, limit: 262_144 },
   tables: { addresses: { used: 6, limit: 65_536 }, nodes: { used: 3, limit: 1024 } },
   memory: { rssBytes: 100 * 2 ** 20, sharedBytes: 200 * 2 ** 20 },
+  lostLogLines: 0,
 };
 
 export const KEY: KeyReport = {

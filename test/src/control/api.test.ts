@@ -340,3 +340,21 @@ async function leaveStaleSocket(path: string): Promise<void> {
   linkSync(draft, path);
   await new Promise((resolve) => server.close(resolve));
 }
+
+test("a client that leaves before it has sent all is no error of the proxy", async () => {
+  await listen();
+  const outgoing = request({
+    socketPath: socket,
+    method: "POST",
+    path: "/v1/tables",
+    headers: { "content-length": "100" },
+  });
+  outgoing.on("error", () => undefined);
+  outgoing.write("nodes: []");
+  await ask("GET", "/v1/status");
+  outgoing.destroy();
+  await new Promise((resolve) => outgoing.once("close", resolve));
+  expect(await ask("GET", "/v1/status")).toMatchObject({ status: 200 });
+  expect(unforeseen).toEqual([]);
+  expect(source.applied).toEqual([]);
+});

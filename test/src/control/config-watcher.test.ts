@@ -1,14 +1,17 @@
 // Every way to change a file is seen, in a real folder; what is read is just its text.
 
 import {
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +70,43 @@ test("a write in place is seen", async () => {
   await afterHearing(() => writeFileSync(file, "second"));
   await afterHearing(() => writeFileSync(file, "third"));
   expect(heard).toEqual(["first", "second", "third"]);
+});
+
+test("a file that is written in pieces is read when it is complete", async () => {
+  await watchFile();
+  const writer = openSync(file, "w");
+  writeSync(writer, "sec");
+  const beside = join(folder, "beside");
+  for (let i = 0; i < 20; i++) {
+    writeFileSync(beside, String(i)); // has the watcher look again and again
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(heard).toEqual(["first"]);
+  await afterHearing(() => {
+    writeSync(writer, "ond");
+    closeSync(writer);
+  });
+  expect(heard).toEqual(["first", "second"]);
+});
+
+test("a folder that is moved away and made anew is seen, and one that a link above leads to", async () => {
+  mkdirSync(join(folder, "a", "b"), { recursive: true });
+  mkdirSync(join(folder, "c", "b"), { recursive: true });
+  symlinkSync(join(folder, "a"), join(folder, "link"));
+  writeFileSync(join(folder, "a", "b", "node.yaml"), "first");
+  writeFileSync(join(folder, "c", "b", "node.yaml"), "second");
+  await watchFile(join(folder, "link", "b", "node.yaml"));
+  await afterHearing(() => {
+    symlinkSync(join(folder, "c"), join(folder, "next"));
+    renameSync(join(folder, "next"), join(folder, "link"));
+  });
+  await afterHearing(() => {
+    renameSync(join(folder, "c"), join(folder, "gone"));
+    mkdirSync(join(folder, "c", "b"), { recursive: true });
+    writeFileSync(join(folder, "c", "b", "node.yaml"), "third");
+  });
+  await afterHearing(() => writeFileSync(join(folder, "c", "b", "node.yaml"), "fourth"));
+  expect(heard.filter((what) => !what.startsWith("ENOENT"))).toEqual(["first", "second", "third", "fourth"]);
 });
 
 test("a replacement by rename is seen, also the second one", async () => {

@@ -143,7 +143,7 @@ test("tables alone are nodes and services, as YAML or JSON", () => {
   expect(parseTables(SERVICES, "services.yaml")).toEqual(TABLES);
   expect(parseTables(JSON.stringify({ nodes: TABLES.nodes }), "body")).toEqual({ nodes: TABLES.nodes, services: [] });
   expect(() => parseTables(`${MINIMAL}services: []`, "services.yaml")).toThrow(
-    "services.yaml:1: node: expected one of nodes, services, found node",
+    "services.yaml:1: node: expected one of nodes, services, allowEmpty, found node",
   );
 });
 
@@ -245,4 +245,26 @@ test("every policy module of the package may be named", () => {
     .filter((file) => file !== "sdk.ts")
     .map((file) => file.replace(/\.ts$/, ""));
   expect([...BUILT_IN_POLICIES].sort()).toEqual(modules.sort());
+});
+
+describe("of what is in force", () => {
+  const inForce = parseTables("services: [{ name: a }, { name: b }]", "tables");
+
+  test("a section that a text does not name stays", () => {
+    expect(parseTables("{}", "tables", { inForce }).services).toEqual(inForce.services);
+    expect(parseConfig(MINIMAL, "node.yaml", { inForce: () => inForce }).tables.services).toEqual(inForce.services);
+  });
+
+  test("the last service goes only if that is said", () => {
+    const refused = "services: expected at least one service, as there are 2 in force, or allowEmpty: true; found none";
+    expect(() => parseTables("services: []", "tables", { inForce })).toThrowError(refused);
+    const config = `${MINIMAL}services: []\n`;
+    expect(() => parseConfig(config, "node.yaml", { inForce: () => inForce })).toThrowError(refused);
+    const allowed = [
+      parseTables("services: []", "tables", { inForce, allowEmpty: true }),
+      parseTables("{ services: [], allowEmpty: true }", "tables", { inForce }),
+      parseConfig(`${config}allowEmpty: true\n`, "node.yaml", { inForce: () => inForce }).tables,
+    ];
+    for (const { services } of allowed) expect(services).toEqual([]);
+  });
 });

@@ -159,7 +159,7 @@ test.each(["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"])
   (name) => {
     expect(policyName(name)).toBe(name);
     for (const text of [`{"${name}": {"services": []}}`, `${name}: { services: [] }`]) {
-      expect(refusal(text)).toContain(`tables:1: ${name}: expected one of nodes, services, found ${name}`);
+      expect(refusal(text)).toContain(`tables:1: ${name}: expected one of nodes, services, allowEmpty, found ${name}`);
     }
     const addressed = `services: [{ name: s, addresses: [{ address: 10.30.0.1, policy: ${name} }] }]`;
     expect(parseTables(addressed, "tables").services[0]?.addresses[0]?.policy).toBe(name);
