@@ -24,6 +24,7 @@ import { attachRegions, workerAt } from "./table/regions.ts";
 import { dropOrphans } from "./translate/fragments.ts";
 import { forgetRefused, learnRefusals, setUnparking } from "./translate/park.ts";
 import { queueProbes } from "./translate/probe.ts";
+import { allowPortTries } from "./translate/wire-port.ts";
 
 // errno of a send that UDP_SEGMENT made impossible (asm-generic/errno-base.h, errno.h)
 const EIO = 5;
@@ -125,6 +126,7 @@ function begin(nowUs: f64): u32 {
   emptyQueues();
   closeMessage();
   freeReleased();
+  allowPortTries();
   const nowMs = milliseconds(nowUs);
   if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
   return nowMs;

@@ -40,6 +40,7 @@ export const HEADER_PARK_MS = 84; // u32: how long a packet to an unknown addres
 export const HEADER_PARK_PACKETS = 88; // u32: packets that may wait for one address, per worker
 export const HEADER_PARK_BYTES = 92; // u32: bytes that may wait for addresses, per worker
 export const HEADER_REFUSAL_COUNT = 96; // u32 atomic: addresses that control refused so far; the last are in the ring
+export const HEADER_CLIENT_COUNT = 104; // u32 atomic; writer: data plane: instances that have flows as clients
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 // Secrets, random at start and read by the engine alone: keys cannot be chosen to collide (table/hash.ts).
@@ -131,22 +132,30 @@ export const CANDIDATE_DRAINING = 1; // keeps its flows, gets no new ones
 export const CANDIDATE_LOCAL = 2; // runs on this node
 
 // ---------------------------------------------------------------- instance record (writer: control)
-// Everything that a translation needs of one instance. When any of it changes, the instance gets a new record.
-// Index 0 is never used. A family that the instance lacks has 16 zero bytes.
-//    0 namespace v4   16 namespace v6   32 instance address v4   48 instance address v6   64 node ...
-export const INSTANCE_SIZE = 128;
+// Everything that a translation needs of one instance, which keeps its record as long as it is in the tables. What of it
+// may change has two places, INSTANCE_PLACE_SIZE apart, and a version. Index 0 is never used. A family that the instance
+// lacks has 16 zero bytes.
+//    0 namespace v4   16 namespace v6   32 instance address v4   48 instance address v6   64 node } versioned
+export const INSTANCE_SIZE = 256;
+export const INSTANCE_PLACE_SIZE = 128;
 export const INSTANCE_NAMESPACE_V4 = 0;
 export const INSTANCE_NAMESPACE_V6 = 16;
 export const INSTANCE_ADDRESS_V4 = 32;
 export const INSTANCE_ADDRESS_V6 = 48;
 export const INSTANCE_NODE = 64; // u32: index of the node record
+// Of the record as a whole, in the first place only
 export const INSTANCE_INCARNATION = 68; // u32: grows each time the index is given to another instance
 export const INSTANCE_DIED = 72; // u32 atomic: first generation without it; ALIVE as long as it is there
 export const INSTANCE_NUMBER = 76; // u32: instance number within its service (reports only)
+export const INSTANCE_VERSION = 80; // u32 atomic: versioned word over the two places
 export const ALIVE = -1; // 0xffffffff as i32: later than every generation
 
-// Instance loads (writer: data plane): i32 atomic per instance: flows of this node's clients that it serves now.
-export const INSTANCE_LOAD_SIZE = 4;
+// Instance loads (writer: data plane; control sets them to 0 when the instance is gone). Each count is the lower half of
+// an atomic u64 with the incarnation that it is of in the upper half, so that a flow which outlives an instance is not
+// counted down on the next one.
+export const INSTANCE_LOAD_SIZE = 16;
+export const INSTANCE_LOAD_SERVED = 0; // live flows of this node's clients to service addresses that it serves
+export const INSTANCE_LOAD_CALLED = 8; // flows that it has as a client: its share of the flow table
 
 // ---------------------------------------------------------------- node record (writer: control)
 // Index 0 is this node. Endpoints are sockaddr_in6 (RFC 3493 section 3.3; linux/in6.h), IPv4 v4-mapped.
@@ -201,7 +210,7 @@ export const FLOW_LIMIT_MAX = 1044479; // FLOW_INDEX_MASK - FLOW_SLACK; record 0
 //    0 client namespace address     16 called address      } forward key, with ports and protocol
 //   32 client instance address      48 target namespace address
 //   64 target instance address      80 ports, protocol, state ...
-//  128 where answers go to, when they come in another family than the client's packets
+//  128 what only the beginning, a change of the tables and the end of a flow need
 export const FLOW_SIZE = 192;
 export const FLOW_CLIENT = 0; // 16
 export const FLOW_CALLED = 16; // 16
@@ -213,13 +222,13 @@ export const FLOW_CALLED_PORT = 82; // u16 network order
 export const FLOW_PROTOCOL = 84; // u8: IANA protocol number
 export const FLOW_STATE = 85; // u8: FlowState
 export const FLOW_SEEN = 86; // u8: FLOW_SEEN_*
+export const FLOW_WINDOW_SCALES = 87; // u8: of TCP, as the client's and the server's SYN say; FLOW_SCALE_*
 export const FLOW_WIRE_PORT = 88; // u16 network order: the client's port on the wire, mostly its own
 export const FLOW_NODE = 90; // u16: node of the target
-export const FLOW_INSTANCE = 92; // u32: record of the target
-export const FLOW_INSTANCE_INCARNATION = 96; // u32
-export const FLOW_CLIENT_INSTANCE = 100; // u32: record of the client
-export const FLOW_CLIENT_INCARNATION = 104; // u32
-export const FLOW_GENERATION = 108; // u32: last generation in which client and target were seen alive
+export const FLOW_GENERATION = 92; // u32: last generation in which client and target were seen alive
+// Bytes 8 to 15 of the last TCP header with an acknowledgment, as they stand in the packet: what its receiver may get.
+export const FLOW_FORWARD_TCP = 96; // u64, 0 = there was none
+export const FLOW_REVERSE_TCP = 104; // u64
 export const FLOW_LAST_USED_MS = 112; // u32
 export const FLOW_FORWARD_DELTA = 116; // u16: L4 checksum difference of the forward rewrite, as added to the sum
 export const FLOW_REVERSE_DELTA = 118; // u16: of the reverse rewrite
@@ -228,13 +237,29 @@ export const FLOW_REVERSE_PACKETS = 124; // u32
 export const FLOW_ANSWERED = 128; // 16: client namespace address that the answers name; only with FLOW_ANSWERS_CROSS
 // A free record is linked through a word of its own: what others may still read of the flow stays.
 export const FLOW_FREE_NEXT = 144; // u32
+export const FLOW_INSTANCE = 148; // u32: record of the target
+export const FLOW_INSTANCE_INCARNATION = 152; // u32
+export const FLOW_CLIENT_INSTANCE = 156; // u32: record of the client
+export const FLOW_CLIENT_INCARNATION = 160; // u32
 
 export const FLOW_SEEN_REPLY = 1; // a packet came back
 export const FLOW_SEEN_FIN_FORWARD = 2;
 export const FLOW_SEEN_FIN_REVERSE = 4;
+// After a reset (tcpClosed without both FINs): who went on all the same
+export const FLOW_SEEN_LIFE_FORWARD = 64;
+export const FLOW_SEEN_LIFE_REVERSE = 128;
 export const FLOW_IS_BALANCED = 8; // the called address is a service address, so the flow counts as load
 export const FLOW_CROSSES = 16; // goes on the wire in another family than the client called in
 export const FLOW_ANSWERS_CROSS = 32; // its answers come in another family
+
+/**
+ * Ages are differences of clocks that wrap after 49.7 days. A larger one is of a packet that was seen after the clock was
+ * read, however long the process slept in between. 37 days; no timeout is as long.
+ */
+export const FLOW_AGE_MAX_MS = 0xc0000000;
+
+/** A window scale (RFC 7323 section 2) is half of FLOW_WINDOW_SCALES, the client's the lower one. */
+export const FLOW_SCALE_UNKNOWN = 15; // its SYN was not seen
 
 /** Value 0 is a record that holds no flow; timeouts in the header follow this order. */
 export enum FlowState {
@@ -273,6 +298,8 @@ export const WORKER_UDP_TX_COUNT = 8; // u32: messages in the UDP transmit queue
 export const WORKER_TUN_TX_COUNT = 12; // u32: writes in the TUN transmit queue after a call
 export const WORKER_EVICT_CURSOR = 16; // u32: flow record at which the next search for a victim goes on
 export const WORKER_SWEEP_CURSOR = 20; // u32: flow record at which the next sweep goes on
+export const WORKER_PORT_CURSOR = 28; // u32: where the next search for a free wire port goes on
+export const WORKER_PORT_TRIES = 40; // u32: ports that this call may still try
 export const WORKER_PROBE_CURSOR = 24; // u32
 // Flow records that this worker ended, until no other worker can still be reading them: two lists, and what the
 // other workers' sequences were when the older list was closed.

@@ -28,6 +28,11 @@ export function entryOf(hash: u64, record: u32, direction: u32): u32 {
   return ((<u32>(hash >>> 53)) << FLOW_TAG_SHIFT) | (record << 1) | direction;
 }
 
+/** Address of an entry, by its index from 0. */
+export function entryAt(bucket: usize, index: u32): usize {
+  return bucket + FLOW_BUCKET_ENTRIES + ((<usize>index) << 2);
+}
+
 export function recordOf(entry: u32): u32 {
   return (entry >>> 1) & FLOW_INDEX_MASK;
 }

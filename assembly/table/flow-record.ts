@@ -1,29 +1,22 @@
-// Flow records: where they come from and go to, and who ends one when there is no room.
+// Flow records: where they come from and go to.
 // A record that ended may still be under the eyes of another worker, so it rests in this worker's limbo until every
 // other worker has left the call that it was in; then it goes on the free stack that all workers share.
 
 import {
+  FLOW_AGE_MAX_MS,
   FLOW_FREE_NEXT,
   FLOW_LAST_USED_MS,
   FLOW_SIZE,
   FLOW_SLACK,
-  FLOW_STATE,
-  FlowState,
   HEADER_AT,
   HEADER_FLOW_FREE,
   HEADER_FLOW_NEXT,
-  WORKER_EVICT_CURSOR,
   WORKER_LIMBO_OLD,
   WORKER_LIMBO_SEQUENCES,
   WORKER_LIMBO_YOUNG,
   WORKER_SEQUENCE,
 } from "../shared/layout.ts";
 import { flowLimit, flowsAt, worker, workerAreaAt, workerAt, workerCount } from "./regions.ts";
-
-/** Live records that the search for a victim compares. */
-const EVICTION_SAMPLE = 64;
-/** Records that it may step over on the way; a table that needs eviction is full, so few are free. */
-const EVICTION_STEPS = 1024;
 
 export function flowAt(record: u32): usize {
   return flowsAt + <usize>record * FLOW_SIZE;
@@ -33,10 +26,10 @@ export function recordIndex(flow: usize): u32 {
   return <u32>((flow - flowsAt) / FLOW_SIZE);
 }
 
-/** Milliseconds since the flow's last packet. Another worker may have seen one a moment after `nowMs` was taken. */
+/** Milliseconds since the flow's last packet, up to 37 days: no timeout is longer, and each flow is looked at in time. */
 export function idleTime(flow: usize, nowMs: u32): u32 {
   const idleMs = nowMs - load<u32>(flow, FLOW_LAST_USED_MS);
-  return <i32>idleMs < 0 ? 0 : idleMs;
+  return idleMs > <u32>FLOW_AGE_MAX_MS ? 0 : idleMs;
 }
 
 /** Records from here on never held a flow. */
@@ -83,41 +76,6 @@ export function settleLimbo(): void {
   if (young == 0) return;
   for (let i: u32 = 0; i < workerCount; i++) {
     store<u32>(workerAt + (i << 2), atomic.load<u32>(workerAreaAt(i), WORKER_SEQUENCE), WORKER_LIMBO_SEQUENCES);
-  }
-}
-
-/** A flow that the table can best do without: unanswered or closed before others, then the longest unused. 0 = none. */
-export function victim(nowMs: u32): usize {
-  const end = recordEnd();
-  let cursor = load<u32>(workerAt, WORKER_EVICT_CURSOR);
-  let best: usize = 0;
-  let bestRank: u64 = 0;
-  let seen = 0;
-  for (let step = 0; step < EVICTION_STEPS && seen < EVICTION_SAMPLE; step++) {
-    cursor = cursor + 1 < end ? cursor + 1 : 1;
-    const flow = flowAt(cursor);
-    const state = load<u8>(flow, FLOW_STATE);
-    if (state == FlowState.free) continue;
-    seen++;
-    const rank = ((<u64>isDispensable(state)) << 32) | idleTime(flow, nowMs);
-    if (best != 0 && rank <= bestRank) continue;
-    best = flow;
-    bestRank = rank;
-  }
-  store<u32>(workerAt, cursor, WORKER_EVICT_CURSOR);
-  return best;
-}
-
-function isDispensable(state: u32): bool {
-  switch (state) {
-    case FlowState.udpUnreplied:
-    case FlowState.tcpOpening:
-    case FlowState.tcpClosed:
-    case FlowState.icmpQuery:
-    case FlowState.otherUnreplied:
-      return true;
-    default:
-      return false;
   }
 }
 

@@ -11,8 +11,11 @@ import {
   FLOW_CALLED,
   FLOW_CALLED_PORT,
   FLOW_CLIENT,
+  FLOW_CLIENT_INCARNATION,
+  FLOW_CLIENT_INSTANCE,
   FLOW_CLIENT_PORT,
   FLOW_INSTANCE,
+  FLOW_INSTANCE_INCARNATION,
   FLOW_IS_BALANCED,
   FLOW_PROTOCOL,
   FLOW_SEEN,
@@ -28,9 +31,10 @@ import {
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take, unlock } from "./bucket.ts";
-import { allocate, flowAt, idleTime, recordEnd, recordIndex, release, victim } from "./flow-record.ts";
+import { victim, victimIn } from "./eviction.ts";
+import { allocate, flowAt, idleTime, recordEnd, recordIndex, release } from "./flow-record.ts";
 import { flowHash } from "./hash.ts";
-import { addLoad } from "./instance.ts";
+import { countCalled, countServed, uncountCalled } from "./instance.ts";
 import { flowLimit, worker, workerAt, workerCount } from "./regions.ts";
 
 /** Evictions that one insertion may cause, before it gives up. */
@@ -95,10 +99,10 @@ function findAnswers(
   return 0;
 }
 
-/** A record to be filled in for insert(), or 0 if the table has no room even after eviction. */
-export function create(nowMs: u32): usize {
+/** A record to be filled in for insert(), or 0 if the table has no room for one more of `client`. */
+export function create(client: u32, nowMs: u32): usize {
   const live = atomic.add<u32>(HEADER_AT, 1, HEADER_FLOW_COUNT);
-  if (live >= flowLimit && !evict(nowMs)) {
+  if (live >= flowLimit && !evict(client, nowMs)) {
     atomic.sub<u32>(HEADER_AT, 1, HEADER_FLOW_COUNT);
     return 0;
   }
@@ -113,27 +117,29 @@ export function discard(flow: usize): void {
   release(flow);
 }
 
+/** Whether another flow has the answers that this one would have with this wire port. */
+export function areAnswersTaken(flow: usize, wirePort: u16): bool {
+  const hash = reverseHash(flow, wirePort);
+  return findAnswersOf(flow, wirePort, bucketAt(hash), hash) != 0;
+}
+
 /**
  * Makes the flow's answers findable with its wire port.
  * False if another flow has the same answers already; the caller then tries another wire port.
  */
 export function claimAnswers(flow: usize, nowMs: u32): bool {
-  const source = v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS);
-  const client = answeredAddress(flow);
-  const calledPort = load<u16>(flow, FLOW_CALLED_PORT);
   const wirePort = load<u16>(flow, FLOW_WIRE_PORT);
-  const protocol = load<u8>(flow, FLOW_PROTOCOL);
-  const hash = reverseHash(flow);
+  const hash = reverseHash(flow, wirePort);
   const bucket = bucketAt(hash);
   const entry = entryOf(hash, recordIndex(flow), REVERSE);
   for (let i = 0; i <= EVICTIONS_MAX; i++) {
     lock(bucket);
-    const isTaken = findAnswers(bucket, hash, source, client, calledPort, wirePort, protocol) != 0;
+    const isTaken = findAnswersOf(flow, wirePort, bucket, hash) != 0;
     const isDone = !isTaken && put(bucket, entry);
     unlock(bucket);
     if (isTaken) return false;
     if (isDone) return true;
-    evictFrom(bucket, nowMs);
+    if (!evictFrom(bucket, load<u32>(flow, FLOW_CLIENT_INSTANCE), nowMs)) return false;
   }
   return false;
 }
@@ -152,29 +158,34 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
     // Only now may others end the flow: they take the state first, and the entry is there to be taken.
     if (isDone) atomic.store<u8>(flow, <u8>state, FLOW_STATE);
     unlock(bucket);
-    if (isDone) return flow;
+    if (isDone) {
+      countCalled(load<u32>(flow, FLOW_CLIENT_INSTANCE), load<u32>(flow, FLOW_CLIENT_INCARNATION));
+      countChange(flow, FlowState.free, state);
+      return flow;
+    }
     if (first != 0) {
       releaseAnswers(flow);
       discard(flow);
       return first;
     }
-    evictFrom(bucket, nowMs);
+    if (!evictFrom(bucket, load<u32>(flow, FLOW_CLIENT_INSTANCE), nowMs)) break;
   }
   releaseAnswers(flow);
   discard(flow);
   return 0;
 }
 
-/** Moves a flow to another state, unless another worker ended it meanwhile. */
-export function setState(flow: usize, from: u32, to: u32): void {
-  atomic.cmpxchg<u8>(flow, <u8>from, <u8>to, FLOW_STATE);
+/** Moves a flow to another state, unless another worker was first. Whoever moves it counts the change. */
+export function setState(flow: usize, from: u32, to: u32): bool {
+  if (atomic.cmpxchg<u8>(flow, <u8>from, <u8>to, FLOW_STATE) != <u8>from) return false;
+  countChange(flow, from, to);
+  return true;
 }
 
 /** Ends a flow. False if another worker was first. */
 export function end(flow: usize): bool {
   const state = load<u8>(flow, FLOW_STATE);
-  if (state == FlowState.free) return false;
-  if (atomic.cmpxchg<u8>(flow, state, <u8>FlowState.free, FLOW_STATE) != state) return false;
+  if (state == FlowState.free || !setState(flow, state, FlowState.free)) return false;
   const forward = flowHash(
     v128.load(flow, FLOW_CLIENT),
     v128.load(flow, FLOW_CALLED),
@@ -183,7 +194,7 @@ export function end(flow: usize): bool {
   );
   take(bucketAt(forward), entryOf(forward, recordIndex(flow), FORWARD));
   releaseAnswers(flow);
-  if (load<u8>(flow, FLOW_SEEN) & FLOW_IS_BALANCED) addLoad(load<u32>(flow, FLOW_INSTANCE), -1);
+  uncountCalled(load<u32>(flow, FLOW_CLIENT_INSTANCE), load<u32>(flow, FLOW_CLIENT_INCARNATION));
   discard(flow);
   return true;
 }
@@ -214,8 +225,21 @@ function answeredAddress(flow: usize): v128 {
   return crosses ? v128.load(flow, FLOW_ANSWERED) : v128.load(flow, FLOW_CLIENT);
 }
 
-function reverseHash(flow: usize): u64 {
-  const ports = <u32>load<u16>(flow, FLOW_CALLED_PORT) | ((<u32>load<u16>(flow, FLOW_WIRE_PORT)) << 16);
+/** The flow whose answers are those that `flow` has with this wire port, or 0. */
+function findAnswersOf(flow: usize, wirePort: u16, bucket: usize, hash: u64): usize {
+  return findAnswers(
+    bucket,
+    hash,
+    v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS),
+    answeredAddress(flow),
+    load<u16>(flow, FLOW_CALLED_PORT),
+    wirePort,
+    load<u8>(flow, FLOW_PROTOCOL),
+  );
+}
+
+function reverseHash(flow: usize, wirePort: u16): u64 {
+  const ports = <u32>load<u16>(flow, FLOW_CALLED_PORT) | ((<u32>wirePort) << 16);
   return flowHash(
     v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS),
     answeredAddress(flow),
@@ -225,13 +249,24 @@ function reverseHash(flow: usize): u64 {
 }
 
 function releaseAnswers(flow: usize): void {
-  const hash = reverseHash(flow);
+  const hash = reverseHash(flow, load<u16>(flow, FLOW_WIRE_PORT));
   take(bucketAt(hash), entryOf(hash, recordIndex(flow), REVERSE));
 }
 
-function evict(nowMs: u32): bool {
+/** A flow is load as long as it lives: not when it is closed, and again if it turns out not to be. */
+function countChange(flow: usize, from: u32, to: u32): void {
+  const change = i32(isLoad(to)) - i32(isLoad(from));
+  if (change == 0 || (load<u8>(flow, FLOW_SEEN) & FLOW_IS_BALANCED) == 0) return;
+  countServed(load<u32>(flow, FLOW_INSTANCE), load<u32>(flow, FLOW_INSTANCE_INCARNATION), change);
+}
+
+function isLoad(state: u32): bool {
+  return state != FlowState.free && state != FlowState.tcpClosed;
+}
+
+function evict(client: u32, nowMs: u32): bool {
   for (let i = 0; i < EVICTIONS_MAX; i++) {
-    const flow = victim(nowMs);
+    const flow = victim(client, nowMs);
     if (flow == 0) return false;
     if (!end(flow)) continue;
     count(Counter.flowsEvicted, 1);
@@ -240,19 +275,10 @@ function evict(nowMs: u32): bool {
   return false;
 }
 
-/** Ends the longest unused flow of a full bucket. */
-function evictFrom(bucket: usize, nowMs: u32): void {
-  let oldest: usize = 0;
-  let oldestMs: u32 = 0;
-  for (let i: u32 = 1; i < 16; i++) {
-    const record = recordOf(load<u32>(bucket + (i << 2)));
-    if (record == 0) continue;
-    const flow = flowAt(record);
-    if (load<u8>(flow, FLOW_STATE) == FlowState.free) continue; // one that begins or ends just now
-    const idleMs = idleTime(flow, nowMs);
-    if (oldest != 0 && idleMs <= oldestMs) continue;
-    oldest = flow;
-    oldestMs = idleMs;
-  }
-  if (oldest != 0 && end(oldest)) count(Counter.flowsEvicted, 1);
+/** Makes room in a full bucket. False if no flow there may go for one of `client`. */
+function evictFrom(bucket: usize, client: u32, nowMs: u32): bool {
+  const flow = victimIn(bucket, client, nowMs);
+  if (flow == 0) return false;
+  if (end(flow)) count(Counter.flowsEvicted, 1);
+  return true;
 }

@@ -1,38 +1,44 @@
-// Instance records, read-only, and the live flow counts that the data plane keeps per instance.
+// Instance records, read-only, and the flow counts that the data plane keeps per instance.
 
 import {
+  HEADER_AT,
+  HEADER_CLIENT_COUNT,
   INSTANCE_ADDRESS_V4,
   INSTANCE_ADDRESS_V6,
   INSTANCE_DIED,
   INSTANCE_INCARNATION,
+  INSTANCE_LOAD_CALLED,
+  INSTANCE_LOAD_SERVED,
   INSTANCE_LOAD_SIZE,
   INSTANCE_NAMESPACE_V4,
   INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
+  INSTANCE_PLACE_SIZE,
   INSTANCE_SIZE,
+  INSTANCE_VERSION,
 } from "../shared/layout.ts";
 import { isNoAddress } from "./address.ts";
-import { generation } from "./generation.ts";
+import { generation, placeInForce } from "./generation.ts";
 import { instanceLoadsAt, instancesAt } from "./regions.ts";
 
 export function namespaceAddress(index: u32, isIpv4: bool): v128 {
-  const at = instanceAt(index);
+  const at = placeAt(index);
   return isIpv4 ? v128.load(at, INSTANCE_NAMESPACE_V4) : v128.load(at, INSTANCE_NAMESPACE_V6);
 }
 
 export function instanceAddress(index: u32, isIpv4: bool): v128 {
-  const at = instanceAt(index);
+  const at = placeAt(index);
   return isIpv4 ? v128.load(at, INSTANCE_ADDRESS_V4) : v128.load(at, INSTANCE_ADDRESS_V6);
 }
 
 /** An address that a workload of this node is known by, whichever family it uses. */
 export function identityAt(index: u32): usize {
-  const at = instanceAt(index);
+  const at = placeAt(index);
   return at + (isNoAddress(v128.load(at, INSTANCE_NAMESPACE_V4)) ? INSTANCE_NAMESPACE_V6 : INSTANCE_NAMESPACE_V4);
 }
 
 export function nodeOf(index: u32): u32 {
-  return load<u32>(instanceAt(index), INSTANCE_NODE);
+  return load<u32>(placeAt(index), INSTANCE_NODE);
 }
 
 export function incarnation(index: u32): u32 {
@@ -45,10 +51,47 @@ export function isAlive(index: u32, expectedIncarnation: u32): bool {
   return load<u32>(at, INSTANCE_INCARNATION) == expectedIncarnation && atomic.load<u32>(at, INSTANCE_DIED) > generation;
 }
 
-export function addLoad(index: u32, flows: i32): void {
-  atomic.add<i32>(instanceLoadsAt + <usize>index * INSTANCE_LOAD_SIZE, flows);
+/** Counts flows that the instance serves, as long as it is the one of this incarnation. */
+export function countServed(index: u32, expectedIncarnation: u32, flows: i32): void {
+  addTo(loadsAt(index) + INSTANCE_LOAD_SERVED, expectedIncarnation, flows);
+}
+
+/** Counts a flow that the instance has as a client, likewise. */
+export function countCalled(index: u32, expectedIncarnation: u32): void {
+  const before = addTo(loadsAt(index) + INSTANCE_LOAD_CALLED, expectedIncarnation, 1);
+  if (before == 0) atomic.add<u32>(HEADER_AT, 1, HEADER_CLIENT_COUNT);
+}
+
+export function uncountCalled(index: u32, expectedIncarnation: u32): void {
+  const before = addTo(loadsAt(index) + INSTANCE_LOAD_CALLED, expectedIncarnation, -1);
+  if (before == 1) atomic.sub<u32>(HEADER_AT, 1, HEADER_CLIENT_COUNT);
+}
+
+/** How many flows the instance has as a client. */
+export function calledFlows(index: u32): u32 {
+  // Below 0 for a moment, when another worker ends a flow before it was counted.
+  return max<i32>(0, <i32>atomic.load<u64>(loadsAt(index), INSTANCE_LOAD_CALLED));
+}
+
+/** Returns the count before, or u32.MAX_VALUE when the count is of another incarnation, and is left alone. */
+function addTo(count: usize, expectedIncarnation: u32, flows: i32): u32 {
+  while (true) {
+    const before = atomic.load<u64>(count);
+    if (<u32>(before >>> 32) != expectedIncarnation) return u32.MAX_VALUE;
+    const after = ((<u64>expectedIncarnation) << 32) | <u64>(<u32>before + flows);
+    if (atomic.cmpxchg<u64>(count, before, after) == before) return <u32>before;
+  }
+}
+
+function placeAt(index: u32): usize {
+  const at = instanceAt(index);
+  return at + <usize>placeInForce(atomic.load<u32>(at, INSTANCE_VERSION)) * INSTANCE_PLACE_SIZE;
 }
 
 function instanceAt(index: u32): usize {
   return instancesAt + <usize>index * INSTANCE_SIZE;
+}
+
+function loadsAt(index: u32): usize {
+  return instanceLoadsAt + <usize>index * INSTANCE_LOAD_SIZE;
 }

@@ -4,14 +4,10 @@
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
   FLOW_CLIENT_INSTANCE_ADDRESS,
   FLOW_CROSSES,
   FLOW_FORWARD_DELTA,
   FLOW_GENERATION,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
   FLOW_NODE,
   FLOW_SEEN,
   FLOW_TARGET,
@@ -21,13 +17,13 @@ import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
 import { generation } from "../table/generation.ts";
-import { isAlive } from "../table/instance.ts";
 import { pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_SYN } from "../wire/tcp.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
+import { isClientAlive, isTargetAlive } from "./confirm.ts";
 import { canChangeFamily, changeFamily, lengthAcross } from "./family.ts";
 import { largestTo } from "./fit.ts";
 import { isRestart, seenForward } from "./flow-state.ts";
@@ -152,16 +148,11 @@ export function isConfirmed(flow: usize, packet: Packet): bool {
     end(flow);
     return false;
   }
-  if (!isAlive(load<u32>(flow, FLOW_INSTANCE), load<u32>(flow, FLOW_INSTANCE_INCARNATION))) {
+  if (!isTargetAlive(flow)) {
     isGone = true;
     if (end(flow) && !isReset(packet)) count(Counter.flowsRechosen, 1);
     return false;
   }
   store<u32>(flow, generation, FLOW_GENERATION);
   return true;
-}
-
-/** Whether the flow's client is still the workload of this node that it was. */
-export function isClientAlive(flow: usize): bool {
-  return isAlive(load<u32>(flow, FLOW_CLIENT_INSTANCE), load<u32>(flow, FLOW_CLIENT_INCARNATION));
 }

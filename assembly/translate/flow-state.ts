@@ -1,35 +1,62 @@
 // What a packet does to its flow's state. Times out by state, so the state follows the protocol:
 // RFC 9293 section 3.3.2 as seen from the middle, RFC 4787 section 4.3 for UDP, RFC 5508 section 3.2 for ICMP.
+//
+// A reset may be forged or stray. It closes the flow only within the window that its receiver announced (RFC 5961
+// section 3.2), and not for good: if both sides go on, the connection lives (RFC 6146 section 3.5.2.2). Of a connection
+// that both sides closed nothing comes back.
 
 import {
   FLOW_FORWARD_PACKETS,
+  FLOW_FORWARD_TCP,
   FLOW_LAST_USED_MS,
   FLOW_REVERSE_PACKETS,
+  FLOW_REVERSE_TCP,
+  FLOW_SCALE_UNKNOWN,
   FLOW_SEEN,
   FLOW_SEEN_FIN_FORWARD,
   FLOW_SEEN_FIN_REVERSE,
+  FLOW_SEEN_LIFE_FORWARD,
+  FLOW_SEEN_LIFE_REVERSE,
   FLOW_SEEN_REPLY,
   FLOW_STATE,
+  FLOW_WINDOW_SCALES,
   FlowState,
 } from "../shared/layout.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import { setState } from "../table/flow.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
+import {
+  findOption,
+  TCP_ACK,
+  TCP_ACKNOWLEDGMENT,
+  TCP_FIN,
+  TCP_MIN_HEADER,
+  TCP_OPTION_WINDOW_SCALE,
+  TCP_OPTION_WINDOW_SCALE_LENGTH,
+  TCP_RST,
+  TCP_SYN,
+  Tcp,
+} from "../wire/tcp.ts";
 
-const FIN_BOTH = FLOW_SEEN_FIN_FORWARD | FLOW_SEEN_FIN_REVERSE;
+const FIN_BOTH: u32 = FLOW_SEEN_FIN_FORWARD | FLOW_SEEN_FIN_REVERSE;
+const LIFE_BOTH: u32 = FLOW_SEEN_LIFE_FORWARD | FLOW_SEEN_LIFE_REVERSE;
+/** Flags of a segment that begins or ends something. */
+const TURNS: u32 = TCP_SYN | TCP_FIN | TCP_RST;
+/** RFC 7323 section 2.3 */
+const SCALE_MAX: u32 = 14;
 
 /** State of a flow that begins with this packet of its client. */
 export function firstState(packet: Packet): u32 {
   if (packet.protocol == IPPROTO_UDP) return FlowState.udpUnreplied;
   if (packet.kind == PacketKind.echo) return FlowState.icmpQuery;
-  if (packet.protocol != IPPROTO_TCP) return FlowState.otherUnreplied;
-  return nextTcpState(FlowState.tcpOpening, packet.flags, firstSeen(packet));
+  return packet.protocol == IPPROTO_TCP ? FlowState.tcpOpening : FlowState.otherUnreplied;
 }
 
-/** FLOW_SEEN bits of a flow that begins with this packet. */
-export function firstSeen(packet: Packet): u32 {
-  return packet.flags & TCP_FIN ? FLOW_SEEN_FIN_FORWARD : 0;
+/** What is known of TCP before the first packet: nothing. */
+export function forgetTcp(flow: usize): void {
+  store<u8>(flow, <u8>((FLOW_SCALE_UNKNOWN << 4) | FLOW_SCALE_UNKNOWN), FLOW_WINDOW_SCALES);
+  store<u64>(flow, 0, FLOW_FORWARD_TCP);
+  store<u64>(flow, 0, FLOW_REVERSE_TCP);
 }
 
 /** A new connection on the ports of one that is over. */
@@ -38,37 +65,105 @@ export function isRestart(flow: usize, packet: Packet): bool {
 }
 
 export function seenForward(flow: usize, packet: Packet, segments: u32, nowMs: u32): void {
+  store<u32>(flow, nowMs, FLOW_LAST_USED_MS);
   store<u32>(flow, load<u32>(flow, FLOW_FORWARD_PACKETS) + segments, FLOW_FORWARD_PACKETS);
-  see(flow, packet, packet.flags & TCP_FIN ? FLOW_SEEN_FIN_FORWARD : 0, nowMs);
+  if (packet.protocol != IPPROTO_TCP) return;
+  const state: u32 = load<u8>(flow, FLOW_STATE);
+  if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, true);
+  noteWindow(packet, flow + FLOW_FORWARD_TCP);
+  if (state == FlowState.tcpOpening) establish(flow, packet, load<u8>(flow, FLOW_SEEN));
 }
 
 export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u32): void {
-  store<u32>(flow, load<u32>(flow, FLOW_REVERSE_PACKETS) + segments, FLOW_REVERSE_PACKETS);
-  see(flow, packet, packet.flags & TCP_FIN ? FLOW_SEEN_REPLY | FLOW_SEEN_FIN_REVERSE : FLOW_SEEN_REPLY, nowMs);
-}
-
-function see(flow: usize, packet: Packet, what: u32, nowMs: u32): void {
   store<u32>(flow, nowMs, FLOW_LAST_USED_MS);
-  const before: u32 = load<u8>(flow, FLOW_SEEN);
-  const seen = before | what;
-  // Another worker may be seeing the other direction.
-  if (seen != before) atomic.or<u8>(flow, <u8>what, FLOW_SEEN);
+  store<u32>(flow, load<u32>(flow, FLOW_REVERSE_PACKETS) + segments, FLOW_REVERSE_PACKETS);
+  see(flow, FLOW_SEEN_REPLY);
   const state: u32 = load<u8>(flow, FLOW_STATE);
-  const next = packet.protocol == IPPROTO_TCP ? nextTcpState(state, packet.flags, seen) : nextState(state, seen);
-  if (next != state) setState(flow, state, next);
+  if (packet.protocol != IPPROTO_TCP) {
+    if (state == FlowState.udpUnreplied) setState(flow, state, FlowState.udpStream);
+    else if (state == FlowState.otherUnreplied) setState(flow, state, FlowState.otherStream);
+    return;
+  }
+  if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, false);
+  noteWindow(packet, flow + FLOW_REVERSE_TCP);
+  if (state == FlowState.tcpOpening) establish(flow, packet, FLOW_SEEN_REPLY);
 }
 
-/** Of protocols that do not say when a conversation begins and ends. */
-function nextState(state: u32, seen: u32): u32 {
-  if ((seen & FLOW_SEEN_REPLY) == 0) return state;
-  if (state == FlowState.udpUnreplied) return FlowState.udpStream;
-  return state == FlowState.otherUnreplied ? FlowState.otherStream : state;
+/** Another worker may be seeing the other direction. */
+function see(flow: usize, what: u32): void {
+  if ((load<u8>(flow, FLOW_SEEN) & what) != what) atomic.or<u8>(flow, <u8>what, FLOW_SEEN);
 }
 
-function nextTcpState(state: u32, flags: u32, seen: u32): u32 {
-  if (state == FlowState.free || state == FlowState.tcpClosed) return state;
-  if (flags & TCP_RST || (seen & FIN_BOTH) == FIN_BOTH) return FlowState.tcpClosed;
+function establish(flow: usize, packet: Packet, seen: u32): void {
+  const isEstablished = (packet.flags & TCP_ACK) != 0 && (seen & FLOW_SEEN_REPLY) != 0;
+  if (isEstablished) setState(flow, FlowState.tcpOpening, FlowState.tcpEstablished);
+}
+
+/** Acknowledgment and window of a segment, to be stored as they stand there. */
+function noteWindow(packet: Packet, at: usize): void {
+  if (packet.flags & TCP_ACK) store<u64>(at, load<u64>(packet.transportAt, TCP_ACKNOWLEDGMENT));
+}
+
+/** A segment that begins or ends something, or that comes after the end. */
+function turn(flow: usize, packet: Packet, state: u32, isForward: bool): void {
+  if (state == FlowState.free) return; // another worker ends the flow
+  if (packet.flags & TCP_RST) {
+    if (isInWindow(flow, packet, isForward)) close(flow, state);
+    return;
+  }
+  if (packet.flags & TCP_SYN) begin(flow, packet, state, isForward);
+  noteWindow(packet, flow + (isForward ? FLOW_FORWARD_TCP : FLOW_REVERSE_TCP));
+  if (packet.flags & TCP_FIN) see(flow, isForward ? FLOW_SEEN_FIN_FORWARD : FLOW_SEEN_FIN_REVERSE);
+  if (state == FlowState.tcpClosed) see(flow, isForward ? FLOW_SEEN_LIFE_FORWARD : FLOW_SEEN_LIFE_REVERSE);
+  const now: u32 = load<u8>(flow, FLOW_STATE);
+  const next = stateAfter(now, load<u8>(flow, FLOW_SEEN));
+  if (next != now) setState(flow, now, next);
+}
+
+/** The state of a flow that was not reset just now. */
+function stateAfter(state: u32, seen: u32): u32 {
+  if ((seen & FIN_BOTH) == FIN_BOTH) return FlowState.tcpClosed;
+  if (state == FlowState.tcpClosed && (seen & LIFE_BOTH) != LIFE_BOTH) return state;
   if (seen & FIN_BOTH) return FlowState.tcpHalfClosed;
-  const isEstablished = (flags & (TCP_ACK | TCP_SYN)) == TCP_ACK && (seen & FLOW_SEEN_REPLY) != 0;
-  return state == FlowState.tcpOpening && isEstablished ? FlowState.tcpEstablished : state;
+  return state == FlowState.tcpClosed ? FlowState.tcpEstablished : state;
+}
+
+/** Both sides have to show that they live on. */
+function close(flow: usize, state: u32): void {
+  atomic.and<u8>(flow, <u8>~LIFE_BOTH, FLOW_SEEN);
+  if (state != FlowState.tcpClosed) setState(flow, state, FlowState.tcpClosed);
+}
+
+/**
+ * A SYN. On a flow that is half closed its client has begun anew, and its server will, or says that it has not: the
+ * FINs were of the connection before.
+ */
+function begin(flow: usize, packet: Packet, state: u32, isForward: bool): void {
+  noteScale(flow, packet, isForward);
+  if (!isForward || (packet.flags & TCP_ACK) != 0 || state != FlowState.tcpHalfClosed) return;
+  atomic.and<u8>(flow, <u8>~(FIN_BOTH | FLOW_SEEN_REPLY), FLOW_SEEN);
+  setState(flow, state, FlowState.tcpOpening);
+}
+
+/** Windows are scaled only if both sides say so (RFC 7323 section 2.2). */
+function noteScale(flow: usize, packet: Packet, isForward: bool): void {
+  const optionsAt = packet.transportAt + TCP_MIN_HEADER;
+  const option = findOption(optionsAt, packet.payloadAt, TCP_OPTION_WINDOW_SCALE, TCP_OPTION_WINDOW_SCALE_LENGTH);
+  const scale: u32 = option == 0 ? 0 : min<u32>(SCALE_MAX, load<u8>(option, 2));
+  const before: u32 = load<u8>(flow, FLOW_WINDOW_SCALES);
+  let scales = isForward ? (before & 0xf0) | scale : (before & 0x0f) | (scale << 4);
+  if (option == 0 && (packet.flags & TCP_ACK) != 0) scales = 0;
+  store<u8>(flow, <u8>scales, FLOW_WINDOW_SCALES);
+}
+
+/** Whether the receiver of a segment takes its sequence number, as far as one knows what it takes. */
+function isInWindow(flow: usize, packet: Packet, isForward: bool): bool {
+  const last = flow + (isForward ? FLOW_REVERSE_TCP : FLOW_FORWARD_TCP);
+  if (load<u64>(last) == 0) return true;
+  const receiver = Tcp.at(last - TCP_ACKNOWLEDGMENT);
+  const scales: u32 = load<u8>(flow, FLOW_WINDOW_SCALES);
+  const scale = min<u32>(SCALE_MAX, isForward ? scales >>> 4 : scales & 15); // unknown: the largest
+  const isScaled = (receiver.flags & TCP_SYN) == 0;
+  const window = (<u32>bswap<u16>(receiver.window)) << (isScaled ? scale : 0);
+  return Tcp.at(packet.transportAt).sequence - bswap<u32>(receiver.acknowledgment) <= window;
 }

@@ -21,7 +21,7 @@ import { generation } from "../table/generation.ts";
 import { nodeOf } from "../table/instance.ts";
 import { isFromNode } from "../table/node.ts";
 import { Packet } from "../wire/packet.ts";
-import { isClientAlive } from "./egress.ts";
+import { isClientAlive } from "./confirm.ts";
 import { canChangeFamily, changeFamily } from "./family.ts";
 import { seenReverse } from "./flow-state.ts";
 import { rewrite } from "./rewrite.ts";

@@ -9,15 +9,7 @@ import { learntMtu } from "../table/node.ts";
 import { IPV4_MIN_HEADER } from "../wire/ipv4.ts";
 import { IPV6_HEADER } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
-import { TCP_MIN_HEADER, Tcp } from "../wire/tcp.ts";
-
-// TCP options (RFC 9293 section 3.2)
-const END: u32 = 0;
-const NOTHING: u32 = 1;
-const MSS: u32 = 2;
-const MSS_LENGTH: u32 = 4;
-/** Kind and length, which a length counts (section 3.1): behind a smaller one receivers read no further. */
-const OPTION_MIN: u32 = 2;
+import { findOption, TCP_MIN_HEADER, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, Tcp } from "../wire/tcp.ts";
 
 /**
  * Lowers the MSS option of a SYN to `node`, before the packet is rewritten. A flow that changes its family has the
@@ -28,7 +20,8 @@ export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bo
   const mtu = min(load<u32>(HEADER_AT, HEADER_TUN_MTU) - 1, learntMtu(node, nowMs) - 1); // an unknown one is the largest
   if (mtu == u32.MAX_VALUE) return;
   const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;
-  const option = findMss(packet.transportAt + TCP_MIN_HEADER, packet.payloadAt);
+  const optionsAt = packet.transportAt + TCP_MIN_HEADER;
+  const option = findOption(optionsAt, packet.payloadAt, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH);
   if (option == 0) return;
   const before = load<u16>(option, 2);
   const after = bswap<u16>(<u16>min<u32>(mtu + 1 - headers, bswap<u16>(before)));
@@ -40,17 +33,4 @@ export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bo
     tcp.checksum = update(tcp.checksum, isOdd ? wordDelta(bswap(before), bswap(after)) : wordDelta(before, after));
   }
   count(Counter.mssClamped, 1);
-}
-
-/** The MSS option between `at` and `end`, or 0. */
-function findMss(at: u32, end: u32): u32 {
-  while (at + MSS_LENGTH <= end) {
-    const kind: u32 = load<u8>(at);
-    if (kind == END) return 0;
-    const length: u32 = kind == NOTHING ? 1 : load<u8>(at, 1);
-    if (kind == MSS) return length == MSS_LENGTH ? at : 0;
-    if (kind != NOTHING && length < OPTION_MIN) return 0;
-    at += length;
-  }
-  return 0;
 }

@@ -1,7 +1,5 @@
 // A flow begins: who calls, which instance answers, what the packets look like on the wire.
 
-import { addressDelta, wordDelta } from "../checksum/incremental.ts";
-import { fold } from "../checksum/sum.ts";
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
@@ -18,7 +16,6 @@ import {
   FLOW_CLIENT_INSTANCE_ADDRESS,
   FLOW_CLIENT_PORT,
   FLOW_CROSSES,
-  FLOW_FORWARD_DELTA,
   FLOW_FORWARD_PACKETS,
   FLOW_GENERATION,
   FLOW_INSTANCE,
@@ -27,13 +24,11 @@ import {
   FLOW_LAST_USED_MS,
   FLOW_NODE,
   FLOW_PROTOCOL,
-  FLOW_REVERSE_DELTA,
   FLOW_REVERSE_PACKETS,
   FLOW_SEEN,
   FLOW_STATE,
   FLOW_TARGET,
   FLOW_TARGET_INSTANCE_ADDRESS,
-  FLOW_WIRE_PORT,
   FlowState,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
@@ -42,22 +37,17 @@ import {
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
-import { claimAnswers, create, discard, insert } from "../table/flow.ts";
+import { create, discard, insert } from "../table/flow.ts";
 import { generation } from "../table/generation.ts";
 import { policyClientHash, policyFlowHash } from "../table/hash.ts";
-import { addLoad, incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
+import { incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown, isReachable } from "../table/node.ts";
 import { candidatesAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
-import { firstSeen, firstState } from "./flow-state.ts";
+import { firstState, forgetTcp } from "./flow-state.ts";
 import { isParked } from "./park.ts";
 import { choose } from "./policy.ts";
-
-// Source ports that a clash is resolved with: not the well-known ones (RFC 6335 section 6).
-const WIRE_PORT_FIRST: u32 = 1024;
-const WIRE_PORT_COUNT: u32 = 64512;
-/** Ports that are tried before the packet is dropped: bounds the time that one packet can take. */
-const WIRE_PORT_TRIES: u32 = 64;
+import { claimWirePort } from "./wire-port.ts";
 
 /** What findAddresses() found. */
 let isWireIpv4: bool = false;
@@ -81,7 +71,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   if (!isNodeKnown(node)) return DropReason.noNode;
   if (!isReachable(node, nowMs)) return DropReason.nodeUnreachable;
 
-  const flow = create(nowMs);
+  const flow = create(client, nowMs);
   if (flow == 0) return DropReason.flowTableFull;
   store<u8>(flow, FlowState.free, FLOW_STATE);
   v128.store(flow, packet.source, FLOW_CLIENT);
@@ -102,23 +92,18 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   store<u32>(flow, 0, FLOW_FORWARD_PACKETS);
   store<u32>(flow, 0, FLOW_REVERSE_PACKETS);
   const isBalanced = load<u32>(service, SERVICE_KIND) == ServiceKind.balanced;
-  let seen = firstSeen(packet);
-  if (isBalanced) seen |= FLOW_IS_BALANCED;
+  let seen: u32 = isBalanced ? FLOW_IS_BALANCED : 0;
   if (isWireIpv4 != packet.isIpv4) seen |= FLOW_CROSSES;
   if (areAnswersIpv4 != packet.isIpv4) seen |= FLOW_ANSWERS_CROSS;
   store<u8>(flow, <u8>seen, FLOW_SEEN);
-  if (!claimWirePort(flow, packet, hash, nowMs)) {
+  forgetTcp(flow);
+  if (!claimWirePort(flow, packet, nowMs)) {
     discard(flow);
     return DropReason.portsExhausted;
   }
 
-  if (isBalanced) addLoad(target, 1);
   opened = insert(flow, packet, hash, firstState(packet), nowMs);
-  if (opened == flow) {
-    count(Counter.flowsOpened, 1);
-    return DropReason.none;
-  }
-  if (isBalanced) addLoad(target, -1);
+  if (opened == flow) count(Counter.flowsOpened, 1);
   return opened == 0 ? DropReason.flowTableFull : DropReason.none;
 }
 
@@ -180,41 +165,4 @@ function candidateInstance(candidates: usize, index: u32): u32 {
 
 function isDraining(candidates: usize, index: u32): bool {
   return (load<u16>(candidates + <usize>index * CANDIDATE_SIZE, CANDIDATE_FLAGS) & CANDIDATE_DRAINING) != 0;
-}
-
-/**
- * Finds the client's port on the wire: its own, unless another flow has the same answers already (one client, two
- * addresses that lead to one instance). Then another one, as a NAT would; a packet without such a port has no other.
- */
-function claimWirePort(flow: usize, packet: Packet, hash: u64, nowMs: u32): bool {
-  setWirePort(flow, packet.sourcePort, packet);
-  if (claimAnswers(flow, nowMs)) return true;
-  if (!packet.hasSourcePort) return false;
-  const start = <u32>(hash >>> 32);
-  for (let i: u32 = 0; i < WIRE_PORT_TRIES; i++) {
-    const port = WIRE_PORT_FIRST + ((start + i) % WIRE_PORT_COUNT);
-    setWirePort(flow, bswap<u16>(<u16>port), packet);
-    if (!claimAnswers(flow, nowMs)) continue;
-    count(Counter.portsRewritten, 1);
-    return true;
-  }
-  return false;
-}
-
-/** The deltas go with it: once its answers are claimed, another worker may translate by this record. */
-function setWirePort(flow: usize, wirePort: u16, packet: Packet): void {
-  store<u16>(flow, wirePort, FLOW_WIRE_PORT);
-  const clientAddress = v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS);
-  const target = v128.load(flow, FLOW_TARGET);
-  const answerAddress = v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS);
-  const forward =
-    addressDelta(packet.source, clientAddress) +
-    addressDelta(packet.destination, target) +
-    wordDelta(packet.sourcePort, wirePort);
-  const reverse =
-    addressDelta(answerAddress, packet.destination) +
-    addressDelta(v128.load(flow, FLOW_ANSWERED), packet.source) +
-    wordDelta(wirePort, packet.sourcePort);
-  store<u16>(flow, <u16>fold(forward), FLOW_FORWARD_DELTA);
-  store<u16>(flow, <u16>fold(reverse), FLOW_REVERSE_DELTA);
 }

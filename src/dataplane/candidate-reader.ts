@@ -9,14 +9,18 @@ import {
   CANDIDATE_SIZE,
   CANDIDATE_WEIGHT,
   HEADER_AT,
+  HEADER_GENERATION,
   HEADER_METRICS_EPOCH,
   HEADER_REGIONS,
+  INSTANCE_LOAD_SERVED,
   INSTANCE_LOAD_SIZE,
   INSTANCE_NAMESPACE_V4,
   INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
   INSTANCE_NUMBER,
+  INSTANCE_PLACE_SIZE,
   INSTANCE_SIZE,
+  INSTANCE_VERSION,
   NODE_DISTANCE_KM,
   NODE_METRICS_SIZE,
   NODE_RTT_US,
@@ -36,6 +40,7 @@ import {
   RECORD_OWN_FAMILY,
   RECORD_SIZE,
 } from "../../assembly/shared/policies.ts";
+import { placeInForce } from "../memory/versioned.ts";
 import { writeRecord } from "./candidate-record.ts";
 
 /** Reads candidates from the shared tables, and all that is known of their instances and nodes. */
@@ -73,11 +78,11 @@ export class CandidateReader {
     const words = this.#words;
     const count = words[(serviceAt + SERVICE_CANDIDATE_COUNT) >>> 2] as number;
     const first = words[(serviceAt + SERVICE_CANDIDATES) >>> 2] as number;
-    const loadWord = this.#recordAt(Region.instanceLoads, 0, INSTANCE_LOAD_SIZE) >>> 2;
+    const loadWord = (this.#recordAt(Region.instanceLoads, 0, INSTANCE_LOAD_SIZE) + INSTANCE_LOAD_SERVED) >>> 2;
     let candidateWord = (this.#recordAt(Region.candidates, first, CANDIDATE_SIZE) + CANDIDATE_INSTANCE) >>> 2;
     let recordWord = (recordsAt + RECORD_FLOWS) >>> 2;
     for (let index = 0; index < count; index += 1) {
-      const flows = words[loadWord + (words[candidateWord] as number)] as number;
+      const flows = words[loadWord + (words[candidateWord] as number) * (INSTANCE_LOAD_SIZE >>> 2)] as number;
       recordWords[recordWord] = flows < 0 ? 0 : flows; // below 0 for a moment, when another worker's end comes first
       candidateWord += CANDIDATE_SIZE >>> 2;
       recordWord += RECORD_SIZE >>> 2;
@@ -100,13 +105,14 @@ export class CandidateReader {
     const { view } = this;
     const instance = view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
     const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
-    const loadAt = this.#recordAt(Region.instanceLoads, instance, INSTANCE_LOAD_SIZE);
-    const node = view.getUint32(instanceAt + INSTANCE_NODE, true);
+    const placeAt = instanceAt + this.#placeOf(instanceAt) * INSTANCE_PLACE_SIZE;
+    const loadAt = this.#recordAt(Region.instanceLoads, instance, INSTANCE_LOAD_SIZE) + INSTANCE_LOAD_SERVED;
+    const node = view.getUint32(placeAt + INSTANCE_NODE, true);
     const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
     const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
     const families =
-      (this.#hasAddress(instanceAt + INSTANCE_NAMESPACE_V4) ? RECORD_IPV4 : 0) |
-      (this.#hasAddress(instanceAt + INSTANCE_NAMESPACE_V6) ? RECORD_IPV6 : 0);
+      (this.#hasAddress(placeAt + INSTANCE_NAMESPACE_V4) ? RECORD_IPV4 : 0) |
+      (this.#hasAddress(placeAt + INSTANCE_NAMESPACE_V6) ? RECORD_IPV6 : 0);
     const isOwnFamily = (families & ownFamily) !== 0;
 
     writeRecord(
@@ -121,6 +127,12 @@ export class CandidateReader {
         families |
         (isOwnFamily ? RECORD_OWN_FAMILY : 0),
     );
+  }
+
+  /** A worker asks inside of a call, and no place that the generation in force shows is written before it leaves that. */
+  #placeOf(instanceAt: number): number {
+    const generation = Atomics.load(this.#words, (HEADER_AT + HEADER_GENERATION) >>> 2);
+    return placeInForce(Atomics.load(this.#words, (instanceAt + INSTANCE_VERSION) >>> 2), generation);
   }
 
   /** A family that an instance lacks has zeros. */

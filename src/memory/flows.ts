@@ -1,6 +1,7 @@
 // A read-only walk over the live flows, while workers go on: each flow is seen whole or not at all.
 
 import {
+  FLOW_AGE_MAX_MS,
   FLOW_CALLED,
   FLOW_CALLED_PORT,
   FLOW_CLIENT,
@@ -109,7 +110,8 @@ export class FlowView {
 
   /** `nowMs` is of the workers' clock, whose milliseconds wrap at 2^32. */
   idleMs(nowMs: number): number {
-    return Math.max(0, (Math.trunc(nowMs % 2 ** 32) - this.#view.getUint32(FLOW_LAST_USED_MS, true)) | 0);
+    const idleMs = (Math.trunc(nowMs % 2 ** 32) - this.#view.getUint32(FLOW_LAST_USED_MS, true)) >>> 0;
+    return idleMs > FLOW_AGE_MAX_MS ? 0 : idleMs; // a packet came after `nowMs` was taken
   }
 }
 

@@ -2,7 +2,10 @@
 
 import {
   HEADER_AT,
+  HEADER_CLIENT_COUNT,
   HEADER_GSO_TRIAL,
+  INSTANCE_LOAD_CALLED,
+  INSTANCE_LOAD_SERVED,
   INSTANCE_LOAD_SIZE,
   NODE_GSO_REFUSED,
   NODE_LAST_REPLY_MS,
@@ -40,7 +43,21 @@ export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: numbe
   };
 }
 
+/**
+ * The record stands for another instance from now on, which begins with no flows. Flows of the one before, which end
+ * later, are not counted down on it: their incarnation is another one.
+ */
+export function resetInstanceLoad(shared: SharedMemory, instance: number, incarnation: number): void {
+  const counts = new BigInt64Array(shared.memory.buffer);
+  const at = shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE;
+  const none = BigInt.asIntN(64, BigInt(incarnation) << 32n);
+  Atomics.store(counts, (at + INSTANCE_LOAD_SERVED) / 8, none);
+  const called = Atomics.exchange(counts, (at + INSTANCE_LOAD_CALLED) / 8, none);
+  if (BigInt.asIntN(32, called) > 0n) Atomics.sub(shared.i32, (HEADER_AT + HEADER_CLIENT_COUNT) >>> 2, 1);
+}
+
 /** Flows of this node's clients to service addresses that the instance serves now. */
 export function readInstanceLoad(shared: SharedMemory, instance: number): number {
-  return Atomics.load(shared.i32, (shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE) >>> 2);
+  const at = shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE + INSTANCE_LOAD_SERVED;
+  return Math.max(0, Atomics.load(shared.i32, at >>> 2)); // below 0 for a moment, as in table/instance.ts
 }

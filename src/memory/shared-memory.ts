@@ -48,6 +48,7 @@ import {
   Region,
   SERVICE_SIZE,
   WORKER_MAX,
+  WORKER_PORT_CURSOR,
   WORKER_SIZE,
 } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
@@ -84,17 +85,17 @@ const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: n
 
 export type FlowStateName = Exclude<keyof typeof FlowState, "free" | "count">;
 
-/** Idle times after which a flow ends; kernel conntrack's order of magnitude. */
+/** Idle times after which a flow ends; docs/protocols.md says why they are as they are. */
 export const DEFAULT_TIMEOUTS_MS: Readonly<Record<FlowStateName, number>> = {
-  udpUnreplied: 30_000,
-  udpStream: 180_000,
-  tcpOpening: 60_000,
+  udpUnreplied: 120_000,
+  udpStream: 300_000,
+  tcpOpening: 240_000,
   tcpEstablished: 86_400_000,
-  tcpHalfClosed: 120_000,
-  tcpClosed: 10_000,
-  icmpQuery: 30_000,
-  otherUnreplied: 30_000,
-  otherStream: 180_000,
+  tcpHalfClosed: 7_440_000,
+  tcpClosed: 240_000,
+  icmpQuery: 60_000,
+  otherUnreplied: 120_000,
+  otherStream: 300_000,
 };
 
 export const DEFAULT_PROBE_INTERVAL_MS = 400;
@@ -220,6 +221,10 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
     header(HEADER_TIMEOUTS_MS + 4 * FlowState[name as FlowStateName], timeoutMs);
   }
   writeRanges(shared, options.ranges ?? []);
+  for (let worker = 0; worker < capacities.workers; worker++) {
+    const cursorAt = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_PORT_CURSOR;
+    shared.u32[cursorAt >>> 2] = options.hashSeed ?? randomInt(0x1_0000);
+  }
 }
 
 function writeKey(shared: SharedMemory, offset: number, words: number, seed: number | undefined): void {

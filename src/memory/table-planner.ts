@@ -1,6 +1,6 @@
 // Plans a generation: what each record, list and slot will be, and where. Keeps the account of which indices are in
-// use and by whom; writes nothing to the tables. An instance keeps its record as long as its addresses and its node
-// stay; weight and draining live in candidate lists only. All addresses of a service have one list.
+// use and by whom; writes nothing to the tables. An instance, known by service and number, keeps its record as long as it
+// is in the tables; weight and draining live in candidate lists only. All addresses of a service have one list.
 
 import {
   CANDIDATE_DRAINING,
@@ -79,6 +79,7 @@ interface PlacedService {
 export class Plan {
   readonly nodes: PlacedNode[] = [];
   readonly newInstances: PlacedInstance[] = [];
+  readonly changedInstances: PlacedInstance[] = [];
   readonly newLists: { readonly range: CandidateRange; readonly candidates: readonly Candidate[] }[] = [];
   readonly newRecords: ServiceRecord[] = [];
   readonly newIds: { readonly id: number; readonly revision: number }[] = [];
@@ -235,8 +236,8 @@ export class TablePlanner {
 
   #planService(plan: Plan, service: Service): void {
     const old = this.#services.get(service.name);
-    const { instances, instanceRecords } = this.#planInstances(plan, service, old);
-    const list = this.#planList(plan, service, instances, old);
+    const { instances, instanceRecords, isChanged } = this.#planInstances(plan, service, old);
+    const list = this.#planList(plan, service, instances, isChanged, old);
     const addresses = this.#planAddresses(plan, service, list, old);
     plan.services.set(service.name, { service, instances, instanceRecords, addresses, list });
   }
@@ -245,33 +246,30 @@ export class TablePlanner {
     const before = new Map(old?.service.instances.map((instance, i) => [instance.number, i]));
     const instances: number[] = [];
     const instanceRecords: number[] = [];
+    let isChanged = false;
     for (const instance of service.instances) {
       const i = before.get(instance.number);
       const previous = i === undefined ? undefined : old?.service.instances[i];
-      if (old !== undefined && i !== undefined && previous !== undefined && isSameInstance(previous, instance)) {
-        before.delete(instance.number);
-        instances.push(old.instances[i] ?? 0);
-        instanceRecords.push(old.instanceRecords[i] ?? 0);
+      let placed: { index: number; record: number };
+      if (old === undefined || i === undefined || previous === undefined) {
+        placed = this.#planInstance(plan, service, instance);
       } else {
-        const placed = this.#planInstance(plan, service, instance);
-        instances.push(placed.index);
-        instanceRecords.push(placed.record);
+        before.delete(instance.number);
+        placed = { index: old.instances[i] ?? 0, record: old.instanceRecords[i] ?? 0 };
+        if (!isSameInstance(previous, instance)) {
+          isChanged = true;
+          placed.record = this.#planChange(plan, service, previous, instance, placed);
+        }
       }
+      instances.push(placed.index);
+      instanceRecords.push(placed.record);
     }
     if (old !== undefined) for (const i of before.values()) this.#bury(plan, old, i);
-    return { instances, instanceRecords };
+    return { instances, instanceRecords, isChanged };
   }
 
   #planInstance(plan: Plan, service: Service, instance: Instance): { index: number; record: number } {
-    const node = plan.nodeIndices.has(instance.node)
-      ? plan.nodeIndices.get(instance.node)
-      : this.#nodes.get(instance.node);
-    if (node === undefined) {
-      throw new SapwoodError(
-        "tables-invalid",
-        `instance ${instance.number} of ${service.name}: expected a known node, found "${instance.node}"`,
-      );
-    }
+    const node = this.#nodeOf(plan, service, instance);
     const index = this.#instancePool.take();
     if (index === undefined) throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + 1);
     plan.newInstances.push({ index, node, instance });
@@ -279,7 +277,49 @@ export class TablePlanner {
       for (const address of instance.namespaceAddresses) plan.bindWorkloads.push({ address, value: index });
     }
     if (instance.instanceAddresses.length === 0) return { index, record: 0 };
-    const record = this.#takeRecord(plan, {
+    const record = this.#takeInstanceRecord(plan, index);
+    for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
+    return { index, record };
+  }
+
+  /** An instance that was there and changed. Returns the service record of its addresses, 0 = it has none. */
+  #planChange(
+    plan: Plan,
+    service: Service,
+    previous: Instance,
+    instance: Instance,
+    placed: { readonly index: number; readonly record: number },
+  ): number {
+    const { index } = placed;
+    plan.changedInstances.push({ index, node: this.#nodeOf(plan, service, instance), instance });
+    const isLocal = (one: Instance): boolean => one.node === this.#options.nodeId;
+    if (isLocal(previous)) plan.unbindWorkloads.push(...previous.namespaceAddresses);
+    if (isLocal(instance)) {
+      for (const address of instance.namespaceAddresses) plan.bindWorkloads.push({ address, value: index });
+    }
+    plan.unbindAddresses.push(...previous.instanceAddresses);
+    if (instance.instanceAddresses.length === 0) {
+      if (placed.record !== 0) plan.deadRecords.push(placed.record);
+      return 0;
+    }
+    const record = placed.record === 0 ? this.#takeInstanceRecord(plan, index) : placed.record;
+    for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
+    return record;
+  }
+
+  #nodeOf(plan: Plan, service: Service, instance: Instance): number {
+    const node = plan.nodeIndices.has(instance.node)
+      ? plan.nodeIndices.get(instance.node)
+      : this.#nodes.get(instance.node);
+    if (node !== undefined) return node;
+    throw new SapwoodError(
+      "tables-invalid",
+      `instance ${instance.number} of ${service.name}: expected a known node, found "${instance.node}"`,
+    );
+  }
+
+  #takeInstanceRecord(plan: Plan, index: number): number {
+    return this.#takeRecord(plan, {
       kind: ServiceKind.instance,
       policy: 0,
       id: 0,
@@ -288,8 +328,6 @@ export class TablePlanner {
       first: index,
       family: 0,
     });
-    for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
-    return { index, record };
   }
 
   #bury(plan: Plan, old: PlacedService, i: number): void {
@@ -302,9 +340,16 @@ export class TablePlanner {
     if (instance.node === this.#options.nodeId) plan.unbindWorkloads.push(...instance.namespaceAddresses);
   }
 
-  #planList(plan: Plan, service: Service, instances: readonly number[], old: PlacedService | undefined): CandidateList {
+  /** A list of its own also says that something changed about an instance in it: policies see that by the revision. */
+  #planList(
+    plan: Plan,
+    service: Service,
+    instances: readonly number[],
+    isChanged: boolean,
+    old: PlacedService | undefined,
+  ): CandidateList {
     const candidates = service.addresses.length === 0 ? [] : this.#candidatesOf(service, instances);
-    const list = this.#keptList(old?.list, candidates) ?? this.#takeList(plan, candidates);
+    const list = (isChanged ? undefined : this.#keptList(old?.list, candidates)) ?? this.#takeList(plan, candidates);
     if (old?.list.range !== undefined && old.list !== list) plan.deadLists.push(old.list.range);
     return list;
   }

@@ -16,6 +16,7 @@ import {
   CANDIDATE_WEIGHT,
   HEADER_AT,
   HEADER_GENERATION,
+  HEADER_METRICS_EPOCH,
   HEADER_NODE_COUNT,
   INSTANCE_ADDRESS_V4,
   INSTANCE_ADDRESS_V6,
@@ -25,7 +26,9 @@ import {
   INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
   INSTANCE_NUMBER,
+  INSTANCE_PLACE_SIZE,
   INSTANCE_SIZE,
+  INSTANCE_VERSION,
   LOCAL_NODE,
   NODE_DISTANCE_KM,
   NODE_ENDPOINT_SIZE,
@@ -52,6 +55,7 @@ import {
 import { familyOf } from "../net/address.ts";
 import { AddressSlots } from "./address-slots.ts";
 import { Cells } from "./cells.ts";
+import { resetInstanceLoad } from "./measurements.ts";
 import { quiescence } from "./quiescence.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
@@ -72,6 +76,7 @@ export class TableWriter {
   readonly #planner: TablePlanner;
   readonly #addresses: AddressSlots;
   readonly #workloads: AddressSlots;
+  readonly #distances: Float32Array;
   #generation = 0;
   /** Resolves when the next generation may be begun. */
   #ready: Promise<void> = Promise.resolve();
@@ -82,6 +87,7 @@ export class TableWriter {
     this.#cells = options.cells ?? new Cells(shared);
     this.#addresses = new AddressSlots(shared, this.#cells, shared.at(Region.addresses), records.addressSlots);
     this.#workloads = new AddressSlots(shared, this.#cells, shared.at(Region.workloads), records.workloadSlots);
+    this.#distances = new Float32Array(shared.memory.buffer);
     this.#planner = new TablePlanner(shared, this.#addresses, this.#workloads, options);
     this.#cells.f32(this.#nodeAt(LOCAL_NODE) + NODE_DISTANCE_KM, 0);
     this.#cells.atomic(this.#nodeAt(LOCAL_NODE) + NODE_STATE, SLOT_USED);
@@ -128,8 +134,12 @@ export class TableWriter {
   #write(change: TableChange): { generation: number; plan: Plan } {
     const plan = this.#planner.plan(change);
     const generation = this.#generation + 1;
+    const isDistanceNew = plan.nodes.some(
+      ({ index, node }) => !Object.is(this.#distanceOf(index), Math.fround(node.distanceKm)),
+    );
     for (const { index, node, isNew } of plan.nodes) this.#writeNode(index, node, isNew, generation);
-    for (const placed of plan.newInstances) this.#writeInstance(placed);
+    for (const placed of plan.newInstances) this.#writeInstance(placed, generation);
+    for (const placed of plan.changedInstances) this.#changeInstance(placed, generation);
     this.#writeServices(plan);
     for (const index of plan.deadInstances) this.#cells.atomic(this.#instanceAt(index) + INSTANCE_DIED, generation);
     // All unbindings first: what one service gives up another may take in the same generation.
@@ -140,6 +150,7 @@ export class TableWriter {
     this.#cells.u32(HEADER_AT + HEADER_NODE_COUNT, this.#planner.nodeEnd);
     this.#cells.atomic(HEADER_AT + HEADER_GENERATION, generation);
     this.#generation = generation;
+    if (isDistanceNew) Atomics.add(this.#shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);
     this.#planner.commit(plan);
     return { generation, plan };
   }
@@ -149,7 +160,9 @@ export class TableWriter {
     await quiescence(this.#shared);
     for (const index of plan.deadInstances) {
       const at = this.#instanceAt(index) + INSTANCE_INCARNATION;
-      this.#cells.atomic(at, (this.#shared.i32[at >>> 2] ?? 0) + 1);
+      const incarnation = (this.#shared.u32[at >>> 2] ?? 0) + 1;
+      this.#cells.atomic(at, incarnation);
+      resetInstanceLoad(this.#shared, index, incarnation);
     }
     for (const index of plan.deadNodes) this.#cells.atomic(this.#nodeAt(index) + NODE_STATE, SLOT_EMPTY);
     this.#addresses.retire();
@@ -186,16 +199,28 @@ export class TableWriter {
     this.#cells.address(at + SOCKADDR_ADDRESS, node.underlay.address);
   }
 
-  #writeInstance({ index, node, instance }: PlacedInstance): void {
-    const at = this.#instanceAt(index);
+  #writeInstance(placed: PlacedInstance, generation: number): void {
+    const at = this.#instanceAt(placed.index);
+    this.#writePlace(at, placed);
+    this.#cells.atomic(at + INSTANCE_VERSION, versionWord(generation, 0));
+    this.#cells.u32(at + INSTANCE_NUMBER, placed.instance.number);
+    this.#cells.atomic(at + INSTANCE_DIED, ALIVE);
+  }
+
+  #changeInstance(placed: PlacedInstance, generation: number): void {
+    const at = this.#instanceAt(placed.index);
+    const place = placeToWrite(this.#shared.u32[(at + INSTANCE_VERSION) >>> 2] ?? 0, generation);
+    this.#writePlace(at + place * INSTANCE_PLACE_SIZE, placed);
+    this.#cells.atomic(at + INSTANCE_VERSION, versionWord(generation, place));
+  }
+
+  #writePlace(at: number, { node, instance }: PlacedInstance): void {
     const { namespaceAddresses, instanceAddresses } = instance;
     this.#cells.address(at + INSTANCE_NAMESPACE_V4, ofFamily(namespaceAddresses, 4));
     this.#cells.address(at + INSTANCE_NAMESPACE_V6, ofFamily(namespaceAddresses, 6));
     this.#cells.address(at + INSTANCE_ADDRESS_V4, ofFamily(instanceAddresses, 4));
     this.#cells.address(at + INSTANCE_ADDRESS_V6, ofFamily(instanceAddresses, 6));
     this.#cells.u32(at + INSTANCE_NODE, node);
-    this.#cells.u32(at + INSTANCE_NUMBER, instance.number);
-    this.#cells.atomic(at + INSTANCE_DIED, ALIVE);
   }
 
   #writeServices(plan: Plan): void {
@@ -218,6 +243,11 @@ export class TableWriter {
       this.#cells.u32(at + SERVICE_CANDIDATES, first);
       this.#cells.u32(at + SERVICE_FAMILY, family);
     }
+  }
+
+  /** As the record has it, of single precision. */
+  #distanceOf(index: number): number {
+    return this.#distances[(this.#nodeAt(index) + NODE_DISTANCE_KM) >>> 2] ?? Number.NaN;
   }
 
   #nodeAt(index: number): number {

@@ -1,5 +1,11 @@
 // Words of versioned values (layout.ts, "versioned value"): which of the two places is the newer one, and since when.
 
+/** The place that a reader in `generation` looks at. */
+export function placeInForce(word: number, generation: number): number {
+  const newer = word & 1;
+  return generation >= word >>> 1 ? newer : newer ^ 1;
+}
+
 /** The place that no reader of the generation in force looks at while `generation` is being built. */
 export function placeToWrite(word: number, generation: number): number {
   const newer = word & 1;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
+import { FlowState } from "../../assembly/shared/layout.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
 import { ROUTES } from "../../src/control/api.ts";
@@ -43,7 +44,8 @@ test("docs/protocols.md names only drop reasons and settings that there are", ()
   const page = text("docs/protocols.md");
   const settings = ["errors.icmp", "errors.reset", "tcp.clampMss"];
   const named = [...page.matchAll(/`([A-Za-z.]+)`/g)].map((match) => match[1] ?? "");
-  const known = [...keysOf(DropReason), ...settings, "code", "traceroute"];
+  const timeouts = keysOf(FlowState).map((state) => `flows.timeouts.${state}`);
+  const known = [...keysOf(DropReason), ...settings, ...timeouts, "code", "traceroute"];
   expect(named.filter((name) => !known.includes(name))).toEqual([]);
   expect(settings.filter((name) => !text("docs/configuration.md").includes(`\`${name}\``))).toEqual([]);
 });

@@ -81,6 +81,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HEADER_PARK_PACKETS: u32,
       HEADER_PARK_BYTES: u32,
       HEADER_REFUSAL_COUNT: u32,
+      HEADER_CLIENT_COUNT: u32,
       HEADER_REFUSALS: array(layout.REFUSAL_MAX, layout.REFUSAL_SIZE),
       HEADER_REGIONS: array(Region.count, 4),
       HEADER_TIMEOUTS_MS: array(FlowState.count, 4),
@@ -120,7 +121,22 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       INSTANCE_INCARNATION: u32,
       INSTANCE_DIED: u32,
       INSTANCE_NUMBER: u32,
+      INSTANCE_VERSION: u32,
     },
+  },
+  "place of an instance": {
+    size: layout.INSTANCE_PLACE_SIZE,
+    fields: {
+      INSTANCE_NAMESPACE_V4: address,
+      INSTANCE_NAMESPACE_V6: address,
+      INSTANCE_ADDRESS_V4: address,
+      INSTANCE_ADDRESS_V6: address,
+      INSTANCE_NODE: u32,
+    },
+  },
+  "instance load": {
+    size: layout.INSTANCE_LOAD_SIZE,
+    fields: { INSTANCE_LOAD_SERVED: u64, INSTANCE_LOAD_CALLED: u64 },
   },
   node: {
     size: layout.NODE_SIZE,
@@ -174,6 +190,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       FLOW_PROTOCOL: u8,
       FLOW_STATE: u8,
       FLOW_SEEN: u8,
+      FLOW_WINDOW_SCALES: u8,
       FLOW_WIRE_PORT: u16,
       FLOW_NODE: u16,
       FLOW_INSTANCE: u32,
@@ -181,6 +198,8 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       FLOW_CLIENT_INSTANCE: u32,
       FLOW_CLIENT_INCARNATION: u32,
       FLOW_GENERATION: u32,
+      FLOW_FORWARD_TCP: u64,
+      FLOW_REVERSE_TCP: u64,
       FLOW_LAST_USED_MS: u32,
       FLOW_FORWARD_DELTA: u16,
       FLOW_REVERSE_DELTA: u16,
@@ -217,6 +236,8 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       WORKER_TUN_TX_COUNT: u32,
       WORKER_EVICT_CURSOR: u32,
       WORKER_SWEEP_CURSOR: u32,
+      WORKER_PORT_CURSOR: u32,
+      WORKER_PORT_TRIES: u32,
       WORKER_PROBE_CURSOR: u32,
       WORKER_LIMBO_YOUNG: u32,
       WORKER_LIMBO_OLD: u32,
@@ -316,7 +337,8 @@ const NOT_FIELDS = [
   ],
   ...["FLOW_BUCKET_SIZE", "FLOW_BUCKET_ENTRY_COUNT", "FLOW_TAG_SHIFT", "FLOW_INDEX_MASK", "FLOW_SLACK"],
   ...["FLOW_LIMIT_MAX", "FLOW_SEEN_REPLY", "FLOW_SEEN_FIN_FORWARD", "FLOW_SEEN_FIN_REVERSE", "FLOW_IS_BALANCED"],
-  ...["FLOW_CROSSES", "FLOW_ANSWERS_CROSS"],
+  ...["FLOW_CROSSES", "FLOW_ANSWERS_CROSS", "FLOW_SEEN_LIFE_FORWARD", "FLOW_SEEN_LIFE_REVERSE"],
+  ...["FLOW_SCALE_UNKNOWN", "FLOW_AGE_MAX_MS", "INSTANCE_PLACE_SIZE"],
   ...["PROBE_SIZE", "PROBE_MAGIC", "PROBE_VERSION", "PROBE_REQUEST", "PROBE_REPLY", "WORKER_MAX", "WORKER_SIZE"],
   ...["COUNTER_MAX", "DROP_REASON_MAX", "BATCH_SIZE", "SLOT_HEADROOM", "SLOT_SIZE", "FRAME_MAX", "MMSGHDR_SIZE"],
   ...["IOVEC_SIZE", "CONTROL_SIZE", "UDP_TX_MAX", "TUN_TX_MAX", "IOVEC_MAX", "TX_HEADERS_SIZE", "TUN_TX_SIZE"],
@@ -415,7 +437,12 @@ describe("limits", () => {
     expect(size & (size - 1)).toBe(0);
   });
 
-  test("a flow begins with a cache line", () => {
+  test("a flow begins with a cache line, and what each packet needs is in the first two", () => {
     expect(layout.FLOW_SIZE % 64).toBe(0);
+    expect(layout.FLOW_REVERSE_PACKETS + 4).toBe(128);
+  });
+
+  test("both places of an instance fit its record", () => {
+    expect(2 * layout.INSTANCE_PLACE_SIZE).toBeLessThanOrEqual(layout.INSTANCE_SIZE);
   });
 });

@@ -9,10 +9,13 @@ import {
   Region,
   SLOT_EMPTY,
 } from "../../assembly/shared/layout.ts";
+import { liveFlows } from "../../src/memory/flows.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
-import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_FIN, TCP_SYN } from "../support/packet-builder.ts";
+import { viewPacket } from "../support/packet-checks.ts";
 import { Random } from "../support/random.ts";
+import { bucketOf, inspectFlowTable } from "../support/reference/flow-table.ts";
 import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, C1, FROM_B, onNodeA } from "../support/world.ts";
 
 const FLOWS = 256;
@@ -75,12 +78,215 @@ describe("a full flow table", () => {
       const ports = new Set(Array.from({ length: FLOWS / 2 }, () => random.between(1024, 65535)));
       for (const port of ports) expect(fixture.egress(udp(port)).counts.flowsEvicted).toBeUndefined();
       expect(flowCount(fixture)).toBe(ports.size);
-      fixture.advance(100_000);
+      fixture.advance(130_000);
       expect(fixture.sweep().counts.flowsExpired).toBe(ports.size);
       expect(flowCount(fixture)).toBe(0);
     }
   });
 });
+
+describe("a workload does not take what another one uses", () => {
+  const LIMIT = 256;
+  const CONNECTIONS = 40;
+
+  /** Established connections of C 1, by FIN, answered datagrams or answered pings. */
+  const KINDS = {
+    tcp: {
+      begin: (i: number) =>
+        packet()
+          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .tcp({ sport: 2000 + i, dport: 80, flags: TCP_SYN }),
+      answer: (i: number) =>
+        packet()
+          .ip(B1.instanceV4, C1.v4)
+          .tcp({ sport: 80, dport: 2000 + i, flags: TCP_SYN | TCP_ACK }),
+      goOn: (i: number) =>
+        packet()
+          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .tcp({ sport: 2000 + i, dport: 80, flags: TCP_ACK }),
+    },
+    udp: {
+      begin: (i: number) =>
+        packet()
+          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .udp({ sport: 2000 + i, dport: 53 })
+          .payload("q"),
+      answer: (i: number) =>
+        packet()
+          .ip(B1.instanceV4, C1.v4)
+          .udp({ sport: 53, dport: 2000 + i })
+          .payload("a"),
+      goOn: (i: number) =>
+        packet()
+          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .udp({ sport: 2000 + i, dport: 53 })
+          .payload("q"),
+    },
+    icmp: {
+      begin: (i: number) =>
+        packet()
+          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .icmp({ type: 8, words: [2000 + i, 1] }),
+      answer: (i: number) =>
+        packet()
+          .ip(B1.instanceV4, C1.v4)
+          .icmp({ type: 0, words: [2000 + i, 1] }),
+      goOn: (i: number) =>
+        packet()
+          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .icmp({ type: 8, words: [2000 + i, 2] }),
+    },
+  };
+
+  async function withConnections(kind: keyof typeof KINDS): Promise<EngineFixture> {
+    const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: LIMIT } } });
+    const { begin, answer, goOn } = KINDS[kind];
+    for (let i = 0; i < CONNECTIONS; i++) {
+      fixture.egress(begin(i).frame());
+      fixture.ingress({ ...FROM_B, bytes: answer(i).bytes() });
+      fixture.egress(goOn(i).frame());
+    }
+    return fixture;
+  }
+
+  /** All packets of C 1 belong to flows that are there. */
+  function expectAllAlive(fixture: EngineFixture, kind: keyof typeof KINDS): void {
+    for (let i = 0; i < CONNECTIONS; i++) {
+      expect(fixture.egress(KINDS[kind].goOn(i).frame()).counts.flowsOpened, `connection ${i}`).toBeUndefined();
+    }
+  }
+
+  const FLOODS: Readonly<Record<string, (fixture: EngineFixture, i: number) => void>> = {
+    "UDP that nobody answers": (fixture, i) => void fixture.egress(udp(1024 + i)),
+    "UDP that is answered": (fixture, i) => {
+      fixture.egress(udp(1024 + i));
+      const bytes = packet()
+        .ip(B1.instanceV4, A1.v4)
+        .udp({ sport: 53, dport: 1024 + i })
+        .payload("a")
+        .bytes();
+      fixture.ingress({ ...FROM_B, bytes });
+    },
+    "connections that are established": (fixture, i) => {
+      const syn = packet()
+        .ip(A1.v4, B_ROUND_ROBIN.v4)
+        .tcp({ sport: 1024 + i, dport: 80, flags: TCP_SYN });
+      const bytes = packet()
+        .ip(B1.instanceV4, A1.v4)
+        .tcp({ sport: 80, dport: 1024 + i, flags: TCP_SYN | TCP_ACK })
+        .bytes();
+      const ack = packet()
+        .ip(A1.v4, B_ROUND_ROBIN.v4)
+        .tcp({ sport: 1024 + i, dport: 80, flags: TCP_ACK });
+      fixture.egress(syn.frame());
+      fixture.ingress({ ...FROM_B, bytes });
+      fixture.egress(ack.frame());
+    },
+    "pings that are answered": (fixture, i) => {
+      fixture.egress(
+        packet()
+          .ip(A1.v4, B_ROUND_ROBIN.v4)
+          .icmp({ type: 8, words: [1024 + i, 1] })
+          .frame(),
+      );
+      const bytes = packet()
+        .ip(B1.instanceV4, A1.v4)
+        .icmp({ type: 0, words: [1024 + i, 1] })
+        .bytes();
+      fixture.ingress({ ...FROM_B, bytes });
+    },
+  };
+
+  describe.each(["tcp", "udp", "icmp"] as const)("its %s flows live on", (kind) => {
+    test.each(Object.entries(FLOODS))(
+      "while another workload opens flows as fast as it can: %s",
+      async (_name, flood) => {
+        const fixture = await withConnections(kind);
+        // Longer than any of the other's flows: they are the oldest.
+        for (let i = 0; i < 8 * LIMIT; i++) {
+          fixture.advance(1);
+          flood(fixture, i);
+        }
+        expectAllAlive(fixture, kind);
+        expect(flowCount(fixture)).toBeLessThanOrEqual(LIMIT);
+        expect(inspectFlowTable(fixture.shared).broken).toEqual([]);
+        // And it may have more: up to its share, at the cost of the one that has too many.
+        for (let i = CONNECTIONS; i < LIMIT / 2; i++) {
+          fixture.advance(1);
+          expect(fixture.egress(KINDS[kind].begin(i).frame()).counts.flowsOpened).toBe(1);
+        }
+        expectAllAlive(fixture, kind);
+      },
+    );
+
+    test.each(Object.entries(FLOODS))(
+      "while another one that knows the hash fills its buckets: %s",
+      async (name, flood) => {
+        const fixture = await withConnections(kind);
+        const [protocol, dport] = name.startsWith("UDP") ? [17, 53] : name.startsWith("pings") ? [1, 0] : [6, 80];
+        const ports = collidingPorts(fixture, protocol, dport);
+        for (let round = 0; round < 3; round++) {
+          for (const port of ports) {
+            fixture.advance(1);
+            flood(fixture, port - 1024);
+          }
+        }
+        expectAllAlive(fixture, kind);
+        expect(inspectFlowTable(fixture.shared).broken).toEqual([]);
+      },
+    );
+  });
+
+  /** Client ports of A 1 whose flows have an entry in one bucket, of which there are 128. */
+  function collidingPorts(fixture: EngineFixture, protocol: number, dport: number): number[] {
+    const wanted = new Set([3, 77]);
+    return Array.from({ length: 20_000 }, (_, i) => 1024 + i)
+      .filter((sport) => {
+        const key = { source: A1.v4, destination: B_ROUND_ROBIN.v4, sport, dport, protocol };
+        return wanted.has(bucketOf(fixture.shared, key));
+      })
+      .slice(0, 200);
+  }
+});
+
+test("without answers first, then what is closed, then the longest unused", async () => {
+  const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 30 } } });
+  const tcp = (sport: number, flags: number) => packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags });
+  const back = (dport: number, flags: number) => {
+    const bytes = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport, flags }).bytes();
+    fixture.ingress({ ...FROM_B, bytes });
+  };
+  const open = (sport: number, ...more: number[]) => {
+    fixture.egress(tcp(sport, TCP_SYN).frame());
+    back(sport, TCP_SYN | TCP_ACK);
+    fixture.egress(tcp(sport, TCP_ACK).frame());
+    for (const flags of more) {
+      fixture.egress(tcp(sport, flags).frame());
+      back(sport, flags);
+    }
+    fixture.advance(1);
+  };
+  for (let sport = 1; sport <= 10; sport++) open(sport); // oldest of all
+  for (let sport = 11; sport <= 20; sport++) open(sport, TCP_FIN | TCP_ACK);
+  for (let sport = 21; sport <= 30; sport++) {
+    fixture.egress(tcp(sport, TCP_SYN).frame());
+    fixture.advance(1);
+  }
+  const order: number[] = [];
+  let before = sourcePorts(fixture);
+  for (let sport = 101; sport <= 130; sport++) {
+    open(sport);
+    const now = sourcePorts(fixture);
+    order.push(...before.filter((port) => !now.includes(port)));
+    before = now;
+  }
+  const oldestFirst = (from: number) => Array.from({ length: 10 }, (_, i) => from + i);
+  expect(order).toEqual([...oldestFirst(21), ...oldestFirst(11), ...oldestFirst(1)]);
+});
+
+function sourcePorts(fixture: EngineFixture): number[] {
+  return [...liveFlows(fixture.shared)].map((flow) => flow.clientPort);
+}
 
 describe("wire ports", () => {
   test("other flows of the client in the way: the next free port, below 1024 never", async () => {
@@ -90,6 +296,33 @@ describe("wire ports", () => {
     for (let i = 0; i < 3000; i++)
       rewritten += fixture.egress(udp(1024 + i * 20, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
     expect(rewritten).toBe(3000);
+  });
+
+  test("found as long as there is one: all ports but a few are taken", async () => {
+    const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
+    const free = new Set([1024, 1025, 20_000, 33_333, 65_535]);
+    for (let first = 1024; first < 65_536; first += 1024) {
+      const ports = Array.from({ length: 1024 }, (_, i) => first + i).filter((port) => !free.has(port));
+      fixture.egress(...ports.map((port) => udp(port)));
+    }
+    // A client repeats what was dropped: 16 packets look at every port.
+    for (let sport = 5000; free.size > 0; sport++) {
+      let sent: Uint8Array | undefined;
+      for (let attempt = 0; attempt < 16 && sent === undefined; attempt++) {
+        sent = fixture.egress(udp(sport, B_CLOSEST.v4)).datagrams[0]?.bytes;
+      }
+      expect(free.delete(viewPacket(sent as Uint8Array).sport)).toBe(true);
+    }
+  });
+
+  test("found at once as long as one in a hundred is free", async () => {
+    const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
+    for (let first = 1024; first < 65_536; first += 1024) {
+      fixture.egress(...Array.from({ length: 1014 }, (_, i) => udp(first + i)));
+    }
+    let rewritten = 0;
+    for (let i = 0; i < 600; i++) rewritten += fixture.egress(udp(1024 + i, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
+    expect(rewritten).toBe(600);
   });
 
   test("portsExhausted when all are taken: the packet is dropped and no flow is left behind", async () => {

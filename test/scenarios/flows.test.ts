@@ -1,8 +1,11 @@
 // A flow stays on its instance as long as that lives, and no flow is taken for another.
 import { describe, expect, test } from "vitest";
+import { readInstanceLoad } from "../../src/memory/measurements.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
+import { engineFlows } from "../support/engine-flows.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import {
   A1,
   B_CLOSEST,
@@ -224,6 +227,7 @@ describe("idle timeouts follow the protocol", () => {
     (fixture) =>
       fixture.ingress({ ...FROM_B, bytes: answer(flags) });
   const established = [out(TCP_SYN), back(TCP_SYN | TCP_ACK), out(TCP_ACK)];
+  const halfClosed = [...established, out(TCP_FIN | TCP_ACK)];
   const cases: readonly (readonly [what: string, state: keyof typeof TIMEOUTS, steps: readonly Step[]])[] = [
     ["UDP without an answer", "udpUnreplied", [(f) => f.egress(UDP), (f) => f.egress(UDP)]],
     ["UDP with an answer", "udpStream", [(f) => f.egress(UDP), (f) => f.ingress({ ...FROM_B, bytes: UDP_ANSWER })]],
@@ -242,6 +246,26 @@ describe("idle timeouts follow the protocol", () => {
     ["RST as the first packet", "tcpClosed", [out(TCP_RST)]],
     ["FIN as the first packet", "tcpHalfClosed", [out(TCP_FIN | TCP_ACK)]],
     ["FIN after RST", "tcpClosed", [...established, out(TCP_RST), back(TCP_FIN | TCP_ACK)]],
+    ["RST, and one side goes on", "tcpClosed", [...established, back(TCP_RST), out(TCP_ACK), out(TCP_ACK)]],
+    ["RST, and both go on", "tcpEstablished", [...established, back(TCP_RST), out(TCP_ACK), back(TCP_ACK)]],
+    [
+      "RST twice, one side after each",
+      "tcpClosed",
+      [...established, out(TCP_RST), out(TCP_ACK), out(TCP_RST), back(TCP_ACK)],
+    ],
+    [
+      "RST, and a half-closed one goes on",
+      "tcpHalfClosed",
+      [...halfClosed, back(TCP_RST), out(TCP_ACK), back(TCP_ACK)],
+    ],
+    [
+      "RST after both FINs",
+      "tcpClosed",
+      [...halfClosed, back(TCP_FIN | TCP_ACK), back(TCP_RST), out(TCP_ACK), back(TCP_ACK)],
+    ],
+    ["SYN on a half-closed one", "tcpOpening", [...halfClosed, out(TCP_SYN)]],
+    ["a new handshake on a half-closed one", "tcpEstablished", [...halfClosed, ...established]],
+    ["FIN after such a handshake", "tcpHalfClosed", [...halfClosed, ...established, back(TCP_FIN | TCP_ACK)]],
   ];
   test.each(cases)("%s: %s", async (_what, state, steps) => {
     for (const idleMs of [TIMEOUTS[state] - 2, TIMEOUTS[state] + 2]) {
@@ -256,10 +280,12 @@ describe("idle timeouts follow the protocol", () => {
 
   const HOUR_MS = 3_600_000;
   const defaults: readonly (readonly [what: string, idleMs: number, steps: readonly Step[]])[] = [
-    ["an opening connection for a minute", 60_000, [out(TCP_SYN)]],
+    ["UDP without an answer for two minutes", 120_000, [(f) => f.egress(UDP)]],
+    ["an opening connection for four minutes", 240_000, [out(TCP_SYN)]],
     ["an established one for a day", 24 * HOUR_MS, established],
-    ["a half-closed one for two minutes", 120_000, [...established, out(TCP_FIN | TCP_ACK)]],
-    ["a closed one for ten seconds", 10_000, [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK)]],
+    ["a half-closed one for two hours and four minutes", 7_440_000, [...established, out(TCP_FIN | TCP_ACK)]],
+    ["a closed one for four minutes", 240_000, [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK)]],
+    ["one that was reset for four minutes", 240_000, [...established, back(TCP_RST)]],
   ];
   test.each(defaults)("unless configured, a worker remembers %s", async (_what, idleMs, steps) => {
     for (const [idle, stays] of [
@@ -327,6 +353,155 @@ describe("idle timeouts follow the protocol", () => {
     const ended = Array.from({ length: 11 }, () => fixture.engine.sweep(fixture.nowUs, 10));
     expect(ended.reduce((sum, one) => sum + one, 0)).toBe(100);
     expect(Math.max(...ended)).toBeLessThanOrEqual(10);
+  });
+});
+
+describe("a reset counts within the window of its receiver", () => {
+  const CLIENT_NEXT = 5000;
+  const SERVER_NEXT = 0xffffff00; // the window wraps
+  const WINDOW = 1000;
+  const scaling = (scale: number): number[] => [2, 4, 5, 180, 1, 3, 3, scale];
+
+  async function connected(client: number[], server: number[]): Promise<EngineFixture> {
+    const fixture = await onNodeA();
+    const out = (fields: object): void => {
+      fixture.egress(
+        packet()
+          .ip(A1.v4, B_ROUND_ROBIN.v4)
+          .tcp({ sport: 40000, dport: 80, ...fields })
+          .frame(),
+      );
+    };
+    const back = (fields: object): void => {
+      const bytes = packet()
+        .ip(B1.instanceV4, A1.v4)
+        .tcp({ sport: 80, dport: 40000, ...fields })
+        .bytes();
+      fixture.ingress({ ...FROM_B, bytes });
+    };
+    const window = WINDOW;
+    out({ flags: TCP_SYN, seq: CLIENT_NEXT - 1, window, options: client });
+    back({ flags: TCP_SYN | TCP_ACK, seq: SERVER_NEXT - 1, ack: CLIENT_NEXT, window, options: server });
+    out({ flags: TCP_ACK, seq: CLIENT_NEXT, ack: SERVER_NEXT, window });
+    back({ flags: TCP_ACK, seq: SERVER_NEXT, ack: CLIENT_NEXT, window });
+    return fixture;
+  }
+
+  type Case = readonly [what: string, client: number[], server: number[], scale: number];
+  const cases: readonly Case[] = [
+    ["without scaling", [], [], 0],
+    ["scaled by both", scaling(4), scaling(4), 4],
+    ["scaled by one, so not at all", scaling(4), [2, 4, 5, 180], 0],
+    ["scaled beyond what there is", scaling(200), scaling(200), 14],
+  ];
+  test.each(cases)("%s", async (_what, client, server, scale) => {
+    const reach = WINDOW * 2 ** scale;
+    for (const [offset, closes] of [
+      [-1, false],
+      [0, true],
+      [1, true],
+      [reach, true],
+      [reach + 1, false],
+      [2 ** 31, false],
+    ] as const) {
+      for (const isReply of [false, true]) {
+        const fixture = await connected(client, server);
+        const seq = ((isReply ? SERVER_NEXT : CLIENT_NEXT) + offset) >>> 0;
+        const ends = { sport: isReply ? 80 : 40000, dport: isReply ? 40000 : 80 };
+        const build = packet().ip(isReply ? B1.instanceV4 : A1.v4, isReply ? A1.v4 : B_ROUND_ROBIN.v4);
+        const reset = build.tcp({ ...ends, seq, flags: TCP_RST });
+        if (isReply) fixture.ingress({ ...FROM_B, bytes: reset.bytes() });
+        else fixture.egress(reset.frame());
+        const state = closes ? "tcpClosed" : "tcpEstablished";
+        expect(engineFlows(fixture.shared), `${isReply} ${offset}`).toEqual([expect.stringContaining(state)]);
+        // Nobody answers for the receiver: it has the reset, and says itself what it thinks of it.
+        expect(fixture.countsSinceStart()[isReply ? "ingressPackets" : "egressPackets"]).toBe(3);
+      }
+    }
+  });
+
+  test("a window that nobody announced is no reason to doubt", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    const refusal = packet()
+      .ip(B1.instanceV4, A1.v4)
+      .tcp({ sport: 80, dport: 40000, seq: 0, flags: TCP_RST | TCP_ACK });
+    fixture.ingress({ ...FROM_B, bytes: refusal.bytes() });
+    expect(engineFlows(fixture.shared)).toEqual([expect.stringContaining("tcpClosed")]);
+  });
+});
+
+describe("a change of the tables that a flow does not use leaves it alone", () => {
+  const V4_ONLY = { ...instance(1, "node-b", B1), namespaceAddresses: [B1.v4], instanceAddresses: [B1.instanceV4] };
+  const A_V4_ONLY = { ...instance(1, "node-a", A1), namespaceAddresses: [A1.v4], instanceAddresses: [A1.instanceV4] };
+  const services = (a: object, b: object) => [
+    { ...SERVICE_A, instances: [{ ...instance(1, "node-a", A1), ...a }] },
+    serviceB([{ ...instance(1, "node-b", B1), ...b }, instance(2, "node-c", B2)]),
+    SERVICE_C,
+    SERVICE_D,
+  ];
+  const tables = (a: object, b: object) => ({ nodes: [NODE_B, NODE_C, NODE_D], services: services(a, b) });
+
+  test.each([
+    ["the instance gets an address of the other family", {}, V4_ONLY, {}, {}],
+    ["the instance loses it", {}, {}, {}, V4_ONLY],
+    ["the instance gets another one of it", {}, {}, {}, { namespaceAddresses: [B1.v4, "fc00::77"] }],
+    ["the instance drains, and weighs more", {}, {}, {}, { draining: true, weight: 9 }],
+    ["the client gets an address of the other family", A_V4_ONLY, {}, {}, {}],
+    ["the client loses it", {}, {}, A_V4_ONLY, {}],
+  ])("%s", async (_what, a, b, laterA, laterB) => {
+    const fixture = await onNodeA({ tables: tables(a, b) });
+    fixture.egress(SYN.frame());
+    fixture.policy = () => 1;
+    await fixture.apply(tables(laterA, laterB));
+    const result = fixture.egress(DATA.frame());
+    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(counted(result.counts)).toEqual(ONE);
+    expect(fixture.ingress({ ...FROM_B, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
+    expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
+  });
+
+  test.each([
+    ["the instance's namespace address", {}, { namespaceAddresses: ["10.18.3.77", B1.v6] }],
+    ["the instance's own address", {}, { instanceAddresses: ["10.30.0.77", B1.instanceV6] }],
+    ["the instance's node", {}, { node: "node-d" }],
+    ["the client's own address", { instanceAddresses: ["10.30.1.77", A1.instanceV6] }, {}],
+  ])("but one that it uses ends it: %s", async (_what, a, b) => {
+    const fixture = await onNodeA({ tables: tables({}, {}) });
+    fixture.egress(SYN.frame());
+    await fixture.apply(tables(a, b));
+    expect(fixture.egress(DATA.frame()).counts.flowsOpened).toBe(1);
+    expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
+  });
+
+  test("a client that became a workload of another node has no flows here", async () => {
+    const fixture = await onNodeA({ tables: tables({}, {}) });
+    fixture.egress(SYN.frame());
+    await fixture.apply(tables({ node: "node-d" }, {}));
+    expect(fixture.egress(DATA.frame()).counts).toEqual({ "egressDrop.unknownWorkload": 1 });
+    expect(inspectFlowTable(fixture.shared)).toEqual({ live: 0, broken: [] });
+  });
+
+  test("flows of an instance that is gone are not counted down on the next one with its record", async () => {
+    const fixture = await onNodeA();
+    const udp = (sport: number): Uint8Array =>
+      packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload("q").frame();
+    for (let sport = 1; sport <= 10; sport++) fixture.egress(udp(sport));
+    const [before = 0] = fixture.tables.instanceIndices("b");
+    expect(readInstanceLoad(fixture.shared, before)).toBe(10);
+    await fixture.apply(world(serviceB([])));
+    await fixture.apply(world());
+    const indices = fixture.tables.instanceIndices("b");
+    expect(indices).toContain(before);
+    expect(indices.map((index) => readInstanceLoad(fixture.shared, index))).toEqual([0, 0, 0]);
+    fixture.policy = () => indices.indexOf(before);
+    for (let sport = 101; sport <= 103; sport++) fixture.egress(udp(sport));
+    fixture.advance(100_000);
+    for (let sport = 101; sport <= 103; sport++) fixture.egress(udp(sport));
+    fixture.advance(30_000);
+    expect(fixture.sweep().counts.flowsExpired).toBe(10);
+    expect(readInstanceLoad(fixture.shared, before)).toBe(3);
+    expect(inspectFlowTable(fixture.shared)).toEqual({ live: 3, broken: [] });
   });
 });
 

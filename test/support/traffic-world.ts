@@ -30,6 +30,8 @@ export class TrafficWorld {
   private readonly goneAddresses = new Set<string>();
   private readonly draining = new Set<string>();
   private readonly moved = new Map<string, string>();
+  /** An address that the instance does not have for now. */
+  private readonly lost = new Map<string, string>();
   private readonly endpoints = new Map<string, number>();
 
   constructor(
@@ -51,13 +53,13 @@ export class TrafficWorld {
     };
   }
 
-  /** Changes something: an instance comes, goes, drains or moves, an address goes, a node gets another endpoint. */
+  /** Changes something: an instance comes, goes, drains, moves or loses an address, one that is called goes, a node gets another endpoint. */
   change(): void {
     const { random } = this;
     const service = random.pick(this.services);
     const instance = random.pick(service.instances);
     const id = key(service, instance);
-    switch (random.below(6)) {
+    switch (random.below(7)) {
       case 0:
       case 1:
         return this.flip(this.gone, id);
@@ -69,6 +71,11 @@ export class TrafficWorld {
         }
         return;
       case 4:
+        if (!this.lost.delete(id)) {
+          this.lost.set(id, random.pick([...instance.namespaceAddresses, ...instance.instanceAddresses]));
+        }
+        return;
+      case 5:
         return this.flip(this.goneAddresses, random.pick(service.addresses).address);
       default:
         this.endpoints.set(random.pick(this.nodes).id, random.below(3));
@@ -157,6 +164,8 @@ export class TrafficWorld {
         .filter((one) => !this.gone.has(key(service, one)))
         .map((one) => ({
           ...one,
+          namespaceAddresses: one.namespaceAddresses.filter((address) => address !== this.lost.get(key(service, one))),
+          instanceAddresses: one.instanceAddresses.filter((address) => address !== this.lost.get(key(service, one))),
           node: this.moved.get(key(service, one)) ?? one.node,
           draining: this.draining.has(key(service, one)),
         })),

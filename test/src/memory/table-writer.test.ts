@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import {
   HEADER_AT,
   HEADER_GENERATION,
+  HEADER_METRICS_EPOCH,
   Region,
   SERVICE_ID,
   SERVICE_REVISION,
@@ -242,12 +243,7 @@ describe("a worker sees exactly the generation in which it began", () => {
   });
 
   function isThere(content: Content, { service, instance }: Binding): boolean {
-    const same = content.services.get(service)?.instances.find(({ number }) => number === instance.number);
-    return (
-      same?.node === instance.node &&
-      same.namespaceAddresses.join() === instance.namespaceAddresses.join() &&
-      same.instanceAddresses.join() === instance.instanceAddresses.join()
-    );
+    return content.services.get(service)?.instances.some(({ number }) => number === instance.number) === true;
   }
 
   function bindFlows(content: Content, writer: TableWriter, reader: TableReader, bindings: Binding[]): void {
@@ -349,14 +345,52 @@ describe("generations", () => {
     expect(after).toEqual({ id: before.id, revision: before.revision + 1 });
   });
 
-  test("another address of an instance is another record", async () => {
+  test("another address of an instance changes its record, and the candidates", async () => {
     const shared = createSharedMemory({ capacities: SMALL });
     const writer = writerOf(shared);
+    const reader = new TableReader(shared);
     await writer.apply({ setServices: [service] });
+    const [index = 0] = writer.instanceIndices("b.demo");
+    const before = recordOf(shared, 1, reader, "10.30.0.2");
+    const namespaceAddresses = ["10.18.0.2", "fc00::18:0:1"];
+    await writer.apply({ setServices: [{ ...service, instances: [{ ...instance, namespaceAddresses }] }] });
+    expect(writer.instanceIndices("b.demo")).toEqual([index]);
+    expect(now(reader.instance(1, index))).toMatchObject({ namespaceAddresses: instance.namespaceAddresses });
+    expect(now(reader.instance(2, index))).toMatchObject({ namespaceAddresses, isAlive: true });
+    expect(recordOf(shared, 2, reader, "10.30.0.2")).toEqual({ id: before.id, revision: before.revision + 1 });
+  });
+
+  test("an instance that loses its instance addresses and gets others keeps its record", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    const reader = new TableReader(shared);
+    const withAddresses = (instanceAddresses: readonly string[]) =>
+      writer.apply({ setServices: [{ ...service, instances: [{ ...instance, instanceAddresses }] }] });
+    await withAddresses(instance.instanceAddresses);
     const indices = writer.instanceIndices("b.demo");
-    const moved = { ...instance, namespaceAddresses: ["10.18.0.2", "fc00::18:0:1"] };
-    await writer.apply({ setServices: [{ ...service, instances: [moved] }] });
-    expect(writer.instanceIndices("b.demo")).not.toEqual(indices);
+    await withAddresses([]);
+    expect(now(reader.service(2, "10.30.0.3"))).toBeUndefined();
+    await withAddresses(["fdff::7"]);
+    expect(writer.instanceIndices("b.demo")).toEqual(indices);
+    expect(now(reader.service(3, "fdff::7"))).toMatchObject({ kind: "instance", instance: { number: 1 } });
+    expect(writer.usage()).toMatchObject({ instances: 1 });
+  });
+
+  test("another distance alone is told to the policies, and the same one is not", async () => {
+    const shared = createSharedMemory({ capacities: SMALL });
+    const writer = writerOf(shared);
+    const epoch = (): number => Atomics.load(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2);
+    const withDistance = async (distanceKm: number): Promise<number> => {
+      const before = epoch();
+      const underlay = { address: "192.0.2.10", port: 50103 };
+      await writer.apply({ setNodes: [{ id: "node-b", underlay, distanceKm }] });
+      return epoch() - before;
+    };
+    await withDistance(100.1);
+    expect(await withDistance(100.1)).toBe(0);
+    expect(await withDistance(7)).toBe(1);
+    expect(await withDistance(Number.NaN)).toBe(1);
+    expect(await withDistance(Number.NaN)).toBe(0);
   });
 
   test("an address that goes from one service to another is never unknown", async () => {

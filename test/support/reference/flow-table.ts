@@ -8,10 +8,13 @@ import {
   FLOW_CALLED,
   FLOW_CALLED_PORT,
   FLOW_CLIENT,
+  FLOW_CLIENT_INCARNATION,
+  FLOW_CLIENT_INSTANCE,
   FLOW_CLIENT_PORT,
   FLOW_FREE_NEXT,
   FLOW_INDEX_MASK,
   FLOW_INSTANCE,
+  FLOW_INSTANCE_INCARNATION,
   FLOW_IS_BALANCED,
   FLOW_PROTOCOL,
   FLOW_SEEN,
@@ -23,11 +26,16 @@ import {
   FLOW_WIRE_PORT,
   FlowState,
   HEADER_AT,
+  HEADER_CLIENT_COUNT,
   HEADER_FLOW_COUNT,
   HEADER_FLOW_FREE,
   HEADER_FLOW_HASH_KEY,
   HEADER_FLOW_NEXT,
+  INSTANCE_INCARNATION,
+  INSTANCE_LOAD_CALLED,
+  INSTANCE_LOAD_SERVED,
   INSTANCE_LOAD_SIZE,
+  INSTANCE_SIZE,
   Region,
   WORKER_LIMBO_OLD,
   WORKER_LIMBO_YOUNG,
@@ -35,6 +43,8 @@ import {
   WORKER_SIZE,
 } from "../../../assembly/shared/layout.ts";
 import type { SharedMemory } from "../../../src/memory/shared-memory.ts";
+import { addressBytes } from "../packet-builder.ts";
+import { V4_MAPPED } from "./tables.ts";
 
 const WORD = 0xffffffffffffffffn;
 
@@ -47,6 +57,43 @@ export interface FlowTableState {
 export function inspectFlowTable(shared: SharedMemory): FlowTableState {
   const table = new FlowTable(shared);
   return { live: table.live.size, broken: table.broken };
+}
+
+/** What a packet's flow is known by. */
+export interface FlowKey {
+  readonly source: string;
+  readonly destination: string;
+  readonly sport: number;
+  readonly dport: number;
+  readonly protocol: number;
+}
+
+/** The bucket with the entry of a flow with this key. */
+export function bucketOf(shared: SharedMemory, { source, destination, sport, dport, protocol }: FlowKey): number {
+  const words = [source, destination].flatMap((text) => {
+    const raw = addressBytes(text);
+    const mapped = Buffer.from(raw.length === 4 ? [...Buffer.from(V4_MAPPED, "latin1"), ...raw] : raw);
+    return [mapped.readBigUInt64LE(0), mapped.readBigUInt64LE(8)];
+  });
+  const ports = Buffer.alloc(4);
+  ports.writeUInt16BE(sport, 0);
+  ports.writeUInt16BE(dport, 2);
+  const last = (BigInt(protocol) << 32n) | BigInt(ports.readUInt32LE(0));
+  return homeOf(shared, flowHash(new DataView(shared.memory.buffer), [...words, last]));
+}
+
+/** By the definition in assembly/table/hash.ts, in whole numbers: two words of 32 bits to each product. */
+function flowHash(view: DataView, key: readonly bigint[]): bigint {
+  const m = (i: number): bigint => view.getBigUint64(HEADER_AT + HEADER_FLOW_HASH_KEY + 8 * i, true);
+  return key.reduce((sum, words, i) => {
+    // The last word has the protocol above the ports, as the addresses have their second half.
+    const product = (m(2 * i + 1) + (words & 0xffffffffn)) * (m(2 * i + 2) + (words >> 32n));
+    return (sum + product) & WORD;
+  }, m(0));
+}
+
+function homeOf(shared: SharedMemory, hash: bigint): number {
+  return Number((hash >> 34n) & BigInt(shared.records.flowBuckets - 1));
 }
 
 class FlowTable {
@@ -89,8 +136,9 @@ class FlowTable {
           this.broken.push(`bucket ${bucket} leads to the free record ${record}`);
           continue;
         }
-        const hash = direction === 0 ? this.hash(this.forwardKey(flow)) : this.hash(this.reverseKey(flow));
-        const home = Number((hash >> 34n) & BigInt(this.shared.records.flowBuckets - 1));
+        const hash =
+          direction === 0 ? flowHash(this.view, this.forwardKey(flow)) : flowHash(this.view, this.reverseKey(flow));
+        const home = homeOf(this.shared, hash);
         this.demand(home === bucket, `record ${record}, direction ${direction}: in bucket ${bucket}, not ${home}`);
         this.demand(entry >>> FLOW_TAG_SHIFT === Number(hash >> 53n), `record ${record}: wrong tag`);
         const name = `${record} ${direction}`;
@@ -139,16 +187,38 @@ class FlowTable {
 
   private checkLoads(): void {
     const loads = new Map<number, number>();
+    const called = new Map<number, number>();
+    const add = (counts: Map<number, number>, instance: number) =>
+      counts.set(instance, (counts.get(instance) ?? 0) + 1);
     for (const at of this.live.values()) {
+      const client = this.u32(at + FLOW_CLIENT_INSTANCE);
+      if (this.u32(at + FLOW_CLIENT_INCARNATION) === this.incarnation(client)) add(called, client);
       if ((this.view.getUint8(at + FLOW_SEEN) & FLOW_IS_BALANCED) === 0) continue;
+      if (this.view.getUint8(at + FLOW_STATE) === FlowState.tcpClosed) continue;
       const instance = this.u32(at + FLOW_INSTANCE);
-      loads.set(instance, (loads.get(instance) ?? 0) + 1);
+      if (this.u32(at + FLOW_INSTANCE_INCARNATION) === this.incarnation(instance)) add(loads, instance);
     }
     for (let instance = 0; instance < this.shared.records.instances; instance++) {
-      const load = this.view.getInt32(this.shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE, true);
-      const expected = loads.get(instance) ?? 0;
-      this.demand(load === expected, `instance ${instance} has load ${load}, ${expected} flows lead to it`);
+      const loadAt = this.shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE;
+      for (const [what, offset, counts] of [
+        ["serves", INSTANCE_LOAD_SERVED, loads],
+        ["has", INSTANCE_LOAD_CALLED, called],
+      ] as const) {
+        const [found, expected] = [this.view.getInt32(loadAt + offset, true), counts.get(instance) ?? 0];
+        this.demand(
+          found === expected,
+          `instance ${instance} ${what} ${found} flows by its count, in fact ${expected}`,
+        );
+        const incarnation = this.u32(loadAt + offset + 4);
+        this.demand(incarnation === this.incarnation(instance), `a count of instance ${instance} is of ${incarnation}`);
+      }
     }
+    const clients = this.u32(HEADER_AT + HEADER_CLIENT_COUNT);
+    this.demand(clients === called.size, `the header counts ${clients} clients, ${called.size} have flows`);
+  }
+
+  private incarnation(instance: number): number {
+    return this.u32(this.shared.at(Region.instances) + instance * INSTANCE_SIZE + INSTANCE_INCARNATION);
   }
 
   /** Source and destination (each two words), ports as they stand in the packet, protocol. */
@@ -178,17 +248,6 @@ class FlowTable {
     const protocol = this.view.getUint8(flow + FLOW_PROTOCOL);
     const last = (BigInt(protocol) << 32n) | BigInt(ports);
     return [word(source), word(source + 8), word(destination), word(destination + 8), last];
-  }
-
-  /** By the definition in assembly/table/hash.ts, in whole numbers: two words of 32 bits to each product. */
-  private hash(key: readonly bigint[]): bigint {
-    const keyAt = HEADER_AT + HEADER_FLOW_HASH_KEY;
-    const m = (i: number): bigint => this.view.getBigUint64(keyAt + 8 * i, true);
-    return key.reduce((sum, words, i) => {
-      // The last word has the protocol above the ports, as the addresses have their second half.
-      const product = (m(2 * i + 1) + (words & 0xffffffffn)) * (m(2 * i + 2) + (words >> 32n));
-      return (sum + product) & WORD;
-    }, m(0));
   }
 
   private workerAt(worker: number): number {

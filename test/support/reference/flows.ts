@@ -5,11 +5,11 @@ import { IPPROTO_ICMP, IPPROTO_TCP } from "../../../assembly/shared/protocols.ts
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { TCP_ACK, TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import type { CountName } from "./counts.ts";
-import { type FlowLife, isRestart, newLife, observe } from "./flow-state.ts";
+import { type FlowLife, isRestart, newLife } from "./flow-state.ts";
 import type { TwinNodes } from "./nodes.ts";
 import type { TwinPark } from "./park.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
-import type { TwinCandidate, TwinInstance, TwinTables } from "./tables.ts";
+import { has, type TwinCandidate, type TwinInstance, type TwinTables } from "./tables.ts";
 
 /** One call of the engine's import `policy.choose`. */
 export interface Choice {
@@ -96,8 +96,8 @@ export class TwinFlows {
   /** The flow that goes from one end to the other, if it goes on. */
   known(packet: ParsedPacket, ends: Ends): TwinFlow | undefined {
     const flow = this.forward.get(flowKey(packet, ends));
-    if (flow === undefined || (this.tables.isAlive(flow.client) && this.tables.isAlive(flow.target))) return flow;
-    if (this.tables.isAlive(flow.client)) this.count("flowsRechosen", 1);
+    if (flow === undefined || (this.clientLives(flow) && this.targetLives(flow))) return flow;
+    if (this.clientLives(flow)) this.count("flowsRechosen", 1);
     this.end(flow);
     return undefined;
   }
@@ -105,16 +105,30 @@ export class TwinFlows {
   /** The flow that something between these ends answers. */
   answered(packet: ParsedPacket, ends: Ends): TwinFlow | undefined {
     const flow = this.reverse.get(flowKey(packet, ends));
-    if (flow === undefined || this.tables.isAlive(flow.client)) return flow;
+    if (flow === undefined || this.clientLives(flow)) return flow;
     // Its client is gone, and the address may be another's by now.
     this.end(flow);
     return undefined;
   }
 
   /** In the middle of a connection another instance is of no use: the client has to connect anew. */
-  private isReset({ client, target }: TwinFlow, { protocol, flags }: ParsedPacket): boolean {
+  private isReset(flow: TwinFlow, { protocol, flags }: ParsedPacket): boolean {
     const isMidStream = protocol === IPPROTO_TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
-    return this.options.resets && isMidStream && this.tables.isAlive(client) && !this.tables.isAlive(target);
+    return this.options.resets && isMidStream && this.clientLives(flow) && !this.targetLives(flow);
+  }
+
+  /** Whether the client is still a workload of this node, with all that the flow uses of it. */
+  private clientLives({ client, clientAddress, clientInstanceAddress, answerDestination }: TwinFlow): boolean {
+    const now = this.tables.current(client);
+    if (now === undefined || !now.isLocal) return false;
+    const isInside = has(now.namespace, clientAddress) && has(now.namespace, answerDestination);
+    return isInside && has(now.address, clientInstanceAddress);
+  }
+
+  /** Whether the instance is still where the flow leads. */
+  private targetLives({ target, targetAddress, answerSource }: TwinFlow): boolean {
+    const now = this.tables.current(target);
+    return now?.node === target.node && has(now.namespace, targetAddress) && has(now.address, answerSource);
   }
 
   private open(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {
@@ -161,8 +175,6 @@ export class TwinFlows {
       life: newLife(keyProtocol(packet)),
       lastUsedMs: nowMs,
     };
-    // Also of a packet that goes no further.
-    observe(flow.life, flow.protocol, packet.flags, false);
     this.forward.set(flow.key, flow);
     this.reverse.set(flow.reverseKey, flow);
     this.count("flowsOpened", 1);

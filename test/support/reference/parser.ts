@@ -21,6 +21,7 @@ import {
   VIRTIO_NET_HDR_SIZE,
 } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import type { TcpFacts } from "./flow-state.ts";
 
 /** A packet that passed every check. Addresses are the raw 4 or 16 bytes as a latin1 string: equal means equal. */
 export interface ParsedPacket extends Ends {
@@ -35,6 +36,7 @@ export interface ParsedPacket extends Ends {
   readonly transportLength: number;
   /** TCP flags; 0 for everything else. */
   readonly flags: number;
+  readonly tcp: TcpFacts | undefined;
   /** An echo request: its identifier is the sender's. */
   readonly isRequest: boolean;
   /** Undefined for a whole packet, which one with a fragment header may be too (RFC 6946). */
@@ -223,8 +225,32 @@ function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | Dr
 
   const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
   if (sourcePort === 0 || destinationPort === 0) return DropReason.portZero;
-  const flags = protocol === IPPROTO_TCP ? view.getUint8(headerLength + 13) : 0;
-  return packetOf(network, { kind: "transport", transportLength, sourcePort, destinationPort, flags });
+  const isTcp = protocol === IPPROTO_TCP;
+  const flags = isTcp ? view.getUint8(headerLength + 13) : 0;
+  const tcp = isTcp ? tcpFacts(packet.subarray(headerLength, headerLength + transportLength)) : undefined;
+  return packetOf(network, { kind: "transport", transportLength, sourcePort, destinationPort, flags, tcp });
+}
+
+function tcpFacts(header: Uint8Array): TcpFacts {
+  const view = viewOf(header);
+  return {
+    sequence: view.getUint32(4),
+    acknowledgment: view.getUint32(8),
+    window: view.getUint16(14),
+    windowScale: windowScale(header.subarray(20)),
+  };
+}
+
+/** RFC 7323 section 2.2: kind 3, length 3; RFC 9293 section 3.2: 0 ends the options, 1 is a byte of its own. */
+function windowScale(options: Uint8Array): number | undefined {
+  for (let at = 0; at + 3 <= options.length; ) {
+    const [kind, length] = [options[at], options[at + 1] ?? 0];
+    if (kind === 0) return undefined;
+    if (kind === 3) return length === 3 ? options[at + 2] : undefined;
+    if (kind !== 1 && length < 2) return undefined;
+    at += kind === 1 ? 1 : length;
+  }
+  return undefined;
 }
 
 function parseIcmp(packet: Uint8Array, network: Network): ParsedPacket | DropReason {
@@ -265,6 +291,7 @@ function packetOf(network: Network, upper: Pick<ParsedPacket, "kind"> & Partial<
     destinationPort: upper.destinationPort ?? 0,
     transportLength: upper.transportLength ?? 0,
     flags: upper.flags ?? 0,
+    tcp: upper.tcp,
     isRequest: upper.isRequest ?? false,
     fragment: network.fragment,
     embedded: upper.embedded,

@@ -31,6 +31,11 @@ export const SITUATIONS = [
   ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
   "later fragment: made place for another one's",
   "the checksum of a packet inside is finished",
+  // Connections
+  "TCP: a reset",
+  "TCP: a reset beyond the window",
+  "TCP: both sides go on after a reset",
+  "TCP: a client begins anew on a half-closed connection",
   // Sizes
   "a path MTU is forgotten",
   "a later fragment is too big",

@@ -1,5 +1,5 @@
 // The slow twin's tables: Maps by address, rebuilt from the model at each generation.
-// An instance that stays as it is keeps its object, so that "the same instance still lives" is object identity.
+// An instance that stays in the tables, whatever changes about it, keeps its identity.
 import ipaddr from "ipaddr.js";
 import type { Endpoint, Instance, Service, Tables } from "../../../src/control/model.ts";
 import { addressBytes, addressText } from "../packet-builder.ts";
@@ -14,6 +14,7 @@ interface FamilyAddresses {
 }
 
 export interface TwinInstance {
+  readonly identity: number;
   readonly number: number;
   readonly node: string;
   readonly isLocal: boolean;
@@ -33,8 +34,9 @@ export type TwinAddress =
 
 export class TwinTables {
   private readonly ranges: readonly { readonly bytes: Uint8Array; readonly bits: number }[];
-  private instances = new Map<string, TwinInstance>();
-  private alive = new Set<TwinInstance>();
+  private instances = new Map<string, TwinInstance>(); // by service and number
+  private byIdentity = new Map<number, TwinInstance>();
+  private identities = 0;
   private addresses = new Map<string, TwinAddress>();
   private workloads = new Map<string, TwinInstance>();
   private nodes = new Map<string, Endpoint>();
@@ -56,11 +58,12 @@ export class TwinTables {
     this.workloads = new Map();
     this.nodes = new Map(tables.nodes.map((node) => [node.id, node.underlay]));
     for (const service of tables.services) this.addService(service, before);
-    this.alive = new Set(this.instances.values());
+    this.byIdentity = new Map([...this.instances.values()].map((instance) => [instance.identity, instance]));
   }
 
-  isAlive(instance: TwinInstance): boolean {
-    return this.alive.has(instance);
+  /** What the instance is now; undefined when it is not in the tables, or was not in between. */
+  current({ identity }: TwinInstance): TwinInstance | undefined {
+    return this.byIdentity.get(identity);
   }
 
   address(raw: string): TwinAddress | undefined {
@@ -112,15 +115,9 @@ export class TwinTables {
   private addService(service: Service, before: ReadonlyMap<string, TwinInstance>): void {
     const candidates: TwinCandidate[] = [];
     for (const model of service.instances) {
-      const identity = JSON.stringify([
-        service.name,
-        model.number,
-        model.node,
-        [...model.namespaceAddresses].sort(),
-        [...model.instanceAddresses].sort(),
-      ]);
-      const instance = before.get(identity) ?? this.newInstance(model);
-      this.instances.set(identity, instance);
+      const name = JSON.stringify([service.name, model.number]);
+      const instance = this.newInstance(model, before.get(name)?.identity ?? ++this.identities);
+      this.instances.set(name, instance);
       candidates.push({ instance, isDraining: model.draining });
       for (const raw of familiesOf(instance.address)) this.addresses.set(raw, { kind: "instance", instance });
       if (!instance.isLocal) continue;
@@ -132,8 +129,9 @@ export class TwinTables {
     }
   }
 
-  private newInstance(model: Instance): TwinInstance {
+  private newInstance(model: Instance, identity: number): TwinInstance {
     return {
+      identity,
       number: model.number,
       node: model.node,
       isLocal: model.node === this.nodeId,
@@ -160,6 +158,10 @@ export function endpointText(address: string, port: number): string {
 function perFamily(addresses: readonly string[]): FamilyAddresses {
   const raw = addresses.map(rawAddress);
   return { v4: raw.find((one) => one.length === 4), v6: raw.find((one) => one.length === 16) };
+}
+
+export function has({ v4, v6 }: FamilyAddresses, raw: string): boolean {
+  return raw === v4 || raw === v6;
 }
 
 function familiesOf({ v4, v6 }: FamilyAddresses): string[] {

@@ -1,8 +1,9 @@
 // The slow, obvious twin of the engine: the rules of translation, with Maps and strings, one packet at a time.
+import { FlowState } from "../../../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/control/model.ts";
-import { TCP_SYN } from "../packet-builder.ts";
+import { TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
 import type { Counts } from "./counts.ts";
 import type { Across } from "./cross-family.ts";
@@ -345,7 +346,16 @@ export class ReferenceTranslator {
 
   private see(flow: TwinFlow, packet: ParsedPacket, isReply: boolean, nowMs: number): void {
     flow.lastUsedMs = nowMs;
-    observe(flow.life, flow.protocol, packet.flags, isReply);
+    const before = flow.life.state;
+    observe(flow.life, flow.protocol, packet.flags, packet.tcp, isReply);
+    const after = flow.life.state;
+    if (packet.flags & TCP_RST && before !== FlowState.tcpClosed) {
+      this.ledger.meet(after === before ? "TCP: a reset beyond the window" : "TCP: a reset");
+    }
+    if (before === FlowState.tcpClosed && after !== before) this.ledger.meet("TCP: both sides go on after a reset");
+    if (before === FlowState.tcpHalfClosed && after === FlowState.tcpOpening) {
+      this.ledger.meet("TCP: a client begins anew on a half-closed connection");
+    }
   }
 }
 

@@ -19,7 +19,9 @@ import {
   INSTANCE_NAMESPACE_V6,
   INSTANCE_NODE,
   INSTANCE_NUMBER,
+  INSTANCE_PLACE_SIZE,
   INSTANCE_SIZE,
+  INSTANCE_VERSION,
   NODE_ENDPOINT_SIZE,
   NODE_ENDPOINTS,
   NODE_SIZE,
@@ -117,16 +119,17 @@ export class TableReader {
   *instance(generation: number, index: number): Look<SeenInstance> {
     const at = this.#shared.at(Region.instances) + index * INSTANCE_SIZE;
     const isAlive = (yield* this.#u32(at + INSTANCE_DIED)) > generation;
+    const placeAt = at + inForce(yield* this.#u32(at + INSTANCE_VERSION), generation) * INSTANCE_PLACE_SIZE;
     const namespaceAddresses = [
-      ...(yield* this.#address(at + INSTANCE_NAMESPACE_V4)),
-      ...(yield* this.#address(at + INSTANCE_NAMESPACE_V6)),
+      ...(yield* this.#address(placeAt + INSTANCE_NAMESPACE_V4)),
+      ...(yield* this.#address(placeAt + INSTANCE_NAMESPACE_V6)),
     ];
     const instanceAddresses = [
-      ...(yield* this.#address(at + INSTANCE_ADDRESS_V4)),
-      ...(yield* this.#address(at + INSTANCE_ADDRESS_V6)),
+      ...(yield* this.#address(placeAt + INSTANCE_ADDRESS_V4)),
+      ...(yield* this.#address(placeAt + INSTANCE_ADDRESS_V6)),
     ];
     const number = yield* this.#u32(at + INSTANCE_NUMBER);
-    const endpoint = yield* this.endpoint(generation, yield* this.#u32(at + INSTANCE_NODE));
+    const endpoint = yield* this.endpoint(generation, yield* this.#u32(placeAt + INSTANCE_NODE));
     return { number, isAlive, namespaceAddresses, instanceAddresses, endpoint };
   }
 
