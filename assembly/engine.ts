@@ -18,7 +18,7 @@ import { forgetStale } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
-import { endpointAt, learnMtu, learnRefusal, refuseGso } from "./table/node.ts";
+import { endpointAt, isSameEndpoint, learnMtu, learnRefusal, refuseGso } from "./table/node.ts";
 import { isWorthwhile } from "./table/prefetch.ts";
 import { attachRegions, workerAt } from "./table/regions.ts";
 import { dropOrphans } from "./translate/fragments.ts";
@@ -105,7 +105,7 @@ export function udpRejected(message: u32, errno: u32): u32 {
   const destination = destinationOf(message);
   const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
   for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
-    if (endpointAt(node) != destination) continue;
+    if (!isSameEndpoint(endpointAt(node), destination)) continue;
     refuseGso(node);
     break;
   }

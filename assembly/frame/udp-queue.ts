@@ -13,6 +13,7 @@ import {
   MMSGHDR_NAME,
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
+  NODE_ENDPOINT_SIZE,
   SOCKADDR_SIZE,
   UDP_RETRY_MAX,
   UDP_TX_CONTROL_SIZE,
@@ -20,6 +21,7 @@ import {
   WORKER_UDP_TX,
   WORKER_UDP_TX_CONTROLS,
   WORKER_UDP_TX_COUNT,
+  WORKER_UDP_TX_NAMES,
 } from "../shared/layout.ts";
 import { SOL_UDP, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../shared/protocols.ts";
 import { endpointAt, takesGso } from "../table/node.ts";
@@ -141,7 +143,10 @@ function pushMessage(name: usize, segmentSize: u32): usize {
   store<u32>(control, UDP_SEGMENT, 12);
   store<u16>(control, <u16>segmentSize, 16);
   const message = messageAt(index);
-  store<u64>(message, native(name), MMSGHDR_NAME);
+  const ownName = workerAt + WORKER_UDP_TX_NAMES + <usize>index * NODE_ENDPOINT_SIZE;
+  v128.store(ownName, v128.load(name));
+  v128.store(ownName, v128.load(name, 16), 16);
+  store<u64>(message, native(ownName), MMSGHDR_NAME);
   store<u32>(message, SOCKADDR_SIZE, MMSGHDR_NAME_LENGTH);
   store<u64>(message, native(nextIovecAt()), MMSGHDR_IOV);
   store<u64>(message, 0, MMSGHDR_IOV_COUNT);

@@ -41,6 +41,7 @@ export const HEADER_PARK_PACKETS = 88; // u32: packets that may wait for one add
 export const HEADER_PARK_BYTES = 92; // u32: bytes that may wait for addresses, per worker
 export const HEADER_REFUSAL_COUNT = 96; // u32 atomic: addresses that control refused so far; the last are in the ring
 export const HEADER_CLIENT_COUNT = 104; // u32 atomic; writer: data plane: instances that have flows as clients
+export const HEADER_REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and nobody is in a call
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 // Secrets, random at start and read by the engine alone: keys cannot be chosen to collide (table/hash.ts).
@@ -194,11 +195,14 @@ export const NODE_REFUSED_MS = 60; // u32: when the node's machine last refused 
 // ---------------------------------------------------------------- flow table (writer: data plane)
 // A flow record holds both directions; two entries in the buckets lead to it, one per direction.
 //
-// Bucket: one cache line. Word 0 is the writers' lock, words 1...15 are entries:
+// Bucket: one cache line. Word 0 is the writers' lock, which names its owner:
+//   lock = incarnation of the worker << LOCK_WORKER_BITS | worker + 1       0 = free
+// Words 1...15 are entries:
 //   entry = tag << 21 | record index << 1 | direction       0 = free
 // Readers take no lock: they compare the record's key after the tag matched.
 export const FLOW_BUCKET_SIZE = 64;
 export const FLOW_BUCKET_LOCK = 0;
+export const LOCK_WORKER_BITS = 5;
 export const FLOW_BUCKET_ENTRIES = 4;
 export const FLOW_BUCKET_ENTRY_COUNT = 15;
 export const FLOW_TAG_SHIFT = 21;
@@ -299,6 +303,8 @@ export const WORKER_TUN_TX_COUNT = 12; // u32: writes in the TUN transmit queue 
 export const WORKER_EVICT_CURSOR = 16; // u32: flow record at which the next search for a victim goes on
 export const WORKER_SWEEP_CURSOR = 20; // u32: flow record at which the next sweep goes on
 export const WORKER_PORT_CURSOR = 28; // u32: where the next search for a free wire port goes on
+export const WORKER_INCARNATION = 44; // u32: threads that served this worker before; writer: host
+export const WORKER_LOCKING = 48; // u32: the bucket that this worker locked last, or is about to lock
 export const WORKER_PORT_TRIES = 40; // u32: ports that this call may still try
 export const WORKER_PROBE_CURSOR = 24; // u32
 // Flow records that this worker ended, until no other worker can still be reading them: two lists, and what the
@@ -437,4 +443,6 @@ export const WORKER_HELD = WORKER_FRAGMENTS + FRAGMENT_SIZE * FRAGMENT_MAX; // H
 export const WORKER_HOLD_BLOCKS = WORKER_HELD + HELD_SIZE * HOLD_BLOCK_COUNT; // HOLD_BLOCK_SIZE x HOLD_BLOCK_COUNT
 export const WORKER_REFUSED = WORKER_HOLD_BLOCKS + HOLD_BLOCK_SIZE * HOLD_BLOCK_COUNT; // REFUSAL_SIZE x REFUSED_MAX
 export const WORKER_SHARES = WORKER_REFUSED + REFUSAL_SIZE * REFUSED_MAX; // SHARE_SIZE x SHARE_MAX
-export const WORKER_SIZE = (WORKER_SHARES + SHARE_SIZE * SHARE_MAX + 0xffff) & ~0xffff; // a multiple of 64 KiB
+// Where each message of the UDP transmit queue goes: the tables may change before the host sends it.
+export const WORKER_UDP_TX_NAMES = WORKER_SHARES + SHARE_SIZE * SHARE_MAX; // NODE_ENDPOINT_SIZE x UDP_TX_MAX
+export const WORKER_SIZE = (WORKER_UDP_TX_NAMES + NODE_ENDPOINT_SIZE * UDP_TX_MAX + 0xffff) & ~0xffff; // a multiple of 64 KiB

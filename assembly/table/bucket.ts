@@ -8,8 +8,9 @@ import {
   FLOW_BUCKET_SIZE,
   FLOW_INDEX_MASK,
   FLOW_TAG_SHIFT,
+  WORKER_LOCKING,
 } from "../shared/layout.ts";
-import { flowBucketMask, flowBucketsAt } from "./regions.ts";
+import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "./regions.ts";
 
 export const FORWARD: u32 = 0;
 export const REVERSE: u32 = 1;
@@ -52,10 +53,14 @@ export function matches(bucket: usize, hash: u64, direction: u32): u32 {
   return found & ~1; // word 0 is the lock
 }
 
+/** If this worker dies meanwhile, control finds the lock by what is noted first (src/memory/flow-repair.ts). */
 export function lock(bucket: usize): void {
+  store<u32>(workerAt, bucket, WORKER_LOCKING);
   let spins = 0;
-  while (atomic.cmpxchg<u32>(bucket, 0, 1, FLOW_BUCKET_LOCK) != 0) {
-    if (++spins > LOCK_SPINS) atomic.wait<i32>(bucket + FLOW_BUCKET_LOCK, 1, LOCK_SLEEP_NS);
+  while (true) {
+    const holder = atomic.cmpxchg<u32>(bucket, 0, lockOwner, FLOW_BUCKET_LOCK);
+    if (holder == 0) return;
+    if (++spins > LOCK_SPINS) atomic.wait<i32>(bucket + FLOW_BUCKET_LOCK, holder, LOCK_SLEEP_NS);
   }
 }
 

@@ -1,8 +1,10 @@
 // One call of the engine sees one generation of the tables. The sequence word tells the control plane when no worker
 // is left in an older one, so that it may reuse what the older one still showed.
 
-import { HEADER_AT, HEADER_GENERATION, WORKER_GENERATION, WORKER_SEQUENCE } from "../shared/layout.ts";
+import { HEADER_AT, HEADER_GENERATION, HEADER_REPAIR, WORKER_GENERATION, WORKER_SEQUENCE } from "../shared/layout.ts";
 import { workerAt } from "./regions.ts";
+
+const REPAIR_SLEEP_NS: i64 = 10_000_000;
 
 /** The generation of the call in progress. */
 export let generation: u32 = 0;
@@ -10,8 +12,20 @@ export let generation: u32 = 0;
 /** Enters a call. The sequence is odd before the generation is read: control sees one or the other. */
 export function enter(): void {
   atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+  while (atomic.load<u32>(HEADER_AT, HEADER_REPAIR) != 0) standAside();
   generation = atomic.load<u32>(HEADER_AT, HEADER_GENERATION);
   store<u32>(workerAt, generation, WORKER_GENERATION);
+}
+
+/** Stays outside until the flow table is repaired: a worker died in a call (src/memory/flow-repair.ts). */
+function standAside(): void {
+  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+  while (true) {
+    const repair = atomic.load<i32>(HEADER_AT, HEADER_REPAIR);
+    if (repair == 0) break;
+    atomic.wait<i32>(HEADER_AT + HEADER_REPAIR, repair, REPAIR_SLEEP_NS);
+  }
+  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
 }
 
 export function leave(): void {

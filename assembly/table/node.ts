@@ -28,6 +28,7 @@ import {
   RTT_SAMPLE_COUNT,
   SLOT_USED,
   SOCKADDR_ADDRESS,
+  SOCKADDR_PORT,
 } from "../shared/layout.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { isV4Mapped, sameAddress } from "./address.ts";
@@ -63,6 +64,12 @@ export function endpointAt(node: u32): usize {
 export function isFromNode(sender: usize, node: u32): bool {
   if (node == LOCAL_NODE) return false;
   return sameAddress(v128.load(sender, SOCKADDR_ADDRESS), v128.load(endpointAt(node), SOCKADDR_ADDRESS));
+}
+
+/** Whether two sockaddrs name one address and port. */
+export function isSameEndpoint(a: usize, b: usize): bool {
+  const isSamePort = load<u16>(a, SOCKADDR_PORT) == load<u16>(b, SOCKADDR_PORT);
+  return isSamePort && sameAddress(v128.load(a, SOCKADDR_ADDRESS), v128.load(b, SOCKADDR_ADDRESS));
 }
 
 export function metricsAt(node: u32): usize {

@@ -9,7 +9,9 @@ import {
   HEADER_REGIONS,
   HEADER_WORKER_COUNT,
   HEADER_WORKLOAD_MASK,
+  LOCK_WORKER_BITS,
   Region,
+  WORKER_INCARNATION,
   WORKER_SIZE,
 } from "../shared/layout.ts";
 
@@ -28,6 +30,8 @@ export let workersAt: usize = 0;
 export let workerAt: usize = 0;
 
 export let worker: u32 = 0;
+/** What this worker writes into the locks that it takes. */
+export let lockOwner: u32 = 0;
 export let workerCount: u32 = 0;
 export let hashSeed: u32 = 0;
 export let addressMask: u32 = 0;
@@ -51,6 +55,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   workersAt = regionAt(Region.workers);
   worker = index;
   workerAt = workerAreaAt(index);
+  lockOwner = (load<u32>(workerAt, WORKER_INCARNATION) << LOCK_WORKER_BITS) | (index + 1);
   workerCount = load<u32>(HEADER_AT, HEADER_WORKER_COUNT);
   hashSeed = load<u32>(HEADER_AT, HEADER_HASH_SEED);
   addressMask = load<u32>(HEADER_AT, HEADER_ADDRESS_MASK);

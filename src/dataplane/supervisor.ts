@@ -21,6 +21,7 @@ import {
   type WorkerMessage,
   type WorkerOptions,
 } from "./worker-contract.ts";
+import { WorkerDeaths } from "./worker-deaths.ts";
 
 /** The descriptors of one worker; they stay open and non-blocking as long as the supervisor is. */
 export interface WorkerQueue {
@@ -94,6 +95,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #modules: ModuleSet;
   readonly #threads: readonly Thread[];
+  readonly #deaths: WorkerDeaths;
   readonly #clockOriginMs = monotonicMs();
   #looking: NodeJS.Timeout | undefined;
   #ordersGiven = 0;
@@ -103,8 +105,9 @@ export class Supervisor {
     this.#options = options;
     this.board = PolicyBoard.create(options.queues.length);
     this.#modules = { engine: options.engine, policies: new Map(options.policies.map((one) => [one.slot, one])) };
+    this.#deaths = new WorkerDeaths(options.memory);
     this.#threads = options.queues.map(
-      (_, worker) => new Thread(options, worker, this.#clockOriginMs, this.#modules, this.board),
+      (_, worker) => new Thread(options, worker, this.#clockOriginMs, this.#modules, this.board, this.#deaths),
     );
   }
 
@@ -149,6 +152,7 @@ export class Supervisor {
   async close(): Promise<void> {
     clearInterval(this.#looking);
     await Promise.all(this.#threads.map((thread) => thread.close()));
+    await this.#deaths.settled();
   }
 
   async #giveAll(order: Order, takeBack: () => Promise<HandOver>): Promise<HandOver> {
@@ -228,6 +232,7 @@ class Thread {
   readonly #clockOriginMs: number;
   readonly #modules: ModuleSet;
   readonly #board: PolicyBoard;
+  readonly #deaths: WorkerDeaths;
   readonly #call: Int32Array;
   readonly #areaWords: Uint32Array;
   readonly #wake = new WakeEvent();
@@ -246,12 +251,14 @@ class Thread {
     clockOriginMs: number,
     modules: ModuleSet,
     board: PolicyBoard,
+    deaths: WorkerDeaths,
   ) {
     this.#options = options;
     this.#worker = worker;
     this.#clockOriginMs = clockOriginMs;
     this.#modules = modules;
     this.#board = board;
+    this.#deaths = deaths;
     this.#call = board.call(worker);
     this.#areaWords = new WorkerArea(options.memory, worker).words;
   }
@@ -385,10 +392,12 @@ class Thread {
     this.#unanswered.delete(id);
   }
 
-  /** A thread that died inside the engine is in no generation any more: control must not wait for it. */
+  /** A thread that died inside the engine is in no generation any more: nobody must wait for it. */
   #leaveCalls(): void {
     const sequence = Atomics.load(this.#areaWords, WORKER_SEQUENCE >> 2);
-    if (sequence % 2 === 1) Atomics.store(this.#areaWords, WORKER_SEQUENCE >> 2, sequence + 1);
+    const wasInside = sequence % 2 === 1;
+    if (wasInside) Atomics.store(this.#areaWords, WORKER_SEQUENCE >> 2, sequence + 1);
+    this.#deaths.note(this.#worker, wasInside);
     if (this.engineSequence % 2 !== 0) Atomics.add(this.#call, CALL_ENGINE, 1);
     if (this.policySequence % 2 !== 0) Atomics.add(this.#call, CALL_SEQUENCE, 1);
     Atomics.store(this.#call, CALL_THREAD, 0);

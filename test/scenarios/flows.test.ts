@@ -163,6 +163,24 @@ describe("the life of the target", () => {
   });
 });
 
+test("what is queued goes where it was to go, however often the tables change before it is sent", async () => {
+  const fixture = await onNodeA();
+  fixture.io.putFrame(0, SYN.frame());
+  fixture.engine.egress(0, 1, fixture.nowUs);
+  for (const port of [7001, 7002, 7003]) {
+    await fixture.tables.apply({
+      setNodes: [{ id: "node-b", underlay: { address: "198.51.100.9", port }, distanceKm: 0 }],
+    });
+  }
+  await fixture.tables.apply({ setServices: [serviceB([])] });
+  await fixture.tables.apply({ removeNodes: ["node-b"] });
+  await fixture.tables.apply({
+    setNodes: [{ id: "node-e", underlay: { address: "198.51.100.8", port: 1 }, distanceKm: 0 }],
+  });
+  await fixture.tables.settled();
+  expect(fixture.io.sentMessages().map(({ endpoint }) => endpoint)).toEqual([TO_B]);
+});
+
 describe("the life of the client", () => {
   test("a client that is gone sends no more, on known flows neither", async () => {
     const fixture = await onNodeA();

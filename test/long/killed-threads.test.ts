@@ -1,0 +1,95 @@
+// Threads that are ended in the middle of whatever they do, while others go on: 1,000 times, and the table is whole
+// after each. SAPWOOD_KILLS=n ends more or fewer of them.
+import { Worker } from "node:worker_threads";
+import { expect, test } from "vitest";
+import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import { FlowTableRepair } from "../../src/memory/flow-repair.ts";
+import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
+import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { Random } from "../support/random.ts";
+import { inspectFlowTable } from "../support/reference/flow-table.ts";
+import { A1, B_CLOSEST, B_ROUND_ROBIN, B2, C1, RANGES, THIS_NODE, world } from "../support/world.ts";
+
+const KILLS = Number(process.env.SAPWOOD_KILLS ?? 1000);
+const WORKERS = 3;
+const BATCH = 32;
+const TIMEOUT_MS = 30;
+const WORKER_FILE = new URL("../scenarios/in-worker/killed-thread.mjs", import.meta.url);
+
+test(`${KILLS} threads that are ended leave a table that others go on with`, async () => {
+  const fixture = await EngineFixture.create({
+    nodeId: THIS_NODE,
+    ranges: RANGES,
+    tables: world(),
+    withoutTwin: true,
+    memory: {
+      capacities: { flows: 64, addresses: 64, instances: 64, workloads: 64, nodes: 16, workers: WORKERS },
+      timeoutsMs: {
+        udpUnreplied: TIMEOUT_MS,
+        tcpOpening: TIMEOUT_MS,
+        tcpHalfClosed: TIMEOUT_MS,
+        tcpClosed: TIMEOUT_MS,
+      },
+    },
+  });
+  const { shared } = fixture;
+  const module = await loadEngineModule();
+  const workersAt = shared.at(Region.workers);
+  const common = { memory: shared.memory, module, workersAt, batch: BATCH, frames: frames() };
+  const start = async (worker: number): Promise<Worker> => {
+    const thread = new Worker(WORKER_FILE, { workerData: { ...common, worker } });
+    await new Promise((resolve, reject) => {
+      thread.once("message", resolve);
+      thread.once("error", reject);
+    });
+    return thread;
+  };
+  const threads = await Promise.all(Array.from({ length: WORKERS }, (_, worker) => start(worker)));
+  const repair = new FlowTableRepair(shared.memory);
+  const random = new Random(7);
+  let inside = 0;
+  try {
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const worker = random.below(WORKERS);
+      await threads[worker]?.terminate();
+      const at = (workersAt + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
+      const wasInside = (Atomics.load(shared.i32, at) & 1) === 1;
+      if (wasInside) Atomics.add(shared.i32, at, 1);
+      repair.releaseLock(worker);
+      if (wasInside) {
+        inside += 1;
+        repair.beginRepair();
+        await repair.allOutside();
+        repair.repair([worker]);
+        expect(inspectFlowTable(shared).broken, `after kill ${kill}`).toEqual([]);
+        repair.endRepair();
+      }
+      threads[worker] = await start(worker);
+    }
+  } finally {
+    await Promise.all(threads.map((thread) => thread.terminate()));
+  }
+  expect(inside, "threads that were in a call").toBeGreaterThan(KILLS / 4);
+});
+
+function frames(): Uint8Array[] {
+  return [A1, C1].flatMap((client) =>
+    [B_ROUND_ROBIN, B_CLOSEST, { v4: B2.instanceV4 }].flatMap((called) =>
+      Array.from({ length: 40 }, (_, i) =>
+        packet()
+          .ip(client.v4, called.v4)
+          .udp({ sport: 2000 + i, dport: 80 })
+          .frame(),
+      ).concat(
+        [TCP_SYN, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST].flatMap((flags) =>
+          Array.from({ length: 10 }, (_, i) =>
+            packet()
+              .ip(client.v4, called.v4)
+              .tcp({ sport: 3000 + i, dport: 80, flags })
+              .frame(),
+          ),
+        ),
+      ),
+    ),
+  );
+}

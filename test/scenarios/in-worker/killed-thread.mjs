@@ -1,0 +1,29 @@
+// A worker that is ended from outside at any moment: its engine opens, answers, closes and sweeps flows without end.
+import { parentPort, workerData } from "node:worker_threads";
+import {
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  WORKER_SIZE,
+  WORKER_TUN_LENGTHS,
+  WORKER_TUN_SLOTS,
+} from "../../../dist/assembly/shared/layout.js";
+import { instantiateEngine } from "../../../dist/src/dataplane/wasm.js";
+
+const { memory, module, worker, workersAt, frames, batch } = workerData;
+const workerAt = workersAt + worker * WORKER_SIZE;
+const bytes = new Uint8Array(memory.buffer);
+const view = new DataView(memory.buffer);
+const engine = instantiateEngine(module, memory, () => Math.floor(Math.random() * 3));
+engine.attach(worker, 0n);
+parentPort.postMessage("ready");
+const startedUs = performance.timeOrigin * 1000;
+for (let round = 0; ; round++) {
+  for (let slot = 0; slot < batch; slot++) {
+    const frame = frames[Math.floor(Math.random() * frames.length)];
+    bytes.set(frame, workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);
+    view.setUint32(workerAt + WORKER_TUN_LENGTHS + 4 * slot, frame.length, true);
+  }
+  const nowUs = startedUs + performance.now() * 1000;
+  for (let first = 0; first < batch; ) first = engine.egress(first, batch, nowUs);
+  if (round % 4 === 0) engine.sweep(nowUs, 100);
+}
