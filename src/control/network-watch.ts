@@ -101,7 +101,7 @@ export class NetworkWatch {
     const { tun, others, nowMs, clock, log } = this.#options;
     const own = await tun.check();
     const states = [own];
-    for (const other of others) states.push(await other.check());
+    for (const other of others) states.push(await other.check().catch(failed));
     const repaired = states.flatMap((state) => state.repaired);
     const problems = states.flatMap((state) => state.problems);
     const { isUp, routes } = own;
@@ -130,4 +130,10 @@ export class NetworkWatch {
     const slow = Math.max(0, this.#repairsMs.length - QUICK_REPAIRS);
     this.#notBeforeMs = nowMs + Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** slow);
   }
+}
+
+/** One that cannot be looked at keeps the others from nothing. */
+function failed(error: unknown): KeptState {
+  const problem = error instanceof Error ? error.message : String(error);
+  return { isUp: false, routes: [], repaired: [], problems: [problem], hasActed: true };
 }

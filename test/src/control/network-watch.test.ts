@@ -15,6 +15,7 @@ describe("NetworkWatch", () => {
   let hasEvent: boolean;
   let gone: SapwoodError | undefined;
   let watch: NetworkWatch;
+  let other: () => Promise<KeptState>;
 
   beforeEach(() => {
     vi.useFakeTimers({ now: 0 });
@@ -23,6 +24,7 @@ describe("NetworkWatch", () => {
     next = () => GOOD;
     hasEvent = false;
     gone = undefined;
+    other = async () => GOOD;
     const expectThere = (): void => {
       if (gone !== undefined) throw gone;
     };
@@ -33,7 +35,7 @@ describe("NetworkWatch", () => {
     watch = new NetworkWatch({
       tun: { indices: [7], check, expectThere },
       routes: ["10.30.0.0/16"],
-      others: [],
+      others: [{ indices: [8], check: () => other() }],
       events: { concern: (interfaces) => hasEvent && interfaces.includes(7), close: () => undefined },
       log: createLogger("info", { write: (line) => lines.push(JSON.parse(line).msg) }),
       nowMs: () => Date.now(),
@@ -94,6 +96,13 @@ describe("NetworkWatch", () => {
     await expect(watch.failure).rejects.toBe(gone);
     await vi.advanceTimersByTimeAsync(3_600_000);
     expect(checks).toHaveLength(before);
+  });
+
+  test("tells that another interface cannot be looked at, and keeps the TUN", async () => {
+    other = () => Promise.reject(new SapwoodError("network-setup", "No interface there."));
+    next = () => (checks.length === 1 ? REPAIRED : GOOD);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(watch.report).toMatchObject({ isUp: true, repairs: 1, problems: ["No interface there."] });
   });
 
   test("goes on after an error of the look itself", async () => {
