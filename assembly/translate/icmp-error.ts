@@ -45,16 +45,23 @@ const TOS: u8 = 0xc0;
 const HOP_LIMIT: u8 = 64;
 
 // RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f): token buckets, in thousandths of an answer. What tells an MTU or
-// resets a connection lets traffic go on, so it gets more.
+// resets a connection lets traffic go on, so it gets more; who is no workload takes nothing from those that are.
 const COST: u32 = 1000;
 const RATE: u32 = 100; // a second, or thousandths a millisecond
 const BURST: u32 = 50 * COST;
 const URGENT_RATE: u32 = 1000;
 const URGENT_BURST: u32 = 1000 * COST;
-const REFILL_MAX_MS: u32 = 1000; // both buckets are full by then
+const REFILL_MAX_MS: u32 = 1000; // all buckets are full by then
+
+enum Share {
+  ordinary,
+  urgent,
+  stranger,
+}
 
 let tokens: u32 = 0;
 let urgentTokens: u32 = 0;
+let strangerTokens: u32 = 0;
 let refilledMs: u32 = 0;
 /** The answer in the making: its virtio_net_hdr. */
 let answerAt: usize = 0;
@@ -71,19 +78,19 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
     case DropReason.noAddressOfFamily:
       return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
     case DropReason.unknownWorkload:
-      if (!isFromHost(packet) || !mayTell(packet, ANSWER_WITH_ICMP, false, nowMs)) return;
+      if (!isFromHost(packet) || !mayTell(packet, ANSWER_WITH_ICMP, Share.stranger, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, PROHIBITED, 0);
       return quote(packet, ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
     case DropReason.tooBig:
-      if (!mayAnswer(packet, ANSWER_WITH_ICMP, true, nowMs)) return;
+      if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.urgent, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu);
       return quote(packet, ICMPV6_PACKET_TOO_BIG, 0, mtu);
     case DropReason.sourceRoute:
-      if (!mayAnswer(packet, ANSWER_WITH_ICMP, false, nowMs)) return;
+      if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, SOURCE_ROUTE_FAILED, 0);
       return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, segmentsLeftAt - packet.at);
     case DropReason.instanceGone:
-      if (mayAnswer(packet, ANSWER_WITH_RESET, true, nowMs)) reset(packet);
+      if (mayAnswer(packet, ANSWER_WITH_RESET, Share.urgent, nowMs)) reset(packet);
   }
 }
 
@@ -94,26 +101,26 @@ export function isReset(packet: Packet): bool {
 }
 
 function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
-  if (!mayAnswer(packet, ANSWER_WITH_ICMP, false, nowMs)) return;
+  if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
   if (packet.isIpv4) quote(packet, ICMP_UNREACHABLE, code, 0);
   else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);
 }
 
 /** Only workloads of this node get an answer; anybody else hears no more than that it is none. */
-function mayAnswer(packet: Packet, how: u32, isUrgent: bool, nowMs: u32): bool {
-  return findWorkload(packet.sourceAt) != 0 && mayTell(packet, how, isUrgent, nowMs);
+function mayAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
+  return findWorkload(packet.sourceAt) != 0 && mayTell(packet, how, share, nowMs);
 }
 
 /**
  * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment or a packet to a
  * group. Nor to an address that no answer may come from.
  */
-function mayTell(packet: Packet, how: u32, isUrgent: bool, nowMs: u32): bool {
+function mayTell(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
   if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;
   if (!isToHost(packet)) return false;
-  if (takeToken(isUrgent, nowMs)) return true;
+  if (takeToken(share, nowMs)) return true;
   count(Counter.icmpErrorsLimited, 1);
   return false;
 }
@@ -139,14 +146,18 @@ function isToHost(packet: Packet): bool {
   return load<u8>(packet.at, 24) != 0xff && !isNoAddress(packet.destination);
 }
 
-function takeToken(isUrgent: bool, nowMs: u32): bool {
+function takeToken(share: Share, nowMs: u32): bool {
   const elapsedMs = min(nowMs - refilledMs, REFILL_MAX_MS);
   refilledMs = nowMs;
   tokens = min(tokens + elapsedMs * RATE, BURST);
   urgentTokens = min(urgentTokens + elapsedMs * URGENT_RATE, URGENT_BURST);
-  if (isUrgent) {
+  strangerTokens = min(strangerTokens + elapsedMs * RATE, BURST);
+  if (share == Share.urgent) {
     if (urgentTokens < COST) return false;
     urgentTokens -= COST;
+  } else if (share == Share.stranger) {
+    if (strangerTokens < COST) return false;
+    strangerTokens -= COST;
   } else {
     if (tokens < COST) return false;
     tokens -= COST;

@@ -111,6 +111,8 @@ test("whoever is no workload hears nothing about an ICMP error, and no more than
   expect(fixture.egress(error.frame()).tunWrites).toEqual([]);
   const { counts } = fixture.egress(...Array.from({ length: 60 }, () => call.frame()));
   expect(counts).toEqual({ "egressDrop.unknownWorkload": 60, icmpErrorsSent: 50, icmpErrorsLimited: 10 });
+  const ofWorkload = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 4000, dport: 53 });
+  expect(fixture.egress(ofWorkload.frame()).counts).toMatchObject({ icmpErrorsSent: 1 });
 });
 
 describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big }) => {

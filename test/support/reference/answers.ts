@@ -47,6 +47,7 @@ export class TwinAnswers {
   /** docs/counters.md, icmpErrorsLimited. */
   private readonly ordinary = new Bucket(100, 50);
   private readonly urgent = new Bucket(1000, 1000);
+  private readonly strangers = new Bucket(100, 50);
 
   constructor(
     private readonly options: AnswerOptions,
@@ -81,7 +82,8 @@ export class TwinAnswers {
       if (!canHear(dropped.source)) return "not told: no host of its own";
       if (this.tables.inServiceRange(dropped.source)) return "not told: a source in the service ranges";
     } else if (this.tables.workload(dropped.source) === undefined) return "not told: no workload of this node";
-    if ((isUrgent ? this.urgent : this.ordinary).take(nowMs)) return undefined;
+    const ordinary = reason === DropReason.unknownWorkload ? this.strangers : this.ordinary;
+    if ((isUrgent ? this.urgent : ordinary).take(nowMs)) return undefined;
     this.ledger.count("icmpErrorsLimited");
     return isUrgent ? "not told: too many of sizes and resets" : "not told: too many";
   }
