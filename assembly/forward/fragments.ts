@@ -9,11 +9,12 @@ import { fragment, fragmentBytes, fragmentCount, piecesMax } from "../offload/fr
 import { Counter } from "../shared/counters.ts";
 import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE, OWNER_OTHERS } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
+import { findWorkload, isInServiceRange } from "../table/address.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "../table/first-fragment.ts";
 import { isNodeKnown } from "../table/node.ts";
 import { largestTo } from "../translate/fit.ts";
 import { holdFragment, translateLater } from "../translate/fragments.ts";
+import { admitSource } from "../translate/ingress.ts";
 import { nodeOwner, workloadOwner } from "../translate/owner.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { packet } from "./packet-in-hand.ts";
@@ -40,7 +41,7 @@ export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): v
 
 /** From the TUN. What has no first one waits for it, if it may be that of a flow. */
 export function laterFragmentOut(nowMs: u32): DropReason {
-  describeFragment(packet, 0);
+  describeFragment(packet, LOCAL_NODE);
   const first = findFirst(nowMs);
   if (first != 0) {
     passOn(first, nowMs);
@@ -51,8 +52,8 @@ export function laterFragmentOut(nowMs: u32): DropReason {
   return owner == OWNER_OTHERS ? DropReason.unknownWorkload : holdFragment(packet, owner, nowMs);
 }
 
-/** The same from the node whose sockaddr is at `sender`. */
-export function laterFragmentIn(sender: usize, nowMs: u32): DropReason {
+/** The same from the node `sender`. */
+export function laterFragmentIn(sender: u32, nowMs: u32): DropReason {
   describeFragment(packet, sender);
   const first = findFirst(nowMs);
   if (first != 0) {
@@ -60,13 +61,12 @@ export function laterFragmentIn(sender: usize, nowMs: u32): DropReason {
     return DropReason.none;
   }
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
-  if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
-  const owner = nodeOwner(sender);
-  return owner == OWNER_OTHERS ? DropReason.wrongNode : holdFragment(packet, owner, nowMs);
+  const refused = admitSource(packet, sender);
+  return refused != DropReason.none ? refused : holdFragment(packet, nodeOwner(sender), nowMs);
 }
 
 function passOn(first: usize, nowMs: u32): void {
-  const isFromTun = isNoAddress(v128.load(first, FRAGMENT_SENDER));
+  const isFromTun = load<u32>(first, FRAGMENT_SENDER) == LOCAL_NODE;
   const wasIpv4 = packet.isIpv4;
   const mayCut = wasIpv4 && Ipv4.at(packet.at).mayFragment;
   const refused = translateLater(packet, first, !isFromTun);

@@ -11,6 +11,7 @@ import { DropReason } from "../shared/verdicts.ts";
 import { REVERSE } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
 import { isWorthwhile, touchBucket, touchFlow } from "../table/prefetch.ts";
+import { senderNode } from "../table/sender.ts";
 import { translateIngress } from "../translate/ingress.ts";
 import { nodeOwner } from "../translate/owner.ts";
 import { isProbe, receiveProbe } from "../translate/probe.ts";
@@ -28,18 +29,22 @@ export function messagePackets(slot: u32): u32 {
 }
 
 export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
+  const sender = senderAt(slot);
+  const node = senderNode(sender);
+  if (node == LOCAL_NODE) return countIngressDrop(DropReason.unknownNode, 1);
   const length = datagramsLength(slot);
   if (length == 0) return countIngressDrop(DropReason.emptyDatagram, 1);
   if (isTruncated(slot)) return countIngressDrop(DropReason.truncatedFrame, 1);
   const size = datagramSize(slot);
   if (length / size >= SEGMENTS_MAX) return countIngressDrop(DropReason.badOffload, 1);
-  const sender = senderAt(slot);
   if (isWorthwhile()) prefetchDatagrams(slot, length / size);
   let at = datagramsAt(slot);
   for (let rest = length; rest != 0; ) {
     const datagram = min(size, rest);
     rest -= datagram;
-    const reason = ingressDatagram(at, datagram, sender, rest, size, nowUs, nowMs);
+    const reason = isProbe(at, datagram)
+      ? receiveProbe(at, datagram, sender, node, nowUs, nowMs)
+      : ingressDatagram(at, datagram, node, rest, size, nowMs);
     if (reason != DropReason.none) countIngressDrop(reason, 1);
     at += datagram;
   }
@@ -54,25 +59,16 @@ function prefetchDatagrams(slot: u32, datagrams: u32): void {
 }
 
 /** `rest` is how many bytes of the message come behind the datagram, in datagrams of `size` bytes. */
-function ingressDatagram(
-  at: usize,
-  length: u32,
-  sender: usize,
-  rest: u32,
-  size: u32,
-  nowUs: f64,
-  nowMs: u32,
-): DropReason {
-  if (isProbe(at, length)) return receiveProbe(at, length, sender, nowUs, nowMs);
+function ingressDatagram(at: usize, length: u32, node: u32, rest: u32, size: u32, nowMs: u32): DropReason {
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
   const isPlain = packet.isPlain;
   if (!isPlain) {
-    if (packet.kind == PacketKind.laterFragment) return laterFragmentIn(sender, nowMs);
-    if (packet.isFragment) describeFragment(packet, sender);
+    if (packet.kind == PacketKind.laterFragment) return laterFragmentIn(node, nowMs);
+    if (packet.isFragment) describeFragment(packet, node);
   }
   const refused =
-    packet.kind == PacketKind.error ? translateErrorIngress(packet, sender) : translateIngress(packet, sender, nowMs);
+    packet.kind == PacketKind.error ? translateErrorIngress(packet, node) : translateIngress(packet, node, nowMs);
   if (refused != DropReason.none) return refused;
   // Headers that became IPv6 are elsewhere, so that the received ones still say whether it may be fragmented.
   if (packet.isSplit && packet.length > IPV6_MTU_MIN && Ipv4.at(at).mayFragment) {
@@ -83,6 +79,6 @@ function ingressDatagram(
     count(Counter.ingressBytes, packet.length);
   }
   if (!isPlain && packet.isFragment && packet.fragmentOffset == 0)
-    firstFragment(nodeOwner(sender), LOCAL_NODE, rest / size + 1 + piecesMax(rest), nowMs);
+    firstFragment(nodeOwner(node), LOCAL_NODE, rest / size + 1 + piecesMax(rest), nowMs);
   return DropReason.none;
 }

@@ -90,7 +90,7 @@ function egressOther(virtio: VirtioNet, nowMs: u32): DropReason {
   if (packet.kind == PacketKind.laterFragment) return laterFragmentOut(nowMs);
   if (packet.kind == PacketKind.error) return egressError(nowMs);
   const isFirst = packet.isFragment && packet.fragmentOffset == 0;
-  if (isFirst) describeFragment(packet, 0);
+  if (isFirst) describeFragment(packet, LOCAL_NODE);
   const owner = isFirst ? workloadOwner(packet) : 0;
   isWaiting = false;
   const refused = egressPacket(virtio, nowMs);
@@ -134,7 +134,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
 }
 
 function egressError(nowMs: u32): DropReason {
-  if (packet.isFragment) describeFragment(packet, 0);
+  if (packet.isFragment) describeFragment(packet, LOCAL_NODE);
   const owner = packet.isFragment ? workloadOwner(packet) : 0;
   noteFrame(packet, 0);
   const refused = translateErrorEgress(packet);

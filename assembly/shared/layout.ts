@@ -40,6 +40,7 @@ export const HEADER_PARK_MS = 84; // u32: how long a packet to an unknown addres
 export const HEADER_PARK_PACKETS = 88; // u32: packets that may wait for one address, per worker
 export const HEADER_PARK_BYTES = 92; // u32: bytes that may wait for addresses, per worker
 export const HEADER_REFUSAL_COUNT = 96; // u32 atomic: addresses that control refused so far; the last are in the ring
+export const HEADER_SENDER_MASK = 100; // u32: slots of the sender table - 1
 export const HEADER_CLIENT_COUNT = 104; // u32 atomic; writer: data plane: instances that have flows as clients
 export const HEADER_REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and nobody is in a call
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
@@ -77,6 +78,7 @@ export enum Region {
   addresses, // writer: control
   services, // writer: control
   workloads, // writer: control
+  senders, // writer: control
   candidates, // writer: control
   flowBuckets, // writer: data plane
   flows, // writer: data plane
@@ -106,6 +108,10 @@ export const SLOT_USED = 1;
 export const SLOT_BUSY = 2; // had a key and may get another: a probe passes over it
 
 // Workload table: the same slots; key = namespace address of a workload of this node; value = its instance.
+// Sender table: the same slots; key = underlay address and port that a node's datagrams come from; value = the node. The
+// port, in network order, is the upper half of a used slot's state; ANY_PORT = the node may send from any.
+export const ADDRESS_PORT_SHIFT = 16;
+export const ANY_PORT = 0;
 
 // ---------------------------------------------------------------- service record (writer: control)
 // One per service or instance address and change: never altered once a generation shows it.
@@ -172,6 +178,8 @@ export const SOCKADDR_FAMILY = 0; // u16 host order: AF_INET6
 export const SOCKADDR_PORT = 2; // u16 network order
 export const SOCKADDR_ADDRESS = 8; // 16 bytes
 export const SOCKADDR_SCOPE = 24; // u32
+export const ENDPOINT_ACCEPTS = 28; // u32, behind the sockaddr: ACCEPTS_*
+export const ACCEPTS_UNKNOWN_SOURCES = 1; // the node's packets may come from service addresses that the tables lack
 export const AF_INET6 = 10;
 export const LOCAL_NODE = 0;
 
@@ -392,7 +400,7 @@ export const FRAGMENT_SIZE = 128;
 export const FRAGMENT_KEY_SIZE = 56;
 export const FRAGMENT_SOURCE = 0; // 16
 export const FRAGMENT_DESTINATION = 16; // 16
-export const FRAGMENT_SENDER = 32; // 16: address of the node that it came from; zero = egress
+export const FRAGMENT_SENDER = 32; // u32: node that it came from; LOCAL_NODE = the TUN
 export const FRAGMENT_ID = 48; // u32
 export const FRAGMENT_PROTOCOL = 52; // u32; in IPv6, where fragments may differ in it, 0
 export const FRAGMENT_NODE = 56; // u32: where it went; LOCAL_NODE = into the TUN

@@ -5,6 +5,7 @@
 /** What became of a packet; `none` means that it goes on. Checked in this order. */
 export enum DropReason {
   none,
+  unknownNode, // ingress: the datagram comes from an address and port of no node
   emptyDatagram, // a UDP datagram without payload
   truncatedFrame, // shorter than its virtio_net_hdr, or received in part (MSG_TRUNC)
   notIp, // version nibble neither 4 nor 6, and no probe
@@ -37,6 +38,8 @@ export enum DropReason {
   tooBig, // egress: larger than the path to the node takes, and not to be fragmented
   notLocalDestination, // ingress: destination is no namespace address of this node
   notServiceSource, // ingress: source in no service range
+  balancedSource, // ingress: source is a service address, for which nobody speaks
+  unknownSource, // ingress: source is no instance address that the tables hold
   wrongNode, // ingress: the source's instance runs on another node than the sender
   badProbe, // ingress: a probe of unknown version or type, or a reply to none
   queueFull, // the kernel did not take it in time

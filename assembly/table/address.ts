@@ -1,44 +1,58 @@
-// Lookups in the address table (called address -> service record) and the workload table (namespace address ->
-// instance), both with the same slots, and the test whether an address lies in a service range.
+// Lookups in the address table (called address -> service record), the workload table (namespace address -> instance)
+// and the sender table (underlay address and port -> node), all with the same slots, and the test whether an address
+// lies in a service range.
 
 import {
   ADDRESS_KEY,
+  ADDRESS_PORT_SHIFT,
   ADDRESS_SLOT_SIZE,
   ADDRESS_STATE,
   ADDRESS_VALUES,
   ADDRESS_VERSION,
+  ANY_PORT,
   HEADER_AT,
   HEADER_RANGE_COUNT,
   HEADER_RANGES,
+  LOCAL_NODE,
   RANGE_SIZE,
   SERVICE_SIZE,
   SLOT_EMPTY,
   SLOT_USED,
+  SOCKADDR_ADDRESS,
+  SOCKADDR_PORT,
 } from "../shared/layout.ts";
 import { placeInForce } from "./generation.ts";
 import { addressHash } from "./hash.ts";
-import { addressesAt, addressMask, servicesAt, workloadMask, workloadsAt } from "./regions.ts";
+import { addressesAt, addressMask, senderMask, sendersAt, servicesAt, workloadMask, workloadsAt } from "./regions.ts";
 
 /** Service record of the called address at `key`, or 0. */
 export function findService(key: usize): usize {
-  const index = find(addressesAt, addressMask, key);
+  const index = find(addressesAt, addressMask, key, 0);
   return index == 0 ? 0 : servicesAt + <usize>index * SERVICE_SIZE;
 }
 
 /** Index of the instance of this node whose namespace address is at `key`, or 0. */
 export function findWorkload(key: usize): u32 {
-  return find(workloadsAt, workloadMask, key);
+  return find(workloadsAt, workloadMask, key, 0);
 }
 
-function find(tableAt: usize, mask: u32, key: usize): u32 {
+/** The node whose datagrams come from the sockaddr at `name`, or LOCAL_NODE: nobody's do. */
+export function findSender(name: usize): u32 {
+  const node = find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, load<u16>(name, SOCKADDR_PORT));
+  return node != LOCAL_NODE ? node : find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, ANY_PORT);
+}
+
+/** `port` is 0 but for senders. */
+function find(tableAt: usize, mask: u32, key: usize, port: u32): u32 {
   const wanted = v128.load(key);
+  const used = SLOT_USED | (port << ADDRESS_PORT_SHIFT);
   let slot = addressHash(key) & mask;
   // The table is never full (layout.ts), so that an empty slot ends the loop.
   while (true) {
     const at = tableAt + <usize>slot * ADDRESS_SLOT_SIZE;
     const state = atomic.load<u32>(at, ADDRESS_STATE);
     if (state == SLOT_EMPTY) return 0;
-    if (state == SLOT_USED && sameAddress(v128.load(at, ADDRESS_KEY), wanted)) {
+    if (state == used && sameAddress(v128.load(at, ADDRESS_KEY), wanted)) {
       const place = placeInForce(atomic.load<u32>(at, ADDRESS_VERSION));
       return load<u32>(at + (place << 2), ADDRESS_VALUES);
     }

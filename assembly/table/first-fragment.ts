@@ -19,7 +19,6 @@ import {
   FRAGMENT_SINCE_MS,
   FRAGMENT_SIZE,
   FRAGMENT_SOURCE,
-  SOCKADDR_ADDRESS,
   WORKER_AGE_CURSOR,
   WORKER_FRAGMENT_HEADS,
   WORKER_FRAGMENT_KEY,
@@ -39,12 +38,12 @@ const SAMPLE_STEP: u32 = FRAGMENT_MAX / SAMPLE;
 /** Records that one sweep looks at. */
 const FORGET_STEPS: u32 = 64;
 
-/** Writes the key of a fragment to WORKER_FRAGMENT_KEY. `sender` is the sockaddr that it came from, 0 = the TUN. */
-export function describeFragment(packet: Packet, sender: usize): void {
+/** Writes the key of a fragment to WORKER_FRAGMENT_KEY. `sender` is the node that it came from, LOCAL_NODE = the TUN. */
+export function describeFragment(packet: Packet, sender: u32): void {
   const key = fragmentKey();
   v128.store(key, packet.source, FRAGMENT_SOURCE);
   v128.store(key, packet.destination, FRAGMENT_DESTINATION);
-  v128.store(key, sender == 0 ? i64x2.splat(0) : v128.load(sender, SOCKADDR_ADDRESS), FRAGMENT_SENDER);
+  store<u32>(key, sender, FRAGMENT_SENDER);
   store<u32>(key, packet.fragmentId, FRAGMENT_ID);
   // RFC 8200 section 4.5: only the first fragment's counts. RFC 791: part of what tells packets apart.
   store<u32>(key, packet.isIpv4 ? <u32>packet.protocol : 0, FRAGMENT_PROTOCOL);
@@ -60,7 +59,7 @@ export function sameFragmentKey(a: usize, b: usize): bool {
     load<u64>(a, FRAGMENT_ID) == load<u64>(b, FRAGMENT_ID) &&
     sameAddress(v128.load(a, FRAGMENT_SOURCE), v128.load(b, FRAGMENT_SOURCE)) &&
     sameAddress(v128.load(a, FRAGMENT_DESTINATION), v128.load(b, FRAGMENT_DESTINATION)) &&
-    sameAddress(v128.load(a, FRAGMENT_SENDER), v128.load(b, FRAGMENT_SENDER))
+    load<u32>(a, FRAGMENT_SENDER) == load<u32>(b, FRAGMENT_SENDER)
   );
 }
 

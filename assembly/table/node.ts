@@ -57,15 +57,6 @@ export function endpointAt(node: u32): usize {
   return at + NODE_ENDPOINTS + <usize>placeInForce(atomic.load<u32>(at, NODE_VERSION)) * NODE_ENDPOINT_SIZE;
 }
 
-/**
- * Whether the sockaddr at `sender` has the node's address. The port may differ: peers send from any port.
- * Nothing that comes through the tunnel is from this node itself.
- */
-export function isFromNode(sender: usize, node: u32): bool {
-  if (node == LOCAL_NODE) return false;
-  return sameAddress(v128.load(sender, SOCKADDR_ADDRESS), v128.load(endpointAt(node), SOCKADDR_ADDRESS));
-}
-
 /** Whether two sockaddrs name one address and port. */
 export function isSameEndpoint(a: usize, b: usize): bool {
   const isSamePort = load<u16>(a, SOCKADDR_PORT) == load<u16>(b, SOCKADDR_PORT);
@@ -152,12 +143,6 @@ export function isReachable(node: u32, nowMs: u32): bool {
   const silentMs = <i32>(load<u32>(metrics, NODE_LAST_PROBE_MS) - lastReplyMs);
   const patienceMs = max<u32>(SILENCE_MS, 2 * load<u32>(HEADER_AT, HEADER_PROBE_INTERVAL_MS));
   return !isRefused && silentMs <= <i32>patienceMs;
-}
-
-/** The address in the sockaddr at `sender`, or 0 if it is that of no node. The port may differ. */
-export function senderAddressAt(sender: usize): usize {
-  const node = nodeBehind(v128.load(sender, SOCKADDR_ADDRESS), LOCAL_NODE);
-  return node == LOCAL_NODE ? 0 : sender + SOCKADDR_ADDRESS;
 }
 
 /** The next node behind `node` with this address, or LOCAL_NODE. */

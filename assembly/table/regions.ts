@@ -7,6 +7,7 @@ import {
   HEADER_FLOW_LIMIT,
   HEADER_HASH_SEED,
   HEADER_REGIONS,
+  HEADER_SENDER_MASK,
   HEADER_WORKER_COUNT,
   HEADER_WORKLOAD_MASK,
   LOCK_WORKER_BITS,
@@ -22,6 +23,7 @@ export let instanceLoadsAt: usize = 0;
 export let addressesAt: usize = 0;
 export let servicesAt: usize = 0;
 export let workloadsAt: usize = 0;
+export let sendersAt: usize = 0;
 export let candidatesAt: usize = 0;
 export let flowBucketsAt: usize = 0;
 export let flowsAt: usize = 0;
@@ -36,6 +38,7 @@ export let workerCount: u32 = 0;
 export let hashSeed: u32 = 0;
 export let addressMask: u32 = 0;
 export let workloadMask: u32 = 0;
+export let senderMask: u32 = 0;
 export let flowBucketMask: u32 = 0;
 export let flowLimit: u32 = 0;
 /** Native address of byte 0 of the memory: iovec and msghdr structures hold native addresses. */
@@ -49,6 +52,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   addressesAt = regionAt(Region.addresses);
   servicesAt = regionAt(Region.services);
   workloadsAt = regionAt(Region.workloads);
+  sendersAt = regionAt(Region.senders);
   candidatesAt = regionAt(Region.candidates);
   flowBucketsAt = regionAt(Region.flowBuckets);
   flowsAt = regionAt(Region.flows);
@@ -60,6 +64,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   hashSeed = load<u32>(HEADER_AT, HEADER_HASH_SEED);
   addressMask = load<u32>(HEADER_AT, HEADER_ADDRESS_MASK);
   workloadMask = load<u32>(HEADER_AT, HEADER_WORKLOAD_MASK);
+  senderMask = load<u32>(HEADER_AT, HEADER_SENDER_MASK);
   flowBucketMask = load<u32>(HEADER_AT, HEADER_FLOW_BUCKET_MASK);
   flowLimit = load<u32>(HEADER_AT, HEADER_FLOW_LIMIT);
   nativeBase = memoryBase;

@@ -23,9 +23,10 @@ import {
   HELD_NEXT,
   HELD_OWNER,
   HELD_SINCE_MS,
+  LOCAL_NODE,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { isNoAddress, isV4Mapped } from "../table/address.ts";
+import { isV4Mapped } from "../table/address.ts";
 import { fragmentKey, sameFragmentKey } from "../table/first-fragment.ts";
 import { Packet } from "../wire/packet.ts";
 import { canChangeFamily, changeFamily } from "./family.ts";
@@ -99,7 +100,7 @@ export function dropOrphans(nowMs: u32): void {
 }
 
 function drop(number: u32, reason: DropReason): void {
-  if (isNoAddress(v128.load(waitingRecord(number), FRAGMENT_SENDER))) countEgressDrop(reason, 1);
+  if (load<u32>(waitingRecord(number), FRAGMENT_SENDER) == LOCAL_NODE) countEgressDrop(reason, 1);
   else countIngressDrop(reason, 1);
   discard(FRAGMENTS, number);
 }

@@ -1,11 +1,11 @@
 // Whom the room is counted to that a packet takes while it waits, or while others wait for what became of it: a hash of an
 // address that the sender cannot choose.
 
-import { OWNER_OTHERS } from "../shared/layout.ts";
+import { OWNER_OTHERS, SOCKADDR_ADDRESS } from "../shared/layout.ts";
 import { findWorkload } from "../table/address.ts";
 import { addressHash } from "../table/hash.ts";
 import { identityAt } from "../table/instance.ts";
-import { senderAddressAt } from "../table/node.ts";
+import { endpointAt } from "../table/node.ts";
 import { Packet } from "../wire/packet.ts";
 
 /** Of a packet from the TUN: its workload. */
@@ -14,10 +14,9 @@ export function workloadOwner(packet: Packet): u32 {
   return workload == 0 ? OWNER_OTHERS : ownerAt(identityAt(workload));
 }
 
-/** Of a packet from the tunnel: the address of the node whose sockaddr is at `sender`. */
-export function nodeOwner(sender: usize): u32 {
-  const address = senderAddressAt(sender);
-  return address == 0 ? OWNER_OTHERS : ownerAt(address);
+/** Of a packet from the tunnel: the address of its node. */
+export function nodeOwner(node: u32): u32 {
+  return ownerAt(endpointAt(node) + SOCKADDR_ADDRESS);
 }
 
 function ownerAt(address: usize): u32 {

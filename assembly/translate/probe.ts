@@ -26,7 +26,7 @@ import {
   PROBE_VERSION_AT,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { addRttSample, isFromNode, isNodeKnown, metricsAt } from "../table/node.ts";
+import { addRttSample, isNodeKnown, metricsAt } from "../table/node.ts";
 import { hashSeed } from "../table/regions.ts";
 
 /** Probes of one call: the rest waits for the next. */
@@ -58,8 +58,8 @@ export function isProbe(at: usize, length: u32): bool {
   return length >= 2 && load<u16>(at) == PROBE_MAGIC;
 }
 
-/** Answers a request, or takes the sample of a reply. */
-export function receiveProbe(at: usize, length: u32, sender: usize, nowUs: f64, nowMs: u32): DropReason {
+/** Answers a request, or takes the sample of a reply, from the node `from` whose sockaddr is at `sender`. */
+export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, nowUs: f64, nowMs: u32): DropReason {
   if (length < <u32>PROBE_SIZE || load<u8>(at, PROBE_VERSION_AT) != PROBE_VERSION) return DropReason.badProbe;
   const type = load<u8>(at, PROBE_TYPE_AT);
   if (type == PROBE_REQUEST) {
@@ -72,7 +72,7 @@ export function receiveProbe(at: usize, length: u32, sender: usize, nowUs: f64, 
   if (type != PROBE_REPLY || node >= load<u32>(HEADER_AT, HEADER_NODE_COUNT)) return DropReason.badProbe;
   const metrics = metricsAt(node);
   const nonce = load<u64>(metrics, NODE_NONCE);
-  if (nonce == 0 || load<u64>(at, PROBE_NONCE_AT) != nonce || !isFromNode(sender, node)) return DropReason.badProbe;
+  if (nonce == 0 || load<u64>(at, PROBE_NONCE_AT) != nonce || node != from) return DropReason.badProbe;
   store<u64>(metrics, 0, NODE_NONCE); // each probe is answered once
   const rttUs = nowUs - load<f64>(at, PROBE_SENT_AT);
   addRttSample(node, <u32>max<f64>(rttUs, 0));

@@ -1,6 +1,6 @@
 // ICMP errors (RFC 5508 section 4.2): an error belongs to the flow of the packet that it quotes, turned round.
-// Who sent it does not matter: a router on this node speaks for the workload that the quoted packet was meant for, so
-// that no address of a router or a namespace reaches a client.
+// A router on this node speaks for the workload that the quoted packet was meant for, so that no address of a router or
+// a namespace reaches a client. A workload speaks for itself alone.
 // An error about a packet is no sign of life of its flow: it neither opens nor keeps one.
 
 import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
@@ -21,14 +21,14 @@ import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";
 import { instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
-import { isFromNode, isNodeKnown } from "../table/node.ts";
+import { isNodeKnown } from "../table/node.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_MIN_HEADER } from "../wire/tcp.ts";
 import { isConfirmed } from "./egress.ts";
 import { changeErrorFamily } from "./family-error.ts";
-import { admit, answeredFlow } from "./ingress.ts";
+import { answeredFlow } from "./ingress.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** Node that the error goes to which translateErrorEgress() handled last. */
@@ -41,6 +41,8 @@ export function translateErrorEgress(packet: Packet): DropReason {
   answer.turn();
   const workload = findWorkload(answer.sourceAt);
   if (workload == 0) return DropReason.unknownWorkload;
+  const speaker = findWorkload(packet.sourceAt);
+  if (speaker != 0 && speaker != workload) return DropReason.unrelatedError;
   const flow = findForward(answer, packetHash(answer));
   if (flow == 0 || !isConfirmed(flow, answer)) return translateStateless(packet, answer, workload);
   errorNode = load<u16>(flow, FLOW_NODE);
@@ -65,14 +67,17 @@ function translateStateless(packet: Packet, answer: Packet, workload: u32): Drop
   return rewriteError(packet, source, destination, answer.ports, false);
 }
 
-/** Translates an ICMP error of the node whose sockaddr is at `sender`. */
-export function translateErrorIngress(packet: Packet, sender: usize): DropReason {
+/**
+ * Translates an ICMP error of the node `sender`. It must be about a flow of this node's workloads to that node: what a
+ * workload does beside the overlay is nothing that other nodes may speak of (RFC 5927).
+ */
+export function translateErrorIngress(packet: Packet, sender: u32): DropReason {
   if (!isAboutReceiver(packet)) return DropReason.unrelatedError;
   const answer = packet.quoted;
   answer.turn();
   const flow = answeredFlow(answer);
-  if (flow == 0) return admit(packet, sender);
-  if (!isFromNode(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
+  if (flow == 0) return DropReason.unrelatedError;
+  if (sender != <u32>load<u16>(flow, FLOW_NODE)) return DropReason.wrongNode;
   return giveErrorBack(flow, packet, packet.isIpv4); // as in translateIngress()
 }
 

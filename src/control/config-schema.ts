@@ -26,6 +26,7 @@ const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
 const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
 const DEFAULT_POLICY_TIME_MS = 50;
+const SENDER_ADDRESSES_MAX = 8;
 const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
 
 const text = z.string("expected text");
@@ -71,6 +72,13 @@ const node = section({
     wireguardPort: port.optional(),
     encryption: encryption.optional(),
   }),
+  accept: section({
+    anyPort: flag.default(false),
+    addresses: list(address)
+      .max(SENDER_ADDRESSES_MAX, `expected at most ${SENDER_ADDRESSES_MAX} addresses`)
+      .default([]),
+    unknownSources: flag.default(false),
+  }).optional(),
   publicKey: wireguardKey.optional(),
   nextPublicKey: wireguardKey.optional(),
   location: location.optional(),

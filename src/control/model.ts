@@ -21,9 +21,20 @@ export interface NodeUnderlay extends Endpoint {
   readonly encryption?: Encryption | undefined;
 }
 
+/** What a node's datagrams may be like beyond what a node of sapwood's sends. */
+export interface Acceptance {
+  /** They come from any port of its addresses. */
+  readonly anyPort: boolean;
+  /** They come from these addresses as well. */
+  readonly addresses: readonly string[];
+  /** Their packets have sources of the service ranges that the tables lack. */
+  readonly unknownSources: boolean;
+}
+
 export interface Node {
   readonly id: string;
   readonly underlay: NodeUnderlay;
+  readonly accept?: Acceptance | undefined;
   /** WireGuard's, as `wg pubkey` writes it. */
   readonly publicKey?: string | undefined;
   /** The key that is to replace it; the node may use either. */

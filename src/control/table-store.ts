@@ -1,6 +1,7 @@
 // The truth about nodes and services. Every change is checked as a whole and put in force as one generation, or
 // refused with every field named that is wrong, and then all stays as it was. Changes take turns.
 
+import { ANY_PORT } from "../../assembly/shared/layout.ts";
 import { SapwoodError } from "../errors.ts";
 import type { TableChange, TableNode } from "../memory/table-change.ts";
 import type { TableWriter } from "../memory/table-writer.ts";
@@ -248,6 +249,8 @@ export class TableStore {
     return {
       id,
       underlay: { address, port },
+      senders: sendersOf(node, { address, port }),
+      acceptsUnknownSources: node.accept?.unknownSources,
       distanceKm: own === undefined || location === undefined ? Number.NaN : distanceKm(own, location),
     };
   }
@@ -331,6 +334,12 @@ function namespaceAddresses(service: Service): string[] {
   return service.instances.flatMap((instance) => instance.namespaceAddresses);
 }
 
+/** Where a node's datagrams come from. */
+export function sendersOf({ accept }: Node, endpoint: Endpoint): Endpoint[] {
+  const port = accept?.anyPort ? ANY_PORT : endpoint.port;
+  return [endpoint.address, ...(accept?.addresses ?? [])].map((address) => ({ address, port }));
+}
+
 function isSameNode(a: Node | undefined, b: Node): boolean {
   return (
     a === b ||
@@ -339,6 +348,9 @@ function isSameNode(a: Node | undefined, b: Node): boolean {
       a.underlay.wireguardPort === b.underlay.wireguardPort &&
       a.underlay.encryption === b.underlay.encryption &&
       a.publicKey === b.publicKey &&
+      a.accept?.anyPort === b.accept?.anyPort &&
+      a.accept?.unknownSources === b.accept?.unknownSources &&
+      isSameList(a.accept?.addresses ?? [], b.accept?.addresses ?? [], Object.is) &&
       a.nextPublicKey === b.nextPublicKey &&
       a.location?.latitude === b.location?.latitude &&
       a.location?.longitude === b.location?.longitude)

@@ -95,7 +95,40 @@ export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, isEncrypted
       issues.push(issue(addressPath, `another address and port than those of ${other}`, address));
     endpoints.set(endpoint, id);
   });
-  return [...issues, ...keyIssues(nodes, isEncrypted)];
+  return [...issues, ...senderIssues(nodes, ranges), ...keyIssues(nodes, isEncrypted)];
+}
+
+/** Each address and port that datagrams come from is that of one node. */
+function senderIssues(nodes: readonly Node[], ranges: readonly Prefix[]): Issue[] {
+  const issues: Issue[] = [];
+  const bytes = new Uint8Array(ADDRESS_SIZE);
+  const owners = new Map<string, Node[]>(); // by address
+  nodes.forEach((node, i) => {
+    const addresses = node.accept?.addresses ?? [];
+    addresses.forEach((address, j) => {
+      const path = ["nodes", i, "accept", "addresses", j];
+      const problem = addressProblem(address, bytes);
+      if (problem !== undefined) issues.push({ path, message: problem });
+      else if (isWithin(ranges, bytes)) {
+        issues.push(issue(path, `an address outside the ranges ${rangeList(ranges)}`, address));
+      }
+    });
+    [node.underlay.address, ...addresses].forEach((address, j) => {
+      const others = owners.get(address) ?? [];
+      const other = others.find((one) => sharesPort(one, node));
+      const path = j === 0 ? ["nodes", i, "accept", "anyPort"] : ["nodes", i, "accept", "addresses", j - 1];
+      // Two nodes with one endpoint are told of already.
+      if (other !== undefined && (j > 0 || node.accept?.anyPort || other.accept?.anyPort)) {
+        issues.push(issue(path, `datagrams that cannot be those of ${other.id} as well`, address));
+      }
+      owners.set(address, [...others, node]);
+    });
+  });
+  return issues;
+}
+
+function sharesPort(a: Node, b: Node): boolean {
+  return a.accept?.anyPort === true || b.accept?.anyPort === true || a.underlay.port === b.underlay.port;
 }
 
 /** Without encryption keys are no more than noted, so that they can be handed out before it is switched on. */

@@ -1,4 +1,4 @@
-// The write side of the address table and of the workload table: open addressing over versioned values
+// The write side of the address, workload and sender tables: open addressing over versioned values
 // (layout.ts, "address table"). assembly/table/address.ts is the read side, at any moment, on other cores.
 //
 // A key lives through EMPTY -> USED (value) -> USED (value 0) -> BUSY -> EMPTY or USED with another key. Between the
@@ -6,6 +6,7 @@
 
 import {
   ADDRESS_KEY,
+  ADDRESS_PORT_SHIFT,
   ADDRESS_SLOT_SIZE,
   ADDRESS_STATE,
   ADDRESS_VALUES,
@@ -23,8 +24,13 @@ import { placeToWrite, versionWord } from "./versioned.ts";
 /** One slot in so many stays empty even while old and new keys share the table. */
 const EMPTY_SHARE = 32;
 
-export interface Binding {
+/** What a slot is looked up by. */
+export interface SlotKey {
   readonly address: string;
+  readonly port?: number; // of senders, ANY_PORT = any
+}
+
+export interface Binding extends SlotKey {
   readonly value: number; // not 0
 }
 
@@ -55,8 +61,8 @@ export class AddressSlots {
     // Many keys are there already or take the place of a reclaimed one: count those that need an empty slot.
     const claimed = new Set<number>();
     let neededCount = 0;
-    for (const { address } of bindings) {
-      const { found, free } = this.#probe(address, claimed);
+    for (const binding of bindings) {
+      const { found, free } = this.#probe(binding, claimed);
       if (found >= 0) continue;
       claimed.add(free);
       if (this.#state(free) === SLOT_EMPTY) neededCount += 1;
@@ -66,8 +72,9 @@ export class AddressSlots {
   }
 
   /** From `generation` on the key has this value. */
-  bind({ address, value }: Binding, generation: number): void {
-    const { found, free } = this.#probe(address);
+  bind(binding: Binding, generation: number): void {
+    const { address, value } = binding;
+    const { found, free } = this.#probe(binding);
     if (found >= 0) {
       this.#set(found, value, generation);
       return;
@@ -78,12 +85,12 @@ export class AddressSlots {
     this.#cells.u32(at + ADDRESS_VALUES, 0);
     this.#cells.u32(at + ADDRESS_VALUES + 4, value);
     this.#cells.atomic(at + ADDRESS_VERSION, versionWord(generation, 1));
-    this.#cells.atomic(at + ADDRESS_STATE, SLOT_USED);
+    this.#cells.atomic(at + ADDRESS_STATE, usedState(binding));
   }
 
   /** From `generation` on the key has no value. */
-  unbind(address: string, generation: number): void {
-    const { found } = this.#probe(address);
+  unbind(key: SlotKey, generation: number): void {
+    const { found } = this.#probe(key);
     if (found < 0) return;
     this.#set(found, 0, generation);
     this.#dying.push(found);
@@ -93,7 +100,7 @@ export class AddressSlots {
   retire(): void {
     for (const slot of this.#dying) {
       // Another binding of the same generation may have revived it.
-      if (this.#newestValue(slot) !== 0 || this.#state(slot) !== SLOT_USED) continue;
+      if (this.#newestValue(slot) !== 0 || !isUsed(this.#state(slot))) continue;
       this.#cells.atomic(this.#slotAt(slot) + ADDRESS_STATE, SLOT_BUSY);
       this.#retired.push(slot);
     }
@@ -121,7 +128,9 @@ export class AddressSlots {
   }
 
   /** The slot that holds the key, or -1; and the first slot that may take it and is not claimed. */
-  #probe(address: string, claimed?: ReadonlySet<number>): { found: number; free: number } {
+  #probe(key: SlotKey, claimed?: ReadonlySet<number>): { found: number; free: number } {
+    const { address } = key;
+    const used = usedState(key);
     if (!readAddress(address, this.#key, 0)) throw notAnAddress(address);
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#keyWords;
     const { u32 } = this.#shared;
@@ -129,11 +138,11 @@ export class AddressSlots {
     let slot = addressHash(this.#shared.addressHashKey, w0, w1, w2, w3) & (this.#slotCount - 1);
     for (;;) {
       const state = this.#state(slot);
-      if (state !== SLOT_USED) {
+      if (!isUsed(state)) {
         const isClaimed = claimed?.has(slot) === true;
         if (free < 0 && !isClaimed) free = slot;
         if (state === SLOT_EMPTY && !isClaimed) return { found: -1, free };
-      } else {
+      } else if (state === used) {
         const word = (this.#slotAt(slot) + ADDRESS_KEY) >>> 2;
         if (u32[word] === w0 && u32[word + 1] === w1 && u32[word + 2] === w2 && u32[word + 3] === w3) {
           return { found: slot, free: slot };
@@ -163,4 +172,14 @@ export class AddressSlots {
   #u32(at: number): number {
     return this.#shared.u32[at >>> 2] ?? 0;
   }
+}
+
+/** Ports stand in the tables as they do in a sockaddr: in network order. */
+function usedState({ port = 0 }: SlotKey): number {
+  const swapped = ((port & 0xff) << 8) | (port >>> 8);
+  return (SLOT_USED | (swapped << ADDRESS_PORT_SHIFT)) >>> 0;
+}
+
+function isUsed(state: number): boolean {
+  return (state & ((1 << ADDRESS_PORT_SHIFT) - 1)) === SLOT_USED;
 }

@@ -32,6 +32,7 @@ import {
   HEADER_RANGE_COUNT,
   HEADER_RANGES,
   HEADER_REGIONS,
+  HEADER_SENDER_MASK,
   HEADER_SIZE,
   HEADER_TIMEOUTS_MS,
   HEADER_TUN_MTU,
@@ -135,6 +136,7 @@ export interface Records {
   readonly candidates: number;
   readonly addressSlots: number;
   readonly workloadSlots: number;
+  readonly senderSlots: number;
   readonly flowBuckets: number;
 }
 
@@ -150,6 +152,8 @@ export function capacityExceeded(name: keyof Capacities, capacities: Capacities,
 const PAGE_SIZE = 65_536;
 const PAGE_MAX = 65_536;
 const CACHE_LINE = 64;
+/** Most nodes send from one address and port. */
+const SENDERS_PER_NODE = 2;
 
 export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
   const capacities = { ...DEFAULT_CAPACITIES, ...definedOf(options.capacities) };
@@ -205,6 +209,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_FLOW_BUCKET_MASK, records.flowBuckets - 1);
   header(HEADER_ADDRESS_MASK, records.addressSlots - 1);
   header(HEADER_WORKLOAD_MASK, records.workloadSlots - 1);
+  header(HEADER_SENDER_MASK, records.senderSlots - 1);
   header(HEADER_NODE_COUNT, 1); // this node
   header(HEADER_OFFLOADS, options.offloads ?? OFFLOAD_UDP_GSO);
   header(HEADER_GSO_TRIAL, 1);
@@ -252,6 +257,7 @@ function recordsOf(capacities: Capacities): Records {
     candidates: powerOfTwo(4 * capacities.instances),
     addressSlots: slotsFor(capacities.addresses),
     workloadSlots: slotsFor(capacities.workloads),
+    senderSlots: slotsFor(SENDERS_PER_NODE * capacities.nodes),
     // At most two entries per flow and four per bucket on average: buckets of 15 practically never overflow.
     flowBuckets: powerOfTwo(capacities.flows / 2),
   };
@@ -266,6 +272,7 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     addresses: records.addressSlots * ADDRESS_SLOT_SIZE,
     services: records.services * SERVICE_SIZE,
     workloads: records.workloadSlots * ADDRESS_SLOT_SIZE,
+    senders: records.senderSlots * ADDRESS_SLOT_SIZE,
     candidates: records.candidates * CANDIDATE_SIZE,
     flowBuckets: records.flowBuckets * FLOW_BUCKET_SIZE,
     flows: (1 + capacities.flows + FLOW_SLACK) * FLOW_SIZE,

@@ -5,6 +5,10 @@ import type { Endpoint, Service } from "../control/model.ts";
 export interface TableNode {
   readonly id: string;
   readonly underlay: Endpoint;
+  /** Where its datagrams come from; its own address and port unless given. */
+  readonly senders?: readonly Endpoint[] | undefined; // port ANY_PORT = any
+  /** Whether its packets may have sources of the service ranges that the tables lack. */
+  readonly acceptsUnknownSources?: boolean | undefined;
   /** Great-circle distance from this node; NaN when a location is missing. */
   readonly distanceKm: number;
 }

@@ -12,7 +12,7 @@ import {
   Region,
   ServiceKind,
 } from "../../assembly/shared/layout.ts";
-import type { Instance, Service } from "../control/model.ts";
+import type { Endpoint, Instance, Service } from "../control/model.ts";
 import { SapwoodError } from "../errors.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import type { AddressSlots, Binding } from "./address-slots.ts";
@@ -85,8 +85,10 @@ export class Plan {
   readonly newIds: { readonly id: number; readonly revision: number }[] = [];
   readonly unbindAddresses: string[] = [];
   readonly unbindWorkloads: string[] = [];
+  readonly unbindSenders: Endpoint[] = [];
   readonly bindAddresses: Binding[] = [];
   readonly bindWorkloads: Binding[] = [];
+  readonly bindSenders: Binding[] = [];
   readonly deadNodes: number[] = [];
   readonly deadInstances: number[] = [];
   readonly deadLists: CandidateRange[] = [];
@@ -95,6 +97,7 @@ export class Plan {
   /** The services and nodes that change; undefined = removed. */
   readonly services = new Map<string, PlacedService | undefined>();
   readonly nodeIndices = new Map<string, number | undefined>();
+  readonly senders = new Map<string, readonly Endpoint[] | undefined>();
 }
 
 export type TableCounts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
@@ -104,13 +107,22 @@ export interface PlannerOptions {
   readonly policySlot: (name: string) => number;
 }
 
+/** Which keys are in the tables, and whether there is room for more. */
+export interface TableSlots {
+  readonly addresses: AddressSlots;
+  readonly workloads: AddressSlots;
+  readonly senders: AddressSlots;
+}
+
 export class TablePlanner {
   readonly #shared: SharedMemory;
   readonly #addressSlots: AddressSlots;
   readonly #workloadSlots: AddressSlots;
   readonly #options: PlannerOptions;
   readonly #candidatesView: DataView;
+  readonly #senderSlots: AddressSlots;
   readonly #nodes: Map<string, number>;
+  readonly #senders = new Map<string, readonly Endpoint[]>(); // by node
   readonly #services = new Map<string, PlacedService>();
   readonly #nodePool: IndexPool;
   readonly #instancePool: IndexPool;
@@ -121,10 +133,11 @@ export class TablePlanner {
   #nextId = 1;
   #counts: TableCounts = { addresses: 0, instances: 0, workloads: 0, nodes: 0 };
 
-  constructor(shared: SharedMemory, addressSlots: AddressSlots, workloadSlots: AddressSlots, options: PlannerOptions) {
+  constructor(shared: SharedMemory, slots: TableSlots, options: PlannerOptions) {
     this.#shared = shared;
-    this.#addressSlots = addressSlots;
-    this.#workloadSlots = workloadSlots;
+    this.#addressSlots = slots.addresses;
+    this.#workloadSlots = slots.workloads;
+    this.#senderSlots = slots.senders;
     this.#options = options;
     this.#candidatesView = new DataView(shared.memory.buffer, shared.at(Region.candidates));
     this.#nodes = new Map([[options.nodeId, LOCAL_NODE]]);
@@ -180,6 +193,10 @@ export class TablePlanner {
       if (index === undefined) this.#nodes.delete(id);
       else this.#nodes.set(id, index);
     }
+    for (const [id, senders] of plan.senders) {
+      if (senders === undefined) this.#senders.delete(id);
+      else this.#senders.set(id, senders);
+    }
     this.#counts = {
       addresses: this.#counts.addresses + delta.addresses,
       instances: this.#counts.instances + delta.instances,
@@ -211,6 +228,8 @@ export class TablePlanner {
       if (index === undefined || index === LOCAL_NODE) continue;
       plan.deadNodes.push(index);
       plan.nodeIndices.set(id, undefined);
+      plan.unbindSenders.push(...(this.#senders.get(id) ?? []));
+      plan.senders.set(id, undefined);
     }
     for (const node of change.setNodes ?? []) {
       const known = plan.nodeIndices.has(node.id) ? undefined : this.#nodes.get(node.id);
@@ -218,6 +237,10 @@ export class TablePlanner {
       if (index === undefined) throw capacityExceeded("nodes", this.#shared.capacities, change.setNodes?.length ?? 0);
       plan.nodes.push({ index, node, isNew: known === undefined });
       plan.nodeIndices.set(node.id, index);
+      const { senders = [node.underlay] } = node;
+      plan.unbindSenders.push(...(this.#senders.get(node.id) ?? []));
+      plan.bindSenders.push(...senders.map((sender) => ({ ...sender, value: index })));
+      plan.senders.set(node.id, senders);
     }
   }
 
@@ -465,6 +488,9 @@ export class TablePlanner {
   #checkSlots(plan: Plan): void {
     if (!this.#addressSlots.hasRoomFor(plan.bindAddresses)) {
       throw capacityExceeded("addresses", this.#shared.capacities, this.#counts.addresses + plan.bindAddresses.length);
+    }
+    if (!this.#senderSlots.hasRoomFor(plan.bindSenders)) {
+      throw capacityExceeded("nodes", this.#shared.capacities, this.#counts.nodes + plan.bindSenders.length);
     }
     if (!this.#workloadSlots.hasRoomFor(plan.bindWorkloads)) {
       throw capacityExceeded("workloads", this.#shared.capacities, this.#counts.workloads + plan.bindWorkloads.length);

@@ -6,6 +6,7 @@
 // marked as gone (incarnation, BUSY, node state), and when nobody is left who missed the mark, it is free.
 
 import {
+  ACCEPTS_UNKNOWN_SOURCES,
   AF_INET6,
   ALIVE,
   CANDIDATE_DRAINING,
@@ -14,6 +15,7 @@ import {
   CANDIDATE_LOCAL,
   CANDIDATE_SIZE,
   CANDIDATE_WEIGHT,
+  ENDPOINT_ACCEPTS,
   HEADER_AT,
   HEADER_GENERATION,
   HEADER_METRICS_EPOCH,
@@ -76,6 +78,7 @@ export class TableWriter {
   readonly #planner: TablePlanner;
   readonly #addresses: AddressSlots;
   readonly #workloads: AddressSlots;
+  readonly #senders: AddressSlots;
   readonly #distances: Float32Array;
   #generation = 0;
   /** Resolves when the next generation may be begun. */
@@ -88,7 +91,9 @@ export class TableWriter {
     this.#addresses = new AddressSlots(shared, this.#cells, shared.at(Region.addresses), records.addressSlots);
     this.#workloads = new AddressSlots(shared, this.#cells, shared.at(Region.workloads), records.workloadSlots);
     this.#distances = new Float32Array(shared.memory.buffer);
-    this.#planner = new TablePlanner(shared, this.#addresses, this.#workloads, options);
+    this.#senders = new AddressSlots(shared, this.#cells, shared.at(Region.senders), records.senderSlots);
+    const slots = { addresses: this.#addresses, workloads: this.#workloads, senders: this.#senders };
+    this.#planner = new TablePlanner(shared, slots, options);
     this.#cells.f32(this.#nodeAt(LOCAL_NODE) + NODE_DISTANCE_KM, 0);
     this.#cells.atomic(this.#nodeAt(LOCAL_NODE) + NODE_STATE, SLOT_USED);
   }
@@ -143,10 +148,12 @@ export class TableWriter {
     this.#writeServices(plan);
     for (const index of plan.deadInstances) this.#cells.atomic(this.#instanceAt(index) + INSTANCE_DIED, generation);
     // All unbindings first: what one service gives up another may take in the same generation.
-    for (const address of plan.unbindAddresses) this.#addresses.unbind(address, generation);
-    for (const address of plan.unbindWorkloads) this.#workloads.unbind(address, generation);
+    for (const address of plan.unbindAddresses) this.#addresses.unbind({ address }, generation);
+    for (const address of plan.unbindWorkloads) this.#workloads.unbind({ address }, generation);
+    for (const sender of plan.unbindSenders) this.#senders.unbind(sender, generation);
     for (const binding of plan.bindAddresses) this.#addresses.bind(binding, generation);
     for (const binding of plan.bindWorkloads) this.#workloads.bind(binding, generation);
+    for (const binding of plan.bindSenders) this.#senders.bind(binding, generation);
     this.#cells.u32(HEADER_AT + HEADER_NODE_COUNT, this.#planner.nodeEnd);
     this.#cells.atomic(HEADER_AT + HEADER_GENERATION, generation);
     this.#generation = generation;
@@ -167,9 +174,11 @@ export class TableWriter {
     for (const index of plan.deadNodes) this.#cells.atomic(this.#nodeAt(index) + NODE_STATE, SLOT_EMPTY);
     this.#addresses.retire();
     this.#workloads.retire();
+    this.#senders.retire();
     await quiescence(this.#shared);
     this.#addresses.reclaim();
     this.#workloads.reclaim();
+    this.#senders.reclaim();
     this.#planner.release(plan);
   }
 
@@ -197,6 +206,7 @@ export class TableWriter {
     this.#cells.u16(at + SOCKADDR_FAMILY, AF_INET6);
     this.#cells.u16NetworkOrder(at + SOCKADDR_PORT, node.underlay.port);
     this.#cells.address(at + SOCKADDR_ADDRESS, node.underlay.address);
+    this.#cells.u32(at + ENDPOINT_ACCEPTS, node.acceptsUnknownSources ? ACCEPTS_UNKNOWN_SOURCES : 0);
   }
 
   #writeInstance(placed: PlacedInstance, generation: number): void {

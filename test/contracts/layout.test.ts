@@ -66,6 +66,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HEADER_FLOW_BUCKET_MASK: u32,
       HEADER_ADDRESS_MASK: u32,
       HEADER_WORKLOAD_MASK: u32,
+      HEADER_SENDER_MASK: u32,
       HEADER_RANGE_COUNT: u32,
       HEADER_NODE_COUNT: u32,
       HEADER_METRICS_EPOCH: u32,
@@ -149,12 +150,13 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
     },
   },
   sockaddr: {
-    size: layout.SOCKADDR_SIZE,
+    size: layout.NODE_ENDPOINT_SIZE,
     fields: {
       SOCKADDR_FAMILY: u16,
       SOCKADDR_PORT: u16,
       SOCKADDR_ADDRESS: { bytes: 16, align: 4 },
       SOCKADDR_SCOPE: u32,
+      ENDPOINT_ACCEPTS: u32,
     },
   },
   "node metrics": {
@@ -291,7 +293,7 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
     fields: {
       FRAGMENT_SOURCE: address,
       FRAGMENT_DESTINATION: address,
-      FRAGMENT_SENDER: address,
+      FRAGMENT_SENDER: u32,
       FRAGMENT_ID: u32,
       FRAGMENT_PROTOCOL: u32,
       FRAGMENT_NODE: u32,
@@ -323,7 +325,17 @@ const RECORDS: Readonly<Record<string, LayoutRecord>> = {
 const NOT_FIELDS = [
   ...["LAYOUT_VERSION", "HEADER_AT", "HEADER_SIZE", "RANGE_MAX", "RANGE_SIZE", "ALIVE", "INSTANCE_LOAD_SIZE"],
   ...["FLOW_HASH_KEY_WORDS", "ADDRESS_HASH_KEY_WORDS"],
-  ...["ADDRESS_SLOT_SIZE", "SLOT_EMPTY", "SLOT_USED", "SLOT_BUSY", "SERVICE_SIZE", "CANDIDATE_SIZE"],
+  ...[
+    "ADDRESS_SLOT_SIZE",
+    "SLOT_EMPTY",
+    "SLOT_USED",
+    "SLOT_BUSY",
+    "ADDRESS_PORT_SHIFT",
+    "ANY_PORT",
+    "ACCEPTS_UNKNOWN_SOURCES",
+    "SERVICE_SIZE",
+    "CANDIDATE_SIZE",
+  ],
   ...["CANDIDATE_DRAINING", "CANDIDATE_LOCAL", "INSTANCE_SIZE", "NODE_SIZE", "NODE_ENDPOINT_SIZE", "SOCKADDR_SIZE"],
   ...[
     "AF_INET6",

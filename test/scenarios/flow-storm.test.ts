@@ -176,7 +176,7 @@ async function rage(
     { instance: B2, node: NODE_C },
     { instance: B3, node: NODE_D },
   ].flatMap(({ instance, node }) => {
-    const endpoint = { endpoint: mapped(node.underlay.address), port: 40_000 };
+    const endpoint = { endpoint: mapped(node.underlay.address), port: node.underlay.port };
     return [
       { address: hex(instance.v4), instance: hex(instance.instanceV4), ...endpoint },
       { address: hex(instance.v6), instance: hex(instance.instanceV6), ...endpoint },

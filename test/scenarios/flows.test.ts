@@ -158,8 +158,8 @@ describe("the life of the target", () => {
     await fixture.apply({ ...world(), nodes: [moved, NODE_C, NODE_D] });
     expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe("198.51.100.2:7777");
     const bytes = answer(TCP_ACK);
-    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
-    expect(fixture.ingress({ address: "198.51.100.2", port: 1, bytes }).counts.ingressPackets).toBe(1);
+    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
+    expect(fixture.ingress({ address: "198.51.100.2", port: 7777, bytes }).counts.ingressPackets).toBe(1);
   });
 });
 

@@ -152,7 +152,7 @@ describe.each(FAMILIES)("$family", (f) => {
     const [first, second] = fragmentsOf(udp(f.answering, f.client), 1600, 7) as [Uint8Array, Uint8Array];
     const result = fixture.ingress({ ...FROM_B, bytes: first }, { ...FROM_D, bytes: second });
     expect(written(result)).toEqual([first]);
-    expect(result.counts).toMatchObject({ fragmentsHeld: 1 });
+    expect(result.counts).toMatchObject({ ingressPackets: 1, "ingressDrop.wrongNode": 1 });
   });
 
   test("a first fragment without the whole header is dropped, and the others with it", async () => {

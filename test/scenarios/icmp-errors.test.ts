@@ -133,11 +133,26 @@ describe.each([V4, V6])("$family", (f: Family) => {
     expect(delivered(result)).toEqual(error(f.other, f.client, f.unreachable, udp(f.client, f.other)));
   });
 
-  test("an error about a packet of a workload that has no flow here is delivered as any request is", async () => {
+  test("an error about a packet of a workload that has no flow here is dropped: it may be about anything", async () => {
     const fixture = await onNodeA();
     const quoted = packet().ip(f.client, f.answering).udp({ sport: 1, dport: 2 }).payload(8).bytes();
     const bytes = error(f.answering, f.client, f.unreachable, quoted);
-    expect(delivered(fixture.ingress({ ...FROM_B, bytes }))).toEqual(bytes);
+    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.unrelatedError": 1 });
+  });
+
+  test("a workload speaks of packets to itself alone, a router of this node of those to any", async () => {
+    const fixture = await onNodeA();
+    const udp = (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 1, dport: 2 }).payload(8).bytes();
+    fixture.ingress({ ...FROM_B, bytes: udp(f.answering, f.client) });
+    fixture.egress(frame(udp(f.client, f.answering)));
+    const quoted = udp(f.answering, f.client);
+    for (const [speaker, counts] of [
+      [f.neighbour, { "egressDrop.unrelatedError": 1 }],
+      [f.client, { egressPackets: 1 }],
+      [f.router, { egressPackets: 1 }],
+    ] as const) {
+      expect(fixture.egress(frame(error(speaker, f.answering, f.unreachable, quoted))).counts).toMatchObject(counts);
+    }
   });
 
   test("an error about a packet that its receiver did not send is dropped, in both directions", async () => {
@@ -168,9 +183,8 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const udp = (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 1, dport: 2 }).payload(8).bytes();
     fixture.egress(frame(udp(f.client, f.called)));
     const bytes = error(f.answering, f.client, f.unreachable, udp(f.client, f.answering));
-    for (const sender of [FROM_C, FROM_STRANGER]) {
-      expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
-    }
+    expect(fixture.ingress({ ...FROM_C, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    expect(fixture.ingress({ ...FROM_STRANGER, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
   });
 
   test("errors neither open a flow nor keep one alive", async () => {

@@ -18,7 +18,7 @@ import {
 } from "../../assembly/shared/layout.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { corrupt, packet, truncate } from "../support/packet-builder.ts";
-import { A1, B1, FROM_B, FROM_C, FROM_STRANGER, onNodeA, TO_B, TO_C, TO_D } from "../support/world.ts";
+import { A1, B1, FROM_B, FROM_C, FROM_D, FROM_STRANGER, onNodeA, TO_B, TO_C, TO_D } from "../support/world.ts";
 
 function request(): Uint8Array {
   const bytes = new Uint8Array(PROBE_SIZE);
@@ -69,14 +69,15 @@ function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
   return sent?.bytes as Uint8Array;
 }
 
-test("a request is answered to the address and port that it came from, and nothing else in it changes", async () => {
+test("a node's request is answered to where it came from, and nothing else in it changes", async () => {
   const fixture = await onNodeA();
-  const result = fixture.ingress({ ...FROM_B, bytes: request() }, { ...FROM_STRANGER, bytes: request() });
+  const senders = [FROM_B, FROM_D, FROM_STRANGER];
+  const result = fixture.ingress(...senders.map((sender) => ({ ...sender, bytes: request() })));
   expect(result.datagrams).toEqual([
     { endpoint: `${FROM_B.address}:${FROM_B.port}`, bytes: replyTo(request()) },
-    { endpoint: `${FROM_STRANGER.address}:${FROM_STRANGER.port}`, bytes: replyTo(request()) },
+    { endpoint: `${FROM_D.address}:${FROM_D.port}`, bytes: replyTo(request()) },
   ]);
-  expect(result.counts).toEqual({ probesAnswered: 2 });
+  expect(result.counts).toEqual({ probesAnswered: 2, "ingressDrop.unknownNode": 1 });
 });
 
 test("every other node is probed once an interval, the interval after its last probe", async () => {
@@ -139,7 +140,8 @@ test("a reply is taken once, from the node that was asked, with the nonce that i
   );
   expect(rttUs(fixture, "node-b")).toBe(0);
   fixture.advance(1);
-  expect(fixture.ingress({ ...FROM_B, port: 9, bytes: reply }).counts).toEqual({ probeReplies: 1 });
+  expect(fixture.ingress({ ...FROM_B, port: 9, bytes: reply }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
+  expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual({ probeReplies: 1 });
   expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual(refused);
 });
 

@@ -32,7 +32,7 @@ const SEEDS = 12;
 const FRAMES = 40;
 const SEGMENTS_MAX = 2047;
 const NODE_A = { id: THIS_NODE, underlay: { address: "192.0.2.1", port: 50103 } };
-const FROM_A = { address: "192.0.2.1", port: 40000 };
+const FROM_A = NODE_A.underlay;
 const ALL = OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP;
 
 /** A frame of any shape that a TUN hands over, from the workload to a service of several nodes. */

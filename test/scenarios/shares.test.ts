@@ -48,7 +48,7 @@ function times<T>(count: number, make: (i: number) => T): T[] {
 
 describe("later fragments wait only if they can be of use", () => {
   test.each([
-    ["another host than a node", FROM_STRANGER, B1.instanceV4, A1.v4, "ingressDrop.wrongNode"],
+    ["another host than a node", FROM_STRANGER, B1.instanceV4, A1.v4, "ingressDrop.unknownNode"],
     ["a node, to nobody here", FROM_B, B1.instanceV4, "10.18.9.9", "ingressDrop.notLocalDestination"],
     ["a node, from outside the service ranges", FROM_B, "192.0.2.77", A1.v4, "ingressDrop.notServiceSource"],
   ] as const)("from %s: they do not", async (_name, from, src, dst, reason) => {

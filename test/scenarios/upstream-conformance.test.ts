@@ -9,6 +9,8 @@ import { expectPacket, from, sameBut, to, validChecksums } from "../support/pack
 import { RANGES } from "../support/world.ts";
 
 const PEER = { address: "10.0.0.1", port: 50103 };
+/** What a configuration says of such peers: they send from any port, and for instances that the tables may lack. */
+const ACCEPT = { anyPort: true, addresses: [], unknownSources: true };
 const TUNNEL = "10.0.0.1:50103";
 
 function instance(number: number, node: string, namespace: readonly string[], own: readonly string[]): Instance {
@@ -18,7 +20,7 @@ function instance(number: number, node: string, namespace: readonly string[], ow
 /** The entries that the fake look-ups of the upstream test return, as tables. */
 function tables(target: Instance, addresses: readonly string[], client: Instance): Tables {
   return {
-    nodes: [{ id: "peer", underlay: PEER }],
+    nodes: [{ id: "peer", underlay: PEER, accept: ACCEPT }],
     services: [
       { name: "target", addresses: addresses.map((address) => ({ address, policy: "closest" })), instances: [target] },
       { name: "client", addresses: [], instances: [client] },
@@ -157,13 +159,13 @@ test("the upstream sample packets, an ACK and a SYN from the tunnel, are deliver
   const local = (number: number, namespace: string): Instance =>
     instance(number, "self", [namespace], [`10.30.9.${number}`]);
   const fixture = await fixtureFor({
-    nodes: [{ id: "peer", underlay: PEER }],
+    nodes: [{ id: "peer", underlay: PEER, accept: ACCEPT }],
     services: [{ name: "local", addresses: [], instances: [local(1, "10.18.0.136"), local(2, "10.18.0.6")] }],
   });
   const ack = packet().ip("10.30.0.19", "10.18.0.136").tcp({ sport: 43260, dport: 80, flags: TCP_ACK }).bytes();
   const options = [2, 4, 0x05, 0x82];
   const open = packet().ip("10.30.0.1", "10.18.0.6").tcp({ sport: 46498, dport: 80, flags: TCP_SYN, options }).bytes();
-  const result = fixture.ingress({ ...PEER, bytes: ack }, { ...PEER, bytes: open });
+  const result = fixture.ingress({ ...PEER, port: 38211, bytes: ack }, { ...PEER, port: 38211, bytes: open });
   expect(result.tunWrites.map((write) => write.subarray(10))).toEqual([ack, open]);
 });
 

@@ -1,14 +1,20 @@
 // From one state of the tables to another, as the control plane tells its writer.
 import type { Tables } from "../../src/control/model.ts";
+import { sendersOf } from "../../src/control/table-store.ts";
 import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
 
 /** What turns one generation into the next. */
 export function difference(from: Tables, to: Tables): TableChange {
-  const nodes = to.nodes.map((node): TableNode => ({ id: node.id, underlay: node.underlay, distanceKm: Number.NaN }));
+  const nodes = to.nodes.map((node): TableNode => {
+    const { id, underlay, accept } = node;
+    const senders = sendersOf(node, underlay);
+    return { id, underlay, senders, acceptsUnknownSources: accept?.unknownSources, distanceKm: Number.NaN };
+  });
   return {
     setNodes: nodes.filter((node) => {
       const before = from.nodes.find((one) => one.id === node.id);
-      return JSON.stringify(before?.underlay) !== JSON.stringify(node.underlay);
+      const now = to.nodes.find((one) => one.id === node.id);
+      return JSON.stringify([before?.underlay, before?.accept]) !== JSON.stringify([now?.underlay, now?.accept]);
     }),
     removeNodes: from.nodes.map((one) => one.id).filter((id) => !to.nodes.some((one) => one.id === id)),
     setServices: to.services.filter((service) => {

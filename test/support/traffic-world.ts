@@ -1,5 +1,5 @@
 // The world of random traffic: workloads and services on several nodes, of which some come, go, drain or move.
-import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
+import type { Endpoint, Instance, Node, Service, Tables } from "../../src/control/model.ts";
 import type { Random } from "./random.ts";
 import { isV4 } from "./traffic-kinds.ts";
 
@@ -22,6 +22,8 @@ const WITHOUT_INSTANCES: Service = {
 };
 /** In the service ranges, and never in the tables. */
 const UNKNOWN = ["10.30.200.1", "fdff::9999"];
+/** Address that a node sends from beside its own, but for the last digit. */
+const NATTED = "198.51.100.7";
 
 export class TrafficWorld {
   readonly nodes: readonly Node[];
@@ -41,6 +43,7 @@ export class TrafficWorld {
     this.nodes = Array.from({ length: NODE_COUNT }, (_, i) => ({
       id: `node-${i}`,
       underlay: { address: i % 2 === 0 ? `192.0.2.${i + 10}` : `2001:db8::${i + 10}`, port: 50103 + i },
+      accept: { anyPort: i % 3 === 1, addresses: i % 4 === 2 ? [NATTED + i] : [], unknownSources: i % 5 === 3 },
     }));
     this.services = Array.from({ length: SERVICE_COUNT }, (_, i) => this.service(i));
   }
@@ -144,6 +147,18 @@ export class TrafficWorld {
         ? ["10.30.200.1", "10.31.0.1", "192.0.2.1", "10.18.5.3", "255.255.255.255", "0.0.0.0"]
         : ["fdff::9999", "fdfe::1", "2001:db8::1", "fc00::18:5:3", "::ffff:10.30.1.1", "::ffff:10.18.0.1", "::"],
     );
+  }
+
+  /** Where a datagram of a node comes from: seldom from where it must not. */
+  senderOf(node: Node): Endpoint {
+    const { underlay, accept } = this.nodeNow(node);
+    const { random } = this;
+    const isStrange = random.chance(0.03);
+    const [natted] = accept?.addresses ?? [];
+    return {
+      address: natted !== undefined && random.chance(0.3) ? natted : underlay.address,
+      port: isStrange || accept?.anyPort ? random.pick([50103, 40000, 65535]) : underlay.port,
+    };
   }
 
   /** The other node whose instance has the address. */

@@ -138,17 +138,15 @@ export class Traffic {
 
   private message(flows: readonly TrafficFlow[]): Message {
     const { random } = this;
-    const sender = this.world.nodeNow(random.pick(this.world.nodes)).underlay;
-    const from = { address: sender.address, port: random.pick([50103, 40000, 65535]) };
+    const from = this.world.senderOf(random.pick(this.world.nodes));
     if (flows.length > 0 && random.chance(0.6)) {
       const flow = random.pick(flows);
       const node = this.world.nodes.find((one) => one.id === flow.target.node);
-      const address =
-        node !== undefined && random.chance(0.95) ? this.world.nodeNow(node).underlay.address : from.address;
+      const sender = node !== undefined && random.chance(0.95) ? this.world.senderOf(node) : from;
       if (random.chance(2 * this.shares.fragments)) {
-        return this.fragment(() => ({ context: { ...from, address }, packet: this.longAnswer(flow) }));
+        return this.fragment(() => ({ context: sender, packet: this.longAnswer(flow) }));
       }
-      return this.received({ ...from, address }, () =>
+      return this.received(sender, () =>
         random.chance(this.shares.errors) ? this.errorAbout(flow) : this.templates.answer(flow, random),
       );
     }
@@ -157,13 +155,19 @@ export class Traffic {
     const isV4 = random.chance(0.5);
     const local = familyOf(this.world.localInstance().namespaceAddresses, isV4);
     const dst = random.chance(0.95) ? local : this.world.anyAddress(isV4);
-    const src = random.chance(0.9) ? this.world.instanceAddress(isV4) : this.world.anyAddress(isV4);
+    const roll = random.below(100);
+    const src =
+      roll < 88
+        ? this.world.instanceAddress(isV4)
+        : roll < 90
+          ? this.world.calledAddress(isV4)
+          : this.world.anyAddress(isV4);
     const home = this.world.homeOf(src);
-    const address = home !== undefined && random.chance(0.8) ? this.world.nodeNow(home).underlay.address : from.address;
+    const sender = home !== undefined && random.chance(0.8) ? this.world.senderOf(home) : from;
     if (random.chance(this.shares.fragments)) {
-      return this.fragment(() => ({ context: { ...from, address }, packet: this.longPacket(src, dst) }));
+      return this.fragment(() => ({ context: sender, packet: this.longPacket(src, dst) }));
     }
-    return this.received({ ...from, address }, () => {
+    return this.received(sender, () => {
       if (random.chance(this.shares.otherKinds)) return otherPacket(random, src, dst);
       if (random.chance(this.shares.errors)) return this.errorIn(src, dst);
       return this.packet(src, dst, random.pick(SERVICE_PORTS), random.pick(SOURCE_PORTS), random.chance(0.5));

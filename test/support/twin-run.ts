@@ -59,6 +59,7 @@ const REACHED: readonly CountName[] = [
   ...(
     ["emptyDatagram", "truncatedFrame", "notLocalDestination", "notServiceSource", "wrongNode", "badProbe"] as const
   ).map((name) => `ingressDrop.${name}` as const),
+  ...(["unknownNode", "balancedSource", "unknownSource"] as const).map((name) => `ingressDrop.${name}` as const),
 ];
 
 /** Throws the first difference, or what the traffic should have led to and did not. The same seed, the same packets. */

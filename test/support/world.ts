@@ -2,10 +2,10 @@
 //
 //   node-a (this node)   a 1   10.101.3.23  fc00::101:3:23     client, and an instance of "a"
 //                        c 1   10.101.3.24  fc00::101:3:24     the only instance of "c"
-//   node-b 192.0.2.2     b 1   10.18.3.1    fc00::18:3:1
-//   node-c 2001:db8::3   b 2   10.21.3.2    fc00::21:3:2
-//   node-d 192.0.2.4     b 3   10.41.3.7    fc00::41:3:7
-//                        d 1   10.41.3.8    (IPv4 only)
+//   node-b 192.0.2.2     b 1   10.18.3.1    fc00::18:3:1      sends from its tunnel's port
+//   node-c 2001:db8::3   b 2   10.21.3.2    fc00::21:3:2      sends from any port
+//   node-d 192.0.2.4     b 3   10.41.3.7    fc00::41:3:7      sends from another address as well, and may speak for
+//                        d 1   10.41.3.8    (IPv4 only)       instances that the tables lack
 import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
 import { EngineFixture, type FixtureOptions } from "./engine-fixture.ts";
 
@@ -13,15 +13,23 @@ export const RANGES = ["10.30.0.0/16", "fdff::/16"];
 export const THIS_NODE = "node-a";
 
 export const NODE_B: Node = { id: "node-b", underlay: { address: "192.0.2.2", port: 50103 } };
-export const NODE_C: Node = { id: "node-c", underlay: { address: "2001:db8::3", port: 50103 } };
-export const NODE_D: Node = { id: "node-d", underlay: { address: "192.0.2.4", port: 6000 } };
+export const NODE_C: Node = {
+  id: "node-c",
+  underlay: { address: "2001:db8::3", port: 50103 },
+  accept: { anyPort: true, addresses: [], unknownSources: false },
+};
+export const NODE_D: Node = {
+  id: "node-d",
+  underlay: { address: "192.0.2.4", port: 6000 },
+  accept: { anyPort: false, addresses: ["192.0.2.44"], unknownSources: true },
+};
 export const TO_B = "192.0.2.2:50103";
 export const TO_C = "[2001:db8::3]:50103";
 export const TO_D = "192.0.2.4:6000";
-/** Whom messages come from. Nodes send from any port. */
-export const FROM_B = { address: "192.0.2.2", port: 41000 };
+/** Whom messages come from. */
+export const FROM_B = { address: "192.0.2.2", port: 50103 };
 export const FROM_C = { address: "2001:db8::3", port: 42000 };
-export const FROM_D = { address: "192.0.2.4", port: 43000 };
+export const FROM_D = { address: "192.0.2.44", port: 6000 };
 export const FROM_STRANGER = { address: "198.51.100.66", port: 50103 };
 
 /** Addresses of one workload. */

@@ -1,5 +1,6 @@
-// Program: `spoof.mjs SOURCE SOURCE_PORT DESTINATION PORT` sends each line of its input, bytes in hex, as a datagram
-// from an address that the namespace has, then prints how many it sent, and how many came back within its last second.
+// Program: `spoof.mjs SOURCE SOURCE_PORT DESTINATION PORT` sends each line of its input, bytes in hex or "-" for none,
+// as a datagram from an address that the namespace has, then prints how many it sent, and how many came back within its
+// last second.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -16,7 +17,9 @@ let sent = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "") continue;
   await new Promise((resolve, reject) => {
-    socket.send(Buffer.from(line, "hex"), Number(port), destination, (error) => (error ? reject(error) : resolve()));
+    socket.send(Buffer.from(line === "-" ? "" : line, "hex"), Number(port), destination, (error) =>
+      error ? reject(error) : resolve(),
+    );
   });
   sent += 1;
 }

@@ -13,7 +13,7 @@ const HELD_PER_PACKET = 16;
 const HELD_MAX = 64;
 const HELD_BYTES_MAX = 256 * 1024;
 
-/** "egress", or the address of the node that sent it. */
+/** "egress", or the node that sent it. */
 export type Origin = string;
 
 interface Held<Item> extends Waiting {

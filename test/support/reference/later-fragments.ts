@@ -9,6 +9,7 @@ import { type ParsedPacket, parse } from "./parser.ts";
 import type { TwinSender } from "./sender.ts";
 import type { TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
+import type { TwinWays } from "./ways.ts";
 
 /** What becomes of every fragment of a packet; without a node it goes into the TUN. */
 interface FragmentWay {
@@ -29,6 +30,7 @@ export class TwinLaterFragments {
 
   constructor(
     private readonly tables: TwinTables,
+    private readonly ways: TwinWays,
     private readonly nodes: TwinNodes,
     private readonly sender: TwinSender,
     private readonly ledger: Ledger,
@@ -71,20 +73,20 @@ export class TwinLaterFragments {
   }
 
   /** What cannot be part of a flow of this node's workloads does not wait. */
-  private refusal(origin: Origin, { source, destination }: ParsedPacket): DropReason {
+  private refusal(origin: Origin, packet: ParsedPacket): DropReason {
+    const { source, destination } = packet;
     if (origin === "egress") {
       if (!this.tables.inServiceRange(destination)) return DropReason.notServiceAddress;
       return this.tables.workload(source) === undefined ? DropReason.unknownWorkload : DropReason.none;
     }
     if (this.tables.workload(destination) === undefined) return DropReason.notLocalDestination;
-    if (!this.tables.inServiceRange(source)) return DropReason.notServiceSource;
-    return this.tables.isOfNode(origin) ? DropReason.none : DropReason.wrongNode;
+    return this.ways.admitSource(packet, origin);
   }
 
   /** Whom the room is counted to that a fragment takes: its workload, or the node that it came from. */
   private ownerOf(origin: Origin, { source }: ParsedPacket): string | undefined {
     if (origin === "egress") return this.tables.ownerOf(source);
-    return this.tables.isOfNode(origin) ? origin : undefined;
+    return this.tables.addressOf(origin);
   }
 
   private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay, nowMs: number): DropReason {

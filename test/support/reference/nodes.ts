@@ -66,6 +66,7 @@ export class TwinNodes {
   /** A probe, or the reply to one, from the tunnel. */
   receiveProbe(
     sender: { readonly address: string; readonly port: number },
+    from: string,
     probe: Uint8Array,
     nowMs: number,
   ): DropReason {
@@ -80,8 +81,7 @@ export class TwinNodes {
     const view = viewOf(probe);
     const [index, nonce] = [view.getUint32(4, true), view.getBigUint64(8, true)];
     const answering = [...this.known].find(
-      ([id, { expected }]) =>
-        expected?.index === index && expected.nonce === nonce && this.tables.addressOf(id) === sender.address,
+      ([id, { expected }]) => expected?.index === index && expected.nonce === nonce && id === from,
     )?.[1];
     if (probe[3] !== PROBE_REPLY || answering === undefined) return DropReason.badProbe;
     answering.expected = undefined;

@@ -1,7 +1,7 @@
 // The slow twin's tables: Maps by address, rebuilt from the model at each generation.
 // An instance that stays in the tables, whatever changes about it, keeps its identity.
 import ipaddr from "ipaddr.js";
-import type { Endpoint, Instance, Service, Tables } from "../../../src/control/model.ts";
+import type { Instance, Node, Service, Tables } from "../../../src/control/model.ts";
 import { addressBytes, addressText } from "../packet-builder.ts";
 import { latin1 } from "./parser.ts";
 
@@ -39,7 +39,7 @@ export class TwinTables {
   private identities = 0;
   private addresses = new Map<string, TwinAddress>();
   private workloads = new Map<string, TwinInstance>();
-  private nodes = new Map<string, Endpoint>();
+  private nodes = new Map<string, Node>();
 
   constructor(
     private readonly nodeId: string,
@@ -56,7 +56,7 @@ export class TwinTables {
     this.instances = new Map();
     this.addresses = new Map();
     this.workloads = new Map();
-    this.nodes = new Map(tables.nodes.map((node) => [node.id, node.underlay]));
+    this.nodes = new Map(tables.nodes.map((node) => [node.id, node]));
     for (const service of tables.services) this.addService(service, before);
     this.byIdentity = new Map([...this.instances.values()].map((instance) => [instance.identity, instance]));
   }
@@ -81,13 +81,21 @@ export class TwinTables {
 
   /** Where datagrams to a node go: "192.0.2.1:50103" or "[2001:db8::1]:50103". */
   endpointOf(node: string): string | undefined {
-    const endpoint = this.nodes.get(node);
+    const endpoint = this.nodes.get(node)?.underlay;
     return endpoint === undefined ? undefined : endpointText(endpoint.address, endpoint.port);
   }
 
-  /** Whether some node sends from this address. */
-  isOfNode(address: string): boolean {
-    return [...this.nodes.values()].some((endpoint) => endpoint.address === address);
+  /** The node whose datagrams come from there. */
+  nodeOfSender(address: string, port: number): string | undefined {
+    return [...this.nodes.values()].find(({ underlay, accept }) => {
+      const isItsPort = accept?.anyPort === true || underlay.port === port;
+      return isItsPort && [underlay.address, ...(accept?.addresses ?? [])].includes(address);
+    })?.id;
+  }
+
+  /** Whether a node may speak for service addresses that are not in the tables. */
+  acceptsUnknownSources(node: string): boolean {
+    return this.nodes.get(node)?.accept?.unknownSources === true;
   }
 
   /** Whom the room is counted to that a packet of this source takes: the first namespace address of its workload. */
@@ -98,7 +106,7 @@ export class TwinTables {
 
   /** The address from which a node sends. */
   addressOf(node: string): string | undefined {
-    return this.nodes.get(node)?.address;
+    return this.nodes.get(node)?.underlay.address;
   }
 
   inServiceRange(raw: string): boolean {

@@ -103,8 +103,14 @@ export class ReferenceTranslator {
       (name, by) => this.ledger.count(name, by),
     );
     this.ways = new TwinWays(this.tables, this.table);
-    this.fragments = new TwinLaterFragments(this.tables, this.nodes, this.sender, this.ledger, this.tunMtu, () =>
-      this.acrossTo(undefined, 0),
+    this.fragments = new TwinLaterFragments(
+      this.tables,
+      this.ways,
+      this.nodes,
+      this.sender,
+      this.ledger,
+      this.tunMtu,
+      () => this.acrossTo(undefined, 0),
     );
   }
 
@@ -159,13 +165,15 @@ export class ReferenceTranslator {
 
   /** A message from the tunnel's socket. */
   ingress(message: Message, nowMs: number): void {
+    const node = this.tables.nodeOfSender(message.address, message.port);
+    if (node === undefined) return this.ledger.drop("ingress", DropReason.unknownNode);
     if (message.bytes.length === 0) return this.ledger.drop("ingress", DropReason.emptyDatagram);
     if (message.isTruncated) return this.ledger.drop("ingress", DropReason.truncatedFrame);
     const size = message.segmentSize ?? message.bytes.length;
     if (Math.floor(message.bytes.length / size) >= SEGMENTS_MAX)
       return this.ledger.drop("ingress", DropReason.badOffload);
     for (let at = 0; at < message.bytes.length; at += size) {
-      const reason = this.ingressOf(message, message.bytes.subarray(at, at + size), nowMs);
+      const reason = this.ingressOf(message, node, message.bytes.subarray(at, at + size), nowMs);
       if (reason !== DropReason.none) this.ledger.drop("ingress", reason);
     }
   }
@@ -304,28 +312,28 @@ export class ReferenceTranslator {
     return { kind: "whole", segmentSize, mtu: 0, length };
   }
 
-  private ingressOf(message: Message, datagram: Uint8Array, nowMs: number): DropReason {
-    if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.nodes.receiveProbe(message, datagram, nowMs);
+  private ingressOf(message: Message, node: string, datagram: Uint8Array, nowMs: number): DropReason {
+    if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.nodes.receiveProbe(message, node, datagram, nowMs);
     const packet = parse(datagram);
     if (typeof packet === "number") return packet;
 
-    if (packet.kind === "laterFragment") return this.fragments.receive(message.address, packet, datagram, nowMs);
+    if (packet.kind === "laterFragment") return this.fragments.receive(node, packet, datagram, nowMs);
 
     let bytes: Uint8Array | DropReason = datagram.slice(0, packet.totalLength);
     if (packet.embedded !== undefined && packet.embedded.source !== packet.destination)
       return DropReason.unrelatedError;
     const flow = this.ways.answeredFlow(packet);
     if (flow !== undefined) {
-      if (!this.ways.isFrom(message.address, flow.target)) return DropReason.wrongNode;
+      if (flow.target.node !== node) return DropReason.wrongNode;
       bytes = this.receiveReply(flow, packet, bytes, "whole", 0, nowMs);
       if (typeof bytes === "number") return bytes;
     } else {
-      const refusal = this.ways.admit(packet, message.address);
+      const refusal = this.ways.admit(packet, node);
       if (refusal !== DropReason.none) return refusal;
     }
     if (isToBeCut(datagram, packet, parse(bytes) as ParsedPacket, 0)) this.sender.cutIntoTun(bytes, datagram);
     else this.sender.write("ingress", bytes);
-    this.fragments.follow(message.address, packet, bytes, undefined, nowMs);
+    this.fragments.follow(node, packet, bytes, undefined, nowMs);
     return DropReason.none;
   }
 

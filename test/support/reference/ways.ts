@@ -36,28 +36,35 @@ export class TwinWays {
       : this.flows.answered(embedded, reversed(embedded));
   }
 
-  /** Whether a packet that answers nothing may come in from the node with this address. */
+  /** Whether a packet that answers nothing may come in from a node. */
   admit(packet: ParsedPacket, sender: string): DropReason {
+    if (packet.embedded !== undefined) return DropReason.unrelatedError;
     if (this.tables.workload(packet.destination) === undefined) return DropReason.notLocalDestination;
-    if (!this.tables.inServiceRange(packet.source)) return DropReason.notServiceSource;
-    const source = this.tables.address(packet.source);
-    return source?.kind !== "instance" || this.isFrom(sender, source.instance) ? DropReason.none : DropReason.wrongNode;
+    return this.admitSource(packet, sender);
   }
 
-  /** Nothing that comes through the tunnel is from this node itself. */
-  isFrom(sender: string, instance: TwinInstance): boolean {
-    return !instance.isLocal && sender === this.tables.addressOf(instance.node);
+  /** Whether a node may send in the name of a packet's source. */
+  admitSource({ source }: ParsedPacket, sender: string): DropReason {
+    if (!this.tables.inServiceRange(source)) return DropReason.notServiceSource;
+    const known = this.tables.address(source);
+    if (known === undefined) {
+      return this.tables.acceptsUnknownSources(sender) ? DropReason.none : DropReason.unknownSource;
+    }
+    if (known.kind === "balanced") return DropReason.balancedSource;
+    return known.instance.node === sender ? DropReason.none : DropReason.wrongNode;
   }
 
   /**
-   * The way of an ICMP error: that of an answer to the packet that it is about. Who sent it does not matter, since a
-   * router on this node speaks for the workload (RFC 5508 section 4.2). No flow lives longer or shorter by it.
+   * The way of an ICMP error: that of an answer to the packet that it is about. A router on this node speaks for the
+   * workload (RFC 5508 section 4.2), another workload does not. No flow lives longer or shorter by it.
    */
   private ofError(packet: ParsedPacket, embedded: ParsedPacket): Way | DropReason {
     const answer = reversed(embedded);
     if (packet.destination !== answer.destination) return DropReason.unrelatedError;
     const client = this.tables.workload(answer.source);
     if (client === undefined) return DropReason.unknownWorkload;
+    const speaker = this.tables.workload(packet.source);
+    if (speaker !== undefined && speaker !== client) return DropReason.unrelatedError;
     const flow = this.flows.known(embedded, answer);
     if (flow !== undefined) return { target: flow.target, ends: forwardEnds(flow, answer), flow: undefined };
 
