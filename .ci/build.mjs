@@ -38,9 +38,17 @@ const OPTIMIZATIONS = [
 /** A thing to build: its output (whose time says when), its sources, and how. */
 function targets() {
   const settings = [".ci/build.mjs", "package.json", "asconfig.json"];
-  const engineSources = ["checksum", "forward", "frame", "offload", "shared", "table", "translate", "wire"].map(
-    (name) => `assembly/${name}`,
-  );
+  const engineSources = [
+    "checksum",
+    "forward",
+    "frame",
+    "measure",
+    "offload",
+    "shared",
+    "table",
+    "translate",
+    "wire",
+  ].map((name) => `assembly/${name}`);
   const onSharedMemory = [
     ...["--importMemory", "--noExportMemory", "--sharedMemory"],
     ...["--initialMemory", "1", "--maximumMemory", String(SHARED_PAGES_MAX)],

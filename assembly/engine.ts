@@ -10,29 +10,27 @@ import { count, countEgressDrop } from "./frame/count.ts";
 import { FRAGMENTS, freeReleased, waitingCount } from "./frame/hold.ts";
 import { frameAt, frameLength, prepareReceive } from "./frame/received.ts";
 import { closeMessage, destinationOf, splitMessage } from "./frame/udp-queue.ts";
+import { takePathError } from "./measure/path-error.ts";
+import { queueProbes } from "./measure/probe.ts";
 import { finishFrame } from "./offload/coalesce.ts";
 import { Counter } from "./shared/counters.ts";
-import { HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE, WORKER_ERROR_NAME } from "./shared/layout.ts";
+import { HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE } from "./shared/layout.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { forgetStale } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
 import { enter, leave } from "./table/generation.ts";
-import { endpointAt, isSameEndpoint, learnMtu, learnRefusal, refuseGso } from "./table/node.ts";
+import { endpointAt, isSameEndpoint, refuseGso } from "./table/node.ts";
 import { isWorthwhile } from "./table/prefetch.ts";
-import { attachRegions, workerAt } from "./table/regions.ts";
+import { attachRegions } from "./table/regions.ts";
 import { dropOrphans } from "./translate/fragments.ts";
 import { forgetRefused, learnRefusals, setUnparking } from "./translate/park.ts";
-import { queueProbes } from "./translate/probe.ts";
 import { allowPortTries } from "./translate/wire-port.ts";
 
 // errno of a send that UDP_SEGMENT made impossible (asm-generic/errno-base.h, errno.h)
 const EIO = 5;
 const EINVAL = 22;
 const EMSGSIZE = 90;
-// and of one that nobody took
-const ECONNREFUSED = 111;
-const EHOSTUNREACH = 113;
 
 export function layoutVersion(): u32 {
   return LAYOUT_VERSION;
@@ -112,11 +110,9 @@ export function udpRejected(message: u32, errno: u32): u32 {
   return singles;
 }
 
-export function pathError(errno: u32, mtu: u32, nowUs: f64): void {
+export function pathError(errno: u32, origin: u32, mtu: u32, quoted: u32): void {
   enter();
-  const name = workerAt + WORKER_ERROR_NAME;
-  if (errno == EMSGSIZE) learnMtu(name, mtu, milliseconds(nowUs));
-  else if (errno == ECONNREFUSED || errno == EHOSTUNREACH) learnRefusal(name, milliseconds(nowUs));
+  takePathError(errno, origin, mtu, quoted);
   leave();
 }
 

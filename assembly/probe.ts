@@ -1,6 +1,7 @@
 // Entry for tests and benchmarks only: inner functions of the engine, to be held against slow twins one by one.
 
 import { addressDelta, update, wordDelta } from "./checksum/incremental.ts";
+import { sipHash } from "./checksum/siphash.ts";
 import { fold, sum } from "./checksum/sum.ts";
 import { emptyQueues } from "./frame/arena.ts";
 import { WORKER_SCRATCH } from "./shared/layout.ts";
@@ -36,6 +37,11 @@ export function updateWord(before: u32, from: u32, to: u32): u32 {
 
 export function updateAddress(before: u32, fromAt: usize, toAt: usize): u32 {
   return update(<u16>before, fold(addressDelta(v128.load(fromAt), v128.load(toAt))));
+}
+
+/** SipHash-2-4 of the 16 bytes at `at`. */
+export function hashSip(keyAt: usize, at: usize): u64 {
+  return sipHash(keyAt, load<u64>(at), load<u64>(at, 8));
 }
 
 export function hashAddress(key: usize): u32 {

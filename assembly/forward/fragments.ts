@@ -32,7 +32,7 @@ export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): v
     if (sameFragmentKey(record, first)) {
       if (!hasRoom(piecesMax(load<u32>(record, HELD_LENGTH)) + behind)) return; // the rest may be lucky with a repetition of the first
       packet.parse(<u32>waitingAt(number), load<u32>(record, HELD_LENGTH));
-      passOn(first, nowMs);
+      passOn(first);
       release(FRAGMENTS, number);
     }
     number = next;
@@ -44,7 +44,7 @@ export function laterFragmentOut(nowMs: u32): DropReason {
   describeFragment(packet, LOCAL_NODE);
   const first = findFirst(nowMs);
   if (first != 0) {
-    passOn(first, nowMs);
+    passOn(first);
     return DropReason.none;
   }
   if (!isInServiceRange(packet.destination)) return DropReason.notServiceAddress;
@@ -57,7 +57,7 @@ export function laterFragmentIn(sender: u32, nowMs: u32): DropReason {
   describeFragment(packet, sender);
   const first = findFirst(nowMs);
   if (first != 0) {
-    passOn(first, nowMs);
+    passOn(first);
     return DropReason.none;
   }
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
@@ -65,7 +65,7 @@ export function laterFragmentIn(sender: u32, nowMs: u32): DropReason {
   return refused != DropReason.none ? refused : holdFragment(packet, nodeOwner(sender), nowMs);
 }
 
-function passOn(first: usize, nowMs: u32): void {
+function passOn(first: usize): void {
   const isFromTun = load<u32>(first, FRAGMENT_SENDER) == LOCAL_NODE;
   const wasIpv4 = packet.isIpv4;
   const mayCut = wasIpv4 && Ipv4.at(packet.at).mayFragment;
@@ -76,7 +76,7 @@ function passOn(first: usize, nowMs: u32): void {
   const isLocal = node == LOCAL_NODE;
   const packets = !isLocal ? Counter.egressPackets : isFromTun ? Counter.localPackets : Counter.ingressPackets;
   const bytes = !isLocal ? Counter.egressBytes : isFromTun ? Counter.localBytes : Counter.ingressBytes;
-  const mtu = largestTo(node, packet.length, wasIpv4 && !packet.isIpv4, mayCut, nowMs);
+  const mtu = largestTo(node, wasIpv4 && !packet.isIpv4, mayCut);
   if (packet.length > mtu) {
     if (mayCut) return fragmentPacket(node, mtu, packets, bytes);
     // The sender learnt it by the first one. Of one from the tunnel the next router tells it.

@@ -3,6 +3,7 @@
 import { SEGMENTS_MAX } from "../frame/arena.ts";
 import { count, countIngressDrop } from "../frame/count.ts";
 import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../frame/received.ts";
+import { isProbe, receiveProbe } from "../measure/probe.ts";
 import { deliver } from "../offload/coalesce.ts";
 import { piecesMax } from "../offload/fragment.ts";
 import { Counter } from "../shared/counters.ts";
@@ -14,7 +15,6 @@ import { isWorthwhile, touchBucket, touchFlow } from "../table/prefetch.ts";
 import { senderNode } from "../table/sender.ts";
 import { translateIngress } from "../translate/ingress.ts";
 import { nodeOwner } from "../translate/owner.ts";
-import { isProbe, receiveProbe } from "../translate/probe.ts";
 import { translateErrorIngress } from "../translate/related.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
@@ -43,7 +43,7 @@ export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
     const datagram = min(size, rest);
     rest -= datagram;
     const reason = isProbe(at, datagram)
-      ? receiveProbe(at, datagram, sender, node, nowUs, nowMs)
+      ? receiveProbe(at, datagram, sender, node, nowUs)
       : ingressDatagram(at, datagram, node, rest, size, nowMs);
     if (reason != DropReason.none) countIngressDrop(reason, 1);
     at += datagram;

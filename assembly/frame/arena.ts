@@ -10,6 +10,7 @@ import {
   WORKER_TX_HEADERS,
   WORKER_TX_IOVECS,
   WORKER_UDP_TX_COUNT,
+  WORKER_UDP_TX_FRAGMENTED,
 } from "../shared/layout.ts";
 import { nativeBase, workerAt } from "../table/regions.ts";
 
@@ -29,6 +30,7 @@ export function emptyQueues(): void {
   iovecCount = 0;
   headerBytes = 0;
   store<u32>(workerAt, 0, WORKER_UDP_TX_COUNT);
+  store<u32>(workerAt, 0, WORKER_UDP_TX_FRAGMENTED);
   store<u32>(workerAt, 0, WORKER_TUN_TX_COUNT);
 }
 

@@ -2,11 +2,15 @@
 // message, which the kernel cuts up again (UDP_SEGMENT), whether they are of one flow or of several.
 
 import {
+  FRAGMENTS_ALLOWED,
+  FRAGMENTS_IF_REFUSED,
+  FRAGMENTS_NEVER,
   IOVEC_SIZE,
   LOCAL_NODE,
   MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
+  MMSGHDR_FRAGMENTS,
   MMSGHDR_IOV,
   MMSGHDR_IOV_COUNT,
   MMSGHDR_LENGTH,
@@ -17,14 +21,16 @@ import {
   SOCKADDR_SIZE,
   UDP_RETRY_MAX,
   UDP_TX_CONTROL_SIZE,
+  WORKER_PADDING,
   WORKER_UDP_RETRY,
   WORKER_UDP_TX,
   WORKER_UDP_TX_CONTROLS,
   WORKER_UDP_TX_COUNT,
+  WORKER_UDP_TX_FRAGMENTED,
   WORKER_UDP_TX_NAMES,
 } from "../shared/layout.ts";
 import { SOL_UDP, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../shared/protocols.ts";
-import { endpointAt, takesGso } from "../table/node.ts";
+import { endpointAt, fitsWhole, noteLength, takesGso } from "../table/node.ts";
 import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec } from "./arena.ts";
@@ -92,6 +98,17 @@ export function sendToSender(name: usize, at: usize, length: u32): void {
   closeMessage();
 }
 
+/** Queues one datagram to a node by itself and never in fragments: `length` bytes at `head` and so many zeros behind. */
+export function sendProbe(node: u32, head: usize, length: u32, padding: u32): void {
+  const message = pushMessage(endpointAt(node), length + padding);
+  pushIovec(head, length);
+  if (padding != 0) pushIovec(workerAt + WORKER_PADDING, padding);
+  store<u64>(message, padding == 0 ? 1 : 2, MMSGHDR_IOV_COUNT);
+  store<u32>(message, 1, MMSGHDR_LENGTH);
+  store<u32>(message, FRAGMENTS_NEVER, MMSGHDR_FRAGMENTS);
+  closeMessage();
+}
+
 /** Prepares the segments of a message as messages of their own; returns how many, 0 if it was one already. */
 export function splitMessage(index: u32): u32 {
   const message = messageAt(index);
@@ -128,6 +145,11 @@ export function destinationOf(index: u32): usize {
 function openMessage(node: u32, segmentSize: u32): void {
   openAt = pushMessage(endpointAt(node), segmentSize);
   openTakesGso = takesGso(node, segmentSize);
+  noteLength(node, segmentSize);
+  if (!fitsWhole(node, segmentSize)) {
+    store<u32>(openAt, FRAGMENTS_ALLOWED, MMSGHDR_FRAGMENTS);
+    store<u32>(workerAt, load<u32>(workerAt, WORKER_UDP_TX_FRAGMENTED) + 1, WORKER_UDP_TX_FRAGMENTED);
+  }
   openNode = node;
   openSegmentSize = segmentSize;
   openSegments = 0;
@@ -153,6 +175,7 @@ function pushMessage(name: usize, segmentSize: u32): usize {
   store<u64>(message, native(control), MMSGHDR_CONTROL);
   store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH); // a single datagram needs no UDP_SEGMENT
   store<u32>(message, 0, MMSGHDR_FLAGS);
+  store<u32>(message, FRAGMENTS_IF_REFUSED, MMSGHDR_FRAGMENTS);
   return message;
 }
 

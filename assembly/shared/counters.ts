@@ -34,5 +34,9 @@ export enum Counter {
   mssClamped, // SYN segments that promised more than the path takes
   packetsParked, // packets kept while the control plane was asked for their address
   addressesAsked, // questions to the control plane
+  policyOverruled, // instances that a policy chose although their node was lost, so that the engine took another
+  pathErrors, // ICMP errors about our datagrams to nodes: hints, which probes confirm
+  pathErrorsForeign, // those that quote what this node does not send
+  pathErrorsDisproved, // path MTUs that such an error told and a probe disproved
   count,
 }

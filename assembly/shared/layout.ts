@@ -45,6 +45,12 @@ export const HEADER_CLIENT_COUNT = 104; // u32 atomic; writer: data plane: insta
 export const HEADER_REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and nobody is in a call
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
+export const HEADER_PROBE_KEY = 320; // 16 bytes, random at start: the secret behind the nonces of probes, never shown
+export const HEADER_PROBE_NONCES = 336; // u64 atomic; writer: data plane: nonces made so far
+// The attentive clock: the time in which this process could have noticed an answer. Writer: the worker that probes.
+export const HEADER_ATTENTIVE_MS = 344; // u32 atomic
+export const HEADER_ATTENDED_MS = 348; // u32: when it was last advanced, by the workers' clock
+export const HEADER_HEALTH_EPOCH = 352; // u32 atomic; writer: data plane, +1 when a node's NODE_HEALTH changed
 // Secrets, random at start and read by the engine alone: keys cannot be chosen to collide (table/hash.ts).
 export const HEADER_FLOW_HASH_KEY = 384; // u64 x FLOW_HASH_KEY_WORDS
 export const FLOW_HASH_KEY_WORDS = 11;
@@ -68,6 +74,8 @@ export const OFFLOAD_GRO_ENDED = 8; // UDP_GRO was switched off; what it had joi
 export const ANSWER_WITH_ICMP = 1; // a client whose packet goes nowhere gets an ICMP error
 export const ANSWER_WITH_RESET = 2; // a TCP client whose instance is gone gets a reset
 export const CLAMP_MSS = 4; // SYN segments promise no more than fits the path
+export const ANSWER_LOST = 8; // packets of flows to a lost node are dropped, and their clients told
+export const ANSWER_LOST_WITH_RESET = 16; // TCP clients by a reset, which ends the flow
 
 /** Order of the region table. */
 export enum Region {
@@ -183,22 +191,69 @@ export const ACCEPTS_UNKNOWN_SOURCES = 1; // the node's packets may come from se
 export const AF_INET6 = 10;
 export const LOCAL_NODE = 0;
 
-// Node metrics (writer: data plane; control clears them before it gives the index to another node).
-// Zero-filled = nothing measured yet.
-export const NODE_METRICS_SIZE = 64;
+// Node metrics (writer: data plane; control clears them before it gives the index to another node, or the node another
+// endpoint). Zero-filled = nothing measured yet. Times in milliseconds are of the attentive clock.
+//    0 what every packet may need   64 what the worker that probes notes   128 its probes   512 its probes of sizes
+export const NODE_METRICS_SIZE = 1024;
 export const NODE_RTT_US = 0; // u32: lowest of the last samples, 0 = not measured
 export const NODE_RTT_SAMPLES = 4; // u32 x RTT_SAMPLE_COUNT: a ring, 0 = no sample
 export const RTT_SAMPLE_COUNT = 4;
 export const NODE_RTT_NEXT = 20; // u32: where the next sample goes
-export const NODE_PROBES_SENT = 24; // u32
-export const NODE_REPLIES_RECEIVED = 28; // u32
-export const NODE_LAST_PROBE_MS = 32; // u32
-export const NODE_LAST_REPLY_MS = 36; // u32
-export const NODE_NONCE = 40; // u64: what a reply to the last probe has to repeat
-export const NODE_GSO_REFUSED = 48; // u32: the HEADER_GSO_TRIAL in which the path to the node refused UDP_SEGMENT
-export const NODE_MTU = 52; // u32: largest packet that fits the path to the node, 0 = not known
-export const NODE_MTU_LEARNT_MS = 56; // u32
-export const NODE_REFUSED_MS = 60; // u32: when the node's machine last refused a datagram, 0 = never
+export const NODE_HEALTH = 24; // u32: NodeHealth
+export const NODE_MTU = 28; // u32: largest packet that fits the path to the node, as probes proved, 0 = no limit was met
+export const NODE_WHOLE = 32; // u32: larger datagrams may be sent in fragments, 0 = none; not above NODE_MTU
+export const NODE_GSO_REFUSED = 36; // u32: the HEADER_GSO_TRIAL in which the path to the node refused UDP_SEGMENT
+export const NODE_SINCE_US = 40; // f64: when NODE_HEALTH changed, by the workers' clock
+export const NODE_HEARD_US = 48; // f64: when the node last answered a probe, by the workers' clock, 0 = never
+export const NODE_LARGE_SENT = 56; // u32: 1 = a large datagram was sent since the path's size was last looked at
+export const NODE_REFUSED = 60; // u32 atomic: 1 = somebody says that the node takes no datagrams
+export const NODE_HINT = 64; // u32 atomic: the size that somebody says fits the path, 0 = nobody does
+export const NODE_DEVICE_MTU = 68; // u32 atomic: largest packet that our own device takes on the way there, 0 = not known
+export const NODE_PROBES_SENT = 72; // u32: the number of the last probe; probes of sizes have none
+export const NODE_ANSWERED = 76; // u32 atomic: number of the newest probe that was answered
+export const NODE_PROBED_MS = 80; // u32
+export const NODE_DOUBT = 84; // u32: number of the first probe after NODE_REFUSED, 0 = nobody doubts the node
+// The search for the path's size (assembly/translate/path-size.ts)
+export const NODE_SIZE_TRIAL = 88; // u32: the size that is being tried, 0 = none
+export const NODE_SIZE_TRIES = 92; // u32: probes of that size sent
+export const NODE_SIZE_LOW = 96; // u32: largest size that passes
+export const NODE_SIZE_HIGH = 100; // u32: smallest size that does not
+export const NODE_SIZE_GUESS = 104; // u32: NODE_HINT of this search, 0 = none
+export const NODE_SIZE_WITNESS = 108; // u32: number of a probe sent after the last try: its answer comes later than the try's
+export const NODE_SIZE_TRIED_MS = 112; // u32: the last try
+export const NODE_SIZE_CHECKED_MS = 116; // u32: end of the last search
+export const NODE_SIZE_RAISED_MS = 120; // u32: when larger sizes than NODE_MTU were last tried
+export const NODE_SIZE_PASSED = 124; // u32 atomic: largest size that was answered in this search
+export const NODE_PROBES = 128; // PROBE_NOTE_SIZE x NODE_PROBE_COUNT: a ring, by number
+export const NODE_PROBE_COUNT = 16;
+export const NODE_SIZE_PROBES = 512; // PROBE_NOTE_SIZE x NODE_SIZE_PROBE_COUNT: a ring
+export const NODE_SIZE_PROBE_COUNT = 7;
+export const NODE_SIZE_NEXT = 680; // u32: probes of sizes sent
+export const NODE_SIZE_STATE = 684; // u32: SizeSearch
+export const NODE_SIZE_HINTED_MS = 688; // u32: when a hint last began a search, 0 = never
+
+/** What is remembered of a probe until it is answered. */
+export const PROBE_NOTE_SIZE = 24;
+export const PROBE_NOTE_NONCE = 0; // u64 atomic, 0 = answered
+export const PROBE_NOTE_SENT_US = 8; // f64, by the workers' clock
+export const PROBE_NOTE_SENT_MS = 16; // u32
+export const PROBE_NOTE_VALUE = 20; // u32: the probe's number, or of a probe of a size its bytes
+
+export enum NodeHealth {
+  unknown, // it never answered a probe: it may be no sapwood, so nothing is said of it
+  reachable,
+  lost,
+}
+
+/** Why the size of a path is being searched. */
+export enum SizeSearch {
+  none, // nothing was ever looked at
+  idle,
+  first,
+  hint, // NODE_HINT: the size in use is tried first
+  check, // whether the size in use still passes
+  raise, // whether a larger one does
+}
 
 // ---------------------------------------------------------------- flow table (writer: data plane)
 // A flow record holds both directions; two entries in the buckets lead to it, one per direction.
@@ -237,7 +292,7 @@ export const FLOW_SEEN = 86; // u8: FLOW_SEEN_*
 export const FLOW_WINDOW_SCALES = 87; // u8: of TCP, as the client's and the server's SYN say; FLOW_SCALE_*
 export const FLOW_WIRE_PORT = 88; // u16 network order: the client's port on the wire, mostly its own
 export const FLOW_NODE = 90; // u16: node of the target
-export const FLOW_GENERATION = 92; // u32: last generation in which client and target were seen alive
+export const FLOW_CONFIRMED = 92; // u32: generation plus HEADER_HEALTH_EPOCH when client and target were last seen alive
 // Bytes 8 to 15 of the last TCP header with an acknowledgment, as they stand in the packet: what its receiver may get.
 export const FLOW_FORWARD_TCP = 96; // u64, 0 = there was none
 export const FLOW_REVERSE_TCP = 104; // u64
@@ -289,8 +344,9 @@ export enum FlowState {
 }
 
 // ---------------------------------------------------------------- probe (on the wire between nodes)
-// A UDP payload that is no IP packet: its first nibble is 5, so that an Oakestra node ignores it.
-//    0 'S' 'W' version type    4 node index of the sender (opaque)    8 nonce    16 time of sending, microseconds
+// A UDP payload that is no IP packet: its first nibble is 5, so that an Oakestra node ignores it. A request may be
+// longer than PROBE_SIZE, to try a size; its answer is its first PROBE_SIZE bytes with another type.
+//    0 'S' 'W' version type    4 node index of the sender, masked    8 nonce    16 zeros
 export const PROBE_SIZE = 24;
 export const PROBE_MAGIC = 0x5753; // 'S' 'W' as a little-endian u16
 export const PROBE_VERSION = 1;
@@ -300,7 +356,7 @@ export const PROBE_REQUEST = 1;
 export const PROBE_REPLY = 2;
 export const PROBE_NODE_AT = 4; // u32, opaque to the receiver
 export const PROBE_NONCE_AT = 8; // u64, opaque to the receiver
-export const PROBE_SENT_AT = 16; // f64 microseconds, opaque to the receiver
+export const PROBE_UNUSED_AT = 16; // u64, opaque to the receiver
 
 // ---------------------------------------------------------------- worker area (writer: that worker)
 export const WORKER_MAX = 16;
@@ -314,7 +370,7 @@ export const WORKER_PORT_CURSOR = 28; // u32: where the next search for a free w
 export const WORKER_INCARNATION = 44; // u32: threads that served this worker before; writer: host
 export const WORKER_LOCKING = 48; // u32: the bucket that this worker locked last, or is about to lock
 export const WORKER_PORT_TRIES = 40; // u32: ports that this call may still try
-export const WORKER_PROBE_CURSOR = 24; // u32
+export const WORKER_UDP_TX_FRAGMENTED = 24; // u32: those of them that are FRAGMENTS_ALLOWED
 // Flow records that this worker ended, until no other worker can still be reading them: two lists, and what the
 // other workers' sequences were when the older list was closed.
 export const WORKER_LIMBO_YOUNG = 32; // u32: head
@@ -336,6 +392,8 @@ export const WORKER_AGE_CURSOR = 236; // u32: first fragment at which the next s
 export const WORKER_FRAGMENT_KEY = 256; // FRAGMENT_KEY_SIZE: of the fragment in hand
 
 export const WORKER_ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host
+export const WORKER_ERROR_QUOTE = 160; // ERROR_QUOTE_SIZE bytes of the datagram itself, as far as the error quotes it
+export const ERROR_QUOTE_SIZE = 32;
 export const WORKER_COUNTERS = 1024; // u64 per Counter, then per direction and DropReason
 export const COUNTER_MAX = 64;
 export const DROP_REASON_MAX = 64;
@@ -362,6 +420,10 @@ export const MMSGHDR_CONTROL = 32; // u64 native address
 export const MMSGHDR_CONTROL_LENGTH = 40; // u64
 export const MMSGHDR_FLAGS = 48; // u32
 export const MMSGHDR_LENGTH = 56; // u32: bytes received or sent
+export const MMSGHDR_FRAGMENTS = 60; // u32: FRAGMENTS_*; the kernel's padding
+export const FRAGMENTS_IF_REFUSED = 0; // of what is longer than the device takes
+export const FRAGMENTS_ALLOWED = 1; // here and on the way
+export const FRAGMENTS_NEVER = 2; // it tries a size
 export const IOVEC_SIZE = 16; // u64 native address, u64 length
 export const CONTROL_SIZE = 64;
 export const WORKER_UDP_RX = 8192; // mmsghdr x BATCH_SIZE
@@ -453,4 +515,6 @@ export const WORKER_REFUSED = WORKER_HOLD_BLOCKS + HOLD_BLOCK_SIZE * HOLD_BLOCK_
 export const WORKER_SHARES = WORKER_REFUSED + REFUSAL_SIZE * REFUSED_MAX; // SHARE_SIZE x SHARE_MAX
 // Where each message of the UDP transmit queue goes: the tables may change before the host sends it.
 export const WORKER_UDP_TX_NAMES = WORKER_SHARES + SHARE_SIZE * SHARE_MAX; // NODE_ENDPOINT_SIZE x UDP_TX_MAX
-export const WORKER_SIZE = (WORKER_UDP_TX_NAMES + NODE_ENDPOINT_SIZE * UDP_TX_MAX + 0xffff) & ~0xffff; // a multiple of 64 KiB
+export const WORKER_PADDING = WORKER_UDP_TX_NAMES + NODE_ENDPOINT_SIZE * UDP_TX_MAX; // PADDING_SIZE zeros, never written: what probes of sizes are filled up with
+export const PADDING_SIZE = 65536;
+export const WORKER_SIZE = (WORKER_PADDING + PADDING_SIZE + 0xffff) & ~0xffff; // a multiple of 64 KiB

@@ -1,19 +1,29 @@
 // One call of the engine sees one generation of the tables. The sequence word tells the control plane when no worker
 // is left in an older one, so that it may reuse what the older one still showed.
 
-import { HEADER_AT, HEADER_GENERATION, HEADER_REPAIR, WORKER_GENERATION, WORKER_SEQUENCE } from "../shared/layout.ts";
+import {
+  HEADER_AT,
+  HEADER_GENERATION,
+  HEADER_HEALTH_EPOCH,
+  HEADER_REPAIR,
+  WORKER_GENERATION,
+  WORKER_SEQUENCE,
+} from "../shared/layout.ts";
 import { workerAt } from "./regions.ts";
 
 const REPAIR_SLEEP_NS: i64 = 10_000_000;
 
 /** The generation of the call in progress. */
 export let generation: u32 = 0;
+/** Another value whenever the generation or the health of a node changed: what flows were last confirmed against. */
+export let confirmation: u32 = 0;
 
 /** Enters a call. The sequence is odd before the generation is read: control sees one or the other. */
 export function enter(): void {
   atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
   while (atomic.load<u32>(HEADER_AT, HEADER_REPAIR) != 0) standAside();
   generation = atomic.load<u32>(HEADER_AT, HEADER_GENERATION);
+  confirmation = generation + atomic.load<u32>(HEADER_AT, HEADER_HEALTH_EPOCH); // both only grow, so none comes twice
   store<u32>(workerAt, generation, WORKER_GENERATION);
 }
 

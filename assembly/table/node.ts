@@ -1,29 +1,29 @@
-// Node records: where a node's tunnel is, and what was measured of the way there.
+// Node records: where a node's tunnel is, whether it can be reached, and what was measured of the way there.
 
 import {
   HEADER_AT,
   HEADER_GSO_TRIAL,
+  HEADER_HEALTH_EPOCH,
   HEADER_METRICS_EPOCH,
   HEADER_NODE_COUNT,
   HEADER_OFFLOADS,
-  HEADER_PROBE_INTERVAL_MS,
   LOCAL_NODE,
   NODE_ENDPOINT_SIZE,
   NODE_ENDPOINTS,
   NODE_GSO_REFUSED,
-  NODE_LAST_PROBE_MS,
-  NODE_LAST_REPLY_MS,
+  NODE_HEALTH,
+  NODE_LARGE_SENT,
   NODE_METRICS_SIZE,
   NODE_MTU,
-  NODE_MTU_LEARNT_MS,
-  NODE_REFUSED_MS,
-  NODE_REPLIES_RECEIVED,
   NODE_RTT_NEXT,
   NODE_RTT_SAMPLES,
   NODE_RTT_US,
+  NODE_SINCE_US,
   NODE_SIZE,
   NODE_STATE,
   NODE_VERSION,
+  NODE_WHOLE,
+  NodeHealth,
   OFFLOAD_UDP_GSO,
   RTT_SAMPLE_COUNT,
   SLOT_USED,
@@ -38,14 +38,6 @@ import { nodeMetricsAt, nodesAt } from "./regions.ts";
 // Outer IP and UDP header
 const OVERHEAD_V4: u32 = 28;
 const OVERHEAD_V6: u32 = 48;
-/** Smaller ones are not believed, as Linux does not (net.ipv4.route.min_pmtu). */
-const OUTER_MTU_MIN: u32 = 552;
-const MTU_MIN: u32 = OUTER_MTU_MIN - OVERHEAD_V6;
-/** As long as Linux believes in a path MTU that it learnt (net.ipv4.route.mtu_expires). */
-const MTU_LIFETIME_MS: u32 = 600_000;
-/** A node that is there again answers the next probe; without probes, the next datagram asks. */
-const REFUSAL_LIFETIME_MS: u32 = 1000;
-const SILENCE_MS: u32 = 3000;
 
 export function isNodeKnown(node: u32): bool {
   return load<u32>(nodeAt(node), NODE_STATE) == SLOT_USED;
@@ -63,6 +55,26 @@ export function isSameEndpoint(a: usize, b: usize): bool {
   return isSamePort && sameAddress(v128.load(a, SOCKADDR_ADDRESS), v128.load(b, SOCKADDR_ADDRESS));
 }
 
+/** Whether the sockaddr at `name` is the node's tunnel, address and port. */
+export function isEndpoint(name: usize, node: u32): bool {
+  return node != LOCAL_NODE && isSameEndpoint(name, endpointAt(node));
+}
+
+/** Outer IP and UDP header of what goes to the sockaddr at `name`. */
+export function overheadTo(name: usize): u32 {
+  return isV4Mapped(v128.load(name, SOCKADDR_ADDRESS)) ? OVERHEAD_V4 : OVERHEAD_V6;
+}
+
+/** The next node behind `node` with the address of the sockaddr at `name`, or LOCAL_NODE. */
+export function nodeBehind(name: usize, node: u32): u32 {
+  const address = v128.load(name, SOCKADDR_ADDRESS);
+  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  while (++node < nodes) {
+    if (isNodeKnown(node) && sameAddress(v128.load(endpointAt(node), SOCKADDR_ADDRESS), address)) return node;
+  }
+  return LOCAL_NODE;
+}
+
 export function metricsAt(node: u32): usize {
   return nodeMetricsAt + <usize>node * NODE_METRICS_SIZE;
 }
@@ -70,9 +82,19 @@ export function metricsAt(node: u32): usize {
 /** Whether a datagram of `length` bytes may be cut from a larger message: only by a path that it fits in one piece. */
 export function takesGso(node: u32, length: u32): bool {
   if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & OFFLOAD_UDP_GSO) == 0) return false;
-  const metrics = metricsAt(node);
-  if (load<u32>(metrics, NODE_GSO_REFUSED) == load<u32>(HEADER_AT, HEADER_GSO_TRIAL)) return false;
-  return length <= MTU_MIN || length - 1 <= load<u32>(metrics, NODE_MTU) - 1; // one that is not known is the largest
+  return (
+    load<u32>(metricsAt(node), NODE_GSO_REFUSED) != load<u32>(HEADER_AT, HEADER_GSO_TRIAL) && fitsWhole(node, length)
+  );
+}
+
+/** Whether a datagram of `length` bytes fits the path in one piece, as far as is known. */
+export function fitsWhole(node: u32, length: u32): bool {
+  return length - 1 <= load<u32>(metricsAt(node), NODE_WHOLE) - 1; // one that is not known is the largest
+}
+
+/** Notes that a datagram of `length` bytes is sent: a path that carries large ones is looked after. */
+export function noteLength(node: u32, length: u32): void {
+  if (length > IPV6_MTU_MIN) store<u32>(metricsAt(node), 1, NODE_LARGE_SENT);
 }
 
 /** Holds until UDP_SEGMENT is switched on anew: the route may have changed since. */
@@ -86,72 +108,27 @@ export function refuseGso(node: u32): void {
  * RFC 2473 section 7.1).
  */
 export function pathMtu(node: u32): u32 {
-  const mtu = load<u32>(metricsAt(node), NODE_MTU);
+  const mtu = learntMtu(node);
   return mtu == 0 ? u32.MAX_VALUE : max(mtu, IPV6_MTU_MIN);
 }
 
 /** The largest packet that needs no fragments of the outer datagram, 0 = not known. */
-export function learntMtu(node: u32, nowMs: u32): u32 {
-  const mtu = load<u32>(metricsAt(node), NODE_MTU);
-  return mtu == 0 || forgetsMtu(node, nowMs) ? 0 : mtu;
+export function learntMtu(node: u32): u32 {
+  return load<u32>(metricsAt(node), NODE_MTU);
 }
 
-/**
- * To be asked where it makes a difference. A path may have become wider, which nobody tells: what was learnt is
- * forgotten after a while, and the next packet finds out (RFC 1191 section 6.3).
- */
-export function forgetsMtu(node: u32, nowMs: u32): bool {
-  const metrics = metricsAt(node);
-  if (nowMs - load<u32>(metrics, NODE_MTU_LEARNT_MS) < MTU_LIFETIME_MS) return false;
-  store<u32>(metrics, 0, NODE_MTU);
-  return true;
+/** False when the node answered probes once and does not any more. */
+export function isReachable(node: u32): bool {
+  return load<u32>(metricsAt(node), NODE_HEALTH) != NodeHealth.lost;
 }
 
-/** The path to the machine at `name`, a sockaddr, takes datagrams of `outerMtu` bytes, all headers included. */
-export function learnMtu(name: usize, outerMtu: u32, nowMs: u32): void {
-  const address = v128.load(name, SOCKADDR_ADDRESS);
-  const overhead = isV4Mapped(address) ? OVERHEAD_V4 : OVERHEAD_V6;
-  if (outerMtu < OUTER_MTU_MIN) return;
-  for (let node = nodeBehind(address, LOCAL_NODE); node != LOCAL_NODE; node = nodeBehind(address, node)) {
-    const metrics = metricsAt(node);
-    const mtu = outerMtu - overhead;
-    // A refusal of UDP_SEGMENT was perhaps about the size.
-    if (mtu != load<u32>(metrics, NODE_MTU)) store<u32>(metrics, 0, NODE_GSO_REFUSED);
-    store<u32>(metrics, mtu, NODE_MTU);
-    store<u32>(metrics, nowMs, NODE_MTU_LEARNT_MS);
-  }
-}
-
-/** Nobody at `name`, a sockaddr, takes our datagrams. */
-export function learnRefusal(name: usize, nowMs: u32): void {
-  const address = v128.load(name, SOCKADDR_ADDRESS);
-  for (let node = nodeBehind(address, LOCAL_NODE); node != LOCAL_NODE; node = nodeBehind(address, node)) {
-    store<u32>(metricsAt(node), max<u32>(nowMs, 1), NODE_REFUSED_MS);
-  }
-}
-
-/**
- * Whether a node that once answered probes seems to be gone: it, or somebody on the way, refuses our datagrams, or it
- * answers no more. One that never answered may be no sapwood, so nothing is said of it.
- */
-export function isReachable(node: u32, nowMs: u32): bool {
-  const metrics = metricsAt(node);
-  if (node == LOCAL_NODE || load<u32>(metrics, NODE_REPLIES_RECEIVED) == 0) return true;
-  const lastReplyMs = load<u32>(metrics, NODE_LAST_REPLY_MS);
-  const refusedMs = load<u32>(metrics, NODE_REFUSED_MS);
-  const isRefused = refusedMs != 0 && <i32>(refusedMs - lastReplyMs) > 0 && nowMs - refusedMs < REFUSAL_LIFETIME_MS;
-  const silentMs = <i32>(load<u32>(metrics, NODE_LAST_PROBE_MS) - lastReplyMs);
-  const patienceMs = max<u32>(SILENCE_MS, 2 * load<u32>(HEADER_AT, HEADER_PROBE_INTERVAL_MS));
-  return !isRefused && silentMs <= <i32>patienceMs;
-}
-
-/** The next node behind `node` with this address, or LOCAL_NODE. */
-function nodeBehind(address: v128, node: u32): u32 {
-  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
-  while (++node < nodes) {
-    if (isNodeKnown(node) && sameAddress(v128.load(endpointAt(node), SOCKADDR_ADDRESS), address)) return node;
-  }
-  return LOCAL_NODE;
+/** Flows are held against it anew, and policies see it. */
+export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void {
+  if (load<u32>(metrics, NODE_HEALTH) == health) return;
+  store<u32>(metrics, health, NODE_HEALTH);
+  store<f64>(metrics, nowUs, NODE_SINCE_US);
+  atomic.add<u32>(HEADER_AT, 1, HEADER_METRICS_EPOCH);
+  atomic.add<u32>(HEADER_AT, 1, HEADER_HEALTH_EPOCH);
 }
 
 /**

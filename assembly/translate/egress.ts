@@ -4,20 +4,25 @@
 import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
+  ANSWER_LOST,
   FLOW_CLIENT_INSTANCE_ADDRESS,
+  FLOW_CONFIRMED,
   FLOW_CROSSES,
   FLOW_FORWARD_DELTA,
-  FLOW_GENERATION,
+  FLOW_IS_BALANCED,
   FLOW_NODE,
   FLOW_SEEN,
+  FLOW_SEEN_REPLY,
   FLOW_TARGET,
   FLOW_WIRE_PORT,
+  HEADER_ANSWERS,
+  HEADER_AT,
 } from "../shared/layout.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
-import { generation } from "../table/generation.ts";
-import { pathMtu } from "../table/node.ts";
+import { confirmation } from "../table/generation.ts";
+import { isReachable, pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
@@ -27,7 +32,7 @@ import { isClientAlive, isTargetAlive } from "./confirm.ts";
 import { canChangeFamily, changeFamily, lengthAcross } from "./family.ts";
 import { largestTo } from "./fit.ts";
 import { isRestart, seenForward } from "./flow-state.ts";
-import { isReset } from "./icmp-error.ts";
+import { isLostReset, isReset } from "./icmp-error.ts";
 import { clampMss } from "./mss.ts";
 import { open, opened } from "./open.ts";
 import { rewrite } from "./rewrite.ts";
@@ -62,7 +67,7 @@ export function translateEgress(
   const hash = packetHash(packet);
   let flow = findForward(packet, hash);
   if (flow != 0 && !goesOn(flow, packet)) {
-    if (isGone && isReset(packet)) return DropReason.instanceGone;
+    if (endedBy != DropReason.none) return endedBy;
     flow = 0;
   }
   if (flow == 0) {
@@ -76,10 +81,10 @@ export function translateEgress(
   isUnusual = crosses || (longest > IPV6_MTU_MIN && longest > pathMtu(node));
   if (isUnusual) {
     noteFrame(packet, payloadSize);
-    const refused = fitToPath(packet, node, longest, crosses, nowMs);
+    const refused = fitToPath(packet, node, longest, crosses);
     if (refused != DropReason.none) return refused;
   }
-  if (packet.flags & TCP_SYN) clampMss(packet, node, crosses, isPartial, nowMs);
+  if (packet.flags & TCP_SYN) clampMss(packet, node, crosses, isPartial);
   seenForward(flow, packet, packets, nowMs);
   if (crosses) changeFamily(packet, packets, segmentSize, false);
   const ports = (packet.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
@@ -111,14 +116,14 @@ export function noteFrame(packet: Packet, payloadSize: u32): void {
  * Whether a packet, or the longest segment of a super-packet, can change its family and then fits the path; if not,
  * whether it may be cut.
  */
-function fitToPath(packet: Packet, node: u32, longest: u32, crosses: bool, nowMs: u32): DropReason {
+function fitToPath(packet: Packet, node: u32, longest: u32, crosses: bool): DropReason {
   let length = longest;
   if (crosses) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
     length = lengthAcross(packet, longest);
   }
-  const mtu = largestTo(node, length, crosses && packet.isIpv4, mayCut, nowMs);
+  const mtu = largestTo(node, crosses && packet.isIpv4, mayCut);
   if (length <= mtu) return DropReason.none;
   if (!mayCut) {
     fittingMtu = max<u32>(mtu + longest - length, packet.isIpv4 ? 0 : IPV6_MTU_MIN);
@@ -129,17 +134,25 @@ function fitToPath(packet: Packet, node: u32, longest: u32, crosses: bool, nowMs
   return DropReason.none;
 }
 
-/** Whether goesOn() ended a flow because its instance is gone. */
-let isGone: bool = false;
+/** Why the packet of a flow that does not go on is dropped; none = it begins another flow. */
+let endedBy: DropReason = 0; // DropReason.none, which asc would store at the start
 
-/** Whether the packet belongs to the flow that it was found by. If not, the flow is ended. */
+/** Whether the packet belongs to the flow that it was found by, and can be sent. */
 function goesOn(flow: usize, packet: Packet): bool {
-  isGone = false;
+  endedBy = DropReason.none;
   if (isRestart(flow, packet)) {
     if (end(flow)) count(Counter.flowsRestarted, 1);
     return false;
   }
-  return load<u32>(flow, FLOW_GENERATION) == generation || isConfirmed(flow, packet);
+  return load<u32>(flow, FLOW_CONFIRMED) == confirmation || confirm(flow, packet);
+}
+
+/** Asks anew, after a change of the tables or of a node's health. A flow whose node is lost is kept: it may return. */
+function confirm(flow: usize, packet: Packet): bool {
+  if (!isConfirmed(flow, packet)) return false;
+  if (!isReachable(load<u16>(flow, FLOW_NODE)) && !goesOnLost(flow, packet)) return false;
+  store<u32>(flow, confirmation, FLOW_CONFIRMED);
+  return true;
 }
 
 /** Whether client and instance of the packet's flow live in this generation. If not, the flow is ended. */
@@ -149,10 +162,22 @@ export function isConfirmed(flow: usize, packet: Packet): bool {
     return false;
   }
   if (!isTargetAlive(flow)) {
-    isGone = true;
-    if (end(flow) && !isReset(packet)) count(Counter.flowsRechosen, 1);
+    endedBy = isReset(packet) ? DropReason.instanceGone : DropReason.none;
+    if (end(flow) && endedBy == DropReason.none) count(Counter.flowsRechosen, 1);
     return false;
   }
-  store<u32>(flow, generation, FLOW_GENERATION);
   return true;
+}
+
+/** Whether a packet is sent although its flow's node is lost. A flow that was never answered gets another instance. */
+function goesOnLost(flow: usize, packet: Packet): bool {
+  const seen = load<u8>(flow, FLOW_SEEN);
+  if ((seen & (FLOW_SEEN_REPLY | FLOW_IS_BALANCED)) == FLOW_IS_BALANCED) {
+    if (end(flow)) count(Counter.flowsRechosen, 1);
+    return false;
+  }
+  if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_LOST) == 0) return true;
+  endedBy = DropReason.nodeUnreachable;
+  if (isLostReset(packet)) end(flow);
+  return false;
 }

@@ -1,17 +1,15 @@
 // How large a packet may be on its way (RFC 1191, RFC 8201; RFC 7915 sections 4 and 5).
 
 import { HEADER_AT, HEADER_TUN_MTU, LOCAL_NODE } from "../shared/layout.ts";
-import { forgetsMtu, pathMtu } from "../table/node.ts";
+import { pathMtu } from "../table/node.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 
 /**
- * The largest packet that goes on to `node`, of which the one in hand has `length` bytes; u32.MAX_VALUE = any. What `grew`
- * has become IPv6: it has to fit the links to the workload as well, for which those of this node stand. If it `mayCut`,
+ * The largest packet that goes on to `node`, u32.MAX_VALUE = any. What `grew` has become IPv6: it has to fit the links to the workload as well, for which those of this node stand. If it `mayCut`,
  * nobody would tell its sender, so that it gets the size that every link takes (RFC 7915 section 4).
  */
-export function largestTo(node: u32, length: u32, grew: bool, mayCut: bool, nowMs: u32): u32 {
-  let mtu = node == LOCAL_NODE ? u32.MAX_VALUE : pathMtu(node);
-  if (length > mtu && forgetsMtu(node, nowMs)) mtu = u32.MAX_VALUE;
+export function largestTo(node: u32, grew: bool, mayCut: bool): u32 {
+  const mtu = node == LOCAL_NODE ? u32.MAX_VALUE : pathMtu(node);
   if (!grew) return mtu;
   return min(mtu, mayCut ? IPV6_MTU_MIN : tunMtu());
 }

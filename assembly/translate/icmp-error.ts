@@ -9,7 +9,13 @@ import { count } from "../frame/count.ts";
 import { sumStart } from "../frame/parts.ts";
 import { writeParts, writeQuote } from "../frame/tun-queue.ts";
 import { Counter } from "../shared/counters.ts";
-import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, HEADER_ANSWERS, HEADER_AT } from "../shared/layout.ts";
+import {
+  ANSWER_LOST_WITH_RESET,
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
+  HEADER_ANSWERS,
+  HEADER_AT,
+} from "../shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
@@ -69,9 +75,14 @@ let answerAt: usize = 0;
 /** Answers a client's packet that was dropped for this reason; `mtu` is what DropReason.tooBig is about. */
 export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: u32): void {
   switch (reason) {
+    case DropReason.nodeUnreachable:
+      if (isLostReset(packet)) {
+        if (mayAnswer(packet, ANSWER_LOST_WITH_RESET, Share.urgent, nowMs)) reset(packet);
+        return;
+      }
+      return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
     case DropReason.unknownAddress:
     case DropReason.noInstance:
-    case DropReason.nodeUnreachable:
       return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
     case DropReason.notServiceAddress:
     case DropReason.noNode:
@@ -96,8 +107,16 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
 
 /** Whether a client gets a reset when its instance is gone, for this packet of its flow. */
 export function isReset(packet: Packet): bool {
-  if (packet.protocol != IPPROTO_TCP || (packet.flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK) return false;
-  return (load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_WITH_RESET) != 0;
+  return isMidStream(packet) && (load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_WITH_RESET) != 0;
+}
+
+/** The same when the node of its instance is lost. */
+export function isLostReset(packet: Packet): bool {
+  return isMidStream(packet) && (load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_LOST_WITH_RESET) != 0;
+}
+
+function isMidStream(packet: Packet): bool {
+  return packet.protocol == IPPROTO_TCP && (packet.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
 function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {

@@ -6,7 +6,7 @@ import {
   FLOW_CALLED,
   FLOW_CLIENT,
   FLOW_CLIENT_PORT,
-  FLOW_GENERATION,
+  FLOW_CONFIRMED,
   FLOW_NODE,
   FLOW_REVERSE_DELTA,
   FLOW_SEEN,
@@ -17,7 +17,7 @@ import {
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
 import { end, findReverse, packetHash } from "../table/flow.ts";
-import { generation } from "../table/generation.ts";
+import { confirmation } from "../table/generation.ts";
 import { nodeOf } from "../table/instance.ts";
 import { acceptsUnknownSources } from "../table/sender.ts";
 import { Packet } from "../wire/packet.ts";
@@ -63,7 +63,7 @@ export function translateLocal(
 /** The flow that the packet answers, or 0. Ends one whose client is gone. */
 export function answeredFlow(packet: Packet): usize {
   const flow = findReverse(packet, packetHash(packet));
-  if (flow == 0 || load<u32>(flow, FLOW_GENERATION) == generation || isClientAlive(flow)) return flow;
+  if (flow == 0 || load<u32>(flow, FLOW_CONFIRMED) == confirmation || isClientAlive(flow)) return flow;
   end(flow);
   return 0;
 }

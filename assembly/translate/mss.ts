@@ -15,9 +15,9 @@ import { findOption, TCP_MIN_HEADER, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, Tcp 
  * Lowers the MSS option of a SYN to `node`, before the packet is rewritten. A flow that changes its family has the
  * larger headers one way or the other. `isPartial`: the checksum is unfinished and does not cover options yet.
  */
-export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool, nowMs: u32): void {
+export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool): void {
   if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & CLAMP_MSS) == 0) return;
-  const mtu = min(load<u32>(HEADER_AT, HEADER_TUN_MTU) - 1, learntMtu(node, nowMs) - 1); // an unknown one is the largest
+  const mtu = min(load<u32>(HEADER_AT, HEADER_TUN_MTU) - 1, learntMtu(node) - 1); // an unknown one is the largest
   if (mtu == u32.MAX_VALUE) return;
   const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;
   const optionsAt = packet.transportAt + TCP_MIN_HEADER;

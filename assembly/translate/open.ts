@@ -15,9 +15,9 @@ import {
   FLOW_CLIENT_INSTANCE,
   FLOW_CLIENT_INSTANCE_ADDRESS,
   FLOW_CLIENT_PORT,
+  FLOW_CONFIRMED,
   FLOW_CROSSES,
   FLOW_FORWARD_PACKETS,
-  FLOW_GENERATION,
   FLOW_INSTANCE,
   FLOW_INSTANCE_INCARNATION,
   FLOW_IS_BALANCED,
@@ -38,7 +38,7 @@ import {
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { create, discard, insert } from "../table/flow.ts";
-import { generation } from "../table/generation.ts";
+import { confirmation } from "../table/generation.ts";
 import { policyClientHash, policyFlowHash } from "../table/hash.ts";
 import { incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown, isReachable } from "../table/node.ts";
@@ -69,7 +69,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   if (reason != DropReason.none) return reason;
   const node = nodeOf(target);
   if (!isNodeKnown(node)) return DropReason.noNode;
-  if (!isReachable(node, nowMs)) return DropReason.nodeUnreachable;
+  if (!isReachable(node)) return DropReason.nodeUnreachable;
 
   const flow = create(client, nowMs);
   if (flow == 0) return DropReason.flowTableFull;
@@ -87,7 +87,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
   store<u32>(flow, incarnation(target), FLOW_INSTANCE_INCARNATION);
   store<u32>(flow, client, FLOW_CLIENT_INSTANCE);
   store<u32>(flow, incarnation(client), FLOW_CLIENT_INCARNATION);
-  store<u32>(flow, generation, FLOW_GENERATION);
+  store<u32>(flow, confirmation, FLOW_CONFIRMED);
   store<u32>(flow, nowMs, FLOW_LAST_USED_MS);
   store<u32>(flow, 0, FLOW_FORWARD_PACKETS);
   store<u32>(flow, 0, FLOW_REVERSE_PACKETS);
@@ -136,27 +136,39 @@ function chooseInstance(service: usize, packet: Packet, clientAddress: v128): u3
   const candidates = candidatesAt + <usize>first * CANDIDATE_SIZE;
   const hash = policyFlowHash(clientAddress, packet.destination, packet.ports, packet.protocol);
   const choice = <u32>choose(service, hash, policyClientHash(clientAddress));
-  if (choice < candidateCount && !isDraining(candidates, choice)) {
+  const isValid = choice < candidateCount && !isDraining(candidates, choice);
+  const chosen = isValid ? candidateInstance(candidates, choice) : 0;
+  if (isValid && isReachable(nodeOf(chosen))) {
     count(Counter.policyChoices, 1);
-    return candidateInstance(candidates, choice);
+    return chosen;
   }
   const instance = fallback(candidates, candidateCount, hash, packet.isIpv4);
-  if (instance != 0) count(Counter.policyFallbacks, 1);
+  if (instance != 0 && isReachable(nodeOf(instance))) {
+    count(isValid ? Counter.policyOverruled : Counter.policyFallbacks, 1);
+  }
   return instance;
 }
 
-/** The engine's own choice: by the hash, one that can be reached in the packet's own family before others; 0 = none. */
+/**
+ * The engine's own choice: by the hash, of those that take new flows one whose node is not lost before others, and of
+ * these one that has the packet's own family; 0 = none.
+ */
 function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: bool): u32 {
+  let lost: u32 = 0;
   let other: u32 = 0;
   const start = hash % candidateCount;
   for (let i: u32 = 0; i < candidateCount; i++) {
     const candidate = (start + i) % candidateCount;
     if (isDraining(candidates, candidate)) continue;
     const instance = candidateInstance(candidates, candidate);
+    if (!isReachable(nodeOf(instance))) {
+      lost = instance;
+      continue;
+    }
     if (!isNoAddress(namespaceAddress(instance, isIpv4))) return instance;
     if (other == 0) other = instance;
   }
-  return other;
+  return other == 0 ? lost : other;
 }
 
 function candidateInstance(candidates: usize, index: u32): u32 {

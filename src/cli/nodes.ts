@@ -10,7 +10,7 @@ const WIDE = 96;
 
 export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
   name: "nodes",
-  summary: "list the nodes with round-trip time and distance",
+  summary: "list the nodes with their state, round-trip time and distance",
   examples: [
     { line: "nodes", does: "which nodes answer, and how fast" },
     { line: "nodes --json", does: "the same for a program" },
@@ -23,20 +23,22 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
       [
         { head: "node" },
         { head: "underlay" },
-        ...(isWide ? [{ head: "encryption" }] : []),
+        { head: "state" },
+        ...(isWide ? [{ head: "since", align: "right" } as const, { head: "encryption" }] : []),
         { head: "rtt", align: "right" },
         { head: "distance", align: "right" },
-        { head: "last reply", align: "right" },
+        ...(isWide ? [{ head: "last reply", align: "right" } as const] : []),
         { head: "path MTU", align: "right" },
         { head: "instances", align: "right" },
       ],
       nodes.map((row) => [
         row.isLocal ? `${row.id} (this)` : row.id,
         endpointText(row.underlay.address, row.underlay.port),
-        ...(isWide ? [row.encryption] : []),
+        row.state,
+        ...(isWide ? [orDash(row.stateAgeMs, durationText), row.encryption] : []),
         orDash(row.rttMs, (rttMs) => `${rttMs.toFixed(3)} ms`),
         orDash(row.distanceKm, (distanceKm) => `${distanceKm.toFixed(1)} km`),
-        orDash(row.lastReplyAgeMs, (ageMs) => `${durationText(ageMs)} ago`),
+        ...(isWide ? [orDash(row.lastReplyAgeMs, (ageMs) => `${durationText(ageMs)} ago`)] : []),
         orDash(row.mtu, String),
         String(row.instances),
       ]),

@@ -78,6 +78,7 @@ function candidatesNow(
   return instances.map((instance) => {
     const index = indexOf.get(instance);
     const nodeIndex = store.nodeIndex(instance.node);
+    const metrics = nodeIndex === undefined ? undefined : readNodeMetrics(shared, nodeIndex, nowMs());
     const location = nodes.get(instance.node)?.location;
     const isLocal = instance.node === own.id;
     const distance = own.location && location ? distanceKm(own.location, location) : Number.NaN;
@@ -85,11 +86,11 @@ function candidatesNow(
       instance: instance.number,
       weight: instance.weight,
       flows: index === undefined ? 0 : Math.max(0, readInstanceLoad(shared, index)),
-      rttUs: nodeIndex === undefined ? 0 : (readNodeMetrics(shared, nodeIndex, nowMs()).rttUs ?? 0),
+      rttUs: metrics?.rttUs ?? 0,
       distanceKm: isLocal ? 0 : distance,
       isLocal,
       isDraining: instance.draining,
-      isHealthy: true,
+      isHealthy: metrics?.health !== "lost",
       ...ofFamilies(instance.namespaceAddresses.map(familyOf), called),
     };
   });

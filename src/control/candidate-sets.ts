@@ -42,8 +42,8 @@ const instances = z.array(instance, "expected a list of instances").min(1, "expe
 
 const nodes = z.array(
   z.object(
-    { id: text, rttMs: measure.nullish(), distanceKm: measure.nullish() },
-    "expected fields (id, rttMs, distanceKm)",
+    { id: text, rttMs: measure.nullish(), distanceKm: measure.nullish(), state: text.optional() },
+    "expected fields (id, rttMs, distanceKm, state)",
   ),
   "expected a list of nodes",
 );
@@ -77,7 +77,7 @@ export function readCandidateSets(listed: NamedText, nodesListed?: NamedText): C
       distanceKm: row.distanceKm ?? node?.distanceKm ?? Number.NaN,
       isLocal: row.isLocal,
       isDraining: row.draining,
-      isHealthy: row.healthy,
+      isHealthy: row.healthy && node?.state !== "lost",
     });
   }
   return [...services].flatMap(([name, candidates]) => setsOf(name, candidates));

@@ -190,7 +190,11 @@ export const configSchema = section({
     udpGro: flag.default(true),
   }).prefault({}),
   tcp: section({ clampMss: flag.default(true) }).prefault({}),
-  errors: section({ icmp: flag.default(true), reset: flag.default(true) }).prefault({}),
+  errors: section({
+    icmp: flag.default(true),
+    reset: flag.default(true),
+    lostNode: z.enum(["icmp", "reset", "none"], "expected icmp, reset or none").default("icmp"),
+  }).prefault({}),
   control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
   state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
   guard: section({

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { SapwoodError } from "../errors.ts";
-import { contains, type Prefix, parseAddress } from "../net/address.ts";
+import { contains, type Prefix } from "../net/address.ts";
 import { TUNNEL_PREFIX } from "../net/wireguard-key.ts";
 import type { WireguardBackend } from "../sys/wireguard.ts";
 import { ConfigDocument } from "./config-document.ts";
@@ -15,6 +15,7 @@ import type { Encryption, Tables, TablesPatch } from "./model.ts";
 import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "./policy-bindings.ts";
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
 import { policyIssue, type TableRules, validateTables } from "./table-validation.ts";
+import { ownUnderlayIssues } from "./underlay-rules.ts";
 
 const INTERFACE_NAME_MAX = 15; // IFNAMSIZ without the final zero
 /** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
@@ -97,7 +98,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
   const issues = [
     ...(allowEmpty ? [] : emptyingIssues(tables, inForce)),
-    ...ownNodeIssues(node, rest.ranges),
+    ...ownUnderlayIssues(node.underlay, rest.ranges),
     ...encryptionIssues(node, rest.ranges),
     ...bindingIssues(ownBindings, rest.ranges, policies),
     ...unbound,
@@ -106,6 +107,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
         nodeId: node.id,
         ranges: rest.ranges,
         policies,
+        own: ownUnderlay(node.underlay, rest.tun.name),
         isEncrypted: node.underlay.encryption === "wireguard",
       }),
       fieldOf,
@@ -180,18 +182,6 @@ function readText(path: string): string {
     const found = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
     throw new SapwoodError("config-unreadable", `${path} cannot be read (${found})`, { cause: error });
   }
-}
-
-/** The tunnel must not go through itself. */
-function ownNodeIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["ranges"]): Issue[] {
-  return (["address", "bind"] as const).flatMap((field) => {
-    const address = underlay[field];
-    const bytes = address === undefined ? undefined : parseAddress(address);
-    const range = bytes === undefined ? undefined : ranges.find((one) => contains(one, bytes));
-    if (range === undefined) return [];
-    const message = `expected an address outside the range ${range.text}, found ${address}`;
-    return [{ path: ["node", "underlay", field], message }];
-  });
 }
 
 /** With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there yet. */

@@ -3,7 +3,14 @@
 
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
-import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, CLAMP_MSS, WORKER_MAX } from "../../assembly/shared/layout.ts";
+import {
+  ANSWER_LOST,
+  ANSWER_LOST_WITH_RESET,
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
+  CLAMP_MSS,
+  WORKER_MAX,
+} from "../../assembly/shared/layout.ts";
 import { OffloadSwitch } from "../dataplane/offload-switch.ts";
 import { Supervisor } from "../dataplane/supervisor.ts";
 import { SapwoodError } from "../errors.ts";
@@ -29,6 +36,7 @@ import { ModuleReporter, spreadReport } from "./module-reporter.ts";
 import { knownPolicies } from "./module-store.ts";
 import { Modules, type ModulesOptions, memoryPages } from "./modules.ts";
 import { NetworkWatch } from "./network-watch.ts";
+import { NodeWatch } from "./node-watch.ts";
 import { offloadsSwitchedOff } from "./offload-config.ts";
 import { policyUses } from "./policy-bindings.ts";
 import { DRY_RUN_FLOWS } from "./policy-registry.ts";
@@ -180,6 +188,7 @@ export class NodeProxy {
       nodeId: config.node.id,
       ranges: config.ranges,
       location: config.node.location,
+      own: config.node.underlay,
       isEncrypted: encrypted !== undefined,
       underlay: encrypted,
       get policies() {
@@ -235,6 +244,8 @@ export class NodeProxy {
       clock,
     });
     uses = (policy) => policyUses(policy, store.snapshot(), reloader.inForce.config.bindings);
+    const nodeWatch = new NodeWatch({ shared, store, nowMs, log });
+    undo.add("stop watching the nodes", () => nodeWatch.close());
     const reporter = new Reporter({
       shared,
       node: config.node,
@@ -300,7 +311,13 @@ export function chooseQueues(configured: number | "auto", processors: number): n
 
 /** What the engine tells clients, as the header has it. */
 function answersOf({ errors, tcp }: Config): number {
-  return (errors.icmp ? ANSWER_WITH_ICMP : 0) | (errors.reset ? ANSWER_WITH_RESET : 0) | (tcp.clampMss ? CLAMP_MSS : 0);
+  return (
+    (errors.icmp ? ANSWER_WITH_ICMP : 0) |
+    (errors.reset ? ANSWER_WITH_RESET : 0) |
+    (errors.lostNode === "none" ? 0 : ANSWER_LOST) |
+    (errors.lostNode === "reset" ? ANSWER_LOST_WITH_RESET : 0) |
+    (tcp.clampMss ? CLAMP_MSS : 0)
+  );
 }
 
 /** The address by which the underlay's interface is found. */

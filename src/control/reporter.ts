@@ -101,13 +101,17 @@ export class Reporter {
     return { ...readCounters(this.#options.shared), kernel: this.#options.kernelDrops() };
   }
 
-  #measured(node: Node): Pick<NodeReport, "rttMs" | "distanceKm" | "lastReplyAgeMs" | "mtu"> {
+  #measured(node: Node): Pick<NodeReport, "state" | "stateAgeMs" | "rttMs" | "distanceKm" | "lastReplyAgeMs" | "mtu"> {
     const { shared, node: own, store, nowMs } = this.#options;
-    if (node === own) return { rttMs: 0, distanceKm: 0, lastReplyAgeMs: null, mtu: null };
+    if (node === own) {
+      return { state: "reachable", stateAgeMs: null, rttMs: 0, distanceKm: 0, lastReplyAgeMs: null, mtu: null };
+    }
     const index = store.nodeIndex(node.id);
     const metrics = index === undefined ? undefined : readNodeMetrics(shared, index, nowMs());
     const rttUs = metrics?.rttUs ?? null;
     return {
+      state: metrics?.health ?? "unknown",
+      stateAgeMs: metrics?.healthAgeMs ?? null,
       rttMs: rttUs === null ? null : rttUs / 1000,
       distanceKm: own.location && node.location ? distanceKm(own.location, node.location) : null,
       lastReplyAgeMs: metrics?.lastReplyAgeMs ?? null,

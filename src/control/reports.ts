@@ -91,16 +91,21 @@ export interface InstanceReport {
   readonly flows: number; // of this node's clients to a service address, served by the instance now
 }
 
+/** "unknown": it never answered a probe. "lost": it did, and does not any more. */
+export type NodeStateName = "unknown" | "reachable" | "lost";
+
 export interface NodeReport {
   readonly id: string;
   readonly isLocal: boolean;
   readonly underlay: { readonly address: string; readonly port: number };
   readonly encryption: Encryption; // of the way to it
   readonly publicKey: string | null; // WireGuard's; null = none is known
+  readonly state: NodeStateName;
+  readonly stateAgeMs: number | null; // since it is so; null = from the start
   readonly rttMs: number | null; // null = not measured
   readonly distanceKm: number | null; // null = a location is missing
   readonly lastReplyAgeMs: number | null; // null = it never answered a probe
-  readonly mtu: number | null; // largest packet that fits the path in one piece, as learnt; null = no limit was met
+  readonly mtu: number | null; // largest packet that fits the path in one piece, as probes proved; null = no limit was met
   readonly instances: number;
 }
 

@@ -14,6 +14,7 @@ import {
 import { closestName, type FieldPath, type Issue, LINES_MAX, nameList } from "./issues.ts";
 import type { Instance, Node, Service, Tables } from "./model.ts";
 import { BUILT_IN_POLICIES } from "./policy-names.ts";
+import { type OwnEndpoint, peerProblem } from "./underlay-rules.ts";
 
 export interface TableRules {
   /** Id of the own node. */
@@ -21,6 +22,8 @@ export interface TableRules {
   /** Service and instance addresses lie within these, namespace and underlay addresses outside. */
   readonly ranges: readonly Prefix[];
   readonly policies?: readonly string[] | undefined; // BUILT_IN_POLICIES unless given
+  /** Where this node is on the underlay; without it, the other nodes are not compared with it. */
+  readonly own?: OwnEndpoint | undefined;
   /** Whether the other nodes are reached through WireGuard, by their keys. */
   readonly isEncrypted?: boolean | undefined;
 }
@@ -68,7 +71,7 @@ export function duplicateNames({ services }: Tables): Issue[] {
   });
 }
 
-export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, isEncrypted = false }: TableRules): Issue[] {
+export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, own, isEncrypted = false }: TableRules): Issue[] {
   const issues: Issue[] = [];
   const ids = new Set([nodeId]);
   const endpoints = new Map<string, string>();
@@ -88,6 +91,9 @@ export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, isEncrypted
     if (problem !== undefined) issues.push({ path: addressPath, message: problem });
     else if (isWithin(ranges, bytes)) {
       issues.push(issue(addressPath, `an address outside the ranges ${rangeList(ranges)}`, address));
+    } else {
+      const beside = own === undefined ? undefined : peerProblem(underlay, own);
+      if (beside !== undefined) issues.push({ path: addressPath, message: beside });
     }
     const endpoint = `${address} ${underlay.port}`;
     const other = endpoints.get(endpoint);

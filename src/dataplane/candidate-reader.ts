@@ -22,9 +22,11 @@ import {
   INSTANCE_SIZE,
   INSTANCE_VERSION,
   NODE_DISTANCE_KM,
+  NODE_HEALTH,
   NODE_METRICS_SIZE,
   NODE_RTT_US,
   NODE_SIZE,
+  NodeHealth,
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
@@ -89,14 +91,15 @@ export class CandidateReader {
     }
   }
 
-  /** Whether any candidate of the service record takes new flows. */
+  /** Whether any candidate of the service record takes new flows: it does not drain, and its node is not lost. */
   hasEligible(serviceAt: number): boolean {
     const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
     const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
     const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
     for (let index = 0; index < count; index += 1) {
-      const flags = this.view.getUint16(candidatesAt + index * CANDIDATE_SIZE + CANDIDATE_FLAGS, true);
-      if ((flags & CANDIDATE_DRAINING) === 0) return true;
+      const candidateAt = candidatesAt + index * CANDIDATE_SIZE;
+      const flags = this.view.getUint16(candidateAt + CANDIDATE_FLAGS, true);
+      if ((flags & CANDIDATE_DRAINING) === 0 && this.#isHealthy(this.#nodeOf(candidateAt))) return true;
     }
     return false;
   }
@@ -107,7 +110,7 @@ export class CandidateReader {
     const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
     const placeAt = instanceAt + this.#placeOf(instanceAt) * INSTANCE_PLACE_SIZE;
     const loadAt = this.#recordAt(Region.instanceLoads, instance, INSTANCE_LOAD_SIZE) + INSTANCE_LOAD_SERVED;
-    const node = view.getUint32(placeAt + INSTANCE_NODE, true);
+    const node = this.#nodeOf(candidateAt);
     const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
     const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
     const families =
@@ -124,6 +127,7 @@ export class CandidateReader {
       view.getUint32(metricsAt + NODE_RTT_US, true),
       view.getFloat32(nodeAt + NODE_DISTANCE_KM, true),
       recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)) |
+        (this.#isHealthy(node) ? RECORD_HEALTHY : 0) |
         families |
         (isOwnFamily ? RECORD_OWN_FAMILY : 0),
     );
@@ -133,6 +137,17 @@ export class CandidateReader {
   #placeOf(instanceAt: number): number {
     const generation = Atomics.load(this.#words, (HEADER_AT + HEADER_GENERATION) >>> 2);
     return placeInForce(Atomics.load(this.#words, (instanceAt + INSTANCE_VERSION) >>> 2), generation);
+  }
+
+  #nodeOf(candidateAt: number): number {
+    const instance = this.view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
+    const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
+    return this.view.getUint32(instanceAt + this.#placeOf(instanceAt) * INSTANCE_PLACE_SIZE + INSTANCE_NODE, true);
+  }
+
+  #isHealthy(node: number): boolean {
+    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
+    return this.view.getUint32(metricsAt + NODE_HEALTH, true) !== NodeHealth.lost;
   }
 
   /** A family that an instance lacks has zeros. */
@@ -153,9 +168,8 @@ export class CandidateReader {
   }
 }
 
-/** The tables list no instance that is known to be ill, so each is healthy. */
 function recordFlags(flags: number): number {
   const draining = (flags & CANDIDATE_DRAINING) === 0 ? 0 : RECORD_DRAINING;
   const local = (flags & CANDIDATE_LOCAL) === 0 ? 0 : RECORD_LOCAL;
-  return RECORD_HEALTHY | draining | local;
+  return draining | local;
 }

@@ -63,6 +63,8 @@ const PAUSES_US = [0, 100, 2000, 50_000, 400_000, 2_000_000, 31_000_000, 400_000
 const SWEEP_BUDGET = 700; // more than there are flow records
 // asm-generic/errno.h
 const [EMSGSIZE, ECONNREFUSED, EINVAL] = [90, 111, 22];
+// linux/errqueue.h
+const [SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_ICMP] = [1, 2];
 
 /** Throws module-refused. With `isForced` differences are no fault; only that the candidate fails. */
 export async function compareEngines(
@@ -165,16 +167,17 @@ class Comparison {
   /** What is due by time, and what the kernel may say of what was sent. */
   #attend(candidate: EngineExports): void {
     const [dice, nowUs] = [this.#dice, this.#nowUs];
-    if (dice.chance(0.1)) {
-      const message = dice.below(4);
+    const queued = this.#known.sent().length;
+    if (dice.chance(0.3) && queued > 0) {
+      const message = dice.below(queued);
       const errno = dice.pick([EMSGSIZE, EINVAL]);
-      if (message < this.#known.sent().length)
-        this.#both("a message that the kernel refused", candidate, (engine) => engine.udpRejected(message, errno));
+      this.#both("a message that the kernel refused", candidate, (engine) => engine.udpRejected(message, errno));
     }
     if (dice.chance(0.05)) {
       for (const node of this.#nodes) node.putErrorName(PEERS[0] as TestPeer);
       const errno = dice.pick([EMSGSIZE, ECONNREFUSED]);
-      this.#both("an error of the path", candidate, (engine) => void engine.pathError(errno, 1400, nowUs));
+      const origin = dice.pick([SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_ICMP]);
+      this.#both("an error of the path", candidate, (engine) => void engine.pathError(errno, origin, 1400, 0));
     }
     if (dice.chance(0.3)) this.#both("the sweep", candidate, (engine) => engine.sweep(nowUs, SWEEP_BUDGET));
     if (dice.chance(0.1)) this.#probe(candidate);

@@ -18,7 +18,10 @@ export interface EngineExports {
   egress(first: number, count: number, nowUs: number): number;
   /** The same for the messages that recvmmsg left in WORKER_UDP_RX. */
   ingress(first: number, count: number, nowUs: number): number;
-  /** Queues the probes that are due (after emptying both transmit queues); returns how many. */
+  /**
+   * Sees to the other nodes and queues the probes that are due (after emptying both transmit queues); returns how many.
+   * To be called every 50 ms or so: time without a call is none in which a node could have answered.
+   */
   probe(nowUs: number): number;
   /**
    * Queues the parked packets whose address is known by now, and gives up those that waited too long (after emptying
@@ -34,9 +37,10 @@ export interface EngineExports {
   udpRejected(message: number, errno: number): number;
   /**
    * The tunnel's socket reports an error about a datagram to the sockaddr in WORKER_ERROR_NAME: that it was too long for
-   * the path, whose MTU is `mtu`, or that nobody took it.
+   * the path, whose MTU is `mtu`, or that nobody took it. `origin` says who reports it (SO_EE_ORIGIN_*,
+   * linux/errqueue.h); the first `quoted` bytes of the datagram are in WORKER_ERROR_QUOTE.
    */
-  pathError(errno: number, mtu: number, nowUs: number): void;
+  pathError(errno: number, origin: number, mtu: number, quoted: number): void;
 }
 
 /** Imports of engine.wasm beside `env.memory`. */

@@ -4,17 +4,22 @@ import { Counter } from "../../assembly/shared/counters.ts";
 import {
   BATCH_SIZE,
   CONTROL_SIZE,
+  FRAGMENTS_ALLOWED,
+  FRAGMENTS_NEVER,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
+  MMSGHDR_FRAGMENTS,
   MMSGHDR_LENGTH,
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
   SOCKADDR_SIZE,
   WORKER_ERROR_NAME,
+  WORKER_ERROR_QUOTE,
   WORKER_UDP_RETRY,
   WORKER_UDP_RX,
   WORKER_UDP_TX,
   WORKER_UDP_TX_COUNT,
+  WORKER_UDP_TX_FRAGMENTED,
 } from "../../assembly/shared/layout.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../errors.ts";
@@ -50,8 +55,8 @@ const MESSAGES_MIN = 4;
 export interface UdpFaults {
   /** As EngineExports.udpRejected. */
   udpRejected(message: number, errno: number): number;
-  /** About a datagram to the sockaddr in WORKER_ERROR_NAME: EngineExports.pathError at the present time. */
-  pathError(errno: number, mtu: number): void;
+  /** As EngineExports.pathError. */
+  pathError(errno: number, origin: number, mtu: number, quoted: number): void;
 }
 
 export class UdpDevice implements DatagramDevice {
@@ -68,7 +73,7 @@ export class UdpDevice implements DatagramDevice {
     this.#fd = fd;
     this.#area = area;
     this.#faults = faults;
-    this.#errors = new ErrorQueue(fd, area.nativeAt(WORKER_ERROR_NAME));
+    this.#errors = new ErrorQueue(fd, area.nativeAt(WORKER_ERROR_NAME), area.nativeAt(WORKER_ERROR_QUOTE));
     this.#writable = new Poller([fd], POLLOUT);
   }
 
@@ -105,18 +110,40 @@ export class UdpDevice implements DatagramDevice {
     const count = this.#area.word(WORKER_UDP_TX_COUNT);
     if (count === 0) return;
     this.#waitsLeft = WAITS_MAX;
+    const isMixed = this.#area.word(WORKER_UDP_TX_FRAGMENTED) > 0;
     for (let first = 0; first < count; ) {
-      const end = first + this.#sendRun(WORKER_UDP_TX, first, count);
-      if (end < count) this.#replace(end);
-      first = end + 1;
+      const limit = isMixed ? this.#endOfRun(first, count) : count;
+      const end = first + this.#sendAs(this.#mayFragment(first), first, limit);
+      if (end < limit) this.#replace(end);
+      first = end < limit ? end + 1 : limit;
     }
     this.#area.setWord(WORKER_UDP_TX_COUNT, 0);
+  }
+
+  /** End of the messages from `first` on that may, or may not, be sent in fragments as that one. */
+  #endOfRun(first: number, count: number): number {
+    let end = first + 1;
+    while (end < count && this.#mayFragment(end) === this.#mayFragment(first)) end += 1;
+    return end;
+  }
+
+  #mayFragment(message: number): boolean {
+    return this.#area.word(WORKER_UDP_TX + message * MMSGHDR_SIZE + MMSGHDR_FRAGMENTS) === FRAGMENTS_ALLOWED;
+  }
+
+  #sendAs(inFragments: boolean, first: number, end: number): number {
+    if (!inFragments) return this.#sendRun(WORKER_UDP_TX, first, end);
+    setFragments(this.#fd, true);
+    const sent = this.#sendRun(WORKER_UDP_TX, first, end);
+    setFragments(this.#fd, false);
+    return sent;
   }
 
   /** At most so many at a time: whoever floods us with ICMP errors must not keep us from receiving. */
   #readErrors(): void {
     for (let i = 0; i < ERRORS_MAX && this.#errors.next(); i++) {
-      this.#faults.pathError(this.#errors.errno, this.#errors.mtu);
+      const { errno, origin, mtu, quoted } = this.#errors;
+      this.#faults.pathError(errno, origin, mtu, quoted);
     }
   }
 
@@ -188,14 +215,16 @@ export class UdpDevice implements DatagramDevice {
   }
 
   /**
-   * A single datagram that failed with #errno: when it is too long for its way, it goes in fragments. The engine learns
-   * the path MTU from it and makes what follows fit, but for packets of up to 1,280 bytes: those must pass any path.
+   * A single datagram that failed with #errno: when it is longer than its device takes, it goes in fragments, unless it is
+   * a probe of that size. The engine learns what the device takes and makes what follows fit, but for packets of up to
+   * 1,280 bytes: those must pass any path.
    */
   #sendCut(queueAt: number, message: number): void {
     const area = this.#area;
     const packets = area.word(queueAt + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
     if (this.#errno === EMSGSIZE) {
       this.#readErrors();
+      if (area.word(queueAt + message * MMSGHDR_SIZE + MMSGHDR_FRAGMENTS) === FRAGMENTS_NEVER) return; // its size is told
       setFragments(this.#fd, true);
       const sent = this.#sendRun(queueAt, message, message + 1);
       setFragments(this.#fd, false);

@@ -46,7 +46,7 @@ export const ENGINE_SHAPE: ModuleShape = {
     sweep: "(f64, i32) -> i32",
     unpark: "(f64) -> i32",
     udpRejected: "(i32, i32) -> i32",
-    pathError: "(i32, i32, f64) -> ()",
+    pathError: "(i32, i32, i32, i32) -> ()",
   },
   rules: ENGINE_RULES,
 };

@@ -75,9 +75,9 @@ export class WatchedEngine implements EngineExports {
     return singles;
   }
 
-  pathError(errno: number, mtu: number, nowUs: number): void {
+  pathError(errno: number, origin: number, mtu: number, quoted: number): void {
     this.#turn();
-    this.#engine.pathError(errno, mtu, nowUs);
+    this.#engine.pathError(errno, origin, mtu, quoted);
     this.#turn();
   }
 

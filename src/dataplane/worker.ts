@@ -138,7 +138,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     tun: new TunDevice(options.tunFd, area),
     udp: new UdpDevice(options.udpFd, area, {
       udpRejected: (message, errno) => engine.current.udpRejected(message, errno),
-      pathError: (errno, mtu) => engine.current.pathError(errno, mtu, clock()),
+      pathError: (errno, origin, mtu, quoted) => engine.current.pathError(errno, origin, mtu, quoted),
     }),
     waiter: createWaiter(options),
     clock,

@@ -1,46 +1,57 @@
-// Reads what the data plane measures: round-trip times to the nodes, flows per instance.
+// Reads what the data plane measures: whether the nodes can be reached and how fast they answer, flows per instance.
 
 import {
   HEADER_AT,
   HEADER_CLIENT_COUNT,
   HEADER_GSO_TRIAL,
+  HEADER_HEALTH_EPOCH,
   INSTANCE_LOAD_CALLED,
   INSTANCE_LOAD_SERVED,
   INSTANCE_LOAD_SIZE,
   NODE_GSO_REFUSED,
-  NODE_LAST_REPLY_MS,
+  NODE_HEALTH,
+  NODE_HEARD_US,
   NODE_METRICS_SIZE,
   NODE_MTU,
-  NODE_PROBES_SENT,
-  NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
+  NODE_SINCE_US,
+  NodeHealth,
   Region,
 } from "../../assembly/shared/layout.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
+export type NodeHealthName = keyof typeof NodeHealth;
+
 export interface NodeMetrics {
+  readonly health: NodeHealthName;
+  readonly healthAgeMs: number | null; // since it is so; null = from the start
   readonly rttUs: number | null; // null = not measured
-  readonly probesSent: number;
-  readonly repliesReceived: number;
   readonly lastReplyAgeMs: number | null; // null = it never answered
-  readonly mtu: number | null; // largest packet that fits the path; null = none was too large yet
+  readonly mtu: number | null; // largest packet that fits the path; null = no limit was met
   readonly takesGso: boolean; // false after the path refused UDP_SEGMENT
 }
 
-/** `nowMs` is of the workers' clock, whose milliseconds wrap at 2^32. */
+/** `nowMs` is of the workers' clock, fractions included. */
 export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: number): NodeMetrics {
   const at = shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE;
   const u32 = (offset: number): number => shared.u32[(at + offset) >>> 2] ?? 0;
-  const repliesReceived = u32(NODE_REPLIES_RECEIVED);
-  const ageMs = Math.max(0, (Math.trunc(nowMs % 2 ** 32) - u32(NODE_LAST_REPLY_MS)) | 0);
+  const ageMs = (offset: number): number | null => {
+    const sinceUs = shared.f64[(at + offset) >>> 3] ?? 0;
+    return sinceUs === 0 ? null : Math.max(0, nowMs - sinceUs / 1000);
+  };
   return {
+    health: NodeHealth[u32(NODE_HEALTH)] as NodeHealthName,
+    healthAgeMs: ageMs(NODE_SINCE_US),
     rttUs: u32(NODE_RTT_US) === 0 ? null : u32(NODE_RTT_US),
-    probesSent: u32(NODE_PROBES_SENT),
-    repliesReceived,
-    lastReplyAgeMs: repliesReceived === 0 ? null : ageMs,
+    lastReplyAgeMs: ageMs(NODE_HEARD_US),
     mtu: u32(NODE_MTU) === 0 ? null : u32(NODE_MTU),
     takesGso: u32(NODE_GSO_REFUSED) !== shared.u32[(HEADER_AT + HEADER_GSO_TRIAL) >>> 2],
   };
+}
+
+/** Another number whenever a node was lost, returned, or answered for the first time. */
+export function healthEpoch(shared: SharedMemory): number {
+  return Atomics.load(shared.i32, (HEADER_AT + HEADER_HEALTH_EPOCH) >>> 2);
 }
 
 /**

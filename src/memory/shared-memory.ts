@@ -1,7 +1,7 @@
 // Creates the one memory that control and workers share: places the regions for the configured capacities and writes
 // the header. Pages are touched only when they are used, so a generous capacity costs address space, not memory.
 
-import { createHash, randomFillSync, randomInt } from "node:crypto";
+import { createHash, randomBytes, randomFillSync, randomInt } from "node:crypto";
 import {
   ADDRESS_HASH_KEY_WORDS,
   ADDRESS_SLOT_SIZE,
@@ -29,6 +29,7 @@ import {
   HEADER_PARK_MS,
   HEADER_PARK_PACKETS,
   HEADER_PROBE_INTERVAL_MS,
+  HEADER_PROBE_KEY,
   HEADER_RANGE_COUNT,
   HEADER_RANGES,
   HEADER_REGIONS,
@@ -125,6 +126,7 @@ export interface SharedMemory {
   readonly bytes: Uint8Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array; // for Atomics
+  readonly f64: Float64Array;
   /** Address of a region's first byte. */
   at(region: Region): number;
 }
@@ -152,6 +154,7 @@ export function capacityExceeded(name: keyof Capacities, capacities: Capacities,
 const PAGE_SIZE = 65_536;
 const PAGE_MAX = 65_536;
 const CACHE_LINE = 64;
+const PROBE_KEY_SIZE = 16;
 /** Most nodes send from one address and port. */
 const SENDERS_PER_NODE = 2;
 
@@ -176,6 +179,7 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
     bytes: new Uint8Array(memory.buffer),
     u32: new Uint32Array(memory.buffer),
     i32: new Int32Array(memory.buffer),
+    f64: new Float64Array(memory.buffer),
     at: (region) => regions.at[region] ?? 0,
   };
   writeHeader(shared, regions.at, options);
@@ -219,6 +223,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_PARK_PACKETS, options.park?.packets ?? 0);
   header(HEADER_PARK_BYTES, options.park?.bytes ?? 0);
   header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
+  shared.bytes.set(randomBytes(PROBE_KEY_SIZE), HEADER_AT + HEADER_PROBE_KEY);
   regionsAt.forEach((at, region) => {
     header(HEADER_REGIONS + 4 * region, at);
   });

@@ -191,13 +191,27 @@ export class TableWriter {
       this.#writeEndpoint(at, 1, node);
       this.#cells.atomic(at + NODE_VERSION, versionWord(generation, 0));
       // Measured of the node that had the index before.
-      this.#cells.clear(this.#shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE, NODE_METRICS_SIZE);
+      this.#clearMetrics(index);
       this.#cells.atomic(at + NODE_STATE, SLOT_USED);
     } else {
       const place = placeToWrite(this.#shared.u32[(at + NODE_VERSION) >>> 2] ?? 0, generation);
       this.#writeEndpoint(at, place, node);
+      // What was measured is of the endpoint, address and port.
+      if (!this.#isSameEndpoint(at, place)) this.#clearMetrics(index);
       this.#cells.atomic(at + NODE_VERSION, versionWord(generation, place));
     }
+  }
+
+  #isSameEndpoint(nodeAt: number, place: number): boolean {
+    const [written, inForce] = [place, 1 - place].map((one) => {
+      const at = nodeAt + NODE_ENDPOINTS + one * NODE_ENDPOINT_SIZE;
+      return this.#shared.bytes.subarray(at, at + NODE_ENDPOINT_SIZE);
+    });
+    return Buffer.compare(written as Uint8Array, inForce as Uint8Array) === 0;
+  }
+
+  #clearMetrics(node: number): void {
+    this.#cells.clear(this.#shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE, NODE_METRICS_SIZE);
   }
 
   #writeEndpoint(nodeAt: number, place: number, node: TableNode): void {

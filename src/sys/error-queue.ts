@@ -1,7 +1,7 @@
 // What comes back about datagrams that were sent: ICMP errors, and that one was too long for its way (IP_RECVERR, ip(7)).
 // Promises: reading allocates nothing.
 
-import { SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
+import { ERROR_QUOTE_SIZE, SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
 import { addressOf, recvmsg } from "./libc.ts";
 
 // linux/socket.h
@@ -10,27 +10,39 @@ const MSG_ERRQUEUE = 0x2000;
 const MSGHDR_SIZE = 56;
 const NAME = 0;
 const NAME_LENGTH = 8;
+const IOV = 16;
+const IOV_COUNT = 24;
 const CONTROL = 32;
 const CONTROL_LENGTH = 40;
 // struct cmsghdr of 16 bytes, then struct sock_extended_err (linux/errqueue.h)
 const CONTROL_SIZE = 128;
 const CMSG_HEADER = 16;
 const EE_ERRNO = CMSG_HEADER;
+const EE_ORIGIN = CMSG_HEADER + 4; // u8
 const EE_INFO = CMSG_HEADER + 8;
 const EE_END = CMSG_HEADER + 16;
 
 export class ErrorQueue {
   readonly #fd: number;
   readonly #message = new BigUint64Array(MSGHDR_SIZE / 8);
+  readonly #iovec = new BigUint64Array(2);
   readonly #control = new Uint32Array(CONTROL_SIZE / 4);
+  #quoted = 0;
   readonly #messageAt: number;
   readonly #words: Uint32Array;
 
-  /** `nameAt`: native address of SOCKADDR_SIZE bytes, which take where the datagram was going. */
-  constructor(fd: number, nameAt: number) {
+  /**
+   * Native addresses: at `nameAt` SOCKADDR_SIZE bytes, which take where the datagram was going; at `quoteAt`
+   * ERROR_QUOTE_SIZE bytes for the beginning of its payload.
+   */
+  constructor(fd: number, nameAt: number, quoteAt: number) {
     this.#fd = fd;
     this.#words = new Uint32Array(this.#message.buffer);
     this.#message[NAME / 8] = BigInt(nameAt);
+    this.#iovec[0] = BigInt(quoteAt);
+    this.#iovec[1] = BigInt(ERROR_QUOTE_SIZE);
+    this.#message[IOV / 8] = addressOf(this.#iovec.buffer);
+    this.#message[IOV_COUNT / 8] = 1n;
     this.#message[CONTROL / 8] = addressOf(this.#control.buffer);
     this.#messageAt = Number(addressOf(this.#message.buffer));
   }
@@ -40,12 +52,23 @@ export class ErrorQueue {
     this.#words[NAME_LENGTH / 4] = SOCKADDR_SIZE;
     this.#words[CONTROL_LENGTH / 4] = CONTROL_SIZE;
     this.#control.fill(0, 0, EE_END / 4);
-    return recvmsg(this.#fd, this.#messageAt, MSG_ERRQUEUE) >= 0;
+    this.#quoted = recvmsg(this.#fd, this.#messageAt, MSG_ERRQUEUE);
+    return this.#quoted >= 0;
   }
 
   /** Of the error that was taken last. */
   get errno(): number {
     return this.#control[EE_ERRNO / 4] as number;
+  }
+
+  /** SO_EE_ORIGIN_* (linux/errqueue.h): who reports it, our own kernel or an ICMP error. */
+  get origin(): number {
+    return (this.#control[EE_ORIGIN / 4] as number) & 0xff;
+  }
+
+  /** How many bytes of the datagram's payload are quoted. */
+  get quoted(): number {
+    return this.#quoted;
   }
 
   /** The path MTU, when it is about a datagram that was too long. */

@@ -38,7 +38,7 @@ function beyond(imports: readonly Import[], allowed: Readonly<Record<string, rea
 describe("assembly", () => {
   const wire = ["assembly/shared", "assembly/wire", "assembly/checksum"];
   const table = [...wire, "assembly/frame", "assembly/table"];
-  const engine = [...table, "assembly/translate", "assembly/offload"];
+  const engine = [...table, "assembly/measure", "assembly/translate", "assembly/offload"];
 
   test("each folder stands on the lower ones only", () => {
     const allowed = {
@@ -46,6 +46,7 @@ describe("assembly", () => {
       "assembly/checksum": wire,
       "assembly/frame": table,
       "assembly/table": table,
+      "assembly/measure": [...table, "assembly/measure"],
       "assembly/translate": engine,
       "assembly/offload": engine,
       "assembly/forward": engine,
@@ -62,10 +63,11 @@ describe("assembly", () => {
     expect(callers("pushIovec")).toEqual(
       ["parts", "tun-queue", "udp-queue"].map((name) => `assembly/frame/${name}.ts`),
     );
-    const generators = ["offload/fragment", "translate/icmp-error", "translate/probe"];
+    const generators = ["offload/fragment", "translate/icmp-error"];
     expect(new Set([...callers("sendParts"), ...callers("writeParts")])).toEqual(
       new Set(generators.map((name) => `assembly/${name}.ts`)),
     );
+    expect(callers("sendProbe")).toEqual(["assembly/measure/probe.ts"]);
   });
 
   test("nothing is imported from the host or from packages", () => {

@@ -15,7 +15,7 @@ const ENGINE_EXPORTS: { readonly [Name in keyof EngineExports]: Parameters<Engin
   sweep: 2,
   unpark: 1,
   udpRejected: 2,
-  pathError: 3,
+  pathError: 4,
 };
 const POLICY_EXPORTS = [PolicyExport.abiVersion, PolicyExport.reserve, PolicyExport.update, PolicyExport.choose];
 const SHARED_PAGES_MAX = 65536;

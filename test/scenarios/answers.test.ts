@@ -1,33 +1,13 @@
 // What a client is told when its packet goes nowhere or is too large, and what is cut instead.
 import { describe, expect, test } from "vitest";
-import {
-  ANSWER_WITH_ICMP,
-  ANSWER_WITH_RESET,
-  CLAMP_MSS,
-  PROBE_REPLY,
-  PROBE_TYPE_AT,
-} from "../../assembly/shared/layout.ts";
+import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, CLAMP_MSS } from "../../assembly/shared/layout.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { fragmentsOf } from "../support/fragments.ts";
-import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
-import {
-  A1,
-  B_ROUND_ROBIN,
-  B1,
-  B2,
-  FROM_B,
-  instance,
-  onNodeA,
-  serviceB,
-  TO_B,
-  UNKNOWN,
-  world,
-} from "../support/world.ts";
+import { A1, B_ROUND_ROBIN, B1, B2, instance, NODE_B, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
 
 const EMSGSIZE = 90;
-const ECONNREFUSED = 111;
 const ALL = ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS;
 const FAMILIES = [
   {
@@ -56,12 +36,7 @@ function onTellingNode(answers = ALL): Promise<EngineFixture> {
 
 /** The way to the node that the policy of these tests chooses takes packets of that size. */
 function learnMtu(fixture: EngineFixture, mtu: number): void {
-  fixture.pathError(EMSGSIZE, FROM_B.address, mtu + 28);
-}
-
-function answerProbe(fixture: EngineFixture): void {
-  const probe = fixture.probe().datagrams.find(({ endpoint }) => endpoint === TO_B);
-  fixture.ingress({ ...FROM_B, bytes: corrupt(probe?.bytes as Uint8Array, PROBE_TYPE_AT, PROBE_REPLY) });
+  fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: mtu + 28, isLocal: true });
 }
 
 /** Sources that are no workload of this node: of hosts, and of nobody whom an answer could reach. */
@@ -157,29 +132,6 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     expect(fixture.egress(large.payload(1372 - header - 8).frame()).datagrams.length).toBe(1);
   });
 
-  test("what was learnt of a path is forgotten after ten minutes", async () => {
-    const fixture = await onTellingNode();
-    learnMtu(fixture, 1372);
-    fixture.advance(600_000);
-    const syn = packet()
-      .ip(client, called)
-      .tcp({ sport: 1, dport: 80, flags: TCP_SYN, options: [2, 4, 5, 100] });
-    expect(fixture.egress(syn.frame()).counts.mssClamped).toBeUndefined();
-    const { datagrams } = fixture.egress(packet().ip(client, called).udp({ sport: 1, dport: 2 }).payload(1380).frame());
-    expect(datagrams.length).toBe(1);
-  });
-
-  test("also for the later fragments of a packet whose first one was small", async () => {
-    const fixture = await onTellingNode();
-    learnMtu(fixture, 1372);
-    fixture.advance(600_000);
-    const whole = packet().ip(client, called).udp({ sport: 1, dport: 2 }).payload(3000).bytes();
-    const [first, large] = fragmentsOf(whole, 1400, 7) as [Uint8Array, Uint8Array];
-    const small = fragmentsOf(first, 104) as [Uint8Array];
-    const { datagrams } = fixture.egress(virtioFrame(small[0], {}), virtioFrame(large, {}));
-    expect(datagrams.map(({ bytes }) => bytes.length)).toEqual([small[0].length, large.length]);
-  });
-
   test("a SYN promises no more than the path takes", async () => {
     const fixture = await onTellingNode();
     learnMtu(fixture, 1372);
@@ -219,20 +171,6 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     expectPacket(told, from(called, 80), to(client, 4000), flagsAre(TCP_RST), validChecksums());
     expect(viewPacket(told as Uint8Array).seq).toBe(777);
     expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
-    expect(fixture.egress(call.frame()).datagrams.length).toBe(1);
-  });
-
-  test("a node that refused what we sent: new flows are told, until it is heard of again", async () => {
-    const fixture = await onTellingNode();
-    answerProbe(fixture);
-    fixture.advance(1);
-    fixture.pathError(ECONNREFUSED, FROM_B.address);
-    expect(fixture.egress(call.frame()).counts).toEqual({
-      "egressDrop.nodeUnreachable": 1,
-      icmpErrorsSent: 1,
-      policyChoices: 1,
-    });
-    fixture.advance(1000);
     expect(fixture.egress(call.frame()).datagrams.length).toBe(1);
   });
 });
@@ -279,9 +217,9 @@ test("a flood to nowhere is told fifty times, then a hundred times a second", as
   expect(flood()).toMatchObject({ icmpErrorsSent: 10, icmpErrorsLimited: 190 });
 });
 
-test("the kernel's word about a path is believed of every node with that address", async () => {
+test("the kernel's word about our own device is believed of every node with that address, whatever the port", async () => {
   const fixture = await onTellingNode();
   const large = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 2 }).payload(1400);
-  fixture.pathError(EMSGSIZE, FROM_B.address, 1400);
+  fixture.pathError(EMSGSIZE, { ...NODE_B.underlay, port: 0 }, { mtu: 1400, isLocal: true });
   expect(fixture.egress(large.frame()).counts).toMatchObject({ "egressDrop.tooBig": 1 });
 });

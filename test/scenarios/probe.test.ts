@@ -9,16 +9,33 @@ import {
   PROBE_NONCE_AT,
   PROBE_REPLY,
   PROBE_REQUEST,
-  PROBE_SENT_AT,
   PROBE_SIZE,
   PROBE_TYPE_AT,
+  PROBE_UNUSED_AT,
   PROBE_VERSION,
   PROBE_VERSION_AT,
   Region,
 } from "../../assembly/shared/layout.ts";
-import type { EngineFixture } from "../support/engine-fixture.ts";
+import type { Node } from "../../src/control/model.ts";
+import { readNodeMetrics } from "../../src/memory/measurements.ts";
+import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
+import { AnsweringNodes } from "../support/nodes.ts";
 import { corrupt, packet, truncate } from "../support/packet-builder.ts";
-import { A1, B1, FROM_B, FROM_C, FROM_D, FROM_STRANGER, onNodeA, TO_B, TO_C, TO_D } from "../support/world.ts";
+import {
+  A1,
+  B1,
+  FROM_B,
+  FROM_C,
+  FROM_D,
+  FROM_STRANGER,
+  NODE_B,
+  NODE_C,
+  NODE_D,
+  onNodeA,
+  TO_B,
+  TO_C,
+  TO_D,
+} from "../support/world.ts";
 
 function request(): Uint8Array {
   const bytes = new Uint8Array(PROBE_SIZE);
@@ -59,6 +76,19 @@ function rttUs(fixture: EngineFixture, node: string): number {
   );
 }
 
+/** An engine on node-a, and nodes that answer its probes. */
+async function withNodes(
+  answering: readonly Node[] = [NODE_B, NODE_C, NODE_D],
+  memory: FixtureOptions["memory"] = {},
+): Promise<{ readonly fixture: EngineFixture; readonly nodes: AnsweringNodes }> {
+  const fixture = await onNodeA({ memory });
+  return { fixture, nodes: new AnsweringNodes(fixture, answering) };
+}
+
+function healthOf(fixture: EngineFixture, node: string): string {
+  return readNodeMetrics(fixture.shared, fixture.tables.nodeIndex(node) as number, fixture.nowMs).health;
+}
+
 /** Lets a node answer what it was sent. */
 function replyTo(probe: Uint8Array | undefined): Uint8Array {
   return corrupt(probe as Uint8Array, PROBE_TYPE_AT, PROBE_REPLY);
@@ -89,10 +119,10 @@ test("every other node is probed once an interval, the interval after its last p
     expect([...bytes.subarray(0, 4)]).toEqual([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST]);
     expect(bytes.length).toBe(PROBE_SIZE);
   }
-  fixture.advance(399);
-  expect(fixture.probe().counts).toEqual({});
-  fixture.advance(2);
-  expect(fixture.probe().counts).toEqual({ probesSent: 3 });
+  fixture.attend(399);
+  expect(fixture.countsSinceStart()).toEqual({ probesSent: 3 });
+  fixture.attend(2);
+  expect(fixture.countsSinceStart()).toEqual({ probesSent: 6 });
 });
 
 test("an interval of 0 sends no probes", async () => {
@@ -101,67 +131,104 @@ test("an interval of 0 sends no probes", async () => {
 });
 
 test("a reply gives the round-trip time: the lowest of the last four", async () => {
-  const fixture = await onNodeA({ memory: { probeIntervalMs: 100 } });
+  const { fixture, nodes } = await withNodes();
   const seen: number[] = [];
   for (const rttMs of [5, 3, 4, 6, 7, 8, 9]) {
-    const probe = probeOf(fixture, TO_B);
-    fixture.advance(rttMs);
-    expect(fixture.ingress({ ...FROM_B, bytes: replyTo(probe) }).counts).toEqual({ probeReplies: 1 });
+    nodes.path(NODE_B).rttMs = rttMs;
+    nodes.run(400);
     seen.push(rttUs(fixture, "node-b") / 1000);
-    fixture.advance(200);
   }
   expect(seen).toEqual([5, 3, 3, 3, 3, 4, 6]);
-  expect(rttUs(fixture, "node-c")).toBe(0);
 });
 
 test("a changed round-trip time moves the metrics epoch, an unchanged one does not", async () => {
-  const fixture = await onNodeA({ memory: { probeIntervalMs: 100 } });
+  const { fixture, nodes } = await withNodes([NODE_B]);
+  nodes.run(400);
   const epoch = (): number => fixture.io.view.getUint32(HEADER_AT + HEADER_METRICS_EPOCH, true);
   const epochs = [epoch()];
-  for (const rttMs of [5, 5, 3]) {
-    const probe = probeOf(fixture, TO_B);
-    fixture.advance(rttMs);
-    fixture.ingress({ ...FROM_B, bytes: replyTo(probe) });
+  for (const rttMs of [5, 1, 1]) {
+    nodes.path(NODE_B).rttMs = rttMs;
+    nodes.run(1600);
     epochs.push(epoch());
-    fixture.advance(200);
   }
-  expect(epochs.map((one) => one - (epochs[0] as number))).toEqual([0, 1, 1, 2]);
+  expect(epochs.map((one) => one - (epochs[0] as number))).toEqual([0, 1, 2, 2]);
 });
 
-test("a reply is taken once, from the node that was asked, with the nonce that it was sent", async () => {
+test("a reply is taken once, from the endpoint that was asked, with the nonce that it was sent", async () => {
   const fixture = await onNodeA();
   const reply = replyTo(probeOf(fixture, TO_B));
   const refused = { "ingressDrop.badProbe": 1 };
-  expect(fixture.ingress({ ...FROM_C, bytes: reply }).counts).toEqual(refused);
-  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NONCE_AT, 0, 0) }).counts).toEqual(refused);
-  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0) }).counts).toEqual(refused);
-  expect(fixture.ingress({ ...FROM_B, bytes: corrupt(reply, PROBE_NODE_AT, 0xff, 0xff, 0xff, 0xff) }).counts).toEqual(
+  const from = (sender: { address: string; port: number }, bytes: Uint8Array) => fixture.ingress({ ...sender, bytes });
+  expect(from(NODE_C.underlay, reply).counts).toEqual(refused);
+  expect(from(NODE_B.underlay, corrupt(reply, PROBE_NONCE_AT, 0, 0)).counts).toEqual(refused);
+  expect(from(NODE_B.underlay, corrupt(reply, PROBE_NODE_AT, 0xff ^ (reply[PROBE_NODE_AT] as number))).counts).toEqual(
     refused,
   );
   expect(rttUs(fixture, "node-b")).toBe(0);
   fixture.advance(1);
-  expect(fixture.ingress({ ...FROM_B, port: 9, bytes: reply }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
-  expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual({ probeReplies: 1 });
-  expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual(refused);
+  expect(from({ ...NODE_B.underlay, port: 9 }, reply).counts).toEqual({ "ingressDrop.unknownNode": 1 });
+  expect(from(NODE_B.underlay, reply).counts).toEqual({ probeReplies: 1 });
+  expect(from(NODE_B.underlay, reply).counts).toEqual(refused);
 });
 
-test("the time in a reply cannot make the round trip negative", async () => {
+test("no time is sent, and none that comes back is believed", async () => {
   const fixture = await onNodeA();
-  const reply = replyTo(probeOf(fixture, TO_B));
-  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_SENT_AT, fixture.nowUs * 2, true);
-  fixture.ingress({ ...FROM_B, bytes: reply });
-  expect(rttUs(fixture, "node-b")).toBe(1);
+  const probe = probeOf(fixture, TO_B);
+  expect([...probe.subarray(PROBE_UNUSED_AT)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  const reply = replyTo(probe);
+  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_UNUSED_AT, fixture.nowUs + 49_999, true);
+  fixture.advance(50);
+  expect(fixture.ingress({ ...NODE_B.underlay, bytes: reply }).counts).toEqual({ probeReplies: 1 });
+  expect(rttUs(fixture, "node-b")).toBe(50_000);
+});
+
+test("probes tell nothing of the node's index, and no two are alike, with or without the seed of the flow table", async () => {
+  const words = new Set<string>();
+  let sent = 0;
+  const probes = async (): Promise<void> => {
+    const fixture = await onNodeA({ memory: { hashSeed: 1 } });
+    for (let round = 0; round < 20; round++) {
+      for (const { bytes } of fixture.probe().datagrams) {
+        sent++;
+        words.add(Buffer.from(bytes.subarray(PROBE_NODE_AT, PROBE_NONCE_AT)).toString("hex"));
+        words.add(Buffer.from(bytes.subarray(PROBE_NONCE_AT, PROBE_UNUSED_AT)).toString("hex"));
+      }
+      fixture.attend(350);
+      fixture.advance(50);
+    }
+  };
+  await probes();
+  await probes();
+  expect(sent).toBeGreaterThan(50);
+  expect(words.size).toBe(2 * sent);
 });
 
 test.each([
-  ["NaN", Number.NaN],
-  ["infinite", Number.NEGATIVE_INFINITY],
-  ["before the clock began", -1e300],
-])("a %s time in a reply does no harm", async (_what, sent) => {
-  const fixture = await onNodeA();
-  const reply = replyTo(probeOf(fixture, TO_B));
-  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_SENT_AT, sent, true);
-  expect(fixture.ingress({ ...FROM_B, bytes: reply }).counts).toEqual({ probeReplies: 1 });
+  ["the default interval", 400],
+  ["the shortest interval", 10],
+  ["a long one", 5000],
+])("a path slower than the interval is measured, and its node is never lost: %s", async (_what, probeIntervalMs) => {
+  const { fixture, nodes } = await withNodes([NODE_B], { probeIntervalMs });
+  for (const rttMs of [2000, 5000]) {
+    nodes.path(NODE_B).rttMs = rttMs;
+    nodes.run(60_000);
+    expect(rttUs(fixture, "node-b")).toBe(rttMs * 1000);
+    expect(healthOf(fixture, "node-b")).toBe("reachable");
+  }
+  const sent = nodes.sent.filter(({ node }) => node === NODE_B.id).length;
+  expect(sent).toBeLessThan((fixture.countsSinceStart().probeReplies ?? 0) + 40);
+});
+
+test("an answer that waited while we did not look is no round trip", async () => {
+  const { fixture, nodes } = await withNodes([NODE_B]);
+  nodes.path(NODE_B).rttMs = 20;
+  nodes.run(2000);
+  for (let pause = 0; pause < 8; pause++) {
+    nodes.look();
+    fixture.advance(60_000);
+    nodes.run(500);
+  }
+  expect(rttUs(fixture, "node-b")).toBe(20_000);
 });
 
 test.each([

@@ -230,7 +230,7 @@ describe("packets to unknown addresses", () => {
 
 test("fragments that waited and have to be cut never overrun the transmit queue", async () => {
   const fixture = await onNodeA({ withoutTwin: true, memory: { offloads: 0 } });
-  fixture.pathError(EMSGSIZE, FROM_B.address, 1308);
+  fixture.pathError(EMSGSIZE, FROM_B, { mtu: 1308, isLocal: true });
   const whole = packet()
     .ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, id: 7, fragment: 0 })
     .udp({ sport: 4000, dport: 53 })

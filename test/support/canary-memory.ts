@@ -29,13 +29,12 @@ import { refuseAddress } from "../../src/memory/questions.ts";
 import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
-import { EngineMemory } from "./engine-memory.ts";
+import { type Endpoint, EngineMemory, type ErrorAbout, originOf } from "./engine-memory.ts";
 import type { Message } from "./reference/translator.ts";
 import { difference } from "./table-difference.ts";
 
 /** How far behind a packet its slot is filled anew before each call; the rest of it, before the first one. */
 const BEHIND = 4096;
-const TUNNEL_PORT = 50103;
 
 export interface CanaryOptions {
   readonly module: WebAssembly.Module;
@@ -134,9 +133,9 @@ export class CanaryEngine {
     this.engine.sweep(nowUs, this.shared.capacities.flows + FLOW_SLACK);
   }
 
-  pathError(errno: number, address: string, mtu: number, nowUs: number): void {
-    this.io.putErrorName(address, TUNNEL_PORT);
-    this.engine.pathError(errno, mtu, nowUs);
+  pathError(errno: number, to: Endpoint, about: ErrorAbout): void {
+    const quoted = this.io.putError(to, about.quote);
+    this.engine.pathError(errno, originOf(about), about.mtu ?? 0, quoted);
   }
 
   refuse(address: string, nowMs: number): void {

@@ -1,8 +1,9 @@
 // Two engines in step, whose free memory holds opposite patterns: not one byte that they let go may differ. A byte that
 // came from elsewhere than the packet in hand and its new headers, or a checksum over such a byte, would.
-import { BATCH_SIZE, PROBE_SIZE } from "../../assembly/shared/layout.ts";
+import { BATCH_SIZE } from "../../assembly/shared/layout.ts";
 import type { Tables } from "../../src/control/model.ts";
 import { CanaryEngine, type CanaryOptions, type Output } from "./canary-memory.ts";
+import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import type { Random } from "./random.ts";
 import type { Message } from "./reference/translator.ts";
 import type { TrafficTarget } from "./traffic-events.ts";
@@ -65,9 +66,7 @@ export class CanaryPair implements TrafficTarget {
   probe(): { readonly datagrams: readonly { readonly endpoint: string; readonly bytes: Uint8Array }[] } {
     const { output } = this.call((engine) => engine.probe(this.nowUs));
     return {
-      datagrams: output
-        .filter(({ bytes }) => bytes.length === PROBE_SIZE)
-        .map(({ to, bytes }) => ({ endpoint: to, bytes })),
+      datagrams: output.filter(({ bytes }) => bytes[0] === 0x53).map(({ to, bytes }) => ({ endpoint: to, bytes })),
     };
   }
 
@@ -75,8 +74,8 @@ export class CanaryPair implements TrafficTarget {
     for (const engine of [this.first, this.second]) engine.refuse(address, Math.floor(this.nowUs / 1000));
   }
 
-  pathError(errno: number, address: string, mtu = 0): void {
-    for (const engine of [this.first, this.second]) engine.pathError(errno, address, mtu, this.nowUs);
+  pathError(errno: number, to: Endpoint, about: ErrorAbout = {}): void {
+    for (const engine of [this.first, this.second]) engine.pathError(errno, to, about);
   }
 
   private run<Item>(

@@ -3,6 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { expect } from "vitest";
 import {
+  ANSWER_LOST,
+  ANSWER_LOST_WITH_RESET,
   ANSWER_WITH_ICMP,
   ANSWER_WITH_RESET,
   BATCH_SIZE,
@@ -13,11 +15,11 @@ import {
   CLAMP_MSS,
   FLOW_SLACK,
   FlowState,
+  FRAGMENTS_ALLOWED,
   HEADER_AT,
   HEADER_TIMEOUTS_MS,
   INSTANCE_NUMBER,
   INSTANCE_SIZE,
-  PROBE_SIZE,
   REFUSED_MAX,
   REFUSED_SET,
   Region,
@@ -40,7 +42,7 @@ import {
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { flowWirePort } from "./engine-flows.ts";
-import { EngineMemory, type SentMessage } from "./engine-memory.ts";
+import { type Endpoint, EngineMemory, type ErrorAbout, originOf, type SentMessage } from "./engine-memory.ts";
 import { virtioFrame } from "./packet-builder.ts";
 import { pseudoHeaderSum } from "./reference/checksum.ts";
 import type { Counts } from "./reference/counts.ts";
@@ -82,6 +84,9 @@ export interface Result {
 const IO_COUNTERS = ["tunReadFrames", "tunWrittenFrames", "udpReceivedMessages", "udpSentMessages"] as const;
 
 const START_US = 1_000_000_000;
+/** How often a worker looks at the other nodes. */
+const LOOK_MS = 50;
+const PROBE_MAGIC = [0x53, 0x57] as const;
 const SMALL = { flows: 4096, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 };
 
 let engineModule: Promise<WebAssembly.Module> | undefined;
@@ -135,7 +140,11 @@ export class EngineFixture {
         nodeId: options.nodeId,
         ranges: options.ranges,
         timeoutsMs: this.timeouts(),
-        answers: { icmp: (answers & ANSWER_WITH_ICMP) !== 0, reset: (answers & ANSWER_WITH_RESET) !== 0 },
+        answers: {
+          icmp: (answers & ANSWER_WITH_ICMP) !== 0,
+          reset: (answers & ANSWER_WITH_RESET) !== 0,
+          lost: lostAnswer(answers),
+        },
         clampMss: (answers & CLAMP_MSS) !== 0,
         probeIntervalMs,
         ...(tunMtu !== undefined && { tunMtu }),
@@ -220,7 +229,15 @@ export class EngineFixture {
     this.twin?.parked.refuse(rawAddress(address), this.nowMs);
   }
 
-  /** Sends the probes that are due; the twin takes over what only the engine knows, the nonces. */
+  /** Time passes in which the nodes are looked at, as a running worker does. */
+  attend(milliseconds: number): void {
+    for (let left = milliseconds; left > 0; left -= LOOK_MS) {
+      this.advance(Math.min(left, LOOK_MS));
+      this.probe();
+    }
+  }
+
+  /** Sees to the nodes and sends the probes that are due; the twin takes over what only the engine knows, the nonces. */
   probe(): Result {
     return this.compare(
       (collect) => {
@@ -228,18 +245,21 @@ export class EngineFixture {
         collect();
       },
       () => {
-        for (const { id, endpoint } of this.twin?.nodes.due(this.nowMs) ?? []) {
-          this.twin?.nodes.probed(id, this.byEndpoint.get(endpoint)?.[0] ?? new Uint8Array(PROBE_SIZE), this.nowMs);
-        }
+        this.twin?.nodes.attend(this.nowMs, (endpoint) => this.byEndpoint.get(endpoint) ?? []);
       },
     );
   }
 
-  /** The kernel reports that a datagram to this address was not taken, or too large; `mtu` is what fits, headers included. */
-  pathError(errno: number, address: string, mtu = 0): void {
-    this.io.putErrorName(address, 50103);
-    this.engine.pathError(errno, mtu, this.nowUs);
-    this.twin?.nodes.pathError(errno, address, mtu, this.nowMs);
+  /** The kernel reports an error about a datagram to an endpoint. */
+  pathError(errno: number, to: Endpoint, about: ErrorAbout = {}): void {
+    const { mtu = 0, isLocal = false, isOurs = true } = about;
+    this.compare(
+      () => {
+        const quoted = this.io.putError(to, about.quote);
+        this.engine.pathError(errno, originOf(about), mtu, quoted);
+      },
+      () => this.twin?.nodes.pathError({ errno, isLocal, ...to, mtu, isOurs }),
+    );
   }
 
   /** Everything that was counted. */
@@ -317,6 +337,17 @@ export class EngineFixture {
       compareLists(`datagram to ${endpoint}`, actual.get(endpoint) ?? [], datagrams);
     }
     if (!sameCounts(result.counts, expected.counts)) expect(result.counts, "counters").toEqual(expected.counts);
+    for (const message of result.messages) this.concludeFragments(message);
+  }
+
+  /** Probes are never cut, and what goes in fragments is a message by itself. */
+  private concludeFragments({ endpoint, datagrams, fragments }: SentMessage): void {
+    const [first = new Uint8Array()] = datagrams;
+    if (this.twin === undefined || (first[0] === PROBE_MAGIC[0] && first[1] === PROBE_MAGIC[1])) return;
+    this.twin.nodes.noteDatagram(endpoint, first.length);
+    const isAllowed = this.twin.nodes.mayFragment(endpoint, first.length);
+    expect(fragments === FRAGMENTS_ALLOWED, `may ${first.length} bytes to ${endpoint} be cut`).toBe(isAllowed);
+    if (isAllowed) expect(datagrams.length).toBe(1);
   }
 
   private choose(serviceAt: number, flowHash: number, clientHash: number): number {
@@ -367,6 +398,11 @@ export class EngineFixture {
     }
     return timeouts;
   }
+}
+
+function lostAnswer(answers: number): "sent on" | "icmp" | "reset" {
+  if ((answers & ANSWER_LOST) === 0) return "sent on";
+  return (answers & ANSWER_LOST_WITH_RESET) === 0 ? "icmp" : "reset";
 }
 
 /** The packets that the kernel would make of a TUN write, each behind a virtio_net_hdr that says nothing. */

@@ -5,10 +5,12 @@ import { Counter } from "../../assembly/shared/counters.ts";
 import {
   AF_INET6,
   COUNTER_MAX,
+  ERROR_QUOTE_SIZE,
   IOVEC_SIZE,
   MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
+  MMSGHDR_FRAGMENTS,
   MMSGHDR_IOV,
   MMSGHDR_IOV_COUNT,
   MMSGHDR_LENGTH,
@@ -28,6 +30,7 @@ import {
   WORKER_COUNTERS,
   WORKER_EGRESS_DROPS,
   WORKER_ERROR_NAME,
+  WORKER_ERROR_QUOTE,
   WORKER_INGRESS_DROPS,
   WORKER_TUN_LENGTHS,
   WORKER_TUN_SLOTS,
@@ -58,11 +61,37 @@ export interface SentMessage {
   readonly datagrams: readonly Uint8Array[];
   /** What the engine says how many inner packets it carries. */
   readonly packetCount: number;
+  /** FRAGMENTS_*: whether the kernel may cut its datagrams. */
+  readonly fragments: number;
 }
 
 export interface TunWrite {
   readonly bytes: Uint8Array;
   readonly packetCount: number;
+}
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What an error of the tunnel's socket says of a datagram. */
+export interface ErrorAbout {
+  /** What fits, headers included. */
+  readonly mtu?: number;
+  /** The kernel did not send it. Otherwise an ICMP error came, from anybody. */
+  readonly isLocal?: boolean;
+  /** Its payload, as far as it is quoted, and whether this node sends such. */
+  readonly quote?: Uint8Array;
+  readonly isOurs?: boolean;
+}
+
+// linux/errqueue.h
+const SO_EE_ORIGIN_LOCAL = 1;
+const SO_EE_ORIGIN_ICMP = 2;
+
+export function originOf({ isLocal = false }: ErrorAbout): number {
+  return isLocal ? SO_EE_ORIGIN_LOCAL : SO_EE_ORIGIN_ICMP;
 }
 
 export class EngineMemory {
@@ -111,9 +140,12 @@ export class EngineMemory {
     this.view.setInt32(control + CMSG_HEADER, message.segmentSize, true);
   }
 
-  /** Whom an error of the tunnel's socket is about. */
-  putErrorName(address: string, port: number): void {
+  /** What an error of the tunnel's socket is about; returns how much of the datagram it quotes. */
+  putError({ address, port }: Endpoint, quote: Uint8Array = new Uint8Array()): number {
+    const quoted = quote.subarray(0, ERROR_QUOTE_SIZE);
     this.putSockaddr(this.workerAt + WORKER_ERROR_NAME, address, port);
+    this.bytes.set(quoted, this.workerAt + WORKER_ERROR_QUOTE);
+    return quoted.length;
   }
 
   sentMessages(): SentMessage[] {
@@ -162,6 +194,7 @@ export class EngineMemory {
         endpoint: this.endpoint(this.u64(at + MMSGHDR_NAME), this.view.getUint32(at + MMSGHDR_NAME_LENGTH, true)),
         datagrams: split(content, this.segmentSize(at, content.length)),
         packetCount: this.view.getUint32(at + MMSGHDR_LENGTH, true),
+        fragments: this.view.getUint32(at + MMSGHDR_FRAGMENTS, true),
       });
     }
     return messages;

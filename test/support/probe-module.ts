@@ -11,6 +11,7 @@ export interface ProbeExports {
   checksumRepeated(at: number, length: number, times: number): number;
   updateWord(before: number, from: number, to: number): number;
   updateAddress(before: number, fromAt: number, toAt: number): number;
+  hashSip(keyAt: number, at: number): bigint;
   hashAddress(key: number): number;
   findServices(keys: number, count: number): number;
   parse(at: number, length: number): number;
@@ -43,6 +44,7 @@ const FUNCTIONS: readonly (keyof ProbeExports)[] = [
   "checksumRepeated",
   "updateWord",
   "updateAddress",
+  "hashSip",
   "hashAddress",
   "findServices",
   "parse",

@@ -1,7 +1,8 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
 // and the control plane answers what it was asked.
-import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
+import { PROBE_REPLY, PROBE_SIZE, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
 import type { Instance, Tables } from "../../src/control/model.ts";
+import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
 import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
@@ -15,11 +16,15 @@ const EMSGSIZE = 90;
 const ECONNREFUSED = 111;
 /** One that is not believed, the least, such as leave little or nothing to spare, and a common one. */
 const OUTER_MTUS = [551, 552, 1000, 1308, 1318, 1328, 1350, 1400, 1440, 1500];
-/** As long as a path MTU is believed. */
-const FORGOTTEN_MS = 600_000;
+/** Longest datagrams that paths take. */
+const PATHS = [504, 952, 1260, 1270, 1280, 1290, 1302, 1452, 1452, 1452];
+const PATH_WIDE = 1452;
+/** So long that larger sizes than the known one are tried again. */
+const LOOKS_AT_REST = 320;
+const LOOK_REST_MS = 200;
 const FLOOD = 1100;
 const OUTER_MTU_SMALL = 1308;
-const STRANGER = "198.51.100.66";
+const STRANGER: Endpoint = { address: "198.51.100.66", port: 50_103 };
 
 /** Whom it happens to: an engine, or several of them. */
 export interface TrafficTarget {
@@ -30,13 +35,15 @@ export interface TrafficTarget {
   apply(tables: Tables): Promise<void>;
   /** The control plane says that there is no such address. */
   refuse(address: string): void;
-  pathError(errno: number, address: string, mtu?: number): void;
+  pathError(errno: number, to: Endpoint, about?: ErrorAbout): void;
   advance(milliseconds: number): void;
 }
 
 export class TrafficEvents {
   /** Nodes that answer no probe. */
   private readonly silent = new Set<string>();
+  /** Longest datagram that the path to a node takes. */
+  private readonly paths = new Map<string, number>();
   private pauses = 0;
 
   constructor(
@@ -57,18 +64,24 @@ export class TrafficEvents {
       await fixture.apply(world.tables());
     }
     if (random.chance(0.05)) this.hush();
+    if (random.chance(0.02)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
-    if (random.chance(0.5)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), random.pick(OUTER_MTUS));
+    if (random.chance(0.1)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS) });
+    if (random.chance(0.01)) {
+      fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS), isLocal: true });
+    }
   }
 
-  /** So long that what was learnt is forgotten, and what shows it first. Then more packets at once than are answered. */
+  /** So long that larger sizes are tried again. Then more packets at once than are answered. */
   pause(): void {
     const { fixture, random } = this;
+    for (let look = 0; look < LOOKS_AT_REST; look++) {
+      fixture.advance(LOOK_REST_MS);
+      this.probe();
+    }
     const ends = this.remoteEnds();
-    if (ends === undefined) return fixture.advance(FORGOTTEN_MS);
+    if (ends === undefined) return;
     const { underlay, src, dst } = ends;
-    fixture.pathError(EMSGSIZE, underlay, OUTER_MTU_SMALL);
-    fixture.advance(FORGOTTEN_MS);
     const ports = { sport: random.between(1, 65_535), dport: 443 };
     const whole = packet().ip(src, dst).udp(ports).payload(3000).bytes();
     const [first, later] = fragmentsOf(whole, 1400, random.u32()) as [Uint8Array, Uint8Array];
@@ -79,18 +92,18 @@ export class TrafficEvents {
     this.pauses++;
     fixture.egress(...(this.pauses % 2 === 1 ? [syn.frame()] : [virtioFrame(small, {}), virtioFrame(later, {})]));
 
-    fixture.pathError(EMSGSIZE, underlay, OUTER_MTU_SMALL);
+    fixture.pathError(EMSGSIZE, underlay, { mtu: OUTER_MTU_SMALL, isLocal: true });
     const large = packet().ip(src, dst).udp(ports).payload(1450).frame();
     fixture.egress(...Array<Uint8Array>(FLOOD).fill(large));
   }
 
   /** A workload of this node and an instance of another one, both with IPv4, and where the other node is. */
-  private remoteEnds(): { readonly underlay: string; readonly src: string; readonly dst: string } | undefined {
+  private remoteEnds(): { readonly underlay: Endpoint; readonly src: string; readonly dst: string } | undefined {
     const { services, nodes } = this.world.tables();
     const instances = services.flatMap((service) => service.instances).filter(isIpv4);
     const local = instances.find(({ node }) => node === THIS_NODE);
     const remote = instances.find(({ node }) => node !== THIS_NODE && !this.silent.has(node));
-    const underlay = nodes.find(({ id }) => id === remote?.node)?.underlay.address;
+    const underlay = nodes.find(({ id }) => id === remote?.node)?.underlay;
     const src = local?.namespaceAddresses.find(isV4);
     const dst = remote?.instanceAddresses.find(isV4);
     if (underlay === undefined || src === undefined || dst === undefined) return undefined;
@@ -100,9 +113,16 @@ export class TrafficEvents {
   private probe(): void {
     const { datagrams } = this.fixture.probe();
     const answering = this.world.tables().nodes.filter(({ id }) => !this.silent.has(id));
-    const replies = answering.flatMap(({ underlay: { address, port } }) => {
-      const probes = datagrams.filter(({ endpoint }) => endpoint === endpointText(address, port));
-      return probes.map(({ bytes }) => ({ address, port, bytes: corrupt(bytes, PROBE_TYPE_AT, PROBE_REPLY) }));
+    const replies = answering.flatMap(({ id, underlay: { address, port } }) => {
+      const fits = this.paths.get(id) ?? PATH_WIDE;
+      const probes = datagrams.filter(
+        ({ endpoint, bytes }) => endpoint === endpointText(address, port) && bytes.length <= fits,
+      );
+      return probes.map(({ bytes }) => ({
+        address,
+        port,
+        bytes: corrupt(bytes.subarray(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY),
+      }));
     });
     this.fixture.ingress(...replies);
   }
@@ -112,8 +132,8 @@ export class TrafficEvents {
     if (!this.silent.delete(id) && this.random.chance(0.5)) this.silent.add(id);
   }
 
-  private anyUnderlay(): string {
-    return this.random.chance(0.1) ? STRANGER : this.random.pick(this.world.tables().nodes).underlay.address;
+  private anyUnderlay(): Endpoint {
+    return this.random.chance(0.1) ? STRANGER : this.random.pick(this.world.tables().nodes).underlay;
   }
 }
 

@@ -2,6 +2,8 @@
 // table, and no trap.
 import { expect } from "vitest";
 import {
+  ANSWER_LOST,
+  ANSWER_LOST_WITH_RESET,
   ANSWER_WITH_ICMP,
   ANSWER_WITH_RESET,
   BATCH_SIZE,
@@ -85,7 +87,7 @@ export async function compareWithTwin(seed: number, packets: number): Promise<vo
       capacities: { flows: FLOWS, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
       timeoutsMs: TIMEOUTS_MS,
       hashSeed: random.u32(),
-      answers: ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS,
+      answers: ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS | ANSWER_LOST | ANSWER_LOST_WITH_RESET,
       tunMtu: 1300,
       park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
       // What was joined for the TUN must fall apart into the same packets.

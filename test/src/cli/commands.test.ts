@@ -115,8 +115,11 @@ describe("queries", () => {
   test("nodes shows a dash for what was never measured", async () => {
     const { out } = await sapwood(["nodes", "-s", socket]);
     expect(cells(out).slice(1)).toEqual([
-      ["node-c", "192.0.2.3:50103", "wireguard", "0.250 ms", "12.5 km", "300 ms ago", "1372", "1"],
-      ["node-d", "192.0.2.3:50103", "none", "-", "-", "-", "-", "0"],
+      [
+        ...["node-c", "192.0.2.3:50103", "reachable", "1 min 5 s", "wireguard"],
+        ...["0.250 ms", "12.5 km", "300 ms ago", "1372", "1"],
+      ],
+      ["node-d", "192.0.2.3:50103", "unknown", "-", "none", "-", "-", "-", "-", "0"],
     ]);
   });
 

@@ -203,6 +203,71 @@ describe("a mistake is named with line, field, what was expected and what was fo
       "node: { id: node-a, underlay: { address: 10.30.1.1 } }",
       "1: node.underlay.address: expected an address outside the range 10.30.0.0/16, found 10.30.1.1",
     ],
+    ...(
+      [
+        ["224.0.0.9", "multicast"],
+        ["ff02::1", "multicast"],
+        ["127.0.0.1", "loopback"],
+        ["::1", "loopback"],
+        ["::ffff:127.0.0.1", "loopback"],
+        ["0.0.0.0", "unspecified"],
+        ["::", "unspecified"],
+        ["255.255.255.255", "reserved"],
+        ["fe80::1", "link-local"],
+      ] as const
+    ).flatMap(([written, range]): [string, string][] => {
+      const found = written === "::ffff:127.0.0.1" ? "127.0.0.1" : written;
+      return [
+        [
+          `node: { id: node-a, underlay: { address: "${written}" } }`,
+          `1: node.underlay.address: expected an address at which other nodes reach this one, found the ${range} address ${found}`,
+        ],
+        [
+          `${MINIMAL}nodes:\n  - { id: b, underlay: { address: "${written}" } }`,
+          `3: nodes[0].underlay.address: expected an address of a host, found the ${range} address ${found}`,
+        ],
+        ...(range === "unspecified"
+          ? []
+          : ([
+              [
+                `node: { id: node-a, underlay: { address: 192.0.2.11, bind: "${written}" } }`,
+                `1: node.underlay.bind: expected an address of this machine, :: or 0.0.0.0, found the ${range} address ${found}`,
+              ],
+            ] as [string, string][])),
+      ];
+    }),
+    [
+      `${MINIMAL}nodes:\n  - { id: b, underlay: { address: 192.0.2.11 } }`,
+      "3: nodes[0].underlay.address: expected another address and port than those of this node, found 192.0.2.11 and port 50103",
+    ],
+    [
+      `${MINIMAL}nodes:\n  - { id: b, underlay: { address: "::ffff:192.0.2.11" } }`,
+      "3: nodes[0].underlay.address: expected another address and port than those of this node, found 192.0.2.11 and port 50103",
+    ],
+    [
+      `node: { id: a, underlay: { address: 203.0.113.1, bind: 192.0.2.11 } }\nnodes:\n  - { id: b, underlay: { address: 192.0.2.11 } }`,
+      "3: nodes[0].underlay.address: expected another address and port than those of this node, found 192.0.2.11 and port 50103",
+    ],
+    [
+      `${MINIMAL}nodes:\n  - { id: b, underlay: { address: 192.0.2.12 } }\n  - { id: c, underlay: { address: 192.0.2.12 } }`,
+      "4: nodes[1].underlay.address: expected another address and port than those of b, found 192.0.2.12",
+    ],
+    [
+      `${MINIMAL}nodes:\n  - { id: b, underlay: { address: 192.0.2.12, port: 0 } }`,
+      "3: nodes[0].underlay.port: expected a port from 1 to 65535, found the number 0",
+    ],
+    [
+      `${MINIMAL}nodes:\n  - { id: b, underlay: { address: "2001:db8::2" } }`,
+      "3: nodes[0].underlay.address: expected an IPv4 address, as this node's socket is bound to 192.0.2.11 (node.underlay.bind), found 2001:db8::2",
+    ],
+    [
+      `node: { id: a, underlay: { address: 192.0.2.11, bind: 0.0.0.0 } }\nnodes:\n  - { id: b, underlay: { address: "2001:db8::2" } }`,
+      "3: nodes[0].underlay.address: expected an IPv4 address, as this node's socket is bound to 0.0.0.0 (node.underlay.bind), found 2001:db8::2",
+    ],
+    [
+      `node: { id: a, underlay: { address: 192.0.2.11, bind: "2001:db8::1" } }`,
+      "1: node.underlay.bind: expected an IPv4 address or ::, as underlay.address is 192.0.2.11, found 2001:db8::1",
+    ],
     [
       `${MINIMAL}tables: { instances: 1 }${SERVICES}`,
       "2: tables.instances: expected at least 2, which this file itself needs, found 1",

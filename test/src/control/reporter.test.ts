@@ -21,11 +21,13 @@ import {
   INSTANCE_INCARNATION,
   INSTANCE_LOAD_SIZE,
   INSTANCE_SIZE,
-  NODE_LAST_REPLY_MS,
+  NODE_HEALTH,
+  NODE_HEARD_US,
   NODE_METRICS_SIZE,
   NODE_MTU,
-  NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
+  NODE_SINCE_US,
+  NodeHealth,
   Region,
 } from "../../../assembly/shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
@@ -85,12 +87,14 @@ test("instances have their place, their addresses and their load", () => {
 test("nodes begin with this one and have what the probes measured, or null", () => {
   const at = shared.at(Region.nodeMetrics) + (store.nodeIndex("node-b") ?? 0) * NODE_METRICS_SIZE;
   view.setUint32(at + NODE_RTT_US, 1500, true);
-  view.setUint32(at + NODE_REPLIES_RECEIVED, 3, true);
-  view.setUint32(at + NODE_LAST_REPLY_MS, NOW_MS - 250, true);
+  view.setUint32(at + NODE_HEALTH, NodeHealth.reachable, true);
+  view.setFloat64(at + NODE_SINCE_US, (NOW_MS - 5000) * 1000, true);
+  view.setFloat64(at + NODE_HEARD_US, (NOW_MS - 250) * 1000, true);
   view.setUint32(at + NODE_MTU, 1372, true);
   const [own, b, c] = reporter.nodes();
   expect(own).toMatchObject({ id: "node-a", isLocal: true, instances: 1 });
   expect(b).toMatchObject({ id: "node-b", isLocal: false, rttMs: 1.5, lastReplyAgeMs: 250, mtu: 1372, instances: 1 });
+  expect(b).toMatchObject({ state: "reachable", stateAgeMs: 5000 });
   expect(b?.distanceKm).toBeCloseTo(505, -1);
   expect(c).toMatchObject({
     id: "node-c",

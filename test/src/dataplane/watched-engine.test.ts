@@ -21,7 +21,7 @@ test.each(NAMES)("a call of %s is marked as long as it lasts, and gets and answe
   );
   const engine = new WatchedEngine(call, () => real as unknown as EngineExports);
   const before = call[CALL_ENGINE] ?? 0;
-  const given = [5, 6, 7].slice(0, WatchedEngine.prototype[name].length);
+  const given = [5, 6, 7, 8].slice(0, WatchedEngine.prototype[name].length);
   const answer = Reflect.apply(WatchedEngine.prototype[name], engine, given);
   expect(seen).toEqual([name, true, given]);
   expect(isInside()).toBe(false);

@@ -26,12 +26,13 @@ import {
   INSTANCE_LOAD_SIZE,
   INSTANCE_SIZE,
   NODE_GSO_REFUSED,
-  NODE_LAST_REPLY_MS,
+  NODE_HEALTH,
+  NODE_HEARD_US,
   NODE_METRICS_SIZE,
   NODE_MTU,
-  NODE_PROBES_SENT,
-  NODE_REPLIES_RECEIVED,
   NODE_RTT_US,
+  NODE_SINCE_US,
+  NodeHealth,
   Region,
   WORKER_COUNTERS,
   WORKER_EGRESS_DROPS,
@@ -139,9 +140,9 @@ describe("measurements", () => {
   test("a node without answers has neither time nor age", () => {
     const { shared } = fresh();
     expect(readNodeMetrics(shared, 2, 1000)).toEqual({
+      health: "unknown",
+      healthAgeMs: null,
       rttUs: null,
-      probesSent: 0,
-      repliesReceived: 0,
       lastReplyAgeMs: null,
       mtu: null,
       takesGso: true,
@@ -152,13 +153,21 @@ describe("measurements", () => {
     const { shared, view } = fresh();
     const at = shared.at(Region.nodeMetrics) + 2 * NODE_METRICS_SIZE;
     view.setUint32(at + NODE_RTT_US, 750, true);
-    view.setUint32(at + NODE_PROBES_SENT, 5, true);
-    view.setUint32(at + NODE_REPLIES_RECEIVED, 4, true);
-    view.setUint32(at + NODE_LAST_REPLY_MS, 900, true);
+    view.setUint32(at + NODE_HEALTH, NodeHealth.lost, true);
+    view.setFloat64(at + NODE_SINCE_US, 950_000, true);
+    view.setFloat64(at + NODE_HEARD_US, 900_000, true);
     view.setUint32(at + NODE_GSO_REFUSED, 1, true);
     view.setUint32(at + NODE_MTU, 1372, true);
-    const expected = { rttUs: 750, probesSent: 5, repliesReceived: 4, lastReplyAgeMs: 100, mtu: 1372, takesGso: false };
+    const expected = {
+      ...({ health: "lost", healthAgeMs: 50, rttUs: 750, lastReplyAgeMs: 100 } as const),
+      ...{ mtu: 1372, takesGso: false },
+    };
     expect(readNodeMetrics(shared, 2, 1000)).toEqual(expected);
+    const days = 60 * 86_400_000; // beyond every wrap of 32 bits of milliseconds
+    expect(readNodeMetrics(shared, 2, 1000 + days)).toMatchObject({
+      healthAgeMs: days + 50,
+      lastReplyAgeMs: days + 100,
+    });
     forgetGsoRefusals(shared);
     expect(readNodeMetrics(shared, 2, 1000)).toEqual({ ...expected, takesGso: true });
     view.setInt32(shared.at(Region.instanceLoads) + 3 * INSTANCE_LOAD_SIZE, 6, true);

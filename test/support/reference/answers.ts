@@ -3,6 +3,7 @@
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { type PacketBuilder, packet, TCP_RST } from "../packet-builder.ts";
 import { sourceRouteAt } from "./cross-family.ts";
+import { isMidStream } from "./flow-state.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
 import type { Situation } from "./situations.ts";
@@ -11,6 +12,8 @@ import { rawText, type TwinTables, V4_MAPPED } from "./tables.ts";
 export interface AnswerOptions {
   readonly icmp: boolean;
   readonly reset: boolean;
+  /** What becomes of packets of flows whose node is lost: their clients hear of it by ICMP, TCP's by a reset, or nothing. */
+  readonly lost: "sent on" | "icmp" | "reset";
 }
 
 /** Type and code. */
@@ -57,13 +60,15 @@ export class TwinAnswers {
 
   /** The client of a packet that was dropped hears why, if it may; of one that was too big also what would have fit. */
   tell(bytes: Uint8Array, dropped: ParsedPacket, reason: DropReason, mtu: number, nowMs: number): void {
-    const isReset = reason === DropReason.instanceGone;
-    const names = NAMES[reason];
-    if ((!isReset && names === undefined) || !(isReset ? this.options.reset : this.options.icmp)) return;
+    const isLost = reason === DropReason.nodeUnreachable && this.options.lost === "reset" && isMidStream(dropped);
+    const isReset = reason === DropReason.instanceGone || isLost;
+    const names = isReset ? undefined : NAMES[reason];
+    if (!isReset && (names === undefined || !this.options.icmp)) return;
+    if (reason === DropReason.instanceGone && !this.options.reset) return;
     const refusal = this.refusal(dropped, reason, isReset || reason === DropReason.tooBig, nowMs);
     if (refusal !== undefined) return this.ledger.meet(refusal);
     const family = dropped.version === 4 ? "v4" : "v6";
-    this.ledger.meet(`told in IP${family}: ${DropReason[reason]}` as Situation);
+    this.ledger.meet(`told in IP${family}: ${isLost ? "lostReset" : DropReason[reason]}` as Situation);
     if (names === undefined) {
       this.ledger.write(reset(bytes, dropped));
       return this.ledger.count("resetsSent");

@@ -106,3 +106,8 @@ function isTaken({ sequence }: TcpFacts, { takes, scale = 14 }: Side): boolean {
 export function isRestart(life: FlowLife, flags: number): boolean {
   return life.state === FlowState.tcpClosed && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
 }
+
+/** A segment in the middle of a connection, to which a reset is an answer. */
+export function isMidStream({ protocol, flags }: { readonly protocol: number; readonly flags: number }): boolean {
+  return protocol === IPPROTO_TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
+}

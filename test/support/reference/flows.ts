@@ -1,14 +1,15 @@
 // The slow twin's flows: Maps by key in both directions. Two things it does not decide but takes as input: which
 // candidate a policy chose, and which free port the engine took when the client's own was taken on the wire. It checks
 // that both are allowed.
-import { IPPROTO_ICMP, IPPROTO_TCP } from "../../../assembly/shared/protocols.ts";
+import { IPPROTO_ICMP } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
-import { TCP_ACK, TCP_RST, TCP_SYN } from "../packet-builder.ts";
+import type { AnswerOptions } from "./answers.ts";
 import type { CountName } from "./counts.ts";
-import { type FlowLife, isRestart, newLife } from "./flow-state.ts";
+import { type FlowLife, isMidStream, isRestart, newLife } from "./flow-state.ts";
 import type { TwinNodes } from "./nodes.ts";
 import type { TwinPark } from "./park.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
+import type { Situation } from "./situations.ts";
 import { has, type TwinCandidate, type TwinInstance, type TwinTables } from "./tables.ts";
 
 /** One call of the engine's import `policy.choose`. */
@@ -33,6 +34,7 @@ export interface FlowOptions {
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
   /** Clients of TCP connections whose instance is gone get a reset. */
   readonly resets: boolean;
+  readonly lost: AnswerOptions["lost"];
 }
 
 export interface TwinFlow {
@@ -52,6 +54,7 @@ export interface TwinFlow {
   /** Source and destination of the answers as they arrive. */
   readonly answerSource: string;
   readonly answerDestination: string;
+  readonly isBalanced: boolean;
   readonly life: FlowLife;
   lastUsedMs: number;
 }
@@ -69,6 +72,7 @@ export class TwinFlows {
     private readonly options: FlowOptions,
     private readonly decisions: FlowDecisions,
     private readonly count: (name: CountName, by: number) => void,
+    private readonly meet: (situation: Situation) => void,
   ) {}
 
   /** Ends what has been idle for too long. */
@@ -90,7 +94,19 @@ export class TwinFlows {
       this.end(before);
       return DropReason.instanceGone;
     }
-    return this.known(packet, packet) ?? this.open(packet, nowMs);
+    const flow = this.known(packet, packet);
+    if (flow === undefined) return this.open(packet, nowMs);
+    if (flow.target.isLocal || this.nodes.isReachable(flow.target.node)) return flow;
+    if (flow.isBalanced && !flow.life.seenReply) {
+      this.meet("a lost node's flow that was never answered goes elsewhere");
+      this.count("flowsRechosen", 1);
+      this.end(flow);
+      return this.open(packet, nowMs);
+    }
+    if (this.options.lost === "sent on") return flow;
+    this.meet("a flow of a lost node");
+    if (this.options.lost === "reset" && isMidStream(packet)) this.end(flow);
+    return DropReason.nodeUnreachable;
   }
 
   /** The flow that goes from one end to the other, if it goes on. */
@@ -112,9 +128,8 @@ export class TwinFlows {
   }
 
   /** In the middle of a connection another instance is of no use: the client has to connect anew. */
-  private isReset(flow: TwinFlow, { protocol, flags }: ParsedPacket): boolean {
-    const isMidStream = protocol === IPPROTO_TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
-    return this.options.resets && isMidStream && this.clientLives(flow) && !this.targetLives(flow);
+  private isReset(flow: TwinFlow, packet: ParsedPacket): boolean {
+    return this.options.resets && isMidStream(packet) && this.clientLives(flow) && !this.targetLives(flow);
   }
 
   /** Whether the client is still a workload of this node, with all that the flow uses of it. */
@@ -142,7 +157,7 @@ export class TwinFlows {
     const { answerSource, answerDestination } = addresses;
 
     if (!target.isLocal && this.tables.endpointOf(target.node) === undefined) return DropReason.noNode;
-    if (!target.isLocal && !this.nodes.isReachable(target.node, nowMs)) return DropReason.nodeUnreachable;
+    if (!target.isLocal && !this.nodes.isReachable(target.node)) return DropReason.nodeUnreachable;
 
     const reverseKeyOf = (port: number): string =>
       flowKey(packet, {
@@ -172,6 +187,7 @@ export class TwinFlows {
       calledPort: packet.destinationPort,
       ...addresses,
       wirePort,
+      isBalanced: this.tables.address(packet.destination)?.kind === "balanced",
       life: newLife(keyProtocol(packet)),
       lastUsedMs: nowMs,
     };
@@ -199,16 +215,20 @@ export class TwinFlows {
     if (candidates.length !== address.candidates.length) throw new Error("the policy saw another set of candidates");
 
     const chosen = candidates[choice.index];
-    if (chosen !== undefined && !chosen.isDraining) {
+    const isValid = chosen !== undefined && !chosen.isDraining;
+    const canAnswer = ({ instance }: TwinCandidate): boolean =>
+      instance.isLocal || this.nodes.isReachable(instance.node);
+    if (isValid && canAnswer(chosen)) {
       this.count("policyChoices", 1);
       return chosen.instance;
     }
     const start = choice.flowHash % candidates.length;
-    const inOrder = [...candidates.slice(start), ...candidates.slice(0, start)].filter((one) => !one.isDraining);
+    const eligible = [...candidates.slice(start), ...candidates.slice(0, start)].filter((one) => !one.isDraining);
+    const reachable = eligible.filter(canAnswer);
     const isOwnFamily = ({ instance }: TwinCandidate): boolean => instance.namespace[familyOf(called)] !== undefined;
-    const fallback = inOrder.find(isOwnFamily) ?? inOrder[0];
-    if (fallback === undefined) return DropReason.noInstance;
-    this.count("policyFallbacks", 1);
+    const fallback = reachable.find(isOwnFamily) ?? reachable[0];
+    if (fallback === undefined) return eligible.at(-1)?.instance ?? DropReason.noInstance;
+    this.count(isValid ? "policyOverruled" : "policyFallbacks", 1);
     return fallback.instance;
   }
 

@@ -50,7 +50,7 @@ export class TwinLaterFragments {
     const way = { source, destination, node };
     for (const later of this.fragments.note(origin, this.ownerOf(origin, packet) ?? "others", packet, way, nowMs)) {
       this.ledger.meet(`later fragment, ${directionOf(origin)}: it waited`);
-      const reason = this.passOn(origin, later, way, nowMs);
+      const reason = this.passOn(origin, later, way);
       if (reason !== DropReason.none) this.drop(origin, reason);
     }
   }
@@ -58,7 +58,7 @@ export class TwinLaterFragments {
   receive(origin: Origin, packet: ParsedPacket, bytes: Uint8Array, nowMs: number): DropReason {
     const fragment = { packet, bytes: bytes.slice(0, packet.totalLength) };
     const way = this.fragments.wayOf(origin, packet, nowMs);
-    if (way !== undefined) return this.passOn(origin, fragment, way, nowMs);
+    if (way !== undefined) return this.passOn(origin, fragment, way);
     const refusal = this.refusal(origin, packet);
     if (refusal !== DropReason.none) return refusal;
     const owner = this.ownerOf(origin, packet) as string;
@@ -89,7 +89,7 @@ export class TwinLaterFragments {
     return this.tables.addressOf(origin);
   }
 
-  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay, nowMs: number): DropReason {
+  private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay): DropReason {
     const ends = { ...packet, source: way.source, destination: way.destination };
     const translated = translate(bytes, packet, ends, "whole", this.across());
     if (typeof translated === "number") return translated;
@@ -99,7 +99,7 @@ export class TwinLaterFragments {
     const endpoint = way.node === undefined ? undefined : this.tables.endpointOf(way.node);
     if (way.node !== undefined && endpoint === undefined) return DropReason.noNode;
     const mayCut = mayFragment(bytes, packet);
-    const path = way.node === undefined ? Number.POSITIVE_INFINITY : this.nodes.pathMtu(way.node, nowMs);
+    const path = way.node === undefined ? Number.POSITIVE_INFINITY : this.nodes.pathMtu(way.node);
     const links = change === "became IPv6" ? (mayCut ? CARRIED_ALWAYS : this.tunMtu) : Number.POSITIVE_INFINITY;
     const mtu = Math.min(path, links);
     if (translated.length > mtu && !mayCut && origin === "egress") {

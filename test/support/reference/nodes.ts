@@ -1,66 +1,116 @@
-// What the slow twin knows of the way to each node: whether it answers probes, whether it refuses datagrams, and how
-// large a packet may be that goes there in one piece.
+// What the slow twin knows of the way to each node: whether it answers probes, and how large a packet may be that goes
+// there in one piece.
 import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../assembly/shared/layout.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Ledger } from "./ledger.ts";
+import { TwinPathSize } from "./path-size.ts";
 import { endpointText, type TwinTables } from "./tables.ts";
 
-/** A node is asked again after so long, and seems gone when it is silent for longer than two questions take. */
+/** Time that passes between two looks at the nodes counts for no more than this. */
+const ATTENTION_MS = 200;
+/** A node is silent when so many probes in a row, and the first of them for so long, are unanswered. */
+const UNANSWERED = 3;
 const SILENCE_MS = 3000;
-/** A node that refused a datagram is tried again after so long. */
-const REFUSAL_MS = 1000;
-/** RFC 1191 section 6.3, RFC 8201 section 5.4: a path may become wider, which nobody tells. */
-const MTU_LIFETIME_MS = 600_000;
-/** Less is not believed, as Linux does not (net.ipv4.route.min_pmtu). */
-const OUTER_MTU_MIN = 552;
+/** Of one that is said to refuse datagrams. */
+const DOUBT_MS = 250;
+/** An unanswered probe is followed by another one then, and eight of them by no more than one in this time. */
+const RETRY_MS = 1000;
+const EAGER_MAX = 8;
+/** A time that we cannot account for is no part of a round trip. */
+const PAUSE_MS = 500;
+/** Probes that are remembered, and of those of sizes. */
+const REMEMBERED = 16;
+const SIZES_REMEMBERED = 7;
+const RTT_SAMPLES = 4;
 /** RFC 8200 section 5, RFC 2473 section 7.1: carried in any case, if need be in fragments of the outer datagram. */
 export const CARRIED_ALWAYS = 1280;
-// errno of sendmsg() and of the socket's error queue
+const UDP_PAYLOAD_MAX = 65_507;
 const EMSGSIZE = 90;
-const ECONNREFUSED = 111;
-const EHOSTUNREACH = 113;
+
+interface Probe {
+  readonly number: number; // of one of a size: 0
+  readonly size: number;
+  readonly id: string; // node word and nonce
+  readonly sentMs: number; // by the clock
+  readonly sentAttentiveMs: number;
+  isAnswered: boolean;
+}
 
 interface Knowledge {
-  probedMs: number | undefined;
-  /** What a reply to the last probe must repeat; it is answered once. */
-  expected: { readonly index: number; readonly nonce: bigint } | undefined;
-  repliedMs: number | undefined;
-  refusedMs: number | undefined;
-  /** The largest packet that goes there in one datagram. */
-  mtu: { readonly size: number; readonly learntMs: number } | undefined;
+  readonly endpoint: string;
+  readonly path: TwinPathSize;
+  probes: Probe[];
+  sizes: Probe[];
+  sent: number;
+  answered: number;
+  probedMs: number;
+  rttsMs: number[];
+  isRefused: boolean;
+  doubt: number | undefined;
+  health: "unknown" | "reachable" | "lost";
+  isHeard: boolean; // since its health changed
+}
+
+/** An error about a datagram that was sent. */
+export interface PathError {
+  readonly errno: number;
+  /** Our own kernel says so, of a datagram that it did not send; else a router or host on the way. */
+  readonly isLocal: boolean;
+  readonly address: string;
+  readonly port: number;
+  /** What fits, all headers included. */
+  readonly mtu: number;
+  /** Whether it quotes what this node sends. */
+  readonly isOurs: boolean;
 }
 
 export class TwinNodes {
   private known = new Map<string, Knowledge>();
+  private attentiveMs = 0;
+  private attendedMs = 0;
 
   constructor(
     private readonly tables: TwinTables,
     private readonly ledger: Ledger,
     private readonly probeIntervalMs: number,
+    private readonly tunMtu: number | undefined,
   ) {}
 
-  /** A node that left the tables is another one when it comes back. */
+  /** A node that left the tables is another one when it comes back, and one that moved as well. */
   apply(): void {
     const before = this.known;
-    this.known = new Map(this.tables.nodeIds().map((id) => [id, before.get(id) ?? nothing()]));
+    this.known = new Map(
+      this.tables.nodeIds().map((id) => {
+        const known = before.get(id);
+        const endpoint = this.tables.endpointOf(id) as string;
+        return [id, known?.endpoint === endpoint ? known : this.nothing(endpoint)];
+      }),
+    );
   }
 
-  /** The nodes that are to be probed now. */
-  due(nowMs: number): { readonly id: string; readonly endpoint: string }[] {
-    if (this.probeIntervalMs === 0) return [];
-    return [...this.known]
-      .filter(([, { probedMs }]) => probedMs === undefined || nowMs - probedMs >= this.probeIntervalMs)
-      .map(([id]) => ({ id, endpoint: this.tables.endpointOf(id) as string }));
-  }
-
-  /** Sends a node the probe that the engine made for it. */
-  probed(id: string, probe: Uint8Array, nowMs: number): void {
-    const node = this.of(id);
-    const view = viewOf(probe);
-    node.probedMs = nowMs;
-    node.expected = { index: view.getUint32(4, true), nonce: view.getBigUint64(8, true) };
-    this.ledger.send(this.tables.endpointOf(id) as string, probe);
-    this.ledger.count("probesSent");
+  /** Sees to every node; `sentTo` are the probes that the engine made, by endpoint, in their order. */
+  attend(nowMs: number, sentTo: (endpoint: string) => readonly Uint8Array[]): void {
+    this.attentiveMs += Math.min(nowMs - this.attendedMs, ATTENTION_MS);
+    this.attendedMs = nowMs;
+    for (const node of this.known.values()) {
+      this.judge(node);
+      const { endpoint } = node;
+      const probes = [...sentTo(endpoint)];
+      const size = node.path.step(node.health, this.attentiveMs, {
+        isAnswered: (number) => node.probes.some((probe) => probe.number === number && probe.isAnswered),
+        age: (number) => this.ageOf(node, number),
+        patienceMs: Math.max(1000, 2 * slowest(node)),
+      });
+      if (size !== undefined) {
+        this.send(endpoint, node, size, 0, probes.shift(), nowMs);
+        node.path.tried(node.sent + 1, this.attentiveMs);
+      }
+      if (size !== undefined || this.isDue(node)) {
+        node.sent += 1;
+        node.probedMs = this.attentiveMs;
+        this.send(endpoint, node, PROBE_SIZE, node.sent, probes.shift(), nowMs);
+      }
+    }
   }
 
   /** A probe, or the reply to one, from the tunnel. */
@@ -78,68 +128,172 @@ export class TwinNodes {
       this.ledger.count("probesAnswered");
       return DropReason.none;
     }
-    const view = viewOf(probe);
-    const [index, nonce] = [view.getUint32(4, true), view.getBigUint64(8, true)];
-    const answering = [...this.known].find(
-      ([id, { expected }]) => expected?.index === index && expected.nonce === nonce && id === from,
-    )?.[1];
-    if (probe[3] !== PROBE_REPLY || answering === undefined) return DropReason.badProbe;
-    answering.expected = undefined;
-    answering.repliedMs = nowMs;
+    const node = this.known.get(from);
+    const asked = [...(node?.probes ?? []), ...(node?.sizes ?? [])].find(
+      (one) => !one.isAnswered && one.id === identityOf(probe),
+    );
+    if (probe[3] !== PROBE_REPLY || node === undefined || asked === undefined) return DropReason.badProbe;
+    this.answer(node, asked, nowMs);
     this.ledger.count("probeReplies");
     return DropReason.none;
   }
 
-  /** The kernel said that a datagram to the machine with this address did not arrive, and why; or what would. */
-  pathError(errno: number, address: string, outerMtu: number, nowMs: number): void {
-    // IP and UDP header
-    const size = outerMtu - (address.includes(":") ? 48 : 28);
-    for (const [id, node] of this.known) {
-      if (this.tables.addressOf(id) !== address) continue;
-      if (errno === ECONNREFUSED || errno === EHOSTUNREACH) node.refusedMs = nowMs;
-      if (errno === EMSGSIZE && outerMtu >= OUTER_MTU_MIN) node.mtu = { size, learntMs: nowMs };
+  pathError({ errno, isLocal, address, port, mtu, isOurs }: PathError): void {
+    const size = Math.max(0, mtu - (address.includes(":") ? 48 : 28));
+    if (isLocal) {
+      if (errno !== EMSGSIZE) return;
+      for (const [id, { path }] of this.known) if (this.tables.addressOf(id) === address) path.learnDevice(size);
+      return;
     }
+    const node = this.at(endpointText(address, port));
+    this.ledger.count(node === undefined || !isOurs ? "pathErrorsForeign" : "pathErrors");
+    if (node === undefined || !isOurs) return;
+    if (errno === EMSGSIZE) node.path.learnHint(size);
+    else node.isRefused = true;
+  }
+
+  /** A datagram that goes to an endpoint. */
+  noteDatagram(endpoint: string, length: number): void {
+    const node = this.at(endpoint);
+    if (node !== undefined && length > CARRIED_ALWAYS) node.path.isLargeSent = true;
+  }
+
+  /** Whether a datagram of that length may be sent to an endpoint in fragments. */
+  mayFragment(endpoint: string, length: number): boolean {
+    const whole = this.at(endpoint)?.path.whole;
+    if (whole === undefined || length <= whole) return false;
+    this.ledger.meet("a datagram may go in fragments");
+    return true;
   }
 
   /** The largest packet that goes to a node in one datagram, as far as is known. */
-  mtu(id: string, nowMs: number): number {
-    const { mtu } = this.of(id);
-    return mtu === undefined || nowMs - mtu.learntMs >= MTU_LIFETIME_MS ? Number.POSITIVE_INFINITY : mtu.size;
+  mtu(id: string): number {
+    return this.of(id).path.mtu ?? Number.POSITIVE_INFINITY;
   }
 
   /** The largest packet that is carried to a node. */
-  pathMtu(id: string, nowMs: number): number {
-    return Math.max(this.mtu(id, nowMs), CARRIED_ALWAYS);
+  pathMtu(id: string): number {
+    return Math.max(this.mtu(id), CARRIED_ALWAYS);
   }
 
-  /** Whether a packet of that length would not have fit what was learnt and is forgotten. */
-  wasTooBig(id: string, length: number, nowMs: number): boolean {
-    const { mtu } = this.of(id);
-    return mtu !== undefined && this.mtu(id, nowMs) !== mtu.size && length > Math.max(mtu.size, CARRIED_ALWAYS);
+  isReachable(id: string): boolean {
+    return this.of(id).health !== "lost";
   }
 
-  /** Whether new flows may go there. Nothing is said of a node that never answered: it may be no sapwood. */
-  isReachable(id: string, nowMs: number): boolean {
-    const { probedMs, repliedMs, refusedMs } = this.of(id);
-    if (repliedMs === undefined || probedMs === undefined) return true;
-    if (refusedMs !== undefined && refusedMs > repliedMs && nowMs - refusedMs < REFUSAL_MS) {
-      this.ledger.meet("node unreachable: it refused a datagram");
-      return false;
+  /** What is known changed in a way that flows are held against. */
+  private judge(node: Knowledge): void {
+    if (node.isRefused && node.health === "reachable" && !isDoubted(node)) node.doubt = node.sent + 1;
+    node.isRefused = false;
+    if (node.health !== "reachable") {
+      if (node.isHeard) this.turn(node, "reachable");
+    } else if (this.isSilent(node)) {
+      this.turn(node, "lost");
     }
-    if (probedMs - repliedMs <= Math.max(SILENCE_MS, 2 * this.probeIntervalMs)) return true;
-    this.ledger.meet("node unreachable: it is silent");
-    return false;
+  }
+
+  private turn(node: Knowledge, health: Knowledge["health"]): void {
+    if (health === "lost")
+      this.ledger.meet(isDoubted(node) ? "node lost: it refuses datagrams" : "node lost: it is silent");
+    else if (node.health === "lost") this.ledger.meet("node returned");
+    node.health = health;
+    node.isHeard = false;
+  }
+
+  private isSilent(node: Knowledge): boolean {
+    if (node.sent - node.answered < UNANSWERED) return false;
+    const slowMs = 2 * slowest(node);
+    const age = (number: number): number => this.ageOf(node, number);
+    const inDoubt = Math.max(DOUBT_MS, slowMs);
+    if (age(node.answered + 1) >= Math.max(SILENCE_MS, slowMs) && age(node.answered + UNANSWERED) >= inDoubt)
+      return true;
+    if (!isDoubted(node)) return false;
+    const third = (node.doubt as number) + UNANSWERED - 1;
+    return node.sent >= third && age(third) >= inDoubt;
+  }
+
+  private isDue(node: Knowledge): boolean {
+    if (this.probeIntervalMs === 0) return false;
+    if (node.sent === 0) return true;
+    return this.attentiveMs - node.probedMs >= this.pauseMs(node);
+  }
+
+  private pauseMs(node: Knowledge): number {
+    const unanswered = node.sent - node.answered;
+    if (unanswered >= EAGER_MAX) return Math.max(this.probeIntervalMs, RETRY_MS);
+    if (isDoubted(node)) return 0;
+    const isLate = unanswered > 0 && this.ageOf(node, node.answered + 1) >= RETRY_MS;
+    return isLate ? Math.min(this.probeIntervalMs, RETRY_MS) : this.probeIntervalMs;
+  }
+
+  /** One that is forgotten is older than all. */
+  private ageOf(node: Knowledge, number: number): number {
+    const probe = node.probes.find((one) => one.number === number);
+    return probe === undefined ? Number.POSITIVE_INFINITY : this.attentiveMs - probe.sentAttentiveMs;
+  }
+
+  private send(
+    endpoint: string,
+    node: Knowledge,
+    size: number,
+    number: number,
+    made: Uint8Array | undefined,
+    nowMs: number,
+  ): void {
+    const probe = Buffer.alloc(size);
+    probe.set([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST]);
+    probe.set((made ?? probe).subarray(4, 16), 4); // what only the engine knows
+    const sent = {
+      ...{ number, size, id: identityOf(probe), isAnswered: false },
+      ...{ sentMs: nowMs, sentAttentiveMs: this.attentiveMs },
+    };
+    if (number === 0) node.sizes = [...node.sizes, sent].slice(-SIZES_REMEMBERED);
+    else node.probes = [...node.probes, sent].slice(-REMEMBERED);
+    this.ledger.send(endpoint, probe);
+    this.ledger.count("probesSent");
+  }
+
+  private answer(node: Knowledge, probe: Probe, nowMs: number): void {
+    probe.isAnswered = true;
+    node.isHeard = true;
+    if (probe.number === 0) return node.path.passed(probe.size);
+    node.answered = Math.max(node.answered, probe.number);
+    const rttMs = nowMs - probe.sentMs;
+    if (rttMs > this.attentiveMs - probe.sentAttentiveMs + PAUSE_MS) return;
+    node.rttsMs = [...node.rttsMs, rttMs].slice(-RTT_SAMPLES);
+  }
+
+  private at(endpoint: string): Knowledge | undefined {
+    return [...this.known.values()].find((node) => node.endpoint === endpoint);
   }
 
   private of(id: string): Knowledge {
-    return this.known.get(id) ?? nothing();
+    return this.known.get(id) ?? this.nothing("");
+  }
+
+  private nothing(endpoint: string): Knowledge {
+    const fullSize = Math.min(this.tunMtu ?? 1500, UDP_PAYLOAD_MAX);
+    return {
+      endpoint,
+      path: new TwinPathSize(fullSize, {
+        disproved: () => this.ledger.count("pathErrorsDisproved"),
+        learnt: () => this.ledger.meet("a path MTU is learnt"),
+      }),
+      ...{ probes: [], sizes: [], sent: 0, answered: 0, probedMs: 0, rttsMs: [] },
+      ...{ isRefused: false, doubt: undefined, health: "unknown", isHeard: false },
+    };
   }
 }
 
-function nothing(): Knowledge {
-  return { probedMs: undefined, expected: undefined, repliedMs: undefined, refusedMs: undefined, mtu: undefined };
+/** Said to refuse datagrams, and has answered no probe since. */
+function isDoubted({ doubt, answered }: Knowledge): boolean {
+  return doubt !== undefined && answered < doubt;
 }
 
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function slowest({ rttsMs }: Knowledge): number {
+  return Math.max(0, ...rttsMs);
+}
+
+/** What a reply must repeat. */
+function identityOf(probe: Uint8Array): string {
+  return Buffer.from(probe.subarray(4, 16)).toString("hex");
 }

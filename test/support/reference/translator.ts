@@ -70,6 +70,7 @@ interface Refused {
   readonly mtu: number;
 }
 
+const NO_ANSWERS: AnswerOptions = { icmp: false, reset: false, lost: "sent on" };
 const AS_IT_IS: Fit = { kind: "whole", segmentSize: 0, mtu: 0, length: 0 };
 
 export class ReferenceTranslator {
@@ -88,19 +89,20 @@ export class ReferenceTranslator {
     private readonly options: TwinOptions,
     private readonly decisions: Decisions,
   ) {
-    const { nodeId, ranges, timeoutsMs, answers = { icmp: false, reset: false }, probeIntervalMs = 0 } = options;
+    const { nodeId, ranges, timeoutsMs, answers = NO_ANSWERS, probeIntervalMs = 0 } = options;
     this.tunMtu = options.tunMtu ?? Number.POSITIVE_INFINITY;
     this.tables = new TwinTables(nodeId, ranges);
-    this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs);
+    this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs, options.tunMtu);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
     this.parked = new TwinPark(options.park, this.tables, this.ledger);
     this.table = new TwinFlows(
       this.tables,
       this.nodes,
       this.parked,
-      { timeoutsMs, resets: answers.reset },
+      { timeoutsMs, resets: answers.reset, lost: answers.lost },
       { nextChoice: () => this.decisions.nextChoice(), wirePort: (packet, target) => this.chosenPort(packet, target) },
       (name, by) => this.ledger.count(name, by),
+      (situation) => this.ledger.meet(situation),
     );
     this.ways = new TwinWays(this.tables, this.table);
     this.fragments = new TwinLaterFragments(
@@ -203,7 +205,7 @@ export class ReferenceTranslator {
     const way = this.ways.of(packet, nowMs);
     const found = way === DropReason.unknownAddress ? this.park(whole, nowMs) : way;
     if (found === DropReason.none) return DropReason.none;
-    const ready = typeof found === "number" ? refused(found) : this.ready(whole, found, nowMs);
+    const ready = typeof found === "number" ? refused(found) : this.ready(whole, found);
     if (!("reason" in ready)) return this.handOver(whole, ready, nowMs);
     if (packet.embedded === undefined) this.answers.tell(bytes, packet, ready.reason, ready.mtu, nowMs);
     return ready.reason;
@@ -217,7 +219,7 @@ export class ReferenceTranslator {
   }
 
   /** Translates a packet and finds out how it fits its way. */
-  private ready({ bytes: frame, packet, offload }: Frame, way: Way, nowMs: number): Ready | Refused {
+  private ready({ bytes: frame, packet, offload }: Frame, way: Way): Ready | Refused {
     const { target, ends } = way;
     const { segmentSize, needsChecksum } = offload;
     const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
@@ -229,18 +231,17 @@ export class ReferenceTranslator {
     if (packet.embedded !== undefined) return { way, translated, fit: AS_IT_IS };
     const isCrossing = parsed.version !== packet.version;
     const grew = isCrossing && parsed.version === 6;
-    const fit = fitToWay(bytes, packet, parsed, segmentSize, this.largestTo(target, grew, nowMs));
+    const fit = fitToWay(bytes, packet, parsed, segmentSize, this.largestTo(target, grew));
     if (fit.kind === "tooBig") return refused(DropReason.tooBig, fit.mtu);
-    if (this.nodes.wasTooBig(target.node, fit.length, nowMs)) this.ledger.meet("a path MTU is forgotten");
     if (this.options.clampMss && (packet.flags & TCP_SYN) !== 0) {
-      this.clamp(translated, parsed, target, isCrossing, state, nowMs);
+      this.clamp(translated, parsed, target, isCrossing, state);
     }
     return { way, translated, fit };
   }
 
   /** The largest packet that goes to an instance. One that grew has to fit the links of workloads as well. */
-  private largestTo(target: TwinInstance, grew: boolean, nowMs: number): number {
-    const path = target.isLocal ? Number.POSITIVE_INFINITY : this.nodes.pathMtu(target.node, nowMs);
+  private largestTo(target: TwinInstance, grew: boolean): number {
+    const path = target.isLocal ? Number.POSITIVE_INFINITY : this.nodes.pathMtu(target.node);
     return Math.min(path, grew ? this.tunMtu : Number.POSITIVE_INFINITY);
   }
 
@@ -251,9 +252,8 @@ export class ReferenceTranslator {
     target: TwinInstance,
     isCrossing: boolean,
     state: ChecksumState,
-    nowMs: number,
   ): void {
-    const path = target.isLocal ? Number.POSITIVE_INFINITY : this.nodes.mtu(target.node, nowMs);
+    const path = target.isLocal ? Number.POSITIVE_INFINITY : this.nodes.mtu(target.node);
     const headers = packet.version === 4 && !isCrossing ? 40 : 60;
     const lowered = clampMss(bytes, packet, Math.min(this.tunMtu, path) - headers, state);
     if (lowered === undefined) return;

@@ -1,0 +1,85 @@
+// Errors about datagrams that this node sent, from the error queue of the tunnel's socket. What our own kernel says of
+// our own device is true. An ICMP error may come from anybody who knows two addresses and a port (RFC 5927): it is taken
+// when it quotes what this node sends, and then only as a hint, which probes confirm or disprove.
+
+import { count } from "../frame/count.ts";
+import { Counter } from "../shared/counters.ts";
+import {
+  ERROR_QUOTE_SIZE,
+  HEADER_AT,
+  HEADER_NODE_COUNT,
+  LOCAL_NODE,
+  NODE_HINT,
+  NODE_REFUSED,
+  PROBE_MAGIC,
+  PROBE_NONCE_AT,
+  PROBE_UNUSED_AT,
+  WORKER_ERROR_NAME,
+  WORKER_ERROR_QUOTE,
+} from "../shared/layout.ts";
+import { isInServiceRange } from "../table/address.ts";
+import { isEndpoint, isNodeKnown, metricsAt, nodeBehind, overheadTo } from "../table/node.ts";
+import { workerAt } from "../table/regions.ts";
+import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
+import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
+import { findNote } from "./note.ts";
+import { learnDeviceMtu, SIZE_MIN } from "./path-size.ts";
+
+// asm-generic/errno.h
+const EMSGSIZE = 90;
+// linux/errqueue.h
+const SO_EE_ORIGIN_LOCAL = 1;
+/** Bytes 10 and 11 of a v4-mapped address. */
+const V4_MAPPED: i32 = -65536; // 0xffff0000
+
+/**
+ * An error about a datagram to the sockaddr in WORKER_ERROR_NAME, whose first `quoted` bytes are in WORKER_ERROR_QUOTE.
+ * `mtu` counts all headers.
+ */
+export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): void {
+  const name = workerAt + WORKER_ERROR_NAME;
+  const size = mtu - min(mtu, overheadTo(name));
+  if (origin == SO_EE_ORIGIN_LOCAL) {
+    if (errno != EMSGSIZE) return;
+    // About the address: the kernel does not name the port of a datagram that it did not send.
+    for (let node = nodeBehind(name, LOCAL_NODE); node != LOCAL_NODE; node = nodeBehind(name, node)) {
+      learnDeviceMtu(metricsAt(node), size);
+    }
+    return;
+  }
+  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
+    if (isNodeKnown(node) && isEndpoint(name, node)) return hint(node, errno, size, min<u32>(quoted, ERROR_QUOTE_SIZE));
+  }
+  count(Counter.pathErrorsForeign, 1);
+}
+
+function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
+  const metrics = metricsAt(node);
+  const isSize = errno == EMSGSIZE;
+  if (!isOurs(metrics, quoted, isSize ? size : 0)) return count(Counter.pathErrorsForeign, 1);
+  count(Counter.pathErrors, 1);
+  if (!isSize) atomic.store<u32>(metrics, 1, NODE_REFUSED);
+  else if (size >= SIZE_MIN) atomic.store<u32>(metrics, size, NODE_HINT);
+}
+
+/**
+ * Whether the quoted datagram is one that we send: a probe that was not answered yet, or a packet from a service range
+ * that is longer than what is said to fit (RFC 5927 section 7.2). Routers need not quote more than the UDP header.
+ */
+function isOurs(metrics: usize, quoted: u32, size: u32): bool {
+  const at = workerAt + WORKER_ERROR_QUOTE;
+  if (quoted == 0) return true;
+  if (quoted >= <u32>PROBE_UNUSED_AT && load<u16>(at) == PROBE_MAGIC) {
+    return findNote(metrics, load<u64>(at, PROBE_NONCE_AT)) != 0;
+  }
+  const version = load<u8>(at) >>> 4;
+  if (version == 4 && quoted >= IPV4_MIN_HEADER) {
+    const source = i32x4.replace_lane(i32x4(0, 0, V4_MAPPED, 0), 3, Ipv4.at(at).source);
+    return Ipv4.at(at).totalLength > size && isInServiceRange(source);
+  }
+  // Its addresses may be cut off.
+  return (
+    version == 6 && quoted >= 24 && IPV6_HEADER + Ipv6.at(at).payloadLength > size && isInServiceRange(v128.load(at, 8))
+  );
+}

@@ -1,0 +1,142 @@
+// Probes: how nodes measure the way to each other, through the tunnel port (layout.ts, "probe").
+// Promises: what is measured is by our own clock and by what only the asked node could know. Many probes to a node may
+// be under way at once; each is answered once, from the node's own endpoint.
+
+import { takeHeader } from "../frame/arena.ts";
+import { count } from "../frame/count.ts";
+import { sendProbe, sendToSender } from "../frame/udp-queue.ts";
+import { Counter } from "../shared/counters.ts";
+import {
+  HEADER_AT,
+  HEADER_NODE_COUNT,
+  HEADER_PROBE_INTERVAL_MS,
+  LOCAL_NODE,
+  NODE_ANSWERED,
+  NODE_HEARD_US,
+  NODE_PROBED_MS,
+  NODE_PROBES_SENT,
+  PROBE_MAGIC,
+  PROBE_NODE_AT,
+  PROBE_NONCE_AT,
+  PROBE_NOTE_NONCE,
+  PROBE_NOTE_SENT_MS,
+  PROBE_NOTE_SENT_US,
+  PROBE_NOTE_VALUE,
+  PROBE_REPLY,
+  PROBE_REQUEST,
+  PROBE_SIZE,
+  PROBE_TYPE_AT,
+  PROBE_UNUSED_AT,
+  PROBE_VERSION,
+  PROBE_VERSION_AT,
+} from "../shared/layout.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { addRttSample, isNodeKnown, metricsAt } from "../table/node.ts";
+import { attend, attentiveMs } from "./attention.ts";
+import { isProbeDue, judge } from "./health.ts";
+import { findNote, isSizeNote, maskNode, nextSizeNote, noteOf, writeNote } from "./note.ts";
+import { notePassed, noteTry, sizeToTry } from "./path-size.ts";
+
+/** Probes of one call, or one more: the rest waits for the next. */
+const PROBES_MAX: u32 = 256;
+/** Of an answer: more time than that without attention was a pause of our own, which is no part of a round trip. */
+const PAUSE_MS: f64 = 500;
+
+/** Node at which the next call goes on. */
+let cursor: u32 = 0;
+
+/** Sees to every other node, and queues the probes that are due; returns how many. */
+export function queueProbes(nowUs: f64, nowMs: u32): u32 {
+  const ms = attend(nowMs);
+  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  let queued: u32 = 0;
+  for (let i: u32 = 1; i < nodes && queued < PROBES_MAX; i++) {
+    cursor = cursor + 1 < nodes ? cursor + 1 : LOCAL_NODE + 1;
+    if (isNodeKnown(cursor)) queued += attendNode(cursor, nowUs, ms);
+  }
+  count(Counter.probesSent, queued);
+  return queued;
+}
+
+function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
+  const metrics = metricsAt(node);
+  judge(metrics, nowUs, ms);
+  const size = sizeToTry(metrics, ms);
+  if (size != 0) {
+    send(node, size, writeNote(nextSizeNote(metrics), size, nowUs, ms));
+    noteTry(metrics, ms);
+    sendNumbered(node, metrics, nowUs, ms); // its witness
+    return 2;
+  }
+  const intervalMs = load<u32>(HEADER_AT, HEADER_PROBE_INTERVAL_MS);
+  if (intervalMs == 0 || !isProbeDue(metrics, intervalMs, ms)) return 0;
+  sendNumbered(node, metrics, nowUs, ms);
+  return 1;
+}
+
+export function isProbe(at: usize, length: u32): bool {
+  return length >= 2 && load<u16>(at) == PROBE_MAGIC;
+}
+
+/** Answers a request, or takes what a reply says, from the node `from` whose sockaddr is at `sender`. */
+export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, nowUs: f64): DropReason {
+  if (length < <u32>PROBE_SIZE || load<u8>(at, PROBE_VERSION_AT) != PROBE_VERSION) return DropReason.badProbe;
+  const type = load<u8>(at, PROBE_TYPE_AT);
+  if (type == PROBE_REQUEST) {
+    store<u8>(at, PROBE_REPLY, PROBE_TYPE_AT);
+    sendToSender(sender, at, PROBE_SIZE);
+    count(Counter.probesAnswered, 1);
+    return DropReason.none;
+  }
+  if (type != PROBE_REPLY) return DropReason.badProbe;
+  const nonce = load<u64>(at, PROBE_NONCE_AT);
+  if (maskNode(load<u32>(at, PROBE_NODE_AT), nonce) != from) return DropReason.badProbe;
+  const metrics = metricsAt(from);
+  const note = findNote(metrics, nonce);
+  if (note == 0 || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
+  count(Counter.probeReplies, 1);
+  return DropReason.none;
+}
+
+/** False when another worker took it first, or the note is another probe's by now. */
+function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f64): bool {
+  const value = load<u32>(note, PROBE_NOTE_VALUE);
+  const sentMs = load<u32>(note, PROBE_NOTE_SENT_MS);
+  const rttUs = nowUs - load<f64>(note, PROBE_NOTE_SENT_US);
+  if (atomic.cmpxchg<u64>(note, nonce, 0, PROBE_NOTE_NONCE) != nonce) return false;
+  store<f64>(metrics, nowUs, NODE_HEARD_US);
+  if (isSizeNote(metrics, note)) {
+    notePassed(metrics, value);
+    return true;
+  }
+  noteAnswered(metrics, value);
+  if (rttUs / 1000 <= <f64>(attentiveMs() - sentMs) + PAUSE_MS) addRttSample(node, <u32>max<f64>(rttUs, 0));
+  return true;
+}
+
+function noteAnswered(metrics: usize, number: u32): void {
+  let known = atomic.load<u32>(metrics, NODE_ANSWERED);
+  while (<i32>(number - known) > 0) {
+    const found = atomic.cmpxchg<u32>(metrics, known, number, NODE_ANSWERED);
+    if (found == known) return;
+    known = found;
+  }
+}
+
+function sendNumbered(node: u32, metrics: usize, nowUs: f64, ms: u32): void {
+  const number = load<u32>(metrics, NODE_PROBES_SENT) + 1;
+  store<u32>(metrics, number, NODE_PROBES_SENT);
+  store<u32>(metrics, ms, NODE_PROBED_MS);
+  send(node, PROBE_SIZE, writeNote(noteOf(metrics, number), number, nowUs, ms));
+}
+
+function send(node: u32, size: u32, nonce: u64): void {
+  const probe = takeHeader(PROBE_SIZE);
+  store<u16>(probe, PROBE_MAGIC);
+  store<u8>(probe, PROBE_VERSION, PROBE_VERSION_AT);
+  store<u8>(probe, PROBE_REQUEST, PROBE_TYPE_AT);
+  store<u32>(probe, maskNode(node, nonce), PROBE_NODE_AT);
+  store<u64>(probe, nonce, PROBE_NONCE_AT);
+  store<u64>(probe, 0, PROBE_UNUSED_AT);
+  sendProbe(node, probe, PROBE_SIZE, size - PROBE_SIZE);
+}

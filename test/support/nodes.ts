@@ -1,0 +1,67 @@
+// Nodes that answer the probes of an engine, each over a path of its own.
+import { PROBE_REPLY, PROBE_SIZE, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
+import type { Node } from "../../src/control/model.ts";
+import type { EngineFixture } from "./engine-fixture.ts";
+import { corrupt } from "./packet-builder.ts";
+import { endpointText } from "./reference/tables.ts";
+
+/** How often a running worker looks at the nodes. */
+export const LOOK_MS = 50;
+
+export interface Path {
+  /** Of a probe and its answer; undefined = nothing arrives. */
+  rttMs: number | undefined;
+  /** Longest datagram that arrives; others are lost without a word. */
+  size: number;
+}
+
+export class AnsweringNodes {
+  /** Lengths of the probes to each node, as they were sent. */
+  readonly sent: { readonly atMs: number; readonly node: string; readonly length: number }[] = [];
+  private readonly paths = new Map<string, Path>();
+  private replies: { readonly dueMs: number; readonly from: Node["underlay"]; readonly bytes: Uint8Array }[] = [];
+
+  constructor(
+    private readonly fixture: EngineFixture,
+    private readonly nodes: readonly Node[],
+  ) {
+    for (const { id } of nodes) this.paths.set(id, { rttMs: 1, size: 65_507 });
+  }
+
+  path(node: Node): Path {
+    return this.paths.get(node.id) as Path;
+  }
+
+  /** Lets time pass, in which nodes are probed and answer. */
+  run(milliseconds: number): void {
+    const endMs = this.fixture.nowMs + milliseconds;
+    while (this.fixture.nowMs < endMs) {
+      this.look();
+      const lookMs = Math.min(endMs, this.fixture.nowMs + LOOK_MS);
+      while (this.fixture.nowMs < lookMs) {
+        const next = Math.min(lookMs, ...this.replies.map(({ dueMs }) => dueMs));
+        this.fixture.advance(Math.max(0, next - this.fixture.nowMs));
+        this.deliver();
+      }
+    }
+  }
+
+  /** One look of the worker at the nodes. */
+  look(): void {
+    for (const { endpoint, bytes } of this.fixture.probe().datagrams) {
+      const node = this.nodes.find(({ underlay }) => endpointText(underlay.address, underlay.port) === endpoint);
+      if (node === undefined) continue;
+      this.sent.push({ atMs: this.fixture.nowMs, node: node.id, length: bytes.length });
+      const { rttMs, size } = this.path(node);
+      if (rttMs === undefined || bytes.length > size) continue;
+      const reply = corrupt(bytes.slice(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY);
+      this.replies.push({ dueMs: this.fixture.nowMs + rttMs, from: node.underlay, bytes: reply });
+    }
+  }
+
+  private deliver(): void {
+    const due = this.replies.filter(({ dueMs }) => dueMs <= this.fixture.nowMs);
+    this.replies = this.replies.filter((reply) => !due.includes(reply));
+    if (due.length > 0) this.fixture.ingress(...due.map(({ from, bytes }) => ({ ...from, bytes })));
+  }
+}
