@@ -70,7 +70,7 @@ describe("a config file", () => {
       node: { id: "node-a", underlay: { address: "192.0.2.11", port: 50103, bind: "192.0.2.11" } },
       tun: { name: "sapwood0", mtu: "auto", queues: "auto" },
       ranges: [{ text: "10.30.0.0/16" }, { text: "fdff::/16" }],
-      flows: { limit: 262_144, timeouts: { udpUnreplied: 30_000, tcpEstablished: 86_400_000 } },
+      flows: { limit: 262_144, timeouts: { udpUnreplied: 120_000, tcpEstablished: 86_400_000 } },
       capacities: { addresses: 65_536, instances: 65_536, workloads: 4_096, nodes: 1_024 },
       probe: { interval: 400 },
       offloads: { tunTcp: true, tunUdp: true, udpGso: true, udpGro: true },
