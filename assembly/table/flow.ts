@@ -175,8 +175,12 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
   return 0;
 }
 
-/** Moves a flow to another state, unless another worker was first. Whoever moves it counts the change. */
+/**
+ * Moves a flow to another state, unless another worker was first. Whoever moves it counts the change. A record that
+ * holds no flow any more stays so, whatever a packet says that was under way when the flow ended.
+ */
 export function setState(flow: usize, from: u32, to: u32): bool {
+  if (from == FlowState.free) return false;
   if (atomic.cmpxchg<u8>(flow, <u8>from, <u8>to, FLOW_STATE) != <u8>from) return false;
   countChange(flow, from, to);
   return true;
@@ -185,7 +189,7 @@ export function setState(flow: usize, from: u32, to: u32): bool {
 /** Ends a flow. False if another worker was first. */
 export function end(flow: usize): bool {
   const state = load<u8>(flow, FLOW_STATE);
-  if (state == FlowState.free || !setState(flow, state, FlowState.free)) return false;
+  if (!setState(flow, state, FlowState.free)) return false;
   const forward = flowHash(
     v128.load(flow, FLOW_CLIENT),
     v128.load(flow, FLOW_CALLED),

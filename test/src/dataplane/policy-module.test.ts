@@ -80,7 +80,7 @@ describe("a module is refused", () => {
       reason: "its memory is not exported",
       source: policySource(),
       options: { noExportMemory: true },
-      says: "must have a memory of its own with a maximum of at most 256 pages; found 0 memories",
+      says: 'must export the memory "memory"; found',
     },
     {
       reason: "its memory is shared",
