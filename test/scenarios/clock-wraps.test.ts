@@ -4,10 +4,11 @@ import { describe, expect, test } from "vitest";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, virtioFrame } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, onNodeA, UNKNOWN } from "../support/world.ts";
+import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA, UNKNOWN } from "../support/world.ts";
 
 const HALF_MS = 2 ** 31;
+const DAY_MS = 86_400_000;
 const PARK = { timeoutMs: 3000, packets: 4, bytes: 100_000 };
 const [FIRST, LATER] = fragmentsOf(
   packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 4000, dport: 53 }).payload(1000).bytes(),
@@ -15,6 +16,24 @@ const [FIRST, LATER] = fragmentsOf(
   7,
 ).map((bytes) => virtioFrame(bytes, {})) as [Uint8Array, Uint8Array];
 const CALL = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 53 }).payload(20).frame();
+
+const out = (flags: number): Uint8Array =>
+  packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
+
+function udp(sport: number): Uint8Array {
+  return packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload("q").frame();
+}
+
+/** Opens a TCP connection, which may be idle for a day. */
+function connect(fixture: EngineFixture): void {
+  fixture.egress(out(TCP_SYN));
+  const ports = { sport: 80, dport: 40000 };
+  const answer = packet()
+    .ip(B1.instanceV4, A1.v4)
+    .tcp({ ...ports, flags: TCP_SYN | TCP_ACK });
+  fixture.ingress({ ...FROM_B, bytes: answer.bytes() });
+  fixture.egress(out(TCP_ACK));
+}
 
 /** A node whose clock is so many milliseconds before a wrap. */
 async function startedBefore(wrapMs: number, byMs: number): Promise<EngineFixture> {
@@ -70,16 +89,53 @@ describe.each([HALF_MS, 2 * HALF_MS])("when %i ms are over", (wrapMs) => {
     fixture.advance(1);
     expect(fixture.egress(CALL).counts).toEqual({ packetsParked: 1, addressesAsked: 1 });
   });
+
+  test("a flow that nobody answers ends after two idle minutes, and no earlier", async () => {
+    const fixture = await startedBefore(wrapMs, 60_000);
+    fixture.egress(udp(4000));
+    fixture.advance(119_999);
+    expect(fixture.sweep().counts).toEqual({});
+    fixture.advance(1);
+    expect(fixture.sweep().counts).toEqual({ flowsExpired: 1 });
+  });
+
+  test("a connection ends after an idle day, and no earlier", async () => {
+    const fixture = await startedBefore(wrapMs, DAY_MS / 2);
+    connect(fixture);
+    fixture.advance(DAY_MS - 1);
+    expect(fixture.sweep().counts).toEqual({});
+    fixture.advance(1);
+    expect(fixture.sweep().counts).toEqual({ flowsExpired: 1 });
+  });
+
+  test("of a full table the longest unused flow goes", async () => {
+    const capacities = { flows: 30, addresses: 64, instances: 64, workloads: 16, nodes: 8, workers: 1 };
+    const fixture = await onNodeA({ withoutTwin: true, memory: { capacities } });
+    fixture.nowUs = (wrapMs - 15) * 1000;
+    // Half of them were used before the clock wraps, half of them after; the third one is the oldest in the end.
+    const ports = Array.from({ length: 30 }, (_, i) => 4000 + i);
+    for (const sport of ports) {
+      fixture.egress(udp(sport));
+      fixture.advance(1);
+    }
+    fixture.egress(udp(4000), udp(4001));
+    expect(fixture.egress(udp(5000)).counts).toMatchObject({ flowsOpened: 1, flowsEvicted: 1 });
+    for (const sport of ports.filter((port) => port !== 4002)) {
+      expect(fixture.egress(udp(sport)).counts.flowsOpened, `flow of port ${sport}`).toBeUndefined();
+    }
+    expect(fixture.egress(udp(4002)).counts.flowsOpened).toBe(1);
+  });
 });
 
 describe.each([HALF_MS - 1, HALF_MS, HALF_MS + 1, 2 * HALF_MS - 500, 2 * HALF_MS, 2 * HALF_MS + 500])(
   "%i ms later",
   (laterMs) => {
-    /** Time passes in which the worker has nothing to do but to sweep. */
-    function passTime(fixture: EngineFixture): void {
+    /** Time passes in which the worker has little to do but to sweep. */
+    function passTime(fixture: EngineFixture, meanwhile = (): void => undefined): void {
       for (let passedMs = 0; passedMs < laterMs; passedMs += Math.ceil(laterMs / 64)) {
         fixture.advance(Math.min(Math.ceil(laterMs / 64), laterMs - passedMs));
         fixture.sweep();
+        meanwhile();
       }
     }
 
@@ -97,6 +153,22 @@ describe.each([HALF_MS - 1, HALF_MS, HALF_MS + 1, 2 * HALF_MS - 500, 2 * HALF_MS
       fixture.egress(FIRST);
       passTime(fixture);
       expect(fixture.egress(LATER).counts).toEqual({ fragmentsHeld: 1 });
+    });
+
+    test("an idle connection has ended", async () => {
+      const fixture = await startedBefore(HALF_MS, 500);
+      connect(fixture);
+      passTime(fixture);
+      expect(fixture.egress(out(TCP_ACK)).counts.flowsOpened).toBe(1);
+    });
+
+    test("a connection that is used more than once a day is still there", async () => {
+      const fixture = await startedBefore(HALF_MS, 500);
+      connect(fixture);
+      passTime(fixture, () => {
+        expect(fixture.egress(out(TCP_ACK)).counts.flowsOpened).toBeUndefined();
+      });
+      expect(fixture.countsSinceStart()).not.toHaveProperty("flowsExpired");
     });
   },
 );
