@@ -153,7 +153,7 @@ export class EngineFixture {
       {
         nextChoice: () => this.pending.shift(),
         flowPort: (packet) => flowWirePort(this.shared, packet),
-        wirePort: (place) => this.sourcePortAt(place),
+        sent: (place) => this.sent(place),
         identification: (place) => this.identificationAt(place),
       },
     );
@@ -366,12 +366,6 @@ export class EngineFixture {
     const index = this.policy({ flowHash, clientHash, candidates, draining }, serviceAt);
     this.choices.push({ index, flowHash, clientHash, candidates, draining });
     return index;
-  }
-
-  private sourcePortAt(place: Place): number | undefined {
-    const bytes = this.sent(place);
-    const parsed = bytes === undefined ? undefined : parse(bytes);
-    return typeof parsed === "object" ? parsed.sourcePort : undefined;
   }
 
   private identificationAt(place: Place): number | undefined {

@@ -17,6 +17,7 @@ import { CARRIED_ALWAYS, TwinNodes } from "./nodes.ts";
 import { type ParkOptions, TwinPark } from "./park.ts";
 import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import type { ChecksumState } from "./rewrite.ts";
+import { sourcePortIfSame } from "./same-packet.ts";
 import { finishInnerChecksum } from "./segmenter.ts";
 import { type Frame, TwinSender } from "./sender.ts";
 import type { Situation } from "./situations.ts";
@@ -30,9 +31,9 @@ export interface Decisions {
   nextChoice(): Choice | undefined;
   /** The source port on the wire of the packet's flow, if that still is in the engine's table. */
   flowPort(packet: ParsedPacket): number | undefined;
-  /** Source port of the packet that the engine put at this place of its output. */
-  wirePort(place: Place): number | undefined;
-  /** The same for the identification of an IPv4 header that the engine made. */
+  /** The packet that the engine put at this place of its output. */
+  sent(place: Place): Uint8Array | undefined;
+  /** The identification of the IPv4 header there, if the engine made it. */
   identification(place: Place): number | undefined;
 }
 
@@ -84,6 +85,8 @@ export class ReferenceTranslator {
   private readonly sender = new TwinSender(this.ledger);
   private readonly fragments: TwinLaterFragments;
   private readonly tunMtu: number;
+  /** What egress is about. */
+  private inHand: Frame | undefined;
 
   constructor(
     private readonly options: TwinOptions,
@@ -202,6 +205,7 @@ export class ReferenceTranslator {
     }
     if (packet.kind === "laterFragment") return this.fragments.receive("egress", packet, bytes, nowMs);
     const whole = { bytes: frame, packet, offload };
+    this.inHand = whole;
     const way = this.ways.of(packet, nowMs);
     const found = way === DropReason.unknownAddress ? this.park(whole, nowMs) : way;
     if (found === DropReason.none) return DropReason.none;
@@ -275,8 +279,11 @@ export class ReferenceTranslator {
     return DropReason.none;
   }
 
+  /** As the packet leaves with it. Only of one that does not leave is it in the table alone, if no newer flow is there. */
   private chosenPort(packet: ParsedPacket, target: TwinInstance): number | undefined {
-    return this.decisions.flowPort(packet) ?? this.decisions.wirePort(this.placeFor(target));
+    const sent = this.decisions.sent(this.placeFor(target));
+    const port = sent && this.inHand && sourcePortIfSame(sent, this.inHand);
+    return port ?? this.decisions.flowPort(packet);
   }
 
   /** What a packet needs to change its family; only the engine can say the identification that it gave it. */
