@@ -57,6 +57,11 @@ export function testSeed(fallback: number): number {
 
 /** The seeds first...last of a random test, or the one of SAPWOOD_TEST_SEED. */
 export function seeds(first: number, last: number): number[] {
-  if (process.env["SAPWOOD_TEST_SEED"] !== undefined) return [testSeed(first)];
+  if (repeatsOneSeed()) return [testSeed(first)];
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
+
+/** Whether SAPWOOD_TEST_SEED names the only seed. */
+export function repeatsOneSeed(): boolean {
+  return process.env["SAPWOOD_TEST_SEED"] !== undefined;
 }
