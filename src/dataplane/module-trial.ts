@@ -67,11 +67,15 @@ export function endTrials(): void {
 }
 
 function refusal(answer: TrialAnswer): SapwoodError {
-  if (answer.kind === "refused") return new SapwoodError("module-refused", answer.message);
+  if (answer.kind === "refused" || answer.kind === "died") return new SapwoodError("module-refused", answer.message);
   return new SapwoodError("internal", `A trial failed: ${answer.kind === "failed" ? answer.message : answer.kind}.`);
 }
 
-/** Some processes, each of which tries one module after another until it dies of one or nobody needs it. */
+/**
+ * Some processes, each of which tries one module after another until it dies of one or nobody needs it. The death of one
+ * that had tried others proves nothing: what they left behind may have killed it. So the module is tried again in a new
+ * process, and its death there is the module's.
+ */
 class TrialProcesses {
   readonly #idle = new Set<TrialProcess>();
   readonly #busy = new Set<TrialProcess>();
@@ -81,8 +85,19 @@ class TrialProcesses {
     while (this.#busy.size >= PROCESSES_MAX) {
       await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
     }
-    const chosen =
-      [...this.#idle].find(({ isAlive }) => isAlive) ?? new TrialProcess((ended) => this.#idle.delete(ended));
+    try {
+      const used = [...this.#idle].find(({ isAlive }) => isAlive);
+      if (used !== undefined) {
+        const answer = await this.#askOf(used, request);
+        if (answer.kind !== "died" || used.wasEnded) return answer;
+      }
+      return await this.#askOf(new TrialProcess((ended) => this.#idle.delete(ended)), request);
+    } finally {
+      this.#waiting.shift()?.resolve();
+    }
+  }
+
+  async #askOf(chosen: TrialProcess, request: NamedRequest): Promise<TrialAnswer> {
     this.#idle.delete(chosen);
     this.#busy.add(chosen);
     try {
@@ -90,7 +105,6 @@ class TrialProcesses {
     } finally {
       this.#busy.delete(chosen);
       if (chosen.isAlive) this.#idle.add(chosen);
-      this.#waiting.shift()?.resolve();
     }
   }
 
@@ -105,10 +119,12 @@ class TrialProcess {
   readonly #child: ChildProcess;
   #idleTimer: NodeJS.Timeout | undefined;
   isAlive = true;
+  /** By us: its time was up, or nobody needs it. */
+  wasEnded = false;
 
   constructor(onEnd: (ended: TrialProcess) => void) {
     this.#child = fork(PROCESS, {
-      execArgv: [`--max-old-space-size=${HEAP_MIB}`],
+      execArgv: [`--max-old-space-size=${HEAP_MIB}`, "--expose-gc"],
       env: {},
       serialization: "advanced",
       stdio: ["ignore", "ignore", "ignore", "ipc"],
@@ -153,6 +169,7 @@ class TrialProcess {
 
   end(): void {
     this.isAlive = false;
+    this.wasEnded = true;
     this.#child.kill("SIGKILL");
   }
 }
@@ -162,7 +179,7 @@ function deathOf(what: string, code: number | null, signal: string | null): Tria
   if (signal === null) return { kind: "failed", message: `its process ended with status ${code}` };
   const how = signal === "SIGXCPU" ? "the processor time for its trial was up" : `by ${signal}`;
   return {
-    kind: "refused",
+    kind: "died",
     message: `${what} ended the process in which it was tried (${how}): it takes more than a module may.`,
   };
 }

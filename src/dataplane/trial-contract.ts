@@ -20,5 +20,7 @@ export type TrialAnswer =
   | { readonly kind: "report"; readonly report: TrialReport }
   | { readonly kind: "passed" }
   | { readonly kind: "refused"; readonly message: string }
+  /** The process did not survive. */
+  | { readonly kind: "died"; readonly message: string }
   /** Something that is no fault of the module. */
   | { readonly kind: "failed"; readonly message: string };
