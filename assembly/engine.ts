@@ -1,31 +1,31 @@
-// Entry of the engine module: everything that is done per packet. Exports as src/dataplane/engine-contract.ts says.
+// Entry of the engine module: everything that is done per packet. Exports as src/dataplane/modules/engine-contract.ts says.
 // Allocates nothing and keeps no state outside the shared memory that another call or another engine would miss.
 
+import { count, countEgressDrop } from "./area/count.ts";
+import { enter, leave } from "./area/generation.ts";
+import { attachRegions } from "./area/regions.ts";
+import { forgetRefused, learnRefusals, setUnparking } from "./ask/park.ts";
+import { allowPortTries } from "./flow/wire-port.ts";
 import { ingressMessage, messagePackets } from "./forward/incoming.ts";
 import { egressFrame, framePackets, prefetchFrames } from "./forward/outgoing.ts";
 import { attachPacket } from "./forward/packet-in-hand.ts";
 import { unparkAll } from "./forward/parked.ts";
-import { emptyQueues, hasRoom } from "./frame/arena.ts";
-import { count, countEgressDrop } from "./frame/count.ts";
-import { FRAGMENTS, freeReleased, waitingCount } from "./frame/hold.ts";
-import { frameAt, frameLength, prepareReceive } from "./frame/received.ts";
-import { closeMessage, destinationOf, splitMessage } from "./frame/udp-queue.ts";
 import { takePathError } from "./measure/path-error.ts";
 import { queueProbes } from "./measure/probe.ts";
+import { dropOrphans } from "./nat/fragments.ts";
 import { finishFrame } from "./offload/coalesce.ts";
+import { emptyQueues, hasRoom } from "./queue/arena.ts";
+import { frameAt, frameLength, prepareReceive } from "./queue/received.ts";
+import { closeMessage, destinationOf, splitMessage } from "./queue/udp.ts";
+import { FRAGMENTS, freeReleased, waitingCount } from "./queue/waiting.ts";
 import { Counter } from "./shared/counters.ts";
 import { HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE } from "./shared/layout.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { forgetStale } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
 import { settleLimbo } from "./table/flow-record.ts";
-import { enter, leave } from "./table/generation.ts";
 import { endpointAt, isSameEndpoint, refuseGso } from "./table/node.ts";
 import { isWorthwhile } from "./table/prefetch.ts";
-import { attachRegions } from "./table/regions.ts";
-import { dropOrphans } from "./translate/fragments.ts";
-import { forgetRefused, learnRefusals, setUnparking } from "./translate/park.ts";
-import { allowPortTries } from "./translate/wire-port.ts";
 
 // errno of a send that UDP_SEGMENT made impossible (asm-generic/errno-base.h, errno.h)
 const EIO = 5;

@@ -13,17 +13,17 @@ import {
   WORKER_TUN_SLOTS,
   WORKER_UDP_SLOTS,
 } from "../assembly/shared/layout.ts";
-import type { Instance, Service, Tables } from "../src/control/model.ts";
-import type { EngineExports, EngineImports } from "../src/dataplane/engine-contract.ts";
-import { PolicyHost } from "../src/dataplane/policies.ts";
-import { POLICY_SHAPE } from "../src/dataplane/policy-module.ts";
-import { builtModulePath, compileFile, ENGINE_SHAPE, instantiateEngine } from "../src/dataplane/wasm.ts";
+import type { EngineExports, EngineImports } from "../src/dataplane/modules/engine-contract.ts";
+import { POLICY_SHAPE } from "../src/dataplane/modules/policy-module.ts";
+import { builtModulePath, compileFile, ENGINE_SHAPE, instantiateEngine } from "../src/dataplane/modules/wasm.ts";
+import { PolicyHost } from "../src/dataplane/worker/policies.ts";
 import { type Capacities, createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
 import { TableWriter } from "../src/memory/table-writer.ts";
+import type { Instance, Service, Tables } from "../src/model/tables.ts";
 import { parsePrefix } from "../src/net/address.ts";
 import { EngineMemory } from "../test/support/engine-memory.ts";
-import { loadProbeModule, type ProbeModule } from "../test/support/probe-module.ts";
 import type { CountName } from "../test/support/reference/counts.ts";
+import { loadWorkbench, type Workbench } from "../test/support/workbench.ts";
 
 export const NODE = "node-a";
 export const PEER = { address: "192.0.2.2", port: 50103 };
@@ -71,7 +71,7 @@ export class BenchNode {
   private constructor(
     readonly shared: SharedMemory,
     readonly engine: EngineExports,
-    readonly probe: ProbeModule,
+    readonly workbench: Workbench,
   ) {
     this.workerAt = shared.at(Region.workers);
     this.io = new EngineMemory(shared.memory, this.workerAt);
@@ -102,7 +102,7 @@ export class BenchNode {
     const module = await compileFile(options.engineFile ?? builtModulePath("engine"), ENGINE_SHAPE);
     const engine = instantiateEngine(module, shared.memory, choose);
     engine.attach(0, 0n);
-    return new BenchNode(shared, engine, await loadProbeModule(shared));
+    return new BenchNode(shared, engine, await loadWorkbench(shared));
   }
 
   /** Hands frames of one length to the engine, batch by batch. They wait where messages would be received. */
@@ -115,7 +115,7 @@ export class BenchNode {
     });
     const run = (): void => {
       for (let first = 0; first < frames.length; first += BATCH_SIZE) {
-        this.probe.exports.copyEach(from + first * STRIDE, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
+        this.workbench.exports.copyEach(from + first * STRIDE, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
         this.engine.egress(0, BATCH_SIZE, NOW_US);
       }
     };
@@ -128,7 +128,7 @@ export class BenchNode {
     const from = this.store([frame], this.workerAt + WORKER_UDP_SLOTS);
     const to = this.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
     for (let slot = 0; slot < BATCH_SIZE; slot++) this.io.putFrame(slot, frame);
-    const { copyEach, storePorts } = this.probe.exports;
+    const { copyEach, storePorts } = this.workbench.exports;
     const run = (): void => {
       for (let first = 0; first < flows; first += BATCH_SIZE) {
         copyEach(from, 0, to, SLOT_SIZE, frame.length, BATCH_SIZE);
@@ -149,7 +149,7 @@ export class BenchNode {
       this.io.putMessage(index, { ...PEER, bytes });
     });
     const run = (): void => {
-      this.probe.exports.copyEach(from, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
+      this.workbench.exports.copyEach(from, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
       this.engine.ingress(0, BATCH_SIZE, NOW_US);
     };
     this.expectAll(run, "ingressPackets", messages.length);

@@ -6,10 +6,10 @@
 import { BATCH_SIZE } from "../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../assembly/shared/protocols.ts";
 import { packet } from "../test/support/packet-builder.ts";
-import { loadProbeModule, type ProbeModule } from "../test/support/probe-module.ts";
 import { sumWords } from "../test/support/reference/checksum.ts";
 import { parse } from "../test/support/reference/parser.ts";
 import { ReferenceTranslator } from "../test/support/reference/translator.ts";
+import { loadWorkbench, type Workbench } from "../test/support/workbench.ts";
 import { BenchNode, NODE, NOW_US, PEER, RANGES, TABLES } from "./bench-node.ts";
 import type { Case } from "./harness.ts";
 
@@ -46,26 +46,26 @@ const STRIDE = 128;
 export type Family = (typeof FAMILIES)[number];
 
 export async function engineCases(): Promise<readonly Case[]> {
-  const probe = await loadProbeModule();
+  const workbench = await loadWorkbench();
   return [
-    ...FAMILIES.map((family) => parseCase(probe, family)),
+    ...FAMILIES.map((family) => parseCase(workbench, family)),
     ...(await Promise.all(FAMILIES.map(hitCase))),
     ...(await Promise.all(FAMILIES.map(missCase))),
     ...(await Promise.all(FAMILIES.map(ingressCase))),
-    ...[64, 1400, 65_536].map((sizeBytes) => checksumCase(probe, sizeBytes)),
+    ...[64, 1400, 65_536].map((sizeBytes) => checksumCase(workbench, sizeBytes)),
   ];
 }
 
-function parseCase(probe: ProbeModule, family: Family): Case {
+function parseCase(workbench: Workbench, family: Family): Case {
   const bytes = request(family, FIRST_PORT).subarray(VIRTIO_NET_HDR_SIZE);
-  probe.shared.bytes.set(bytes, probe.scratchAt + STRIDE * family.version);
+  workbench.shared.bytes.set(bytes, workbench.scratchAt + STRIDE * family.version);
   return {
     name: `parse, ${family.name}`,
     unit: "ns",
     fast: {
       amount: PARSES,
       run: () => {
-        probe.exports.parseRepeated(probe.scratchAt + STRIDE * family.version, bytes.length, PARSES);
+        workbench.exports.parseRepeated(workbench.scratchAt + STRIDE * family.version, bytes.length, PARSES);
       },
     },
     twin: {
@@ -144,15 +144,15 @@ async function ingressCase(family: Family): Promise<Case> {
   };
 }
 
-function checksumCase(probe: ProbeModule, sizeBytes: number): Case {
+function checksumCase(workbench: Workbench, sizeBytes: number): Case {
   const bytes = Uint8Array.from({ length: sizeBytes }, (_, i) => (i * 31) & 0xff);
-  const at = probe.scratchAt + 2 ** 20;
-  probe.shared.bytes.set(bytes, at);
+  const at = workbench.scratchAt + 2 ** 20;
+  workbench.shared.bytes.set(bytes, at);
   const times = Math.ceil(1_000_000 / sizeBytes);
   return {
     name: `checksum, ${sizeBytes} B`,
     unit: "GB/s",
-    fast: { amount: times * sizeBytes, run: () => void probe.exports.checksumRepeated(at, sizeBytes, times) },
+    fast: { amount: times * sizeBytes, run: () => void workbench.exports.checksumRepeated(at, sizeBytes, times) },
     twin: {
       amount: times * sizeBytes,
       run: () => {

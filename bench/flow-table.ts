@@ -5,7 +5,7 @@
 // packet), because the same 64 flows would stay in the cache, however many there are.
 import { BATCH_SIZE, SLOT_HEADROOM, SLOT_SIZE, WORKER_TUN_SLOTS, WORKER_UDP_SLOTS } from "../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../assembly/shared/protocols.ts";
-import type { Service } from "../src/control/model.ts";
+import type { Service } from "../src/model/tables.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { BenchNode, instance, NODE, NOW_US, TABLES } from "./bench-node.ts";
 import type { Case, Work } from "./harness.ts";
@@ -54,7 +54,7 @@ function lookUps(node: BenchNode, count: number): Work {
   bytes.set(frame, from);
   for (let slot = 0; slot < BATCH_SIZE; slot++) node.io.putFrame(slot, frame);
   const batch = (flowOf: (slot: number) => number): void => {
-    node.probe.exports.copyEach(from, 0, to, SLOT_SIZE, frame.length, BATCH_SIZE);
+    node.workbench.exports.copyEach(from, 0, to, SLOT_SIZE, frame.length, BATCH_SIZE);
     for (let slot = 0; slot < BATCH_SIZE; slot++) {
       const flow = flowOf(slot);
       const at = to + slot * SLOT_SIZE;

@@ -1,7 +1,7 @@
 // `npm run fuzz`: random traffic of all kinds through two engines that differ in the bytes of their free memory. Ends with
 // an error when one byte that comes out, or one counter, depends on them.
 import { Command } from "commander";
-import { builtModulePath, compileFile, ENGINE_SHAPE } from "../src/dataplane/wasm.ts";
+import { builtModulePath, compileFile, ENGINE_SHAPE } from "../src/dataplane/modules/wasm.ts";
 import { fuzz } from "../test/support/canary-fuzz.ts";
 import type { CountName } from "../test/support/reference/counts.ts";
 import { wholeNumber } from "./whole-number.ts";

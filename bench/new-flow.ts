@@ -2,8 +2,8 @@
 // module and back), or by the same rotation as if it were built into the engine: a function on the engine's memory that
 // takes the place of its import, so that neither host nor module is in between. And without any choice at all.
 import { SERVICE_CANDIDATE_COUNT } from "../assembly/shared/layout.ts";
-import type { Service } from "../src/control/model.ts";
-import type { EngineImports } from "../src/dataplane/engine-contract.ts";
+import type { EngineImports } from "../src/dataplane/modules/engine-contract.ts";
+import type { Service } from "../src/model/tables.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { assemble } from "../test/support/wat.ts";
 import { BenchNode, instance, TABLES } from "./bench-node.ts";

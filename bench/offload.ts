@@ -70,7 +70,14 @@ async function segmentCase(shape: Shape): Promise<Case> {
   node.shared.bytes.set(frame, from);
   const run = (): void => {
     // The engine changes the headers only.
-    node.probe.exports.copyEach(from, 0, node.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM, SLOT_SIZE, headers, FRAMES);
+    node.workbench.exports.copyEach(
+      from,
+      0,
+      node.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM,
+      SLOT_SIZE,
+      headers,
+      FRAMES,
+    );
     for (let first = 0; first < FRAMES; ) first = node.engine.egress(first, FRAMES, NOW_US);
   };
   node.expectAll(run, "egressPackets", FRAMES * SEGMENTS);
@@ -96,7 +103,7 @@ async function coalesceCase(shape: Shape): Promise<Case> {
   node.shared.bytes.set(message, from);
   const run = (): void => {
     for (let slot = 0; slot < FRAMES; slot++) {
-      node.probe.exports.copyEach(from, segmentSize, to + slot * SLOT_SIZE, segmentSize, headers, SEGMENTS);
+      node.workbench.exports.copyEach(from, segmentSize, to + slot * SLOT_SIZE, segmentSize, headers, SEGMENTS);
     }
     for (let first = 0; first < FRAMES; ) first = node.engine.ingress(first, FRAMES, NOW_US);
   };
@@ -127,7 +134,7 @@ function copyCase(node: BenchNode): Case {
     unit: "GB/s",
     fast: {
       amount: FRAMES * length,
-      run: () => node.probe.exports.copyEach(from, SLOT_SIZE, to, SLOT_SIZE, length, Math.min(FRAMES, BATCH_SIZE)),
+      run: () => node.workbench.exports.copyEach(from, SLOT_SIZE, to, SLOT_SIZE, length, Math.min(FRAMES, BATCH_SIZE)),
     },
   };
 }

@@ -25,11 +25,11 @@ import {
   SERVICE_SIZE,
   ServiceKind,
 } from "../assembly/shared/layout.ts";
-import { BUILT_IN_POLICIES } from "../src/control/policy-names.ts";
-import { PolicyHost } from "../src/dataplane/policies.ts";
-import { POLICY_SHAPE } from "../src/dataplane/policy-module.ts";
-import { builtModulePath, compileFile } from "../src/dataplane/wasm.ts";
+import { POLICY_SHAPE } from "../src/dataplane/modules/policy-module.ts";
+import { builtModulePath, compileFile } from "../src/dataplane/modules/wasm.ts";
+import { PolicyHost } from "../src/dataplane/worker/policies.ts";
 import { createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
+import { BUILT_IN_POLICIES } from "../src/model/policy-names.ts";
 import type { Case, Work } from "./harness.ts";
 
 const CANDIDATE_COUNTS = [3, 100, 600] as const;

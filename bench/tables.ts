@@ -1,11 +1,12 @@
 // How the tables scale: a service look-up among few and very many services in random order, and what one generation
 // with 10,000 changed services costs while 100,000 are in force. Beside them the same with Maps.
-import type { Service, Tables } from "../src/control/model.ts";
+
 import { createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
 import { TableWriter } from "../src/memory/table-writer.ts";
+import type { Service, Tables } from "../src/model/tables.ts";
 import { parsePrefix, readAddress } from "../src/net/address.ts";
-import { loadProbeModule } from "../test/support/probe-module.ts";
 import { TwinTables } from "../test/support/reference/tables.ts";
+import { loadWorkbench } from "../test/support/workbench.ts";
 import { instance, NODE, PEER, RANGES } from "./bench-node.ts";
 import type { Case } from "./harness.ts";
 
@@ -37,7 +38,7 @@ export async function tableCases(): Promise<readonly Case[]> {
 }
 
 async function lookUpCase(name: string, services: readonly Service[], shared: SharedMemory): Promise<Case> {
-  const { exports, scratchAt } = await loadProbeModule(shared);
+  const { exports, scratchAt } = await loadWorkbench(shared);
   const texts = Array.from({ length: LOOK_UPS }, (_, i) => addressOf((i * 40_503 + 7) % services.length));
   texts.forEach((text, i) => {
     readAddress(text, shared.bytes, scratchAt + 16 * i);

@@ -1,21 +1,21 @@
 // Fragments: the first one decides what becomes of the others, also of those that came before it.
 
-import { hasRoom } from "../frame/arena.ts";
-import { count, countEgressDrop, countIngressDrop } from "../frame/count.ts";
-import { FRAGMENTS, firstWaiting, release, waitingAt, waitingCount, waitingRecord } from "../frame/hold.ts";
-import { writePacket } from "../frame/tun-queue.ts";
-import { sendPacket } from "../frame/udp-queue.ts";
+import { count, countEgressDrop, countIngressDrop } from "../area/count.ts";
+import { nodeOwner, workloadOwner } from "../ask/owner.ts";
+import { largestTo } from "../nat/fit.ts";
+import { holdFragment, translateLater } from "../nat/fragments.ts";
+import { admitSource } from "../nat/ingress.ts";
 import { fragment, fragmentBytes, fragmentCount, piecesMax } from "../offload/fragment.ts";
+import { hasRoom } from "../queue/arena.ts";
+import { writePacket } from "../queue/tun.ts";
+import { sendPacket } from "../queue/udp.ts";
+import { FRAGMENTS, firstWaiting, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
 import { Counter } from "../shared/counters.ts";
 import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE, OWNER_OTHERS } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange } from "../table/address.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "../table/first-fragment.ts";
 import { isNodeKnown } from "../table/node.ts";
-import { largestTo } from "../translate/fit.ts";
-import { holdFragment, translateLater } from "../translate/fragments.ts";
-import { admitSource } from "../translate/ingress.ts";
-import { nodeOwner, workloadOwner } from "../translate/owner.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { packet } from "./packet-in-hand.ts";
 

@@ -1,11 +1,14 @@
 // From the tunnel: what becomes of another node's message.
 
-import { SEGMENTS_MAX } from "../frame/arena.ts";
-import { count, countIngressDrop } from "../frame/count.ts";
-import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../frame/received.ts";
+import { count, countIngressDrop } from "../area/count.ts";
+import { nodeOwner } from "../ask/owner.ts";
 import { isProbe, receiveProbe } from "../measure/probe.ts";
+import { translateIngress } from "../nat/ingress.ts";
+import { translateErrorIngress } from "../nat/related.ts";
 import { deliver } from "../offload/coalesce.ts";
 import { piecesMax } from "../offload/fragment.ts";
+import { SEGMENTS_MAX } from "../queue/arena.ts";
+import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../queue/received.ts";
 import { Counter } from "../shared/counters.ts";
 import { BATCH_SIZE, LOCAL_NODE } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -13,9 +16,6 @@ import { REVERSE } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
 import { isWorthwhile, touchBucket, touchFlow } from "../table/prefetch.ts";
 import { senderNode } from "../table/sender.ts";
-import { translateIngress } from "../translate/ingress.ts";
-import { nodeOwner } from "../translate/owner.ts";
-import { translateErrorIngress } from "../translate/related.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";

@@ -1,20 +1,9 @@
 // From the TUN: what becomes of a workload's frame.
 
-import { SEGMENTS_MAX } from "../frame/arena.ts";
-import { count } from "../frame/count.ts";
-import { frameAt } from "../frame/received.ts";
-import { writeFrame } from "../frame/tun-queue.ts";
-import { sendPacket } from "../frame/udp-queue.ts";
-import { finishChecksum, finishInnerChecksum } from "../offload/finish.ts";
-import { FRAGMENT_MIN, piecesMax } from "../offload/fragment.ts";
-import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
-import { Counter } from "../shared/counters.ts";
-import { FLOW_NODE, LOCAL_NODE } from "../shared/layout.ts";
-import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
-import { DropReason } from "../shared/verdicts.ts";
-import { FORWARD } from "../table/bucket.ts";
-import { describeFragment } from "../table/first-fragment.ts";
-import { touchBucket, touchFlow } from "../table/prefetch.ts";
+import { answerDrop } from "../answer/icmp-error.ts";
+import { count } from "../area/count.ts";
+import { workloadOwner } from "../ask/owner.ts";
+import { park } from "../ask/park.ts";
 import {
   checksumOffset,
   checksumStart,
@@ -27,12 +16,23 @@ import {
   segmentSize,
   translateEgress,
   wasIpv4,
-} from "../translate/egress.ts";
-import { answerDrop } from "../translate/icmp-error.ts";
-import { translateLocal } from "../translate/ingress.ts";
-import { workloadOwner } from "../translate/owner.ts";
-import { park } from "../translate/park.ts";
-import { errorNode, translateErrorEgress, translateErrorLocal } from "../translate/related.ts";
+} from "../nat/egress.ts";
+import { translateLocal } from "../nat/ingress.ts";
+import { errorNode, translateErrorEgress, translateErrorLocal } from "../nat/related.ts";
+import { finishChecksum, finishInnerChecksum } from "../offload/finish.ts";
+import { FRAGMENT_MIN, piecesMax } from "../offload/fragment.ts";
+import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
+import { SEGMENTS_MAX } from "../queue/arena.ts";
+import { frameAt } from "../queue/received.ts";
+import { writeFrame } from "../queue/tun.ts";
+import { sendPacket } from "../queue/udp.ts";
+import { Counter } from "../shared/counters.ts";
+import { FLOW_NODE, LOCAL_NODE } from "../shared/layout.ts";
+import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import { DropReason } from "../shared/verdicts.ts";
+import { FORWARD } from "../table/bucket.ts";
+import { describeFragment } from "../table/first-fragment.ts";
+import { touchBucket, touchFlow } from "../table/prefetch.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";

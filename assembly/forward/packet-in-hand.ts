@@ -1,7 +1,7 @@
 // The packet that the worker is handling.
 
+import { workerAt } from "../area/regions.ts";
 import { WORKER_SCRATCH } from "../shared/layout.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 
 /** One per worker. */

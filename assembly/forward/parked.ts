@@ -1,14 +1,14 @@
 // What becomes of the frames that were parked when their address is known, refused, or was asked for long enough.
 
-import { hasRoom } from "../frame/arena.ts";
-import { countEgressDrop } from "../frame/count.ts";
-import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../frame/hold.ts";
+import { answerDrop } from "../answer/icmp-error.ts";
+import { countEgressDrop } from "../area/count.ts";
+import { isGivenUp } from "../ask/park.ts";
+import { hasRoom } from "../queue/arena.ts";
+import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
 import { HELD_DESTINATION, HELD_LENGTH, HELD_NEXT } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService } from "../table/address.ts";
-import { answerDrop } from "../translate/icmp-error.ts";
-import { isGivenUp } from "../translate/park.ts";
 import { egressFrame, framePackets } from "./outgoing.ts";
 import { packet } from "./packet-in-hand.ts";
 

@@ -2,7 +2,8 @@
 // our own device is true. An ICMP error may come from anybody who knows two addresses and a port (RFC 5927): it is taken
 // when it quotes what this node sends, and then only as a hint, which probes confirm or disprove.
 
-import { count } from "../frame/count.ts";
+import { count } from "../area/count.ts";
+import { workerAt } from "../area/regions.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   ERROR_QUOTE_SIZE,
@@ -19,7 +20,6 @@ import {
 } from "../shared/layout.ts";
 import { isInServiceRange } from "../table/address.ts";
 import { isEndpoint, isNodeKnown, metricsAt, nodeBehind, overheadTo } from "../table/node.ts";
-import { workerAt } from "../table/regions.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { findNote } from "./note.ts";

@@ -3,7 +3,7 @@
 // Whether a size passes is known by its answer; that it does not, by three probes of it that were lost while small ones,
 // sent right after each, were answered.
 
-import { count } from "../frame/count.ts";
+import { count } from "../area/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   HEADER_AT,

@@ -2,9 +2,9 @@
 // Promises: what is measured is by our own clock and by what only the asked node could know. Many probes to a node may
 // be under way at once; each is answered once, from the node's own endpoint.
 
-import { takeHeader } from "../frame/arena.ts";
-import { count } from "../frame/count.ts";
-import { sendProbe, sendToSender } from "../frame/udp-queue.ts";
+import { count } from "../area/count.ts";
+import { takeHeader } from "../queue/arena.ts";
+import { sendProbe, sendToSender } from "../queue/udp.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   HEADER_AT,

@@ -7,9 +7,9 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { nextIovecAt } from "../frame/arena.ts";
-import { sumTransport } from "../frame/parts.ts";
-import { extendFrame, writePacket } from "../frame/tun-queue.ts";
+import { nextIovecAt } from "../queue/arena.ts";
+import { sumTransport } from "../queue/parts.ts";
+import { extendFrame, writePacket } from "../queue/tun.ts";
 import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
 import {
   IPPROTO_TCP,

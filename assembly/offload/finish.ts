@@ -2,7 +2,7 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { sumTransport } from "../frame/parts.ts";
+import { sumTransport } from "../queue/parts.ts";
 import { IPPROTO_UDP } from "../shared/protocols.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";

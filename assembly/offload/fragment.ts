@@ -2,9 +2,9 @@
 // what RFC 7915 section 4 makes of them in IPv6. The payload stays where it is, each fragment gets a header of its own.
 
 import { fold, sum } from "../checksum/sum.ts";
-import { takeHeader } from "../frame/arena.ts";
-import { writeParts } from "../frame/tun-queue.ts";
-import { sendParts } from "../frame/udp-queue.ts";
+import { takeHeader } from "../queue/arena.ts";
+import { writeParts } from "../queue/tun.ts";
+import { sendParts } from "../queue/udp.ts";
 import { LOCAL_NODE } from "../shared/layout.ts";
 import { IPPROTO_FRAGMENT, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { FRAGMENT_HEADER, FragmentHeader } from "../wire/extension-headers.ts";

@@ -1,10 +1,10 @@
 // Segmentation (GSO): one super-packet becomes many packets, each with headers of its own and a part of the payload,
 // which stays where it is.
 
+import { count } from "../area/count.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../frame/arena.ts";
-import { count } from "../frame/count.ts";
+import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../queue/arena.ts";
 import { Counter } from "../shared/counters.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { Ipv4 } from "../wire/ipv4.ts";

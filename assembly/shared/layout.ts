@@ -213,7 +213,7 @@ export const NODE_PROBES_SENT = 72; // u32: the number of the last probe; probes
 export const NODE_ANSWERED = 76; // u32 atomic: number of the newest probe that was answered
 export const NODE_PROBED_MS = 80; // u32
 export const NODE_DOUBT = 84; // u32: number of the first probe after NODE_REFUSED, 0 = nobody doubts the node
-// The search for the path's size (assembly/translate/path-size.ts)
+// The search for the path's size (assembly/measure/path-size.ts)
 export const NODE_SIZE_TRIAL = 88; // u32: the size that is being tried, 0 = none
 export const NODE_SIZE_TRIES = 92; // u32: probes of that size sent
 export const NODE_SIZE_LOW = 96; // u32: largest size that passes

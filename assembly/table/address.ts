@@ -2,6 +2,16 @@
 // and the sender table (underlay address and port -> node), all with the same slots, and the test whether an address
 // lies in a service range.
 
+import { placeInForce } from "../area/generation.ts";
+import {
+  addressesAt,
+  addressMask,
+  senderMask,
+  sendersAt,
+  servicesAt,
+  workloadMask,
+  workloadsAt,
+} from "../area/regions.ts";
 import {
   ADDRESS_KEY,
   ADDRESS_PORT_SHIFT,
@@ -21,9 +31,7 @@ import {
   SOCKADDR_ADDRESS,
   SOCKADDR_PORT,
 } from "../shared/layout.ts";
-import { placeInForce } from "./generation.ts";
 import { addressHash } from "./hash.ts";
-import { addressesAt, addressMask, senderMask, sendersAt, servicesAt, workloadMask, workloadsAt } from "./regions.ts";
 
 /** Service record of the called address at `key`, or 0. */
 export function findService(key: usize): usize {

@@ -1,6 +1,7 @@
 // The index of the flow table: buckets of one cache line, 15 entries each, that lead from a hash to flow records.
 // Readers take no lock. Writers lock one bucket at a time, so they cannot wait for each other in a circle.
 
+import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "../area/regions.ts";
 import {
   FLOW_BUCKET_ENTRIES,
   FLOW_BUCKET_ENTRY_COUNT,
@@ -10,7 +11,6 @@ import {
   FLOW_TAG_SHIFT,
   WORKER_LOCKING,
 } from "../shared/layout.ts";
-import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "./regions.ts";
 
 export const FORWARD: u32 = 0;
 export const REVERSE: u32 = 1;

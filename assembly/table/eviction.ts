@@ -2,6 +2,7 @@
 // longest unused. But a workload does not take what another one uses: an established flow of another workload goes only
 // if that workload has more than its share, and a workload that has its share loses flows of its own.
 
+import { flowLimit, workerAt } from "../area/regions.ts";
 import {
   FLOW_BUCKET_ENTRY_COUNT,
   FLOW_CLIENT_INCARNATION,
@@ -17,7 +18,6 @@ import {
 import { entryAt, recordOf } from "./bucket.ts";
 import { flowAt, idleTime, recordEnd } from "./flow-record.ts";
 import { calledFlows, incarnation } from "./instance.ts";
-import { flowLimit, workerAt } from "./regions.ts";
 
 /** Live records that the search for a victim compares, if one of them may go; else it goes on. */
 const SAMPLE = 64;

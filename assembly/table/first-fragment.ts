@@ -1,7 +1,8 @@
 // What became of the first fragments of packets. The others have no ports, and become the same. Nothing is reassembled,
 // so that overlapping, endless and missing fragments cost nothing but the place of one record.
 
-import { count } from "../frame/count.ts";
+import { count } from "../area/count.ts";
+import { workerAt } from "../area/regions.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   FRAGMENT_BUCKET,
@@ -28,7 +29,6 @@ import {
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { flowHash } from "./hash.ts";
-import { workerAt } from "./regions.ts";
 
 /** As long as Linux waits for the rest of a packet. */
 const REMEMBERED_MS: u32 = 30_000;

@@ -2,6 +2,7 @@
 // A record that ended may still be under the eyes of another worker, so it rests in this worker's limbo until every
 // other worker has left the call that it was in; then it goes on the free stack that all workers share.
 
+import { flowLimit, flowsAt, worker, workerAreaAt, workerAt, workerCount } from "../area/regions.ts";
 import {
   FLOW_AGE_MAX_MS,
   FLOW_FREE_NEXT,
@@ -16,7 +17,6 @@ import {
   WORKER_LIMBO_YOUNG,
   WORKER_SEQUENCE,
 } from "../shared/layout.ts";
-import { flowLimit, flowsAt, worker, workerAreaAt, workerAt, workerCount } from "./regions.ts";
 
 export function flowAt(record: u32): usize {
   return flowsAt + <usize>record * FLOW_SIZE;

@@ -3,7 +3,8 @@
 // A look-up may meet a record that another worker inserts or ends at that moment. Its key and translation are whole
 // in both cases (bucket.ts, flow-record.ts), only its state is `free`; whoever changes the state must leave that be.
 
-import { count } from "../frame/count.ts";
+import { count } from "../area/count.ts";
+import { flowLimit, worker, workerAt, workerCount } from "../area/regions.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   FLOW_ANSWERED,
@@ -35,7 +36,6 @@ import { victim, victimIn } from "./eviction.ts";
 import { allocate, flowAt, idleTime, recordEnd, recordIndex, release } from "./flow-record.ts";
 import { flowHash } from "./hash.ts";
 import { countCalled, countServed, uncountCalled } from "./instance.ts";
-import { flowLimit, worker, workerAt, workerCount } from "./regions.ts";
 
 /** Evictions that one insertion may cause, before it gives up. */
 const EVICTIONS_MAX = 4;

@@ -1,5 +1,7 @@
 // Instance records, read-only, and the flow counts that the data plane keeps per instance.
 
+import { generation, placeInForce } from "../area/generation.ts";
+import { instanceLoadsAt, instancesAt } from "../area/regions.ts";
 import {
   HEADER_AT,
   HEADER_CLIENT_COUNT,
@@ -18,8 +20,6 @@ import {
   INSTANCE_VERSION,
 } from "../shared/layout.ts";
 import { isNoAddress } from "./address.ts";
-import { generation, placeInForce } from "./generation.ts";
-import { instanceLoadsAt, instancesAt } from "./regions.ts";
 
 export function namespaceAddress(index: u32, isIpv4: bool): v128 {
   const at = placeAt(index);

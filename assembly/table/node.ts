@@ -1,5 +1,7 @@
 // Node records: where a node's tunnel is, whether it can be reached, and what was measured of the way there.
 
+import { placeInForce } from "../area/generation.ts";
+import { nodeMetricsAt, nodesAt } from "../area/regions.ts";
 import {
   HEADER_AT,
   HEADER_GSO_TRIAL,
@@ -32,8 +34,6 @@ import {
 } from "../shared/layout.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { isV4Mapped, sameAddress } from "./address.ts";
-import { placeInForce } from "./generation.ts";
-import { nodeMetricsAt, nodesAt } from "./regions.ts";
 
 // Outer IP and UDP header
 const OVERHEAD_V4: u32 = 28;

@@ -2,6 +2,7 @@
 // the other; touched packet after packet, the lines of many packets are on their way at once.
 // Reads whatever bytes stand there without checking them: a packet that is not well-formed touches a line in vain.
 
+import { workerAt } from "../area/regions.ts";
 import { HEADER_AT, HEADER_FLOW_COUNT, WORKER_PREFETCH } from "../shared/layout.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
@@ -9,7 +10,6 @@ import { v4Mapped } from "../wire/packet.ts";
 import { bucketAt, matches, recordOf } from "./bucket.ts";
 import { flowAt } from "./flow-record.ts";
 import { flowHash } from "./hash.ts";
-import { workerAt } from "./regions.ts";
 
 /** Fewer flows stay in the cache by themselves. */
 const WORTHWHILE_FLOWS: u32 = 16384;

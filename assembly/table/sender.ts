@@ -1,9 +1,9 @@
 // Who sent a message: the node that the tables know at the sockaddr it came from. What comes from anybody else is no
 // business of ours.
 
+import { generation } from "../area/generation.ts";
 import { ACCEPTS_UNKNOWN_SOURCES, ENDPOINT_ACCEPTS, SOCKADDR_ADDRESS, SOCKADDR_PORT } from "../shared/layout.ts";
 import { findSender } from "./address.ts";
-import { generation } from "./generation.ts";
 import { endpointAt } from "./node.ts";
 
 // The last answer: messages come in runs, and one that is alone is mostly from the same node as the one before.

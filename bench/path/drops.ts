@@ -1,8 +1,9 @@
 // What was lost on the way, by reason: what a proxy counts itself, and what the kernel drops before the proxy sees it.
-import type { CountersReport, StatusReport } from "../../src/control/reports.ts";
+
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { controlSocket } from "../../src/lab/lab.ts";
 import type { Sandbox } from "../../src/lab/sandbox.ts";
+import type { CountersReport, StatusReport } from "../../src/model/reports.ts";
 
 /** Reason -> packets, without those that are 0. */
 export type Drops = Readonly<Record<string, number>>;

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { SapwoodError } from "../../src/errors.ts";
+import { SapwoodError } from "../../src/base/errors.ts";
 import { busySeconds } from "./processor-time.ts";
 
 const GIB = 2 ** 30;

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
-import { SapwoodError } from "../../src/errors.ts";
+import { SapwoodError } from "../../src/base/errors.ts";
 import { renderChart } from "./chart.ts";
 import { openKernelPath } from "./kernel-path.ts";
 import { describeMachine, loadOf, requireTools, sourceCommit, thisMachine } from "./machine.ts";

@@ -1,6 +1,6 @@
 // What is measured on a path, and how: which programs run in the two workloads, and what their output means.
 import { availableParallelism } from "node:os";
-import { SapwoodError } from "../../src/errors.ts";
+import { SapwoodError } from "../../src/base/errors.ts";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { Path } from "./path.ts";

@@ -1,6 +1,6 @@
 // The network that both paths are measured on: two nodes of the lab, a client on one and a server on the other, and
 // one service address per family that stands for the server. The underlay speaks IPv4, its MTU is Ethernet's.
-import type { Service } from "../../src/control/model.ts";
+
 import {
   type LabNode,
   type LabWorkload,
@@ -10,6 +10,7 @@ import {
   type Topology,
   WORKLOADS,
 } from "../../src/lab/topology.ts";
+import type { Service } from "../../src/model/tables.ts";
 
 export type Family = "v4" | "v6";
 

@@ -6,7 +6,7 @@ import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-m
 import { Random, testSeed } from "../support/random.ts";
 import { bytes } from "../support/source-files.ts";
 
-interface Probe {
+interface Workbench {
   attach(worker: number, memoryBase: bigint): void;
   hashAddress(keyAt: number): number;
 }
@@ -21,13 +21,13 @@ test.each([...SEEDS, "ones"] as const)("address hash, key of %s", (name) => {
   const shared = createSharedMemory({ capacities: { flows: 64, addresses: 64, instances: 64 }, hashSeed });
   // The largest numbers: all carries happen.
   if (name === "ones") shared.addressHashKey.fill(0xffffffff);
-  const module = new WebAssembly.Module(bytes("dist/wasm/probe.wasm"));
+  const module = new WebAssembly.Module(bytes("dist/wasm/workbench.wasm"));
   const { exports } = new WebAssembly.Instance(module, {
     env: { memory: shared.memory },
     policy: { choose: () => -1 },
   });
-  const probe = exports as unknown as Probe;
-  probe.attach(0, 0n);
+  const workbench = exports as unknown as Workbench;
+  workbench.attach(0, 0n);
 
   const random = new Random(hashSeed);
   const words = shared.u32.subarray(KEY_AT / 4, KEY_AT / 4 + 4);
@@ -39,7 +39,7 @@ test.each([...SEEDS, "ones"] as const)("address hash, key of %s", (name) => {
     });
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = words;
     const host = addressHash(shared.addressHashKey, w0, w1, w2, w3);
-    const engine = probe.hashAddress(KEY_AT) >>> 0;
+    const engine = workbench.hashAddress(KEY_AT) >>> 0;
     const defined = byDefinition(shared, [w0, w1, w2, w3]);
     if (host !== engine || host !== defined)
       different.push(`${[...words].map((word) => word.toString(16))}: ${host}, ${engine}, ${defined}`);

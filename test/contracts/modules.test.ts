@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout.ts";
 import { POLICY_PAGES_MAX, PolicyExport } from "../../assembly/shared/policies.ts";
-import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
+import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { bytes, sourcesBelow } from "../support/source-files.ts";
 
 /** Each export of the engine with the number of its parameters; tsc refuses a missing or a wrong one. */
@@ -52,7 +52,7 @@ function importNames(module: WebAssembly.Module): string[] {
   return WebAssembly.Module.imports(module).map((each) => `${each.module}.${each.name}: ${each.kind}`);
 }
 
-describe.each(["engine", "probe"])("%s.wasm, on the shared memory", (name) => {
+describe.each(["engine", "workbench"])("%s.wasm, on the shared memory", (name) => {
   const { module, sections } = load(`${name}.wasm`);
 
   test("imports the memory and the choice of an instance, and nothing else", () => {

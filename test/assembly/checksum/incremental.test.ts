@@ -1,14 +1,14 @@
 import { beforeAll, expect, test } from "vitest";
-import { loadProbeModule, type ProbeModule } from "../../support/probe-module.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { incremental, sumWords, words } from "../../support/reference/checksum.ts";
+import { loadWorkbench, type Workbench } from "../../support/workbench.ts";
 
 const EDGES = [0, 1, 2, 0x7fff, 0x8000, 0xff00, 0x00ff, 0xfffe, 0xffff];
 
-let probe: ProbeModule;
+let workbench: Workbench;
 
 beforeAll(async () => {
-  probe = await loadProbeModule();
+  workbench = await loadWorkbench();
 });
 
 function swapped(word: number): number {
@@ -22,8 +22,8 @@ test("a word's update is RFC 1624 equation 3, at every edge", () => {
         const expected = incremental(checksum, [before], [after]);
         const message = `HC ${checksum}, m ${before}, m' ${after}`;
         // One's-complement sums are the same in either byte order (RFC 1071 section 2(B)).
-        expect(probe.exports.updateWord(checksum, before, after), message).toBe(expected);
-        const inMemory = probe.exports.updateWord(swapped(checksum), swapped(before), swapped(after));
+        expect(workbench.exports.updateWord(checksum, before, after), message).toBe(expected);
+        const inMemory = workbench.exports.updateWord(swapped(checksum), swapped(before), swapped(after));
         expect(inMemory, message).toBe(swapped(expected));
       }
     }
@@ -31,7 +31,7 @@ test("a word's update is RFC 1624 equation 3, at every edge", () => {
 });
 
 test("the example of RFC 1624 section 4", () => {
-  expect(probe.exports.updateWord(0xdd2f, 0x5555, 0x3285)).toBe(0x0000);
+  expect(workbench.exports.updateWord(0xdd2f, 0x5555, 0x3285)).toBe(0x0000);
 });
 
 test("a word's update gives what a new checksum over all would", () => {
@@ -46,14 +46,14 @@ test("a word's update gives what a new checksum over all would", () => {
     bytes[at + 1] = after;
     const expected = ~sumWords(bytes) & 0xffff;
     // 0x0000 and 0xffff are the same number in one's complement.
-    expect(probe.exports.updateWord(checksum, before, after) % 0xffff).toBe(expected % 0xffff);
+    expect(workbench.exports.updateWord(checksum, before, after) % 0xffff).toBe(expected % 0xffff);
   }
 });
 
 test("an address's update is the update of its eight words", () => {
   const random = new Random(testSeed(22));
-  const fromAt = probe.scratchAt;
-  const toAt = probe.scratchAt + 16;
+  const fromAt = workbench.scratchAt;
+  const toAt = workbench.scratchAt + 16;
   for (let round = 0; round < 20_000; round++) {
     const from = random.bytes(16);
     const to = random.chance(0.1) ? from : random.bytes(16);
@@ -62,10 +62,10 @@ test("an address's update is the update of its eight words", () => {
       from.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
       to.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
     }
-    probe.shared.bytes.set(from, fromAt);
-    probe.shared.bytes.set(to, toAt);
+    workbench.shared.bytes.set(from, fromAt);
+    workbench.shared.bytes.set(to, toAt);
     const checksum = random.pick([random.below(0x10000), 0, 0xffff]);
     const expected = incremental(checksum, words(from), words(to));
-    expect(swapped(probe.exports.updateAddress(swapped(checksum), fromAt, toAt))).toBe(expected);
+    expect(swapped(workbench.exports.updateAddress(swapped(checksum), fromAt, toAt))).toBe(expected);
   }
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { loadProbeModule } from "../../support/probe-module.ts";
 import { Random, testSeed } from "../../support/random.ts";
+import { loadWorkbench } from "../../support/workbench.ts";
 
 const MASK = 2n ** 64n - 1n;
 
@@ -38,7 +38,7 @@ function sipHash(k0: bigint, k1: bigint, words: readonly [bigint, bigint]): bigi
 }
 
 test("SipHash-2-4 of 16 bytes is the published one, and that of random keys and messages the slow twin's", async () => {
-  const { exports, shared, scratchAt } = await loadProbeModule();
+  const { exports, shared, scratchAt } = await loadWorkbench();
   const hash = (key: Uint8Array, message: Uint8Array): bigint => {
     shared.bytes.set(key, scratchAt);
     shared.bytes.set(message, scratchAt + 16);

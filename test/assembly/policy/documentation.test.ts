@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { candidateText, readCandidateSets } from "../../../src/control/candidate-sets.ts";
-import { tryPolicy } from "../../../src/dataplane/module-trial.ts";
-import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
-import { VIOLATIONS } from "../../../src/dataplane/policy-trial-contract.ts";
+import { candidateText, readCandidateSets } from "../../../src/control/modules/candidate-sets.ts";
+import { tryPolicy } from "../../../src/dataplane/modules/module-trial.ts";
+import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/modules/policy-module.ts";
+import { VIOLATIONS } from "../../../src/dataplane/modules/policy-trial-contract.ts";
 import { LoadedPolicy } from "../../support/policies.ts";
 import { binaryOf, compileSource } from "../../support/policy-source.ts";
 

@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { EXAMPLE_SETS } from "../../../src/control/candidate-sets.ts";
-import { tryPolicy } from "../../../src/dataplane/module-trial.ts";
-import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
+import { EXAMPLE_SETS } from "../../../src/control/modules/candidate-sets.ts";
+import { tryPolicy } from "../../../src/dataplane/modules/module-trial.ts";
+import { checkPolicy, instantiatePolicy } from "../../../src/dataplane/modules/policy-module.ts";
 import { candidates, LoadedPolicy } from "../../support/policies.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { assemble } from "../../support/wat.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { POLICY_ABI_VERSION, POLICY_PAGES_MAX, RECORD_SIZE } from "../../../assembly/shared/policies.ts";
-import { instantiatePolicy } from "../../../src/dataplane/policy-module.ts";
+import { instantiatePolicy } from "../../../src/dataplane/modules/policy-module.ts";
 import { LoadedPolicy } from "../../support/policies.ts";
 import { compileSource } from "../../support/policy-source.ts";
 

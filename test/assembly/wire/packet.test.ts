@@ -1,14 +1,14 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { packet } from "../../support/packet-builder.ts";
-import { loadProbeModule, type ProbeModule } from "../../support/probe-module.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { parse } from "../../support/reference/parser.ts";
+import { loadWorkbench, type Workbench } from "../../support/workbench.ts";
 
-let probe: ProbeModule;
+let workbench: Workbench;
 
 beforeAll(async () => {
-  probe = await loadProbeModule();
+  workbench = await loadWorkbench();
 });
 
 const WHOLE = [
@@ -26,10 +26,10 @@ const WHOLE = [
 ];
 
 function expectSame(bytes: Uint8Array): void {
-  probe.shared.bytes.set(bytes, probe.scratchAt);
+  workbench.shared.bytes.set(bytes, workbench.scratchAt);
   const expected = parse(bytes);
   const reason = typeof expected === "number" ? expected : DropReason.none;
-  const actual: DropReason = probe.exports.parse(probe.scratchAt, bytes.length);
+  const actual: DropReason = workbench.exports.parse(workbench.scratchAt, bytes.length);
   expect(DropReason[actual], Buffer.from(bytes).toString("hex")).toBe(DropReason[reason]);
 }
 

@@ -1,7 +1,7 @@
 // This worker's counters. Plain adds: a worker writes only its own.
 
 import { WORKER_COUNTERS, WORKER_EGRESS_DROPS, WORKER_INGRESS_DROPS } from "../shared/layout.ts";
-import { workerAt } from "../table/regions.ts";
+import { workerAt } from "./regions.ts";
 
 export function count(counter: u32, amount: u64): void {
   add(workerAt + WORKER_COUNTERS + (counter << 3), amount);

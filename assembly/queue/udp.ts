@@ -1,6 +1,7 @@
 // The UDP transmit queue: messages for sendmmsg. Datagrams of one size to one node that follow each other share a
 // message, which the kernel cuts up again (UDP_SEGMENT), whether they are of one flow or of several.
 
+import { workerAt } from "../area/regions.ts";
 import {
   FRAGMENTS_ALLOWED,
   FRAGMENTS_IF_REFUSED,
@@ -31,7 +32,6 @@ import {
 } from "../shared/layout.ts";
 import { SOL_UDP, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../shared/protocols.ts";
 import { endpointAt, fitsWhole, noteLength, takesGso } from "../table/node.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec } from "./arena.ts";
 import { pushPacket, pushParts } from "./parts.ts";

@@ -4,7 +4,7 @@
 import { update, wordDelta } from "../checksum/incremental.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum, sumAddress } from "../checksum/sum.ts";
-import { takeHeader } from "../frame/arena.ts";
+import { takeHeader } from "../queue/arena.ts";
 import {
   IPPROTO_DESTINATION_OPTIONS,
   IPPROTO_FRAGMENT,

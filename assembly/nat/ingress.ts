@@ -1,6 +1,10 @@
 // From the tunnel, or from a workload of this node, to a workload: an answer gets back the address that its client
 // called; anything else is delivered as it is, if it may come in.
 
+import { confirmation } from "../area/generation.ts";
+import { canChangeFamily, changeFamily } from "../family/header.ts";
+import { isClientAlive } from "../flow/confirm.ts";
+import { seenReverse } from "../flow/state.ts";
 import {
   FLOW_ANSWERS_CROSS,
   FLOW_CALLED,
@@ -17,13 +21,9 @@ import {
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
 import { end, findReverse, packetHash } from "../table/flow.ts";
-import { confirmation } from "../table/generation.ts";
 import { nodeOf } from "../table/instance.ts";
 import { acceptsUnknownSources } from "../table/sender.ts";
 import { Packet } from "../wire/packet.ts";
-import { isClientAlive } from "./confirm.ts";
-import { canChangeFamily, changeFamily } from "./family.ts";
-import { seenReverse } from "./flow-state.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** Translates a parsed packet of another node, in place. */

@@ -4,9 +4,10 @@
 // The search goes through all ports in one order, and each search goes on where the worker's last one ended. So a free
 // port is found, if not by this packet then by one that the client repeats, and no call of the engine takes long.
 
+import { count } from "../area/count.ts";
+import { workerAt } from "../area/regions.ts";
 import { addressDelta, wordDelta } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
-import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   FLOW_ANSWERED,
@@ -20,7 +21,6 @@ import {
   WORKER_PORT_TRIES,
 } from "../shared/layout.ts";
 import { areAnswersTaken, claimAnswers } from "../table/flow.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 
 /** Not the well-known ports (RFC 6335 section 6). */

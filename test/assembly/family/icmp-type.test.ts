@@ -1,6 +1,6 @@
 // RFC 7915's tables of ICMP types, codes, pointers and MTUs, row by row; whatever has no row has no counterpart.
 import { beforeAll, describe, expect, test } from "vitest";
-import { loadProbeModule, type ProbeModule } from "../../support/probe-module.ts";
+import { loadWorkbench, type Workbench } from "../../support/workbench.ts";
 
 interface Message {
   readonly type: number;
@@ -78,15 +78,15 @@ const FAMILIES = [
   { from: "ICMPv6", to: "ICMP", isV4: 0, rows: FROM_V6 },
 ];
 
-let probe: ProbeModule;
+let workbench: Workbench;
 
 beforeAll(async () => {
-  probe = await loadProbeModule();
+  workbench = await loadWorkbench();
 });
 
 function counterpart(isV4: number, message: Message, quotedLength = 1500, linkMtu = 0): Message | undefined {
   const { type, code, word } = message;
-  const packed = probe.exports.icmpCounterpart(isV4, type, code, word, quotedLength, linkMtu);
+  const packed = workbench.exports.icmpCounterpart(isV4, type, code, word, quotedLength, linkMtu);
   if (packed === 0n) return undefined;
   return { type: Number(packed >> 40n), code: Number((packed >> 32n) & 0xffn), word: Number(packed & 0xffff_ffffn) };
 }

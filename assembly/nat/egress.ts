@@ -1,7 +1,13 @@
 // From a workload to a service: finds or opens the packet's flow, then src -> the client's instance address,
 // dst -> the namespace address of the flow's instance.
 
-import { count } from "../frame/count.ts";
+import { isLostReset, isReset } from "../answer/icmp-error.ts";
+import { count } from "../area/count.ts";
+import { confirmation } from "../area/generation.ts";
+import { canChangeFamily, changeFamily, lengthAcross } from "../family/header.ts";
+import { isClientAlive, isTargetAlive } from "../flow/confirm.ts";
+import { open, opened } from "../flow/open.ts";
+import { isRestart, seenForward } from "../flow/state.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   ANSWER_LOST,
@@ -21,20 +27,14 @@ import {
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
-import { confirmation } from "../table/generation.ts";
 import { isReachable, pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_SYN } from "../wire/tcp.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
-import { isClientAlive, isTargetAlive } from "./confirm.ts";
-import { canChangeFamily, changeFamily, lengthAcross } from "./family.ts";
 import { largestTo } from "./fit.ts";
-import { isRestart, seenForward } from "./flow-state.ts";
-import { isLostReset, isReset } from "./icmp-error.ts";
 import { clampMss } from "./mss.ts";
-import { open, opened } from "./open.ts";
 import { rewrite } from "./rewrite.ts";
 
 /** The flow of the packet that translateEgress() handled last. */

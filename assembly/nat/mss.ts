@@ -1,8 +1,8 @@
 // MSS clamping: a SYN promises no larger segments than the way takes in one piece (RFC 9293 section 3.7.1). What comes
 // back then fits, also where the packet-too-big messages that would say so get lost.
 
+import { count } from "../area/count.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
-import { count } from "../frame/count.ts";
 import { Counter } from "../shared/counters.ts";
 import { CLAMP_MSS, HEADER_ANSWERS, HEADER_AT, HEADER_TUN_MTU } from "../shared/layout.ts";
 import { learntMtu } from "../table/node.ts";

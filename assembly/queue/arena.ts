@@ -1,5 +1,6 @@
 // The iovecs and generated headers that one call's transmit queues point to. Emptied at the start of each call.
 
+import { nativeBase, workerAt } from "../area/regions.ts";
 import {
   IOVEC_MAX,
   IOVEC_SIZE,
@@ -12,7 +13,6 @@ import {
   WORKER_UDP_TX_COUNT,
   WORKER_UDP_TX_FRAGMENTED,
 } from "../shared/layout.ts";
-import { nativeBase, workerAt } from "../table/regions.ts";
 
 /** Packets that one frame or message may hold: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
 export const SEGMENTS_MAX: u32 = 2047;

@@ -1,18 +1,18 @@
 // Entry for tests and benchmarks only: inner functions of the engine, to be held against slow twins one by one.
 
+import { enter, leave } from "./area/generation.ts";
+import { attachRegions, workerAt } from "./area/regions.ts";
 import { addressDelta, update, wordDelta } from "./checksum/incremental.ts";
 import { sipHash } from "./checksum/siphash.ts";
 import { fold, sum } from "./checksum/sum.ts";
-import { emptyQueues } from "./frame/arena.ts";
+import { canChangeFamily, changeFamily } from "./family/header.ts";
+import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./family/icmp-type.ts";
+import { rewrite } from "./nat/rewrite.ts";
+import { emptyQueues } from "./queue/arena.ts";
 import { WORKER_SCRATCH } from "./shared/layout.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { findService } from "./table/address.ts";
-import { enter, leave } from "./table/generation.ts";
 import { addressHash } from "./table/hash.ts";
-import { attachRegions, workerAt } from "./table/regions.ts";
-import { canChangeFamily, changeFamily } from "./translate/family.ts";
-import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./translate/icmp-family.ts";
-import { rewrite } from "./translate/rewrite.ts";
 import { Packet } from "./wire/packet.ts";
 
 export function attach(worker: u32, memoryBase: u64): void {

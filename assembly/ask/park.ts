@@ -1,7 +1,9 @@
 // Packets to service addresses that the tables do not hold: they wait, within bounds, while the control plane is asked.
 // Everything else goes on meanwhile. An address that was refused is remembered, so that it is not asked for at once.
 
-import { count, countEgressDrop } from "../frame/count.ts";
+import { count, countEgressDrop } from "../area/count.ts";
+import { workerAt } from "../area/regions.ts";
+import { concerns, largestOwner, NO_OWNER } from "../queue/shares.ts";
 import {
   blocksOf,
   discard,
@@ -11,8 +13,7 @@ import {
   waitingBytes,
   waitingCount,
   waitingRecord,
-} from "../frame/hold.ts";
-import { concerns, largestOwner, NO_OWNER } from "../frame/shares.ts";
+} from "../queue/waiting.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   HEADER_AT,
@@ -41,7 +42,6 @@ import { DropReason } from "../shared/verdicts.ts";
 import { findService, sameAddress } from "../table/address.ts";
 import { fragmentKey } from "../table/first-fragment.ts";
 import { addressHash } from "../table/hash.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { workloadOwner } from "./owner.ts";
 

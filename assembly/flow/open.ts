@@ -1,6 +1,9 @@
 // A flow begins: who calls, which instance answers, what the packets look like on the wire.
 
-import { count } from "../frame/count.ts";
+import { count } from "../area/count.ts";
+import { confirmation } from "../area/generation.ts";
+import { candidatesAt } from "../area/regions.ts";
+import { isParked } from "../ask/park.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   CANDIDATE_DRAINING,
@@ -38,15 +41,12 @@ import {
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { create, discard, insert } from "../table/flow.ts";
-import { confirmation } from "../table/generation.ts";
 import { policyClientHash, policyFlowHash } from "../table/hash.ts";
 import { incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown, isReachable } from "../table/node.ts";
-import { candidatesAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
-import { firstState, forgetTcp } from "./flow-state.ts";
-import { isParked } from "./park.ts";
 import { choose } from "./policy.ts";
+import { firstState, forgetTcp } from "./state.ts";
 import { claimWirePort } from "./wire-port.ts";
 
 /** What findAddresses() found. */

@@ -1,11 +1,11 @@
-// Inner functions of the engine (assembly/probe.ts) on a memory of their own.
+// Inner functions of the engine (assembly/workbench.ts) on a memory of their own.
 import { readFile } from "node:fs/promises";
 import { Region, WORKER_TUN_SLOTS } from "../../assembly/shared/layout.ts";
-import { builtModulePath } from "../../src/dataplane/wasm.ts";
+import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-memory.ts";
 
-/** Exports of probe.wasm; checksums and words are in the byte order of memory. */
-export interface ProbeExports {
+/** Exports of workbench.wasm; checksums and words are in the byte order of memory. */
+export interface WorkbenchExports {
   attach(worker: number, memoryBase: bigint): void;
   checksum(at: number, length: number): number;
   checksumRepeated(at: number, length: number, times: number): number;
@@ -29,8 +29,8 @@ export interface ProbeExports {
   storePorts(at: number, stride: number, first: number, count: number): void;
 }
 
-export interface ProbeModule {
-  readonly exports: ProbeExports;
+export interface Workbench {
+  readonly exports: WorkbenchExports;
   readonly shared: SharedMemory;
   /** Where a test may put up to a few MiB. */
   readonly scratchAt: number;
@@ -38,7 +38,7 @@ export interface ProbeModule {
 
 const SMALL = { flows: 16, addresses: 16, instances: 16, workloads: 16, nodes: 16, workers: 1 };
 
-const FUNCTIONS: readonly (keyof ProbeExports)[] = [
+const FUNCTIONS: readonly (keyof WorkbenchExports)[] = [
   "attach",
   "checksum",
   "checksumRepeated",
@@ -56,14 +56,14 @@ const FUNCTIONS: readonly (keyof ProbeExports)[] = [
 ];
 
 /** On the given memory, or on one of its own. */
-export async function loadProbeModule(shared = createSharedMemory({ capacities: SMALL })): Promise<ProbeModule> {
-  const module = await WebAssembly.compile(await readFile(builtModulePath("probe")));
+export async function loadWorkbench(shared = createSharedMemory({ capacities: SMALL })): Promise<Workbench> {
+  const module = await WebAssembly.compile(await readFile(builtModulePath("workbench")));
   const { exports } = await WebAssembly.instantiate(module, { env: { memory: shared.memory } });
-  if (!isProbe(exports)) throw new Error(`probe.wasm lacks one of ${FUNCTIONS.join(", ")}`);
+  if (!isWorkbench(exports)) throw new Error(`workbench.wasm lacks one of ${FUNCTIONS.join(", ")}`);
   exports.attach(0, 0n);
   return { exports, shared, scratchAt: shared.at(Region.workers) + WORKER_TUN_SLOTS };
 }
 
-function isProbe(exports: Record<string, unknown>): exports is Record<string, unknown> & ProbeExports {
+function isWorkbench(exports: Record<string, unknown>): exports is Record<string, unknown> & WorkbenchExports {
   return FUNCTIONS.every((name) => typeof exports[name] === "function");
 }

@@ -1,5 +1,6 @@
 // What recvmmsg left: messages, where each came from, and the size of the datagrams that it holds (UDP_GRO).
 
+import { workerAt } from "../area/regions.ts";
 import {
   BATCH_SIZE,
   CONTROL_SIZE,
@@ -29,7 +30,6 @@ import {
   WORKER_UDP_SLOTS,
 } from "../shared/layout.ts";
 import { SOL_UDP, UDP_GRO } from "../shared/protocols.ts";
-import { workerAt } from "../table/regions.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";

@@ -1,6 +1,7 @@
 // Packets that wait in the worker's memory for something that is not there yet. They are copied: their slots are
 // needed for others. What is released stands in a transmit queue until the next call, and its blocks are free then.
 
+import { workerAt } from "../area/regions.ts";
 import {
   FRAGMENT_KEY_SIZE,
   HELD_BEFORE,
@@ -30,7 +31,6 @@ import {
   WORKER_WAITING_FRAGMENTS,
   WORKER_WAITING_PARKED,
 } from "../shared/layout.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { copyPacket } from "./parts.ts";
 

@@ -1,6 +1,7 @@
 // Who has how much of the room in which packets wait. When it is full, whoever has more than another one would have makes
 // place for that one. So nobody can take all of it from others, and everybody can have all of it while nobody else wants any.
 
+import { workerAt } from "../area/regions.ts";
 import {
   HELD_BLOCKS,
   HELD_DESTINATION,
@@ -13,8 +14,7 @@ import {
   WORKER_SHARES,
 } from "../shared/layout.ts";
 import { isNoAddress, sameAddress } from "../table/address.ts";
-import { workerAt } from "../table/regions.ts";
-import { firstWaiting, waitingCount, waitingRecord } from "./hold.ts";
+import { firstWaiting, waitingCount, waitingRecord } from "./waiting.ts";
 
 /** Nobody: has nothing of any row. */
 export const NO_OWNER: u32 = 0;

@@ -2,12 +2,23 @@
 // RFC 4443 section 2.4), or a TCP reset. Written to the TUN, from the address that the client called.
 // To be called before the packet is rewritten: it is quoted where it stands.
 
+import { count } from "../area/count.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { takeHeader } from "../frame/arena.ts";
-import { count } from "../frame/count.ts";
-import { sumStart } from "../frame/parts.ts";
-import { writeParts, writeQuote } from "../frame/tun-queue.ts";
+import { segmentsLeftAt } from "../family/header.ts";
+import {
+  ADDRESS_UNREACHABLE,
+  ADMINISTRATIVELY,
+  FRAGMENTATION_NEEDED,
+  HOST_UNREACHABLE,
+  NETWORK_UNREACHABLE,
+  NO_ROUTE,
+  PROHIBITED,
+  SOURCE_ROUTE_FAILED,
+} from "../family/icmp-type.ts";
+import { takeHeader } from "../queue/arena.ts";
+import { sumStart } from "../queue/parts.ts";
+import { writeParts, writeQuote } from "../queue/tun.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   ANSWER_LOST_WITH_RESET,
@@ -31,17 +42,6 @@ import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
 import { TCP_ACK, TCP_MIN_HEADER, TCP_RST, TCP_SYN, Tcp } from "../wire/tcp.ts";
-import { segmentsLeftAt } from "./family.ts";
-import {
-  ADDRESS_UNREACHABLE,
-  ADMINISTRATIVELY,
-  FRAGMENTATION_NEEDED,
-  HOST_UNREACHABLE,
-  NETWORK_UNREACHABLE,
-  NO_ROUTE,
-  PROHIBITED,
-  SOURCE_ROUTE_FAILED,
-} from "./icmp-family.ts";
 
 /** RFC 1812 section 4.3.2.3: as much of the packet as fits 576 bytes; RFC 4443 section 2.4 (c): 1,280. */
 const QUOTED_MAX_V4: u32 = 576 - IPV4_MIN_HEADER - ICMP_HEADER;

@@ -1,9 +1,11 @@
 // Fragments (RFC 791 section 2.3, RFC 8200 section 4.5). The first one of a packet is translated as a whole packet is;
 // the others become what it became. Those that overtook it wait for it, within bounds.
 
+import { count, countEgressDrop, countIngressDrop } from "../area/count.ts";
 import { addressDelta } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
-import { count, countEgressDrop, countIngressDrop } from "../frame/count.ts";
+import { canChangeFamily, changeFamily } from "../family/header.ts";
+import { largestOwner, NO_OWNER } from "../queue/shares.ts";
 import {
   blocksOf,
   discard,
@@ -13,8 +15,7 @@ import {
   waitingBytes,
   waitingCount,
   waitingRecord,
-} from "../frame/hold.ts";
-import { largestOwner, NO_OWNER } from "../frame/shares.ts";
+} from "../queue/waiting.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   FRAGMENT_NEW_DESTINATION,
@@ -29,7 +30,6 @@ import { DropReason } from "../shared/verdicts.ts";
 import { isV4Mapped } from "../table/address.ts";
 import { fragmentKey, sameFragmentKey } from "../table/first-fragment.ts";
 import { Packet } from "../wire/packet.ts";
-import { canChangeFamily, changeFamily } from "./family.ts";
 import { rewrite } from "./rewrite.ts";
 
 const HELD_MAX: u32 = 64;

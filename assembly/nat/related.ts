@@ -5,6 +5,7 @@
 
 import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
 import { fold, sum } from "../checksum/sum.ts";
+import { changeErrorFamily } from "../family/icmp-error.ts";
 import {
   FLOW_CALLED,
   FLOW_CLIENT,
@@ -27,7 +28,6 @@ import { Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_MIN_HEADER } from "../wire/tcp.ts";
 import { isConfirmed } from "./egress.ts";
-import { changeErrorFamily } from "./family-error.ts";
 import { answeredFlow } from "./ingress.ts";
 import { rewrite } from "./rewrite.ts";
 

@@ -1,5 +1,6 @@
 // The TUN transmit queue: one entry per frame, for writev.
 
+import { workerAt } from "../area/regions.ts";
 import {
   TUN_TX_IOV,
   TUN_TX_IOV_COUNT,
@@ -9,7 +10,6 @@ import {
   WORKER_TUN_TX_COUNT,
 } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
-import { workerAt } from "../table/regions.ts";
 import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec, takeHeader } from "./arena.ts";
 import { pushPacket, pushParts, pushPayload, pushStart } from "./parts.ts";

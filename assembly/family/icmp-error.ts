@@ -3,8 +3,8 @@
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { takeHeader } from "../frame/arena.ts";
-import { copyPacket } from "../frame/parts.ts";
+import { takeHeader } from "../queue/arena.ts";
+import { copyPacket } from "../queue/parts.ts";
 import { HEADER_AT, HEADER_TUN_MTU } from "../shared/layout.ts";
 import { IPPROTO_ICMPV6 } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -21,8 +21,8 @@ import {
   isFragmentable,
   toIpv4,
   toIpv6,
-} from "./family.ts";
-import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./icmp-family.ts";
+} from "./header.ts";
+import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./icmp-type.ts";
 
 /** Both IP headers grow by 20 bytes, and a virtio_net_hdr comes in front. */
 const ROOM: u32 = 64;

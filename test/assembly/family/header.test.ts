@@ -10,8 +10,8 @@ import {
   type PacketBuilder,
   packet,
 } from "../../support/packet-builder.ts";
-import { loadProbeModule, type ProbeModule } from "../../support/probe-module.ts";
 import { Random, testSeed } from "../../support/random.ts";
+import { loadWorkbench, type Workbench } from "../../support/workbench.ts";
 
 const V4 = { src: "192.0.2.1", dst: "198.51.100.2" };
 const V6 = { src: "2001:db8::1", dst: "2001:db8:ffff::2" };
@@ -21,15 +21,15 @@ const ADDRESSES_AT = 200_000;
 const RESULT_AT = 200_100;
 const NOT_FRAGMENTED = 0x4000;
 
-let probe: ProbeModule;
+let workbench: Workbench;
 
 beforeAll(async () => {
-  probe = await loadProbeModule();
+  workbench = await loadWorkbench();
 });
 
 /** A packet in the other family with the addresses above, or why not. */
 function translate(bytes: Uint8Array, isDetached = false): Uint8Array | string {
-  const { exports, shared, scratchAt } = probe;
+  const { exports, shared, scratchAt } = workbench;
   const at = scratchAt + HEADROOM;
   const { src, dst } = (bytes[0] as number) >> 4 === 4 ? V6 : V4;
   shared.bytes.set(bytes, at);
