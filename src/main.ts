@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // argv -> command -> exit status.
 
-import "./early-signals.ts";
+import "./base/early-signals.ts";
+import { packageVersion } from "./base/version.ts";
 import { runProgram } from "./cli/program.ts";
-import { packageVersion } from "./version.ts";
 
 // A reader that has seen enough (`sapwood flows | head`) is no failure. A proxy lives on whatever becomes of its output.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

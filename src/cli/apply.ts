@@ -1,6 +1,6 @@
 // `sapwood apply`: replaces nodes and services of a running proxy, or with --merge some of them.
 
-import type { AppliedReport } from "../control/reports.ts";
+import type { AppliedReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { countText } from "./format.ts";
 import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";

@@ -13,8 +13,8 @@ export const checkCommand: Command = {
   examples: [{ line: "check /etc/sapwood/node.yaml", does: "exit status 0, or 2 with file, line and field" }],
   async run(input, terminal) {
     const [{ loadConfig }, { knownPolicies }] = await Promise.all([
-      import("../control/config.ts"),
-      import("../control/module-store.ts"),
+      import("../control/config/config.ts"),
+      import("../control/state/module-store.ts"),
     ]);
     const file = input.argument(0);
     const { node, tables } = loadConfig(file, { policies: knownPolicies });

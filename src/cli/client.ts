@@ -2,8 +2,8 @@
 
 import { request } from "node:http";
 import { resolve } from "node:path";
-import type { ErrorReport } from "../control/reports.ts";
-import { isErrorCode, SapwoodError } from "../errors.ts";
+import { isErrorCode, SapwoodError } from "../base/errors.ts";
+import type { ErrorReport } from "../model/reports.ts";
 
 /** A proxy answers within milliseconds; one that is stuck must not hold the terminal. */
 const ANSWER_TIMEOUT_MS = 30_000;

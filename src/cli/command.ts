@@ -2,7 +2,7 @@
 // imports what it does inside run(), so that `sapwood --help` and `sapwood run` load no code of other commands.
 
 import { InvalidArgumentError, Command as Parser } from "commander";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 
 /** Headings of `sapwood help`, in this order. */
 export const COMMAND_GROUPS = [

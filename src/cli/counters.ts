@@ -1,6 +1,6 @@
 // `sapwood counters`: what the data plane did, and what it dropped and why.
 
-import type { CountersReport } from "../control/reports.ts";
+import type { CountersReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { queryCommand } from "./query-command.ts";
 

@@ -1,6 +1,6 @@
 // `sapwood engine load`: replaces the packet code, while traffic flows.
 
-import type { EngineReport } from "../control/reports.ts";
+import type { EngineReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
 
@@ -19,7 +19,7 @@ export const engineLoadCommand: Command = {
     const [{ putModule }, { engineText }, { ENGINE_SHAPE, readModule }] = await Promise.all([
       import("./client.ts"),
       import("./module-text.ts"),
-      import("../dataplane/wasm.ts"),
+      import("../dataplane/modules/wasm.ts"),
     ]);
     const file = input.argument(0);
     const module = { file, bytes: await readModule(file, ENGINE_SHAPE) };

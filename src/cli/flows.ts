@@ -1,7 +1,7 @@
 // `sapwood flows`: which client is connected to which instance.
 
-import type { FlowReport, FlowsReport } from "../control/reports.ts";
-import { FLOW_PROTOCOLS } from "../flow-protocols.ts";
+import { FLOW_PROTOCOLS } from "../model/flow-protocols.ts";
+import type { FlowReport, FlowsReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { durationText, endpointText, orDash } from "./format.ts";
 import { queryCommand } from "./query-command.ts";

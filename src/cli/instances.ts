@@ -1,6 +1,6 @@
 // `sapwood instances`: where each instance runs and how it is reached.
 
-import type { InstanceReport } from "../control/reports.ts";
+import type { InstanceReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { queryCommand } from "./query-command.ts";
 

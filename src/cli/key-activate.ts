@@ -1,6 +1,6 @@
 // `sapwood key activate`: the running proxy uses the next key from now on.
 
-import type { KeyReport } from "../control/reports.ts";
+import type { KeyReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { keyReportText } from "./key-status.ts";
 import { orderCommand } from "./query-command.ts";

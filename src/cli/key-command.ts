@@ -1,6 +1,6 @@
 // What the commands share that read and make the key files of a node.
 
-import type { KeyFiles } from "../control/key-file.ts";
+import type { KeyFiles } from "../control/underlay/key-file.ts";
 import type { Command, CommandExample } from "./command.ts";
 import { orDash } from "./format.ts";
 import { JSON_OPTION } from "./query-command.ts";
@@ -25,8 +25,8 @@ export function keyCommand(description: {
     examples,
     async run(input, terminal) {
       const [{ loadStateDirectory }, { keyFiles }] = await Promise.all([
-        import("../control/config.ts"),
-        import("../control/key-file.ts"),
+        import("../control/config/config.ts"),
+        import("../control/underlay/key-file.ts"),
       ]);
       const report = await keys(keyFiles(loadStateDirectory(input.text("config"))));
       terminal.print(input.flag("json") ? `${JSON.stringify(report, undefined, 2)}\n` : await keyText(report));

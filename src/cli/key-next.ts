@@ -13,7 +13,7 @@ export const keyNextCommand: Command = keyCommand({
     },
   ],
   async keys(files) {
-    const { ensureKey } = await import("../control/key-file.ts");
+    const { ensureKey } = await import("../control/underlay/key-file.ts");
     return { publicKey: ensureKey(files.current), nextPublicKey: ensureKey(files.next) };
   },
 });

@@ -11,7 +11,7 @@ export const keyShowCommand: Command = keyCommand({
     { line: "key show --config node.yaml --json", does: "the same for a program" },
   ],
   async keys(files) {
-    const { ensureKey, readKey } = await import("../control/key-file.ts");
+    const { ensureKey, readKey } = await import("../control/underlay/key-file.ts");
     return { publicKey: ensureKey(files.current), nextPublicKey: readKey(files.next) ?? null };
   },
 });

@@ -1,6 +1,6 @@
 // `sapwood key status`: who a running proxy is in the encrypted underlay.
 
-import type { KeyReport } from "../control/reports.ts";
+import type { KeyReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { orDash } from "./format.ts";
 import { queryCommand } from "./query-command.ts";

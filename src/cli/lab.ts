@@ -1,6 +1,6 @@
 // `sapwood lab`: the demonstration network on this machine, and the five requests played in it.
 
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import type { Command, Terminal } from "./command.ts";
 import { JSON_OPTION } from "./query-command.ts";
 

@@ -11,7 +11,7 @@ import type {
   PolicyFaultCounts,
   PolicyReport,
   SwapReport,
-} from "../control/reports.ts";
+} from "../model/reports.ts";
 import { countText, orDash } from "./format.ts";
 import { type Column, renderFields, renderTable } from "./text-table.ts";
 

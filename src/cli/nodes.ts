@@ -1,6 +1,6 @@
 // `sapwood nodes`: this node and the others, with what the probes measured.
 
-import type { NodeReport } from "../control/reports.ts";
+import type { NodeReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { durationText, endpointText, orDash } from "./format.ts";
 import { queryCommand } from "./query-command.ts";

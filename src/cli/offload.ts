@@ -1,6 +1,6 @@
 // `sapwood offload`: what the kernel takes over from a running proxy, and switches for it.
 
-import type { OffloadOrder, OffloadReport } from "../control/reports.ts";
+import type { OffloadOrder, OffloadReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
 
@@ -23,7 +23,7 @@ export const offloadCommand: Command = {
   async run(input, terminal) {
     const [{ fetchReport, postText }, { SapwoodError }, { renderTable }] = await Promise.all([
       import("./client.ts"),
-      import("../errors.ts"),
+      import("../base/errors.ts"),
       import("./text-table.ts"),
     ]);
     const socket = input.text("socket");

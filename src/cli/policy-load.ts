@@ -1,6 +1,6 @@
 // `sapwood policy load`: puts a module in force under a name, while traffic flows.
 
-import type { DryRunReport, PolicyDetailReport } from "../control/reports.ts";
+import type { DryRunReport, PolicyDetailReport } from "../model/reports.ts";
 import type { Command, CommandOption } from "./command.ts";
 import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
 
@@ -31,8 +31,8 @@ export const policyLoadCommand: Command = {
     const [{ putModule }, { dryRunText, policyText }, { readModule }, { POLICY_SHAPE }] = await Promise.all([
       import("./client.ts"),
       import("./module-text.ts"),
-      import("../dataplane/wasm.ts"),
-      import("../dataplane/policy-module.ts"),
+      import("../dataplane/modules/wasm.ts"),
+      import("../dataplane/modules/policy-module.ts"),
     ]);
     const path = `/v1/policies/${encodeURIComponent(input.argument(0))}`;
     const socket = input.text("socket");

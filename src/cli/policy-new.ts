@@ -16,7 +16,7 @@ export const policyNewCommand: Command = {
     { line: "policy new my-policy .", does: "into the current folder" },
   ],
   async run(input, terminal) {
-    const { writePolicyTemplate } = await import("../control/policy-template.ts");
+    const { writePolicyTemplate } = await import("../control/modules/policy-template.ts");
     const name = input.argument(0);
     const folder = input.optionalArgument(1) ?? name;
     const files = writePolicyTemplate(name, folder);

@@ -1,6 +1,6 @@
 // `sapwood policy test`: what a policy module does with candidates, before any node has it.
 
-import type { CandidateSet, SetOutcome, TrialReport, Violation } from "../dataplane/policy-trial-contract.ts";
+import type { CandidateSet, SetOutcome, TrialReport, Violation } from "../dataplane/modules/policy-trial-contract.ts";
 import type { Command, CommandInput } from "./command.ts";
 import { countText, mebibytesText } from "./format.ts";
 import { JSON_OPTION } from "./query-command.ts";
@@ -32,10 +32,10 @@ export const policyTestCommand: Command = {
   ],
   async run(input, terminal) {
     const [{ policyShape }, { checkBytes, readModule }, { tryPolicy }, { SapwoodError }] = await Promise.all([
-      import("../dataplane/policy-module.ts"),
-      import("../dataplane/wasm.ts"),
-      import("../dataplane/module-trial.ts"),
-      import("../errors.ts"),
+      import("../dataplane/modules/policy-module.ts"),
+      import("../dataplane/modules/wasm.ts"),
+      import("../dataplane/modules/module-trial.ts"),
+      import("../base/errors.ts"),
     ]);
     const file = input.argument(0);
     const sets = await candidateSets(input);
@@ -56,7 +56,7 @@ export const policyTestCommand: Command = {
 };
 
 async function candidateSets(input: CommandInput): Promise<readonly CandidateSet[]> {
-  const { EXAMPLE_SETS, readCandidateSets } = await import("../control/candidate-sets.ts");
+  const { EXAMPLE_SETS, readCandidateSets } = await import("../control/modules/candidate-sets.ts");
   const { readTextFile } = await import("./text-file.ts");
   const named = (option: string) => {
     const fileName = input.optionalText(option);
@@ -87,7 +87,7 @@ async function reportText(sets: readonly CandidateSet[], report: TrialReport): P
 async function setText(set: CandidateSet | undefined, outcome: SetOutcome): Promise<string> {
   const [{ renderTable }, { candidateText }] = await Promise.all([
     import("./text-table.ts"),
-    import("../control/candidate-sets.ts"),
+    import("../control/modules/candidate-sets.ts"),
   ]);
   const { flows, chosen, unanswered, nsPerChoice, slowestMs } = outcome;
   const time = nsPerChoice === undefined ? "" : `, ${Math.round(nsPerChoice)} ns per choice`;

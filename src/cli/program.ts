@@ -1,7 +1,7 @@
 // The whole command line: all commands under one parser, and what a failure prints and exits with.
 
 import { CommanderError, Command as Parser } from "commander";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { applyCommand } from "./apply.ts";
 import { checkCommand } from "./check.ts";
 import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type Terminal } from "./command.ts";

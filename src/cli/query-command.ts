@@ -1,6 +1,6 @@
 // What all commands that ask a running proxy share: the socket, --json, and how an answer is printed.
 
-import { DEFAULT_SOCKET } from "../control/socket-path.ts";
+import { DEFAULT_SOCKET } from "../model/socket-path.ts";
 import type { Command, CommandArgument, CommandExample, CommandGroup, CommandInput, CommandOption } from "./command.ts";
 
 export const SOCKET_OPTION: CommandOption = {

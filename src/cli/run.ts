@@ -2,8 +2,8 @@
 
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
-import type { NodeProxy } from "../control/node-proxy.ts";
-import { isLogLevel, LOG_LEVELS } from "../log-levels.ts";
+import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
+import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
@@ -48,10 +48,10 @@ export const runCommand: Command = {
 
 async function startProxy(input: CommandInput, terminal: Terminal): Promise<NodeProxy> {
   const [{ NodeProxy }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
-    import("../control/node-proxy.ts"),
-    import("../log.ts"),
-    import("../errors.ts"),
-    import("../version.ts"),
+    import("../node/node-proxy.ts"),
+    import("../base/log.ts"),
+    import("../base/errors.ts"),
+    import("../base/version.ts"),
   ]);
   const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
   if (level !== undefined && !isLogLevel(level)) {

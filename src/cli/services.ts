@@ -1,6 +1,6 @@
 // `sapwood services`: the service addresses, their policies and candidates.
 
-import type { ServiceAddressReport } from "../control/reports.ts";
+import type { ServiceAddressReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { queryCommand } from "./query-command.ts";
 

@@ -1,6 +1,6 @@
 // `sapwood status`: one look at a running proxy.
 
-import type { NetworkReport, ReloadReport, StatusReport } from "../control/reports.ts";
+import type { NetworkReport, ReloadReport, StatusReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { countText, durationText, endpointText, mebibytesText } from "./format.ts";
 import { queryCommand } from "./query-command.ts";

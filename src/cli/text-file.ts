@@ -1,7 +1,7 @@
 // Reads a file that the user named.
 
 import { readFileSync } from "node:fs";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 
 /** The text of `path`, of standard input for "-". */
 export function readTextFile(path: string): string {

@@ -1,7 +1,7 @@
 // The demonstration: the five requests of the platform's documentation, played by a real client against real servers,
 // each compared with what the platform promises.
 import { IPPROTO_TCP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import type { NodeReport } from "../control/reports.ts";
+import type { NodeReport } from "../model/reports.ts";
 import { canonicalAddress, familyOf } from "../net/address.ts";
 import { eventually, instanceName, Lab } from "./lab.ts";
 import type { SandboxProgram } from "./sandbox.ts";

@@ -1,6 +1,7 @@
 // A running lab: the network of a topology in a sandbox, a server in every workload, and a real `sapwood run` per node.
-import type { Tables } from "../control/model.ts";
-import { SapwoodError } from "../errors.ts";
+
+import { SapwoodError } from "../base/errors.ts";
+import type { Tables } from "../model/tables.ts";
 import { builtFile } from "./build-paths.ts";
 import { hasKey, nodeConfig, type PublicKeys, tablesOf, wireguardDevice } from "./node-config.ts";
 import { type Ended, Sandbox, type SandboxProgram } from "./sandbox.ts";

@@ -1,7 +1,7 @@
 // The files that a lab's nodes are given, as `sapwood run` and `sapwood apply` read them.
 import { stringify } from "yaml";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import type { Tables } from "../control/model.ts";
+import type { Tables } from "../model/tables.ts";
 import type { Topology } from "./topology.ts";
 
 /** All nodes and services of the topology. */

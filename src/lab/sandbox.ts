@@ -3,7 +3,7 @@
 // the network namespaces, devices, routes and files; two sandboxes never meet.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { builtFile } from "./build-paths.ts";
 import type { Order, Report } from "./sandbox-protocol.ts";
 

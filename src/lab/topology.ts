@@ -14,7 +14,7 @@
 //               └──────────────────────┴───────── br0 ────────┴──────────────────────┘         namespace "underlay"
 //
 // B has two service addresses per family: closest 10.30.0.1, fdff:1000::1; round robin 10.30.0.2, fdff:2000::1.
-import type { Instance, Location, Service } from "../control/model.ts";
+import type { Instance, Location, Service } from "../model/tables.ts";
 import { addNamespaces, addVethPairs, configure } from "./netns.ts";
 import type { Sandbox } from "./sandbox.ts";
 

@@ -1,7 +1,7 @@
 // The stores of the table writer, one method per kind. Tests put a subclass in their place and look at the tables
 // after every single store, as a worker on another core may.
 
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { ADDRESS_SIZE, readAddress } from "../net/address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 

@@ -26,7 +26,7 @@ import {
   Region,
 } from "../../assembly/shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
-import type { FlowProtocol } from "../flow-protocols.ts";
+import type { FlowProtocol } from "../model/flow-protocols.ts";
 import { formatAddress } from "../net/address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 

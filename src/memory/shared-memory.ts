@@ -53,7 +53,7 @@ import {
   WORKER_PORT_CURSOR,
   WORKER_SIZE,
 } from "../../assembly/shared/layout.ts";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { ADDRESS_SIZE, type Prefix } from "../net/address.ts";
 
 /** How much may be in force at once. */

@@ -1,6 +1,6 @@
 // What the table writer is told: the nodes and services that differ from what is in force, each as a whole.
 
-import type { Endpoint, Service } from "../control/model.ts";
+import type { Endpoint, Service } from "../model/tables.ts";
 
 export interface TableNode {
   readonly id: string;

@@ -12,8 +12,8 @@ import {
   Region,
   ServiceKind,
 } from "../../assembly/shared/layout.ts";
-import type { Endpoint, Instance, Service } from "../control/model.ts";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
+import type { Endpoint, Instance, Service } from "../model/tables.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import type { AddressSlots, Binding } from "./address-slots.ts";
 import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";

@@ -1,7 +1,7 @@
 // IP addresses as text and as the 16 bytes of the tables: network order, IPv4 as v4-mapped IPv6 (RFC 4291 section
 // 2.5.5.2). Canonical text is dotted IPv4 or the RFC 5952 form of IPv6; the control plane holds nothing else.
 
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 
 export const ADDRESS_SIZE = 16;
 const GROUP_COUNT = 8; // of 16 bits, in the text of an IPv6 address

@@ -2,7 +2,7 @@
 // the link, its MTU, addresses and routes.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
 

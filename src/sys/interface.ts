@@ -6,7 +6,7 @@
 // The interface that carries the tunnel is therefore set to 2 first; other interfaces are the administrator's.
 
 import { existsSync } from "node:fs";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
 import { ip, ipBatch, parseList } from "./ip-command.ts";

@@ -3,7 +3,7 @@
 // Addresses are plain numbers: user space of 64-bit Linux ends below 2^57, and where memory really lies below 2^47.
 
 import koffi from "koffi";
-import { type ErrorCode, SapwoodError } from "../errors.ts";
+import { type ErrorCode, SapwoodError } from "../base/errors.ts";
 
 // asm-generic/fcntl.h, sys/socket.h, poll.h, sys/eventfd.h (x86-64 and arm64 agree)
 export const O_RDWR = 0o2;

@@ -1,7 +1,7 @@
 // Waits on descriptors, and is woken by another thread through an eventfd.
 // Promises: waiting allocates nothing and never lasts longer than its timeout.
 
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import {
   addressOf,
   close,

@@ -3,7 +3,7 @@
 // up the rest and then becomes the same program anew: every thread of that begins with what is left (capabilities(7)).
 
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { capset, EACCES, EPERM, errnoName, execv, expectSuccess, fcntlNumber, prctl } from "./libc.ts";
 
 // linux/capability.h

@@ -5,7 +5,7 @@
 
 import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { withFolderLock } from "./file-lock.ts";
 import { readOwnFile, removeOwnFile, replaceOwnFile, requireOwnFolder } from "./own-files.ts";
 

@@ -1,7 +1,7 @@
 // Runs the commands of other packages that set up the network, and says in one sentence why one failed.
 
 import { execFile } from "node:child_process";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 
 export interface Tool {
   readonly program: string;

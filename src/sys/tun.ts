@@ -1,7 +1,7 @@
 // Opens a TUN device with one queue per worker and agrees with the kernel on offloads.
 // The device exists as long as one of its descriptors is open: a process that dies leaves none behind.
 
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import {
   close,
   EACCES,

@@ -3,7 +3,7 @@
 
 import { AF_INET6, SOCKADDR_ADDRESS, SOCKADDR_PORT, SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
 import { IPPROTO_UDP, SOL_UDP, UDP_GRO, UDP_SEGMENT } from "../../assembly/shared/protocols.ts";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { parseAddress } from "../net/address.ts";
 import {
   bindSocket,

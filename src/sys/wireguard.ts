@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { SapwoodError } from "../errors.ts";
+import { SapwoodError } from "../base/errors.ts";
 import { KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";

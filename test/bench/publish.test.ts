@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { manyServicesConfig, weightPatch } from "../../bench/publish/many-services.ts";
 import { disturbanceIn, SLICE_US, type Slice } from "../../bench/publish/windows.ts";
-import { parseConfig, parseTablesPatch } from "../../src/control/config.ts";
-import { DEFAULT_BINDINGS } from "../../src/control/policy-bindings.ts";
+import { parseConfig, parseTablesPatch } from "../../src/control/config/config.ts";
+import { DEFAULT_BINDINGS } from "../../src/control/tables/policy-bindings.ts";
 
 const SIZE = { services: 300, instances: 70_000 }; // beyond the last group of an address
 

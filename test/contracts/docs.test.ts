@@ -4,13 +4,13 @@ import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
 import { FlowState } from "../../assembly/shared/layout.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
+import { parseByteSize } from "../../src/base/byte-size.ts";
+import { parseDuration } from "../../src/base/duration.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
-import { ROUTES } from "../../src/control/api.ts";
-import { parseByteSize } from "../../src/control/byte-size.ts";
-import { parseConfig } from "../../src/control/config.ts";
-import { configSchema } from "../../src/control/config-schema.ts";
-import { parseDuration } from "../../src/control/duration.ts";
-import { KERNEL_DROPS } from "../../src/control/kernel-drops.ts";
+import { ROUTES } from "../../src/control/api/api.ts";
+import { parseConfig } from "../../src/control/config/config.ts";
+import { configSchema } from "../../src/control/config/config-schema.ts";
+import { KERNEL_DROPS } from "../../src/control/observe/kernel-drops.ts";
 import { filesBelow, text } from "../support/source-files.ts";
 
 const COUNTERS = text("docs/counters.md");
@@ -56,7 +56,7 @@ test("docs/control-api.md describes every route", () => {
 });
 
 test("docs/control-api.md describes every error code", () => {
-  const catalogue = text("src/errors.ts").match(/const CATALOGUE = \{([\s\S]*?)\n\}/)?.[1] ?? "";
+  const catalogue = text("src/base/errors.ts").match(/const CATALOGUE = \{([\s\S]*?)\n\}/)?.[1] ?? "";
   const codes = [...catalogue.matchAll(/^ {2}"?([a-z-]+)"?:/gm)].map((match) => match[1] ?? "");
   expect(codes.length).toBeGreaterThan(10);
   expect(codes.filter((code) => !CONTROL_API.includes(`\`${code}\``))).toEqual([]);

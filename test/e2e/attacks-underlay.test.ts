@@ -3,11 +3,11 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import type { CountersReport, NodeReport } from "../../src/control/reports.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addNamespaces, addVethPairs, configure } from "../../src/lab/netns.ts";
 import { DEMO, NODES, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { ConnectionsResult, SendResult } from "../../src/lab/workload-protocol.ts";
+import type { CountersReport, NodeReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const FORGE = fileURLToPath(new URL("in-workload/icmp-forge.mjs", import.meta.url));

@@ -3,13 +3,13 @@
 // workload goes on meanwhile.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Service, Tables } from "../../src/control/model.ts";
-import type { CountersReport } from "../../src/control/reports.ts";
 import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO, instance, type LabWorkload, SERVICE_B, type Topology } from "../../src/lab/topology.ts";
 import type { LoadReport } from "../../src/lab/workload-protocol.ts";
+import type { CountersReport } from "../../src/model/reports.ts";
+import type { Service, Tables } from "../../src/model/tables.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";

@@ -1,10 +1,10 @@
 // Somebody changes what the proxy set up in the kernel: it puts that back without a restart, and says so. One lab; each
 // test leaves it as it was.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { NetworkReport, StatusReport } from "../../src/control/reports.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
+import type { NetworkReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const NODE = "node-a";

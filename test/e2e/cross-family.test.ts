@@ -2,7 +2,6 @@
 // end sees the other, and the judges of every packet find nothing wrong.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Service } from "../../src/control/model.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import {
   DEMO,
@@ -14,6 +13,7 @@ import {
   WORKLOADS,
 } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
+import type { Service } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
 

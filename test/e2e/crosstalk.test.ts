@@ -2,11 +2,11 @@
 // comes from the address that it had called. The client checks each answer against its question.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { IPPROTO_TCP, IPPROTO_UDP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import type { Service } from "../../src/control/model.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { DEMO, instance, SERVICE_A, SERVICE_B, type Topology, WORKLOADS } from "../../src/lab/topology.ts";
 import type { InnerPacket } from "../../src/lab/tunnel-packet.ts";
 import type { CallPlan, CallResult } from "../../src/lab/workload-protocol.ts";
+import type { Service } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const ROUNDS = 30;

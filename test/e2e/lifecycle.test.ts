@@ -5,12 +5,12 @@ import { getPriority } from "node:os";
 import { dirname } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import type { StatusReport } from "../../src/control/reports.ts";
 import { configFile, controlSocket, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox, type SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
+import type { StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, sapwoodCommand } from "../support/lab.ts";
 
 const NODE = "node-a";

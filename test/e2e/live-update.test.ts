@@ -1,13 +1,13 @@
 // Instances come, drain and go while clients keep calling: no request to an instance that stays fails, and connections
 // to a draining one go on. One lab, one load; the tests are the steps of one story and run in this order.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Instance, Tables } from "../../src/control/model.ts";
-import type { InstanceReport, StatusReport } from "../../src/control/reports.ts";
 import { configFile, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf, tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO, SERVICE_B } from "../../src/lab/topology.ts";
 import type { CallResult, ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
+import type { InstanceReport, StatusReport } from "../../src/model/reports.ts";
+import type { Instance, Tables } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const NODE = "node-a";

@@ -2,10 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/control/reports.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
+import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/model/reports.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../../src/sys/offload.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
 

@@ -1,10 +1,10 @@
 // Processes of the node itself, in no container: refused at once as long as the node is no workload, and served as any
 // other client and instance once it is one.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CountersReport, InstanceReport } from "../../src/control/reports.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import { DEMO } from "../../src/lab/topology.ts";
+import type { CountersReport, InstanceReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const NODE = "node-a";

@@ -60,7 +60,7 @@ test("it holds no sources but the policy SDK, no tests and no benches", () => {
   const ours =
     /^(?:dist\/(?:src|assembly|wasm)\/|template\/policy\/|docs\/|\.ci\/build\.mjs$|README\.md$|LICENSE$|package\.json$)/;
   const sdk = ["assembly/policy/sdk.ts", "assembly/shared/policies.ts"]; // copied into the folder of a new policy
-  const others = packed.filter((path) => !ours.test(path) || path.endsWith("probe.wasm"));
+  const others = packed.filter((path) => !ours.test(path) || path.endsWith("workbench.wasm"));
   expect(others.sort()).toEqual(sdk);
 });
 
@@ -86,7 +86,7 @@ test("the command accepts a good configuration and refuses a bad one", async () 
 });
 
 test("npm start finds nothing to build in it", async () => {
-  const build = join(installed, ".ci/build.mjs");
+  const build = join(installed, "scripts/build.mjs");
   expect(await run(process.execPath, [build, "--if-needed"], { cwd: installed })).toEqual({ stdout: "", stderr: "" });
 });
 

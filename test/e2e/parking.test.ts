@@ -1,12 +1,12 @@
 // Packets to an address that the node does not know yet wait while a program is asked for it over the control socket.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Service } from "../../src/control/model.ts";
 import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO, SERVICE_B } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
+import type { Service } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 
 const NODE = "node-a";

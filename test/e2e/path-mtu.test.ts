@@ -3,12 +3,12 @@
 //   node-a ── 1500 ── underlay ── 1300 ── router ── 1500 ── node-b
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { NodeReport } from "../../src/control/reports.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { addNamespaces, addVethPairs, configure } from "../../src/lab/netns.ts";
 import type { Sandbox } from "../../src/lab/sandbox.ts";
 import { DEMO, NODES, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
+import type { NodeReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
 

@@ -4,12 +4,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { ServiceAddress } from "../../src/control/model.ts";
-import type { PolicyReport, ServiceAddressReport } from "../../src/control/reports.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { tablesOf, tablesText } from "../../src/lab/node-config.ts";
 import { DEMO, SERVICE_A, SERVICE_B, type Topology } from "../../src/lab/topology.ts";
 import type { CallResult, ConnectionsResult } from "../../src/lab/workload-protocol.ts";
+import type { PolicyReport, ServiceAddressReport } from "../../src/model/reports.ts";
+import type { ServiceAddress } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { assemble } from "../support/wat.ts";
 

@@ -2,7 +2,7 @@
 // what they measured, and new flows follow. Flows that have begun do not.
 import { expect, test } from "vitest";
 import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
-import { PolicyHost } from "../../src/dataplane/policies.ts";
+import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { corrupt, packet } from "../support/packet-builder.ts";
 import { compilePolicy, countEach } from "../support/policies.ts";

@@ -8,7 +8,7 @@ import {
   Region,
 } from "../../assembly/shared/layout.ts";
 import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_TYPE } from "../../assembly/shared/protocols.ts";
-import { PolicyHost } from "../../src/dataplane/policies.ts";
+import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";

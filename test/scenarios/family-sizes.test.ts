@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { ANSWER_WITH_ICMP } from "../../assembly/shared/layout.ts";
 import { VIRTIO_GSO_UDP_L4, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
-import type { Instance, Service } from "../../src/control/model.ts";
+import type { Instance, Service } from "../../src/model/tables.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";

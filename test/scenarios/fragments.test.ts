@@ -1,6 +1,6 @@
 // Fragments, in any order: all of one packet become the same, without reassembly and within bounds.
 import { describe, expect, test } from "vitest";
-import type { Service } from "../../src/control/model.ts";
+import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";

@@ -2,7 +2,7 @@
 // the device (linux/virtio_net.h), and counts on it around (checksum-offloads.rst, "LCO"); options of UDP (RFC 9868).
 import { describe, expect, test } from "vitest";
 import { VIRTIO_F_NEEDS_CSUM, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
-import type { Service } from "../../src/control/model.ts";
+import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
 import { type PacketBuilder, packet, pad, virtioFrame } from "../support/packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "../support/reference/checksum.ts";

@@ -1,7 +1,7 @@
 // Least connections from end to end, on a clock of its own: one instance answers in half a second, two in 5 ms. What a
 // flow counts as load follows its connection, however that ends. Against the definition, with true counts.
 import { describe, expect, test } from "vitest";
-import { PolicyHost } from "../../src/dataplane/policies.ts";
+import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import { readInstanceLoad } from "../../src/memory/measurements.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { compilePolicy } from "../support/policies.ts";

@@ -8,8 +8,8 @@ import {
   HEADER_ATTENTIVE_MS,
   HEADER_HEALTH_EPOCH,
 } from "../../assembly/shared/layout.ts";
-import type { Node } from "../../src/control/model.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
+import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";

@@ -1,8 +1,8 @@
 // Packets to addresses that nobody knows yet wait while the control plane is asked; everything else goes on.
 import { describe, expect, test } from "vitest";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
-import type { Service } from "../../src/control/model.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
+import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, virtioFrame } from "../support/packet-builder.ts";

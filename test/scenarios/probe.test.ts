@@ -16,8 +16,8 @@ import {
   PROBE_VERSION_AT,
   Region,
 } from "../../assembly/shared/layout.ts";
-import type { Node } from "../../src/control/model.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
+import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { corrupt, packet, truncate } from "../support/packet-builder.ts";

@@ -8,8 +8,8 @@ import {
   WORKER_REFUSAL_COUNT,
 } from "../../assembly/shared/layout.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
-import type { Service } from "../../src/control/model.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
+import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, virtioFrame } from "../support/packet-builder.ts";

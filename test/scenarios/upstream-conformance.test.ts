@@ -2,7 +2,7 @@
 // addresses, TCP SYN without payload. Where the outcome that is expected there follows from what its flow cache leaves
 // out, the test says so, and what happens here follows from the flow keys.
 import { describe, expect, test } from "vitest";
-import type { Instance, Tables } from "../../src/control/model.ts";
+import type { Instance, Tables } from "../../src/model/tables.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, validChecksums } from "../support/packet-checks.ts";

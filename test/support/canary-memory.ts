@@ -22,12 +22,12 @@ import {
   WORKER_TX_HEADERS,
   WORKER_UDP_SLOTS,
 } from "../../assembly/shared/layout.ts";
-import type { Tables } from "../../src/control/model.ts";
-import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
-import { instantiateEngine } from "../../src/dataplane/wasm.ts";
+import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
+import { instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { refuseAddress } from "../../src/memory/questions.ts";
 import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
+import type { Tables } from "../../src/model/tables.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { type Endpoint, EngineMemory, type ErrorAbout, originOf } from "./engine-memory.ts";
 import type { Message } from "./reference/translator.ts";

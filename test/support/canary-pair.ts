@@ -1,7 +1,7 @@
 // Two engines in step, whose free memory holds opposite patterns: not one byte that they let go may differ. A byte that
 // came from elsewhere than the packet in hand and its new headers, or a checksum over such a byte, would.
 import { BATCH_SIZE } from "../../assembly/shared/layout.ts";
-import type { Tables } from "../../src/control/model.ts";
+import type { Tables } from "../../src/model/tables.ts";
 import { CanaryEngine, type CanaryOptions, type Output } from "./canary-memory.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import type { Random } from "./random.ts";

@@ -1,7 +1,7 @@
 // What is said of a config file that is wrong.
 
-import { parseConfig } from "../../src/control/config.ts";
-import { SapwoodError } from "../../src/errors.ts";
+import { SapwoodError } from "../../src/base/errors.ts";
+import { parseConfig } from "../../src/control/config/config.ts";
 
 /** Lines of the refusal, without the file's name. */
 export function refusalLines(text: string): string[] {

@@ -1,6 +1,6 @@
 // A proxy made of constants, for tests of the control socket and of the commands that ask it.
 
-import type { ControlSource, ModuleOrder } from "../../src/control/api.ts";
+import type { ControlSource, ModuleOrder } from "../../src/control/api/api.ts";
 import type {
   AppliedReport,
   DryRunReport,
@@ -14,7 +14,7 @@ import type {
   PolicyReport,
   QuestionReport,
   StatusReport,
-} from "../../src/control/reports.ts";
+} from "../../src/model/reports.ts";
 
 export const STATUS: StatusReport = {
   version: "1.2.3",

@@ -28,9 +28,8 @@ import {
 } from "../../assembly/shared/layout.ts";
 import { IPPROTO_TCP, VIRTIO_GSO_NONE, VIRTIO_GSO_TYPE, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
-import type { Tables } from "../../src/control/model.ts";
-import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
-import { builtModulePath, instantiateEngine } from "../../src/dataplane/wasm.ts";
+import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
+import { builtModulePath, instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { addressHash } from "../../src/memory/hash.ts";
 import { refuseAddress } from "../../src/memory/questions.ts";
 import {
@@ -40,6 +39,7 @@ import {
   type SharedMemory,
 } from "../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
+import type { Tables } from "../../src/model/tables.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { flowWirePort } from "./engine-flows.ts";
 import { type Endpoint, EngineMemory, type ErrorAbout, originOf, type SentMessage } from "./engine-memory.ts";

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const BUILD = fileURLToPath(new URL("../../.ci/build.mjs", import.meta.url));
+const BUILD = fileURLToPath(new URL("../../scripts/build.mjs", import.meta.url));
 
 export function setup(): void {
   const build = spawnSync(process.execPath, [BUILD, "--if-needed"], { encoding: "utf8" });

@@ -2,8 +2,8 @@
 // the engine does changes; only what the end of a thread would leave undone is not done.
 import { readFile } from "node:fs/promises";
 import binaryen from "binaryen";
-import type { EngineExports } from "../../src/dataplane/engine-contract.ts";
-import { builtModulePath } from "../../src/dataplane/wasm.ts";
+import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
+import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 
 class BrokenOff extends Error {}
 

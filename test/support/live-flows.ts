@@ -18,9 +18,9 @@ import {
   HEADER_FLOW_NEXT,
   Region,
 } from "../../assembly/shared/layout.ts";
-import type { Node } from "../../src/control/model.ts";
 import type { SharedMemory } from "../../src/memory/shared-memory.ts";
 import type { TableWriter } from "../../src/memory/table-writer.ts";
+import type { Node } from "../../src/model/tables.ts";
 import type { Random } from "./random.ts";
 import { latin1 } from "./reference/parser.ts";
 import { V4_MAPPED } from "./reference/tables.ts";

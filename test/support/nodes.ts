@@ -1,6 +1,6 @@
 // Nodes that answer the probes of an engine, each over a path of its own.
 import { PROBE_REPLY, PROBE_SIZE, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
-import type { Node } from "../../src/control/model.ts";
+import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import { corrupt } from "./packet-builder.ts";
 import { endpointText } from "./reference/tables.ts";

@@ -2,9 +2,9 @@
 
 import { readFile } from "node:fs/promises";
 import { RECORD_FLOWS, RECORD_SIZE, UPDATE_DONE, UPDATE_FULL } from "../../assembly/shared/policies.ts";
-import { PLAIN_CANDIDATE, type PolicyCandidate, writeCandidate } from "../../src/dataplane/candidate-record.ts";
-import { instantiatePolicy, type PolicyExports } from "../../src/dataplane/policy-module.ts";
-import { builtModulePath } from "../../src/dataplane/wasm.ts";
+import { PLAIN_CANDIDATE, type PolicyCandidate, writeCandidate } from "../../src/dataplane/modules/candidate-record.ts";
+import { instantiatePolicy, type PolicyExports } from "../../src/dataplane/modules/policy-module.ts";
+import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 
 export type Candidate = Pick<PolicyCandidate, "instance"> & Partial<PolicyCandidate>;
 

@@ -28,7 +28,7 @@ export function bytes(path: string): Buffer<ArrayBuffer> {
   return readFileSync(ROOT + path);
 }
 
-/** What a source imports: paths in the repository ("src/errors.ts"), names of packages ("zod", "node:fs"). */
+/** What a source imports: paths in the repository ("src/base/errors.ts"), names of packages ("zod", "node:fs"). */
 export function importsOf(path: string): string[] {
   // Comments may quote code, so they are left out; a specifier holds no comment sign but "://".
   const code = text(path).replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*$/gm, "");

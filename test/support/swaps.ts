@@ -3,9 +3,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SwapResult } from "../../bench/swap/protocol.ts";
 import { swapModules, Traffic, type TrafficOutcome } from "../../bench/swap/traffic.ts";
-import type { EngineReport, PolicyReport, StatusReport } from "../../src/control/reports.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
+import type { EngineReport, PolicyReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "./lab.ts";
 
 const NODE = "node-a";

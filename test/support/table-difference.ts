@@ -1,7 +1,8 @@
 // From one state of the tables to another, as the control plane tells its writer.
-import type { Tables } from "../../src/control/model.ts";
-import { sendersOf } from "../../src/control/table-store.ts";
+
+import { sendersOf } from "../../src/control/tables/table-store.ts";
 import type { TableChange, TableNode } from "../../src/memory/table-change.ts";
+import type { Tables } from "../../src/model/tables.ts";
 
 /** What turns one generation into the next. */
 export function difference(from: Tables, to: Tables): TableChange {

@@ -1,6 +1,6 @@
 // Small tables for tests of the control plane.
 
-import type { Node, Tables } from "../../src/control/model.ts";
+import type { Node, Tables } from "../../src/model/tables.ts";
 
 export const OWN_NODE: Node = {
   id: "node-a",

@@ -1,7 +1,7 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
 // and the control plane answers what it was asked.
 import { PROBE_REPLY, PROBE_SIZE, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
-import type { Instance, Tables } from "../../src/control/model.ts";
+import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
 import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";

@@ -1,5 +1,5 @@
 // The world of random traffic: workloads and services on several nodes, of which some come, go, drain or move.
-import type { Endpoint, Instance, Node, Service, Tables } from "../../src/control/model.ts";
+import type { Endpoint, Instance, Node, Service, Tables } from "../../src/model/tables.ts";
 import type { Random } from "./random.ts";
 import { isV4 } from "./traffic-kinds.ts";
 

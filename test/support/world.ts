@@ -6,7 +6,7 @@
 //   node-c 2001:db8::3   b 2   10.21.3.2    fc00::21:3:2      sends from any port
 //   node-d 192.0.2.4     b 3   10.41.3.7    fc00::41:3:7      sends from another address as well, and may speak for
 //                        d 1   10.41.3.8    (IPv4 only)       instances that the tables lack
-import type { Instance, Node, Service, Tables } from "../../src/control/model.ts";
+import type { Instance, Node, Service, Tables } from "../../src/model/tables.ts";
 import { EngineFixture, type FixtureOptions } from "./engine-fixture.ts";
 
 export const RANGES = ["10.30.0.0/16", "fdff::/16"];

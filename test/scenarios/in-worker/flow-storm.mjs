@@ -24,7 +24,7 @@ import {
   WORKER_UDP_TX,
   WORKER_UDP_TX_COUNT,
 } from "../../../dist/assembly/shared/layout.js";
-import { instantiateEngine } from "../../../dist/src/dataplane/wasm.js";
+import { instantiateEngine } from "../../../dist/src/dataplane/modules/wasm.js";
 
 // frames[k]: variants of key k's packet; keys[k]: { client, clientInstance, called, clientPort, calledPort, protocol };
 // targets: { address, instance, endpoint, port }; addresses are hexadecimal digits.

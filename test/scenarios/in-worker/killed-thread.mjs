@@ -7,7 +7,7 @@ import {
   WORKER_TUN_LENGTHS,
   WORKER_TUN_SLOTS,
 } from "../../../dist/assembly/shared/layout.js";
-import { instantiateEngine } from "../../../dist/src/dataplane/wasm.js";
+import { instantiateEngine } from "../../../dist/src/dataplane/modules/wasm.js";
 
 const { memory, module, worker, workersAt, frames, batch } = workerData;
 const workerAt = workersAt + worker * WORKER_SIZE;

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { SapwoodError } from "../../../src/base/errors.ts";
 import { COMMANDS, FAMILIES, runProgram } from "../../../src/cli/program.ts";
-import { ControlApi } from "../../../src/control/api.ts";
-import { SapwoodError } from "../../../src/errors.ts";
+import { ControlApi } from "../../../src/control/api/api.ts";
 import { DRY_RUN, ENGINE, FakeSource, FLOW, POLICY, STATUS } from "../../support/control-source.ts";
 
 let folder: string;

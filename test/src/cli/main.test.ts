@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { BUILT_IN_POLICIES } from "../../../src/control/policy-names.ts";
+import { BUILT_IN_POLICIES } from "../../../src/model/policy-names.ts";
 
 const MAIN = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
 const MANIFEST = new URL("../../../package.json", import.meta.url);

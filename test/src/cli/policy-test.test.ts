@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { builtModulePath } from "../../../src/dataplane/wasm.ts";
+import { builtModulePath } from "../../../src/dataplane/modules/wasm.ts";
 import { assemble, policyText } from "../../support/wat.ts";
 
 const MAIN = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));

@@ -13,10 +13,10 @@ import {
   WORKER_SEQUENCE,
   WORKER_SIZE,
 } from "../../../assembly/shared/layout.ts";
-import type { Instance, Service } from "../../../src/control/model.ts";
 import { Cells } from "../../../src/memory/cells.ts";
 import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../src/memory/table-writer.ts";
+import type { Instance, Service } from "../../../src/model/tables.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import {
   ADDRESSES,

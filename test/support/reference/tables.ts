@@ -1,7 +1,7 @@
 // The slow twin's tables: Maps by address, rebuilt from the model at each generation.
 // An instance that stays in the tables, whatever changes about it, keeps its identity.
 import ipaddr from "ipaddr.js";
-import type { Instance, Node, Service, Tables } from "../../../src/control/model.ts";
+import type { Instance, Node, Service, Tables } from "../../../src/model/tables.ts";
 import { addressBytes, addressText } from "../packet-builder.ts";
 import { latin1 } from "./parser.ts";
 

@@ -2,7 +2,7 @@
 import { FlowState } from "../../../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
-import type { Tables } from "../../../src/control/model.ts";
+import type { Tables } from "../../../src/model/tables.ts";
 import { TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
 import type { Counts } from "./counts.ts";

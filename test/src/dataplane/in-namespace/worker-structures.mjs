@@ -40,7 +40,7 @@ import {
   WORKER_UDP_TX_COUNT,
 } from "../../../../dist/assembly/shared/layout.js";
 import { SOL_UDP, UDP_SEGMENT } from "../../../../dist/assembly/shared/protocols.js";
-import { WorkerArea } from "../../../../dist/src/dataplane/device.js";
+import { WorkerArea } from "../../../../dist/src/dataplane/io/device.js";
 
 const AREA_AT = 65536;
 

@@ -1,7 +1,7 @@
 // Small random tables over few addresses, so that consecutive ones move, swap and reuse the same keys all the time.
 
-import type { Instance, Service } from "../../../../src/control/model.ts";
 import type { TableChange, TableNode } from "../../../../src/memory/table-change.ts";
+import type { Instance, Service } from "../../../../src/model/tables.ts";
 import type { Random } from "../../../support/random.ts";
 import type { Seen, SeenCandidate, SeenInstance } from "./table-reader.ts";
 

@@ -1,0 +1,222 @@
+// Builds dist/: the host code with tsc, the WebAssembly modules with asc and wasm-opt, as many at once as there are
+// processors.
+//
+//   node scripts/build.mjs               builds everything
+//   node scripts/build.mjs --if-needed   builds what is older than its sources; in an installed package, which has no
+//                                    sources, that is nothing, so that no compiler is needed there
+import { spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const POLICY_PAGES_MAX = 256; // 16 MiB: what one policy module may keep for itself
+const SHARED_PAGES_MAX = 65536; // 4 GiB: the import accepts every memory that the host may create
+/**
+ * asc gives up inlining at 70 instructions of a function with several callers and at 200 of one with a single caller;
+ * a packet then pays for a dozen calls. Every module goes through the optimizer once more with more generous limits.
+ */
+const OPTIMIZATIONS = [
+  "-O3",
+  ...["--one-caller-inline-max-function-size=5000", "--flexible-inline-max-function-size=500"],
+  ...["--enable-simd", "--enable-threads", "--enable-bulk-memory", "--enable-mutable-globals"],
+  ...["--enable-sign-ext", "--enable-nontrapping-float-to-int"],
+];
+
+/** A thing to build: its output (whose time says when), its sources, and how. */
+function targets() {
+  const settings = ["scripts/build.mjs", "package.json", "asconfig.json"];
+  const engineSources = readdirSync(join(ROOT, "assembly"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== "policy")
+    .map(({ name }) => `assembly/${name}`);
+  const onSharedMemory = [
+    ...["--importMemory", "--noExportMemory", "--sharedMemory"],
+    ...["--initialMemory", "1", "--maximumMemory", String(SHARED_PAGES_MAX)],
+  ];
+  const policies = readdirSync(join(ROOT, "assembly/policy"))
+    .filter((file) => file.endsWith(".ts") && file !== "sdk.ts")
+    .map((file) => file.slice(0, -3));
+  return [
+    wasmModule(
+      "assembly/engine.ts",
+      "dist/wasm/engine.wasm",
+      [...settings, ...engineSources],
+      onSharedMemory,
+      requireStateless,
+    ),
+    wasmModule(
+      "assembly/workbench.ts",
+      "dist/wasm/workbench.wasm",
+      [...settings, ...engineSources],
+      onSharedMemory,
+      requireStateless,
+    ),
+    {
+      output: "dist/.host",
+      sources: [
+        "package.json",
+        "tsconfig.json",
+        "tsconfig.build.json",
+        "src",
+        "bench",
+        "test/support",
+        "assembly/shared",
+      ],
+      build: buildHost,
+    },
+    ...policies.map((name) =>
+      wasmModule(
+        `assembly/policy/${name}.ts`,
+        `dist/wasm/policies/${name}.wasm`,
+        [...settings, "assembly/policy", "assembly/shared"],
+        [...["--initialMemory", "1", "--maximumMemory", String(POLICY_PAGES_MAX)]],
+      ),
+    ),
+  ];
+}
+
+/** Host code. tsc also emits what has type errors, so the mark is set only when there were none. */
+async function buildHost(startedMs) {
+  await run(tool("typescript", "tsc"), ["-p", "tsconfig.build.json"]);
+  for (const folder of readdirSync(join(ROOT, "dist"))) {
+    if (folder !== "wasm" && folder !== ".host") removeOlder(join(ROOT, "dist", folder), startedMs);
+  }
+  writeFileSync(join(ROOT, "dist/.host"), "");
+}
+
+function wasmModule(entry, output, sources, options, verify = () => {}) {
+  const build = async () => {
+    // A reader never sees half a module: it is written under another name, checked, then renamed.
+    const draft = `${output}.${process.pid}`;
+    try {
+      await run(tool("assemblyscript", "asc"), [entry, "--config", "asconfig.json", ...options, "--outFile", draft]);
+      await run(tool("binaryen", "wasm-opt"), [draft, ...OPTIMIZATIONS, "--output", draft]);
+      verify(output, readFileSync(join(ROOT, draft)));
+      renameSync(join(ROOT, draft), join(ROOT, output));
+    } finally {
+      rmSync(join(ROOT, draft), { force: true });
+    }
+  };
+  return { output, sources: [entry, ...sources], build };
+}
+
+/** Data segments and start functions run again in each worker, over the state of the others: there must be none. */
+function requireStateless(name, bytes) {
+  const forbidden = new Map([
+    [8, "a start function"],
+    [11, "data segments"],
+  ]);
+  let at = 8; // after magic and version
+  while (at < bytes.length) {
+    const id = bytes[at++];
+    let size = 0;
+    let shift = 0;
+    let byte;
+    do {
+      byte = bytes[at++];
+      size += (byte & 0x7f) * 2 ** shift;
+      shift += 7;
+    } while (byte & 0x80);
+    if (forbidden.has(id))
+      throw new Error(`${name} has ${forbidden.get(id)}; modules on the shared memory must have none`);
+    at += size;
+  }
+}
+
+/** The command-line script of a package, named by its own package.json. */
+function tool(packageName, command) {
+  const require = createRequire(import.meta.url);
+  let manifestFile;
+  try {
+    manifestFile = require.resolve(`${packageName}/package.json`);
+  } catch {
+    throw new Error(`the package ${packageName} is needed to build and is not installed; run: npm ci`);
+  }
+  return join(dirname(manifestFile), JSON.parse(readFileSync(manifestFile, "utf8")).bin[command]);
+}
+
+function run(script, args) {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [script, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    child.stdout.on("data", (part) => (text += part));
+    child.stderr.on("data", (part) => (text += part));
+    child.on("error", fail);
+    child.on("close", (code, signal) =>
+      code === 0 ? done() : fail(new Error(text.trim() || `ended with ${signal ?? code}`)),
+    );
+  });
+}
+
+/** Time of the last change in a file, or in a folder with all that is in it (a removed file changes its folder). */
+function lastChangeMs(path) {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return Number.POSITIVE_INFINITY;
+  if (!status.isDirectory()) return status.mtimeMs;
+  return Math.max(status.mtimeMs, ...readdirSync(path).map((name) => lastChangeMs(join(path, name))));
+}
+
+function isFresh(target) {
+  const built = statSync(join(ROOT, target.output), { throwIfNoEntry: false });
+  return built !== undefined && target.sources.every((source) => lastChangeMs(join(ROOT, source)) < built.mtimeMs);
+}
+
+/** Outputs whose source is gone: the compiler rewrites all others. */
+function removeOlder(folder, startedMs) {
+  const clockGrainMs = 1000;
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && statSync(path).mtimeMs < startedMs - clockGrainMs) rmSync(path);
+  }
+}
+
+async function buildAll(queue) {
+  let failed = 0;
+  const worker = async () => {
+    for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
+      const startedMs = Date.now();
+      try {
+        mkdirSync(dirname(join(ROOT, target.output)), { recursive: true });
+        await target.build(startedMs);
+        // Sources saved while the compiler ran are newer than what it made of them.
+        utimesSync(join(ROOT, target.output), startedMs / 1000, startedMs / 1000);
+        console.log(
+          `built ${target.output === "dist/.host" ? "dist/src" : target.output} (${Date.now() - startedMs} ms)`,
+        );
+      } catch (error) {
+        failed += 1;
+        console.error(
+          `${target.output === "dist/.host" ? "host code" : target.output} was not built:\n${error.message}\n`,
+        );
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return failed;
+}
+
+const ifNeeded = process.argv.includes("--if-needed");
+const hasSources = existsSync(join(ROOT, "src")) && existsSync(join(ROOT, "assembly"));
+if (!hasSources) {
+  if (!existsSync(join(ROOT, "dist/src/main.js"))) {
+    console.error(
+      "there are neither sources (src, assembly) nor a finished build (dist) here; install the package again",
+    );
+    process.exit(1);
+  }
+} else {
+  const failed = await buildAll(targets().filter((target) => !ifNeeded || !isFresh(target)));
+  if (failed > 0) process.exit(1);
+}

@@ -1,0 +1,272 @@
+// The shape of the config file: every field, its default and its limits. Rules between fields are in
+// table-validation.ts. Messages say what was expected; config-document.ts adds what was found, and the line.
+
+import { z } from "zod";
+import { FLOW_LIMIT_MAX, RANGE_MAX, WORKER_MAX } from "../../../assembly/shared/layout.ts";
+import { POLICY_PAGES_MAX } from "../../../assembly/shared/policies.ts";
+import { TUNNEL_PORT } from "../../../assembly/shared/protocols.ts";
+import { parseByteSize } from "../../base/byte-size.ts";
+import { parseDuration } from "../../base/duration.ts";
+import { LOG_LEVELS } from "../../base/log-levels.ts";
+import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../../memory/shared-memory.ts";
+import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
+import { DEFAULT_SOCKET } from "../../model/socket-path.ts";
+import { canonicalAddress, parsePrefix } from "../../net/address.ts";
+import { isWireguardKey, WIREGUARD_PORT } from "../../net/wireguard-key.ts";
+import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
+
+/** Ages are compared modulo 2^32 ms. */
+const TIMEOUT_MAX_MS = 2_073_600_000; // 576h
+const PROBE_INTERVAL_MIN_MS = 10;
+const PROBE_INTERVAL_MAX_MS = 3_600_000;
+/** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name) or takes for a number of its own (%d). */
+const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:%]{1,15}$/;
+const PARK_TIME_MAX_MS = 60_000;
+const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
+const POLICY_TIME_MAX_MS = 10_000;
+const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
+const DEFAULT_POLICY_TIME_MS = 50;
+const SENDER_ADDRESSES_MAX = 8;
+const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
+
+const text = z.string("expected text");
+const name = text.regex(/^[\x21-\x7e]{1,253}$/, "expected 1 to 253 printable characters without spaces");
+const flag = z.boolean("expected true or false");
+const port = whole(1, 65_535, "a port");
+
+const address = text.transform((value, context) => {
+  const canonical = canonicalAddress(value);
+  if (canonical !== undefined) return canonical;
+  context.addIssue("expected an IPv4 or IPv6 address");
+  return z.NEVER;
+});
+
+const prefix = text.transform((value, context) => {
+  try {
+    return parsePrefix(value);
+  } catch (error) {
+    context.addIssue(error instanceof Error ? error.message : String(error));
+    return z.NEVER;
+  }
+});
+
+/** All addresses of a prefix may have a policy in common, not an instance. */
+const boundPolicy = name
+  .refine((value) => value !== INSTANCE_ADDRESS, `expected the name of a policy`)
+  .transform(policyName);
+
+const location = section({
+  latitude: between(-90, 90, "degrees"),
+  longitude: between(-180, 180, "degrees"),
+});
+
+const wireguardKey = text.refine(isWireguardKey, "expected a WireGuard key, 44 characters of base64");
+
+const encryption = z.enum(["none", "wireguard"], 'expected "wireguard" or "none"');
+
+const node = section({
+  id: name,
+  underlay: section({
+    address,
+    port: port.default(TUNNEL_PORT),
+    wireguardPort: port.optional(),
+    encryption: encryption.optional(),
+  }),
+  accept: section({
+    anyPort: flag.default(false),
+    addresses: list(address)
+      .max(SENDER_ADDRESSES_MAX, `expected at most ${SENDER_ADDRESSES_MAX} addresses`)
+      .default([]),
+    unknownSources: flag.default(false),
+  }).optional(),
+  publicKey: wireguardKey.optional(),
+  nextPublicKey: wireguardKey.optional(),
+  location: location.optional(),
+});
+
+const ownNode = section({
+  id: name,
+  underlay: section({
+    address,
+    port: port.default(TUNNEL_PORT),
+    bind: address.optional(),
+    encryption: encryption.default("none"),
+    wireguardPort: port.default(WIREGUARD_PORT),
+    wireguardBackend: z
+      .enum(["auto", ...WIREGUARD_BACKENDS], `expected auto, ${WIREGUARD_BACKENDS.join(" or ")}`)
+      .default("auto"),
+    wireguardDevice: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").optional(),
+  }),
+  location: location.optional(),
+});
+
+const instance = section({
+  number: whole(0, 0xffff_ffff, "an instance number"),
+  node: name,
+  namespace: list(address),
+  addresses: list(address).default([]),
+  weight: whole(1, 65_535, "a weight").default(1),
+  draining: flag.default(false),
+}).transform(({ namespace, addresses, ...rest }) => ({
+  ...rest,
+  namespaceAddresses: namespace,
+  instanceAddresses: addresses,
+}));
+
+const serviceAddress = section({
+  address,
+  policy: name.transform(policyName).optional(),
+  instance: whole(0, 0xffff_ffff, "an instance number").optional(),
+});
+
+const service = section({
+  name,
+  addresses: list(serviceAddress).default([]),
+  instances: list(instance).default([]),
+});
+
+const tables = { nodes: list(node).default([]), services: list(service).default([]) };
+
+/** Whether a change may take the last service away. */
+const allowEmpty = flag.default(false);
+
+export const tablesSchema = section({ ...tables, allowEmpty });
+
+export const tablesPatchSchema = section({
+  ...tables,
+  remove: section({ nodes: list(name).default([]), services: list(name).default([]) }).prefault({}),
+});
+
+export const configSchema = section({
+  node: ownNode,
+  tun: section({
+    name: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").default("sapwood0"),
+    mtu: z
+      .literal("auto")
+      .or(whole(1280, 65_535, "auto or an MTU"))
+      .default("auto"),
+    queues: z
+      .literal("auto")
+      .or(whole(1, WORKER_MAX, "auto or a number of queues"))
+      .default("auto"),
+  }).prefault({}),
+  ranges: list(prefix)
+    .min(1, "expected at least one range")
+    .max(RANGE_MAX, `expected at most ${RANGE_MAX} ranges`)
+    .prefault(DEFAULT_RANGES),
+  flows: section({
+    limit: whole(1, FLOW_LIMIT_MAX, "a number of flows").default(DEFAULT_CAPACITIES.flows),
+    timeouts: section({
+      udpUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.udpUnreplied),
+      udpStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.udpStream),
+      tcpOpening: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpOpening),
+      tcpEstablished: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpEstablished),
+      tcpHalfClosed: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpHalfClosed),
+      tcpClosed: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.tcpClosed),
+      icmpQuery: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.icmpQuery),
+      otherUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherUnreplied),
+      otherStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherStream),
+    }).prefault({}),
+  }).prefault({}),
+  unknown: section({
+    ask: flag.default(false),
+    timeout: duration(1, PARK_TIME_MAX_MS).default(3000),
+    packets: whole(1, 512, "a number of packets").default(16),
+    bytes: byteSize(65_536, PARK_BYTES_MAX).default(PARK_BYTES_MAX),
+  }).prefault({}),
+  tables: section({
+    addresses: whole(1, 8_388_608, "a number of addresses").default(DEFAULT_CAPACITIES.addresses),
+    instances: whole(1, 2_097_152, "a number of instances").default(DEFAULT_CAPACITIES.instances),
+    workloads: whole(1, 1_048_576, "a number of addresses").default(DEFAULT_CAPACITIES.workloads),
+    nodes: whole(1, 32_767, "a number of nodes").default(DEFAULT_CAPACITIES.nodes),
+  }).prefault({}),
+  probe: section({
+    interval: duration(PROBE_INTERVAL_MIN_MS, PROBE_INTERVAL_MAX_MS, true).default(DEFAULT_PROBE_INTERVAL_MS),
+  }).prefault({}),
+  offloads: section({
+    tunTcp: flag.default(true),
+    tunUdp: flag.default(true),
+    udpGso: flag.default(true),
+    udpGro: flag.default(true),
+  }).prefault({}),
+  tcp: section({ clampMss: flag.default(true) }).prefault({}),
+  errors: section({
+    icmp: flag.default(true),
+    reset: flag.default(true),
+    lostNode: z.enum(["icmp", "reset", "none"], "expected icmp, reset or none").default("icmp"),
+  }).prefault({}),
+  control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
+  state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
+  guard: section({
+    routes: z.literal("auto").or(flag).default("auto"),
+    keep: flag.default(false),
+  }).prefault({}),
+  log: section({
+    level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),
+  }).prefault({}),
+  policies: z
+    .record(
+      text.regex(POLICY_NAME, `expected ${POLICY_NAME_RULE}`),
+      section({ file: text.min(1, "expected a path") }),
+      "expected names of policies, each with its file",
+    )
+    .default({}),
+  bindings: list(section({ prefix, policy: boundPolicy })).default([]),
+  policyLimits: section({
+    time: duration(1, POLICY_TIME_MAX_MS).default(DEFAULT_POLICY_TIME_MS),
+    memory: byteSize(65_536, POLICY_MEMORY_MAX_BYTES).default(POLICY_PAGES_MAX * 65_536),
+  }).prefault({}),
+  ...tables,
+  allowEmpty,
+});
+
+/** What says where the state of a node is; the other sections may be wrong. */
+export const stateSchema = z.looseObject({
+  node: z.looseObject({ id: name }, "expected fields (id, ...)"),
+  state: configSchema.shape.state,
+});
+
+/** A mapping with these fields and no others. An unknown field's message is the list of the known ones. */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: ({ code }) => (code === "unrecognized_keys" ? known : `expected fields (${known})`),
+  });
+}
+
+function list<Item extends z.ZodType>(item: Item) {
+  return z.array(item, "expected a list");
+}
+
+function whole(least: number, most: number, what: string) {
+  const expected = `expected ${what} from ${least} to ${most}`;
+  return z.int(expected).min(least, expected).max(most, expected);
+}
+
+function between(least: number, most: number, what: string) {
+  const expected = `expected ${what} from ${least} to ${most}`;
+  return z.number(expected).min(least, expected).max(most, expected);
+}
+
+/** Milliseconds from a text like "30s". */
+function duration(leastMs: number, mostMs: number, mayBeZero = false) {
+  const range = `from ${leastMs}ms to ${mostMs}ms${mayBeZero ? ", or 0 for never" : ""}`;
+  const expected = `expected a duration like 400ms, 30s, 5m or 24h, ${range}`;
+  return z.union([z.string(), z.number()], expected).transform((value, context) => {
+    const ms = parseDuration(value);
+    if (ms !== undefined && ((ms >= leastMs && ms <= mostMs) || (mayBeZero && ms === 0))) return ms;
+    context.addIssue(expected);
+    return z.NEVER;
+  });
+}
+
+/** Bytes from a text like "16MiB". */
+function byteSize(leastBytes: number, mostBytes: number) {
+  const expected = `expected a size like 512KiB or 16MiB, from ${leastBytes / 1024}KiB to ${mostBytes / 2 ** 20}MiB`;
+  return z.union([z.string(), z.number()], expected).transform((value, context) => {
+    const bytes = parseByteSize(value);
+    if (bytes !== undefined && bytes >= leastBytes && bytes <= mostBytes) return bytes;
+    context.addIssue(expected);
+    return z.NEVER;
+  });
+}

@@ -1,0 +1,154 @@
+// Sees every way in which a config file changes: written in place, replaced by rename, swapped through a symlink
+// (as Kubernetes mounts do it). It therefore watches folders, not the file: that of the path, and that of the file
+// to which the path leads. A look every second sees what happens above these folders, and folders that come and go.
+// Reads a file only when nobody writes to it any more. Loads one at a time, in order.
+
+import { type FSWatcher, realpathSync, statSync, watch } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { isBeingWritten } from "../../sys/writers.ts";
+
+/** What happens after a change; `load` failures are passed on as they were thrown. */
+export interface ConfigListener<Config> {
+  onConfig(config: Config): Promise<void>;
+  onRefused(error: unknown): void;
+  /** A folder can no longer be watched; only reload() helps from here on. */
+  onUnwatched(folder: string, error: unknown): void;
+}
+
+/** A save is several events: truncate, write, rename. */
+const DEBOUNCE_MS = 50;
+/** Other files of the folder that change all the time must not put a check off for ever. */
+const DEBOUNCE_MAX_MS = 500;
+/** Whoever watches a folder hears nothing of those above it. */
+const LOOK_MS = 1000;
+/** How long a file must have stayed as it is, where the kernel does not tell whether somebody writes to it. */
+const SETTLED_MS = 300;
+
+export class ConfigWatcher<Config> {
+  readonly #path: string;
+  readonly #load: (path: string) => Config | Promise<Config>;
+  readonly #folders = new Map<string, FSWatcher>();
+  #listener: ConfigListener<Config> | undefined;
+  #loadedSignature: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #look: NodeJS.Timeout | undefined;
+  #firstEventMs: number | undefined;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(path: string, load: (path: string) => Config | Promise<Config>) {
+    this.#path = resolve(path);
+    this.#load = load;
+  }
+
+  /** Reads the file now. What watch() calls a change is a change since then. */
+  async load(): Promise<Config> {
+    // Taken before reading: a change during the read is seen as one afterwards.
+    this.#loadedSignature = this.#signature();
+    return await this.#load(this.#path);
+  }
+
+  /** Reports changes until close(). */
+  watch(listener: ConfigListener<Config>): void {
+    this.#listener = listener;
+    this.#watchFolders();
+    this.#schedule();
+    this.#look = setInterval(() => {
+      if (this.#signature() !== this.#loadedSignature) this.#schedule();
+    }, LOOK_MS);
+    this.#look.unref();
+  }
+
+  /** Reads the file again whether it changed or not; resolves when its listener is done. */
+  reload(): Promise<void> {
+    this.#work = this.#work.then(() => this.#deliver());
+    return this.#work;
+  }
+
+  /** Resolves when a load that was under way is done; afterwards the listener hears nothing more. */
+  close(): Promise<void> {
+    this.#listener = undefined;
+    clearTimeout(this.#timer);
+    clearInterval(this.#look);
+    for (const watcher of this.#folders.values()) watcher.close();
+    this.#folders.clear();
+    return this.#work;
+  }
+
+  #schedule(): void {
+    const nowMs = performance.now();
+    this.#firstEventMs ??= nowMs;
+    clearTimeout(this.#timer);
+    const leftMs = this.#firstEventMs + DEBOUNCE_MAX_MS - nowMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#firstEventMs = undefined;
+        this.#work = this.#work.then(() => this.#check());
+      },
+      Math.max(0, Math.min(DEBOUNCE_MS, leftMs)),
+    );
+  }
+
+  async #check(): Promise<void> {
+    if (this.#listener === undefined) return;
+    this.#watchFolders();
+    if (this.#signature() === this.#loadedSignature) return;
+    if (this.#isUnfinished()) this.#schedule();
+    else await this.#deliver();
+  }
+
+  /** Half a file would be half of the services. */
+  #isUnfinished(): boolean {
+    const writing = isBeingWritten(this.#path);
+    if (writing !== undefined) return writing;
+    const status = statSync(this.#path, { throwIfNoEntry: false });
+    return status !== undefined && Date.now() - status.mtimeMs >= 0 && Date.now() - status.mtimeMs < SETTLED_MS;
+  }
+
+  async #deliver(): Promise<void> {
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    try {
+      await listener.onConfig(await this.load());
+    } catch (error) {
+      listener.onRefused(error);
+    }
+  }
+
+  /** Says whether the file is the same with the same content, without reading it; undefined when there is none. */
+  #signature(): string | undefined {
+    try {
+      const { dev, ino, size, mtimeNs } = statSync(this.#path, { bigint: true });
+      return [dev, ino, size, mtimeNs].join(":");
+    } catch {
+      return undefined; // missing or out of reach: load() says why
+    }
+  }
+
+  #watchFolders(): void {
+    const wanted = new Set([dirname(this.#path)]);
+    try {
+      wanted.add(dirname(realpathSync(this.#path)));
+    } catch {
+      // The path leads nowhere now; its own folder reports when that changes.
+    }
+    for (const [folder, watcher] of this.#folders) {
+      if (wanted.has(folder)) continue;
+      watcher.close();
+      this.#folders.delete(folder);
+    }
+    for (const folder of wanted) if (!this.#folders.has(folder)) this.#watchFolder(folder);
+  }
+
+  #watchFolder(folder: string): void {
+    try {
+      const watcher = watch(folder, { persistent: false }, () => this.#schedule());
+      watcher.on("error", (error) => {
+        this.#folders.delete(folder);
+        this.#listener?.onUnwatched(folder, error);
+      });
+      this.#folders.set(folder, watcher);
+    } catch (error) {
+      this.#listener?.onUnwatched(folder, error);
+    }
+  }
+}

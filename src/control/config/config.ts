@@ -1,0 +1,263 @@
+// A node's config file: YAML, checked completely before anything happens.
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { z } from "zod";
+import { SapwoodError } from "../../base/errors.ts";
+import type { FieldPath, Issue } from "../../base/issues.ts";
+import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
+import type { Encryption, Tables, TablesPatch } from "../../model/tables.ts";
+import { contains, type Prefix } from "../../net/address.ts";
+import { TUNNEL_PREFIX } from "../../net/wireguard-key.ts";
+import type { WireguardBackend } from "../../sys/wireguard.ts";
+import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "../tables/policy-bindings.ts";
+import { policyIssue, type TableRules, validateTables } from "../tables/table-validation.ts";
+import { ownUnderlayIssues } from "../tables/underlay-rules.ts";
+import { ConfigDocument } from "./config-document.ts";
+import { configSchema, stateSchema, tablesPatchSchema, tablesSchema } from "./config-schema.ts";
+
+const INTERFACE_NAME_MAX = 15; // IFNAMSIZ without the final zero
+/** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
+const STATE_FOLDER = "/var/lib/sapwood";
+/** NAME_MAX (linux/limits.h). */
+const FILE_NAME_MAX = 255;
+
+type ConfigFile = z.output<typeof configSchema>;
+
+/** The file's content with all defaults. Sections have the file's names, but for `capacities`: the file's `tables`. */
+export interface Config
+  extends Omit<ConfigFile, "node" | "tables" | "nodes" | "services" | "bindings" | "state" | "allowEmpty"> {
+  readonly state: { readonly directory: string };
+  readonly bindings: readonly PolicyBinding[]; // the default ones included
+  readonly node: Omit<ConfigFile["node"], "underlay"> & { readonly underlay: OwnUnderlay };
+  readonly capacities: ConfigFile["tables"];
+  readonly tables: Tables;
+}
+
+export interface OwnUnderlay {
+  readonly address: string; // where the other nodes send to
+  readonly port: number;
+  readonly bind: string; // the socket's own address
+  readonly encryption: Encryption;
+  readonly wireguardPort: number; // UDP, where the other nodes' WireGuard sends to
+  readonly wireguardDevice: string;
+  readonly wireguardBackend: WireguardBackend | "auto";
+}
+
+export interface ConfigOptions {
+  /** Names that services may use beside those under `policies`; those of the package unless given. */
+  readonly policies?: ((stateDirectory: string) => readonly string[]) | undefined;
+  /** The tables of the running proxy; none before it runs. */
+  readonly inForce?: (() => Tables) | undefined;
+}
+
+export interface ParseTablesOptions {
+  /** Prefixes whose addresses need not name a policy; the default ones unless given. */
+  readonly bindings?: readonly PolicyBinding[] | undefined;
+  /** Without rules only the shape is checked: the table store keeps the rules in any case, but knows no lines. */
+  readonly rules?: TableRules | undefined;
+  /** None unless given. */
+  readonly inForce?: Tables | undefined;
+  /** As if the text itself had the field. */
+  readonly allowEmpty?: boolean | undefined;
+}
+
+const NO_TABLES: Tables = { nodes: [], services: [] };
+
+/** Reads and checks a config file. Throws config-unreadable or config-invalid. */
+export function loadConfig(path: string, options: ConfigOptions = {}): Config {
+  return parseConfig(readText(path), path, options);
+}
+
+/** The state directory alone: a node needs its key before its file can name those of the others. */
+export function loadStateDirectory(path: string): string {
+  const { state, node } = new ConfigDocument(readText(path), path).parse(stateSchema);
+  return state.directory ?? stateDirectory(node.id);
+}
+
+/** `fileName` is what errors call the text. */
+export function parseConfig(text: string, fileName: string, options: ConfigOptions = {}): Config {
+  const document = new ConfigDocument(text, fileName);
+  const {
+    node,
+    tables: capacities,
+    nodes,
+    services: written,
+    bindings: ownBindings,
+    state: { directory },
+    allowEmpty,
+    ...rest
+  } = document.parse(configSchema);
+  const state = { directory: directory ?? stateDirectory(node.id) };
+  const known = options.policies?.(state.directory) ?? BUILT_IN_POLICIES;
+  const policies = [...new Set([...known, ...Object.keys(rest.policies)])];
+  const bindings = withDefaultBindings(ownBindings);
+  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
+  const inForce = options.inForce?.() ?? NO_TABLES;
+  const tables = withAbsentOnes(document, { nodes, services }, inForce);
+  const issues = [
+    ...(allowEmpty ? [] : emptyingIssues(tables, inForce)),
+    ...ownUnderlayIssues(node.underlay, rest.ranges),
+    ...encryptionIssues(node, rest.ranges),
+    ...bindingIssues(ownBindings, rest.ranges, policies),
+    ...unbound,
+    ...atFields(
+      validateTables(tables, {
+        nodeId: node.id,
+        ranges: rest.ranges,
+        policies,
+        own: ownUnderlay(node.underlay, rest.tun.name),
+        isEncrypted: node.underlay.encryption === "wireguard",
+      }),
+      fieldOf,
+    ),
+    ...capacityIssues(tables, node.id, capacities),
+  ];
+  if (issues.length > 0) throw document.refusal(issues);
+  const underlay = ownUnderlay(node.underlay, rest.tun.name);
+  return { ...rest, state, bindings, node: { ...node, underlay }, capacities, tables };
+}
+
+/** A folder for a node's id, which may have any printable characters. */
+function stateDirectory(nodeId: string): string {
+  const name = encodeURIComponent(nodeId).replace(/^\./, "%2E");
+  const isFileName = name.length <= FILE_NAME_MAX;
+  return join(STATE_FOLDER, isFileName ? name : createHash("sha256").update(nodeId).digest("hex"));
+}
+
+/** Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. */
+export function parseTables(
+  text: string,
+  fileName: string,
+  { bindings = DEFAULT_BINDINGS, rules, inForce = NO_TABLES, allowEmpty = false }: ParseTablesOptions = {},
+): Tables {
+  const document = new ConfigDocument(text, fileName);
+  const { nodes, services: written, allowEmpty: isSaid } = document.parse(tablesSchema);
+  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
+  const tables = withAbsentOnes(document, { nodes, services }, inForce);
+  const emptying = allowEmpty || isSaid ? [] : emptyingIssues(tables, inForce);
+  const issues = [
+    ...emptying,
+    ...unbound,
+    ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf)),
+  ];
+  if (issues.length > 0) throw document.refusal(issues);
+  return tables;
+}
+
+/** What `sapwood apply --merge` sends. Only its shape is checked: the rest depends on the tables in force. */
+export function parseTablesPatch(text: string, fileName: string, bindings: readonly PolicyBinding[]): TablesPatch {
+  const document = new ConfigDocument(text, fileName);
+  const { services: written, ...rest } = document.parse(tablesPatchSchema);
+  const { services, issues } = bindPolicies(written, bindings);
+  if (issues.length > 0) throw document.refusal(issues);
+  return { ...rest, services };
+}
+
+/** A section that a text does not name keeps what is in force. */
+function withAbsentOnes(document: ConfigDocument, tables: Tables, inForce: Tables): Tables {
+  return {
+    nodes: document.has("nodes") ? tables.nodes : inForce.nodes,
+    services: document.has("services") ? tables.services : inForce.services,
+  };
+}
+
+/** An empty list is mostly a mistake of the program that wrote it, and ends every connection. */
+function emptyingIssues({ services }: Tables, inForce: Tables): Issue[] {
+  const before = inForce.services.length;
+  if (services.length > 0 || before === 0) return [];
+  const message = `expected at least one service, as there are ${before} in force, or allowEmpty: true; found none`;
+  return [{ path: ["services"], message }];
+}
+
+function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {
+  return issues.map(({ path, message }) => ({ path: fieldOf(path), message }));
+}
+
+function readText(path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const found = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+    throw new SapwoodError("config-unreadable", `${path} cannot be read (${found})`, { cause: error });
+  }
+}
+
+/** With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there yet. */
+function ownUnderlay(written: ConfigFile["node"]["underlay"], tun: string): OwnUnderlay {
+  const { address, bind = written.encryption === "wireguard" ? "::" : address } = written;
+  const wireguardDevice = written.wireguardDevice ?? `wg-${tun}`.slice(0, INTERFACE_NAME_MAX);
+  return { ...written, bind, wireguardDevice };
+}
+
+function encryptionIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["ranges"]): Issue[] {
+  if (underlay.encryption === "none") return [];
+  const path = ["node", "underlay"];
+  const issues: Issue[] = [];
+  if (underlay.bind !== undefined) {
+    const message = `expected no such field with encryption: WireGuard listens at all addresses, found ${underlay.bind}`;
+    issues.push({ path: [...path, "bind"], message });
+  }
+  if (underlay.port === underlay.wireguardPort) {
+    issues.push({
+      path: [...path, "wireguardPort"],
+      message: `expected another port than that of the tunnel, found ${underlay.wireguardPort}`,
+    });
+  }
+  const overlapping = ranges.find(
+    (range) => contains(range, TUNNEL_PREFIX.bytes) || contains(TUNNEL_PREFIX, range.bytes),
+  );
+  if (overlapping !== undefined) {
+    const message = `expected ranges without ${TUNNEL_PREFIX.text}, where encrypted nodes are, found ${overlapping.text}`;
+    issues.push({ path: ["ranges"], message });
+  }
+  return issues;
+}
+
+function bindingIssues(
+  bindings: readonly PolicyBinding[],
+  ranges: readonly Prefix[],
+  policies: readonly string[],
+): Issue[] {
+  const firstAt = new Map<string, number>();
+  return bindings.flatMap(({ prefix, policy }, i) => {
+    const issues = policyIssue(["bindings", i, "policy"], policy, policies);
+    const expect = (expected: string) =>
+      issues.push({ path: ["bindings", i, "prefix"], message: `expected ${expected}, found ${prefix.text}` });
+    const first = firstAt.get(prefix.text);
+    if (first === undefined) firstAt.set(prefix.text, i);
+    else expect(`a prefix other than that of bindings[${first}]`);
+    if (!ranges.some((range) => contains(range, prefix.bytes) || contains(prefix, range.bytes))) {
+      expect(`a prefix that has addresses of ${ranges.map(({ text }) => text).join(", ")}`);
+    }
+    return issues;
+  });
+}
+
+function capacityIssues({ nodes, services }: Tables, nodeId: string, capacities: ConfigFile["tables"]): Issue[] {
+  const instances = services.flatMap((service) => service.instances);
+  const used: ConfigFile["tables"] = {
+    addresses:
+      services.reduce((sum, service) => sum + service.addresses.length, 0) + lengths(instances, "instanceAddresses"),
+    instances: instances.length,
+    workloads: lengths(
+      instances.filter(({ node }) => node === nodeId),
+      "namespaceAddresses",
+    ),
+    nodes: nodes.length,
+  };
+  return (["addresses", "instances", "workloads", "nodes"] as const)
+    .filter((field) => used[field] > capacities[field])
+    .map((field) => ({
+      path: ["tables", field],
+      message: `expected at least ${used[field]}, which this file itself needs, found ${capacities[field]}`,
+    }));
+}
+
+function lengths<Field extends string>(
+  items: readonly Readonly<Record<Field, readonly unknown[]>>[],
+  field: Field,
+): number {
+  return items.reduce((sum, item) => sum + item[field].length, 0);
+}

@@ -1,0 +1,448 @@
+// Which policies there are: each name has a slot, by which the tables and the workers know it, and the module that is
+// in force there. A slot is given to another name only when nothing in the tables needs the old one any more.
+// Promises: a module is in force in all workers or in none; one that does not return is replaced by the one before;
+// changes take turns.
+
+import { POLICY_SLOT_MAX } from "../../../assembly/shared/policies.ts";
+import { SapwoodError } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import { Turns } from "../../base/turns.ts";
+import { tryPolicy } from "../../dataplane/modules/module-trial.ts";
+import { policyShape } from "../../dataplane/modules/policy-module.ts";
+import type { CandidateSet, TrialReport } from "../../dataplane/modules/policy-trial-contract.ts";
+import { checkBytes, compileBytes } from "../../dataplane/modules/wasm.ts";
+import { type HandOver, type Overdue, POLICY_SHARE_MAX, type Supervisor } from "../../dataplane/worker/supervisor.ts";
+import type { PolicyModule } from "../../dataplane/worker/worker-contract.ts";
+import { POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
+import {
+  type BuiltPolicy,
+  type LoadedModule,
+  type LoadOptions,
+  ModulePlace,
+  sha256Of,
+} from "../state/loaded-module.ts";
+import type { AddressCandidates } from "../tables/address-candidates.ts";
+import { EXAMPLE_SETS } from "./candidate-sets.ts";
+import { type DryRun, requireSound, spreadOf } from "./policy-judgement.ts";
+
+export interface PolicyRegistryOptions {
+  readonly builtIn: readonly BuiltPolicy[];
+  /** How long a call of a module may take. */
+  readonly callTimeMs: number;
+  readonly memoryPagesMax: number;
+  /** Of the service addresses with this policy; of all without a name. */
+  readonly candidates: (policy: string | undefined) => readonly AddressCandidates[];
+  /** Addresses and prefixes that are bound to the policy. */
+  readonly uses: (policy: string) => readonly string[];
+  /** Its file under `policies`, which would bring it back. */
+  readonly fileOf: (policy: string) => string | undefined;
+  readonly clock: () => Date;
+  readonly log: Logger;
+  /** Hears of each change. */
+  readonly onChange: () => void;
+}
+
+/** What the workers said of the policy last. */
+export interface PolicyFault {
+  readonly at: Date;
+  readonly message: string;
+}
+
+/** A policy as it is; `swap` tells how the module in force was handed over. */
+export interface PolicyState {
+  readonly name: string;
+  readonly slot: number;
+  readonly current: LoadedModule | undefined;
+  readonly previous: LoadedModule | undefined;
+  readonly swap: HandOver | undefined;
+  /** Times that a module was taken out of force because it did not return, or took too much of a worker's time. */
+  readonly overdue: number;
+  readonly greedy: number;
+  readonly fault: PolicyFault | undefined;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly slot: number;
+  readonly place: ModulePlace;
+  swap: HandOver | undefined;
+  overdue: number;
+  greedy: number;
+  fault: PolicyFault | undefined;
+}
+
+type Handing = Pick<Supervisor, "handPolicy">;
+
+/** A policy of the package is slow only where the whole machine is, so it may take so many times the limit. */
+const BUILT_IN_PATIENCE = 10;
+const BAN_AFTER = 3;
+const BAN_WITHIN_MS = 60_000;
+export const DRY_RUN_FLOWS = 10_000;
+const TRIAL_FLOWS = 200; // per address
+const USES_TOLD_MAX = 5;
+const PAGE_BYTES = 65_536;
+
+export class PolicyRegistry {
+  readonly #options: PolicyRegistryOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #outMs = new Map<string, number[]>(); // when a module was taken out of force, by its hash
+  readonly #turns = new Map<string, Turns>(); // by name
+  readonly #deferred = new Map<string, () => Promise<void>>(); // modules that are still to be loaded, by name
+  #workers: Handing | undefined;
+
+  constructor(options: PolicyRegistryOptions) {
+    this.#options = options;
+    for (const { name, loaded } of options.builtIn) this.#add(name, loaded);
+  }
+
+  /** Names that service addresses may be bound to. */
+  get names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /**
+   * Makes a name known; until a module is loaded for it the engine chooses by itself. Throws capacity-exceeded when
+   * there are as many as there may be, and all of them are needed.
+   */
+  claim(name: string): void {
+    if (!this.#entries.has(name)) this.#add(name, undefined);
+  }
+
+  /** Loads a name's module later: when somebody orders something of it, or calls settle(). */
+  defer(name: string, work: () => Promise<void>): void {
+    this.#deferred.set(name, work);
+  }
+
+  /** Names whose modules are still to be loaded. */
+  get deferred(): string[] {
+    return [...this.#deferred.keys()];
+  }
+
+  /** Does what was deferred for a name. */
+  async settle(name: string): Promise<void> {
+    const work = this.#deferred.get(name);
+    if (work === undefined) return;
+    try {
+      await work();
+    } finally {
+      this.#deferred.delete(name); // not before: it is remembered as it was until then
+    }
+  }
+
+  /** Throws tables-invalid when nobody claimed the name. */
+  slot(name: string): number {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry.slot;
+    throw new SapwoodError("tables-invalid", `A policy must be one of ${this.names.join(", ")}; found "${name}".`);
+  }
+
+  /** What a worker has to start with. */
+  modules(): PolicyModule[] {
+    return [...this.#entries.values()].flatMap(({ slot, name, place: { current } }) =>
+      current === undefined ? [] : [{ slot, name, module: current.module }],
+    );
+  }
+
+  /** From now on changes are handed to these workers, which were `given` what modules() was then. */
+  async connect(workers: Handing, given: readonly PolicyModule[]): Promise<void> {
+    this.#workers = workers;
+    const modules = new Map(given.map(({ slot, module }) => [slot, module]));
+    for (const entry of this.#entries.values()) {
+      if (entry.place.current?.module !== modules.get(entry.slot)) await this.#hand(entry);
+    }
+  }
+
+  states(): PolicyState[] {
+    return [...this.#entries.values()].map(stateOf);
+  }
+
+  /** Throws not-found. */
+  state(name: string): PolicyState {
+    return stateOf(this.#known(policyName(name)));
+  }
+
+  /** Tries a module and puts it in force under a name that may be new. Throws module-refused, and all stays. */
+  load(nameOrAlias: string, bytes: Uint8Array, options: LoadOptions): Promise<PolicyState> {
+    const name = policyName(nameOrAlias);
+    return this.#turn(name, async () => {
+      if (!this.#entries.has(name)) this.#requireRoom(name);
+      const loaded = await this.#tried(name, bytes, options);
+      this.#deferred.delete(name); // this order is later
+      return await this.#put(name, loaded);
+    });
+  }
+
+  /** Puts a module in force that was tried when it was loaded, and is tried again in short. Throws module-refused. */
+  restore(name: string, bytes: Uint8Array, source: string): Promise<PolicyState> {
+    return this.#turn(name, async () => {
+      const options = { source, isRemembered: true, isForced: true };
+      return await this.#put(name, await this.#tried(name, bytes, options, true));
+    });
+  }
+
+  /** Tries a module without putting it in force. Throws module-refused. */
+  dryRun(nameOrAlias: string, bytes: Uint8Array, isForced = false): Promise<DryRun> {
+    const name = policyName(nameOrAlias);
+    return this.#turn(name, async () => {
+      const tried = await this.#tried(name, bytes, { source: "dry run", isRemembered: false, isForced });
+      const current = this.#entries.get(name)?.place.current;
+      const bound = this.#options.candidates(name);
+      const sets = bound.map(({ set }) => set);
+      const after = await this.#trial(name, tried.bytes, sets, DRY_RUN_FLOWS);
+      const now = current && (await this.#trial(name, current.bytes, sets, DRY_RUN_FLOWS));
+      return {
+        sha256: tried.sha256,
+        spreads: bound.flatMap((one, i) => {
+          const [outcomeAfter, outcomeNow] = [after.outcomes[i], now?.outcomes[i]];
+          if (outcomeAfter === undefined) return []; // all of them together took too long
+          return [{ ...one, now: outcomeNow && spreadOf(one.set, outcomeNow), after: spreadOf(one.set, outcomeAfter) }];
+        }),
+      };
+    });
+  }
+
+  /** Puts the module before in force again. Throws not-found, or module-refused when there is none. */
+  rollback(nameOrAlias: string): Promise<PolicyState> {
+    const name = policyName(nameOrAlias);
+    return this.#turn(name, async () => {
+      await this.settle(name);
+      const entry = this.#known(name);
+      const { previous } = entry.place;
+      if (previous === undefined) {
+        throw new SapwoodError("module-refused", `The policy ${name} has no module to go back to.`);
+      }
+      entry.place.drop();
+      forget(entry);
+      await this.#hand(entry);
+      this.#options.onChange();
+      this.#options.log.info({ policy: name, sha256: previous.sha256, ...entry.swap }, "policy rolled back");
+      return stateOf(entry);
+    });
+  }
+
+  /**
+   * Takes loaded modules out of force: the module of the package comes back, or the name falls away. Throws not-found,
+   * and module-refused when the name is needed.
+   */
+  unload(nameOrAlias: string): Promise<void> {
+    const name = policyName(nameOrAlias);
+    return this.#turn(name, async () => {
+      const entry = this.#known(name);
+      const { builtIn, current } = entry.place;
+      if (builtIn !== undefined && current === builtIn && !this.#deferred.has(name)) {
+        throw new SapwoodError("module-refused", `The policy ${name} has the module of the package; none is loaded.`);
+      }
+      const file = this.#options.fileOf(name);
+      if (file !== undefined) {
+        const sentence = `The policy ${name} has its file ${file} under "policies" in the configuration: remove it there.`;
+        throw new SapwoodError("module-refused", sentence);
+      }
+      const uses = this.#options.uses(name);
+      if (builtIn === undefined && uses.length > 0) {
+        const more = uses.length > USES_TOLD_MAX ? ` and ${uses.length - USES_TOLD_MAX} more` : "";
+        const told = `${uses.slice(0, USES_TOLD_MAX).join(", ")}${more}`;
+        throw new SapwoodError(
+          "module-refused",
+          `The policy ${name} cannot be unloaded while it is needed by ${told}.`,
+        );
+      }
+      this.#deferred.delete(name);
+      entry.place.reset();
+      forget(entry);
+      await this.#hand(entry);
+      if (builtIn === undefined) this.#entries.delete(name);
+      this.#options.onChange();
+      this.#options.log.info({ policy: name }, "policy unloaded");
+    });
+  }
+
+  /**
+   * A call of the policy in a slot did not return. Whether the worker is to be ended. One that comes with the package
+   * stays in force: it has more time, and a fresh worker may do better.
+   */
+  onOverdue(slot: number, times: Overdue["times"]): boolean {
+    const entry = this.#ofSlot(slot);
+    if (entry === undefined) return true; // its name is gone, and the worker still in its call
+    const { current, builtIn } = entry.place;
+    const limitMs = this.#options.callTimeMs;
+    if (current !== undefined && current !== builtIn) {
+      entry.overdue += 1;
+      this.#takeOut(entry, current, `did not return within ${limitMs} ms`);
+      return true;
+    }
+    if (times < BUILT_IN_PATIENCE) return false;
+    entry.overdue += 1;
+    entry.fault = { at: this.#options.clock(), message: `did not return within ${limitMs * times} ms` };
+    this.#options.log.error({ policy: entry.name }, `the policy ${entry.name} ${entry.fault.message}`);
+    return true;
+  }
+
+  /** The policy in a slot took too much of a worker's time. One that comes with the package is as good as any. */
+  onGreedy(slot: number): void {
+    const entry = this.#ofSlot(slot);
+    const current = entry?.place.current;
+    if (entry === undefined || current === undefined || current === entry.place.builtIn) return;
+    entry.greedy += 1;
+    this.#takeOut(entry, current, `took more than ${100 * POLICY_SHARE_MAX} % of a worker's time over a second`);
+  }
+
+  #takeOut(entry: Entry, culprit: LoadedModule, what: string): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock().getTime();
+    const recent = (this.#outMs.get(culprit.sha256) ?? []).filter((atMs) => nowMs - atMs < BAN_WITHIN_MS);
+    this.#outMs.set(culprit.sha256, [...recent, nowMs]);
+    entry.place.drop();
+    entry.fault = { at: clock(), message: `${what}, and was taken out of force` };
+    const { current } = entry.place;
+    this.#options.onChange();
+    log.error(
+      { policy: entry.name, sha256: culprit.sha256, inForce: current?.sha256 ?? null },
+      `the policy ${entry.name} ${what}; ` +
+        `${current === undefined ? "the engine chooses by itself" : "the module before it is in force again"}`,
+    );
+    this.#hand(entry).catch((error: unknown) => log.error({ err: error, policy: entry.name }, "could not replace it"));
+  }
+
+  onFault(slot: number, message: string): void {
+    const entry = this.#ofSlot(slot);
+    if (entry !== undefined) entry.fault = { at: this.#options.clock(), message };
+  }
+
+  /** A name whose module was refused at the start keeps its place, with the reason. */
+  noteRefusal(name: string, message: string): void {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) entry.fault = { at: this.#options.clock(), message };
+  }
+
+  async #tried(
+    name: string,
+    bytes: Uint8Array,
+    { source, isRemembered, isForced = false }: LoadOptions,
+    isRestored = false,
+  ): Promise<LoadedModule> {
+    if (!POLICY_NAME.test(name)) {
+      throw new SapwoodError("usage", `A policy must have ${POLICY_NAME_RULE}; found "${name}".`);
+    }
+    const sha256 = sha256Of(bytes);
+    const shape = policyShape(this.#options.memoryPagesMax);
+    checkBytes(bytes, shape, name);
+    this.#refuseBanned(name, sha256);
+    const sets = [...EXAMPLE_SETS, ...this.#options.candidates(undefined).map(({ set }) => set)];
+    requireSound(name, await this.#trial(name, bytes, sets, TRIAL_FLOWS, !isRestored), isForced);
+    const module = await compileBytes(bytes, shape, name); // not before: compiling it may take more than it may
+    return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
+  }
+
+  #trial(
+    name: string,
+    bytes: Uint8Array,
+    sets: readonly CandidateSet[],
+    flows: number,
+    isEndured = false,
+  ): Promise<TrialReport> {
+    const { callTimeMs: timeLimitMs, memoryPagesMax } = this.#options;
+    const memoryBytes = memoryPagesMax * PAGE_BYTES;
+    return tryPolicy(bytes, { name, sets, flows, timeLimitMs, memoryBytes, isTimed: false, isEndured });
+  }
+
+  #refuseBanned(name: string, sha256: string): void {
+    const times = this.#outMs.get(sha256)?.length ?? 0;
+    if (times < BAN_AFTER) return;
+    throw new SapwoodError(
+      "module-refused",
+      `The policy module ${name} (${sha256.slice(0, 12)}) is banned until the proxy ends: ` +
+        `it was taken out of force ${times} times within a minute.`,
+    );
+  }
+
+  async #put(name: string, loaded: LoadedModule): Promise<PolicyState> {
+    this.claim(name);
+    const entry = this.#known(name);
+    await this.#putInForce(entry, loaded);
+    const { source, sha256 } = loaded;
+    this.#options.log.info({ policy: name, source, sha256, ...entry.swap }, "policy loaded");
+    return stateOf(entry);
+  }
+
+  async #putInForce(entry: Entry, loaded: LoadedModule): Promise<void> {
+    entry.place.put(loaded); // before it runs: should it not return, it is the one to be dropped
+    forget(entry);
+    try {
+      await this.#hand(entry);
+    } catch (error) {
+      if (entry.place.current === loaded) entry.place.drop();
+      throw error;
+    }
+    this.#options.onChange();
+    if (entry.place.current === loaded) return;
+    throw new SapwoodError("module-refused", `The policy module ${entry.name} ${entry.fault?.message}.`);
+  }
+
+  /** Gives the workers what is in force now. */
+  async #hand(entry: Entry): Promise<void> {
+    const { name, slot, place } = entry;
+    entry.swap = await this.#workers?.handPolicy({ slot, name, module: place.current?.module });
+  }
+
+  #known(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    throw new SapwoodError("not-found", `There is no policy ${name}; there are ${this.names.join(", ")}.`);
+  }
+
+  #ofSlot(slot: number): Entry | undefined {
+    return [...this.#entries.values()].find((entry) => entry.slot === slot);
+  }
+
+  /** Orders about one name take turns; those about different names do not wait for each other's trials. */
+  #turn<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const turns = this.#turns.get(name) ?? new Turns();
+    this.#turns.set(name, turns);
+    return turns.take(work);
+  }
+
+  #add(name: string, builtIn: LoadedModule | undefined): void {
+    this.#requireRoom(name);
+    const taken = new Set([...this.#entries.values()].map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot += 1;
+    const place = new ModulePlace(builtIn);
+    this.#entries.set(name, { name, slot, place, swap: undefined, overdue: 0, greedy: 0, fault: undefined });
+  }
+
+  /** Names that nobody needs and that have no module fall away when there is no room for another one. */
+  #requireRoom(name: string): void {
+    if (this.#entries.size < POLICY_SLOT_MAX) return;
+    for (const entry of [...this.#entries.values()]) {
+      const { name: known, place } = entry;
+      if (this.#isNeeded(known, place)) continue;
+      this.#entries.delete(known);
+      if (place.current === undefined) continue;
+      place.reset();
+      this.#hand(entry).catch((error: unknown) =>
+        this.#options.log.error({ err: error, policy: known }, "could not drop it"),
+      );
+    }
+    if (this.#entries.size < POLICY_SLOT_MAX) return;
+    const message = `expected at most ${POLICY_SLOT_MAX} policies, found one more: ${name}; "sapwood policy unload" removes one`;
+    throw new SapwoodError("capacity-exceeded", message);
+  }
+
+  #isNeeded(name: string, { builtIn, current }: ModulePlace): boolean {
+    const { uses, fileOf } = this.#options;
+    const isLoaded = builtIn !== undefined || current?.isRemembered === true || this.#deferred.has(name);
+    return isLoaded || fileOf(name) !== undefined || uses(name).length > 0;
+  }
+}
+
+/** The module is another one: what was said of the one before does not count any more. */
+function forget(entry: Entry): void {
+  entry.overdue = 0;
+  entry.greedy = 0;
+  entry.fault = undefined;
+  entry.swap = undefined;
+}
+
+function stateOf({ name, slot, place, swap, overdue, greedy, fault }: Entry): PolicyState {
+  return { name, slot, current: place.current, previous: place.previous, swap, overdue, greedy, fault };
+}

@@ -1,0 +1,68 @@
+// Tells in the log which nodes are lost and which return, as the data plane's probes find out.
+
+import type { Logger } from "../../base/log.ts";
+import { healthEpoch, type NodeHealthName, readNodeMetrics } from "../../memory/measurements.ts";
+import type { SharedMemory } from "../../memory/shared-memory.ts";
+import type { Node } from "../../model/tables.ts";
+
+const LOOK_PAUSE_MS = 200;
+
+export interface NodeWatchOptions {
+  readonly shared: SharedMemory;
+  /** The other nodes in force, and where their records are. */
+  readonly store: {
+    snapshot(): { readonly nodes: readonly Node[] };
+    nodeIndex(id: string): number | undefined;
+  };
+  /** Milliseconds of the workers' clock. */
+  readonly nowMs: () => number;
+  readonly log: Logger;
+}
+
+export class NodeWatch {
+  readonly #options: NodeWatchOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #lostSinceMs = new Map<string, number>();
+  #epoch = 0;
+
+  constructor(options: NodeWatchOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.look(), LOOK_PAUSE_MS);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Costs one load as long as nothing changed. */
+  look(): void {
+    const { shared, store, nowMs } = this.#options;
+    const epoch = healthEpoch(shared);
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    const now = nowMs();
+    const gone = new Set(this.#lostSinceMs.keys());
+    for (const node of store.snapshot().nodes) {
+      gone.delete(node.id);
+      const index = store.nodeIndex(node.id);
+      if (index === undefined) continue;
+      const { health, lastReplyAgeMs } = readNodeMetrics(shared, index, now);
+      this.#tell(node, health, now, Math.round(lastReplyAgeMs ?? 0));
+    }
+    for (const id of gone) this.#lostSinceMs.delete(id); // no longer in the tables
+  }
+
+  #tell({ id, underlay }: Node, health: NodeHealthName, nowMs: number, lastReplyAgeMs: number): void {
+    const { log } = this.#options;
+    const sinceMs = this.#lostSinceMs.get(id);
+    if (health === "lost" && sinceMs === undefined) {
+      this.#lostSinceMs.set(id, nowMs);
+      log.warn({ node: id, underlay, lastReplyAgeMs }, `node ${id} is lost: it does not answer any more`);
+    } else if (health !== "lost" && sinceMs !== undefined) {
+      this.#lostSinceMs.delete(id);
+      const lostForMs = Math.round(nowMs - sinceMs);
+      log.info({ node: id, underlay, lostForMs }, `node ${id} has returned: it answers again`);
+    }
+  }
+}

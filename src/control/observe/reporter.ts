@@ -1,0 +1,138 @@
+// Answers what services, instances, nodes, flows and counters a proxy has: the tables in force, joined with what the
+// data plane measures and counts in the shared memory.
+
+import { readCounters } from "../../memory/counters.ts";
+import { type FlowView, liveFlows } from "../../memory/flows.ts";
+import { readInstanceLoad, readNodeMetrics } from "../../memory/measurements.ts";
+import type { SharedMemory } from "../../memory/shared-memory.ts";
+import type {
+  CountersReport,
+  FlowQuery,
+  FlowReport,
+  FlowsReport,
+  InstanceReport,
+  NodeReport,
+  ServiceAddressReport,
+} from "../../model/reports.ts";
+import type { Node } from "../../model/tables.ts";
+import { distanceKm } from "../../net/location.ts";
+import { candidatesOf } from "../tables/address-candidates.ts";
+import type { InstanceName, TableStore } from "../tables/table-store.ts";
+import type { KernelDrops } from "./kernel-drops.ts";
+
+export interface ReporterOptions {
+  readonly shared: SharedMemory;
+  readonly node: Node; // this one
+  readonly store: TableStore;
+  /** Milliseconds of the workers' clock. */
+  readonly nowMs: () => number;
+  readonly kernelDrops: () => KernelDrops;
+  /** Of this node, while its underlay is encrypted. */
+  readonly publicKey: () => string | undefined;
+}
+
+export class Reporter {
+  readonly #options: ReporterOptions;
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+  }
+
+  services(): ServiceAddressReport[] {
+    return this.#options.store.snapshot().services.flatMap((service) =>
+      service.addresses.map(({ address, policy }) => {
+        const candidates = candidatesOf(service);
+        const draining = candidates.filter((candidate) => candidate.draining).length;
+        return { service: service.name, address, policy, candidates: candidates.length, draining };
+      }),
+    );
+  }
+
+  instances(): InstanceReport[] {
+    const { shared, node, store } = this.#options;
+    return store.snapshot().services.flatMap((service) => {
+      const indices = store.instanceIndices(service.name);
+      return service.instances.map((instance, i) => {
+        const index = indices[i];
+        return {
+          service: service.name,
+          ...instance,
+          isLocal: instance.node === node.id,
+          flows: index === undefined ? 0 : readInstanceLoad(shared, index),
+        };
+      });
+    });
+  }
+
+  nodes(): NodeReport[] {
+    const { node: own, store } = this.#options;
+    const { nodes, services } = store.snapshot();
+    const instanceCounts = new Map<string, number>();
+    for (const { node } of services.flatMap((service) => service.instances)) {
+      instanceCounts.set(node, (instanceCounts.get(node) ?? 0) + 1);
+    }
+    return [own, ...nodes].map((node) => ({
+      id: node.id,
+      isLocal: node === own,
+      underlay: { address: node.underlay.address, port: node.underlay.port },
+      encryption: own.underlay.encryption === "wireguard" ? (node.underlay.encryption ?? "wireguard") : "none",
+      publicKey: (node === own ? this.#options.publicKey() : node.publicKey) ?? null,
+      ...this.#measured(node),
+      instances: instanceCounts.get(node.id) ?? 0,
+    }));
+  }
+
+  flows({ limit, service, protocol }: FlowQuery): FlowsReport {
+    const names = this.#options.store.instanceNames();
+    const nowMs = this.#options.nowMs();
+    const flows: FlowReport[] = [];
+    let matching = 0;
+    for (const flow of liveFlows(this.#options.shared)) {
+      const found = flow.isInstanceKnown ? names.get(flow.instance) : undefined;
+      if (protocol !== undefined && flow.protocolName !== protocol) continue;
+      if (service !== undefined && found?.service !== service) continue;
+      matching += 1;
+      if (flows.length < limit) flows.push(flowReport(flow, found, nowMs));
+    }
+    return { matching, flows };
+  }
+
+  counters(): CountersReport {
+    return { ...readCounters(this.#options.shared), kernel: this.#options.kernelDrops() };
+  }
+
+  #measured(node: Node): Pick<NodeReport, "state" | "stateAgeMs" | "rttMs" | "distanceKm" | "lastReplyAgeMs" | "mtu"> {
+    const { shared, node: own, store, nowMs } = this.#options;
+    if (node === own) {
+      return { state: "reachable", stateAgeMs: null, rttMs: 0, distanceKm: 0, lastReplyAgeMs: null, mtu: null };
+    }
+    const index = store.nodeIndex(node.id);
+    const metrics = index === undefined ? undefined : readNodeMetrics(shared, index, nowMs());
+    const rttUs = metrics?.rttUs ?? null;
+    return {
+      state: metrics?.health ?? "unknown",
+      stateAgeMs: metrics?.healthAgeMs ?? null,
+      rttMs: rttUs === null ? null : rttUs / 1000,
+      distanceKm: own.location && node.location ? distanceKm(own.location, node.location) : null,
+      lastReplyAgeMs: metrics?.lastReplyAgeMs ?? null,
+      mtu: metrics?.mtu ?? null,
+    };
+  }
+}
+
+function flowReport(flow: FlowView, instance: InstanceName | undefined, nowMs: number): FlowReport {
+  return {
+    protocol: flow.protocolName === "other" ? String(flow.protocol) : flow.protocolName,
+    client: flow.client,
+    clientPort: flow.clientPort,
+    called: flow.called,
+    calledPort: flow.calledPort,
+    service: instance?.service ?? null,
+    instance: instance?.number ?? null,
+    node: instance?.node ?? null,
+    state: flow.state,
+    idleMs: flow.idleMs(nowMs),
+    forwardPackets: flow.forwardPackets,
+    reversePackets: flow.reversePackets,
+  };
+}

@@ -1,0 +1,137 @@
+// Changes the running tables: by the config file, or by a text from the control socket. A change that is refused
+// leaves the tables as they are. Remembers the outcome of the last attempt, for `sapwood status`.
+
+import { SapwoodError } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import type { LogLevel } from "../../base/log-levels.ts";
+import type { AppliedReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
+import type { Tables, TablesPatch } from "../../model/tables.ts";
+import { changedFields } from "../config/changed-fields.ts";
+import type { ConfigListener } from "../config/config-watcher.ts";
+
+/** What a reload needs of a configuration; the rest of it cannot change while the proxy runs. */
+export interface Reloadable {
+  readonly tables: Tables;
+  /** Everything that takes effect at the next start only, as it stands in the file. */
+  readonly fixed: object;
+  readonly logLevel: LogLevel;
+}
+
+/** The tables in force; apply() throws when it refuses, and then nothing has changed. */
+export interface ReloadTarget {
+  readonly generation: number;
+  apply(tables: Tables): Promise<{ readonly generation: number }>;
+  merge(patch: TablesPatch): Promise<{ readonly generation: number }>;
+  snapshot(): Tables;
+}
+
+export interface ReloaderOptions<Config extends Reloadable> {
+  readonly file: string;
+  readonly started: Config; // what the proxy was started with
+  readonly target: ReloadTarget;
+  /** Makes ready what the tables of a configuration need. */
+  readonly prepare: (config: Config) => Promise<void>;
+  /** `inForce` is the configuration that was applied last. */
+  readonly parseTables: (text: string, inForce: Config, allowEmpty: boolean) => Tables;
+  readonly parseTablesPatch: (text: string, inForce: Config) => TablesPatch;
+  readonly log: Logger;
+  /** The level was chosen for this run: the configuration's does not count. */
+  readonly isLevelFixed: boolean;
+  readonly clock: () => Date;
+}
+
+const SOCKET_SOURCE = "control socket";
+
+export class Reloader<Config extends Reloadable> implements ConfigListener<Config> {
+  readonly #options: ReloaderOptions<Config>;
+  #inForce: Config;
+  #last: ReloadReport | undefined;
+
+  constructor(options: ReloaderOptions<Config>) {
+    this.#options = options;
+    this.#inForce = options.started;
+  }
+
+  /** The configuration that was applied last. */
+  get inForce(): Config {
+    return this.#inForce;
+  }
+
+  /** Undefined until something was changed or should have been. */
+  get last(): ReloadReport | undefined {
+    return this.#last;
+  }
+
+  async onConfig(config: Config): Promise<void> {
+    const { file, started, log, isLevelFixed } = this.#options;
+    await this.#options.prepare(config);
+    const { generation } = await this.#options.target.apply(config.tables);
+    this.#inForce = config;
+    const needRestart = changedFields(started.fixed, config.fixed);
+    this.#remember(file, undefined, needRestart);
+    if (!isLevelFixed) log.level = config.logLevel;
+    log.info({ file, generation, ...sizes(config.tables) }, "tables applied");
+    if (needRestart.length > 0) {
+      log.warn({ file, fields: needRestart }, "these settings changed and take effect at the next start");
+    }
+  }
+
+  onRefused(error: unknown): void {
+    const { file, log, target } = this.#options;
+    this.#remember(file, errorBody(error), []);
+    const { generation } = target;
+    if (error instanceof SapwoodError) {
+      log.error({ file, generation, code: error.code }, `refused, the running tables stay: ${error.message}`);
+    } else {
+      log.error({ file, generation, err: error }, "refused by an unexpected error, the running tables stay");
+    }
+  }
+
+  onUnwatched(folder: string, error: unknown): void {
+    const { file, log } = this.#options;
+    log.warn({ file, folder, err: error }, "the folder cannot be watched; SIGHUP makes the proxy read its file again");
+  }
+
+  /** Replaces nodes and services by those of a YAML or JSON text, which may take the last service away if so wanted. */
+  applyText(text: string, allowEmpty = false): Promise<AppliedReport> {
+    const { parseTables, target } = this.#options;
+    return this.#fromSocket(() => target.apply(parseTables(text, this.#inForce, allowEmpty)));
+  }
+
+  /** Changes nodes and services by the patch of a YAML or JSON text, and leaves the others as they are. */
+  mergeText(text: string): Promise<AppliedReport> {
+    const { parseTablesPatch, target } = this.#options;
+    return this.#fromSocket(() => target.merge(parseTablesPatch(text, this.#inForce)));
+  }
+
+  async #fromSocket(change: () => Promise<{ readonly generation: number }>): Promise<AppliedReport> {
+    const { log, target } = this.#options;
+    try {
+      const { generation } = await change();
+      const report = { generation, ...sizes(target.snapshot()) };
+      this.#remember(SOCKET_SOURCE, undefined, []);
+      log.info({ source: SOCKET_SOURCE, ...report }, "tables applied");
+      return report;
+    } catch (error) {
+      this.#remember(SOCKET_SOURCE, errorBody(error), []);
+      throw error; // the answer to the one who asked; api.ts logs what nobody foresaw
+    }
+  }
+
+  #remember(source: string, error: ErrorBody | undefined, needRestart: readonly string[]): void {
+    const { clock, target } = this.#options;
+    const at = clock().toISOString();
+    this.#last = { at, source, ok: error === undefined, generation: target.generation, error, needRestart };
+  }
+}
+
+export function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generation"> {
+  const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
+  return { nodes: nodes.length, services: services.length, instances };
+}
+
+function errorBody(error: unknown): ErrorBody {
+  return error instanceof SapwoodError
+    ? { code: error.code, message: error.message }
+    : { code: "internal", message: String(error) };
+}

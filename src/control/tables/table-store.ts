@@ -1,0 +1,381 @@
+// The truth about nodes and services. Every change is checked as a whole and put in force as one generation, or
+// refused with every field named that is wrong, and then all stays as it was. Changes take turns.
+
+import { ANY_PORT } from "../../../assembly/shared/layout.ts";
+import { SapwoodError } from "../../base/errors.ts";
+import { type FieldPath, type Issue, issueLines } from "../../base/issues.ts";
+import type { TableChange, TableNode } from "../../memory/table-change.ts";
+import type { TableWriter } from "../../memory/table-writer.ts";
+import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "../../model/tables.ts";
+import { distanceKm } from "../../net/location.ts";
+import {
+  duplicateNames,
+  nodeIssues,
+  type PlacedService,
+  serviceIssues,
+  type TableRules,
+  type Taken,
+} from "./table-validation.ts";
+
+export interface TableStoreOptions extends TableRules {
+  /** Of this node, for the distances of the others. */
+  readonly location?: Location | undefined;
+  /** The encrypted underlay; without it nodes are where their entries say. */
+  readonly underlay?: NodePlacement | undefined;
+}
+
+/** Knows where nodes are that are not where their entries say. */
+export interface NodePlacement {
+  endpointOf(node: Node): Endpoint;
+  /** Before nodes come into force; what it throws refuses the change. */
+  admit(nodes: readonly Node[]): Promise<void>;
+  /** After nodes came into force, or went. */
+  settle(set: readonly Node[], removed: readonly string[]): Promise<void>;
+}
+
+/** What a generation changed. */
+export interface ChangeCounts {
+  readonly nodesSet: number;
+  readonly nodesRemoved: number;
+  readonly servicesSet: number;
+  readonly servicesRemoved: number;
+}
+
+export interface Applied {
+  readonly generation: number;
+  readonly changes: ChangeCounts;
+}
+
+/** Where an instance record leads in reports. */
+export interface InstanceName {
+  readonly service: string;
+  readonly number: number;
+  readonly node: string;
+}
+
+const NO_TABLES: Tables = { nodes: [], services: [] };
+
+export class TableStore {
+  readonly #writer: TableWriter;
+  readonly #options: TableStoreOptions;
+  #tables: Tables = NO_TABLES;
+  #nodes: ReadonlyMap<string, Node> = new Map();
+  #services = new Map<string, Service>();
+  readonly #addressOwners = new Map<string, string>();
+  readonly #namespaceOwners = new Map<string, string>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(writer: TableWriter, options: TableStoreOptions) {
+    this.#writer = writer;
+    this.#options = options;
+  }
+
+  /** The tables in force. */
+  snapshot(): Tables {
+    return this.#tables;
+  }
+
+  get generation(): number {
+    return this.#writer.generation;
+  }
+
+  /** Makes these the tables in force. Without any difference the generation stays. */
+  apply(tables: Tables): Promise<Applied> {
+    return this.#inTurn(() => {
+      const difference = this.#difference(tables);
+      const issues = [...duplicateNames(tables), ...nodeIssues(tables.nodes, this.#options)];
+      return this.#putInForce(tables, difference, issues);
+    });
+  }
+
+  /** Makes some changes to the tables in force, at a cost that hardly depends on what stays. */
+  merge(patch: TablesPatch): Promise<Applied> {
+    return this.#inTurn(() => {
+      const tables = mergeTables(this.#tables, patch);
+      return this.#putInForce(tables, this.#patchDifference(patch), this.#patchIssues(patch));
+    });
+  }
+
+  /** Asks anew where these nodes are. */
+  moveNodes(ids: readonly string[]): Promise<number> {
+    return this.#inTurn(() => {
+      const setNodes = ids.flatMap((id) => this.#nodes.get(id) ?? []).map((node) => this.#tableNode(node));
+      return this.#writer.apply({ setNodes });
+    });
+  }
+
+  /** Whether a service or an instance has the address, given in canonical text. */
+  hasAddress(address: string): boolean {
+    return this.#addressOwners.has(address);
+  }
+
+  nodeIndex(id: string): number | undefined {
+    return this.#writer.nodeIndex(id);
+  }
+
+  /** Indices of the records of a service's instances, in their order. */
+  instanceIndices(service: string): readonly number[] {
+    return this.#writer.instanceIndices(service);
+  }
+
+  /** All instances in force by the index of their record. */
+  instanceNames(): Map<number, InstanceName> {
+    const names = new Map<number, InstanceName>();
+    for (const service of this.#tables.services) {
+      this.#writer.instanceIndices(service.name).forEach((index, i) => {
+        const instance = service.instances[i];
+        if (instance !== undefined) {
+          names.set(index, { service: service.name, number: instance.number, node: instance.node });
+        }
+      });
+    }
+    return names;
+  }
+
+  #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
+    const applied = this.#turn.then(change);
+    this.#turn = applied.catch(() => undefined); // the caller hears of it
+    return applied;
+  }
+
+  /** `issues` are those that were found already. */
+  async #putInForce(tables: Tables, difference: Difference, issues: readonly Issue[]): Promise<Applied> {
+    this.#check(tables, difference, issues);
+    const { setNodes, removeNodes, removeServices } = difference;
+    const setServices = difference.setServices.map(({ service }) => service);
+    const changes = {
+      nodesSet: setNodes.length,
+      nodesRemoved: removeNodes.length,
+      servicesSet: setServices.length,
+      servicesRemoved: removeServices.length,
+    };
+    let { generation } = this.#writer;
+    if (Object.values(changes).some((count) => count > 0)) {
+      const change: TableChange = {
+        setNodes: setNodes.map((node) => this.#tableNode(node)),
+        removeNodes,
+        setServices,
+        removeServices,
+      };
+      await this.#options.underlay?.admit(setNodes);
+      generation = await this.#writer.apply(change);
+    }
+    this.#commit(tables, setServices, removeServices);
+    await this.#options.underlay?.settle(setNodes, removeNodes);
+    return { generation, changes };
+  }
+
+  #difference(tables: Tables): Difference {
+    const nodeIds = new Set(tables.nodes.map(({ id }) => id));
+    const names = new Set(tables.services.map(({ name }) => name));
+    return {
+      ...this.#changesIn(tables),
+      pathOf: (_, i) => ["services", i],
+      removeNodes: [...this.#nodes.keys()].filter((id) => !nodeIds.has(id)),
+      removeServices: [...this.#services.keys()].filter((name) => !names.has(name)),
+    };
+  }
+
+  #patchDifference(patch: TablesPatch): Difference {
+    const { nodes: removeNodes, services: removeServices } = patch.remove;
+    return { ...this.#changesIn(patch), pathOf: ({ name }) => ["services", name], removeNodes, removeServices };
+  }
+
+  /** What of these nodes and services is not so already. */
+  #changesIn({ nodes, services }: Tables): Pick<Difference, "setNodes" | "setServices"> {
+    const setServices: PlacedService[] = [];
+    services.forEach((service, i) => {
+      const before = this.#services.get(service.name);
+      if (before === undefined || !isSameService(before, service)) {
+        setServices.push({ service, path: ["services", i] });
+      }
+    });
+    return { setNodes: nodes.filter((node) => !isSameNode(this.#nodes.get(node.id), node)), setServices };
+  }
+
+  /** What is wrong with a patch but for its services. */
+  #patchIssues(patch: TablesPatch): Issue[] {
+    const ids = new Set([...patch.nodes.map(({ id }) => id), ...patch.remove.nodes]);
+    const staying = this.#tables.nodes.filter(({ id }) => !ids.has(id)); // right by themselves
+    return [
+      ...duplicateNames(patch),
+      ...nodeIssues([...staying, ...patch.nodes], this.#options).map(({ path: [section, i, ...field], message }) => {
+        return { path: [section ?? "", Number(i) - staying.length, ...field], message };
+      }),
+      ...removalIssues("nodes", patch.remove.nodes, this.#nodes, new Set(patch.nodes.map(({ id }) => id))),
+      ...removalIssues("services", patch.remove.services, this.#services, new Set(patch.services.map(nameOf))),
+    ];
+  }
+
+  #check(tables: Tables, difference: Difference, found: readonly Issue[]): void {
+    const { setServices, removeServices, removeNodes } = difference;
+    // A node that goes may still be named by services that are otherwise the same.
+    const checked = removeNodes.length === 0 ? setServices : withInstancesOnRemoved(tables, difference);
+    const touched = new Set([...removeServices, ...checked.map(({ service }) => service.name)]);
+    const untouched = (owner: string | undefined) => (owner === undefined || touched.has(owner) ? undefined : owner);
+    const taken: Taken = {
+      addressOwner: (address) => untouched(this.#addressOwners.get(address)),
+      namespaceOwner: (address) => untouched(this.#namespaceOwners.get(address)),
+    };
+    const nodeIds = new Set([this.#options.nodeId, ...tables.nodes.map(({ id }) => id)]);
+    const issues = [...found, ...serviceIssues(checked, nodeIds, this.#options, taken)];
+    if (issues.length > 0) throw new SapwoodError("tables-invalid", issueLines(issues));
+  }
+
+  #commit(tables: Tables, setServices: readonly Service[], removeServices: readonly string[]): void {
+    for (const name of removeServices) this.#forget(name);
+    for (const { name } of setServices) this.#forget(name);
+    for (const service of setServices) {
+      this.#services.set(service.name, service);
+      for (const address of calledAddresses(service)) this.#addressOwners.set(address, service.name);
+      for (const address of namespaceAddresses(service)) this.#namespaceOwners.set(address, service.name);
+    }
+    this.#nodes = new Map(tables.nodes.map((node) => [node.id, node]));
+    this.#tables = tables;
+  }
+
+  #forget(name: string): void {
+    const service = this.#services.get(name);
+    if (service === undefined) return;
+    for (const address of calledAddresses(service)) this.#addressOwners.delete(address);
+    for (const address of namespaceAddresses(service)) this.#namespaceOwners.delete(address);
+    this.#services.delete(name);
+  }
+
+  #tableNode(node: Node): TableNode {
+    const { id, location } = node;
+    const own = this.#options.location;
+    const { address, port } = this.#options.underlay?.endpointOf(node) ?? node.underlay;
+    return {
+      id,
+      underlay: { address, port },
+      senders: sendersOf(node, { address, port }),
+      acceptsUnknownSources: node.accept?.unknownSources,
+      distanceKm: own === undefined || location === undefined ? Number.NaN : distanceKm(own, location),
+    };
+  }
+}
+
+interface Difference {
+  /** Field of a service that stays; `i` is its place in the tables that come. */
+  pathOf(service: Service, i: number): FieldPath;
+  readonly setNodes: readonly Node[];
+  readonly removeNodes: readonly string[];
+  readonly setServices: readonly PlacedService[];
+  readonly removeServices: readonly string[];
+}
+
+/** The services to be set, and those that have an instance on a node that goes. */
+function withInstancesOnRemoved({ services }: Tables, { setServices, removeNodes, pathOf }: Difference) {
+  const set = new Set(setServices.map(({ service }) => service));
+  const gone = new Set(removeNodes);
+  const others = services
+    .map((service, i) => ({ service, path: pathOf(service, i) }))
+    .filter(({ service }) => !set.has(service) && service.instances.some(({ node }) => gone.has(node)));
+  return [...setServices, ...others];
+}
+
+/** What changes keeps its place, what is new comes last. */
+function mergeTables({ nodes, services }: Tables, { remove, ...set }: TablesPatch): Tables {
+  return {
+    nodes: mergeLists(nodes, set.nodes, remove.nodes, ({ id }) => id),
+    services: mergeLists(services, set.services, remove.services, nameOf),
+  };
+}
+
+function mergeLists<T>(
+  before: readonly T[],
+  set: readonly T[],
+  remove: readonly string[],
+  keyOf: (item: T) => string,
+): T[] {
+  const gone = new Set(remove);
+  const changed = new Map(set.map((item) => [keyOf(item), item]));
+  const merged: T[] = [];
+  for (const item of before) {
+    const key = keyOf(item);
+    if (!gone.has(key)) merged.push(changed.get(key) ?? item);
+    changed.delete(key);
+  }
+  return [...merged, ...changed.values()];
+}
+
+/** A name that is mistyped would otherwise stay, and nobody would notice. */
+function removalIssues(
+  section: string,
+  names: readonly string[],
+  inForce: ReadonlyMap<string, unknown>,
+  set: ReadonlySet<string>,
+): Issue[] {
+  return names.flatMap((name, i) => {
+    const expected = !inForce.has(name)
+      ? "a name that is in force"
+      : set.has(name)
+        ? `a name that ${section} does not set`
+        : undefined;
+    return expected === undefined
+      ? []
+      : [{ path: ["remove", section, i], message: `expected ${expected}, found ${name}` }];
+  });
+}
+
+function nameOf({ name }: Service): string {
+  return name;
+}
+
+function calledAddresses(service: Service): string[] {
+  return [
+    ...service.addresses.map(({ address }) => address),
+    ...service.instances.flatMap(({ instanceAddresses }) => instanceAddresses),
+  ];
+}
+
+function namespaceAddresses(service: Service): string[] {
+  return service.instances.flatMap((instance) => instance.namespaceAddresses);
+}
+
+/** Where a node's datagrams come from. */
+export function sendersOf({ accept }: Node, endpoint: Endpoint): Endpoint[] {
+  const port = accept?.anyPort ? ANY_PORT : endpoint.port;
+  return [endpoint.address, ...(accept?.addresses ?? [])].map((address) => ({ address, port }));
+}
+
+function isSameNode(a: Node | undefined, b: Node): boolean {
+  return (
+    a === b ||
+    (a?.underlay.address === b.underlay.address &&
+      a.underlay.port === b.underlay.port &&
+      a.underlay.wireguardPort === b.underlay.wireguardPort &&
+      a.underlay.encryption === b.underlay.encryption &&
+      a.publicKey === b.publicKey &&
+      a.accept?.anyPort === b.accept?.anyPort &&
+      a.accept?.unknownSources === b.accept?.unknownSources &&
+      isSameList(a.accept?.addresses ?? [], b.accept?.addresses ?? [], Object.is) &&
+      a.nextPublicKey === b.nextPublicKey &&
+      a.location?.latitude === b.location?.latitude &&
+      a.location?.longitude === b.location?.longitude)
+  );
+}
+
+function isSameService(a: Service, b: Service): boolean {
+  return (
+    a === b ||
+    (isSameList(a.addresses, b.addresses, (x, y) => x.address === y.address && x.policy === y.policy) &&
+      isSameList(
+        a.instances,
+        b.instances,
+        (x, y) =>
+          x === y ||
+          (x.number === y.number &&
+            x.node === y.node &&
+            x.weight === y.weight &&
+            x.draining === y.draining &&
+            isSameList(x.namespaceAddresses, y.namespaceAddresses, Object.is) &&
+            isSameList(x.instanceAddresses, y.instanceAddresses, Object.is)),
+      ))
+  );
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (x: T, y: T) => boolean): boolean {
+  return a.length === b.length && a.every((x, i) => isSame(x, b[i] as T));
+}

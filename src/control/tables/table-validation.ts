@@ -1,0 +1,318 @@
+// The rules that tables keep as a whole: who may have which address, and that every name leads somewhere.
+// Fields are named as in the config file. The cost is that of the services given; the rest is asked from an index.
+
+import { closestName, type FieldPath, type Issue, LINES_MAX, nameList } from "../../base/issues.ts";
+import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
+import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
+import {
+  ADDRESS_SIZE,
+  contains,
+  type Family,
+  familyOf,
+  isCanonicalAddress,
+  type Prefix,
+  readAddress,
+  unusableRange,
+} from "../../net/address.ts";
+import { type OwnEndpoint, peerProblem } from "./underlay-rules.ts";
+
+export interface TableRules {
+  /** Id of the own node. */
+  readonly nodeId: string;
+  /** Service and instance addresses lie within these, namespace and underlay addresses outside. */
+  readonly ranges: readonly Prefix[];
+  readonly policies?: readonly string[] | undefined; // BUILT_IN_POLICIES unless given
+  /** Where this node is on the underlay; without it, the other nodes are not compared with it. */
+  readonly own?: OwnEndpoint | undefined;
+  /** Whether the other nodes are reached through WireGuard, by their keys. */
+  readonly isEncrypted?: boolean | undefined;
+}
+
+/** What services that are not checked have. */
+export interface Taken {
+  /** Name of the service that has a service or instance address. */
+  addressOwner(address: string): string | undefined;
+  /** Name of the service that has an instance with a namespace address. */
+  namespaceOwner(address: string): string | undefined;
+}
+
+/** A service to be checked and where it stands in the document. */
+export interface PlacedService {
+  readonly service: Service;
+  readonly path: FieldPath;
+}
+
+const NOTHING_TAKEN: Taken = { addressOwner: () => undefined, namespaceOwner: () => undefined };
+const WEIGHT_MAX = 65_535;
+const PORT_MAX = 65_535;
+const NUMBER_MAX = 0xffff_ffff;
+/** Names and ids: printable and without spaces, so that tables and logs stay readable. */
+const NAME_SHAPE = /^[\x21-\x7e]{1,253}$/;
+
+/** Every rule that the tables break. */
+export function validateTables(tables: Tables, rules: TableRules): Issue[] {
+  const placed = tables.services.map((service, i) => ({ service, path: ["services", i] }));
+  return [
+    ...duplicateNames(tables),
+    ...nodeIssues(tables.nodes, rules),
+    ...serviceIssues(placed, new Set([rules.nodeId, ...tables.nodes.map(({ id }) => id)]), rules, NOTHING_TAKEN),
+  ];
+}
+
+/** Names that appear twice. */
+export function duplicateNames({ services }: Tables): Issue[] {
+  const firstAt = new Map<string, number>();
+  return services.flatMap(({ name }, i) => {
+    const first = firstAt.get(name);
+    if (first === undefined) firstAt.set(name, i);
+    return first === undefined
+      ? []
+      : [issue(["services", i, "name"], `a name other than that of services[${first}]`, name)];
+  });
+}
+
+export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, own, isEncrypted = false }: TableRules): Issue[] {
+  const issues: Issue[] = [];
+  const ids = new Set([nodeId]);
+  const endpoints = new Map<string, string>();
+  const bytes = new Uint8Array(ADDRESS_SIZE);
+  nodes.forEach(({ id, underlay }, i) => {
+    const path = ["nodes", i];
+    if (!NAME_SHAPE.test(id)) issues.push(issue([...path, "id"], "1 to 253 printable characters without spaces", id));
+    if (id === nodeId) issues.push(issue([...path, "id"], "another node than this one", id));
+    else if (ids.has(id)) issues.push(issue([...path, "id"], "an id that no other node has", id));
+    ids.add(id);
+    if (!isWhole(underlay.port, 1, PORT_MAX)) {
+      issues.push(issue([...path, "underlay", "port"], `a port from 1 to ${PORT_MAX}`, underlay.port));
+    }
+    const addressPath = [...path, "underlay", "address"];
+    const { address } = underlay;
+    const problem = addressProblem(address, bytes);
+    if (problem !== undefined) issues.push({ path: addressPath, message: problem });
+    else if (isWithin(ranges, bytes)) {
+      issues.push(issue(addressPath, `an address outside the ranges ${rangeList(ranges)}`, address));
+    } else {
+      const beside = own === undefined ? undefined : peerProblem(underlay, own);
+      if (beside !== undefined) issues.push({ path: addressPath, message: beside });
+    }
+    const endpoint = `${address} ${underlay.port}`;
+    const other = endpoints.get(endpoint);
+    if (other !== undefined)
+      issues.push(issue(addressPath, `another address and port than those of ${other}`, address));
+    endpoints.set(endpoint, id);
+  });
+  return [...issues, ...senderIssues(nodes, ranges), ...keyIssues(nodes, isEncrypted)];
+}
+
+/** Each address and port that datagrams come from is that of one node. */
+function senderIssues(nodes: readonly Node[], ranges: readonly Prefix[]): Issue[] {
+  const issues: Issue[] = [];
+  const bytes = new Uint8Array(ADDRESS_SIZE);
+  const owners = new Map<string, Node[]>(); // by address
+  nodes.forEach((node, i) => {
+    const addresses = node.accept?.addresses ?? [];
+    addresses.forEach((address, j) => {
+      const path = ["nodes", i, "accept", "addresses", j];
+      const problem = addressProblem(address, bytes);
+      if (problem !== undefined) issues.push({ path, message: problem });
+      else if (isWithin(ranges, bytes)) {
+        issues.push(issue(path, `an address outside the ranges ${rangeList(ranges)}`, address));
+      }
+    });
+    [node.underlay.address, ...addresses].forEach((address, j) => {
+      const others = owners.get(address) ?? [];
+      const other = others.find((one) => sharesPort(one, node));
+      const path = j === 0 ? ["nodes", i, "accept", "anyPort"] : ["nodes", i, "accept", "addresses", j - 1];
+      // Two nodes with one endpoint are told of already.
+      if (other !== undefined && (j > 0 || node.accept?.anyPort || other.accept?.anyPort)) {
+        issues.push(issue(path, `datagrams that cannot be those of ${other.id} as well`, address));
+      }
+      owners.set(address, [...others, node]);
+    });
+  });
+  return issues;
+}
+
+function sharesPort(a: Node, b: Node): boolean {
+  return a.accept?.anyPort === true || b.accept?.anyPort === true || a.underlay.port === b.underlay.port;
+}
+
+/** Without encryption keys are no more than noted, so that they can be handed out before it is switched on. */
+function keyIssues(nodes: readonly Node[], isEncrypted: boolean): Issue[] {
+  const issues: Issue[] = [];
+  const owners = new Map<string, string>();
+  nodes.forEach(({ id, underlay, publicKey, nextPublicKey }, i) => {
+    const path = ["nodes", i];
+    for (const [field, key] of Object.entries({ publicKey, nextPublicKey })) {
+      if (key === undefined) continue;
+      const owner = owners.get(key);
+      if (owner !== undefined) issues.push(issue([...path, field], `another key than that of ${owner}`, key));
+      owners.set(key, id);
+    }
+    const isClear = underlay.encryption === "none";
+    if (isClear && publicKey !== undefined) {
+      issues.push(issue([...path, "publicKey"], "no key beside encryption none", publicKey));
+    }
+    if (publicKey === undefined && nextPublicKey !== undefined) {
+      issues.push(issue([...path, "nextPublicKey"], "no next key without publicKey", nextPublicKey));
+    }
+    if (isEncrypted && !isClear && publicKey === undefined) {
+      const expected = 'a publicKey, or "underlay.encryption: none" to reach the node in clear';
+      issues.push(issue(path, expected, "neither"));
+    }
+  });
+  return issues;
+}
+
+/** Every rule that the services break, among each other and with what is taken. */
+export function serviceIssues(
+  services: readonly PlacedService[],
+  nodeIds: ReadonlySet<string>,
+  rules: TableRules,
+  taken: Taken,
+): Issue[] {
+  const check = new ServiceCheck(nodeIds, rules, taken);
+  for (const { service, path } of services) check.service(service, path);
+  return check.issues;
+}
+
+/** None, or that the name is not among the known ones. */
+export function policyIssue(path: FieldPath, policy: string, known: readonly string[]): Issue[] {
+  return known.includes(policy) ? [] : [issue(path, `one of ${nameList(known)}`, policy, known)];
+}
+
+class ServiceCheck {
+  readonly issues: Issue[] = [];
+  readonly #nodeIds: ReadonlySet<string>;
+  readonly #rules: TableRules;
+  readonly #taken: Taken;
+  /** Addresses of the services checked so far, and who has them. */
+  readonly #addresses = new Map<string, string>();
+  readonly #namespaces = new Map<string, string>();
+  readonly #bytes = new Uint8Array(ADDRESS_SIZE);
+
+  constructor(nodeIds: ReadonlySet<string>, rules: TableRules, taken: Taken) {
+    this.#nodeIds = nodeIds;
+    this.#rules = rules;
+    this.#taken = taken;
+  }
+
+  service(service: Service, path: FieldPath): void {
+    const { name, addresses, instances } = service;
+    if (!NAME_SHAPE.test(name)) this.#report([...path, "name"], "1 to 253 printable characters without spaces", name);
+    addresses.forEach(({ address, policy }, i) => {
+      this.#serviceRangeAddress([...path, "addresses", i, "address"], address, name);
+      const policies = this.#rules.policies ?? BUILT_IN_POLICIES;
+      this.issues.push(...policyIssue([...path, "addresses", i, "policy"], policy, policies));
+    });
+    const numbers = new Set<number>();
+    instances.forEach((instance, i) => {
+      if (numbers.has(instance.number)) {
+        this.#report([...path, "instances", i, "number"], "a number that no other instance has", instance.number);
+      }
+      numbers.add(instance.number);
+      this.#instance(instance, [...path, "instances", i], name);
+    });
+  }
+
+  #instance(instance: Instance, path: FieldPath, service: string): void {
+    const { number, node, weight, namespaceAddresses, instanceAddresses } = instance;
+    if (!isWhole(number, 0, NUMBER_MAX)) this.#report([...path, "number"], "a whole number, not negative", number);
+    if (!isWhole(weight, 1, WEIGHT_MAX)) {
+      this.#report([...path, "weight"], `a whole number from 1 to ${WEIGHT_MAX}`, weight);
+    }
+    if (!this.#nodeIds.has(node)) {
+      this.#report([...path, "node"], "the id of this node or of one under nodes", node, this.#nodeIds);
+    }
+    if (namespaceAddresses.length === 0) {
+      this.issues.push({ path: [...path, "namespace"], message: "expected at least one address, found none" });
+    }
+    this.#onePerFamily([...path, "namespace"], namespaceAddresses);
+    this.#onePerFamily([...path, "addresses"], instanceAddresses);
+    namespaceAddresses.forEach((address, i) => {
+      this.#namespaceAddress([...path, "namespace", i], address, service);
+    });
+    instanceAddresses.forEach((address, i) => {
+      this.#serviceRangeAddress([...path, "addresses", i], address, service);
+    });
+    for (const family of [4, 6] as const) {
+      // It is the source of all that the workload sends; without it no answer would leave.
+      if (hasFamily(namespaceAddresses, family) && !hasFamily(instanceAddresses, family)) {
+        const message = `expected an IPv${family} address beside the IPv${family} namespace address, found none`;
+        this.issues.push({ path: [...path, "addresses"], message });
+      }
+    }
+  }
+
+  #serviceRangeAddress(path: FieldPath, address: string, owner: string): void {
+    const { ranges } = this.#rules;
+    if (!this.#isAddress(path, address)) return;
+    if (!isWithin(ranges, this.#bytes)) this.#report(path, `an address within ${rangeList(ranges)}`, address);
+    this.#claim(path, address, owner, this.#addresses, this.#taken.addressOwner(address));
+  }
+
+  #namespaceAddress(path: FieldPath, address: string, owner: string): void {
+    const { ranges } = this.#rules;
+    if (!this.#isAddress(path, address)) return;
+    if (isWithin(ranges, this.#bytes)) this.#report(path, `an address outside ${rangeList(ranges)}`, address);
+    this.#claim(path, address, owner, this.#namespaces, this.#taken.namespaceOwner(address));
+  }
+
+  /** Leaves the address in #bytes. */
+  #isAddress(path: FieldPath, address: string): boolean {
+    const problem = addressProblem(address, this.#bytes);
+    if (problem !== undefined) this.issues.push({ path, message: problem });
+    return problem === undefined;
+  }
+
+  #claim(path: FieldPath, address: string, owner: string, seen: Map<string, string>, other: string | undefined): void {
+    const holder = seen.get(address) ?? other;
+    if (holder !== undefined) this.#report(path, `an address that is not in use (${holder} has it)`, address);
+    seen.set(address, owner);
+  }
+
+  #onePerFamily(path: FieldPath, addresses: readonly string[]): void {
+    const seen = new Set<Family>();
+    addresses.forEach((address, i) => {
+      const family = familyOf(address);
+      if (seen.has(family)) this.#report([...path, i], `at most one IPv${family} address`, address);
+      seen.add(family);
+    });
+  }
+
+  /** `known` is what `found` may have been meant to be; it is looked through for as many issues as are shown. */
+  #report(path: FieldPath, expected: string, found: string | number, known: Iterable<string> = []): void {
+    this.issues.push(issue(path, expected, found, this.issues.length < LINES_MAX ? [...known] : []));
+  }
+}
+
+/** Expected and found, and what was probably meant. */
+function issue(path: FieldPath, expected: string, found: string | number, known: readonly string[] = []): Issue {
+  const meant = closestName(String(found), known);
+  const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
+  return { path, message: `expected ${expected}, found ${found === "" ? '""' : found}${hint}` };
+}
+
+/** What is wrong with an address by itself; leaves its bytes in `into`. */
+function addressProblem(address: string, into: Uint8Array): string | undefined {
+  if (!readAddress(address, into, 0)) return `expected an IPv4 or IPv6 address, found ${address}`;
+  const range = unusableRange(into);
+  if (range !== undefined) return `expected an address of a host, found the ${range} address ${address}`;
+  return isCanonicalAddress(address) ? undefined : `expected an address in canonical form, found ${address}`;
+}
+
+function isWithin(ranges: readonly Prefix[], bytes: Uint8Array): boolean {
+  return ranges.some((range) => contains(range, bytes));
+}
+
+function rangeList(ranges: readonly Prefix[]): string {
+  return ranges.map(({ text }) => text).join(", ");
+}
+
+function hasFamily(addresses: readonly string[], family: Family): boolean {
+  return addresses.some((address) => familyOf(address) === family);
+}
+
+function isWhole(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}

@@ -1,0 +1,92 @@
+// What the loop needs of its two devices, and what their implementations share: a worker's area of the memory.
+// A device fills receive slots and empties transmit queues, whose structures the engine prepared. Neither method
+// throws for a packet; what the kernel does not take is counted by reason.
+
+import type { Counter } from "../../../assembly/shared/counters.ts";
+import {
+  HEADER_AT,
+  HEADER_REGIONS,
+  Region,
+  WORKER_COUNTERS,
+  WORKER_EGRESS_DROPS,
+  WORKER_INGRESS_DROPS,
+  WORKER_SIZE,
+} from "../../../assembly/shared/layout.ts";
+import type { DropReason } from "../../../assembly/shared/verdicts.ts";
+import { addressOf } from "../../sys/libc.ts";
+
+/**
+ * A batch of large frames ends here: what was read must still be in the processor's cache when it is sent, and a
+ * small packet behind it should not wait for more.
+ */
+export const BATCH_BYTES = 131_072;
+
+/** The TUN: frames with a virtio_net_hdr in front. */
+export interface FrameDevice {
+  /** Fills TUN slots from the first on, stores their lengths in WORKER_TUN_LENGTHS; returns how many. */
+  readBatch(): number;
+  /** Writes out the TUN transmit queue and leaves it empty. */
+  writeQueue(): void;
+}
+
+/** The tunnel's socket: messages of one or, with GRO or GSO, several datagrams. */
+export interface DatagramDevice {
+  /** Fills WORKER_UDP_RX from the first on; returns how many messages came. */
+  receiveBatch(): number;
+  /** Sends the UDP transmit queue and leaves it empty. */
+  sendQueue(): void;
+}
+
+/** One worker's area: 32-bit words by byte offset, counters, native addresses. */
+export class WorkerArea {
+  readonly worker: number;
+  /** Byte address within the memory. */
+  readonly at: number;
+  /** The area as u32; the word of byte offset n is words[n >> 2]. */
+  readonly words: Uint32Array;
+  /** Native address of the memory, for attach(). */
+  readonly memoryBase: bigint;
+  readonly #nativeAt: number;
+
+  constructor(memory: WebAssembly.Memory, worker: number) {
+    const regions = new Uint32Array(memory.buffer, HEADER_AT + HEADER_REGIONS, Region.count);
+    this.worker = worker;
+    this.at = (regions[Region.workers] ?? 0) + worker * WORKER_SIZE;
+    this.words = new Uint32Array(memory.buffer, this.at, WORKER_SIZE >> 2);
+    this.memoryBase = addressOf(memory.buffer);
+    this.#nativeAt = Number(this.memoryBase) + this.at;
+  }
+
+  /** Native address of a byte of this area. */
+  nativeAt(offset: number): number {
+    return this.#nativeAt + offset;
+  }
+
+  /** The u32 at a byte offset. */
+  word(offset: number): number {
+    return this.words[offset >> 2] as number;
+  }
+
+  setWord(offset: number, value: number): void {
+    this.words[offset >> 2] = value;
+  }
+
+  count(counter: Counter, amount: number): void {
+    this.#add(WORKER_COUNTERS + 8 * counter, amount);
+  }
+
+  countEgressDrops(reason: DropReason, packets: number): void {
+    this.#add(WORKER_EGRESS_DROPS + 8 * reason, packets);
+  }
+
+  countIngressDrops(reason: DropReason, packets: number): void {
+    this.#add(WORKER_INGRESS_DROPS + 8 * reason, packets);
+  }
+
+  /** Adds to a u64 by halves: a BigInt would be allocated for each batch. Only this thread writes here. */
+  #add(offset: number, amount: number): void {
+    const low = this.word(offset) + amount;
+    this.setWord(offset, low); // kept modulo 2^32
+    if (low > 0xffffffff) this.setWord(offset + 4, this.word(offset + 4) + 1);
+  }
+}

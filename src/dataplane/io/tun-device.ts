@@ -1,0 +1,110 @@
+// The TUN queue of one worker: reads into the engine's slots and writes what it queued, by plain system calls on
+// structures in the shared memory.
+
+import { Counter } from "../../../assembly/shared/counters.ts";
+import {
+  BATCH_SIZE,
+  FRAME_MAX,
+  SLOT_HEADROOM,
+  SLOT_SIZE,
+  TUN_TX_IOV,
+  TUN_TX_IOV_COUNT,
+  TUN_TX_PACKETS,
+  TUN_TX_SIZE,
+  WORKER_TUN_LENGTHS,
+  WORKER_TUN_SLOTS,
+  WORKER_TUN_TX,
+  WORKER_TUN_TX_COUNT,
+} from "../../../assembly/shared/layout.ts";
+import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import { SapwoodError } from "../../base/errors.ts";
+import {
+  EAGAIN,
+  EBADF,
+  EBADFD,
+  EFAULT,
+  EINTR,
+  EINVAL,
+  ENOBUFS,
+  errnoName,
+  POLLOUT,
+  read,
+  writev,
+} from "../../sys/libc.ts";
+import { Poller } from "../../sys/poll.ts";
+import { BATCH_BYTES, type FrameDevice, type WorkerArea } from "./device.ts";
+
+/** Longest wait for room in the kernel, per queue and in pieces. */
+const WAIT_MS = 2;
+const WAITS_MAX = 4;
+
+export class TunDevice implements FrameDevice {
+  readonly #fd: number;
+  readonly #area: WorkerArea;
+  readonly #writable: Poller;
+
+  constructor(fd: number, area: WorkerArea) {
+    this.#fd = fd;
+    this.#area = area;
+    this.#writable = new Poller([fd], POLLOUT);
+  }
+
+  readBatch(): number {
+    const area = this.#area;
+    let count = 0;
+    let bytes = 0;
+    while (count < BATCH_SIZE && bytes < BATCH_BYTES) {
+      const length = read(this.#fd, area.nativeAt(WORKER_TUN_SLOTS + count * SLOT_SIZE + SLOT_HEADROOM), FRAME_MAX);
+      if (length < 0) {
+        if (length === -EINTR) continue;
+        if (isLost(-length)) throw lostQueue(-length);
+        break; // EAGAIN: the queue is empty. Anything else passes, and poll tells when to try again.
+      }
+      area.setWord(WORKER_TUN_LENGTHS + 4 * count, length);
+      bytes += length;
+      count += 1;
+    }
+    if (count > 0) area.count(Counter.tunReadFrames, count);
+    return count;
+  }
+
+  writeQueue(): void {
+    const area = this.#area;
+    const count = area.word(WORKER_TUN_TX_COUNT);
+    if (count === 0) return;
+    let written = 0;
+    let waitsLeft = WAITS_MAX;
+    for (let index = 0; index < count; ) {
+      const at = WORKER_TUN_TX + index * TUN_TX_SIZE;
+      const iovecsAt = area.word(at + TUN_TX_IOV) + area.word(at + TUN_TX_IOV + 4) * 2 ** 32;
+      const result = writev(this.#fd, iovecsAt, area.word(at + TUN_TX_IOV_COUNT));
+      if (result >= 0) {
+        written += 1;
+      } else if (result === -EINTR) {
+        continue;
+      } else if (result === -EAGAIN || result === -ENOBUFS) {
+        if (waitsLeft > 0) {
+          waitsLeft -= 1;
+          this.#writable.wait(WAIT_MS);
+          continue;
+        }
+        area.countIngressDrops(DropReason.queueFull, area.word(at + TUN_TX_PACKETS));
+      } else {
+        area.countIngressDrops(DropReason.sendFailed, area.word(at + TUN_TX_PACKETS));
+      }
+      index += 1;
+    }
+    area.setWord(WORKER_TUN_TX_COUNT, 0);
+    if (written > 0) area.count(Counter.tunWrittenFrames, written);
+  }
+}
+
+/** Errors after which the descriptor never works again; EBADFD: the device was deleted. */
+function isLost(errno: number): boolean {
+  return errno === EBADFD || errno === EBADF || errno === EFAULT || errno === EINVAL;
+}
+
+function lostQueue(errno: number): SapwoodError {
+  const hint = errno === EBADFD ? ": the device was deleted" : "";
+  return new SapwoodError("tun-unavailable", `Reading the TUN failed with ${errnoName(errno)}${hint}.`);
+}

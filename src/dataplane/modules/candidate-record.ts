@@ -1,0 +1,93 @@
+// The record by which a policy module sees a candidate, written from values (assembly/shared/policies.ts).
+
+import {
+  RECORD_DISTANCE_KM,
+  RECORD_DRAINING,
+  RECORD_FLAGS,
+  RECORD_FLOWS,
+  RECORD_HEALTHY,
+  RECORD_INSTANCE,
+  RECORD_IPV4,
+  RECORD_IPV6,
+  RECORD_LOCAL,
+  RECORD_OWN,
+  RECORD_OWN_FAMILY,
+  RECORD_RESERVED,
+  RECORD_RTT_US,
+  RECORD_WEIGHT,
+} from "../../../assembly/shared/policies.ts";
+import type { Family } from "../../net/address.ts";
+
+export interface PolicyCandidate {
+  readonly instance: number; // its number
+  readonly weight: number;
+  readonly flows: number;
+  readonly rttUs: number; // 0 = not measured
+  readonly distanceKm: number; // NaN = unknown
+  readonly isLocal: boolean;
+  readonly isDraining: boolean;
+  readonly isHealthy: boolean;
+  readonly hasIpv4: boolean; // a namespace address of that family
+  readonly hasIpv6: boolean;
+  readonly isOwnFamily: boolean; // has the family in which the service is called
+}
+
+/** A candidate of which nothing else is known. */
+export const PLAIN_CANDIDATE: Omit<PolicyCandidate, "instance"> = {
+  weight: 1,
+  flows: 0,
+  rttUs: 0,
+  distanceKm: Number.NaN,
+  isLocal: false,
+  isDraining: false,
+  isHealthy: true,
+  hasIpv4: true,
+  hasIpv6: true,
+  isOwnFamily: true,
+};
+
+/** What a candidate with these families is to a service that is called in `called`. */
+export function ofFamilies(
+  families: readonly Family[],
+  called: Family,
+): Pick<PolicyCandidate, "hasIpv4" | "hasIpv6" | "isOwnFamily"> {
+  return { hasIpv4: families.includes(4), hasIpv6: families.includes(6), isOwnFamily: families.includes(called) };
+}
+
+/** May it take new flows? */
+export function isEligible({ isDraining, isHealthy }: PolicyCandidate): boolean {
+  return isHealthy && !isDraining;
+}
+
+export function writeCandidate(records: DataView, at: number, candidate: PolicyCandidate): void {
+  const flags =
+    (candidate.isDraining ? RECORD_DRAINING : 0) |
+    (candidate.isLocal ? RECORD_LOCAL : 0) |
+    (candidate.isHealthy ? RECORD_HEALTHY : 0) |
+    (candidate.hasIpv4 ? RECORD_IPV4 : 0) |
+    (candidate.hasIpv6 ? RECORD_IPV6 : 0) |
+    (candidate.isOwnFamily ? RECORD_OWN_FAMILY : 0);
+  const { instance, weight, flows, rttUs, distanceKm } = candidate;
+  writeRecord(records, at, instance, weight, flows, rttUs, distanceKm, flags);
+}
+
+/** Writes a whole record. Takes values instead of an object, because nothing may be allocated where flows begin. */
+export function writeRecord(
+  records: DataView,
+  at: number,
+  instance: number,
+  weight: number,
+  flows: number,
+  rttUs: number,
+  distanceKm: number,
+  flags: number,
+): void {
+  records.setUint32(at + RECORD_INSTANCE, instance, true);
+  records.setUint32(at + RECORD_WEIGHT, weight, true);
+  records.setUint32(at + RECORD_FLOWS, flows, true);
+  records.setUint32(at + RECORD_RTT_US, rttUs, true);
+  records.setFloat32(at + RECORD_DISTANCE_KM, distanceKm, true);
+  records.setUint32(at + RECORD_FLAGS, flags, true);
+  records.setUint32(at + RECORD_OWN, 0, true);
+  records.setUint32(at + RECORD_RESERVED, 0, true);
+}

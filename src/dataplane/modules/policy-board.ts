@@ -1,0 +1,56 @@
+// What the modules of every worker do, in memory that all threads see and that outlives a worker: which call is in
+// progress, for the watch over calls that do not return, and how often what happened in policies.
+// One writer per part: the worker. Control clears the call of a worker that died in it.
+
+import { POLICY_SLOT_MAX } from "../../../assembly/shared/policies.ts";
+
+/** Words of a worker's call. */
+export const CALL_SEQUENCE = 0; // odd inside a call of a policy module
+export const CALL_SLOT = 1; // of that policy
+export const CALL_ENGINE = 2; // odd inside a call of the engine
+export const CALL_THREAD = 3; // the kernel's number of the worker's thread, 0 = not known
+const CALL_BYTES = 64; // a cache line of its own
+
+/** What is counted per worker and slot, since its module was put there. */
+export enum PolicyCount {
+  choices, // all calls; the others say what went wrong
+  refreshes, // times that candidates were copied
+  restarts,
+  none, // answers of CHOICE_NONE ...
+  declined, // ... although a candidate takes new flows
+  outOfRange, // answers that are no index of a candidate
+  traps,
+  refusals, // reserve or update did not take the candidates
+  unprepared, // calls that were not made because the last refresh failed
+  timedChoices, // choices of which the time was taken ...
+  timedMs, // ... and how long they took together
+  count,
+}
+
+const COUNTS_BYTES = PolicyCount.count * Float64Array.BYTES_PER_ELEMENT;
+const WORKER_BYTES = CALL_BYTES + POLICY_SLOT_MAX * COUNTS_BYTES;
+
+export class PolicyBoard {
+  readonly buffer: SharedArrayBuffer;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+  }
+
+  static create(workers: number): PolicyBoard {
+    return new PolicyBoard(new SharedArrayBuffer(workers * WORKER_BYTES));
+  }
+
+  get workers(): number {
+    return this.buffer.byteLength / WORKER_BYTES;
+  }
+
+  call(worker: number): Int32Array {
+    return new Int32Array(this.buffer, worker * WORKER_BYTES, CALL_BYTES >> 2);
+  }
+
+  /** By PolicyCount. */
+  counts(worker: number, slot: number): Float64Array {
+    return new Float64Array(this.buffer, worker * WORKER_BYTES + CALL_BYTES + slot * COUNTS_BYTES, PolicyCount.count);
+  }
+}

@@ -1,0 +1,270 @@
+// Random traffic by which two engines are compared: calls of all sizes and ports over both families, answers, requests
+// from outside, super-packets, fragments, pings, other protocols, ICMP errors, and a share of each broken on purpose.
+// All of it follows from one seed. Which answer is right is for the engine in force to say (engine-comparison.ts).
+
+import {
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  VIRTIO_CSUM_OFFSET,
+  VIRTIO_CSUM_START,
+  VIRTIO_F_NEEDS_CSUM,
+  VIRTIO_GSO_SIZE,
+  VIRTIO_GSO_TCPV4,
+  VIRTIO_GSO_TCPV6,
+  VIRTIO_GSO_TYPE,
+  VIRTIO_GSO_UDP_L4,
+  VIRTIO_HDR_LEN,
+  VIRTIO_NET_HDR_SIZE,
+} from "../../../assembly/shared/protocols.ts";
+import { parseAddress } from "../../net/address.ts";
+
+const PAYLOAD_MAX = 16_384;
+
+/** The generator of MurmurHash3's finaliser over a counter: the same numbers in every trial. */
+export class Dice {
+  #state: number;
+  #payload: Uint8Array | undefined; // random bytes, made once
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  u32(): number {
+    this.#state = (this.#state + 0x9e3779b9) | 0;
+    let h = this.#state;
+    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+    return (h ^ (h >>> 16)) >>> 0;
+  }
+
+  below(limit: number): number {
+    return this.u32() % limit;
+  }
+
+  chance(probability: number): boolean {
+    return this.u32() < probability * 2 ** 32;
+  }
+
+  pick<Value>(values: readonly Value[]): Value {
+    return values[this.below(values.length)] as Value;
+  }
+
+  /** At most PAYLOAD_MAX. */
+  bytes(length: number): Uint8Array {
+    this.#payload ??= Uint8Array.from({ length: 2 * PAYLOAD_MAX }, () => this.u32() & 0xff);
+    return this.#payload.subarray(this.below(PAYLOAD_MAX)).subarray(0, length);
+  }
+}
+
+/** Addresses as text, of one family. */
+export interface Ends {
+  readonly source: string;
+  readonly destination: string;
+}
+
+const PORTS = [1, 53, 80, 123, 443, 1023, 1024, 4433, 5000, 8080, 32768, 40000, 50103, 65534, 65535];
+const SIZES = [0, 1, 7, 8, 64, 199, 200, 201, 512, 1200, 1372, 1400, 1452, 1472, 1500, 4000];
+const TCP_FLAGS = [0x02, 0x10, 0x18, 0x11, 0x14, 0x04, 0x12, 0x29];
+const OTHER_PROTOCOLS = [47, 50, 132, 4, 253];
+/** Type and code: not reachable, too long, time exceeded. */
+type IcmpError = readonly [number, number];
+const ERRORS_V4: readonly IcmpError[] = [
+  [3, 3],
+  [3, 1],
+  [3, 4],
+  [11, 0],
+];
+const ERRORS_V6: readonly IcmpError[] = [
+  [1, 4],
+  [1, 0],
+  [2, 0],
+  [3, 0],
+];
+const TCP_HEADER = 20;
+const UDP_HEADER = 8;
+const SEGMENT_MAX = 1400;
+
+export class TrialTraffic {
+  readonly #dice: Dice;
+
+  constructor(dice: Dice) {
+    this.#dice = dice;
+  }
+
+  /** A frame from the TUN. */
+  frame(ends: Ends): Uint8Array {
+    const dice = this.#dice;
+    if (dice.chance(0.1)) return this.#broken(this.#superPacket(ends));
+    const packet = dice.chance(0.08) ? this.#fragment(ends) : this.packet(ends);
+    return this.#broken(concat(new Uint8Array(VIRTIO_NET_HDR_SIZE), packet));
+  }
+
+  /** A whole IP packet. */
+  packet(ends: Ends): Uint8Array {
+    const dice = this.#dice;
+    const kind = dice.below(20);
+    const [isV4, size] = [isIpv4(ends.source), dice.pick(SIZES)];
+    if (kind < 8) return this.transport(ends, IPPROTO_UDP, dice.pick(PORTS), dice.pick(PORTS), size);
+    if (kind < 16) return this.transport(ends, IPPROTO_TCP, dice.pick(PORTS), dice.pick(PORTS), size);
+    if (kind < 18) {
+      const echo = Uint8Array.of(isV4 ? 8 : 128, 0, 0, 0, 0, dice.below(4), 0, dice.below(256));
+      return ipPacket(ends, isV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, concat(echo, dice.bytes(size % 100)), 2);
+    }
+    return ipPacket(ends, dice.pick(OTHER_PROTOCOLS), dice.bytes(size % 600), undefined);
+  }
+
+  transport(ends: Ends, protocol: number, sourcePort: number, port: number, size: number): Uint8Array {
+    const header = new DataView(new ArrayBuffer(protocol === IPPROTO_TCP ? TCP_HEADER : UDP_HEADER));
+    header.setUint16(0, sourcePort);
+    header.setUint16(2, port);
+    if (protocol === IPPROTO_TCP) {
+      header.setUint32(4, this.#dice.u32());
+      header.setUint32(8, this.#dice.u32());
+      header.setUint16(12, 0x5000 | this.#dice.pick(TCP_FLAGS));
+      header.setUint16(14, 0xfaf0);
+    } else header.setUint16(4, UDP_HEADER + size);
+    const checksumAt = protocol === IPPROTO_TCP ? 16 : 6;
+    return ipPacket(ends, protocol, concat(new Uint8Array(header.buffer), this.#dice.bytes(size)), checksumAt);
+  }
+
+  /** An answer to a packet that was sent to `from`'s workload; undefined for what has no ports. */
+  answer(sent: Uint8Array, from: string): Uint8Array | undefined {
+    const view = new DataView(sent.buffer, sent.byteOffset, sent.byteLength);
+    const isV4 = sent[0] === 0x45;
+    const protocol = sent[isV4 ? 9 : 6];
+    const at = isV4 ? 20 : 40;
+    if ((protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) || sent.length < at + UDP_HEADER) return undefined;
+    const ends = { source: from, destination: addressAt(sent, isV4 ? 12 : 8, isV4 ? 4 : 16) };
+    if (this.#dice.chance(0.1)) return this.#error(sent, ends);
+    return this.transport(ends, protocol, view.getUint16(at + 2), view.getUint16(at), this.#dice.pick(SIZES));
+  }
+
+  /** Some bits of it turned over, or its end cut off, once in a while. */
+  #broken(bytes: Uint8Array): Uint8Array {
+    if (!this.#dice.chance(0.06)) return bytes;
+    if (this.#dice.chance(0.3)) return bytes.subarray(0, this.#dice.below(bytes.length + 1));
+    const at = this.#dice.below(Math.min(bytes.length, 80));
+    bytes[at] = (bytes[at] as number) ^ (1 << this.#dice.below(8));
+    return bytes;
+  }
+
+  /** That the destination, or a port of it, cannot be reached, or that a packet was too long. */
+  #error(quoted: Uint8Array, ends: Ends): Uint8Array {
+    const isV4 = isIpv4(ends.source);
+    const [type, code] = this.#dice.pick(isV4 ? ERRORS_V4 : ERRORS_V6);
+    const header = Uint8Array.of(type, code, 0, 0, 0, 0, 0x05, 0x14);
+    const body = concat(header, quoted.subarray(0, this.#dice.pick([28, 48, 200, 500])));
+    return ipPacket(ends, isV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, body, 2);
+  }
+
+  #fragment(ends: Ends): Uint8Array {
+    const whole = this.transport(ends, IPPROTO_UDP, 5000, 53, 1472);
+    if (!isIpv4(ends.source)) return whole;
+    const isFirst = this.#dice.chance(0.5);
+    const length = 20 + 800;
+    const fragment = concat(whole.subarray(0, 20), isFirst ? whole.subarray(20, length) : whole.subarray(length));
+    const view = new DataView(fragment.buffer);
+    view.setUint16(2, fragment.length);
+    view.setUint16(4, this.#dice.below(8));
+    view.setUint16(6, isFirst ? 0x2000 : 800 / 8);
+    view.setUint16(10, 0);
+    view.setUint16(10, checksum(fragment.subarray(0, 20)));
+    return fragment;
+  }
+
+  /** Several segments in one, the checksum of each still to be finished. */
+  #superPacket(ends: Ends): Uint8Array {
+    const dice = this.#dice;
+    const isTcp = dice.chance(0.6);
+    const isV4 = isIpv4(ends.source);
+    const size = SEGMENT_MAX * (2 + dice.below(6)) + dice.below(SEGMENT_MAX);
+    const protocol = isTcp ? IPPROTO_TCP : IPPROTO_UDP;
+    const packet = this.transport(ends, protocol, dice.pick(PORTS), dice.pick(PORTS), size);
+    const ip = isV4 ? 20 : 40;
+    const view = new DataView(packet.buffer);
+    if (isTcp) view.setUint8(ip + 13, 0x18);
+    view.setUint16(ip + (isTcp ? 16 : 6), ~checksum(pseudoHeader(ends, protocol, packet.length - ip)) & 0xffff);
+    const header = new DataView(new ArrayBuffer(VIRTIO_NET_HDR_SIZE));
+    header.setUint8(0, VIRTIO_F_NEEDS_CSUM);
+    header.setUint8(VIRTIO_GSO_TYPE, isTcp ? (isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4);
+    header.setUint16(VIRTIO_HDR_LEN, ip + (isTcp ? TCP_HEADER : UDP_HEADER), true);
+    header.setUint16(VIRTIO_GSO_SIZE, dice.pick([500, 1200, SEGMENT_MAX]), true);
+    header.setUint16(VIRTIO_CSUM_START, ip, true);
+    header.setUint16(VIRTIO_CSUM_OFFSET, isTcp ? 16 : 6, true);
+    return concat(new Uint8Array(header.buffer), packet);
+  }
+}
+
+function isIpv4(address: string): boolean {
+  return !address.includes(":");
+}
+
+/** With every checksum in its place; `checksumAt` in the payload, undefined without one. */
+function ipPacket(ends: Ends, protocol: number, payload: Uint8Array, checksumAt: number | undefined): Uint8Array {
+  const isV4 = isIpv4(ends.source);
+  const header = new DataView(new ArrayBuffer(isV4 ? 20 : 40));
+  const bytes = new Uint8Array(header.buffer);
+  if (isV4) {
+    header.setUint16(0, 0x4500);
+    header.setUint16(2, bytes.length + payload.length);
+    header.setUint16(6, payload.length % 3 === 0 ? 0x4000 : 0);
+    header.setUint8(8, 64);
+    header.setUint8(9, protocol);
+    bytes.set(rawAddress(ends.source), 12);
+    bytes.set(rawAddress(ends.destination), 16);
+    header.setUint16(10, checksum(bytes));
+  } else {
+    header.setUint32(0, 0x60000000);
+    header.setUint16(4, payload.length);
+    header.setUint8(6, protocol);
+    header.setUint8(7, 64);
+    bytes.set(rawAddress(ends.source), 8);
+    bytes.set(rawAddress(ends.destination), 24);
+  }
+  if (checksumAt !== undefined) {
+    const hasPseudoHeader = protocol !== IPPROTO_ICMP;
+    const covered = hasPseudoHeader ? concat(pseudoHeader(ends, protocol, payload.length), payload) : payload;
+    new DataView(payload.buffer, payload.byteOffset).setUint16(checksumAt, checksum(covered) || 0xffff);
+  }
+  return concat(bytes, payload);
+}
+
+function pseudoHeader({ source, destination }: Ends, protocol: number, length: number): Uint8Array {
+  const rest = Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length, 0, 0, 0, protocol);
+  return concat(rawAddress(source), rawAddress(destination), rest);
+}
+
+/** RFC 1071. */
+function checksum(bytes: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i += 2) sum += ((bytes[i] as number) << 8) | (bytes[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+function rawAddress(text: string): Uint8Array {
+  const mapped = parseAddress(text);
+  if (mapped === undefined) throw new RangeError(`no address: ${text}`);
+  return isIpv4(text) ? mapped.subarray(12) : mapped;
+}
+
+function addressAt(bytes: Uint8Array, at: number, length: number): string {
+  if (length === 4) return bytes.subarray(at, at + 4).join(".");
+  const groups = Array.from(
+    { length: 8 },
+    (_, i) => ((bytes[at + 2 * i] as number) << 8) | (bytes[at + 2 * i + 1] as number),
+  );
+  return groups.map((group) => group.toString(16)).join(":");
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

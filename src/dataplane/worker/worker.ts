@@ -1,0 +1,167 @@
+// Entry of a data-plane thread: binds an engine to the descriptors it is given and runs the loop until it is told to
+// stop. The loop blocks this thread's event loop by design: a shared word and an eventfd say that there are orders, and
+// the message port is read between two breaths.
+// Opens nothing, so closes nothing: descriptors and memory outlive the thread, and a successor takes them over.
+
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import {
+  HEADER_AT,
+  HEADER_FLOW_LIMIT,
+  HEADER_FLOW_NEXT,
+  HEADER_REGIONS,
+  HEADER_WORKER_COUNT,
+  Region,
+  WAITING_COUNT,
+  WORKER_SIZE,
+  WORKER_WAITING_PARKED,
+} from "../../../assembly/shared/layout.ts";
+import { SapwoodError } from "../../base/errors.ts";
+import { Poller, WakeDrain } from "../../sys/poll.ts";
+import { setThreadNice } from "../../sys/priority.ts";
+import { threadId } from "../../sys/thread-clock.ts";
+import { WorkerArea } from "../io/device.ts";
+import { TunDevice } from "../io/tun-device.ts";
+import { UdpDevice } from "../io/udp-device.ts";
+import type { EngineExports } from "../modules/engine-contract.ts";
+import { CALL_THREAD, PolicyBoard } from "../modules/policy-board.ts";
+import { reasonOf } from "../modules/policy-module.ts";
+import { instantiateEngine } from "../modules/wasm.ts";
+import { type EngineSeat, Loop, READY_TUN, READY_UDP, type Waiter } from "./loop.ts";
+import { PolicyHost } from "./policies.ts";
+import { WatchedEngine } from "./watched-engine.ts";
+import {
+  monotonicMs,
+  type NumberedOrder,
+  ORDERS_STOP,
+  type Order,
+  type WorkerMessage,
+  type WorkerOptions,
+} from "./worker-contract.ts";
+
+/**
+ * The kernel's own overlay works in softirqs, ahead of every program. As one of many, a worker would find packets that
+ * waited for milliseconds and left the cache meanwhile: 5 % more processor time with four TCP streams. It also has to
+ * go before this process's main thread, which may have a million instances in hand. Below -3 it holds up the workloads
+ * whose packets it carries: at -10 a UDP echo takes half as long again. Where the kernel refuses it, the worker runs as
+ * any other thread.
+ */
+const WORKER_NICE = -3;
+
+/** Microseconds since `originMs`. Reads performance.now(), because process.hrtime() allocates. */
+function createClock(originMs: number): () => number {
+  const shiftMs = monotonicMs() - performance.now() - originMs;
+  return () => (performance.now() + shiftMs) * 1000;
+}
+
+/** Waits on TUN, socket and eventfd. */
+function createWaiter({ tunFd, udpFd, wakeFd }: WorkerOptions): Waiter {
+  const poller = new Poller([tunFd, udpFd, wakeFd]);
+  const waking = new WakeDrain(wakeFd);
+  return {
+    wait(timeoutMs) {
+      if (poller.wait(timeoutMs) === 0) return 0;
+      if (poller.events(2) !== 0) waking.drain();
+      // Errors count as ready as well: the device's next call says what it is.
+      return (poller.events(0) === 0 ? 0 : READY_TUN) | (poller.events(1) === 0 ? 0 : READY_UDP);
+    },
+  };
+}
+
+/** The records below the first one that was never used, shared out among the workers. */
+function createFlowRecords(memory: WebAssembly.Memory): () => number {
+  const header = new Uint32Array(memory.buffer, HEADER_AT);
+  const word = (offset: number): number => header[offset >> 2] as number;
+  return () => Math.min(word(HEADER_FLOW_NEXT), word(HEADER_FLOW_LIMIT)) / word(HEADER_WORKER_COUNT);
+}
+
+function createParkedPackets(memory: WebAssembly.Memory, worker: number): () => number {
+  const words = new Uint32Array(memory.buffer);
+  const workersAt = words[(HEADER_AT + HEADER_REGIONS + 4 * Region.workers) >> 2] as number;
+  const at = (workersAt + worker * WORKER_SIZE + WORKER_WAITING_PARKED + WAITING_COUNT) >> 2;
+  return () => words[at] as number;
+}
+
+/** Looks whether something was ordered: one load per breath as long as nothing was. False = stop. */
+function createAttendant(
+  { orders, ordersGiven }: WorkerOptions,
+  port: MessagePort,
+  obey: (order: Order) => void,
+): () => boolean {
+  const word = new Int32Array(orders);
+  let seen = ordersGiven;
+  return () => {
+    const given = Atomics.load(word, 0);
+    if (given === seen) return true;
+    if (given === ORDERS_STOP) return false;
+    seen = given; // each order was posted before the word counted it
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      const order: NumberedOrder = next.message;
+      const startedMs = performance.now();
+      let refusal: string | undefined;
+      try {
+        obey(order);
+      } catch (error) {
+        refusal = reasonOf(error);
+      }
+      const pauseMs = performance.now() - startedMs;
+      port.postMessage({ type: "obeyed", id: order.id, pauseMs, refusal } satisfies WorkerMessage);
+    }
+    return true;
+  };
+}
+
+function runWorker(options: WorkerOptions, port: MessagePort): void {
+  const { memory, worker } = options;
+  setThreadNice(WORKER_NICE);
+  const report = (message: WorkerMessage): void => port.postMessage(message);
+  const board = new PolicyBoard(options.board);
+  board.call(worker)[CALL_THREAD] = threadId();
+  const policies = new PolicyHost(memory, options.policies, worker, {
+    board,
+    onFault: (slot, message) => report({ type: "policyFailed", slot, message }),
+  });
+  const area = new WorkerArea(memory, worker);
+  const attached = (module: WebAssembly.Module): EngineExports => {
+    const engine = new WatchedEngine(board.call(worker), () =>
+      instantiateEngine(module, memory, (serviceAt, flowHash, clientHash) =>
+        policies.choose(serviceAt, flowHash, clientHash),
+      ),
+    );
+    engine.attach(worker, area.memoryBase);
+    return engine;
+  };
+  const engine: EngineSeat = { current: attached(options.engine) };
+
+  const clock = createClock(options.clockOriginMs);
+  const loop = new Loop({
+    engine,
+    tun: new TunDevice(options.tunFd, area),
+    udp: new UdpDevice(options.udpFd, area, {
+      udpRejected: (message, errno) => engine.current.udpRejected(message, errno),
+      pathError: (errno, origin, mtu, quoted) => engine.current.pathError(errno, origin, mtu, quoted),
+    }),
+    waiter: createWaiter(options),
+    clock,
+    flowRecords: createFlowRecords(memory),
+    parkedPackets: createParkedPackets(memory, worker),
+    isProber: worker === 0,
+    attendOrders: createAttendant(options, port, (order) => {
+      if (order.kind === "engine") engine.current = attached(order.module);
+      else policies.replace(order);
+    }),
+  });
+  report({ type: "ready" });
+  loop.run();
+  report({ type: "stopped" });
+}
+
+const port = parentPort;
+if (port !== null) {
+  try {
+    runWorker(workerData as WorkerOptions, port);
+  } catch (error) {
+    const code = error instanceof SapwoodError ? error.code : "internal";
+    const message = error instanceof SapwoodError ? error.message : `The engine failed: ${String(error)}.`;
+    port.postMessage({ type: "failed", code, message } satisfies WorkerMessage);
+  }
+}

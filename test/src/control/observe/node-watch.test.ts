@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import {
+  HEADER_AT,
+  HEADER_HEALTH_EPOCH,
+  NODE_HEALTH,
+  NODE_HEARD_US,
+  NODE_METRICS_SIZE,
+  NodeHealth,
+  Region,
+} from "../../../../assembly/shared/layout.ts";
+import type { Logger } from "../../../../src/base/log.ts";
+import { NodeWatch } from "../../../../src/control/observe/node-watch.ts";
+import { createSharedMemory } from "../../../../src/memory/shared-memory.ts";
+import type { Node } from "../../../../src/model/tables.ts";
+
+const NODES: readonly Node[] = ["b", "c"].map((name, i) => ({
+  id: `node-${name}`,
+  underlay: { address: `192.0.2.${i + 2}`, port: 50103 },
+}));
+
+function watched() {
+  const capacities = { flows: 10, addresses: 8, instances: 8, workloads: 8, nodes: 4, workers: 1 };
+  const shared = createSharedMemory({ capacities });
+  const told: string[] = [];
+  const tell = (level: string) => (_fields: object, sentence: string) => void told.push(`${level}: ${sentence}`);
+  let nodes = NODES;
+  let nowMs = 10_000;
+  const watch = new NodeWatch({
+    shared,
+    store: { snapshot: () => ({ nodes }), nodeIndex: (id) => NODES.findIndex((node) => node.id === id) + 1 },
+    nowMs: () => nowMs,
+    log: { warn: tell("warn"), info: tell("info") } as unknown as Logger,
+  });
+  watch.close(); // the test looks itself
+  return {
+    look(index: number, health: NodeHealth): string[] {
+      const at = shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE;
+      shared.u32[(at + NODE_HEALTH) >>> 2] = health;
+      shared.f64[(at + NODE_HEARD_US) >>> 3] = (nowMs - 3100) * 1000;
+      Atomics.add(shared.i32, (HEADER_AT + HEADER_HEALTH_EPOCH) >>> 2, 1);
+      nowMs += 1000;
+      watch.look();
+      return told.splice(0);
+    },
+    remove(): void {
+      nodes = NODES.slice(1);
+    },
+  };
+}
+
+test("a loss and a return are told once each, and what a node begins with is not", () => {
+  const { look } = watched();
+  expect(look(1, NodeHealth.reachable)).toEqual([]);
+  expect(look(1, NodeHealth.lost)).toEqual(["warn: node node-b is lost: it does not answer any more"]);
+  expect(look(2, NodeHealth.reachable)).toEqual([]);
+  expect(look(1, NodeHealth.reachable)).toEqual(["info: node node-b has returned: it answers again"]);
+});
+
+test("a lost node that leaves the tables does not return when it comes back", () => {
+  const { look, remove } = watched();
+  look(1, NodeHealth.lost);
+  remove();
+  expect(look(2, NodeHealth.reachable)).toEqual([]);
+});
