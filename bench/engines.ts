@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Command } from "commander";
 import { BATCH_SIZE } from "../assembly/shared/layout.ts";
-import { renderTable } from "../src/cli/text-table.ts";
+import { renderTable } from "../src/base/text-table.ts";
 import { BenchNode } from "./bench-node.ts";
 import * as ownEngine from "./engine.ts";
 import { figure } from "./path/report.ts";

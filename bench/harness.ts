@@ -3,7 +3,7 @@
 //
 // A case file exports a function that makes its cases (see Cases), and main.ts runs them all.
 import Benchmark from "benchmark";
-import Table from "cli-table3";
+import { renderTable } from "../src/base/text-table.ts";
 
 /** ns = nanoseconds per operation, less is better; GB/s = 10^9 bytes per second, more is better. */
 export type Unit = "ns" | "GB/s";
@@ -75,24 +75,29 @@ export function figures(results: readonly Result[]): Figure[] {
 }
 
 export function table(results: readonly Result[]): string {
-  const rows = new Table({
-    head: ["case", "unit", "value", "spread", "twin", "spread", "ratio"],
-    colAligns: ["left", "left", "right", "right", "right", "right", "right"],
-    style: { head: [], border: [] },
-  });
-  for (const result of results) {
-    const times = ratio(result);
-    rows.push([
-      result.name,
-      result.unit,
-      String(rounded(result.fast.median)),
-      percent(result.fast.spread),
-      result.twin === undefined ? "" : String(rounded(result.twin.median)),
-      result.twin === undefined ? "" : percent(result.twin.spread),
-      times === undefined ? "" : `${times.toPrecision(2)}x`,
-    ]);
-  }
-  return rows.toString();
+  return renderTable(
+    [
+      { head: "case" },
+      { head: "unit" },
+      { head: "value", align: "right" },
+      { head: "spread", align: "right" },
+      { head: "twin", align: "right" },
+      { head: "spread", align: "right" },
+      { head: "ratio", align: "right" },
+    ],
+    results.map((result) => {
+      const times = ratio(result);
+      return [
+        result.name,
+        result.unit,
+        String(rounded(result.fast.median)),
+        percent(result.fast.spread),
+        result.twin === undefined ? "" : String(rounded(result.twin.median)),
+        result.twin === undefined ? "" : percent(result.twin.spread),
+        times === undefined ? "" : `${times.toPrecision(2)}x`,
+      ];
+    }),
+  );
 }
 
 async function sample(name: string, unit: Unit, work: Work, seconds: number): Promise<Measurement> {

@@ -42,4 +42,4 @@ for (const one of await collect(options.only)) {
   results.push(await measure(one, options.seconds));
 }
 if (options.json !== true && process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-process.stdout.write(options.json === true ? `${JSON.stringify(figures(results), null, 2)}\n` : `${table(results)}\n`);
+process.stdout.write(options.json === true ? `${JSON.stringify(figures(results), null, 2)}\n` : table(results));

@@ -1,5 +1,5 @@
 // The outcome as a table for people and as an object for programs.
-import { renderTable } from "../../src/cli/text-table.ts";
+import { renderTable } from "../../src/base/text-table.ts";
 import type { Drops } from "./drops.ts";
 import type { Machine } from "./machine.ts";
 import type { Metric } from "./measurements.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
 import { SapwoodError } from "../../src/base/errors.ts";
-import { renderTable } from "../../src/cli/text-table.ts";
+import { renderTable } from "../../src/base/text-table.ts";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { configFile, controlSocket } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";

@@ -30,6 +30,20 @@ const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE;
 
+/** One of the things that an error is about. */
+export interface ErrorDetail {
+  readonly message: string;
+  readonly file?: string | undefined;
+  /** Where in the file, from 1. */
+  readonly line?: number | undefined;
+  readonly column?: number | undefined; // in characters
+  readonly field?: string | undefined; // "services[0].name"
+}
+
+export interface SapwoodErrorOptions extends ErrorOptions {
+  readonly details?: readonly ErrorDetail[];
+}
+
 export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(CATALOGUE, text);
 }
@@ -37,11 +51,13 @@ export function isErrorCode(text: string): text is ErrorCode {
 /** An error whose message is one sentence for the user: what was expected, and what was found. */
 export class SapwoodError extends Error {
   readonly code: ErrorCode;
+  readonly details: readonly ErrorDetail[];
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, { details = [], ...options }: SapwoodErrorOptions = {}) {
     super(message, options);
     this.name = "SapwoodError";
     this.code = code;
+    this.details = details;
   }
 
   get exitCode(): number {

@@ -43,6 +43,12 @@ export function nameList(names: readonly (string | number)[]): string {
   return rest > 0 ? `${names.slice(0, NAMES_MAX).join(", ")} and ${rest} more` : names.join(", ");
 }
 
+/** " (did you mean web?)", or nothing. */
+export function meantText(name: string, known: readonly string[]): string {
+  const meant = closestName(name, known);
+  return meant === undefined ? "" : ` (did you mean ${meant}?)`;
+}
+
 /** The known name that a mistyped one was probably meant to be. */
 export function closestName(name: string, known: readonly string[]): string | undefined {
   if (name.length > GUESSED_LENGTH_MAX) return undefined;

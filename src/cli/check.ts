@@ -1,6 +1,7 @@
 // `sapwood check`: whether a configuration file is valid.
 
 import type { Command } from "./command.ts";
+import { configFile, DEFAULT_CONFIG_FILE } from "./config-file.ts";
 import { countText } from "./format.ts";
 import { JSON_OPTION } from "./query-command.ts";
 
@@ -8,15 +9,17 @@ export const checkCommand: Command = {
   name: "check",
   group: "Run a proxy",
   summary: "say whether a configuration file is valid",
-  arguments: [{ name: "file", summary: "the node's configuration" }],
+  arguments: [
+    { name: "file", summary: `the node's configuration (default: ${DEFAULT_CONFIG_FILE})`, isOptional: true },
+  ],
   options: [JSON_OPTION],
-  examples: [{ line: "check /etc/sapwood/node.yaml", does: "exit status 0, or 2 with file, line and field" }],
+  examples: [{ line: "check node.yaml", does: "exit status 0, or 2 with file, line and field" }],
   async run(input, terminal) {
     const [{ loadConfig }, { knownPolicies }] = await Promise.all([
       import("../control/config/config.ts"),
       import("../control/state/module-store.ts"),
     ]);
-    const file = input.argument(0);
+    const file = configFile(input.optionalArgument(0));
     const { node, tables } = loadConfig(file, { policies: knownPolicies });
     const { nodes, services } = tables;
     const instances = services.reduce((sum, service) => sum + service.instances.length, 0);

@@ -54,11 +54,12 @@ function yamlBody(text: string): Body {
 }
 
 async function exchange(socket: string, method: string, path: string, sent?: Body): Promise<unknown> {
+  if (socket === "") throw new SapwoodError("usage", "--socket must be a path; found an empty text.");
   const { status, body } = await send(socket, method, path, sent);
   const answer = parse(body, socket);
   if (status === 200) return answer;
   if (isErrorReport(answer) && isErrorCode(answer.error.code)) {
-    throw new SapwoodError(answer.error.code, answer.error.message);
+    throw new SapwoodError(answer.error.code, answer.error.message, { details: answer.error.details });
   }
   throw new SapwoodError("internal", `${socket} answered ${method} ${path} with status ${status} and no known error.`);
 }

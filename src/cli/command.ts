@@ -33,8 +33,8 @@ export interface CommandArgument {
 export interface CommandOption {
   readonly flags: string; // as commander reads them: "--socket <path>", "--json"
   readonly summary: string;
-  readonly default?: string;
-  readonly required?: true;
+  /** `value` is asked for when a command line is read; `text` is what the help says of it. */
+  readonly default?: { readonly value: () => string; readonly text: string };
   readonly choices?: readonly string[];
   readonly isCount?: true; // the value is a whole number of 1 or more
 }
@@ -58,8 +58,15 @@ export interface Command {
 /** Where a command prints; the tests pass their own. */
 export interface Terminal {
   print(text: string): void;
+  /** Prints a long text piece by piece; each is made when the one before is out. */
+  printAll(pieces: Iterable<string>): Promise<void>;
   /** Undefined when no person reads along: then no line is broken to fit. */
   readonly columns: number | undefined;
+}
+
+/** A terminal that also takes messages for people beside the output. */
+export interface ErrorTerminal extends Terminal {
+  printError(text: string): void;
 }
 
 /** What the user gave. Options are named as commander names them: "--log-level" is "logLevel". */
@@ -122,8 +129,7 @@ export function commandParser(command: Command, terminal: Terminal): Parser {
 
 function addOption(parser: Parser, description: CommandOption): void {
   const option = parser.createOption(description.flags, description.summary);
-  if (description.default !== undefined) option.default(description.default);
-  if (description.required) option.makeOptionMandatory();
+  if (description.default !== undefined) option.default(description.default.value(), description.default.text);
   if (description.choices !== undefined) option.choices(description.choices);
   if (description.isCount) option.argParser(parseCount);
   parser.addOption(option);

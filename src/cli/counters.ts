@@ -15,7 +15,7 @@ export const countersCommand: Command = queryCommand<CountersReport>({
   ],
   path: () => "/v1/counters",
   async render({ counters, drops, kernel }, input) {
-    const { renderTable } = await import("./text-table.ts");
+    const { renderTable } = await import("../base/text-table.ts");
     const all = input.flag("all");
     const rows = (values: Readonly<Record<string, number>>) =>
       Object.entries(values)

@@ -2,7 +2,7 @@
 
 import type { EngineReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
-import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 
 export const engineLoadCommand: Command = {
   name: "engine load",
@@ -25,6 +25,7 @@ export const engineLoadCommand: Command = {
     const module = { file, bytes: await readModule(file, ENGINE_SHAPE) };
     const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
     const engine = await putModule<EngineReport>(input.text("socket"), "/v1/engine", module, query);
-    terminal.print(input.flag("json") ? `${JSON.stringify(engine, undefined, 2)}\n` : engineText(engine));
+    if (input.flag("json")) await printJson(engine, terminal);
+    else terminal.print(engineText(engine));
   },
 };

@@ -1,5 +1,6 @@
 // `sapwood flows`: which client is connected to which instance.
 
+import type { TextTable } from "../base/text-table.ts";
 import { FLOW_PROTOCOLS } from "../model/flow-protocols.ts";
 import type { FlowReport, FlowsReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
@@ -31,9 +32,9 @@ export const flowsCommand: Command = queryCommand<FlowsReport>({
   },
   async render({ flows, matching }, _input, columns) {
     if (flows.length === 0) return "No flows.\n";
-    const { renderTable } = await import("./text-table.ts");
-    const render = (arrow: string) =>
-      renderTable(
+    const { TextTable } = await import("../base/text-table.ts");
+    const tableWith = (arrow: string) =>
+      new TextTable(
         [
           { head: "proto" },
           { head: `client${arrow}called` },
@@ -45,12 +46,16 @@ export const flowsCommand: Command = queryCommand<FlowsReport>({
         ],
         flows.map((flow) => flowCells(flow, arrow)),
       );
-    const flat = render(" -> ");
-    const isTooWide = columns !== undefined && flat.split("\n").some((line) => line.length > columns);
-    const rest = matching - flows.length;
-    return (isTooWide ? render("\n-> ") : flat) + (rest > 0 ? `... and ${rest} more (--limit shows more).\n` : "");
+    const flat = tableWith(" -> ");
+    const isTooWide = columns !== undefined && flat.width > columns;
+    return withRest(isTooWide ? tableWith("\n-> ") : flat, matching - flows.length);
   },
 });
+
+function* withRest(table: TextTable, rest: number): Generator<string> {
+  yield* table.pieces();
+  if (rest > 0) yield `... and ${rest} more (--limit shows more).\n`;
+}
 
 function flowCells(flow: FlowReport, arrow: string): string[] {
   return [

@@ -14,8 +14,8 @@ export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>
   path: () => "/v1/instances",
   async render(instances) {
     if (instances.length === 0) return "No instances.\n";
-    const { renderTable } = await import("./text-table.ts");
-    return renderTable(
+    const { TextTable } = await import("../base/text-table.ts");
+    const table = new TextTable(
       [
         { head: "instance" },
         { head: "node" },
@@ -35,5 +35,6 @@ export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>
         String(row.flows),
       ]),
     );
+    return table.pieces();
   },
 });

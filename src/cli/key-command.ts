@@ -2,8 +2,9 @@
 
 import type { KeyFiles } from "../control/underlay/key-file.ts";
 import type { Command, CommandExample } from "./command.ts";
+import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { orDash } from "./format.ts";
-import { JSON_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printJson } from "./query-command.ts";
 
 export interface KeyFileReport {
   readonly publicKey: string;
@@ -21,22 +22,23 @@ export function keyCommand(description: {
     name,
     group: "Encrypt the underlay",
     summary,
-    options: [{ flags: "-c, --config <file>", summary: "configuration file of the node", required: true }, JSON_OPTION],
+    options: [CONFIG_OPTION, JSON_OPTION],
     examples,
     async run(input, terminal) {
       const [{ loadStateDirectory }, { keyFiles }] = await Promise.all([
         import("../control/config/config.ts"),
         import("../control/underlay/key-file.ts"),
       ]);
-      const report = await keys(keyFiles(loadStateDirectory(input.text("config"))));
-      terminal.print(input.flag("json") ? `${JSON.stringify(report, undefined, 2)}\n` : await keyText(report));
+      const report = await keys(keyFiles(loadStateDirectory(configFile(input.optionalText("config")))));
+      if (input.flag("json")) await printJson(report, terminal);
+      else terminal.print(await keyText(report));
     },
   };
 }
 
 async function keyText({ publicKey, nextPublicKey }: KeyFileReport): Promise<string> {
   const [{ renderFields }, { tunnelAddressOf }] = await Promise.all([
-    import("./text-table.ts"),
+    import("../base/text-table.ts"),
     import("../net/wireguard-key.ts"),
   ]);
   return renderFields([

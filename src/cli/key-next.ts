@@ -8,7 +8,7 @@ export const keyNextCommand: Command = keyCommand({
   summary: "make the key that is to replace this node's key; it is not used before `key activate`",
   examples: [
     {
-      line: "key next --config /etc/sapwood/node.yaml",
+      line: "key next",
       does: "what goes into nextPublicKey in the other nodes' files",
     },
   ],

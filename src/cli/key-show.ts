@@ -7,7 +7,7 @@ export const keyShowCommand: Command = keyCommand({
   name: "key show",
   summary: "show this node's public key for the encrypted underlay; make the key if there is none yet",
   examples: [
-    { line: "key show --config /etc/sapwood/node.yaml", does: "what goes into publicKey in the other nodes' files" },
+    { line: "key show", does: "what goes into publicKey in the other nodes' files" },
     { line: "key show --config node.yaml --json", does: "the same for a program" },
   ],
   async keys(files) {

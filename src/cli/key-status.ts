@@ -14,7 +14,7 @@ export const keyStatusCommand: Command = queryCommand<KeyReport>({
 });
 
 export async function keyReportText({ publicKey, nextPublicKey, ...rest }: KeyReport): Promise<string> {
-  const { renderFields } = await import("./text-table.ts");
+  const { renderFields } = await import("../base/text-table.ts");
   const { address, device, port, backend } = rest;
   return renderFields([
     ["public key", publicKey],

@@ -1,5 +1,6 @@
 // How modules, their hand-over and their shares are printed; shared by `sapwood policy` and `sapwood engine`.
 
+import { type Column, renderFields, renderTable } from "../base/text-table.ts";
 import type {
   AddressShareReport,
   AddressSpreadReport,
@@ -13,7 +14,6 @@ import type {
   SwapReport,
 } from "../model/reports.ts";
 import { countText, orDash } from "./format.ts";
-import { type Column, renderFields, renderTable } from "./text-table.ts";
 
 const HASH_LENGTH = 12; // enough to tell modules apart
 

@@ -18,8 +18,8 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
   path: () => "/v1/nodes",
   async render(nodes, _input, columns = WIDE) {
     const isWide = columns >= WIDE;
-    const { renderTable } = await import("./text-table.ts");
-    return renderTable(
+    const { TextTable } = await import("../base/text-table.ts");
+    const table = new TextTable(
       [
         { head: "node" },
         { head: "underlay" },
@@ -43,5 +43,6 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
         String(row.instances),
       ]),
     );
+    return table.pieces();
   },
 });

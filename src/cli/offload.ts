@@ -2,7 +2,7 @@
 
 import type { OffloadOrder, OffloadReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
-import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 
 const ROUTE = "/v1/offloads";
 
@@ -24,7 +24,7 @@ export const offloadCommand: Command = {
     const [{ fetchReport, postText }, { SapwoodError }, { renderTable }] = await Promise.all([
       import("./client.ts"),
       import("../base/errors.ts"),
-      import("./text-table.ts"),
+      import("../base/text-table.ts"),
     ]);
     const socket = input.text("socket");
     const name = input.optionalArgument(0);
@@ -38,10 +38,7 @@ export const offloadCommand: Command = {
         ? await fetchReport<readonly OffloadReport[]>(socket, ROUTE)
         : await postText<readonly OffloadReport[]>(socket, ROUTE, JSON.stringify(order));
     const rows = offloads.map((offload) => [offload.name, offload.on ? "on" : "off", offload.reason]);
-    terminal.print(
-      input.flag("json")
-        ? `${JSON.stringify(offloads, undefined, 2)}\n`
-        : renderTable([{ head: "offload" }, { head: "state" }, { head: "reason" }], rows),
-    );
+    if (input.flag("json")) await printJson(offloads, terminal);
+    else terminal.print(renderTable([{ head: "offload" }, { head: "state" }, { head: "reason" }], rows));
   },
 };

@@ -2,7 +2,7 @@
 
 import type { DryRunReport, PolicyDetailReport } from "../model/reports.ts";
 import type { Command, CommandOption } from "./command.ts";
-import { JSON_OPTION, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 
 const FORCE_OPTION: CommandOption = {
   flags: "--force",
@@ -38,11 +38,15 @@ export const policyLoadCommand: Command = {
     const socket = input.text("socket");
     const file = input.argument(1);
     const module = { file, bytes: await readModule(file, POLICY_SHAPE) };
-    const print = <Report>(report: Report, text: (report: Report) => string): void =>
-      terminal.print(input.flag("json") ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
+    const print = async <Report>(report: Report, text: (report: Report) => string): Promise<void> => {
+      if (input.flag("json")) await printJson(report, terminal);
+      else terminal.print(text(report));
+    };
     const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
-    if (input.flag("dryRun"))
-      print(await putModule<DryRunReport>(socket, path, module, { ...query, dryRun: "true" }), dryRunText);
-    else print(await putModule<PolicyDetailReport>(socket, path, module, query), policyText);
+    if (input.flag("dryRun")) {
+      await print(await putModule<DryRunReport>(socket, path, module, { ...query, dryRun: "true" }), dryRunText);
+    } else {
+      await print(await putModule<PolicyDetailReport>(socket, path, module, query), policyText);
+    }
   },
 };

@@ -63,6 +63,10 @@ async function candidateSets(input: CommandInput): Promise<readonly CandidateSet
     return fileName === undefined ? undefined : { text: readTextFile(fileName), fileName };
   };
   const listed = named("candidates");
+  if (listed === undefined && input.optionalText("nodes") !== undefined) {
+    const { SapwoodError } = await import("../base/errors.ts");
+    throw new SapwoodError("usage", "--nodes tells of the nodes of --candidates, which must be given as well.");
+  }
   return listed === undefined ? EXAMPLE_SETS : readCandidateSets(listed, named("nodes"));
 }
 
@@ -86,7 +90,7 @@ async function reportText(sets: readonly CandidateSet[], report: TrialReport): P
 
 async function setText(set: CandidateSet | undefined, outcome: SetOutcome): Promise<string> {
   const [{ renderTable }, { candidateText }] = await Promise.all([
-    import("./text-table.ts"),
+    import("../base/text-table.ts"),
     import("../control/modules/candidate-sets.ts"),
   ]);
   const { flows, chosen, unanswered, nsPerChoice, slowestMs } = outcome;

@@ -1,14 +1,15 @@
 // The whole command line: all commands under one parser, and what a failure prints and exits with.
 
 import { CommanderError, Command as Parser } from "commander";
-import { SapwoodError } from "../base/errors.ts";
+import { closestName } from "../base/issues.ts";
 import { applyCommand } from "./apply.ts";
 import { checkCommand } from "./check.ts";
-import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type Terminal } from "./command.ts";
+import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type ErrorTerminal } from "./command.ts";
 import { countersCommand } from "./counters.ts";
 import { engineLoadCommand } from "./engine-load.ts";
 import { engineRollbackCommand } from "./engine-rollback.ts";
 import { engineShowCommand } from "./engine-show.ts";
+import { type FailurePrinter, failurePrinter } from "./failure.ts";
 import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
 import { keyActivateCommand } from "./key-activate.ts";
@@ -71,39 +72,26 @@ export const FAMILIES: readonly CommandFamily[] = [
   { name: "engine", group: "Modules", summary: "look at the packet code, replace it while traffic flows" },
 ];
 
-/** An error that no other entry of the catalogue foresaw. */
-const EXIT_INTERNAL = new SapwoodError("internal", "").exitCode;
-const EXIT_USAGE = new SapwoodError("usage", "").exitCode;
-
-/** A terminal that also takes messages for people beside the output. */
-export interface ErrorTerminal extends Terminal {
-  printError(text: string): void;
-}
-
 /** Runs the command that `args` name (without node and script) and returns the exit status. Never throws. */
 export async function runProgram(args: readonly string[], version: string, terminal: ErrorTerminal): Promise<number> {
+  const failures = failurePrinter(args, terminal);
   try {
-    await program(version, terminal).parseAsync(args, { from: "user" });
+    await program(version, terminal, failures).parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (error instanceof SapwoodError) {
-      terminal.printError(`sapwood: ${error.message}\n`);
-      return error.exitCode;
-    }
-    terminal.printError(`sapwood: unexpected error: ${error instanceof Error ? error.stack : String(error)}\n`);
-    return EXIT_INTERNAL;
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    return failures.print(error);
   }
 }
 
-function program(version: string, terminal: ErrorTerminal): Parser {
+function program(version: string, terminal: ErrorTerminal, failures: FailurePrinter): Parser {
   const parser = new Parser("sapwood");
   parser
     .description("The proxy of a semantic overlay network: one virtual address per service and balancing policy.")
     .usage("<command> [options]")
     .version(version, "-V, --version", "show the version")
     .helpOption("-h, --help", "show this help")
-    .helpCommand("help [command]", "show this help, or that of a command")
+    .helpCommand(false)
     .addHelpText("after", '\n"sapwood help <command>" shows the options of a command, with examples.');
   const families = new Map(FAMILIES.map((family) => [family.name, familyParser(family)]));
   for (const group of COMMAND_GROUPS) {
@@ -117,6 +105,7 @@ function program(version: string, terminal: ErrorTerminal): Parser {
       if (command.group === group) family?.addCommand(commandParser(command, terminal));
     }
   }
+  for (const each of [parser, ...families.values()]) each.addCommand(helpParser(each));
   for (const each of [parser, ...parser.commands.flatMap((one) => [one, ...one.commands])]) {
     each
       .exitOverride()
@@ -124,7 +113,7 @@ function program(version: string, terminal: ErrorTerminal): Parser {
       .showHelpAfterError(`See "${helpLine(each)}".`)
       .configureOutput({
         writeOut: (text) => terminal.print(text),
-        writeErr: (text) => terminal.printError(text),
+        writeErr: (text) => failures.printUsage(text),
         outputError: (text, write) => write(text.replace(/^error: /, "sapwood: ")),
       });
   }
@@ -137,8 +126,34 @@ function familyParser({ name, group, summary }: CommandFamily): Parser {
     .usage("<command> [options]")
     .helpGroup(`${group}:`)
     .helpOption("-h, --help", "show this help")
-    .helpCommand("help [command]", "show this help, or that of a command")
+    .helpCommand(false)
     .addHelpText("after", `\n"sapwood ${name} help <command>" shows the options of a command, with examples.`);
+}
+
+/** "help check", "help policy load"; also "policy help load". */
+function helpParser(above: Parser): Parser {
+  return new Parser("help")
+    .description("show this help, or that of a command")
+    .argument("[command...]", "the words of its name")
+    .helpOption(false)
+    .action((words: readonly string[]) => {
+      let found = above;
+      for (const word of words) {
+        const next = found.commands.find((command) => command.name() === word);
+        if (next === undefined) refuseUnknown(found, word);
+        found = next;
+      }
+      found.outputHelp();
+    });
+}
+
+function refuseUnknown(parser: Parser, word: string): never {
+  const meant = closestName(
+    word,
+    parser.commands.map((command) => command.name()),
+  );
+  const hint = meant === undefined ? "" : `\n(Did you mean ${meant}?)`;
+  return parser.error(`error: unknown command '${word}'${hint}`, { code: "commander.unknownCommand" });
 }
 
 /** The command line that shows the help of a parser: "sapwood help check", "sapwood policy help new". */

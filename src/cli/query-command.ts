@@ -1,12 +1,20 @@
 // What all commands that ask a running proxy share: the socket, --json, and how an answer is printed.
 
-import { DEFAULT_SOCKET } from "../model/socket-path.ts";
-import type { Command, CommandArgument, CommandExample, CommandGroup, CommandInput, CommandOption } from "./command.ts";
+import { DEFAULT_SOCKET_TEXT, defaultSocket } from "../model/socket-path.ts";
+import type {
+  Command,
+  CommandArgument,
+  CommandExample,
+  CommandGroup,
+  CommandInput,
+  CommandOption,
+  Terminal,
+} from "./command.ts";
 
 export const SOCKET_OPTION: CommandOption = {
   flags: "-s, --socket <path>",
   summary: "control socket of the proxy",
-  default: DEFAULT_SOCKET,
+  default: { value: defaultSocket, text: DEFAULT_SOCKET_TEXT },
 };
 
 export const JSON_OPTION: CommandOption = { flags: "--json", summary: "print JSON, for programs" };
@@ -20,7 +28,7 @@ export interface QueryDescription<Report> {
   /** Route and query to ask. */
   path(input: CommandInput): string;
   /** The answer as text for people; `columns` is the width to fit into, if any. */
-  render(report: Report, input: CommandInput, columns: number | undefined): Promise<string>;
+  render(report: Report, input: CommandInput, columns: number | undefined): Promise<string | Iterable<string>>;
 }
 
 /** A command that prints what one GET route answers. */
@@ -47,6 +55,12 @@ export function removeCommand<Report>(description: QueryDescription<Report>): Co
   });
 }
 
+/** What --json prints. */
+export async function printJson(report: unknown, terminal: Terminal): Promise<void> {
+  const { jsonPieces } = await import("./json-text.ts");
+  await terminal.printAll(jsonPieces(report));
+}
+
 function askingCommand<Report>(
   description: QueryDescription<Report>,
   group: CommandGroup,
@@ -61,11 +75,9 @@ function askingCommand<Report>(
     examples: description.examples,
     async run(input, terminal) {
       const report = await ask(input.text("socket"), description.path(input));
-      terminal.print(
-        input.flag("json")
-          ? `${JSON.stringify(report, undefined, 2)}\n`
-          : await description.render(report, input, terminal.columns),
-      );
+      if (input.flag("json")) return printJson(report, terminal);
+      const text = await description.render(report, input, terminal.columns);
+      await terminal.printAll(typeof text === "string" ? [text] : text);
     },
   };
 }

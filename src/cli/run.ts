@@ -5,6 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
 import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
+import { CONFIG_OPTION, configFile } from "./config-file.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
@@ -13,7 +14,7 @@ export const runCommand: Command = {
   group: "Run a proxy",
   summary: "run this node's proxy in the foreground",
   options: [
-    { flags: "-c, --config <file>", summary: "the node's configuration, watched for changes", required: true },
+    { ...CONFIG_OPTION, summary: `${CONFIG_OPTION.summary}, watched for changes` },
     { flags: "-s, --socket <path>", summary: "control socket (default: the configuration's control.socket)" },
     {
       flags: "--log-level <level>",
@@ -22,18 +23,19 @@ export const runCommand: Command = {
     },
   ],
   examples: [
-    { line: "run --config /etc/sapwood/node.yaml", does: "until SIGTERM or Ctrl-C" },
+    { line: "run", does: "until SIGTERM or Ctrl-C" },
     { line: "run -c b.yaml -s /run/sapwood/b.sock", does: "a second proxy, with its own TUN and port" },
     { line: "run -c node.yaml --log-level debug", does: "tell more" },
   ],
   async run(input, terminal) {
     const { reduceRights } = await import("../sys/rights.ts");
-    reduceRights([fileURLToPath(import.meta.url), input.text("config")]);
+    const file = configFile(input.optionalText("config"));
+    reduceRights([fileURLToPath(import.meta.url), file]);
     // The young garbage of a large change is collected by this thread alone: with one helper per processor, as V8 does
     // it by itself, every collection held up the workers (docs/performance.md).
     setFlagsFromString("--no-parallel-scavenge");
     const ending = firstEnding();
-    const running = await startProxy(input, terminal);
+    const running = await startProxy(file, input, terminal);
     process.on("SIGHUP", () => void running.reload());
     try {
       // Resolves at the first signal; throws when the data path is lost or something unforeseen happened.
@@ -46,7 +48,7 @@ export const runCommand: Command = {
   },
 };
 
-async function startProxy(input: CommandInput, terminal: Terminal): Promise<NodeProxy> {
+async function startProxy(configFile: string, input: CommandInput, terminal: Terminal): Promise<NodeProxy> {
   const [{ NodeProxy }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
     import("../node/node-proxy.ts"),
     import("../base/log.ts"),
@@ -58,7 +60,7 @@ async function startProxy(input: CommandInput, terminal: Terminal): Promise<Node
     throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
   }
   const proxy = await NodeProxy.start({
-    configFile: input.text("config"),
+    configFile,
     socket: input.optionalText("socket"),
     version: packageVersion(),
     log: createLogger(level ?? "info"),

@@ -14,8 +14,8 @@ export const servicesCommand: Command = queryCommand<readonly ServiceAddressRepo
   path: () => "/v1/services",
   async render(services) {
     if (services.length === 0) return "No services.\n";
-    const { renderTable } = await import("./text-table.ts");
-    return renderTable(
+    const { TextTable } = await import("../base/text-table.ts");
+    const table = new TextTable(
       [
         { head: "address" },
         { head: "policy" },
@@ -25,5 +25,6 @@ export const servicesCommand: Command = queryCommand<readonly ServiceAddressRepo
       ],
       services.map((row) => [row.address, row.policy, row.service, String(row.candidates), String(row.draining)]),
     );
+    return table.pieces();
   },
 });

@@ -15,7 +15,7 @@ export const statusCommand: Command = queryCommand<StatusReport>({
   ],
   path: () => "/v1/status",
   async render(status) {
-    const { renderFields } = await import("./text-table.ts");
+    const { renderFields } = await import("../base/text-table.ts");
     const { tun, tunnel, flows, memory } = status;
     const restarts = status.workers.reduce((sum, worker) => sum + worker.restarts, 0);
     const offloads = status.offloads.map(({ name, on, reason }) => `${name} ${on ? "on" : `off (${reason})`}`);

@@ -1,16 +1,11 @@
 // The demonstration's outcome as text for people and as the object of `sapwood lab --json`.
-import Table from "cli-table3";
+
+import { renderTable } from "../base/text-table.ts";
 import { builtFile } from "./build-paths.ts";
 import type { RequestOutcome } from "./demo.ts";
 import type { Lab } from "./lab.ts";
 import { Sandbox } from "./sandbox.ts";
 import type { Topology } from "./topology.ts";
-
-/** No colours, and no rules between the rows. */
-const PLAIN = {
-  style: { head: [], border: [] },
-  chars: { "mid": "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-};
 
 /** One object, one line. */
 export function jsonReport(outcomes: readonly RequestOutcome[]): string {
@@ -26,42 +21,40 @@ export function allOk(outcomes: readonly RequestOutcome[]): boolean {
 
 /** A table of the requests, then what went wrong, then the verdict. */
 export function textReport(outcomes: readonly RequestOutcome[], isEncrypted = false): string {
-  const table = new Table({
-    head: [
-      "",
-      "A 1 CALLED",
-      "POLICY",
-      "REACHED",
-      `INNER PACKET ${isEncrypted ? "INSIDE WIREGUARD" : "ON THE UNDERLAY"}`,
-      "ANSWERED FROM",
-      "",
+  const table = renderTable(
+    [
+      { head: "" },
+      { head: "A 1 called" },
+      { head: "policy" },
+      { head: "reached" },
+      { head: `inner packet ${isEncrypted ? "inside WireGuard" : "on the underlay"}` },
+      { head: "answered from" },
+      { head: "" },
     ],
-    ...PLAIN,
-  });
-  for (const { number, address, policy, instance, node, inner, answeredFrom, ok } of outcomes) {
-    const reached = instance === "" ? "nobody" : `${instance} on ${node}`;
-    table.push([number, address, policy, reached, `${inner.src} > ${inner.dst}`, answeredFrom, ok ? "ok" : "FAILED"]);
-  }
+    outcomes.map(({ number, address, policy, instance, node, inner, answeredFrom, ok }) => {
+      const reached = instance === "" ? "nobody" : `${instance} on ${node}`;
+      const packet = `${inner.src} > ${inner.dst}`;
+      return [String(number), address, policy, reached, packet, answeredFrom, ok ? "ok" : "FAILED"];
+    }),
+  );
   const faults = outcomes.flatMap(({ number, address, faults }) => {
     return faults.map((fault) => `  request ${number} to ${address}: ${fault}\n`);
   });
   const verdict = allOk(outcomes)
     ? `All requests did what their address promises${isEncrypted ? ", and nothing readable was on the underlay" : ""}.\n`
     : `${outcomes.filter(({ ok }) => !ok).length} of ${outcomes.length} requests did not do what their address promises.\n`;
-  return `${table.toString()}\n${faults.join("")}${verdict}`;
+  return `${table}\n${faults.join("")}${verdict}`;
 }
 
 /** What is up, before the requests are played. */
 export function topologyText({ nodes, workloads }: Topology, nameOf: (workload: string) => string): string {
-  const table = new Table({
-    head: ["WORKLOAD", "NODE", "NAMESPACE ADDRESSES", "UNDERLAY"],
-    ...PLAIN,
-  });
-  for (const { name, node, addresses } of workloads) {
-    const underlay = nodes.find(({ id }) => id === node)?.underlay;
-    table.push([nameOf(name), node, `${addresses.v4}  ${addresses.v6}`, underlay?.v4 ?? ""]);
-  }
-  return `${table.toString()}\n`;
+  return renderTable(
+    [{ head: "workload" }, { head: "node" }, { head: "namespace addresses" }, { head: "underlay" }],
+    workloads.map(({ name, node, addresses }) => {
+      const underlay = nodes.find(({ id }) => id === node)?.underlay;
+      return [nameOf(name), node, `${addresses.v4}  ${addresses.v6}`, underlay?.v4 ?? ""];
+    }),
+  );
 }
 
 /** How to enter a lab that is kept, from a shell of the same user. */

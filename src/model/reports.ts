@@ -1,6 +1,7 @@
 // What the control socket answers: the shapes behind `--json`, described in docs/control-api.md.
 // Addresses are canonical text; a family that an instance lacks is absent from its list.
 
+import type { ErrorDetail } from "../base/errors.ts";
 import type { FlowProtocol } from "./flow-protocols.ts";
 import type { Encryption } from "./tables.ts";
 
@@ -11,7 +12,8 @@ export interface ErrorReport {
 
 export interface ErrorBody {
   readonly code: string; // errors.ts
-  readonly message: string; // one sentence
+  readonly message: string; // one sentence, or one line per detail
+  readonly details: readonly ErrorDetail[]; // the single faults, where there may be several
 }
 
 export interface StatusReport {

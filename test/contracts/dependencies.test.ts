@@ -139,7 +139,7 @@ describe("host", () => {
     ["zod", /^src\/control\//],
     ["pino", /^src\/base\/log\.ts$/],
     ["commander", /^src\/(?:cli\/|main\.ts$)/],
-    ["cli-table3", /^src\/(?:cli|lab)\//],
+    ["get-east-asian-width", /^src\/base\//],
   ])("%s is used where it belongs", (library, place) => {
     expect(HOST.filter(({ from, to }) => to === library && !place.test(from))).toEqual([]);
   });

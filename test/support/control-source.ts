@@ -27,7 +27,11 @@ export const STATUS: StatusReport = {
     source: "/etc/sapwood/node.yaml",
     ok: false,
     generation: 7,
-    error: { code: "config-invalid", message: "node.yaml:12: services[0].name: expected a name, found 5." },
+    error: {
+      code: "config-invalid",
+      message: "node.yaml:12: services[0].name: expected a name, found 5.",
+      details: [],
+    },
     needRestart: ["tun.mtu"],
   },
   workers: [

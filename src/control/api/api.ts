@@ -232,8 +232,14 @@ async function answer(
     const known = error instanceof SapwoodError;
     if (!known) onFailure(error);
     const body: ErrorReport = known
-      ? { error: { code: error.code, message: error.message } }
-      : { error: { code: "internal", message: "The request met an unexpected error; the proxy's log has it." } };
+      ? { error: { code: error.code, message: error.message, details: error.details } }
+      : {
+          error: {
+            code: "internal",
+            message: "The request met an unexpected error; the proxy's log has it.",
+            details: [],
+          },
+        };
     // What is left of a refused body is not read: the connection ends with this answer.
     if (!request.complete) response.setHeader("connection", "close");
     send(response, known ? error.httpStatus : new SapwoodError("internal", "").httpStatus, body);

@@ -5,12 +5,12 @@ import { type Document, isMap, isScalar, isSeq, LineCounter, type Pair, type YAM
 import type { z } from "zod";
 import { SapwoodError } from "../../base/errors.ts";
 import {
-  closestName,
   type FieldPath,
   fieldName,
   type Issue,
   joinLines,
   LINES_MAX,
+  meantText,
   shortText,
 } from "../../base/issues.ts";
 import { checkJsonNesting } from "./nesting.ts";
@@ -107,8 +107,7 @@ export class ConfigDocument {
     if (issue.code === "unrecognized_keys") {
       const known = issue.message.split(", ");
       return issue.keys.map((key, i) => {
-        const meant = i < LINES_MAX ? closestName(key, known) : undefined; // the others are not shown
-        const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
+        const hint = i < LINES_MAX ? meantText(key, known) : ""; // the others are not shown
         return { path: [...path, key], message: `expected one of ${issue.message}, found ${shortText(key)}${hint}` };
       });
     }

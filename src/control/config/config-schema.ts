@@ -10,7 +10,7 @@ import { parseDuration } from "../../base/duration.ts";
 import { LOG_LEVELS } from "../../base/log-levels.ts";
 import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../../memory/shared-memory.ts";
 import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
-import { DEFAULT_SOCKET } from "../../model/socket-path.ts";
+import { defaultSocket } from "../../model/socket-path.ts";
 import { canonicalAddress, parsePrefix } from "../../net/address.ts";
 import { isWireguardKey, WIREGUARD_PORT } from "../../net/wireguard-key.ts";
 import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
@@ -195,7 +195,7 @@ export const configSchema = section({
     reset: flag.default(true),
     lostNode: z.enum(["icmp", "reset", "none"], "expected icmp, reset or none").default("icmp"),
   }).prefault({}),
-  control: section({ socket: text.min(1, "expected a path").default(DEFAULT_SOCKET) }).prefault({}),
+  control: section({ socket: text.min(1, "expected a path").default(defaultSocket) }).prefault({}),
   state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
   guard: section({
     routes: z.literal("auto").or(flag).default("auto"),

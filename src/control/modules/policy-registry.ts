@@ -5,6 +5,7 @@
 
 import { POLICY_SLOT_MAX } from "../../../assembly/shared/policies.ts";
 import { SapwoodError } from "../../base/errors.ts";
+import { meantText, nameList, shortText } from "../../base/issues.ts";
 import type { Logger } from "../../base/log.ts";
 import { Turns } from "../../base/turns.ts";
 import { tryPolicy } from "../../dataplane/modules/module-trial.ts";
@@ -387,7 +388,10 @@ export class PolicyRegistry {
   #known(name: string): Entry {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
-    throw new SapwoodError("not-found", `There is no policy ${name}; there are ${this.names.join(", ")}.`);
+    throw new SapwoodError(
+      "not-found",
+      `There is no policy ${shortText(name)}; there are ${nameList(this.names)}${meantText(name, this.names)}.`,
+    );
   }
 
   #ofSlot(slot: number): Entry | undefined {

@@ -1,6 +1,8 @@
 // Answers what services, instances, nodes, flows and counters a proxy has: the tables in force, joined with what the
 // data plane measures and counts in the shared memory.
 
+import { SapwoodError } from "../../base/errors.ts";
+import { meantText, nameList, shortText } from "../../base/issues.ts";
 import { readCounters } from "../../memory/counters.ts";
 import { type FlowView, liveFlows } from "../../memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../../memory/measurements.ts";
@@ -82,7 +84,9 @@ export class Reporter {
     }));
   }
 
+  /** Throws not-found when there is no such service. */
   flows({ limit, service, protocol }: FlowQuery): FlowsReport {
+    if (service !== undefined) this.#requireService(service);
     const names = this.#options.store.instanceNames();
     const nowMs = this.#options.nowMs();
     const flows: FlowReport[] = [];
@@ -99,6 +103,14 @@ export class Reporter {
 
   counters(): CountersReport {
     return { ...readCounters(this.#options.shared), kernel: this.#options.kernelDrops() };
+  }
+
+  #requireService(name: string): void {
+    const { store } = this.#options;
+    if (store.hasService(name)) return;
+    const names = store.snapshot().services.map((service) => service.name);
+    const known = names.length === 0 ? "there is none at all" : `there are ${nameList(names)}`;
+    throw new SapwoodError("not-found", `There is no service "${shortText(name)}"; ${known}${meantText(name, names)}.`);
   }
 
   #measured(node: Node): Pick<NodeReport, "state" | "stateAgeMs" | "rttMs" | "distanceKm" | "lastReplyAgeMs" | "mtu"> {

@@ -132,6 +132,6 @@ export function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generat
 
 function errorBody(error: unknown): ErrorBody {
   return error instanceof SapwoodError
-    ? { code: error.code, message: error.message }
-    : { code: "internal", message: String(error) };
+    ? { code: error.code, message: error.message, details: error.details }
+    : { code: "internal", message: String(error), details: [] };
 }

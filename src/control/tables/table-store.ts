@@ -109,6 +109,10 @@ export class TableStore {
     return this.#addressOwners.has(address);
   }
 
+  hasService(name: string): boolean {
+    return this.#services.has(name);
+  }
+
   nodeIndex(id: string): number | undefined {
     return this.#writer.nodeIndex(id);
   }

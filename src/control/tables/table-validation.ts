@@ -1,7 +1,7 @@
 // The rules that tables keep as a whole: who may have which address, and that every name leads somewhere.
 // Fields are named as in the config file. The cost is that of the services given; the rest is asked from an index.
 
-import { closestName, type FieldPath, type Issue, LINES_MAX, nameList } from "../../base/issues.ts";
+import { type FieldPath, type Issue, LINES_MAX, meantText, nameList } from "../../base/issues.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
 import {
@@ -288,8 +288,7 @@ class ServiceCheck {
 
 /** Expected and found, and what was probably meant. */
 function issue(path: FieldPath, expected: string, found: string | number, known: readonly string[] = []): Issue {
-  const meant = closestName(String(found), known);
-  const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
+  const hint = meantText(String(found), known);
   return { path, message: `expected ${expected}, found ${found === "" ? '""' : found}${hint}` };
 }
 

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SapwoodError } from "../../../src/base/errors.ts";
 import { COMMANDS, FAMILIES, runProgram } from "../../../src/cli/program.ts";
 import { ControlApi } from "../../../src/control/api/api.ts";
@@ -39,6 +39,9 @@ async function sapwood(line: readonly string[], columns?: number): Promise<Outco
     columns,
     print: (text) => {
       out += text;
+    },
+    async printAll(pieces) {
+      for (const piece of pieces) out += piece;
     },
     printError: (text) => {
       error += text;
@@ -250,8 +253,7 @@ describe("failures", () => {
     [["status", "--jsno"], "Did you mean --json?"],
     [["flows", "--limit", "0"], "whole number"],
     [["flows", "--protocol", "sctp"], "tcp, udp, icmp, other"],
-    [["run"], "--config"],
-    [["check"], "file"],
+    [["policy", "show"], "name"],
     [["status", "extra"], "too many arguments"],
     [["policy", "nwe"], "Did you mean new?"],
     [["policy", "new"], "name"],
@@ -261,6 +263,47 @@ describe("failures", () => {
     expect(error).toMatch(/^sapwood: /);
     expect(error).toContain(said);
     expect(error).toMatch(/See "sapwood (?:policy )?help/);
+  });
+
+  test.each([["run"], ["check"], ["key", "show"], ["key", "next"]])(
+    "%s %s without a configuration says where it is looked for",
+    async (...line) => {
+      const { exit, error } = await sapwood(line);
+      expect(exit).toBe(2);
+      expect(error).toBe(
+        "sapwood: A configuration is needed: none was named, and there is none at /etc/sapwood/node.yaml.\n",
+      );
+    },
+  );
+
+  test.each([
+    [["statsu", "--json"], 2, "usage", "unknown command 'statsu' (Did you mean status?)"],
+    [["status", "--jsno", "--json"], 2, "usage", "unknown option '--jsno' (Did you mean --json?)"],
+    [["flows", "--limit", "x", "--json"], 2, "usage", "whole number"],
+    [["status", "-s", "/nonexistent.sock", "--json"], 1, "not-running", "/nonexistent.sock"],
+    [["check", "/nonexistent.yaml", "--json"], 2, "config-unreadable", "/nonexistent.yaml"],
+  ])("%j is one object on standard error", async (line, status, code, said) => {
+    const { exit, out, error } = await sapwood(line);
+    expect({ exit, out }).toEqual({ exit: status, out: "" });
+    expect(error.endsWith("}\n")).toBe(true);
+    expect(JSON.parse(error)).toEqual({ error: { code, message: expect.stringContaining(said), details: [] } });
+  });
+
+  test("the details of an error come through the socket", async () => {
+    const details = [{ message: "expected a list, found 5", file: "tables", line: 1, column: 11, field: "services" }];
+    source.failure = new SapwoodError("config-invalid", "tables:1:11: services: expected a list", { details });
+    const file = join(folder, "services.yaml");
+    writeFileSync(file, "services: 5\n");
+    const { exit, error } = await sapwood(["apply", file, "-s", socket, "--json"]);
+    expect(exit).toBe(2);
+    expect(JSON.parse(error)).toEqual({
+      error: { code: "config-invalid", message: "tables:1:11: services: expected a list", details },
+    });
+  });
+
+  test("an empty path of a socket is no path", async () => {
+    const { exit, error } = await sapwood(["status", "-s", ""]);
+    expect({ exit, error }).toEqual({ exit: 2, error: "sapwood: --socket must be a path; found an empty text.\n" });
   });
 
   test("an unforeseen error is exit status 70 with its stack", async () => {
@@ -315,6 +358,34 @@ describe("help", () => {
       }
     },
   );
+
+  test.each(COMMANDS.map(({ name }) => name))("help %s is its help", async (name) => {
+    const words = name.split(" ");
+    const { exit, out } = await sapwood(["help", ...words]);
+    expect(exit).toBe(0);
+    expect(out).toBe((await sapwood([...words, "--help"])).out);
+  });
+
+  test.each([
+    [["help", "statsu"], "unknown command 'statsu'\n(Did you mean status?)\nSee \"sapwood help\"."],
+    [["help", "policy", "laod"], "unknown command 'laod'\n(Did you mean load?)"],
+    [["policy", "help", "laod"], "unknown command 'laod'\n(Did you mean load?)"],
+    [["help", "status", "more"], "unknown command 'more'"],
+  ])("%j says that there is none", async (line, said) => {
+    const { exit, out, error } = await sapwood(line);
+    expect({ exit, out }).toEqual({ exit: 2, out: "" });
+    expect(error).toContain(said);
+  });
+
+  test("SAPWOOD_SOCKET says where the proxy is, unless --socket does or it is empty", async () => {
+    vi.stubEnv("SAPWOOD_SOCKET", socket);
+    expect((await sapwood(["status"])).exit).toBe(0);
+    expect((await sapwood(["status", "-s", "/nonexistent.sock"])).error).toContain("/nonexistent.sock");
+    expect((await sapwood(["help", "status"])).out).toMatch(/\(default: SAPWOOD_SOCKET,\s+else/);
+    vi.stubEnv("SAPWOOD_SOCKET", "");
+    expect((await sapwood(["status"])).error).toContain("/run/sapwood/sapwood.sock");
+    vi.unstubAllEnvs();
+  });
 
   function expectListed(out: string, { group, summary }: { group: string; summary: string }, name: string): void {
     expect(out).toContain(`${group}:`);

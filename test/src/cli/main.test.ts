@@ -99,8 +99,37 @@ test.each([
   expect(outcome.stderr).toContain(said);
 });
 
-test("a reader that leaves early is no failure", () => {
-  const line = `"${process.execPath}" "${MAIN}" help | head -c 1`;
-  const { status, stderr } = spawnSync("bash", ["-o", "pipefail", "-c", line], { encoding: "utf8" });
-  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+/** What bash says of each command of a pipeline. */
+function pipeline(line: string) {
+  const { stdout, stderr } = spawnSync("bash", ["-c", `${line}; echo "${"$"}{PIPESTATUS[@]}"`], { encoding: "utf8" });
+  return { statuses: stdout.trimEnd().split("\n").at(-1), stderr };
+}
+
+test("a reader that leaves early ends the command as SIGPIPE does, without a word", () => {
+  expect(pipeline(`"${process.execPath}" "${MAIN}" help | head -c 1 >"${folder}/head"`)).toEqual({
+    statuses: "141 0",
+    stderr: "",
+  });
+});
+
+test("a message that nobody reads is no failure of its own", () => {
+  expect(pipeline(`"${process.execPath}" "${MAIN}" check /nonexistent.yaml 2>&1 | true`).statuses).toBe("2 0");
+});
+
+test("output that cannot be written is one sentence", () => {
+  expect(pipeline(`"${process.execPath}" "${MAIN}" help >/dev/full`)).toEqual({
+    statuses: "1",
+    stderr: "sapwood: The output cannot be written (ENOSPC).\n",
+  });
+});
+
+test("no control character of an argument or a file gets to the terminal", () => {
+  const evil = "a\u001b]0;title\u0007\u009b31m\u202eb\r";
+  writeFileSync(file, `${JSON.stringify({ [evil]: 1, node: { id: evil } })}\n`);
+  for (const args of [["check", file], ["check", evil], [evil], ["status", "-s", evil], ["policy", "new", evil]]) {
+    const { stdout, stderr } = sapwood(...args);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("\\u001b]0;title\\u0007\\u009b31m\\u202eb\\u000d");
+    expect(stderr.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+  }
 });

@@ -67,6 +67,12 @@ beforeEach(async () => {
   });
 });
 
+test("flows of a service that does not exist are a mistake, not none", () => {
+  expect(() => reporter.flows({ limit: 1, service: "bb" })).toThrowError(
+    expect.objectContaining({ code: "not-found", message: 'There is no service "bb"; there are b (did you mean b?).' }),
+  );
+});
+
 test("services count the candidates of either family, and the draining among them", () => {
   expect(reporter.services()).toEqual([
     { service: "b", address: "10.30.0.2", policy: "round-robin", candidates: 2, draining: 1 },
@@ -158,7 +164,6 @@ describe("flows", () => {
     [{ protocol: "other" }, [40_005]],
     [{ service: "b" }, [40_001, 40_002, 40_004, 40_005]],
     [{ service: "b", protocol: "tcp" }, [40_001]],
-    [{ service: "c" }, []],
   ] as const)("%j selects those that fit", (filter, ports) => {
     const { matching, flows } = reporter.flows({ limit: 10, ...filter });
     expect(flows.map((flow) => flow.clientPort)).toEqual(ports);

@@ -1,0 +1,89 @@
+// Tables without borders, for people. The cost is linear in the number of cells: one pass finds how wide the columns
+// are, a second one makes the lines, a piece at a time, so that the first lines are out before the last are made.
+
+import { displayWidth } from "./display-width.ts";
+
+export interface Column {
+  readonly head: string;
+  readonly align?: "left" | "right";
+}
+
+/** A cell may have several lines. Cells that are missing at the end are empty. */
+export type Row = readonly string[];
+
+const GAP = "  ";
+/** Pieces are written one at a time: fewer than this cost more calls, more than this cost memory. */
+const PIECE_LENGTH = 65_536;
+
+export class TextTable {
+  readonly #columns: readonly Column[];
+  readonly #rows: readonly Row[];
+  readonly #widths: readonly number[];
+
+  constructor(columns: readonly Column[], rows: readonly Row[]) {
+    const heads = columns.map(({ head }) => head.toUpperCase());
+    const widths = heads.map(cellWidth);
+    for (const row of rows) {
+      for (let i = 0; i < widths.length; i++) {
+        const width = cellWidth(row[i] ?? "");
+        if (width > (widths[i] ?? 0)) widths[i] = width;
+      }
+    }
+    this.#columns = columns;
+    this.#rows = [heads, ...rows];
+    this.#widths = widths;
+  }
+
+  /** Columns of the terminal that the longest line may take. */
+  get width(): number {
+    return this.#widths.reduce((sum, width) => sum + width, GAP.length * (this.#widths.length - 1));
+  }
+
+  /** The table in pieces of whole lines, each line with its newline. */
+  *pieces(): Generator<string> {
+    let piece = "";
+    for (const row of this.#rows) {
+      piece += this.#lines(row);
+      if (piece.length < PIECE_LENGTH) continue;
+      yield piece;
+      piece = "";
+    }
+    if (piece !== "") yield piece;
+  }
+
+  #lines(row: Row): string {
+    if (!row.some((cell) => cell.includes("\n"))) return this.#line(row);
+    const cells = row.map((cell) => cell.split("\n"));
+    const height = Math.max(...cells.map((lines) => lines.length));
+    return Array.from({ length: height }, (_, i) => this.#line(cells.map((lines) => lines[i] ?? ""))).join("");
+  }
+
+  #line(cells: readonly string[]): string {
+    let line = "";
+    for (let i = 0; i < this.#widths.length; i++) {
+      const cell = cells[i] ?? "";
+      const padding = " ".repeat(Math.max(0, (this.#widths[i] ?? 0) - displayWidth(cell)));
+      line += (i === 0 ? "" : GAP) + (this.#columns[i]?.align === "right" ? padding + cell : cell + padding);
+    }
+    return `${line.trimEnd()}\n`;
+  }
+}
+
+/** Heads in capitals above the rows. Ends with a newline. */
+export function renderTable(columns: readonly Column[], rows: readonly Row[]): string {
+  return [...new TextTable(columns, rows).pieces()].join("");
+}
+
+/** Name and value per line. */
+export function renderFields(fields: readonly (readonly [name: string, value: string])[]): string {
+  const width = Math.max(...fields.map(([name]) => displayWidth(name)));
+  const indent = " ".repeat(width) + GAP;
+  return fields
+    .map(([name, value]) => name + indent.slice(displayWidth(name)) + value.replaceAll("\n", `\n${indent}`))
+    .map((text) => `${text.replace(/ +$/gm, "")}\n`)
+    .join("");
+}
+
+function cellWidth(cell: string): number {
+  return cell.includes("\n") ? Math.max(...cell.split("\n").map(displayWidth)) : displayWidth(cell);
+}
