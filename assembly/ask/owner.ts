@@ -1,7 +1,7 @@
 // Whom the room is counted to that a packet takes while it waits, or while others wait for what became of it: a hash of an
 // address that the sender cannot choose.
 
-import { OWNER_OTHERS, SOCKADDR_ADDRESS } from "../shared/layout.ts";
+import { OWNER_OTHERS, SOCKADDR_ADDRESS, STRANGER } from "../shared/layout.ts";
 import { findWorkload } from "../table/address.ts";
 import { addressHash } from "../table/hash.ts";
 import { identityAt } from "../table/instance.ts";
@@ -14,9 +14,9 @@ export function workloadOwner(packet: Packet): u32 {
   return workload == 0 ? OWNER_OTHERS : ownerAt(identityAt(workload));
 }
 
-/** Of a packet from the tunnel: the address of its node. */
+/** Of a packet from the tunnel: the address of its node. All strangers are one. */
 export function nodeOwner(node: u32): u32 {
-  return ownerAt(endpointAt(node) + SOCKADDR_ADDRESS);
+  return node == STRANGER ? OWNER_OTHERS : ownerAt(endpointAt(node) + SOCKADDR_ADDRESS);
 }
 
 function ownerAt(address: usize): u32 {

@@ -29,6 +29,7 @@ import {
   PROBE_UNUSED_AT,
   PROBE_VERSION,
   PROBE_VERSION_AT,
+  STRANGER,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { addRttSample, isNodeKnown, metricsAt } from "../table/node.ts";
@@ -78,8 +79,12 @@ export function isProbe(at: usize, length: u32): bool {
   return length >= 2 && load<u16>(at) == PROBE_MAGIC;
 }
 
-/** Answers a request, or takes what a reply says, from the node `from` whose sockaddr is at `sender`. */
+/**
+ * Answers a request, or takes what a reply says, from the node `from` whose sockaddr is at `sender`. Strangers get no
+ * answer: it could be meant to go to somebody else.
+ */
 export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, nowUs: f64): DropReason {
+  if (from == STRANGER) return DropReason.badProbe;
   if (length < <u32>PROBE_SIZE || load<u8>(at, PROBE_VERSION_AT) != PROBE_VERSION) return DropReason.badProbe;
   const type = load<u8>(at, PROBE_TYPE_AT);
   if (type == PROBE_REQUEST) {

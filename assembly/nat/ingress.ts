@@ -22,15 +22,15 @@ import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
 import { end, findReverse, packetHash } from "../table/flow.ts";
 import { nodeOf } from "../table/instance.ts";
-import { acceptsUnknownSources } from "../table/sender.ts";
+import { acceptsUnknownSources, speaksFor } from "../table/sender.ts";
 import { Packet } from "../wire/packet.ts";
 import { rewrite } from "./rewrite.ts";
 
-/** Translates a parsed packet of another node, in place. */
+/** Translates a parsed packet of another node, or of STRANGER, in place. */
 export function translateIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return admit(packet, sender);
-  if (sender != <u32>load<u16>(flow, FLOW_NODE)) return DropReason.wrongNode;
+  if (!speaksFor(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
   if (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
@@ -81,17 +81,17 @@ function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, no
   );
 }
 
-/** Whether a packet that answers nothing may come in from the node `sender`. */
+/** Whether a packet that answers nothing may come in from the sender. */
 export function admit(packet: Packet, sender: u32): DropReason {
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
   return admitSource(packet, sender);
 }
 
-/** Whether the node may send in the name of the packet's source: it is an instance of the node's own. */
+/** Whether the sender may send in the name of the packet's source: an instance on a node that it speaks for. */
 export function admitSource(packet: Packet, sender: u32): DropReason {
   if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
   const service = findService(packet.sourceAt);
   if (service == 0) return acceptsUnknownSources(sender) ? DropReason.none : DropReason.unknownSource;
   if (load<u32>(service, SERVICE_KIND) != ServiceKind.instance) return DropReason.balancedSource;
-  return nodeOf(load<u32>(service, SERVICE_CANDIDATES)) == sender ? DropReason.none : DropReason.wrongNode;
+  return speaksFor(sender, nodeOf(load<u32>(service, SERVICE_CANDIDATES))) ? DropReason.none : DropReason.wrongNode;
 }

@@ -23,6 +23,7 @@ import { findService, findWorkload, isNoAddress, isV4Mapped, sameAddress } from 
 import { findForward, packetHash } from "../table/flow.ts";
 import { instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown } from "../table/node.ts";
+import { speaksFor } from "../table/sender.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
@@ -77,7 +78,7 @@ export function translateErrorIngress(packet: Packet, sender: u32): DropReason {
   answer.turn();
   const flow = answeredFlow(answer);
   if (flow == 0) return DropReason.unrelatedError;
-  if (sender != <u32>load<u16>(flow, FLOW_NODE)) return DropReason.wrongNode;
+  if (!speaksFor(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
   return giveErrorBack(flow, packet, packet.isIpv4); // as in translateIngress()
 }
 

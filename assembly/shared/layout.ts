@@ -34,7 +34,7 @@ export const HEADER_PROBE_INTERVAL_MS = 52; // u32: how often each other node is
 export const HEADER_FLOW_FREE = 56; // u64 atomic; writer: data plane: stack of free flow records, index | pops << 32
 export const HEADER_OFFLOADS = 64; // u32 atomic: OFFLOAD_* that the engine may use
 export const HEADER_TUN_MTU = 68; // u32: MTU of the TUN, 0 = not known
-export const HEADER_ANSWERS = 72; // u32: ANSWER_*, CLAMP_MSS
+export const HEADER_ANSWERS = 72; // u32: ANSWER_*, CLAMP_MSS, ACCEPT_STRANGERS
 export const HEADER_GSO_TRIAL = 80; // u32 atomic, from 1: how often UDP_SEGMENT was switched on for all nodes alike
 export const HEADER_PARK_MS = 84; // u32: how long a packet to an unknown address waits while it is asked for, 0 = not
 export const HEADER_PARK_PACKETS = 88; // u32: packets that may wait for one address, per worker
@@ -76,6 +76,7 @@ export const ANSWER_WITH_RESET = 2; // a TCP client whose instance is gone gets 
 export const CLAMP_MSS = 4; // SYN segments promise no more than fits the path
 export const ANSWER_LOST = 8; // packets of flows to a lost node are dropped, and their clients told
 export const ANSWER_LOST_WITH_RESET = 16; // TCP clients by a reset, which ends the flow
+export const ACCEPT_STRANGERS = 32; // datagrams that come from no node of the tables are those of STRANGER
 
 /** Order of the region table. */
 export enum Region {
@@ -188,8 +189,10 @@ export const SOCKADDR_ADDRESS = 8; // 16 bytes
 export const SOCKADDR_SCOPE = 24; // u32
 export const ENDPOINT_ACCEPTS = 28; // u32, behind the sockaddr: ACCEPTS_*
 export const ACCEPTS_UNKNOWN_SOURCES = 1; // the node's packets may come from service addresses that the tables lack
+export const ACCEPTS_ANY_ADDRESS = 2; // what comes in the name of its instances may come from anywhere
 export const AF_INET6 = 10;
 export const LOCAL_NODE = 0;
+export const STRANGER = 0xffff; // the sender of what comes from no node; no record has this index
 
 // Node metrics (writer: data plane; control clears them before it gives the index to another node, or the node another
 // endpoint). Zero-filled = nothing measured yet. Times in milliseconds are of the attentive clock.

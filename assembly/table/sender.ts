@@ -1,10 +1,21 @@
 // Who sent a message: the node that the tables know at the sockaddr it came from. What comes from anybody else is no
-// business of ours.
+// business of ours, unless the configuration lets strangers send.
 
 import { generation } from "../area/generation.ts";
-import { ACCEPTS_UNKNOWN_SOURCES, ENDPOINT_ACCEPTS, SOCKADDR_ADDRESS, SOCKADDR_PORT } from "../shared/layout.ts";
+import {
+  ACCEPT_STRANGERS,
+  ACCEPTS_ANY_ADDRESS,
+  ACCEPTS_UNKNOWN_SOURCES,
+  ENDPOINT_ACCEPTS,
+  HEADER_ANSWERS,
+  HEADER_AT,
+  LOCAL_NODE,
+  SOCKADDR_ADDRESS,
+  SOCKADDR_PORT,
+  STRANGER,
+} from "../shared/layout.ts";
 import { findSender } from "./address.ts";
-import { endpointAt } from "./node.ts";
+import { endpointAt, isNodeKnown } from "./node.ts";
 
 // The last answer: messages come in runs, and one that is alone is mostly from the same node as the one before.
 let lastGeneration: u32 = 0;
@@ -13,13 +24,14 @@ let lastLower: u64 = 0;
 let lastPort: u32 = 0;
 let lastNode: u32 = 0; // LOCAL_NODE
 
-/** The node whose datagrams come from the sockaddr at `name`, or LOCAL_NODE: nobody's do. */
+/** The node whose datagrams come from the sockaddr at `name`; else STRANGER, or LOCAL_NODE when nobody's may. */
 export function senderNode(name: usize): u32 {
   const upper = load<u64>(name, SOCKADDR_ADDRESS);
   const lower = load<u64>(name, SOCKADDR_ADDRESS + 8);
   const port = <u32>load<u16>(name, SOCKADDR_PORT);
   if (lower == lastLower && port == lastPort && upper == lastUpper && generation == lastGeneration) return lastNode;
   lastNode = findSender(name);
+  if (lastNode == LOCAL_NODE && (load<u32>(HEADER_AT, HEADER_ANSWERS) & ACCEPT_STRANGERS) != 0) lastNode = STRANGER;
   lastGeneration = generation;
   lastUpper = upper;
   lastLower = lower;
@@ -27,7 +39,16 @@ export function senderNode(name: usize): u32 {
   return lastNode;
 }
 
-/** Whether the node may speak for service addresses that the tables lack: as the configuration says of it. */
-export function acceptsUnknownSources(node: u32): bool {
-  return (load<u32>(endpointAt(node), ENDPOINT_ACCEPTS) & ACCEPTS_UNKNOWN_SOURCES) != 0;
+/** Whether the sender may speak for service addresses that the tables lack: as the configuration says of it. */
+export function acceptsUnknownSources(sender: u32): bool {
+  return sender == STRANGER || accepts(sender, ACCEPTS_UNKNOWN_SOURCES);
+}
+
+/** Whether what comes from the sender may be of an instance on `node`. */
+export function speaksFor(sender: u32, node: u32): bool {
+  return sender == node || (node != LOCAL_NODE && isNodeKnown(node) && accepts(node, ACCEPTS_ANY_ADDRESS));
+}
+
+function accepts(node: u32, what: u32): bool {
+  return (load<u32>(endpointAt(node), ENDPOINT_ACCEPTS) & what) != 0;
 }

@@ -1,14 +1,14 @@
 // What the table writer is told: the nodes and services that differ from what is in force, each as a whole.
 
-import type { Endpoint, Service } from "../model/tables.ts";
+import type { Acceptance, Endpoint, Service } from "../model/tables.ts";
 
 export interface TableNode {
   readonly id: string;
   readonly underlay: Endpoint;
   /** Where its datagrams come from; its own address and port unless given. */
   readonly senders?: readonly Endpoint[] | undefined; // port ANY_PORT = any
-  /** Whether its packets may have sources of the service ranges that the tables lack. */
-  readonly acceptsUnknownSources?: boolean | undefined;
+  /** What its packets may be like, beyond where they come from; nothing unless given. */
+  readonly accept?: Pick<Acceptance, "anyAddress" | "unknownSources"> | undefined;
   /** Great-circle distance from this node; NaN when a location is missing. */
   readonly distanceKm: number;
 }

@@ -6,6 +6,7 @@
 // marked as gone (incarnation, BUSY, node state), and when nobody is left who missed the mark, it is free.
 
 import {
+  ACCEPTS_ANY_ADDRESS,
   ACCEPTS_UNKNOWN_SOURCES,
   AF_INET6,
   ALIVE,
@@ -220,7 +221,10 @@ export class TableWriter {
     this.#cells.u16(at + SOCKADDR_FAMILY, AF_INET6);
     this.#cells.u16NetworkOrder(at + SOCKADDR_PORT, node.underlay.port);
     this.#cells.address(at + SOCKADDR_ADDRESS, node.underlay.address);
-    this.#cells.u32(at + ENDPOINT_ACCEPTS, node.acceptsUnknownSources ? ACCEPTS_UNKNOWN_SOURCES : 0);
+    this.#cells.u32(
+      at + ENDPOINT_ACCEPTS,
+      (node.accept?.unknownSources ? ACCEPTS_UNKNOWN_SOURCES : 0) | (node.accept?.anyAddress ? ACCEPTS_ANY_ADDRESS : 0),
+    );
   }
 
   #writeInstance(placed: PlacedInstance, generation: number): void {

@@ -27,6 +27,8 @@ export interface Acceptance {
   readonly anyPort: boolean;
   /** They come from these addresses as well. */
   readonly addresses: readonly string[];
+  /** They come from anywhere. */
+  readonly anyAddress: boolean;
   /** Their packets have sources of the service ranges that the tables lack. */
   readonly unknownSources: boolean;
 }

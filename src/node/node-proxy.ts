@@ -4,6 +4,7 @@
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import {
+  ACCEPT_STRANGERS,
   ANSWER_LOST,
   ANSWER_LOST_WITH_RESET,
   ANSWER_WITH_ICMP,
@@ -309,14 +310,15 @@ export function chooseQueues(configured: number | "auto", processors: number): n
   return Math.min(WORKER_MAX, Math.max(1, Math.floor(processors / 2)));
 }
 
-/** What the engine tells clients, as the header has it. */
-function answersOf({ errors, tcp }: Config): number {
+/** What the engine tells clients and whom it hears, as the header has it. */
+function answersOf({ node: { acceptStrangers }, errors, tcp }: Config): number {
   return (
     (errors.icmp ? ANSWER_WITH_ICMP : 0) |
     (errors.reset ? ANSWER_WITH_RESET : 0) |
     (errors.lostNode === "none" ? 0 : ANSWER_LOST) |
     (errors.lostNode === "reset" ? ANSWER_LOST_WITH_RESET : 0) |
-    (tcp.clampMss ? CLAMP_MSS : 0)
+    (tcp.clampMss ? CLAMP_MSS : 0) |
+    (acceptStrangers ? ACCEPT_STRANGERS : 0)
   );
 }
 

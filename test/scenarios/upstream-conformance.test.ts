@@ -10,7 +10,7 @@ import { RANGES } from "../support/world.ts";
 
 const PEER = { address: "10.0.0.1", port: 50103 };
 /** What a configuration says of such peers: they send from any port, and for instances that the tables may lack. */
-const ACCEPT = { anyPort: true, addresses: [], unknownSources: true };
+const ACCEPT = { anyPort: true, addresses: [], anyAddress: false, unknownSources: true };
 const TUNNEL = "10.0.0.1:50103";
 
 function instance(number: number, node: string, namespace: readonly string[], own: readonly string[]): Instance {

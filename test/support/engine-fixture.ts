@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { expect } from "vitest";
 import {
+  ACCEPT_STRANGERS,
   ANSWER_LOST,
   ANSWER_LOST_WITH_RESET,
   ANSWER_WITH_ICMP,
@@ -16,6 +17,7 @@ import {
   FLOW_SLACK,
   FlowState,
   FRAGMENTS_ALLOWED,
+  HEADER_ANSWERS,
   HEADER_AT,
   HEADER_TIMEOUTS_MS,
   INSTANCE_NUMBER,
@@ -146,6 +148,7 @@ export class EngineFixture {
           lost: lostAnswer(answers),
         },
         clampMss: (answers & CLAMP_MSS) !== 0,
+        acceptsStrangers: (answers & ACCEPT_STRANGERS) !== 0,
         probeIntervalMs,
         ...(tunMtu !== undefined && { tunMtu }),
         ...(park !== undefined && { park: { ...park, placeOf: (address: string) => this.refusalPlace(address) } }),
@@ -165,6 +168,14 @@ export class EngineFixture {
 
   advance(milliseconds: number): void {
     this.nowUs += milliseconds * 1000;
+  }
+
+  /** Whether strangers may send, from the next generation on. */
+  acceptStrangers(may: boolean): void {
+    const at = HEADER_AT + HEADER_ANSWERS;
+    const others = this.io.view.getUint32(at, true) & ~ACCEPT_STRANGERS;
+    this.io.view.setUint32(at, others | (may ? ACCEPT_STRANGERS : 0), true);
+    if (this.twin !== undefined) this.twin.tables.acceptsStrangers = may;
   }
 
   /** Makes the tables the next generation. */

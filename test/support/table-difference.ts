@@ -9,7 +9,7 @@ export function difference(from: Tables, to: Tables): TableChange {
   const nodes = to.nodes.map((node): TableNode => {
     const { id, underlay, accept } = node;
     const senders = sendersOf(node, underlay);
-    return { id, underlay, senders, acceptsUnknownSources: accept?.unknownSources, distanceKm: Number.NaN };
+    return { id, underlay, senders, accept, distanceKm: Number.NaN };
   });
   return {
     setNodes: nodes.filter((node) => {

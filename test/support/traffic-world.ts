@@ -43,7 +43,12 @@ export class TrafficWorld {
     this.nodes = Array.from({ length: NODE_COUNT }, (_, i) => ({
       id: `node-${i}`,
       underlay: { address: i % 2 === 0 ? `192.0.2.${i + 10}` : `2001:db8::${i + 10}`, port: 50103 + i },
-      accept: { anyPort: i % 3 === 1, addresses: i % 4 === 2 ? [NATTED + i] : [], unknownSources: i % 5 === 3 },
+      accept: {
+        anyPort: i % 3 === 1,
+        addresses: i % 4 === 2 ? [NATTED + i] : [],
+        anyAddress: i % 7 === 2,
+        unknownSources: i % 5 === 3,
+      },
     }));
     this.services = Array.from({ length: SERVICE_COUNT }, (_, i) => this.service(i));
   }

@@ -111,6 +111,7 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
       if (batch % 700 === 699) events.pause();
       if (batch % 100 === 99) {
         for (let i = random.between(1, 4); i > 0; i--) world.change();
+        fixture.acceptStrangers(batch % 1000 >= 700);
         await fixture.apply(world.tables());
       }
       if (batch % 500 === 499) {

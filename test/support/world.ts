@@ -16,12 +16,12 @@ export const NODE_B: Node = { id: "node-b", underlay: { address: "192.0.2.2", po
 export const NODE_C: Node = {
   id: "node-c",
   underlay: { address: "2001:db8::3", port: 50103 },
-  accept: { anyPort: true, addresses: [], unknownSources: false },
+  accept: { anyPort: true, addresses: [], anyAddress: false, unknownSources: false },
 };
 export const NODE_D: Node = {
   id: "node-d",
   underlay: { address: "192.0.2.4", port: 6000 },
-  accept: { anyPort: false, addresses: ["192.0.2.44"], unknownSources: true },
+  accept: { anyPort: false, addresses: ["192.0.2.44"], anyAddress: false, unknownSources: true },
 };
 export const TO_B = "192.0.2.2:50103";
 export const TO_C = "[2001:db8::3]:50103";

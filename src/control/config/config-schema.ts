@@ -77,6 +77,7 @@ const node = section({
     addresses: list(address)
       .max(SENDER_ADDRESSES_MAX, `expected at most ${SENDER_ADDRESSES_MAX} addresses`)
       .default([]),
+    anyAddress: flag.default(false),
     unknownSources: flag.default(false),
   }).optional(),
   publicKey: wireguardKey.optional(),
@@ -97,6 +98,7 @@ const ownNode = section({
       .default("auto"),
     wireguardDevice: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").optional(),
   }),
+  acceptStrangers: flag.default(false),
   location: location.optional(),
 });
 

@@ -254,7 +254,7 @@ export class TableStore {
       id,
       underlay: { address, port },
       senders: sendersOf(node, { address, port }),
-      acceptsUnknownSources: node.accept?.unknownSources,
+      accept: node.accept,
       distanceKm: own === undefined || location === undefined ? Number.NaN : distanceKm(own, location),
     };
   }
@@ -353,6 +353,7 @@ function isSameNode(a: Node | undefined, b: Node): boolean {
       a.underlay.encryption === b.underlay.encryption &&
       a.publicKey === b.publicKey &&
       a.accept?.anyPort === b.accept?.anyPort &&
+      a.accept?.anyAddress === b.accept?.anyAddress &&
       a.accept?.unknownSources === b.accept?.unknownSources &&
       isSameList(a.accept?.addresses ?? [], b.accept?.addresses ?? [], Object.is) &&
       a.nextPublicKey === b.nextPublicKey &&

@@ -7,7 +7,7 @@ import type { Ledger } from "./ledger.ts";
 import { CARRIED_ALWAYS, type TwinNodes } from "./nodes.ts";
 import { type ParsedPacket, parse } from "./parser.ts";
 import type { TwinSender } from "./sender.ts";
-import type { TwinTables } from "./tables.ts";
+import { STRANGER, type TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
 import type { TwinWays } from "./ways.ts";
 
@@ -86,7 +86,7 @@ export class TwinLaterFragments {
   /** Whom the room is counted to that a fragment takes: its workload, or the node that it came from. */
   private ownerOf(origin: Origin, { source }: ParsedPacket): string | undefined {
     if (origin === "egress") return this.tables.ownerOf(source);
-    return this.tables.addressOf(origin);
+    return origin === STRANGER ? "others" : this.tables.addressOf(origin);
   }
 
   private passOn(origin: Origin, { packet, bytes }: LaterFragment, way: FragmentWay): DropReason {

@@ -4,7 +4,7 @@ import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Ledger } from "./ledger.ts";
 import { TwinPathSize } from "./path-size.ts";
-import { endpointText, type TwinTables } from "./tables.ts";
+import { endpointText, STRANGER, type TwinTables } from "./tables.ts";
 
 /** Time that passes between two looks at the nodes counts for no more than this. */
 const ATTENTION_MS = 200;
@@ -120,6 +120,7 @@ export class TwinNodes {
     probe: Uint8Array,
     nowMs: number,
   ): DropReason {
+    if (from === STRANGER) return DropReason.badProbe;
     if (probe.length < PROBE_SIZE || probe[2] !== PROBE_VERSION) return DropReason.badProbe;
     if (probe[3] === PROBE_REQUEST) {
       const reply = probe.slice(0, PROBE_SIZE);

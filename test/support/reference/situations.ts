@@ -35,6 +35,9 @@ export const SITUATIONS = [
   ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
   "later fragment: made place for another one's",
   "the checksum of a packet inside is finished",
+  // Strangers
+  "a stranger asks",
+  "a stranger answers",
   // Connections
   "TCP: a reset",
   "TCP: a reset beyond the window",

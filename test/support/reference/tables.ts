@@ -8,6 +8,9 @@ import { latin1 } from "./parser.ts";
 /** How an IPv4 address begins that is written as an IPv6 one. */
 export const V4_MAPPED = "\0\0\0\0\0\0\0\0\0\0\xff\xff";
 
+/** Whoever sends and is no node; no id has a space. */
+export const STRANGER = "a stranger";
+
 interface FamilyAddresses {
   readonly v4: string | undefined;
   readonly v6: string | undefined;
@@ -44,6 +47,7 @@ export class TwinTables {
   constructor(
     private readonly nodeId: string,
     ranges: readonly string[],
+    public acceptsStrangers = false,
   ) {
     this.ranges = ranges.map((range) => {
       const [address, bits] = ipaddr.parseCIDR(range);
@@ -85,17 +89,23 @@ export class TwinTables {
     return endpoint === undefined ? undefined : endpointText(endpoint.address, endpoint.port);
   }
 
-  /** The node whose datagrams come from there. */
+  /** The node whose datagrams come from there; else STRANGER, if one may send. */
   nodeOfSender(address: string, port: number): string | undefined {
-    return [...this.nodes.values()].find(({ underlay, accept }) => {
+    const node = [...this.nodes.values()].find(({ underlay, accept }) => {
       const isItsPort = accept?.anyPort === true || underlay.port === port;
       return isItsPort && [underlay.address, ...(accept?.addresses ?? [])].includes(address);
-    })?.id;
+    });
+    return node?.id ?? (this.acceptsStrangers ? STRANGER : undefined);
   }
 
   /** Whether a node may speak for service addresses that are not in the tables. */
   acceptsUnknownSources(node: string): boolean {
-    return this.nodes.get(node)?.accept?.unknownSources === true;
+    return node === STRANGER || this.nodes.get(node)?.accept?.unknownSources === true;
+  }
+
+  /** Whether what comes from a sender may be of an instance on a node. */
+  speaksFor(sender: string, node: string): boolean {
+    return sender === node || this.nodes.get(node)?.accept?.anyAddress === true;
   }
 
   /** Whom the room is counted to that a packet of this source takes: the first namespace address of its workload. */

@@ -22,7 +22,7 @@ import { finishInnerChecksum } from "./segmenter.ts";
 import { type Frame, TwinSender } from "./sender.ts";
 import type { Situation } from "./situations.ts";
 import { isSegmentable, SEGMENTS_MAX } from "./super-packet.ts";
-import { type TwinInstance, TwinTables } from "./tables.ts";
+import { STRANGER, type TwinInstance, TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
 import { replyEnds, TwinWays, type Way } from "./ways.ts";
 
@@ -53,6 +53,7 @@ export interface TwinOptions {
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
   readonly answers?: AnswerOptions; // default: none
   readonly clampMss?: boolean;
+  readonly acceptsStrangers?: boolean;
   readonly tunMtu?: number; // default: not known
   readonly park?: ParkOptions; // default: nothing waits
   readonly probeIntervalMs?: number; // default: never
@@ -79,7 +80,7 @@ export class ReferenceTranslator {
   readonly parked: TwinPark;
   private readonly ledger = new Ledger();
   private readonly table: TwinFlows;
-  private readonly tables: TwinTables;
+  readonly tables: TwinTables;
   private readonly answers: TwinAnswers;
   private readonly ways: TwinWays;
   private readonly sender = new TwinSender(this.ledger);
@@ -92,9 +93,9 @@ export class ReferenceTranslator {
     private readonly options: TwinOptions,
     private readonly decisions: Decisions,
   ) {
-    const { nodeId, ranges, timeoutsMs, answers = NO_ANSWERS, probeIntervalMs = 0 } = options;
+    const { nodeId, ranges, timeoutsMs, answers = NO_ANSWERS, probeIntervalMs = 0, acceptsStrangers = false } = options;
     this.tunMtu = options.tunMtu ?? Number.POSITIVE_INFINITY;
-    this.tables = new TwinTables(nodeId, ranges);
+    this.tables = new TwinTables(nodeId, ranges, acceptsStrangers);
     this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs, options.tunMtu);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
     this.parked = new TwinPark(options.park, this.tables, this.ledger);
@@ -331,13 +332,14 @@ export class ReferenceTranslator {
       return DropReason.unrelatedError;
     const flow = this.ways.answeredFlow(packet);
     if (flow !== undefined) {
-      if (flow.target.node !== node) return DropReason.wrongNode;
+      if (!this.tables.speaksFor(node, flow.target.node)) return DropReason.wrongNode;
       bytes = this.receiveReply(flow, packet, bytes, "whole", 0, nowMs);
       if (typeof bytes === "number") return bytes;
     } else {
       const refusal = this.ways.admit(packet, node);
       if (refusal !== DropReason.none) return refusal;
     }
+    if (node === STRANGER) this.ledger.meet(flow === undefined ? "a stranger asks" : "a stranger answers");
     if (isToBeCut(datagram, packet, parse(bytes) as ParsedPacket, 0)) this.sender.cutIntoTun(bytes, datagram);
     else this.sender.write("ingress", bytes);
     this.fragments.follow(node, packet, bytes, undefined, nowMs);

@@ -51,7 +51,7 @@ export class TwinWays {
       return this.tables.acceptsUnknownSources(sender) ? DropReason.none : DropReason.unknownSource;
     }
     if (known.kind === "balanced") return DropReason.balancedSource;
-    return known.instance.node === sender ? DropReason.none : DropReason.wrongNode;
+    return this.tables.speaksFor(sender, known.instance.node) ? DropReason.none : DropReason.wrongNode;
   }
 
   /**

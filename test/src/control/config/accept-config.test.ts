@@ -20,7 +20,7 @@ test("a node sends from its own address and port unless its entry says more", ()
   );
   expect(parseConfig(text, "f").tables.nodes.map(({ accept }) => accept)).toEqual([
     undefined,
-    { anyPort: true, addresses: ["198.51.100.7"], unknownSources: false },
+    { anyPort: true, addresses: ["198.51.100.7"], anyAddress: false, unknownSources: false },
   ]);
 });
 
@@ -58,7 +58,7 @@ describe("a mistake is named with line and field", () => {
     [
       "a field that does not exist",
       [node("b", "192.0.2.12", "{ anyport: true }")],
-      "3: nodes[0].accept.anyport: expected one of anyPort, addresses, unknownSources, found anyport (did you mean anyPort?)",
+      "3: nodes[0].accept.anyport: expected one of anyPort, addresses, anyAddress, unknownSources, found anyport (did you mean anyPort?)",
     ],
   ])("%s", (_what, nodes, line) => {
     expect(refusalLines(file(...nodes))).toEqual([line]);
