@@ -66,7 +66,7 @@ async function interruptedBy(number: number): Promise<TrafficOutcome> {
   await lab.sapwood(NODE, ["policy", "load", "closest", file]);
   const calls = { kind: "connections", address: "10.30.0.1", count: 60, concurrency: 4 } as const;
   await lab.ask<ConnectionsResult>("a1", calls);
-  const { faults } = await lab.report<PolicyDetailReport>(NODE, "policy show closest");
+  const { faults } = await lab.report<PolicyDetailReport>(NODE, "policies/closest");
   if (faults.overdue === 0) throw new Error("The policy that does not return was not asked.");
   return await traffic.stop();
 }

@@ -212,6 +212,11 @@ export class Sandbox {
     this.#order({ kind: "write", path, text });
   }
 
+  /** Where a file of the sandbox is for this process, which sees another /run. */
+  pathFromOutside(path: string): string {
+    return `/proc/${this.hostPid}/root${path}`;
+  }
+
   /** Ends everything in the sandbox; when this settles no process of it is left. */
   async close(): Promise<void> {
     await end(this.#child);

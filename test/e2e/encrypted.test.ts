@@ -119,7 +119,7 @@ function story(backend: "kernel" | "wireguard-go"): void {
   });
 
   test("status, nodes and the key tell how the node is reached", async () => {
-    const key = await lab.report<KeyReport>("node-a", "key status");
+    const key = await lab.report<KeyReport>("node-a", "key");
     expect(key).toMatchObject({ backend, publicKey: keyOf("node-a"), address: tunnelAddressOf(keyOf("node-a")) });
     const nodes = await lab.report<readonly NodeReport[]>("node-a", "nodes");
     expect(nodes.map(({ encryption, publicKey }) => ({ encryption, publicKey }))).toEqual(

@@ -128,7 +128,7 @@ describeLab("a module that turns hostile under load", () => {
       const { code, stderr } = await lab.sapwood(NODE, ["engine", "load", file]);
       expect(code, stderr).toBe(0);
       await serveEverybody();
-      const { module, lastError } = await lab.report<EngineReport>(NODE, "engine show");
+      const { module, lastError } = await lab.report<EngineReport>(NODE, "engine");
       expect(module.source).toBe("built-in");
       expect(lastError?.message).toBe(says);
     },
@@ -149,7 +149,7 @@ describeLab("a module that turns hostile under load", () => {
   }
 
   async function policy(): Promise<PolicyDetailReport> {
-    return await lab.report<PolicyDetailReport>(NODE, `policy show ${POLICY}`);
+    return await lab.report<PolicyDetailReport>(NODE, `policies/${POLICY}`);
   }
 
   async function restarts(): Promise<number> {

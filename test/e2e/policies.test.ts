@@ -139,7 +139,7 @@ describeLab(
     );
 
     test("the user's own, by file and prefix: it is asked for every flow to its addresses, and no answer of it is at fault", async () => {
-      const found = (await lab.report<PolicyReport[]>(NODE, "policy list")).find(({ name }) => name === "power-of-two");
+      const found = (await lab.report<PolicyReport[]>(NODE, "policies")).find(({ name }) => name === "power-of-two");
       expect(found).toMatchObject({ state: "in force", addresses: 2, lastError: null });
       expect(found?.choices).toBeGreaterThanOrEqual(2 * (CONNECTIONS + 2));
       for (const family of ["v4", "v6"] as const) {

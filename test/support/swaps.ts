@@ -30,9 +30,9 @@ export function describeSwaps(count: number): void {
     test("all of them are put in force", async () => {
       expect(swaps.filter(({ what }) => what === "policy")).toHaveLength(count);
       expect(swaps.filter(({ what }) => what === "engine")).toHaveLength(count);
-      const { module } = await lab.report<EngineReport>(NODE, "engine show");
+      const { module } = await lab.report<EngineReport>(NODE, "engine");
       expect(module.source).toMatch(new RegExp(`engine ${count - 1}$`));
-      const policies = await lab.report<readonly PolicyReport[]>(NODE, "policy list");
+      const policies = await lab.report<readonly PolicyReport[]>(NODE, "policies");
       expect(policies.find(({ name }) => name === "round-robin")).toMatchObject({
         state: "in force",
         module: { source: expect.stringMatching(new RegExp(`policy ${count - 1}$`)) },
