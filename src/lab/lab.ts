@@ -86,7 +86,10 @@ export class Lab {
     const socketPath = this.sandbox.pathFromOutside(controlSocket(node));
     const { status, body } = await get(socketPath, `/v1/${route}`);
     if (status === 200) return JSON.parse(body);
-    throw new SapwoodError("lab-failed", `The proxy of ${node} answered GET /v1/${route} with ${status}: ${body.trim()}`);
+    throw new SapwoodError(
+      "lab-failed",
+      `The proxy of ${node} answered GET /v1/${route} with ${status}: ${body.trim()}`,
+    );
   }
 
   /** Runs a client in a workload and returns its result. */

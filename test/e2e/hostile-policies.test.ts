@@ -10,7 +10,7 @@ import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { EngineReport, PolicyDetailReport, StatusReport } from "../../src/model/reports.ts";
-import { binaryOfEngine } from "../support/engine-source.ts";
+import { type Fault, faultyEngines } from "../support/faulty-engines.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { binaryOf, NOTE_FIRST, TAKE_FIRST } from "../support/policy-source.ts";
@@ -28,13 +28,38 @@ const EGRESS = /function egress\(.*\n.*begin\(nowUs\);/;
 const SWEEP = /function sweep\(.*\{/;
 const NOT_RETURNED = "did not return, and was taken out of force";
 
+/** Engines that pass their self-test, whose clock is far from that of a proxy that has just been started. */
+const TURNING = [
+  {
+    what: "traps",
+    fault: turningLater(EGRESS, "unreachable();"),
+    says: "was taken out of force: The engine failed: RuntimeError: unreachable.",
+  },
+  { what: "does not return", fault: turningLater(EGRESS, ENDLESS), says: NOT_RETURNED },
+  {
+    what: "does not return before it says that it is in a call",
+    fault: turningLater(SWEEP, ENDLESS),
+    says: NOT_RETURNED,
+  },
+];
+
+function turningLater(before: RegExp, then: string): Fault {
+  return {
+    file: "assembly/engine.ts",
+    before,
+    after: (isFaulty) => `$& if (${isFaulty} && nowUs < 900_000_000) { ${then} }`,
+  };
+}
+
 describeLab("a module that turns hostile under load", () => {
   let lab: Lab;
   let folder: string;
   let load: SandboxProgram;
   let holders: string[];
+  let turningEngines: ReturnType<typeof faultyEngines>;
 
   beforeAll(async () => {
+    turningEngines = faultyEngines(TURNING.map(({ fault }) => fault));
     folder = mkdtempSync(join(tmpdir(), "sapwood-hostile-"));
     lab = await openLab({ ...DEMO, settings: { tun: { queues: 2 } } });
     load = lab.startClient("a1", { kind: "load", addresses: [], held: HELD, pauseMs: 20 });
@@ -114,15 +139,10 @@ describeLab("a module that turns hostile under load", () => {
     await serveEverybody();
   });
 
-  test.each([
-    ["traps", EGRESS, "unreachable();", "was taken out of force: The engine failed: RuntimeError: unreachable."],
-    ["does not return", EGRESS, ENDLESS, NOT_RETURNED],
-    ["does not return before it says that it is in a call", SWEEP, ENDLESS, NOT_RETURNED],
-  ])(
-    "an engine that passes its self-test and later %s is replaced by the one before",
-    async (_what, at, then, says) => {
-      // The self-test's clock stands far from that of a proxy that has just been started.
-      const binary = await binaryOfEngine("assembly/engine.ts", at, `$& if (nowUs < 900_000_000) { ${then} }`);
+  test.each(TURNING)(
+    "an engine that passes its self-test and later $what is replaced by the one before",
+    async ({ says, fault }) => {
+      const binary = (await turningEngines).get(fault) as Uint8Array;
       const file = join(folder, "engine.wasm");
       writeFileSync(file, binary);
       const { code, stderr } = await lab.sapwood(NODE, ["engine", "load", file]);

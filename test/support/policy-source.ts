@@ -46,8 +46,17 @@ export async function compileSource(source: string, options: Options = {}): Prom
   return WebAssembly.compile(await binaryOf(source, options));
 }
 
-/** The module's file. */
+const compiled = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+
+/** The module's file. Compiling takes a second of a processor, so the same source is compiled once in a test file. */
 export async function binaryOf(source: string, options: Options = {}): Promise<Uint8Array<ArrayBuffer>> {
+  const key = JSON.stringify([source, options]);
+  const binary = compiled.get(key) ?? compile(source, options);
+  compiled.set(key, binary);
+  return Uint8Array.from(await binary);
+}
+
+function compile(source: string, options: Options): Promise<Uint8Array<ArrayBuffer>> {
   const all: Options = { runtime: "stub", optimizeLevel: 1, initialMemory: 1, maximumMemory: 4, ...options };
   const flags = Object.entries(all).flatMap(([name, value]) => [`--${name}`, ...(value === true ? [] : [`${value}`])]);
   return compileAssemblyScript([ENTRY, ...flags], (name) => (name === ENTRY ? source : readSource(name)));

@@ -1,6 +1,6 @@
 // The packets by which an engine is tried: their answers against the slow twin, and engines that must not pass.
 import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { tryEngine } from "../../../../src/dataplane/modules/module-trial.ts";
 import {
   SELF_TEST_NODE,
@@ -11,7 +11,7 @@ import {
 } from "../../../../src/dataplane/modules/self-test.ts";
 import { builtModulePath, checkBytes, ENGINE_SHAPE } from "../../../../src/dataplane/modules/wasm.ts";
 import { EngineFixture } from "../../../support/engine-fixture.ts";
-import { binaryOfEngine } from "../../../support/engine-source.ts";
+import { type Fault, faultyEngines } from "../../../support/faulty-engines.ts";
 
 test("the answers are those of the slow twin", async () => {
   const { id, ...endpoint } = SELF_TEST_PEER;
@@ -40,76 +40,114 @@ test("the engine of the package passes", async () => {
   await expect(tryEngine({ bytes: BUILT, inForce: BUILT })).resolves.toBeUndefined();
 });
 
-describe("an engine does not pass that", () => {
-  test.each([
-    [
-      "is built for another layout",
-      "assembly/shared/layout.ts",
-      /LAYOUT_VERSION = \d+/,
-      "LAYOUT_VERSION = 9999",
-      /built for layout version \d+; found version 9999/,
-    ],
-    [
-      "leaves checksums as they were",
-      "assembly/checksum/incremental.ts",
-      /export function addressDelta\(([^)]*)\): u64 \{/,
-      "export function addressDelta($1): u64 { if (true) return 0;",
-      /self-test, at a UDP packet that begins a flow: expected [0-9a-f]+ for the tunnel, found/,
-    ],
-    [
-      "finds no flow of another one",
-      "assembly/table/hash.ts",
-      /load<u64>\(m, 80\) \+ protocol/,
-      "load<u64>(m, 80) + protocol + 1",
-      /self-test on the flows of the engine in force, at a TCP answer/,
-    ],
-    [
-      "does not return",
-      "assembly/engine.ts",
-      /const nowMs = begin\(nowUs\);\n {2}if \(isWorthwhile/,
-      "while (true) {}\n  const nowMs = begin(nowUs);\n  if (isWorthwhile",
-      /ended the process in which it was tried \(the processor time for its trial was up\)/,
-    ],
-  ])("%s", async (_what, file, before, after, says) => {
-    const bytes = await binaryOfEngine(file, before, after);
-    await expect(tryEngine({ bytes, inForce: BUILT, cpuSeconds: 2 })).rejects.toMatchObject({
+/** Where the engine translates a frame; the fault drops some of those that it would send on. */
+const EGRESS_FRAME = /egressFrame\(at, length, nowMs\)/;
+const dropping = (frames: string) => (isFaulty: string) =>
+  `(${isFaulty} && load<u8>(at + 10) == 0x45 && ${frames} ? DropReason.wrongNode : $&)`;
+const ENGINE = "assembly/engine.ts";
+
+/** Faults that the self-test's own steps find. */
+const WRONG: readonly (Fault & { readonly what: string; readonly says: RegExp })[] = [
+  {
+    what: "is built for another layout",
+    file: ENGINE,
+    before: /return LAYOUT_VERSION;/,
+    after: (isFaulty) => `return ${isFaulty} ? 9999 : LAYOUT_VERSION;`,
+    says: /built for layout version \d+; found version 9999/,
+  },
+  {
+    what: "leaves checksums as they were",
+    file: "assembly/checksum/incremental.ts",
+    before: /export function addressDelta\([^)]*\): u64 \{/,
+    after: (isFaulty) => `$& if (${isFaulty}) return 0;`,
+    says: /self-test, at a UDP packet that begins a flow: expected [0-9a-f]+ for the tunnel, found/,
+  },
+  {
+    what: "finds no flow of another one",
+    file: "assembly/table/hash.ts",
+    before: /load<u64>\(m, 80\) \+ protocol/,
+    after: (isFaulty) => `$& + <u64>${isFaulty}`,
+    says: /self-test on the flows of the engine in force, at a TCP answer/,
+  },
+  {
+    what: "does not return",
+    file: ENGINE,
+    before: /const nowMs = begin\(nowUs\);\n {2}if \(isWorthwhile/,
+    after: (isFaulty) => `while ${isFaulty} {}\n  $&`,
+    says: /ended the process in which it was tried \(the processor time for its trial was up\)/,
+  },
+];
+
+/** Faults that show only beside the engine in force; each is what it does otherwise. */
+const OTHERWISE: readonly (Fault & { readonly what: string })[] = [
+  {
+    what: "UDP of more than 200 bytes",
+    file: ENGINE,
+    before: EGRESS_FRAME,
+    after: dropping("load<u8>(at + 10, 9) == 17 && length > 238"),
+  },
+  {
+    what: "TCP to port 443",
+    file: ENGINE,
+    before: EGRESS_FRAME,
+    after: dropping("load<u8>(at + 10, 9) == 6 && load<u16>(at + 10, 22) == 0xbb01"),
+  },
+  {
+    what: "a frame in the middle of a batch",
+    file: ENGINE,
+    before: /const reason = /,
+    after: (isFaulty) => `if (${isFaulty} && slot == 5) continue;\n    $&`,
+  },
+  {
+    what: "a message in the middle of a batch",
+    file: ENGINE,
+    before: /slot < end && hasRoom\(messagePackets\(slot\)\); slot\+\+\)/,
+    after: (isFaulty) => `$& if (!${isFaulty} || slot != 7)`,
+  },
+  {
+    what: "flows that are idle",
+    file: ENGINE,
+    before: /sweepFlows\(nowMs, budget\)/,
+    after: (isFaulty) => `(${isFaulty} ? 0 : $&)`,
+  },
+  {
+    what: "what the kernel refuses",
+    file: ENGINE,
+    before: /export function udpRejected\(.*\{/,
+    after: (isFaulty) => `$& if (${isFaulty} && errno == EINVAL) return 0;`,
+  },
+];
+
+describe("an engine does not pass", () => {
+  let engines: Awaited<ReturnType<typeof faultyEngines>>;
+
+  beforeAll(async () => {
+    engines = await faultyEngines([...WRONG, ...OTHERWISE]);
+  });
+
+  test("only for its fault: the one that they all are made from passes", async () => {
+    await expect(tryEngine({ bytes: engineWith(undefined), inForce: BUILT })).resolves.toBeUndefined();
+  });
+
+  test.each(WRONG)("that $what", async (fault) => {
+    await expect(tryEngine({ bytes: engineWith(fault), inForce: BUILT, cpuSeconds: 2 })).rejects.toMatchObject({
       code: "module-refused",
-      message: expect.stringMatching(says),
+      message: expect.stringMatching(fault.says),
     });
   });
-});
 
-describe("an engine does not pass that does otherwise than the one in force for", () => {
-  const EGRESS_FRAME = /const reason = egressFrame\(at, length, nowMs\);/;
-  test.each([
-    [
-      "UDP of more than 200 bytes",
-      EGRESS_FRAME,
-      "const ip = at + 10; const reason = load<u8>(ip) == 0x45 && load<u8>(ip, 9) == 17 && length > 238" +
-        " ? DropReason.wrongNode : egressFrame(at, length, nowMs);",
-    ],
-    [
-      "TCP to port 443",
-      EGRESS_FRAME,
-      "const ip = at + 10; const reason = load<u8>(ip) == 0x45 && load<u8>(ip, 9) == 6 && load<u16>(ip, 22) == 0xbb01" +
-        " ? DropReason.wrongNode : egressFrame(at, length, nowMs);",
-    ],
-    ["a frame in the middle of a batch", EGRESS_FRAME, "if (slot == 5) continue;\n    $&"],
-    [
-      "a message in the middle of a batch",
-      /(slot < end && hasRoom\(messagePackets\(slot\)\); slot\+\+\))/,
-      "$1 if (slot != 7)",
-    ],
-    ["flows that are idle", /const ended = sweepFlows\(nowMs, budget\);/, "const ended: u32 = 0;"],
-    ["what the kernel refuses", /export function udpRejected\(.*\{/, "$& if (errno == EINVAL) return 0;"],
-  ])("%s", async (_what, before, after) => {
-    const bytes = await binaryOfEngine("assembly/engine.ts", before, after);
+  test.each(OTHERWISE)("that does otherwise than the one in force for $what", async (fault) => {
+    const bytes = engineWith(fault);
     await expect(tryEngine({ bytes, inForce: BUILT })).rejects.toMatchObject({
       code: "module-refused",
       message: expect.stringMatching(/self-test, after \d+ packets, at .*: expected .*, found .*--force/),
     });
     await expect(tryEngine({ bytes, inForce: BUILT, isForced: true })).resolves.toBeUndefined();
   });
+
+  function engineWith(fault: Fault | undefined): Uint8Array<ArrayBuffer> {
+    return engines.get(fault) as Uint8Array<ArrayBuffer>;
+  }
 });
 
 describe("data segments and start functions", () => {
