@@ -139,9 +139,9 @@ describeLab("a module that turns hostile under load", () => {
     await serveEverybody();
   });
 
-  test.each(TURNING)(
-    "an engine that passes its self-test and later $what is replaced by the one before",
-    async ({ says, fault }) => {
+  test.each(TURNING.map((one) => [one.what, one] as const))(
+    "an engine that passes its self-test and later %s is replaced by the one before",
+    async (_what, { says, fault }) => {
       const binary = (await turningEngines).get(fault) as Uint8Array;
       const file = join(folder, "engine.wasm");
       writeFileSync(file, binary);

@@ -118,6 +118,10 @@ const OTHERWISE: readonly (Fault & { readonly what: string })[] = [
   },
 ];
 
+function titled<T extends { readonly what: string }>(cases: readonly T[]): [string, T][] {
+  return cases.map((one) => [one.what, one]);
+}
+
 describe("an engine does not pass", () => {
   let engines: Awaited<ReturnType<typeof faultyEngines>>;
 
@@ -129,14 +133,14 @@ describe("an engine does not pass", () => {
     await expect(tryEngine({ bytes: engineWith(undefined), inForce: BUILT })).resolves.toBeUndefined();
   });
 
-  test.each(WRONG)("that $what", async (fault) => {
+  test.each(titled(WRONG))("that %s", async (_what, fault) => {
     await expect(tryEngine({ bytes: engineWith(fault), inForce: BUILT, cpuSeconds: 2 })).rejects.toMatchObject({
       code: "module-refused",
       message: expect.stringMatching(fault.says),
     });
   });
 
-  test.each(OTHERWISE)("that does otherwise than the one in force for $what", async (fault) => {
+  test.each(titled(OTHERWISE))("that does otherwise than the one in force for %s", async (_what, fault) => {
     const bytes = engineWith(fault);
     await expect(tryEngine({ bytes, inForce: BUILT })).rejects.toMatchObject({
       code: "module-refused",
