@@ -17,6 +17,7 @@ import { keyNextCommand } from "./key-next.ts";
 import { keyShowCommand } from "./key-show.ts";
 import { keyStatusCommand } from "./key-status.ts";
 import { labCommand } from "./lab.ts";
+import { netmanagerCommand } from "./netmanager.ts";
 import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
 import { policyListCommand } from "./policy-list.ts";
@@ -32,6 +33,7 @@ import { statusCommand } from "./status.ts";
 
 export const COMMANDS: readonly Command[] = [
   runCommand,
+  netmanagerCommand,
   checkCommand,
   statusCommand,
   servicesCommand,

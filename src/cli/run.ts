@@ -6,6 +6,7 @@ import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
 import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
+import { firstEnding } from "./ending.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
@@ -74,31 +75,4 @@ async function startProxy(configFile: string, input: CommandInput, terminal: Ter
       `in ${Math.round(performance.now())} ms\n`, // since the process began
   );
   return proxy;
-}
-
-/**
- * Resolves at the first SIGTERM or SIGINT; the second ends the process at once. Rejects with an error that nobody
- * caught, so that also then the network is restored.
- */
-function firstEnding(): Promise<void> {
-  const ending = new Promise<void>((resolve, reject) => {
-    let isEnding = false;
-    for (const [signal, number] of [
-      ["SIGTERM", 15],
-      ["SIGINT", 2],
-    ] as const) {
-      process.on(signal, () => {
-        if (isEnding) process.exit(128 + number);
-        isEnding = true;
-        resolve();
-      });
-    }
-    process.on("uncaughtException", (error) => {
-      if (isEnding) throw error; // node prints it and exits
-      isEnding = true;
-      reject(error);
-    });
-  });
-  ending.catch(() => undefined); // may happen before anybody waits for it
-  return ending;
 }

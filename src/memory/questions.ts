@@ -7,6 +7,7 @@ import {
   HEADER_REFUSALS,
   HELD_CHANGES,
   HELD_DESTINATION,
+  HELD_OWNER,
   HELD_SINCE_MS,
   HELD_SIZE,
   HELD_STATE,
@@ -27,6 +28,8 @@ import type { SharedMemory } from "./shared-memory.ts";
 export interface Question {
   readonly address: string;
   readonly ageMs: number;
+  /** Stands for the workload of the oldest packet: whom the room is counted to that it takes. */
+  readonly asker: number;
 }
 
 /** A worker's clock may be that much ahead of the caller's. */
@@ -37,16 +40,17 @@ const AHEAD_MS = 1000;
  * so that no question is lost as long as its packet is not.
  */
 export function readQuestions(shared: SharedMemory, nowMs: number, maxAgeMs: number): Question[] {
-  const oldestMs = new Map<string, number>();
+  const oldest = new Map<string, Question>();
   for (let worker = 0; worker < shared.capacities.workers; worker++) {
     const recordsAt = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_HELD;
     for (let block = HOLD_FRAGMENT_BLOCKS; block < HOLD_BLOCK_COUNT; block++) {
       const question = readQuestion(shared, recordsAt + block * HELD_SIZE, nowMs);
       if (question === undefined || question.ageMs >= maxAgeMs) continue;
-      oldestMs.set(question.address, Math.max(question.ageMs, oldestMs.get(question.address) ?? 0));
+      const other = oldest.get(question.address);
+      if (other === undefined || other.ageMs < question.ageMs) oldest.set(question.address, question);
     }
   }
-  return [...oldestMs].map(([address, ageMs]) => ({ address, ageMs }));
+  return [...oldest.values()];
 }
 
 /** What a packet that waits asks; undefined when none does, or when it changes at this moment. */
@@ -55,8 +59,9 @@ function readQuestion(shared: SharedMemory, at: number, nowMs: number): Question
   if (Atomics.load(shared.i32, (at + HELD_STATE) >>> 2) !== HOLD_FIRST) return undefined;
   const address = formatAddress(shared.bytes, at + HELD_DESTINATION);
   const ageMs = (Math.trunc(nowMs % 2 ** 32) - (shared.u32[(at + HELD_SINCE_MS) >>> 2] ?? 0)) >>> 0;
+  const asker = shared.u32[(at + HELD_OWNER) >>> 2] ?? 0;
   const isSettled = changes % 2 === 0 && Atomics.load(shared.i32, (at + HELD_CHANGES) >>> 2) === changes;
-  return isSettled ? { address, ageMs: ageMs >= 2 ** 32 - AHEAD_MS ? 0 : ageMs } : undefined;
+  return isSettled ? { address, ageMs: ageMs >= 2 ** 32 - AHEAD_MS ? 0 : ageMs, asker } : undefined;
 }
 
 /** Lets the workers give up packets to the address, and refuse it for a second. */

@@ -29,6 +29,7 @@ import { NodeWatch } from "../control/observe/node-watch.ts";
 import { Reporter } from "../control/observe/reporter.ts";
 import { statusReport } from "../control/observe/status.ts";
 import { WorkerWatch } from "../control/observe/worker-watch.ts";
+import type { ProviderSink } from "../control/providers/provider.ts";
 import { type Reloadable, Reloader } from "../control/providers/reloader.ts";
 import { knownPolicies } from "../control/state/module-store.ts";
 import { addressCandidates } from "../control/tables/address-candidates.ts";
@@ -49,6 +50,7 @@ import { RouteEvents } from "../sys/route-events.ts";
 import { sysctlStateFile } from "../sys/sysctl.ts";
 import { openTun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
+import { providerSink } from "./provider-sink.ts";
 
 export interface NodeProxyOptions {
   readonly configFile: string;
@@ -86,6 +88,8 @@ type LoadedConfig = Reloadable & { readonly config: Config };
 export class NodeProxy {
   /** Rejects when the data path is lost for good; otherwise it stays pending. */
   readonly failure: Promise<never>;
+  /** For a provider beside the configuration. */
+  readonly sink: ProviderSink;
   readonly #undo: UndoStack;
   readonly #watcher: ConfigWatcher<LoadedConfig>;
   readonly #status: () => StatusReport;
@@ -97,7 +101,9 @@ export class NodeProxy {
     status: () => StatusReport,
     failure: Promise<never>,
     ending: Ending,
+    sink: ProviderSink,
   ) {
+    this.sink = sink;
     this.#undo = undo;
     this.#watcher = watcher;
     this.#status = status;
@@ -285,7 +291,9 @@ export class NodeProxy {
     watcher.watch(reloader);
     undo.add("stop watching the configuration", () => watcher.close());
     const failure = Promise.race([watch.failure, networkWatch.failure]);
-    return new NodeProxy(undo, watcher, status, failure, ending);
+    const policies = () => modules.policies.names;
+    const sink = providerSink({ nodeId: config.node.id, store, questions, shared, policies });
+    return new NodeProxy(undo, watcher, status, failure, ending, sink);
   }
 }
 
@@ -402,7 +410,7 @@ function controlSource(parts: ControlParts): ControlSource {
     counters: () => reporter.counters(),
     applyTables: (text, allowEmpty) => reloader.applyText(text, allowEmpty),
     mergeTables: (text) => reloader.mergeText(text),
-    questions: (waitMs) => questions.next(waitMs),
+    questions: async (waitMs) => (await questions.next(waitMs)).map(({ address, ageMs }) => ({ address, ageMs })),
     refuseAddress: (address) => questions.refuse(address),
     offloads: () => offloads.states,
     switchOffload: (name, isOn) => offloads.set(name, isOn),

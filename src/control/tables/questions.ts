@@ -2,9 +2,8 @@
 // the tables, or by refusing it; a question that nobody answers is over after the configured time.
 
 import { SapwoodError } from "../../base/errors.ts";
-import { readQuestions, refuseAddress } from "../../memory/questions.ts";
+import { type Question, readQuestions, refuseAddress } from "../../memory/questions.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
-import type { QuestionReport } from "../../model/reports.ts";
 import { canonicalAddress } from "../../net/address.ts";
 
 export interface QuestionsOptions {
@@ -28,7 +27,7 @@ export class Questions {
   }
 
   /** The open questions, the oldest first. */
-  open(): QuestionReport[] {
+  open(): Question[] {
     const { shared, timeoutMs, nowMs, isKnown } = this.#options;
     const now = nowMs();
     for (const [address, refusedMs] of this.#refusedMs) {
@@ -43,7 +42,7 @@ export class Questions {
   }
 
   /** The open questions, as soon as there is one; none when `waitMs` are over. */
-  async next(waitMs: number): Promise<QuestionReport[]> {
+  async next(waitMs: number): Promise<Question[]> {
     const { nowMs } = this.#options;
     const endMs = nowMs() + waitMs;
     for (;;) {

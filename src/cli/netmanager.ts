@@ -1,0 +1,68 @@
+// `sapwood netmanager`: this worker node of Oakestra in the place of its NetManager, in the foreground.
+
+import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
+import type { Command } from "./command.ts";
+import { firstEnding } from "./ending.ts";
+
+const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
+
+export const netmanagerCommand: Command = {
+  name: "netmanager",
+  group: "Run a proxy",
+  summary: "run this worker node of Oakestra in the place of its NetManager",
+  options: [
+    { flags: "--netcfg <file>", summary: "node and broker", default: fixed("/etc/netmanager/netcfg.json") },
+    { flags: "--tuncfg <file>", summary: "TUN and service ranges", default: fixed("/etc/netmanager/tuncfg.json") },
+    {
+      flags: "--listen <path>",
+      summary: "socket that the NodeEngine calls",
+      default: fixed("/etc/netmanager/netmanager.sock"),
+    },
+    {
+      flags: "--state <folder>",
+      summary: "registration and containers",
+      default: fixed("/var/lib/sapwood/netmanager"),
+    },
+    { flags: "-s, --socket <path>", summary: "control socket", default: fixed("/run/sapwood/sapwood.sock") },
+    {
+      flags: "--log-level <level>",
+      summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else by Debug of the file)`,
+      choices: LOG_LEVELS,
+    },
+  ],
+  examples: [{ line: "netmanager", does: "until SIGTERM or Ctrl-C" }],
+  async run(input, terminal) {
+    const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
+      import("../node/netmanager-node.ts"),
+      import("../base/log.ts"),
+      import("../base/errors.ts"),
+      import("../base/version.ts"),
+    ]);
+    const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
+    if (level !== undefined && !isLogLevel(level)) {
+      throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
+    }
+    const ending = firstEnding();
+    const running = await NetmanagerNode.start({
+      netcfgFile: input.text("netcfg"),
+      tuncfgFile: input.text("tuncfg"),
+      apiSocket: input.text("listen"),
+      controlSocket: input.text("socket"),
+      stateFolder: input.text("state"),
+      version: packageVersion(),
+      log: createLogger(level ?? "info"),
+      isLevelFixed: level !== undefined,
+      env: process.env,
+    });
+    terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
+    try {
+      await Promise.race([ending, running.proxy.failure]);
+    } finally {
+      await running.close();
+    }
+  },
+};
+
+function fixed(path: string): NonNullable<Command["options"][number]["default"]> {
+  return { value: () => path, text: path };
+}

@@ -1,0 +1,43 @@
+// The bridge that containers of this node hang on. One that is there already is kept with the containers on it.
+
+import { existsSync } from "node:fs";
+import { ip, ipBatch, parseList } from "../../../sys/ip-command.ts";
+import { bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
+
+export const BRIDGE = "goProxyBridge";
+
+/** Makes the bridge or takes over what is there; afterwards it has the subnet's first address and no other. */
+export async function openBridge(subnet: Subnet, mtu: number): Promise<void> {
+  const { v4, v6 } = bridgeAddresses(subnet);
+  const wanted = [`${v4}/${V4_LENGTH}`, `${v6}/${V6_LENGTH}`];
+  const found = hasBridge() ? await addressesOf() : undefined;
+  const commands = found === undefined ? [`link add name ${BRIDGE} mtu ${mtu} type bridge`] : [];
+  for (const old of found ?? []) if (!wanted.includes(old)) commands.push(`addr del ${old} dev ${BRIDGE}`);
+  for (const address of wanted) {
+    // A bridge without ports has no carrier, so that duplicate detection would never end (RFC 4862 section 5.4).
+    const flags = address === wanted[1] ? " nodad" : "";
+    if (!found?.includes(address)) commands.push(`addr add ${address} dev ${BRIDGE}${flags}`);
+  }
+  commands.push(`link set dev ${BRIDGE} up`);
+  await ipBatch(commands);
+}
+
+export async function closeBridge(): Promise<void> {
+  if (hasBridge()) await ipBatch([`link del dev ${BRIDGE}`]);
+}
+
+/** /proc/sys/net shows this process's network namespace, /sys that of whoever mounted it. */
+export function hasInterface(device: string): boolean {
+  return existsSync(`/proc/sys/net/ipv4/conf/${device}`);
+}
+
+function hasBridge(): boolean {
+  return hasInterface(BRIDGE);
+}
+
+/** Global addresses with their prefix lengths. */
+async function addressesOf(): Promise<string[]> {
+  const [link] = parseList(await ip(["-json", "address", "show", "dev", BRIDGE, "scope", "global"]));
+  const list = Array.isArray(link?.addr_info) ? link.addr_info : [];
+  return list.map(({ local, prefixlen }: Record<string, unknown>) => `${String(local)}/${String(prefixlen)}`);
+}

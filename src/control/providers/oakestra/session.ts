@@ -1,0 +1,212 @@
+// The MQTT session of a worker: connects for ever with back-off, and says what was published while the broker was away in
+// its order, as soon as it is back. Its subscriptions are renewed first (MQTT 3.1.1, clean session).
+
+import { readFileSync } from "node:fs";
+import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import { SapwoodError } from "../../../base/errors.ts";
+import type { TlsFiles } from "./netcfg.ts";
+
+export interface SessionOptions {
+  readonly workerId: string;
+  readonly host: string; // name or address, an IPv6 one with or without brackets
+  readonly port: number;
+  readonly tls: TlsFiles | undefined;
+  /** Subscribed to at each connection, before onConnected. */
+  readonly topics: readonly string[];
+  readonly onMessage: (topic: string, payload: Uint8Array) => void;
+  /** After each connection; may publish. */
+  readonly onConnected: () => void;
+  readonly onDisconnected: () => void;
+  /** Sentences for the log. */
+  readonly tell: (sentence: string) => void;
+}
+
+interface Publication {
+  readonly topic: string;
+  readonly payload: string;
+}
+
+const QOS = 1;
+const KEEPALIVE_S = 30;
+const CONNECT_TIMEOUT_MS = 5000;
+const BACKOFF_MIN_MS = 500;
+const BACKOFF_MAX_MS = 30_000;
+/** What waits for the broker; then the oldest goes. */
+const WAITING_MAX = 4096;
+/** Publications whose acknowledgement is awaited. */
+const UNDERWAY_MAX = 64;
+const GRANTED_MAX = 2; // larger return codes of a SUBACK are refusals
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #client: MqttClient;
+  readonly #topics: Set<string>;
+  readonly #waiting: Publication[] = [];
+  #underway = 0;
+  #isReady = false;
+  #isClosed = false;
+  #lastError = "the broker does not answer";
+  #backoffMs = BACKOFF_MIN_MS;
+  readonly #onReady = new Set<() => void>();
+
+  /** Throws config-unreadable when a file of the certificate cannot be read. */
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#topics = new Set(options.topics);
+    this.#client = connect(clientOptions(options));
+    this.#client.on("connect", () => void this.#onConnect());
+    this.#client.on("close", () => this.#onClose());
+    this.#client.on("error", (error) => {
+      this.#lastError = reasonOf(error);
+    });
+    this.#client.on("message", (topic, payload) => options.onMessage(topic, payload));
+  }
+
+  /** Whether the broker is there and subscriptions are in force. */
+  get isConnected(): boolean {
+    return this.#isReady;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  /** Resolves once the session is connected; throws not-running with the last reason when it is not in time. */
+  connected(timeoutMs: number): Promise<void> {
+    if (this.#isReady) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(timer);
+        this.#onReady.delete(settle);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#onReady.delete(settle);
+        const { host, port } = this.#options;
+        const message = `The MQTT broker ${host}, port ${port}, cannot be used: ${this.#lastError}.`;
+        reject(new SapwoodError("not-running", message));
+      }, timeoutMs);
+      this.#onReady.add(settle);
+    });
+  }
+
+  /** Says it now, or in its turn when the broker is back. */
+  publish(topic: string, message: object): void {
+    if (this.#waiting.length === WAITING_MAX) {
+      const lost = this.#waiting.shift();
+      this.#options.tell(`${WAITING_MAX} messages wait for the broker; one to ${lost?.topic} is given up`);
+    }
+    this.#waiting.push({ topic, payload: JSON.stringify(message) });
+    this.#send();
+  }
+
+  subscribe(topic: string): void {
+    if (this.#topics.has(topic)) return;
+    this.#topics.add(topic);
+    if (this.#isReady) this.#subscribe([topic]).catch((error: unknown) => this.#options.tell(reasonOf(error)));
+  }
+
+  unsubscribe(topic: string): void {
+    if (!this.#topics.delete(topic) || !this.#isReady) return;
+    this.#client.unsubscribe(topic, () => undefined); // lost with its connection, which ends the subscription as well
+  }
+
+  /** Says what waits, as far as the broker is there, and disconnects. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const isForced = !this.#isReady;
+    this.#isReady = false;
+    await this.#client.endAsync(isForced);
+  }
+
+  async #onConnect(): Promise<void> {
+    try {
+      await this.#subscribe([...this.#topics]);
+    } catch (error) {
+      this.#lastError = reasonOf(error);
+      this.#options.tell(`the broker refuses a subscription: ${this.#lastError}`);
+      this.#client.stream.destroy(); // connects anew
+      return;
+    }
+    if (this.#isClosed || !this.#client.connected) return;
+    this.#backoffMs = BACKOFF_MIN_MS;
+    this.#client.options.reconnectPeriod = BACKOFF_MIN_MS;
+    this.#isReady = true;
+    this.#options.tell(`connected to the broker ${this.#options.host}, port ${this.#options.port}`);
+    for (const settle of [...this.#onReady]) settle();
+    this.#options.onConnected();
+    this.#send();
+  }
+
+  #onClose(): void {
+    // The client has planned its next attempt; this is the one after it.
+    this.#backoffMs = Math.min(2 * this.#backoffMs, BACKOFF_MAX_MS);
+    this.#client.options.reconnectPeriod = this.#backoffMs;
+    if (!this.#isReady || this.#isClosed) return;
+    this.#isReady = false;
+    this.#options.tell(`the connection to the broker ended: ${this.#lastError}`);
+    this.#options.onDisconnected();
+  }
+
+  async #subscribe(topics: readonly string[]): Promise<void> {
+    const granted = await this.#client.subscribeAsync([...topics], { qos: QOS });
+    const refused = granted.find(({ qos }) => Number(qos) > GRANTED_MAX);
+    if (refused !== undefined) throw new Error(`no right to subscribe to ${refused.topic}`);
+  }
+
+  /** What is underway when the connection ends is said again by the client, before anything else. */
+  #send(): void {
+    while (this.#isReady && this.#underway < UNDERWAY_MAX) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#underway += 1;
+      this.#client.publish(next.topic, next.payload, { qos: QOS }, (error) => {
+        this.#underway -= 1;
+        if (error && !this.#isClosed) this.#options.tell(`a message to ${next.topic} failed: ${reasonOf(error)}`);
+        this.#send();
+      });
+    }
+  }
+}
+
+function clientOptions({ workerId, host, port, tls }: SessionOptions): IClientOptions {
+  const name = host.replace(/^\[(.*)\]$/, "$1");
+  return {
+    protocolVersion: 4,
+    clientId: workerId,
+    clean: true,
+    keepalive: KEEPALIVE_S,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    reconnectPeriod: BACKOFF_MIN_MS,
+    reconnectOnConnackError: true,
+    resubscribe: false,
+    host: name,
+    port,
+    ...(tls === undefined ? { protocol: "mqtt" } : { protocol: "mqtts", rejectUnauthorized: true, ...pemOf(tls) }),
+  };
+}
+
+/** Without a CA of its own the system's are trusted. */
+function pemOf({ cert, key, ca }: TlsFiles): IClientOptions {
+  return {
+    ...(cert === "" ? {} : { cert: readPem(cert, "MqttCert"), key: readPem(key, "MqttKey") }),
+    ...(ca === "" ? {} : { ca: readPem(ca, "MqttCa") }),
+  };
+}
+
+function readPem(path: string, field: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new SapwoodError("config-unreadable", `${field}: ${path} cannot be read (${reason})`, { cause: error });
+  }
+}
+
+/** A sentence without full stop. Names with several addresses fail with an error for each. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join(", ");
+  if (!(error instanceof Error)) return String(error);
+  return (error.message || ("code" in error ? String(error.code) : error.name)).replace(/\.$/, "");
+}

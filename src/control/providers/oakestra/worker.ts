@@ -1,0 +1,175 @@
+// All that a registered worker says to its cluster and learns from it: one MQTT session, and what depends on it.
+
+import { SapwoodError } from "../../../base/errors.ts";
+import type { Prefix } from "../../../net/address.ts";
+import type { ProviderSink } from "../provider.ts";
+import { Interests } from "./interests.ts";
+import { Jobs, type OwnNode } from "./jobs.ts";
+import { Lookups } from "./lookups.ts";
+import {
+  addressChangedMessage,
+  type Deployed,
+  deployedMessage,
+  type Host,
+  jobOfTopic,
+  type NodeTopics,
+  nodeTopics,
+  Odd,
+  readSubnetResult,
+  subnetRequest,
+  tableQuery,
+} from "./messages.ts";
+import type { TlsFiles } from "./netcfg.ts";
+import { Queries } from "./queries.ts";
+import { Session } from "./session.ts";
+import { readSubnet, type Subnet } from "./subnet.ts";
+
+export interface WorkerOptions {
+  readonly workerId: string;
+  readonly broker: { readonly host: string; readonly port: number };
+  readonly tls: TlsFiles | undefined;
+  readonly sink: ProviderSink;
+  readonly ranges: readonly Prefix[];
+  /** Where the other nodes reach this one at this moment. */
+  readonly host: () => Host;
+  readonly own: OwnNode;
+  readonly isDeployed: (job: string) => boolean;
+  readonly tell: (sentence: string) => void;
+}
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #topics: NodeTopics;
+  readonly #session: Session;
+  readonly #queries: Queries;
+  readonly #jobs: Jobs;
+  readonly #interests: Interests;
+  #lookups: Lookups | undefined;
+  #onSubnet: ((payload: Uint8Array) => void) | undefined;
+
+  /** Begins to connect. Throws config-unreadable. */
+  constructor(options: WorkerOptions) {
+    const { workerId, broker, tls, sink, ranges, own, isDeployed, tell } = options;
+    this.#options = options;
+    this.#topics = nodeTopics(workerId);
+    this.#session = new Session({
+      workerId,
+      ...broker,
+      tls,
+      topics: [this.#topics.tableQueryResult, this.#topics.subnetResult],
+      onMessage: (topic, payload) => this.#onMessage(topic, payload),
+      onConnected: () => this.#interests.onConnected(),
+      onDisconnected: () => this.#queries.onDisconnected(),
+      tell,
+    });
+    this.#queries = new Queries({
+      send: (asked) => this.#session.publish(this.#topics.tableQuery, tableQuery(asked)),
+      isConnected: () => this.#session.isConnected,
+      tell,
+    });
+    this.#jobs = new Jobs({ sink, ranges, own, tell });
+    this.#interests = new Interests({
+      sink,
+      session: this.#session,
+      topics: this.#topics,
+      queries: this.#queries,
+      jobs: this.#jobs,
+      isDeployed,
+      tell,
+    });
+  }
+
+  get workerId(): string {
+    return this.#options.workerId;
+  }
+
+  /** Throws not-running when the broker cannot be used in time. */
+  connected(timeoutMs: number): Promise<void> {
+    return this.#session.connected(timeoutMs);
+  }
+
+  /** A new subnet for this node. Throws not-running when the cluster does not answer in time, or with anything else. */
+  requestSubnet(timeoutMs: number): Promise<Subnet> {
+    return new Promise<Subnet>((resolve, reject) => {
+      const refuse = (why: string) => reject(new SapwoodError("not-running", `The cluster gives no subnet: ${why}.`));
+      const timer = setTimeout(() => refuse(`no answer within ${timeoutMs} ms`), timeoutMs);
+      this.#onSubnet = (payload) => {
+        clearTimeout(timer);
+        this.#onSubnet = undefined; // another answer has nobody to go to
+        const result = readSubnetResult(payload);
+        const subnet = result instanceof Odd ? result.sentence : readSubnet(result.address, result.addressv6);
+        if (typeof subnet === "string") refuse(subnet);
+        else resolve(subnet);
+      };
+      this.#session.publish(this.#topics.subnet, subnetRequest());
+    }).finally(() => {
+      this.#onSubnet = undefined;
+    });
+  }
+
+  /** From now on what workloads call is asked for. */
+  serve(): void {
+    this.#lookups ??= new Lookups({
+      sink: this.#options.sink,
+      queries: this.#queries,
+      jobs: this.#jobs,
+      interests: this.#interests,
+      tell: this.#options.tell,
+    });
+  }
+
+  /**
+   * Says that an instance runs here and asks for its job; resolves when the tables have it, or it is clear that they
+   * will not soon: the cluster is silent or does not know the instance. Then they get it as soon as it is told.
+   */
+  async announce(deployed: Deployed, waitMs: number): Promise<boolean> {
+    this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
+    this.#interests.hold(deployed.job);
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, waitMs);
+    });
+    await Promise.race([this.#interests.refreshAnew(deployed.job), patience]);
+    clearTimeout(timer);
+    return this.#jobs.hasOwn(deployed.job, deployed.number);
+  }
+
+  /** Instances that a process before had told of: their jobs are held again. */
+  resume(jobs: readonly string[]): void {
+    for (const job of new Set(jobs)) {
+      this.#interests.hold(job);
+      void this.#interests.refresh(job);
+    }
+  }
+
+  /** The instance is gone; the interest in its job ends when nothing else needs it. */
+  forget(job: string, number: number): Promise<void> {
+    return this.#jobs.removeOwn(job, number);
+  }
+
+  announceAddress(deployed: readonly Pick<Deployed, "job" | "number">[]): void {
+    for (const one of deployed) {
+      this.#session.publish(this.#topics.addressChanged, addressChangedMessage(one, this.#options.host()));
+    }
+  }
+
+  /** Disconnects; the tables stay. */
+  async close(): Promise<void> {
+    this.#lookups?.close();
+    this.#interests.close();
+    await this.#session.close();
+    this.#queries.onDisconnected();
+  }
+
+  /** Takes all that this worker has learnt out of the tables. */
+  forgetAll(): Promise<void> {
+    return this.#jobs.remove(this.#jobs.names);
+  }
+
+  #onMessage(topic: string, payload: Uint8Array): void {
+    const job = jobOfTopic(topic);
+    if (job !== undefined) this.#interests.onUpdate(job);
+    else if (topic === this.#topics.tableQueryResult) this.#queries.onResult(payload);
+    else if (topic === this.#topics.subnetResult) this.#onSubnet?.(payload);
+  }
+}

@@ -1,0 +1,28 @@
+// What stands between a node and whoever tells it of services. A provider knows the model and this sink, and nothing
+// else of the node; the composition root alone knows the provider.
+
+import type { TablesPatch } from "../../model/tables.ts";
+
+/** An address that packets of this node's workloads wait for. */
+export interface AskedAddress {
+  readonly address: string; // canonical
+  /** Of the oldest packet that waits. */
+  readonly ageMs: number;
+  /** Stands for the workload that asks; the same for all packets of one. */
+  readonly asker: number;
+}
+
+export interface ProviderSink {
+  /** What instances of this node name as their node. */
+  readonly nodeId: string;
+  /** Makes the change in one generation, or throws and changes nothing. */
+  merge(patch: TablesPatch): Promise<void>;
+  /** What is asked for at this moment, the oldest first. */
+  questions(): readonly AskedAddress[];
+  /** There is no such address: its packets go, and for a second nobody is asked. */
+  refuse(address: string): void;
+  /** Names of the services to whose instances live flows of this node lead. */
+  servicesInUse(): ReadonlySet<string>;
+  /** Names of the policies that an address may have. */
+  policies(): readonly string[];
+}

@@ -1,0 +1,106 @@
+// A worker node of Oakestra: the proxy, and above it the part that NetManager plays for the NodeEngine.
+
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import { SapwoodError } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import { UndoStack } from "../base/undo-stack.ts";
+import { claimSocketPath, listenOn } from "../control/api/control-socket.ts";
+import { netmanagerApp } from "../control/providers/oakestra/api.ts";
+import { loadNetcfg } from "../control/providers/oakestra/netcfg.ts";
+import { Netmanager } from "../control/providers/oakestra/netmanager.ts";
+import { nodeSettings } from "../control/providers/oakestra/node-settings.ts";
+import { findPublicAddress } from "../control/providers/oakestra/public-address.ts";
+import { StateFile } from "../control/providers/oakestra/state-file.ts";
+import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
+import { replaceOwnFile } from "../sys/own-files.ts";
+import { NodeProxy } from "./node-proxy.ts";
+
+export interface NetmanagerNodeOptions {
+  readonly netcfgFile: string;
+  readonly tuncfgFile: string;
+  /** Socket of the HTTP API that the NodeEngine calls. */
+  readonly apiSocket: string;
+  readonly controlSocket: string;
+  readonly stateFolder: string;
+  readonly version: string;
+  readonly log: Logger;
+  /** The level was given to the command: Debug of netcfg.json does not count. */
+  readonly isLevelFixed: boolean;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** MTU of the bridge and of containers, unless TUN_MTU_SIZE says another one. */
+const CONTAINER_MTU = 1450;
+/** The NodeEngine reads no bodies and keeps its connections, so that idle ones pile up. */
+const KEEP_ALIVE_MS = 60_000;
+
+export class NetmanagerNode {
+  readonly proxy: NodeProxy;
+  readonly #undo: UndoStack;
+
+  private constructor(proxy: NodeProxy, undo: UndoStack) {
+    this.proxy = proxy;
+    this.#undo = undo;
+  }
+
+  /** Resolves when packets are served and the NodeEngine is answered. A start that fails leaves nothing open. */
+  static async start(options: NetmanagerNodeOptions): Promise<NetmanagerNode> {
+    const undo = new UndoStack((what, error) => options.log.error({ err: error }, `could not ${what}`));
+    try {
+      return await NetmanagerNode.#open(options, undo);
+    } catch (error) {
+      await undo.run();
+      throw error;
+    }
+  }
+
+  /** The API first; containers keep their network. */
+  close(): Promise<void> {
+    return this.#undo.run();
+  }
+
+  static async #open(options: NetmanagerNodeOptions, undo: UndoStack): Promise<NetmanagerNode> {
+    const { netcfgFile, tuncfgFile, apiSocket, controlSocket, stateFolder, version, log, isLevelFixed, env } = options;
+    const netcfg = loadNetcfg(netcfgFile, env);
+    const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
+    if (!isLevelFixed && netcfg.debug) log.level = "debug";
+    const findAddress = () => findPublicAddress(netcfg);
+    const address = await findAddress();
+    await claimSocketPath(apiSocket);
+    const state = openState(stateFolder);
+    const configFile = join(stateFolder, "node.json");
+    replaceOwnFile(configFile, JSON.stringify(nodeSettings({ address, tuncfg, controlSocket, stateFolder }), null, 2));
+    const proxy = await NodeProxy.start({ configFile, socket: controlSocket, version, log, isLevelFixed: true });
+    undo.add("stop the proxy", () => proxy.close());
+    const mtu = containerMtu(env.TUN_MTU_SIZE);
+    const netmanager = await Netmanager.open({
+      ...{ netcfg, tuncfg, mtu, sink: proxy.sink, state, log, findAddress, address },
+    });
+    undo.add("leave the cluster", () => netmanager.close());
+    const server = createServer(getRequestListener(netmanagerApp(netmanager, log).fetch));
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
+    await listenOn(server, apiSocket);
+    undo.add("close the socket of the NodeEngine", () => {
+      server.close();
+      server.closeAllConnections();
+    });
+    return new NetmanagerNode(proxy, undo);
+  }
+}
+
+function openState(folder: string): StateFile {
+  try {
+    return new StateFile(folder);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SapwoodError("usage", `The state folder cannot be used: ${reason}.`, { cause: error });
+  }
+}
+
+/** As upstream reads it: a number that is not negative; anything else is no value. */
+function containerMtu(text: string | undefined): number {
+  const mtu = Number(text);
+  return text !== undefined && /^\d{1,5}$/.test(text) && mtu > 0 ? mtu : CONTAINER_MTU;
+}

@@ -1,0 +1,32 @@
+// The node as its provider sees it.
+
+import type { ProviderSink } from "../control/providers/provider.ts";
+import type { Questions } from "../control/tables/questions.ts";
+import type { TableStore } from "../control/tables/table-store.ts";
+import { readInstanceLoad } from "../memory/measurements.ts";
+import type { SharedMemory } from "../memory/shared-memory.ts";
+
+export interface ProviderSinkOptions {
+  readonly nodeId: string;
+  readonly store: TableStore;
+  readonly questions: Questions;
+  readonly shared: SharedMemory;
+  readonly policies: () => readonly string[];
+}
+
+export function providerSink({ nodeId, store, questions, shared, policies }: ProviderSinkOptions): ProviderSink {
+  return {
+    nodeId,
+    merge: async (patch) => {
+      await store.merge(patch);
+    },
+    questions: () => questions.open(),
+    refuse: (address) => questions.refuse(address),
+    servicesInUse: () => {
+      const isUsed = (index: number) => readInstanceLoad(shared, index) > 0;
+      const names = store.snapshot().services.map(({ name }) => name);
+      return new Set(names.filter((name) => store.instanceIndices(name).some(isUsed)));
+    },
+    policies,
+  };
+}

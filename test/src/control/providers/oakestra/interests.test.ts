@@ -1,0 +1,116 @@
+// Interests in jobs: held while they are used, and given up so that no cluster manager fails.
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Interests } from "../../../../../src/control/providers/oakestra/interests.ts";
+import type { Jobs } from "../../../../../src/control/providers/oakestra/jobs.ts";
+import { nodeTopics } from "../../../../../src/control/providers/oakestra/messages.ts";
+import type { Queries, QueryOutcome } from "../../../../../src/control/providers/oakestra/queries.ts";
+
+const JOB = "x.d.x1.d";
+const TOPIC = `jobs/${JOB}/updates_available`;
+const RESULT = { app_name: JOB, query_key: JOB, instance_list: [{ instance_number: 0 }] };
+
+let log: string[];
+let outcome: QueryOutcome;
+let isDeployed: boolean;
+const inUse = new Set<string>();
+let interests: Interests;
+
+async function ask({ sname }: { readonly sname: string }): Promise<QueryOutcome> {
+  log.push(`ask ${sname}`);
+  return outcome;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  log = [];
+  outcome = RESULT;
+  isDeployed = false;
+  inUse.clear();
+  interests = new Interests({
+    sink: { servicesInUse: () => inUse } as never,
+    session: {
+      subscribe: (topic: string) => void log.push(`subscribe ${topic}`),
+      unsubscribe: (topic: string) => void log.push(`unsubscribe ${topic}`),
+      publish: (topic: string, message: object) => void log.push(`${topic} ${JSON.stringify(message)}`),
+    },
+    topics: nodeTopics("w"),
+    queries: { ask } as unknown as Queries,
+    jobs: {
+      put: async (name: string, list: readonly unknown[]) => void log.push(`put ${name} ${list.length}`),
+      remove: async (names: readonly string[]) => void log.push(`remove ${names.join()}`),
+      addressesOf: () => ["10.30.0.1"],
+    } as unknown as Jobs,
+    isDeployed: () => isDeployed,
+    tell: (sentence: string) => void log.push(sentence),
+  });
+});
+
+afterEach(() => {
+  interests.close();
+  vi.useRealTimers();
+});
+
+test("one that nothing uses for 10 s is asked for once more, and then given up exactly once", async () => {
+  interests.hold(JOB);
+  interests.hold(JOB);
+  await vi.advanceTimersByTimeAsync(9_400);
+  expect(log).toEqual([`subscribe ${TOPIC}`]);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(log.slice(1)).toEqual([
+    `ask ${JOB}`,
+    `put ${JOB} 1`,
+    `nodes/w/net/interest/remove {"appname":"${JOB}"}`,
+    `unsubscribe ${TOPIC}`,
+    `remove ${JOB}`,
+  ]);
+  expect([interests.held, interests.wasKnown("10.30.0.1"), interests.wasKnown("10.30.0.2")]).toEqual([[], true, false]);
+});
+
+test.each([
+  ["a flow", () => inUse.add(JOB), () => inUse.clear()],
+  [
+    "an instance of this node",
+    () => {
+      isDeployed = true;
+    },
+    () => {
+      isDeployed = false;
+    },
+  ],
+])("%s holds it, and it is asked for now and then", async (_what, begin, end) => {
+  interests.hold(JOB);
+  begin();
+  await vi.advanceTimersByTimeAsync(125_000);
+  expect(log.filter((line) => line.startsWith("ask"))).toHaveLength(2);
+  expect(interests.held).toEqual([JOB]);
+  end();
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(interests.held).toEqual([]);
+});
+
+test("one that the cluster does not answer for is held, so that nothing is removed that it does not know", async () => {
+  interests.hold(JOB);
+  outcome = "unanswered";
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(log.some((line) => line.includes("interest/remove"))).toBe(false);
+  outcome = RESULT;
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(interests.held).toEqual([]);
+});
+
+test("an update is asked for, one more that comes meanwhile once again, and those of others are not", async () => {
+  interests.hold(JOB);
+  interests.onUpdate("other.d.o.d");
+  interests.onUpdate(JOB);
+  interests.onUpdate(JOB);
+  interests.onUpdate(JOB);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log.slice(1)).toEqual([`ask ${JOB}`, `put ${JOB} 1`, `ask ${JOB}`, `put ${JOB} 1`]);
+});
+
+test("a new connection to the broker asks for all that is held", async () => {
+  interests.hold(JOB);
+  interests.onConnected();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log.slice(1)).toEqual([`ask ${JOB}`, `put ${JOB} 1`]);
+});

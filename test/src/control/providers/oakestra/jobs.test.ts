@@ -1,0 +1,197 @@
+// Results of table queries become tables: whole jobs, and one odd record refuses nothing but itself.
+import { beforeEach, describe, expect, test } from "vitest";
+import { Jobs } from "../../../../../src/control/providers/oakestra/jobs.ts";
+import { TableStore } from "../../../../../src/control/tables/table-store.ts";
+import { createSharedMemory } from "../../../../../src/memory/shared-memory.ts";
+import { TableWriter } from "../../../../../src/memory/table-writer.ts";
+import { BUILT_IN_POLICIES } from "../../../../../src/model/policy-names.ts";
+import { parsePrefix } from "../../../../../src/net/address.ts";
+
+const RANGES = ["10.30.0.0/16", "fdff::/16"].map(parsePrefix);
+const RR = { IpType: "RR", Address: "10.30.0.1", Address_v6: "fdff:2000::1" };
+
+function record(number: number, more: object = {}) {
+  const own = { IpType: "instance_ip", Address: `10.30.0.${10 + number}`, Address_v6: `fdff::${10 + number}` };
+  return {
+    instance_number: number,
+    namespace_ip: `10.18.1.${number + 2}`,
+    namespace_ip_v6: `fc00::1:${number + 2}`,
+    host_ip: "192.0.2.2",
+    host_port: 50103,
+    service_ip: [RR, own],
+    ...more,
+  };
+}
+
+let store: TableStore;
+let jobs: Jobs;
+let told: string[];
+const here = new Map<string, { v4: string; v6: string }>();
+
+beforeEach(() => {
+  told = [];
+  here.clear();
+  const shared = createSharedMemory({ ranges: RANGES });
+  const rules = { nodeId: "this-node", ranges: RANGES };
+  store = new TableStore(new TableWriter(shared, { nodeId: "this-node", policySlot: () => 0 }), rules);
+  jobs = new Jobs({
+    sink: {
+      nodeId: "this-node",
+      merge: async (patch) => void (await store.merge(patch)),
+      questions: () => [],
+      refuse: () => undefined,
+      servicesInUse: () => new Set(),
+      policies: () => BUILT_IN_POLICIES,
+    },
+    ranges: RANGES,
+    own: {
+      find: (job, number) => here.get(`${job} ${number}`),
+      isOwnTunnel: (address, port) => address === "192.0.2.1" && port === 50103,
+      isOwnNamespace: (address) => address.startsWith("10.18.0."),
+    },
+    tell: (sentence) => told.push(sentence),
+  });
+});
+
+/** Service -> what its instances are called, and on which node. */
+function inForce() {
+  return Object.fromEntries(
+    store
+      .snapshot()
+      .services.map(({ name, instances }) => [
+        name,
+        instances.map(({ number, node, namespaceAddresses }) => `${number} ${node} ${namespaceAddresses.join(" ")}`),
+      ]),
+  );
+}
+
+test("a result as the cluster manager really makes it", async () => {
+  await jobs.put("x.d.x1.d", [record(0), record(1, { host_ip: "192.0.2.3" })]);
+  expect(told).toEqual([]);
+  expect(store.snapshot().nodes.map(({ id, underlay }) => [id, underlay])).toEqual([
+    ["192.0.2.2:50103", { address: "192.0.2.2", port: 50103 }],
+    ["192.0.2.3:50103", { address: "192.0.2.3", port: 50103 }],
+  ]);
+  expect(store.snapshot().services).toEqual([
+    expect.objectContaining({
+      name: "x.d.x1.d",
+      addresses: [
+        { address: "10.30.0.1", policy: "round-robin" },
+        { address: "fdff:2000::1", policy: "round-robin" },
+      ],
+    }),
+  ]);
+  expect(inForce()).toEqual({
+    "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2 fc00::1:2", "1 192.0.2.3:50103 10.18.1.3 fc00::1:3"],
+  });
+});
+
+test("keys in any case, null, numbers as text and unknown keys", async () => {
+  const { instance_number: INSTANCE_NUMBER, ...rest } = record(3, { host_port: "50103", cluster_id: null, extra: 1 });
+  await jobs.put("x.d.x1.d", [{ ...rest, INSTANCE_NUMBER }]);
+  expect([inForce(), told]).toEqual([{ "x.d.x1.d": ["3 192.0.2.2:50103 10.18.1.5 fc00::1:5"] }, []]);
+});
+
+describe("what is odd is left out and told, and the rest counts", () => {
+  test.each<[string, unknown, string]>([
+    ["no object", 7, "an instance of x.d.x1.d"],
+    ["a number of the wrong type", record(1, { instance_number: "one" }), "instance_number"],
+    ["no node", record(1, { host_ip: "somewhere" }), "expected the address and port of a node"],
+    ["port 0", record(1, { host_port: 0 }), "expected the address and port of a node"],
+    ["a node in the service ranges", record(1, { host_ip: "10.30.0.9" }), "expected the address and port of a node"],
+    [
+      "namespace addresses that are none",
+      record(1, { namespace_ip: "<nil>", namespace_ip_v6: "x" }),
+      "expected a namespace address",
+    ],
+    [
+      "addresses outside the ranges",
+      record(1, { service_ip: [{ IpType: "instance_ip", Address: "192.0.2.99" }] }),
+      "no address of a service range",
+    ],
+  ])("%s", async (_what, odd, sentence) => {
+    await jobs.put("x.d.x1.d", [odd, record(0)]);
+    expect(inForce()).toEqual({ "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2 fc00::1:2"] });
+    expect(told.join("\n")).toContain(sentence);
+    expect(jobs.oddRecords).toBe(told.length);
+  });
+
+  test("a policy that nobody has concerns its address alone", async () => {
+    const closest = { IpType: "Closest", Address: "10.30.0.2", Address_v6: "fdff:1000::2" };
+    const odd = { IpType: "Underwater", Address: "10.30.0.3", Address_v6: "" };
+    const [, own] = record(0).service_ip;
+    await jobs.put("x.d.x1.d", [record(0, { service_ip: [closest, odd, own] })]);
+    expect(store.snapshot().services[0]?.addresses).toEqual([
+      { address: "10.30.0.2", policy: "closest" },
+      { address: "fdff:1000::2", policy: "closest" },
+    ]);
+    expect(told).toEqual([expect.stringContaining('10.30.0.3 of x.d.x1.d has the unknown policy "Underwater"')]);
+  });
+
+  test("an instance without an IPv6 address can be called over IPv4", async () => {
+    await jobs.put("x.d.x1.d", [record(0, { namespace_ip_v6: "<nil>" })]);
+    expect(inForce()).toEqual({ "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2"] });
+  });
+
+  test("an instance that is not deployed yet is nothing odd", async () => {
+    await jobs.put("x.d.x1.d", [record(0), record(1, { namespace_ip: null, namespace_ip_v6: null, host_ip: null })]);
+    expect([inForce(), told]).toEqual([{ "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2 fc00::1:2"] }, []]);
+  });
+});
+
+test("the newer record with a namespace address counts, also that of another job", async () => {
+  await jobs.put("x.d.x1.d", [record(0), record(1)]);
+  const own = { IpType: "instance_ip", Address: "10.30.0.99", Address_v6: "fdff::99" };
+  const moved = record(1, { service_ip: [own] });
+  await jobs.put("y.d.y1.d", [moved]);
+  expect(inForce()).toEqual({
+    "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2 fc00::1:2"],
+    "y.d.y1.d": ["1 192.0.2.2:50103 10.18.1.3 fc00::1:3"],
+  });
+});
+
+test("an instance that comes back under another worker id on the same node changes nothing", async () => {
+  await jobs.put("x.d.x1.d", [record(0, { worker_id: "a" })]);
+  const { generation } = store;
+  await jobs.put("x.d.x1.d", [record(0, { worker_id: "b" })]);
+  expect(store.generation).toBe(generation);
+});
+
+test("each result is one generation, in which nodes come and go with their instances", async () => {
+  await jobs.put("x.d.x1.d", [record(0)]);
+  const { generation } = store;
+  await jobs.put("x.d.x1.d", [record(0, { host_ip: "192.0.2.9" })]);
+  expect(store.generation).toBe(generation + 1);
+  expect(store.snapshot().nodes.map(({ id }) => id)).toEqual(["192.0.2.9:50103"]);
+  await jobs.remove(["x.d.x1.d"]);
+  expect(store.snapshot()).toEqual({ nodes: [], services: [] });
+});
+
+describe("instances of this node", () => {
+  const addresses = { v4: "10.18.0.66", v6: "fc00::102" };
+
+  test("are those that run here, whatever the cluster says of their addresses", async () => {
+    here.set("x.d.x1.d 0", addresses);
+    await jobs.put("x.d.x1.d", [record(0, { namespace_ip: null, namespace_ip_v6: null, host_ip: null })]);
+    expect(inForce()).toEqual({ "x.d.x1.d": ["0 this-node 10.18.0.66 fc00::102"] });
+  });
+
+  test("stay when a result does not have them yet, and go when they do not run any more", async () => {
+    here.set("x.d.x1.d 0", addresses);
+    await jobs.put("x.d.x1.d", [record(0)]);
+    await jobs.put("x.d.x1.d", [record(1)]);
+    expect(inForce()["x.d.x1.d"]).toEqual([
+      "1 192.0.2.2:50103 10.18.1.3 fc00::1:3",
+      "0 this-node 10.18.0.66 fc00::102",
+    ]);
+    here.clear();
+    await jobs.removeOwn("x.d.x1.d", 0);
+    expect(inForce()["x.d.x1.d"]).toEqual(["1 192.0.2.2:50103 10.18.1.3 fc00::1:3"]);
+  });
+
+  test("do not come back from a cluster that is behind", async () => {
+    const stale = record(0, { host_ip: "192.0.2.1", namespace_ip: "10.18.0.66", namespace_ip_v6: "fc00::102" });
+    await jobs.put("x.d.x1.d", [stale]);
+    expect([inForce(), told]).toEqual([{ "x.d.x1.d": [] }, []]);
+  });
+});

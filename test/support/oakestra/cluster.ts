@@ -1,0 +1,201 @@
+// A cluster of Oakestra in a lab: a real Mosquitto and a scripted cluster manager on the underlay, `sapwood netmanager` on
+// each node, and the NodeEngine's part: HTTP on its unix socket, containers in network namespaces of their own.
+import { builtFile } from "../../../src/lab/build-paths.ts";
+import { eventually, Lab } from "../../../src/lab/lab.ts";
+import { addNamespaces, configure } from "../../../src/lab/netns.ts";
+import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
+import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../../src/lab/topology.ts";
+import { sapwoodCommand } from "../lab.ts";
+
+export const BROKER = "192.0.2.1";
+export const BROKER_PORT = 10003;
+const MANAGER = new URL("./cluster-manager.mjs", import.meta.url).pathname;
+
+/** What the cluster manager prints, one a line. */
+export interface ManagerEvent {
+  readonly event: "ready" | "message" | "violation" | "done" | "interests";
+  readonly worker?: string;
+  readonly what?: string;
+  readonly message?: Readonly<Record<string, unknown>>;
+  readonly interests?: readonly string[];
+}
+
+export interface HttpAnswer {
+  readonly status: number; // 0 = the connection was cut, or nothing came within the NodeEngine's 10 s
+  readonly body: string;
+}
+
+export interface Deployment {
+  readonly job: string;
+  readonly number: number;
+  readonly portMappings?: string;
+}
+
+/** Files of a node's NetManager, as on a machine of its own. */
+export function netmanagerFile(node: string, name: string): string {
+  return `/run/netmanager/${node}/${name}`;
+}
+
+export class OakestraCluster {
+  readonly lab: Lab;
+  #broker: SandboxProgram | undefined;
+  #manager: SandboxProgram | undefined;
+  readonly #daemons = new Map<string, SandboxProgram>();
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+  }
+
+  static async open(nodeCount: number): Promise<OakestraCluster> {
+    const topology: Topology = { ...DEMO, nodes: DEMO.nodes.slice(0, nodeCount), workloads: [], services: [] };
+    const cluster = new OakestraCluster(await Lab.open(topology));
+    try {
+      await configure(cluster.lab.sandbox, UNDERLAY_NAMESPACE, [`addr add ${BROKER}/24 dev br0`]);
+      await cluster.startBroker();
+      await cluster.startManager();
+      return cluster;
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
+  }
+
+  get nodes(): readonly string[] {
+    return this.lab.topology.nodes.map(({ id }) => id);
+  }
+
+  async startBroker(settings = `listener ${BROKER_PORT}\nallow_anonymous true`): Promise<void> {
+    const file = "/run/mosquitto.conf";
+    this.lab.sandbox.writeFile(file, `user root\npersistence false\n${settings}\n`);
+    const broker = this.lab.sandbox.start(["mosquitto", "-v", "-c", file], UNDERLAY_NAMESPACE);
+    await broker.until("the broker to run", ({ stderr, stdout }) =>
+      /mosquitto version .* running/.test(stderr + stdout),
+    );
+    this.#broker = broker;
+  }
+
+  async killBroker(): Promise<void> {
+    this.#broker?.kill("SIGKILL");
+    await this.#broker?.ended;
+  }
+
+  async startManager(): Promise<void> {
+    const argv = [process.execPath, MANAGER, String(BROKER_PORT)];
+    const manager = this.lab.sandbox.start(argv, UNDERLAY_NAMESPACE);
+    await manager.until("the cluster manager", ({ stdout }) => stdout.includes('"ready"'));
+    this.#manager = manager;
+  }
+
+  /** Gives the cluster manager an order, and waits until it is done. */
+  async order(order: string, fields: object = {}): Promise<void> {
+    const manager = this.#required(this.#manager);
+    const count = () => this.events().filter(({ event }) => event === "done").length;
+    const before = count();
+    manager.write(`${JSON.stringify({ order, ...fields })}\n`);
+    await manager.until(`the order ${order}`, () => count() > before);
+  }
+
+  /** All that the cluster manager has seen. */
+  events(): ManagerEvent[] {
+    const lines = this.#required(this.#manager).stdout.split("\n");
+    return lines.slice(0, -1).map((line) => JSON.parse(line) as ManagerEvent);
+  }
+
+  violations(): ManagerEvent[] {
+    return this.events().filter(({ event }) => event === "violation");
+  }
+
+  /** Messages of a worker, as "subnet", "tablequery/request NAME", ... */
+  messages(worker: string): ManagerEvent[] {
+    return this.events().filter((one) => one.event === "message" && one.worker === worker);
+  }
+
+  async interests(): Promise<readonly string[]> {
+    await this.order("interests");
+    return this.events().findLast(({ event }) => event === "interests")?.interests ?? [];
+  }
+
+  /** Starts NetManager's daemon on a node; `environment` are variables of it. */
+  async startNode(node: string, netcfg: object = {}, environment: readonly string[] = []): Promise<SandboxProgram> {
+    const { sandbox } = this.lab;
+    const underlay = this.lab.topology.nodes.find(({ id }) => id === node)?.underlay.v4;
+    const content = {
+      ...{ NodePublicAddress: underlay, NodePublicPort: "50103", ClusterUrl: "0.0.0.0", ClusterMqttPort: BROKER_PORT },
+      ...netcfg,
+    };
+    sandbox.writeFile(netmanagerFile(node, "netcfg.json"), JSON.stringify(content));
+    const argv = sapwoodCommand(
+      "netmanager",
+      ...["--netcfg", netmanagerFile(node, "netcfg.json"), "--tuncfg", netmanagerFile(node, "tuncfg.json")],
+      ...["--listen", netmanagerFile(node, "netmanager.sock"), "--state", netmanagerFile(node, "state")],
+      ...["--socket", netmanagerFile(node, "sapwood.sock"), "--log-level", "info"],
+    );
+    const daemon = sandbox.start(["env", ...environment, ...argv], node);
+    await daemon.until(`NetManager of ${node}`, ({ stdout }) => stdout.includes("sapwood netmanager ready"));
+    this.#daemons.set(node, daemon);
+    return daemon;
+  }
+
+  daemon(node: string): SandboxProgram {
+    return this.#required(this.#daemons.get(node));
+  }
+
+  register(node: string, worker: string, cluster: string = BROKER): Promise<HttpAnswer> {
+    return this.post(node, "/register", { client_id: worker, cluster_address: cluster });
+  }
+
+  /** A container with a server, deployed as the NodeEngine does it. */
+  async deploy(node: string, { job, number, portMappings = "" }: Deployment): Promise<HttpAnswer> {
+    const pid = await this.startContainer(containerName(job, number), `${job} ${number}`);
+    return this.post(node, "/container/deploy", { pid, serviceName: job, instanceNumber: number, portMappings });
+  }
+
+  undeploy(node: string, job: string, number: number): Promise<HttpAnswer> {
+    const order = { pid: -1, serviceName: job, instanceNumber: number, portMappings: "" };
+    return this.post(node, "/container/undeploy", order);
+  }
+
+  /** A server in a new network namespace without any link; its process id. */
+  async startContainer(name: string, instance: string): Promise<number> {
+    const { sandbox } = this.lab;
+    await addNamespaces(sandbox, [name]);
+    const server = sandbox.start([process.execPath, builtFile("src/lab/workload-server.js"), instance], name);
+    await server.until(`the server in ${name}`, ({ stdout }) => stdout.includes("ready\n"));
+    return this.pidIn(name);
+  }
+
+  async pidIn(name: string): Promise<number> {
+    return Number((await this.lab.sandbox.expect(["ip", "netns", "pids", name])).split("\n")[0]);
+  }
+
+  async post(node: string, route: string, body: unknown): Promise<HttpAnswer> {
+    const data = typeof body === "string" ? body : JSON.stringify(body);
+    const argv = [
+      ...["curl", "-sS", "-m", "10", "--unix-socket", netmanagerFile(node, "netmanager.sock"), "-X", "POST"],
+      ...["-H", "Content-Type: application/json", "-H", "Host: localhost:0", "-w", "\n%{http_code}"],
+      ...["--data-binary", "@-", `http://localhost${route}`],
+    ];
+    const { stdout } = await this.lab.sandbox.run(argv, node, data);
+    const at = stdout.lastIndexOf("\n");
+    return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, Math.max(at, 0)) };
+  }
+
+  /** Waits until a predicate on the messages of a worker holds. */
+  async until(what: string, isTrue: () => boolean): Promise<void> {
+    await eventually(what, async () => isTrue());
+  }
+
+  async close(): Promise<void> {
+    await this.lab.close();
+  }
+
+  #required<T>(value: T | undefined): T {
+    if (value === undefined) throw new Error("It was not started.");
+    return value;
+  }
+}
+
+/** Network namespace of an instance's container. */
+export function containerName(job: string, number: number): string {
+  return `${job.replaceAll(".", "-")}-${number}`;
+}
