@@ -38,7 +38,8 @@ import { Questions } from "../control/tables/questions.ts";
 import { TableStore, type TableStoreOptions } from "../control/tables/table-store.ts";
 import { EncryptedUnderlay } from "../control/underlay/encrypted-underlay.ts";
 import { keyFiles } from "../control/underlay/key-file.ts";
-import { NetworkWatch } from "../control/underlay/network-watch.ts";
+import { type Kept, NetworkWatch } from "../control/underlay/network-watch.ts";
+import { PacketGuard } from "../control/underlay/packet-guard.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
 import { Supervisor } from "../dataplane/worker/supervisor.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
@@ -221,7 +222,18 @@ export class NodeProxy {
       for (const sentence of await network.close(ending.keepsGuard)) log.error(sentence);
     });
 
-    const networkWatch = watchNetwork(network, encrypted, config, log);
+    const guard = await PacketGuard.open({
+      nodeId: config.node.id,
+      tun: tun.name,
+      ports: encrypted === undefined ? [port] : [port, config.node.underlay.wireguardPort],
+      underlayDevice: underlay?.device,
+      guardsWorkloads: config.guard.workloads,
+      tables: () => store.snapshot(),
+    });
+    undo.add("remove the packet filter", () => guard.close());
+    store.onChange(() => guard.follow());
+
+    const networkWatch = watchNetwork(network, encrypted === undefined ? [guard] : [guard, encrypted], config, log);
     undo.add("stop watching the network", () => networkWatch.close());
 
     const watch = new WorkerWatch(tun.fds.length, log);
@@ -355,16 +367,11 @@ async function openEncrypted(
 }
 
 /** From now on what this proxy set up in the kernel stays. */
-function watchNetwork(
-  tun: TunInterface,
-  encrypted: EncryptedUnderlay | undefined,
-  { ranges }: Config,
-  log: Logger,
-): NetworkWatch {
+function watchNetwork(tun: TunInterface, others: readonly Kept[], { ranges }: Config, log: Logger): NetworkWatch {
   return new NetworkWatch({
     tun,
     routes: ranges.map(({ text }) => text),
-    others: encrypted === undefined ? [] : [encrypted],
+    others,
     events: new RouteEvents(),
     log,
     nowMs: () => performance.now(),

@@ -11,6 +11,7 @@ import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./gua
 import { KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
 import { ip, ipBatch, parseList } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
+import { removeSourceRules, restoreSourceRules, setSourceRules } from "./source-rules.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
 /** Outer IPv6 and UDP headers are 40 + 8 bytes; 50 leaves a round number on Ethernet. */
@@ -103,6 +104,7 @@ export class TunInterface {
       if (isGuarded) await setGuardRoutes(ranges);
       opened.#isLinkUp = true;
       await bringUp(options);
+      await setSourceRules(device, ranges);
       if (!isGuarded) await removeGuardRoutes(ranges);
       return opened;
     } catch (error) {
@@ -134,7 +136,14 @@ export class TunInterface {
       this.expectThere();
       throw new SapwoodError("network-setup", `The TUN "${this.#options.device}" was gone for a moment.`);
     }
-    return { ...state, problems: [...state.problems, ...this.#forwarding.flatMap(unlike)] };
+    const restored = await restoreSourceRules(this.#options.device, this.#options.ranges);
+    const rules = restored.map((range) => `the rule that takes packets from ${range} from the TUN alone was missing`);
+    return {
+      ...state,
+      repaired: [...state.repaired, ...rules],
+      problems: [...state.problems, ...this.#forwarding.flatMap(unlike)],
+      hasActed: state.hasActed || rules.length > 0,
+    };
   }
 
   /** Returns a sentence for each thing that could not be put back. The unreachable routes may stay. */
@@ -143,6 +152,7 @@ export class TunInterface {
     const failures: string[] = [];
     if (this.#isLinkUp) {
       this.#isLinkUp = false;
+      await removeSourceRules(device, ranges).catch((error: unknown) => failures.push(String(error)));
       // Taking the link down removes its routes. A device that is gone has taken them along.
       await ip(["link", "set", "dev", device, "down"]).catch((error: unknown) => {
         if (hasInterface(device)) failures.push(String(error));

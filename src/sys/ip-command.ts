@@ -4,9 +4,9 @@ import { runTool, type Tool } from "./tool.ts";
 
 const IP: Tool = { program: "ip", package: "iproute2" };
 
-/** One process for many commands; they run in order up to the first that fails. */
-export async function ipBatch(commands: readonly string[]): Promise<void> {
-  await runTool(IP, ["-batch", "-"], `${commands.join("\n")}\n`, (stderr) => {
+/** One process for many commands, with options for all; they run in order up to the first that fails. */
+export async function ipBatch(commands: readonly string[], options: readonly string[] = []): Promise<void> {
+  await runTool(IP, [...options, "-batch", "-"], `${commands.join("\n")}\n`, (stderr) => {
     const line = Number(/Command failed -:(\d+)/.exec(stderr)?.[1]);
     return commands[line - 1] ?? commands.join("; ");
   });

@@ -7,6 +7,7 @@ import { SapwoodError } from "../base/errors.ts";
 import { KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
+import { addRules, removeRules } from "./routing-rules.ts";
 import { runTool, type Tool, toolEnvironment } from "./tool.ts";
 
 const WG: Tool = { program: "wg", package: "wireguard-tools" };
@@ -14,8 +15,9 @@ const WG: Tool = { program: "wg", package: "wireguard-tools" };
 const ALIAS = "sapwood";
 /** Peers that one call of `wg` sets: each takes some 150 bytes of a command line that may have 128 KiB an argument. */
 const PEERS_PER_CALL = 200;
-/** Of the rule for packets from the interface: after that for local addresses (0), before that of the main table. */
+/** Of the rules for packets from and to the interface: after that for local addresses (0), before that of the main table. */
 const RULE_PRIORITY = 100;
+const EXCEPTION_PRIORITY = 99;
 const START_TIMEOUT_MS = 20_000;
 const START_POLL_MS = 20;
 
@@ -87,10 +89,10 @@ export class WireguardInterface {
         `link set dev ${device} up`,
         `route add ${prefix} dev ${device} src ${address}`,
       ]);
-      await refuseForwarding(device);
+      await addRules("-6", rulesFor(device, prefix));
       return new WireguardInterface(options, indexOf(device), daemon);
     } catch (error) {
-      await remove(device, daemon);
+      await remove(device, prefix, daemon);
       throw error;
     }
   }
@@ -146,8 +148,9 @@ export class WireguardInterface {
       sysctls: [{ path: `net/ipv6/conf/${this.#device}/disable_ipv6`, value: "0" }],
     });
     const state = await kept.check();
-    if (state === undefined || (await hasRule(this.#device))) return state;
-    await refuseForwarding(this.#device);
+    if (state === undefined) return state;
+    const added = await addRules("-6", rulesFor(this.#device, this.#prefix));
+    if (added.length === 0) return state;
     const repaired = [...state.repaired, `the rule that lets nobody use ${this.#device} as a router was missing`];
     return { ...state, repaired, hasActed: true };
   }
@@ -155,7 +158,7 @@ export class WireguardInterface {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await remove(this.#device, this.#daemon);
+    await remove(this.#device, this.#prefix, this.#daemon);
   }
 }
 
@@ -255,26 +258,19 @@ function allowIpv6(device: string): void {
 
 /**
  * The node forwards packets between its workloads and the TUN. A peer must not make use of that: what it sends is for
- * the tunnel's socket, and reaches nobody else (ip-rule(8); the rule for local addresses comes first).
+ * the tunnel's socket, and reaches nobody else. Nor must workloads and hosts on the links, whose packets would get
+ * into the tunnel in the node's name: only the node itself sends to peers. The rule for local addresses comes first.
  */
-async function refuseForwarding(device: string): Promise<void> {
-  await removeRule(device);
-  await ip(["-6", "rule", "add", "iif", device, "prohibit", "priority", String(RULE_PRIORITY)]);
+function rulesFor(device: string, prefix: string): string[] {
+  return [
+    `from all to all iif ${device} prohibit priority ${RULE_PRIORITY}`,
+    `from all to ${prefix} iif lo lookup main priority ${EXCEPTION_PRIORITY}`,
+    `from all to ${prefix} prohibit priority ${RULE_PRIORITY}`,
+  ];
 }
 
-async function removeRule(device: string): Promise<void> {
-  while (await hasRule(device)) {
-    await ip(["-6", "rule", "del", "iif", device, "prohibit", "priority", String(RULE_PRIORITY)]);
-  }
-}
-
-async function hasRule(device: string): Promise<boolean> {
-  const rules = JSON.parse(await ip(["-6", "-json", "rule", "show"])) as { priority?: number; iif?: string }[];
-  return rules.some(({ priority, iif }) => priority === RULE_PRIORITY && iif === device);
-}
-
-async function remove(device: string, daemon: ChildProcess | undefined): Promise<void> {
-  await removeRule(device);
+async function remove(device: string, prefix: string, daemon: ChildProcess | undefined): Promise<void> {
+  await removeRules("-6", rulesFor(device, prefix).reverse());
   if (daemon === undefined) {
     if (hasInterface(device)) await ip(["link", "del", "dev", device]);
     return;

@@ -255,6 +255,22 @@ function story(backend: "kernel" | "wireguard-go"): void {
     await configure(lab.sandbox, "node-c", [`route del ${v6}/128 dev ${device}`]);
   });
 
+  test("a workload that its node masquerades does not get inside", async () => {
+    const masquerade = `table ip6 nat { chain leave { type nat hook postrouting priority srcnat; masquerade; }; }\n`;
+    await lab.sandbox.expect(["nft", "-f", "-"], "node-c", masquerade);
+    const before = await ingress("node-a");
+    const forged = packet().ipv4({ src: "10.30.0.4", dst: "10.101.3.23" }).udp({ sport: 80, dport: 4000 });
+    const hex = `${Buffer.from(forged.payload("forged").bytes()).toString("hex")}\n`.repeat(50);
+    const [, v6 = ""] = placeOf("b2").namespaceAddresses;
+    for (const port of [TUNNEL_PORT, 4000]) {
+      const inside = tunnelAddressOf(keyOf("node-a"));
+      const argv = [process.execPath, SPOOF, v6, String(port), inside, String(TUNNEL_PORT), "100"];
+      await lab.sandbox.run(argv, "b2", hex); // the kernel may tell that it is prohibited
+    }
+    expect(await ingress("node-a")).toEqual(before);
+    await lab.sandbox.expect(["nft", "delete", "table", "ip6", "nat"], "node-c");
+  });
+
   test("a node under a wrong key is lost, and found again under the right one", async () => {
     const tables = tablesOf(DEMO);
     lab.writeConfig("node-a", withKeys(tables, new Map([["node-b", publicKeyOf(newPrivateKey())]])));

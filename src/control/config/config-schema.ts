@@ -202,6 +202,7 @@ export const configSchema = section({
   guard: section({
     routes: z.literal("auto").or(flag).default("auto"),
     keep: flag.default(false),
+    workloads: flag.default(true),
   }).prefault({}),
   log: section({
     level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),

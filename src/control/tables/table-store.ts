@@ -64,6 +64,7 @@ export class TableStore {
   readonly #addressOwners = new Map<string, string>();
   readonly #namespaceOwners = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
+  #onChange: () => Promise<void> = () => Promise.resolve();
 
   constructor(writer: TableWriter, options: TableStoreOptions) {
     this.#writer = writer;
@@ -77,6 +78,11 @@ export class TableStore {
 
   get generation(): number {
     return this.#writer.generation;
+  }
+
+  /** Hears of each change that came into force; the change is done when the listener is. */
+  onChange(listener: () => Promise<void>): void {
+    this.#onChange = listener;
   }
 
   /** Makes these the tables in force. Without any difference the generation stays. */
@@ -166,6 +172,7 @@ export class TableStore {
     }
     this.#commit(tables, setServices, removeServices);
     await this.#options.underlay?.settle(setNodes, removeNodes);
+    await this.#onChange();
     return { generation, changes };
   }
 

@@ -19,5 +19,5 @@ test.each([
   [false, { INVOCATION_ID: "0123" }, false],
   [true, {}, true],
 ] as const)("unreachable routes %s beside %j: %s", (routes, env, expected) => {
-  expect(isGuarded({ guard: { routes, keep: false } }, env)).toBe(expected);
+  expect(isGuarded({ guard: { routes, keep: false, workloads: true } }, env)).toBe(expected);
 });
