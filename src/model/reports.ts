@@ -202,7 +202,7 @@ export interface PolicyFaultCounts {
   readonly refusals: number; // it did not take the candidates
   readonly unprepared: number; // not asked, because it had not taken the candidates
   readonly overdue: number; // it did not return
-  readonly greedy: number; // it took too much of a worker's time
+  readonly greedy: number; // it took most of what was too much of a worker's time
 }
 
 export type PolicyStateName = "in force" | "faulty" | "no module";

@@ -278,13 +278,17 @@ export class PolicyRegistry {
     return true;
   }
 
-  /** The policy in a slot took too much of a worker's time. One that comes with the package is as good as any. */
+  /** Policies took too much of a worker's time, the one in this slot most of it. Those of the package are as good as any. */
   onGreedy(slot: number): void {
     const entry = this.#ofSlot(slot);
     const current = entry?.place.current;
     if (entry === undefined || current === undefined || current === entry.place.builtIn) return;
     entry.greedy += 1;
-    this.#takeOut(entry, current, `took more than ${100 * POLICY_SHARE_MAX} % of a worker's time over a second`);
+    this.#takeOut(
+      entry,
+      current,
+      `took most of the time when policies had more than ${100 * POLICY_SHARE_MAX} % of a worker's over a second`,
+    );
   }
 
   #takeOut(entry: Entry, culprit: LoadedModule, what: string): void {

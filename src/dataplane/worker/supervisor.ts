@@ -59,7 +59,7 @@ export interface SupervisorOptions {
    * time that the limit has passed once more.
    */
   readonly onOverdue?: (overdue: Overdue) => boolean;
-  /** A policy took more than POLICY_SHARE_MAX of a worker's time; another module may be handed over. */
+  /** Policies took more than POLICY_SHARE_MAX of a worker's time, and this one most of it; another may be handed over. */
   readonly onGreedy?: (slot: number) => void;
   /** A worker ended by itself. Whether another engine was handed over, with which it starts at once. */
   readonly onEngineFailed?: (error: SapwoodError) => boolean;
@@ -185,10 +185,10 @@ export class Supervisor {
     this.#looking = setInterval(() => {
       for (const { index, times } of watch.look()) this.#onOverdue(index >> 1, index % 2 === 0, times);
       this.#threads.forEach((thread, worker) => {
-        const slot = thread.policySequence % 2 === 0 ? NO_SLOT : thread.calledSlot;
-        if (shares[worker]?.add(slot) !== true) return;
-        for (const share of shares) share.forget(slot);
-        this.#options.onGreedy?.(slot);
+        const greedy = shares[worker]?.add(thread.policySequence % 2 === 0 ? NO_SLOT : thread.calledSlot) ?? NO_SLOT;
+        if (greedy === NO_SLOT) return;
+        for (const share of shares) share.forget(greedy);
+        this.#options.onGreedy?.(greedy);
       });
     }, intervalMs);
     this.#looking.unref();

@@ -209,7 +209,8 @@ test("what changed between the start of the workers and connecting to them is ha
 });
 
 describe("a module that takes too much of a worker's time", () => {
-  const says = "took more than 50 % of a worker's time over a second, and was taken out of force";
+  const says =
+    "took most of the time when policies had more than 50 % of a worker's over a second, and was taken out of force";
 
   test("is replaced by the one before, and named as the fault", async () => {
     const world = createWorld();
