@@ -3,8 +3,15 @@
 
 import "./base/early-signals.ts";
 import { packageVersion } from "./base/version.ts";
-import { processTerminal } from "./cli/process-terminal.ts";
-import { runProgram } from "./cli/program.ts";
+import { leaveClosedTerminals } from "./sys/terminal.ts";
 
+leaveClosedTerminals();
+
+// Loaded here, because all that is imported above is loaded before the first line runs, and before anybody listens to
+// signals.
+const [{ processTerminal }, { runProgram }] = await Promise.all([
+  import("./cli/process-terminal.ts"),
+  import("./cli/program.ts"),
+]);
 const args = process.argv.slice(2);
 process.exitCode = await runProgram(args, packageVersion(), processTerminal(args[0] === "run"));

@@ -12,7 +12,7 @@ export const applyCommand: Command = {
   arguments: [{ name: "file", summary: 'YAML or JSON with "nodes" and "services"; "-" reads standard input' }],
   options: [
     { flags: "--merge", summary: 'keep what the file does not name; it may "remove" nodes and services by name' },
-    { flags: "--allow-empty", summary: "let the file take the last service away" },
+    { flags: "--allow-empty", summary: "let the file take the last node, service, address or instance away" },
     SOCKET_OPTION,
     JSON_OPTION,
   ],
@@ -22,13 +22,13 @@ export const applyCommand: Command = {
     { line: "apply --merge changes.yaml", does: "only what changes, however much there is" },
   ],
   async run(input, terminal) {
-    const [{ patchText, postText }, { readTextFile }] = await Promise.all([
+    const [{ patchText, postText }, { readTextOnce }] = await Promise.all([
       import("./client.ts"),
-      import("./text-file.ts"),
+      import("../sys/user-file.ts"),
     ]);
-    const text = readTextFile(input.argument(0));
+    const text = readTextOnce(input.argument(0));
     const send = input.flag("merge") ? patchText : postText;
-    const query = input.flag("allowEmpty") && !input.flag("merge") ? "?allowEmpty=true" : "";
+    const query = input.flag("allowEmpty") ? "?allowEmpty=true" : "";
     const applied = await send<AppliedReport>(input.text("socket"), `/v1/tables${query}`, text);
     const { generation, nodes, services, instances } = applied;
     terminal.print(

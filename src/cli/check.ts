@@ -15,12 +15,16 @@ export const checkCommand: Command = {
   options: [JSON_OPTION],
   examples: [{ line: "check node.yaml", does: "exit status 0, or 2 with file, line and field" }],
   async run(input, terminal) {
-    const [{ loadConfig }, { knownPolicies }] = await Promise.all([
+    const [{ loadConfig }, { policyFileIssues }, { knownPolicies }] = await Promise.all([
       import("../control/config/config.ts"),
+      import("../control/config/policy-file-check.ts"),
       import("../control/state/module-store.ts"),
     ]);
     const file = configFile(input.optionalArgument(0));
-    const { node, tables } = loadConfig(file, { policies: knownPolicies });
+    const { node, tables } = loadConfig(file, {
+      policies: knownPolicies,
+      fileIssues: (config) => policyFileIssues(config, file),
+    });
     const { nodes, services } = tables;
     const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
     const summary = { file, node: node.id, nodes: nodes.length, services: services.length, instances };

@@ -22,7 +22,7 @@ export const engineLoadCommand: Command = {
       import("../dataplane/modules/wasm.ts"),
     ]);
     const file = input.argument(0);
-    const module = { file, bytes: await readModule(file, ENGINE_SHAPE) };
+    const module = { file, bytes: readModule(file, ENGINE_SHAPE) };
     const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
     const engine = await putModule<EngineReport>(input.text("socket"), "/v1/engine", module, query);
     if (input.flag("json")) await printJson(engine, terminal);

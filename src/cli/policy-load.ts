@@ -37,7 +37,7 @@ export const policyLoadCommand: Command = {
     const path = `/v1/policies/${encodeURIComponent(input.argument(0))}`;
     const socket = input.text("socket");
     const file = input.argument(1);
-    const module = { file, bytes: await readModule(file, POLICY_SHAPE) };
+    const module = { file, bytes: readModule(file, POLICY_SHAPE) };
     const print = async <Report>(report: Report, text: (report: Report) => string): Promise<void> => {
       if (input.flag("json")) await printJson(report, terminal);
       else terminal.print(text(report));

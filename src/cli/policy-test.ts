@@ -40,7 +40,7 @@ export const policyTestCommand: Command = {
     const file = input.argument(0);
     const sets = await candidateSets(input);
     const shape = policyShape((input.count("memory") ?? MEMORY_MIB) * PAGES_PER_MIB);
-    const bytes = await readModule(file, shape);
+    const bytes = readModule(file, shape);
     checkBytes(bytes, shape, file);
     const report = await tryPolicy(bytes, {
       name: file,
@@ -57,10 +57,10 @@ export const policyTestCommand: Command = {
 
 async function candidateSets(input: CommandInput): Promise<readonly CandidateSet[]> {
   const { EXAMPLE_SETS, readCandidateSets } = await import("../control/modules/candidate-sets.ts");
-  const { readTextFile } = await import("./text-file.ts");
+  const { readTextOnce } = await import("../sys/user-file.ts");
   const named = (option: string) => {
     const fileName = input.optionalText(option);
-    return fileName === undefined ? undefined : { text: readTextFile(fileName), fileName };
+    return fileName === undefined ? undefined : { text: readTextOnce(fileName), fileName };
   };
   const listed = named("candidates");
   if (listed === undefined && input.optionalText("nodes") !== undefined) {

@@ -1,6 +1,6 @@
 // `sapwood status`: one look at a running proxy.
 
-import type { NetworkReport, ReloadReport, StatusReport } from "../model/reports.ts";
+import type { ConfigReport, NetworkReport, ReloadReport, StatusReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { countText, durationText, endpointText, mebibytesText } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
@@ -24,6 +24,7 @@ export const statusCommand: Command = queryCommand<StatusReport>({
       ["node", status.node],
       ["version", `sapwood ${status.version}, process ${status.pid}, up ${durationText(status.uptimeMs)}`],
       ["generation", String(status.generation)],
+      ["config", configText(status.config)],
       ["last reload", reloadText(status.lastReload)],
       ["workers", `${status.workers.length} (${countText(restarts, "restart")})`],
       ["tun", `${tun.name}, MTU ${tun.mtu}, ${countText(tun.queues, "queue")}`],
@@ -46,6 +47,11 @@ function networkText({ isUp, routes, problems, repairs, lastRepair }: NetworkRep
     lines.push(`put back ${countText(repairs, "time")}, last ${lastRepair.at}: ${lastRepair.what.join(", ")}`);
   }
   return lines.join("\n");
+}
+
+function configText({ file, isFollowed, problem }: ConfigReport): string {
+  const how = isFollowed ? "changes have effect" : "changes have NO effect";
+  return problem === undefined ? `${file}, ${how}` : `${file}, ${how}:\n${problem}`;
 }
 
 function reloadText(reload: ReloadReport | undefined): string {

@@ -22,6 +22,7 @@ export interface StatusReport {
   readonly pid: number;
   readonly uptimeMs: number;
   readonly generation: number;
+  readonly config: ConfigReport;
   /** Undefined as long as nothing was changed since the start. */
   readonly lastReload?: ReloadReport | undefined;
   readonly workers: readonly WorkerReport[];
@@ -34,6 +35,13 @@ export interface StatusReport {
   readonly memory: { readonly rssBytes: number; readonly sharedBytes: number };
   /** Lines of the log that could not be written. */
   readonly lostLogLines: number;
+}
+
+/** Whether changes of the configuration file have an effect. */
+export interface ConfigReport {
+  readonly file: string; // absolute
+  readonly isFollowed: boolean;
+  readonly problem?: string | undefined; // why not, or why changes are seen late
 }
 
 /** What the kernel shows of the TUN, and what was done to keep it so. */

@@ -74,4 +74,6 @@ export interface Tables {
 /** Nodes and services that come or change, each as a whole, and the names of those that go. All others stay. */
 export interface TablesPatch extends Tables {
   readonly remove: { readonly nodes: readonly string[]; readonly services: readonly string[] };
+  /** Refuses to take away the last one of a kind (emptying.ts). */
+  readonly keepsSome?: boolean;
 }

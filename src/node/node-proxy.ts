@@ -22,7 +22,7 @@ import { ConfigWatcher } from "../control/config/config-watcher.ts";
 import { offloadsSwitchedOff } from "../control/config/offload-config.ts";
 import { loadBuiltModules } from "../control/modules/built-modules.ts";
 import { ModuleReporter, spreadReport } from "../control/modules/module-reporter.ts";
-import { Modules, type ModulesOptions, memoryPages } from "../control/modules/modules.ts";
+import { Modules, type ModulesOptions } from "../control/modules/modules.ts";
 import { DRY_RUN_FLOWS } from "../control/modules/policy-registry.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
 import { NodeWatch } from "../control/observe/node-watch.ts";
@@ -40,6 +40,7 @@ import { EncryptedUnderlay } from "../control/underlay/encrypted-underlay.ts";
 import { keyFiles } from "../control/underlay/key-file.ts";
 import { type Kept, NetworkWatch } from "../control/underlay/network-watch.ts";
 import { PacketGuard } from "../control/underlay/packet-guard.ts";
+import { memoryPages } from "../dataplane/modules/policy-module.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
 import { Supervisor } from "../dataplane/worker/supervisor.ts";
 import { createSharedMemory } from "../memory/shared-memory.ts";
@@ -257,7 +258,8 @@ export class NodeProxy {
       prepare: ({ config: { policies } }) => modules.files.follow(policies),
       parseTables: (text, { config: { bindings } }, allowEmpty) =>
         parseTables(text, "tables", { bindings, rules, inForce: store.snapshot(), allowEmpty }),
-      parseTablesPatch: (text, { config: { bindings } }) => parseTablesPatch(text, "tables", bindings),
+      parseTablesPatch: (text, { config: { bindings } }, allowEmpty) =>
+        parseTablesPatch(text, "tables", { bindings, allowEmpty }),
       log,
       isLevelFixed,
       clock,
@@ -284,6 +286,7 @@ export class NodeProxy {
         shared,
         workerRestarts: watch.restarts,
         store,
+        config: watcher.following,
         lastReload: reloader.last,
       });
     const fileOf = (policy: string): string | undefined => modules.files.of(policy)?.path;
@@ -416,7 +419,7 @@ function controlSource(parts: ControlParts): ControlSource {
     flows: (query) => reporter.flows(query),
     counters: () => reporter.counters(),
     applyTables: (text, allowEmpty) => reloader.applyText(text, allowEmpty),
-    mergeTables: (text) => reloader.mergeText(text),
+    mergeTables: (text, allowEmpty) => reloader.mergeText(text, allowEmpty),
     questions: async (waitMs) => (await questions.next(waitMs)).map(({ address, ageMs }) => ({ address, ageMs })),
     refuseAddress: (address) => questions.refuse(address),
     offloads: () => offloads.states,

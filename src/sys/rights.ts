@@ -2,7 +2,7 @@
 // another one; Node has several before the first line of a program runs. So a process that has more than it needs gives
 // up the rest and then becomes the same program anew: every thread of that begins with what is left (capabilities(7)).
 
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { capset, EACCES, EPERM, errnoName, execv, expectSuccess, fcntlNumber, prctl } from "./libc.ts";
 
@@ -97,10 +97,10 @@ function lowOf(mask: bigint): number {
   return Number(mask & 0xffff_ffffn);
 }
 
-/** Files that are missing, say, are for others to report. */
+/** Files that are missing, say, are for others to report, and what is no file. */
 function isReadable(path: string): boolean {
   try {
-    closeSync(openSync(path, "r"));
+    if (statSync(path).isFile()) closeSync(openSync(path, "r"));
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).errno !== -EACCES;

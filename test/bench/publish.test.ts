@@ -39,7 +39,7 @@ test("the configuration is a good one and has as many services and instances as 
 test("a patch changes one weight of each of the first services, and nothing else", () => {
   const { tables } = parseConfig(manyServicesConfig(SIZE, 1), "many.json");
   const before = new Map(tables.services.map((service) => [service.name, service]));
-  const { services } = parseTablesPatch(weightPatch(SIZE, 5, 2), "patch", DEFAULT_BINDINGS);
+  const { services } = parseTablesPatch(weightPatch(SIZE, 5, 2), "patch", { bindings: DEFAULT_BINDINGS });
   expect(services.map(({ name }) => name)).toEqual([0, 1, 2, 3, 4].map((i) => `service-${i}`));
   for (const service of services) {
     const [first, ...others] = service.instances;

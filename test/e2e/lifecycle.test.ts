@@ -5,7 +5,7 @@ import { getPriority } from "node:os";
 import { dirname } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import { configFile, controlSocket, type Lab } from "../../src/lab/lab.ts";
+import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox, type SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
@@ -85,6 +85,23 @@ describeLab("a node's proxy", () => {
     expect(status.match(/(?<=^NoNewPrivs:\s+)\d/gm)).toEqual(threads.map(() => "1"));
     await expectAnswer();
     await expectCleanEnd(proxy, "SIGTERM");
+  });
+
+  test("lives on when its terminal closes, and then ends as cleanly as ever", async () => {
+    lab.writeConfig(NODE, tablesOf(DEMO));
+    const status = `${dirname(configFile(NODE))}/exit-status`;
+    // The shell stays to tell; it ignores the signal that a closing terminal sends.
+    const shell = `trap "" HUP; ${runCommand().join(" ")}; echo $? >${status}`;
+    const terminal = lab.sandbox.start(["script", "--quiet", "--flush", "--command", shell, "/dev/null"], NODE);
+    await terminal.until("the proxy to be ready", ({ stdout }) => stdout.includes("sapwood ready"));
+    terminal.kill("SIGKILL");
+    await terminal.ended;
+    await expectAnswer();
+    const { pid, config } = await lab.report<StatusReport>(NODE, "status");
+    expect(config).toEqual({ file: configFile(NODE), isFollowed: true });
+    await lab.sandbox.expect(["kill", "-TERM", String(pid)]);
+    await eventually("the proxy to end", async () => (await lab.sandbox.run(["test", "-s", status])).code === 0);
+    expect(await lab.sandbox.expect(["sh", "-c", `cat ${status} && rm ${status}`])).toBe("0\n");
   });
 
   test("lets a second one on the same socket fail, and goes on", async () => {

@@ -22,6 +22,7 @@ export const STATUS: StatusReport = {
   pid: 4711,
   uptimeMs: 65_000,
   generation: 7,
+  config: { file: "/etc/sapwood/node.yaml", isFollowed: false, problem: "there is no such file (ENOENT)" },
   lastReload: {
     at: "2026-01-02T03:04:05.000Z",
     source: "/etc/sapwood/node.yaml",
@@ -257,12 +258,12 @@ export class FakeSource implements ControlSource {
     this.switched.push(`${name} ${isOn}`);
   }
 
-  async applyTables(text: string): Promise<AppliedReport> {
-    return this.#take(text, this.applied);
+  async applyTables(text: string, allowEmpty: boolean): Promise<AppliedReport> {
+    return this.#take(allowEmpty ? `${text}, may be empty` : text, this.applied);
   }
 
-  async mergeTables(text: string): Promise<AppliedReport> {
-    return this.#take(text, this.merged);
+  async mergeTables(text: string, allowEmpty: boolean): Promise<AppliedReport> {
+    return this.#take(allowEmpty ? `${text}, may be empty` : text, this.merged);
   }
 
   #take(text: string, into: string[]): AppliedReport {

@@ -44,7 +44,7 @@ export interface ControlSource {
   /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
   applyTables(text: string, allowEmpty: boolean): Promise<AppliedReport>;
   /** Sets and removes some of them and leaves the others as they are, as one generation. */
-  mergeTables(text: string): Promise<AppliedReport>;
+  mergeTables(text: string, allowEmpty: boolean): Promise<AppliedReport>;
   /** Addresses that are asked for: at once, or as soon as there is one within `waitMs`. */
   questions(waitMs: number): Promise<readonly QuestionReport[]>;
   refuseAddress(address: string): void;
@@ -106,8 +106,11 @@ export const ROUTES: readonly Route[] = [
   {
     method: "PATCH",
     path: "/v1/tables",
-    query: [],
-    answer: async (source, _query, request) => source.mergeTables(await readText(request)),
+    query: ["allowEmpty"],
+    answer: async (source, query, request) => {
+      const allowEmpty = flagQuery(query, "allowEmpty");
+      return source.mergeTables(await readText(request), allowEmpty);
+    },
   },
   {
     method: "GET",

@@ -19,8 +19,11 @@ import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
 const TIMEOUT_MAX_MS = 2_073_600_000; // 576h
 const PROBE_INTERVAL_MIN_MS = 10;
 const PROBE_INTERVAL_MAX_MS = 3_600_000;
-/** IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name) or takes for a number of its own (%d). */
-const INTERFACE_NAME = /^(?!\.{1,2}$)[^\s/:%]{1,15}$/;
+/**
+ * IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name) or takes for a number of its
+ * own (%d); no name that it keeps for itself (the loopback device, and folders below /proc/sys/net/ipv4/conf).
+ */
+const INTERFACE_NAME = /^(?!(?:\.{1,2}|lo|all|default)$)[^\s/:%]{1,15}$/;
 const PARK_TIME_MAX_MS = 60_000;
 const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
@@ -129,7 +132,7 @@ const service = section({
 
 const tables = { nodes: list(node).default([]), services: list(service).default([]) };
 
-/** Whether a change may take the last service away. */
+/** Whether a change may take away the last node, service, service address or instance. */
 const allowEmpty = flag.default(false);
 
 export const tablesSchema = section({ ...tables, allowEmpty });
@@ -137,6 +140,7 @@ export const tablesSchema = section({ ...tables, allowEmpty });
 export const tablesPatchSchema = section({
   ...tables,
   remove: section({ nodes: list(name).default([]), services: list(name).default([]) }).prefault({}),
+  allowEmpty,
 });
 
 export const configSchema = section({

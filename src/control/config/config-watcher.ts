@@ -5,14 +5,16 @@
 
 import { type FSWatcher, realpathSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { ConfigReport } from "../../model/reports.ts";
+import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
 import { isBeingWritten } from "../../sys/writers.ts";
 
 /** What happens after a change; `load` failures are passed on as they were thrown. */
 export interface ConfigListener<Config> {
   onConfig(config: Config): Promise<void>;
   onRefused(error: unknown): void;
-  /** A folder can no longer be watched; only reload() helps from here on. */
-  onUnwatched(folder: string, error: unknown): void;
+  /** Changes are no longer seen at once, or not at all; `problem` is a sentence without its full stop. */
+  onUnwatched(problem: string): void;
 }
 
 /** A save is several events: truncate, write, rename. */
@@ -23,11 +25,15 @@ const DEBOUNCE_MAX_MS = 500;
 const LOOK_MS = 1000;
 /** How long a file must have stayed as it is, where the kernel does not tell whether somebody writes to it. */
 const SETTLED_MS = 300;
+/** A mount of a single file, as containers have it, stays with the file that it began with. */
+const REPLACED_BELOW = "it was replaced or removed where it is mounted from; mount its folder instead";
 
 export class ConfigWatcher<Config> {
   readonly #path: string;
   readonly #load: (path: string) => Config | Promise<Config>;
   readonly #folders = new Map<string, FSWatcher>();
+  readonly #unwatchable = new Map<string, string>(); // folders, and why
+  #toldProblem: string | undefined;
   #listener: ConfigListener<Config> | undefined;
   #loadedSignature: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -54,6 +60,7 @@ export class ConfigWatcher<Config> {
     this.#schedule();
     this.#look = setInterval(() => {
       if (this.#signature() !== this.#loadedSignature) this.#schedule();
+      this.#tellProblem();
     }, LOOK_MS);
     this.#look.unref();
   }
@@ -62,6 +69,13 @@ export class ConfigWatcher<Config> {
   reload(): Promise<void> {
     this.#work = this.#work.then(() => this.#deliver());
     return this.#work;
+  }
+
+  /** How it is now. */
+  get following(): ConfigReport {
+    const missing = this.#whyUnfollowed();
+    const [late] = this.#unwatchable.values();
+    return { file: this.#path, isFollowed: missing === undefined, problem: missing ?? late };
   }
 
   /** Resolves when a load that was under way is done; afterwards the listener hears nothing more. */
@@ -124,6 +138,24 @@ export class ConfigWatcher<Config> {
     }
   }
 
+  #whyUnfollowed(): string | undefined {
+    try {
+      const status = statSync(this.#path);
+      return status.nlink === 0 ? REPLACED_BELOW : whyNoFile(status);
+    } catch (error) {
+      return whyUnreadable(error);
+    }
+  }
+
+  /** What load() does not find out: it tells of a file that is missing, and of what is no file. */
+  #tellProblem(): void {
+    const { problem } = this.following;
+    const isNews = problem === REPLACED_BELOW || [...this.#unwatchable.values()].some((late) => late === problem);
+    const told = isNews ? problem : undefined;
+    if (told !== undefined && told !== this.#toldProblem) this.#listener?.onUnwatched(told);
+    this.#toldProblem = told;
+  }
+
   #watchFolders(): void {
     const wanted = new Set([dirname(this.#path)]);
     try {
@@ -136,6 +168,7 @@ export class ConfigWatcher<Config> {
       watcher.close();
       this.#folders.delete(folder);
     }
+    this.#unwatchable.clear();
     for (const folder of wanted) if (!this.#folders.has(folder)) this.#watchFolder(folder);
   }
 
@@ -144,11 +177,19 @@ export class ConfigWatcher<Config> {
       const watcher = watch(folder, { persistent: false }, () => this.#schedule());
       watcher.on("error", (error) => {
         this.#folders.delete(folder);
-        this.#listener?.onUnwatched(folder, error);
+        this.#noteUnwatchable(folder, error);
       });
       this.#folders.set(folder, watcher);
     } catch (error) {
-      this.#listener?.onUnwatched(folder, error);
+      this.#noteUnwatchable(folder, error);
     }
+  }
+
+  /** Too few inotify(7) watches, say. The look every second goes on. */
+  #noteUnwatchable(folder: string, error: unknown): void {
+    this.#unwatchable.set(
+      folder,
+      `${folder} cannot be watched (${whyUnreadable(error)}): changes are seen after a second`,
+    );
   }
 }

@@ -1,21 +1,22 @@
 // A node's config file: YAML, checked completely before anything happens.
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
-import { SapwoodError } from "../../base/errors.ts";
 import type { FieldPath, Issue } from "../../base/issues.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import type { Encryption, Tables, TablesPatch } from "../../model/tables.ts";
 import { contains, type Prefix } from "../../net/address.ts";
 import { TUNNEL_PREFIX } from "../../net/wireguard-key.ts";
+import { readTextFile } from "../../sys/user-file.ts";
 import type { WireguardBackend } from "../../sys/wireguard.ts";
+import { emptyingIssues } from "../tables/emptying.ts";
 import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "../tables/policy-bindings.ts";
 import { policyIssue, type TableRules, validateTables } from "../tables/table-validation.ts";
 import { ownUnderlayIssues } from "../tables/underlay-rules.ts";
 import { ConfigDocument } from "./config-document.ts";
 import { configSchema, stateSchema, tablesPatchSchema, tablesSchema } from "./config-schema.ts";
+import type { PolicyFiles } from "./policy-file-check.ts";
 
 const INTERFACE_NAME_MAX = 15; // IFNAMSIZ without the final zero
 /** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
@@ -50,6 +51,8 @@ export interface ConfigOptions {
   readonly policies?: ((stateDirectory: string) => readonly string[]) | undefined;
   /** The tables of the running proxy; none before it runs. */
   readonly inForce?: (() => Tables) | undefined;
+  /** What is wrong with files that the configuration names; nothing unless given. */
+  readonly fileIssues?: ((config: PolicyFiles) => readonly Issue[]) | undefined;
 }
 
 export interface ParseTablesOptions {
@@ -67,12 +70,12 @@ const NO_TABLES: Tables = { nodes: [], services: [] };
 
 /** Reads and checks a config file. Throws config-unreadable or config-invalid. */
 export function loadConfig(path: string, options: ConfigOptions = {}): Config {
-  return parseConfig(readText(path), path, options);
+  return parseConfig(readTextFile(path), path, options);
 }
 
 /** The state directory alone: a node needs its key before its file can name those of the others. */
 export function loadStateDirectory(path: string): string {
-  const { state, node } = new ConfigDocument(readText(path), path).parse(stateSchema);
+  const { state, node } = new ConfigDocument(readTextFile(path), path).parse(stateSchema);
   return state.directory ?? stateDirectory(node.id);
 }
 
@@ -113,6 +116,7 @@ export function parseConfig(text: string, fileName: string, options: ConfigOptio
       fieldOf,
     ),
     ...capacityIssues(tables, node.id, capacities),
+    ...(options.fileIssues?.(rest) ?? []),
   ];
   if (issues.length > 0) throw document.refusal(issues);
   const underlay = ownUnderlay(node.underlay, rest.tun.name);
@@ -147,12 +151,16 @@ export function parseTables(
 }
 
 /** What `sapwood apply --merge` sends. Only its shape is checked: the rest depends on the tables in force. */
-export function parseTablesPatch(text: string, fileName: string, bindings: readonly PolicyBinding[]): TablesPatch {
+export function parseTablesPatch(
+  text: string,
+  fileName: string,
+  { bindings = DEFAULT_BINDINGS, allowEmpty = false }: Pick<ParseTablesOptions, "bindings" | "allowEmpty"> = {},
+): TablesPatch {
   const document = new ConfigDocument(text, fileName);
-  const { services: written, ...rest } = document.parse(tablesPatchSchema);
+  const { services: written, allowEmpty: isSaid, ...rest } = document.parse(tablesPatchSchema);
   const { services, issues } = bindPolicies(written, bindings);
   if (issues.length > 0) throw document.refusal(issues);
-  return { ...rest, services };
+  return { ...rest, services, keepsSome: !(allowEmpty || isSaid) };
 }
 
 /** A section that a text does not name keeps what is in force. */
@@ -163,25 +171,8 @@ function withAbsentOnes(document: ConfigDocument, tables: Tables, inForce: Table
   };
 }
 
-/** An empty list is mostly a mistake of the program that wrote it, and ends every connection. */
-function emptyingIssues({ services }: Tables, inForce: Tables): Issue[] {
-  const before = inForce.services.length;
-  if (services.length > 0 || before === 0) return [];
-  const message = `expected at least one service, as there are ${before} in force, or allowEmpty: true; found none`;
-  return [{ path: ["services"], message }];
-}
-
 function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {
   return issues.map(({ path, message }) => ({ path: fieldOf(path), message }));
-}
-
-function readText(path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    const found = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
-    throw new SapwoodError("config-unreadable", `${path} cannot be read (${found})`, { cause: error });
-  }
 }
 
 /** With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there yet. */

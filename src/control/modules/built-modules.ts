@@ -36,7 +36,7 @@ export async function loadBuiltModules(loadedAt: Date): Promise<BuiltModules> {
 }
 
 async function loadFile(path: string, shape: ModuleShape, loadedAt: Date): Promise<LoadedModule> {
-  const bytes = await readModule(path, shape);
+  const bytes = readModule(path, shape);
   const module = await compileBytes(bytes, shape, path);
   return { module, bytes, sha256: sha256Of(bytes), source: BUILT_IN, loadedAt, isRemembered: false };
 }

@@ -77,8 +77,8 @@ export class ModuleFiles {
     const listener = {
       onConfig: load,
       onRefused: refused,
-      onUnwatched: (folder: string, error: unknown) =>
-        this.#log.warn({ policy: name, file: path, folder, err: error }, "the folder cannot be watched"),
+      onUnwatched: (problem: string) =>
+        this.#log.warn({ policy: name, file: path }, `the file cannot be followed as it should be: ${problem}`),
     };
     const followed: Followed = { path, watcher, listener, loadedSha256: undefined };
     this.#followed.set(name, followed);

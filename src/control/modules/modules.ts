@@ -22,7 +22,6 @@ export interface ModulesOptions
   readonly log: Logger;
 }
 
-const BYTES_PER_PAGE = 65_536;
 /** Remembered modules are tried so many at a time. */
 const LANES = 4;
 
@@ -214,9 +213,4 @@ function keptOf(
 ): LoadedPair | undefined {
   if (current?.isRemembered !== true) return undefined;
   return { current, previous: previous?.isRemembered === true ? previous : undefined, instead };
-}
-
-/** Pages of a policy's memory, at least one. */
-export function memoryPages(bytes: number): number {
-  return Math.max(1, Math.floor(bytes / BYTES_PER_PAGE));
 }

@@ -3,7 +3,14 @@
 import { lostLogLines } from "../../base/log.ts";
 import { flowCount } from "../../memory/counters.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
-import type { NetworkReport, OffloadReport, ReloadReport, StatusReport, UsageReport } from "../../model/reports.ts";
+import type {
+  ConfigReport,
+  NetworkReport,
+  OffloadReport,
+  ReloadReport,
+  StatusReport,
+  UsageReport,
+} from "../../model/reports.ts";
 import type { Node, Tables } from "../../model/tables.ts";
 import type { TableStore } from "../tables/table-store.ts";
 
@@ -17,17 +24,19 @@ export interface StatusSource {
   readonly shared: SharedMemory;
   readonly workerRestarts: readonly number[]; // by worker
   readonly store: TableStore;
+  readonly config: ConfigReport;
   readonly lastReload: ReloadReport | undefined;
 }
 
 export function statusReport(source: StatusSource): StatusReport {
-  const { version, node, tun, tunnel, network, offloads, shared, workerRestarts, store, lastReload } = source;
+  const { version, node, tun, tunnel, network, offloads, shared, workerRestarts, store, config, lastReload } = source;
   return {
     version,
     node: node.id,
     pid: process.pid,
     uptimeMs: Math.round(performance.now()),
     generation: store.generation,
+    config,
     lastReload,
     workers: workerRestarts.map((restarts, index) => ({ index, restarts })),
     tun,

@@ -33,7 +33,7 @@ export interface ReloaderOptions<Config extends Reloadable> {
   readonly prepare: (config: Config) => Promise<void>;
   /** `inForce` is the configuration that was applied last. */
   readonly parseTables: (text: string, inForce: Config, allowEmpty: boolean) => Tables;
-  readonly parseTablesPatch: (text: string, inForce: Config) => TablesPatch;
+  readonly parseTablesPatch: (text: string, inForce: Config, allowEmpty: boolean) => TablesPatch;
   readonly log: Logger;
   /** The level was chosen for this run: the configuration's does not count. */
   readonly isLevelFixed: boolean;
@@ -87,21 +87,21 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     }
   }
 
-  onUnwatched(folder: string, error: unknown): void {
+  onUnwatched(problem: string): void {
     const { file, log } = this.#options;
-    log.warn({ file, folder, err: error }, "the folder cannot be watched; SIGHUP makes the proxy read its file again");
+    log.warn({ file }, `the configuration cannot be followed as it should be: ${problem}`);
   }
 
-  /** Replaces nodes and services by those of a YAML or JSON text, which may take the last service away if so wanted. */
+  /** Replaces nodes and services by those of a YAML or JSON text, which may take the last of them away if so wanted. */
   applyText(text: string, allowEmpty = false): Promise<AppliedReport> {
     const { parseTables, target } = this.#options;
     return this.#fromSocket(() => target.apply(parseTables(text, this.#inForce, allowEmpty)));
   }
 
   /** Changes nodes and services by the patch of a YAML or JSON text, and leaves the others as they are. */
-  mergeText(text: string): Promise<AppliedReport> {
+  mergeText(text: string, allowEmpty = false): Promise<AppliedReport> {
     const { parseTablesPatch, target } = this.#options;
-    return this.#fromSocket(() => target.merge(parseTablesPatch(text, this.#inForce)));
+    return this.#fromSocket(() => target.merge(parseTablesPatch(text, this.#inForce, allowEmpty)));
   }
 
   async #fromSocket(change: () => Promise<{ readonly generation: number }>): Promise<AppliedReport> {

@@ -8,6 +8,7 @@ import type { TableChange, TableNode } from "../../memory/table-change.ts";
 import type { TableWriter } from "../../memory/table-writer.ts";
 import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
+import { emptyingIssues } from "./emptying.ts";
 import {
   duplicateNames,
   nodeIssues,
@@ -98,7 +99,8 @@ export class TableStore {
   merge(patch: TablesPatch): Promise<Applied> {
     return this.#inTurn(() => {
       const tables = mergeTables(this.#tables, patch);
-      return this.#putInForce(tables, this.#patchDifference(patch), this.#patchIssues(patch));
+      const issues = [...this.#patchIssues(patch), ...(patch.keepsSome ? emptyingIssues(tables, this.#tables) : [])];
+      return this.#putInForce(tables, this.#patchDifference(patch), issues);
     });
   }
 

@@ -14,6 +14,13 @@ const SIGNATURES: Readonly<Record<keyof typeof PolicyExport, string>> = {
   liveFlows: "() -> i32",
 };
 
+const PAGE_BYTES = 65_536;
+
+/** Pages of a policy's memory, at least one. */
+export function memoryPages(bytes: number): number {
+  return Math.max(1, Math.floor(bytes / PAGE_BYTES));
+}
+
 /** A module may export more. AssemblyScript's abort is harmless: it only ends the call. */
 export const POLICY_SHAPE: ModuleShape = policyShape(POLICY_PAGES_MAX);
 

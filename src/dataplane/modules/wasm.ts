@@ -1,11 +1,10 @@
 // Compiles Wasm modules, holds them against what the host expects of them, and instantiates the engine.
 // Promises: a module that asks for more than it may have, or lacks what it must have, is refused by a sentence.
 
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { LAYOUT_VERSION } from "../../../assembly/shared/layout.ts";
 import { SapwoodError } from "../../base/errors.ts";
+import { readRegularFile, whyUnreadable } from "../../sys/user-file.ts";
 import type { EngineExports, EngineImports } from "./engine-contract.ts";
 import { ENGINE_RULES, findBreach, type ModuleRules } from "./module-limits.ts";
 
@@ -60,27 +59,19 @@ export function builtModulePath(name: string): string {
 
 /** Reads, compiles and checks a module. Throws module-refused. */
 export async function compileFile(path: string, shape: ModuleShape): Promise<WebAssembly.Module> {
-  return compileBytes(await readModule(path, shape), shape, path);
+  return compileBytes(readModule(path, shape), shape, path);
 }
 
 /** Throws module-refused, also when the file is too large, which it then does not read. */
-export async function readModule(path: string, shape: ModuleShape): Promise<Uint8Array> {
+export function readModule(path: string, shape: ModuleShape): Uint8Array {
   try {
-    // Without waiting for the other end of a pipe.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const status = await file.stat();
-      if (!status.isFile()) throw new Error("it is no file");
-      checkModuleSize(status.size, shape, path);
-      return await file.readFile();
-    } finally {
-      await file.close();
-    }
+    return readRegularFile(path, MODULE_BYTES_MAX);
   } catch (cause) {
-    if (cause instanceof SapwoodError) throw cause;
-    throw new SapwoodError("module-refused", `The ${shape.kind} module ${path} cannot be read: ${reasonOf(cause)}.`, {
-      cause,
-    });
+    throw new SapwoodError(
+      "module-refused",
+      `The ${shape.kind} module ${path} cannot be read: ${whyUnreadable(cause)}.`,
+      { cause },
+    );
   }
 }
 

@@ -182,6 +182,14 @@ describe("apply", () => {
     expect([source.applied, source.merged]).toEqual([[], ["remove: { services: [a] }\n"]]);
   });
 
+  test("--allow-empty goes along with either", async () => {
+    const file = join(folder, "none.yaml");
+    writeFileSync(file, "none");
+    await sapwood(["apply", "--allow-empty", file, "-s", socket]);
+    await sapwood(["apply", "--allow-empty", "--merge", file, "-s", socket]);
+    expect([source.applied, source.merged]).toEqual([["none, may be empty"], ["none, may be empty"]]);
+  });
+
   test("a refused file is one sentence and exit status 2", async () => {
     const file = join(folder, "services.yaml");
     writeFileSync(file, "services: 5\n");
@@ -193,7 +201,7 @@ describe("apply", () => {
   test("a file that does not exist is named", async () => {
     const { exit, error } = await sapwood(["apply", "/nonexistent.yaml", "-s", socket]);
     expect(exit).toBe(2);
-    expect(error).toBe("sapwood: /nonexistent.yaml cannot be read (ENOENT).\n");
+    expect(error).toBe("sapwood: /nonexistent.yaml cannot be read: there is no such file (ENOENT).\n");
   });
 });
 

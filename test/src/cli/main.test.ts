@@ -1,6 +1,6 @@
 // The built command as a process: exit status, and what goes to stdout and to stderr.
 
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -90,7 +90,7 @@ test("run refuses a log level from the environment that does not exist", () => {
 });
 
 test.each([
-  [["check", "/nonexistent.yaml"], 2, "/nonexistent.yaml cannot be read (ENOENT)"],
+  [["check", "/nonexistent.yaml"], 2, "/nonexistent.yaml cannot be read: there is no such file (ENOENT)"],
   [["status", "--socket", "/nonexistent.sock"], 1, "No proxy answers at /nonexistent.sock (ENOENT)"],
   [["instnaces"], 2, "Did you mean instances?"],
 ])("%j ends with status %i and a sentence", (args, status, said) => {
@@ -131,5 +131,49 @@ test("no control character of an argument or a file gets to the terminal", () =>
     expect(stdout).toBe("");
     expect(stderr).toContain("\\u001b]0;title\\u0007\\u009b31m\\u202eb\\u000d");
     expect(stderr.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+  }
+});
+
+test.each([["check"], ["run", "--config"], ["key", "show", "--config"]])(
+  "%s %s refuses a pipe and a device at once",
+  (...command) => {
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    for (const path of [pipe, "/dev/zero"]) {
+      const { status, stderr } = sapwood(...command, path);
+      expect({ path, status }).toEqual({ path, status: 2 });
+      expect(stderr).toMatch(/^sapwood: \S+ cannot be read: expected a file, found a (?:named pipe|device)\.\n$/);
+    }
+  },
+);
+
+test("apply reads what comes late through standard input, or through a pipe of the shell", () => {
+  const socket = join(folder, "none.sock");
+  for (const [given, from] of [
+    ["-", `(sleep 0.2; echo "{}") |`],
+    ["<(sleep 0.2; echo '{}')", ""],
+  ]) {
+    const line = `${from} "${process.execPath}" "${MAIN}" apply ${given} -s ${socket}`;
+    const { stderr } = spawnSync("bash", ["-c", line], { encoding: "utf8" });
+    expect(stderr).toContain(`No proxy answers at ${socket}`); // it has read all by then
+  }
+});
+
+test("check looks at the files of policies", () => {
+  const policies = "policies: { mine: { file: ./mine.wasm } }\n";
+  const refused = `node.yaml:9: policies.mine.file: expected a policy module. The policy module ${folder}/mine.wasm`;
+  writeFileSync(file, GOOD + policies);
+  expect(sapwood("check", file).stderr).toContain(`${refused} cannot be read: there is no such file`);
+  writeFileSync(join(folder, "mine.wasm"), "no module");
+  expect(sapwood("check", file).stderr).toContain(refused);
+  for (const [module, status] of [
+    ["engine", 2],
+    ["policies/random", 0],
+  ] as const) {
+    writeFileSync(
+      join(folder, "mine.wasm"),
+      readFileSync(new URL(`../../../dist/wasm/${module}.wasm`, import.meta.url)),
+    );
+    expect(sapwood("check", file).status, module).toBe(status);
   }
 });

@@ -151,11 +151,11 @@ test.each<{ what: string; content: () => string; said: string }>([
       truncateSync(path, 100_000_000);
       return path;
     },
-    said: "must have at most 8388608 bytes; found 100000000.",
+    said: "cannot be read: expected at most 8388608 bytes, found 100000000.",
   },
-  { what: "a folder", content: () => folder, said: "cannot be read: it is no file." },
-  { what: "a device", content: () => "/dev/zero", said: "cannot be read: it is no file." },
-  { what: "no file", content: () => join(folder, "none.wasm"), said: "cannot be read: ENOENT" },
+  { what: "a folder", content: () => folder, said: "cannot be read: expected a file, found a folder." },
+  { what: "a device", content: () => "/dev/zero", said: "cannot be read: expected a file, found a device." },
+  { what: "no file", content: () => join(folder, "none.wasm"), said: "cannot be read: there is no such file (ENOENT)" },
 ])("$what in the place of a module is refused by a sentence", ({ content, said }) => {
   const path = content();
   const { status, stdout, stderr } = policyTest(path);

@@ -208,3 +208,38 @@ test("a closed watcher is silent and may be closed again", async () => {
   await watcher.close();
   expect(heard).toEqual(["first"]);
 });
+
+test("says that no change has an effect while there is no file, and that one has when it is back", async () => {
+  await watchFile();
+  expect(watcher.following).toEqual({ file, isFollowed: true, problem: undefined });
+  await afterHearing(() => unlinkSync(file));
+  expect(watcher.following).toMatchObject({ isFollowed: false, problem: "there is no such file (ENOENT)" });
+  await afterHearing(() => writeFileSync(file, "second"));
+  expect(watcher.following.isFollowed).toBe(true);
+  expect(heard.filter((what) => !what.startsWith("ENOENT"))).toEqual(["first", "second"]);
+});
+
+test("says so of a file that was removed where its descriptor, or its mount, still leads to it", async () => {
+  const open = openSync(file, "r");
+  try {
+    await watchFile(`/proc/self/fd/${open}`);
+    expect(watcher.following.isFollowed).toBe(true);
+    await afterHearing(() => unlinkSync(file));
+    expect(watcher.following).toMatchObject({
+      isFollowed: false,
+      problem: "it was replaced or removed where it is mounted from; mount its folder instead",
+    });
+    expect(heard.at(-1)).toContain("unwatched it was replaced");
+  } finally {
+    closeSync(open);
+  }
+});
+
+test("says so of what is no file", async () => {
+  await watchFile();
+  await afterHearing(() => {
+    unlinkSync(file);
+    mkdirSync(file);
+  });
+  expect(watcher.following).toMatchObject({ isFollowed: false, problem: "expected a file, found a folder" });
+});

@@ -135,7 +135,9 @@ log: { level: debug }
   });
 
   test("that cannot be read is named", () => {
-    expect(() => loadConfig("/nonexistent/node.yaml")).toThrow("/nonexistent/node.yaml cannot be read (ENOENT)");
+    expect(() => loadConfig("/nonexistent/node.yaml")).toThrow(
+      "/nonexistent/node.yaml cannot be read: there is no such file (ENOENT)",
+    );
   });
 });
 
@@ -156,15 +158,18 @@ test("JSON that breaks the schema is refused with its line, as YAML is", () => {
 
 test("a patch names what to set and what to remove; an address may leave its policy to its prefix", () => {
   const text = "services: [{ name: b, addresses: [{ address: fdff:2000::1 }] }]\nremove: { services: [c] }";
-  expect(parseTablesPatch(text, "patch", DEFAULT_BINDINGS)).toEqual({
+  expect(parseTablesPatch(text, "patch", { bindings: DEFAULT_BINDINGS })).toEqual({
     nodes: [],
     services: [{ name: "b", addresses: [{ address: "fdff:2000::1", policy: "round-robin" }], instances: [] }],
     remove: { nodes: [], services: ["c"] },
+    keepsSome: true,
   });
-  expect(() => parseTablesPatch("remove: [c]", "patch", DEFAULT_BINDINGS)).toThrow("patch:1: remove: expected fields");
-  expect(() => parseTablesPatch("services: [{ name: b, addresses: [{ address: fdff::1 }] }]", "patch", [])).toThrow(
-    "patch:1: services[0].addresses[0].policy",
+  expect(() => parseTablesPatch("remove: [c]", "patch", { bindings: DEFAULT_BINDINGS })).toThrow(
+    "patch:1: remove: expected fields",
   );
+  expect(() =>
+    parseTablesPatch("services: [{ name: b, addresses: [{ address: fdff::1 }] }]", "patch", { bindings: [] }),
+  ).toThrow("patch:1: services[0].addresses[0].policy");
 });
 
 describe("a mistake is named with line, field, what was expected and what was found", () => {
@@ -320,16 +325,30 @@ describe("of what is in force", () => {
     expect(parseConfig(MINIMAL, "node.yaml", { inForce: () => inForce }).tables.services).toEqual(inForce.services);
   });
 
-  test("the last service goes only if that is said", () => {
-    const refused = "services: expected at least one service, as there are 2 in force, or allowEmpty: true; found none";
-    expect(() => parseTables("services: []", "tables", { inForce })).toThrowError(refused);
-    const config = `${MINIMAL}services: []\n`;
-    expect(() => parseConfig(config, "node.yaml", { inForce: () => inForce })).toThrowError(refused);
-    const allowed = [
-      parseTables("services: []", "tables", { inForce, allowEmpty: true }),
-      parseTables("{ services: [], allowEmpty: true }", "tables", { inForce }),
-      parseConfig(`${config}allowEmpty: true\n`, "node.yaml", { inForce: () => inForce }).tables,
-    ];
-    for (const { services } of allowed) expect(services).toEqual([]);
+  const ADDRESS = "{ address: 10.30.0.1, policy: closest }";
+  const INSTANCE = "{ number: 1, node: node-a, namespace: [10.18.3.1], addresses: [10.30.0.3] }";
+  const SERVICE = `name: a, addresses: [${ADDRESS}], instances: [${INSTANCE}]`;
+  const NODE = "{ id: node-b, underlay: { address: 192.0.2.12 } }";
+  const whole = parseTables(`{ nodes: [${NODE}], services: [{ ${SERVICE} }] }`, "tables");
+
+  test.each([
+    ["service", "services: []"],
+    ["node", "nodes: []"],
+    ["service address", `services: [{ name: a, instances: [${INSTANCE}] }]`],
+    ["instance", `services: [{ name: a, addresses: [${ADDRESS}] }]`],
+  ])("the last %s goes only if that is said", (one, text) => {
+    const refused = `expected at least one ${one}, as there are 1 in force, or allowEmpty: true; found none`;
+    const config = `${MINIMAL}${text}\n`;
+    const options = { inForce: () => whole };
+    expect(() => parseTables(text, "tables", { inForce: whole })).toThrowError(refused);
+    expect(() => parseConfig(config, "node.yaml", options)).toThrowError(refused);
+    expect(parseTables(text, "tables", { inForce: whole, allowEmpty: true })).not.toEqual(whole);
+    expect(parseTables(`${text}\nallowEmpty: true`, "tables", { inForce: whole })).not.toEqual(whole);
+    expect(parseConfig(`${config}allowEmpty: true\n`, "node.yaml", options).tables).not.toEqual(whole);
+  });
+
+  test("what was empty may stay so", () => {
+    const inForce = parseTables("services: [{ name: a }]", "tables");
+    expect(parseTables("{ nodes: [], services: [{ name: a }] }", "tables", { inForce })).toEqual(inForce);
   });
 });

@@ -38,7 +38,7 @@ describe("depth", () => {
     ["tags on the way", "!!seq [".repeat(LEVELS)],
   ])("%s: is refused before anything is built", (_, text) => {
     expect(refusal(text)).toContain(TOO_DEEP);
-    expect(refusal(text, (given) => parseTablesPatch(given, "patch", []))).toContain(TOO_DEEP);
+    expect(refusal(text, (given) => parseTablesPatch(given, "patch", { bindings: [] }))).toContain(TOO_DEEP);
   });
 
   test("names the line", () => {

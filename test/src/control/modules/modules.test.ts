@@ -7,8 +7,9 @@ import { SapwoodError } from "../../../../src/base/errors.ts";
 import { createLogger } from "../../../../src/base/log.ts";
 import { loadBuiltModules } from "../../../../src/control/modules/built-modules.ts";
 import type { PolicyFiles } from "../../../../src/control/modules/module-files.ts";
-import { Modules, memoryPages } from "../../../../src/control/modules/modules.ts";
+import { Modules } from "../../../../src/control/modules/modules.ts";
 import { sha256Of } from "../../../../src/control/state/loaded-module.ts";
+import { memoryPages } from "../../../../src/dataplane/modules/policy-module.ts";
 import { binaryOf, policySource } from "../../../support/policy-source.ts";
 
 const built = await loadBuiltModules(new Date(0));

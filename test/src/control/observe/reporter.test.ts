@@ -181,6 +181,7 @@ describe("flows", () => {
       shared,
       workerRestarts: [2],
       store,
+      config: { file: "/etc/sapwood/node.yaml", isFollowed: true },
       lastReload: undefined,
     });
     expect(status).toMatchObject({

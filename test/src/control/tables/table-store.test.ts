@@ -166,6 +166,13 @@ describe("a patch", () => {
     expect([store.generation, store.snapshot()]).toEqual([3, GOOD]);
   });
 
+  test("takes everything away when that is said", async () => {
+    const store = freshStore();
+    await store.apply(GOOD);
+    await store.merge({ ...removing(["node-b"], ["a.demo", "b.demo"]), keepsSome: false });
+    expect(store.snapshot()).toEqual({ nodes: [], services: [] });
+  });
+
   test.each<[string, TablesPatch, string]>([
     [
       "a service twice",
@@ -201,6 +208,16 @@ describe("a patch", () => {
       "what it both sets and removes",
       patch({ services: [B], remove: { nodes: [], services: ["b.demo"] } }),
       "remove.services[0]: expected a name that services does not set, found b.demo",
+    ],
+    [
+      "taking everything away without a word",
+      { ...removing(["node-b"], ["a.demo", "b.demo"]), keepsSome: true },
+      "services: expected at least one service, as there are 2 in force, or allowEmpty: true; found none",
+    ],
+    [
+      "setting the services to no instances without a word",
+      { ...patch({ services: [A, B].map((service) => ({ ...service, instances: [] })) }), keepsSome: true },
+      "services: expected at least one instance, as there are 3 in force, or allowEmpty: true; found none",
     ],
   ])("is refused for %s, and all stays as it was", async (_, refused, message) => {
     const store = freshStore();

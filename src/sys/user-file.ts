@@ -1,0 +1,125 @@
+// Reads a file that a user named, whatever is at its path: a pipe or a device might never end, or never begin.
+
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, type Stats, statSync } from "node:fs";
+import { SapwoodError } from "../base/errors.ts";
+
+/** More than the tables of a million services need. */
+export const TEXT_BYTES_MAX = 256 * 2 ** 20;
+
+const STANDARD_INPUT = 0;
+const PART_BYTES = 64 * 1024;
+const RETRY_MS = 10;
+/** What the caller has open already, as `<(...)` of a shell names it. */
+const OPEN_DESCRIPTOR = /^\/(?:dev|proc\/(?:self|\d+))\/(?:fd\/\d+|stdin)$/;
+
+/** The text of a file. Throws config-unreadable, also for a pipe, a device or a folder. */
+export function readTextFile(path: string): string {
+  return asText(path, () => readRegularFile(path, TEXT_BYTES_MAX));
+}
+
+/** The same for a command that reads once: "-" is standard input, and a descriptor that is open may be a pipe. */
+export function readTextOnce(path: string): string {
+  if (path === "-") return asText("standard input", () => readToEnd(STANDARD_INPUT, TEXT_BYTES_MAX));
+  if (!OPEN_DESCRIPTOR.test(path)) return readTextFile(path);
+  return asText(path, () => {
+    const file = openSync(path, constants.O_RDONLY);
+    try {
+      const status = fstatSync(file);
+      if (!status.isFIFO()) requireFile(status);
+      return readToEnd(file, TEXT_BYTES_MAX);
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+/** Throws an Error that says what is at the path, when it is no regular file of at most `mostBytes`. */
+export function readRegularFile(path: string, mostBytes: number): Buffer {
+  requireFile(statSync(path)); // to open a device may do something
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const status = fstatSync(file);
+    requireFile(status);
+    if (status.size > mostBytes) throw tooLarge(mostBytes, `${status.size}`);
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function requireFile(status: Stats): void {
+  const problem = whyNoFile(status);
+  if (problem !== undefined) throw new Error(problem);
+}
+
+/** What is there instead of a regular file, as a part of a sentence. */
+export function whyNoFile(status: Stats): string | undefined {
+  return status.isFile() ? undefined : `expected a file, found ${kindOf(status)}`;
+}
+
+/** What something in a file system is, with its article. */
+function kindOf(status: Stats): string {
+  if (status.isDirectory()) return "a folder";
+  if (status.isFIFO()) return "a named pipe";
+  if (status.isSocket()) return "a socket";
+  return "a device";
+}
+
+function tooLarge(mostBytes: number, found: string): Error {
+  return new Error(`expected at most ${mostBytes} bytes, found ${found}`);
+}
+
+function readToEnd(file: number, mostBytes: number): Buffer {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const part = Buffer.alloc(PART_BYTES);
+    const count = readPart(file, part);
+    if (count === 0) return Buffer.concat(parts);
+    length += count;
+    if (length > mostBytes) throw tooLarge(mostBytes, "more");
+    parts.push(part.subarray(0, count));
+  }
+}
+
+/** Whoever shares a descriptor may have told the kernel not to wait for its other end. */
+function readPart(file: number, part: Buffer): number {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    try {
+      return readSync(file, part);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(pause, 0, 0, RETRY_MS);
+    }
+  }
+}
+
+function asText(name: string, read: () => Buffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(read());
+  } catch (error) {
+    throw new SapwoodError("config-unreadable", `${name} cannot be read: ${whyUnreadable(error)}.`, { cause: error });
+  }
+}
+
+/** A sentence's part for what the kernel and Node say in codes. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is no folder",
+  EACCES: "this user may not read it",
+  EPERM: "this user may not read it",
+  ELOOP: "its links lead to each other",
+  ENAMETOOLONG: "its name is too long",
+  EIO: "the device that holds it reports an error",
+  ERR_ENCODING_INVALID_ENCODED_DATA: "expected text in UTF-8, found other bytes",
+};
+
+/** Why a file cannot be read, as a part of a sentence. */
+export function whyUnreadable(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error.message;
+  const reason = REASONS[code];
+  return reason === undefined ? code : code.startsWith("ERR_") ? reason : `${reason} (${code})`;
+}
