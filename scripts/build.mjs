@@ -37,7 +37,8 @@ const OPTIMIZATIONS = [
 
 /** A thing to build: its output (whose time says when), its sources, and how. */
 function targets() {
-  const settings = ["scripts/build.mjs", "package.json", "asconfig.json"];
+  const compilers = ["assemblyscript", "binaryen"].map((name) => `node_modules/${name}/package.json`);
+  const settings = ["scripts/build.mjs", "asconfig.json", ...compilers];
   const engineSources = readdirSync(join(ROOT, "assembly"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== "policy")
     .map(({ name }) => `assembly/${name}`);

@@ -1,6 +1,6 @@
 // `sapwood offload`: what the kernel takes over from a running proxy, and switches for it.
 
-import type { OffloadOrder, OffloadReport } from "../model/reports.ts";
+import type { OffloadReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 
@@ -32,7 +32,7 @@ export const offloadCommand: Command = {
     if (name !== undefined && state !== "on" && state !== "off") {
       throw new SapwoodError("usage", `"sapwood offload ${name}" expects "on" or "off"; found ${state ?? "nothing"}.`);
     }
-    const order: OffloadOrder | undefined = name === undefined ? undefined : { name, on: state === "on" };
+    const order = name === undefined ? undefined : { name, on: state === "on" };
     const offloads =
       order === undefined
         ? await fetchReport<readonly OffloadReport[]>(socket, ROUTE)

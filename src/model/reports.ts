@@ -1,272 +1,314 @@
-// What the control socket answers: the shapes behind `--json`, described in docs/control-api.md.
-// Addresses are canonical text; a family that an instance lacks is absent from its list.
+// What the control socket answers: the schemas behind `--json`, which docs/control-api.md describes and the OpenAPI
+// description is made from. Addresses are canonical text; a family that an instance lacks is absent from its list.
 
-import type { ErrorDetail } from "../base/errors.ts";
-import type { FlowProtocol } from "./flow-protocols.ts";
-import type { Encryption } from "./tables.ts";
+import { z } from "zod";
+import type { ErrorDetail as ErrorDetailShape } from "../base/errors.ts";
+import { FLOW_PROTOCOLS, type FlowProtocol } from "./flow-protocols.ts";
+import { ENCRYPTIONS } from "./tables.ts";
+
+/** All that have a name in the description. */
+export const REPORTS = z.registry<{ id: string }>();
+
+function list<Item extends z.ZodType>(item: Item) {
+  return z.array(item).readonly();
+}
+
+function report<Fields extends z.ZodRawShape>(id: string, fields: Fields) {
+  return z.object(fields).readonly().register(REPORTS, { id });
+}
+
+function reports<Item extends z.ZodType>(id: string, item: Item) {
+  return list(item).register(REPORTS, { id });
+}
+
+const count = z.int().nonnegative();
+const time = z.string().describe("ISO 8601");
+const ageMs = z.number();
+
+export const ErrorDetail = report("ErrorDetail", {
+  message: z.string(),
+  file: z.string().optional(),
+  line: count.optional().describe("from 1"),
+  column: count.optional().describe("from 1, in characters"),
+  field: z.string().optional(),
+}) satisfies z.ZodType<ErrorDetailShape>;
+
+export const ErrorBody = report("ErrorBody", {
+  code: z.string().describe("one of the codes of docs/control-api.md"),
+  message: z.string().describe("one sentence, or one line per detail"),
+  details: list(ErrorDetail).describe("the single faults, where there may be several"),
+});
+export type ErrorBody = z.infer<typeof ErrorBody>;
 
 /** The body of every answer that is not 200. */
-export interface ErrorReport {
-  readonly error: ErrorBody;
-}
+export const ErrorReport = report("ErrorReport", { error: ErrorBody });
+export type ErrorReport = z.infer<typeof ErrorReport>;
 
-export interface ErrorBody {
-  readonly code: string; // errors.ts
-  readonly message: string; // one sentence, or one line per detail
-  readonly details: readonly ErrorDetail[]; // the single faults, where there may be several
-}
+export const OffloadReport = report("OffloadReport", { name: z.string(), on: z.boolean(), reason: z.string() });
+export type OffloadReport = z.infer<typeof OffloadReport>;
+export const OffloadReports = reports("OffloadReports", OffloadReport);
 
-export interface StatusReport {
-  readonly version: string;
-  readonly node: string;
-  readonly pid: number;
-  readonly uptimeMs: number;
-  readonly generation: number;
-  readonly config: ConfigReport;
-  /** Undefined as long as nothing was changed since the start. */
-  readonly lastReload?: ReloadReport | undefined;
-  readonly workers: readonly WorkerReport[];
-  readonly tun: { readonly name: string; readonly mtu: number; readonly queues: number };
-  readonly tunnel: { readonly address: string; readonly port: number; readonly encryption: Encryption };
-  readonly network: NetworkReport;
-  readonly offloads: readonly OffloadReport[];
-  readonly flows: UsageReport;
-  readonly tables: Readonly<Record<string, UsageReport>>;
-  readonly memory: { readonly rssBytes: number; readonly sharedBytes: number };
-  /** Lines of the log that could not be written. */
-  readonly lostLogLines: number;
-}
+export const UsageReport = report("UsageReport", { used: count, limit: count });
+export type UsageReport = z.infer<typeof UsageReport>;
 
-/** Whether changes of the configuration file have an effect. */
-export interface ConfigReport {
-  readonly file: string; // absolute
-  readonly isFollowed: boolean;
-  readonly problem?: string | undefined; // why not, or why changes are seen late
-}
+export const WorkerReport = report("WorkerReport", { index: count, restarts: count });
+export type WorkerReport = z.infer<typeof WorkerReport>;
 
 /** What the kernel shows of the TUN, and what was done to keep it so. */
-export interface NetworkReport {
-  readonly isUp: boolean;
-  readonly routes: readonly string[]; // service ranges that are routed into the TUN
-  readonly problems: readonly string[]; // sentences
-  readonly repairs: number; // how many times something was put back since the start
-  readonly lastRepair?: { readonly at: string; readonly what: readonly string[] } | undefined; // ISO 8601
-}
+export const NetworkReport = report("NetworkReport", {
+  isUp: z.boolean(),
+  routes: list(z.string()).describe("service ranges that are routed into the TUN"),
+  problems: list(z.string()).describe("sentences"),
+  repairs: count.describe("how many times something was put back since the start"),
+  lastRepair: z
+    .object({ at: time, what: list(z.string()) })
+    .readonly()
+    .optional(),
+});
+export type NetworkReport = z.infer<typeof NetworkReport>;
 
 /** The outcome of the last attempt to change the running tables. */
-export interface ReloadReport {
-  readonly at: string; // ISO 8601
-  readonly source: string; // a file, or "control socket"
-  readonly ok: boolean;
-  readonly generation: number; // in force afterwards
-  readonly error?: ErrorBody | undefined;
-  /** Settings that changed in the file and that take effect at the next start only. */
-  readonly needRestart: readonly string[];
-}
+export const ReloadReport = report("ReloadReport", {
+  at: time,
+  source: z.string().describe("a file, or `control socket`"),
+  ok: z.boolean(),
+  generation: count.describe("in force afterwards"),
+  error: ErrorBody.optional(),
+  needRestart: list(z.string()).describe("settings that changed in the file and take effect at the next start only"),
+});
+export type ReloadReport = z.infer<typeof ReloadReport>;
 
-export interface WorkerReport {
-  readonly index: number;
-  readonly restarts: number;
-}
+const encryption = z.enum(ENCRYPTIONS);
 
-export interface OffloadReport {
-  readonly name: string;
-  readonly on: boolean;
-  readonly reason: string;
-}
+/** Whether changes of the configuration file have an effect. */
+export const ConfigReport = report("ConfigReport", {
+  file: z.string().describe("absolute"),
+  isFollowed: z.boolean(),
+  problem: z.string().optional().describe("why not, or why changes are seen late"),
+});
+export type ConfigReport = z.infer<typeof ConfigReport>;
 
-export interface UsageReport {
-  readonly used: number;
-  readonly limit: number;
-}
+export const StatusReport = report("StatusReport", {
+  version: z.string(),
+  node: z.string(),
+  pid: count,
+  uptimeMs: ageMs,
+  generation: count,
+  config: ConfigReport,
+  lastReload: ReloadReport.optional().describe("absent as long as nothing was changed since the start"),
+  workers: list(WorkerReport),
+  tun: z.object({ name: z.string(), mtu: count, queues: count }).readonly(),
+  tunnel: z.object({ address: z.string(), port: count, encryption }).readonly(),
+  network: NetworkReport,
+  offloads: OffloadReports,
+  flows: UsageReport,
+  tables: z.record(z.string(), UsageReport).readonly(),
+  memory: z.object({ rssBytes: count, sharedBytes: count }).readonly(),
+  lostLogLines: count.describe("lines of the log that could not be written"),
+});
+export type StatusReport = z.infer<typeof StatusReport>;
 
 /** One service address. */
-export interface ServiceAddressReport {
-  readonly service: string;
-  readonly address: string;
-  readonly policy: string;
-  readonly candidates: number;
-  readonly draining: number; // of the candidates
-}
+export const ServiceAddressReport = report("ServiceAddressReport", {
+  service: z.string(),
+  address: z.string(),
+  policy: z.string(),
+  candidates: count,
+  draining: count.describe("of the candidates"),
+});
+export type ServiceAddressReport = z.infer<typeof ServiceAddressReport>;
+export const ServiceAddressReports = reports("ServiceAddressReports", ServiceAddressReport);
 
-export interface InstanceReport {
-  readonly service: string;
-  readonly number: number;
-  readonly node: string;
-  readonly isLocal: boolean;
-  readonly namespaceAddresses: readonly string[];
-  readonly instanceAddresses: readonly string[];
-  readonly weight: number;
-  readonly draining: boolean;
-  readonly flows: number; // of this node's clients to a service address, served by the instance now
-}
+export const InstanceReport = report("InstanceReport", {
+  service: z.string(),
+  number: count,
+  node: z.string(),
+  isLocal: z.boolean(),
+  namespaceAddresses: list(z.string()),
+  instanceAddresses: list(z.string()),
+  weight: count,
+  draining: z.boolean(),
+  flows: count.describe("of this node's clients to a service address, served by the instance now"),
+});
+export type InstanceReport = z.infer<typeof InstanceReport>;
+export const InstanceReports = reports("InstanceReports", InstanceReport);
 
+const nodeState = z.enum(["unknown", "reachable", "lost"]);
 /** "unknown": it never answered a probe. "lost": it did, and does not any more. */
-export type NodeStateName = "unknown" | "reachable" | "lost";
+export type NodeStateName = z.infer<typeof nodeState>;
 
-export interface NodeReport {
-  readonly id: string;
-  readonly isLocal: boolean;
-  readonly underlay: { readonly address: string; readonly port: number };
-  readonly encryption: Encryption; // of the way to it
-  readonly publicKey: string | null; // WireGuard's; null = none is known
-  readonly state: NodeStateName;
-  readonly stateAgeMs: number | null; // since it is so; null = from the start
-  readonly rttMs: number | null; // null = not measured
-  readonly distanceKm: number | null; // null = a location is missing
-  readonly lastReplyAgeMs: number | null; // null = it never answered a probe
-  readonly mtu: number | null; // largest packet that fits the path in one piece, as probes proved; null = no limit was met
-  readonly instances: number;
-}
+export const NodeReport = report("NodeReport", {
+  id: z.string(),
+  isLocal: z.boolean(),
+  underlay: z.object({ address: z.string(), port: count }).readonly(),
+  encryption: encryption.describe("of the way to it"),
+  publicKey: z.string().nullable().describe("WireGuard's; null = none is known"),
+  state: nodeState,
+  stateAgeMs: ageMs.nullable().describe("since it is so; null = from the start"),
+  rttMs: z.number().nullable().describe("null = not measured"),
+  distanceKm: z.number().nullable().describe("null = a location is missing"),
+  lastReplyAgeMs: ageMs.nullable().describe("null = it never answered a probe"),
+  mtu: count.nullable().describe("largest packet that fits the path in one piece, as probes proved; null = no limit"),
+  instances: count,
+});
+export type NodeReport = z.infer<typeof NodeReport>;
+export const NodeReports = reports("NodeReports", NodeReport);
 
 /** Who this node is in the encrypted underlay. */
-export interface KeyReport {
-  readonly publicKey: string; // base64, as `wg pubkey` writes it
-  readonly nextPublicKey: string | null; // of the key that is to replace it; null = there is none
-  readonly address: string; // inside, derived from the public key
-  readonly device: string; // the WireGuard interface
-  readonly port: number; // UDP
-  readonly backend: "kernel" | "wireguard-go";
-}
+export const KeyReport = report("KeyReport", {
+  publicKey: z.string().describe("base64, as `wg pubkey` writes it"),
+  nextPublicKey: z.string().nullable().describe("of the key that is to replace it; null = there is none"),
+  address: z.string().describe("inside, derived from the public key"),
+  device: z.string().describe("the WireGuard interface"),
+  port: count.describe("UDP"),
+  backend: z.enum(["kernel", "wireguard-go"]),
+});
+export type KeyReport = z.infer<typeof KeyReport>;
 
-export interface FlowReport {
-  readonly protocol: string; // "tcp", "udp", "icmp", or the number of another one
-  readonly client: string;
-  readonly clientPort: number; // of an echo its identifier; 0 = the protocol has no ports
-  readonly called: string;
-  readonly calledPort: number;
-  readonly service: string | null; // null = its instance is no longer in the tables
-  readonly instance: number | null;
-  readonly node: string | null;
-  readonly state: string;
-  readonly idleMs: number;
-  readonly forwardPackets: number;
-  readonly reversePackets: number;
-}
+export const FlowReport = report("FlowReport", {
+  protocol: z.string().describe("`tcp`, `udp`, `icmp`, or the number of another one"),
+  client: z.string(),
+  clientPort: count.describe("of an echo its identifier; 0 = the protocol has no ports"),
+  called: z.string(),
+  calledPort: count,
+  service: z.string().nullable().describe("null = its instance is no longer in the tables"),
+  instance: count.nullable(),
+  node: z.string().nullable(),
+  state: z.string(),
+  idleMs: ageMs,
+  forwardPackets: count,
+  reversePackets: count,
+});
+export type FlowReport = z.infer<typeof FlowReport>;
 
-export interface FlowsReport {
-  readonly matching: number; // flows that the query selects
-  readonly flows: readonly FlowReport[]; // the first of them
-}
+export const FlowsReport = report("FlowsReport", {
+  matching: count.describe("flows that the query selects"),
+  flows: list(FlowReport).describe("the first of them"),
+});
+export type FlowsReport = z.infer<typeof FlowsReport>;
 
 export interface FlowQuery {
   readonly limit: number;
   readonly service?: string | undefined;
   readonly protocol?: FlowProtocol | undefined;
 }
+export const flowProtocol = z.enum(FLOW_PROTOCOLS, { error: `one of ${FLOW_PROTOCOLS.join(", ")}` });
 
 /** A service address that workloads call and the tables do not hold. */
-export interface QuestionReport {
-  readonly address: string;
-  readonly ageMs: number; // since the first of the packets that wait
-}
+export const QuestionReport = report("QuestionReport", {
+  address: z.string(),
+  ageMs: ageMs.describe("since the first of the packets that wait"),
+});
+export type QuestionReport = z.infer<typeof QuestionReport>;
+export const QuestionReports = reports("QuestionReports", QuestionReport);
+
+const counts = z.record(z.string(), count).readonly();
 
 /** Summed over workers; every counter, also those at 0. */
-export interface CountersReport {
-  readonly counters: Readonly<Record<string, number>>;
-  readonly drops: Readonly<Record<DropDirection, Readonly<Record<string, number>>>>;
-  /** What the kernel dropped before the data plane saw it. */
-  readonly kernel: Readonly<Record<string, number>>;
-}
-export type DropDirection = "egress" | "ingress";
+export const CountersReport = report("CountersReport", {
+  counters: counts,
+  drops: z.object({ egress: counts, ingress: counts }).readonly(),
+  kernel: counts.describe("what the kernel dropped before the data plane saw it"),
+});
+export type CountersReport = z.infer<typeof CountersReport>;
+export type DropDirection = keyof CountersReport["drops"];
 
-/** The body of POST /v1/offloads. */
-export interface OffloadOrder {
-  readonly name: string;
-  readonly on: boolean;
-}
-
-export interface AppliedReport {
-  readonly generation: number;
-  readonly nodes: number;
-  readonly services: number;
-  readonly instances: number;
-}
+export const AppliedReport = report("AppliedReport", {
+  generation: count,
+  nodes: count,
+  services: count,
+  instances: count,
+});
+export type AppliedReport = z.infer<typeof AppliedReport>;
 
 /** A WebAssembly module and where it came from. */
-export interface ModuleReport {
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  readonly source: string; // "built-in", a file, or "control socket"
-  readonly loadedAt: string; // ISO 8601
-}
+export const ModuleReport = report("ModuleReport", {
+  sha256: z.string(),
+  sizeBytes: count,
+  source: z.string().describe("`built-in`, a file, or `control socket`"),
+  loadedAt: time,
+});
+export type ModuleReport = z.infer<typeof ModuleReport>;
 
 /** How the module in force was handed to the workers. */
-export interface SwapReport {
-  readonly tookMs: number; // until all workers had it
-  readonly pauseMs: number; // how long a worker handled no packets for it, at most
-}
+export const SwapReport = report("SwapReport", {
+  tookMs: z.number().describe("until all workers had it"),
+  pauseMs: z.number().describe("how long a worker handled no packets for it, at most"),
+});
+export type SwapReport = z.infer<typeof SwapReport>;
 
-export interface FaultReport {
-  readonly at: string; // ISO 8601
-  readonly message: string;
-}
+export const FaultReport = report("FaultReport", { at: time, message: z.string() });
+export type FaultReport = z.infer<typeof FaultReport>;
 
 /** How often a policy failed to choose, by kind. */
-export interface PolicyFaultCounts {
-  readonly declined: number; // -1, although a candidate could take the flow
-  readonly outOfRange: number;
-  readonly traps: number;
-  readonly refusals: number; // it did not take the candidates
-  readonly unprepared: number; // not asked, because it had not taken the candidates
-  readonly overdue: number; // it did not return
-  readonly greedy: number; // it took most of what was too much of a worker's time
-}
+export const PolicyFaultCounts = report("PolicyFaultCounts", {
+  declined: count.describe("-1, although a candidate could take the flow"),
+  outOfRange: count,
+  traps: count,
+  refusals: count.describe("it did not take the candidates"),
+  unprepared: count.describe("not asked, because it had not taken the candidates"),
+  overdue: count.describe("it did not return"),
+  greedy: count.describe("it took most of what was too much of a worker's time"),
+});
+export type PolicyFaultCounts = z.infer<typeof PolicyFaultCounts>;
 
-export type PolicyStateName = "in force" | "faulty" | "no module";
-
-export interface PolicyReport {
-  readonly name: string;
-  readonly state: PolicyStateName;
-  readonly module: ModuleReport | null;
-  readonly previous: ModuleReport | null; // what a rollback leads to
-  readonly addresses: number; // bound to it
-  readonly choices: number; // since the module is in force, over all workers
-  readonly choiceUs: number | null; // mean of those that were timed; null = none was
-  readonly faults: PolicyFaultCounts;
-  readonly lastError: FaultReport | null;
-}
-
-export interface PolicyDetailReport extends PolicyReport {
-  readonly swap: SwapReport | null; // null = it was there from the start
-  readonly file: string | null; // under `policies`: a change of it takes the place of what a command loaded
-  readonly shares: readonly AddressShareReport[];
-}
+const policyFields = {
+  name: z.string(),
+  state: z.enum(["in force", "faulty", "no module"]),
+  module: ModuleReport.nullable(),
+  previous: ModuleReport.nullable().describe("what a rollback leads to"),
+  addresses: count.describe("bound to it"),
+  choices: count.describe("since the module is in force, over all workers"),
+  choiceUs: z.number().nullable().describe("mean of those that were timed; null = none was"),
+  faults: PolicyFaultCounts,
+  lastError: FaultReport.nullable(),
+};
+export const PolicyReport = report("PolicyReport", policyFields);
+export type PolicyReport = z.infer<typeof PolicyReport>;
+export type PolicyStateName = PolicyReport["state"];
+export const PolicyReports = reports("PolicyReports", PolicyReport);
 
 /** Live flows of this node's clients to one address, by instance. */
-export interface AddressShareReport {
-  readonly service: string;
-  readonly address: string;
-  readonly flows: number;
-  readonly instances: readonly { readonly number: number; readonly node: string; readonly flows: number }[];
-}
+export const AddressShareReport = report("AddressShareReport", {
+  service: z.string(),
+  address: z.string(),
+  flows: count,
+  instances: list(z.object({ number: count, node: z.string(), flows: count }).readonly()),
+});
+export type AddressShareReport = z.infer<typeof AddressShareReport>;
+
+export const PolicyDetailReport = report("PolicyDetailReport", {
+  ...policyFields,
+  swap: SwapReport.nullable().describe("null = it was there from the start"),
+  file: z.string().nullable().describe("under `policies`: a change of it takes the place of what a command loaded"),
+  shares: list(AddressShareReport),
+});
+export type PolicyDetailReport = z.infer<typeof PolicyDetailReport>;
+
+export const AddressSpreadReport = report("AddressSpreadReport", {
+  service: z.string(),
+  address: z.string(),
+  instances: list(
+    z.object({ number: count, node: z.string(), now: count.nullable(), after: count }).readonly(),
+  ).describe("`now` is null as long as the policy has no module"),
+  none: z.object({ now: count.nullable(), after: count }).readonly().describe("left to the engine"),
+});
+export type AddressSpreadReport = z.infer<typeof AddressSpreadReport>;
 
 /** The next flows as they would be spread now and with the module that is tried. */
-export interface DryRunReport {
-  readonly policy: string;
-  readonly sha256: string;
-  readonly flows: number; // per address
-  readonly addresses: readonly AddressSpreadReport[];
-}
+export const DryRunReport = report("DryRunReport", {
+  policy: z.string(),
+  sha256: z.string(),
+  flows: count.describe("per address"),
+  addresses: list(AddressSpreadReport),
+});
+export type DryRunReport = z.infer<typeof DryRunReport>;
 
-export interface AddressSpreadReport {
-  readonly service: string;
-  readonly address: string;
-  /** `now` is null as long as the policy has no module. */
-  readonly instances: readonly {
-    readonly number: number;
-    readonly node: string;
-    readonly now: number | null;
-    readonly after: number;
-  }[];
-  /** Left to the engine. */
-  readonly none: { readonly now: number | null; readonly after: number };
-}
-
-export interface EngineReport {
-  readonly layoutVersion: number;
-  readonly module: ModuleReport;
-  readonly previous: ModuleReport | null;
-  readonly swap: SwapReport | null;
-  readonly lastError: FaultReport | null;
-}
+export const EngineReport = report("EngineReport", {
+  layoutVersion: count,
+  module: ModuleReport,
+  previous: ModuleReport.nullable(),
+  swap: SwapReport.nullable(),
+  lastError: FaultReport.nullable(),
+});
+export type EngineReport = z.infer<typeof EngineReport>;

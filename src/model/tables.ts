@@ -13,7 +13,8 @@ export interface Location {
   readonly longitude: number;
 }
 
-export type Encryption = "none" | "wireguard";
+export const ENCRYPTIONS = ["none", "wireguard"] as const;
+export type Encryption = (typeof ENCRYPTIONS)[number];
 
 export interface NodeUnderlay extends Endpoint {
   readonly wireguardPort?: number | undefined; // UDP, where its WireGuard listens; WIREGUARD_PORT unless given

@@ -15,15 +15,15 @@ import {
 import { SapwoodError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { UndoStack } from "../base/undo-stack.ts";
-import { ControlApi, type ControlSource } from "../control/api/api.ts";
+import { ControlApi } from "../control/api/api.ts";
 import { claimSocketPath } from "../control/api/control-socket.ts";
 import { type Config, loadConfig, parseTables, parseTablesPatch } from "../control/config/config.ts";
 import { ConfigWatcher } from "../control/config/config-watcher.ts";
 import { offloadsSwitchedOff } from "../control/config/offload-config.ts";
 import { loadBuiltModules } from "../control/modules/built-modules.ts";
-import { ModuleReporter, spreadReport } from "../control/modules/module-reporter.ts";
+import { ModuleControl } from "../control/modules/module-control.ts";
+import { ModuleReporter } from "../control/modules/module-reporter.ts";
 import { Modules, type ModulesOptions } from "../control/modules/modules.ts";
-import { DRY_RUN_FLOWS } from "../control/modules/policy-registry.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
 import { NodeWatch } from "../control/observe/node-watch.ts";
 import { Reporter } from "../control/observe/reporter.ts";
@@ -68,17 +68,6 @@ export interface NodeProxyOptions {
 const RUN_FOLDER = "/run/sapwood";
 /** Addresses that bind a socket to all of the machine's. */
 const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
-
-interface ControlParts {
-  readonly key: () => EncryptedUnderlay;
-  readonly status: () => StatusReport;
-  readonly reporter: Reporter;
-  readonly reloader: Reloader<LoadedConfig>;
-  readonly questions: Questions;
-  readonly offloads: OffloadSwitch;
-  readonly modules: Modules;
-  readonly moduleReporter: ModuleReporter;
-}
 
 /** What the end depends on. */
 interface Ending {
@@ -298,8 +287,16 @@ export class NodeProxy {
       isKnown: (address) => store.hasAddress(address),
     });
     const key = (): EncryptedUnderlay => encrypted ?? refuseKey();
-    const source = controlSource({ key, status, reporter, reloader, questions, offloads, modules, moduleReporter });
-    const api = await ControlApi.listen(socket, source, (error) =>
+    const parts = {
+      status,
+      reporter,
+      tables: reloader,
+      questions,
+      offloads,
+      key,
+      modules: new ModuleControl(modules, moduleReporter),
+    };
+    const api = await ControlApi.listen(socket, parts, (error) =>
       log.error({ err: error }, "a request to the control socket met an unexpected error"),
     );
     undo.add("close the control socket", () => api.close());
@@ -406,41 +403,4 @@ function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
   const found = sockets[worker];
   if (found === undefined) throw new RangeError(`worker ${worker} has no socket`);
   return found;
-}
-
-function controlSource(parts: ControlParts): ControlSource {
-  const { key, status, reporter, reloader, questions, offloads, modules, moduleReporter } = parts;
-  const { policies, engine } = modules;
-  return {
-    status,
-    services: () => reporter.services(),
-    instances: () => reporter.instances(),
-    nodes: () => reporter.nodes(),
-    flows: (query) => reporter.flows(query),
-    counters: () => reporter.counters(),
-    applyTables: (text, allowEmpty) => reloader.applyText(text, allowEmpty),
-    mergeTables: (text, allowEmpty) => reloader.mergeText(text, allowEmpty),
-    questions: async (waitMs) => (await questions.next(waitMs)).map(({ address, ageMs }) => ({ address, ageMs })),
-    refuseAddress: (address) => questions.refuse(address),
-    offloads: () => offloads.states,
-    switchOffload: (name, isOn) => offloads.set(name, isOn),
-    policies: () => policies.states().map((state) => moduleReporter.policy(state)),
-    policy: (name) => moduleReporter.policyDetail(policies.state(name)),
-    loadPolicy: async (name, module, options) =>
-      moduleReporter.policyDetail(
-        await modules.written(policies.load(name, module, { ...options, isRemembered: true })),
-      ),
-    dryRunPolicy: async (name, module, isForced) => {
-      const { sha256, spreads } = await policies.dryRun(name, module, isForced);
-      return { policy: name, sha256, flows: DRY_RUN_FLOWS, addresses: spreads.map(spreadReport) };
-    },
-    rollbackPolicy: async (name) => moduleReporter.policyDetail(await modules.written(policies.rollback(name))),
-    unloadPolicy: (name) => modules.written(policies.unload(name)),
-    key: () => key().report(),
-    activateNextKey: () => key().activateNextKey(),
-    engine: () => moduleReporter.engine(engine.state()),
-    loadEngine: async (module, options) =>
-      moduleReporter.engine(await modules.written(engine.load(module, { ...options, isRemembered: true }))),
-    rollbackEngine: async () => moduleReporter.engine(await modules.written(engine.rollback())),
-  };
 }

@@ -1,6 +1,7 @@
 // A proxy made of constants, for tests of the control socket and of the commands that ask it.
 
-import type { ControlSource, ModuleOrder } from "../../src/control/api/api.ts";
+import type { ControlParts } from "../../src/control/api/api.ts";
+import type { ModuleOrder } from "../../src/control/modules/module-control.ts";
 import type {
   AppliedReport,
   DryRunReport,
@@ -9,12 +10,17 @@ import type {
   FlowReport,
   KeyReport,
   ModuleReport,
-  OffloadReport,
   PolicyDetailReport,
   PolicyReport,
   QuestionReport,
   StatusReport,
 } from "../../src/model/reports.ts";
+import type { OffloadState } from "../../src/sys/offload.ts";
+
+const OFFLOADS: readonly OffloadState[] = [
+  { name: "tun-tcp", on: true, reason: "in force" },
+  { name: "udp-gso", on: false, reason: "switched off in the configuration" },
+];
 
 export const STATUS: StatusReport = {
   version: "1.2.3",
@@ -48,10 +54,7 @@ export const STATUS: StatusReport = {
     repairs: 2,
     lastRepair: { at: "2026-01-02T03:04:05.000Z", what: ["the link was down"] },
   },
-  offloads: [
-    { name: "tun-tcp", on: true, reason: "in force" },
-    { name: "udp-gso", on: false, reason: "switched off in the configuration" },
-  ],
+  offloads: OFFLOADS,
   flows: { used: 3, limit: 262_144 },
   tables: { addresses: { used: 6, limit: 65_536 }, nodes: { used: 3, limit: 1024 } },
   memory: { rssBytes: 100 * 2 ** 20, sharedBytes: 200 * 2 ** 20 },
@@ -116,8 +119,11 @@ export const POLICY: PolicyDetailReport = {
   ],
 };
 
+/** As the list has it, without what only its own answer tells. */
+const { swap: _swap, file: _file, shares: _shares, ...LISTED } = POLICY;
+
 export const NO_MODULE: PolicyReport = {
-  ...POLICY,
+  ...LISTED,
   name: "mine",
   state: "no module",
   module: null,
@@ -153,7 +159,7 @@ export const ENGINE: EngineReport = {
 };
 
 /** Remembers what it was asked for. */
-export class FakeSource implements ControlSource {
+export class FakeSource {
   readonly flowQueries: FlowQuery[] = [];
   readonly applied: string[] = [];
   readonly merged: string[] = [];
@@ -163,6 +169,46 @@ export class FakeSource implements ControlSource {
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
   failure: Error | undefined;
+
+  /** As the control socket is handed the parts of a proxy. */
+  get parts(): ControlParts {
+    const source = this;
+    return {
+      status: () => this.status(),
+      reporter: this,
+      tables: {
+        applyText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.applied),
+        mergeText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.merged),
+      },
+      questions: {
+        next: async (waitMs) => {
+          this.questionWaits.push(waitMs);
+          return [QUESTION];
+        },
+        refuse: (address) => {
+          if (this.failure !== undefined) throw this.failure;
+          this.refused.push(address);
+        },
+      },
+      offloads: {
+        get states() {
+          return source.offloads();
+        },
+        set: (name, isOn) => {
+          if (this.failure !== undefined) throw this.failure;
+          this.switched.push(`${name} ${isOn}`);
+        },
+      },
+      key: () => ({
+        report: () => KEY,
+        activateNextKey: async () => {
+          this.#order("activate the next key");
+          return KEY;
+        },
+      }),
+      modules: this,
+    };
+  }
 
   status(): StatusReport {
     if (this.failure !== undefined) throw this.failure;
@@ -239,31 +285,8 @@ export class FakeSource implements ControlSource {
     };
   }
 
-  async questions(waitMs: number): Promise<readonly QuestionReport[]> {
-    this.questionWaits.push(waitMs);
-    return [QUESTION];
-  }
-
-  refuseAddress(address: string): void {
-    if (this.failure !== undefined) throw this.failure;
-    this.refused.push(address);
-  }
-
-  offloads(): readonly OffloadReport[] {
-    return STATUS.offloads;
-  }
-
-  switchOffload(name: string, isOn: boolean): void {
-    if (this.failure !== undefined) throw this.failure;
-    this.switched.push(`${name} ${isOn}`);
-  }
-
-  async applyTables(text: string, allowEmpty: boolean): Promise<AppliedReport> {
-    return this.#take(allowEmpty ? `${text}, may be empty` : text, this.applied);
-  }
-
-  async mergeTables(text: string, allowEmpty: boolean): Promise<AppliedReport> {
-    return this.#take(allowEmpty ? `${text}, may be empty` : text, this.merged);
+  offloads(): readonly OffloadState[] {
+    return OFFLOADS;
   }
 
   #take(text: string, into: string[]): AppliedReport {
@@ -273,7 +296,7 @@ export class FakeSource implements ControlSource {
   }
 
   policies(): readonly PolicyReport[] {
-    return [POLICY, NO_MODULE];
+    return [LISTED, NO_MODULE];
   }
 
   policy(name: string): PolicyDetailReport {
@@ -298,15 +321,6 @@ export class FakeSource implements ControlSource {
   async rollbackPolicy(name: string): Promise<PolicyDetailReport> {
     this.#order(`roll back ${name}`);
     return POLICY;
-  }
-
-  key(): KeyReport {
-    return KEY;
-  }
-
-  async activateNextKey(): Promise<KeyReport> {
-    this.#order("activate the next key");
-    return KEY;
   }
 
   engine(): EngineReport {

@@ -11,6 +11,7 @@ import { LOG_LEVELS } from "../../base/log-levels.ts";
 import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../../memory/shared-memory.ts";
 import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
 import { defaultSocket } from "../../model/socket-path.ts";
+import { ENCRYPTIONS } from "../../model/tables.ts";
 import { canonicalAddress, parsePrefix } from "../../net/address.ts";
 import { isWireguardKey, WIREGUARD_PORT } from "../../net/wireguard-key.ts";
 import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
@@ -65,7 +66,7 @@ const location = section({
 
 const wireguardKey = text.refine(isWireguardKey, "expected a WireGuard key, 44 characters of base64");
 
-const encryption = z.enum(["none", "wireguard"], 'expected "wireguard" or "none"');
+const encryption = z.enum(ENCRYPTIONS, 'expected "wireguard" or "none"');
 
 const node = section({
   id: name,

@@ -18,7 +18,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "sapwood-cli-"));
   socket = join(folder, "test.sock");
   source = new FakeSource();
-  api = await ControlApi.listen(socket, source, () => undefined);
+  api = await ControlApi.listen(socket, source.parts, () => undefined);
 });
 
 afterEach(async () => {

@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
-import { BODY_MAX_BYTES, ControlApi, ROUTES } from "../../../../src/control/api/api.ts";
+import { ControlApi, ROUTES } from "../../../../src/control/api/api.ts";
+import { BODY_MAX_BYTES } from "../../../../src/control/api/routes/tables.ts";
 import { FakeSource, FLOW, POLICY, QUESTION, STATUS } from "../../../support/control-source.ts";
 
 let folder: string;
@@ -30,7 +31,7 @@ afterEach(async () => {
 });
 
 async function listen(): Promise<void> {
-  api = await ControlApi.listen(socket, source, (error) => unforeseen.push(error));
+  api = await ControlApi.listen(socket, source.parts, (error) => unforeseen.push(error));
 }
 
 interface Answer {
@@ -289,7 +290,7 @@ describe("socket", () => {
 
   test("one that is answered is left alone", async () => {
     await listen();
-    await expect(ControlApi.listen(socket, new FakeSource(), () => undefined)).rejects.toMatchObject({
+    await expect(ControlApi.listen(socket, new FakeSource().parts, () => undefined)).rejects.toMatchObject({
       code: "already-running",
       message: expect.stringContaining(socket),
     });
@@ -301,7 +302,7 @@ describe("socket", () => {
     const stale = join(folder, "stale.sock");
     await leaveStaleSocket(stale);
     socket = stale;
-    const second = await ControlApi.listen(stale, source, () => undefined);
+    const second = await ControlApi.listen(stale, source.parts, () => undefined);
     expect((await ask("GET", "/v1/status")).status).toBe(200);
     await second.close();
   });
@@ -309,13 +310,13 @@ describe("socket", () => {
   test("a file in its place is not removed", async () => {
     const file = join(folder, "file");
     writeFileSync(file, "precious");
-    await expect(ControlApi.listen(file, source, () => undefined)).rejects.toMatchObject({ code: "usage" });
+    await expect(ControlApi.listen(file, source.parts, () => undefined)).rejects.toMatchObject({ code: "usage" });
     expect(existsSync(file)).toBe(true);
   });
 
   test("a path that the kernel cannot hold is refused by its length", async () => {
     const path = join(folder, "x".repeat(110));
-    await expect(ControlApi.listen(path, source, () => undefined)).rejects.toMatchObject({
+    await expect(ControlApi.listen(path, source.parts, () => undefined)).rejects.toMatchObject({
       code: "usage",
       message: expect.stringContaining("107 bytes"),
     });
@@ -325,7 +326,7 @@ describe("socket", () => {
     const file = join(folder, "plain-file");
     writeFileSync(file, "");
     const path = join(file, "test.sock");
-    await expect(ControlApi.listen(path, source, () => undefined)).rejects.toMatchObject({
+    await expect(ControlApi.listen(path, source.parts, () => undefined)).rejects.toMatchObject({
       code: "system-call",
       message: expect.stringContaining(path),
     });

@@ -1,0 +1,96 @@
+// A route of the control socket, written once: its place, what it takes, what it answers, and who answers it. The server
+// (api.ts) checks requests by it, and the description (openapi.ts) is made from it.
+
+import { z } from "zod";
+import { SapwoodError } from "../../base/errors.ts";
+
+/** Stands in a path for a name. */
+export const NAME_PART = "{name}";
+
+/** A body as it is handed to the route: bytes, text in UTF-8, or what a schema makes of JSON. */
+export type RouteBody =
+  | { readonly type: "application/wasm"; readonly mostBytes: number }
+  | { readonly type: "application/yaml"; readonly mostBytes: number }
+  | { readonly type: "application/json"; readonly mostBytes: number; readonly schema: z.ZodType };
+
+type BodyOf<Body> = Body extends { readonly schema: infer Schema extends z.ZodType }
+  ? z.infer<Schema>
+  : Body extends { readonly type: "application/wasm" }
+    ? Uint8Array
+    : Body extends { readonly type: "application/yaml" }
+      ? string
+      : undefined;
+
+interface RouteDefinition<Parts, Query extends z.ZodObject, Body extends RouteBody | undefined> {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With at most one NAME_PART. */
+  readonly path: string;
+  /** What it does, for the description. */
+  readonly summary: string;
+  /** Parameters that it knows. The error of each says what is expected of it. */
+  readonly query: Query;
+  readonly body: Body;
+  /** Registered in REPORTS. */
+  readonly answers: z.ZodType;
+  /** May throw a SapwoodError. */
+  handle(
+    parts: Parts,
+    request: { readonly query: z.infer<Query>; readonly name: string; readonly body: BodyOf<Body> },
+  ): unknown;
+}
+
+/** A route that stands on `Parts` of the proxy, whatever it takes. */
+export interface Route<Parts> extends Omit<RouteDefinition<Parts, z.ZodObject, RouteBody | undefined>, "handle"> {
+  handle(parts: Parts, request: { readonly query: unknown; readonly name: string; readonly body: unknown }): unknown;
+}
+
+export const NO_PARAMETERS = z.strictObject({});
+
+/** `routesOn<Parts>()({...})` is a route whose `handle` knows the types of what it takes. */
+export function routesOn<Parts>() {
+  return <Query extends z.ZodObject, Body extends RouteBody | undefined>(
+    definition: RouteDefinition<Parts, Query, Body>,
+  ): Route<Parts> => definition as Route<Parts>;
+}
+
+/** A parameter that is `true` or `false`; false when it is not given. */
+export const flag = z
+  .enum(["true", "false"], { error: "true or false" })
+  .default("false")
+  .transform((text) => text === "true");
+
+/** The parameters of a request as the route's schema makes them. A misspelt filter would otherwise select everything. */
+export function queryOf(route: Pick<Route<never>, "path" | "query">, search: URLSearchParams): unknown {
+  const known = Object.keys(route.query.shape);
+  for (const name of search.keys()) {
+    if (!known.includes(name)) {
+      const expected = known.length === 0 ? "no parameters" : known.join(", ");
+      throw new SapwoodError("usage", `"${route.path}" takes ${expected}; found "${name}".`);
+    }
+    if (search.getAll(name).length > 1)
+      throw new SapwoodError("usage", `"${name}" must be given once; found it twice.`);
+  }
+  return checked(route.query, Object.fromEntries(search));
+}
+
+/** What the schema of a JSON body makes of a text; a text that is no JSON object has no fields. */
+export function jsonOf(schema: z.ZodType, text: string): unknown {
+  return checked(schema, fieldsOf(text));
+}
+
+function fieldsOf(text: string): unknown {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+function checked(schema: z.ZodType, value: object | unknown): unknown {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const field = String(issue?.path[0] ?? "");
+  const found = Object.entries(Object(value)).find(([name]) => name === field)?.[1];
+  throw new SapwoodError("usage", `"${field}" must be ${issue?.message}; found ${JSON.stringify(found)}.`);
+}

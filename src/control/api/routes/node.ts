@@ -1,0 +1,64 @@
+// What of the node itself can be switched: offloads, and the key of the encrypted underlay.
+
+import { z } from "zod";
+import type { OffloadSwitch } from "../../../dataplane/worker/offload-switch.ts";
+import { KeyReport, OffloadReports } from "../../../model/reports.ts";
+import { OFFLOAD_SWITCHES } from "../../../sys/offload.ts";
+import type { EncryptedUnderlay } from "../../underlay/encrypted-underlay.ts";
+import { NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+
+export interface NodeParts {
+  readonly offloads: Pick<OffloadSwitch, "states" | "set">;
+  /** Throws not-found when the underlay is not encrypted. */
+  readonly key: () => Pick<EncryptedUnderlay, "report" | "activateNextKey">;
+}
+
+const ORDER_MAX_BYTES = 65_536;
+const offloadOrder = z.object({
+  name: z.enum(OFFLOAD_SWITCHES, { error: `one of ${OFFLOAD_SWITCHES.map((name) => `"${name}"`).join(", ")}` }),
+  on: z.boolean({ error: "true or false" }),
+});
+
+const route = routesOn<NodeParts>();
+
+export const NODE_ROUTES: readonly Route<NodeParts>[] = [
+  route({
+    method: "GET",
+    path: "/v1/offloads",
+    summary: "Offloads, and why one is off",
+    query: NO_PARAMETERS,
+    body: undefined,
+    answers: OffloadReports,
+    handle: ({ offloads }) => offloads.states,
+  }),
+  route({
+    method: "POST",
+    path: "/v1/offloads",
+    summary: "Switches an offload",
+    query: NO_PARAMETERS,
+    body: { type: "application/json", mostBytes: ORDER_MAX_BYTES, schema: offloadOrder },
+    answers: OffloadReports,
+    handle: ({ offloads }, { body }) => {
+      offloads.set(body.name, body.on);
+      return offloads.states;
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/key",
+    summary: "The key of the encrypted underlay",
+    query: NO_PARAMETERS,
+    body: undefined,
+    answers: KeyReport,
+    handle: ({ key }) => key().report(),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/key/activate",
+    summary: "Uses the next key",
+    query: NO_PARAMETERS,
+    body: undefined,
+    answers: KeyReport,
+    handle: ({ key }) => key().activateNextKey(),
+  }),
+];

@@ -1,0 +1,81 @@
+// Changes of nodes and services, and the addresses that are asked for.
+
+import { z } from "zod";
+import { parseDuration } from "../../../base/duration.ts";
+import { AppliedReport, type QuestionReport, QuestionReports } from "../../../model/reports.ts";
+import type { Questions } from "../../tables/questions.ts";
+import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+
+export interface TableParts {
+  readonly tables: {
+    /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
+    applyText(text: string, allowEmpty: boolean): Promise<AppliedReport>;
+    /** Sets and removes some of them and leaves the others as they are, as one generation. */
+    mergeText(text: string, allowEmpty: boolean): Promise<AppliedReport>;
+  };
+  readonly questions: { next(waitMs: number): Promise<readonly QuestionReport[]> } & Pick<Questions, "refuse">;
+}
+
+export const BODY_MAX_BYTES = 64 * 1024 * 1024;
+/** Below the time in which a request has to be finished. */
+const QUESTION_WAIT_MAX_MS = 25_000;
+const WAIT = `a duration of at most ${QUESTION_WAIT_MAX_MS}ms`;
+
+const text = { type: "application/yaml", mostBytes: BODY_MAX_BYTES } as const;
+const route = routesOn<TableParts>();
+
+export const TABLE_ROUTES: readonly Route<TableParts>[] = [
+  route({
+    method: "POST",
+    path: "/v1/tables",
+    summary: "Replaces nodes and services",
+    query: z.strictObject({ allowEmpty: flag }),
+    body: text,
+    answers: AppliedReport,
+    handle: ({ tables }, { query, body }) => tables.applyText(body, query.allowEmpty),
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/tables",
+    summary: "Changes some of the nodes and services",
+    query: z.strictObject({ allowEmpty: flag }),
+    body: text,
+    answers: AppliedReport,
+    handle: ({ tables }, { query, body }) => tables.mergeText(body, query.allowEmpty),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/questions",
+    summary: "Addresses that are asked for: at once, or as soon as there is one",
+    query: z.strictObject({
+      wait: z
+        .string()
+        .default("0")
+        .transform((wait) => parseDuration(wait) ?? Number.POSITIVE_INFINITY)
+        .refine((waitMs) => waitMs <= QUESTION_WAIT_MAX_MS, WAIT),
+    }),
+    body: undefined,
+    answers: QuestionReports,
+    handle: ({ questions }, { query }) => open(questions, query.wait),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/questions/refuse",
+    summary: "Refuses the packets to an address that is asked for",
+    query: NO_PARAMETERS,
+    body: {
+      type: "application/json",
+      mostBytes: BODY_MAX_BYTES,
+      schema: z.object({ address: z.string({ error: "an IPv4 or IPv6 address" }) }),
+    },
+    answers: QuestionReports,
+    handle: ({ questions }, { body }) => {
+      questions.refuse(body.address);
+      return open(questions, 0);
+    },
+  }),
+];
+
+async function open(questions: TableParts["questions"], waitMs: number): Promise<QuestionReport[]> {
+  return (await questions.next(waitMs)).map(({ address, ageMs }) => ({ address, ageMs }));
+}
