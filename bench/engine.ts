@@ -192,7 +192,7 @@ function twinTranslator(): ReferenceTranslator {
   const choice = { index: 0, flowHash: 0, clientHash: 0, candidates: [0], draining: [false] };
   const twin = new ReferenceTranslator(
     { nodeId: NODE, ranges: RANGES, timeoutsMs: {} },
-    { nextChoice: () => choice, flowPort: () => undefined, sent: () => undefined, identification: () => undefined },
+    { nextChoice: () => choice, identification: () => undefined },
   );
   twin.apply(TABLES);
   return twin;

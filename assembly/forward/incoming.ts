@@ -8,9 +8,10 @@ import { translateErrorIngress } from "../nat/related.ts";
 import { deliver } from "../offload/coalesce.ts";
 import { piecesMax } from "../offload/fragment.ts";
 import { SEGMENTS_MAX } from "../queue/arena.ts";
-import { datagramSize, datagramsAt, datagramsLength, isTruncated, senderAt } from "../queue/received.ts";
+import { datagramSize, datagramsAt, datagramsLength, isTruncated, outerEcn, senderAt } from "../queue/received.ts";
 import { Counter } from "../shared/counters.ts";
 import { BATCH_SIZE, LOCAL_NODE } from "../shared/layout.ts";
+import { ECN_NOT_ECT } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { REVERSE } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
@@ -20,6 +21,7 @@ import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { firstFragment, fragmentPacket, laterFragmentIn } from "./fragments.ts";
+import { takeOuterEcn } from "./outer-ecn.ts";
 import { packet } from "./packet-in-hand.ts";
 
 /** At most so many packets are in a message; one with more is dropped. */
@@ -38,13 +40,14 @@ export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   const size = datagramSize(slot);
   if (length / size >= SEGMENTS_MAX) return countIngressDrop(DropReason.badOffload, 1);
   if (isWorthwhile()) prefetchDatagrams(slot, length / size);
+  const ecn = outerEcn(slot);
   let at = datagramsAt(slot);
   for (let rest = length; rest != 0; ) {
     const datagram = min(size, rest);
     rest -= datagram;
     const reason = isProbe(at, datagram)
       ? receiveProbe(at, datagram, sender, node, nowUs)
-      : ingressDatagram(at, datagram, node, rest, size, nowMs);
+      : ingressDatagram(at, datagram, node, ecn, rest, size, nowMs);
     if (reason != DropReason.none) countIngressDrop(reason, 1);
     at += datagram;
   }
@@ -58,10 +61,17 @@ function prefetchDatagrams(slot: u32, datagrams: u32): void {
   for (let i: u32 = 0; i < end; i++) touchFlow(i, REVERSE);
 }
 
-/** `rest` is how many bytes of the message come behind the datagram, in datagrams of `size` bytes. */
-function ingressDatagram(at: usize, length: u32, node: u32, rest: u32, size: u32, nowMs: u32): DropReason {
+/**
+ * `ecn` is what its outer header says, `rest` how many bytes of the message come behind the datagram, in datagrams of
+ * `size` bytes.
+ */
+function ingressDatagram(at: usize, length: u32, node: u32, ecn: u32, rest: u32, size: u32, nowMs: u32): DropReason {
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
+  if (ecn != ECN_NOT_ECT) {
+    const marked = takeOuterEcn(at, ecn);
+    if (marked != DropReason.none) return marked;
+  }
   const isPlain = packet.isPlain;
   if (!isPlain) {
     if (packet.kind == PacketKind.laterFragment) return laterFragmentIn(node, nowMs);

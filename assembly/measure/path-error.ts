@@ -12,9 +12,9 @@ import {
   LOCAL_NODE,
   NODE_HINT,
   NODE_REFUSED,
+  PROBE_ABILITIES_AT,
   PROBE_MAGIC,
   PROBE_NONCE_AT,
-  PROBE_UNUSED_AT,
   WORKER_ERROR_NAME,
   WORKER_ERROR_QUOTE,
 } from "../shared/layout.ts";
@@ -70,7 +70,7 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
 function isOurs(metrics: usize, quoted: u32, size: u32): bool {
   const at = workerAt + WORKER_ERROR_QUOTE;
   if (quoted == 0) return true;
-  if (quoted >= <u32>PROBE_UNUSED_AT && load<u16>(at) == PROBE_MAGIC) {
+  if (quoted >= <u32>PROBE_ABILITIES_AT && load<u16>(at) == PROBE_MAGIC) {
     return findNote(metrics, load<u64>(at, PROBE_NONCE_AT)) != 0;
   }
   const version = load<u8>(at) >>> 4;

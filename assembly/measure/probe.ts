@@ -15,6 +15,8 @@ import {
   NODE_HEARD_US,
   NODE_PROBED_MS,
   NODE_PROBES_SENT,
+  NODE_TAKES_ECN,
+  PROBE_ABILITIES_AT,
   PROBE_MAGIC,
   PROBE_NODE_AT,
   PROBE_NONCE_AT,
@@ -25,8 +27,8 @@ import {
   PROBE_REPLY,
   PROBE_REQUEST,
   PROBE_SIZE,
+  PROBE_TAKES_ECN,
   PROBE_TYPE_AT,
-  PROBE_UNUSED_AT,
   PROBE_VERSION,
   PROBE_VERSION_AT,
   STRANGER,
@@ -89,6 +91,7 @@ export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, n
   const type = load<u8>(at, PROBE_TYPE_AT);
   if (type == PROBE_REQUEST) {
     store<u8>(at, PROBE_REPLY, PROBE_TYPE_AT);
+    store<u64>(at, PROBE_TAKES_ECN, PROBE_ABILITIES_AT);
     sendToSender(sender, at, PROBE_SIZE);
     count(Counter.probesAnswered, 1);
     return DropReason.none;
@@ -99,6 +102,7 @@ export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, n
   const metrics = metricsAt(from);
   const note = findNote(metrics, nonce);
   if (note == 0 || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
+  store<u32>(metrics, <u32>load<u64>(at, PROBE_ABILITIES_AT) & PROBE_TAKES_ECN, NODE_TAKES_ECN);
   count(Counter.probeReplies, 1);
   return DropReason.none;
 }
@@ -142,6 +146,6 @@ function send(node: u32, size: u32, nonce: u64): void {
   store<u8>(probe, PROBE_REQUEST, PROBE_TYPE_AT);
   store<u32>(probe, maskNode(node, nonce), PROBE_NODE_AT);
   store<u64>(probe, nonce, PROBE_NONCE_AT);
-  store<u64>(probe, 0, PROBE_UNUSED_AT);
+  store<u64>(probe, 0, PROBE_ABILITIES_AT);
   sendProbe(node, probe, PROBE_SIZE, size - PROBE_SIZE);
 }

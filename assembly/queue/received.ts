@@ -1,4 +1,5 @@
-// What recvmmsg left: messages, where each came from, and the size of the datagrams that it holds (UDP_GRO).
+// What recvmmsg left: messages, where each came from, the size of the datagrams that it holds (UDP_GRO), and what their
+// outer headers say of congestion. The kernel joins only datagrams with the same TOS or traffic class.
 
 import { workerAt } from "../area/regions.ts";
 import {
@@ -29,12 +30,20 @@ import {
   WORKER_UDP_RX_NAMES,
   WORKER_UDP_SLOTS,
 } from "../shared/layout.ts";
-import { SOL_UDP, UDP_GRO } from "../shared/protocols.ts";
+import { ECN_MASK, ECN_NOT_ECT, IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";
 
 const MSG_TRUNC: u32 = 0x20;
+// Control messages (struct cmsghdr of 64-bit Linux): 8 bytes length, 4 level, 4 type, then the data. The kernel gives at
+// most two, first the size of joined datagrams, then the TOS (a byte) or traffic class (an int).
+const CMSG_SPACE: usize = 24; // that each of them takes
+const CMSG_KIND: usize = 8; // level and type as one u64
+const CMSG_DATA: usize = 16;
+const GRO_SIZE: u64 = ((<u64>UDP_GRO) << 32) | SOL_UDP;
+const TOS: u64 = ((<u64>IP_TOS) << 32) | SOL_IP;
+const TRAFFIC_CLASS: u64 = ((<u64>IPV6_TCLASS) << 32) | SOL_IPV6;
 
 /** Points every receive message at its slot, sockaddr and control buffer. */
 export function prepareReceive(): void {
@@ -84,12 +93,22 @@ export function senderAt(slot: u32): usize {
 export function datagramSize(slot: u32): u32 {
   const message = messageAt(slot);
   const whole = load<u32>(message, MMSGHDR_LENGTH);
-  // cmsghdr: 8 bytes length, 4 level, 4 type, then an int (linux/udp.h, UDP_GRO). It is the only one we ask for.
   const control = controlAt(slot);
-  if (load<u64>(message, MMSGHDR_CONTROL_LENGTH) < 20) return unmarkedSize(slot, whole);
-  if (load<u32>(control, 8) != SOL_UDP || load<u32>(control, 12) != UDP_GRO) return whole;
-  const size = load<u32>(control, 16);
+  if (load<u64>(message, MMSGHDR_CONTROL_LENGTH) < CMSG_SPACE || load<u64>(control, CMSG_KIND) != GRO_SIZE) {
+    return unmarkedSize(slot, whole);
+  }
+  const size = load<u32>(control, CMSG_DATA);
   return size == 0 ? whole : size;
+}
+
+/** The ECN field of the outer headers of a message; ECN_NOT_ECT also when the kernel does not tell it. */
+export function outerEcn(slot: u32): u32 {
+  const length = <usize>load<u64>(messageAt(slot), MMSGHDR_CONTROL_LENGTH);
+  if (length < CMSG_SPACE) return ECN_NOT_ECT;
+  const control = controlAt(slot) + length - CMSG_SPACE;
+  const kind = load<u64>(control, CMSG_KIND);
+  if (kind != TOS && kind != TRAFFIC_CLASS) return ECN_NOT_ECT;
+  return load<u8>(control, CMSG_DATA) & ECN_MASK; // an int begins with that byte, too
 }
 
 /**

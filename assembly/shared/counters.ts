@@ -38,5 +38,6 @@ export enum Counter {
   pathErrors, // ICMP errors about our datagrams to nodes: hints, which probes confirm
   pathErrorsForeign, // those that quote what this node does not send
   pathErrorsDisproved, // path MTUs that such an error told and a probe disproved
+  ecnMarked, // packets from the tunnel that got the CE mark of their outer header
   count,
 }

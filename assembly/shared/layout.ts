@@ -11,7 +11,7 @@
 // as they stand in a packet, so that the data plane compares and copies without swapping.
 
 /** A module built for another version must not touch the memory. Raise it with any change of this file. */
-export const LAYOUT_VERSION = 8;
+export const LAYOUT_VERSION = 9;
 
 // ---------------------------------------------------------------- header (writer: control)
 export const HEADER_AT = 4096;
@@ -35,6 +35,7 @@ export const HEADER_FLOW_FREE = 56; // u64 atomic; writer: data plane: stack of 
 export const HEADER_OFFLOADS = 64; // u32 atomic: OFFLOAD_* that the engine may use
 export const HEADER_TUN_MTU = 68; // u32: MTU of the TUN, 0 = not known
 export const HEADER_ANSWERS = 72; // u32: ANSWER_*, CLAMP_MSS, ACCEPT_STRANGERS
+export const HEADER_OUTER_CLASS = 76; // u32: how the outer header gets its DSCP and ECN, OUTER_CLASS_*
 export const HEADER_GSO_TRIAL = 80; // u32 atomic, from 1: how often UDP_SEGMENT was switched on for all nodes alike
 export const HEADER_PARK_MS = 84; // u32: how long a packet to an unknown address waits while it is asked for, 0 = not
 export const HEADER_PARK_PACKETS = 88; // u32: packets that may wait for one address, per worker
@@ -77,6 +78,12 @@ export const CLAMP_MSS = 4; // SYN segments promise no more than fits the path
 export const ANSWER_LOST = 8; // packets of flows to a lost node are dropped, and their clients told
 export const ANSWER_LOST_WITH_RESET = 16; // TCP clients by a reset, which ends the flow
 export const ACCEPT_STRANGERS = 32; // datagrams that come from no node of the tables are those of STRANGER
+
+// Parts of HEADER_OUTER_CLASS, 8 bits each, in the form of IPv4's TOS and IPv6's traffic class. The outer header gets the
+// bits of the inner one that are copied, and the fixed ones.
+export const OUTER_CLASS_COPIED = 0; // copied to nodes that take over the outer ECN (RFC 6040 section 4.1, normal mode)
+export const OUTER_CLASS_COPIED_COMPATIBLY = 8; // copied to all others (compatibility mode)
+export const OUTER_CLASS_FIXED = 16;
 
 /** Order of the region table. */
 export enum Region {
@@ -201,7 +208,7 @@ export const NODE_METRICS_SIZE = 1024;
 export const NODE_RTT_US = 0; // u32: lowest of the last samples, 0 = not measured
 export const NODE_RTT_SAMPLES = 4; // u32 x RTT_SAMPLE_COUNT: a ring, 0 = no sample
 export const RTT_SAMPLE_COUNT = 4;
-export const NODE_RTT_NEXT = 20; // u32: where the next sample goes
+export const NODE_TAKES_ECN = 20; // u32: 1 = its last answer says that it takes over the outer ECN (PROBE_TAKES_ECN)
 export const NODE_HEALTH = 24; // u32: NodeHealth
 export const NODE_MTU = 28; // u32: largest packet that fits the path to the node, as probes proved, 0 = no limit was met
 export const NODE_WHOLE = 32; // u32: larger datagrams may be sent in fragments, 0 = none; not above NODE_MTU
@@ -234,6 +241,7 @@ export const NODE_SIZE_PROBE_COUNT = 7;
 export const NODE_SIZE_NEXT = 680; // u32: probes of sizes sent
 export const NODE_SIZE_STATE = 684; // u32: SizeSearch
 export const NODE_SIZE_HINTED_MS = 688; // u32: when a hint last began a search, 0 = never
+export const NODE_RTT_NEXT = 692; // u32: where the next round-trip sample goes
 
 /** What is remembered of a probe until it is answered. */
 export const PROBE_NOTE_SIZE = 24;
@@ -349,7 +357,7 @@ export enum FlowState {
 // ---------------------------------------------------------------- probe (on the wire between nodes)
 // A UDP payload that is no IP packet: its first nibble is 5, so that an Oakestra node ignores it. A request may be
 // longer than PROBE_SIZE, to try a size; its answer is its first PROBE_SIZE bytes with another type.
-//    0 'S' 'W' version type    4 node index of the sender, masked    8 nonce    16 zeros
+//    0 'S' 'W' version type    4 node index of the sender, masked    8 nonce    16 abilities
 export const PROBE_SIZE = 24;
 export const PROBE_MAGIC = 0x5753; // 'S' 'W' as a little-endian u16
 export const PROBE_VERSION = 1;
@@ -359,7 +367,8 @@ export const PROBE_REQUEST = 1;
 export const PROBE_REPLY = 2;
 export const PROBE_NODE_AT = 4; // u32, opaque to the receiver
 export const PROBE_NONCE_AT = 8; // u64, opaque to the receiver
-export const PROBE_UNUSED_AT = 16; // u64, opaque to the receiver
+export const PROBE_ABILITIES_AT = 16; // u64: 0 in a request; of who answers, PROBE_TAKES_*. Older nodes repeat the 0
+export const PROBE_TAKES_ECN = 1; // takes over the ECN field of the outer header (RFC 6040 section 4.2)
 
 // ---------------------------------------------------------------- worker area (writer: that worker)
 export const WORKER_MAX = 16;
@@ -440,19 +449,20 @@ export const TUN_TX_MAX = 2048;
 export const IOVEC_MAX = 16384;
 export const TX_HEADERS_SIZE = 1048576;
 export const WORKER_UDP_TX = 32768; // mmsghdr x UDP_TX_MAX; MMSGHDR_LENGTH holds the count of inner packets
-export const WORKER_UDP_TX_CONTROLS = 163840; // UDP_TX_CONTROL_SIZE x UDP_TX_MAX
-export const UDP_TX_CONTROL_SIZE = 32;
-export const WORKER_UDP_RETRY = 229376; // mmsghdr x UDP_RETRY_MAX: single segments of a refused UDP_SEGMENT send
+/** Two control messages with an int each: IP_TOS or IPV6_TCLASS, then UDP_SEGMENT. */
+export const UDP_TX_CONTROL_SIZE = 48;
+export const WORKER_UDP_TX_CONTROLS = WORKER_UDP_TX + MMSGHDR_SIZE * UDP_TX_MAX; // UDP_TX_CONTROL_SIZE x UDP_TX_MAX
+export const WORKER_UDP_RETRY = WORKER_UDP_TX_CONTROLS + UDP_TX_CONTROL_SIZE * UDP_TX_MAX; // mmsghdr x UDP_RETRY_MAX: single segments of a refused UDP_SEGMENT send
 export const UDP_RETRY_MAX = 128;
-export const WORKER_TUN_TX = 237568; // TUN_TX_SIZE x TUN_TX_MAX
+export const WORKER_TUN_TX = WORKER_UDP_RETRY + MMSGHDR_SIZE * UDP_RETRY_MAX; // TUN_TX_SIZE x TUN_TX_MAX
 export const TUN_TX_SIZE = 16;
 export const TUN_TX_IOV = 0; // u64 native address of the first iovec, for writev
 export const TUN_TX_IOV_COUNT = 8; // u32
 export const TUN_TX_PACKETS = 12; // u32: packets that the write carries
-export const WORKER_TX_IOVECS = 270336; // iovec x IOVEC_MAX
-export const WORKER_TX_HEADERS = 532480; // TX_HEADERS_SIZE bytes of generated headers
-export const WORKER_TUN_SLOTS = 1581056; // SLOT_SIZE x BATCH_SIZE
-export const WORKER_UDP_SLOTS = 5791744; // SLOT_SIZE x BATCH_SIZE
+export const WORKER_TX_IOVECS = WORKER_TUN_TX + TUN_TX_SIZE * TUN_TX_MAX; // iovec x IOVEC_MAX
+export const WORKER_TX_HEADERS = WORKER_TX_IOVECS + IOVEC_SIZE * IOVEC_MAX; // TX_HEADERS_SIZE bytes of generated headers
+export const WORKER_TUN_SLOTS = WORKER_TX_HEADERS + TX_HEADERS_SIZE; // SLOT_SIZE x BATCH_SIZE
+export const WORKER_UDP_SLOTS = WORKER_TUN_SLOTS + SLOT_SIZE * BATCH_SIZE; // SLOT_SIZE x BATCH_SIZE
 
 // Where a worker remembers first fragments, keeps packets that wait, and what control refused.
 //

@@ -34,6 +34,21 @@ export const VIRTIO_GSO_TCPV6 = 4;
 export const VIRTIO_GSO_UDP_L4 = 5;
 export const VIRTIO_GSO_ECN = 0x80; // or-ed to a TCP type
 
+// linux/in.h, linux/in6.h: as levels of options and of control messages
+export const SOL_IP = 0;
+export const IP_TOS = 1;
+export const IP_RECVTOS = 13;
+export const SOL_IPV6 = 41;
+export const IPV6_RECVTCLASS = 66;
+export const IPV6_TCLASS = 67;
+
+// The lower two bits of IPv4's TOS and IPv6's traffic class (RFC 3168 section 5); above them is the DSCP (RFC 2474)
+export const ECN_MASK = 3;
+export const ECN_NOT_ECT = 0;
+export const ECN_ECT_1 = 1;
+export const ECN_ECT_0 = 2;
+export const ECN_CE = 3;
+
 // linux/udp.h
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;

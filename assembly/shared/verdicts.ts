@@ -18,6 +18,7 @@ export enum DropReason {
   badIcmpError, // an ICMP error whose quoted packet is too short, a later fragment or an ICMP error itself
   badTransportLength, // TCP data offset or UDP length that does not fit the packet
   portZero, // TCP or UDP source or destination port 0: no answer could be told from another's
+  congestionExperienced, // ingress: the outer header says CE, and the packet inside takes no ECN (RFC 6040)
   fragmentOrphan, // a fragment whose first one did not come in time
   holdFull, // a fragment that came before its first one, and no room to keep it
   badOffload, // a virtio_net_hdr that contradicts the packet, or more segments than one frame or message may hold

@@ -9,6 +9,7 @@ import {
   HEADER_METRICS_EPOCH,
   HEADER_NODE_COUNT,
   HEADER_OFFLOADS,
+  HEADER_OUTER_CLASS,
   LOCAL_NODE,
   NODE_ENDPOINT_SIZE,
   NODE_ENDPOINTS,
@@ -23,10 +24,14 @@ import {
   NODE_SINCE_US,
   NODE_SIZE,
   NODE_STATE,
+  NODE_TAKES_ECN,
   NODE_VERSION,
   NODE_WHOLE,
   NodeHealth,
   OFFLOAD_UDP_GSO,
+  OUTER_CLASS_COPIED,
+  OUTER_CLASS_COPIED_COMPATIBLY,
+  OUTER_CLASS_FIXED,
   RTT_SAMPLE_COUNT,
   SLOT_USED,
   SOCKADDR_ADDRESS,
@@ -90,6 +95,18 @@ export function takesGso(node: u32, length: u32): bool {
 /** Whether a datagram of `length` bytes fits the path in one piece, as far as is known. */
 export function fitsWhole(node: u32, length: u32): bool {
   return length - 1 <= load<u32>(metricsAt(node), NODE_WHOLE) - 1; // one that is not known is the largest
+}
+
+/** The bits of a packet's TOS or traffic class that its outer header has as well on the way to a node. */
+export function copiedClass(node: u32): u32 {
+  const takesEcn = load<u32>(metricsAt(node), NODE_TAKES_ECN) != 0;
+  const from = takesEcn ? OUTER_CLASS_COPIED : OUTER_CLASS_COPIED_COMPATIBLY;
+  return (load<u32>(HEADER_AT, HEADER_OUTER_CLASS) >>> from) & 0xff;
+}
+
+/** The bits that every outer header has. */
+export function fixedClass(): u32 {
+  return (load<u32>(HEADER_AT, HEADER_OUTER_CLASS) >>> OUTER_CLASS_FIXED) & 0xff;
 }
 
 /** Notes that a datagram of `length` bytes is sent: a path that carries large ones is looked after. */

@@ -25,6 +25,7 @@ import {
   HEADER_LAYOUT_VERSION,
   HEADER_NODE_COUNT,
   HEADER_OFFLOADS,
+  HEADER_OUTER_CLASS,
   HEADER_PARK_BYTES,
   HEADER_PARK_MS,
   HEADER_PARK_PACKETS,
@@ -45,6 +46,9 @@ import {
   NODE_METRICS_SIZE,
   NODE_SIZE,
   OFFLOAD_UDP_GSO,
+  OUTER_CLASS_COPIED,
+  OUTER_CLASS_COPIED_COMPATIBLY,
+  OUTER_CLASS_FIXED,
   RANGE_MAX,
   RANGE_SIZE,
   Region,
@@ -53,6 +57,7 @@ import {
   WORKER_PORT_CURSOR,
   WORKER_SIZE,
 } from "../../assembly/shared/layout.ts";
+import { ECN_MASK } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { ADDRESS_SIZE, type Prefix } from "../net/address.ts";
 
@@ -112,8 +117,19 @@ export interface MemoryOptions {
   readonly tunMtu?: number | undefined; // default: not known
   /** What may wait for an address that is asked for; packets per address, bytes in all. Absent: nothing is asked for. */
   readonly park?: { readonly timeoutMs: number; readonly packets: number; readonly bytes: number } | undefined;
+  readonly outerClass?: OuterClass | undefined; // default: DEFAULT_OUTER_CLASS
   readonly hashSeed?: number | undefined; // the hash keys follow from it, so that a run can be repeated; random unless given
 }
+
+/** What the outer header of a packet gets of its DSCP and ECN. */
+export interface OuterClass {
+  /** The packet's own, or a fixed value from 0 to 63. */
+  readonly dscp: "copy" | number;
+  /** The packet's own: to every node, to none, or to those whose answers say that they take over CE marks (RFC 6040). */
+  readonly ecn: "copy" | "clear" | "auto";
+}
+
+export const DEFAULT_OUTER_CLASS: OuterClass = { dscp: "copy", ecn: "auto" };
 
 /** The shared memory as the host sees it. Workers need only `memory`: everything else stands in the header. */
 export interface SharedMemory {
@@ -155,6 +171,9 @@ const PAGE_SIZE = 65_536;
 const PAGE_MAX = 65_536;
 const CACHE_LINE = 64;
 const PROBE_KEY_SIZE = 16;
+// Of a TOS or traffic class
+const DSCP_MASK = 0xff & ~ECN_MASK;
+const DSCP_SHIFT = 2;
 /** Most nodes send from one address and port. */
 const SENDERS_PER_NODE = 2;
 
@@ -217,6 +236,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HEADER_NODE_COUNT, 1); // this node
   header(HEADER_OFFLOADS, options.offloads ?? OFFLOAD_UDP_GSO);
   header(HEADER_GSO_TRIAL, 1);
+  header(HEADER_OUTER_CLASS, outerClassBits(options.outerClass ?? DEFAULT_OUTER_CLASS));
   header(HEADER_ANSWERS, options.answers ?? 0);
   header(HEADER_TUN_MTU, options.tunMtu ?? 0);
   header(HEADER_PARK_MS, options.park?.timeoutMs ?? 0);
@@ -235,6 +255,16 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
     const cursorAt = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_PORT_CURSOR;
     shared.u32[cursorAt >>> 2] = options.hashSeed ?? randomInt(0x1_0000);
   }
+}
+
+function outerClassBits({ dscp, ecn }: OuterClass): number {
+  const ofDscp = dscp === "copy" ? DSCP_MASK : 0;
+  const copied = ofDscp | (ecn === "clear" ? 0 : ECN_MASK);
+  const copiedCompatibly = ofDscp | (ecn === "copy" ? ECN_MASK : 0);
+  const fixed = dscp === "copy" ? 0 : dscp << DSCP_SHIFT;
+  return (
+    (copied << OUTER_CLASS_COPIED) | (copiedCompatibly << OUTER_CLASS_COPIED_COMPATIBLY) | (fixed << OUTER_CLASS_FIXED)
+  );
 }
 
 function writeKey(shared: SharedMemory, offset: number, words: number, seed: number | undefined): void {

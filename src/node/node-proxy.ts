@@ -162,6 +162,7 @@ export class NodeProxy {
       probeIntervalMs: config.probe.interval,
       answers: answersOf(config),
       tunMtu: mtu,
+      outerClass: config.tunnel,
       park: config.unknown.ask ? { ...config.unknown, timeoutMs: config.unknown.timeout } : undefined,
     });
     const { port } = socketAt(sockets, 0);

@@ -2,6 +2,7 @@
 // Promises: reading allocates nothing.
 
 import { ERROR_QUOTE_SIZE, SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
+import { SOL_IP, SOL_IPV6 } from "../../assembly/shared/protocols.ts";
 import { addressOf, recvmsg } from "./libc.ts";
 
 // linux/socket.h
@@ -14,9 +15,15 @@ const IOV = 16;
 const IOV_COUNT = 24;
 const CONTROL = 32;
 const CONTROL_LENGTH = 40;
-// struct cmsghdr of 16 bytes, then struct sock_extended_err (linux/errqueue.h)
-const CONTROL_SIZE = 128;
+// linux/in.h, linux/in6.h
+const IP_RECVERR = 11;
+const IPV6_RECVERR = 25;
+// struct cmsghdr: 8 bytes length, 4 level, 4 type; the next one begins at a multiple of 8
+const CONTROL_SIZE = 256;
+const CMSG_LEVEL = 8;
+const CMSG_TYPE = 12;
 const CMSG_HEADER = 16;
+// behind it struct sock_extended_err (linux/errqueue.h)
 const EE_ERRNO = CMSG_HEADER;
 const EE_ORIGIN = CMSG_HEADER + 4; // u8
 const EE_INFO = CMSG_HEADER + 8;
@@ -28,6 +35,7 @@ export class ErrorQueue {
   readonly #iovec = new BigUint64Array(2);
   readonly #control = new Uint32Array(CONTROL_SIZE / 4);
   #quoted = 0;
+  #errorAt = 0; // of the control message with the error; others may stand in front of it
   readonly #messageAt: number;
   readonly #words: Uint32Array;
 
@@ -51,19 +59,36 @@ export class ErrorQueue {
   next(): boolean {
     this.#words[NAME_LENGTH / 4] = SOCKADDR_SIZE;
     this.#words[CONTROL_LENGTH / 4] = CONTROL_SIZE;
-    this.#control.fill(0, 0, EE_END / 4);
+    this.#control.fill(0);
     this.#quoted = recvmsg(this.#fd, this.#messageAt, MSG_ERRQUEUE);
+    this.#errorAt = this.#findError();
     return this.#quoted >= 0;
+  }
+
+  /** The socket asks for the TOS of what comes as well, which is told of the ICMP error, too. */
+  #findError(): number {
+    const last = CONTROL_SIZE - EE_END;
+    for (let at = 0; at <= last; ) {
+      const level = this.#word(at + CMSG_LEVEL);
+      const type = this.#word(at + CMSG_TYPE);
+      if ((level === SOL_IP && type === IP_RECVERR) || (level === SOL_IPV6 && type === IPV6_RECVERR)) return at;
+      at += (Math.max(this.#word(at), CMSG_HEADER) + 7) & ~7;
+    }
+    return last; // zeros
+  }
+
+  #word(at: number): number {
+    return this.#control[at / 4] as number;
   }
 
   /** Of the error that was taken last. */
   get errno(): number {
-    return this.#control[EE_ERRNO / 4] as number;
+    return this.#word(this.#errorAt + EE_ERRNO);
   }
 
   /** SO_EE_ORIGIN_* (linux/errqueue.h): who reports it, our own kernel or an ICMP error. */
   get origin(): number {
-    return (this.#control[EE_ORIGIN / 4] as number) & 0xff;
+    return this.#word(this.#errorAt + EE_ORIGIN) & 0xff;
   }
 
   /** How many bytes of the datagram's payload are quoted. */
@@ -73,6 +98,6 @@ export class ErrorQueue {
 
   /** The path MTU, when it is about a datagram that was too long. */
   get mtu(): number {
-    return this.#control[EE_INFO / 4] as number;
+    return this.#word(this.#errorAt + EE_INFO);
   }
 }

@@ -2,7 +2,16 @@
 // (RFC 3493 section 3.7), non-blocking, with large buffers and the kernel's segmentation offloads.
 
 import { AF_INET6, SOCKADDR_ADDRESS, SOCKADDR_PORT, SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
-import { IPPROTO_UDP, SOL_UDP, UDP_GRO, UDP_SEGMENT } from "../../assembly/shared/protocols.ts";
+import {
+  IP_RECVTOS,
+  IPPROTO_UDP,
+  IPV6_RECVTCLASS,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_UDP,
+  UDP_GRO,
+  UDP_SEGMENT,
+} from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { parseAddress } from "../net/address.ts";
 import {
@@ -35,10 +44,8 @@ const SO_MEMINFO = 55;
 const SK_MEMINFO_DROPS = 8;
 const SK_MEMINFO_VARS = 9;
 // linux/in.h, linux/in6.h
-const IPPROTO_IP = 0;
 const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
-const IPPROTO_IPV6 = 41;
 const IPV6_MTU_DISCOVER = 23;
 const IPV6_RECVERR = 25;
 const IPV6_V6ONLY = 26;
@@ -80,15 +87,17 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
     isOpen = false;
   };
   try {
-    expectSuccess(setNumber(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0), "Accepting IPv4 on the tunnel's socket (IPV6_V6ONLY)");
+    expectSuccess(setNumber(fd, SOL_IPV6, IPV6_V6ONLY, 0), "Accepting IPv4 on the tunnel's socket (IPV6_V6ONLY)");
     if (options.reusePort) expectSuccess(setNumber(fd, SOL_SOCKET, SO_REUSEPORT, 1), "Setting SO_REUSEPORT");
     growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     setFragments(fd, false);
-    expectSuccess(setNumber(fd, IPPROTO_IP, IP_RECVERR, 1), "Asking for errors about IPv4 datagrams (IP_RECVERR)");
+    expectSuccess(setNumber(fd, SOL_IP, IP_RECVERR, 1), "Asking for errors about IPv4 datagrams (IP_RECVERR)");
+    expectSuccess(setNumber(fd, SOL_IPV6, IPV6_RECVERR, 1), "Asking for errors about IPv6 datagrams (IPV6_RECVERR)");
+    expectSuccess(setNumber(fd, SOL_IP, IP_RECVTOS, 1), "Asking for the TOS of IPv4 datagrams (IP_RECVTOS)");
     expectSuccess(
-      setNumber(fd, IPPROTO_IPV6, IPV6_RECVERR, 1),
-      "Asking for errors about IPv6 datagrams (IPV6_RECVERR)",
+      setNumber(fd, SOL_IPV6, IPV6_RECVTCLASS, 1),
+      "Asking for the traffic class of IPv6 datagrams (IPV6_RECVTCLASS)",
     );
     let offloads = settleOffloads(fd, options.switchedOff);
     bindTo(fd, options);
@@ -137,8 +146,8 @@ export function openUdpSockets(count: number, options: Omit<UdpSocketOptions, "r
  */
 export function setFragments(fd: number, isAllowed: boolean): void {
   const how = isAllowed ? { v4: PMTUDISC_OMIT, v6: PMTUDISC_WANT } : { v4: PMTUDISC_PROBE, v6: PMTUDISC_PROBE };
-  expectSuccess(setNumber(fd, IPPROTO_IP, IP_MTU_DISCOVER, how.v4), "Setting IP_MTU_DISCOVER");
-  expectSuccess(setNumber(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, how.v6), "Setting IPV6_MTU_DISCOVER");
+  expectSuccess(setNumber(fd, SOL_IP, IP_MTU_DISCOVER, how.v4), "Setting IP_MTU_DISCOVER");
+  expectSuccess(setNumber(fd, SOL_IPV6, IPV6_MTU_DISCOVER, how.v6), "Setting IPV6_MTU_DISCOVER");
 }
 
 /** The FORCE variant passes over net.core.*mem_max and needs CAP_NET_ADMIN in the initial user namespace. */

@@ -42,7 +42,7 @@ test("docs/counters.md describes what the kernel drops", () => {
 
 test("docs/protocols.md names only drop reasons and settings that there are", () => {
   const page = text("docs/protocols.md");
-  const settings = ["errors.icmp", "errors.reset", "tcp.clampMss"];
+  const settings = ["errors.icmp", "errors.reset", "tcp.clampMss", "tunnel.dscp", "tunnel.ecn", "probe.interval"];
   const named = [...page.matchAll(/`([A-Za-z.]+)`/g)].map((match) => match[1] ?? "");
   const timeouts = keysOf(FlowState).map((state) => `flows.timeouts.${state}`);
   const known = [...keysOf(DropReason), ...settings, ...timeouts, "code", "traceroute"];

@@ -5,13 +5,14 @@ import {
   HEADER_METRICS_EPOCH,
   NODE_METRICS_SIZE,
   NODE_RTT_US,
+  PROBE_ABILITIES_AT,
   PROBE_NODE_AT,
   PROBE_NONCE_AT,
   PROBE_REPLY,
   PROBE_REQUEST,
   PROBE_SIZE,
+  PROBE_TAKES_ECN,
   PROBE_TYPE_AT,
-  PROBE_UNUSED_AT,
   PROBE_VERSION,
   PROBE_VERSION_AT,
   Region,
@@ -99,13 +100,14 @@ function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
   return sent?.bytes as Uint8Array;
 }
 
-test("a node's request is answered to where it came from, and nothing else in it changes", async () => {
+test("a node's request is answered to where it came from, and says what this node is able to", async () => {
   const fixture = await onNodeA();
   const senders = [FROM_B, FROM_D, FROM_STRANGER];
+  const answer = corrupt(replyTo(request()), PROBE_ABILITIES_AT, PROBE_TAKES_ECN, 0, 0, 0, 0, 0, 0, 0);
   const result = fixture.ingress(...senders.map((sender) => ({ ...sender, bytes: request() })));
   expect(result.datagrams).toEqual([
-    { endpoint: `${FROM_B.address}:${FROM_B.port}`, bytes: replyTo(request()) },
-    { endpoint: `${FROM_D.address}:${FROM_D.port}`, bytes: replyTo(request()) },
+    { endpoint: `${FROM_B.address}:${FROM_B.port}`, bytes: answer },
+    { endpoint: `${FROM_D.address}:${FROM_D.port}`, bytes: answer },
   ]);
   expect(result.counts).toEqual({ probesAnswered: 2, "ingressDrop.unknownNode": 1 });
 });
@@ -174,9 +176,9 @@ test("a reply is taken once, from the endpoint that was asked, with the nonce th
 test("no time is sent, and none that comes back is believed", async () => {
   const fixture = await onNodeA();
   const probe = probeOf(fixture, TO_B);
-  expect([...probe.subarray(PROBE_UNUSED_AT)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  expect([...probe.subarray(PROBE_ABILITIES_AT)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
   const reply = replyTo(probe);
-  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_UNUSED_AT, fixture.nowUs + 49_999, true);
+  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_ABILITIES_AT, fixture.nowUs + 49_999, true);
   fixture.advance(50);
   expect(fixture.ingress({ ...NODE_B.underlay, bytes: reply }).counts).toEqual({ probeReplies: 1 });
   expect(rttUs(fixture, "node-b")).toBe(50_000);
@@ -191,7 +193,7 @@ test("probes tell nothing of the node's index, and no two are alike, with or wit
       for (const { bytes } of fixture.probe().datagrams) {
         sent++;
         words.add(Buffer.from(bytes.subarray(PROBE_NODE_AT, PROBE_NONCE_AT)).toString("hex"));
-        words.add(Buffer.from(bytes.subarray(PROBE_NONCE_AT, PROBE_UNUSED_AT)).toString("hex"));
+        words.add(Buffer.from(bytes.subarray(PROBE_NONCE_AT, PROBE_ABILITIES_AT)).toString("hex"));
       }
       fixture.attend(350);
       fixture.advance(50);

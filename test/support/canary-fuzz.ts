@@ -21,7 +21,7 @@ import { RANGES, THIS_NODE } from "./world.ts";
 const SAMPLE = 48;
 const SHARES: TrafficShares = {
   ...{ mutated: 0.15, superPackets: 0.03, large: 0.05, syns: 0.02 },
-  ...{ otherKinds: 0.1, errors: 0.08, fragments: 0.15, runs: 0.03 },
+  ...{ otherKinds: 0.1, errors: 0.08, fragments: 0.15, runs: 0.03, classes: 0.3 },
 };
 
 export interface FuzzOptions {

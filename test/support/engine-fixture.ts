@@ -27,6 +27,7 @@ import {
   Region,
   SERVICE_CANDIDATE_COUNT,
   SERVICE_CANDIDATES,
+  WORKER_PORT_CURSOR,
 } from "../../assembly/shared/layout.ts";
 import { IPPROTO_TCP, VIRTIO_GSO_NONE, VIRTIO_GSO_TYPE, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
@@ -43,7 +44,6 @@ import {
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import type { Tables } from "../../src/model/tables.ts";
 import { parsePrefix } from "../../src/net/address.ts";
-import { flowWirePort } from "./engine-flows.ts";
 import { type Endpoint, EngineMemory, type ErrorAbout, originOf, type SentMessage } from "./engine-memory.ts";
 import { virtioFrame } from "./packet-builder.ts";
 import { pseudoHeaderSum } from "./reference/checksum.ts";
@@ -136,7 +136,7 @@ export class EngineFixture {
     this.engine.attach(0, 0n);
     this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
-    const { answers = 0, tunMtu, park, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
+    const { answers = 0, tunMtu, park, outerClass, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
     this.twin = new ReferenceTranslator(
       {
         nodeId: options.nodeId,
@@ -151,12 +151,11 @@ export class EngineFixture {
         acceptsStrangers: (answers & ACCEPT_STRANGERS) !== 0,
         probeIntervalMs,
         ...(tunMtu !== undefined && { tunMtu }),
+        ...(outerClass !== undefined && { outerClass }),
         ...(park !== undefined && { park: { ...park, placeOf: (address: string) => this.refusalPlace(address) } }),
       },
       {
         nextChoice: () => this.pending.shift(),
-        flowPort: (packet) => flowWirePort(this.shared, packet),
-        sent: (place) => this.sent(place),
         identification: (place) => this.identificationAt(place),
       },
     );
@@ -314,6 +313,7 @@ export class EngineFixture {
     const tunWrites: Uint8Array[] = [];
     const frames: Uint8Array[] = [];
     this.choices = [];
+    this.twin?.searchPortsFrom(this.io.view.getUint32(this.io.workerAt + WORKER_PORT_CURSOR, true));
     engine((packetsOf = (write) => [write]) => {
       messages.push(...this.io.sentMessages());
       for (const { bytes, packetCount } of this.io.tunWrites()) {
@@ -348,7 +348,17 @@ export class EngineFixture {
       compareLists(`datagram to ${endpoint}`, actual.get(endpoint) ?? [], datagrams);
     }
     if (!sameCounts(result.counts, expected.counts)) expect(result.counts, "counters").toEqual(expected.counts);
-    for (const message of result.messages) this.concludeFragments(message);
+    for (const message of result.messages) {
+      this.concludeClass(message);
+      this.concludeFragments(message);
+    }
+  }
+
+  private concludeClass({ endpoint, datagrams, trafficClass }: SentMessage): void {
+    for (const datagram of datagrams) {
+      const due = this.twin?.outerClass(endpoint, datagram);
+      if (due !== trafficClass) expect(trafficClass, `traffic class of a datagram to ${endpoint}`).toBe(due);
+    }
   }
 
   /** Probes are never cut, and what goes in fragments is a message by itself. */

@@ -16,8 +16,8 @@ import {
   Region,
 } from "../../assembly/shared/layout.ts";
 import type { SharedMemory } from "../../src/memory/shared-memory.ts";
-import { keyProtocol, type TwinFlow } from "./reference/flows.ts";
-import { latin1, type ParsedPacket } from "./reference/parser.ts";
+import type { TwinFlow } from "./reference/flows.ts";
+import { latin1 } from "./reference/parser.ts";
 import { V4_MAPPED } from "./reference/tables.ts";
 
 /** One line per live flow, sorted: two tables are the same if their lines are. */
@@ -44,21 +44,6 @@ export function engineFlows(shared: SharedMemory): string[] {
     );
   }
   return lines.sort();
-}
-
-/** The source port on the wire of the flow that a packet of its client belongs to. */
-export function flowWirePort(shared: SharedMemory, packet: ParsedPacket): number | undefined {
-  const view = new DataView(shared.memory.buffer);
-  for (let index = 1; index <= shared.capacities.flows + FLOW_SLACK; index++) {
-    const at = shared.at(Region.flows) + index * FLOW_SIZE;
-    if (view.getUint8(at + FLOW_STATE) === FlowState.free) continue;
-    if (view.getUint16(at + FLOW_CLIENT_PORT) !== packet.sourcePort) continue;
-    if (view.getUint16(at + FLOW_CALLED_PORT) !== packet.destinationPort) continue;
-    const address = (field: number): string => withoutPrefix(latin1(shared.bytes, at + field, at + field + 16));
-    if (address(FLOW_CLIENT) !== packet.source || address(FLOW_CALLED) !== packet.destination) continue;
-    if (view.getUint8(at + FLOW_PROTOCOL) === keyProtocol(packet)) return view.getUint16(at + FLOW_WIRE_PORT);
-  }
-  return undefined;
 }
 
 /** The same of the twin. */

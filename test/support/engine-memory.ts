@@ -41,7 +41,17 @@ import {
   WORKER_UDP_TX,
   WORKER_UDP_TX_COUNT,
 } from "../../assembly/shared/layout.ts";
-import { SOL_UDP, UDP_GRO, UDP_PAYLOAD_MAX, UDP_SEGMENT, UDP_SEGMENTS_MAX } from "../../assembly/shared/protocols.ts";
+import {
+  IP_TOS,
+  IPV6_TCLASS,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_UDP,
+  UDP_GRO,
+  UDP_PAYLOAD_MAX,
+  UDP_SEGMENT,
+  UDP_SEGMENTS_MAX,
+} from "../../assembly/shared/protocols.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { addressBytes, addressText } from "./packet-builder.ts";
 import type { CounterName, CountName, Counts, DropName } from "./reference/counts.ts";
@@ -52,6 +62,8 @@ import type { Message } from "./reference/translator.ts";
 const MSG_TRUNC = 0x20;
 /** sizeof(struct cmsghdr) on 64-bit Linux. */
 const CMSG_HEADER = 16;
+/** CMSG_SPACE() of up to 8 bytes. */
+const CMSG_SPACE = CMSG_HEADER + 8;
 const V4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /** A message of the UDP transmit queue, as sendmmsg would take it. */
@@ -61,6 +73,8 @@ export interface SentMessage {
   readonly datagrams: readonly Uint8Array[];
   /** What the engine says how many inner packets it carries. */
   readonly packetCount: number;
+  /** TOS or traffic class of the outer headers. */
+  readonly trafficClass: number;
   /** FRAGMENTS_*: whether the kernel may cut its datagrams. */
   readonly fragments: number;
 }
@@ -128,16 +142,24 @@ export class EngineMemory {
     this.view.setUint32(at + MMSGHDR_FLAGS, message.isTruncated ? MSG_TRUNC : 0, true);
     this.view.setUint32(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
     this.putSockaddr(this.u64(at + MMSGHDR_NAME), message.address, message.port);
-    const control = this.u64(at + MMSGHDR_CONTROL);
-    if (message.segmentSize === undefined) {
-      this.setU64(at + MMSGHDR_CONTROL_LENGTH, 0);
-      return;
-    }
-    this.setU64(at + MMSGHDR_CONTROL_LENGTH, CMSG_HEADER + 8);
-    this.setU64(control, CMSG_HEADER + 4);
-    this.view.setInt32(control + 8, SOL_UDP, true);
-    this.view.setInt32(control + 12, UDP_GRO, true);
-    this.view.setInt32(control + CMSG_HEADER, message.segmentSize, true);
+    this.setU64(at + MMSGHDR_CONTROL_LENGTH, 0);
+    const { segmentSize, trafficClass } = message;
+    if (segmentSize !== undefined) this.addControl(at, SOL_UDP, UDP_GRO, 4, segmentSize);
+    if (trafficClass === undefined) return;
+    // linux/net/ipv4/ip_sockglue.c gives a byte, linux/net/ipv6/datagram.c an int.
+    if (addressBytes(message.address).length === 4) this.addControl(at, SOL_IP, IP_TOS, 1, trafficClass);
+    else this.addControl(at, SOL_IPV6, IPV6_TCLASS, 4, trafficClass);
+  }
+
+  /** Appends a control message to a receive message, as put_cmsg() does: what is behind a byte is not cleared. */
+  private addControl(messageAt: number, level: number, type: number, size: 1 | 4, value: number): void {
+    const length = this.u64(messageAt + MMSGHDR_CONTROL_LENGTH);
+    const at = this.u64(messageAt + MMSGHDR_CONTROL) + length;
+    this.setU64(at, CMSG_HEADER + size);
+    this.view.setInt32(at + 8, level, true);
+    this.view.setInt32(at + 12, type, true);
+    this.view.setUint32(at + CMSG_HEADER, size === 1 ? 0xeeeeee00 + value : value, true);
+    this.setU64(messageAt + MMSGHDR_CONTROL_LENGTH, length + CMSG_SPACE);
   }
 
   /** What an error of the tunnel's socket is about; returns how much of the datagram it quotes. */
@@ -190,9 +212,14 @@ export class EngineMemory {
       const at = this.workerAt + queue + i * MMSGHDR_SIZE;
       const content = this.gather(this.u64(at + MMSGHDR_IOV), this.u64(at + MMSGHDR_IOV_COUNT));
       if (content.length > UDP_PAYLOAD_MAX) throw new Error(`a message of ${content.length} bytes: sendmsg refuses it`);
+      const endpoint = this.endpoint(this.u64(at + MMSGHDR_NAME), this.view.getUint32(at + MMSGHDR_NAME_LENGTH, true));
+      const { segmentSize = content.length, trafficClass } = this.controls(at, !endpoint.includes("["));
+      if (segmentSize === 0 || Math.ceil(content.length / segmentSize) > UDP_SEGMENTS_MAX)
+        throw new Error(`${content.length} bytes in segments of ${segmentSize}`);
       messages.push({
-        endpoint: this.endpoint(this.u64(at + MMSGHDR_NAME), this.view.getUint32(at + MMSGHDR_NAME_LENGTH, true)),
-        datagrams: split(content, this.segmentSize(at, content.length)),
+        endpoint,
+        datagrams: split(content, segmentSize),
+        trafficClass,
         packetCount: this.view.getUint32(at + MMSGHDR_LENGTH, true),
         fragments: this.view.getUint32(at + MMSGHDR_FRAGMENTS, true),
       });
@@ -200,20 +227,27 @@ export class EngineMemory {
     return messages;
   }
 
-  /** The UDP_SEGMENT control message (struct cmsghdr and a u16), or the whole length without one. */
-  private segmentSize(messageAt: number, length: number): number {
-    const controlLength = this.u64(messageAt + MMSGHDR_CONTROL_LENGTH);
-    if (controlLength === 0) return length;
-    const control = this.u64(messageAt + MMSGHDR_CONTROL);
-    const header = [this.u64(control), this.view.getInt32(control + 8, true), this.view.getInt32(control + 12, true)];
-    const size = this.view.getUint16(control + CMSG_HEADER, true);
-    if (header[0] !== CMSG_HEADER + 2 || header[1] !== SOL_UDP || header[2] !== UDP_SEGMENT || size === 0) {
-      throw new Error(`not a UDP_SEGMENT control message: ${header}, segment size ${size}`);
+  /** What the control messages of a message to be sent say: at most one of each, of the family that it goes in. */
+  private controls(messageAt: number, isIpv4: boolean): { segmentSize?: number; trafficClass: number } {
+    const found: { segmentSize?: number; trafficClass: number } = { trafficClass: 0 };
+    const end = this.u64(messageAt + MMSGHDR_CONTROL) + this.u64(messageAt + MMSGHDR_CONTROL_LENGTH);
+    for (let at = this.u64(messageAt + MMSGHDR_CONTROL); at < end; at += CMSG_SPACE) {
+      const name = [
+        this.u64(at) - CMSG_HEADER,
+        this.view.getInt32(at + 8, true),
+        this.view.getInt32(at + 12, true),
+      ].join();
+      if (at + this.u64(at) > end) throw new Error("the control length cuts a control message off");
+      const value = this.view.getUint32(at + CMSG_HEADER, true);
+      if (name === [2, SOL_UDP, UDP_SEGMENT].join() && found.segmentSize === undefined) {
+        found.segmentSize = value & 0xffff;
+      } else if (name === (isIpv4 ? [4, SOL_IP, IP_TOS] : [4, SOL_IPV6, IPV6_TCLASS]).join() && value <= 0xff) {
+        found.trafficClass = value;
+      } else {
+        throw new Error(`not a control message that is due: ${name}, value ${value}`);
+      }
     }
-    if (controlLength < CMSG_HEADER + 2) throw new Error(`control length ${controlLength} cuts UDP_SEGMENT off`);
-    if (Math.ceil(length / size) > UDP_SEGMENTS_MAX)
-      throw new Error(`${length} bytes in segments of ${size}: too many`);
-    return size;
+    return found;
   }
 
   private gather(iovecAt: number, count: number): Uint8Array {

@@ -1,5 +1,11 @@
 // Nodes that answer the probes of an engine, each over a path of its own.
-import { PROBE_REPLY, PROBE_SIZE, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
+import {
+  PROBE_ABILITIES_AT,
+  PROBE_REPLY,
+  PROBE_SIZE,
+  PROBE_TAKES_ECN,
+  PROBE_TYPE_AT,
+} from "../../assembly/shared/layout.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import { corrupt } from "./packet-builder.ts";
@@ -18,6 +24,8 @@ export interface Path {
 export class AnsweringNodes {
   /** Lengths of the probes to each node, as they were sent. */
   readonly sent: { readonly atMs: number; readonly node: string; readonly length: number }[] = [];
+  /** Whether they take over the ECN field of outer headers; older versions know nothing of that. */
+  takeEcn = false;
   private readonly paths = new Map<string, Path>();
   private replies: { readonly dueMs: number; readonly from: Node["underlay"]; readonly bytes: Uint8Array }[] = [];
 
@@ -54,7 +62,8 @@ export class AnsweringNodes {
       this.sent.push({ atMs: this.fixture.nowMs, node: node.id, length: bytes.length });
       const { rttMs, size } = this.path(node);
       if (rttMs === undefined || bytes.length > size) continue;
-      const reply = corrupt(bytes.slice(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY);
+      const answer = corrupt(bytes.slice(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY);
+      const reply = this.takeEcn ? corrupt(answer, PROBE_ABILITIES_AT, PROBE_TAKES_ECN) : answer;
       this.replies.push({ dueMs: this.fixture.nowMs + rttMs, from: node.underlay, bytes: reply });
     }
   }

@@ -108,6 +108,10 @@ export function flagsAre(flags: number): PacketCheck {
   return (packet) => expect(packet.flags, "TCP flags").toBe(flags);
 }
 
+export function trafficClassIs(trafficClass: number): PacketCheck {
+  return (packet) => expect(packet.trafficClass, "TOS or traffic class").toBe(trafficClass);
+}
+
 export function hopLimitIs(hopLimit: number): PacketCheck {
   return (packet) => expect(packet.hopLimit, "TTL or hop limit").toBe(hopLimit);
 }

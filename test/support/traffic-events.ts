@@ -1,6 +1,12 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
 // and the control plane answers what it was asked.
-import { PROBE_REPLY, PROBE_SIZE, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
+import {
+  PROBE_ABILITIES_AT,
+  PROBE_REPLY,
+  PROBE_SIZE,
+  PROBE_TAKES_ECN,
+  PROBE_TYPE_AT,
+} from "../../assembly/shared/layout.ts";
 import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
@@ -44,6 +50,8 @@ export class TrafficEvents {
   private readonly silent = new Set<string>();
   /** Longest datagram that the path to a node takes. */
   private readonly paths = new Map<string, number>();
+  /** Nodes that know nothing of ECN. */
+  private readonly older = new Set<string>();
   private pauses = 0;
 
   constructor(
@@ -64,6 +72,7 @@ export class TrafficEvents {
       await fixture.apply(world.tables());
     }
     if (random.chance(0.05)) this.hush();
+    if (random.chance(0.05)) this.changeVersion();
     if (random.chance(0.02)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
     if (random.chance(0.1)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS) });
@@ -118,18 +127,25 @@ export class TrafficEvents {
       const probes = datagrams.filter(
         ({ endpoint, bytes }) => endpoint === endpointText(address, port) && bytes.length <= fits,
       );
-      return probes.map(({ bytes }) => ({
-        address,
-        port,
-        bytes: corrupt(bytes.subarray(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY),
-      }));
+      return probes.map(({ bytes }) => ({ address, port, bytes: this.answer(id, bytes) }));
     });
     this.fixture.ingress(...replies);
+  }
+
+  private answer(id: string, probe: Uint8Array): Uint8Array {
+    const reply = corrupt(probe.subarray(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY);
+    return this.older.has(id) ? reply : corrupt(reply, PROBE_ABILITIES_AT, PROBE_TAKES_ECN);
   }
 
   private hush(): void {
     const { id } = this.random.pick(this.world.tables().nodes);
     if (!this.silent.delete(id) && this.random.chance(0.5)) this.silent.add(id);
+  }
+
+  /** A node is replaced by a newer or an older version. */
+  private changeVersion(): void {
+    const { id } = this.random.pick(this.world.tables().nodes);
+    if (!this.older.delete(id)) this.older.add(id);
   }
 
   private anyUnderlay(): Endpoint {

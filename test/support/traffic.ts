@@ -6,6 +6,7 @@ import { packet, pad, TCP_ACK, TCP_PSH, virtioFrame } from "./packet-builder.ts"
 import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
 import { rawText } from "./reference/tables.ts";
+import { withTrafficClass } from "./reference/traffic-class.ts";
 import type { Message } from "./reference/translator.ts";
 import { FragmentTraffic } from "./traffic-fragments.ts";
 import { icmpError, isV4, otherPacket } from "./traffic-kinds.ts";
@@ -14,6 +15,8 @@ import { hasPorts, TCP_FLAGS, Templates, type TrafficFlow } from "./traffic-temp
 import { familyOf, type TrafficWorld } from "./traffic-world.ts";
 
 const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
+const DSCPS = [0, 0, 0, 46, 63];
+const IPV4_HEADER = 20;
 const SERVICE_PORTS = [1, 53, 80, 443, 65535];
 
 export interface TrafficShares {
@@ -31,6 +34,8 @@ export interface TrafficShares {
   readonly errors: number;
   /** Part of the packets that is a fragment. */
   readonly fragments: number;
+  /** Part of the packets, and of the messages, that has another DSCP or ECN than zero. */
+  readonly classes: number;
   /** Part of the messages that is a run of packets which belong together, whole and with right checksums. */
   readonly runs: number;
 }
@@ -59,13 +64,27 @@ export class Traffic {
     return Array.from({ length: count }, () => {
       const frame =
         flows.length > 0 && this.random.chance(0.4) ? this.nextFrame(this.random.pick(flows)) : this.frame();
-      return this.random.chance(this.shares.mutated) ? this.mutate(frame) : frame;
+      const classified = this.classified(frame, VIRTIO_NET_HDR_SIZE);
+      return this.random.chance(this.shares.mutated) ? this.mutate(classified) : classified;
     });
   }
 
   /** Messages from the tunnel; answers belong to some of the given flows. */
   messages(count: number, flows: readonly TrafficFlow[]): Message[] {
-    return Array.from({ length: count }, () => this.message(flows));
+    return Array.from({ length: count }, () => {
+      const message = this.message(flows);
+      return this.random.chance(this.shares.classes) ? { ...message, trafficClass: this.trafficClass() } : message;
+    });
+  }
+
+  /** Any ECN, seldom more than a few DSCP. */
+  private trafficClass(): number {
+    return (this.random.pick(DSCPS) << 2) | this.random.below(4);
+  }
+
+  /** With some DSCP and ECN in the packet at `at`. */
+  private classified(bytes: Uint8Array, at: number): Uint8Array {
+    return this.random.chance(this.shares.classes) ? reclassified(bytes, at, this.trafficClass()) : bytes;
   }
 
   private frame(): Uint8Array {
@@ -224,12 +243,13 @@ export class Traffic {
     const { random } = this;
     const mutated = (bytes: Uint8Array): Uint8Array =>
       random.chance(this.shares.mutated) ? this.mutate(bytes) : bytes;
-    const first = build();
+    const classified = (): Uint8Array => this.classified(build(), 0);
+    const first = classified();
     if (!random.chance(0.1)) {
       return { ...from, bytes: mutated(first), isTruncated: random.chance(0.002) };
     }
     const parts = Array.from({ length: random.between(2, 8) }, () => {
-      const bytes = mutated(build());
+      const bytes = mutated(classified());
       return bytes.length > first.length ? first : pad(bytes, first.length - bytes.length);
     });
     const whole = Buffer.concat(parts);
@@ -260,7 +280,10 @@ export class Traffic {
       return isOdd && random.chance(0.3) ? this.mutate(bytes).subarray(0, bytes.length) : bytes;
     });
     const length = Math.max(...parts.map((bytes) => bytes.length));
-    const whole = Buffer.concat(parts.map((bytes) => pad(bytes, length - bytes.length)));
+    const trafficClass = random.chance(this.shares.classes) ? this.trafficClass() : 0;
+    const whole = Buffer.concat(
+      parts.map((bytes) => reclassified(bytes, 0, trafficClass)).map((bytes) => pad(bytes, length - bytes.length)),
+    );
     const address = home === undefined ? from.address : this.world.nodeNow(home).underlay.address;
     return { ...from, address, bytes: whole, segmentSize: length };
   }
@@ -298,6 +321,14 @@ export class Traffic {
       }
     }
   }
+}
+
+/** With another DSCP and ECN, if the bytes at `at` are long enough for an IP packet. */
+function reclassified(bytes: Uint8Array, at: number, trafficClass: number): Uint8Array {
+  if (bytes.length < at + IPV4_HEADER) return bytes;
+  const copy = Uint8Array.from(bytes);
+  copy.set(withTrafficClass(bytes.subarray(at), trafficClass), at);
+  return copy;
 }
 
 /** Another IPv4 identification, and the header checksum that goes with it. */

@@ -53,6 +53,7 @@ const REACHED: readonly CountName[] = [
   ...(["truncatedFrame", "badOffload", "notServiceAddress", "unknownWorkload"] as const).map(
     (name) => `egressDrop.${name}` as const,
   ),
+  ...(["ecnMarked", "ingressDrop.congestionExperienced"] as const),
   ...(["unknownAddress", "noAddressOfFamily"] as const).map((name) => `egressDrop.${name}` as const),
   ...(["unrelatedError", "notTranslatable"] as const).flatMap(
     (name) => [`egressDrop.${name}`, `ingressDrop.${name}`] as const,
@@ -75,6 +76,7 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
     otherKinds: 0.1,
     errors: 0.06,
     fragments: 0.06,
+    classes: 0.3,
     runs: 0.03,
   };
   const world = new TrafficWorld(random, THIS_NODE);

@@ -8,7 +8,12 @@ import { TUNNEL_PORT } from "../../../assembly/shared/protocols.ts";
 import { parseByteSize } from "../../base/byte-size.ts";
 import { parseDuration } from "../../base/duration.ts";
 import { LOG_LEVELS } from "../../base/log-levels.ts";
-import { DEFAULT_CAPACITIES, DEFAULT_PROBE_INTERVAL_MS, DEFAULT_TIMEOUTS_MS } from "../../memory/shared-memory.ts";
+import {
+  DEFAULT_CAPACITIES,
+  DEFAULT_OUTER_CLASS,
+  DEFAULT_PROBE_INTERVAL_MS,
+  DEFAULT_TIMEOUTS_MS,
+} from "../../memory/shared-memory.ts";
 import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
 import { defaultSocket } from "../../model/socket-path.ts";
 import { ENCRYPTIONS } from "../../model/tables.ts";
@@ -30,6 +35,7 @@ const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
 const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
 const DEFAULT_POLICY_TIME_MS = 50;
+const DSCP_MAX = 63; // six bits (RFC 2474)
 const SENDER_ADDRESSES_MAX = 8;
 const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
 
@@ -195,6 +201,13 @@ export const configSchema = section({
     tunUdp: flag.default(true),
     udpGso: flag.default(true),
     udpGro: flag.default(true),
+  }).prefault({}),
+  tunnel: section({
+    dscp: z
+      .literal("copy")
+      .or(whole(0, DSCP_MAX, "copy or a DSCP"))
+      .default(DEFAULT_OUTER_CLASS.dscp),
+    ecn: z.enum(["auto", "copy", "clear"], "expected auto, copy or clear").default(DEFAULT_OUTER_CLASS.ecn),
   }).prefault({}),
   tcp: section({ clampMss: flag.default(true) }).prefault({}),
   errors: section({

@@ -254,7 +254,7 @@ class Comparison {
     const family = dice.below(2);
     const source = dice.pick(SERVERS).instance[family] as string;
     const destination = dice.pick([CLIENT, SERVERS[2] as Workload]).own[family] as string;
-    return { bytes: this.#traffic.packet({ source, destination }), from };
+    return { bytes: this.#traffic.packet({ source, destination }), from, trafficClass: this.#traffic.trafficClass() };
   }
 
   /** From the instance that a packet was sent to, by its node. */
@@ -263,7 +263,8 @@ class Comparison {
     const server = this.#dice.pick(SERVERS.slice(0, PEERS.length));
     const peer = PEERS.find(({ id }) => id === server.node);
     const bytes = this.#traffic.answer(sent, server.instance[isV4 ? 0 : 1]);
-    return bytes === undefined || peer === undefined ? undefined : { bytes, from: peer };
+    if (bytes === undefined || peer === undefined) return undefined;
+    return { bytes, from: peer, trafficClass: this.#traffic.trafficClass() };
   }
 
   #remember(sent: readonly SentMessage[]): void {
@@ -273,7 +274,7 @@ class Comparison {
 }
 
 function textOf(messages: readonly SentMessage[]): string {
-  return messages.map(({ to, content }) => `${to}:${content}`).join(" ");
+  return messages.map(({ to, content, trafficClass }) => `${to}:${trafficClass}:${content}`).join(" ");
 }
 
 function instanceOf({ node, own, instance }: Workload, number: number) {

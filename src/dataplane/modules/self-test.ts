@@ -142,7 +142,7 @@ function runStep(node: TestNode, step: SelfTestStep, engine: EngineExports, wher
   const dropsBefore = dropCount(node.shared);
   const bytes = Buffer.from(step.bytes, "hex");
   if (from === "tun") node.putFrames([bytes]);
-  else node.putMessages([{ bytes, from: SELF_TEST_PEER }]);
+  else node.putMessages([{ bytes, from: SELF_TEST_PEER, trafficClass: 0 }]);
   let handled: number;
   try {
     handled = from === "tun" ? engine.egress(0, 1, NOW_US) : engine.ingress(0, 1, NOW_US);

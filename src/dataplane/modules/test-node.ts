@@ -5,6 +5,7 @@ import {
   AF_INET6,
   COUNTER_MAX,
   IOVEC_SIZE,
+  MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
   MMSGHDR_IOV,
@@ -32,6 +33,7 @@ import {
   WORKER_UDP_TX,
   WORKER_UDP_TX_COUNT,
 } from "../../../assembly/shared/layout.ts";
+import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6 } from "../../../assembly/shared/protocols.ts";
 import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../memory/shared-memory.ts";
 import type { TableChange } from "../../memory/table-change.ts";
 import { TableWriter } from "../../memory/table-writer.ts";
@@ -56,15 +58,24 @@ export interface TestWorld {
 export interface TestMessage {
   readonly bytes: Uint8Array;
   readonly from: Omit<TestPeer, "id">;
+  /** TOS or traffic class of its outer header. */
+  readonly trafficClass: number;
 }
 
 /** Both hexadecimal; `to` is address and port as in a sockaddr_in6. */
 export interface SentMessage {
   readonly to: string;
   readonly content: string;
+  /** TOS or traffic class of its outer headers. */
+  readonly trafficClass: number;
 }
 
 const CAPACITIES = { flows: 64, addresses: 16, instances: 16, workloads: 16, nodes: 4, workers: 1 };
+// struct cmsghdr of 64-bit Linux: 8 bytes length, 4 level, 4 type; with an int behind it, 24 bytes
+const CMSG_LEVEL = 8;
+const CMSG_TYPE = 12;
+const CMSG_DATA = 16;
+const CMSG_SPACE = 24;
 /** u64 counters, and drops in both directions. */
 const COUNTERS_BYTES = 3 * COUNTER_MAX * 8;
 
@@ -111,13 +122,13 @@ export class TestNode {
 
   /** Into the structures that attach() prepared, each a datagram of its own. */
   putMessages(messages: readonly TestMessage[]): void {
-    messages.forEach(({ bytes, from }, index) => {
+    messages.forEach(({ bytes, from, trafficClass }, index) => {
       const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
       const iovecAt = this.#pointer(this.#workerAt + at + MMSGHDR_IOV);
       this.shared.bytes.set(bytes, this.#pointer(iovecAt));
       this.#setU32(at + MMSGHDR_LENGTH, bytes.length);
       this.#setU32(at + MMSGHDR_FLAGS, 0);
-      this.#view.setBigUint64(this.#workerAt + at + MMSGHDR_CONTROL_LENGTH, 0n, true);
+      this.#putClass(this.#workerAt + at, from.address, trafficClass);
       this.#putSockaddr(this.#pointer(this.#workerAt + at + MMSGHDR_NAME), from);
     });
   }
@@ -134,6 +145,7 @@ export class TestNode {
       return {
         to: this.#hex(nameAt + SOCKADDR_ADDRESS, 16) + this.#hex(nameAt + SOCKADDR_PORT, 2),
         content: this.#gather(this.#pointer(at + MMSGHDR_IOV), this.#pointer(at + MMSGHDR_IOV_COUNT)),
+        trafficClass: this.#classOf(at),
       };
     });
   }
@@ -149,6 +161,32 @@ export class TestNode {
   /** All that the engine counts. */
   counters(): string {
     return this.#hex(this.#workerAt + WORKER_COUNTERS, COUNTERS_BYTES);
+  }
+
+  /** As recvmmsg() tells it: a byte for IPv4, an int for IPv6. */
+  #putClass(messageAt: number, sender: string, trafficClass: number): void {
+    const isIpv4 = !sender.includes(":");
+    const at = this.#pointer(messageAt + MMSGHDR_CONTROL);
+    this.#view.setBigUint64(at, BigInt(CMSG_DATA + (isIpv4 ? 1 : 4)), true);
+    this.#view.setUint32(at + CMSG_LEVEL, isIpv4 ? SOL_IP : SOL_IPV6, true);
+    this.#view.setUint32(at + CMSG_TYPE, isIpv4 ? IP_TOS : IPV6_TCLASS, true);
+    this.#view.setUint32(at + CMSG_DATA, trafficClass, true);
+    this.#view.setBigUint64(messageAt + MMSGHDR_CONTROL_LENGTH, BigInt(CMSG_SPACE), true);
+  }
+
+  /** As sendmmsg() takes it; 0 when no control message says it. */
+  #classOf(messageAt: number): number {
+    const start = this.#pointer(messageAt + MMSGHDR_CONTROL);
+    const end = start + this.#pointer(messageAt + MMSGHDR_CONTROL_LENGTH);
+    for (let at = start; at + CMSG_DATA < end; ) {
+      const level = this.#view.getUint32(at + CMSG_LEVEL, true);
+      const type = this.#view.getUint32(at + CMSG_TYPE, true);
+      if ((level === SOL_IP && type === IP_TOS) || (level === SOL_IPV6 && type === IPV6_TCLASS)) {
+        return this.#view.getUint32(at + CMSG_DATA, true);
+      }
+      at += Math.max(CMSG_SPACE, (this.#pointer(at) + 7) & ~7);
+    }
+    return 0;
   }
 
   #putSockaddr(at: number, { address, port }: Omit<TestPeer, "id">): void {

@@ -66,6 +66,7 @@ export interface Ends {
 
 const PORTS = [1, 53, 80, 123, 443, 1023, 1024, 4433, 5000, 8080, 32768, 40000, 50103, 65534, 65535];
 const SIZES = [0, 1, 7, 8, 64, 199, 200, 201, 512, 1200, 1372, 1400, 1452, 1472, 1500, 4000];
+const DSCPS = [0, 10, 46];
 const TCP_FLAGS = [0x02, 0x10, 0x18, 0x11, 0x14, 0x04, 0x12, 0x29];
 const OTHER_PROTOCOLS = [47, 50, 132, 4, 253];
 /** Type and code: not reachable, too long, time exceeded. */
@@ -101,8 +102,18 @@ export class TrialTraffic {
     return this.#broken(concat(new Uint8Array(VIRTIO_NET_HDR_SIZE), packet));
   }
 
+  /** Of an outer header: mostly 0, else any ECN and a few DSCP. */
+  trafficClass(): number {
+    return this.#dice.chance(0.7) ? 0 : (this.#dice.pick(DSCPS) << 2) | this.#dice.below(4);
+  }
+
   /** A whole IP packet. */
   packet(ends: Ends): Uint8Array {
+    const bytes = this.#plainPacket(ends);
+    return setTrafficClass(bytes, this.trafficClass());
+  }
+
+  #plainPacket(ends: Ends): Uint8Array {
     const dice = this.#dice;
     const kind = dice.below(20);
     const [isV4, size] = [isIpv4(ends.source), dice.pick(SIZES)];
@@ -229,6 +240,17 @@ function ipPacket(ends: Ends, protocol: number, payload: Uint8Array, checksumAt:
     new DataView(payload.buffer, payload.byteOffset).setUint16(checksumAt, checksum(covered) || 0xffff);
   }
   return concat(bytes, payload);
+}
+
+/** In place, with the IPv4 header's checksum. */
+function setTrafficClass(packet: Uint8Array, trafficClass: number): Uint8Array {
+  const view = new DataView(packet.buffer, packet.byteOffset);
+  if (packet[0] === 0x45) {
+    view.setUint8(1, trafficClass);
+    view.setUint16(10, 0);
+    view.setUint16(10, checksum(packet.subarray(0, 20)));
+  } else view.setUint32(0, 0x60000000 | (trafficClass << 20));
+  return packet;
 }
 
 function pseudoHeader({ source, destination }: Ends, protocol: number, length: number): Uint8Array {

@@ -1,6 +1,5 @@
-// The slow twin's flows: Maps by key in both directions. Two things it does not decide but takes as input: which
-// candidate a policy chose, and which free port the engine took when the client's own was taken on the wire. It checks
-// that both are allowed.
+// The slow twin's flows: Maps by key in both directions. Which candidate a policy chose it does not decide but takes as
+// input, and checks that it is allowed.
 import { IPPROTO_ICMP } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { AnswerOptions } from "./answers.ts";
@@ -11,6 +10,7 @@ import type { TwinPark } from "./park.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
 import type { Situation } from "./situations.ts";
 import { has, type TwinCandidate, type TwinInstance, type TwinTables } from "./tables.ts";
+import { TwinWirePorts } from "./wire-ports.ts";
 
 /** One call of the engine's import `policy.choose`. */
 export interface Choice {
@@ -26,8 +26,6 @@ export interface Choice {
 /** The inputs that are the engine's or the policy's to decide. */
 export interface FlowDecisions {
   nextChoice(): Choice | undefined;
-  /** Source port that the engine gave the flow of the packet in hand, which goes to the instance. */
-  wirePort(packet: ParsedPacket, target: TwinInstance): number | undefined;
 }
 
 export interface FlowOptions {
@@ -59,11 +57,10 @@ export interface TwinFlow {
   lastUsedMs: number;
 }
 
-const PORT_LOWEST = 1024;
-
 export class TwinFlows {
   readonly forward = new Map<string, TwinFlow>();
   readonly reverse = new Map<string, TwinFlow>();
+  readonly wirePorts = new TwinWirePorts();
 
   constructor(
     private readonly tables: TwinTables,
@@ -170,9 +167,7 @@ export class TwinFlows {
     if (this.reverse.has(reverseKeyOf(wirePort))) {
       // What has no port of its own cannot be told apart by one.
       if (packet.kind !== "transport" && !packet.isRequest) return DropReason.portsExhausted;
-      wirePort = this.decisions.wirePort(packet, target) ?? Number.NaN;
-      if (!(wirePort >= PORT_LOWEST && wirePort <= 65535)) throw new Error(`wire port ${wirePort} is out of range`);
-      if (this.reverse.has(reverseKeyOf(wirePort))) throw new Error(`wire port ${wirePort} belongs to another flow`);
+      wirePort = this.wirePorts.next((port) => this.reverse.has(reverseKeyOf(port)));
       this.count("portsRewritten", 1);
     }
     const flow: TwinFlow = {

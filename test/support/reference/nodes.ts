@@ -1,6 +1,12 @@
 // What the slow twin knows of the way to each node: whether it answers probes, and how large a packet may be that goes
 // there in one piece.
-import { PROBE_REPLY, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../../assembly/shared/layout.ts";
+import {
+  PROBE_REPLY,
+  PROBE_REQUEST,
+  PROBE_SIZE,
+  PROBE_TAKES_ECN,
+  PROBE_VERSION,
+} from "../../../assembly/shared/layout.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Ledger } from "./ledger.ts";
 import { TwinPathSize } from "./path-size.ts";
@@ -26,6 +32,8 @@ const RTT_SAMPLES = 4;
 export const CARRIED_ALWAYS = 1280;
 const UDP_PAYLOAD_MAX = 65_507;
 const EMSGSIZE = 90;
+/** Where the answer to a probe says what its sender is able to. */
+const ABILITIES = 16;
 
 interface Probe {
   readonly number: number; // of one of a size: 0
@@ -49,6 +57,7 @@ interface Knowledge {
   doubt: number | undefined;
   health: "unknown" | "reachable" | "lost";
   isHeard: boolean; // since its health changed
+  takesEcn: boolean;
 }
 
 /** An error about a datagram that was sent. */
@@ -125,6 +134,7 @@ export class TwinNodes {
     if (probe[3] === PROBE_REQUEST) {
       const reply = probe.slice(0, PROBE_SIZE);
       reply[3] = PROBE_REPLY;
+      reply.set([PROBE_TAKES_ECN, 0, 0, 0, 0, 0, 0, 0], ABILITIES);
       this.ledger.send(endpointText(sender.address, sender.port), reply);
       this.ledger.count("probesAnswered");
       return DropReason.none;
@@ -135,6 +145,7 @@ export class TwinNodes {
     );
     if (probe[3] !== PROBE_REPLY || node === undefined || asked === undefined) return DropReason.badProbe;
     this.answer(node, asked, nowMs);
+    node.takesEcn = ((probe[ABILITIES] as number) & PROBE_TAKES_ECN) !== 0;
     this.ledger.count("probeReplies");
     return DropReason.none;
   }
@@ -151,6 +162,11 @@ export class TwinNodes {
     if (node === undefined || !isOurs) return;
     if (errno === EMSGSIZE) node.path.learnHint(size);
     else node.isRefused = true;
+  }
+
+  /** Whether the node there says that it takes over the ECN field of outer headers. */
+  takesEcn(endpoint: string): boolean {
+    return this.at(endpoint)?.takesEcn ?? false;
   }
 
   /** A datagram that goes to an endpoint. */
@@ -280,7 +296,7 @@ export class TwinNodes {
         learnt: () => this.ledger.meet("a path MTU is learnt"),
       }),
       ...{ probes: [], sizes: [], sent: 0, answered: 0, probedMs: 0, rttsMs: [] },
-      ...{ isRefused: false, doubt: undefined, health: "unknown", isHeard: false },
+      ...{ isRefused: false, doubt: undefined, health: "unknown", isHeard: false, takesEcn: false },
     };
   }
 }

@@ -1,5 +1,6 @@
 // Situations that packets get into and that their counters alone do not tell apart. The twin counts them, so that a
 // test on random traffic can show that it met every one.
+import type { EcnName } from "./traffic-class.ts";
 
 export const SITUATIONS = [
   // Answers to clients
@@ -38,6 +39,10 @@ export const SITUATIONS = [
   // Strangers
   "a stranger asks",
   "a stranger answers",
+  // Traffic class
+  ...(["Not-ECT", "ECT(0)", "ECT(1)", "CE"] as const).flatMap(withAnyEcnOutside),
+  "sent to a node that takes the outer ECN",
+  "sent to a node that may not take the outer ECN",
   // Connections
   "TCP: a reset",
   "TCP: a reset beyond the window",
@@ -70,6 +75,12 @@ type LaterFragment<Direction extends string> =
 function ofLaterFragments<Direction extends string>(direction: Direction): LaterFragment<Direction>[] {
   return (["as it is", "became IPv6", "became IPv4", "it waited"] as const).map(
     (what) => `later fragment, ${direction}: ${what}` as const,
+  );
+}
+
+function withAnyEcnOutside(inside: EcnName): `ECN: ${EcnName} inside, ${EcnName} outside`[] {
+  return (["Not-ECT", "ECT(0)", "ECT(1)", "CE"] as const).map(
+    (outside) => `ECN: ${inside} inside, ${outside} outside` as const,
   );
 }
 

@@ -17,22 +17,18 @@ import { CARRIED_ALWAYS, TwinNodes } from "./nodes.ts";
 import { type ParkOptions, TwinPark } from "./park.ts";
 import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import type { ChecksumState } from "./rewrite.ts";
-import { sourcePortIfSame } from "./same-packet.ts";
 import { finishInnerChecksum } from "./segmenter.ts";
 import { type Frame, TwinSender } from "./sender.ts";
 import type { Situation } from "./situations.ts";
 import { isSegmentable, SEGMENTS_MAX } from "./super-packet.ts";
 import { STRANGER, type TwinInstance, TwinTables } from "./tables.ts";
+import { decapsulate, outerClassOf, type TwinOuterClass } from "./traffic-class.ts";
 import { translate } from "./translate.ts";
 import { replyEnds, TwinWays, type Way } from "./ways.ts";
 
 /** The inputs that are the engine's or the policy's to decide. */
 export interface Decisions {
   nextChoice(): Choice | undefined;
-  /** The source port on the wire of the packet's flow, if that still is in the engine's table. */
-  flowPort(packet: ParsedPacket): number | undefined;
-  /** The packet that the engine put at this place of its output. */
-  sent(place: Place): Uint8Array | undefined;
   /** The identification of the IPv4 header there, if the engine made it. */
   identification(place: Place): number | undefined;
 }
@@ -44,6 +40,8 @@ export interface Message {
   readonly bytes: Uint8Array;
   /** From the UDP_GRO control message; undefined = the message is one datagram. */
   readonly segmentSize?: number | undefined;
+  /** TOS or traffic class of its outer headers, if the kernel tells it. */
+  readonly trafficClass?: number | undefined;
   readonly isTruncated?: boolean | undefined;
 }
 
@@ -57,6 +55,7 @@ export interface TwinOptions {
   readonly tunMtu?: number; // default: not known
   readonly park?: ParkOptions; // default: nothing waits
   readonly probeIntervalMs?: number; // default: never
+  readonly outerClass?: TwinOuterClass; // default: copied, ECN to nodes that take it
 }
 
 /** A packet that may go its way. */
@@ -72,6 +71,7 @@ interface Refused {
   readonly mtu: number;
 }
 
+const COPIED: TwinOuterClass = { dscp: "copy", ecn: "auto" };
 const NO_ANSWERS: AnswerOptions = { icmp: false, reset: false, lost: "sent on" };
 const AS_IT_IS: Fit = { kind: "whole", segmentSize: 0, mtu: 0, length: 0 };
 
@@ -86,8 +86,6 @@ export class ReferenceTranslator {
   private readonly sender = new TwinSender(this.ledger);
   private readonly fragments: TwinLaterFragments;
   private readonly tunMtu: number;
-  /** What egress is about. */
-  private inHand: Frame | undefined;
 
   constructor(
     private readonly options: TwinOptions,
@@ -104,7 +102,7 @@ export class ReferenceTranslator {
       this.nodes,
       this.parked,
       { timeoutsMs, resets: answers.reset, lost: answers.lost },
-      { nextChoice: () => this.decisions.nextChoice(), wirePort: (packet, target) => this.chosenPort(packet, target) },
+      { nextChoice: () => this.decisions.nextChoice() },
       (name, by) => this.ledger.count(name, by),
       (situation) => this.ledger.meet(situation),
     );
@@ -122,6 +120,11 @@ export class ReferenceTranslator {
 
   get flows(): ReadonlyMap<string, TwinFlow> {
     return this.table.forward;
+  }
+
+  /** Where the engine's next search for a free wire port goes on. */
+  searchPortsFrom(last: number): void {
+    this.table.wirePorts.goOnAt(last);
   }
 
   forgetFlows(): void {
@@ -206,7 +209,6 @@ export class ReferenceTranslator {
     }
     if (packet.kind === "laterFragment") return this.fragments.receive("egress", packet, bytes, nowMs);
     const whole = { bytes: frame, packet, offload };
-    this.inHand = whole;
     const way = this.ways.of(packet, nowMs);
     const found = way === DropReason.unknownAddress ? this.park(whole, nowMs) : way;
     if (found === DropReason.none) return DropReason.none;
@@ -280,13 +282,6 @@ export class ReferenceTranslator {
     return DropReason.none;
   }
 
-  /** As the packet leaves with it. Only of one that does not leave is it in the table alone, if no newer flow is there. */
-  private chosenPort(packet: ParsedPacket, target: TwinInstance): number | undefined {
-    const sent = this.decisions.sent(this.placeFor(target));
-    const port = sent && this.inHand && sourcePortIfSame(sent, this.inHand);
-    return port ?? this.decisions.flowPort(packet);
-  }
-
   /** What a packet needs to change its family; only the engine can say the identification that it gave it. */
   private acrossTo(target: TwinInstance | undefined, segmentSize: number): Across {
     const identification = (): number => this.decisions.identification(this.placeFor(target)) ?? 0;
@@ -320,10 +315,24 @@ export class ReferenceTranslator {
     return { kind: "whole", segmentSize, mtu: 0, length };
   }
 
-  private ingressOf(message: Message, node: string, datagram: Uint8Array, nowMs: number): DropReason {
-    if (datagram[0] === 0x53 && datagram[1] === 0x57) return this.nodes.receiveProbe(message, node, datagram, nowMs);
-    const packet = parse(datagram);
+  /** The TOS or traffic class of the datagram that carries a packet to an endpoint; a probe has no class of its own. */
+  outerClass(endpoint: string, packet: Uint8Array): number {
+    const options = this.options.outerClass ?? COPIED;
+    if (isProbe(packet)) return options.dscp === "copy" ? 0 : options.dscp << 2;
+    const takesEcn = this.nodes.takesEcn(endpoint);
+    const outerClass = outerClassOf(packet, options, takesEcn);
+    this.ledger.meet(`sent to a node that ${takesEcn ? "takes" : "may not take"} the outer ECN`);
+    return outerClass;
+  }
+
+  private ingressOf(message: Message, node: string, received: Uint8Array, nowMs: number): DropReason {
+    if (isProbe(received)) return this.nodes.receiveProbe(message, node, received, nowMs);
+    const packet = parse(received);
     if (typeof packet === "number") return packet;
+    const { inside, outside, packet: datagram, isMarked } = decapsulate(received, message.trafficClass ?? 0);
+    this.ledger.meet(`ECN: ${inside} inside, ${outside} outside`);
+    if (datagram === undefined) return DropReason.congestionExperienced;
+    if (isMarked) this.ledger.count("ecnMarked");
 
     if (packet.kind === "laterFragment") return this.fragments.receive(node, packet, datagram, nowMs);
 
@@ -374,6 +383,10 @@ export class ReferenceTranslator {
       this.ledger.meet("TCP: a client begins anew on a half-closed connection");
     }
   }
+}
+
+function isProbe(datagram: Uint8Array): boolean {
+  return datagram[0] === 0x53 && datagram[1] === 0x57;
 }
 
 function refused(reason: DropReason, mtu = 0): Refused {

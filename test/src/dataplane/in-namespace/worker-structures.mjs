@@ -63,8 +63,8 @@ export class Structures {
     return Buffer.from(this.memory.buffer, AREA_AT + offset, length);
   }
 
-  /** Message `index` of a transmit queue; `segmentSize` makes it a UDP_SEGMENT send. */
-  putMessage(queue, index, { sockaddr, payload, packets, segmentSize }) {
+  /** Message `index` of a transmit queue; `segmentSize` makes it a UDP_SEGMENT send, `tos` is [level, type, value]. */
+  putMessage(queue, index, { sockaddr, payload, packets, segmentSize, tos }) {
     const at = queue + index * MMSGHDR_SIZE;
     const control = WORKER_UDP_TX_CONTROLS + index * UDP_TX_CONTROL_SIZE;
     const name = this.put(sockaddr);
@@ -72,14 +72,33 @@ export class Structures {
     this.view.setUint32(AREA_AT + at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
     this.u64(at + MMSGHDR_IOV, this.iovec(queue === WORKER_UDP_TX ? index : 1000 + index, payload));
     this.u64(at + MMSGHDR_IOV_COUNT, 1);
-    this.u64(at + MMSGHDR_CONTROL, segmentSize === undefined ? 0 : this.area.nativeAt(control));
-    this.u64(at + MMSGHDR_CONTROL_LENGTH, segmentSize === undefined ? 0 : 24);
     this.view.setUint32(AREA_AT + at + MMSGHDR_LENGTH, packets, true);
-    if (segmentSize === undefined) return;
-    this.u64(control, 18); // CMSG_LEN(2)
-    this.view.setInt32(AREA_AT + control + 8, SOL_UDP, true);
-    this.view.setInt32(AREA_AT + control + 12, UDP_SEGMENT, true);
-    this.view.setUint16(AREA_AT + control + 16, segmentSize, true);
+    let end = control;
+    if (tos !== undefined) end = this.putControl(end, 4, ...tos);
+    if (segmentSize !== undefined) end = this.putControl(end, 2, SOL_UDP, UDP_SEGMENT, segmentSize);
+    this.u64(at + MMSGHDR_CONTROL, end === control ? 0 : this.area.nativeAt(control));
+    this.u64(at + MMSGHDR_CONTROL_LENGTH, end - control);
+  }
+
+  /** struct cmsghdr with a value of so many bytes; where the next one goes. */
+  putControl(at, size, level, type, value) {
+    this.u64(at, 16 + size);
+    this.view.setInt32(AREA_AT + at + 8, level, true);
+    this.view.setInt32(AREA_AT + at + 12, type, true);
+    this.view.setUint32(AREA_AT + at + 16, value, true);
+    return at + 24;
+  }
+
+  /** What the control messages of received message `index` say, by level and type. */
+  controls(index) {
+    const found = {};
+    const start = WORKER_UDP_RX_CONTROLS + index * CONTROL_SIZE;
+    const end = start + this.u32(WORKER_UDP_RX + index * MMSGHDR_SIZE + MMSGHDR_CONTROL_LENGTH);
+    for (let at = start; at < end; at += (this.u32(at) + 7) & ~7) {
+      const value = this.u32(at) === 17 ? this.bytes(at + 16, 1)[0] : this.u32(at + 16);
+      found[`${this.u32(at + 8)},${this.u32(at + 12)}`] = value;
+    }
+    return found;
   }
 
   setUdpCount(count) {

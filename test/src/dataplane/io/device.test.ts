@@ -196,10 +196,10 @@ describe.skipIf(namespaceProblem !== undefined)(
 
     test("what UDP_GRO had joined when it was switched off comes whole and without its segment size", () => {
       expect(results.switched).toEqual([
-        { length: 2500, controlLength: 0 },
-        { length: 1000, controlLength: 0 },
-        { length: 1000, controlLength: 0 },
-        { length: 500, controlLength: 0 },
+        { length: 2500, segmentSize: 0 },
+        { length: 1000, segmentSize: 0 },
+        { length: 1000, segmentSize: 0 },
+        { length: 500, segmentSize: 0 },
         { count: 1, length: 2500 },
       ]);
     });
@@ -210,16 +210,23 @@ describe.skipIf(namespaceProblem !== undefined)(
 
     describe.each(["v4", "v6"])("%s", (family) => {
       test("messages arrive in order, segments joined, the refused one as its replacement", () => {
-        const base = { segmentSize: 0, nameLength: 28, fromPort: true };
+        const base = { segmentSize: 0, trafficClass: 0, nameLength: 28, fromPort: true };
         const segments = { ...base, payload: true, length: 2500, segmentSize: 1000 };
+        const trafficClass = 0xba;
         expect(results[family]?.received).toEqual([
-          { ...base, payload: "one", length: 3 },
-          segments,
+          { ...base, payload: "one", length: 3, trafficClass },
+          { ...segments, trafficClass },
           { ...base, payload: "retried", length: 7 },
           { ...base, payload: "last", length: 4 },
           segments, // in the next batch, on structures that were used before
         ]);
         expect(results[family]?.counts).toEqual([4, 1, 0]);
+      });
+
+      test("the engine is told of an ICMP error, and what datagram it is about", () => {
+        const [ECONNREFUSED, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6] = [111, 2, 3];
+        const origin = family === "v4" ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6;
+        expect(results[family]?.errors).toEqual([{ errno: ECONNREFUSED, origin, mtu: 0, quoted: 4, port: true }]);
       });
 
       test("the engine is asked for every refused message, once", () => {

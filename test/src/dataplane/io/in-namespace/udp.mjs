@@ -2,7 +2,6 @@
 import { execFileSync } from "node:child_process";
 import { Counter } from "../../../../../dist/assembly/shared/counters.js";
 import {
-  MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_LENGTH,
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
@@ -10,14 +9,22 @@ import {
   SLOT_SIZE,
   WORKER_COUNTERS,
   WORKER_EGRESS_DROPS,
+  WORKER_ERROR_NAME,
   WORKER_UDP_RETRY,
   WORKER_UDP_RX,
-  WORKER_UDP_RX_CONTROLS,
   WORKER_UDP_RX_NAMES,
   WORKER_UDP_SLOTS,
   WORKER_UDP_TX,
   WORKER_UDP_TX_COUNT,
 } from "../../../../../dist/assembly/shared/layout.js";
+import {
+  IP_TOS,
+  IPV6_TCLASS,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_UDP,
+  UDP_GRO,
+} from "../../../../../dist/assembly/shared/protocols.js";
 import { DropReason } from "../../../../../dist/assembly/shared/verdicts.js";
 import { UdpDevice } from "../../../../../dist/src/dataplane/io/udp-device.js";
 import { parseAddress } from "../../../../../dist/src/net/address.js";
@@ -92,8 +99,9 @@ const transfer = (address) => {
   const sockaddr = sockaddrTo(address, to.port);
   const segments = Buffer.alloc(2500);
   for (let i = 0; i < 2500; i++) segments[i] = i % 251;
-  sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.from("one"), packets: 1 });
-  sender.putMessage(WORKER_UDP_TX, 1, { sockaddr, payload: segments, packets: 3, segmentSize: 1000 });
+  const tos = address.includes(":") ? [SOL_IPV6, IPV6_TCLASS, 0xba] : [SOL_IP, IP_TOS, 0xba];
+  sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.from("one"), packets: 1, tos });
+  sender.putMessage(WORKER_UDP_TX, 1, { sockaddr, payload: segments, packets: 3, segmentSize: 1000, tos });
   sender.putMessage(WORKER_UDP_TX, 2, { sockaddr, payload: Buffer.alloc(2000), packets: 2000, segmentSize: 1 });
   sender.putMessage(WORKER_UDP_TX, 3, { sockaddr, payload: Buffer.alloc(65535), packets: 7 });
   sender.putMessage(WORKER_UDP_TX, 4, { sockaddr, payload: Buffer.from("last"), packets: 1 });
@@ -106,11 +114,12 @@ const transfer = (address) => {
     for (let i = 0; i < count; i++) {
       const length = message(i, MMSGHDR_LENGTH);
       const payload = receiver.bytes(WORKER_UDP_SLOTS + i * SLOT_SIZE + SLOT_HEADROOM, length);
-      const hasSegmentSize = message(i, MMSGHDR_CONTROL_LENGTH) > 0;
+      const controls = receiver.controls(i);
       received.push({
         payload: length < 20 ? payload.toString() : payload.equals(segments),
         length,
-        segmentSize: hasSegmentSize ? receiver.u32(WORKER_UDP_RX_CONTROLS + i * 64 + 16) : 0,
+        segmentSize: controls[[SOL_UDP, UDP_GRO]] ?? 0,
+        trafficClass: controls[[SOL_IP, IP_TOS]] ?? controls[[SOL_IPV6, IPV6_TCLASS]],
         nameLength: message(i, MMSGHDR_NAME_LENGTH),
         fromPort: receiver.bytes(WORKER_UDP_RX_NAMES + i * 32 + 2, 2).readUInt16BE() === from.port,
       });
@@ -137,6 +146,28 @@ const transfer = (address) => {
   };
 };
 
+/** What is told of a datagram with a TOS to a port where nobody listens. */
+const refused = (address) => {
+  const from = openUdpSocket({ ...base, address });
+  const nobody = openUdpSocket({ ...base, address });
+  nobody.close();
+  const structures = new Structures();
+  const errors = [];
+  const pathError = (errno, origin, mtu, quoted) => {
+    const port = structures.bytes(WORKER_ERROR_NAME + 2, 2).readUInt16BE() === nobody.port;
+    errors.push({ errno, origin, mtu, quoted, port });
+  };
+  const device = new UdpDevice(from.fd, structures.area, { ...noFaults, pathError });
+  const tos = address.includes(":") ? [SOL_IPV6, IPV6_TCLASS, 2] : [SOL_IP, IP_TOS, 2];
+  const sockaddr = sockaddrTo(address, nobody.port);
+  structures.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.from("away"), packets: 1, tos });
+  structures.setUdpCount(1);
+  device.sendQueue();
+  device.receiveBatch();
+  from.close();
+  return errors;
+};
+
 /** Messages of three segments each, to a socket whose UDP_GRO goes off while the first waits. */
 const switchWhileWaiting = (address) => {
   const from = openUdpSocket({ ...base, address });
@@ -157,7 +188,7 @@ const switchWhileWaiting = (address) => {
   const message = (index, field) => receiver.u32(WORKER_UDP_RX + index * MMSGHDR_SIZE + field);
   const received = Array.from({ length: receiving.receiveBatch() }, (_, i) => ({
     length: message(i, MMSGHDR_LENGTH),
-    controlLength: message(i, MMSGHDR_CONTROL_LENGTH),
+    segmentSize: receiver.controls(i)[[SOL_UDP, UDP_GRO]] ?? 0,
   }));
   to.settleOffloads({});
   send();
@@ -187,6 +218,6 @@ const overflow = () => {
   return drops;
 };
 results.drops = overflow();
-results.v4 = transfer("127.0.0.1");
-results.v6 = transfer("::1");
+results.v4 = { ...transfer("127.0.0.1"), errors: refused("127.0.0.1") };
+results.v6 = { ...transfer("::1"), errors: refused("::1") };
 console.log(JSON.stringify(results));
