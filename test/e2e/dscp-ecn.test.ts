@@ -73,65 +73,69 @@ async function count(lab: Lab, node: string, name: string): Promise<number> {
 }
 
 for (const { family, field, header } of UNDERLAYS) {
-  describeLab(`DSCP and ECN under a tunnel over IP${family}`, () => {
-    const lab = useLab(() =>
-      openLab(twoNodes(family), async (opened) => {
-        for (const workload of ["a1", "b1"]) {
-          await opened.sandbox.expect(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_ecn"], workload);
-        }
-        await opened.startProxies();
-        // Only to a node that has said that it takes marks over.
-        await eventually("node-b to answer probes", async () => {
-          const nodes = await opened.report<NodeReport[]>("node-a", "nodes");
-          return nodes.some(({ id, state }) => id === "node-b" && state === "reachable");
-        });
-      }),
-    );
-
-    test.for(CALLED)("the outer header has DSCP and ECN of a packet over $name", async (called) => {
-      const classes = [EF | ECT_0, EF | CE, ECT_1, 0x48, NOT_ECT];
-      const outside = await record(lab(), "node-a", "out", `udp port ${TUNNEL_PORT}`);
-      const inside = await record(lab(), "b1", "in", "icmp or icmp6");
-      for (const one of classes) expect(await ping(lab(), called, one)).toBe(true);
-      await Promise.all([outside.end(), inside.end()]);
-      // Probes have class 0 as well, so those are not told apart from the last packet.
-      const sent = (await outside.read("udp", field)).map(Number).filter((one) => one !== 0);
-      expect(sent).toEqual(classes.filter((one) => one !== 0));
-      expect((await inside.read(called.echo, called.field)).map(Number)).toEqual(classes);
-    });
-
-    test.for(CALLED)("a mark of the underlay reaches a packet over $name that may be marked", async (called) => {
-      await mark(lab(), header, "all");
-      const inside = await record(lab(), "b1", "in", "icmp or icmp6");
-      const marked = await count(lab(), "node-b", "ecnMarked");
-      const dropped = await count(lab(), "node-b", "congestionExperienced");
-      expect(await ping(lab(), called, EF | ECT_0)).toBe(true);
-      expect(await ping(lab(), called, ECT_1)).toBe(true);
-      expect(await ping(lab(), called, EF | NOT_ECT)).toBe(false);
-      await mark(lab(), header, "none");
-      await inside.end();
-      expect((await inside.read(called.echo, called.field)).map(Number)).toEqual([EF | CE, CE]);
-      expect(await count(lab(), "node-b", "ecnMarked")).toBe(marked + 2);
-      expect(await count(lab(), "node-b", "congestionExperienced")).toBe(dropped + 1);
-    });
-
-    test.for(CALLED)("TCP with ECN over $name answers marks, and all arrives", async ({ address }) => {
-      await mark(lab(), header, "some");
-      const toServer = await record(lab(), "b1", "in", "tcp port 81");
-      const toClient = await record(lab(), "a1", "in", "tcp port 81");
-      const result = await lab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: TRANSFER_BYTES });
-      await mark(lab(), header, "none");
-      await Promise.all([toServer.end(), toClient.end()]);
-      expect(result.received).toBe(result.sent);
-      const isMarked = "ip.dsfield.ecn == 3 || ipv6.tclass.ecn == 3";
-      expect((await toServer.read(isMarked, "frame.number")).length).toBeGreaterThan(0);
-      // The server echoes the mark, and the client says that it has reduced its window (RFC 3168 section 6.1).
-      expect((await toClient.read("tcp.flags.ece == 1 && tcp.flags.syn == 0", "frame.number")).length).toBeGreaterThan(
-        0,
+  describeLab(
+    `DSCP and ECN under a tunnel over IP${family}`,
+    () => {
+      const lab = useLab(() =>
+        openLab(twoNodes(family), async (opened) => {
+          for (const workload of ["a1", "b1"]) {
+            await opened.sandbox.expect(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_ecn"], workload);
+          }
+          await opened.startProxies();
+          // Only to a node that has said that it takes marks over.
+          await eventually("node-b to answer probes", async () => {
+            const nodes = await opened.report<NodeReport[]>("node-a", "nodes");
+            return nodes.some(({ id, state }) => id === "node-b" && state === "reachable");
+          });
+        }),
       );
-      expect((await toServer.read("tcp.flags.cwr == 1 && tcp.flags.syn == 0", "frame.number")).length).toBeGreaterThan(
-        0,
-      );
-    });
-  });
+
+      test.for(CALLED)("the outer header has DSCP and ECN of a packet over $name", async (called) => {
+        const classes = [EF | ECT_0, EF | CE, ECT_1, 0x48, NOT_ECT];
+        const outside = await record(lab(), "node-a", "out", `udp port ${TUNNEL_PORT}`);
+        const inside = await record(lab(), "b1", "in", "icmp or icmp6");
+        for (const one of classes) expect(await ping(lab(), called, one)).toBe(true);
+        await Promise.all([outside.end(), inside.end()]);
+        // Probes have class 0 as well, so those are not told apart from the last packet.
+        const sent = (await outside.read("udp", field)).map(Number).filter((one) => one !== 0);
+        expect(sent).toEqual(classes.filter((one) => one !== 0));
+        expect((await inside.read(called.echo, called.field)).map(Number)).toEqual(classes);
+      });
+
+      test.for(CALLED)("a mark of the underlay reaches a packet over $name that may be marked", async (called) => {
+        await mark(lab(), header, "all");
+        const inside = await record(lab(), "b1", "in", "icmp or icmp6");
+        const marked = await count(lab(), "node-b", "ecnMarked");
+        const dropped = await count(lab(), "node-b", "congestionExperienced");
+        expect(await ping(lab(), called, EF | ECT_0)).toBe(true);
+        expect(await ping(lab(), called, ECT_1)).toBe(true);
+        expect(await ping(lab(), called, EF | NOT_ECT)).toBe(false);
+        await mark(lab(), header, "none");
+        await inside.end();
+        expect((await inside.read(called.echo, called.field)).map(Number)).toEqual([EF | CE, CE]);
+        expect(await count(lab(), "node-b", "ecnMarked")).toBe(marked + 2);
+        expect(await count(lab(), "node-b", "congestionExperienced")).toBe(dropped + 1);
+      });
+
+      test.for(CALLED)("TCP with ECN over $name answers marks, and all arrives", async ({ address }) => {
+        await mark(lab(), header, "some");
+        const toServer = await record(lab(), "b1", "in", "tcp port 81");
+        const toClient = await record(lab(), "a1", "in", "tcp port 81");
+        const result = await lab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: TRANSFER_BYTES });
+        await mark(lab(), header, "none");
+        await Promise.all([toServer.end(), toClient.end()]);
+        expect(result.received).toBe(result.sent);
+        const isMarked = "ip.dsfield.ecn == 3 || ipv6.tclass.ecn == 3";
+        expect((await toServer.read(isMarked, "frame.number")).length).toBeGreaterThan(0);
+        // The server echoes the mark, and the client says that it has reduced its window (RFC 3168 section 6.1).
+        expect(
+          (await toClient.read("tcp.flags.ece == 1 && tcp.flags.syn == 0", "frame.number")).length,
+        ).toBeGreaterThan(0);
+        expect(
+          (await toServer.read("tcp.flags.cwr == 1 && tcp.flags.syn == 0", "frame.number")).length,
+        ).toBeGreaterThan(0);
+      });
+    },
+    "nft",
+  );
 }

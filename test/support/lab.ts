@@ -1,6 +1,6 @@
 // What the end-to-end tests share: whether this machine can run a lab, a lab with its proxies and judges, and
 // `sapwood lab` as a process of its own.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
@@ -13,10 +13,11 @@ import { judgeTunnel, Recordings } from "./recording.ts";
 const JUDGES = ["tcpdump", "tshark"];
 const missing = await whatIsMissing();
 
-/** `describe`, or a skipped one whose name says what this machine lacks. */
-export function describeLab(name: string, body: () => void): void {
-  if (missing === undefined) describe(name, body);
-  else describe.skip(`${name} (skipped: ${missing})`, body);
+/** `describe`, or a skipped one whose name says what this machine lacks: a program that it needs beside the judges, say. */
+export function describeLab(name: string, body: () => void, program?: string): void {
+  const problem = missing ?? (program === undefined ? undefined : absence(program));
+  if (problem === undefined) describe(name, body);
+  else describe.skip(`${name} (skipped: ${problem})`, body);
 }
 
 /**
@@ -75,6 +76,11 @@ export function spawnProgram(argv: readonly string[], env: NodeJS.ProcessEnv = p
 /** Command line of `sapwood ARGS`. */
 export function sapwoodCommand(...args: string[]): string[] {
   return [process.execPath, builtFile("src/main.js"), ...args];
+}
+
+function absence(program: string): string | undefined {
+  const { status } = spawnSync("sh", ["-c", `command -v ${program}`]);
+  return status === 0 ? undefined : `${program} is not installed`;
 }
 
 async function whatIsMissing(): Promise<string | undefined> {
