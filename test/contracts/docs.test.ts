@@ -1,4 +1,6 @@
 // Everything that a user can meet by name has its place in the documentation.
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
@@ -16,6 +18,8 @@ import { filesBelow, text } from "../support/source-files.ts";
 const COUNTERS = text("docs/counters.md");
 const CONTROL_API = text("docs/control-api.md");
 const README = text("README.md");
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const FILES = filesBelow("");
 
 /** Keys of a numeric enum that stand for something: neither `none` nor the closing `count`. */
 function keysOf(numericEnum: object): string[] {
@@ -116,15 +120,44 @@ function fieldsOf(schema: z.core.JSONSchema._JSONSchema, path: string): string[]
 }
 
 describe("links", () => {
-  const pages = ["README.md", "bench/README.md", ...filesBelow("docs").filter((path) => path.endsWith(".md"))];
+  const pages = FILES.filter((path) => path.endsWith(".md"));
 
   test.each(pages)("%s points to files that exist", (page) => {
-    const folder = page.includes("/") ? `${page.slice(0, page.lastIndexOf("/"))}/` : "";
-    const targets = [...text(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? "");
-    const files = new Set(filesBelow(""));
-    const resolved = targets.map((target) => new URL(target, `file:///${folder}`).pathname.slice(1));
-    expect(resolved.filter((path) => !files.has(path) && ![...files].some((f) => f.startsWith(`${path}/`)))).toEqual(
+    expect(linksOf(page).filter((path) => !FILES.some((file) => file === path || file.startsWith(`${path}/`)))).toEqual(
       [],
     );
   });
+
+  test("SECURITY.md names tests that exist", () => {
+    const named = [...text("SECURITY.md").matchAll(/`(test\/[^`]+)`/g)].map((match) => match[1] ?? "");
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((path) => !FILES.includes(path))).toEqual([]);
+  });
+
+  test("a document of the package points to files of the package", () => {
+    const packed = spawnSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+      encoding: "utf8",
+      cwd: ROOT,
+    });
+    const [tarball]: { files: { path: string }[] }[] = JSON.parse(packed.stdout);
+    const files = tarball?.files.map(({ path }) => path) ?? [];
+    const documents = files.filter((path) => path.endsWith(".md"));
+    expect(documents).toEqual(expect.arrayContaining(["README.md", "SECURITY.md", "CHANGELOG.md", "docs/counters.md"]));
+    const dead = documents.flatMap((page) =>
+      linksOf(page)
+        .filter((path) => !files.some((file) => file === path || file.startsWith(`${path}/`)))
+        .map((path) => `${page} points to ${path}`),
+    );
+    expect(dead).toEqual([]);
+  });
 });
+
+/** Paths, from the repository's root, to which a page's relative links lead. */
+function linksOf(page: string): string[] {
+  const targets = [...text(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? "");
+  return targets.map((target) =>
+    decodeURIComponent(new URL(target, `file:///${page}`).pathname)
+      .slice(1)
+      .replace(/\/$/, ""),
+  );
+}
