@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chooseQueues, isGuarded } from "../../../src/node/node-proxy.ts";
+import { chooseQueues, isGuarded } from "../../../src/node/choices.ts";
 
 test.each([
   ["auto", 1, 1],

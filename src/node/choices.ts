@@ -1,0 +1,47 @@
+// What a configuration leaves to the machine and its surroundings.
+
+import {
+  ACCEPT_STRANGERS,
+  ANSWER_LOST,
+  ANSWER_LOST_WITH_RESET,
+  ANSWER_WITH_ICMP,
+  ANSWER_WITH_RESET,
+  CLAMP_MSS,
+  WORKER_MAX,
+} from "../../assembly/shared/layout.ts";
+import type { Config } from "../control/config/config.ts";
+
+/** Addresses that bind a socket to all of the machine's. */
+const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
+
+/**
+ * Whether the ranges are to be unreachable while no proxy runs: under a supervisor, which starts a proxy that died
+ * again, unless the configuration says it. systemd.exec(5) and sd_notify(3) describe the variables.
+ */
+export function isGuarded({ guard }: Pick<Config, "guard">, env: NodeJS.ProcessEnv): boolean {
+  if (guard.routes !== "auto") return guard.routes;
+  return env.INVOCATION_ID !== undefined || env.NOTIFY_SOCKET !== undefined;
+}
+
+/** One worker per two processors: workloads and the kernel's part of the way need the others. */
+export function chooseQueues(configured: number | "auto", processors: number): number {
+  if (configured !== "auto") return configured;
+  return Math.min(WORKER_MAX, Math.max(1, Math.floor(processors / 2)));
+}
+
+/** What the engine tells clients and whom it hears, as the header has it. */
+export function answersOf({ node: { acceptStrangers }, errors, tcp }: Config): number {
+  return (
+    (errors.icmp ? ANSWER_WITH_ICMP : 0) |
+    (errors.reset ? ANSWER_WITH_RESET : 0) |
+    (errors.lostNode === "none" ? 0 : ANSWER_LOST) |
+    (errors.lostNode === "reset" ? ANSWER_LOST_WITH_RESET : 0) |
+    (tcp.clampMss ? CLAMP_MSS : 0) |
+    (acceptStrangers ? ACCEPT_STRANGERS : 0)
+  );
+}
+
+/** The address by which the underlay's interface is found. */
+export function underlayAddress({ node: { underlay } }: Config): string {
+  return UNSPECIFIED.includes(underlay.bind) ? underlay.address : underlay.bind;
+}

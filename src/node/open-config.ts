@@ -1,0 +1,73 @@
+// First stage of a node's start: its configuration, read and checked, and the place of its control socket.
+
+import type { Logger } from "../base/log.ts";
+import { claimSocketPath } from "../control/api/control-socket.ts";
+import { type Config, loadConfig } from "../control/config/config.ts";
+import { ConfigWatcher } from "../control/config/config-watcher.ts";
+import type { PolicyRegistryOptions } from "../control/modules/policy-registry.ts";
+import type { Reloadable } from "../control/providers/reloader.ts";
+import { knownPolicies } from "../control/state/module-store.ts";
+import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
+import type { Tables } from "../model/tables.ts";
+
+export interface NodeProxyOptions {
+  readonly configFile: string;
+  /** Path of the control socket; the configuration's unless given. */
+  readonly socket: string | undefined;
+  readonly version: string;
+  readonly log: Logger;
+  /** The level was given to the command: the configuration's does not count. */
+  readonly isLevelFixed: boolean;
+}
+
+export type LoadedConfig = Reloadable & { readonly config: Config };
+
+/**
+ * What is in force, for parts that are opened before those that know it. Until a part is open, the configuration alone
+ * says it; then the part puts its own answer here.
+ */
+export interface InForce {
+  /** Names of policies, with those that the state directory has. */
+  policies: (stateDirectory: string) => readonly string[];
+  tables: () => Tables;
+  bindings: () => readonly PolicyBinding[];
+  /** What a policy would be asked about now. */
+  candidates: PolicyRegistryOptions["candidates"];
+}
+
+export interface OpenConfig {
+  readonly config: Config;
+  readonly started: LoadedConfig;
+  /** Reads the file; nothing is watched yet. */
+  readonly watcher: ConfigWatcher<LoadedConfig>;
+  readonly socket: string;
+  readonly inForce: InForce;
+}
+
+export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig> {
+  const { configFile, log, isLevelFixed } = options;
+  const inForce: InForce = {
+    policies: knownPolicies,
+    tables: () => ({ nodes: [], services: [] }),
+    bindings: () => [],
+    candidates: () => [],
+  };
+  const watcher = new ConfigWatcher(configFile, (path) =>
+    reloadable(
+      loadConfig(path, { policies: (directory) => inForce.policies(directory), inForce: () => inForce.tables() }),
+    ),
+  );
+  const started = await watcher.load();
+  const { config } = started;
+  inForce.bindings = () => config.bindings;
+  if (!isLevelFixed) log.level = config.log.level;
+  const socket = options.socket ?? config.control.socket;
+  await claimSocketPath(socket); // before anything is opened that a running proxy might share
+  return { config, started, watcher, socket, inForce };
+}
+
+/** What can change while the proxy runs, and the rest by its names in the file. */
+function reloadable(config: Config): LoadedConfig {
+  const { tables, capacities, log, bindings: _resolved, policies: _followed, ...fixed } = config;
+  return { config, tables, fixed: { ...fixed, tables: capacities }, logLevel: log.level };
+}

@@ -1,0 +1,130 @@
+// Last stage: who changes the tables, who reports, and the control socket.
+
+import { SapwoodError } from "../base/errors.ts";
+import type { UndoStack } from "../base/undo-stack.ts";
+import { ControlApi } from "../control/api/api.ts";
+import { parseTables, parseTablesPatch } from "../control/config/config.ts";
+import { ModuleControl } from "../control/modules/module-control.ts";
+import { ModuleReporter } from "../control/modules/module-reporter.ts";
+import { readKernelDrops } from "../control/observe/kernel-drops.ts";
+import { NodeWatch } from "../control/observe/node-watch.ts";
+import { Reporter } from "../control/observe/reporter.ts";
+import { statusReport } from "../control/observe/status.ts";
+import type { ProviderSink } from "../control/providers/provider.ts";
+import { Reloader } from "../control/providers/reloader.ts";
+import { Questions } from "../control/tables/questions.ts";
+import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
+import type { StatusReport } from "../model/reports.ts";
+import type { LoadedConfig, NodeProxyOptions, OpenConfig } from "./open-config.ts";
+import type { Devices } from "./open-devices.ts";
+import type { OpenNetwork } from "./open-network.ts";
+import type { OpenTables } from "./open-tables.ts";
+import type { OpenWorkers } from "./open-workers.ts";
+import { providerSink } from "./provider-sink.ts";
+
+/** All that was opened before. */
+export interface Stages extends OpenConfig, Devices, OpenTables, OpenNetwork, OpenWorkers {}
+
+export interface OpenControl {
+  readonly status: () => StatusReport;
+  /** For a provider beside the configuration. */
+  readonly sink: ProviderSink;
+}
+
+export async function openControl(stages: Stages, options: NodeProxyOptions, undo: UndoStack): Promise<OpenControl> {
+  const { config, watcher, socket, encrypted, modules, shared, store, supervisor } = stages;
+  const { log } = options;
+  const nowMs = (): number => supervisor.nowMs();
+  const reloader = openReloader(stages, options);
+  const nodeWatch = new NodeWatch({ shared, store, nowMs, log });
+  undo.add("stop watching the nodes", () => nodeWatch.close());
+  const offloads = new OffloadSwitch(stages);
+  const status = statusOf(stages, options.version, offloads, reloader);
+  const questions = new Questions({
+    shared,
+    timeoutMs: config.unknown.timeout,
+    nowMs,
+    isKnown: (address) => store.hasAddress(address),
+  });
+  const parts = {
+    status,
+    reporter: openReporter(stages),
+    tables: reloader,
+    questions,
+    offloads,
+    key: () => encrypted ?? refuseKey(),
+    modules: openModuleControl(stages),
+  };
+  const api = await ControlApi.listen(socket, parts, (error) =>
+    log.error({ err: error }, "a request to the control socket met an unexpected error"),
+  );
+  undo.add("close the control socket", () => api.close());
+  watcher.watch(reloader);
+  undo.add("stop watching the configuration", () => watcher.close());
+  const policies = () => modules.policies.names;
+  return { status, sink: providerSink({ nodeId: config.node.id, store, questions, shared, policies }) };
+}
+
+function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodeProxyOptions): Reloader<LoadedConfig> {
+  const { started, store, modules, rules, inForce } = stages;
+  const reloader = new Reloader<LoadedConfig>({
+    file: configFile,
+    started,
+    target: store,
+    prepare: ({ config: { policies } }) => modules.files.follow(policies),
+    parseTables: (text, { config: { bindings } }, allowEmpty) =>
+      parseTables(text, "tables", { bindings, rules, inForce: store.snapshot(), allowEmpty }),
+    parseTablesPatch: (text, { config: { bindings } }, allowEmpty) =>
+      parseTablesPatch(text, "tables", { bindings, allowEmpty }),
+    log,
+    isLevelFixed,
+    clock: () => new Date(),
+  });
+  inForce.bindings = () => reloader.inForce.config.bindings;
+  return reloader;
+}
+
+function openReporter({ config, shared, store, supervisor, encrypted, tun, sockets }: Stages): Reporter {
+  return new Reporter({
+    shared,
+    node: config.node,
+    store,
+    nowMs: () => supervisor.nowMs(),
+    publicKey: () => encrypted?.report().publicKey,
+    kernelDrops: () => readKernelDrops(tun.name, sockets),
+  });
+}
+
+function openModuleControl({ supervisor, shared, store, modules }: Stages): ModuleControl {
+  const fileOf = (policy: string): string | undefined => modules.files.of(policy)?.path;
+  return new ModuleControl(modules, new ModuleReporter({ board: supervisor.board, shared, store, fileOf }));
+}
+
+function statusOf(
+  { config, tun, mtu, port, networkWatch, shared, watch, store, watcher }: Stages,
+  version: string,
+  offloads: OffloadSwitch,
+  reloader: Reloader<LoadedConfig>,
+): () => StatusReport {
+  return () =>
+    statusReport({
+      version,
+      node: config.node,
+      tun: { name: tun.name, mtu, queues: tun.fds.length },
+      tunnel: { address: config.node.underlay.bind, port, encryption: config.node.underlay.encryption },
+      network: networkWatch.report,
+      offloads: offloads.states,
+      shared,
+      workerRestarts: watch.restarts,
+      store,
+      config: watcher.following,
+      lastReload: reloader.last,
+    });
+}
+
+function refuseKey(): never {
+  throw new SapwoodError(
+    "not-found",
+    "This node has no key in force: its underlay is not encrypted (node.underlay.encryption).",
+  );
+}

@@ -1,0 +1,67 @@
+// Second stage: the tunnel's sockets, with WireGuard below them if the configuration wants it, and the TUN.
+
+import { availableParallelism } from "node:os";
+import type { Logger } from "../base/log.ts";
+import type { UndoStack } from "../base/undo-stack.ts";
+import type { Config } from "../control/config/config.ts";
+import { offloadsSwitchedOff } from "../control/config/offload-config.ts";
+import { EncryptedUnderlay } from "../control/underlay/encrypted-underlay.ts";
+import { keyFiles } from "../control/underlay/key-file.ts";
+import { chooseMtu, findUnderlay, type Underlay } from "../sys/interface.ts";
+import { openTun, type Tun } from "../sys/tun.ts";
+import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
+import { chooseQueues, underlayAddress } from "./choices.ts";
+
+export interface Devices {
+  /** The interface that the tunnel's datagrams leave by; undefined when none has its address yet. */
+  readonly underlay: Underlay | undefined;
+  readonly encrypted: EncryptedUnderlay | undefined;
+  /** One per worker, all on one port. */
+  readonly sockets: readonly UdpSocket[];
+  readonly port: number;
+  readonly tun: Tun;
+  readonly mtu: number;
+  readonly switchedOff: ReturnType<typeof offloadsSwitchedOff>;
+}
+
+export async function openDevices(config: Config, log: Logger, undo: UndoStack): Promise<Devices> {
+  const underlay = await findUnderlay(underlayAddress(config));
+  const encrypted = await openEncrypted(config, underlay, log, undo);
+  const queues = chooseQueues(config.tun.queues, availableParallelism());
+  const switchedOff = offloadsSwitchedOff(config.offloads);
+  const { bind, port } = config.node.underlay;
+  const sockets = openUdpSockets(queues, { address: bind, port, switchedOff });
+  undo.add("close the tunnel's sockets", () => {
+    for (const socket of sockets) socket.close();
+  });
+  encrypted?.restrict(sockets.map(({ fd }) => fd));
+  const tun = openTun({ name: config.tun.name, queues, switchedOff });
+  undo.add("close the TUN", () => tun.close());
+  const mtu = chooseMtu(config.tun.mtu, encrypted?.mtu ?? underlay?.mtu);
+  return { underlay, encrypted, sockets, port: socketAt(sockets, 0).port, tun, mtu, switchedOff };
+}
+
+export function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {
+  const found = sockets[worker];
+  if (found === undefined) throw new RangeError(`worker ${worker} has no socket`);
+  return found;
+}
+
+/** WireGuard's interface, if the configuration wants it. */
+async function openEncrypted(
+  { node: { underlay }, state }: Config,
+  found: Underlay | undefined,
+  log: Logger,
+  undo: UndoStack,
+): Promise<EncryptedUnderlay | undefined> {
+  if (underlay.encryption === "none") return undefined;
+  const encrypted = await EncryptedUnderlay.open({
+    device: underlay.wireguardDevice,
+    underlay,
+    underlayMtu: found?.mtu,
+    files: keyFiles(state.directory),
+    log,
+  });
+  undo.add("remove the WireGuard interface", () => encrypted.close());
+  return encrypted;
+}

@@ -1,0 +1,71 @@
+// Fourth stage: addresses, routes, kernel parameters and packet filters, which from then on stay as they were set up.
+
+import { dirname } from "node:path";
+import type { Logger } from "../base/log.ts";
+import type { UndoStack } from "../base/undo-stack.ts";
+import type { TableStore } from "../control/tables/table-store.ts";
+import { NetworkWatch } from "../control/underlay/network-watch.ts";
+import { PacketGuard } from "../control/underlay/packet-guard.ts";
+import { TunInterface } from "../sys/interface.ts";
+import { RouteEvents } from "../sys/route-events.ts";
+import { sysctlStateFile } from "../sys/sysctl.ts";
+import { isGuarded } from "./choices.ts";
+import type { OpenConfig } from "./open-config.ts";
+import type { Devices } from "./open-devices.ts";
+
+/** Of all proxies of a machine. */
+const RUN_FOLDER = "/run/sapwood";
+
+/** What the end depends on. */
+export interface Ending {
+  /** Whether the unreachable routes of the ranges stay. */
+  keepsGuard: boolean;
+}
+
+export interface OpenNetwork {
+  readonly networkWatch: NetworkWatch;
+  readonly ending: Ending;
+}
+
+export async function openNetwork(
+  { config, socket }: OpenConfig,
+  { underlay, encrypted, tun, mtu, port }: Devices,
+  store: TableStore,
+  log: Logger,
+  undo: UndoStack,
+): Promise<OpenNetwork> {
+  const ending: Ending = { keepsGuard: config.guard.keep };
+  const routes = config.ranges.map(({ text }) => text);
+  const network = await TunInterface.open({
+    device: tun.name,
+    mtu,
+    ranges: routes,
+    underlayDevice: underlay?.device,
+    stateFile: sysctlStateFile(RUN_FOLDER, dirname(socket)),
+    isGuarded: isGuarded(config, process.env),
+  });
+  undo.add("restore the network", async () => {
+    for (const sentence of await network.close(ending.keepsGuard)) log.error(sentence);
+  });
+  const guard = await PacketGuard.open({
+    nodeId: config.node.id,
+    tun: tun.name,
+    ports: encrypted === undefined ? [port] : [port, config.node.underlay.wireguardPort],
+    underlayDevice: underlay?.device,
+    guardsWorkloads: config.guard.workloads,
+    tables: () => store.snapshot(),
+  });
+  undo.add("remove the packet filter", () => guard.close());
+  store.onChange(() => guard.follow());
+  const networkWatch = new NetworkWatch({
+    tun: network,
+    routes,
+    others: encrypted === undefined ? [guard] : [guard, encrypted],
+    events: new RouteEvents(),
+    log,
+    nowMs: () => performance.now(),
+    clock: () => new Date(),
+  });
+  undo.add("stop watching the network", () => networkWatch.close());
+  return { networkWatch, ending };
+}

@@ -1,0 +1,74 @@
+// Third stage: the shared memory, the modules, and the first generation of the tables.
+
+import type { Logger } from "../base/log.ts";
+import type { UndoStack } from "../base/undo-stack.ts";
+import { loadBuiltModules } from "../control/modules/built-modules.ts";
+import { Modules } from "../control/modules/modules.ts";
+import { policyUses } from "../control/tables/policy-bindings.ts";
+import { TableStore, type TableStoreOptions } from "../control/tables/table-store.ts";
+import { memoryPages } from "../dataplane/modules/policy-module.ts";
+import { createSharedMemory, type SharedMemory } from "../memory/shared-memory.ts";
+import { TableWriter } from "../memory/table-writer.ts";
+import { answersOf } from "./choices.ts";
+import type { OpenConfig } from "./open-config.ts";
+import type { Devices } from "./open-devices.ts";
+
+export interface OpenTables {
+  readonly shared: SharedMemory;
+  readonly modules: Modules;
+  /** What tables are checked against. */
+  readonly rules: TableStoreOptions;
+  readonly store: TableStore;
+}
+
+export async function openTables(
+  { config, inForce }: OpenConfig,
+  { encrypted, mtu, sockets }: Devices,
+  configFile: string,
+  log: Logger,
+  undo: UndoStack,
+): Promise<OpenTables> {
+  const shared = createSharedMemory({
+    capacities: { ...config.capacities, flows: config.flows.limit, workers: sockets.length },
+    timeoutsMs: config.flows.timeouts,
+    ranges: config.ranges,
+    probeIntervalMs: config.probe.interval,
+    answers: answersOf(config),
+    tunMtu: mtu,
+    outerClass: config.tunnel,
+    park: config.unknown.ask ? { ...config.unknown, timeoutMs: config.unknown.timeout } : undefined,
+  });
+  inForce.tables = () => config.tables;
+  const clock = (): Date => new Date();
+  const modules = await Modules.open({
+    built: await loadBuiltModules(clock()),
+    stateDirectory: config.state.directory,
+    configFile,
+    files: config.policies,
+    callTimeMs: config.policyLimits.time,
+    memoryPagesMax: memoryPages(config.policyLimits.memory),
+    candidates: (policy) => inForce.candidates(policy),
+    uses: (policy) => policyUses(policy, inForce.tables(), inForce.bindings()),
+    clock,
+    log,
+  });
+  undo.add("stop watching the modules' files", () => modules.close());
+  inForce.policies = () => modules.policies.names;
+  const rules: TableStoreOptions = {
+    nodeId: config.node.id,
+    ranges: config.ranges,
+    location: config.node.location,
+    own: config.node.underlay,
+    isEncrypted: encrypted !== undefined,
+    underlay: encrypted,
+    get policies() {
+      return modules.policies.names;
+    },
+  };
+  const policySlot = (name: string): number => modules.policies.slot(name);
+  const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
+  await store.apply(config.tables);
+  inForce.tables = () => store.snapshot();
+  encrypted?.onMoved((ids) => store.moveNodes(ids));
+  return { shared, modules, rules, store };
+}

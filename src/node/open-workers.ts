@@ -1,0 +1,38 @@
+// Fifth stage: the threads of the data plane. Packets flow from here on.
+
+import type { Logger } from "../base/log.ts";
+import type { UndoStack } from "../base/undo-stack.ts";
+import { WorkerWatch } from "../control/observe/worker-watch.ts";
+import { addressCandidates } from "../control/tables/address-candidates.ts";
+import { Supervisor } from "../dataplane/worker/supervisor.ts";
+import type { OpenConfig } from "./open-config.ts";
+import { type Devices, socketAt } from "./open-devices.ts";
+import type { OpenTables } from "./open-tables.ts";
+
+export interface OpenWorkers {
+  readonly supervisor: Supervisor;
+  readonly watch: WorkerWatch;
+}
+
+export async function openWorkers(
+  { config, inForce }: OpenConfig,
+  { tun, sockets }: Devices,
+  { shared, modules, store }: OpenTables,
+  log: Logger,
+  undo: UndoStack,
+): Promise<OpenWorkers> {
+  const watch = new WorkerWatch(tun.fds.length, log);
+  const forWorkers = modules.forWorkers();
+  const supervisor = await Supervisor.start({
+    memory: shared.memory,
+    ...forWorkers,
+    policyTimeMs: config.policyLimits.time,
+    queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
+    onWorkerEnd: (end) => watch.onEnd(end),
+  });
+  undo.add("stop the workers", () => supervisor.close());
+  const nowMs = (): number => supervisor.nowMs();
+  inForce.candidates = (policy) => addressCandidates({ shared, node: config.node, store, nowMs }, policy);
+  await modules.connect(supervisor, forWorkers);
+  return { supervisor, watch };
+}
