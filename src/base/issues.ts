@@ -1,5 +1,7 @@
 // What is wrong with a configuration or with tables: all of it at once, each with the field that it is about.
 
+import { printableLine } from "./printable.ts";
+
 export type FieldPath = readonly (string | number)[];
 
 /** Of a longer list the rest is only counted. */
@@ -21,9 +23,11 @@ export function fieldName(path: FieldPath): string {
     .join("");
 }
 
-/** A text of any length as a message may repeat it. */
+/** A text of any length and any characters as a message may repeat it, on one line. */
 export function shortText(text: string, mostUnits = SHOWN_LENGTH_MAX): string {
-  return text.length > mostUnits ? `${text.slice(0, mostUnits)}...` : text;
+  if (text.length <= mostUnits) return printableLine(text);
+  const whole = text.slice(0, mostUnits).replace(/[\ud800-\udbff]$/, ""); // half of a character
+  return `${printableLine(whole)}...`;
 }
 
 /** One line per issue. */
@@ -32,8 +36,8 @@ export function issueLines(issues: readonly Issue[]): string {
 }
 
 /** A text that a person can read, also when a generated file has the same mistake in a million places. */
-export function joinLines(lines: readonly string[]): string {
-  const rest = lines.length - LINES_MAX;
+export function joinLines(lines: readonly string[], more = 0): string {
+  const rest = lines.length + more - LINES_MAX;
   return [...lines.slice(0, LINES_MAX), ...(rest > 0 ? [`and ${rest} more`] : [])].join("\n");
 }
 

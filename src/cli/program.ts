@@ -30,6 +30,7 @@ import { policyUnloadCommand } from "./policy-unload.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
+import { tablesCommand } from "./tables.ts";
 
 export const COMMANDS: readonly Command[] = [
   runCommand,
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   nodesCommand,
   flowsCommand,
   countersCommand,
+  tablesCommand,
   applyCommand,
   offloadCommand,
   keyStatusCommand,

@@ -180,6 +180,11 @@ export class TablePlanner {
     }
   }
 
+  /** Throws as plan() does, and plans nothing. */
+  check(change: TableChange): void {
+    this.#abandon(this.plan(change));
+  }
+
   /** The plan was written: what it says is in force. */
   commit(plan: Plan): void {
     const delta = { addresses: 0, instances: 0, workloads: 0 };

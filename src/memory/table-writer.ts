@@ -117,6 +117,11 @@ export class TableWriter {
     return generation.then((written) => written.generation);
   }
 
+  /** Throws as apply() does, and changes nothing. */
+  check(change: TableChange): Promise<void> {
+    return this.#ready.then(() => this.#planner.check(change));
+  }
+
   /** Resolves when nothing of older generations is left in the tables. */
   settled(): Promise<void> {
     return this.#ready;

@@ -1,6 +1,8 @@
 // Names of policies: those of the modules that come with the package, what Oakestra calls them, and what a name of
 // one's own may look like.
 
+import { canonicalName } from "./names.ts";
+
 export const BUILT_IN_POLICIES: readonly string[] = [
   "client-affinity",
   "closest",
@@ -14,9 +16,17 @@ export const BUILT_IN_POLICIES: readonly string[] = [
 /** In the place of a policy's name: the address is that of one instance (Oakestra's type of an address). */
 export const INSTANCE_ADDRESS = "instance_ip";
 
-/** Names are also those of files and of npm packages. */
-export const POLICY_NAME = /^[a-z][a-z0-9-]{0,62}$/;
-export const POLICY_NAME_RULE = "a name of up to 63 characters a-z, 0-9 and -, the first one a letter";
+const POLICY_NAME_BYTES_MAX = 63;
+/** Names are also those of files, and stand in commands and paths of the control socket. */
+const POLICY_NAME = /^(?:(?!\p{Default_Ignorable_Code_Point})[\p{Ll}\p{Lm}\p{Lo}\p{M}\p{Nd}-])+$/u;
+const LETTER = /^[\p{Ll}\p{Lm}\p{Lo}]/u;
+export const POLICY_NAME_RULE = `a name of up to ${POLICY_NAME_BYTES_MAX} bytes: letters that are no capitals, digits and -, the first one a letter`;
+
+/** In the one form of its characters (names.ts). */
+export function isPolicyName(text: string): boolean {
+  const isShort = Buffer.byteLength(text) <= POLICY_NAME_BYTES_MAX;
+  return isShort && POLICY_NAME.test(text) && LETTER.test(text) && text === canonicalName(text);
+}
 
 const ALIASES: ReadonlyMap<string, string> = new Map([
   ["RR", "round-robin"],

@@ -221,6 +221,49 @@ export const AppliedReport = report("AppliedReport", {
 });
 export type AppliedReport = z.infer<typeof AppliedReport>;
 
+/** By the field's name in a configuration; null = it was or will be absent. */
+export const FieldChange = report("FieldChange", { field: z.string(), before: z.unknown(), after: z.unknown() });
+export type FieldChange = z.infer<typeof FieldChange>;
+
+export interface ListDifference<Told, Change> {
+  readonly added: readonly Told[];
+  readonly removed: readonly Told[];
+  readonly changed: readonly Change[];
+}
+
+function difference<Told extends z.ZodType, Change extends z.ZodType>(told: Told, change: Change) {
+  return z.object({ added: list(told), removed: list(told), changed: list(change) }).readonly();
+}
+
+function changeOf<Name extends z.ZodRawShape>(name: Name) {
+  return z.object({ ...name, fields: list(FieldChange) }).readonly();
+}
+
+export const ServiceDifference = report("ServiceDifference", {
+  name: z.string(),
+  addresses: difference(
+    z.object({ address: z.string(), policy: z.string() }).readonly(),
+    changeOf({ address: z.string() }),
+  ),
+  instances: difference(z.object({ number: count, node: z.string() }).readonly(), changeOf({ number: count })),
+});
+export type ServiceDifference = z.infer<typeof ServiceDifference>;
+
+/** What a change of the tables would do, as the answer of a dry run. */
+export const DifferenceReport = report("DifferenceReport", {
+  generation: count.describe("in force, and compared with"),
+  nodes: difference(z.string(), changeOf({ id: z.string() })),
+  services: difference(z.string(), ServiceDifference),
+});
+export type DifferenceReport = z.infer<typeof DifferenceReport>;
+
+/** Nodes and services with the fields of the configuration file. */
+export const TablesDocument = report("TablesDocument", {
+  nodes: list(z.looseObject({ id: z.string() })),
+  services: list(z.looseObject({ name: z.string() })),
+});
+export type TablesDocument = z.infer<typeof TablesDocument>;
+
 /** A WebAssembly module and where it came from. */
 export const ModuleReport = report("ModuleReport", {
   sha256: z.string(),

@@ -2,11 +2,14 @@
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, type Stats, statSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
+import { printableLine } from "../base/printable.ts";
 
 /** More than the tables of a million services need. */
 export const TEXT_BYTES_MAX = 256 * 2 ** 20;
 
 const STANDARD_INPUT = 0;
+/** The path that stands for it. */
+const STREAM = "-";
 const PART_BYTES = 64 * 1024;
 const RETRY_MS = 10;
 /** What the caller has open already, as `<(...)` of a shell names it. */
@@ -19,7 +22,7 @@ export function readTextFile(path: string): string {
 
 /** The same for a command that reads once: "-" is standard input, and a descriptor that is open may be a pipe. */
 export function readTextOnce(path: string): string {
-  if (path === "-") return asText("standard input", () => readToEnd(STANDARD_INPUT, TEXT_BYTES_MAX));
+  if (path === STREAM) return asText(path, () => readToEnd(STANDARD_INPUT, TEXT_BYTES_MAX));
   if (!OPEN_DESCRIPTOR.test(path)) return readTextFile(path);
   return asText(path, () => {
     const file = openSync(path, constants.O_RDONLY);
@@ -95,11 +98,18 @@ function readPart(file: number, part: Buffer): number {
   }
 }
 
-function asText(name: string, read: () => Buffer): string {
+/** How messages call a file that a command reads once. */
+export function fileNameOf(path: string): string {
+  return path === STREAM ? "standard input" : printableLine(path);
+}
+
+function asText(path: string, read: () => Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(read());
   } catch (error) {
-    throw new SapwoodError("config-unreadable", `${name} cannot be read: ${whyUnreadable(error)}.`, { cause: error });
+    throw new SapwoodError("config-unreadable", `${fileNameOf(path)} cannot be read: ${whyUnreadable(error)}.`, {
+      cause: error,
+    });
   }
 }
 

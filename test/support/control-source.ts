@@ -4,6 +4,7 @@ import type { ControlParts } from "../../src/control/api/api.ts";
 import type { ModuleOrder } from "../../src/control/modules/module-control.ts";
 import type {
   AppliedReport,
+  DifferenceReport,
   DryRunReport,
   EngineReport,
   FlowQuery,
@@ -158,6 +159,64 @@ export const ENGINE: EngineReport = {
   lastError: null,
 };
 
+export const DIFFERENCE: DifferenceReport = {
+  generation: 7,
+  nodes: {
+    added: ["node-f"],
+    removed: ["node-c"],
+    changed: [{ id: "node-b", fields: [{ field: "underlay.port", before: 50_103, after: 50_104 }] }],
+  },
+  services: {
+    added: ["new"],
+    removed: ["old"],
+    changed: [
+      {
+        name: "web",
+        addresses: {
+          added: [{ address: "fdff::9", policy: "closest" }],
+          removed: [],
+          changed: [{ address: "10.30.0.2", fields: [{ field: "policy", before: "round-robin", after: "closest" }] }],
+        },
+        instances: {
+          added: [{ number: 3, node: "node-b" }],
+          removed: [{ number: 1, node: "node-c" }],
+          changed: [
+            {
+              number: 2,
+              fields: [
+                { field: "weight", before: 1, after: 5 },
+                { field: "namespace", before: ["10.1.1.1"], after: ["10.1.1.2", "fc00::2"] },
+              ],
+            },
+          ],
+        },
+      },
+    ],
+  },
+};
+
+export const DOCUMENT = {
+  nodes: [
+    {
+      id: "node-b",
+      underlay: { address: "2001:db8::2", port: 50_103 },
+      accept: { anyPort: true, addresses: [], unknownSources: false },
+      location: { latitude: -1.5, longitude: 0 },
+    },
+  ],
+  services: [
+    {
+      name: "größe",
+      addresses: [{ address: "10.30.0.2", policy: "round-robin" }],
+      instances: [
+        { number: 2, node: "node-b", weight: 1, draining: true, namespace: ["fc00::2"], addresses: ["fdff::4"] },
+      ],
+    },
+    { name: "no", addresses: [], instances: [] },
+    { name: "10.5", addresses: [], instances: [] },
+  ],
+};
+
 /** Remembers what it was asked for. */
 export class FakeSource {
   readonly flowQueries: FlowQuery[] = [];
@@ -179,6 +238,10 @@ export class FakeSource {
       tables: {
         applyText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.applied),
         mergeText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.merged),
+        previewText: async (text, allowEmpty) => this.#preview(`${text}${allowEmpty ? " even if empty" : ""}`),
+        previewMerge: async (text, allowEmpty) => {
+          return this.#preview(`the merge of ${text}${allowEmpty ? " even if empty" : ""}`);
+        },
       },
       questions: {
         next: async (waitMs) => {
@@ -287,6 +350,15 @@ export class FakeSource {
 
   offloads(): readonly OffloadState[] {
     return OFFLOADS;
+  }
+
+  #preview(what: string): DifferenceReport {
+    this.#order(`preview ${what}`);
+    return DIFFERENCE;
+  }
+
+  tables(): Iterable<string> {
+    return [JSON.stringify(DOCUMENT)];
   }
 
   #take(text: string, into: string[]): AppliedReport {

@@ -2,15 +2,18 @@
 // Routes, bodies and error codes are described in docs/control-api.md. Every answer is JSON.
 
 import type { Server } from "node:http";
+import { ReadableStream } from "node:stream/web";
+import { setImmediate } from "node:timers/promises";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { SapwoodError } from "../../base/errors.ts";
+import { canonicalName } from "../../model/names.ts";
 import type { ErrorReport } from "../../model/reports.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
 import { describeRoutes } from "./openapi.ts";
 import { readBytes, readText } from "./request-body.ts";
-import { jsonOf, NAME_PART, queryOf, type Route, type RouteBody } from "./route.ts";
+import { JsonText, jsonOf, NAME_PART, queryOf, type Route, type RouteBody } from "./route.ts";
 import { MODULE_ROUTES, type ModuleParts } from "./routes/modules.ts";
 import { NODE_ROUTES, type NodeParts } from "./routes/node.ts";
 import { STATUS_ROUTES, type StatusParts } from "./routes/status.ts";
@@ -77,7 +80,9 @@ function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): A
     app.on(route.method, honoPath(route.path), async (context) => {
       const query = queryOf(route, new URL(context.req.url).searchParams);
       const body = await bodyOf(route.body, context);
-      return context.json(await route.handle(parts, { query, name: context.req.param("name") ?? "", body }));
+      const answer = await route.handle(parts, { query, name: nameOf(context), body });
+      if (!(answer instanceof JsonText)) return context.json(answer);
+      return context.body(streamOf(answer.pieces), { headers: { "content-type": "application/json" } });
     });
   }
   app.get(OPENAPI_PATH, (context) => context.json(describeRoutes(ROUTES)));
@@ -105,6 +110,27 @@ function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): A
 /** `{name}` of a path as the library writes it: one segment. */
 function honoPath(path: string): string {
   return path.replace(NAME_PART, ":name");
+}
+
+/** In the place of NAME_PART; the library has decoded it. */
+function nameOf(context: RequestContext): string {
+  return canonicalName(context.req.param("name") ?? "");
+}
+
+/** The event loop has its turn between two pieces. */
+function streamOf(pieces: Iterable<string>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.iterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      await setImmediate();
+      const { done, value } = iterator.next();
+      if (done === true) controller.close();
+      else controller.enqueue(Buffer.from(value));
+    },
+    cancel() {
+      iterator.return?.();
+    },
+  });
 }
 
 async function bodyOf(body: RouteBody | undefined, context: RequestContext): Promise<unknown> {

@@ -44,6 +44,15 @@ export interface Route<Parts> extends Omit<RouteDefinition<Parts, z.ZodObject, R
   handle(parts: Parts, request: { readonly query: unknown; readonly name: string; readonly body: unknown }): unknown;
 }
 
+/** An answer that is JSON already, in pieces: each is made when the client has taken those before. */
+export class JsonText {
+  readonly pieces: Iterable<string>;
+
+  constructor(pieces: Iterable<string>) {
+    this.pieces = pieces;
+  }
+}
+
 export const NO_PARAMETERS = z.strictObject({});
 
 /** `routesOn<Parts>()({...})` is a route whose `handle` knows the types of what it takes. */

@@ -1,9 +1,9 @@
 // A YAML text checked against a schema, with a line for each thing that is wrong: all of them at once, one per line,
-// as "file:line: field: expected ..., found ...".
+// as "file:line:column: field: expected ..., found ...".
 
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Pair, type YAMLMap } from "yaml";
 import type { z } from "zod";
-import { SapwoodError } from "../../base/errors.ts";
+import { type ErrorDetail, SapwoodError } from "../../base/errors.ts";
 import {
   type FieldPath,
   fieldName,
@@ -13,11 +13,17 @@ import {
   meantText,
   shortText,
 } from "../../base/issues.ts";
+import { printableLine } from "../../base/printable.ts";
 import { checkJsonNesting } from "./nesting.ts";
+import { yamlFault } from "./yaml-errors.ts";
 import { placeOf, readYaml, YamlError, yamlValue } from "./yaml-text.ts";
 
-/** The library repeats what it found. */
-const MESSAGE_LENGTH_MAX = 300;
+/** One thing that is wrong, and where in the text. */
+interface Fault {
+  readonly at: number;
+  readonly field?: string;
+  readonly message: string;
+}
 
 export class ConfigDocument {
   readonly #fileName: string;
@@ -29,7 +35,7 @@ export class ConfigDocument {
 
   /** Throws config-invalid when the text is no YAML, or nested deeper than any configuration. */
   constructor(yaml: string, fileName: string) {
-    this.#fileName = fileName;
+    this.#fileName = printableLine(fileName);
     this.#yaml = yaml;
     const json = this.#json();
     if (json !== undefined) {
@@ -37,9 +43,11 @@ export class ConfigDocument {
       return;
     }
     const document = this.#document;
-    const { errors } = document;
+    const errors = [...document.errors, ...document.warnings]; // a tag that means nothing is but a warning
     if (errors.length > 0) {
-      throw new SapwoodError("config-invalid", joinLines(errors.map(({ pos, message }) => this.#at(pos[0], message))));
+      throw this.#refusal(
+        errors.map(({ code, message, pos: [at] }) => ({ at, message: yamlFault(code, message, yaml, at) })),
+      );
     }
     this.#value = this.#orRefused(() => yamlValue(document));
   }
@@ -58,14 +66,20 @@ export class ConfigDocument {
 
   /** The error that names these issues with file and line. */
   refusal(issues: readonly Issue[]): SapwoodError {
-    const lines = issues
-      .map(({ path, message }) => {
-        const field = fieldName(path);
-        return { line: this.#lineOf(path), text: field === "" ? message : `${field}: ${message}` };
-      })
-      .sort((a, b) => a.line - b.line)
-      .map(({ line, text }) => `${this.#fileName}:${line}: ${text}`);
-    return new SapwoodError("config-invalid", joinLines(lines));
+    return this.#refusal(
+      issues.map(({ path, message }) => ({ at: this.#placeOf(path), field: fieldName(path), message })),
+    );
+  }
+
+  #refusal(faults: readonly Fault[]): SapwoodError {
+    const sorted = faults.toSorted((a, b) => a.at - b.at);
+    const details = sorted.slice(0, LINES_MAX).map(({ at, field, message }): ErrorDetail => {
+      return { message, ...(field && { field }), file: this.#fileName, ...this.#position(at) };
+    });
+    const lines = details.map(({ file, line, column, field, message }) => {
+      return `${file}:${line}:${column}: ${field === undefined ? "" : `${field}: `}${message}`;
+    });
+    return new SapwoodError("config-invalid", joinLines(lines, sorted.length - lines.length), { details });
   }
 
   /** The text with the places of its fields. JSON gets here only when a line has to be named. */
@@ -77,10 +91,7 @@ export class ConfigDocument {
   /** JSON is YAML, too, but read several times as fast: it is what programs write, with very many services perhaps. */
   #json(): unknown {
     if (!this.#yaml.trimStart().startsWith("{")) return undefined;
-    checkJsonNesting(this.#yaml, (expected, at) => {
-      const line = this.#yaml.slice(0, at).split("\n").length;
-      return new SapwoodError("config-invalid", `${this.#fileName}:${line}: ${expected}`);
-    });
+    checkJsonNesting(this.#yaml, (message, at) => this.#refusal([{ at, message }]));
     try {
       return JSON.parse(this.#yaml);
     } catch {
@@ -94,12 +105,20 @@ export class ConfigDocument {
       return read();
     } catch (error) {
       if (!(error instanceof YamlError)) throw error;
-      throw new SapwoodError("config-invalid", this.#at(error.at, error.message), { cause: error });
+      throw this.#refusal([{ at: error.at, message: error.message }]);
     }
   }
 
-  #at(offset: number, message: string): string {
-    return `${this.#fileName}:${this.#lines.linePos(offset).line}: ${shortText(message, MESSAGE_LENGTH_MAX)}`;
+  /** Both from 1. A column is a character, whatever its length in UTF-16. */
+  #position(at: number): { readonly line: number; readonly column: number } {
+    const start = at === 0 ? 0 : this.#yaml.lastIndexOf("\n", at - 1) + 1;
+    return { line: this.#lineAt(at), column: [...this.#yaml.slice(start, at)].length + 1 };
+  }
+
+  /** A text that was refused while it was read has no lines of the parser. */
+  #lineAt(at: number): number {
+    if (this.#parsed !== undefined) return this.#lines.linePos(at).line;
+    return this.#yaml.slice(0, at).split("\n").length;
   }
 
   #translate(issue: z.core.$ZodIssue): Issue[] {
@@ -118,7 +137,7 @@ export class ConfigDocument {
     }
     const message = issue.code === "invalid_union" ? unionMessage(issue) : issue.message;
     if (message.includes(", found ")) return [{ path, message }];
-    return [{ path, message: `${message}, found ${foundText(this.#valueAt(path))}` }];
+    return [{ path, message: `${message}, found ${foundText(this.#valueAt(path), expectsText(issue))}` }];
   }
 
   #valueAt(path: FieldPath): unknown {
@@ -128,8 +147,8 @@ export class ConfigDocument {
     );
   }
 
-  /** Line of the field, or of the innermost one around it that exists. */
-  #lineOf(path: FieldPath): number {
+  /** Where the field is, or the innermost one around it that exists. */
+  #placeOf(path: FieldPath): number {
     let node = this.#document.contents as unknown;
     let offset = placeOf(node);
     for (const part of path) {
@@ -145,7 +164,7 @@ export class ConfigDocument {
         break;
       }
     }
-    return this.#lines.linePos(offset).line;
+    return offset;
   }
 
   #pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
@@ -163,11 +182,22 @@ function unionMessage(issue: z.core.$ZodIssueInvalidUnion): string {
   return issue.message.startsWith("expected") ? issue.message : (issue.errors.at(-1)?.[0]?.message ?? issue.message);
 }
 
-function foundText(value: unknown): string {
+/** Whether a text reads as a number, true, false or nothing would. */
+function isLikeAnotherType(text: string): boolean {
+  return !Number.isNaN(Number(text)) || ["true", "false", "null"].includes(text);
+}
+
+/** Whether a text may stand in the place of an issue, though not this one. */
+function expectsText(issue: z.core.$ZodIssue): boolean {
+  if (issue.code === "invalid_union") return issue.errors.flat().some(expectsText);
+  return issue.code !== "invalid_type" || issue.expected === "string";
+}
+
+function foundText(value: unknown, isTextExpected: boolean): string {
   if (value === undefined || value === null) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object") return "fields";
-  const text = typeof value === "string" ? value : `the ${typeof value} ${String(value)}`;
-  if (text === "") return '""';
-  return shortText(text);
+  if (typeof value !== "string") return `the ${typeof value} ${String(value)}`;
+  if (value === "") return '""';
+  return isTextExpected && !isLikeAnotherType(value) ? shortText(value) : `the text "${shortText(value)}"`;
 }

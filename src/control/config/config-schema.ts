@@ -14,7 +14,8 @@ import {
   DEFAULT_PROBE_INTERVAL_MS,
   DEFAULT_TIMEOUTS_MS,
 } from "../../memory/shared-memory.ts";
-import { INSTANCE_ADDRESS, POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
+import { canonicalName, isName, NAME_RULE } from "../../model/names.ts";
+import { INSTANCE_ADDRESS, isPolicyName, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
 import { defaultSocket } from "../../model/socket-path.ts";
 import { ENCRYPTIONS } from "../../model/tables.ts";
 import { canonicalAddress, parsePrefix } from "../../net/address.ts";
@@ -37,10 +38,10 @@ const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
 const DEFAULT_POLICY_TIME_MS = 50;
 const DSCP_MAX = 63; // six bits (RFC 2474)
 const SENDER_ADDRESSES_MAX = 8;
-const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
+export const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
 
 const text = z.string("expected text");
-const name = text.regex(/^[\x21-\x7e]{1,253}$/, "expected 1 to 253 printable characters without spaces");
+const name = text.transform(canonicalName).refine(isName, `expected ${NAME_RULE}`);
 const flag = z.boolean("expected true or false");
 const port = whole(1, 65_535, "a port");
 
@@ -218,7 +219,7 @@ export const configSchema = section({
   control: section({ socket: text.min(1, "expected a path").default(defaultSocket) }).prefault({}),
   state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
   guard: section({
-    routes: z.literal("auto").or(flag).default("auto"),
+    routes: z.union([z.literal("auto"), z.boolean()], "expected auto, true or false").default("auto"),
     keep: flag.default(false),
     workloads: flag.default(true),
   }).prefault({}),
@@ -227,7 +228,7 @@ export const configSchema = section({
   }).prefault({}),
   policies: z
     .record(
-      text.regex(POLICY_NAME, `expected ${POLICY_NAME_RULE}`),
+      text.transform(canonicalName).refine(isPolicyName, `expected ${POLICY_NAME_RULE}`),
       section({ file: text.min(1, "expected a path") }),
       "expected names of policies, each with its file",
     )

@@ -81,7 +81,11 @@ export function loadStateDirectory(path: string): string {
 
 /** `fileName` is what errors call the text. */
 export function parseConfig(text: string, fileName: string, options: ConfigOptions = {}): Config {
-  const document = new ConfigDocument(text, fileName);
+  return configOf(new ConfigDocument(text, fileName), options);
+}
+
+/** The same of a text that was read already. */
+export function configOf(document: ConfigDocument, options: ConfigOptions = {}): Config {
   const {
     node,
     tables: capacities,
@@ -137,6 +141,7 @@ export function parseTables(
   { bindings = DEFAULT_BINDINGS, rules, inForce = NO_TABLES, allowEmpty = false }: ParseTablesOptions = {},
 ): Tables {
   const document = new ConfigDocument(text, fileName);
+  requireNoRemoval(document);
   const { nodes, services: written, allowEmpty: isSaid } = document.parse(tablesSchema);
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
@@ -161,6 +166,12 @@ export function parseTablesPatch(
   const { services, issues } = bindPolicies(written, bindings);
   if (issues.length > 0) throw document.refusal(issues);
   return { ...rest, services, keepsSome: !(allowEmpty || isSaid) };
+}
+
+/** What is to be removed belongs to a merge; everything else that a file for it has means something else without it. */
+export function requireNoRemoval(document: ConfigDocument): void {
+  if (!document.has("remove")) return;
+  throw document.refusal([{ path: ["remove"], message: "expected no such field without --merge, found it" }]);
 }
 
 /** A section that a text does not name keeps what is in force. */

@@ -14,7 +14,7 @@ import type { CandidateSet, TrialReport } from "../../dataplane/modules/policy-t
 import { checkBytes, compileBytes } from "../../dataplane/modules/wasm.ts";
 import { type HandOver, type Overdue, POLICY_SHARE_MAX, type Supervisor } from "../../dataplane/worker/supervisor.ts";
 import type { PolicyModule } from "../../dataplane/worker/worker-contract.ts";
-import { POLICY_NAME, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
+import { isPolicyName, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
 import {
   type BuiltPolicy,
   type LoadedModule,
@@ -325,8 +325,8 @@ export class PolicyRegistry {
     { source, isRemembered, isForced = false }: LoadOptions,
     isRestored = false,
   ): Promise<LoadedModule> {
-    if (!POLICY_NAME.test(name)) {
-      throw new SapwoodError("usage", `A policy must have ${POLICY_NAME_RULE}; found "${name}".`);
+    if (!isPolicyName(name)) {
+      throw new SapwoodError("usage", `A policy must have ${POLICY_NAME_RULE}; found "${shortText(name)}".`);
     }
     const sha256 = sha256Of(bytes);
     const shape = policyShape(this.#options.memoryPagesMax);

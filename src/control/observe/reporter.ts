@@ -20,6 +20,7 @@ import type { Node } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
 import { candidatesOf } from "../tables/address-candidates.ts";
 import type { InstanceName, TableStore } from "../tables/table-store.ts";
+import { tablesJson } from "../tables/tables-document.ts";
 import type { KernelDrops } from "./kernel-drops.ts";
 
 export interface ReporterOptions {
@@ -38,6 +39,11 @@ export class Reporter {
 
   constructor(options: ReporterOptions) {
     this.#options = options;
+  }
+
+  /** The tables in force as the JSON text of a document, in pieces; all are of one generation. */
+  tables(): Iterable<string> {
+    return tablesJson(this.#options.store.snapshot());
   }
 
   services(): ServiceAddressReport[] {

@@ -4,10 +4,12 @@
 import { SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { LogLevel } from "../../base/log-levels.ts";
-import type { AppliedReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
+import type { AppliedReport, DifferenceReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
 import type { Tables, TablesPatch } from "../../model/tables.ts";
 import { changedFields } from "../config/changed-fields.ts";
 import type { ConfigListener } from "../config/config-watcher.ts";
+import { differenceOf } from "../tables/table-difference.ts";
+import type { Preview } from "../tables/table-store.ts";
 
 /** What a reload needs of a configuration; the rest of it cannot change while the proxy runs. */
 export interface Reloadable {
@@ -22,6 +24,8 @@ export interface ReloadTarget {
   readonly generation: number;
   apply(tables: Tables): Promise<{ readonly generation: number }>;
   merge(patch: TablesPatch): Promise<{ readonly generation: number }>;
+  previewApply(tables: Tables): Promise<Preview>;
+  previewMerge(patch: TablesPatch): Promise<Preview>;
   snapshot(): Tables;
 }
 
@@ -104,6 +108,18 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     return this.#fromSocket(() => target.merge(parseTablesPatch(text, this.#inForce, allowEmpty)));
   }
 
+  /** What applyText() would change. Throws what it would throw. */
+  async previewText(text: string, allowEmpty = false): Promise<DifferenceReport> {
+    const { parseTables, target } = this.#options;
+    return differenceReport(await target.previewApply(parseTables(text, this.#inForce, allowEmpty)));
+  }
+
+  /** What mergeText() would change. Throws what it would throw. */
+  async previewMerge(text: string, allowEmpty = false): Promise<DifferenceReport> {
+    const { parseTablesPatch, target } = this.#options;
+    return differenceReport(await target.previewMerge(parseTablesPatch(text, this.#inForce, allowEmpty)));
+  }
+
   async #fromSocket(change: () => Promise<{ readonly generation: number }>): Promise<AppliedReport> {
     const { log, target } = this.#options;
     try {
@@ -123,6 +139,10 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     const at = clock().toISOString();
     this.#last = { at, source, ok: error === undefined, generation: target.generation, error, needRestart };
   }
+}
+
+function differenceReport({ generation, before, after }: Preview): DifferenceReport {
+  return { generation, ...differenceOf(before, after) };
 }
 
 export function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generation"> {

@@ -28,6 +28,8 @@ export interface TableStoreOptions extends TableRules {
 /** Knows where nodes are that are not where their entries say. */
 export interface NodePlacement {
   endpointOf(node: Node): Endpoint;
+  /** Throws what admit() would refuse the nodes for. */
+  requireOthers(nodes: readonly Node[]): void;
   /** Before nodes come into force; what it throws refuses the change. */
   admit(nodes: readonly Node[]): Promise<void>;
   /** After nodes came into force, or went. */
@@ -40,6 +42,13 @@ export interface ChangeCounts {
   readonly nodesRemoved: number;
   readonly servicesSet: number;
   readonly servicesRemoved: number;
+}
+
+/** A change that would not be refused. */
+export interface Preview {
+  readonly generation: number; // in force
+  readonly before: Tables;
+  readonly after: Tables;
 }
 
 export interface Applied {
@@ -88,20 +97,22 @@ export class TableStore {
 
   /** Makes these the tables in force. Without any difference the generation stays. */
   apply(tables: Tables): Promise<Applied> {
-    return this.#inTurn(() => {
-      const difference = this.#difference(tables);
-      const issues = [...duplicateNames(tables), ...nodeIssues(tables.nodes, this.#options)];
-      return this.#putInForce(tables, difference, issues);
-    });
+    return this.#inTurn(() => this.#putInForce(this.#replacement(tables)));
   }
 
   /** Makes some changes to the tables in force, at a cost that hardly depends on what stays. */
   merge(patch: TablesPatch): Promise<Applied> {
-    return this.#inTurn(() => {
-      const tables = mergeTables(this.#tables, patch);
-      const issues = [...this.#patchIssues(patch), ...(patch.keepsSome ? emptyingIssues(tables, this.#tables) : [])];
-      return this.#putInForce(tables, this.#patchDifference(patch), issues);
-    });
+    return this.#inTurn(() => this.#putInForce(this.#patched(patch)));
+  }
+
+  /** Refuses what apply() would refuse, and changes nothing. */
+  previewApply(tables: Tables): Promise<Preview> {
+    return this.#inTurn(() => this.#preview(this.#replacement(tables)));
+  }
+
+  /** The same for merge(). */
+  previewMerge(patch: TablesPatch): Promise<Preview> {
+    return this.#inTurn(() => this.#preview(this.#patched(patch)));
   }
 
   /** Asks anew where these nodes are. */
@@ -150,9 +161,28 @@ export class TableStore {
     return applied;
   }
 
-  /** `issues` are those that were found already. */
-  async #putInForce(tables: Tables, difference: Difference, issues: readonly Issue[]): Promise<Applied> {
-    this.#check(tables, difference, issues);
+  #replacement(tables: Tables): Planned {
+    const issues = [...duplicateNames(tables), ...nodeIssues(tables.nodes, this.#options)];
+    return { tables, difference: this.#difference(tables), issues };
+  }
+
+  #patched(patch: TablesPatch): Planned {
+    const tables = mergeTables(this.#tables, patch);
+    const emptying = patch.keepsSome ? emptyingIssues(tables, this.#tables) : [];
+    return { tables, difference: this.#patchDifference(patch), issues: [...this.#patchIssues(patch), ...emptying] };
+  }
+
+  async #preview(planned: Planned): Promise<Preview> {
+    const { tables, difference } = planned;
+    this.#check(planned);
+    this.#options.underlay?.requireOthers(difference.setNodes);
+    await this.#writer.check(this.#tableChange(difference));
+    return { generation: this.#writer.generation, before: this.#tables, after: tables };
+  }
+
+  async #putInForce(planned: Planned): Promise<Applied> {
+    this.#check(planned);
+    const { tables, difference } = planned;
     const { setNodes, removeNodes, removeServices } = difference;
     const setServices = difference.setServices.map(({ service }) => service);
     const changes = {
@@ -163,14 +193,8 @@ export class TableStore {
     };
     let { generation } = this.#writer;
     if (Object.values(changes).some((count) => count > 0)) {
-      const change: TableChange = {
-        setNodes: setNodes.map((node) => this.#tableNode(node)),
-        removeNodes,
-        setServices,
-        removeServices,
-      };
       await this.#options.underlay?.admit(setNodes);
-      generation = await this.#writer.apply(change);
+      generation = await this.#writer.apply(this.#tableChange(difference));
     }
     this.#commit(tables, setServices, removeServices);
     await this.#options.underlay?.settle(setNodes, removeNodes);
@@ -220,7 +244,16 @@ export class TableStore {
     ];
   }
 
-  #check(tables: Tables, difference: Difference, found: readonly Issue[]): void {
+  #tableChange({ setNodes, removeNodes, setServices, removeServices }: Difference): TableChange {
+    return {
+      setNodes: setNodes.map((node) => this.#tableNode(node)),
+      removeNodes,
+      setServices: setServices.map(({ service }) => service),
+      removeServices,
+    };
+  }
+
+  #check({ tables, difference, issues: found }: Planned): void {
     const { setServices, removeServices, removeNodes } = difference;
     // A node that goes may still be named by services that are otherwise the same.
     const checked = removeNodes.length === 0 ? setServices : withInstancesOnRemoved(tables, difference);
@@ -267,6 +300,13 @@ export class TableStore {
       distanceKm: own === undefined || location === undefined ? Number.NaN : distanceKm(own, location),
     };
   }
+}
+
+/** A change before it is checked. */
+interface Planned {
+  readonly tables: Tables; // as they will be
+  readonly difference: Difference;
+  readonly issues: readonly Issue[]; // those that were found already
 }
 
 interface Difference {

@@ -1,7 +1,8 @@
 // The rules that tables keep as a whole: who may have which address, and that every name leads somewhere.
 // Fields are named as in the config file. The cost is that of the services given; the rest is asked from an index.
 
-import { type FieldPath, type Issue, LINES_MAX, meantText, nameList } from "../../base/issues.ts";
+import { type FieldPath, type Issue, LINES_MAX, meantText, nameList, shortText } from "../../base/issues.ts";
+import { isName, NAME_RULE } from "../../model/names.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
 import {
@@ -46,8 +47,6 @@ const NOTHING_TAKEN: Taken = { addressOwner: () => undefined, namespaceOwner: ()
 const WEIGHT_MAX = 65_535;
 const PORT_MAX = 65_535;
 const NUMBER_MAX = 0xffff_ffff;
-/** Names and ids: printable and without spaces, so that tables and logs stay readable. */
-const NAME_SHAPE = /^[\x21-\x7e]{1,253}$/;
 
 /** Every rule that the tables break. */
 export function validateTables(tables: Tables, rules: TableRules): Issue[] {
@@ -78,7 +77,7 @@ export function nodeIssues(nodes: readonly Node[], { nodeId, ranges, own, isEncr
   const bytes = new Uint8Array(ADDRESS_SIZE);
   nodes.forEach(({ id, underlay }, i) => {
     const path = ["nodes", i];
-    if (!NAME_SHAPE.test(id)) issues.push(issue([...path, "id"], "1 to 253 printable characters without spaces", id));
+    if (!isName(id)) issues.push(issue([...path, "id"], NAME_RULE, id));
     if (id === nodeId) issues.push(issue([...path, "id"], "another node than this one", id));
     else if (ids.has(id)) issues.push(issue([...path, "id"], "an id that no other node has", id));
     ids.add(id);
@@ -199,7 +198,7 @@ class ServiceCheck {
 
   service(service: Service, path: FieldPath): void {
     const { name, addresses, instances } = service;
-    if (!NAME_SHAPE.test(name)) this.#report([...path, "name"], "1 to 253 printable characters without spaces", name);
+    if (!isName(name)) this.#report([...path, "name"], NAME_RULE, name);
     addresses.forEach(({ address, policy }, i) => {
       this.#serviceRangeAddress([...path, "addresses", i, "address"], address, name);
       const policies = this.#rules.policies ?? BUILT_IN_POLICIES;
@@ -289,7 +288,7 @@ class ServiceCheck {
 /** Expected and found, and what was probably meant. */
 function issue(path: FieldPath, expected: string, found: string | number, known: readonly string[] = []): Issue {
   const hint = meantText(String(found), known);
-  return { path, message: `expected ${expected}, found ${found === "" ? '""' : found}${hint}` };
+  return { path, message: `expected ${expected}, found ${found === "" ? '""' : shortText(String(found))}${hint}` };
 }
 
 /** What is wrong with an address by itself; leaves its bytes in `into`. */

@@ -86,8 +86,8 @@ export class EncryptedUnderlay {
     this.#attachFilters();
   }
 
-  /** Before nodes come into force: they become peers. Throws tables-invalid or network-setup. */
-  async admit(nodes: readonly Node[]): Promise<void> {
+  /** Throws tables-invalid when one of the nodes has this node's key. */
+  requireOthers(nodes: readonly Node[]): void {
     const own = nodes.find((node) => keysOf(node).includes(this.#publicKey));
     if (own !== undefined) {
       throw new SapwoodError(
@@ -95,6 +95,11 @@ export class EncryptedUnderlay {
         `The node ${own.id} must have a public key of its own; found that of this node.`,
       );
     }
+  }
+
+  /** Before nodes come into force: they become peers. Throws tables-invalid or network-setup. */
+  async admit(nodes: readonly Node[]): Promise<void> {
+    this.requireOthers(nodes);
     await this.#interface.setPeers(nodes.flatMap((node) => this.#peersOf(node)));
   }
 

@@ -4,10 +4,20 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
 import { SapwoodError } from "../../../src/base/errors.ts";
 import { COMMANDS, FAMILIES, runProgram } from "../../../src/cli/program.ts";
 import { ControlApi } from "../../../src/control/api/api.ts";
-import { DRY_RUN, ENGINE, FakeSource, FLOW, POLICY, STATUS } from "../../support/control-source.ts";
+import {
+  DIFFERENCE,
+  DOCUMENT,
+  DRY_RUN,
+  ENGINE,
+  FakeSource,
+  FLOW,
+  POLICY,
+  STATUS,
+} from "../../support/control-source.ts";
 
 let folder: string;
 let socket: string;
@@ -205,6 +215,69 @@ describe("apply", () => {
   });
 });
 
+describe("apply --dry-run", () => {
+  const TEXT = `Generation 7 would change:
+- node node-c
++ node node-f
+~ node node-b, underlay.port 50103 -> 50104
+- service old
++ service new
+~ service web
+    + address fdff::9, closest
+    ~ address 10.30.0.2, policy round-robin -> closest
+    - instance 1 on node-c
+    + instance 3 on node-b
+    ~ instance 2, weight 1 -> 5, namespace 10.1.1.1 -> 10.1.1.2 fc00::2
+`;
+
+  test.each([
+    [[], "preview services: []\n"],
+    [["--allow-empty"], "preview services: []\n even if empty"],
+    [["--merge", "--allow-empty"], "preview the merge of services: []\n even if empty"],
+  ])("with %j shows the difference and applies nothing", async (options, ordered) => {
+    const file = join(folder, "services.yaml");
+    writeFileSync(file, "services: []\n");
+    expect(await sapwood(["apply", "--dry-run", ...options, file, "-s", socket])).toEqual({
+      exit: 0,
+      out: TEXT,
+      error: "",
+    });
+    expect([source.applied, source.merged, source.modules]).toEqual([[], [], [ordered]]);
+    const { out } = await sapwood(["apply", "--dry-run", ...options, file, "-s", socket, "--json"]);
+    expect(JSON.parse(out)).toEqual(DIFFERENCE);
+  });
+});
+
+describe("tables", () => {
+  test("prints YAML that means what the route answers", async () => {
+    const { exit, out } = await sapwood(["tables", "-s", socket]);
+    expect(exit).toBe(0);
+    expect(parse(out)).toEqual(DOCUMENT);
+    expect(out).toBe(`nodes:
+  - id: node-b
+    underlay: { address: "2001:db8::2", port: 50103 }
+    accept: { anyPort: true, addresses: [], unknownSources: false }
+    location: { latitude: -1.5, longitude: 0 }
+services:
+  - name: größe
+    addresses:
+      - { address: 10.30.0.2, policy: round-robin }
+    instances:
+      - { number: 2, node: node-b, weight: 1, draining: true, namespace: ["fc00::2"], addresses: ["fdff::4"] }
+  - name: "no"
+    addresses: []
+    instances: []
+  - name: "10.5"
+    addresses: []
+    instances: []
+`);
+  });
+
+  test("--json prints the same as JSON", async () => {
+    expect(JSON.parse((await sapwood(["tables", "-s", socket, "--json"])).out)).toEqual(DOCUMENT);
+  });
+});
+
 describe("offload", () => {
   test("without arguments shows each offload with its reason", async () => {
     const { exit, out } = await sapwood(["offload", "-s", socket]);
@@ -305,7 +378,11 @@ describe("failures", () => {
     const { exit, error } = await sapwood(["apply", file, "-s", socket, "--json"]);
     expect(exit).toBe(2);
     expect(JSON.parse(error)).toEqual({
-      error: { code: "config-invalid", message: "tables:1:11: services: expected a list", details },
+      error: {
+        code: "config-invalid",
+        message: `${file}:1:11: services: expected a list`,
+        details: details.map((detail) => ({ ...detail, file })),
+      },
     });
   });
 

@@ -1,6 +1,7 @@
 // What there is: the proxy itself, services, instances, nodes, flows and counters.
 
 import { z } from "zod";
+import { canonicalName } from "../../../model/names.ts";
 import {
   CountersReport,
   type FlowQuery,
@@ -10,13 +11,14 @@ import {
   NodeReports,
   ServiceAddressReports,
   StatusReport,
+  TablesDocument,
 } from "../../../model/reports.ts";
 import type { Reporter } from "../../observe/reporter.ts";
-import { NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+import { JsonText, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
 export interface StatusParts {
   readonly status: () => StatusReport;
-  readonly reporter: Pick<Reporter, "services" | "instances" | "nodes" | "flows" | "counters">;
+  readonly reporter: Pick<Reporter, "services" | "instances" | "nodes" | "flows" | "counters" | "tables">;
 }
 
 export const FLOW_LIMIT_DEFAULT = 100;
@@ -29,7 +31,7 @@ const flowQuery = z.strictObject({
     .transform(Number)
     .refine((limit) => Number.isSafeInteger(limit) && limit >= 1, WHOLE_NUMBER)
     .default(FLOW_LIMIT_DEFAULT),
-  service: z.string().optional(),
+  service: z.string().transform(canonicalName).optional(),
   protocol: flowProtocol.optional(),
 }) satisfies z.ZodType<FlowQuery>;
 
@@ -72,6 +74,13 @@ export const STATUS_ROUTES: readonly Route<StatusParts>[] = [
     query: flowQuery,
     answers: FlowsReport,
     handle: ({ reporter }, { query }) => reporter.flows(query),
+  }),
+  route({
+    ...read,
+    path: "/v1/tables",
+    summary: "Nodes and services in force, as a document that can be applied",
+    answers: TablesDocument,
+    handle: ({ reporter }) => new JsonText(reporter.tables()),
   }),
   route({
     ...read,

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { parseDuration } from "../../../base/duration.ts";
-import { AppliedReport, type QuestionReport, QuestionReports } from "../../../model/reports.ts";
+import { AppliedReport, DifferenceReport, type QuestionReport, QuestionReports } from "../../../model/reports.ts";
 import type { Questions } from "../../tables/questions.ts";
 import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
@@ -12,6 +12,9 @@ export interface TableParts {
     applyText(text: string, allowEmpty: boolean): Promise<AppliedReport>;
     /** Sets and removes some of them and leaves the others as they are, as one generation. */
     mergeText(text: string, allowEmpty: boolean): Promise<AppliedReport>;
+    /** What these two would change. */
+    previewText(text: string, allowEmpty: boolean): Promise<DifferenceReport>;
+    previewMerge(text: string, allowEmpty: boolean): Promise<DifferenceReport>;
   };
   readonly questions: { next(waitMs: number): Promise<readonly QuestionReport[]> } & Pick<Questions, "refuse">;
 }
@@ -28,20 +31,22 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
   route({
     method: "POST",
     path: "/v1/tables",
-    summary: "Replaces nodes and services",
-    query: z.strictObject({ allowEmpty: flag }),
+    summary: "Replaces nodes and services, or only tells what that would change",
+    query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
     body: text,
-    answers: AppliedReport,
-    handle: ({ tables }, { query, body }) => tables.applyText(body, query.allowEmpty),
+    answers: z.union([AppliedReport, DifferenceReport]),
+    handle: ({ tables }, { query: { allowEmpty, dryRun }, body }) =>
+      dryRun ? tables.previewText(body, allowEmpty) : tables.applyText(body, allowEmpty),
   }),
   route({
     method: "PATCH",
     path: "/v1/tables",
-    summary: "Changes some of the nodes and services",
-    query: z.strictObject({ allowEmpty: flag }),
+    summary: "Changes some of the nodes and services, or only tells what that would change",
+    query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
     body: text,
-    answers: AppliedReport,
-    handle: ({ tables }, { query, body }) => tables.mergeText(body, query.allowEmpty),
+    answers: z.union([AppliedReport, DifferenceReport]),
+    handle: ({ tables }, { query: { allowEmpty, dryRun }, body }) =>
+      dryRun ? tables.previewMerge(body, allowEmpty) : tables.mergeText(body, allowEmpty),
   }),
   route({
     method: "GET",

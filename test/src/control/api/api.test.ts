@@ -257,7 +257,7 @@ describe("routes", () => {
 
   test.each([
     ["POST", "/v1/status", "GET"],
-    ["DELETE", "/v1/tables", "POST, PATCH"],
+    ["DELETE", "/v1/tables", "GET, POST, PATCH"],
   ])("%s %s is 405 and says that it takes %s", async (method, path, allowed) => {
     const answer = await ask(method, path);
     expect(answer).toMatchObject({ status: 405, body: errorBody("method-not-allowed") });

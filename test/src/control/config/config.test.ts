@@ -145,15 +145,17 @@ test("tables alone are nodes and services, as YAML or JSON", () => {
   expect(parseTables(SERVICES, "services.yaml")).toEqual(TABLES);
   expect(parseTables(JSON.stringify({ nodes: TABLES.nodes }), "body")).toEqual({ nodes: TABLES.nodes, services: [] });
   expect(() => parseTables(`${MINIMAL}services: []`, "services.yaml")).toThrow(
-    "services.yaml:1: node: expected one of nodes, services, allowEmpty, found node",
+    "services.yaml:1:1: node: expected one of nodes, services, allowEmpty, found node",
   );
 });
 
 test("JSON that breaks the schema is refused with its line, as YAML is", () => {
   const json = JSON.stringify({ services: [{ name: "b" }, { name: 5 }] }, undefined, 1);
   const line = json.split("\n").findIndex((text) => text.includes("5")) + 1;
-  expect(() => parseTables(json, "body")).toThrow(`body:${line}: services[1].name: expected text, found the number 5`);
-  expect(() => parseTables(json.slice(0, -1), "body")).toThrow(/^body:\d+: /);
+  expect(() => parseTables(json, "body")).toThrow(
+    `body:${line}:4: services[1].name: expected text, found the number 5`,
+  );
+  expect(() => parseTables(json.slice(0, -1), "body")).toThrow(/^body:\d+:\d+: /);
 });
 
 test("a patch names what to set and what to remove; an address may leave its policy to its prefix", () => {
@@ -165,11 +167,11 @@ test("a patch names what to set and what to remove; an address may leave its pol
     keepsSome: true,
   });
   expect(() => parseTablesPatch("remove: [c]", "patch", { bindings: DEFAULT_BINDINGS })).toThrow(
-    "patch:1: remove: expected fields",
+    "patch:1:1: remove: expected fields",
   );
   expect(() =>
     parseTablesPatch("services: [{ name: b, addresses: [{ address: fdff::1 }] }]", "patch", { bindings: [] }),
-  ).toThrow("patch:1: services[0].addresses[0].policy");
+  ).toThrow("patch:1:35: services[0].addresses[0].policy");
 });
 
 describe("a mistake is named with line, field, what was expected and what was found", () => {
@@ -177,7 +179,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
     ["node: {}", "1: node.id: expected text, found nothing"],
     ["", "1: expected fields (node, tun, "],
     ["- 1", "1: expected fields (node, tun, "],
-    [`${MINIMAL}nodes: [`, "2: Flow sequence in block collection must be "],
+    [`${MINIMAL}nodes: [`, "2: expected a closing ], found the end of the text"],
     [`${MINIMAL}tun: *none`, "2: expected an anchor &none before its alias, found none"],
     [`${MINIMAL}tun: { mtu: 900 }`, "2: tun.mtu: expected auto or an MTU from 1280 to 65535, found the number 900"],
     [`${MINIMAL}tun: { mtu: big }`, "2: tun.mtu: expected auto or an MTU from 1280 to 65535, found big"],

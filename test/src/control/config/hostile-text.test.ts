@@ -42,14 +42,16 @@ describe("depth", () => {
   });
 
   test("names the line", () => {
-    expect(refusal(`nodes: []\nservices:\n  ${"[".repeat(100)}`)).toBe(`tables:3: ${TOO_DEEP}`);
-    expect(refusal(`{"nodes":\n[],\n"services":${"[".repeat(100)}}`)).toBe(`tables:3: ${TOO_DEEP}`);
+    expect(refusal(`nodes: []\nservices:\n  ${"[".repeat(100)}`)).toMatch(new RegExp(`^tables:3:\\d+: ${TOO_DEEP}$`));
+    expect(refusal(`{"nodes":\n[],\n"services":${"[".repeat(100)}}`)).toMatch(
+      new RegExp(`^tables:3:\\d+: ${TOO_DEEP}$`),
+    );
   });
 
   test("as many brackets in a text are no depth", () => {
     const text = "[{".repeat(LEVELS);
     for (const given of [`{"nodes": "${text}"}`, `nodes: "${text}"`, `nodes: # ${text}\n  x`]) {
-      expect(refusal(given)).toMatch(/^tables:1: nodes: expected a list, found /);
+      expect(refusal(given)).toMatch(/^tables:1:\d+: nodes: expected a list, found /);
     }
   });
 });
@@ -64,7 +66,7 @@ describe("aliases", () => {
 
   test("of aliases are refused before they explode", () => {
     expect(refusal(bomb(20))).toMatch(
-      new RegExp(`^tables:\\d+: expected aliases of at most ${ALIASED_VALUES_MAX} values`),
+      new RegExp(`^tables:\\d+:\\d+: expected aliases of at most ${ALIASED_VALUES_MAX} values`),
     );
   });
 
@@ -75,15 +77,23 @@ describe("aliases", () => {
   });
 
   test.each([
-    ["that has no anchor", "nodes: *nobody", "tables:1: expected an anchor &nobody before its alias, found none"],
-    ["of what it stands in", "nodes: &self [*self]", "tables:1: expected an anchor &self before its alias, found none"],
-    ["in the place of a name", "? *a\n: 1", "tables:1: expected the name of a field, found a list, fields or an alias"],
+    ["that has no anchor", "nodes: *nobody", "tables:1:8: expected an anchor &nobody before its alias, found none"],
+    [
+      "of what it stands in",
+      "nodes: &self [*self]",
+      "tables:1:15: expected an anchor &self before its alias, found none",
+    ],
+    [
+      "in the place of a name",
+      "? *a\n: 1",
+      "tables:1:3: expected the name of a field, found a list, fields or an alias",
+    ],
   ])("an alias %s is refused", (_, text, message) => {
     expect(refusal(text)).toBe(message);
   });
 
   test("a merge key is a field like any other", () => {
-    expect(refusal("nodes: []\n<<: { services: [] }")).toContain("tables:2: <<: expected one of nodes, services");
+    expect(refusal("nodes: []\n<<: { services: [] }")).toContain("tables:2:1: <<: expected one of nodes, services");
   });
 });
 
@@ -110,7 +120,7 @@ describe("very many and very long keys", () => {
   test("mistakes in as many services are named by line", () => {
     const services = Array.from({ length: 20_000 }, (_, i) => `  - { name: s${i}, adresses: [] }`).join("\n");
     const lines = refusal(`services:\n${services}`).split("\n");
-    expect(lines[99]).toContain("tables:101: services[99].adresses: expected one of");
+    expect(lines[99]).toContain("tables:101:18: services[99].adresses: expected one of");
     expect(lines.at(-1)).toBe("and 19900 more");
   }, 60_000);
 
@@ -144,12 +154,12 @@ describe("very many and very long keys", () => {
   });
 
   test("a field that stands twice is refused", () => {
-    expect(refusal("nodes: []\nnodes: []")).toBe("tables:2: expected each field once, found nodes twice");
+    expect(refusal("nodes: []\nnodes: []")).toBe("tables:2:1: expected each field once, found nodes twice");
   });
 
   test("only one document is read", () => {
     expect(refusal("nodes: []\n---\n".repeat(100_000))).toBe(
-      "tables:2: expected one document, found another one after it",
+      "tables:2:1: expected one document, found another one after it",
     );
   });
 });
@@ -159,7 +169,9 @@ test.each(["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"])
   (name) => {
     expect(policyName(name)).toBe(name);
     for (const text of [`{"${name}": {"services": []}}`, `${name}: { services: [] }`]) {
-      expect(refusal(text)).toContain(`tables:1: ${name}: expected one of nodes, services, allowEmpty, found ${name}`);
+      expect(refusal(text)).toMatch(
+        new RegExp(`^tables:1:[12]: ${name}: expected one of nodes, services, allowEmpty, found ${name}`),
+      );
     }
     const addressed = `services: [{ name: s, addresses: [{ address: 10.30.0.1, policy: ${name} }] }]`;
     expect(parseTables(addressed, "tables").services[0]?.addresses[0]?.policy).toBe(name);

@@ -115,21 +115,24 @@ describe("where a candidate lacks a family there is a set for each family that t
 
 describe("a mistake is named with line, field, what was expected and what was found", () => {
   test.each([
-    ["- { number: 1 }\n- { weight: 2 }", "c.yaml:2: [1].number: expected a whole number, not negative, found nothing"],
-    ["- { number: 1, weight: 0 }", "c.yaml:1: [0].weight: expected a weight of 1 or more, found the number 0"],
+    [
+      "- { number: 1 }\n- { weight: 2 }",
+      "c.yaml:2:3: [1].number: expected a whole number, not negative, found nothing",
+    ],
+    ["- { number: 1, weight: 0 }", "c.yaml:1:16: [0].weight: expected a weight of 1 or more, found the number 0"],
     ["- { number: 1, rtt: 5 }", "[0].rtt: expected one of number, service, weight,"],
-    ["- { number: 1, rttMs: -1 }", "c.yaml:1: [0].rttMs: expected a number, not negative, found the number -1"],
-    ["- { number: 1, families: [ipv5] }", "c.yaml:1: [0].families[0]: expected ipv4 or ipv6"],
-    ["- { number: 1, families: [] }", "c.yaml:1: [0].families: expected at least one family"],
-    ["[]", "c.yaml:1: expected at least one instance, found an empty list"],
-    ["number: 1", "c.yaml:1: expected a list of instances, found fields"],
-    ["[", "c.yaml:1: "],
+    ["- { number: 1, rttMs: -1 }", "c.yaml:1:16: [0].rttMs: expected a number, not negative, found the number -1"],
+    ["- { number: 1, families: [ipv5] }", "c.yaml:1:27: [0].families[0]: expected ipv4 or ipv6"],
+    ["- { number: 1, families: [] }", "c.yaml:1:16: [0].families: expected at least one family"],
+    ["[]", "c.yaml:1:1: expected at least one instance, found an empty list"],
+    ["number: 1", "c.yaml:1:1: expected a list of instances, found fields"],
+    ["[", "c.yaml:1:2: "],
   ])("%j", (text, said) => {
     expect(() => read(text)).toThrow(said);
   });
 
   test("also in the nodes", () => {
-    expect(() => read("[{ number: 1 }]", "[{ rttMs: 1 }]")).toThrow("n.json:1: [0].id: expected text, found nothing");
+    expect(() => read("[{ number: 1 }]", "[{ rttMs: 1 }]")).toThrow("n.json:1:2: [0].id: expected text, found nothing");
   });
 });
 

@@ -76,15 +76,25 @@ test("it needs no other package than the compiler, in the version that builds th
   expect({ dependencies, devDependencies }).toEqual({ dependencies: undefined, devDependencies: { assemblyscript } });
 });
 
-test.each(["", "My", "9lives", "a_b", "../up", "a b", "a/b", `a${"b".repeat(63)}`, "RR", "instance_ip", "é"])(
-  "%j is no name",
-  (name) => {
-    expect(() => writePolicyTemplate(name, join(parent, "x"))).toThrowError(
-      expect.objectContaining({ code: "usage", message: expect.stringContaining(`found "${name}"`) }),
-    );
-    expect(readdirSync(parent)).toEqual([]);
-  },
-);
+test.each([
+  "",
+  "My",
+  "9lives",
+  "a_b",
+  "../up",
+  "a b",
+  "a/b",
+  `a${"b".repeat(63)}`,
+  "RR",
+  "instance_ip",
+  "É",
+  "a\u200bb",
+])("%j is no name", (name) => {
+  expect(() => writePolicyTemplate(name, join(parent, "x"))).toThrowError(
+    expect.objectContaining({ code: "usage", message: expect.stringContaining(`found "${name}"`) }),
+  );
+  expect(readdirSync(parent)).toEqual([]);
+});
 
 test("a folder with anything in it stays as it is", () => {
   const folder = join(parent, "full");

@@ -4,6 +4,7 @@ import { beforeEach, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { createLogger } from "../../../../src/base/log.ts";
 import { type Reloadable, Reloader } from "../../../../src/control/providers/reloader.ts";
+import type { Preview } from "../../../../src/control/tables/table-store.ts";
 import type { Tables, TablesPatch } from "../../../../src/model/tables.ts";
 
 const FILE = "/etc/sapwood/node.yaml";
@@ -41,6 +42,12 @@ async function take(change: Tables | TablesPatch): Promise<{ generation: number 
   return { generation: 1 + applied.length };
 }
 
+/** Everything is new. */
+async function preview(change: Tables | TablesPatch): Promise<Preview> {
+  if (refusal !== undefined) throw refusal;
+  return { generation: 1 + applied.length, before: STARTED.tables, after: change };
+}
+
 function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
   return new Reloader({
     file: FILE,
@@ -51,6 +58,8 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
       },
       apply: take,
       merge: take,
+      previewApply: preview,
+      previewMerge: preview,
       snapshot: () => TABLES,
     },
     async prepare(config) {
@@ -142,4 +151,16 @@ test("a text that the store refuses is remembered as well", async () => {
   refusal = new SapwoodError("capacity-exceeded", "tables.addresses: expected at most 5, found 6.");
   await expect(reloader.applyText("good")).rejects.toBe(refusal);
   expect(reloader.last).toMatchObject({ ok: false, generation: 1, error: { code: "capacity-exceeded" } });
+});
+
+test("a preview tells the difference, and neither applies nor is remembered", async () => {
+  const expected = {
+    generation: 1,
+    nodes: { added: ["node-b"], removed: [], changed: [] },
+    services: { added: ["b"], removed: [], changed: [] },
+  };
+  expect(await reloader.previewText("good")).toEqual(expected);
+  expect((await reloader.previewMerge("good")).nodes).toEqual({ added: [], removed: [], changed: [] });
+  await expect(reloader.previewText("bad")).rejects.toThrow("expected a list");
+  expect([applied, lines, reloader.last]).toEqual([[], [], undefined]);
 });

@@ -105,7 +105,7 @@ test("tables alone follow the bindings given, or the default ones", () => {
   expect(policy({ bindings })).toBe("closest"); // the default's /21 is longer
   expect(policy({ bindings: bindings.slice(0, 1) })).toBe("random");
   expect(() => parseTables(text.replace("fdff:1000::1", "fdff::1"), "tables")).toThrow(
-    "tables:4: services[0].addresses[0].policy: expected a policy",
+    "tables:4:9: services[0].addresses[0].policy: expected a policy",
   );
 });
 
@@ -162,7 +162,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
     [`${NODE}policies: [a]`, "2: policies: expected names of policies, each with its file, found a list"],
     [
       `${NODE}policies: { My_Policy: { file: a.wasm } }`,
-      "2: policies.My_Policy: expected a name of up to 63 characters a-z, 0-9 and -, the first one a letter, found My_Policy",
+      "2: policies.My_Policy: expected a name of up to 63 bytes: letters that are no capitals, digits and -, the first one a letter, found My_Policy",
     ],
     [
       `${NODE}policyLimits: { time: 0s }`,

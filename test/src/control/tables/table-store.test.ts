@@ -361,7 +361,7 @@ describe("tables that break a rule are refused with the field", () => {
     [
       "a name with a space",
       withB({ name: "b demo" }),
-      "services[1].name: expected 1 to 253 printable characters without spaces, found b demo",
+      "services[1].name: expected 1 to 253 bytes of printable characters without spaces, found b demo",
     ],
   ])("%s", async (_, tables, message) => {
     const store = freshStore();
@@ -392,5 +392,35 @@ describe("tables that break a rule are refused with the field", () => {
     await expect(store.apply({ ...GOOD, services: [A, B, thief] })).rejects.toThrow(
       "services[2].addresses[0].address: expected an address that is not in use (b.demo has it), found 10.30.0.2",
     );
+  });
+});
+
+describe("previews", () => {
+  test("tell what is and what would be, and change nothing", async () => {
+    const store = freshStore();
+    await store.apply(GOOD);
+    const after = withOne({ weight: 7 });
+    expect(await store.previewApply(after)).toEqual({ generation: 1, before: GOOD, after });
+    const patch: TablesPatch = { nodes: [], services: [], remove: { nodes: [], services: ["a.demo"] } };
+    expect(await store.previewMerge(patch)).toEqual({
+      generation: 1,
+      before: GOOD,
+      after: { nodes: [NODE_B], services: [B] },
+    });
+    expect([store.generation, store.snapshot()]).toEqual([1, GOOD]);
+  });
+
+  test("refuse what the change would be refused for", async () => {
+    const store = freshStore(5);
+    await expect(store.previewApply(withOne({ node: "nowhere" }))).rejects.toMatchObject({ code: "tables-invalid" });
+    const many = withB({ addresses: [1, 2, 3, 4].map((i) => ({ address: `10.30.9.${i}`, policy: "closest" })) });
+    await expect(store.previewApply(many)).rejects.toMatchObject({ code: "capacity-exceeded" });
+    await expect(store.apply(many)).rejects.toMatchObject({ code: "capacity-exceeded" });
+  });
+
+  test("take no room that a change needs", async () => {
+    const store = freshStore(6);
+    for (let i = 0; i < 100; i++) await store.previewApply(GOOD);
+    expect((await store.apply(GOOD)).generation).toBe(1);
   });
 });

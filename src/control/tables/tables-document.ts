@@ -1,0 +1,48 @@
+// Tables as a document that can be applied again: with the field names of the configuration file.
+
+import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
+
+/** An instance's addresses are called so in a file. */
+export type WrittenInstance = Omit<Instance, "namespaceAddresses" | "instanceAddresses"> & {
+  readonly namespace: readonly string[];
+  readonly addresses: readonly string[];
+};
+
+/** A piece is sent at a time, and the event loop has its turn between two of them. */
+const PIECE_LENGTH = 65_536;
+
+export function writtenInstance({ namespaceAddresses, instanceAddresses, ...rest }: Instance): WrittenInstance {
+  return { ...rest, namespace: namespaceAddresses, addresses: instanceAddresses };
+}
+
+/** The document as JSON, in pieces, so that a million instances are neither one text nor one turn of the event loop. */
+export function* tablesJson({ nodes, services }: Tables): Generator<string> {
+  yield* inPieces(
+    (function* () {
+      yield '{"nodes":[';
+      for (const [i, node] of nodes.entries()) yield (i === 0 ? "" : ",") + nodeJson(node);
+      yield '],"services":[';
+      for (const [i, service] of services.entries()) yield (i === 0 ? "" : ",") + serviceJson(service);
+      yield "]}";
+    })(),
+  );
+}
+
+function nodeJson({ id, underlay, ...rest }: Node): string {
+  return JSON.stringify({ id, underlay, ...rest });
+}
+
+function serviceJson({ name, addresses, instances }: Service): string {
+  return JSON.stringify({ name, addresses, instances: instances.map(writtenInstance) });
+}
+
+function* inPieces(parts: Iterable<string>): Generator<string> {
+  let piece = "";
+  for (const part of parts) {
+    piece += part;
+    if (piece.length < PIECE_LENGTH) continue;
+    yield piece;
+    piece = "";
+  }
+  if (piece !== "") yield piece;
+}
