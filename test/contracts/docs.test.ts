@@ -66,9 +66,43 @@ test("docs/control-api.md describes every error code", () => {
   expect(codes.filter((code) => !CONTROL_API.includes(`\`${code}\``))).toEqual([]);
 });
 
-test("README.md names every command", () => {
-  const missing = COMMANDS.map((command) => command.name).filter((name) => !README.includes(`sapwood ${name}`));
-  expect(missing).toEqual([]);
+test("docs/commands.md names every command, and no other", () => {
+  const named = [...text("docs/commands.md").matchAll(/^\| `sapwood ((?:key|policy|engine) \w+|\w+)/gm)];
+  expect(named.map((match) => match[1]).sort()).toEqual(COMMANDS.map((command) => command.name).sort());
+});
+
+describe("README.md", () => {
+  const LINES_MAX = 150;
+  const WIDTH_MAX = 160;
+
+  test("is short", () => {
+    const lines = README.split("\n");
+    expect(lines.length).toBeLessThanOrEqual(LINES_MAX);
+    expect(lines.filter((line) => line.length > WIDTH_MAX)).toEqual([]);
+  });
+
+  test("runs the program by its first command and the tests by its second", () => {
+    const blocks = [...README.matchAll(/^```\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "");
+    expect(blocks.slice(0, 2)).toEqual(["npm ci && npm start\n", "npm test\n"]);
+  });
+
+  test("names only scripts and commands that there are", () => {
+    const { scripts } = JSON.parse(text("package.json")) as { scripts: Record<string, string> };
+    const builtIn = ["ci", "install", "pack"];
+    const runs = [...README.matchAll(/npm (?:run )?([a-z:]+)/g)].map((match) => match[1] ?? "");
+    expect(runs.filter((name) => !builtIn.includes(name) && !Object.hasOwn(scripts, name))).toEqual([]);
+    const known = COMMANDS.map((command) => command.name);
+    const commands = [...README.matchAll(/`sapwood ((?:key|policy|engine) \w+|\w+)/g)].map((match) => match[1] ?? "");
+    expect(commands.filter((name) => !known.includes(name))).toEqual([]);
+  });
+});
+
+test("docs/two-machines.md quotes the unit as it is", () => {
+  const quoted = text("docs/two-machines.md").match(/```ini\n([\s\S]*?)```/)?.[1] ?? "";
+  const unit = text("contrib/systemd/sapwood.service").split("\n");
+  const lines = unit.filter((line) => !line.startsWith("#")).join("\n");
+  expect(quoted.length).toBeGreaterThan(0);
+  for (const part of quoted.trim().split("\n\n")) expect(lines.replaceAll("\n\n", "\n")).toContain(part);
 });
 
 describe("docs/configuration.md", () => {
