@@ -18,8 +18,9 @@ import { emptyQueues, hasRoom } from "./queue/arena.ts";
 import { frameAt, frameLength, prepareReceive } from "./queue/received.ts";
 import { closeMessage, destinationOf, splitMessage } from "./queue/udp.ts";
 import { FRAGMENTS, freeReleased, waitingCount } from "./queue/waiting.ts";
+import { HEADER } from "./record/header.ts";
 import { Counter } from "./shared/counters.ts";
-import { HEADER_AT, HEADER_NODE_COUNT, LAYOUT_VERSION, LOCAL_NODE } from "./shared/layout.ts";
+import { LAYOUT_VERSION, LOCAL_NODE } from "./shared/layout.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { forgetStale } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
@@ -101,7 +102,7 @@ export function udpRejected(message: u32, errno: u32): u32 {
   count(Counter.gsoRefused, 1);
   if (errno == EMSGSIZE) return singles; // pathError() tells the size
   const destination = destinationOf(message);
-  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  const nodes = HEADER.nodeCount;
   for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
     if (!isSameEndpoint(endpointAt(node), destination)) continue;
     refuseGso(node);

@@ -9,6 +9,26 @@ import { canChangeFamily, changeFamily } from "./family/header.ts";
 import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./family/icmp-type.ts";
 import { rewrite } from "./nat/rewrite.ts";
 import { emptyQueues } from "./queue/arena.ts";
+import { checkAddressSlot } from "./record/address-slot.ts";
+import { checkCandidate } from "./record/candidate.ts";
+import { checkEndpoint } from "./record/endpoint.ts";
+import { checkFirstFragment } from "./record/first-fragment.ts";
+import { checkFlow } from "./record/flow.ts";
+import { checkHeader } from "./record/header.ts";
+import { checkHeld } from "./record/held.ts";
+import { checkInstance } from "./record/instance.ts";
+import { checkInstanceLoad } from "./record/instance-load.ts";
+import { checkMmsghdr } from "./record/mmsghdr.ts";
+import { checkNode } from "./record/node.ts";
+import { checkNodeMetrics } from "./record/node-metrics.ts";
+import { checkProbe } from "./record/probe.ts";
+import { checkProbeNote } from "./record/probe-note.ts";
+import { checkRefusal } from "./record/refusal.ts";
+import { checkService } from "./record/service.ts";
+import { checkShare } from "./record/share.ts";
+import { checkTunWrite } from "./record/tun-write.ts";
+import { checkWaitingRow } from "./record/waiting-row.ts";
+import { checkWorkerArea } from "./record/worker-area.ts";
 import { WORKER_SCRATCH } from "./shared/layout.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { findService } from "./table/address.ts";
@@ -107,4 +127,28 @@ export function icmpCounterpart(isIpv4: bool, type: u32, code: u32, word: u32, q
   const isFound = isIpv4 ? toIcmpv6(type, code, word, quotedLength, linkMtu) : toIcmpv4(type, code, word, linkMtu);
   if (!isFound) return 0;
   return ((<u64>counterpartType) << 40) | ((<u64>counterpartCode) << 32) | counterpartWord;
+}
+
+/** Of all records: the compiler compares each field with its place in the layout. */
+export function checkRecords(): void {
+  checkAddressSlot();
+  checkCandidate();
+  checkEndpoint();
+  checkFirstFragment();
+  checkFlow();
+  checkHeader();
+  checkHeld();
+  checkInstance();
+  checkInstanceLoad();
+  checkMmsghdr();
+  checkNode();
+  checkNodeMetrics();
+  checkProbe();
+  checkProbeNote();
+  checkRefusal();
+  checkService();
+  checkShare();
+  checkTunWrite();
+  checkWaitingRow();
+  checkWorkerArea();
 }

@@ -19,14 +19,9 @@ import {
 import { takeHeader } from "../queue/arena.ts";
 import { sumStart } from "../queue/parts.ts";
 import { writeParts, writeQuote } from "../queue/tun.ts";
+import { HEADER } from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  ANSWER_LOST_WITH_RESET,
-  ANSWER_WITH_ICMP,
-  ANSWER_WITH_RESET,
-  HEADER_ANSWERS,
-  HEADER_AT,
-} from "../shared/layout.ts";
+import { ANSWER_LOST_WITH_RESET, ANSWER_WITH_ICMP, ANSWER_WITH_RESET } from "../shared/layout.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
@@ -107,12 +102,12 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
 
 /** Whether a client gets a reset when its instance is gone, for this packet of its flow. */
 export function isReset(packet: Packet): bool {
-  return isMidStream(packet) && (load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_WITH_RESET) != 0;
+  return isMidStream(packet) && (HEADER.answers & ANSWER_WITH_RESET) != 0;
 }
 
 /** The same when the node of its instance is lost. */
 export function isLostReset(packet: Packet): bool {
-  return isMidStream(packet) && (load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_LOST_WITH_RESET) != 0;
+  return isMidStream(packet) && (HEADER.answers & ANSWER_LOST_WITH_RESET) != 0;
 }
 
 function isMidStream(packet: Packet): bool {
@@ -135,7 +130,7 @@ function mayAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
  * group. Nor to an address that no answer may come from.
  */
 function mayTell(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
-  if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & how) == 0) return false;
+  if ((HEADER.answers & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;
   if (!isToHost(packet)) return false;

@@ -1,14 +1,9 @@
 // One call of the engine sees one generation of the tables. The sequence word tells the control plane when no worker
 // is left in an older one, so that it may reuse what the older one still showed.
 
-import {
-  HEADER_AT,
-  HEADER_GENERATION,
-  HEADER_HEALTH_EPOCH,
-  HEADER_REPAIR,
-  WORKER_GENERATION,
-  WORKER_SEQUENCE,
-} from "../shared/layout.ts";
+import { HEADER } from "../record/header.ts";
+import { WorkerArea } from "../record/worker-area.ts";
+import { HEADER_AT, HEADER_REPAIR } from "../shared/layout.ts";
 import { workerAt } from "./regions.ts";
 
 const REPAIR_SLEEP_NS: i64 = 10_000_000;
@@ -20,26 +15,26 @@ export let confirmation: u32 = 0;
 
 /** Enters a call. The sequence is odd before the generation is read: control sees one or the other. */
 export function enter(): void {
-  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
-  while (atomic.load<u32>(HEADER_AT, HEADER_REPAIR) != 0) standAside();
-  generation = atomic.load<u32>(HEADER_AT, HEADER_GENERATION);
-  confirmation = generation + atomic.load<u32>(HEADER_AT, HEADER_HEALTH_EPOCH); // both only grow, so none comes twice
-  store<u32>(workerAt, generation, WORKER_GENERATION);
+  WorkerArea.at(workerAt).addSequence(1);
+  while (HEADER.loadRepair() != 0) standAside();
+  generation = HEADER.loadGeneration();
+  confirmation = generation + HEADER.loadHealthEpoch(); // both only grow, so none comes twice
+  WorkerArea.at(workerAt).generation = generation;
 }
 
 /** Stays outside until the flow table is repaired: a worker died in a call (src/memory/flow-repair.ts). */
 function standAside(): void {
-  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+  WorkerArea.at(workerAt).addSequence(1);
   while (true) {
-    const repair = atomic.load<i32>(HEADER_AT, HEADER_REPAIR);
+    const repair = <i32>HEADER.loadRepair();
     if (repair == 0) break;
     atomic.wait<i32>(HEADER_AT + HEADER_REPAIR, repair, REPAIR_SLEEP_NS);
   }
-  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+  WorkerArea.at(workerAt).addSequence(1);
 }
 
 export function leave(): void {
-  atomic.add<u32>(workerAt, 1, WORKER_SEQUENCE);
+  WorkerArea.at(workerAt).addSequence(1);
 }
 
 /** Which of the two places of a versioned value is in force: 0 or 1 (layout.ts, "versioned value"). */

@@ -1,20 +1,8 @@
 // Where the regions of this memory lie and which worker this instance serves. Set once by attach(); read everywhere.
 
-import {
-  HEADER_ADDRESS_MASK,
-  HEADER_AT,
-  HEADER_FLOW_BUCKET_MASK,
-  HEADER_FLOW_LIMIT,
-  HEADER_HASH_SEED,
-  HEADER_REGIONS,
-  HEADER_SENDER_MASK,
-  HEADER_WORKER_COUNT,
-  HEADER_WORKLOAD_MASK,
-  LOCK_WORKER_BITS,
-  Region,
-  WORKER_INCARNATION,
-  WORKER_SIZE,
-} from "../shared/layout.ts";
+import { HEADER, Header } from "../record/header.ts";
+import { WorkerArea } from "../record/worker-area.ts";
+import { HEADER_AT, LOCK_WORKER_BITS, Region, WORKER_SIZE } from "../shared/layout.ts";
 
 export let nodesAt: usize = 0;
 export let nodeMetricsAt: usize = 0;
@@ -59,14 +47,14 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   workersAt = regionAt(Region.workers);
   worker = index;
   workerAt = workerAreaAt(index);
-  lockOwner = (load<u32>(workerAt, WORKER_INCARNATION) << LOCK_WORKER_BITS) | (index + 1);
-  workerCount = load<u32>(HEADER_AT, HEADER_WORKER_COUNT);
-  hashSeed = load<u32>(HEADER_AT, HEADER_HASH_SEED);
-  addressMask = load<u32>(HEADER_AT, HEADER_ADDRESS_MASK);
-  workloadMask = load<u32>(HEADER_AT, HEADER_WORKLOAD_MASK);
-  senderMask = load<u32>(HEADER_AT, HEADER_SENDER_MASK);
-  flowBucketMask = load<u32>(HEADER_AT, HEADER_FLOW_BUCKET_MASK);
-  flowLimit = load<u32>(HEADER_AT, HEADER_FLOW_LIMIT);
+  lockOwner = (WorkerArea.at(workerAt).incarnation << LOCK_WORKER_BITS) | (index + 1);
+  workerCount = HEADER.workerCount;
+  hashSeed = HEADER.hashSeed;
+  addressMask = HEADER.addressMask;
+  workloadMask = HEADER.workloadMask;
+  senderMask = HEADER.senderMask;
+  flowBucketMask = HEADER.flowBucketMask;
+  flowLimit = HEADER.flowLimit;
   nativeBase = memoryBase;
 }
 
@@ -75,5 +63,5 @@ export function workerAreaAt(index: u32): usize {
 }
 
 function regionAt(region: u32): usize {
-  return load<u32>(HEADER_AT + (region << 2), HEADER_REGIONS);
+  return Header.at(HEADER_AT + (region << 2)).regions;
 }

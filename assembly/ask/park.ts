@@ -14,27 +14,21 @@ import {
   waitingCount,
   waitingRecord,
 } from "../queue/waiting.ts";
+import { HEADER } from "../record/header.ts";
+import { Held } from "../record/held.ts";
+import { Refusal } from "../record/refusal.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   HEADER_AT,
-  HEADER_PARK_BYTES,
-  HEADER_PARK_MS,
-  HEADER_PARK_PACKETS,
-  HEADER_REFUSAL_COUNT,
   HEADER_REFUSALS,
   HELD_DESTINATION,
-  HELD_NEXT,
-  HELD_OWNER,
-  HELD_SINCE_MS,
   OWNER_OTHERS,
   REFUSAL_ADDRESS,
-  REFUSAL_AT_MS,
   REFUSAL_MAX,
   REFUSAL_SIZE,
   REFUSED_MAX,
-  REFUSED_OWNER,
   REFUSED_SET,
-  WORKER_REFUSAL_COUNT,
   WORKER_REFUSED,
 } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
@@ -52,19 +46,19 @@ let isUnparking: bool = false;
 
 /** Parks the frame of a packet to an unknown address, or says why not. */
 export function park(packet: Packet, nowMs: u32): DropReason {
-  if (load<u32>(HEADER_AT, HEADER_PARK_MS) == 0) return DropReason.unknownAddress;
+  if (HEADER.parkMs == 0) return DropReason.unknownAddress;
   learnRefusals(nowMs);
   if (isRefused(packet.destinationAt, nowMs)) return DropReason.unknownAddress;
   const address = packet.destination;
   const length: u32 = VIRTIO_NET_HDR_SIZE + packet.length;
-  if (length > load<u32>(HEADER_AT, HEADER_PARK_BYTES)) return DropReason.holdFull;
+  if (length > HEADER.parkBytes) return DropReason.holdFull;
   const owner = workloadOwner(packet);
   const waiting = countParked(address);
-  if (waiting == load<u32>(HEADER_AT, HEADER_PARK_PACKETS) && !crowdOut(owner, blocksOf(length), address)) {
+  if (waiting == HEADER.parkPackets && !crowdOut(owner, blocksOf(length), address)) {
     return DropReason.holdFull;
   }
   const key = fragmentKey();
-  v128.store(key, address, HELD_DESTINATION);
+  Held.at(key).destination = address;
   // What goes to an address that is known by now only waits for its turn, so it goes before all that is asked for.
   const claimant = findService(packet.destinationAt) == 0 ? owner : NO_OWNER;
   while (isFull(length) || !hold(PARKED, packet, VIRTIO_NET_HDR_SIZE, key, owner, nowMs)) {
@@ -89,26 +83,26 @@ export function setUnparking(is: bool): void {
 export function isGivenUp(record: usize, nowMs: u32): bool {
   const address = record + HELD_DESTINATION;
   if (isRefused(address, nowMs)) return true;
-  if (nowMs - load<u32>(record, HELD_SINCE_MS) < load<u32>(HEADER_AT, HEADER_PARK_MS)) return false;
-  remember(address, load<u32>(record, HELD_OWNER), nowMs, nowMs);
+  if (nowMs - Held.at(record).sinceMs < HEADER.parkMs) return false;
+  remember(address, Held.at(record).owner, nowMs, nowMs);
   return true;
 }
 
 /** Takes over what the control plane refused since the last time. */
 export function learnRefusals(nowMs: u32): void {
-  const written = atomic.load<u32>(HEADER_AT, HEADER_REFUSAL_COUNT);
-  let seen = load<u32>(workerAt, WORKER_REFUSAL_COUNT);
+  const written = HEADER.loadRefusalCount();
+  let seen = WorkerArea.at(workerAt).refusalCount;
   if (written - seen > <u32>REFUSAL_MAX) seen = written - REFUSAL_MAX;
   for (; seen != written; seen++) {
     const refusal = HEADER_AT + HEADER_REFUSALS + (seen % REFUSAL_MAX) * REFUSAL_SIZE;
     const address = refusal + REFUSAL_ADDRESS;
-    remember(address, ownerOf(v128.load(address)), load<u32>(refusal, REFUSAL_AT_MS), nowMs);
+    remember(address, ownerOf(v128.load(address)), Refusal.at(refusal).atMs, nowMs);
   }
-  store<u32>(workerAt, written, WORKER_REFUSAL_COUNT);
+  WorkerArea.at(workerAt).refusalCount = written;
 }
 
 function isFull(length: u32): bool {
-  return waitingBytes(PARKED) + length > load<u32>(HEADER_AT, HEADER_PARK_BYTES);
+  return waitingBytes(PARKED) + length > HEADER.parkBytes;
 }
 
 /**
@@ -121,13 +115,13 @@ function crowdOut(owner: u32, blocks: u32, address: v128): bool {
   let number = firstWaiting(PARKED);
   for (let left = waitingCount(PARKED); left != 0; left--) {
     const record = waitingRecord(number);
-    const isOfLargest = load<u32>(record, HELD_OWNER) == largest && concerns(record, address);
+    const isOfLargest = Held.at(record).owner == largest && concerns(record, address);
     if (isOfLargest && findService(record + HELD_DESTINATION) == 0) {
       countEgressDrop(DropReason.holdFull, 1);
       discard(PARKED, number);
       return true;
     }
-    number = load<u32>(record, HELD_NEXT);
+    number = Held.at(record).next;
   }
   return false;
 }
@@ -138,7 +132,7 @@ function countParked(address: v128): u32 {
   for (let left = waitingCount(PARKED); left != 0; left--) {
     const record = waitingRecord(number);
     if (concerns(record, address)) parked++;
-    number = load<u32>(record, HELD_NEXT);
+    number = Held.at(record).next;
   }
   return parked;
 }
@@ -148,8 +142,8 @@ function ownerOf(address: v128): u32 {
   let number = firstWaiting(PARKED);
   for (let left = waitingCount(PARKED); left != 0; left--) {
     const record = waitingRecord(number);
-    if (concerns(record, address)) return load<u32>(record, HELD_OWNER);
-    number = load<u32>(record, HELD_NEXT);
+    if (concerns(record, address)) return Held.at(record).owner;
+    number = Held.at(record).next;
   }
   return OWNER_OTHERS;
 }
@@ -170,16 +164,16 @@ function remember(address: usize, owner: u32, atMs: u32, nowMs: u32): void {
     place = record;
     bestRank = rank;
   }
-  v128.store(place, v128.load(address), REFUSAL_ADDRESS);
-  store<u32>(place, atMs, REFUSAL_AT_MS);
-  store<u32>(place, owner, REFUSED_OWNER);
+  Refusal.at(place).address = v128.load(address);
+  Refusal.at(place).atMs = atMs;
+  Refusal.at(place).owner = owner;
 }
 
 /** How many records of the set the owner of one has, and how old it is. */
 function crowding(set: usize, record: usize, nowMs: u32): u64 {
   let ofOwner: u64 = 0;
   for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
-    if (load<u32>(set + i * REFUSAL_SIZE, REFUSED_OWNER) == load<u32>(record, REFUSED_OWNER)) ofOwner++;
+    if (Refusal.at(set + i * REFUSAL_SIZE).owner == Refusal.at(record).owner) ofOwner++;
   }
   return (ofOwner << 32) | ageOf(record, nowMs);
 }
@@ -197,24 +191,24 @@ function isRefused(address: usize, nowMs: u32): bool {
 export function forgetRefused(nowMs: u32): void {
   for (let i: u32 = 0; i < <u32>REFUSED_MAX; i++) {
     const record = workerAt + WORKER_REFUSED + <usize>i * REFUSAL_SIZE;
-    if (load<u32>(record, REFUSED_OWNER) != NO_OWNER && ageOf(record, nowMs) >= REFUSED_MS) {
-      store<u32>(record, NO_OWNER, REFUSED_OWNER);
+    if (Refusal.at(record).owner != NO_OWNER && ageOf(record, nowMs) >= REFUSED_MS) {
+      Refusal.at(record).owner = NO_OWNER;
     }
   }
 }
 
 function isSameRefusal(record: usize, address: usize): bool {
-  const isTaken = load<u32>(record, REFUSED_OWNER) != NO_OWNER;
-  return isTaken && sameAddress(v128.load(record, REFUSAL_ADDRESS), v128.load(address));
+  const isTaken = Refusal.at(record).owner != NO_OWNER;
+  return isTaken && sameAddress(Refusal.at(record).address, v128.load(address));
 }
 
 function isFresh(record: usize, nowMs: u32): bool {
-  return load<u32>(record, REFUSED_OWNER) != NO_OWNER && ageOf(record, nowMs) < REFUSED_MS;
+  return Refusal.at(record).owner != NO_OWNER && ageOf(record, nowMs) < REFUSED_MS;
 }
 
 /** The control plane may have refused an address a moment after `nowMs` was taken. */
 function ageOf(record: usize, nowMs: u32): u32 {
-  const ageMs = nowMs - load<u32>(record, REFUSAL_AT_MS);
+  const ageMs = nowMs - Refusal.at(record).atMs;
   return ageMs > u32.MAX_VALUE - REFUSED_MS ? 0 : ageMs;
 }
 

@@ -5,7 +5,8 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { copyPacket } from "../queue/parts.ts";
-import { HEADER_AT, HEADER_TUN_MTU } from "../shared/layout.ts";
+import { HEADER } from "../record/header.ts";
+
 import { IPPROTO_ICMPV6 } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isExtensionHeader } from "../wire/extension-headers.ts";
@@ -82,7 +83,7 @@ function findCounterpart(packet: Packet, quoted: Packet): DropReason {
   if (isExtensionHeader(quoted.protocol)) return DropReason.notTranslatable;
   if (!isIpv4 && checkIpv6Headers(quoted) != DropReason.none) return DropReason.notTranslatable;
   const icmp = Icmp.at(packet.transportAt);
-  const linkMtu = load<u32>(HEADER_AT, HEADER_TUN_MTU);
+  const linkMtu = HEADER.tunMtu;
   const isFound = isIpv4
     ? toIcmpv6(icmp.type, icmp.code, icmp.word, Ipv4.at(quoted.at).totalLength, linkMtu)
     : toIcmpv4(icmp.type, icmp.code, icmp.word, linkMtu);

@@ -1,45 +1,31 @@
 // Whether a flow goes on in another generation of the tables: its client and its instance must still be there, with all
 // that the flow uses of them. Whatever else changed leaves it alone.
 
-import {
-  FLOW_ANSWERED,
-  FLOW_ANSWERS_CROSS,
-  FLOW_CLIENT,
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
-  FLOW_CLIENT_INSTANCE_ADDRESS,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_NODE,
-  FLOW_SEEN,
-  FLOW_TARGET,
-  FLOW_TARGET_INSTANCE_ADDRESS,
-  LOCAL_NODE,
-} from "../shared/layout.ts";
+import { Flow } from "../record/flow.ts";
+import { FLOW_ANSWERS_CROSS, LOCAL_NODE } from "../shared/layout.ts";
 import { isV4Mapped, sameAddress } from "../table/address.ts";
 import { instanceAddress, isAlive, namespaceAddress, nodeOf } from "../table/instance.ts";
 
 /** Whether the flow's client is still the workload of this node that it was. */
 export function isClientAlive(flow: usize): bool {
-  const client = load<u32>(flow, FLOW_CLIENT_INSTANCE);
+  const client = Flow.at(flow).clientInstance;
   return (
-    isAlive(client, load<u32>(flow, FLOW_CLIENT_INCARNATION)) &&
+    isAlive(client, Flow.at(flow).clientIncarnation) &&
     nodeOf(client) == LOCAL_NODE &&
-    hasNamespaceAddress(client, v128.load(flow, FLOW_CLIENT)) &&
-    hasInstanceAddress(client, v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS)) &&
-    ((load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) == 0 ||
-      hasNamespaceAddress(client, v128.load(flow, FLOW_ANSWERED)))
+    hasNamespaceAddress(client, Flow.at(flow).client) &&
+    hasInstanceAddress(client, Flow.at(flow).clientInstanceAddress) &&
+    ((Flow.at(flow).seen & FLOW_ANSWERS_CROSS) == 0 || hasNamespaceAddress(client, Flow.at(flow).answered))
   );
 }
 
 /** Whether the flow's instance is still where its packets go. */
 export function isTargetAlive(flow: usize): bool {
-  const target = load<u32>(flow, FLOW_INSTANCE);
+  const target = Flow.at(flow).instance;
   return (
-    isAlive(target, load<u32>(flow, FLOW_INSTANCE_INCARNATION)) &&
-    nodeOf(target) == load<u16>(flow, FLOW_NODE) &&
-    hasNamespaceAddress(target, v128.load(flow, FLOW_TARGET)) &&
-    hasInstanceAddress(target, v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS))
+    isAlive(target, Flow.at(flow).instanceIncarnation) &&
+    nodeOf(target) == Flow.at(flow).node &&
+    hasNamespaceAddress(target, Flow.at(flow).target) &&
+    hasInstanceAddress(target, Flow.at(flow).targetInstanceAddress)
   );
 }
 

@@ -4,38 +4,17 @@ import { count } from "../area/count.ts";
 import { confirmation } from "../area/generation.ts";
 import { candidatesAt } from "../area/regions.ts";
 import { isParked } from "../ask/park.ts";
+import { Candidate } from "../record/candidate.ts";
+import { Flow } from "../record/flow.ts";
+import { Service } from "../record/service.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_INSTANCE,
   CANDIDATE_SIZE,
-  FLOW_ANSWERED,
   FLOW_ANSWERS_CROSS,
-  FLOW_CALLED,
-  FLOW_CLIENT,
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
-  FLOW_CLIENT_INSTANCE_ADDRESS,
-  FLOW_CLIENT_PORT,
-  FLOW_CONFIRMED,
   FLOW_CROSSES,
-  FLOW_FORWARD_PACKETS,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
   FLOW_IS_BALANCED,
-  FLOW_LAST_USED_MS,
-  FLOW_NODE,
-  FLOW_PROTOCOL,
-  FLOW_REVERSE_PACKETS,
-  FLOW_SEEN,
-  FLOW_STATE,
-  FLOW_TARGET,
-  FLOW_TARGET_INSTANCE_ADDRESS,
   FlowState,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_KIND,
   ServiceKind,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -73,29 +52,29 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
 
   const flow = create(client, nowMs);
   if (flow == 0) return DropReason.flowTableFull;
-  store<u8>(flow, FlowState.free, FLOW_STATE);
-  v128.store(flow, packet.source, FLOW_CLIENT);
-  v128.store(flow, packet.destination, FLOW_CALLED);
-  v128.store(flow, instanceAddress(client, isWireIpv4), FLOW_CLIENT_INSTANCE_ADDRESS);
-  v128.store(flow, namespaceAddress(target, isWireIpv4), FLOW_TARGET);
-  v128.store(flow, instanceAddress(target, areAnswersIpv4), FLOW_TARGET_INSTANCE_ADDRESS);
-  v128.store(flow, namespaceAddress(client, areAnswersIpv4), FLOW_ANSWERED);
-  store<u32>(flow, packet.ports, FLOW_CLIENT_PORT);
-  store<u8>(flow, packet.protocol, FLOW_PROTOCOL);
-  store<u16>(flow, <u16>node, FLOW_NODE);
-  store<u32>(flow, target, FLOW_INSTANCE);
-  store<u32>(flow, incarnation(target), FLOW_INSTANCE_INCARNATION);
-  store<u32>(flow, client, FLOW_CLIENT_INSTANCE);
-  store<u32>(flow, incarnation(client), FLOW_CLIENT_INCARNATION);
-  store<u32>(flow, confirmation, FLOW_CONFIRMED);
-  store<u32>(flow, nowMs, FLOW_LAST_USED_MS);
-  store<u32>(flow, 0, FLOW_FORWARD_PACKETS);
-  store<u32>(flow, 0, FLOW_REVERSE_PACKETS);
-  const isBalanced = load<u32>(service, SERVICE_KIND) == ServiceKind.balanced;
+  Flow.at(flow).state = <u8>FlowState.free;
+  Flow.at(flow).client = packet.source;
+  Flow.at(flow).called = packet.destination;
+  Flow.at(flow).clientInstanceAddress = instanceAddress(client, isWireIpv4);
+  Flow.at(flow).target = namespaceAddress(target, isWireIpv4);
+  Flow.at(flow).targetInstanceAddress = instanceAddress(target, areAnswersIpv4);
+  Flow.at(flow).answered = namespaceAddress(client, areAnswersIpv4);
+  Flow.at(flow).storePorts(packet.ports);
+  Flow.at(flow).protocol = packet.protocol;
+  Flow.at(flow).node = <u16>node;
+  Flow.at(flow).instance = target;
+  Flow.at(flow).instanceIncarnation = incarnation(target);
+  Flow.at(flow).clientInstance = client;
+  Flow.at(flow).clientIncarnation = incarnation(client);
+  Flow.at(flow).confirmed = confirmation;
+  Flow.at(flow).lastUsedMs = nowMs;
+  Flow.at(flow).forwardPackets = 0;
+  Flow.at(flow).reversePackets = 0;
+  const isBalanced = Service.at(service).kind == ServiceKind.balanced;
   let seen: u32 = isBalanced ? FLOW_IS_BALANCED : 0;
   if (isWireIpv4 != packet.isIpv4) seen |= FLOW_CROSSES;
   if (areAnswersIpv4 != packet.isIpv4) seen |= FLOW_ANSWERS_CROSS;
-  store<u8>(flow, <u8>seen, FLOW_SEEN);
+  Flow.at(flow).seen = <u8>seen;
   forgetTcp(flow);
   if (!claimWirePort(flow, packet, nowMs)) {
     discard(flow);
@@ -129,9 +108,9 @@ function findAddresses(isIpv4: bool, client: u32, target: u32): DropReason {
 
 /** Index of the instance that takes the flow, or 0. */
 function chooseInstance(service: usize, packet: Packet, clientAddress: v128): u32 {
-  const first = load<u32>(service, SERVICE_CANDIDATES);
-  if (load<u32>(service, SERVICE_KIND) == ServiceKind.instance) return first;
-  const candidateCount = load<u32>(service, SERVICE_CANDIDATE_COUNT);
+  const first = Service.at(service).candidates;
+  if (Service.at(service).kind == ServiceKind.instance) return first;
+  const candidateCount = Service.at(service).candidateCount;
   if (candidateCount == 0) return 0;
   const candidates = candidatesAt + <usize>first * CANDIDATE_SIZE;
   const hash = policyFlowHash(clientAddress, packet.destination, packet.ports, packet.protocol);
@@ -172,9 +151,9 @@ function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: boo
 }
 
 function candidateInstance(candidates: usize, index: u32): u32 {
-  return load<u32>(candidates + <usize>index * CANDIDATE_SIZE, CANDIDATE_INSTANCE);
+  return Candidate.at(candidates + <usize>index * CANDIDATE_SIZE).instance;
 }
 
 function isDraining(candidates: usize, index: u32): bool {
-  return (load<u16>(candidates + <usize>index * CANDIDATE_SIZE, CANDIDATE_FLAGS) & CANDIDATE_DRAINING) != 0;
+  return (Candidate.at(candidates + <usize>index * CANDIDATE_SIZE).flags & CANDIDATE_DRAINING) != 0;
 }

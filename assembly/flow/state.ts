@@ -5,21 +5,16 @@
 // section 3.2), and not for good: if both sides go on, the connection lives (RFC 6146 section 3.5.2.2). Of a connection
 // that both sides closed nothing comes back.
 
+import { Flow } from "../record/flow.ts";
 import {
-  FLOW_FORWARD_PACKETS,
   FLOW_FORWARD_TCP,
-  FLOW_LAST_USED_MS,
-  FLOW_REVERSE_PACKETS,
   FLOW_REVERSE_TCP,
   FLOW_SCALE_UNKNOWN,
-  FLOW_SEEN,
   FLOW_SEEN_FIN_FORWARD,
   FLOW_SEEN_FIN_REVERSE,
   FLOW_SEEN_LIFE_FORWARD,
   FLOW_SEEN_LIFE_REVERSE,
   FLOW_SEEN_REPLY,
-  FLOW_STATE,
-  FLOW_WINDOW_SCALES,
   FlowState,
 } from "../shared/layout.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
@@ -54,31 +49,31 @@ export function firstState(packet: Packet): u32 {
 
 /** What is known of TCP before the first packet: nothing. */
 export function forgetTcp(flow: usize): void {
-  store<u8>(flow, <u8>((FLOW_SCALE_UNKNOWN << 4) | FLOW_SCALE_UNKNOWN), FLOW_WINDOW_SCALES);
-  store<u64>(flow, 0, FLOW_FORWARD_TCP);
-  store<u64>(flow, 0, FLOW_REVERSE_TCP);
+  Flow.at(flow).windowScales = <u8>((FLOW_SCALE_UNKNOWN << 4) | FLOW_SCALE_UNKNOWN);
+  Flow.at(flow).forwardTcp = 0;
+  Flow.at(flow).reverseTcp = 0;
 }
 
 /** A new connection on the ports of one that is over. */
 export function isRestart(flow: usize, packet: Packet): bool {
-  return load<u8>(flow, FLOW_STATE) == FlowState.tcpClosed && (packet.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+  return Flow.at(flow).state == FlowState.tcpClosed && (packet.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 export function seenForward(flow: usize, packet: Packet, segments: u32, nowMs: u32): void {
-  store<u32>(flow, nowMs, FLOW_LAST_USED_MS);
-  store<u32>(flow, load<u32>(flow, FLOW_FORWARD_PACKETS) + segments, FLOW_FORWARD_PACKETS);
+  Flow.at(flow).lastUsedMs = nowMs;
+  Flow.at(flow).forwardPackets = Flow.at(flow).forwardPackets + segments;
   if (packet.protocol != IPPROTO_TCP) return;
-  const state: u32 = load<u8>(flow, FLOW_STATE);
+  const state: u32 = Flow.at(flow).state;
   if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, true);
   noteWindow(packet, flow + FLOW_FORWARD_TCP);
-  if (state == FlowState.tcpOpening) establish(flow, packet, load<u8>(flow, FLOW_SEEN));
+  if (state == FlowState.tcpOpening) establish(flow, packet, Flow.at(flow).seen);
 }
 
 export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u32): void {
-  store<u32>(flow, nowMs, FLOW_LAST_USED_MS);
-  store<u32>(flow, load<u32>(flow, FLOW_REVERSE_PACKETS) + segments, FLOW_REVERSE_PACKETS);
+  Flow.at(flow).lastUsedMs = nowMs;
+  Flow.at(flow).reversePackets = Flow.at(flow).reversePackets + segments;
   see(flow, FLOW_SEEN_REPLY);
-  const state: u32 = load<u8>(flow, FLOW_STATE);
+  const state: u32 = Flow.at(flow).state;
   if (packet.protocol != IPPROTO_TCP) {
     if (state == FlowState.udpUnreplied) setState(flow, state, FlowState.udpStream);
     else if (state == FlowState.otherUnreplied) setState(flow, state, FlowState.otherStream);
@@ -91,7 +86,7 @@ export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u
 
 /** Another worker may be seeing the other direction. */
 function see(flow: usize, what: u32): void {
-  if ((load<u8>(flow, FLOW_SEEN) & what) != what) atomic.or<u8>(flow, <u8>what, FLOW_SEEN);
+  if ((Flow.at(flow).seen & what) != what) Flow.at(flow).orSeen(<u8>what);
 }
 
 function establish(flow: usize, packet: Packet, seen: u32): void {
@@ -115,8 +110,8 @@ function turn(flow: usize, packet: Packet, state: u32, isForward: bool): void {
   noteWindow(packet, flow + (isForward ? FLOW_FORWARD_TCP : FLOW_REVERSE_TCP));
   if (packet.flags & TCP_FIN) see(flow, isForward ? FLOW_SEEN_FIN_FORWARD : FLOW_SEEN_FIN_REVERSE);
   if (state == FlowState.tcpClosed) see(flow, isForward ? FLOW_SEEN_LIFE_FORWARD : FLOW_SEEN_LIFE_REVERSE);
-  const now: u32 = load<u8>(flow, FLOW_STATE);
-  const next = stateAfter(now, load<u8>(flow, FLOW_SEEN));
+  const now: u32 = Flow.at(flow).state;
+  const next = stateAfter(now, Flow.at(flow).seen);
   if (next != now) setState(flow, now, next);
 }
 
@@ -130,7 +125,7 @@ function stateAfter(state: u32, seen: u32): u32 {
 
 /** Both sides have to show that they live on. */
 function close(flow: usize, state: u32): void {
-  atomic.and<u8>(flow, <u8>~LIFE_BOTH, FLOW_SEEN);
+  Flow.at(flow).andSeen(<u8>~LIFE_BOTH);
   if (state != FlowState.tcpClosed) setState(flow, state, FlowState.tcpClosed);
 }
 
@@ -141,7 +136,7 @@ function close(flow: usize, state: u32): void {
 function begin(flow: usize, packet: Packet, state: u32, isForward: bool): void {
   noteScale(flow, packet, isForward);
   if (!isForward || (packet.flags & TCP_ACK) != 0 || state != FlowState.tcpHalfClosed) return;
-  atomic.and<u8>(flow, <u8>~(FIN_BOTH | FLOW_SEEN_REPLY), FLOW_SEEN);
+  Flow.at(flow).andSeen(<u8>~(FIN_BOTH | FLOW_SEEN_REPLY));
   setState(flow, state, FlowState.tcpOpening);
 }
 
@@ -150,10 +145,10 @@ function noteScale(flow: usize, packet: Packet, isForward: bool): void {
   const optionsAt = packet.transportAt + TCP_MIN_HEADER;
   const option = findOption(optionsAt, packet.payloadAt, TCP_OPTION_WINDOW_SCALE, TCP_OPTION_WINDOW_SCALE_LENGTH);
   const scale: u32 = option == 0 ? 0 : min<u32>(SCALE_MAX, load<u8>(option, 2));
-  const before: u32 = load<u8>(flow, FLOW_WINDOW_SCALES);
+  const before: u32 = Flow.at(flow).windowScales;
   let scales = isForward ? (before & 0xf0) | scale : (before & 0x0f) | (scale << 4);
   if (option == 0 && (packet.flags & TCP_ACK) != 0) scales = 0;
-  store<u8>(flow, <u8>scales, FLOW_WINDOW_SCALES);
+  Flow.at(flow).windowScales = <u8>scales;
 }
 
 /** Whether the receiver of a segment takes its sequence number, as far as one knows what it takes. */
@@ -161,7 +156,7 @@ function isInWindow(flow: usize, packet: Packet, isForward: bool): bool {
   const last = flow + (isForward ? FLOW_REVERSE_TCP : FLOW_FORWARD_TCP);
   if (load<u64>(last) == 0) return true;
   const receiver = Tcp.at(last - TCP_ACKNOWLEDGMENT);
-  const scales: u32 = load<u8>(flow, FLOW_WINDOW_SCALES);
+  const scales: u32 = Flow.at(flow).windowScales;
   const scale = min<u32>(SCALE_MAX, isForward ? scales >>> 4 : scales & 15); // unknown: the largest
   const isScaled = (receiver.flags & TCP_SYN) == 0;
   const window = (<u32>bswap<u16>(receiver.window)) << (isScaled ? scale : 0);

@@ -8,18 +8,10 @@ import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
 import { addressDelta, wordDelta } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
+import { Flow } from "../record/flow.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  FLOW_ANSWERED,
-  FLOW_CLIENT_INSTANCE_ADDRESS,
-  FLOW_FORWARD_DELTA,
-  FLOW_REVERSE_DELTA,
-  FLOW_TARGET,
-  FLOW_TARGET_INSTANCE_ADDRESS,
-  FLOW_WIRE_PORT,
-  WORKER_PORT_CURSOR,
-  WORKER_PORT_TRIES,
-} from "../shared/layout.ts";
+
 import { areAnswersTaken, claimAnswers } from "../table/flow.ts";
 import { Packet } from "../wire/packet.ts";
 
@@ -34,7 +26,7 @@ const TRIES_PER_PACKET: u32 = 4096;
 
 /** To be called when a call of the engine begins. */
 export function allowPortTries(): void {
-  store<u32>(workerAt, TRIES_PER_CALL, WORKER_PORT_TRIES);
+  WorkerArea.at(workerAt).portTries = TRIES_PER_CALL;
 }
 
 /** False if no free port was found; a packet without such a port has no other. */
@@ -42,9 +34,9 @@ export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
   setWirePort(flow, packet.sourcePort, packet);
   if (claimAnswers(flow, nowMs)) return true;
   if (!packet.hasSourcePort) return false;
-  const allowed = load<u32>(workerAt, WORKER_PORT_TRIES);
+  const allowed = WorkerArea.at(workerAt).portTries;
   const tries = min<u32>(allowed, TRIES_PER_PACKET);
-  let cursor = load<u32>(workerAt, WORKER_PORT_CURSOR);
+  let cursor = WorkerArea.at(workerAt).portCursor;
   let tried: u32 = 0;
   let isFound: bool = false;
   while (!isFound && tried < tries) {
@@ -55,26 +47,26 @@ export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
     setWirePort(flow, port, packet);
     isFound = claimAnswers(flow, nowMs);
   }
-  store<u32>(workerAt, cursor, WORKER_PORT_CURSOR);
-  store<u32>(workerAt, allowed - tried, WORKER_PORT_TRIES);
+  WorkerArea.at(workerAt).portCursor = cursor;
+  WorkerArea.at(workerAt).portTries = allowed - tried;
   if (isFound) count(Counter.portsRewritten, 1);
   return isFound;
 }
 
 /** The deltas go with it: once its answers are claimed, another worker may translate by this record. */
 function setWirePort(flow: usize, wirePort: u16, packet: Packet): void {
-  store<u16>(flow, wirePort, FLOW_WIRE_PORT);
-  const clientAddress = v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS);
-  const target = v128.load(flow, FLOW_TARGET);
-  const answerAddress = v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS);
+  Flow.at(flow).wirePort = wirePort;
+  const clientAddress = Flow.at(flow).clientInstanceAddress;
+  const target = Flow.at(flow).target;
+  const answerAddress = Flow.at(flow).targetInstanceAddress;
   const forward =
     addressDelta(packet.source, clientAddress) +
     addressDelta(packet.destination, target) +
     wordDelta(packet.sourcePort, wirePort);
   const reverse =
     addressDelta(answerAddress, packet.destination) +
-    addressDelta(v128.load(flow, FLOW_ANSWERED), packet.source) +
+    addressDelta(Flow.at(flow).answered, packet.source) +
     wordDelta(wirePort, packet.sourcePort);
-  store<u16>(flow, <u16>fold(forward), FLOW_FORWARD_DELTA);
-  store<u16>(flow, <u16>fold(reverse), FLOW_REVERSE_DELTA);
+  Flow.at(flow).forwardDelta = <u16>fold(forward);
+  Flow.at(flow).reverseDelta = <u16>fold(reverse);
 }

@@ -10,8 +10,10 @@ import { hasRoom } from "../queue/arena.ts";
 import { writePacket } from "../queue/tun.ts";
 import { sendPacket } from "../queue/udp.ts";
 import { FRAGMENTS, firstWaiting, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
+import { FirstFragment } from "../record/first-fragment.ts";
+import { Held } from "../record/held.ts";
 import { Counter } from "../shared/counters.ts";
-import { FRAGMENT_NODE, FRAGMENT_SENDER, HELD_LENGTH, HELD_NEXT, LOCAL_NODE, OWNER_OTHERS } from "../shared/layout.ts";
+import { LOCAL_NODE, OWNER_OTHERS } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange } from "../table/address.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "../table/first-fragment.ts";
@@ -28,10 +30,10 @@ export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): v
   let number = firstWaiting(FRAGMENTS);
   for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
     const record = waitingRecord(number);
-    const next = load<u32>(record, HELD_NEXT);
+    const next = Held.at(record).next;
     if (sameFragmentKey(record, first)) {
-      if (!hasRoom(piecesMax(load<u32>(record, HELD_LENGTH)) + behind)) return; // the rest may be lucky with a repetition of the first
-      packet.parse(<u32>waitingAt(number), load<u32>(record, HELD_LENGTH));
+      if (!hasRoom(piecesMax(Held.at(record).length) + behind)) return; // the rest may be lucky with a repetition of the first
+      packet.parse(<u32>waitingAt(number), Held.at(record).length);
       passOn(first);
       release(FRAGMENTS, number);
     }
@@ -66,12 +68,12 @@ export function laterFragmentIn(sender: u32, nowMs: u32): DropReason {
 }
 
 function passOn(first: usize): void {
-  const isFromTun = load<u32>(first, FRAGMENT_SENDER) == LOCAL_NODE;
+  const isFromTun = FirstFragment.at(first).sender == LOCAL_NODE;
   const wasIpv4 = packet.isIpv4;
   const mayCut = wasIpv4 && Ipv4.at(packet.at).mayFragment;
   const refused = translateLater(packet, first, !isFromTun);
   if (refused != DropReason.none) return isFromTun ? countEgressDrop(refused, 1) : countIngressDrop(refused, 1);
-  const node = load<u32>(first, FRAGMENT_NODE);
+  const node = FirstFragment.at(first).node;
   if (node != LOCAL_NODE && !isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
   const isLocal = node == LOCAL_NODE;
   const packets = !isLocal ? Counter.egressPackets : isFromTun ? Counter.localPackets : Counter.ingressPackets;

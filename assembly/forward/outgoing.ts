@@ -26,8 +26,9 @@ import { SEGMENTS_MAX } from "../queue/arena.ts";
 import { frameAt } from "../queue/received.ts";
 import { writeFrame } from "../queue/tun.ts";
 import { sendPacket } from "../queue/udp.ts";
+import { Flow } from "../record/flow.ts";
 import { Counter } from "../shared/counters.ts";
-import { FLOW_NODE, LOCAL_NODE } from "../shared/layout.ts";
+import { LOCAL_NODE } from "../shared/layout.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { FORWARD } from "../table/bucket.ts";
@@ -95,7 +96,7 @@ function egressOther(virtio: VirtioNet, nowMs: u32): DropReason {
   isWaiting = false;
   const refused = egressPacket(virtio, nowMs);
   if (!isFirst || refused != DropReason.none || isWaiting) return refused;
-  firstFragment(owner, <u32>load<u16>(egressFlow, FLOW_NODE), 0, nowMs);
+  firstFragment(owner, <u32>Flow.at(egressFlow).node, 0, nowMs);
   return DropReason.none;
 }
 
@@ -113,7 +114,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
     answerDrop(packet, refused, fittingMtu, nowMs);
     return refused;
   }
-  const node = <u32>load<u16>(egressFlow, FLOW_NODE);
+  const node = <u32>Flow.at(egressFlow).node;
   if (node == LOCAL_NODE) {
     if (!isUnusual) noteFrame(packet, payloadSize);
     return deliverLocally(packets, isPartial, nowMs);

@@ -5,7 +5,8 @@ import { countEgressDrop } from "../area/count.ts";
 import { isGivenUp } from "../ask/park.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
-import { HELD_DESTINATION, HELD_LENGTH, HELD_NEXT } from "../shared/layout.ts";
+import { Held } from "../record/held.ts";
+import { HELD_DESTINATION } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService } from "../table/address.ts";
@@ -17,9 +18,9 @@ export function unparkAll(nowMs: u32): u32 {
   let number = firstWaiting(PARKED);
   for (let left = waitingCount(PARKED); left != 0; left--) {
     const record = waitingRecord(number);
-    const next = load<u32>(record, HELD_NEXT);
+    const next = Held.at(record).next;
     const at = waitingAt(number);
-    const length = load<u32>(record, HELD_LENGTH);
+    const length = Held.at(record).length;
     const isKnown = findService(record + HELD_DESTINATION) != 0;
     if (isKnown || isGivenUp(record, nowMs)) {
       if (!hasRoom(framePackets(at, length))) return waitingCount(PARKED);

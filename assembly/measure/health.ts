@@ -1,19 +1,8 @@
 // Whether a node can be reached: by the answers to our probes alone. That somebody refuses our datagrams is a hint, which
 // anybody can forge (RFC 5927): it makes us ask at once and wait less long.
 
-import {
-  NODE_ANSWERED,
-  NODE_DOUBT,
-  NODE_HEALTH,
-  NODE_HEARD_US,
-  NODE_PROBED_MS,
-  NODE_PROBES_SENT,
-  NODE_REFUSED,
-  NODE_RTT_SAMPLES,
-  NODE_SINCE_US,
-  NodeHealth,
-  RTT_SAMPLE_COUNT,
-} from "../shared/layout.ts";
+import { NodeMetrics } from "../record/node-metrics.ts";
+import { NodeHealth, RTT_SAMPLE_COUNT } from "../shared/layout.ts";
 import { setHealth } from "../table/node.ts";
 import { probeAgeMs } from "./note.ts";
 
@@ -30,14 +19,14 @@ const EAGER_MAX: u32 = 8;
 
 /** Draws the conclusions from what was answered, and what was not. */
 export function judge(metrics: usize, nowUs: f64, ms: u32): void {
-  const health = load<u32>(metrics, NODE_HEALTH);
-  if (atomic.xchg<u32>(metrics, 0, NODE_REFUSED) != 0 && health == NodeHealth.reachable && !isDoubted(metrics)) {
-    store<u32>(metrics, load<u32>(metrics, NODE_PROBES_SENT) + 1, NODE_DOUBT);
+  const health = NodeMetrics.at(metrics).health;
+  if (NodeMetrics.at(metrics).exchangeRefused(0) != 0 && health == NodeHealth.reachable && !isDoubted(metrics)) {
+    NodeMetrics.at(metrics).doubt = NodeMetrics.at(metrics).probesSent + 1;
   }
-  const heardUs = load<f64>(metrics, NODE_HEARD_US);
+  const heardUs = NodeMetrics.at(metrics).heardUs;
   if (heardUs == 0) return;
   if (health != NodeHealth.reachable) {
-    if (health == NodeHealth.unknown || heardUs > load<f64>(metrics, NODE_SINCE_US)) {
+    if (health == NodeHealth.unknown || heardUs > NodeMetrics.at(metrics).sinceUs) {
       setHealth(metrics, NodeHealth.reachable, nowUs);
     }
     return;
@@ -47,14 +36,14 @@ export function judge(metrics: usize, nowUs: f64, ms: u32): void {
 
 export function isProbeDue(metrics: usize, intervalMs: u32, ms: u32): bool {
   return (
-    load<u32>(metrics, NODE_PROBES_SENT) == 0 ||
-    ms - load<u32>(metrics, NODE_PROBED_MS) >= probePauseMs(metrics, intervalMs, ms)
+    NodeMetrics.at(metrics).probesSent == 0 ||
+    ms - NodeMetrics.at(metrics).probedMs >= probePauseMs(metrics, intervalMs, ms)
   );
 }
 
 function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
-  const answered = load<u32>(metrics, NODE_ANSWERED);
-  const unanswered = load<u32>(metrics, NODE_PROBES_SENT) - answered;
+  const answered = NodeMetrics.at(metrics).answered;
+  const unanswered = NodeMetrics.at(metrics).probesSent - answered;
   if (unanswered >= EAGER_MAX) return max(intervalMs, RETRY_MS);
   if (isDoubted(metrics)) return 0;
   const isLate = unanswered != 0 && probeAgeMs(metrics, answered + 1, ms) >= RETRY_MS;
@@ -62,28 +51,28 @@ function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
 }
 
 function isSilent(metrics: usize, ms: u32): bool {
-  const answered = load<u32>(metrics, NODE_ANSWERED);
-  const sent = load<u32>(metrics, NODE_PROBES_SENT);
+  const answered = NodeMetrics.at(metrics).answered;
+  const sent = NodeMetrics.at(metrics).probesSent;
   if (sent - answered < UNANSWERED_MIN) return false;
   const slowMs = 2 * slowestRttMs(metrics);
   // The last of them had its time as well.
   const isLong = probeAgeMs(metrics, answered + 1, ms) >= max(SILENCE_MS, slowMs);
   if (isLong && probeAgeMs(metrics, answered + UNANSWERED_MIN, ms) >= max(DOUBT_MS, slowMs)) return true;
-  const third = load<u32>(metrics, NODE_DOUBT) + UNANSWERED_MIN - 1;
+  const third = NodeMetrics.at(metrics).doubt + UNANSWERED_MIN - 1;
   return isDoubted(metrics) && <i32>(sent - third) >= 0 && probeAgeMs(metrics, third, ms) >= max(DOUBT_MS, slowMs);
 }
 
 /** Whether the node is said to refuse datagrams and has answered no probe since. */
 function isDoubted(metrics: usize): bool {
-  const doubt = load<u32>(metrics, NODE_DOUBT);
-  return doubt != 0 && <i32>(load<u32>(metrics, NODE_ANSWERED) - doubt) < 0;
+  const doubt = NodeMetrics.at(metrics).doubt;
+  return doubt != 0 && <i32>(NodeMetrics.at(metrics).answered - doubt) < 0;
 }
 
 /** Of the last samples, 0 = none. */
 export function slowestRttMs(metrics: usize): u32 {
   let slowestUs: u32 = 0;
   for (let i: u32 = 0; i < <u32>RTT_SAMPLE_COUNT; i++) {
-    slowestUs = max(slowestUs, load<u32>(metrics + (i << 2), NODE_RTT_SAMPLES));
+    slowestUs = max(slowestUs, NodeMetrics.at(metrics + (i << 2)).rttSamples);
   }
   return slowestUs / 1000;
 }

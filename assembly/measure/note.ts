@@ -1,20 +1,17 @@
 // What is remembered of the probes to a node until they are answered: two rings in its metrics (layout.ts, "probe note").
 
 import { sipHash } from "../checksum/siphash.ts";
+import { HEADER } from "../record/header.ts";
+import { NodeMetrics } from "../record/node-metrics.ts";
+import { ProbeNote } from "../record/probe-note.ts";
 import {
   HEADER_AT,
   HEADER_PROBE_KEY,
-  HEADER_PROBE_NONCES,
   NODE_PROBE_COUNT,
   NODE_PROBES,
-  NODE_SIZE_NEXT,
   NODE_SIZE_PROBE_COUNT,
   NODE_SIZE_PROBES,
-  PROBE_NOTE_NONCE,
-  PROBE_NOTE_SENT_MS,
-  PROBE_NOTE_SENT_US,
   PROBE_NOTE_SIZE,
-  PROBE_NOTE_VALUE,
 } from "../shared/layout.ts";
 
 // What a value is hashed for
@@ -28,19 +25,19 @@ export function noteOf(metrics: usize, number: u32): usize {
 
 /** The note of the next probe of a size. */
 export function nextSizeNote(metrics: usize): usize {
-  const next = load<u32>(metrics, NODE_SIZE_NEXT);
-  store<u32>(metrics, next + 1, NODE_SIZE_NEXT);
+  const next = NodeMetrics.at(metrics).sizeNext;
+  NodeMetrics.at(metrics).sizeNext = next + 1;
   return metrics + NODE_SIZE_PROBES + <usize>(next % NODE_SIZE_PROBE_COUNT) * PROBE_NOTE_SIZE;
 }
 
 /** Fills in a note and returns the probe's nonce. `value` is its number or size. */
 export function writeNote(note: usize, value: u32, nowUs: f64, ms: u32): u64 {
   const nonce = nextNonce();
-  atomic.store<u64>(note, 0, PROBE_NOTE_NONCE); // nobody takes the old probe's answer for the new one's
-  store<f64>(note, nowUs, PROBE_NOTE_SENT_US);
-  store<u32>(note, ms, PROBE_NOTE_SENT_MS);
-  store<u32>(note, value, PROBE_NOTE_VALUE);
-  atomic.store<u64>(note, nonce, PROBE_NOTE_NONCE);
+  ProbeNote.at(note).storeNonce(0); // nobody takes the old probe's answer for the new one's
+  ProbeNote.at(note).sentUs = nowUs;
+  ProbeNote.at(note).sentMs = ms;
+  ProbeNote.at(note).value = value;
+  ProbeNote.at(note).storeNonce(nonce);
   return nonce;
 }
 
@@ -49,11 +46,11 @@ export function findNote(metrics: usize, nonce: u64): usize {
   if (nonce == 0) return 0;
   for (let i: u32 = 0; i < <u32>NODE_PROBE_COUNT; i++) {
     const note = noteOf(metrics, i);
-    if (atomic.load<u64>(note, PROBE_NOTE_NONCE) == nonce) return note;
+    if (ProbeNote.at(note).loadNonce() == nonce) return note;
   }
   for (let i: u32 = 0; i < <u32>NODE_SIZE_PROBE_COUNT; i++) {
     const note = metrics + NODE_SIZE_PROBES + <usize>i * PROBE_NOTE_SIZE;
-    if (atomic.load<u64>(note, PROBE_NOTE_NONCE) == nonce) return note;
+    if (ProbeNote.at(note).loadNonce() == nonce) return note;
   }
   return 0;
 }
@@ -65,12 +62,12 @@ export function isSizeNote(metrics: usize, note: usize): bool {
 /** How long ago the probe with this number was sent; one that is forgotten is older than all. */
 export function probeAgeMs(metrics: usize, number: u32, ms: u32): u32 {
   const note = noteOf(metrics, number);
-  return load<u32>(note, PROBE_NOTE_VALUE) == number ? ms - load<u32>(note, PROBE_NOTE_SENT_MS) : u32.MAX_VALUE;
+  return ProbeNote.at(note).value == number ? ms - ProbeNote.at(note).sentMs : u32.MAX_VALUE;
 }
 
 export function isAnswered(metrics: usize, number: u32): bool {
   const note = noteOf(metrics, number);
-  return load<u32>(note, PROBE_NOTE_VALUE) == number && atomic.load<u64>(note, PROBE_NOTE_NONCE) == 0;
+  return ProbeNote.at(note).value == number && ProbeNote.at(note).loadNonce() == 0;
 }
 
 /** A node index, or back: the receiver of a probe learns nothing from it. */
@@ -82,7 +79,7 @@ export function maskNode(node: u32, nonce: u64): u32 {
 function nextNonce(): u64 {
   let nonce: u64 = 0;
   while (nonce == 0) {
-    const count = atomic.add<u64>(HEADER_AT, 1, HEADER_PROBE_NONCES);
+    const count = HEADER.addProbeNonces(1);
     nonce = sipHash(HEADER_AT + HEADER_PROBE_KEY, count, FOR_NONCE);
   }
   return nonce;

@@ -4,17 +4,15 @@
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
+import { HEADER } from "../record/header.ts";
+import { NodeMetrics } from "../record/node-metrics.ts";
+import { Probe } from "../record/probe.ts";
 import { Counter } from "../shared/counters.ts";
 import {
   ERROR_QUOTE_SIZE,
-  HEADER_AT,
-  HEADER_NODE_COUNT,
   LOCAL_NODE,
-  NODE_HINT,
-  NODE_REFUSED,
   PROBE_ABILITIES_AT,
   PROBE_MAGIC,
-  PROBE_NONCE_AT,
   WORKER_ERROR_NAME,
   WORKER_ERROR_QUOTE,
 } from "../shared/layout.ts";
@@ -47,7 +45,7 @@ export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): v
     }
     return;
   }
-  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  const nodes = HEADER.nodeCount;
   for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
     if (isNodeKnown(node) && isEndpoint(name, node)) return hint(node, errno, size, min<u32>(quoted, ERROR_QUOTE_SIZE));
   }
@@ -59,8 +57,8 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
   const isSize = errno == EMSGSIZE;
   if (!isOurs(metrics, quoted, isSize ? size : 0)) return count(Counter.pathErrorsForeign, 1);
   count(Counter.pathErrors, 1);
-  if (!isSize) atomic.store<u32>(metrics, 1, NODE_REFUSED);
-  else if (size >= SIZE_MIN) atomic.store<u32>(metrics, size, NODE_HINT);
+  if (!isSize) NodeMetrics.at(metrics).storeRefused(1);
+  else if (size >= SIZE_MIN) NodeMetrics.at(metrics).storeHint(size);
 }
 
 /**
@@ -71,7 +69,7 @@ function isOurs(metrics: usize, quoted: u32, size: u32): bool {
   const at = workerAt + WORKER_ERROR_QUOTE;
   if (quoted == 0) return true;
   if (quoted >= <u32>PROBE_ABILITIES_AT && load<u16>(at) == PROBE_MAGIC) {
-    return findNote(metrics, load<u64>(at, PROBE_NONCE_AT)) != 0;
+    return findNote(metrics, Probe.at(at).nonce) != 0;
   }
   const version = load<u8>(at) >>> 4;
   if (version == 4 && quoted >= IPV4_MIN_HEADER) {

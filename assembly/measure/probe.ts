@@ -5,32 +5,19 @@
 import { count } from "../area/count.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { sendProbe, sendToSender } from "../queue/udp.ts";
+import { HEADER } from "../record/header.ts";
+import { NodeMetrics } from "../record/node-metrics.ts";
+import { Probe } from "../record/probe.ts";
+import { ProbeNote } from "../record/probe-note.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  HEADER_AT,
-  HEADER_NODE_COUNT,
-  HEADER_PROBE_INTERVAL_MS,
   LOCAL_NODE,
-  NODE_ANSWERED,
-  NODE_HEARD_US,
-  NODE_PROBED_MS,
-  NODE_PROBES_SENT,
-  NODE_TAKES_ECN,
-  PROBE_ABILITIES_AT,
   PROBE_MAGIC,
-  PROBE_NODE_AT,
-  PROBE_NONCE_AT,
-  PROBE_NOTE_NONCE,
-  PROBE_NOTE_SENT_MS,
-  PROBE_NOTE_SENT_US,
-  PROBE_NOTE_VALUE,
   PROBE_REPLY,
   PROBE_REQUEST,
   PROBE_SIZE,
   PROBE_TAKES_ECN,
-  PROBE_TYPE_AT,
   PROBE_VERSION,
-  PROBE_VERSION_AT,
   STRANGER,
 } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -51,7 +38,7 @@ let cursor: u32 = 0;
 /** Sees to every other node, and queues the probes that are due; returns how many. */
 export function queueProbes(nowUs: f64, nowMs: u32): u32 {
   const ms = attend(nowMs);
-  const nodes = load<u32>(HEADER_AT, HEADER_NODE_COUNT);
+  const nodes = HEADER.nodeCount;
   let queued: u32 = 0;
   for (let i: u32 = 1; i < nodes && queued < PROBES_MAX; i++) {
     cursor = cursor + 1 < nodes ? cursor + 1 : LOCAL_NODE + 1;
@@ -71,7 +58,7 @@ function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
     sendNumbered(node, metrics, nowUs, ms); // its witness
     return 2;
   }
-  const intervalMs = load<u32>(HEADER_AT, HEADER_PROBE_INTERVAL_MS);
+  const intervalMs = HEADER.probeIntervalMs;
   if (intervalMs == 0 || !isProbeDue(metrics, intervalMs, ms)) return 0;
   sendNumbered(node, metrics, nowUs, ms);
   return 1;
@@ -87,33 +74,33 @@ export function isProbe(at: usize, length: u32): bool {
  */
 export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, nowUs: f64): DropReason {
   if (from == STRANGER) return DropReason.badProbe;
-  if (length < <u32>PROBE_SIZE || load<u8>(at, PROBE_VERSION_AT) != PROBE_VERSION) return DropReason.badProbe;
-  const type = load<u8>(at, PROBE_TYPE_AT);
+  if (length < <u32>PROBE_SIZE || Probe.at(at).version != PROBE_VERSION) return DropReason.badProbe;
+  const type = Probe.at(at).type;
   if (type == PROBE_REQUEST) {
-    store<u8>(at, PROBE_REPLY, PROBE_TYPE_AT);
-    store<u64>(at, PROBE_TAKES_ECN, PROBE_ABILITIES_AT);
+    Probe.at(at).type = <u8>PROBE_REPLY;
+    Probe.at(at).abilities = PROBE_TAKES_ECN;
     sendToSender(sender, at, PROBE_SIZE);
     count(Counter.probesAnswered, 1);
     return DropReason.none;
   }
   if (type != PROBE_REPLY) return DropReason.badProbe;
-  const nonce = load<u64>(at, PROBE_NONCE_AT);
-  if (maskNode(load<u32>(at, PROBE_NODE_AT), nonce) != from) return DropReason.badProbe;
+  const nonce = Probe.at(at).nonce;
+  if (maskNode(Probe.at(at).node, nonce) != from) return DropReason.badProbe;
   const metrics = metricsAt(from);
   const note = findNote(metrics, nonce);
   if (note == 0 || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
-  store<u32>(metrics, <u32>load<u64>(at, PROBE_ABILITIES_AT) & PROBE_TAKES_ECN, NODE_TAKES_ECN);
+  NodeMetrics.at(metrics).takesEcn = <u32>Probe.at(at).abilities & PROBE_TAKES_ECN;
   count(Counter.probeReplies, 1);
   return DropReason.none;
 }
 
 /** False when another worker took it first, or the note is another probe's by now. */
 function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f64): bool {
-  const value = load<u32>(note, PROBE_NOTE_VALUE);
-  const sentMs = load<u32>(note, PROBE_NOTE_SENT_MS);
-  const rttUs = nowUs - load<f64>(note, PROBE_NOTE_SENT_US);
-  if (atomic.cmpxchg<u64>(note, nonce, 0, PROBE_NOTE_NONCE) != nonce) return false;
-  store<f64>(metrics, nowUs, NODE_HEARD_US);
+  const value = ProbeNote.at(note).value;
+  const sentMs = ProbeNote.at(note).sentMs;
+  const rttUs = nowUs - ProbeNote.at(note).sentUs;
+  if (ProbeNote.at(note).exchangeIfNonce(nonce, 0) != nonce) return false;
+  NodeMetrics.at(metrics).heardUs = nowUs;
   if (isSizeNote(metrics, note)) {
     notePassed(metrics, value);
     return true;
@@ -124,28 +111,28 @@ function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f
 }
 
 function noteAnswered(metrics: usize, number: u32): void {
-  let known = atomic.load<u32>(metrics, NODE_ANSWERED);
+  let known = NodeMetrics.at(metrics).loadAnswered();
   while (<i32>(number - known) > 0) {
-    const found = atomic.cmpxchg<u32>(metrics, known, number, NODE_ANSWERED);
+    const found = NodeMetrics.at(metrics).exchangeIfAnswered(known, number);
     if (found == known) return;
     known = found;
   }
 }
 
 function sendNumbered(node: u32, metrics: usize, nowUs: f64, ms: u32): void {
-  const number = load<u32>(metrics, NODE_PROBES_SENT) + 1;
-  store<u32>(metrics, number, NODE_PROBES_SENT);
-  store<u32>(metrics, ms, NODE_PROBED_MS);
+  const number = NodeMetrics.at(metrics).probesSent + 1;
+  NodeMetrics.at(metrics).probesSent = number;
+  NodeMetrics.at(metrics).probedMs = ms;
   send(node, PROBE_SIZE, writeNote(noteOf(metrics, number), number, nowUs, ms));
 }
 
 function send(node: u32, size: u32, nonce: u64): void {
   const probe = takeHeader(PROBE_SIZE);
   store<u16>(probe, PROBE_MAGIC);
-  store<u8>(probe, PROBE_VERSION, PROBE_VERSION_AT);
-  store<u8>(probe, PROBE_REQUEST, PROBE_TYPE_AT);
-  store<u32>(probe, maskNode(node, nonce), PROBE_NODE_AT);
-  store<u64>(probe, nonce, PROBE_NONCE_AT);
-  store<u64>(probe, 0, PROBE_ABILITIES_AT);
+  Probe.at(probe).version = <u8>PROBE_VERSION;
+  Probe.at(probe).type = <u8>PROBE_REQUEST;
+  Probe.at(probe).node = maskNode(node, nonce);
+  Probe.at(probe).nonce = nonce;
+  Probe.at(probe).abilities = 0;
   sendProbe(node, probe, PROBE_SIZE, size - PROBE_SIZE);
 }

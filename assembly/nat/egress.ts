@@ -8,22 +8,10 @@ import { canChangeFamily, changeFamily, lengthAcross } from "../family/header.ts
 import { isClientAlive, isTargetAlive } from "../flow/confirm.ts";
 import { open, opened } from "../flow/open.ts";
 import { isRestart, seenForward } from "../flow/state.ts";
+import { Flow } from "../record/flow.ts";
+import { HEADER } from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  ANSWER_LOST,
-  FLOW_CLIENT_INSTANCE_ADDRESS,
-  FLOW_CONFIRMED,
-  FLOW_CROSSES,
-  FLOW_FORWARD_DELTA,
-  FLOW_IS_BALANCED,
-  FLOW_NODE,
-  FLOW_SEEN,
-  FLOW_SEEN_REPLY,
-  FLOW_TARGET,
-  FLOW_WIRE_PORT,
-  HEADER_ANSWERS,
-  HEADER_AT,
-} from "../shared/layout.ts";
+import { ANSWER_LOST, FLOW_CROSSES, FLOW_IS_BALANCED, FLOW_SEEN_REPLY } from "../shared/layout.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
@@ -75,9 +63,9 @@ export function translateEgress(
     if (reason != DropReason.none) return reason;
     flow = opened;
   }
-  const node = <u32>load<u16>(flow, FLOW_NODE);
+  const node = <u32>Flow.at(flow).node;
   const longest = payloadSize == 0 ? packet.length : packet.headerLength + payloadSize;
-  const crosses = (load<u8>(flow, FLOW_SEEN) & FLOW_CROSSES) != 0;
+  const crosses = (Flow.at(flow).seen & FLOW_CROSSES) != 0;
   isUnusual = crosses || (longest > IPV6_MTU_MIN && longest > pathMtu(node));
   if (isUnusual) {
     noteFrame(packet, payloadSize);
@@ -87,13 +75,13 @@ export function translateEgress(
   if (packet.flags & TCP_SYN) clampMss(packet, node, crosses, isPartial);
   seenForward(flow, packet, packets, nowMs);
   if (crosses) changeFamily(packet, packets, segmentSize, false);
-  const ports = (packet.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
+  const ports = (packet.ports & 0xffff0000) | <u32>Flow.at(flow).wirePort;
   rewrite(
     packet,
-    v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS),
-    v128.load(flow, FLOW_TARGET),
+    Flow.at(flow).clientInstanceAddress,
+    Flow.at(flow).target,
     ports,
-    load<u16>(flow, FLOW_FORWARD_DELTA),
+    Flow.at(flow).forwardDelta,
     isPartial,
   );
   egressFlow = flow;
@@ -144,14 +132,14 @@ function goesOn(flow: usize, packet: Packet): bool {
     if (end(flow)) count(Counter.flowsRestarted, 1);
     return false;
   }
-  return load<u32>(flow, FLOW_CONFIRMED) == confirmation || confirm(flow, packet);
+  return Flow.at(flow).confirmed == confirmation || confirm(flow, packet);
 }
 
 /** Asks anew, after a change of the tables or of a node's health. A flow whose node is lost is kept: it may return. */
 function confirm(flow: usize, packet: Packet): bool {
   if (!isConfirmed(flow, packet)) return false;
-  if (!isReachable(load<u16>(flow, FLOW_NODE)) && !goesOnLost(flow, packet)) return false;
-  store<u32>(flow, confirmation, FLOW_CONFIRMED);
+  if (!isReachable(Flow.at(flow).node) && !goesOnLost(flow, packet)) return false;
+  Flow.at(flow).confirmed = confirmation;
   return true;
 }
 
@@ -171,12 +159,12 @@ export function isConfirmed(flow: usize, packet: Packet): bool {
 
 /** Whether a packet is sent although its flow's node is lost. A flow that was never answered gets another instance. */
 function goesOnLost(flow: usize, packet: Packet): bool {
-  const seen = load<u8>(flow, FLOW_SEEN);
+  const seen = Flow.at(flow).seen;
   if ((seen & (FLOW_SEEN_REPLY | FLOW_IS_BALANCED)) == FLOW_IS_BALANCED) {
     if (end(flow)) count(Counter.flowsRechosen, 1);
     return false;
   }
-  if ((load<u32>(HEADER_AT, HEADER_ANSWERS) & ANSWER_LOST) == 0) return true;
+  if ((HEADER.answers & ANSWER_LOST) == 0) return true;
   endedBy = DropReason.nodeUnreachable;
   if (isLostReset(packet)) end(flow);
   return false;

@@ -1,6 +1,7 @@
 // How large a packet may be on its way (RFC 1191, RFC 8201; RFC 7915 sections 4 and 5).
 
-import { HEADER_AT, HEADER_TUN_MTU, LOCAL_NODE } from "../shared/layout.ts";
+import { HEADER } from "../record/header.ts";
+import { LOCAL_NODE } from "../shared/layout.ts";
 import { pathMtu } from "../table/node.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 
@@ -15,6 +16,6 @@ export function largestTo(node: u32, grew: bool, mayCut: bool): u32 {
 }
 
 function tunMtu(): u32 {
-  const mtu = load<u32>(HEADER_AT, HEADER_TUN_MTU);
+  const mtu = HEADER.tunMtu;
   return mtu == 0 ? u32.MAX_VALUE : mtu;
 }

@@ -16,16 +16,10 @@ import {
   waitingCount,
   waitingRecord,
 } from "../queue/waiting.ts";
+import { FirstFragment } from "../record/first-fragment.ts";
+import { Held } from "../record/held.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  FRAGMENT_NEW_DESTINATION,
-  FRAGMENT_NEW_SOURCE,
-  FRAGMENT_SENDER,
-  HELD_NEXT,
-  HELD_OWNER,
-  HELD_SINCE_MS,
-  LOCAL_NODE,
-} from "../shared/layout.ts";
+import { LOCAL_NODE } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isV4Mapped } from "../table/address.ts";
 import { fragmentKey, sameFragmentKey } from "../table/first-fragment.ts";
@@ -40,8 +34,8 @@ const HELD_MS: u32 = 1000;
 
 /** Gives a later fragment the ends of the first one that was noted. `isReceived`: it came from the tunnel. */
 export function translateLater(packet: Packet, first: usize, isReceived: bool): DropReason {
-  const source = v128.load(first, FRAGMENT_NEW_SOURCE);
-  const destination = v128.load(first, FRAGMENT_NEW_DESTINATION);
+  const source = FirstFragment.at(first).newSource;
+  const destination = FirstFragment.at(first).newDestination;
   if (isV4Mapped(source) != packet.isIpv4) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
@@ -59,7 +53,7 @@ export function holdFragment(packet: Packet, owner: u32, nowMs: u32): DropReason
   let number = firstWaiting(FRAGMENTS);
   for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
     const record = waitingRecord(number);
-    number = load<u32>(record, HELD_NEXT);
+    number = Held.at(record).next;
     if (sameFragmentKey(record, key)) ofPacket++;
   }
   if (ofPacket == HELD_PER_PACKET || packet.length > HELD_BYTES_MAX) return DropReason.holdFull;
@@ -81,11 +75,11 @@ function crowdOut(owner: u32, blocks: u32): bool {
   let number = firstWaiting(FRAGMENTS);
   for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
     const record = waitingRecord(number);
-    if (load<u32>(record, HELD_OWNER) == largest) {
+    if (Held.at(record).owner == largest) {
       drop(number, DropReason.holdFull);
       return true;
     }
-    number = load<u32>(record, HELD_NEXT);
+    number = Held.at(record).next;
   }
   return false;
 }
@@ -94,13 +88,13 @@ function crowdOut(owner: u32, blocks: u32): bool {
 export function dropOrphans(nowMs: u32): void {
   for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
     const number = firstWaiting(FRAGMENTS);
-    if (nowMs - load<u32>(waitingRecord(number), HELD_SINCE_MS) < HELD_MS) return;
+    if (nowMs - Held.at(waitingRecord(number)).sinceMs < HELD_MS) return;
     drop(number, DropReason.fragmentOrphan);
   }
 }
 
 function drop(number: u32, reason: DropReason): void {
-  if (load<u32>(waitingRecord(number), FRAGMENT_SENDER) == LOCAL_NODE) countEgressDrop(reason, 1);
+  if (FirstFragment.at(waitingRecord(number)).sender == LOCAL_NODE) countEgressDrop(reason, 1);
   else countIngressDrop(reason, 1);
   discard(FRAGMENTS, number);
 }

@@ -5,19 +5,9 @@ import { confirmation } from "../area/generation.ts";
 import { canChangeFamily, changeFamily } from "../family/header.ts";
 import { isClientAlive } from "../flow/confirm.ts";
 import { seenReverse } from "../flow/state.ts";
-import {
-  FLOW_ANSWERS_CROSS,
-  FLOW_CALLED,
-  FLOW_CLIENT,
-  FLOW_CLIENT_PORT,
-  FLOW_CONFIRMED,
-  FLOW_NODE,
-  FLOW_REVERSE_DELTA,
-  FLOW_SEEN,
-  SERVICE_CANDIDATES,
-  SERVICE_KIND,
-  ServiceKind,
-} from "../shared/layout.ts";
+import { Flow } from "../record/flow.ts";
+import { Service } from "../record/service.ts";
+import { FLOW_ANSWERS_CROSS, ServiceKind } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
 import { end, findReverse, packetHash } from "../table/flow.ts";
@@ -30,8 +20,8 @@ import { rewrite } from "./rewrite.ts";
 export function translateIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return admit(packet, sender);
-  if (!speaksFor(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
-  if (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) {
+  if (!speaksFor(sender, Flow.at(flow).node)) return DropReason.wrongNode;
+  if (Flow.at(flow).seen & FLOW_ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
     // In front of one that grows stands what was received before it.
@@ -51,7 +41,7 @@ export function translateLocal(
 ): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return DropReason.none;
-  if (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) {
+  if (Flow.at(flow).seen & FLOW_ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
     changeFamily(packet, packets, payloadSize, false);
@@ -63,22 +53,15 @@ export function translateLocal(
 /** The flow that the packet answers, or 0. Ends one whose client is gone. */
 export function answeredFlow(packet: Packet): usize {
   const flow = findReverse(packet, packetHash(packet));
-  if (flow == 0 || load<u32>(flow, FLOW_CONFIRMED) == confirmation || isClientAlive(flow)) return flow;
+  if (flow == 0 || Flow.at(flow).confirmed == confirmation || isClientAlive(flow)) return flow;
   end(flow);
   return 0;
 }
 
 function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, nowMs: u32): void {
   seenReverse(flow, packet, packets, nowMs);
-  const ports = (packet.ports & 0xffff) | ((<u32>load<u16>(flow, FLOW_CLIENT_PORT)) << 16);
-  rewrite(
-    packet,
-    v128.load(flow, FLOW_CALLED),
-    v128.load(flow, FLOW_CLIENT),
-    ports,
-    load<u16>(flow, FLOW_REVERSE_DELTA),
-    isPartial,
-  );
+  const ports = (packet.ports & 0xffff) | ((<u32>Flow.at(flow).clientPort) << 16);
+  rewrite(packet, Flow.at(flow).called, Flow.at(flow).client, ports, Flow.at(flow).reverseDelta, isPartial);
 }
 
 /** Whether a packet that answers nothing may come in from the sender. */
@@ -92,6 +75,6 @@ export function admitSource(packet: Packet, sender: u32): DropReason {
   if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
   const service = findService(packet.sourceAt);
   if (service == 0) return acceptsUnknownSources(sender) ? DropReason.none : DropReason.unknownSource;
-  if (load<u32>(service, SERVICE_KIND) != ServiceKind.instance) return DropReason.balancedSource;
-  return speaksFor(sender, nodeOf(load<u32>(service, SERVICE_CANDIDATES))) ? DropReason.none : DropReason.wrongNode;
+  if (Service.at(service).kind != ServiceKind.instance) return DropReason.balancedSource;
+  return speaksFor(sender, nodeOf(Service.at(service).candidates)) ? DropReason.none : DropReason.wrongNode;
 }

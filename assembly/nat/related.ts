@@ -6,18 +6,9 @@
 import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { changeErrorFamily } from "../family/icmp-error.ts";
-import {
-  FLOW_CALLED,
-  FLOW_CLIENT,
-  FLOW_CLIENT_INSTANCE_ADDRESS,
-  FLOW_CLIENT_PORT,
-  FLOW_NODE,
-  FLOW_TARGET,
-  FLOW_WIRE_PORT,
-  SERVICE_CANDIDATES,
-  SERVICE_KIND,
-  ServiceKind,
-} from "../shared/layout.ts";
+import { Flow } from "../record/flow.ts";
+import { Service } from "../record/service.ts";
+import { ServiceKind } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";
@@ -46,18 +37,18 @@ export function translateErrorEgress(packet: Packet): DropReason {
   if (speaker != 0 && speaker != workload) return DropReason.unrelatedError;
   const flow = findForward(answer, packetHash(answer));
   if (flow == 0 || !isConfirmed(flow, answer)) return translateStateless(packet, answer, workload);
-  errorNode = load<u16>(flow, FLOW_NODE);
+  errorNode = Flow.at(flow).node;
   if (!isNodeKnown(errorNode)) return DropReason.noNode;
-  const ports = (answer.ports & 0xffff0000) | <u32>load<u16>(flow, FLOW_WIRE_PORT);
-  const target = v128.load(flow, FLOW_TARGET);
-  return rewriteError(packet, v128.load(flow, FLOW_CLIENT_INSTANCE_ADDRESS), target, ports, false);
+  const ports = (answer.ports & 0xffff0000) | <u32>Flow.at(flow).wirePort;
+  const target = Flow.at(flow).target;
+  return rewriteError(packet, Flow.at(flow).clientInstanceAddress, target, ports, false);
 }
 
 /** About a packet that a workload did not answer, so that it has no flow here: what its answer would have become. */
 function translateStateless(packet: Packet, answer: Packet, workload: u32): DropReason {
   const service = findService(answer.destinationAt);
-  if (service == 0 || load<u32>(service, SERVICE_KIND) != ServiceKind.instance) return DropReason.unrelatedError;
-  const receiver = load<u32>(service, SERVICE_CANDIDATES);
+  if (service == 0 || Service.at(service).kind != ServiceKind.instance) return DropReason.unrelatedError;
+  const receiver = Service.at(service).candidates;
   const isIpv4 = isNoAddress(namespaceAddress(receiver, packet.isIpv4)) ? !packet.isIpv4 : packet.isIpv4;
   const destination = namespaceAddress(receiver, isIpv4);
   if (isNoAddress(destination)) return DropReason.unrelatedError;
@@ -78,7 +69,7 @@ export function translateErrorIngress(packet: Packet, sender: u32): DropReason {
   answer.turn();
   const flow = answeredFlow(answer);
   if (flow == 0) return DropReason.unrelatedError;
-  if (!speaksFor(sender, load<u16>(flow, FLOW_NODE))) return DropReason.wrongNode;
+  if (!speaksFor(sender, Flow.at(flow).node)) return DropReason.wrongNode;
   return giveErrorBack(flow, packet, packet.isIpv4); // as in translateIngress()
 }
 
@@ -96,8 +87,8 @@ function isAboutReceiver(packet: Packet): bool {
 }
 
 function giveErrorBack(flow: usize, packet: Packet, isDetached: bool): DropReason {
-  const ports = (packet.quoted.ports & 0xffff) | ((<u32>load<u16>(flow, FLOW_CLIENT_PORT)) << 16);
-  return rewriteError(packet, v128.load(flow, FLOW_CALLED), v128.load(flow, FLOW_CLIENT), ports, isDetached);
+  const ports = (packet.quoted.ports & 0xffff) | ((<u32>Flow.at(flow).clientPort) << 16);
+  return rewriteError(packet, Flow.at(flow).called, Flow.at(flow).client, ports, isDetached);
 }
 
 /**

@@ -10,7 +10,8 @@ import { fold, sum } from "../checksum/sum.ts";
 import { nextIovecAt } from "../queue/arena.ts";
 import { sumTransport } from "../queue/parts.ts";
 import { extendFrame, writePacket } from "../queue/tun.ts";
-import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
+import { HEADER } from "../record/header.ts";
+import { OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
 import {
   IPPROTO_TCP,
   VIRTIO_F_NEEDS_CSUM,
@@ -94,7 +95,7 @@ function start(packet: Packet, length: u32): void {
 function canJoin(packet: Packet): bool {
   if (!packet.isPlain) return false;
   const offload = packet.protocol == IPPROTO_TCP ? OFFLOAD_TUN_TCP : OFFLOAD_TUN_UDP;
-  if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & offload) == 0) return false;
+  if ((HEADER.offloads & offload) == 0) return false;
   if (packet.payloadLength == 0) return false; // no payload, nothing to gain
   // Segmentation would repeat IPv4 options and IPv6 extension headers.
   if (packet.isIpv4 ? !isPlainIpv4(packet) : packet.transportAt - packet.at != IPV6_HEADER) return false;

@@ -1,17 +1,15 @@
 // The iovecs and generated headers that one call's transmit queues point to. Emptied at the start of each call.
 
 import { nativeBase, workerAt } from "../area/regions.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import {
   IOVEC_MAX,
   IOVEC_SIZE,
   TUN_TX_MAX,
   TX_HEADERS_SIZE,
   UDP_TX_MAX,
-  WORKER_TUN_TX_COUNT,
   WORKER_TX_HEADERS,
   WORKER_TX_IOVECS,
-  WORKER_UDP_TX_COUNT,
-  WORKER_UDP_TX_FRAGMENTED,
 } from "../shared/layout.ts";
 
 /** Packets that one frame or message may hold: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
@@ -29,9 +27,9 @@ let headerBytes: u32 = 0;
 export function emptyQueues(): void {
   iovecCount = 0;
   headerBytes = 0;
-  store<u32>(workerAt, 0, WORKER_UDP_TX_COUNT);
-  store<u32>(workerAt, 0, WORKER_UDP_TX_FRAGMENTED);
-  store<u32>(workerAt, 0, WORKER_TUN_TX_COUNT);
+  WorkerArea.at(workerAt).udpTxCount = 0;
+  WorkerArea.at(workerAt).udpTxFragmented = 0;
+  WorkerArea.at(workerAt).tunTxCount = 0;
 }
 
 /** Whether the queues can take `packets` more, whatever becomes of them. Empty queues can take SEGMENTS_MAX. */
@@ -39,8 +37,8 @@ export function hasRoom(packets: u32): bool {
   return (
     iovecCount + 2 * packets <= <u32>IOVEC_MAX &&
     headerBytes + (HEADER_MAX + HEADER_ROOM) * packets + COPIES_MAX <= <u32>TX_HEADERS_SIZE &&
-    load<u32>(workerAt, WORKER_UDP_TX_COUNT) + packets <= <u32>UDP_TX_MAX &&
-    load<u32>(workerAt, WORKER_TUN_TX_COUNT) + packets <= <u32>TUN_TX_MAX
+    WorkerArea.at(workerAt).udpTxCount + packets <= <u32>UDP_TX_MAX &&
+    WorkerArea.at(workerAt).tunTxCount + packets <= <u32>TUN_TX_MAX
   );
 }
 

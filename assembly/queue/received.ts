@@ -2,27 +2,19 @@
 // outer headers say of congestion. The kernel joins only datagrams with the same TOS or traffic class.
 
 import { workerAt } from "../area/regions.ts";
+import { HEADER } from "../record/header.ts";
+import { Mmsghdr } from "../record/mmsghdr.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import {
   BATCH_SIZE,
   CONTROL_SIZE,
   FRAME_MAX,
-  HEADER_AT,
-  HEADER_OFFLOADS,
   IOVEC_SIZE,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
   NODE_ENDPOINT_SIZE,
   OFFLOAD_GRO_ENDED,
   SLOT_HEADROOM,
   SLOT_SIZE,
-  WORKER_TUN_LENGTHS,
   WORKER_TUN_SLOTS,
   WORKER_UDP_RX,
   WORKER_UDP_RX_CONTROLS,
@@ -52,12 +44,12 @@ export function prepareReceive(): void {
     store<u64>(iovec, native(datagramsAt(i)));
     store<u64>(iovec, FRAME_MAX, 8);
     const message = messageAt(i);
-    store<u64>(message, native(senderAt(i)), MMSGHDR_NAME);
-    store<u32>(message, NODE_ENDPOINT_SIZE, MMSGHDR_NAME_LENGTH);
-    store<u64>(message, native(iovec), MMSGHDR_IOV);
-    store<u64>(message, 1, MMSGHDR_IOV_COUNT);
-    store<u64>(message, native(controlAt(i)), MMSGHDR_CONTROL);
-    store<u64>(message, CONTROL_SIZE, MMSGHDR_CONTROL_LENGTH);
+    Mmsghdr.at(message).name = native(senderAt(i));
+    Mmsghdr.at(message).nameLength = NODE_ENDPOINT_SIZE;
+    Mmsghdr.at(message).iov = native(iovec);
+    Mmsghdr.at(message).iovCount = 1;
+    Mmsghdr.at(message).control = native(controlAt(i));
+    Mmsghdr.at(message).controlLength = CONTROL_SIZE;
   }
 }
 
@@ -67,7 +59,7 @@ export function frameAt(slot: u32): usize {
 }
 
 export function frameLength(slot: u32): u32 {
-  return load<u32>(workerAt + (slot << 2), WORKER_TUN_LENGTHS);
+  return WorkerArea.at(workerAt + (slot << 2)).tunLengths;
 }
 
 /** First byte of the datagrams of a message. */
@@ -77,11 +69,11 @@ export function datagramsAt(slot: u32): usize {
 
 /** Bytes of all datagrams of a message. */
 export function datagramsLength(slot: u32): u32 {
-  return load<u32>(messageAt(slot), MMSGHDR_LENGTH);
+  return Mmsghdr.at(messageAt(slot)).length;
 }
 
 export function isTruncated(slot: u32): bool {
-  return (load<u32>(messageAt(slot), MMSGHDR_FLAGS) & MSG_TRUNC) != 0;
+  return (Mmsghdr.at(messageAt(slot)).flags & MSG_TRUNC) != 0;
 }
 
 /** sockaddr_in6 that a message came from. */
@@ -92,9 +84,9 @@ export function senderAt(slot: u32): usize {
 /** Size of every datagram of a message but the last, which may be shorter. */
 export function datagramSize(slot: u32): u32 {
   const message = messageAt(slot);
-  const whole = load<u32>(message, MMSGHDR_LENGTH);
+  const whole = Mmsghdr.at(message).length;
   const control = controlAt(slot);
-  if (load<u64>(message, MMSGHDR_CONTROL_LENGTH) < CMSG_SPACE || load<u64>(control, CMSG_KIND) != GRO_SIZE) {
+  if (Mmsghdr.at(message).controlLength < CMSG_SPACE || load<u64>(control, CMSG_KIND) != GRO_SIZE) {
     return unmarkedSize(slot, whole);
   }
   const size = load<u32>(control, CMSG_DATA);
@@ -103,7 +95,7 @@ export function datagramSize(slot: u32): u32 {
 
 /** The ECN field of the outer headers of a message; ECN_NOT_ECT also when the kernel does not tell it. */
 export function outerEcn(slot: u32): u32 {
-  const length = <usize>load<u64>(messageAt(slot), MMSGHDR_CONTROL_LENGTH);
+  const length = <usize>Mmsghdr.at(messageAt(slot)).controlLength;
   if (length < CMSG_SPACE) return ECN_NOT_ECT;
   const control = controlAt(slot) + length - CMSG_SPACE;
   const kind = load<u64>(control, CMSG_KIND);
@@ -116,7 +108,7 @@ export function outerEcn(slot: u32): u32 {
  * gives the datagrams that it had joined without saying so. A datagram holds one packet, whose header tells its size.
  */
 function unmarkedSize(slot: u32, whole: u32): u32 {
-  if ((load<u32>(HEADER_AT, HEADER_OFFLOADS) & OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
+  if ((HEADER.offloads & OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
   const at = datagramsAt(slot);
   const version = load<u8>(at) >> 4;
   const size = version == 4 ? Ipv4.at(at).totalLength : version == 6 ? Ipv6.at(at).payloadLength + IPV6_HEADER : whole;

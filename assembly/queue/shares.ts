@@ -2,17 +2,9 @@
 // place for that one. So nobody can take all of it from others, and everybody can have all of it while nobody else wants any.
 
 import { workerAt } from "../area/regions.ts";
-import {
-  HELD_BLOCKS,
-  HELD_DESTINATION,
-  HELD_NEXT,
-  HELD_OWNER,
-  SHARE_BLOCKS,
-  SHARE_MAX,
-  SHARE_OWNER,
-  SHARE_SIZE,
-  WORKER_SHARES,
-} from "../shared/layout.ts";
+import { Held } from "../record/held.ts";
+import { Share } from "../record/share.ts";
+import { SHARE_MAX, SHARE_SIZE, WORKER_SHARES } from "../shared/layout.ts";
 import { isNoAddress, sameAddress } from "../table/address.ts";
 import { firstWaiting, waitingCount, waitingRecord } from "./waiting.ts";
 
@@ -29,20 +21,20 @@ export function largestOwner(row: usize, owner: u32, blocks: u32, address: v128)
   let number = firstWaiting(row);
   for (let left = waitingCount(row); left != 0; left--) {
     const record = waitingRecord(number);
-    number = load<u32>(record, HELD_NEXT);
+    number = Held.at(record).next;
     if (!concerns(record, address)) continue;
-    const share = shareOf(load<u32>(record, HELD_OWNER));
-    store<u32>(share, load<u32>(share, SHARE_BLOCKS) + load<u32>(record, HELD_BLOCKS), SHARE_BLOCKS);
-    if (largest == 0 || load<u32>(share, SHARE_BLOCKS) > load<u32>(largest, SHARE_BLOCKS)) largest = share;
+    const share = shareOf(Held.at(record).owner);
+    Share.at(share).blocks = Share.at(share).blocks + Held.at(record).blocks;
+    if (largest == 0 || Share.at(share).blocks > Share.at(largest).blocks) largest = share;
   }
   if (largest == 0) return NO_OWNER;
-  const own: u32 = owner == NO_OWNER ? 0 : load<u32>(shareOf(owner), SHARE_BLOCKS);
-  return load<u32>(largest, SHARE_BLOCKS) < own + blocks ? NO_OWNER : load<u32>(largest, SHARE_OWNER);
+  const own: u32 = owner == NO_OWNER ? 0 : Share.at(shareOf(owner)).blocks;
+  return Share.at(largest).blocks < own + blocks ? NO_OWNER : Share.at(largest).owner;
 }
 
 /** Whether a packet that waits goes to this address, or to any if that is no address. */
 export function concerns(record: usize, address: v128): bool {
-  return isNoAddress(address) || sameAddress(v128.load(record, HELD_DESTINATION), address);
+  return isNoAddress(address) || sameAddress(Held.at(record).destination, address);
 }
 
 /** Where an owner's share is counted. There are more places than packets can wait, so that one is always found. */
@@ -51,11 +43,11 @@ function shareOf(owner: u32): usize {
   let share: usize = 0;
   for (let i: u32 = 0; i < <u32>SHARE_MAX; i++) {
     share = sharesAt() + <usize>((first + i) % SHARE_MAX) * SHARE_SIZE;
-    const found = load<u32>(share, SHARE_OWNER);
+    const found = Share.at(share).owner;
     if (found == owner) return share;
     if (found == NO_OWNER) break;
   }
-  store<u32>(share, owner, SHARE_OWNER);
+  Share.at(share).owner = owner;
   return share;
 }
 

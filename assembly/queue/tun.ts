@@ -1,14 +1,9 @@
 // The TUN transmit queue: one entry per frame, for writev.
 
 import { workerAt } from "../area/regions.ts";
-import {
-  TUN_TX_IOV,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_PACKETS,
-  TUN_TX_SIZE,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-} from "../shared/layout.ts";
+import { TunWrite } from "../record/tun-write.ts";
+import { WorkerArea } from "../record/worker-area.ts";
+import { TUN_TX_SIZE, WORKER_TUN_TX } from "../shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec, takeHeader } from "./arena.ts";
@@ -17,7 +12,7 @@ import { pushPacket, pushParts, pushPayload, pushStart } from "./parts.ts";
 /** Queues a packet, or the super-packet of so many, with the virtio_net_hdr that is in front of its headers. */
 export function writeFrame(packet: Packet, packets: u32): void {
   const entry = pushEntry(packets);
-  store<u32>(entry, pushPacket(packet, VIRTIO_NET_HDR_SIZE), TUN_TX_IOV_COUNT);
+  TunWrite.at(entry).iovCount = pushPacket(packet, VIRTIO_NET_HDR_SIZE);
 }
 
 /** Queues a packet with an empty virtio_net_hdr, which says "no offloads"; returns the address of that. */
@@ -33,7 +28,7 @@ export function writePacket(packet: Packet): usize {
   clearVirtio(header);
   const entry = pushEntry(1);
   pushIovec(header, VIRTIO_NET_HDR_SIZE);
-  store<u32>(entry, 1 + pushPacket(packet, 0), TUN_TX_IOV_COUNT);
+  TunWrite.at(entry).iovCount = 1 + pushPacket(packet, 0);
   return header;
 }
 
@@ -44,7 +39,7 @@ export function writePacket(packet: Packet): usize {
 export function writeParts(head: usize, headLength: u32, body: usize, bodyLength: u32): void {
   clearVirtio(head);
   const entry = pushEntry(1);
-  store<u32>(entry, pushParts(head, headLength, body, bodyLength), TUN_TX_IOV_COUNT);
+  TunWrite.at(entry).iovCount = pushParts(head, headLength, body, bodyLength);
 }
 
 /** The same with the first `length` bytes of a packet behind the generated part. */
@@ -52,14 +47,14 @@ export function writeQuote(head: usize, headLength: u32, packet: Packet, length:
   clearVirtio(head);
   const entry = pushEntry(1);
   pushIovec(head, headLength);
-  store<u32>(entry, 1 + pushStart(packet, 0, length), TUN_TX_IOV_COUNT);
+  TunWrite.at(entry).iovCount = 1 + pushStart(packet, 0, length);
 }
 
 /** Lets the frame that was queued last go on with the payload of another packet. */
 export function extendFrame(packet: Packet): void {
-  const entry = entryAt(load<u32>(workerAt, WORKER_TUN_TX_COUNT) - 1);
-  store<u32>(entry, load<u32>(entry, TUN_TX_IOV_COUNT) + 1, TUN_TX_IOV_COUNT);
-  store<u32>(entry, load<u32>(entry, TUN_TX_PACKETS) + 1, TUN_TX_PACKETS);
+  const entry = entryAt(WorkerArea.at(workerAt).tunTxCount - 1);
+  TunWrite.at(entry).iovCount = TunWrite.at(entry).iovCount + 1;
+  TunWrite.at(entry).packets = TunWrite.at(entry).packets + 1;
   pushPayload(packet);
 }
 
@@ -70,11 +65,11 @@ function clearVirtio(at: usize): void {
 
 /** An entry for the iovecs that come next, whose number the caller stores. */
 function pushEntry(packets: u32): usize {
-  const index = load<u32>(workerAt, WORKER_TUN_TX_COUNT);
-  store<u32>(workerAt, index + 1, WORKER_TUN_TX_COUNT);
+  const index = WorkerArea.at(workerAt).tunTxCount;
+  WorkerArea.at(workerAt).tunTxCount = index + 1;
   const entry = entryAt(index);
-  store<u64>(entry, native(nextIovecAt()), TUN_TX_IOV);
-  store<u32>(entry, packets, TUN_TX_PACKETS);
+  TunWrite.at(entry).iov = native(nextIovecAt());
+  TunWrite.at(entry).packets = packets;
   return entry;
 }
 

@@ -3,24 +3,17 @@
 // of one IP version and their outer headers have the same DSCP and ECN.
 
 import { workerAt } from "../area/regions.ts";
+import { Endpoint } from "../record/endpoint.ts";
+import { Mmsghdr } from "../record/mmsghdr.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import {
   FRAGMENTS_ALLOWED,
   FRAGMENTS_IF_REFUSED,
   FRAGMENTS_NEVER,
   IOVEC_SIZE,
   LOCAL_NODE,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_FRAGMENTS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
   MMSGHDR_SIZE,
   NODE_ENDPOINT_SIZE,
-  SOCKADDR_ADDRESS,
   SOCKADDR_SIZE,
   UDP_RETRY_MAX,
   UDP_TX_CONTROL_SIZE,
@@ -28,8 +21,6 @@ import {
   WORKER_UDP_RETRY,
   WORKER_UDP_TX,
   WORKER_UDP_TX_CONTROLS,
-  WORKER_UDP_TX_COUNT,
-  WORKER_UDP_TX_FRAGMENTED,
   WORKER_UDP_TX_NAMES,
 } from "../shared/layout.ts";
 import {
@@ -106,13 +97,13 @@ function startDatagram(node: u32, at: usize, length: u32): void {
 }
 
 function finishDatagram(length: u32, iovecs: u32): void {
-  store<u64>(openAt, load<u64>(openAt, MMSGHDR_IOV_COUNT) + iovecs, MMSGHDR_IOV_COUNT);
+  Mmsghdr.at(openAt).iovCount = Mmsghdr.at(openAt).iovCount + iovecs;
   openEnd = nextIovecAt();
   openSegments++;
   openBytes += length;
-  store<u32>(openAt, openSegments, MMSGHDR_LENGTH);
+  Mmsghdr.at(openAt).length = openSegments;
   if (openSegments == 2) {
-    store<u64>(openAt, load<u64>(openAt, MMSGHDR_CONTROL_LENGTH) + CMSG_SPACE, MMSGHDR_CONTROL_LENGTH);
+    Mmsghdr.at(openAt).controlLength = Mmsghdr.at(openAt).controlLength + CMSG_SPACE;
   }
   // Only the last segment of a message may be shorter (linux/udp.h, UDP_SEGMENT).
   if (length < openSegmentSize || !openTakesGso) closeMessage();
@@ -122,8 +113,8 @@ function finishDatagram(length: u32, iovecs: u32): void {
 export function sendToSender(name: usize, at: usize, length: u32): void {
   const message = pushMessage(name, fixedClass(), length);
   pushIovec(at, length);
-  store<u64>(message, 1, MMSGHDR_IOV_COUNT);
-  store<u32>(message, 1, MMSGHDR_LENGTH);
+  Mmsghdr.at(message).iovCount = 1;
+  Mmsghdr.at(message).length = 1;
   closeMessage();
 }
 
@@ -132,25 +123,25 @@ export function sendProbe(node: u32, head: usize, length: u32, padding: u32): vo
   const message = pushMessage(endpointAt(node), fixedClass(), length + padding);
   pushIovec(head, length);
   if (padding != 0) pushIovec(workerAt + WORKER_PADDING, padding);
-  store<u64>(message, padding == 0 ? 1 : 2, MMSGHDR_IOV_COUNT);
-  store<u32>(message, 1, MMSGHDR_LENGTH);
-  store<u32>(message, FRAGMENTS_NEVER, MMSGHDR_FRAGMENTS);
+  Mmsghdr.at(message).iovCount = padding == 0 ? 1 : 2;
+  Mmsghdr.at(message).length = 1;
+  Mmsghdr.at(message).fragments = FRAGMENTS_NEVER;
   closeMessage();
 }
 
 /** Prepares the segments of a message as messages of their own; returns how many, 0 if it was one already. */
 export function splitMessage(index: u32): u32 {
   const message = messageAt(index);
-  if (load<u32>(message, MMSGHDR_LENGTH) < 2) return 0;
+  if (Mmsghdr.at(message).length < 2) return 0;
   const segmentSize: u32 = load<u16>(controlAt(index), <usize>CMSG_SPACE + CMSG_DATA);
-  const controlLength = load<u64>(message, MMSGHDR_CONTROL_LENGTH) - CMSG_SPACE; // that of UDP_SEGMENT is the last
-  let iovec = <usize>(load<u64>(message, MMSGHDR_IOV) - native(0));
-  const iovecsEnd = iovec + <usize>load<u64>(message, MMSGHDR_IOV_COUNT) * IOVEC_SIZE;
+  const controlLength = Mmsghdr.at(message).controlLength - CMSG_SPACE; // that of UDP_SEGMENT is the last
+  let iovec = <usize>(Mmsghdr.at(message).iov - native(0));
+  const iovecsEnd = iovec + <usize>Mmsghdr.at(message).iovCount * IOVEC_SIZE;
   let retries: u32 = 0;
   while (iovec < iovecsEnd && retries < <u32>UDP_RETRY_MAX) {
     const retry = workerAt + WORKER_UDP_RETRY + <usize>retries * MMSGHDR_SIZE;
     memory.copy(retry, message, MMSGHDR_SIZE);
-    store<u64>(retry, native(iovec), MMSGHDR_IOV);
+    Mmsghdr.at(retry).iov = native(iovec);
     let bytes: u32 = 0;
     let iovecs: u64 = 0;
     while (iovec < iovecsEnd && bytes < segmentSize) {
@@ -158,9 +149,9 @@ export function splitMessage(index: u32): u32 {
       iovec += IOVEC_SIZE;
       iovecs++;
     }
-    store<u64>(retry, iovecs, MMSGHDR_IOV_COUNT);
-    store<u64>(retry, controlLength, MMSGHDR_CONTROL_LENGTH);
-    store<u32>(retry, 1, MMSGHDR_LENGTH);
+    Mmsghdr.at(retry).iovCount = iovecs;
+    Mmsghdr.at(retry).controlLength = controlLength;
+    Mmsghdr.at(retry).length = 1;
     retries++;
   }
   return retries;
@@ -168,7 +159,7 @@ export function splitMessage(index: u32): u32 {
 
 /** Address of the sockaddr that a message goes to. */
 export function destinationOf(index: u32): usize {
-  return <usize>(load<u64>(messageAt(index), MMSGHDR_NAME) - native(0));
+  return <usize>(Mmsghdr.at(messageAt(index)).name - native(0));
 }
 
 function openMessage(node: u32, at: usize, segmentSize: u32): void {
@@ -179,8 +170,8 @@ function openMessage(node: u32, at: usize, segmentSize: u32): void {
   openTakesGso = takesGso(node, segmentSize);
   noteLength(node, segmentSize);
   if (!fitsWhole(node, segmentSize)) {
-    store<u32>(openAt, FRAGMENTS_ALLOWED, MMSGHDR_FRAGMENTS);
-    store<u32>(workerAt, load<u32>(workerAt, WORKER_UDP_TX_FRAGMENTED) + 1, WORKER_UDP_TX_FRAGMENTED);
+    Mmsghdr.at(openAt).fragments = FRAGMENTS_ALLOWED;
+    WorkerArea.at(workerAt).udpTxFragmented = WorkerArea.at(workerAt).udpTxFragmented + 1;
   }
   openNode = node;
   openSegmentSize = segmentSize;
@@ -189,8 +180,8 @@ function openMessage(node: u32, at: usize, segmentSize: u32): void {
 }
 
 function pushMessage(name: usize, trafficClass: u32, segmentSize: u32): usize {
-  const index = load<u32>(workerAt, WORKER_UDP_TX_COUNT);
-  store<u32>(workerAt, index + 1, WORKER_UDP_TX_COUNT);
+  const index = WorkerArea.at(workerAt).udpTxCount;
+  WorkerArea.at(workerAt).udpTxCount = index + 1;
   const control = controlAt(index);
   store<u64>(control, CMSG_LENGTH_SEGMENT, <usize>CMSG_SPACE);
   store<u64>(control, SEGMENT, <usize>CMSG_SPACE + CMSG_KIND);
@@ -199,21 +190,21 @@ function pushMessage(name: usize, trafficClass: u32, segmentSize: u32): usize {
   const ownName = workerAt + WORKER_UDP_TX_NAMES + <usize>index * NODE_ENDPOINT_SIZE;
   v128.store(ownName, v128.load(name));
   v128.store(ownName, v128.load(name, 16), 16);
-  store<u64>(message, native(ownName), MMSGHDR_NAME);
-  store<u32>(message, SOCKADDR_SIZE, MMSGHDR_NAME_LENGTH);
-  store<u64>(message, native(nextIovecAt()), MMSGHDR_IOV);
-  store<u64>(message, 0, MMSGHDR_IOV_COUNT);
+  Mmsghdr.at(message).name = native(ownName);
+  Mmsghdr.at(message).nameLength = SOCKADDR_SIZE;
+  Mmsghdr.at(message).iov = native(nextIovecAt());
+  Mmsghdr.at(message).iovCount = 0;
   // A datagram needs no TOS of zero, and a single one no UDP_SEGMENT.
-  store<u64>(message, native(trafficClass == 0 ? control + <usize>CMSG_SPACE : control), MMSGHDR_CONTROL);
-  store<u64>(message, trafficClass == 0 ? 0 : CMSG_SPACE, MMSGHDR_CONTROL_LENGTH);
+  Mmsghdr.at(message).control = native(trafficClass == 0 ? control + <usize>CMSG_SPACE : control);
+  Mmsghdr.at(message).controlLength = trafficClass == 0 ? 0 : CMSG_SPACE;
   if (trafficClass != 0) {
     store<u64>(control, CMSG_LENGTH_CLASS);
     // The kernel passes over the one of the other family.
-    store<u64>(control, isV4Mapped(v128.load(ownName, SOCKADDR_ADDRESS)) ? TOS : TRAFFIC_CLASS, CMSG_KIND);
+    store<u64>(control, isV4Mapped(Endpoint.at(ownName).address) ? TOS : TRAFFIC_CLASS, CMSG_KIND);
     store<u32>(control, trafficClass, CMSG_DATA);
   }
-  store<u32>(message, 0, MMSGHDR_FLAGS);
-  store<u32>(message, FRAGMENTS_IF_REFUSED, MMSGHDR_FRAGMENTS);
+  Mmsghdr.at(message).flags = 0;
+  Mmsghdr.at(message).fragments = FRAGMENTS_IF_REFUSED;
   return message;
 }
 

@@ -2,17 +2,12 @@
 // needed for others. What is released stands in a transmit queue until the next call, and its blocks are free then.
 
 import { workerAt } from "../area/regions.ts";
+import { Held } from "../record/held.ts";
+import { WaitingRow } from "../record/waiting-row.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import {
   FRAGMENT_KEY_SIZE,
-  HELD_BEFORE,
-  HELD_BLOCKS,
-  HELD_CHANGES,
-  HELD_LENGTH,
-  HELD_NEXT,
-  HELD_OWNER,
-  HELD_SINCE_MS,
   HELD_SIZE,
-  HELD_STATE,
   HOLD_BLOCK_COUNT,
   HOLD_BLOCK_SIZE,
   HOLD_CONTINUED,
@@ -21,13 +16,8 @@ import {
   HOLD_FREE,
   HOLD_RELEASED,
   SLOT_HEADROOM,
-  WAITING_BYTES,
-  WAITING_COUNT,
-  WAITING_FIRST,
-  WAITING_LAST,
   WORKER_HELD,
   WORKER_HOLD_BLOCKS,
-  WORKER_RELEASED_FIRST,
   WORKER_WAITING_FRAGMENTS,
   WORKER_WAITING_PARKED,
 } from "../shared/layout.ts";
@@ -49,16 +39,16 @@ export function waitingAt(number: u32): usize {
 }
 
 export function waitingCount(row: usize): u32 {
-  return load<u32>(workerAt + row, WAITING_COUNT);
+  return WaitingRow.at(workerAt + row).count;
 }
 
 export function waitingBytes(row: usize): u32 {
-  return load<u32>(workerAt + row, WAITING_BYTES);
+  return WaitingRow.at(workerAt + row).bytes;
 }
 
 /** Number of the packet that has waited longest, or 0. */
 export function firstWaiting(row: usize): u32 {
-  return load<u32>(workerAt + row, WAITING_FIRST);
+  return WaitingRow.at(workerAt + row).first;
 }
 
 /** Blocks that a packet of so many bytes takes. */
@@ -74,21 +64,21 @@ export function hold(row: usize, packet: Packet, inFront: u32, key: usize, owner
   copyPacket(packet, inFront, waitingAt(number));
   const record = waitingRecord(number);
   const rowAt = workerAt + row;
-  const last = load<u32>(rowAt, WAITING_LAST);
-  atomic.add<u32>(record, 1, HELD_CHANGES);
+  const last = WaitingRow.at(rowAt).last;
+  Held.at(record).addChanges(1);
   memory.copy(record, key, FRAGMENT_KEY_SIZE);
-  store<u32>(record, length, HELD_LENGTH);
-  store<u32>(record, nowMs, HELD_SINCE_MS);
-  store<u32>(record, 0, HELD_NEXT);
-  store<u32>(record, last, HELD_BEFORE);
-  store<u32>(record, owner, HELD_OWNER);
-  atomic.store<u32>(record, HOLD_FIRST, HELD_STATE);
-  atomic.add<u32>(record, 1, HELD_CHANGES);
-  if (last == 0) store<u32>(rowAt, number, WAITING_FIRST);
-  else store<u32>(waitingRecord(last), number, HELD_NEXT);
-  store<u32>(rowAt, number, WAITING_LAST);
-  store<u32>(rowAt, waitingCount(row) + 1, WAITING_COUNT);
-  store<u32>(rowAt, waitingBytes(row) + length, WAITING_BYTES);
+  Held.at(record).length = length;
+  Held.at(record).sinceMs = nowMs;
+  Held.at(record).next = 0;
+  Held.at(record).before = last;
+  Held.at(record).owner = owner;
+  Held.at(record).storeState(HOLD_FIRST);
+  Held.at(record).addChanges(1);
+  if (last == 0) WaitingRow.at(rowAt).first = number;
+  else Held.at(waitingRecord(last)).next = number;
+  WaitingRow.at(rowAt).last = number;
+  WaitingRow.at(rowAt).count = waitingCount(row) + 1;
+  WaitingRow.at(rowAt).bytes = waitingBytes(row) + length;
   return true;
 }
 
@@ -96,9 +86,9 @@ export function hold(row: usize, packet: Packet, inFront: u32, key: usize, owner
 export function release(row: usize, number: u32): void {
   const record = waitingRecord(number);
   unlink(row, record);
-  atomic.store<u32>(record, HOLD_RELEASED, HELD_STATE);
-  store<u32>(record, load<u32>(workerAt, WORKER_RELEASED_FIRST), HELD_NEXT);
-  store<u32>(workerAt, number, WORKER_RELEASED_FIRST);
+  Held.at(record).storeState(HOLD_RELEASED);
+  Held.at(record).next = WorkerArea.at(workerAt).releasedFirst;
+  WorkerArea.at(workerAt).releasedFirst = number;
 }
 
 /** Takes a packet out of a row that is dropped: its blocks are free at once. */
@@ -110,29 +100,29 @@ export function discard(row: usize, number: u32): void {
 
 /** To be called when the transmit queues were emptied. */
 export function freeReleased(): void {
-  for (let number = load<u32>(workerAt, WORKER_RELEASED_FIRST); number != 0; ) {
+  for (let number = WorkerArea.at(workerAt).releasedFirst; number != 0; ) {
     const record = waitingRecord(number);
-    number = load<u32>(record, HELD_NEXT);
+    number = Held.at(record).next;
     freeBlocks(record);
   }
-  store<u32>(workerAt, 0, WORKER_RELEASED_FIRST);
+  WorkerArea.at(workerAt).releasedFirst = 0;
 }
 
 function unlink(row: usize, record: usize): void {
   const rowAt = workerAt + row;
-  const next = load<u32>(record, HELD_NEXT);
-  const before = load<u32>(record, HELD_BEFORE);
-  if (before == 0) store<u32>(rowAt, next, WAITING_FIRST);
-  else store<u32>(waitingRecord(before), next, HELD_NEXT);
-  if (next == 0) store<u32>(rowAt, before, WAITING_LAST);
-  else store<u32>(waitingRecord(next), before, HELD_BEFORE);
-  store<u32>(rowAt, waitingCount(row) - 1, WAITING_COUNT);
-  store<u32>(rowAt, waitingBytes(row) - load<u32>(record, HELD_LENGTH), WAITING_BYTES);
+  const next = Held.at(record).next;
+  const before = Held.at(record).before;
+  if (before == 0) WaitingRow.at(rowAt).first = next;
+  else Held.at(waitingRecord(before)).next = next;
+  if (next == 0) WaitingRow.at(rowAt).last = before;
+  else Held.at(waitingRecord(next)).before = before;
+  WaitingRow.at(rowAt).count = waitingCount(row) - 1;
+  WaitingRow.at(rowAt).bytes = waitingBytes(row) - Held.at(record).length;
 }
 
 function freeBlocks(record: usize): void {
-  const blocks = load<u32>(record, HELD_BLOCKS);
-  for (let i: u32 = 0; i < blocks; i++) atomic.store<u32>(record + <usize>i * HELD_SIZE, HOLD_FREE, HELD_STATE);
+  const blocks = Held.at(record).blocks;
+  for (let i: u32 = 0; i < blocks; i++) Held.at(record + <usize>i * HELD_SIZE).storeState(HOLD_FREE);
 }
 
 /** Number of the first of so many free blocks in a row, which are taken then; 0 = there are none. */
@@ -141,11 +131,11 @@ function takeBlocks(row: usize, needed: u32): u32 {
   const last: u32 = row == FRAGMENTS ? HOLD_FRAGMENT_BLOCKS : HOLD_BLOCK_COUNT;
   let free: u32 = 0;
   for (let number = first; number <= last; number++) {
-    free = load<u32>(waitingRecord(number), HELD_STATE) == HOLD_FREE ? free + 1 : 0;
+    free = Held.at(waitingRecord(number)).state == HOLD_FREE ? free + 1 : 0;
     if (free < needed) continue;
     const taken = number - needed + 1;
-    for (let i = taken; i <= number; i++) store<u32>(waitingRecord(i), HOLD_CONTINUED, HELD_STATE);
-    store<u32>(waitingRecord(taken), needed, HELD_BLOCKS);
+    for (let i = taken; i <= number; i++) Held.at(waitingRecord(i)).state = HOLD_CONTINUED;
+    Held.at(waitingRecord(taken)).blocks = needed;
     return taken;
   }
   return 0;

@@ -12,16 +12,14 @@ import {
   workloadMask,
   workloadsAt,
 } from "../area/regions.ts";
+import { AddressSlot } from "../record/address-slot.ts";
+import { Endpoint } from "../record/endpoint.ts";
+import { HEADER, Header } from "../record/header.ts";
 import {
-  ADDRESS_KEY,
   ADDRESS_PORT_SHIFT,
   ADDRESS_SLOT_SIZE,
-  ADDRESS_STATE,
-  ADDRESS_VALUES,
-  ADDRESS_VERSION,
   ANY_PORT,
   HEADER_AT,
-  HEADER_RANGE_COUNT,
   HEADER_RANGES,
   LOCAL_NODE,
   RANGE_SIZE,
@@ -29,7 +27,6 @@ import {
   SLOT_EMPTY,
   SLOT_USED,
   SOCKADDR_ADDRESS,
-  SOCKADDR_PORT,
 } from "../shared/layout.ts";
 import { addressHash } from "./hash.ts";
 
@@ -46,7 +43,7 @@ export function findWorkload(key: usize): u32 {
 
 /** The node whose datagrams come from the sockaddr at `name`, or LOCAL_NODE: nobody's do. */
 export function findSender(name: usize): u32 {
-  const node = find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, load<u16>(name, SOCKADDR_PORT));
+  const node = find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, Endpoint.at(name).port);
   return node != LOCAL_NODE ? node : find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, ANY_PORT);
 }
 
@@ -58,21 +55,21 @@ function find(tableAt: usize, mask: u32, key: usize, port: u32): u32 {
   // The table is never full (layout.ts), so that an empty slot ends the loop.
   while (true) {
     const at = tableAt + <usize>slot * ADDRESS_SLOT_SIZE;
-    const state = atomic.load<u32>(at, ADDRESS_STATE);
+    const state = AddressSlot.at(at).loadState();
     if (state == SLOT_EMPTY) return 0;
-    if (state == used && sameAddress(v128.load(at, ADDRESS_KEY), wanted)) {
-      const place = placeInForce(atomic.load<u32>(at, ADDRESS_VERSION));
-      return load<u32>(at + (place << 2), ADDRESS_VALUES);
+    if (state == used && sameAddress(AddressSlot.at(at).key, wanted)) {
+      const place = placeInForce(AddressSlot.at(at).loadVersion());
+      return AddressSlot.at(at + (place << 2)).values;
     }
     slot = (slot + 1) & mask;
   }
 }
 
 export function isInServiceRange(address: v128): bool {
-  const end = HEADER_AT + load<u32>(HEADER_AT, HEADER_RANGE_COUNT) * RANGE_SIZE;
+  const end = HEADER_AT + HEADER.rangeCount * RANGE_SIZE;
   for (let at = HEADER_AT; at < end; at += RANGE_SIZE) {
     const masked = v128.and(address, v128.load(at, HEADER_RANGES + 16));
-    if (sameAddress(masked, v128.load(at, HEADER_RANGES))) return true;
+    if (sameAddress(masked, Header.at(at).ranges)) return true;
   }
   return false;
 }

@@ -2,6 +2,7 @@
 // Readers take no lock. Writers lock one bucket at a time, so they cannot wait for each other in a circle.
 
 import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "../area/regions.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import {
   FLOW_BUCKET_ENTRIES,
   FLOW_BUCKET_ENTRY_COUNT,
@@ -9,7 +10,6 @@ import {
   FLOW_BUCKET_SIZE,
   FLOW_INDEX_MASK,
   FLOW_TAG_SHIFT,
-  WORKER_LOCKING,
 } from "../shared/layout.ts";
 
 export const FORWARD: u32 = 0;
@@ -55,7 +55,7 @@ export function matches(bucket: usize, hash: u64, direction: u32): u32 {
 
 /** If this worker dies meanwhile, control finds the lock by what is noted first (src/memory/flow-repair.ts). */
 export function lock(bucket: usize): void {
-  store<u32>(workerAt, bucket, WORKER_LOCKING);
+  WorkerArea.at(workerAt).locking = <u32>bucket;
   let spins = 0;
   while (true) {
     const holder = atomic.cmpxchg<u32>(bucket, 0, lockOwner, FLOW_BUCKET_LOCK);

@@ -3,18 +3,10 @@
 // if that workload has more than its share, and a workload that has its share loses flows of its own.
 
 import { flowLimit, workerAt } from "../area/regions.ts";
-import {
-  FLOW_BUCKET_ENTRY_COUNT,
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
-  FLOW_SEEN,
-  FLOW_SEEN_REPLY,
-  FLOW_STATE,
-  FlowState,
-  HEADER_AT,
-  HEADER_CLIENT_COUNT,
-  WORKER_EVICT_CURSOR,
-} from "../shared/layout.ts";
+import { Flow } from "../record/flow.ts";
+import { HEADER } from "../record/header.ts";
+import { WorkerArea } from "../record/worker-area.ts";
+import { FLOW_BUCKET_ENTRY_COUNT, FLOW_SEEN_REPLY, FlowState } from "../shared/layout.ts";
 import { entryAt, recordOf } from "./bucket.ts";
 import { flowAt, idleTime, recordEnd } from "./flow-record.ts";
 import { calledFlows, incarnation } from "./instance.ts";
@@ -40,16 +32,16 @@ const USE_SHIFT: u64 = 33;
 export function victim(client: u32, nowMs: u32): usize {
   const end = recordEnd();
   const isAbove = (<u64>calledFlows(client) + 1) * clientCount() > <u64>flowLimit;
-  let cursor = load<u32>(workerAt, WORKER_EVICT_CURSOR);
+  let cursor = WorkerArea.at(workerAt).evictCursor;
   let best: usize = 0;
   let bestRank: u64 = 0;
   let seen = 0;
   for (let step = 0; step < STEPS && (seen < SAMPLE || best == 0); step++) {
     cursor = cursor + 1 < end ? cursor + 1 : 1;
     const flow = flowAt(cursor);
-    if (load<u8>(flow, FLOW_STATE) == FlowState.free) continue;
+    if (Flow.at(flow).state == FlowState.free) continue;
     seen++;
-    const owner = load<u32>(flow, FLOW_CLIENT_INSTANCE);
+    const owner = Flow.at(flow).clientInstance;
     if (isAbove && owner != client) continue;
     const isOwnerAbove = <u64>calledFlows(owner) * clientCount() > <u64>flowLimit;
     const use = useOf(flow, owner);
@@ -59,7 +51,7 @@ export function victim(client: u32, nowMs: u32): usize {
     best = flow;
     bestRank = rank;
   }
-  store<u32>(workerAt, cursor, WORKER_EVICT_CURSOR);
+  WorkerArea.at(workerAt).evictCursor = cursor;
   return best;
 }
 
@@ -71,7 +63,7 @@ export function victimIn(bucket: usize, client: u32, nowMs: u32): usize {
   for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
     const flow = entryFlow(bucket, i);
     if (flow == 0) continue;
-    const owner = load<u32>(flow, FLOW_CLIENT_INSTANCE);
+    const owner = Flow.at(flow).clientInstance;
     if (isAbove && owner != client) continue;
     const isOwnerAbove = entriesOf(bucket, owner) > BUCKET_SHARE;
     const use = useOf(flow, owner);
@@ -90,22 +82,22 @@ function rankOf(flow: usize, use: Use, isOwnerAbove: bool, nowMs: u32): u64 {
 
 /** A flow whose client is gone is used by nobody. */
 function useOf(flow: usize, owner: u32): Use {
-  if (incarnation(owner) != load<u32>(flow, FLOW_CLIENT_INCARNATION)) return Use.unanswered;
-  const state = load<u8>(flow, FLOW_STATE);
+  if (incarnation(owner) != Flow.at(flow).clientIncarnation) return Use.unanswered;
+  const state = Flow.at(flow).state;
   if (state == FlowState.tcpClosed) return Use.closed;
-  const isAnswered = (load<u8>(flow, FLOW_SEEN) & FLOW_SEEN_REPLY) != 0;
+  const isAnswered = (Flow.at(flow).seen & FLOW_SEEN_REPLY) != 0;
   return isAnswered && state != FlowState.tcpOpening ? Use.established : Use.unanswered;
 }
 
 function clientCount(): u64 {
-  return max<u32>(1, atomic.load<u32>(HEADER_AT, HEADER_CLIENT_COUNT));
+  return max<u32>(1, HEADER.loadClientCount());
 }
 
 function entriesOf(bucket: usize, client: u32): u32 {
   let entries: u32 = 0;
   for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
     const flow = entryFlow(bucket, i);
-    if (flow != 0 && load<u32>(flow, FLOW_CLIENT_INSTANCE) == client) entries++;
+    if (flow != 0 && Flow.at(flow).clientInstance == client) entries++;
   }
   return entries;
 }
@@ -115,5 +107,5 @@ function entryFlow(bucket: usize, index: u32): usize {
   const record = recordOf(load<u32>(entryAt(bucket, index)));
   if (record == 0) return 0;
   const flow = flowAt(record);
-  return load<u8>(flow, FLOW_STATE) == FlowState.free ? 0 : flow;
+  return Flow.at(flow).state == FlowState.free ? 0 : flow;
 }

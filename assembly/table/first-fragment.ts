@@ -3,27 +3,16 @@
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
+import { FirstFragment } from "../record/first-fragment.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
 import {
-  FRAGMENT_BUCKET,
-  FRAGMENT_DESTINATION,
-  FRAGMENT_ID,
   FRAGMENT_KEY_SIZE,
   FRAGMENT_MAX,
-  FRAGMENT_NEW_DESTINATION,
-  FRAGMENT_NEW_SOURCE,
   FRAGMENT_NEXT,
-  FRAGMENT_NODE,
-  FRAGMENT_OWNER,
-  FRAGMENT_PROTOCOL,
-  FRAGMENT_SENDER,
-  FRAGMENT_SINCE_MS,
   FRAGMENT_SIZE,
-  FRAGMENT_SOURCE,
-  WORKER_AGE_CURSOR,
   WORKER_FRAGMENT_HEADS,
   WORKER_FRAGMENT_KEY,
-  WORKER_FRAGMENT_NEXT,
   WORKER_FRAGMENTS,
 } from "../shared/layout.ts";
 import { Packet } from "../wire/packet.ts";
@@ -41,12 +30,12 @@ const FORGET_STEPS: u32 = 64;
 /** Writes the key of a fragment to WORKER_FRAGMENT_KEY. `sender` is the node that it came from, LOCAL_NODE = the TUN. */
 export function describeFragment(packet: Packet, sender: u32): void {
   const key = fragmentKey();
-  v128.store(key, packet.source, FRAGMENT_SOURCE);
-  v128.store(key, packet.destination, FRAGMENT_DESTINATION);
-  store<u32>(key, sender, FRAGMENT_SENDER);
-  store<u32>(key, packet.fragmentId, FRAGMENT_ID);
+  FirstFragment.at(key).source = packet.source;
+  FirstFragment.at(key).destination = packet.destination;
+  FirstFragment.at(key).sender = sender;
+  FirstFragment.at(key).id = packet.fragmentId;
   // RFC 8200 section 4.5: only the first fragment's counts. RFC 791: part of what tells packets apart.
-  store<u32>(key, packet.isIpv4 ? <u32>packet.protocol : 0, FRAGMENT_PROTOCOL);
+  FirstFragment.at(key).protocol = packet.isIpv4 ? <u32>packet.protocol : 0;
 }
 
 export function fragmentKey(): usize {
@@ -56,10 +45,10 @@ export function fragmentKey(): usize {
 /** Whether two keys are those of fragments of one packet. */
 export function sameFragmentKey(a: usize, b: usize): bool {
   return (
-    load<u64>(a, FRAGMENT_ID) == load<u64>(b, FRAGMENT_ID) &&
-    sameAddress(v128.load(a, FRAGMENT_SOURCE), v128.load(b, FRAGMENT_SOURCE)) &&
-    sameAddress(v128.load(a, FRAGMENT_DESTINATION), v128.load(b, FRAGMENT_DESTINATION)) &&
-    load<u32>(a, FRAGMENT_SENDER) == load<u32>(b, FRAGMENT_SENDER)
+    FirstFragment.at(a).idAndProtocol == FirstFragment.at(b).idAndProtocol &&
+    sameAddress(FirstFragment.at(a).source, FirstFragment.at(b).source) &&
+    sameAddress(FirstFragment.at(a).destination, FirstFragment.at(b).destination) &&
+    FirstFragment.at(a).sender == FirstFragment.at(b).sender
   );
 }
 
@@ -73,23 +62,23 @@ export function findFirst(nowMs: u32): usize {
 export function noteFirst(packet: Packet, owner: u32, node: u32, nowMs: u32): usize {
   let record = findFirst(nowMs); // a repetition
   if (record == 0) record = makePlace(nowMs);
-  store<u32>(record, owner, FRAGMENT_OWNER);
-  store<u32>(record, node, FRAGMENT_NODE);
-  store<u32>(record, nowMs, FRAGMENT_SINCE_MS);
-  v128.store(record, packet.source, FRAGMENT_NEW_SOURCE);
-  v128.store(record, packet.destination, FRAGMENT_NEW_DESTINATION);
+  FirstFragment.at(record).owner = owner;
+  FirstFragment.at(record).node = node;
+  FirstFragment.at(record).sinceMs = nowMs;
+  FirstFragment.at(record).newSource = packet.source;
+  FirstFragment.at(record).newDestination = packet.destination;
   return record;
 }
 
 /** Forgets what is not fresh any more among the next records, so that no age is ever so large that it wraps. */
 export function forgetStale(nowMs: u32): void {
-  let index = load<u32>(workerAt, WORKER_AGE_CURSOR) % FRAGMENT_MAX;
+  let index = WorkerArea.at(workerAt).ageCursor % FRAGMENT_MAX;
   for (let i: u32 = 0; i < FORGET_STEPS; i++) {
     const record = recordAt(index);
-    if (load<u32>(record, FRAGMENT_OWNER) != 0 && !isFresh(record, nowMs)) unlink(index);
+    if (FirstFragment.at(record).owner != 0 && !isFresh(record, nowMs)) unlink(index);
     index = (index + 1) % FRAGMENT_MAX;
   }
-  store<u32>(workerAt, index, WORKER_AGE_CURSOR);
+  WorkerArea.at(workerAt).ageCursor = index;
 }
 
 function find(key: usize): usize {
@@ -97,26 +86,26 @@ function find(key: usize): usize {
   for (let i: u32 = 0; next != 0 && i < <u32>FRAGMENT_MAX; i++) {
     const record = recordAt(next - 1);
     if (sameFragmentKey(record, key)) return record;
-    next = load<u16>(record, FRAGMENT_NEXT);
+    next = FirstFragment.at(record).next;
   }
   return 0;
 }
 
 /** A record with the described key, in its list. If need be another one is forgotten. */
 function makePlace(nowMs: u32): usize {
-  const cursor = load<u32>(workerAt, WORKER_FRAGMENT_NEXT) % FRAGMENT_MAX;
-  store<u32>(workerAt, (cursor + 1) % FRAGMENT_MAX, WORKER_FRAGMENT_NEXT);
+  const cursor = WorkerArea.at(workerAt).fragmentNext % FRAGMENT_MAX;
+  WorkerArea.at(workerAt).fragmentNext = (cursor + 1) % FRAGMENT_MAX;
   const index = choosePlace(cursor, nowMs);
   const record = recordAt(index);
-  if (load<u32>(record, FRAGMENT_OWNER) != 0) {
+  if (FirstFragment.at(record).owner != 0) {
     if (isFresh(record, nowMs)) count(Counter.fragmentsForgotten, 1);
     unlink(index);
   }
   memory.copy(record, fragmentKey(), FRAGMENT_KEY_SIZE);
   const bucket = bucketOf(record);
   const head = headAt(bucket);
-  store<u16>(record, <u16>bucket, FRAGMENT_BUCKET);
-  store<u16>(record, load<u16>(head), FRAGMENT_NEXT);
+  FirstFragment.at(record).bucket = <u16>bucket;
+  FirstFragment.at(record).next = load<u16>(head);
   store<u16>(head, <u16>(index + 1));
   return record;
 }
@@ -131,13 +120,13 @@ function choosePlace(cursor: u32, nowMs: u32): u32 {
   for (let i: u32 = 0; i < SAMPLE; i++) {
     const index = (cursor + i * SAMPLE_STEP) % FRAGMENT_MAX;
     const record = recordAt(index);
-    const owner = load<u32>(record, FRAGMENT_OWNER);
+    const owner = FirstFragment.at(record).owner;
     if (owner == 0 || !isFresh(record, nowMs)) return index;
     let ofOwner: u64 = 0;
     for (let j: u32 = 0; j < SAMPLE; j++) {
-      if (load<u32>(recordAt((cursor + j * SAMPLE_STEP) % FRAGMENT_MAX), FRAGMENT_OWNER) == owner) ofOwner++;
+      if (FirstFragment.at(recordAt((cursor + j * SAMPLE_STEP) % FRAGMENT_MAX)).owner == owner) ofOwner++;
     }
-    const rank = (ofOwner << 32) | (nowMs - load<u32>(record, FRAGMENT_SINCE_MS));
+    const rank = (ofOwner << 32) | (nowMs - FirstFragment.at(record).sinceMs);
     if (i != 0 && rank <= bestRank) continue;
     best = index;
     bestRank = rank;
@@ -148,24 +137,24 @@ function choosePlace(cursor: u32, nowMs: u32): u32 {
 /** Takes a record out of its list; it is free then. */
 function unlink(index: u32): void {
   const record = recordAt(index);
-  store<u32>(record, 0, FRAGMENT_OWNER);
-  let at = headAt(load<u16>(record, FRAGMENT_BUCKET));
+  FirstFragment.at(record).owner = 0;
+  let at = headAt(FirstFragment.at(record).bucket);
   for (let i: u32 = 0; i < <u32>FRAGMENT_MAX; i++) {
     const next: u32 = load<u16>(at);
     if (next == 0) return;
-    if (next == index + 1) return store<u16>(at, load<u16>(record, FRAGMENT_NEXT));
+    if (next == index + 1) return store<u16>(at, FirstFragment.at(record).next);
     at = recordAt(next - 1) + FRAGMENT_NEXT;
   }
 }
 
 function isFresh(record: usize, nowMs: u32): bool {
-  return nowMs - load<u32>(record, FRAGMENT_SINCE_MS) < REMEMBERED_MS;
+  return nowMs - FirstFragment.at(record).sinceMs < REMEMBERED_MS;
 }
 
 function bucketOf(key: usize): u32 {
-  const source = v128.load(key, FRAGMENT_SOURCE);
-  const destination = v128.load(key, FRAGMENT_DESTINATION);
-  const hash = flowHash(source, destination, load<u32>(key, FRAGMENT_ID), load<u32>(key, FRAGMENT_PROTOCOL));
+  const source = FirstFragment.at(key).source;
+  const destination = FirstFragment.at(key).destination;
+  const hash = flowHash(source, destination, FirstFragment.at(key).id, FirstFragment.at(key).protocol);
   return <u32>(hash >>> 32) % FRAGMENT_MAX;
 }
 

@@ -5,30 +5,11 @@
 
 import { count } from "../area/count.ts";
 import { flowLimit, worker, workerAt, workerCount } from "../area/regions.ts";
+import { Flow } from "../record/flow.ts";
+import { HEADER, Header } from "../record/header.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  FLOW_ANSWERED,
-  FLOW_ANSWERS_CROSS,
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
-  FLOW_CLIENT_PORT,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_IS_BALANCED,
-  FLOW_PROTOCOL,
-  FLOW_SEEN,
-  FLOW_STATE,
-  FLOW_TARGET_INSTANCE_ADDRESS,
-  FLOW_WIRE_PORT,
-  FlowState,
-  HEADER_AT,
-  HEADER_FLOW_COUNT,
-  HEADER_TIMEOUTS_MS,
-  WORKER_SWEEP_CURSOR,
-} from "../shared/layout.ts";
+import { FLOW_ANSWERS_CROSS, FLOW_IS_BALANCED, FlowState, HEADER_AT } from "../shared/layout.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take, unlock } from "./bucket.ts";
@@ -50,10 +31,10 @@ export function findForward(packet: Packet, hash: u64): usize {
   for (let found = matches(bucket, hash, FORWARD); found != 0; found &= found - 1) {
     const flow = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
     if (
-      load<u32>(flow, FLOW_CLIENT_PORT) == packet.ports &&
-      load<u8>(flow, FLOW_PROTOCOL) == packet.protocol &&
-      sameAddress(v128.load(flow, FLOW_CALLED), packet.destination) &&
-      sameAddress(v128.load(flow, FLOW_CLIENT), packet.source)
+      Flow.at(flow).ports == packet.ports &&
+      Flow.at(flow).protocol == packet.protocol &&
+      sameAddress(Flow.at(flow).called, packet.destination) &&
+      sameAddress(Flow.at(flow).client, packet.source)
     ) {
       return flow;
     }
@@ -87,11 +68,11 @@ function findAnswers(
   for (let found = matches(bucket, hash, REVERSE); found != 0; found &= found - 1) {
     const flow = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
     if (
-      load<u16>(flow, FLOW_CALLED_PORT) == calledPort &&
-      load<u16>(flow, FLOW_WIRE_PORT) == wirePort &&
-      load<u8>(flow, FLOW_PROTOCOL) == protocol &&
-      sameAddress(v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS), source) &&
-      (sameAddress(v128.load(flow, FLOW_CLIENT), client) || sameAddress(answeredAddress(flow), client))
+      Flow.at(flow).calledPort == calledPort &&
+      Flow.at(flow).wirePort == wirePort &&
+      Flow.at(flow).protocol == protocol &&
+      sameAddress(Flow.at(flow).targetInstanceAddress, source) &&
+      (sameAddress(Flow.at(flow).client, client) || sameAddress(answeredAddress(flow), client))
     ) {
       return flow;
     }
@@ -101,19 +82,19 @@ function findAnswers(
 
 /** A record to be filled in for insert(), or 0 if the table has no room for one more of `client`. */
 export function create(client: u32, nowMs: u32): usize {
-  const live = atomic.add<u32>(HEADER_AT, 1, HEADER_FLOW_COUNT);
+  const live = HEADER.addFlowCount(1);
   if (live >= flowLimit && !evict(client, nowMs)) {
-    atomic.sub<u32>(HEADER_AT, 1, HEADER_FLOW_COUNT);
+    HEADER.subtractFlowCount(1);
     return 0;
   }
   const flow = allocate();
-  if (flow == 0) atomic.sub<u32>(HEADER_AT, 1, HEADER_FLOW_COUNT);
+  if (flow == 0) HEADER.subtractFlowCount(1);
   return flow;
 }
 
 /** Gives back a record that was created and not inserted. */
 export function discard(flow: usize): void {
-  atomic.sub<u32>(HEADER_AT, 1, HEADER_FLOW_COUNT);
+  HEADER.subtractFlowCount(1);
   release(flow);
 }
 
@@ -128,7 +109,7 @@ export function areAnswersTaken(flow: usize, wirePort: u16): bool {
  * False if another flow has the same answers already; the caller then tries another wire port.
  */
 export function claimAnswers(flow: usize, nowMs: u32): bool {
-  const wirePort = load<u16>(flow, FLOW_WIRE_PORT);
+  const wirePort = Flow.at(flow).wirePort;
   const hash = reverseHash(flow, wirePort);
   const bucket = bucketAt(hash);
   const entry = entryOf(hash, recordIndex(flow), REVERSE);
@@ -139,7 +120,7 @@ export function claimAnswers(flow: usize, nowMs: u32): bool {
     unlock(bucket);
     if (isTaken) return false;
     if (isDone) return true;
-    if (!evictFrom(bucket, load<u32>(flow, FLOW_CLIENT_INSTANCE), nowMs)) return false;
+    if (!evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) return false;
   }
   return false;
 }
@@ -156,10 +137,10 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
     const first = findForward(packet, hash);
     const isDone = first == 0 && put(bucket, entry);
     // Only now may others end the flow: they take the state first, and the entry is there to be taken.
-    if (isDone) atomic.store<u8>(flow, <u8>state, FLOW_STATE);
+    if (isDone) Flow.at(flow).storeState(<u8>state);
     unlock(bucket);
     if (isDone) {
-      countCalled(load<u32>(flow, FLOW_CLIENT_INSTANCE), load<u32>(flow, FLOW_CLIENT_INCARNATION));
+      countCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
       countChange(flow, FlowState.free, state);
       return flow;
     }
@@ -168,7 +149,7 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
       discard(flow);
       return first;
     }
-    if (!evictFrom(bucket, load<u32>(flow, FLOW_CLIENT_INSTANCE), nowMs)) break;
+    if (!evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) break;
   }
   releaseAnswers(flow);
   discard(flow);
@@ -181,24 +162,19 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
  */
 export function setState(flow: usize, from: u32, to: u32): bool {
   if (from == FlowState.free) return false;
-  if (atomic.cmpxchg<u8>(flow, <u8>from, <u8>to, FLOW_STATE) != <u8>from) return false;
+  if (Flow.at(flow).exchangeIfState(<u8>from, <u8>to) != <u8>from) return false;
   countChange(flow, from, to);
   return true;
 }
 
 /** Ends a flow. False if another worker was first. */
 export function end(flow: usize): bool {
-  const state = load<u8>(flow, FLOW_STATE);
+  const state = Flow.at(flow).state;
   if (!setState(flow, state, FlowState.free)) return false;
-  const forward = flowHash(
-    v128.load(flow, FLOW_CLIENT),
-    v128.load(flow, FLOW_CALLED),
-    load<u32>(flow, FLOW_CLIENT_PORT),
-    load<u8>(flow, FLOW_PROTOCOL),
-  );
+  const forward = flowHash(Flow.at(flow).client, Flow.at(flow).called, Flow.at(flow).ports, Flow.at(flow).protocol);
   take(bucketAt(forward), entryOf(forward, recordIndex(flow), FORWARD));
   releaseAnswers(flow);
-  uncountCalled(load<u32>(flow, FLOW_CLIENT_INSTANCE), load<u32>(flow, FLOW_CLIENT_INCARNATION));
+  uncountCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
   discard(flow);
   return true;
 }
@@ -206,27 +182,27 @@ export function end(flow: usize): bool {
 /** Ends the idle ones among this worker's share of the next `budget` records. */
 export function sweep(nowMs: u32, budget: u32): u32 {
   const recordsEnd = recordEnd();
-  let cursor = load<u32>(workerAt, WORKER_SWEEP_CURSOR);
+  let cursor = WorkerArea.at(workerAt).sweepCursor;
   let ended: u32 = 0;
   for (let i: u32 = 0; i < budget; i++) {
     cursor += workerCount;
     if (cursor >= recordsEnd) cursor = worker + 1;
     if (cursor >= recordsEnd) break;
     const flow = flowAt(cursor);
-    const state = load<u8>(flow, FLOW_STATE);
+    const state = Flow.at(flow).state;
     if (state == FlowState.free) continue;
-    if (idleTime(flow, nowMs) < load<u32>(HEADER_AT + ((<u32>state) << 2), HEADER_TIMEOUTS_MS)) continue;
+    if (idleTime(flow, nowMs) < Header.at(HEADER_AT + ((<u32>state) << 2)).timeoutsMs) continue;
     if (end(flow)) ended++;
   }
-  store<u32>(workerAt, cursor, WORKER_SWEEP_CURSOR);
+  WorkerArea.at(workerAt).sweepCursor = cursor;
   count(Counter.flowsExpired, ended);
   return ended;
 }
 
 /** The destination of the flow's answers. */
 function answeredAddress(flow: usize): v128 {
-  const crosses = (load<u8>(flow, FLOW_SEEN) & FLOW_ANSWERS_CROSS) != 0;
-  return crosses ? v128.load(flow, FLOW_ANSWERED) : v128.load(flow, FLOW_CLIENT);
+  const crosses = (Flow.at(flow).seen & FLOW_ANSWERS_CROSS) != 0;
+  return crosses ? Flow.at(flow).answered : Flow.at(flow).client;
 }
 
 /** The flow whose answers are those that `flow` has with this wire port, or 0. */
@@ -234,34 +210,29 @@ function findAnswersOf(flow: usize, wirePort: u16, bucket: usize, hash: u64): us
   return findAnswers(
     bucket,
     hash,
-    v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS),
+    Flow.at(flow).targetInstanceAddress,
     answeredAddress(flow),
-    load<u16>(flow, FLOW_CALLED_PORT),
+    Flow.at(flow).calledPort,
     wirePort,
-    load<u8>(flow, FLOW_PROTOCOL),
+    Flow.at(flow).protocol,
   );
 }
 
 function reverseHash(flow: usize, wirePort: u16): u64 {
-  const ports = <u32>load<u16>(flow, FLOW_CALLED_PORT) | ((<u32>wirePort) << 16);
-  return flowHash(
-    v128.load(flow, FLOW_TARGET_INSTANCE_ADDRESS),
-    answeredAddress(flow),
-    ports,
-    load<u8>(flow, FLOW_PROTOCOL),
-  );
+  const ports = <u32>Flow.at(flow).calledPort | ((<u32>wirePort) << 16);
+  return flowHash(Flow.at(flow).targetInstanceAddress, answeredAddress(flow), ports, Flow.at(flow).protocol);
 }
 
 function releaseAnswers(flow: usize): void {
-  const hash = reverseHash(flow, load<u16>(flow, FLOW_WIRE_PORT));
+  const hash = reverseHash(flow, Flow.at(flow).wirePort);
   take(bucketAt(hash), entryOf(hash, recordIndex(flow), REVERSE));
 }
 
 /** A flow is load as long as it lives: not when it is closed, and again if it turns out not to be. */
 function countChange(flow: usize, from: u32, to: u32): void {
   const change = i32(isLoad(to)) - i32(isLoad(from));
-  if (change == 0 || (load<u8>(flow, FLOW_SEEN) & FLOW_IS_BALANCED) == 0) return;
-  countServed(load<u32>(flow, FLOW_INSTANCE), load<u32>(flow, FLOW_INSTANCE_INCARNATION), change);
+  if (change == 0 || (Flow.at(flow).seen & FLOW_IS_BALANCED) == 0) return;
+  countServed(Flow.at(flow).instance, Flow.at(flow).instanceIncarnation, change);
 }
 
 function isLoad(state: u32): bool {

@@ -2,53 +2,48 @@
 
 import { generation, placeInForce } from "../area/generation.ts";
 import { instanceLoadsAt, instancesAt } from "../area/regions.ts";
+import { HEADER } from "../record/header.ts";
+import { Instance } from "../record/instance.ts";
+import { InstanceLoad } from "../record/instance-load.ts";
 import {
-  HEADER_AT,
-  HEADER_CLIENT_COUNT,
-  INSTANCE_ADDRESS_V4,
-  INSTANCE_ADDRESS_V6,
-  INSTANCE_DIED,
-  INSTANCE_INCARNATION,
   INSTANCE_LOAD_CALLED,
   INSTANCE_LOAD_SERVED,
   INSTANCE_LOAD_SIZE,
   INSTANCE_NAMESPACE_V4,
   INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
   INSTANCE_PLACE_SIZE,
   INSTANCE_SIZE,
-  INSTANCE_VERSION,
 } from "../shared/layout.ts";
 import { isNoAddress } from "./address.ts";
 
 export function namespaceAddress(index: u32, isIpv4: bool): v128 {
   const at = placeAt(index);
-  return isIpv4 ? v128.load(at, INSTANCE_NAMESPACE_V4) : v128.load(at, INSTANCE_NAMESPACE_V6);
+  return isIpv4 ? Instance.at(at).namespaceV4 : Instance.at(at).namespaceV6;
 }
 
 export function instanceAddress(index: u32, isIpv4: bool): v128 {
   const at = placeAt(index);
-  return isIpv4 ? v128.load(at, INSTANCE_ADDRESS_V4) : v128.load(at, INSTANCE_ADDRESS_V6);
+  return isIpv4 ? Instance.at(at).addressV4 : Instance.at(at).addressV6;
 }
 
 /** An address that a workload of this node is known by, whichever family it uses. */
 export function identityAt(index: u32): usize {
   const at = placeAt(index);
-  return at + (isNoAddress(v128.load(at, INSTANCE_NAMESPACE_V4)) ? INSTANCE_NAMESPACE_V6 : INSTANCE_NAMESPACE_V4);
+  return at + (isNoAddress(Instance.at(at).namespaceV4) ? INSTANCE_NAMESPACE_V6 : INSTANCE_NAMESPACE_V4);
 }
 
 export function nodeOf(index: u32): u32 {
-  return load<u32>(placeAt(index), INSTANCE_NODE);
+  return Instance.at(placeAt(index)).node;
 }
 
 export function incarnation(index: u32): u32 {
-  return load<u32>(instanceAt(index), INSTANCE_INCARNATION);
+  return Instance.at(instanceAt(index)).incarnation;
 }
 
 /** Whether the record still stands for the instance that had this incarnation, in the generation in force. */
 export function isAlive(index: u32, expectedIncarnation: u32): bool {
   const at = instanceAt(index);
-  return load<u32>(at, INSTANCE_INCARNATION) == expectedIncarnation && atomic.load<u32>(at, INSTANCE_DIED) > generation;
+  return Instance.at(at).incarnation == expectedIncarnation && Instance.at(at).loadDied() > generation;
 }
 
 /** Counts flows that the instance serves, as long as it is the one of this incarnation. */
@@ -59,18 +54,18 @@ export function countServed(index: u32, expectedIncarnation: u32, flows: i32): v
 /** Counts a flow that the instance has as a client, likewise. */
 export function countCalled(index: u32, expectedIncarnation: u32): void {
   const before = addTo(loadsAt(index) + INSTANCE_LOAD_CALLED, expectedIncarnation, 1);
-  if (before == 0) atomic.add<u32>(HEADER_AT, 1, HEADER_CLIENT_COUNT);
+  if (before == 0) HEADER.addClientCount(1);
 }
 
 export function uncountCalled(index: u32, expectedIncarnation: u32): void {
   const before = addTo(loadsAt(index) + INSTANCE_LOAD_CALLED, expectedIncarnation, -1);
-  if (before == 1) atomic.sub<u32>(HEADER_AT, 1, HEADER_CLIENT_COUNT);
+  if (before == 1) HEADER.subtractClientCount(1);
 }
 
 /** How many flows the instance has as a client. */
 export function calledFlows(index: u32): u32 {
   // Below 0 for a moment, when another worker ends a flow before it was counted.
-  return max<i32>(0, <i32>atomic.load<u64>(loadsAt(index), INSTANCE_LOAD_CALLED));
+  return max<i32>(0, <i32>InstanceLoad.at(loadsAt(index)).loadCalled());
 }
 
 /** Returns the count before, or u32.MAX_VALUE when the count is of another incarnation, and is left alone. */
@@ -85,7 +80,7 @@ function addTo(count: usize, expectedIncarnation: u32, flows: i32): u32 {
 
 function placeAt(index: u32): usize {
   const at = instanceAt(index);
-  return at + <usize>placeInForce(atomic.load<u32>(at, INSTANCE_VERSION)) * INSTANCE_PLACE_SIZE;
+  return at + <usize>placeInForce(Instance.at(at).loadVersion()) * INSTANCE_PLACE_SIZE;
 }
 
 function instanceAt(index: u32): usize {

@@ -3,7 +3,9 @@
 // Reads whatever bytes stand there without checking them: a packet that is not well-formed touches a line in vain.
 
 import { workerAt } from "../area/regions.ts";
-import { HEADER_AT, HEADER_FLOW_COUNT, WORKER_PREFETCH } from "../shared/layout.ts";
+import { HEADER } from "../record/header.ts";
+import { WorkerArea } from "../record/worker-area.ts";
+
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { v4Mapped } from "../wire/packet.ts";
@@ -18,19 +20,19 @@ const WORTHWHILE_FLOWS: u32 = 16384;
 let touched: u32 = 0;
 
 export function isWorthwhile(): bool {
-  return load<u32>(HEADER_AT, HEADER_FLOW_COUNT) >= WORTHWHILE_FLOWS;
+  return HEADER.flowCount >= WORTHWHILE_FLOWS;
 }
 
 /** First step, for each packet of the batch: touches its bucket. `index` is below BATCH_SIZE. */
 export function touchBucket(index: u32, at: usize): void {
   const hash = load<u8>(at) >>> 4 == 4 ? hashIpv4(at) : hashIpv6(at);
-  store<u64>(workerAt + (index << 3), hash, WORKER_PREFETCH);
+  WorkerArea.at(workerAt + (index << 3)).prefetch = hash;
   touched ^= load<u32>(bucketAt(hash));
 }
 
 /** Second step, for each: touches the flow record that the bucket leads to in this direction. */
 export function touchFlow(index: u32, direction: u32): void {
-  const hash = load<u64>(workerAt + (index << 3), WORKER_PREFETCH);
+  const hash = WorkerArea.at(workerAt + (index << 3)).prefetch;
   const bucket = bucketAt(hash);
   const found = matches(bucket, hash, direction);
   if (found == 0) return;

@@ -2,16 +2,14 @@
 // business of ours, unless the configuration lets strangers send.
 
 import { generation } from "../area/generation.ts";
+import { Endpoint } from "../record/endpoint.ts";
+import { HEADER } from "../record/header.ts";
 import {
   ACCEPT_STRANGERS,
   ACCEPTS_ANY_ADDRESS,
   ACCEPTS_UNKNOWN_SOURCES,
-  ENDPOINT_ACCEPTS,
-  HEADER_ANSWERS,
-  HEADER_AT,
   LOCAL_NODE,
   SOCKADDR_ADDRESS,
-  SOCKADDR_PORT,
   STRANGER,
 } from "../shared/layout.ts";
 import { findSender } from "./address.ts";
@@ -26,12 +24,12 @@ let lastNode: u32 = 0; // LOCAL_NODE
 
 /** The node whose datagrams come from the sockaddr at `name`; else STRANGER, or LOCAL_NODE when nobody's may. */
 export function senderNode(name: usize): u32 {
-  const upper = load<u64>(name, SOCKADDR_ADDRESS);
+  const upper = Endpoint.at(name).addressUpper;
   const lower = load<u64>(name, SOCKADDR_ADDRESS + 8);
-  const port = <u32>load<u16>(name, SOCKADDR_PORT);
+  const port = <u32>Endpoint.at(name).port;
   if (lower == lastLower && port == lastPort && upper == lastUpper && generation == lastGeneration) return lastNode;
   lastNode = findSender(name);
-  if (lastNode == LOCAL_NODE && (load<u32>(HEADER_AT, HEADER_ANSWERS) & ACCEPT_STRANGERS) != 0) lastNode = STRANGER;
+  if (lastNode == LOCAL_NODE && (HEADER.answers & ACCEPT_STRANGERS) != 0) lastNode = STRANGER;
   lastGeneration = generation;
   lastUpper = upper;
   lastLower = lower;
@@ -50,5 +48,5 @@ export function speaksFor(sender: u32, node: u32): bool {
 }
 
 function accepts(node: u32, what: u32): bool {
-  return (load<u32>(endpointAt(node), ENDPOINT_ACCEPTS) & what) != 0;
+  return (Endpoint.at(endpointAt(node)).accepts & what) != 0;
 }

@@ -1,5 +1,6 @@
 // Which source may import which: the rules of docs/architecture.md, "Dependencies", read from the imports.
 import { describe, expect, test } from "vitest";
+import { RECORDS } from "../support/layout-records.ts";
 import { importsOf, sourcesBelow, text } from "../support/source-files.ts";
 
 interface Import {
@@ -18,6 +19,7 @@ const AROUND = importsBelow("test", "bench");
 /** From the bottom up: each part imports itself and those before it. So no circle of folders can come about. */
 const ENGINE_PARTS = [
   "assembly/shared",
+  "assembly/record",
   "assembly/wire",
   "assembly/checksum",
   "assembly/area",
@@ -93,6 +95,17 @@ describe("assembly", () => {
       new Set(generators.map((name) => `assembly/${name}.ts`)),
     );
     expect(callers("sendProbe")).toEqual(["assembly/measure/probe.ts"]);
+  });
+
+  test("a record is read and written through its type alone", () => {
+    const fields = Object.values(RECORDS).flatMap((record) => Object.keys(record.fields));
+    const isField = new RegExp(`,\\s*(?:${fields.join("|")}),?\\s*\\)`);
+    const accesses = /\b(?:load|store)<\w+>\([^;{}]*|\b(?:v128|atomic)\.\w+(?:<\w+>)?\([^;{}]*/g;
+    const raw = (path: string): string[] => (text(path).match(accesses) ?? []).filter((access) => isField.test(access));
+    expect(sourcesBelow("assembly/record").flatMap(raw).length).toBeGreaterThan(10);
+    const views = /^assembly\/(?:record\/|table\/bucket\.ts$)/; // a bucket is an array of words
+    const others = sourcesBelow("assembly").filter((path) => !views.test(path));
+    expect(others.flatMap((path) => raw(path).map((access) => `${path}: ${access}`))).toEqual([]);
   });
 
   test("nothing is imported from the host or from packages", () => {
