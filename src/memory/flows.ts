@@ -115,15 +115,27 @@ export class FlowView {
   }
 }
 
+/** Indices of the instances that flows lead to: of all but closed connections. Copies nothing. */
+export function instancesInUse(shared: SharedMemory): Set<number> {
+  const flowsAt = shared.at(Region.flows);
+  const recordEnd = flowRecordEnd(shared);
+  const used = new Set<number>();
+  for (let record = 1; record < recordEnd; record++) {
+    const at = flowsAt + record * FLOW_SIZE;
+    const state = shared.bytes[at + FLOW_STATE];
+    if (state === FlowState.free || state === FlowState.tcpClosed) continue;
+    const index = shared.u32[(at + FLOW_INSTANCE) >>> 2] ?? 0;
+    const incarnation = shared.u32[(at + FLOW_INSTANCE_INCARNATION) >>> 2] ?? 0;
+    if (!used.has(index) && isIncarnation(shared, index, incarnation)) used.add(index);
+  }
+  return used;
+}
+
 /** All live flows, in the order of their records. */
 export function* liveFlows(shared: SharedMemory): Generator<FlowView> {
   const flowsAt = shared.at(Region.flows);
-  const recordEnd = Math.min(
-    Atomics.load(shared.i32, (HEADER_AT + HEADER_FLOW_NEXT) >>> 2),
-    1 + shared.capacities.flows + FLOW_SLACK,
-  );
-  const isInstanceKnown = (index: number, incarnation: number): boolean =>
-    shared.u32[(shared.at(Region.instances) + index * INSTANCE_SIZE + INSTANCE_INCARNATION) >>> 2] === incarnation;
+  const recordEnd = flowRecordEnd(shared);
+  const isInstanceKnown = (index: number, incarnation: number) => isIncarnation(shared, index, incarnation);
   for (let record = 1; record < recordEnd; record++) {
     const at = flowsAt + record * FLOW_SIZE;
     if (shared.bytes[at + FLOW_STATE] === FlowState.free) continue;
@@ -132,4 +144,16 @@ export function* liveFlows(shared: SharedMemory): Generator<FlowView> {
     if (shared.bytes[at + FLOW_STATE] === FlowState.free) continue;
     yield new FlowView(copy, isInstanceKnown);
   }
+}
+
+/** One more than the last record that was ever used. */
+function flowRecordEnd(shared: SharedMemory): number {
+  const next = Atomics.load(shared.i32, (HEADER_AT + HEADER_FLOW_NEXT) >>> 2);
+  return Math.min(next, 1 + shared.capacities.flows + FLOW_SLACK);
+}
+
+/** Whether the index of an instance record still stands for the same instance. */
+function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
+  const at = shared.at(Region.instances) + index * INSTANCE_SIZE + INSTANCE_INCARNATION;
+  return shared.u32[at >>> 2] === incarnation;
 }

@@ -3,7 +3,7 @@
 import type { ProviderSink } from "../control/providers/provider.ts";
 import type { Questions } from "../control/tables/questions.ts";
 import type { TableStore } from "../control/tables/table-store.ts";
-import { readInstanceLoad } from "../memory/measurements.ts";
+import { instancesInUse } from "../memory/flows.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
 
 export interface ProviderSinkOptions {
@@ -23,9 +23,9 @@ export function providerSink({ nodeId, store, questions, shared, policies }: Pro
     questions: () => questions.open(),
     refuse: (address) => questions.refuse(address),
     servicesInUse: () => {
-      const isUsed = (index: number) => readInstanceLoad(shared, index) > 0;
+      const used = instancesInUse(shared);
       const names = store.snapshot().services.map(({ name }) => name);
-      return new Set(names.filter((name) => store.instanceIndices(name).some(isUsed)));
+      return new Set(names.filter((name) => store.instanceIndices(name).some((index) => used.has(index))));
     },
     policies,
   };

@@ -1,60 +1,224 @@
-// A worker node of Oakestra with `sapwood netmanager` in the place of NetManager: a real broker, a cluster manager that
-// holds every byte to the interface, and containers that are deployed as a NodeEngine does it.
+// A cluster of Oakestra whose nodes run `sapwood netmanager`: a real broker, a cluster manager that holds every byte to the
+// interface, and containers that are deployed as a NodeEngine does it. One cluster; the tests are steps of one story.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CallResult } from "../../src/lab/workload-protocol.ts";
+import { builtFile } from "../../src/lab/build-paths.ts";
+import { eventually } from "../../src/lab/lab.ts";
+import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import type { CallResult, ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab } from "../support/lab.ts";
-import { containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { BROKER, containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
 
-const WORKERS = { "node-a": "65a000000000000000000001", "node-b": "65a000000000000000000002" } as const;
+const A = "65a000000000000000000001";
+const WORKERS = { "node-a": A, "node-b": "65a000000000000000000002", "node-c": "65a000000000000000000003" } as const;
 const CLIENT = "c.d.client.d";
 const SERVER = "x.d.server.d";
 const SERVICE = { v4: "10.30.0.10", v6: "fdff:2000::10" };
 const ALL = Object.values(SERVICE);
+/** Instance addresses of the server by number. */
+const SERVERS = [0, 1, 2].map((number) => ({ number, ip: `10.30.0.2${number}`, ipv6: `fdff::2${number}` }));
 
 describeLab("a cluster of Oakestra", () => {
   let cluster: OakestraCluster;
 
   beforeAll(async () => {
-    cluster = await OakestraCluster.open(2);
+    cluster = await OakestraCluster.open(3);
     await cluster.order("service", { job: CLIENT, addresses: [] });
-    await cluster.order("service", {
-      job: SERVER,
-      addresses: [{ IpType: "RR", Address: SERVICE.v4, Address_v6: SERVICE.v6 }],
-    });
+    const address = { IpType: "RR", Address: SERVICE.v4, Address_v6: SERVICE.v6 };
+    await cluster.order("service", { job: SERVER, addresses: [address] });
     await Promise.all(cluster.nodes.map((node) => cluster.startNode(node)));
-  }, 120_000);
+  });
   afterAll(() => cluster?.close());
 
-  test("a node is registered, has a subnet, and says so again", async () => {
-    expect(await cluster.post("node-a", "/container/deploy", { serviceName: SERVER })).toMatchObject({ status: 400 });
+  test("a worker is registered once its cluster has answered, and nothing works before", async () => {
+    const [deploy, undeploy] = await Promise.all(
+      ["/container/deploy", "/container/undeploy"].map((route) =>
+        cluster.post("node-a", route, { serviceName: SERVER }),
+      ),
+    );
+    expect([deploy?.status, undeploy?.status]).toEqual([400, 400]);
+    expect(cluster.daemon("node-a").stderr).not.toContain("STARTUP_CONFIG");
     for (const [node, worker] of Object.entries(WORKERS)) {
       expect(await cluster.register(node, worker)).toEqual({ status: 200, body: "" });
     }
-    expect(await cluster.register("node-a", WORKERS["node-a"])).toEqual({ status: 200, body: "" });
-    expect(cluster.messages(WORKERS["node-a"]).map(({ what, message }) => [what, message])).toEqual([
-      ["subnet", { METHOD: "GET" }],
-    ]);
+    expect(await cluster.register("node-a", A)).toEqual({ status: 200, body: "" });
+    expect(said(A)).toEqual([["subnet", { METHOD: "GET" }]]);
+    const line = "STARTUP_CONFIG: Node=192.0.2.11:50103 | Cluster=192.0.2.1:10003";
+    expect(cluster.daemon("node-a").stderr).toContain(line);
   });
 
-  test("a client's container reaches a service of another node by its address, over both families", async () => {
-    await cluster.order("instance", { job: SERVER, number: 0, ip: "10.30.0.11", ipv6: "fdff::11" });
+  test("a deploy says in order what the cluster expects, and answers with the addresses of the container", async () => {
     await cluster.order("instance", { job: CLIENT, number: 0, ip: "10.30.0.12", ipv6: "fdff::12" });
-    const deployed = await cluster.deploy("node-b", { job: SERVER, number: 0 });
-    expect(deployed).toMatchObject({ status: 200 });
-    expect(JSON.parse(deployed.body)).toEqual({
-      serviceName: SERVER,
-      nsAddress: expect.stringMatching(/^10\.18\.0\.\d+$/),
-      nsAddressv6: expect.stringMatching(/^fc00::[12]02$/),
-    });
-    expect(await cluster.deploy("node-a", { job: CLIENT, number: 0 })).toMatchObject({ status: 200 });
-    for (const result of await call(ALL)) {
-      expect(result).toMatchObject({ failures: [], instances: [`${SERVER} 0`] });
+    const before = said(A).length;
+    const { status, body } = await cluster.deploy("node-a", { job: CLIENT, number: 0 });
+    expect(status).toBe(200);
+    expect(body).toMatch(/^\{"serviceName":"c\.d\.client\.d","nsAddress":"10\.18\.0\.66","nsAddressv6":"fc00::102"\}$/);
+    await eventually("the update to be asked for", async () => said(A).length >= before + 3);
+    const query = ["tablequery/request", { sname: CLIENT, sip: "" }];
+    const deployed = {
+      ...{ appname: CLIENT, status: "DEPLOYED", instance_number: 0, nsip: "10.18.0.66", nsipv6: "fc00::102" },
+      ...{ host_port: "50103", host_ip: "192.0.2.11" },
+    };
+    expect(said(A).slice(before)).toEqual([["service/deployed", deployed], query, query]);
+    expect(await cluster.interests()).toEqual([`${A} ${CLIENT}`]);
+  });
+
+  test("a container has its addresses and default routes at once, and MTU 1450", async () => {
+    const show = "ip -br address show scope global; ip route show default; ip -6 route show default; cat /proc/net/dev";
+    const seen = await cluster.lab.sandbox.expect(["sh", "-c", show], containerName(CLIENT, 0));
+    expect(seen).toMatch(/veth01\w+@\w+ +UP +10\.18\.0\.66\/26 fc00::102\/120/);
+    expect(seen).toContain("default via 10.18.0.65");
+    expect(seen).toContain("default via fc00::101");
+    expect(seen).not.toContain("tentative");
+  });
+
+  test("a service of another node answers by its addresses, and sees the client's instance address", async () => {
+    await deployServer("node-b", 0);
+    for (const [i, result] of (await call(ALL)).entries()) {
+      expect(result).toMatchObject({ failures: [], instances: [`${SERVER} 0`], answeredFrom: [ALL[i]] });
+      expect(result.sources[0]).toMatch(i === 0 ? /^10\.30\.0\.12 / : /^fdff::12 /);
     }
+    // An instance by its own address, and the service from its own instance.
+    expect((await call(["10.30.0.20", "fdff::20"])).map(({ instances }) => instances)).toEqual([
+      [`${SERVER} 0`],
+      [`${SERVER} 0`],
+    ]);
+    const [own] = await call([SERVICE.v4], containerName(SERVER, 0));
+    expect(own?.failures).toEqual([]);
+  });
+
+  test("a service scales from one instance to three and back, and only connections to removed ones notice", async () => {
+    const load = cluster.lab.startClient(containerName(CLIENT, 0), { kind: "load", addresses: ALL, held: ALL });
+    const report = async (): Promise<ConnectionsResult & { held: readonly CallResult[] }> => {
+      const seen = load.stdout.length;
+      load.write("\n");
+      await load.until("a report", ({ stdout }) => stdout.length > seen && stdout.endsWith("\n"));
+      return JSON.parse(load.stdout.slice(seen));
+    };
+    const answering = async (...numbers: number[]) => {
+      const expected = numbers.map((number) => `${SERVER} ${number}`).sort();
+      await eventually(`exactly ${expected} to answer`, async () => {
+        const { byInstance } = await report();
+        return JSON.stringify(Object.keys(byInstance).sort()) === JSON.stringify(expected);
+      });
+    };
+    await answering(0);
+    await deployServer("node-c", 1);
+    await deployServer("node-a", 2);
+    await answering(0, 1, 2);
+    const { failures, held } = await report();
+    expect([failures, held.flatMap((one) => one.failures)]).toEqual([[], []]);
+    await removeServer("node-c", 1);
+    await removeServer("node-a", 2);
+    await answering(0);
+    const after = await report();
+    expect([after.failures, after.held.flatMap((one) => one.failures)]).toEqual([[], []]);
+    load.endInput();
+    await load.ended;
+  });
+
+  test("an instance that moves to another node keeps its instance address", async () => {
+    expect((await call(["10.30.0.20"]))[0]?.instances).toEqual([`${SERVER} 0`]);
+    await removeServer("node-b", 0);
+    await deployServer("node-c", 0);
+    await eventually("the moved instance to answer", async () => {
+      const [result] = await call(["10.30.0.20"]);
+      return result?.failures.length === 0;
+    });
+    expect((await call(ALL)).flatMap(({ failures }) => failures)).toEqual([]);
+  });
+
+  test("mapped ports lead to the container from outside and from the node, and nothing else to them", async () => {
+    await cluster.order("instance", { job: SERVER, ...SERVERS[1] });
+    const mapped = { job: SERVER, number: 1, portMappings: "8080:80, 8081:80/udp;" };
+    expect(await cluster.deploy("node-b", mapped)).toMatchObject({ status: 200 });
+    for (const url of ["http://192.0.2.12:8080", "http://[2001:db8::12]:8080"]) {
+      expect(await fetchFrom("node-a", url)).toContain(`"${SERVER} 1"`);
+    }
+    expect(await fetchFrom("node-b", "http://192.0.2.12:8080")).toContain(`"${SERVER} 1"`);
+    // The same port of a service is the service's.
+    expect(await fetchFrom(containerName(CLIENT, 0), "http://10.30.0.21:80")).toContain(`"${SERVER} 1"`);
+    const again = await cluster.deploy("node-b", { job: SERVER, number: 2, portMappings: "8080:80" });
+    expect(again.status).toBe(500);
+    for (const portMappings of ["80:80-80", "hello", " 80:", "0"]) {
+      expect((await cluster.deploy("node-b", { job: SERVER, number: 3, portMappings })).status).toBe(500);
+    }
+    expect((await cluster.undeploy("node-b", SERVER, 1)).status).toBe(200);
+    expect(await rulesOf("node-b")).not.toContain("elements");
+    await cluster.order("removeInstance", { job: SERVER, number: 1 });
+  });
+
+  test("a container reaches the outside with the node's address", async () => {
+    const argv = [process.execPath, builtFile("src/lab/workload-server.js"), "outside"];
+    const server = cluster.lab.sandbox.start(argv, UNDERLAY_NAMESPACE);
+    await server.until("a server outside", ({ stdout }) => stdout.includes("ready\n"));
+    const answer = JSON.parse(await fetchFrom(containerName(CLIENT, 0), `http://${BROKER}`));
+    expect(answer).toMatchObject({ instance: "outside", source: "192.0.2.11" });
+    await server.stop();
+  });
+
+  test("names and processes that cannot be are refused, and unknown instances are undeployed already", async () => {
+    const post = (fields: object) =>
+      cluster.post("node-a", "/container/deploy", { pid: 1, serviceName: SERVER, ...fields });
+    for (const serviceName of ["a.b.c", "a.b.c.d.e", "a.b.c.x-y", "", `${"x".repeat(31)}.d.s.d`]) {
+      expect((await post({ serviceName })).status).toBe(500);
+    }
+    expect((await post({ pid: 2_000_000_000 })).status).toBe(500);
+    expect((await post({ pid: "7" })).status).toBe(400);
+    expect(await cluster.undeploy("node-a", "no.d.such.d", 5)).toEqual({ status: 200, body: "" });
+  });
+
+  test("an undeploy says nothing, and leaves neither interface nor interest, also when the cluster began anew", async () => {
+    await cluster.order("restart"); // an interest that it does not know would end it
+    const before = said(WORKERS["node-c"]).length;
+    expect(await cluster.undeploy("node-c", SERVER, 0)).toEqual({ status: 200, body: "" });
+    const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-c");
+    expect(links).not.toContain("veth00");
+    const isGivenUp = async () => said(WORKERS["node-c"]).some(([what]) => what === "interest/remove");
+    await eventually("the interest to be given up", isGivenUp, 60_000);
+    const topics = said(WORKERS["node-c"])
+      .slice(before)
+      .map(([what]) => what);
+    expect(new Set(topics)).toEqual(new Set(["tablequery/request", "interest/remove"]));
+    expect(topics.at(-1)).toBe("interest/remove");
+  });
+
+  test("nothing that any node said broke the rules", () => {
     expect(cluster.violations()).toEqual([]);
   });
 
-  async function call(addresses: readonly string[]): Promise<CallResult[]> {
+  function said(worker: string): [string | undefined, unknown][] {
+    return cluster.messages(worker).map(({ what, message }) => [what, message]);
+  }
+
+  async function deployServer(node: string, number: number): Promise<void> {
+    await cluster.order("instance", { job: SERVER, ...SERVERS[number] });
+    expect(await cluster.deploy(node, { job: SERVER, number })).toMatchObject({ status: 200 });
+  }
+
+  /** As an orchestrator does it: the cluster forgets it first, and its container is gone a moment later. */
+  async function removeServer(node: string, number: number): Promise<void> {
+    await cluster.order("removeInstance", { job: SERVER, number });
+    if (node === "node-a") expect((await cluster.undeploy(node, SERVER, number)).status).toBe(200);
+    await eventually("the client's node to have heard", async () => {
+      const { stdout } = await cluster.lab.sandbox.run(
+        [process.execPath, ...cluster.sapwoodArguments("node-a", "instances", "--json")],
+        "node-a",
+      );
+      return !stdout.includes(`"10.30.0.2${number}"`);
+    });
+    expect((await cluster.undeploy(node, SERVER, number)).status).toBe(200);
+  }
+
+  async function call(addresses: readonly string[], from = containerName(CLIENT, 0)): Promise<CallResult[]> {
     const calls = addresses.map((address) => ({ protocol: "http", address }) as const);
-    return cluster.lab.ask(containerName(CLIENT, 0), { kind: "together", calls, rounds: 1 });
+    return cluster.lab.ask(from, { kind: "together", calls, rounds: 1 });
+  }
+
+  function fetchFrom(namespace: string, url: string): Promise<string> {
+    return cluster.lab.sandbox.expect(["curl", "-sS", "-m", "10", url], namespace);
+  }
+
+  function rulesOf(node: string): Promise<string> {
+    return cluster.lab.sandbox.expect(["nft", "list", "table", "inet", "sapwood_netmanager"], node);
   }
 });

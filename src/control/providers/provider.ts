@@ -21,7 +21,7 @@ export interface ProviderSink {
   questions(): readonly AskedAddress[];
   /** There is no such address: its packets go, and for a second nobody is asked. */
   refuse(address: string): void;
-  /** Names of the services to whose instances live flows of this node lead. */
+  /** Names of the services to whose instances live flows of this node lead. Costs a look at each flow. */
   servicesInUse(): ReadonlySet<string>;
   /** Names of the policies that an address may have. */
   policies(): readonly string[];

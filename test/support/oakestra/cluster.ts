@@ -1,7 +1,7 @@
 // A cluster of Oakestra in a lab: a real Mosquitto and a scripted cluster manager on the underlay, `sapwood netmanager` on
 // each node, and the NodeEngine's part: HTTP on its unix socket, containers in network namespaces of their own.
 import { builtFile } from "../../../src/lab/build-paths.ts";
-import { eventually, Lab } from "../../../src/lab/lab.ts";
+import { Lab } from "../../../src/lab/lab.ts";
 import { addNamespaces, configure } from "../../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../../src/lab/topology.ts";
@@ -40,6 +40,7 @@ export class OakestraCluster {
   readonly lab: Lab;
   #broker: SandboxProgram | undefined;
   #manager: SandboxProgram | undefined;
+  readonly #containers = new Map<string, SandboxProgram>();
   readonly #daemons = new Map<string, SandboxProgram>();
 
   private constructor(lab: Lab) {
@@ -155,11 +156,17 @@ export class OakestraCluster {
     return this.post(node, "/container/undeploy", order);
   }
 
-  /** A server in a new network namespace without any link; its process id. */
+  /** A server in a new network namespace without any link; its process id. One of the same name ends first. */
   async startContainer(name: string, instance: string): Promise<number> {
     const { sandbox } = this.lab;
+    const old = this.#containers.get(name);
+    if (old !== undefined) {
+      await old.stop();
+      await sandbox.expect(["ip", "netns", "del", name]);
+    }
     await addNamespaces(sandbox, [name]);
     const server = sandbox.start([process.execPath, builtFile("src/lab/workload-server.js"), instance], name);
+    this.#containers.set(name, server);
     await server.until(`the server in ${name}`, ({ stdout }) => stdout.includes("ready\n"));
     return this.pidIn(name);
   }
@@ -180,9 +187,9 @@ export class OakestraCluster {
     return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, Math.max(at, 0)) };
   }
 
-  /** Waits until a predicate on the messages of a worker holds. */
-  async until(what: string, isTrue: () => boolean): Promise<void> {
-    await eventually(what, async () => isTrue());
+  /** `sapwood ARGS` on the control socket of a node, without the program that runs it. */
+  sapwoodArguments(node: string, ...args: string[]): string[] {
+    return sapwoodCommand(...args, "--socket", netmanagerFile(node, "sapwood.sock")).slice(1);
   }
 
   async close(): Promise<void> {

@@ -39,5 +39,8 @@ function hasBridge(): boolean {
 async function addressesOf(): Promise<string[]> {
   const [link] = parseList(await ip(["-json", "address", "show", "dev", BRIDGE, "scope", "global"]));
   const list = Array.isArray(link?.addr_info) ? link.addr_info : [];
-  return list.map(({ local, prefixlen }: Record<string, unknown>) => `${String(local)}/${String(prefixlen)}`);
+  // `ip` prints an empty entry for each address of another scope.
+  return list.flatMap(({ local, prefixlen }: Record<string, unknown>) =>
+    typeof local === "string" ? [`${local}/${String(prefixlen)}`] : [],
+  );
 }

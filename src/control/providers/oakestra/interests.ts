@@ -124,11 +124,13 @@ export class Interests {
 
   #look(): void {
     const { sink, isDeployed, idleMs = IDLE_MS, refreshMs = REFRESH_MS } = this.#options;
-    const inUse = sink.servicesInUse();
     const nowMs = performance.now();
+    const isOver = ({ usedMs }: Interest) => nowMs - usedMs >= idleMs;
+    // Flows are looked at only when it matters.
+    const inUse = [...this.#interests.values()].some(isOver) ? sink.servicesInUse() : new Set<string>();
     for (const [job, interest] of this.#interests) {
       if (isDeployed(job) || inUse.has(job)) interest.usedMs = nowMs;
-      const isIdle = nowMs - interest.usedMs >= idleMs;
+      const isIdle = isOver(interest);
       const isRetryDue = interest.retryMs !== undefined && nowMs >= interest.retryMs;
       if (isIdle && (interest.retryMs === undefined || isRetryDue)) void this.#end(job, interest);
       else if (isRetryDue || nowMs - interest.refreshedMs >= refreshMs) void this.refresh(job);

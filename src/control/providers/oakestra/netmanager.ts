@@ -120,10 +120,10 @@ export class Netmanager {
     this.#requireRegistered();
     await this.#turns.take(async () => {
       const { containers, worker } = this.#requireRegistered();
-      const container = await containers.undeploy(job, number);
-      if (container === undefined) return;
+      if (containers.find(job, number) === undefined) return;
+      await worker.forget(job, number); // new flows go elsewhere before it is gone
+      await containers.undeploy(job, number);
       this.#save();
-      await worker.forget(job, number);
       this.#options.log.info({ job, number }, "undeployed");
     });
   }

@@ -1,0 +1,282 @@
+// A cluster of Oakestra in which things fail: brokers, cluster managers and daemons. One cluster; each test leaves it whole.
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { eventually } from "../../src/lab/lab.ts";
+import { configure } from "../../src/lab/netns.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
+import { describeLab } from "../support/lab.ts";
+import { containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
+
+const [A, B] = ["65a000000000000000000001", "65a000000000000000000002"];
+const CLIENT = "c.d.client.d";
+const SERVER = "x.d.server.d";
+const SERVICE = ["10.30.0.10", "fdff:2000::10"];
+/** The NodeEngine gives up after 10 s. */
+const PATIENCE_MS = 10_000;
+
+describeLab("a cluster of Oakestra in which things fail", () => {
+  let cluster: OakestraCluster;
+  let services = 0;
+
+  beforeAll(async () => {
+    cluster = await OakestraCluster.open(2);
+    await cluster.order("service", { job: CLIENT, addresses: [] });
+    await cluster.order("instance", { job: CLIENT, number: 0, ip: "10.30.0.12", ipv6: "fdff::12" });
+    await Promise.all(cluster.nodes.map((node) => cluster.startNode(node)));
+  });
+  afterEach(() => cluster.order("behave", { answers: "now", delayMs: 0, gives: "subnet" }));
+  afterAll(() => cluster?.close());
+
+  test("a registration that cannot succeed is refused in time, and may be tried again", async () => {
+    expect((await cluster.post("node-a", "/register", "{")).status).toBe(400);
+    expect((await cluster.register("node-a", "no/id")).status).toBe(400);
+    const nobody = await timed(() => cluster.register("node-a", A, "192.0.2.77"));
+    expect(nobody).toMatchObject({ status: 500, body: expect.stringContaining("192.0.2.77") });
+    for (const gives of ["nothing", "garbage"]) {
+      await cluster.order("behave", { gives });
+      const refused = await timed(() => cluster.register("node-a", A));
+      expect(refused).toMatchObject({ status: 500, body: expect.stringContaining("The cluster gives no subnet") });
+      expect((await cluster.post("node-a", "/container/deploy", { serviceName: CLIENT })).status).toBe(400);
+      expect(await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-a")).not.toContain("goProxyBridge");
+    }
+    await cluster.order("behave", { gives: "subnet" });
+    expect(await cluster.register("node-a", A)).toEqual({ status: 200, body: "" });
+    expect(await cluster.register("node-b", B)).toEqual({ status: 200, body: "" });
+    expect(cluster.daemon("node-a").isRunning).toBe(true);
+    expect(await cluster.deploy("node-a", { job: CLIENT, number: 0 })).toMatchObject({ status: 200 });
+    await addServer();
+  });
+
+  test("a broker that is killed under traffic costs no connection, and is caught up with when it is back", async () => {
+    const load = await startLoad(SERVICE);
+    await cluster.killBroker();
+    // What is deployed meanwhile is told as soon as it can be.
+    await cluster.order("instance", { job: SERVER, number: 1, ip: "10.30.0.21", ipv6: "fdff::21" });
+    const deployed = await timed(() => cluster.deploy("node-b", { job: SERVER, number: 1 }));
+    expect(deployed.status).toBe(200);
+    expect(await tally(load)).toEqual({ failures: [], instances: [`${SERVER} 0`] });
+    await cluster.startBroker();
+    await eventually(
+      "the new instance to answer",
+      async () => {
+        const { failures, instances } = await tally(load);
+        expect(failures).toEqual([]);
+        return instances.includes(`${SERVER} 1`);
+      },
+      120_000,
+    );
+    expect((await cluster.undeploy("node-b", SERVER, 1)).status).toBe(200);
+    await cluster.order("removeInstance", { job: SERVER, number: 1 });
+    load.endInput();
+    await load.ended;
+  });
+
+  test.each([
+    ["slow", { delayMs: 4000 }],
+    ["answering twice", { answers: "twice" }],
+  ])("a cluster manager that is %s is waited for", async (_what, behaviour) => {
+    const address = await newService();
+    await cluster.order("behave", behaviour);
+    const [result] = await call([address]);
+    expect(result?.failures).toEqual([]);
+  });
+
+  test.each(["silent", "garbage"])(
+    "a cluster manager that is %s holds up no deploy, and nothing that is known",
+    async (answers) => {
+      const address = await newService();
+      await call(SERVICE);
+      await cluster.order("behave", { answers });
+      const asked = call([address]);
+      expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+      await cluster.order("instance", { job: SERVER, number: 2, ip: "10.30.0.22", ipv6: "fdff::22" });
+      const deployed = await timed(() => cluster.deploy("node-b", { job: SERVER, number: 2 }));
+      expect(deployed.status).toBe(200);
+      await asked;
+      await cluster.order("behave", { answers: "now" });
+      await eventually(
+        "the address to be found in the end",
+        async () => {
+          const [result] = await call([address]);
+          return result?.failures.length === 0;
+        },
+        60_000,
+      );
+      expect((await cluster.undeploy("node-b", SERVER, 2)).status).toBe(200);
+      await cluster.order("removeInstance", { job: SERVER, number: 2 });
+    },
+  );
+
+  test("an odd instance in a result takes nothing from the others", async () => {
+    await call(SERVICE);
+    await cluster.order("oddInstance", { job: SERVER, number: 7, record: { instance_number: "x", host_ip: 3 } });
+    await cluster.order("update", { job: SERVER });
+    await eventually("the odd record to be told", async () =>
+      cluster.daemon("node-a").stderr.includes("left out of a table query's result"),
+    );
+    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+    await cluster.order("removeInstance", { job: SERVER, number: 7 });
+  });
+
+  test("garbage in every topic that a worker hears ends nothing", async () => {
+    for (const topic of ["tablequery/result", "subnetwork/result"].map((one) => `nodes/${A}/net/${one}`)) {
+      for (const payload of ["", "{", "[]", "null", '{"instance_list":7}', '{"query_key":"x","app_name":[]}']) {
+        await cluster.order("say", { topic, payload });
+      }
+    }
+    for (const payload of ["", "{", '{"type":null}']) {
+      await cluster.order("say", { topic: `jobs/${SERVER}/updates_available`, payload });
+    }
+    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+    expect(cluster.daemon("node-a").isRunning).toBe(true);
+  });
+
+  test("1,000 unknown addresses in a second hold up no known service", async () => {
+    const load = await startLoad(SERVICE);
+    await cluster.order("behave", { delayMs: 6 });
+    const program = `
+      const socket = require("node:dgram").createSocket("udp4");
+      let left = 1000;
+      for (let i = 0; i < 1000; i++) socket.send("?", 9, "10.30." + (100 + (i >> 8)) + "." + (i & 255), () => {
+        if (--left === 0) socket.close();
+      });`;
+    await cluster.lab.sandbox.expect([process.execPath, "-e", program], containerName(CLIENT, 0));
+    // A service of somebody else is found meanwhile.
+    const address = await newService();
+    expect((await call([address]))[0]?.failures).toEqual([]);
+    expect((await tally(load)).failures).toEqual([]);
+    load.endInput();
+    await load.ended;
+  });
+
+  test("a daemon that is killed is back with its containers, and connections go on", async () => {
+    await cluster.order("instance", { job: CLIENT, number: 1, ip: "10.30.0.13", ipv6: "fdff::13" });
+    expect(await cluster.deploy("node-a", { job: CLIENT, number: 1, portMappings: "8080:80" })).toMatchObject({
+      status: 200,
+    });
+    const before = await networkOf("node-a");
+    const load = await startLoad(SERVICE);
+    const asked = cluster.messages(A ?? "").filter(({ what }) => what === "subnet").length;
+    cluster.daemon("node-a").kill("SIGKILL");
+    await cluster.daemon("node-a").ended;
+    await cluster.startNode("node-a");
+    expect(await networkOf("node-a")).toEqual(before);
+    const { held } = await report(load);
+    expect(held.flatMap(({ failures }) => failures)).toEqual([]);
+    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+    expect((await call(SERVICE, containerName(CLIENT, 1))).flatMap(({ failures }) => failures)).toEqual([]);
+    expect(await cluster.register("node-a", A ?? "")).toEqual({ status: 200, body: "" });
+    expect(cluster.messages(A ?? "").filter(({ what }) => what === "subnet")).toHaveLength(asked);
+    load.endInput();
+    await load.ended;
+  });
+
+  test("a worker with a new id takes the place of the one before, whose containers go", async () => {
+    expect(await cluster.register("node-a", `${A}f`)).toEqual({ status: 200, body: "" });
+    const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-a");
+    expect(links).not.toContain("veth00");
+    expect(await cluster.deploy("node-a", { job: CLIENT, number: 0 })).toMatchObject({ status: 200 });
+    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+  });
+
+  test("a node that gets another address says so for each of its containers", async () => {
+    cluster.daemon("node-a").kill("SIGTERM");
+    await cluster.daemon("node-a").ended;
+    await configure(cluster.lab.sandbox, "node-a", ["route add default via 192.0.2.1"]);
+    await cluster.startNode("node-a", { NodePublicAddress: "0.0.0.0" });
+    await configure(cluster.lab.sandbox, "node-a", [
+      "addr add 192.0.2.111/24 dev eth0",
+      "route replace default via 192.0.2.1 src 192.0.2.111",
+    ]);
+    const changed = () => cluster.messages(`${A}f`).filter(({ what }) => what === "service/address-changed");
+    await eventually("the change to be told", async () => changed().length > 0);
+    expect(changed().map(({ message }) => message)).toEqual([
+      {
+        ...{ appname: CLIENT, status: "", instance_number: 0, nsip: "", nsipv6: "" },
+        ...{ host_port: "50103", host_ip: "192.0.2.111" },
+      },
+    ]);
+  });
+
+  test("a stop keeps what containers need, and takes the rest along when there are none", async () => {
+    const stop = async () => {
+      cluster.daemon("node-a").kill("SIGTERM");
+      expect((await cluster.daemon("node-a").ended).code).toBe(0);
+    };
+    await stop();
+    expect(await networkOf("node-a")).toContain("goProxyBridge");
+    await cluster.startNode("node-a");
+    expect((await cluster.undeploy("node-a", CLIENT, 0)).status).toBe(200);
+    await stop();
+    expect(await networkOf("node-a")).not.toContain("goProxyBridge");
+    expect(await cluster.lab.sandbox.expect(["nft", "list", "ruleset"], "node-a")).toBe("");
+  });
+
+  test("nothing that any node said broke the rules", () => {
+    expect(cluster.violations()).toEqual([]);
+  });
+
+  async function addServer(): Promise<void> {
+    const [v4, v6] = SERVICE;
+    await cluster.order("service", { job: SERVER, addresses: [{ IpType: "RR", Address: v4, Address_v6: v6 }] });
+    await cluster.order("instance", { job: SERVER, number: 0, ip: "10.30.0.20", ipv6: "fdff::20" });
+    expect(await cluster.deploy("node-b", { job: SERVER, number: 0 })).toMatchObject({ status: 200 });
+    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+  }
+
+  /** Another service, which the server of the first one answers for. */
+  async function newService(): Promise<string> {
+    const number = ++services;
+    const [job, address] = [`s${number}.d.s.d`, `10.30.1.${number}`];
+    await cluster.order("service", {
+      job,
+      addresses: [{ IpType: "RR", Address: address, Address_v6: `fdff:2000::1:${number}` }],
+    });
+    const own = { ip: `10.30.2.${number}`, ipv6: `fdff::2:${number}` };
+    await cluster.order("instance", { job, number: 0, ...own });
+    const { status } = await cluster.deploy("node-b", { job, number: 0 });
+    expect(status).toBe(200);
+    return address;
+  }
+
+  async function call(addresses: readonly string[], from = containerName(CLIENT, 0)): Promise<CallResult[]> {
+    const calls = addresses.map((address) => ({ protocol: "http", address }) as const);
+    return cluster.lab.ask(from, { kind: "together", calls, rounds: 1 });
+  }
+
+  async function startLoad(addresses: readonly string[]): Promise<SandboxProgram> {
+    const load = cluster.lab.startClient(containerName(CLIENT, 0), { kind: "load", addresses, held: addresses });
+    await eventually("the load to be answered", async () => (await tally(load)).instances.length > 0);
+    return load;
+  }
+
+  async function report(load: SandboxProgram): Promise<LoadReport> {
+    const seen = load.stdout.length;
+    load.write("\n");
+    await load.until("a report", ({ stdout }) => stdout.length > seen && stdout.endsWith("\n"));
+    return JSON.parse(load.stdout.slice(seen));
+  }
+
+  async function tally(load: SandboxProgram): Promise<{ failures: readonly string[]; instances: readonly string[] }> {
+    const { failures, byInstance, held } = await report(load);
+    return {
+      failures: [...failures, ...held.flatMap((one) => one.failures)],
+      instances: Object.keys(byInstance).sort(),
+    };
+  }
+
+  async function timed<Result>(work: () => Promise<Result>): Promise<Result> {
+    const startedMs = performance.now();
+    const result = await work();
+    expect(performance.now() - startedMs).toBeLessThan(PATIENCE_MS);
+    return result;
+  }
+
+  /** Bridge, interfaces of containers and rules, without counters and numbers of interfaces. */
+  async function networkOf(node: string): Promise<string> {
+    const show =
+      "ip -br link show type bridge; ip -br link show type veth; ip -br address show goProxyBridge; nft list ruleset";
+    const text = (await cluster.lab.sandbox.run(["sh", "-c", show], node)).stdout;
+    return text.replaceAll(/@\S+/g, "");
+  }
+});
