@@ -1,17 +1,21 @@
 #!/usr/bin/env node
-// argv -> command -> exit status.
+// The entry point: tells a Node.js that is too old in one sentence. Such a one cannot even read the rest of the program,
+// so there is nothing here that Node.js 6 would not read: no import, no await, and import() only within a text.
 
-import "./base/early-signals.ts";
-import { packageVersion } from "./base/version.ts";
-import { leaveClosedTerminals } from "./sys/terminal.ts";
+const leastNode = [20, 19]; // as package.json says
+const foundNode = process.versions.node.split(".").map(Number);
 
-leaveClosedTerminals();
+if (isAtLeast(foundNode, leastNode)) {
+  new Function("file", "return import(file)")("./start.js");
+} else {
+  process.stderr.write(
+    `sapwood: Node.js ${leastNode.join(".")} or newer is needed; found ${process.versions.node}, ${process.execPath}.\n`,
+  );
+  process.exitCode = 1;
+}
 
-// Loaded here, because all that is imported above is loaded before the first line runs, and before anybody listens to
-// signals.
-const [{ processTerminal }, { runProgram }] = await Promise.all([
-  import("./cli/process-terminal.ts"),
-  import("./cli/program.ts"),
-]);
-const args = process.argv.slice(2);
-process.exitCode = await runProgram(args, packageVersion(), processTerminal(args[0] === "run"));
+function isAtLeast(found: readonly number[], least: readonly number[]): boolean {
+  const [major = 0, minor = 0] = found;
+  const [leastMajor = 0, leastMinor = 0] = least;
+  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
+}

@@ -1,8 +1,10 @@
-// The one logger: JSON lines on stderr, so that stdout has only what a command prints. Never called per packet.
+// The one logger: a line per event on stderr, so that stdout has only what a command prints. JSON for programs, unless
+// a terminal is there for people. Never called per packet.
 
 import { writeSync } from "node:fs";
 import { type Logger, pino } from "pino";
 import type { LogLevel } from "./log-levels.ts";
+import { printable } from "./printable.ts";
 
 export type { Logger };
 
@@ -13,7 +15,7 @@ export interface LogTarget {
   write(line: string): void;
 }
 
-export function createLogger(level: LogLevel, target: LogTarget = stderr()): Logger {
+export function createLogger(level: LogLevel, target: LogTarget = jsonLines()): Logger {
   return pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: levelName } },
     target,
@@ -28,16 +30,19 @@ export function lostLogLines(): number {
 }
 
 /** Synchronous: the last line before an exit is the one that matters. A log that cannot be written ends nothing. */
-function stderr(): LogTarget {
-  return {
-    write(line) {
-      try {
-        writeWhole(Buffer.from(line));
-      } catch {
-        lost += 1;
-      }
-    },
-  };
+export const STDERR_LINES: LogTarget = {
+  write(line) {
+    try {
+      writeWhole(Buffer.from(line));
+    } catch {
+      lost += 1;
+    }
+  },
+};
+
+/** What the library leaves as it is although a terminal would obey it. The JSON means the same. */
+function jsonLines(): LogTarget {
+  return { write: (line) => STDERR_LINES.write(printable(line)) };
 }
 
 /** A pipe may take a part of a line at a time. */

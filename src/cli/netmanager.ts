@@ -3,6 +3,8 @@
 import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
 import type { Command } from "./command.ts";
 import { firstEnding } from "./ending.ts";
+import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
+import { SOCKET_OPTION } from "./query-command.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
@@ -23,12 +25,13 @@ export const netmanagerCommand: Command = {
       summary: "registration and containers",
       default: fixed("/var/lib/sapwood/netmanager"),
     },
-    { flags: "-s, --socket <path>", summary: "control socket", default: fixed("/run/sapwood/sapwood.sock") },
+    SOCKET_OPTION,
     {
       flags: "--log-level <level>",
       summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else by Debug of the file)`,
       choices: LOG_LEVELS,
     },
+    LOG_FORMAT_OPTION,
   ],
   examples: [{ line: "netmanager", does: "until SIGTERM or Ctrl-C" }],
   async run(input, terminal) {
@@ -42,6 +45,7 @@ export const netmanagerCommand: Command = {
     if (level !== undefined && !isLogLevel(level)) {
       throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
     }
+    const target = await logTarget(input);
     const ending = firstEnding();
     const running = await NetmanagerNode.start({
       netcfgFile: input.text("netcfg"),
@@ -50,7 +54,7 @@ export const netmanagerCommand: Command = {
       controlSocket: input.text("socket"),
       stateFolder: input.text("state"),
       version: packageVersion(),
-      log: createLogger(level ?? "info"),
+      log: createLogger(level ?? "info", target),
       isLevelFixed: level !== undefined,
       env: process.env,
     });

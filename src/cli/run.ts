@@ -7,6 +7,7 @@ import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { firstEnding } from "./ending.ts";
+import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
@@ -22,6 +23,7 @@ export const runCommand: Command = {
       summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else the configuration's log.level)`,
       choices: LOG_LEVELS,
     },
+    LOG_FORMAT_OPTION,
   ],
   examples: [
     { line: "run", does: "until SIGTERM or Ctrl-C" },
@@ -60,11 +62,12 @@ async function startProxy(configFile: string, input: CommandInput, terminal: Ter
   if (level !== undefined && !isLogLevel(level)) {
     throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
   }
+  const target = await logTarget(input);
   const proxy = await NodeProxy.start({
     configFile,
     socket: input.optionalText("socket"),
     version: packageVersion(),
-    log: createLogger(level ?? "info"),
+    log: createLogger(level ?? "info", target),
     isLevelFixed: level !== undefined,
   });
   const { node, tun, tunnel, workers, generation } = proxy.status();

@@ -57,6 +57,7 @@ const HOST_PARTS = [
   "src/node",
   "src/lab",
   "src/cli",
+  "src/start.ts",
   "src/main.ts",
 ];
 
@@ -153,7 +154,8 @@ describe("host", () => {
     ["hono", /^src\/control\/(?:api|providers)\//],
     ["@hono/node-server", /^src\/(?:control\/api|node)\//],
     ["pino", /^src\/base\/log\.ts$/],
-    ["commander", /^src\/(?:cli\/|main\.ts$)/],
+    ["pino-pretty", /^src\/base\/pretty-log\.ts$/],
+    ["commander", /^src\/(?:cli\/|start\.ts$)/],
     ["get-east-asian-width", /^src\/base\//],
   ])("%s is used where it belongs", (library, place) => {
     expect(HOST.filter(({ from, to }) => to === library && !place.test(from))).toEqual([]);

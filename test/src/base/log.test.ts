@@ -22,3 +22,12 @@ test("lines that cannot be written are counted, and the process goes on", () => 
     closeSync(full);
   }
 });
+
+test("a line of JSON has no character that a terminal obeys, and means the same", () => {
+  const evil = "a\u001b[2J\u009b31m\u202eb\r\n\u007f";
+  const log = new URL("../../../dist/src/base/log.js", import.meta.url).href;
+  const program = `import { createLogger } from ${JSON.stringify(log)}; createLogger("info").info(${JSON.stringify(evil)});`;
+  const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+  expect(stderr.trimEnd()).not.toMatch(/[\p{Cc}\u202e]/u);
+  expect(JSON.parse(stderr).msg).toBe(evil);
+});

@@ -75,7 +75,7 @@ test.each(["check", "run"])("%s refuses a bad file with file, line, field, expec
   const { status, stdout, stderr } = sapwood(command, ...(command === "run" ? ["--config"] : []), file);
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   expect(stderr).toMatch(/^sapwood: .*\n$/);
-  expect(stderr).toContain(`${file}:8: services[0].instances[0].namespace[0]: expected`);
+  expect(stderr).toContain(`${file}:8:48: services[0].instances[0].namespace[0]: expected`);
   expect(stderr).toContain("10.18.3.256");
 });
 
@@ -161,7 +161,7 @@ test("apply reads what comes late through standard input, or through a pipe of t
 
 test("check looks at the files of policies", () => {
   const policies = "policies: { mine: { file: ./mine.wasm } }\n";
-  const refused = `node.yaml:9: policies.mine.file: expected a policy module. The policy module ${folder}/mine.wasm`;
+  const refused = `node.yaml:9:21: policies.mine.file: expected a policy module. The policy module ${folder}/mine.wasm`;
   writeFileSync(file, GOOD + policies);
   expect(sapwood("check", file).stderr).toContain(`${refused} cannot be read: there is no such file`);
   writeFileSync(join(folder, "mine.wasm"), "no module");
