@@ -12,7 +12,7 @@ import {
 import { liveFlows } from "../../src/memory/flows.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_SYN } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_FIN, TCP_SYN, withSourcePort } from "../support/packet-builder.ts";
 import { viewPacket } from "../support/packet-checks.ts";
 import { Random } from "../support/random.ts";
 import { bucketOf, inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -240,12 +240,12 @@ describe("a workload does not take what another one uses", () => {
   /** Client ports of A 1 whose flows have an entry in one bucket, of which there are 128. */
   function collidingPorts(fixture: EngineFixture, protocol: number, dport: number): number[] {
     const wanted = new Set([3, 77]);
-    return Array.from({ length: 20_000 }, (_, i) => 1024 + i)
-      .filter((sport) => {
-        const key = { source: A1.v4, destination: B_ROUND_ROBIN.v4, sport, dport, protocol };
-        return wanted.has(bucketOf(fixture.shared, key));
-      })
-      .slice(0, 200);
+    const ports: number[] = [];
+    for (let sport = 1024; ports.length < 200 && sport < 65_536; sport++) {
+      const key = { source: A1.v4, destination: B_ROUND_ROBIN.v4, sport, dport, protocol };
+      if (wanted.has(bucketOf(fixture.shared, key))) ports.push(sport);
+    }
+    return ports;
   }
 });
 
@@ -289,6 +289,15 @@ function sourcePorts(fixture: EngineFixture): number[] {
 }
 
 describe("wire ports", () => {
+  /** Opens a flow of A 1 from each of its ports that is wanted. */
+  function takePorts(fixture: EngineFixture, isWanted: (port: number) => boolean): void {
+    const frame = udp(0);
+    for (let first = 1024; first < 65_536; first += 1024) {
+      const ports = Array.from({ length: 1024 }, (_, i) => first + i).filter(isWanted);
+      fixture.egress(...ports.map((port) => withSourcePort(frame, port)));
+    }
+  }
+
   test("other flows of the client in the way: the next free port, below 1024 never", async () => {
     const fixture = await onNodeA({ memory: { capacities: { ...SMALL, flows: 16_384 } } });
     for (let i = 0; i < 3000; i++) fixture.egress(udp(1024 + i * 20));
@@ -301,10 +310,7 @@ describe("wire ports", () => {
   test("found as long as there is one: all ports but a few are taken", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
     const free = new Set([1024, 1025, 20_000, 33_333, 65_535]);
-    for (let first = 1024; first < 65_536; first += 1024) {
-      const ports = Array.from({ length: 1024 }, (_, i) => first + i).filter((port) => !free.has(port));
-      fixture.egress(...ports.map((port) => udp(port)));
-    }
+    takePorts(fixture, (port) => !free.has(port));
     // A client repeats what was dropped: 16 packets look at every port.
     for (let sport = 5000; free.size > 0; sport++) {
       let sent: Uint8Array | undefined;
@@ -317,9 +323,7 @@ describe("wire ports", () => {
 
   test("found at once as long as one in a hundred is free", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
-    for (let first = 1024; first < 65_536; first += 1024) {
-      fixture.egress(...Array.from({ length: 1014 }, (_, i) => udp(first + i)));
-    }
+    takePorts(fixture, (port) => port % 1024 < 1014);
     let rewritten = 0;
     for (let i = 0; i < 600; i++) rewritten += fixture.egress(udp(1024 + i, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
     expect(rewritten).toBe(600);
@@ -327,9 +331,7 @@ describe("wire ports", () => {
 
   test("portsExhausted when all are taken: the packet is dropped and no flow is left behind", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
-    for (let first = 1024; first < 65_536; first += 1024) {
-      fixture.egress(...Array.from({ length: 1024 }, (_, i) => udp(first + i)));
-    }
+    takePorts(fixture, () => true);
     const before = flowCount(fixture);
     const result = fixture.egress(udp(5000, B_CLOSEST.v4));
     expect(result.counts).toEqual({ policyChoices: 1, "egressDrop.portsExhausted": 1 });
@@ -338,9 +340,7 @@ describe("wire ports", () => {
 
   test("after portsExhausted a flow to another port is opened", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
-    for (let first = 1024; first < 65_536; first += 1024) {
-      fixture.egress(...Array.from({ length: 1024 }, (_, i) => udp(first + i)));
-    }
+    takePorts(fixture, () => true);
     expect(fixture.egress(udp(5000, B_CLOSEST.v4)).counts["egressDrop.portsExhausted"]).toBe(1);
     expect(fixture.egress(udp(5000, B_CLOSEST.v4, 54)).counts.egressPackets).toBe(1);
     const other = packet().ip(C1.v4, B_CLOSEST.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();

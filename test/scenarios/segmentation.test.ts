@@ -12,6 +12,7 @@ import {
 } from "../../assembly/shared/protocols.ts";
 import { EngineFixture, type Result } from "../support/engine-fixture.ts";
 import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH } from "../support/packet-builder.ts";
+import { expectAtMost, expectSame } from "../support/quick-expect.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { receive } from "../support/receive.ts";
 import { splitFrame } from "../support/reference/splitter.ts";
@@ -77,11 +78,11 @@ function expectSendable({ messages }: Result, segmentsMax: number): void {
   for (const { datagrams, packetCount } of messages) {
     const sizes = datagrams.map((bytes) => bytes.length);
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    expect(packetCount).toBe(datagrams.length);
-    expect(datagrams.length).toBeLessThanOrEqual(segmentsMax);
-    expect(total).toBeLessThanOrEqual(UDP_PAYLOAD_MAX);
-    expect(new Set(sizes.slice(0, -1)).size).toBeLessThanOrEqual(1);
-    expect(sizes.at(-1)).toBeLessThanOrEqual(sizes[0] ?? 0);
+    expectSame(packetCount, datagrams.length, "packets of a message");
+    expectAtMost(datagrams.length, segmentsMax, "datagrams of a message");
+    expectAtMost(total, UDP_PAYLOAD_MAX, "bytes of a message");
+    expectAtMost(new Set(sizes.slice(0, -1)).size, 1, "sizes of all datagrams but the last");
+    expectAtMost(sizes.at(-1) ?? 0, sizes[0] ?? 0, "bytes of the last datagram");
   }
 }
 

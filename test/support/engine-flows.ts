@@ -46,6 +46,17 @@ export function engineFlows(shared: SharedMemory): string[] {
   return lines.sort();
 }
 
+/** The client's port of each live flow. */
+export function clientPorts(shared: SharedMemory): number[] {
+  const view = new DataView(shared.memory.buffer);
+  const ports: number[] = [];
+  for (let index = 1; index <= shared.capacities.flows + FLOW_SLACK; index++) {
+    const at = shared.at(Region.flows) + index * FLOW_SIZE;
+    if (view.getUint8(at + FLOW_STATE) !== FlowState.free) ports.push(view.getUint16(at + FLOW_CLIENT_PORT));
+  }
+  return ports;
+}
+
 /** The same of the twin. */
 export function twinFlows(flows: Iterable<TwinFlow>): string[] {
   const lines: string[] = [];

@@ -3,8 +3,9 @@
 import { describe, expect, test } from "vitest";
 import { FlowState, HEADER_AT, HEADER_FLOW_COUNT } from "../../../assembly/shared/layout.ts";
 import type { EngineFixture } from "../../support/engine-fixture.ts";
-import { engineFlows } from "../../support/engine-flows.ts";
+import { clientPorts, engineFlows } from "../../support/engine-flows.ts";
 import { packet } from "../../support/packet-builder.ts";
+import { expectAtMost, expectSame } from "../../support/quick-expect.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { A1, B_ROUND_ROBIN, onNodeA } from "../../support/world.ts";
 
@@ -37,26 +38,25 @@ async function table(flows: number, portCount: number): Promise<Table> {
 
 /** Client ports of the flows that are in the engine's table. */
 function livePorts(fixture: EngineFixture): Set<number> {
-  const ports = engineFlows(fixture.shared).map((line) => Number(/\.(\d+) as/.exec(line)?.[1]));
+  const ports = clientPorts(fixture.shared);
   const counted = fixture.io.view.getUint32(HEADER_AT + HEADER_FLOW_COUNT, true);
-  expect(ports.length, "flows counted in the header").toBe(counted);
-  expect(new Set(ports).size, "a flow stands in the table twice").toBe(ports.length);
-  return new Set(ports);
+  expectSame(ports.length, counted, "flows counted in the header");
+  const live = new Set(ports);
+  expectSame(live.size, ports.length, "flows, each once in the table");
+  return live;
 }
 
 /** Sends a packet of a port's flow and holds the outcome against the model. */
 function send({ fixture, frames, model }: Table, port: number): void {
   const { counts } = fixture.egress(frames[port - 1] as Uint8Array);
-  expect(counts.egressPackets).toBe(1);
-  expect(counts.flowsOpened ?? 0, `flow of port ${port} is ${model.has(port) ? "known" : "new"}`).toBe(
-    model.has(port) ? 0 : 1,
-  );
+  expectSame(counts.egressPackets, 1, "packets that left");
+  expectSame(counts.flowsOpened ?? 0, model.has(port) ? 0 : 1, `flows opened for port ${port}`);
   model.set(port, fixture.nowMs);
   if (counts.flowsEvicted === undefined) return;
   const live = livePorts(fixture);
   const evicted = [...model.keys()].filter((one) => !live.has(one));
-  expect(evicted.length, "evicted flows").toBe(counts.flowsEvicted);
-  expect(evicted).not.toContain(port);
+  expectSame(evicted.length, counts.flowsEvicted, "evicted flows");
+  expectSame(evicted.includes(port), false, "the packet's own flow is evicted");
   for (const one of evicted) model.delete(one);
 }
 
@@ -86,7 +86,7 @@ describe("the flow table is a map", () => {
       send(one, random.between(1, 400));
       one.fixture.advance(1);
       if (random.chance(0.01)) sweep(one);
-      expect(one.model.size).toBeLessThanOrEqual(128);
+      expectAtMost(one.model.size, 128, "flows");
     }
     expect(livePorts(one.fixture)).toEqual(new Set(one.model.keys()));
     expect(one.fixture.countsSinceStart().flowsEvicted).toBeGreaterThan(1000);
