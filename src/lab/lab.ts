@@ -48,9 +48,13 @@ export class Lab {
     await Promise.all(this.topology.nodes.map(({ id }) => this.startProxy(id)));
   }
 
-  /** Starts a node's proxy with the topology's tables, or with others. */
-  async startProxy(node: string, tables: Tables = tablesOf(this.topology)): Promise<SandboxProgram> {
-    this.writeConfig(node, tables);
+  /** Starts a node's proxy with the topology's tables and settings, or with others. */
+  async startProxy(
+    node: string,
+    tables: Tables = tablesOf(this.topology),
+    settings: Topology["settings"] = this.topology.settings,
+  ): Promise<SandboxProgram> {
+    this.writeConfig(node, tables, settings);
     const program = this.startSapwood(node, ["run", "--config", configFile(node), "--socket", controlSocket(node)]);
     this.#proxies.set(node, program);
     await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("sapwood ready"));
@@ -65,8 +69,8 @@ export class Lab {
   }
 
   /** Writes a node's config file; a running proxy takes the change up. */
-  writeConfig(node: string, tables: Tables): void {
-    this.sandbox.writeFile(configFile(node), nodeConfig(this.topology, node, tables, this.#keys));
+  writeConfig(node: string, tables: Tables, settings: Topology["settings"] = this.topology.settings): void {
+    this.sandbox.writeFile(configFile(node), nodeConfig({ ...this.topology, settings }, node, tables, this.#keys));
   }
 
   /** Starts the command line `sapwood ARGS` in a node. */

@@ -12,8 +12,8 @@ import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { NetworkReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
+import { spoof } from "../support/spoof.ts";
 
-const SPOOF = fileURLToPath(new URL("in-workload/spoof.mjs", import.meta.url));
 const LISTEN = fileURLToPath(new URL("in-workload/listen.mjs", import.meta.url));
 const FAMILIES = ["v4", "v6"] as const;
 type Family = (typeof FAMILIES)[number];
@@ -161,9 +161,9 @@ function story(underlayFamily: Family): void {
     bytes: Uint8Array | string,
     port: number = TUNNEL_PORT,
   ): Promise<void> {
-    const argv = [process.execPath, SPOOF, source, String(TUNNEL_PORT), destination, String(port), "0"];
-    const line = `${Buffer.from(bytes).toString("hex")}\n`;
-    const { sent } = JSON.parse(await lab.sandbox.expect(argv, namespace, line.repeat(PACKETS)));
+    const datagrams = Array(PACKETS).fill(Buffer.from(bytes).toString("hex"));
+    const spoofed = { namespace, from: [source, TUNNEL_PORT], to: [destination, port], datagrams } as const;
+    const { sent } = await spoof(lab.sandbox, spoofed, async () => {});
     expect(sent).toBe(PACKETS);
   }
 

@@ -1,7 +1,6 @@
 // Who may speak through the tunnel. A host on the underlay that is no node, a program without rights beside a node's
 // proxy, and a node that speaks for another one's instances try to be heard by a workload, and fail, while the workload's
 // own connections go on. One lab for all.
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PROBE_MAGIC, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../assembly/shared/layout.ts";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
@@ -13,8 +12,8 @@ import type { CountersReport } from "../../src/model/reports.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
+import { spoof } from "../support/spoof.ts";
 
-const SPOOF = fileURLToPath(new URL("in-workload/spoof.mjs", import.meta.url));
 const STRANGER = "stranger";
 const STRANGER_ADDRESS = "192.0.2.99";
 const [NODE_A, NODE_B] = ["192.0.2.11", "192.0.2.12"];
@@ -60,7 +59,6 @@ describeLab("the tunnel", () => {
   test.each(Object.entries(FORGERIES))("a host that is no node is not heard: %s", async (_what, bytes) => {
     const before = await ingress();
     expect(await send(STRANGER, STRANGER_ADDRESS, TUNNEL_PORT, bytes)).toEqual({ sent: PACKETS, answers: 0 });
-    await untilDropped(before);
     await expectUndisturbed(before);
   });
 
@@ -69,7 +67,6 @@ describeLab("the tunnel", () => {
     async (what) => {
       const before = await ingress();
       expect(await send("node-b", NODE_B, 50104, FORGERIES[what])).toEqual({ sent: PACKETS, answers: 0 });
-      await untilDropped(before);
       await expectUndisturbed(before);
     },
   );
@@ -79,20 +76,18 @@ describeLab("the tunnel", () => {
     const before = await ingress();
     const bytes = packet().ip(B1, A1).udp({ sport: 80, dport: 80 }).payload("round").bytes();
     await send(STRANGER, STRANGER_ADDRESS, TUNNEL_PORT, bytes);
-    await untilDropped(before);
     await expectUndisturbed(before);
   });
 
-  /** Sends a datagram many times from a namespace to node-a's tunnel. */
+  /** Sends a datagram many times from a namespace to node-a's tunnel, until node-a has dropped them all. */
   async function send(namespace: string, source: string, port: number, bytes: Uint8Array | undefined) {
-    const line = Buffer.from(bytes ?? []).toString("hex");
-    const argv = [process.execPath, SPOOF, source, String(port), NODE_A, String(TUNNEL_PORT)];
-    const input = `${line === "" ? "-" : line}\n`.repeat(PACKETS);
-    return JSON.parse(await lab.sandbox.expect(argv, namespace, input)) as { sent: number; answers: number };
-  }
-
-  async function untilDropped({ unknownNode }: Awaited<ReturnType<typeof ingress>>): Promise<void> {
-    await eventually("node-a to drop them", async () => (await ingress()).unknownNode >= unknownNode + PACKETS);
+    const { unknownNode } = await ingress();
+    const hex = Buffer.from(bytes ?? []).toString("hex");
+    return await spoof(
+      lab.sandbox,
+      { namespace, from: [source, port], to: [NODE_A, TUNNEL_PORT], datagrams: Array(PACKETS).fill(hex) },
+      () => eventually("node-a to drop them", async () => (await ingress()).unknownNode >= unknownNode + PACKETS),
+    );
   }
 
   async function ingress() {

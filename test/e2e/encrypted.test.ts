@@ -2,7 +2,6 @@
 // a key can neither inject, replay nor learn anything. One lab for each WireGuard there is; its tests are the steps of
 // one story and run in this order.
 import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { playRequests } from "../../src/lab/demo.ts";
@@ -17,8 +16,8 @@ import type { Service, Tables } from "../../src/model/tables.ts";
 import { newPrivateKey, publicKeyOf, tunnelAddressOf, WIREGUARD_PORT } from "../../src/net/wireguard-key.ts";
 import { describeLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
+import { spoof } from "../support/spoof.ts";
 
-const SPOOF = fileURLToPath(new URL("in-workload/spoof.mjs", import.meta.url));
 const STRANGER = "stranger";
 const WIRE_FILE = "/run/wire.pcap";
 const NODE_A = "192.0.2.11";
@@ -85,9 +84,10 @@ describeLab("an encrypted underlay with a node that has no key", () => {
     };
     const before = await ingress();
     const forged = packet().ipv4({ src: "10.30.0.3", dst: "10.101.3.23" }).udp({ sport: 80, dport: 4000 });
-    const hex = `${Buffer.from(forged.payload("forged").bytes()).toString("hex")}\n`.repeat(50);
-    const argv = [process.execPath, SPOOF, inside.from, String(TUNNEL_PORT), inside.to, String(TUNNEL_PORT)];
-    expect(JSON.parse(await lab.sandbox.expect(argv, STRANGER, hex))).toEqual({ sent: 50, answers: 0 });
+    const datagrams = Array(50).fill(Buffer.from(forged.payload("forged").bytes()).toString("hex"));
+    const [from, to] = [[inside.from, TUNNEL_PORT] as const, [inside.to, TUNNEL_PORT] as const];
+    const spoofed = { namespace: STRANGER, from, to, datagrams };
+    expect(await spoof(lab.sandbox, spoofed, () => untilReadOn(lab, "node-a"))).toEqual({ sent: 50, answers: 0 });
     expect(await ingress()).toEqual(before);
   });
 });
@@ -183,7 +183,7 @@ function story(backend: "kernel" | "wireguard-go"): void {
   test("a host without a key cannot inject, whatever address it claims", async () => {
     const before = await ingress("node-b");
     const request = packet().ipv4({ src: "10.30.1.5", dst: "10.18.3.1" }).udp({ sport: 4000, dport: 80 });
-    const hex = `${Buffer.from(request.payload("forged").bytes()).toString("hex")}\n`.repeat(50);
+    const datagrams = Array(50).fill(Buffer.from(request.payload("forged").bytes()).toString("hex"));
     const inside = { from: tunnelAddressOf(keyOf("node-a")), to: tunnelAddressOf(keyOf("node-b")) };
     await configure(lab.sandbox, STRANGER, [
       `address add ${NODE_A}/32 dev lo`,
@@ -191,13 +191,14 @@ function story(backend: "kernel" | "wireguard-go"): void {
       `route add ${inside.to}/128 dev eth0`,
       ...(await neighbours(lab, "node-b", [NODE_B, inside.to])),
     ]);
-    for (const [from, to] of [
-      [NODE_A, NODE_B],
-      [inside.from, inside.to],
+    for (const [from, to, port] of [
+      [NODE_A, NODE_B, TUNNEL_PORT],
+      [inside.from, inside.to, TUNNEL_PORT],
+      [NODE_A, NODE_B, WIREGUARD_PORT],
     ] as const) {
-      expect(await spoof(from, TUNNEL_PORT, to, TUNNEL_PORT, hex)).toEqual({ sent: 50, answers: 0 });
+      const spoofed = { namespace: STRANGER, from: [from, port], to: [to, port], datagrams } as const;
+      expect(await spoof(lab.sandbox, spoofed, () => untilReadOn(lab, "node-b"))).toEqual({ sent: 50, answers: 0 });
     }
-    expect(await spoof(NODE_A, WIREGUARD_PORT, NODE_B, WIREGUARD_PORT, hex)).toEqual({ sent: 50, answers: 0 });
     expect(await ingress("node-b")).toEqual(before);
     expect(await page(`http://${B1}/`)).toContain("B 1");
   });
@@ -207,15 +208,19 @@ function story(backend: "kernel" | "wireguard-go"): void {
     const filter = `ip.src == ${NODE_B} && udp.dstport == ${WIREGUARD_PORT}`;
     const fields = ["-T", "fields", "-e", "udp.payload", "-Y", filter, "-c", "20000", "-d", "udp.port==0-65535,data"];
     const hex = await lab.sandbox.expect(["tshark", "-n", "-r", WIRE_FILE, ...fields]);
-    const lines = hex.split("\n").filter((line) => line !== "").length;
-    expect(lines).toBeGreaterThan(100);
+    const datagrams = hex.split("\n").filter((line) => line !== "");
+    expect(datagrams.length).toBeGreaterThan(100);
     await configure(lab.sandbox, STRANGER, [
       `address add ${NODE_B}/32 dev lo`,
       ...(await neighbours(lab, "node-a", [NODE_A])),
     ]);
     const before = await ingress("node-a");
-    const { sent } = await spoof(NODE_B, WIREGUARD_PORT, NODE_A, WIREGUARD_PORT, hex);
-    expect(sent).toBe(lines);
+    const { sent } = await spoof(
+      lab.sandbox,
+      { namespace: STRANGER, from: [NODE_B, WIREGUARD_PORT], to: [NODE_A, WIREGUARD_PORT], datagrams },
+      () => untilReadOn(lab, "node-a"),
+    );
+    expect(sent).toBe(datagrams.length);
     expect(await ingress("node-a")).toEqual(before);
     expect(await page(`http://${B1}/`)).toContain("B 1");
   });
@@ -394,11 +399,6 @@ function story(backend: "kernel" | "wireguard-go"): void {
   async function wrongNode(): Promise<number> {
     return (await lab.report<CountersReport>("node-b", "counters")).drops.ingress.wrongNode ?? 0;
   }
-
-  async function spoof(source: string, sourcePort: number, to: string, port: number, hexLines: string) {
-    const argv = [process.execPath, SPOOF, source, String(sourcePort), to, String(port)];
-    return JSON.parse(await lab.sandbox.expect(argv, STRANGER, hexLines)) as { sent: number; answers: number };
-  }
 }
 
 /** What the load did until it had made so many requests more, and each held connection a few. */
@@ -478,6 +478,17 @@ async function neighbours({ sandbox }: Lab, node: string, addresses: readonly st
     { address: string },
   ];
   return addresses.map((address) => `neigh replace ${address} lladdr ${link.address} nud permanent dev eth0`);
+}
+
+/** Waits until a node has read what came to its tunnel before: later probes of all others were answered. */
+async function untilReadOn(lab: Lab, node: string): Promise<void> {
+  const answered = async (): Promise<number> => {
+    const { counters } = await lab.report<CountersReport>(node, "counters");
+    return counters["probesAnswered"] ?? 0;
+  };
+  const before = await answered();
+  // Those of one round may have been on their way before.
+  await eventually(`${node} to answer probes`, async () => (await answered()) >= before + 2 * DEMO.nodes.length);
 }
 
 /** Waits until what was sent before is in the recording: a mark that the wire carries after it. */

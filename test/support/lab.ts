@@ -2,7 +2,7 @@
 // `sapwood lab` as a process of its own.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
@@ -31,13 +31,46 @@ export async function openLab(
   const lab = await Lab.open(topology);
   try {
     await start(lab);
-    const recordings = await Recordings.ofTunnel(lab);
-    lab.beforeClose(() => judgeTunnel(lab, recordings));
+    await recordTunnel(lab);
+    lab.beforeClose(() => judgeRecorded(lab));
     return lab;
   } catch (error) {
     await lab.close();
     throw error;
   }
+}
+
+const recorded = new WeakMap<Lab, Recordings>();
+
+async function recordTunnel(lab: Lab): Promise<void> {
+  recorded.set(lab, await Recordings.ofTunnel(lab));
+}
+
+async function judgeRecorded(lab: Lab): Promise<void> {
+  const recordings = recorded.get(lab);
+  recorded.delete(lab);
+  if (recordings !== undefined) await judgeTunnel(lab, recordings);
+}
+
+/**
+ * For the tests of one `describe` the proxies of an open lab run with other settings, after `prepare`; what they send is
+ * judged by itself. A lab takes several seconds of a processor, this two.
+ */
+export function useProxies(
+  lab: () => Lab,
+  settings: Topology["settings"],
+  prepare: () => Promise<void> = async () => {},
+): void {
+  beforeAll(async () => {
+    await judgeRecorded(lab());
+    const nodes = lab().topology.nodes.map(({ id }) => id);
+    for (const { code, stderr } of await Promise.all(nodes.map((node) => lab().proxy(node).stop())))
+      expect(code, stderr).toBe(0);
+    await prepare();
+    await Promise.all(nodes.map((node) => lab().startProxy(node, undefined, settings)));
+    await recordTunnel(lab());
+  });
+  afterAll(() => judgeRecorded(lab()));
 }
 
 /** A lab for the tests of one `describe`. */

@@ -1,11 +1,11 @@
-// Program: `spoof.mjs SOURCE SOURCE_PORT DESTINATION PORT [WAIT]` sends each line of its input, bytes in hex or "-" for
-// none, as a datagram from an address that the namespace has, then prints how many it sent, and how many came back until
-// WAIT milliseconds after the last one (1000).
+// Program: `spoof.mjs SOURCE SOURCE_PORT DESTINATION PORT` sends each line of its input, bytes in hex or "-" for none,
+// as a datagram from an address that the namespace has, and prints "sent". When it is told to end, it prints how many it
+// sent, and how many came back.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-const [source, sourcePort, destination, port, waitMs = "1000"] = process.argv.slice(2);
+const [source, sourcePort, destination, port] = process.argv.slice(2);
 const socket = createSocket(source.includes(":") ? "udp6" : "udp4");
 let answers = 0;
 socket.on("message", () => {
@@ -23,6 +23,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   });
   sent += 1;
 }
-await new Promise((resolve) => setTimeout(resolve, Number(waitMs)));
-socket.close();
-process.stdout.write(`${JSON.stringify({ sent, answers })}\n`);
+process.on("SIGTERM", () => {
+  socket.close();
+  process.stdout.write(`${JSON.stringify({ sent, answers })}\n`);
+});
+process.stdout.write("sent\n");
