@@ -6,8 +6,8 @@ import { SlowestFiles, SlowFirst } from "./test/support/slow-first.ts";
 
 /** Vitest leaves one processor idle by default, which on a machine with two is half of it. */
 const WORKERS = availableParallelism();
-/** At once; each lab is alone in namespaces of its own, and waits much. More would only share the processors. */
-const LABS = 2;
+/** At once. Each lab is alone in namespaces of its own, and waits more than it works: more labs than processors. */
+const LABS = 3;
 /** A condition that is waited for: vitest gives up after a second, which a busy machine may need for starting a thread. */
 const PATIENT = { poll: { timeout: 60_000 } };
 

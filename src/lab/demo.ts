@@ -9,7 +9,8 @@ import type { Topology } from "./topology.ts";
 import type { InnerPacket } from "./tunnel-packet.ts";
 import { type CallResult, SERVICE_PORT } from "./workload-protocol.ts";
 
-const CAPTURE_TIMEOUT_MS = 10_000;
+const CAPTURE_TIMEOUT_MS = 60_000;
+const TRIES = 10;
 /** Half of the difference up to which the policy takes round-trip times for equal. */
 const EQUAL_RTT_MS = 0.5;
 
@@ -54,11 +55,15 @@ export interface RequestOutcome {
  * decides who is closest; the first samples still hold address resolution and the start of everybody's processes.
  */
 export async function untilMeasured(lab: Lab, node: string): Promise<void> {
-  await eventually(`${node} to measure that all other nodes are equally fast to reach`, async () => {
-    const nodes = await lab.report<readonly NodeReport[]>(node, "nodes");
-    const rttsMs = nodes.filter(({ isLocal }) => !isLocal).map(({ rttMs }) => rttMs ?? Number.POSITIVE_INFINITY);
-    return Math.max(...rttsMs) - Math.min(...rttsMs) <= EQUAL_RTT_MS;
-  });
+  await eventually(`${node} to measure that all other nodes are equally fast to reach`, () =>
+    areEquallyFast(lab, node),
+  );
+}
+
+async function areEquallyFast(lab: Lab, node: string): Promise<boolean> {
+  const nodes = await lab.report<readonly NodeReport[]>(node, "nodes");
+  const rttsMs = nodes.filter(({ isLocal }) => !isLocal).map(({ rttMs }) => rttMs ?? Number.POSITIVE_INFINITY);
+  return Math.max(...rttsMs) - Math.min(...rttsMs) <= EQUAL_RTT_MS;
 }
 
 /** Plays the requests from workload a1. The lab's proxies run. */
@@ -68,7 +73,7 @@ export async function playRequests(lab: Lab): Promise<RequestOutcome[]> {
   const inside = lab.topology.encryption !== undefined ? await lab.captureInside("node-a", TUNNEL_PORT) : onUnderlay;
   const outcomes: RequestOutcome[] = [];
   for (const promised of PROMISES) {
-    const outcome = await playRequest(lab, inside, promised, outcomes.at(-1)?.instance);
+    const outcome = await playMeasured(lab, inside, promised, outcomes.at(-1)?.instance);
     outcomes.push(inside === onUnderlay ? outcome : withoutClear(outcome, capturedPackets(onUnderlay)));
   }
   for (const capture of new Set([onUnderlay, inside])) await Lab.endCapture(capture);
@@ -81,6 +86,20 @@ function withoutClear(outcome: RequestOutcome, readable: readonly InnerPacket[])
   if (first === undefined) return outcome;
   const fault = `Expected no readable packet on the underlay, found ${first.src} > ${first.dst}.`;
   return { ...outcome, ok: false, faults: [...outcome.faults, fault] };
+}
+
+/** A busy machine makes the times differ for a moment; a request that fell into it shows nothing and is made again. */
+async function playMeasured(
+  lab: Lab,
+  capture: SandboxProgram,
+  promised: Promised,
+  previous: string | undefined,
+): Promise<RequestOutcome> {
+  for (let left = TRIES; ; left--) {
+    const outcome = await playRequest(lab, capture, promised, previous);
+    if (outcome.ok || left === 1 || (await areEquallyFast(lab, "node-a"))) return outcome;
+    await untilMeasured(lab, "node-a");
+  }
 }
 
 async function playRequest(

@@ -9,7 +9,7 @@ import { build, type Topology, UNDERLAY_NAMESPACE } from "./topology.ts";
 import type { Job } from "./workload-protocol.ts";
 
 const POLL_INTERVAL_MS = 100;
-const POLL_TIMEOUT_MS = 30_000;
+const POLL_TIMEOUT_MS = 60_000; // ten times what a busy machine needs
 const JOB_TIMEOUT_MS = 150_000;
 const ANSWER_TIMEOUT_MS = 30_000;
 

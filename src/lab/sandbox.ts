@@ -54,7 +54,7 @@ export class SandboxProgram {
   }
 
   /** Ends the program: asks it first, and forces it after `graceMs`. */
-  async stop(graceMs = 10_000): Promise<Ended> {
+  async stop(graceMs = RUN_TIMEOUT_MS): Promise<Ended> {
     this.kill("SIGTERM");
     const force = setTimeout(() => this.kill("SIGKILL"), graceMs);
     const ended = await this.ended;

@@ -1,5 +1,6 @@
 // Threads that are ended in the middle of whatever they do, while others go on: 1,000 times, and the table is whole
 // after each. SAPWOOD_KILLS=n ends more or fewer of them.
+import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
@@ -35,7 +36,17 @@ test(`${KILLS} threads that are ended leave a table that others go on with`, asy
   const { shared } = fixture;
   const module = await loadEngineModule();
   const workersAt = shared.at(Region.workers);
-  const common = { memory: shared.memory, module, workersAt, batch: BATCH, frames: frames() };
+  const gate = new Int32Array(new SharedArrayBuffer(4)); // 1 = open
+  const common = { memory: shared.memory, module, workersAt, batch: BATCH, frames: frames(), gate };
+  const sequence = (worker: number): number =>
+    Atomics.load(shared.i32, (workersAt + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2);
+  /** Lets the threads go on, until each is at work. */
+  const open = async (): Promise<void> => {
+    const before = Array.from({ length: WORKERS }, (_, worker) => sequence(worker));
+    Atomics.store(gate, 0, 1);
+    Atomics.notify(gate, 0);
+    while (before.some((value, worker) => sequence(worker) === value)) await setImmediate();
+  };
   const start = async (worker: number): Promise<Worker> => {
     const thread = new Worker(WORKER_FILE, { workerData: { ...common, worker } });
     await new Promise((resolve, reject) => {
@@ -50,10 +61,11 @@ test(`${KILLS} threads that are ended leave a table that others go on with`, asy
   let inside = 0;
   try {
     for (let kill = 1; kill <= KILLS; kill++) {
+      await open();
       const worker = random.below(WORKERS);
       await threads[worker]?.terminate();
       const at = (workersAt + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
-      const wasInside = (Atomics.load(shared.i32, at) & 1) === 1;
+      const wasInside = (sequence(worker) & 1) === 1;
       if (wasInside) Atomics.add(shared.i32, at, 1);
       repair.releaseLock(worker);
       if (wasInside) {
@@ -64,6 +76,7 @@ test(`${KILLS} threads that are ended leave a table that others go on with`, asy
         expect(inspectFlowTable(shared).broken, `after kill ${kill}`).toEqual([]);
         repair.endRepair();
       }
+      Atomics.store(gate, 0, 0); // a thread starts five times as fast while the others rest
       threads[worker] = await start(worker);
     }
   } finally {

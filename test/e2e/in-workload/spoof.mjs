@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 const [source, sourcePort, destination, port] = process.argv.slice(2);
 const socket = createSocket(source.includes(":") ? "udp6" : "udp4");
 let answers = 0;
+socket.on("error", () => {});
 socket.on("message", () => {
   answers += 1;
 });
@@ -16,12 +17,10 @@ await once(socket, "listening");
 let sent = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "") continue;
-  await new Promise((resolve, reject) => {
-    socket.send(Buffer.from(line === "-" ? "" : line, "hex"), Number(port), destination, (error) =>
-      error ? reject(error) : resolve(),
-    );
+  const error = await new Promise((resolve) => {
+    socket.send(Buffer.from(line === "-" ? "" : line, "hex"), Number(port), destination, resolve);
   });
-  sent += 1;
+  if (!error) sent += 1; // else the kernel refused it, or somebody told that he had refused one before
 }
 process.on("SIGTERM", () => {
   socket.close();

@@ -1,4 +1,5 @@
-// A worker that is ended from outside at any moment: its engine opens, answers, closes and sweeps flows without end.
+// A worker that is ended from outside at any moment: its engine opens, answers, closes and sweeps flows without end, as
+// long as the gate is open.
 import { parentPort, workerData } from "node:worker_threads";
 import {
   SLOT_HEADROOM,
@@ -9,7 +10,7 @@ import {
 } from "../../../dist/assembly/shared/layout.js";
 import { instantiateEngine } from "../../../dist/src/dataplane/modules/wasm.js";
 
-const { memory, module, worker, workersAt, frames, batch } = workerData;
+const { memory, module, worker, workersAt, frames, batch, gate } = workerData;
 const workerAt = workersAt + worker * WORKER_SIZE;
 const bytes = new Uint8Array(memory.buffer);
 const view = new DataView(memory.buffer);
@@ -18,6 +19,7 @@ engine.attach(worker, 0n);
 parentPort.postMessage("ready");
 const startedUs = performance.timeOrigin * 1000;
 for (let round = 0; ; round++) {
+  Atomics.wait(gate, 0, 0);
   for (let slot = 0; slot < batch; slot++) {
     const frame = frames[Math.floor(Math.random() * frames.length)];
     bytes.set(frame, workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);

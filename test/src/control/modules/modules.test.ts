@@ -182,7 +182,7 @@ describe("what is remembered and not needed at the start", () => {
     expect(loaded()).toEqual(["policy-4"]);
     expect(modules.policies.names).toContain("policy-5");
     await modules.connect(WORKERS, modules.forWorkers());
-    await expect.poll(loaded, { timeout: 30_000 }).toHaveLength(6);
+    await expect.poll(loaded).toHaveLength(6);
   });
 
   test("stays remembered when something else changes meanwhile, and is there for a rollback or an unload", async () => {
@@ -270,15 +270,13 @@ describe("files of the configuration", () => {
     const { policies } = modules;
     const first = policies.state("closest").current?.sha256;
     write("closest.wasm", SECOND);
-    await expect.poll(() => policies.state("closest").current?.sha256, { timeout: 60_000 }).not.toBe(first);
+    await expect.poll(() => policies.state("closest").current?.sha256).not.toBe(first);
     const second = policies.state("closest").current?.sha256;
     write("closest.wasm", BAD);
-    await expect
-      .poll(() => policies.state("closest").fault?.message, { timeout: 60_000 })
-      .toContain("no valid WebAssembly");
+    await expect.poll(() => policies.state("closest").fault?.message).toContain("no valid WebAssembly");
     expect(policies.state("closest").current?.sha256).toBe(second);
     write("closest.wasm", FIRST);
-    await expect.poll(() => policies.state("closest").current?.sha256, { timeout: 60_000 }).toBe(first);
+    await expect.poll(() => policies.state("closest").current?.sha256).toBe(first);
     expect(policies.state("closest").fault).toBeUndefined();
   });
 
@@ -289,7 +287,7 @@ describe("files of the configuration", () => {
     await modules.files.follow({ mine: { file: "./mine.wasm" } });
     write("closest.wasm", SECOND);
     const path = write("mine.wasm", FIRST); // told after the other: when this one is there, the other would be, too
-    await expect.poll(() => modules.policies.state("mine").current?.source, { timeout: 60_000 }).toBe(path);
+    await expect.poll(() => modules.policies.state("mine").current?.source).toBe(path);
     expect(modules.policies.state("closest").current?.source).toBe(join(folder, "closest.wasm"));
     expect(Buffer.from(modules.policies.state("closest").current?.bytes ?? [])).toEqual(Buffer.from(FIRST));
   });
