@@ -39,5 +39,7 @@ export enum Counter {
   pathErrorsForeign, // those that quote what this node does not send
   pathErrorsDisproved, // path MTUs that such an error told and a probe disproved
   ecnMarked, // packets from the tunnel that got the CE mark of their outer header
+  tunReadBatches, // times that a worker found frames in the TUN
+  udpReceivedBatches, // times that a worker found messages in the socket
   count,
 }

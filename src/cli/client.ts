@@ -84,7 +84,8 @@ function send(socket: string, method: string, path: string, sent?: Body): Promis
   });
 }
 
-function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
+/** Why nobody was reached. */
+export function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
   const found = error.code ?? error.message;
   if (found === "EACCES" || found === "EPERM") {
     return new SapwoodError("missing-rights", `The control socket ${socket} may not be used by this user (${found}).`, {

@@ -9,6 +9,7 @@ import { countersCommand } from "./counters.ts";
 import { engineLoadCommand } from "./engine-load.ts";
 import { engineRollbackCommand } from "./engine-rollback.ts";
 import { engineShowCommand } from "./engine-show.ts";
+import { eventsCommand } from "./events.ts";
 import { type FailurePrinter, failurePrinter } from "./failure.ts";
 import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
@@ -43,6 +44,7 @@ export const COMMANDS: readonly Command[] = [
   flowsCommand,
   countersCommand,
   tablesCommand,
+  eventsCommand,
   applyCommand,
   offloadCommand,
   keyStatusCommand,

@@ -13,9 +13,15 @@ import {
   NODE_HEARD_US,
   NODE_METRICS_SIZE,
   NODE_MTU,
+  NODE_PROBE_COUNT,
+  NODE_PROBES,
   NODE_RTT_US,
   NODE_SINCE_US,
   NodeHealth,
+  PROBE_NOTE_NONCE,
+  PROBE_NOTE_SENT_US,
+  PROBE_NOTE_SIZE,
+  PROBE_NOTE_VALUE,
   Region,
 } from "../../assembly/shared/layout.ts";
 import type { SharedMemory } from "./shared-memory.ts";
@@ -47,6 +53,25 @@ export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: numbe
     mtu: u32(NODE_MTU) === 0 ? null : u32(NODE_MTU),
     takesGso: u32(NODE_GSO_REFUSED) !== shared.u32[(HEADER_AT + HEADER_GSO_TRIAL) >>> 2],
   };
+}
+
+/** A probe that is younger may still be answered. */
+const ANSWER_WAIT_MS = 1000;
+
+/** The part of the last NODE_PROBE_COUNT probes that was not answered; null as long as none is old enough to tell. */
+export function readProbeLoss(shared: SharedMemory, node: number, nowMs: number): number | null {
+  const probesAt = shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE + NODE_PROBES;
+  let sent = 0;
+  let lost = 0;
+  for (let at = probesAt; at < probesAt + NODE_PROBE_COUNT * PROBE_NOTE_SIZE; at += PROBE_NOTE_SIZE) {
+    const word = (offset: number): number => shared.u32[(at + offset) >>> 2] ?? 0;
+    const sentUs = shared.f64[(at + PROBE_NOTE_SENT_US) >>> 3] ?? 0;
+    const isAnswered = word(PROBE_NOTE_NONCE) === 0 && word(PROBE_NOTE_NONCE + 4) === 0;
+    if (word(PROBE_NOTE_VALUE) === 0 || (!isAnswered && nowMs - sentUs / 1000 < ANSWER_WAIT_MS)) continue;
+    sent += 1;
+    if (!isAnswered) lost += 1;
+  }
+  return sent === 0 ? null : lost / sent;
 }
 
 /** Another number whenever a node was lost, returned, or answered for the first time. */

@@ -355,3 +355,48 @@ export const EngineReport = report("EngineReport", {
   lastError: FaultReport.nullable(),
 });
 export type EngineReport = z.infer<typeof EngineReport>;
+
+export const EVENT_KINDS = [
+  "node-found",
+  "node-lost",
+  "path-mtu",
+  "offload-refused",
+  "policy-faulty",
+  "policy-swapped",
+  "engine-faulty",
+  "engine-swapped",
+  "tables-applied",
+  "reload-refused",
+  "flow-table-full",
+  "worker-restarted",
+  "network-repaired",
+  "network-problem",
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+/** Something that happened to the proxy. */
+export const EventReport = report("EventReport", {
+  id: count.describe("grows by 1"),
+  at: time,
+  kind: z.enum(EVENT_KINDS),
+  subject: z.string().nullable().describe("a node, policy, offload or worker"),
+  message: z.string().describe("one sentence"),
+  advice: z.string().nullable().describe("what to do about it"),
+  untold: count.describe("the same about this subject, left out since the last one because there were too many"),
+});
+export type EventReport = z.infer<typeof EventReport>;
+export const EventReports = reports("EventReports", EventReport);
+
+/** Which of the other nodes must not be lost for this one to be ready. */
+export const READY_PEERS = ["any", "all", "none"] as const;
+export type ReadyPeers = (typeof READY_PEERS)[number];
+
+export const HealthCheck = report("HealthCheck", { name: z.string(), ok: z.boolean(), message: z.string() });
+export type HealthCheck = z.infer<typeof HealthCheck>;
+
+/** The answer of /healthz and /readyz. */
+export const HealthReport = report("HealthReport", { ok: z.boolean(), checks: list(HealthCheck) });
+export type HealthReport = z.infer<typeof HealthReport>;
+
+/** The answer of /metrics. */
+export const MetricsText = z.string().describe("Prometheus' text format").register(REPORTS, { id: "MetricsText" });

@@ -8,6 +8,7 @@ import { ModuleControl } from "../control/modules/module-control.ts";
 import { ModuleReporter } from "../control/modules/module-reporter.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
 import { NodeWatch } from "../control/observe/node-watch.ts";
+import { Observation } from "../control/observe/observation.ts";
 import { Reporter } from "../control/observe/reporter.ts";
 import { statusReport } from "../control/observe/status.ts";
 import type { ProviderSink } from "../control/providers/provider.ts";
@@ -32,7 +33,7 @@ export interface OpenControl {
 }
 
 export async function openControl(stages: Stages, options: NodeProxyOptions, undo: UndoStack): Promise<OpenControl> {
-  const { config, watcher, socket, encrypted, modules, shared, store, supervisor } = stages;
+  const { config, watcher, socket, encrypted, modules, shared, store, supervisor, watch, networkWatch } = stages;
   const { log } = options;
   const nowMs = (): number => supervisor.nowMs();
   const reloader = openReloader(stages, options);
@@ -46,19 +47,30 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     nowMs,
     isKnown: (address) => store.hasAddress(address),
   });
+  const reporter = openReporter(stages);
+  const moduleReporter = openModuleReporter(stages);
+  const observation = new Observation({
+    ...{ config, status, reporter, moduleReporter, modules, supervisor, reloader, offloads, shared, store, log },
+    ...{ nowMs, clock: () => new Date(), workerRestarts: watch.restarts },
+    network: () => networkWatch.report,
+  });
+  undo.add("stop watching for events", () => observation.close());
   const parts = {
     status,
-    reporter: openReporter(stages),
+    reporter,
+    observation,
     tables: reloader,
     questions,
     offloads,
     key: () => encrypted ?? refuseKey(),
-    modules: openModuleControl(stages),
+    modules: new ModuleControl(modules, moduleReporter),
   };
   const api = await ControlApi.listen(socket, parts, (error) =>
     log.error({ err: error }, "a request to the control socket met an unexpected error"),
   );
   undo.add("close the control socket", () => api.close());
+  const listener = await observation.listen(options.configFile);
+  undo.add("close the observation listener", () => listener?.close());
   watcher.watch(reloader);
   undo.add("stop watching the configuration", () => watcher.close());
   const policies = () => modules.policies.names;
@@ -95,9 +107,9 @@ function openReporter({ config, shared, store, supervisor, encrypted, tun, socke
   });
 }
 
-function openModuleControl({ supervisor, shared, store, modules }: Stages): ModuleControl {
+function openModuleReporter({ supervisor, shared, store, modules }: Stages): ModuleReporter {
   const fileOf = (policy: string): string | undefined => modules.files.of(policy)?.path;
-  return new ModuleControl(modules, new ModuleReporter({ board: supervisor.board, shared, store, fileOf }));
+  return new ModuleReporter({ board: supervisor.board, shared, store, fileOf });
 }
 
 function statusOf(

@@ -13,6 +13,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  type Stats,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -20,6 +21,7 @@ import { basename, dirname, join } from "node:path";
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 const FILE_MODE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
+const OPEN_TO_OTHERS = 0o077;
 const DRAFT = /\.[0-9a-f]{16}\.new$/;
 
 /**
@@ -44,8 +46,26 @@ export function checkOwnFolder(folder: string): void {
   }
 }
 
+/** A file with a secret: it must belong to this user or to root, and be closed to everybody else. */
+export function readPrivateFile(path: string, mostBytes: number): Buffer | undefined {
+  return readFile(path, mostBytes, ({ uid, mode }) => {
+    if (uid !== process.geteuid?.() && uid !== 0) {
+      throw new Error(`${path} must belong to this user or to root; found user ${uid}`);
+    }
+    if ((mode & OPEN_TO_OTHERS) !== 0) {
+      const found = (mode & 0o7777).toString(8).padStart(4, "0");
+      throw new Error(`${path} must be readable by its owner alone (mode 0600); found mode ${found}`);
+    }
+  });
+}
+
 /** The content of a regular file, or undefined when there is none. Throws for links, devices and larger files. */
 export function readOwnFile(path: string, mostBytes: number): Buffer | undefined {
+  return readFile(path, mostBytes, () => undefined);
+}
+
+/** `check` throws for a file that is not as its user needs it. */
+function readFile(path: string, mostBytes: number, check: (status: Stats) => void): Buffer | undefined {
   let file: number;
   try {
     file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -57,6 +77,7 @@ export function readOwnFile(path: string, mostBytes: number): Buffer | undefined
   try {
     const status = fstatSync(file);
     if (!status.isFile()) throw new Error(`${path} must be a file; found something else`);
+    check(status);
     if (status.size > mostBytes) throw new Error(`${path} must have at most ${mostBytes} bytes; found ${status.size}`);
     const content = Buffer.alloc(status.size);
     let length = 0;

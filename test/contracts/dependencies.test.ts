@@ -156,6 +156,7 @@ describe("host", () => {
     ["pino", /^src\/base\/log\.ts$/],
     ["pino-pretty", /^src\/base\/pretty-log\.ts$/],
     ["commander", /^src\/(?:cli\/|start\.ts$)/],
+    ["prom-client", /^src\/control\/observe\//],
     ["get-east-asian-width", /^src\/base\//],
   ])("%s is used where it belongs", (library, place) => {
     expect(HOST.filter(({ from, to }) => to === library && !place.test(from))).toEqual([]);

@@ -2,11 +2,14 @@
 
 import type { ControlParts } from "../../src/control/api/api.ts";
 import type { ModuleOrder } from "../../src/control/modules/module-control.ts";
+import { LineStream } from "../../src/control/observe/line-stream.ts";
+import { Page } from "../../src/control/observe/pages.ts";
 import type {
   AppliedReport,
   DifferenceReport,
   DryRunReport,
   EngineReport,
+  EventReport,
   FlowQuery,
   FlowReport,
   KeyReport,
@@ -84,6 +87,16 @@ export const FLOW: FlowReport = {
   idleMs: 1500,
   forwardPackets: 12,
   reversePackets: 9,
+};
+
+export const EVENT: EventReport = {
+  id: 1,
+  at: "2026-01-02T03:04:05.000Z",
+  kind: "node-lost",
+  subject: "node-b",
+  message: "Node node-b does not answer any more.",
+  advice: "See whether it runs.",
+  untold: 2,
 };
 
 export const QUESTION: QuestionReport = { address: "10.30.77.77", ageMs: 120 };
@@ -228,6 +241,8 @@ export class FakeSource {
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
   failure: Error | undefined;
+  /** Events come faster than anybody reads them. */
+  isFlooding = false;
 
   /** As the control socket is handed the parts of a proxy. */
   get parts(): ControlParts {
@@ -235,6 +250,19 @@ export class FakeSource {
     return {
       status: () => this.status(),
       reporter: this,
+      observation: {
+        pages: { page: async (path) => page(path) },
+        events: { all: () => [EVENT] },
+        followEvents: () =>
+          new LineStream((write) => {
+            write(EVENT);
+            const flood = this.isFlooding ? setInterval(() => write("x".repeat(100_000)), 1) : undefined;
+            return () => {
+              clearInterval(flood);
+              this.refused.push("left");
+            };
+          }),
+      },
       tables: {
         applyText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.applied),
         mergeText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.merged),
@@ -413,4 +441,10 @@ export class FakeSource {
     if (this.failure !== undefined) throw this.failure;
     this.modules.push(what);
   }
+}
+
+function page(path: string): Page {
+  if (path === "/metrics") return new Page(200, "text/plain", "sapwood_flows 3\n");
+  const ok = path === "/healthz";
+  return new Page(ok ? 200 : 503, "application/json", JSON.stringify({ ok, checks: [] }));
 }

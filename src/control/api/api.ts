@@ -1,29 +1,34 @@
 // HTTP over a unix socket: what programs and `sapwood status | flows | policy ...` ask a running proxy.
 // Routes, bodies and error codes are described in docs/control-api.md. Every answer is JSON.
 
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { ReadableStream } from "node:stream/web";
 import { setImmediate } from "node:timers/promises";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { SapwoodError } from "../../base/errors.ts";
 import { canonicalName } from "../../model/names.ts";
 import type { ErrorReport } from "../../model/reports.ts";
+import { LineStream, sendLines } from "../observe/line-stream.ts";
+import { Page } from "../observe/pages.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
 import { describeRoutes } from "./openapi.ts";
 import { readBytes, readText } from "./request-body.ts";
 import { JsonText, jsonOf, NAME_PART, queryOf, type Route, type RouteBody } from "./route.ts";
 import { MODULE_ROUTES, type ModuleParts } from "./routes/modules.ts";
 import { NODE_ROUTES, type NodeParts } from "./routes/node.ts";
+import { OBSERVATION_ROUTES, type ObservationParts } from "./routes/observation.ts";
 import { STATUS_ROUTES, type StatusParts } from "./routes/status.ts";
 import { TABLE_ROUTES, type TableParts } from "./routes/tables.ts";
 
 /** What of the proxy the routes stand on. */
-export interface ControlParts extends StatusParts, TableParts, NodeParts, ModuleParts {}
+export interface ControlParts extends StatusParts, ObservationParts, TableParts, NodeParts, ModuleParts {}
 
 export const ROUTES: readonly Route<ControlParts>[] = [
   ...STATUS_ROUTES,
+  ...OBSERVATION_ROUTES,
   ...TABLE_ROUTES,
   ...NODE_ROUTES,
   ...MODULE_ROUTES,
@@ -80,9 +85,7 @@ function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): A
     app.on(route.method, honoPath(route.path), async (context) => {
       const query = queryOf(route, new URL(context.req.url).searchParams);
       const body = await bodyOf(route.body, context);
-      const answer = await route.handle(parts, { query, name: nameOf(context), body });
-      if (!(answer instanceof JsonText)) return context.json(answer);
-      return context.body(streamOf(answer.pieces), { headers: { "content-type": "application/json" } });
+      return answer(context, await route.handle(parts, { query, name: nameOf(context), body }));
     });
   }
   app.get(OPENAPI_PATH, (context) => context.json(describeRoutes(ROUTES)));
@@ -105,6 +108,19 @@ function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): A
     return refuse(context, error);
   });
   return app;
+}
+
+function answer(context: RequestContext, answered: unknown): Response {
+  if (answered instanceof LineStream) {
+    sendLines(context.env.outgoing as ServerResponse, answered);
+    return RESPONSE_ALREADY_SENT;
+  }
+  if (answered instanceof JsonText) {
+    return context.body(streamOf(answered.pieces), { headers: { "content-type": "application/json" } });
+  }
+  if (!(answered instanceof Page)) return context.json(answered);
+  const { body, status, contentType } = answered;
+  return context.body(body, status as ContentfulStatusCode, { "content-type": contentType });
 }
 
 /** `{name}` of a path as the library writes it: one segment. */

@@ -24,13 +24,13 @@ export function describeRoutes(routes: readonly Route<never>[]): Json {
   };
 }
 
-function describeRoute({ path, summary, query, body, answers }: Route<never>): Json {
+function describeRoute({ path, summary, query, body, answers, media = "application/json" }: Route<never>): Json {
   return {
     summary,
     parameters: [...(path.includes(NAME_PART) ? [nameParameter()] : []), ...queryParameters(query)],
     ...(body && { requestBody: { required: true, content: { [body.type]: { schema: bodySchema(body) } } } }),
     responses: {
-      200: { description: "done", content: { "application/json": { schema: reference(answers) } } },
+      200: { description: "done", content: { [media]: { schema: reference(answers) } } },
       default: { description: "refused", content: { "application/json": { schema: reference(ErrorReport) } } },
     },
   };

@@ -32,6 +32,8 @@ interface RouteDefinition<Parts, Query extends z.ZodObject, Body extends RouteBo
   readonly body: Body;
   /** Registered in REPORTS. */
   readonly answers: z.ZodType;
+  /** Of the answer, when it is no JSON. */
+  readonly media?: string;
   /** May throw a SapwoodError. */
   handle(
     parts: Parts,

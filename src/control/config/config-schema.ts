@@ -16,9 +16,11 @@ import {
 } from "../../memory/shared-memory.ts";
 import { canonicalName, isName, NAME_RULE } from "../../model/names.ts";
 import { INSTANCE_ADDRESS, isPolicyName, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
+import { READY_PEERS } from "../../model/reports.ts";
 import { defaultSocket } from "../../model/socket-path.ts";
 import { ENCRYPTIONS } from "../../model/tables.ts";
 import { canonicalAddress, parsePrefix } from "../../net/address.ts";
+import { parseListener } from "../../net/listener.ts";
 import { isWireguardKey, WIREGUARD_PORT } from "../../net/wireguard-key.ts";
 import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
 
@@ -69,6 +71,14 @@ const boundPolicy = name
 const location = section({
   latitude: between(-90, 90, "degrees"),
   longitude: between(-180, 180, "degrees"),
+});
+
+/** Address and port of a TCP listener. */
+const listener = text.transform((value, context) => {
+  const found = parseListener(value);
+  if (found !== undefined) return found;
+  context.addIssue("expected an address and a port like 127.0.0.1:9150 or [::1]:9150");
+  return z.NEVER;
 });
 
 const wireguardKey = text.refine(isWireguardKey, "expected a WireGuard key, 44 characters of base64");
@@ -222,6 +232,12 @@ export const configSchema = section({
     routes: z.union([z.literal("auto"), z.boolean()], "expected auto, true or false").default("auto"),
     keep: flag.default(false),
     workloads: flag.default(true),
+  }).prefault({}),
+  observe: section({
+    listen: listener.optional(),
+    token: text.min(1, "expected a path").optional(),
+    hosts: list(name).default([]),
+    readyPeers: z.enum(READY_PEERS, `expected one of ${READY_PEERS.join(", ")}`).default("any"),
   }).prefault({}),
   log: section({
     level: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(", ")}`).default("info"),

@@ -7,6 +7,7 @@ import type { FieldPath, Issue } from "../../base/issues.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import type { Encryption, Tables, TablesPatch } from "../../model/tables.ts";
 import { contains, type Prefix } from "../../net/address.ts";
+import { isLoopback } from "../../net/listener.ts";
 import { TUNNEL_PREFIX } from "../../net/wireguard-key.ts";
 import { readTextFile } from "../../sys/user-file.ts";
 import type { WireguardBackend } from "../../sys/wireguard.ts";
@@ -107,6 +108,7 @@ export function configOf(document: ConfigDocument, options: ConfigOptions = {}):
     ...(allowEmpty ? [] : emptyingIssues(tables, inForce)),
     ...ownUnderlayIssues(node.underlay, rest.ranges),
     ...encryptionIssues(node, rest.ranges),
+    ...observeIssues(rest.observe),
     ...bindingIssues(ownBindings, rest.ranges, policies),
     ...unbound,
     ...atFields(
@@ -215,6 +217,13 @@ function encryptionIssues({ underlay }: ConfigFile["node"], ranges: ConfigFile["
     issues.push({ path: ["ranges"], message });
   }
   return issues;
+}
+
+/** Whoever reaches an address that is not loopback could ask otherwise. */
+function observeIssues({ listen, token }: ConfigFile["observe"]): Issue[] {
+  if (listen === undefined || isLoopback(listen.address) || token !== undefined) return [];
+  const message = `expected a loopback address, or observe.token, found ${listen.address} without a token`;
+  return [{ path: ["observe", "listen"], message }];
 }
 
 function bindingIssues(

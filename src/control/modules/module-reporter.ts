@@ -30,6 +30,12 @@ export interface ModuleReporterOptions {
   readonly fileOf: (policy: string) => string | undefined;
 }
 
+export interface PolicyTimes {
+  readonly policy: string;
+  readonly classes: readonly number[];
+  readonly sumSeconds: number;
+}
+
 export class ModuleReporter {
   readonly #options: ModuleReporterOptions;
 
@@ -58,6 +64,14 @@ export class ModuleReporter {
       faults: { declined, outOfRange, traps, refusals, unprepared: count(PolicyCount.unprepared), overdue, greedy },
       lastError: faultReport(fault),
     };
+  }
+
+  /** The timed choices of a policy, by CHOICE_BOUNDS_US, over all workers. */
+  policyTimes({ name, slot }: PolicyState): PolicyTimes {
+    const { board } = this.#options;
+    const perWorker = Array.from({ length: board.workers }, (_, worker) => [...board.times(worker, slot)]);
+    const classes = perWorker.reduce((sum, times) => sum.map((count, i) => count + (times[i] ?? 0)));
+    return { policy: name, classes, sumSeconds: this.#counts(slot)(PolicyCount.timedMs) / 1000 };
   }
 
   policyDetail(state: PolicyState): PolicyDetailReport {

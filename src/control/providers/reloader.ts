@@ -50,6 +50,8 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   readonly #options: ReloaderOptions<Config>;
   #inForce: Config;
   #last: ReloadReport | undefined;
+  /** How many changes were applied and refused since the start. */
+  readonly counts = { applied: 0, refused: 0 };
 
   constructor(options: ReloaderOptions<Config>) {
     this.#options = options;
@@ -137,6 +139,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   #remember(source: string, error: ErrorBody | undefined, needRestart: readonly string[]): void {
     const { clock, target } = this.#options;
     const at = clock().toISOString();
+    this.counts[error === undefined ? "applied" : "refused"] += 1;
     this.#last = { at, source, ok: error === undefined, generation: target.generation, error, needRestart };
   }
 }

@@ -64,7 +64,10 @@ export class TunDevice implements FrameDevice {
       bytes += length;
       count += 1;
     }
-    if (count > 0) area.count(Counter.tunReadFrames, count);
+    if (count > 0) {
+      area.count(Counter.tunReadFrames, count);
+      area.count(Counter.tunReadBatches, 1);
+    }
     return count;
   }
 

@@ -92,6 +92,7 @@ export class UdpDevice implements DatagramDevice {
     if (count <= 0) return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
     this.#usedMessages = count;
     area.count(Counter.udpReceivedMessages, count);
+    area.count(Counter.udpReceivedBatches, 1);
     this.#adaptMessages(count);
     return count;
   }

@@ -27,8 +27,13 @@ export enum PolicyCount {
   count,
 }
 
+/** Upper bounds of the classes in which the timed choices are counted; the last class has none. */
+export const CHOICE_BOUNDS_US = [1, 2, 5, 10, 20, 50, 100, 1000, 10_000] as const;
+const CHOICE_CLASSES = CHOICE_BOUNDS_US.length + 1;
+
 const COUNTS_BYTES = PolicyCount.count * Float64Array.BYTES_PER_ELEMENT;
-const WORKER_BYTES = CALL_BYTES + POLICY_SLOT_MAX * COUNTS_BYTES;
+const SLOT_BYTES = COUNTS_BYTES + CHOICE_CLASSES * Float64Array.BYTES_PER_ELEMENT;
+const WORKER_BYTES = CALL_BYTES + POLICY_SLOT_MAX * SLOT_BYTES;
 
 export class PolicyBoard {
   readonly buffer: SharedArrayBuffer;
@@ -51,6 +56,21 @@ export class PolicyBoard {
 
   /** By PolicyCount. */
   counts(worker: number, slot: number): Float64Array {
-    return new Float64Array(this.buffer, worker * WORKER_BYTES + CALL_BYTES + slot * COUNTS_BYTES, PolicyCount.count);
+    return new Float64Array(this.buffer, slotAt(worker, slot), PolicyCount.count);
   }
+
+  /** Timed choices by their class. */
+  times(worker: number, slot: number): Float64Array {
+    return new Float64Array(this.buffer, slotAt(worker, slot) + COUNTS_BYTES, CHOICE_CLASSES);
+  }
+}
+
+/** The class of a choice that took so long. */
+export function choiceClass(us: number): number {
+  const found = CHOICE_BOUNDS_US.findIndex((bound) => us <= bound);
+  return found < 0 ? CHOICE_BOUNDS_US.length : found;
+}
+
+function slotAt(worker: number, slot: number): number {
+  return worker * WORKER_BYTES + CALL_BYTES + slot * SLOT_BYTES;
 }

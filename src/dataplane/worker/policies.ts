@@ -11,7 +11,7 @@ import {
 } from "../../../assembly/shared/layout.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../../assembly/shared/policies.ts";
 import { CandidateReader } from "../modules/candidate-reader.ts";
-import { CALL_SEQUENCE, CALL_SLOT, PolicyBoard, PolicyCount } from "../modules/policy-board.ts";
+import { CALL_SEQUENCE, CALL_SLOT, choiceClass, PolicyBoard, PolicyCount } from "../modules/policy-board.ts";
 import { instantiatePolicy, type PolicyExports, reasonOf, trapText } from "../modules/policy-module.ts";
 import type { PolicyModule, PolicyOrder } from "./worker-contract.ts";
 
@@ -67,6 +67,7 @@ export class PolicyHost {
       onFault,
       call: ownBoard.call(worker),
       counts: (slot) => ownBoard.counts(worker, slot),
+      times: (slot) => ownBoard.times(worker, slot),
     };
     for (const { slot, name, module } of modules) this.#policies[slot] = this.#host(slot, name, module);
   }
@@ -75,6 +76,7 @@ export class PolicyHost {
   replace({ slot, name, module }: Omit<PolicyOrder, "kind">): void {
     const policy = module === undefined ? undefined : this.#host(slot, name, module);
     this.#surroundings.counts(slot).fill(0);
+    this.#surroundings.times(slot).fill(0);
     this.#policies[slot] = policy;
   }
 
@@ -109,6 +111,7 @@ interface Surroundings {
   readonly onFault: (slot: number, message: string) => void;
   readonly call: Int32Array; // PolicyBoard.call()
   readonly counts: (slot: number) => Float64Array;
+  readonly times: (slot: number) => Float64Array; // PolicyBoard.times()
 }
 
 // Plain stores: the watch may see them late, and looks for calls that are there for long.
@@ -140,6 +143,7 @@ class HostedPolicy {
   readonly #onFault: (slot: number, message: string) => void;
   readonly #call: Int32Array;
   readonly #counts: Float64Array; // by PolicyCount
+  readonly #times: Float64Array; // by choiceClass()
   readonly #services = new Map<number, KnownService>();
   readonly #seesLiveFlows: boolean;
   #exports: PolicyExports;
@@ -159,6 +163,7 @@ class HostedPolicy {
     this.#onFault = surroundings.onFault;
     this.#call = surroundings.call;
     this.#counts = surroundings.counts(slot);
+    this.#times = surroundings.times(slot);
     this.#exports = instantiatePolicy(module, name);
     this.#records = new DataView(this.#exports.memory.buffer);
     this.#recordWords = new Int32Array(this.#exports.memory.buffer);
@@ -179,7 +184,10 @@ class HostedPolicy {
   #askTimed(serviceAt: number, flowHash: number, clientHash: number): number {
     const startedMs = performance.now();
     const choice = this.#ask(serviceAt, flowHash, clientHash);
-    this.#count(PolicyCount.timedMs, performance.now() - startedMs);
+    const tookMs = performance.now() - startedMs;
+    this.#count(PolicyCount.timedMs, tookMs);
+    const at = choiceClass(1000 * tookMs);
+    this.#times[at] = (this.#times[at] as number) + 1;
     this.#count(PolicyCount.timedChoices, 1);
     return choice;
   }

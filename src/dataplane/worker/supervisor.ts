@@ -129,6 +129,11 @@ export class Supervisor {
     return monotonicMs() - this.#clockOriginMs;
   }
 
+  /** Processor time that each worker's thread has had since it was started last; undefined while there is none. */
+  cpuMs(): readonly (number | undefined)[] {
+    return this.#threads.map((thread) => thread.cpuMs);
+  }
+
   /** Resolves when all workers have it. Throws module-refused when one cannot, and then none keeps it. */
   async handPolicy(policy: Omit<PolicyOrder, "kind">): Promise<HandOver> {
     const { policies } = this.#modules;

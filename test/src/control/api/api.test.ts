@@ -2,14 +2,14 @@
 
 import { existsSync, linkSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { ControlApi, ROUTES } from "../../../../src/control/api/api.ts";
 import { BODY_MAX_BYTES } from "../../../../src/control/api/routes/tables.ts";
-import { FakeSource, FLOW, POLICY, QUESTION, STATUS } from "../../../support/control-source.ts";
+import { EVENT, FakeSource, FLOW, POLICY, QUESTION, STATUS } from "../../../support/control-source.ts";
 
 let folder: string;
 let socket: string;
@@ -77,6 +77,50 @@ function askWithoutBody(method: string, path: string, headers: Record<string, st
 function errorBody(code: string, message = expect.any(String)): unknown {
   return { error: { code, message } };
 }
+
+describe("what is no JSON report", () => {
+  function askText(path: string): Promise<{ status: number; type: unknown; text: string }> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ socketPath: socket, path, agent: false }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+          if (path.includes("follow")) outgoing.destroy();
+        });
+        const done = () => resolve({ status: response.statusCode ?? 0, type: response.headers["content-type"], text });
+        response.on("close", done);
+      });
+      outgoing.on("error", reject);
+      outgoing.end();
+    });
+  }
+
+  test.each([
+    ["/metrics", 200, "text/plain", "sapwood_flows 3\n"],
+    ["/healthz", 200, "application/json", '{"ok":true,"checks":[]}'],
+    ["/readyz", 503, "application/json", '{"ok":false,"checks":[]}'],
+  ])("%s has its own status and type", async (path, status, type, text) => {
+    await listen();
+    expect(await askText(path)).toEqual({ status, type, text });
+  });
+
+  test("events can be followed until the client leaves", async () => {
+    await listen();
+    const { status, type, text } = await askText("/v1/events?follow=true");
+    expect([status, type, JSON.parse(text)]).toEqual([200, "application/x-ndjson", EVENT]);
+    await expect.poll(() => source.refused).toEqual(["left"]);
+  });
+
+  test("a client that does not read what it follows is cut off", async () => {
+    await listen();
+    source.isFlooding = true;
+    const client = connect(socket);
+    client.pause();
+    client.write("GET /v1/events?follow=true HTTP/1.1\r\nHost: sapwood\r\n\r\n");
+    await expect.poll(() => source.refused).toEqual(["left"]);
+    client.destroy();
+  });
+});
 
 describe("routes", () => {
   beforeEach(listen);

@@ -1,0 +1,52 @@
+// How it goes and what happened: metrics, health, events.
+
+import { z } from "zod";
+import { EventReports, HealthReport, MetricsText } from "../../../model/reports.ts";
+import type { Observation } from "../../observe/observation.ts";
+import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+
+export interface ObservationParts {
+  readonly observation: Pick<Observation, "followEvents"> & {
+    readonly pages: Pick<Observation["pages"], "page">;
+    readonly events: Pick<Observation["events"], "all">;
+  };
+}
+
+const route = routesOn<ObservationParts>();
+const read = { method: "GET", body: undefined } as const;
+
+export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
+  route({
+    ...read,
+    path: "/v1/events",
+    summary: "What happened; with `follow` one JSON object a line, as it happens",
+    query: z.strictObject({ follow: flag }),
+    answers: EventReports,
+    handle: ({ observation }, { query }) => (query.follow ? observation.followEvents() : observation.events.all()),
+  }),
+  route({
+    ...read,
+    path: "/metrics",
+    summary: "Metrics for Prometheus",
+    query: NO_PARAMETERS,
+    answers: MetricsText,
+    media: "text/plain",
+    handle: ({ observation }) => observation.pages.page("/metrics"),
+  }),
+  route({
+    ...read,
+    path: "/healthz",
+    summary: "Whether the proxy is alive; status 503 when it is not",
+    query: NO_PARAMETERS,
+    answers: HealthReport,
+    handle: ({ observation }) => observation.pages.page("/healthz"),
+  }),
+  route({
+    ...read,
+    path: "/readyz",
+    summary: "Whether it serves packets; status 503 when it does not",
+    query: NO_PARAMETERS,
+    answers: HealthReport,
+    handle: ({ observation }) => observation.pages.page("/readyz"),
+  }),
+];

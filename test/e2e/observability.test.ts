@@ -1,0 +1,179 @@
+// A running node seen from outside: Prometheus scrapes it, its health follows what happens, and its events tell what
+// happened, in one lab in which a node is killed and a policy traps.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
+import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
+import type { EventReport, HealthReport, PolicyDetailReport } from "../../src/model/reports.ts";
+import { turning } from "../support/hostile-policies.ts";
+import { describeLab, openLab } from "../support/lab.ts";
+import { binaryOf } from "../support/policy-source.ts";
+
+const NODE = "node-a";
+const LISTEN = "127.0.0.1:9150";
+const FOLDER = `/run/sapwood/${NODE}`;
+const PROMETHEUS = "127.0.0.1:9090";
+const SETTINGS = { observe: { listen: LISTEN, readyPeers: "all" } };
+const TOPOLOGY = { ...DEMO, settings: SETTINGS };
+
+describeLab("a running node, seen from outside", () => {
+  let lab: Lab;
+  let folder: string;
+  let prometheus: SandboxProgram | undefined;
+  let follower: SandboxProgram;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "sapwood-observe-"));
+    lab = await openLab(TOPOLOGY);
+    follower = lab.startSapwood(NODE, ["events", "--follow", "--json", "--socket", controlSocket(NODE)]);
+  });
+  afterAll(async () => {
+    await prometheus?.stop();
+    await lab?.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+  });
+
+  test("Prometheus scrapes it, takes its alert rules, and answers queries about it", async () => {
+    lab.startClient("a1", { kind: "load", addresses: [], held: Array<string>(8).fill("10.30.0.2"), pauseMs: 20 });
+    const rules = new URL("../../contrib/prometheus/sapwood.rules.yaml", import.meta.url).pathname;
+    const scrape = { job_name: "sapwood", scrape_interval: "1s", static_configs: [{ targets: [LISTEN] }] };
+    const config = { global: { evaluation_interval: "1s" }, rule_files: [rules], scrape_configs: [scrape] };
+    lab.sandbox.writeFile(`${FOLDER}/prometheus.yml`, JSON.stringify(config));
+    prometheus = lab.sandbox.start(
+      [
+        "prometheus",
+        `--config.file=${FOLDER}/prometheus.yml`,
+        `--storage.tsdb.path=${FOLDER}/tsdb`,
+        `--web.listen-address=${PROMETHEUS}`,
+      ],
+      NODE,
+    );
+    await eventually("Prometheus to have what it scraped", async () => (await query("up")).get("") === 1);
+    await eventually("the reachable nodes", async () => {
+      const states = await query('sum by (node) (sapwood_node_state{state="reachable"})');
+      return ["node-b", "node-c", "node-d"].every((node) => states.get(node) === 1);
+    });
+    await eventually("the flows", async () => (await query("sum(sapwood_instance_flows)")).get("") === 8);
+    expect((await query('sapwood_policy_calls_total{policy="round-robin"}')).get("round-robin")).toBe(8);
+    const seconds = (await query("sapwood_node_round_trip_seconds")).get("node-b") ?? 0;
+    expect(seconds).toBeGreaterThan(0);
+    expect(seconds).toBeLessThan(10);
+    expect((await query('sum(sapwood_dropped_packets_total{reason="portZero"})')).get("")).toBe(0);
+    expect((await query("max(sapwood_worker_cpu_seconds_total)")).get("")).toBeGreaterThan(0);
+    expect((await query("sum(process_resident_memory_bytes)")).get("")).toBeGreaterThan(0);
+    const { data } = await prometheusApi("rules");
+    expect(data.groups[0]?.rules.map(({ health }) => health)).not.toContain("err");
+  });
+
+  test("the listener and the control socket show the same pages", async () => {
+    const names = (text: string): string[] => [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? "");
+    const byTcp = await curl(`http://${LISTEN}/metrics`);
+    const bySocket = await curl("--unix-socket", controlSocket(NODE), "http://sapwood/metrics");
+    expect(names(byTcp)).toContain("sapwood_packets_total");
+    expect(names(bySocket)).toEqual(names(byTcp));
+    expect(await curl("--header", "Host: rebound.example", `http://${LISTEN}/metrics`)).toMatch(/Host header must be/);
+  });
+
+  test("a policy that traps is an event with what to do, and a metric", async () => {
+    const module = join(folder, "traps.wasm");
+    writeFileSync(module, await binaryOf(turning("unreachable();")));
+    const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", "round-robin", module]);
+    expect(code, stderr).toBe(0);
+    await connect(60);
+    await eventually("the fault", async () => (await told("policy-faulty")).length > 0);
+    const [fault] = await told("policy-faulty");
+    expect(fault).toMatchObject({ subject: "round-robin", message: expect.stringContaining("unreachable") });
+    expect(fault?.advice).toContain("sapwood policy rollback round-robin");
+    expect(await told("policy-swapped")).toHaveLength(1);
+    await eventually("the metric", async () => (await query("sapwood_policy_faulty == 1")).has("round-robin"));
+    const { faults } = await lab.report<PolicyDetailReport>(NODE, "policy show round-robin");
+    expect(faults.traps).toBeGreaterThan(0);
+  });
+
+  test("a change that is refused is an event, and the node stays ready", async () => {
+    const bad = nodeConfig(TOPOLOGY, NODE, tablesOf(TOPOLOGY)).replace("fdff::105", "fdff::1::5");
+    lab.sandbox.writeFile(configFile(NODE), bad);
+    await eventually("the refusal", async () => (await told("reload-refused")).length > 0);
+    const [refusal] = await told("reload-refused");
+    expect(refusal?.message).toContain("fdff::1::5");
+    expect((await health("readyz")).ok).toBe(true);
+  });
+
+  test("a node that is killed is an event, a metric, and what is not ready", async () => {
+    expect(await health("readyz")).toMatchObject({ ok: true });
+    lab.proxy("node-d").kill("SIGKILL");
+    await lab.proxy("node-d").ended;
+    await eventually("the node to be lost", async () => (await told("node-lost")).length > 0);
+    expect((await told("node-lost")).map(({ subject }) => subject)).toEqual(["node-d"]);
+    expect((await health("readyz")).checks.filter(({ ok }) => !ok)).toEqual([
+      { name: "peers", ok: false, message: "1 of 3 are lost: node-d" },
+    ]);
+    expect((await health("healthz")).ok).toBe(true);
+    await eventually("the metric", async () => (await query('sapwood_node_state{state="lost"} == 1')).has("node-d"));
+    const shown = await lab.sapwood(NODE, ["events"]);
+    expect(shown.stdout).toMatch(/node-lost +Node node-d does not answer any more\.\n +See whether node node-d/);
+
+    await lab.startProxy("node-d");
+    await eventually("the node to be back", async () => {
+      const found = await told("node-found");
+      return found.filter(({ subject }) => subject === "node-d").length === 2;
+    });
+    expect((await health("readyz")).ok).toBe(true);
+  });
+
+  test("who follows is told the same events, each once", async () => {
+    const all = await lab.report<readonly EventReport[]>(NODE, "events");
+    await follower.until("all events", ({ stdout }) => stdout.trim().split("\n").length >= all.length);
+    const followed = follower.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as EventReport);
+    expect(followed.slice(0, all.length)).toEqual(all);
+    expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
+  });
+
+  async function connect(count: number): Promise<void> {
+    const job = { kind: "connections", address: "10.30.0.2", count, concurrency: 1 } as const;
+    expect((await lab.ask<ConnectionsResult>("a1", job)).failures).toEqual([]);
+  }
+
+  async function told(kind: string): Promise<readonly EventReport[]> {
+    const events = await lab.report<readonly EventReport[]>(NODE, "events");
+    return events.filter((event) => event.kind === kind);
+  }
+
+  async function curl(...args: string[]): Promise<string> {
+    return await lab.sandbox.expect(["curl", "--silent", "--show-error", "--max-time", "30", ...args], NODE);
+  }
+
+  async function health(page: "healthz" | "readyz"): Promise<HealthReport> {
+    return JSON.parse(await curl(`http://${LISTEN}/${page}`)) as HealthReport;
+  }
+
+  async function prometheusApi(path: string): Promise<PrometheusAnswer> {
+    const { code, stdout } = await lab.sandbox.run(
+      ["curl", "--silent", "--fail", `http://${PROMETHEUS}/api/v1/${path}`],
+      NODE,
+    );
+    return code === 0 ? JSON.parse(stdout) : { data: { result: [], groups: [] } };
+  }
+
+  /** Values of a query, by policy or node. */
+  async function query(expression: string): Promise<Map<string, number>> {
+    const { data } = await prometheusApi(`query?query=${encodeURIComponent(expression)}`);
+    return new Map(data.result.map(({ metric, value }) => [metric.policy ?? metric.node ?? "", Number(value[1])]));
+  }
+});
+
+interface PrometheusAnswer {
+  readonly data: {
+    readonly result: readonly { readonly metric: Record<string, string>; readonly value: [number, string] }[];
+    readonly groups: readonly { readonly rules: readonly { readonly health: string }[] }[];
+  };
+}
