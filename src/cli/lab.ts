@@ -42,8 +42,9 @@ interface LabMode {
 }
 
 async function play({ isKept, isJson, isEncrypted }: LabMode, terminal: Terminal, signal: AbortSignal): Promise<void> {
-  const [{ controlSocket, instanceName, Lab }, { playRequests }, report, { DEMO }] = await Promise.all([
+  const [{ instanceName, Lab }, { prepareShells }, { playRequests }, report, { DEMO }] = await Promise.all([
     import("../lab/lab.ts"),
+    import("../lab/lab-shell.ts"),
     import("../lab/demo.ts"),
     import("../lab/demo-report.ts"),
     import("../lab/topology.ts"),
@@ -58,7 +59,8 @@ async function play({ isKept, isJson, isEncrypted }: LabMode, terminal: Terminal
     const outcomes = await playRequests(lab);
     terminal.print(isJson ? report.jsonReport(outcomes) : `\n${report.textReport(outcomes, isEncrypted)}`);
     if (isKept) {
-      if (!isJson) terminal.print(report.entryText(lab, controlSocket));
+      const howToEnter = prepareShells(lab);
+      if (!isJson) terminal.print(howToEnter);
       await interrupted(signal);
     }
     if (report.allOk(outcomes)) return;

@@ -1,10 +1,7 @@
 // The demonstration's outcome as text for people and as the object of `sapwood lab --json`.
 
 import { renderTable } from "../base/text-table.ts";
-import { builtFile } from "./build-paths.ts";
 import type { RequestOutcome } from "./demo.ts";
-import type { Lab } from "./lab.ts";
-import { Sandbox } from "./sandbox.ts";
 import type { Topology } from "./topology.ts";
 
 /** One object, one line. */
@@ -55,24 +52,4 @@ export function topologyText({ nodes, workloads }: Topology, nameOf: (workload: 
       return [nameOf(name), node, `${addresses.v4}  ${addresses.v6}`, underlay?.v4 ?? ""];
     }),
   );
-}
-
-/** How to enter a lab that is kept, from a shell of the same user. */
-export function entryText({ sandbox, topology }: Lab, socketOf: (node: string) => string): string {
-  const enter = ["nsenter", "--target", String(sandbox.hostPid)];
-  if (Sandbox.needsUserNamespace) enter.push("--user", "--preserve-credentials");
-  const prefix = [...enter, "--mount", "--"].join(" ");
-  const names = [...topology.workloads.map(({ name }) => name), ...topology.nodes.map(({ id }) => id)];
-  const width = Math.max(...names.map((name) => name.length));
-  const shells = names.map((name) => `  ${name.padEnd(width)}  ${prefix} nsenter --net=/run/netns/${name} bash\n`);
-  const [node] = topology.nodes;
-  const sapwood = `${process.execPath} ${builtFile("src/main.js")}`; // it need not be installed
-  return [
-    "\nThe lab stays up. A shell in each workload and node:\n",
-    ...shells,
-    "\nIn a1, say:\n",
-    "  curl 'http://[fdff:2000::1]/'\n",
-    node === undefined ? "" : `In ${node.id}, say:\n  ${sapwood} flows --socket ${socketOf(node.id)}\n`,
-    "\nCtrl-C ends the lab and removes everything.\n",
-  ].join("");
 }

@@ -81,7 +81,7 @@ process.on("message", (order: Order) => {
       return void programs.get(order.id)?.kill(order.signal);
     case "write":
       mkdirSync(dirname(order.path), { recursive: true });
-      return writeFileSync(order.path, order.text);
+      return writeFileSync(order.path, order.text, { mode: order.mode });
   }
 });
 

@@ -5,7 +5,7 @@ export type Order =
   | { readonly kind: "start"; readonly id: number; readonly argv: readonly string[] }
   | { readonly kind: "input"; readonly id: number; readonly text: string; readonly isLast: boolean }
   | { readonly kind: "signal"; readonly id: number; readonly signal: NodeJS.Signals }
-  | { readonly kind: "write"; readonly path: string; readonly text: string };
+  | { readonly kind: "write"; readonly path: string; readonly text: string; readonly mode: number };
 
 /** First process to owner. */
 export type Report =

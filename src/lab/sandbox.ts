@@ -209,7 +209,12 @@ export class Sandbox {
 
   /** Writes a file under the sandbox's private /run (folders are made); programs started later see it. */
   writeFile(path: string, text: string): void {
-    this.#order({ kind: "write", path, text });
+    this.#order({ kind: "write", path, text, mode: 0o644 });
+  }
+
+  /** The same for a file that is to be run. */
+  writeProgram(path: string, text: string): void {
+    this.#order({ kind: "write", path, text, mode: 0o755 });
   }
 
   /** Where a file of the sandbox is for this process, which sees another /run. */

@@ -89,13 +89,16 @@ describeLab("what the lab leaves behind", () => {
       eventually("the lab to be up", async () => lab.output.stdout.includes("Ctrl-C"), 60_000),
       lab.ended.then((code) => Promise.reject(new Error(`It ended with ${code}: ${lab.output.stderr}`))),
     ]);
-    const enter = (name: string) => new RegExp(`^ {2}${name} +(nsenter .*) bash$`, "m").exec(lab.output.stdout)?.[1];
-    const inNode = /^ {2}(\S+ \S+main\.js flows .*)$/m.exec(lab.output.stdout)?.[1];
+    const enter = (name: string) => new RegExp(`^ {2}(nsenter .*/enter ${name})$`, "m").exec(lab.output.stdout)?.[1];
     for (const [line, expected] of [
       [`${enter("a1")} ip -json address show dev eth0`, '"10.101.3.23"'],
-      [`${enter("node-a")} ${inNode}`, "fdff:2000::1"],
+      [`${enter("node-a")} sapwood flows`, "fdff:2000::1"],
+      [`${enter("b1")} sapwood status`, "node-b"],
+      [`echo exit | ${enter("node-c")} 2>&1`, "node-c (node) / # "],
+      [`echo exit | ${enter("b3")} 2>&1`, "b3 (B 3, workload on node-d) / # "],
+      [`${enter("a1")}x 2>&1`, 'found "a1x"'],
     ] as const) {
-      const { stdout, stderr } = spawnSync("sh", ["-c", line], { encoding: "utf8" });
+      const { stdout, stderr } = spawnSync("sh", ["-c", line], { encoding: "utf8", cwd: "/" });
       expect(stdout, stderr).toContain(expected);
     }
     lab.child.kill("SIGINT");

@@ -41,14 +41,13 @@ export class Machine {
   }
 
   static async open(sandbox: Sandbox, name: string): Promise<Machine> {
-    sandbox.writeFile(
+    sandbox.writeProgram(
       `${FOLDER}/${name}/bin/sapwood`,
       `#!/bin/sh\nexec "${process.execPath}" "${builtFile("src/main.js")}" "$@"\n`,
     );
     const own = `${FOLDER}/${name}`;
     const begin = [
       "set -e",
-      `chmod +x ${own}/bin/sapwood`,
       `mkdir -p ${own}/etc /run/sapwood`,
       `cp -a /etc/. ${own}/etc`,
       `mount --bind ${own}/etc /etc`,
