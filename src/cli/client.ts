@@ -3,10 +3,24 @@
 import { request } from "node:http";
 import { resolve } from "node:path";
 import { isErrorCode, SapwoodError } from "../base/errors.ts";
+import { printableLine } from "../base/printable.ts";
 import type { ErrorReport } from "../model/reports.ts";
 
 /** A proxy answers within milliseconds; one that is stuck must not hold the terminal. */
 const ANSWER_TIMEOUT_MS = 30_000;
+
+/** A part of a sentence for what the kernel says in codes. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket",
+  ENOTDIR: "a part of its path is no folder",
+  ENOTSOCK: "what is there is no socket",
+  ECONNREFUSED: "nobody listens there",
+  ECONNRESET: "the connection ended before the answer",
+  EPIPE: "the connection ended before the request was sent",
+  EINVAL: "the path is too long for a socket",
+  ENAMETOOLONG: "the path is too long for a socket",
+  ETIMEDOUT: `there was no answer within ${ANSWER_TIMEOUT_MS / 1000} s`,
+};
 
 /** The body of a GET, as the route promises it in docs/control-api.md. */
 export async function fetchReport<Report>(socket: string, path: string): Promise<Report> {
@@ -87,14 +101,16 @@ function send(socket: string, method: string, path: string, sent?: Body): Promis
 /** Why nobody was reached. */
 export function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
   const found = error.code ?? error.message;
+  const path = printableLine(socket);
   if (found === "EACCES" || found === "EPERM") {
-    return new SapwoodError("missing-rights", `The control socket ${socket} may not be used by this user (${found}).`, {
+    return new SapwoodError("missing-rights", `The control socket ${path} may not be used by this user (${found}).`, {
       cause: error,
     });
   }
   return new SapwoodError(
     "not-running",
-    `No proxy answers at ${socket} (${found}): start one with "sapwood run", or name its socket with --socket.`,
+    `No proxy answers at ${path}, ${REASONS[found] ?? "it cannot be asked"} (${found}): ` +
+      'start one with "sapwood run", or name its socket with --socket.',
     { cause: error },
   );
 }

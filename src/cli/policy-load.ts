@@ -2,6 +2,7 @@
 
 import type { DryRunReport, PolicyDetailReport } from "../model/reports.ts";
 import type { Command, CommandOption } from "./command.ts";
+import { policyPath } from "./policy-path.ts";
 import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 
 const FORCE_OPTION: CommandOption = {
@@ -14,7 +15,7 @@ export const policyLoadCommand: Command = {
   group: "Change a running proxy",
   summary: "put a policy module in force, for a new name or in place of another; traffic goes on",
   arguments: [
-    { name: "name", summary: "of the policy: a-z, 0-9 and -" },
+    { name: "name", summary: "of the policy: small letters, digits and -" },
     { name: "file", summary: "the WebAssembly module" },
   ],
   options: [
@@ -34,7 +35,7 @@ export const policyLoadCommand: Command = {
       import("../dataplane/modules/wasm.ts"),
       import("../dataplane/modules/policy-module.ts"),
     ]);
-    const path = `/v1/policies/${encodeURIComponent(input.argument(0))}`;
+    const path = policyPath(input.argument(0));
     const socket = input.text("socket");
     const file = input.argument(1);
     const module = { file, bytes: readModule(file, POLICY_SHAPE) };

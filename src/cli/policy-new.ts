@@ -7,7 +7,7 @@ export const policyNewCommand: Command = {
   group: "Write a policy",
   summary: "write a policy to begin with, and what builds it, into an empty folder",
   arguments: [
-    { name: "name", summary: "of the policy: a-z, 0-9 and -" },
+    { name: "name", summary: "of the policy: small letters, digits and -" },
     { name: "folder", summary: "where to; one of that name unless given", isOptional: true },
   ],
   options: [],

@@ -2,6 +2,7 @@
 
 import type { PolicyDetailReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
+import { policyPath } from "./policy-path.ts";
 import { orderCommand } from "./query-command.ts";
 
 export const policyRollbackCommand: Command = orderCommand<PolicyDetailReport>({
@@ -9,6 +10,6 @@ export const policyRollbackCommand: Command = orderCommand<PolicyDetailReport>({
   summary: "put the module that a policy had before in force again",
   arguments: [{ name: "name", summary: "of the policy" }],
   examples: [{ line: "policy rollback closest", does: "the module before, or the built-in one" }],
-  path: (input) => `/v1/policies/${encodeURIComponent(input.argument(0))}/rollback`,
+  path: (input) => `${policyPath(input.argument(0))}/rollback`,
   render: async (policy) => (await import("./module-text.ts")).policyText(policy),
 });

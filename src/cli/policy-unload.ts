@@ -2,6 +2,7 @@
 
 import type { PolicyReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
+import { policyPath } from "./policy-path.ts";
 import { removeCommand } from "./query-command.ts";
 
 export const policyUnloadCommand: Command = removeCommand<readonly PolicyReport[]>({
@@ -12,6 +13,6 @@ export const policyUnloadCommand: Command = removeCommand<readonly PolicyReport[
     { line: "policy unload my-policy", does: "the name falls away; refused as long as addresses are bound to it" },
     { line: "policy unload closest", does: "the module of the package is in force again" },
   ],
-  path: (input) => `/v1/policies/${encodeURIComponent(input.argument(0))}`,
+  path: (input) => policyPath(input.argument(0)),
   render: async (policies) => (await import("./module-text.ts")).policyTable(policies),
 });

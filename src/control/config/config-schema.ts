@@ -8,6 +8,7 @@ import { TUNNEL_PORT } from "../../../assembly/shared/protocols.ts";
 import { parseByteSize } from "../../base/byte-size.ts";
 import { parseDuration } from "../../base/duration.ts";
 import { LOG_LEVELS } from "../../base/log-levels.ts";
+import { printableLine } from "../../base/printable.ts";
 import {
   DEFAULT_CAPACITIES,
   DEFAULT_OUTER_CLASS,
@@ -58,7 +59,7 @@ const prefix = text.transform((value, context) => {
   try {
     return parsePrefix(value);
   } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : String(error));
+    context.addIssue(printableLine(error instanceof Error ? error.message : String(error)));
     return z.NEVER;
   }
 });

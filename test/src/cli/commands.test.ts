@@ -370,6 +370,19 @@ describe("failures", () => {
     expect(JSON.parse(error)).toEqual({ error: { code, message: expect.stringContaining(said), details: [] } });
   });
 
+  test.each(["", ".", ".."])("%j is no name of a policy", async (name) => {
+    const { exit, error } = await sapwood(["policy", "show", name, "-s", socket]);
+    expect({ exit, error }).toEqual({ exit: 2, error: `sapwood: The name of a policy is needed; found "${name}".\n` });
+  });
+
+  test("a name of any script gets to its route, in one composition of its characters", async () => {
+    await sapwood(["policy", "show", "gro\u0308ße", "-s", socket]);
+    await sapwood(["policy", "unload", "最近/%?#", "-s", socket]);
+    await sapwood(["flows", "--service", "gro\u0308ße&a=b", "-s", socket]);
+    expect(source.modules).toEqual(["show größe", "unload 最近/%?#"]);
+    expect(source.flowQueries).toMatchObject([{ service: "größe&a=b" }]);
+  });
+
   test("the details of an error come through the socket", async () => {
     const details = [{ message: "expected a list, found 5", file: "tables", line: 1, column: 11, field: "services" }];
     source.failure = new SapwoodError("config-invalid", "tables:1:11: services: expected a list", { details });

@@ -91,7 +91,11 @@ test("run refuses a log level from the environment that does not exist", () => {
 
 test.each([
   [["check", "/nonexistent.yaml"], 2, "/nonexistent.yaml cannot be read: there is no such file (ENOENT)"],
-  [["status", "--socket", "/nonexistent.sock"], 1, "No proxy answers at /nonexistent.sock (ENOENT)"],
+  [
+    ["status", "--socket", "/nonexistent.sock"],
+    1,
+    "No proxy answers at /nonexistent.sock, there is no such socket (ENOENT)",
+  ],
   [["instnaces"], 2, "Did you mean instances?"],
 ])("%j ends with status %i and a sentence", (args, status, said) => {
   const outcome = sapwood(...args);
@@ -106,7 +110,10 @@ function pipeline(line: string) {
 }
 
 test("a reader that leaves early ends the command as SIGPIPE does, without a word", () => {
-  expect(pipeline(`"${process.execPath}" "${MAIN}" help | head -c 1 >"${folder}/head"`)).toEqual({
+  // The command starts when nobody reads any more.
+  const go = join(folder, "go");
+  const command = `cat "${go}" >/dev/null; exec "${process.execPath}" "${MAIN}" help`;
+  expect(pipeline(`mkfifo "${go}"; (${command}) | (exec 0<&-; echo >"${go}")`)).toEqual({
     statuses: "141 0",
     stderr: "",
   });

@@ -168,6 +168,6 @@ test("candidates that are wrong are exit status 2, with line and field", () => {
   const candidates = file("wrong.yaml", "- { number: 1 }\n- { number: 2, weigth: 3 }");
   const { status, stderr } = policyTest(builtModulePath("policies/random"), "--candidates", candidates);
   expect(status).toBe(2);
-  expect(stderr).toContain("wrong.yaml:2: [1].weigth: expected one of number, service, weight,");
+  expect(stderr).toContain("wrong.yaml:2:16: [1].weigth: expected one of number, service, weight,");
   expect(stderr).toContain("did you mean weight?");
 });
