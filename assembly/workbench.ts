@@ -6,7 +6,7 @@ import { addressDelta, update, wordDelta } from "./checksum/incremental.ts";
 import { sipHash } from "./checksum/siphash.ts";
 import { fold, sum } from "./checksum/sum.ts";
 import { canChangeFamily, changeFamily } from "./family/header.ts";
-import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./family/icmp-type.ts";
+import { toIcmpv4, toIcmpv6 } from "./family/icmp-type.ts";
 import { rewrite } from "./nat/rewrite.ts";
 import { emptyQueues } from "./queue/arena.ts";
 import { checkAddressSlot } from "./record/address-slot.ts";
@@ -124,9 +124,7 @@ export function translateFamily(at: u32, length: u32, addresses: usize, isDetach
 
 /** Type, code and second word of an ICMP error in the other family, one behind the other; 0 = it has none there. */
 export function icmpCounterpart(isIpv4: bool, type: u32, code: u32, word: u32, quotedLength: u32, linkMtu: u32): u64 {
-  const isFound = isIpv4 ? toIcmpv6(type, code, word, quotedLength, linkMtu) : toIcmpv4(type, code, word, linkMtu);
-  if (!isFound) return 0;
-  return ((<u64>counterpartType) << 40) | ((<u64>counterpartCode) << 32) | counterpartWord;
+  return isIpv4 ? toIcmpv6(type, code, word, quotedLength, linkMtu) : toIcmpv4(type, code, word, linkMtu);
 }
 
 /** Of all records: the compiler compares each field with its place in the layout. */

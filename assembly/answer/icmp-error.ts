@@ -5,7 +5,6 @@
 import { count } from "../area/count.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import { segmentsLeftAt } from "../family/header.ts";
 import {
   ADDRESS_UNREACHABLE,
   ADMINISTRATIVELY,
@@ -94,7 +93,7 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
     case DropReason.sourceRoute:
       if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, SOURCE_ROUTE_FAILED, 0);
-      return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, segmentsLeftAt - packet.at);
+      return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, packet.segmentsLeftAt - packet.at);
     case DropReason.instanceGone:
       if (mayAnswer(packet, ANSWER_WITH_RESET, Share.urgent, nowMs)) reset(packet);
   }

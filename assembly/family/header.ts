@@ -29,13 +29,8 @@ const LENGTH_MAX: u32 = 65535;
 const LOOSE_SOURCE_ROUTE: u32 = 131;
 const STRICT_SOURCE_ROUTE: u32 = 137;
 
-/** The field that DropReason.sourceRoute is about, of an IPv6 packet. */
-export let segmentsLeftAt: u32 = 0;
-
 /** Identification of the next IPv4 packet that is made of an IPv6 one; it is unique as long as it may be fragmented. */
 let nextIdentification: u32 = 0;
-/** Whether the packet that canChangeFamily() saw last has a fragment header. */
-export let hasFragmentHeader: bool = false;
 
 /** Length that a packet of `length` bytes has in the other family, without what changeFamily() leaves out. */
 export function lengthAcross(packet: Packet, length: u32): u32 {
@@ -76,7 +71,7 @@ export function changeFamily(packet: Packet, segments: u32, segmentSize: u32, is
     const length = IPV4_MIN_HEADER + packet.transportLength;
     const segmentLength = segmentSize == 0 ? length : length - packet.payloadLength + segmentSize;
     const mayFragment = isFragmentable(segmentLength);
-    toIpv4(packet, ip.trafficClass, ip.hopLimit, segments, hasFragmentHeader, mayFragment, isDetached);
+    toIpv4(packet, ip.trafficClass, ip.hopLimit, segments, packet.hasFragmentHeader, mayFragment, isDetached);
   }
 }
 
@@ -201,14 +196,14 @@ function hasSourceRoute(at: u32, end: u32): bool {
 
 /** RFC 7915 section 5.1: options and routing headers that have come to their end are left out. */
 export function checkIpv6Headers(packet: Packet): DropReason {
-  hasFragmentHeader = false;
+  packet.hasFragmentHeader = false;
   if (IPV4_MIN_HEADER + packet.transportLength > LENGTH_MAX) return DropReason.notTranslatable;
   let next = Ipv6.at(packet.at).nextHeader;
   for (let at = packet.at + IPV6_HEADER; at < packet.transportAt; ) {
-    if (next == IPPROTO_FRAGMENT) hasFragmentHeader = true;
+    if (next == IPPROTO_FRAGMENT) packet.hasFragmentHeader = true;
     else if (next == IPPROTO_ROUTING) {
-      segmentsLeftAt = at + 3;
-      if (load<u8>(segmentsLeftAt) != 0) return DropReason.sourceRoute;
+      packet.segmentsLeftAt = at + 3;
+      if (load<u8>(packet.segmentsLeftAt) != 0) return DropReason.sourceRoute;
     } else if (next != IPPROTO_HOP_BY_HOP && next != IPPROTO_DESTINATION_OPTIONS) return DropReason.notTranslatable;
     const length: u32 = next == IPPROTO_FRAGMENT ? FRAGMENT_HEADER : (<u32>load<u8>(at, 1) + 1) << 3;
     next = load<u8>(at);

@@ -14,16 +14,8 @@ import { ICMP_HEADER, Icmp } from "../wire/icmp.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, IPV6_MTU_MIN, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
-import {
-  canChangeFamily,
-  changeFamily,
-  checkIpv6Headers,
-  hasFragmentHeader,
-  isFragmentable,
-  toIpv4,
-  toIpv6,
-} from "./header.ts";
-import { counterpartCode, counterpartType, counterpartWord, toIcmpv4, toIcmpv6 } from "./icmp-type.ts";
+import { canChangeFamily, changeFamily, checkIpv6Headers, isFragmentable, toIpv4, toIpv6 } from "./header.ts";
+import { codeOf, NO_COUNTERPART, toIcmpv4, toIcmpv6, typeOf, wordOf } from "./icmp-type.ts";
 
 /** Both IP headers grow by 20 bytes, and a virtio_net_hdr comes in front. */
 const ROOM: u32 = 64;
@@ -33,12 +25,10 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   const quoted = packet.quoted;
   const invalid = canChangeFamily(packet);
   if (invalid != DropReason.none) return invalid;
-  const isFragmented = hasFragmentHeader; // before the quoted packet is looked at
-  const refused = findCounterpart(packet, quoted);
+  const refused = checkError(packet, quoted);
   if (refused != DropReason.none) return refused;
-  const type = counterpartType;
-  const code = counterpartCode;
-  const word = counterpartWord;
+  const counterpart = counterpartOf(packet, quoted);
+  if (counterpart == NO_COUNTERPART) return DropReason.notTranslatable;
   leaveOutExtensions(packet, quoted);
   if (isDetached) moveToCopy(packet, quoted);
   const wasIpv4 = packet.isIpv4;
@@ -57,13 +47,13 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   if (wasIpv4) toIpv6(packet, trafficClass, hopLimit, false);
   else {
     const mayFragment = isFragmentable(IPV4_MIN_HEADER + packet.transportLength);
-    toIpv4(packet, trafficClass, hopLimit, 1, isFragmented, mayFragment, false);
+    toIpv4(packet, trafficClass, hopLimit, 1, packet.hasFragmentHeader, mayFragment, false);
   }
 
-  icmp.type = type;
-  icmp.code = code;
+  icmp.type = typeOf(counterpart);
+  icmp.code = codeOf(counterpart);
   icmp.checksum = 0;
-  icmp.word = word;
+  icmp.word = wordOf(counterpart);
   const length = packet.transportLength;
   let total = sum(packet.transportAt, length);
   if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(length);
@@ -71,7 +61,8 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   return DropReason.none;
 }
 
-function findCounterpart(packet: Packet, quoted: Packet): DropReason {
+/** Whether an error and what it quotes can stand in the other family. */
+function checkError(packet: Packet, quoted: Packet): DropReason {
   const isIpv4 = packet.isIpv4;
   // What is made anew comes out right: it has to be right before.
   let total = sum(packet.transportAt, packet.transportLength);
@@ -82,12 +73,15 @@ function findCounterpart(packet: Packet, quoted: Packet): DropReason {
   if (fold(total) != 0xffff) return DropReason.badIcmpError;
   if (isExtensionHeader(quoted.protocol)) return DropReason.notTranslatable;
   if (!isIpv4 && checkIpv6Headers(quoted) != DropReason.none) return DropReason.notTranslatable;
+  return DropReason.none;
+}
+
+function counterpartOf(packet: Packet, quoted: Packet): u64 {
   const icmp = Icmp.at(packet.transportAt);
   const linkMtu = HEADER.tunMtu;
-  const isFound = isIpv4
+  return packet.isIpv4
     ? toIcmpv6(icmp.type, icmp.code, icmp.word, Ipv4.at(quoted.at).totalLength, linkMtu)
     : toIcmpv4(icmp.type, icmp.code, icmp.word, linkMtu);
-  return isFound ? DropReason.none : DropReason.notTranslatable;
 }
 
 /** RFC 4884: what comes behind the quoted packet has no place when that changes its length. */

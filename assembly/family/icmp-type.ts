@@ -45,34 +45,46 @@ const UNRECOGNIZED_NEXT_HEADER = 1;
 const NO_POINTER: u32 = 0xff;
 const NEXT_HEADER_POINTER: u32 = 6;
 
-/** What toIcmpv6() and toIcmpv4() found. */
-export let counterpartType: u8 = 0;
-export let counterpartCode: u8 = 0;
+/** There is none in the other family. */
+export const NO_COUNTERPART: u64 = 0;
+
+/** Of what toIcmpv6() or toIcmpv4() answered. */
+export function typeOf(counterpart: u64): u8 {
+  return <u8>(counterpart >>> 40);
+}
+
+export function codeOf(counterpart: u64): u8 {
+  return <u8>(counterpart >>> 32);
+}
+
 /** The word behind the checksum, in host order. */
-export let counterpartWord: u32 = 0;
+export function wordOf(counterpart: u64): u32 {
+  return <u32>counterpart;
+}
 
 /**
  * How an ICMP error reads as ICMPv6. `word` is the one behind the checksum, in host order; `quotedLength` what the
- * quoted packet says of its length; `linkMtu` that of the link to the receiver, 0 = not known. False: not at all.
+ * quoted packet says of its length; `linkMtu` that of the link to the receiver, 0 = not known. Type, code and
+ * word (typeOf(), codeOf(), wordOf()), or NO_COUNTERPART.
  */
-export function toIcmpv6(type: u32, code: u32, word: u32, quotedLength: u32, linkMtu: u32): bool {
+export function toIcmpv6(type: u32, code: u32, word: u32, quotedLength: u32, linkMtu: u32): u64 {
   switch (type) {
     case ICMP_UNREACHABLE:
       return unreachableToIcmpv6(code, word & 0xffff, quotedLength, linkMtu);
     case ICMP_TIME_EXCEEDED:
       return found(ICMPV6_TIME_EXCEEDED, code, 0);
     case ICMP_PARAMETER_PROBLEM: {
-      if (code != POINTER && code != BAD_LENGTH) return false;
+      if (code != POINTER && code != BAD_LENGTH) return NO_COUNTERPART;
       const pointer = pointerToIpv6(word >>> 24);
-      return pointer != NO_POINTER && found(ICMPV6_PARAMETER_PROBLEM, POINTER, pointer);
+      return pointer != NO_POINTER ? found(ICMPV6_PARAMETER_PROBLEM, POINTER, pointer) : NO_COUNTERPART;
     }
     default:
-      return false;
+      return NO_COUNTERPART;
   }
 }
 
 /** The other way round. */
-export function toIcmpv4(type: u32, code: u32, word: u32, linkMtu: u32): bool {
+export function toIcmpv4(type: u32, code: u32, word: u32, linkMtu: u32): u64 {
   switch (type) {
     case ICMPV6_UNREACHABLE:
       return unreachableToIcmp(code);
@@ -86,21 +98,18 @@ export function toIcmpv4(type: u32, code: u32, word: u32, linkMtu: u32): bool {
     case ICMPV6_PARAMETER_PROBLEM: {
       if (code == UNRECOGNIZED_NEXT_HEADER) return found(ICMP_UNREACHABLE, PROTOCOL, 0);
       const pointer = code == POINTER ? pointerToIpv4(word) : NO_POINTER;
-      return pointer != NO_POINTER && found(ICMP_PARAMETER_PROBLEM, POINTER, pointer << 24);
+      return pointer != NO_POINTER ? found(ICMP_PARAMETER_PROBLEM, POINTER, pointer << 24) : NO_COUNTERPART;
     }
     default:
-      return false;
+      return NO_COUNTERPART;
   }
 }
 
-function found(type: u32, code: u32, word: u32): bool {
-  counterpartType = <u8>type;
-  counterpartCode = <u8>code;
-  counterpartWord = word;
-  return true;
+function found(type: u32, code: u32, word: u32): u64 {
+  return ((<u64>type) << 40) | ((<u64>(code & 0xff)) << 32) | word;
 }
 
-function unreachableToIcmpv6(code: u32, mtu: u32, quotedLength: u32, linkMtu: u32): bool {
+function unreachableToIcmpv6(code: u32, mtu: u32, quotedLength: u32, linkMtu: u32): u64 {
   switch (code) {
     case PROTOCOL:
       return found(ICMPV6_PARAMETER_PROBLEM, UNRECOGNIZED_NEXT_HEADER, NEXT_HEADER_POINTER);
@@ -117,11 +126,11 @@ function unreachableToIcmpv6(code: u32, mtu: u32, quotedLength: u32, linkMtu: u3
     case PRECEDENCE_CUTOFF:
       return found(ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
     default:
-      return code <= TYPE_OF_SERVICE_HOST && found(ICMPV6_UNREACHABLE, NO_ROUTE, 0);
+      return code <= TYPE_OF_SERVICE_HOST ? found(ICMPV6_UNREACHABLE, NO_ROUTE, 0) : NO_COUNTERPART;
   }
 }
 
-function unreachableToIcmp(code: u32): bool {
+function unreachableToIcmp(code: u32): u64 {
   switch (code) {
     case NO_ROUTE:
     case BEYOND_SCOPE:
@@ -132,7 +141,7 @@ function unreachableToIcmp(code: u32): bool {
     case PORT_V6:
       return found(ICMP_UNREACHABLE, PORT, 0);
     default:
-      return false;
+      return NO_COUNTERPART;
   }
 }
 

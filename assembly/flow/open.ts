@@ -32,11 +32,13 @@ import { claimWirePort } from "./wire-port.ts";
 let isWireIpv4: bool = false;
 let areAnswersIpv4: bool = false;
 
-/** The flow that open() made. */
-export let opened: usize = 0;
+/** Whether open() answered a flow, and not a DropReason: no record lies that low. */
+export function isFlow(opened: usize): bool {
+  return opened >= <usize>DropReason.count;
+}
 
-/** Opens the flow of a client's packet and leaves it in `opened`, or says why it cannot. */
-export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
+/** Opens the flow of a client's packet. The address of its record, or the DropReason that says why there is none. */
+export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   if (!isInServiceRange(packet.destination)) return DropReason.notServiceAddress;
   const client = findWorkload(packet.sourceAt);
   if (client == 0) return DropReason.unknownWorkload;
@@ -81,9 +83,9 @@ export function open(packet: Packet, hash: u64, nowMs: u32): DropReason {
     return DropReason.portsExhausted;
   }
 
-  opened = insert(flow, packet, hash, firstState(packet), nowMs);
+  const opened = insert(flow, packet, hash, firstState(packet), nowMs);
   if (opened == flow) count(Counter.flowsOpened, 1);
-  return opened == 0 ? DropReason.flowTableFull : DropReason.none;
+  return opened == 0 ? DropReason.flowTableFull : opened;
 }
 
 /** The instance address by which policies know a client: of the family that it calls in, if it has one. */

@@ -5,7 +5,7 @@ import { nodeOwner, workloadOwner } from "../ask/owner.ts";
 import { largestTo } from "../nat/fit.ts";
 import { holdFragment, translateLater } from "../nat/fragments.ts";
 import { admitSource } from "../nat/ingress.ts";
-import { fragment, fragmentBytes, fragmentCount, piecesMax } from "../offload/fragment.ts";
+import { bytesOf, fragment, packetsOf, piecesMax } from "../offload/fragment.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { writePacket } from "../queue/tun.ts";
 import { sendPacket } from "../queue/udp.ts";
@@ -93,8 +93,17 @@ function passOn(first: usize): void {
 export function fragmentPacket(node: u32, mtu: u32, packetCounter: u32, byteCounter: u32): void {
   const ipLength = packet.transportAt - packet.at;
   const headLength = packet.headerLength;
-  fragment(node, mtu, packet.at, ipLength, headLength, packet.payloadAt, packet.payloadLength, packet.fragmentId);
-  count(packetCounter, fragmentCount);
-  count(byteCounter, fragmentBytes);
+  const pieces = fragment(
+    node,
+    mtu,
+    packet.at,
+    ipLength,
+    headLength,
+    packet.payloadAt,
+    packet.payloadLength,
+    packet.fragmentId,
+  );
+  count(packetCounter, packetsOf(pieces));
+  count(byteCounter, bytesOf(pieces));
   count(Counter.packetsFragmented, 1);
 }

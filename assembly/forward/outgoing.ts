@@ -4,24 +4,12 @@ import { answerDrop } from "../answer/icmp-error.ts";
 import { count } from "../area/count.ts";
 import { workloadOwner } from "../ask/owner.ts";
 import { park } from "../ask/park.ts";
-import {
-  checksumOffset,
-  checksumStart,
-  egressFlow,
-  fittingMtu,
-  isUnusual,
-  mayCut,
-  noteFrame,
-  offload,
-  segmentSize,
-  translateEgress,
-  wasIpv4,
-} from "../nat/egress.ts";
+import { noteFrame, translateEgress } from "../nat/egress.ts";
 import { translateLocal } from "../nat/ingress.ts";
-import { errorNode, translateErrorEgress, translateErrorLocal } from "../nat/related.ts";
+import { translateErrorEgress, translateErrorLocal } from "../nat/related.ts";
 import { finishChecksum, finishInnerChecksum } from "../offload/finish.ts";
-import { FRAGMENT_MIN, piecesMax } from "../offload/fragment.ts";
-import { isSegmentable, segment, segmentCount, segmentedPackets } from "../offload/segment.ts";
+import { bytesOf, FRAGMENT_MIN, packetsOf, piecesMax } from "../offload/fragment.ts";
+import { isSegmentable, segment, segmentCount } from "../offload/segment.ts";
 import { SEGMENTS_MAX } from "../queue/arena.ts";
 import { frameAt } from "../queue/received.ts";
 import { writeFrame } from "../queue/tun.ts";
@@ -38,7 +26,7 @@ import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
 import { firstFragment, fragmentPacket, laterFragmentOut } from "./fragments.ts";
-import { packet } from "./packet-in-hand.ts";
+import { packet, passage } from "./packet-in-hand.ts";
 
 /** Set when egressPacket() parked the packet. */
 let isWaiting: bool = false;
@@ -96,7 +84,7 @@ function egressOther(virtio: VirtioNet, nowMs: u32): DropReason {
   isWaiting = false;
   const refused = egressPacket(virtio, nowMs);
   if (!isFirst || refused != DropReason.none || isWaiting) return refused;
-  firstFragment(owner, <u32>Flow.at(egressFlow).node, 0, nowMs);
+  firstFragment(owner, <u32>Flow.at(passage.flow).node, 0, nowMs);
   return DropReason.none;
 }
 
@@ -104,28 +92,28 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
   const isPartial = virtio.needsChecksum;
   const payloadSize = virtio.isGso ? <u32>virtio.gsoSize : 0;
   const packets = payloadSize == 0 ? 1 : segmentCount(packet, payloadSize);
-  let refused = translateEgress(packet, packets, payloadSize, isPartial, nowMs);
+  let refused = translateEgress(packet, passage, packets, payloadSize, isPartial, nowMs);
   if (refused == DropReason.unknownAddress) {
     refused = park(packet, nowMs);
     isWaiting = refused == DropReason.none;
     if (isWaiting) return refused;
   }
   if (refused != DropReason.none) {
-    answerDrop(packet, refused, fittingMtu, nowMs);
+    answerDrop(packet, refused, passage.fittingMtu, nowMs);
     return refused;
   }
-  const node = <u32>Flow.at(egressFlow).node;
+  const node = <u32>Flow.at(passage.flow).node;
   if (node == LOCAL_NODE) {
-    if (!isUnusual) noteFrame(packet, payloadSize);
+    if (!passage.isUnusual) noteFrame(packet, passage, payloadSize);
     return deliverLocally(packets, isPartial, nowMs);
   }
-  if (isUnusual) {
+  if (passage.isUnusual) {
     sendUnusual(node, isPartial);
     return DropReason.none;
   }
   count(Counter.egressPackets, packets);
   if (payloadSize != 0) {
-    count(Counter.egressBytes, segment(packet, payloadSize, node, 0));
+    count(Counter.egressBytes, bytesOf(segment(packet, payloadSize, node, 0)));
     return DropReason.none;
   }
   if (isPartial) finishChecksum(packet);
@@ -137,43 +125,44 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
 function egressError(nowMs: u32): DropReason {
   if (packet.isFragment) describeFragment(packet, LOCAL_NODE);
   const owner = packet.isFragment ? workloadOwner(packet) : 0;
-  noteFrame(packet, 0);
-  const refused = translateErrorEgress(packet);
+  noteFrame(packet, passage, 0);
+  const refused = translateErrorEgress(packet, passage);
   if (refused != DropReason.none) return refused;
-  if (errorNode == LOCAL_NODE) {
+  if (passage.errorNode == LOCAL_NODE) {
     const undelivered = translateErrorLocal(packet);
     if (undelivered != DropReason.none) return undelivered;
     writePlain();
     count(Counter.localPackets, 1);
     count(Counter.localBytes, packet.length);
   } else {
-    sendPacket(errorNode, packet);
+    sendPacket(passage.errorNode, packet);
     count(Counter.egressPackets, 1);
     count(Counter.egressBytes, packet.length);
   }
-  if (packet.isFragment) firstFragment(owner, errorNode, 0, nowMs);
+  if (packet.isFragment) firstFragment(owner, passage.errorNode, 0, nowMs);
   return DropReason.none;
 }
 
 /** Back into the TUN behind the virtio_net_hdr that it came with; one of the other family says nothing. */
 function writePlain(): void {
   const at = packet.at - VIRTIO_NET_HDR_SIZE;
-  const isSame = packet.isIpv4 == wasIpv4;
-  store<u64>(at, isSame ? offload : 0);
-  store<u16>(at, isSame ? checksumOffset : 0, 8);
+  const isSame = packet.isIpv4 == passage.wasIpv4;
+  store<u64>(at, isSame ? passage.offload : 0);
+  store<u16>(at, isSame ? passage.checksumOffset : 0, 8);
   writeFrame(packet, 1);
 }
 
 /** A packet whose size or family is not what it was: noteFrame() and fitToPath() say how it is to be sent. */
 function sendUnusual(node: u32, isPartial: bool): void {
-  if (segmentSize != 0) {
-    const bytes = segment(packet, segmentSize, node, fittingMtu);
-    count(Counter.egressPackets, segmentedPackets);
-    count(Counter.egressBytes, bytes);
+  if (passage.segmentSize != 0) {
+    const queued = segment(packet, passage.segmentSize, node, passage.fittingMtu);
+    count(Counter.egressPackets, packetsOf(queued));
+    count(Counter.egressBytes, bytesOf(queued));
     return;
   }
   if (isPartial) finishChecksum(packet);
-  if (fittingMtu != 0) return fragmentPacket(node, fittingMtu, Counter.egressPackets, Counter.egressBytes);
+  if (passage.fittingMtu != 0)
+    return fragmentPacket(node, passage.fittingMtu, Counter.egressPackets, Counter.egressBytes);
   sendPacket(node, packet);
   count(Counter.egressPackets, 1);
   count(Counter.egressBytes, packet.length);
@@ -181,11 +170,11 @@ function sendUnusual(node: u32, isPartial: bool): void {
 
 /** Back into the TUN, as the workload's offloads left the frame. */
 function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
-  const refused = translateLocal(packet, packets, segmentSize, isPartial, nowMs);
+  const refused = translateLocal(packet, packets, passage.segmentSize, isPartial, nowMs);
   if (refused != DropReason.none) return refused;
-  let size = segmentSize;
+  let size = passage.segmentSize;
   const longest = size == 0 ? packet.length : packet.headerLength + size;
-  if (wasIpv4 && !packet.isIpv4 && mayCut && longest > IPV6_MTU_MIN) {
+  if (passage.wasIpv4 && !packet.isIpv4 && passage.mayCut && longest > IPV6_MTU_MIN) {
     if (size == 0 || packet.protocol != IPPROTO_TCP) {
       cutLocally(isPartial);
       return DropReason.none;
@@ -193,10 +182,10 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
     size -= longest - IPV6_MTU_MIN;
   }
   const at = packet.at - VIRTIO_NET_HDR_SIZE;
-  store<u64>(at, offload);
+  store<u64>(at, passage.offload);
   const virtio = VirtioNet.at(at);
-  virtio.csumOffset = checksumOffset;
-  if (packet.isIpv4 != wasIpv4) virtio.changeFamily(packet, checksumStart, size);
+  virtio.csumOffset = passage.checksumOffset;
+  if (packet.isIpv4 != passage.wasIpv4) virtio.changeFamily(packet, passage.checksumStart, size);
   const segments = size == 0 ? 1 : segmentCount(packet, size);
   writeFrame(packet, segments);
   count(Counter.localPackets, segments);
@@ -206,10 +195,10 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
 
 /** Into the TUN in fragments: a packet, or a super-packet of UDP, that became IPv6. */
 function cutLocally(isPartial: bool): void {
-  if (segmentSize != 0) {
-    const bytes = segment(packet, segmentSize, LOCAL_NODE, IPV6_MTU_MIN);
-    count(Counter.localPackets, segmentedPackets);
-    count(Counter.localBytes, bytes);
+  if (passage.segmentSize != 0) {
+    const queued = segment(packet, passage.segmentSize, LOCAL_NODE, IPV6_MTU_MIN);
+    count(Counter.localPackets, packetsOf(queued));
+    count(Counter.localBytes, bytesOf(queued));
     return;
   }
   if (isPartial) finishChecksum(packet);

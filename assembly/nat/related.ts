@@ -19,15 +19,13 @@ import { Icmp } from "../wire/icmp.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_MIN_HEADER } from "../wire/tcp.ts";
-import { isConfirmed } from "./egress.ts";
+import { confirmEnds } from "./egress.ts";
 import { answeredFlow } from "./ingress.ts";
+import { Passage } from "./passage.ts";
 import { rewrite } from "./rewrite.ts";
 
-/** Node that the error goes to which translateErrorEgress() handled last. */
-export let errorNode: u32 = 0;
-
-/** Translates an ICMP error from the TUN. */
-export function translateErrorEgress(packet: Packet): DropReason {
+/** Translates an ICMP error from the TUN, and notes which node it goes to. */
+export function translateErrorEgress(packet: Packet, passage: Passage): DropReason {
   if (!isAboutReceiver(packet)) return DropReason.unrelatedError;
   const answer = packet.quoted;
   answer.turn();
@@ -36,16 +34,16 @@ export function translateErrorEgress(packet: Packet): DropReason {
   const speaker = findWorkload(packet.sourceAt);
   if (speaker != 0 && speaker != workload) return DropReason.unrelatedError;
   const flow = findForward(answer, packetHash(answer));
-  if (flow == 0 || !isConfirmed(flow, answer)) return translateStateless(packet, answer, workload);
-  errorNode = Flow.at(flow).node;
-  if (!isNodeKnown(errorNode)) return DropReason.noNode;
+  if (flow == 0 || !confirmEnds(flow, answer, passage)) return translateStateless(packet, passage, answer, workload);
+  passage.errorNode = Flow.at(flow).node;
+  if (!isNodeKnown(passage.errorNode)) return DropReason.noNode;
   const ports = (answer.ports & 0xffff0000) | <u32>Flow.at(flow).wirePort;
   const target = Flow.at(flow).target;
   return rewriteError(packet, Flow.at(flow).clientInstanceAddress, target, ports, false);
 }
 
 /** About a packet that a workload did not answer, so that it has no flow here: what its answer would have become. */
-function translateStateless(packet: Packet, answer: Packet, workload: u32): DropReason {
+function translateStateless(packet: Packet, passage: Passage, answer: Packet, workload: u32): DropReason {
   const service = findService(answer.destinationAt);
   if (service == 0 || Service.at(service).kind != ServiceKind.instance) return DropReason.unrelatedError;
   const receiver = Service.at(service).candidates;
@@ -54,8 +52,8 @@ function translateStateless(packet: Packet, answer: Packet, workload: u32): Drop
   if (isNoAddress(destination)) return DropReason.unrelatedError;
   const source = instanceAddress(workload, isIpv4);
   if (isNoAddress(source)) return DropReason.noAddressOfFamily;
-  errorNode = nodeOf(receiver);
-  if (!isNodeKnown(errorNode)) return DropReason.noNode;
+  passage.errorNode = nodeOf(receiver);
+  if (!isNodeKnown(passage.errorNode)) return DropReason.noNode;
   return rewriteError(packet, source, destination, answer.ports, false);
 }
 

@@ -22,14 +22,23 @@ export function piecesMax(length: u32): u32 {
   return length / FRAGMENT_MIN + 1;
 }
 
-/** What fragment() queued. */
-export let fragmentCount: u32 = 0;
-export let fragmentBytes: u32 = 0;
+/** What was queued: a number of packets and the bytes of all together, in one value. */
+export function queued(packets: u32, bytes: u32): u64 {
+  return ((<u64>packets) << 32) | bytes;
+}
+
+export function packetsOf(queued: u64): u32 {
+  return <u32>(queued >>> 32);
+}
+
+export function bytesOf(queued: u64): u32 {
+  return <u32>queued;
+}
 
 /**
  * Queues a packet to a node, or for LOCAL_NODE to the TUN, in pieces of at most `mtu` bytes: IP header and transport header, `headLength` bytes at
  * `head`, then `bodyLength` bytes at `body`. `ipLength` is that of the IP header alone: IPv4 with options, or IPv6 with
- * at most a fragment header. IPv6 without one gets it, with the identification `id`.
+ * at most a fragment header. IPv6 without one gets it, with the identification `id`. What it queued: queued().
  */
 export function fragment(
   node: u32,
@@ -40,14 +49,14 @@ export function fragment(
   body: usize,
   bodyLength: u32,
   id: u32,
-): void {
+): u64 {
   const isIpv4 = load<u8>(head) >>> 4 == 4;
   const headerLength = isIpv4 ? ipLength : IPV6_HEADER + FRAGMENT_HEADER;
   const room = (mtu - headerLength) & ~7; // offsets count units of 8 bytes
   const transportLength = headLength - ipLength;
   const total = transportLength + bodyLength;
-  fragmentCount = 0;
-  fragmentBytes = 0;
+  let pieces: u32 = 0;
+  let bytes: u32 = 0;
   for (let offset: u32 = 0; offset < total; offset += room) {
     const length = min(room, total - offset);
     const inHeader = offset == 0 ? transportLength : 0;
@@ -59,9 +68,10 @@ export function fragment(
     else finishIpv6(header, ipLength, length, offset, isLast, id);
     const from = offset == 0 ? 0 : offset - transportLength;
     queueParts(node, header, headerLength + inHeader, body + from, length - inHeader);
-    fragmentCount++;
-    fragmentBytes += headerLength + length;
+    pieces++;
+    bytes += headerLength + length;
   }
+  return queued(pieces, bytes);
 }
 
 /**

@@ -13,7 +13,7 @@ import { Packet } from "../wire/packet.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH, Tcp } from "../wire/tcp.ts";
 import { Udp } from "../wire/udp.ts";
 import { checksumAt, storeChecksum } from "./finish.ts";
-import { fragment, fragmentBytes, fragmentCount, queueParts } from "./fragment.ts";
+import { bytesOf, fragment, packetsOf, queued, queueParts } from "./fragment.ts";
 
 /** Packets that a super-packet with this segment size becomes. A super-packet without payload is one packet. */
 export function segmentCount(packet: Packet, segmentSize: u32): u32 {
@@ -26,21 +26,18 @@ export function isSegmentable(packet: Packet, segmentSize: u32): bool {
   return segmentCount(packet, segmentSize) <= SEGMENTS_MAX && packet.headerLength <= HEADER_MAX;
 }
 
-/** Packets that segment() queued. */
-export let segmentedPackets: u32 = 0;
-
 /**
  * Queues the segments of a translated super-packet to a node, or for LOCAL_NODE to the TUN, those of more than `mtu` bytes in fragments; 0 = no limit.
- * Returns the bytes of all packets together.
+ * What it queued: queued().
  */
-export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u32 {
+export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u64 {
   const segments = segmentCount(packet, segmentSize);
   const headerLength = packet.headerLength;
   const transportOffset = packet.transportAt - packet.at;
   const pseudo = pseudoHeaderSum(packet.source, packet.destination, packet.protocol);
   let payload = packet.payloadAt;
   let bytes: u32 = 0;
-  segmentedPackets = 0;
+  let packets: u32 = 0;
   for (let i: u32 = 0; i < segments; i++) {
     const payloadLength = min<u32>(segmentSize, packet.end - payload);
     const header = takeHeader(VIRTIO_NET_HDR_SIZE + headerLength) + VIRTIO_NET_HDR_SIZE;
@@ -60,18 +57,18 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
     storeChecksum(field, total, packet.protocol);
     if (mtu != 0 && headerLength + payloadLength > mtu) {
       const id = packet.fragmentId + i;
-      fragment(node, mtu, header, transportOffset, headerLength, payload, payloadLength, id);
-      segmentedPackets += fragmentCount;
-      bytes += fragmentBytes;
+      const pieces = fragment(node, mtu, header, transportOffset, headerLength, payload, payloadLength, id);
+      packets += packetsOf(pieces);
+      bytes += bytesOf(pieces);
       count(Counter.packetsFragmented, 1);
     } else {
       queueParts(node, header, headerLength, payload, payloadLength);
-      segmentedPackets++;
+      packets++;
       bytes += headerLength + payloadLength;
     }
     payload += payloadLength;
   }
-  return bytes;
+  return queued(packets, bytes);
 }
 
 function finishIpHeader(packet: Packet, header: usize, length: u32, index: u32): void {

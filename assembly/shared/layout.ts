@@ -412,6 +412,7 @@ export const DROP_REASON_MAX = 64;
 export const WORKER_EGRESS_DROPS = 1536; // WORKER_COUNTERS + 8 * COUNTER_MAX
 export const WORKER_INGRESS_DROPS = 2048; // WORKER_EGRESS_DROPS + 8 * DROP_REASON_MAX
 export const WORKER_SCRATCH = 2560; // the packet in hand (wire/packet.ts)
+export const WORKER_PASSAGE = 2816; // what the steps of its way tell each other (nat/passage.ts)
 export const WORKER_PREFETCH = 3072; // u64 x BATCH_SIZE: flow hashes of the batch (table/prefetch.ts)
 
 // Received frames. The host reads into a slot and stores how many bytes came.

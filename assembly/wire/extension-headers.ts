@@ -19,11 +19,23 @@ const HEADERS_MAX = 8;
 const HEADER_MIN: u32 = 8;
 export const FRAGMENT_HEADER: u32 = 8;
 
-/** What walkExtensions() found: the protocol behind the last header, and where it begins. */
-export let upperProtocol: u8 = 0;
-export let upperAt: u32 = 0;
-/** The fragment header on the way, or 0. */
-export let fragmentHeaderAt: u32 = 0;
+/** Too many headers, or one that does not fit. */
+export const NO_UPPER: u64 = 0;
+
+/** The protocol behind the last header, of what walkExtensions() found. */
+export function upperProtocol(found: u64): u8 {
+  return <u8>(found >>> 56);
+}
+
+/** Where it begins. */
+export function upperAt(found: u64): u32 {
+  return <u32>found;
+}
+
+/** How far the fragment header is in front of it; 0 = there is none on the way. */
+export function fragmentHeaderBefore(found: u64): u32 {
+  return <u32>(found >>> 32) & 0xffffff;
+}
 
 @unmanaged
 export class FragmentHeader {
@@ -75,18 +87,18 @@ export function isExtensionHeader(protocol: u8): bool {
 
 /**
  * Walks the headers from `at`, of type `next`, that must end by `end`. Behind the header of a fragment other than the
- * first stand bytes of the middle of a packet, so it stops there. False: too many headers, or one that does not fit.
+ * first stand bytes of the middle of a packet, so it stops there. What it found, or NO_UPPER.
  */
-export function walkExtensions(next: u8, at: u32, end: u32): bool {
-  fragmentHeaderAt = 0;
+export function walkExtensions(next: u8, at: u32, end: u32): u64 {
+  let fragmentHeaderAt: u32 = 0;
   for (let i = 0; isExtensionHeader(next); i++) {
-    if (i == HEADERS_MAX || at + HEADER_MIN > end) return false;
+    if (i == HEADERS_MAX || at + HEADER_MIN > end) return NO_UPPER;
     const length = headerLength(next, at);
-    if (at + length > end) return false;
+    if (at + length > end) return NO_UPPER;
     const isFragment = next == IPPROTO_FRAGMENT;
     next = load<u8>(at);
     if (isFragment) {
-      if (fragmentHeaderAt != 0) return false;
+      if (fragmentHeaderAt != 0) return NO_UPPER;
       fragmentHeaderAt = at;
       at += length;
       if (FragmentHeader.at(fragmentHeaderAt).offset != 0) break;
@@ -94,9 +106,8 @@ export function walkExtensions(next: u8, at: u32, end: u32): bool {
       at += length;
     }
   }
-  upperProtocol = next;
-  upperAt = at;
-  return true;
+  const before: u64 = fragmentHeaderAt == 0 ? 0 : at - fragmentHeaderAt;
+  return ((<u64>next) << 56) | (before << 32) | at;
 }
 
 function headerLength(type: u8, at: u32): u32 {

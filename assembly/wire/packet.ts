@@ -5,8 +5,9 @@ import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../share
 import { DropReason } from "../shared/verdicts.ts";
 import {
   FragmentHeader,
-  fragmentHeaderAt,
+  fragmentHeaderBefore,
   isExtensionHeader,
+  NO_UPPER,
   upperAt,
   upperProtocol,
   walkExtensions,
@@ -60,6 +61,8 @@ export class Packet {
   /** Of a fragment: where its bytes belong in the whole. */
   fragmentOffset: u32;
   fragmentId: u32;
+  /** Of IPv6, as canChangeFamily() found it: the field of the routing header that DropReason.sourceRoute is about. */
+  segmentsLeftAt: u32;
   /** As in flow keys: IPPROTO_ICMP also for ICMPv6. */
   protocol: u8;
   isIpv4: bool;
@@ -71,6 +74,8 @@ export class Packet {
   isFragment: bool;
   /** Of a fragment: it is not the last. */
   hasMore: bool;
+  /** Of IPv6, as canChangeFamily() found it. */
+  hasFragmentHeader: bool;
 
   static at(ptr: usize): Packet {
     return changetype<Packet>(ptr);
@@ -192,12 +197,14 @@ export class Packet {
   }
 
   private parseExtensions(next: u8): DropReason {
-    if (!walkExtensions(next, this.at + IPV6_HEADER, this.end)) return DropReason.badExtensionHeader;
-    const headerLength = upperAt - this.at;
-    if (fragmentHeaderAt == 0) return this.parseTransport(upperProtocol, headerLength);
-    const header = FragmentHeader.at(fragmentHeaderAt);
+    const found = walkExtensions(next, this.at + IPV6_HEADER, this.end);
+    if (found == NO_UPPER) return DropReason.badExtensionHeader;
+    const headerLength = upperAt(found) - this.at;
+    const before = fragmentHeaderBefore(found);
+    if (before == 0) return this.parseTransport(upperProtocol(found), headerLength);
+    const header = FragmentHeader.at(upperAt(found) - before);
     const offset = header.offset;
-    return this.parseFragment(upperProtocol, headerLength, offset, header.hasMore, header.identification);
+    return this.parseFragment(upperProtocol(found), headerLength, offset, header.hasMore, header.identification);
   }
 
   private parseFragment(protocol: u8, headerLength: u32, offset: u32, hasMore: bool, id: u32): DropReason {
@@ -316,9 +323,11 @@ export class Packet {
   private parseQuotedIpv6(): bool {
     if (this.length < IPV6_HEADER) return false;
     const ip = Ipv6.at(this.at);
-    if (!walkExtensions(ip.nextHeader, this.at + IPV6_HEADER, this.end)) return false;
-    if (fragmentHeaderAt != 0) {
-      const header = FragmentHeader.at(fragmentHeaderAt);
+    const found = walkExtensions(ip.nextHeader, this.at + IPV6_HEADER, this.end);
+    if (found == NO_UPPER) return false;
+    const before = fragmentHeaderBefore(found);
+    if (before != 0) {
+      const header = FragmentHeader.at(upperAt(found) - before);
       if (header.offset != 0) return false;
       this.fragmentOffset = 0;
       this.hasMore = header.hasMore;
@@ -326,8 +335,8 @@ export class Packet {
     }
     this.source = neverV4(ip.source);
     this.destination = neverV4(ip.destination);
-    this.protocol = upperProtocol;
-    this.transportAt = upperAt;
+    this.protocol = upperProtocol(found);
+    this.transportAt = upperAt(found);
     return true;
   }
 

@@ -27,6 +27,8 @@ const {
 
 /** At least as much as wire/packet.ts notes of the packet in hand. */
 const SCRATCH_SIZE = 256;
+/** At least as much as nat/passage.ts notes. */
+const PASSAGE_SIZE = 64;
 
 export interface Field {
   readonly bytes: number;
@@ -292,6 +294,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       WORKER_EGRESS_DROPS: array(DROP_REASON_MAX, 8),
       WORKER_INGRESS_DROPS: array(DROP_REASON_MAX, 8),
       WORKER_SCRATCH: { bytes: SCRATCH_SIZE, align: 64 },
+      WORKER_PASSAGE: { bytes: PASSAGE_SIZE, align: 64 },
       WORKER_PREFETCH: array(BATCH_SIZE, 8),
       WORKER_TUN_LENGTHS: array(BATCH_SIZE, 4),
       WORKER_UDP_RX: array(BATCH_SIZE, MMSGHDR_SIZE),
