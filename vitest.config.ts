@@ -2,7 +2,7 @@
 // devices. `npm run test:long`: long, the same claims on millions of packets and at more size. docs/testing.md.
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
-import { SlowestFiles, SlowFirst } from "./test/support/slow-first.ts";
+import { SlowFiles, SlowFirst } from "./test/support/slow-first.ts";
 
 /** Vitest leaves one processor idle by default, which on a machine with two is half of it. */
 const WORKERS = availableParallelism();
@@ -15,7 +15,7 @@ const PATIENT = { poll: { timeout: 60_000 } };
 export default defineConfig({
   test: {
     globalSetup: ["test/support/global-setup.ts"],
-    reporters: ["default", new SlowestFiles()],
+    reporters: ["default", new SlowFiles()],
     sequence: { sequencer: SlowFirst },
     projects: [
       {

@@ -1,12 +1,23 @@
-// In which order files are run, and which took longest: a slow file that began last would leave processors idle.
+// In which order files are run, and which take long: a slow file that began last would leave processors idle.
 import { BaseSequencer, type Reporter, type TestModule, type TestSpecification } from "vitest/node";
 
 /** Names of files that take long, slowest first; what vitest remembers of earlier runs comes after them. */
 const SLOW = [
-  ...["twin", "closest", "self-test", "consistent-hash", "flow", "modules", "policy-trial"],
-  ...["offloads", "five-requests", "cross-family", "tools", "path-mtu", "policies", "hot-swap", "lossy-path"],
+  ...["twin", "capacity", "flow-storm", "modules", "policy-template", "closest", "consistent-hash", "self-test"],
+  ...[
+    "offloads",
+    "cross-family",
+    "encrypted",
+    "five-requests",
+    "path-mtu",
+    "tools",
+    "hostile-policies",
+    "attacks-kernel",
+  ],
+  ...["policies", "hot-swap", "lossy-path", "killed-threads"],
 ];
 const SHOWN = 8;
+const EVERY_MS = 30_000;
 
 export class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -19,13 +30,40 @@ export class SlowFirst extends BaseSequencer {
   }
 }
 
-/** After a run of many files: a line that says which took longest. */
-export class SlowestFiles implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[]): void {
-    if (modules.length < SHOWN) return;
-    const seconds = (module: TestModule): number => Math.round(module.diagnostic().duration / 1000);
-    const slowest = [...modules].sort((one, other) => seconds(other) - seconds(one)).slice(0, SHOWN);
-    const shown = slowest.map((module) => `${module.relativeModuleId} ${seconds(module)} s`);
-    process.stdout.write(`   Slowest  ${shown.join(", ")}\n`);
+/** A line now and then that says what is running and for how long; after a run of many files, which took longest. */
+export class SlowFiles implements Reporter {
+  readonly #startedMs = new Map<TestModule, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #ended = 0;
+
+  onTestRunStart(): void {
+    this.#timer = setInterval(() => this.#printRunning(), EVERY_MS).unref();
   }
+
+  onTestModuleStart(module: TestModule): void {
+    this.#startedMs.set(module, performance.now());
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    this.#startedMs.delete(module);
+    this.#ended += 1;
+  }
+
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    clearInterval(this.#timer);
+    if (modules.length < SHOWN) return;
+    const took = modules.map((module) => ({ module, ms: module.diagnostic().duration }));
+    const slowest = took.sort((one, other) => other.ms - one.ms).slice(0, SHOWN);
+    print("Slowest", slowest);
+  }
+
+  #printRunning(): void {
+    const running = [...this.#startedMs].map(([module, startedMs]) => ({ module, ms: performance.now() - startedMs }));
+    print(`${this.#ended} files done, running`, running);
+  }
+}
+
+function print(what: string, files: readonly { readonly module: TestModule; readonly ms: number }[]): void {
+  const shown = files.map(({ module, ms }) => `${module.relativeModuleId} ${Math.round(ms / 1000)} s`);
+  process.stdout.write(`   ${what}  ${shown.join(", ")}\n`);
 }
