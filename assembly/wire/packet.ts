@@ -352,6 +352,9 @@ export class Packet {
     if (protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6) {
       this.setWhole(PacketKind.portless);
       this.ports = 0;
+      // What comes behind a packet that ends before its checksum is none of it.
+      const told = this.isIpv4 ? Ipv4.at(this.at).totalLength : IPV6_HEADER + Ipv6.at(this.at).payloadLength;
+      this.length = max(min(this.length, told), this.transportAt - this.at);
       return true;
     }
     const icmp = Icmp.at(this.transportAt);

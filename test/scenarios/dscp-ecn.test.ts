@@ -72,7 +72,7 @@ function classesOf({ messages }: ReturnType<EngineFixture["egress"]>): number[] 
   return messages.map(({ trafficClass }) => trafficClass);
 }
 
-describe.each(FAMILIES)("what goes out: $name", ({ client, called }) => {
+describe.each(FAMILIES)("what goes out: $name", ({ client, called, answering: [instance] }) => {
   const frame = (trafficClass: number, payload = 40): Uint8Array =>
     ip(client, called, trafficClass).udp({ sport: 40000, dport: 53 }).payload(payload).frame();
   const ALL = Array.from({ length: 256 }, (_, trafficClass) => trafficClass);
@@ -98,6 +98,21 @@ describe.each(FAMILIES)("what goes out: $name", ({ client, called }) => {
     expect(classesOf(fixture.egress(frame(ECT_0)))).toEqual([ECT_0]);
     new AnsweringNodes(fixture, [NODE_B]).run(500);
     expect(classesOf(fixture.egress(frame(ECT_0)))).toEqual([NOT_ECT]);
+  });
+
+  test("nor one that was lost, until it answers again", async () => {
+    const fixture = await withNodes(true);
+    const nodes = new AnsweringNodes(fixture, [NODE_B]);
+    nodes.takeEcn = true;
+    const toInstance = ip(client, instance, ECT_0).udp({ sport: 40000, dport: 53 }).payload(40).frame();
+    const classes = classesOf(fixture.egress(toInstance));
+    nodes.path(NODE_B).rttMs = undefined;
+    nodes.run(10_000);
+    classes.push(...classesOf(fixture.egress(toInstance)));
+    nodes.path(NODE_B).rttMs = 1;
+    nodes.run(2000);
+    classes.push(...classesOf(fixture.egress(toInstance)));
+    expect(classes).toEqual([ECT_0, NOT_ECT, ECT_0]);
   });
 
   test.each([

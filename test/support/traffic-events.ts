@@ -73,10 +73,10 @@ export class TrafficEvents {
     }
     if (random.chance(0.05)) this.hush();
     if (random.chance(0.05)) this.changeVersion();
-    if (random.chance(0.02)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
+    if (random.chance(0.06)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
     if (random.chance(0.1)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS) });
-    if (random.chance(0.01)) {
+    if (random.chance(0.02)) {
       fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS), isLocal: true });
     }
   }

@@ -128,8 +128,16 @@ export class TrafficWorld {
     return { name: `service-${index}`, addresses, instances };
   }
 
+  /** An instance that began on this node. Mostly it is still here. */
   localInstance(): Instance {
-    return this.random.pick(this.services).instances[0] as Instance;
+    const here = this.services.filter((service) => this.isHere(service, service.instances[0] as Instance));
+    const from = here.length > 0 && this.random.chance(0.85) ? here : this.services;
+    return this.random.pick(from).instances[0] as Instance;
+  }
+
+  private isHere(service: Service, instance: Instance): boolean {
+    const id = key(service, instance);
+    return !this.gone.has(id) && (this.moved.get(id) ?? instance.node) === this.nodeId;
   }
 
   calledAddress(isV4: boolean): string {

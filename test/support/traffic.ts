@@ -2,6 +2,7 @@
 // purpose. Everything follows from one seed.
 
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import type { Instance } from "../../src/model/tables.ts";
 import { packet, pad, TCP_ACK, TCP_PSH, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
@@ -17,6 +18,7 @@ import { familyOf, type TrafficWorld } from "./traffic-world.ts";
 const SOURCE_PORTS = [1, 1023, 1024, 5000, 5001, 32768, 40000, 40001, 40002, 50103, 60999, 65534, 65535];
 const DSCPS = [0, 0, 0, 46, 63];
 const IPV4_HEADER = 20;
+const TRIES = 4;
 const SERVICE_PORTS = [1, 53, 80, 443, 65535];
 
 export interface TrafficShares {
@@ -89,8 +91,8 @@ export class Traffic {
 
   private frame(): Uint8Array {
     const { random } = this;
-    const isV4 = random.chance(0.5);
     const local = this.world.localInstance();
+    const isV4 = this.familyFor(local);
     const src = random.chance(0.97) ? familyOf(local.namespaceAddresses, isV4) : this.world.anyAddress(isV4);
     const dst = this.world.calledAddress(isV4);
     const isTcp = random.chance(0.5);
@@ -99,6 +101,11 @@ export class Traffic {
     const [sport, dport] = [random.pick(SOURCE_PORTS), random.pick(SERVICE_PORTS)];
     const ordinary = (): Uint8Array => this.framed(this.packet(src, dst, sport, dport, isTcp), isV4, isTcp);
     return this.unusual(src, dst, { sport, dport }) ?? ordinary();
+  }
+
+  /** Mostly one that the workload has. */
+  private familyFor({ namespaceAddresses }: Instance): boolean {
+    return this.random.chance(0.97) ? isV4(this.random.pick(namespaceAddresses)) : this.random.chance(0.5);
   }
 
   /** Something whose size, form or options matter, or undefined for most packets. */
@@ -159,28 +166,25 @@ export class Traffic {
     const { random } = this;
     const from = this.world.senderOf(random.pick(this.world.nodes));
     if (flows.length > 0 && random.chance(0.6)) {
-      const flow = random.pick(flows);
+      const flow = this.answeredFlow(flows);
       const node = this.world.nodes.find((one) => one.id === flow.target.node);
       const sender = node !== undefined && random.chance(0.95) ? this.world.senderOf(node) : from;
       if (random.chance(2 * this.shares.fragments)) {
         return this.fragment(() => ({ context: sender, packet: this.longAnswer(flow) }));
       }
-      return this.received(sender, () =>
-        random.chance(this.shares.errors) ? this.errorAbout(flow) : this.templates.answer(flow, random),
-      );
+      return this.received(sender, () => {
+        if (random.chance(this.shares.errors)) return this.errorAbout(flow);
+        return random.chance(this.shares.large) ? this.largeAnswer(flow) : this.templates.answer(flow, random);
+      });
     }
     if (random.chance(0.01)) return this.probe(from);
     if (random.chance(this.shares.runs)) return this.run(from);
-    const isV4 = random.chance(0.5);
-    const local = familyOf(this.world.localInstance().namespaceAddresses, isV4);
-    const dst = random.chance(0.95) ? local : this.world.anyAddress(isV4);
+    const local = this.world.localInstance();
+    const isV4 = this.familyFor(local);
+    const dst = random.chance(0.95) ? familyOf(local.namespaceAddresses, isV4) : this.world.anyAddress(isV4);
     const roll = random.below(100);
     const src =
-      roll < 88
-        ? this.world.instanceAddress(isV4)
-        : roll < 90
-          ? this.world.calledAddress(isV4)
-          : this.world.anyAddress(isV4);
+      roll < 88 ? this.callerAddress(isV4) : roll < 90 ? this.world.calledAddress(isV4) : this.world.anyAddress(isV4);
     const home = this.world.homeOf(src);
     const sender = home !== undefined && random.chance(0.8) ? this.world.senderOf(home) : from;
     if (random.chance(this.shares.fragments)) {
@@ -193,10 +197,29 @@ export class Traffic {
     });
   }
 
+  /** A flow that is answered through the tunnel, if a few tries find one. */
+  private answeredFlow(flows: readonly TrafficFlow[]): TrafficFlow {
+    const isRemote = ({ target }: TrafficFlow): boolean => this.world.nodes.some(({ id }) => id === target.node);
+    const tries = Array.from({ length: TRIES }, () => this.random.pick(flows));
+    return tries.find(isRemote) ?? (tries[0] as TrafficFlow);
+  }
+
+  /** An instance address of another node, if a few tries find one. */
+  private callerAddress(isV4: boolean): string {
+    const tries = Array.from({ length: TRIES }, () => this.world.instanceAddress(isV4));
+    return tries.find((address) => this.world.homeOf(address) !== undefined) ?? (tries[0] as string);
+  }
+
   /** The next fragment on its way from another node; `build` makes another packet. */
   private fragment(build: () => { readonly context: Sender; readonly packet: Uint8Array }): Message {
     const { context, bytes } = this.fragmentsIn.next(build);
     return this.received(context, () => bytes);
+  }
+
+  /** An answer of a flow's instance about as large as a path takes. */
+  private largeAnswer(flow: TrafficFlow): Uint8Array {
+    const [src, dst] = [rawText(flow.answerSource), rawText(flow.answerDestination)];
+    return largePacket(this.random, src, dst, { sport: flow.calledPort, dport: flow.wirePort });
   }
 
   /** An answer of a flow's instance that must be fragmented. */
@@ -259,10 +282,11 @@ export class Traffic {
   /** What a peer makes of a super-packet: segments in a row, of which now and then one differs. */
   private run(from: Sender): Message {
     const { random } = this;
-    const isV4 = random.chance(0.5);
-    const src = this.world.instanceAddress(isV4);
+    const local = this.world.localInstance();
+    const isV4 = this.familyFor(local);
+    const src = this.callerAddress(isV4);
     const home = this.world.homeOf(src);
-    const build = packet().ip(src, familyOf(this.world.localInstance().namespaceAddresses, isV4));
+    const build = packet().ip(src, familyOf(local.namespaceAddresses, isV4));
     const isTcp = random.chance(0.7);
     const size = random.pick([16, 100, 536]);
     const count = random.between(2, 12);

@@ -1,16 +1,12 @@
 // Tests that move many bytes through nodes, of a size that the caller chooses: a share in test/e2e, all in test/long.
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { Lab } from "../../src/lab/lab.ts";
-import { tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, SERVICE_A, SERVICE_B, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import type { Topology } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, openLab, useLab } from "./lab.ts";
+import { RELAYED, startRelayed } from "./relay.ts";
 
-const RELAY_PROGRAM = fileURLToPath(new URL("../e2e/in-workload/relay.mjs", import.meta.url));
-const RELAY_ADDRESS = "192.0.2.50";
 const LOSS = 0.001;
 const LATE = 0.01;
 const SEED = 20_261_123;
@@ -31,30 +27,13 @@ export function itTransfers(what: string, openedLab: () => Lab, sizeBytes: numbe
 
 /** Between two nodes whose datagrams pass a relay that loses some and holds others back. */
 export function describeLossyPath(queues: number, sizeBytes: number): void {
-  const topology: Topology = {
-    ...DEMO,
-    nodes: DEMO.nodes.slice(0, 2),
-    workloads: DEMO.workloads.slice(0, 2),
-    services: [SERVICE_A, { ...SERVICE_B, instances: SERVICE_B.instances.slice(0, 1) }],
-    settings: { tun: { queues } },
-  };
+  const topology: Topology = { ...RELAYED, settings: { tun: { queues } } };
 
   describeLab(`a path that loses and reorders, with ${queues} worker(s) a node`, () => {
     let relay: SandboxProgram;
     const lab = useLab(() =>
       openLab(topology, async (opened) => {
-        await opened.sandbox.expect(["ip", "address", "add", `${RELAY_ADDRESS}/24`, "dev", "br0"], UNDERLAY_NAMESPACE);
-        const [left, right] = topology.nodes.map((node) => node.underlay.v4) as [string, string];
-        const settings = [RELAY_ADDRESS, left, right, LOSS, LATE, SEED].map(String);
-        relay = opened.sandbox.start([process.execPath, RELAY_PROGRAM, ...settings], UNDERLAY_NAMESPACE);
-        await relay.until("the relay to be ready", ({ stdout }) => stdout.includes("relay ready"));
-        // Each node takes the relay for the other one, so that it accepts what comes from there.
-        const tables = tablesOf(topology);
-        const nodes = tables.nodes.map((node) => ({
-          ...node,
-          underlay: { address: RELAY_ADDRESS, port: TUNNEL_PORT },
-        }));
-        for (const { id } of topology.nodes) await opened.startProxy(id, { ...tables, nodes });
+        relay = await startRelayed(opened, { loss: LOSS, late: LATE, seed: SEED, delayMs: 0 });
       }),
     );
 

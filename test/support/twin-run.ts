@@ -70,14 +70,14 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
   const random = new Random(seed);
   const shares = {
     mutated: 0.15 + 0.1 * (seed % 3),
-    superPackets: 0.02,
-    large: 0.03,
-    syns: 0.02,
+    superPackets: 0.05,
+    large: 0.06,
+    syns: 0.03,
     otherKinds: 0.1,
     errors: 0.06,
-    fragments: 0.06,
+    fragments: 0.1,
     classes: 0.3,
-    runs: 0.03,
+    runs: 0.06,
   };
   const world = new TrafficWorld(random, THIS_NODE);
   const traffic = new Traffic(random, world, shares);

@@ -1,5 +1,5 @@
-// Relay: `relay.mjs OWN PEER PEER LOSS LATE SEED` passes tunnel datagrams between two nodes that take it for each other.
-// Drops a share LOSS of them, and sends a share LATE only after a few others. Prints { passed, dropped, late } when it
+// Relay: `relay.mjs OWN PEER PEER LOSS LATE SEED DELAY` passes tunnel datagrams between two nodes that take it for each other.
+// Drops a share LOSS of them, sends a share LATE only after a few others, and each after DELAY ms. Prints { passed, dropped, late } when it
 // is told to end.
 import { createSocket } from "node:dgram";
 
@@ -7,7 +7,7 @@ const TUNNEL_PORT = 50103;
 const BEHIND = 3; // datagrams that overtake a late one
 const BUFFER_BYTES = 8 * 2 ** 20;
 
-const [own = "", left = "", right = "", loss = "", late = "", seed = ""] = process.argv.slice(2);
+const [own = "", left = "", right = "", loss = "", late = "", seed = "", delay = ""] = process.argv.slice(2);
 const counts = { passed: 0, dropped: 0, late: 0 };
 const waiting = [];
 const socket = createSocket({ type: "udp4", recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES });
@@ -23,7 +23,8 @@ function random() {
 
 function pass(datagram, to) {
   counts.passed += 1;
-  socket.send(datagram, TUNNEL_PORT, to);
+  if (delay === "0") socket.send(datagram, TUNNEL_PORT, to);
+  else setTimeout(() => socket.send(datagram, TUNNEL_PORT, to), Number(delay));
 }
 
 socket.on("message", (datagram, { address }) => {

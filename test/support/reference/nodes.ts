@@ -213,6 +213,7 @@ export class TwinNodes {
       this.ledger.meet(isDoubted(node) ? "node lost: it refuses datagrams" : "node lost: it is silent");
     else if (node.health === "lost") this.ledger.meet("node returned");
     node.health = health;
+    if (health === "lost") node.takesEcn = false;
     node.isHeard = false;
   }
 

@@ -58,7 +58,10 @@ export function rewriteTransport(
 function rewriteEmbedded(bytes: Uint8Array, packet: ParsedPacket, embedded: ParsedPacket, ends: Ends): void {
   const quoted = bytes.subarray(packet.headerLength + packet.transportLength, packet.totalLength);
   const before = words(quoted);
-  rewrite(quoted, embedded, reversed(ends));
+  // What comes behind a packet that ends before its checksum is none of it.
+  const told = viewOf(quoted).getUint16(embedded.version === 4 ? 2 : 4) + (embedded.version === 4 ? 0 : 40);
+  const end = embedded.kind === "portless" ? Math.max(told, embedded.headerLength) : quoted.length;
+  rewrite(quoted.subarray(0, end), embedded, reversed(ends));
   const view = viewOf(bytes);
   const at = packet.headerLength + 2;
   view.setUint16(at, incremental(view.getUint16(at), before, words(quoted)));
