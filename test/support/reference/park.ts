@@ -1,4 +1,4 @@
-// The slow twin's packets that wait while the control plane is asked for their address (docs/architecture.md, "Unknown
+// The slow twin's packets that wait while the control plane is asked for their address (docs/packet-path.md, "Unknown
 // service addresses"): bounded, in their order, and refused in the end.
 import { REFUSAL_MAX, REFUSED_SET } from "../../../assembly/shared/layout.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";

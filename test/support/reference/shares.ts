@@ -1,4 +1,4 @@
-// How the slow twin shares the room in which packets wait (docs/architecture.md, "Who waits at whose cost"): when it is
+// How the slow twin shares the room in which packets wait (docs/packet-path.md, "Who waits at whose cost"): when it is
 // full, whoever has more than another one would have makes place for that one.
 
 /** A packet that waits, of whom, and its bytes. */
