@@ -1,4 +1,4 @@
-// `npm run bench:engines -- OTHER ...`: packets of known flows in the engine of this build and in others. OTHER is a
+// `npm run bench -- engines OTHER ...`: packets of known flows in the engine of this build and in others. OTHER is a
 // module with the layout of this build, or the folder of another checkout, built, which may have another layout.
 // All take turns in one process, so that what the machine does meanwhile falls on all of them alike.
 import { statSync } from "node:fs";
@@ -40,7 +40,7 @@ const DISCIPLINES: readonly Discipline[] = [
 const WARM_UP_PACKETS = 1_000_000; // both compilers of V8 have optimised by then
 const SAMPLE_PACKETS = 4 * KNOWN_FLOWS;
 
-const command = new Command("bench:engines")
+const command = new Command("bench engines")
   .description("Measures packets of known flows in this build's engine and in others.")
   .argument("<others...>", "engine modules with the layout of this build, or folders of other checkouts that are built")
   .option("--rounds <n>", "turns of each", wholeNumber, 500)

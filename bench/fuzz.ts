@@ -1,4 +1,4 @@
-// `npm run fuzz`: random traffic of all kinds through two engines that differ in the bytes of their free memory. Ends with
+// `npm run bench fuzz`: random traffic of all kinds through two engines that differ in the bytes of their free memory. Ends with
 // an error when one byte that comes out, or one counter, depends on them.
 import { Command } from "commander";
 import { builtModulePath, compileFile, ENGINE_SHAPE } from "../src/dataplane/modules/wasm.ts";
@@ -9,7 +9,7 @@ import { wholeNumber } from "./whole-number.ts";
 /** Each round has a world of its own. */
 const ROUND = 250_000;
 
-const { packets, seed, engine } = new Command("fuzz")
+const { packets, seed, engine } = new Command("bench fuzz")
   .description("Looks for bytes that leave an engine and come from elsewhere than the packet in hand.")
   .option("--packets <n>", "frames and messages to send through it", wholeNumber, 10_000_000)
   .option("--seed <n>", "of the first round; each one after has the next", wholeNumber, 1)

@@ -1,45 +1,29 @@
-// `npm run bench`: every microbenchmark as a table, or as one JSON array of { name, value, unit }.
-import { Command, InvalidArgumentError } from "commander";
-import { engineCases } from "./engine.ts";
-import { flowTableCases } from "./flow-table.ts";
-import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
-import { newFlowCases } from "./new-flow.ts";
-import { offloadCases } from "./offload.ts";
-import { policyCases } from "./policy.ts";
-import { tableCases } from "./tables.ts";
+// `npm run bench [SUBJECT]`: the benchmarks, one subject at a time; each has options of its own (--help).
 
-/** The case files. */
-const FILES: readonly Cases[] = [engineCases, offloadCases, flowTableCases, tableCases, policyCases, newFlowCases];
+import process from "node:process";
 
-interface Options {
-  readonly json?: true;
-  readonly only?: string;
-  readonly seconds: number;
+const SUBJECTS = {
+  micro: { about: "the engine and the policies beside their twins (the default)", load: () => import("./micro.ts") },
+  engines: { about: "packets in the engine of this build and in others, in turns", load: () => import("./engines.ts") },
+  path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
+  publish: { about: "very many changes of the tables under traffic", load: () => import("./publish/main.ts") },
+  swap: { about: "swaps of policies and engines under traffic", load: () => import("./swap/main.ts") },
+  fuzz: { about: "a search: two engines that differ in their free memory", load: () => import("./fuzz.ts") },
+} as const;
+
+function subjectIn(args: string[]): keyof typeof SUBJECTS {
+  const [first] = args;
+  if (first === undefined || first.startsWith("-")) return "micro";
+  if (Object.hasOwn(SUBJECTS, first)) {
+    args.shift();
+    return first as keyof typeof SUBJECTS;
+  }
+  const known = Object.entries(SUBJECTS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
+  process.stderr.write(`There is no benchmark "${first}"; there are:\n${known.join("\n")}\n`);
+  process.exit(2);
 }
 
-function positiveSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0)) throw new InvalidArgumentError("expected a number of seconds above 0.");
-  return seconds;
-}
-
-async function collect(only: string | undefined): Promise<Case[]> {
-  const cases = (await Promise.all(FILES.map((file) => file()))).flat();
-  return only === undefined ? cases : cases.filter((one) => one.name.includes(only));
-}
-
-const options = new Command("bench")
-  .description("Measures the engine and the policies beside their twins.")
-  .option("--json", "print one JSON array of { name, value, unit }")
-  .option("--only <text>", "run the cases whose name contains the text")
-  .option("--seconds <n>", "time for each measurement", positiveSeconds, 1)
-  .parse()
-  .opts<Options>();
-
-const results: Result[] = [];
-for (const one of await collect(options.only)) {
-  if (options.json !== true && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${one.name} ...`);
-  results.push(await measure(one, options.seconds));
-}
-if (options.json !== true && process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-process.stdout.write(options.json === true ? `${JSON.stringify(figures(results), null, 2)}\n` : table(results));
+const args = process.argv.slice(2);
+const subject = subjectIn(args);
+process.argv.splice(2, Infinity, ...args);
+await SUBJECTS[subject].load();

@@ -1,4 +1,4 @@
-// `npm run bench:path`: the whole way from a client to a service on another node, through sapwood and, in turns with
+// `npm run bench path`: the whole way from a client to a service on another node, through sapwood and, in turns with
 // it, through the kernel's own overlay on the same network. Everything runs in private namespaces and ends with it.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -30,7 +30,7 @@ interface Options {
   readonly seconds: number;
 }
 
-const options = new Command("bench:path")
+const options = new Command("bench path")
   .description("Measures the whole path between two nodes, through sapwood and through the kernel in turns.")
   .option("--json", "print one JSON object")
   .option("--only <text>", "take the measurements whose name contains the text: tcp1, udp64, rtt, v6 ...")

@@ -7,7 +7,7 @@ import { type PathName, PLAIN } from "./path.ts";
 import { ratioOf, type Series } from "./rounds.ts";
 import { type Summary, summarise } from "./statistics.ts";
 
-/** `npm run bench:path -- --json`. */
+/** `npm run bench -- path --json`. */
 export interface Report {
   readonly machine: Machine;
   readonly commit: string;

@@ -1,4 +1,4 @@
-// `npm run bench:publish`: what a stream of datagrams through a proxy notices while very many services are changed,
+// `npm run bench publish`: what a stream of datagrams through a proxy notices while very many services are changed,
 // beside the same stream without a change.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -43,7 +43,7 @@ const MIB = 2 ** 20;
 /** Client and server stand for other machines: what the proxies do must not keep them from sending and receiving. */
 const ELSEWHERE = ["nice", "-n", "-20"];
 
-const options = new Command("bench:publish")
+const options = new Command("bench publish")
   .description("Measures the gaps in a stream of datagrams while very many services change.")
   .option("--json", "print one JSON object")
   .option("--services <n>", "services in force", wholeNumber, 100_000)

@@ -1,4 +1,4 @@
-// `npm run bench:swap`: the longest gaps of a UDP stream of 20,000 packets a second while policies and engines are
+// `npm run bench swap`: the longest gaps of a UDP stream of 20,000 packets a second while policies and engines are
 // swapped, beside those of the same stream while nothing is, and while a policy does not return; and how long the swaps
 // take.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ interface Options {
   readonly queues: number;
 }
 
-const options = new Command("bench:swap")
+const options = new Command("bench swap")
   .description("Measures what a swap of modules does to packets that flow meanwhile.")
   .option("--json", "print one JSON object")
   .option("--swaps <n>", "how many policies and how many engines are swapped", wholeNumber, 100)

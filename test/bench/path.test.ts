@@ -1,4 +1,4 @@
-// The arithmetic and the pictures of `npm run bench:path`; what it measures is never a matter of tests.
+// The arithmetic and the pictures of `npm run bench path`; what it measures is never a matter of tests.
 import { describe, expect, test } from "vitest";
 import { renderChart } from "../../bench/path/chart.ts";
 import { dropsSince, receiveBufferErrors } from "../../bench/path/drops.ts";

@@ -1,4 +1,4 @@
-// The arithmetic and the texts of `npm run bench:publish`; what it measures is never a matter of tests.
+// The arithmetic and the texts of `npm run bench publish`; what it measures is never a matter of tests.
 import { expect, test } from "vitest";
 import { manyServicesConfig, weightPatch } from "../../bench/publish/many-services.ts";
 import { disturbanceIn, SLICE_US, type Slice } from "../../bench/publish/windows.ts";

@@ -1,4 +1,4 @@
-// No byte that leaves comes from anywhere but the packet in hand and its new headers, on a million packets; `npm run fuzz`
+// No byte that leaves comes from anywhere but the packet in hand and its new headers, on a million packets; `npm run bench fuzz`
 // tries ten. SAPWOOD_TEST_SEED=n repeats one seed.
 import { test } from "vitest";
 import { expectNoForeignBytes } from "../support/canary-run.ts";
