@@ -10,6 +10,7 @@ import { engineLoadCommand } from "./engine-load.ts";
 import { engineRollbackCommand } from "./engine-rollback.ts";
 import { engineShowCommand } from "./engine-show.ts";
 import { eventsCommand } from "./events.ts";
+import { explainCommand } from "./explain.ts";
 import { type FailurePrinter, failurePrinter } from "./failure.ts";
 import { flowsCommand } from "./flows.ts";
 import { instancesCommand } from "./instances.ts";
@@ -45,6 +46,7 @@ export const COMMANDS: readonly Command[] = [
   countersCommand,
   tablesCommand,
   eventsCommand,
+  explainCommand,
   applyCommand,
   offloadCommand,
   keyStatusCommand,

@@ -10,7 +10,13 @@ import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
-import type { EventReport, HealthReport, PolicyDetailReport } from "../../src/model/reports.ts";
+import type {
+  CountersReport,
+  EventReport,
+  ExplanationReport,
+  HealthReport,
+  PolicyDetailReport,
+} from "../../src/model/reports.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { binaryOf } from "../support/policy-source.ts";
@@ -80,6 +86,32 @@ describeLab("a running node, seen from outside", () => {
     expect(await curl("--header", "Host: rebound.example", `http://${LISTEN}/metrics`)).toMatch(/Host header must be/);
   });
 
+  test("explain says what then becomes of a packet, and changes nothing", async () => {
+    const before = await lab.report<CountersReport>(NODE, "counters");
+    const told = await explain("10.30.0.5:80/tcp", "10.101.3.23:45000"); // an instance address: b3
+    expect(told).toMatchObject({ verdict: "sent", flow: "opened", drop: null });
+    expect(told.sent).toMatchObject([{ source: "10.30.1.5", destination: "10.41.3.7", node: "node-d" }]);
+    const closest = await explain("10.30.0.1:80/tcp");
+    expect(closest.choice).toMatchObject({ service: "B", policy: "closest" });
+    expect(closest.choice?.candidates.filter(({ isChosen }) => isChosen)).toHaveLength(1);
+    const unknown = await explain("10.30.77.77:80/udp");
+    expect(unknown.drop).toMatchObject({
+      reason: "unknownAddress",
+      advice: expect.stringContaining("add the service"),
+    });
+    expect((await explain("[fdff:2000::1]:80")).verdict).toBe("sent");
+    const { code, stdout } = await lab.sapwood(NODE, ["explain", "10.30.0.1:80/tcp"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/verdict +goes to another node\n[\s\S]*policy +closest, for service B\n[\s\S]*\* +\d/);
+    const bad = await lab.sapwood(NODE, ["explain", "10.30.0.1"]);
+    expect(bad.code).toBe(2);
+    expect(bad.stderr).toContain("10.30.0.2:80/tcp");
+
+    const after = await lab.report<CountersReport>(NODE, "counters");
+    expect(after.drops.egress.unknownAddress).toBe(before.drops.egress.unknownAddress);
+    expect(after.counters.flowsOpened).toBe(before.counters.flowsOpened);
+  });
+
   test("a policy that traps is an event with what to do, and a metric", async () => {
     const module = join(folder, "traps.wasm");
     writeFileSync(module, await binaryOf(turning("unreachable();")));
@@ -92,7 +124,7 @@ describeLab("a running node, seen from outside", () => {
     expect(fault?.advice).toContain("sapwood policy rollback round-robin");
     expect(await told("policy-swapped")).toHaveLength(1);
     await eventually("the metric", async () => (await query("sapwood_policy_faulty == 1")).has("round-robin"));
-    const { faults } = await lab.report<PolicyDetailReport>(NODE, "policy show round-robin");
+    const { faults } = await lab.report<PolicyDetailReport>(NODE, "policies/round-robin");
     expect(faults.traps).toBeGreaterThan(0);
   });
 
@@ -146,6 +178,10 @@ describeLab("a running node, seen from outside", () => {
   async function told(kind: string): Promise<readonly EventReport[]> {
     const events = await lab.report<readonly EventReport[]>(NODE, "events");
     return events.filter((event) => event.kind === kind);
+  }
+
+  async function explain(to: string, from?: string): Promise<ExplanationReport> {
+    return await lab.report(NODE, `explain?${new URLSearchParams({ to, ...(from !== undefined && { from }) })}`);
   }
 
   async function curl(...args: string[]): Promise<string> {

@@ -10,6 +10,7 @@ import type {
   DryRunReport,
   EngineReport,
   EventReport,
+  ExplanationReport,
   FlowQuery,
   FlowReport,
   KeyReport,
@@ -97,6 +98,29 @@ export const EVENT: EventReport = {
   message: "Node node-b does not answer any more.",
   advice: "See whether it runs.",
   untold: 2,
+};
+
+export const EXPLANATION: ExplanationReport = {
+  packet: { protocol: "tcp", source: "10.18.0.2", sourcePort: 40_000, destination: "10.30.0.2", destinationPort: 80 },
+  verdict: "sent",
+  drop: null,
+  flow: "opened",
+  choice: {
+    service: "b",
+    policy: "closest",
+    candidates: [
+      {
+        ...{ instance: 1, node: "node-b", weight: 1, flows: 3, rttMs: 0.25, distanceKm: null },
+        ...{ isLocal: false, isDraining: true, isHealthy: false, hasIpv4: true, hasIpv6: true, isOwnFamily: true },
+        isChosen: true,
+      },
+    ],
+  },
+  sent: [
+    { source: "10.30.1.5", destination: "10.18.3.1", node: "node-b", address: "192.0.2.2", port: 50103, mtu: 1400 },
+  ],
+  written: [],
+  counters: { egressPackets: 1 },
 };
 
 export const QUESTION: QuestionReport = { address: "10.30.77.77", ageMs: 120 };
@@ -238,6 +262,7 @@ export class FakeSource {
   readonly switched: string[] = [];
   readonly questionWaits: number[] = [];
   readonly refused: string[] = [];
+  readonly explained: string[] = [];
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
   failure: Error | undefined;
@@ -253,6 +278,12 @@ export class FakeSource {
       observation: {
         pages: { page: async (path) => page(path) },
         events: { all: () => [EVENT] },
+        explainer: {
+          explain: async (to, from) => {
+            this.explained.push(`${to} from ${from}`);
+            return EXPLANATION;
+          },
+        },
         followEvents: () =>
           new LineStream((write) => {
             write(EVENT);

@@ -4,6 +4,7 @@
 import { dirname, resolve } from "node:path";
 import type { Logger } from "../../base/log.ts";
 import type { OffloadSwitch } from "../../dataplane/worker/offload-switch.ts";
+import { rehearse } from "../../dataplane/worker/rehearse.ts";
 import type { Supervisor } from "../../dataplane/worker/supervisor.ts";
 import { readCounters } from "../../memory/counters.ts";
 import { readNodeMetrics, readProbeLoss } from "../../memory/measurements.ts";
@@ -16,13 +17,14 @@ import type { TableStore } from "../tables/table-store.ts";
 import { Admission, readToken } from "./admission.ts";
 import { EventLog } from "./event-log.ts";
 import { EventWatch, type NodeSituation, type Situation } from "./event-watch.ts";
+import { Explainer } from "./explainer.ts";
 import { LineStream } from "./line-stream.ts";
 import { ObserveServer } from "./observe-server.ts";
 import { ObservationPages } from "./pages.ts";
 import type { Reporter } from "./reporter.ts";
 
 export interface ObservationOptions {
-  readonly config: Pick<Config, "observe">;
+  readonly config: Pick<Config, "node" | "observe">;
   readonly status: () => StatusReport;
   readonly reporter: Reporter;
   readonly moduleReporter: ModuleReporter;
@@ -46,6 +48,7 @@ export interface ObservationOptions {
 export class Observation {
   readonly pages: ObservationPages;
   readonly events: EventLog;
+  readonly explainer: Explainer;
   readonly #options: ObservationOptions;
   readonly #watch: EventWatch;
 
@@ -66,6 +69,16 @@ export class Observation {
     };
     this.pages = new ObservationPages(source, config.observe.readyPeers);
     this.events = new EventLog({ clock, nowMs: () => performance.now() });
+    this.explainer = new Explainer({
+      nodeId: config.node.id,
+      plan: options.shared,
+      tables: () => options.store.snapshot(),
+      nodes: () => reporter.nodes(),
+      engine: () => modules.engine.current.module,
+      policies: () => modules.policies.modules(),
+      nowMs: options.nowMs,
+      rehearse,
+    });
     this.#watch = new EventWatch(() => this.#situation(), this.events);
   }
 

@@ -71,6 +71,25 @@ export function writeCandidate(records: DataView, at: number, candidate: PolicyC
   writeRecord(records, at, instance, weight, flows, rttUs, distanceKm, flags);
 }
 
+/** The candidate that a record stands for. */
+export function readCandidate(records: DataView, at: number): PolicyCandidate {
+  const flags = records.getUint32(at + RECORD_FLAGS, true);
+  const has = (flag: number): boolean => (flags & flag) !== 0;
+  return {
+    instance: records.getUint32(at + RECORD_INSTANCE, true),
+    weight: records.getUint32(at + RECORD_WEIGHT, true),
+    flows: records.getUint32(at + RECORD_FLOWS, true),
+    rttUs: records.getUint32(at + RECORD_RTT_US, true),
+    distanceKm: records.getFloat32(at + RECORD_DISTANCE_KM, true),
+    isLocal: has(RECORD_LOCAL),
+    isDraining: has(RECORD_DRAINING),
+    isHealthy: has(RECORD_HEALTHY),
+    hasIpv4: has(RECORD_IPV4),
+    hasIpv6: has(RECORD_IPV6),
+    isOwnFamily: has(RECORD_OWN_FAMILY),
+  };
+}
+
 /** Writes a whole record. Takes values instead of an object, because nothing may be allocated where flows begin. */
 export function writeRecord(
   records: DataView,

@@ -6,7 +6,8 @@ import { BATCH_SIZE } from "../../../assembly/shared/layout.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { ownCpuMs } from "../../sys/thread-clock.ts";
 import type { EngineExports } from "./engine-contract.ts";
-import { type SentMessage, type TestMessage, TestNode, type TestPeer, type TestWorld } from "./test-node.ts";
+import type { SentMessage, TestMessage, TestPeer } from "./played-node.ts";
+import { TestNode, type TestWorld } from "./test-node.ts";
 import { Dice, type Ends, TrialTraffic } from "./trial-traffic.ts";
 
 const [SELF, NEAR, FAR] = ["self", "near", "far"];

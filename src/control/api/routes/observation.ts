@@ -1,7 +1,7 @@
 // How it goes and what happened: metrics, health, events.
 
 import { z } from "zod";
-import { EventReports, HealthReport, MetricsText } from "../../../model/reports.ts";
+import { EventReports, ExplanationReport, HealthReport, MetricsText } from "../../../model/reports.ts";
 import type { Observation } from "../../observe/observation.ts";
 import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
@@ -9,6 +9,7 @@ export interface ObservationParts {
   readonly observation: Pick<Observation, "followEvents"> & {
     readonly pages: Pick<Observation["pages"], "page">;
     readonly events: Pick<Observation["events"], "all">;
+    readonly explainer: Pick<Observation["explainer"], "explain">;
   };
 }
 
@@ -23,6 +24,14 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
     query: z.strictObject({ follow: flag }),
     answers: EventReports,
     handle: ({ observation }, { query }) => (query.follow ? observation.followEvents() : observation.events.all()),
+  }),
+  route({
+    ...read,
+    path: "/v1/explain",
+    summary: "What would become of a packet; nothing is sent",
+    query: z.strictObject({ to: z.string().default(""), from: z.string().optional() }),
+    answers: ExplanationReport,
+    handle: ({ observation }, { query }) => observation.explainer.explain(query.to, query.from),
   }),
   route({
     ...read,

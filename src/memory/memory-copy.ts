@@ -1,0 +1,149 @@
+// Copies the tables and flows of a running node into a memory of their own, on which an engine can be asked what it
+// would do. Promises: the node's workers and its control plane go on, and notice nothing; the copy shows one generation.
+
+import {
+  ADDRESS_HASH_KEY_WORDS,
+  FLOW_BUCKET_LOCK,
+  FLOW_BUCKET_SIZE,
+  HEADER_ADDRESS_HASH_KEY,
+  HEADER_AT,
+  HEADER_FLOW_BUCKET_MASK,
+  HEADER_GENERATION,
+  HEADER_REGIONS,
+  HEADER_REPAIR,
+  Region,
+  WORKER_COUNTERS,
+  WORKER_FRAGMENT_HEADS,
+  WORKER_FRAGMENTS,
+  WORKER_HELD,
+  WORKER_PORT_CURSOR,
+  WORKER_SEQUENCE,
+  WORKER_SHARES,
+  WORKER_SIZE,
+  WORKER_TUN_LENGTHS,
+} from "../../assembly/shared/layout.ts";
+import { FlowTableRepair } from "./flow-repair.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+/** Untouched memory is not copied, so that the copy takes no more than what is in use. */
+const BLOCK = 65_536;
+const TRIES = 20;
+
+export interface CopiedMemory {
+  readonly shared: SharedMemory;
+  /** Whether it has what the first worker keeps for itself: fragments, and packets that wait. */
+  readonly hasWaiting: boolean;
+}
+
+/** Throws when the tables change all the time. */
+export function copyMemory(source: SharedMemory): CopiedMemory {
+  const pages = source.bytes.byteLength / BLOCK;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  return refreshCopy(
+    source,
+    viewsOf({ ...source, memory }, (region) => source.at(region)),
+  );
+}
+
+/** What another thread needs to know of a memory. */
+export type MemoryPlan = Pick<SharedMemory, "memory" | "capacities" | "records">;
+
+/** The views of a memory that is in use already. */
+export function openMemory(plan: MemoryPlan): SharedMemory {
+  const regions = new Uint32Array(plan.memory.buffer, HEADER_AT + HEADER_REGIONS, Region.count);
+  return viewsOf(plan, (region) => regions[region] ?? 0);
+}
+
+function viewsOf({ memory, capacities, records }: MemoryPlan, at: SharedMemory["at"]): SharedMemory {
+  return {
+    memory,
+    capacities,
+    records,
+    addressHashKey: new Uint32Array(memory.buffer, HEADER_AT + HEADER_ADDRESS_HASH_KEY, 2 * ADDRESS_HASH_KEY_WORDS),
+    bytes: new Uint8Array(memory.buffer),
+    u32: new Uint32Array(memory.buffer),
+    i32: new Int32Array(memory.buffer),
+    f64: new Float64Array(memory.buffer),
+    at,
+  };
+}
+
+/** The same into a copy that is there. */
+export function refreshCopy(source: SharedMemory, copy: SharedMemory): CopiedMemory {
+  const generation = (): number => Atomics.load(source.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
+  for (let tries = 1; ; tries++) {
+    const [before, sequences] = [generation(), sequencesOf(source)];
+    const isOutside = sequences.every((sequence) => sequence % 2 === 0);
+    copyBlocks(source, copy, HEADER_AT, source.at(Region.workers));
+    const hasWaiting = isOutside && copyArea(source, copy);
+    // What one generation shows stays as it is until the next one is in force.
+    const isOneGeneration = generation() === before;
+    const isStill = hasWaiting && sequencesOf(source).every((sequence, worker) => sequence === sequences[worker]);
+    if (isOneGeneration && isStill) return { shared: leaveCalls(copy), hasWaiting: true };
+    if (tries < TRIES) continue;
+    if (!isOneGeneration) throw new Error("the tables change faster than they can be copied");
+    return { shared: mend(copy), hasWaiting: false };
+  }
+}
+
+function sequencesOf(source: SharedMemory): number[] {
+  return Array.from({ length: source.capacities.workers }, (_, worker) =>
+    Atomics.load(source.i32, (source.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2),
+  );
+}
+
+/** The first worker's, but for the frames in its slots and queues. */
+function copyArea(source: SharedMemory, copy: SharedMemory): true {
+  const area = source.at(Region.workers);
+  for (const [from, to] of [
+    [0, WORKER_TUN_LENGTHS],
+    [WORKER_FRAGMENT_HEADS, WORKER_SHARES],
+  ] as const) {
+    copy.bytes.set(source.bytes.subarray(area + from, area + to), area + from);
+  }
+  return true;
+}
+
+function copyBlocks(source: SharedMemory, copy: SharedMemory, from: number, to: number): void {
+  for (let at = from; at < to; at += BLOCK) {
+    const end = Math.min(to, at + BLOCK);
+    if (isEmpty(source, at, end) && isEmpty(copy, at, end)) continue;
+    copy.bytes.set(source.bytes.subarray(at, end), at);
+  }
+}
+
+function isEmpty({ f64, u32 }: SharedMemory, from: number, to: number): boolean {
+  for (let word = from >>> 2; word < to >>> 2 && (word & 1) !== 0; word++) if (u32[word] !== 0) return false;
+  for (let word = from >>> 3; word < to >>> 3; word++) {
+    // The bits of a number that is not 0, and of -0, are not all 0.
+    if (f64[word] !== 0 || u32[2 * word + 1] !== 0) return false;
+  }
+  return true;
+}
+
+/** Nobody is in a call of the copy. */
+function leaveCalls(copy: SharedMemory): SharedMemory {
+  copy.u32[(HEADER_AT + HEADER_REPAIR) >>> 2] = 0;
+  return copy;
+}
+
+/** A worker was in a call: its locks and half-done flows are mended as if it had died there, and its area is forgotten. */
+function mend(copy: SharedMemory): SharedMemory {
+  const area = copy.at(Region.workers);
+  const portCursor = copy.u32[(area + WORKER_PORT_CURSOR) >>> 2] ?? 0;
+  for (const [from, to] of [
+    [0, WORKER_COUNTERS],
+    [WORKER_FRAGMENT_HEADS, WORKER_FRAGMENTS],
+    [WORKER_FRAGMENTS, WORKER_HELD],
+    [WORKER_HELD, WORKER_SHARES],
+  ] as const) {
+    copy.bytes.fill(0, area + from, area + to);
+  }
+  copy.u32[(area + WORKER_PORT_CURSOR) >>> 2] = portCursor;
+  const buckets = (copy.u32[(HEADER_AT + HEADER_FLOW_BUCKET_MASK) >>> 2] ?? 0) + 1;
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    copy.u32[(copy.at(Region.flowBuckets) + bucket * FLOW_BUCKET_SIZE + FLOW_BUCKET_LOCK) >>> 2] = 0;
+  }
+  new FlowTableRepair(copy.memory).repair([]);
+  return leaveCalls(copy);
+}
