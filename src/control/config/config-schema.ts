@@ -30,10 +30,12 @@ const TIMEOUT_MAX_MS = 2_073_600_000; // 576h
 const PROBE_INTERVAL_MIN_MS = 10;
 const PROBE_INTERVAL_MAX_MS = 3_600_000;
 /**
- * IFNAMSIZ without the final zero; no character that the kernel refuses (dev_valid_name) or takes for a number of its
- * own (%d); no name that it keeps for itself (the loopback device, and folders below /proc/sys/net/ipv4/conf).
+ * No character that the kernel refuses (dev_valid_name) or takes for a number of its own (%d), and none that is not
+ * seen; no name that the kernel keeps for itself (the loopback device, and folders below /proc/sys/net/ipv4/conf).
  */
-const INTERFACE_NAME = /^(?!(?:\.{1,2}|lo|all|default)$)[^\s/:%]{1,15}$/;
+const INTERFACE_NAME = /^(?!(?:\.{1,2}|lo|all|default)$)[^\s/:%\p{C}]+$/u;
+/** IFNAMSIZ without the final zero. */
+export const INTERFACE_NAME_BYTES_MAX = 15;
 const PARK_TIME_MAX_MS = 60_000;
 const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
@@ -47,6 +49,10 @@ const text = z.string("expected text");
 const name = text.transform(canonicalName).refine(isName, `expected ${NAME_RULE}`);
 const flag = z.boolean("expected true or false");
 const port = whole(1, 65_535, "a port");
+const interfaceName = text.refine(
+  (name) => INTERFACE_NAME.test(name) && Buffer.byteLength(name) <= INTERFACE_NAME_BYTES_MAX,
+  `expected an interface name of 1 to ${INTERFACE_NAME_BYTES_MAX} bytes without spaces, /, : and %`,
+);
 
 const address = text.transform((value, context) => {
   const canonical = canonicalAddress(value);
@@ -118,7 +124,7 @@ const ownNode = section({
     wireguardBackend: z
       .enum(["auto", ...WIREGUARD_BACKENDS], `expected auto, ${WIREGUARD_BACKENDS.join(" or ")}`)
       .default("auto"),
-    wireguardDevice: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").optional(),
+    wireguardDevice: interfaceName.optional(),
   }),
   acceptStrangers: flag.default(false),
   location: location.optional(),
@@ -165,7 +171,7 @@ export const tablesPatchSchema = section({
 export const configSchema = section({
   node: ownNode,
   tun: section({
-    name: text.regex(INTERFACE_NAME, "expected an interface name of 1 to 15 characters").default("sapwood0"),
+    name: interfaceName.default("sapwood0"),
     mtu: z
       .literal("auto")
       .or(whole(1280, 65_535, "auto or an MTU"))

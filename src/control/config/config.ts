@@ -16,10 +16,15 @@ import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings
 import { policyIssue, type TableRules, validateTables } from "../tables/table-validation.ts";
 import { ownUnderlayIssues } from "../tables/underlay-rules.ts";
 import { ConfigDocument } from "./config-document.ts";
-import { configSchema, stateSchema, tablesPatchSchema, tablesSchema } from "./config-schema.ts";
+import {
+  configSchema,
+  INTERFACE_NAME_BYTES_MAX,
+  stateSchema,
+  tablesPatchSchema,
+  tablesSchema,
+} from "./config-schema.ts";
 import type { PolicyFiles } from "./policy-file-check.ts";
 
-const INTERFACE_NAME_MAX = 15; // IFNAMSIZ without the final zero
 /** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
 const STATE_FOLDER = "/var/lib/sapwood";
 /** NAME_MAX (linux/limits.h). */
@@ -188,10 +193,17 @@ function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldP
   return issues.map(({ path, message }) => ({ path: fieldOf(path), message }));
 }
 
+/** As many whole characters as fit. */
+function cutTo(text: string, mostBytes: number): string {
+  let cut = text;
+  while (Buffer.byteLength(cut) > mostBytes) cut = [...cut].slice(0, -1).join("");
+  return cut;
+}
+
 /** With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there yet. */
 function ownUnderlay(written: ConfigFile["node"]["underlay"], tun: string): OwnUnderlay {
   const { address, bind = written.encryption === "wireguard" ? "::" : address } = written;
-  const wireguardDevice = written.wireguardDevice ?? `wg-${tun}`.slice(0, INTERFACE_NAME_MAX);
+  const wireguardDevice = written.wireguardDevice ?? cutTo(`wg-${tun}`, INTERFACE_NAME_BYTES_MAX);
   return { ...written, bind, wireguardDevice };
 }
 

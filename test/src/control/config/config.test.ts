@@ -187,7 +187,10 @@ describe("a mistake is named with line, field, what was expected and what was fo
       `${MINIMAL}tun:\n  queue: 2`,
       "3: tun.queue: expected one of name, mtu, queues, found queue (did you mean queues?)",
     ],
-    [`${MINIMAL}tun: { name: "a b" }`, "2: tun.name: expected an interface name of 1 to 15 characters, found a b"],
+    ...["a b", "größe-größe-gr", "sap%d", "a\u200bb", "lo"].map((name): [string, string] => [
+      `${MINIMAL}tun: { name: "${name}" }`,
+      "2: tun.name: expected an interface name of 1 to 15 bytes without spaces, /, : and %",
+    ]),
     [
       `${MINIMAL}ranges: [10.30.0.1/16]`,
       '2: ranges[0]: expected a prefix without host bits (10.30.0.0/16), found "10.30.0.1/16"',
