@@ -23,7 +23,6 @@ export let worker: u32 = 0;
 /** What this worker writes into the locks that it takes. */
 export let lockOwner: u32 = 0;
 export let workerCount: u32 = 0;
-export let hashSeed: u32 = 0;
 export let addressMask: u32 = 0;
 export let workloadMask: u32 = 0;
 export let senderMask: u32 = 0;
@@ -49,7 +48,6 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   workerAt = workerAreaAt(index);
   lockOwner = (WorkerArea.at(workerAt).incarnation << LOCK_WORKER_BITS) | (index + 1);
   workerCount = HEADER.workerCount;
-  hashSeed = HEADER.hashSeed;
   addressMask = HEADER.addressMask;
   workloadMask = HEADER.workloadMask;
   senderMask = HEADER.senderMask;

@@ -15,7 +15,6 @@ import {
   HEADER_FLOW_NEXT,
   HEADER_GENERATION,
   HEADER_GSO_TRIAL,
-  HEADER_HASH_SEED,
   HEADER_HEALTH_EPOCH,
   HEADER_LAYOUT_VERSION,
   HEADER_METRICS_EPOCH,
@@ -44,7 +43,7 @@ export class Header {
   layoutVersion: u32;
   generation: u32;
   workerCount: u32;
-  hashSeed: u32;
+  private gapA: u32;
   flowLimit: u32;
   flowBucketMask: u32;
   addressMask: u32;
@@ -205,7 +204,6 @@ export function checkHeader(): void {
     ERROR("Header.layoutVersion is not at HEADER_LAYOUT_VERSION");
   if (offsetof<Header>("generation") != HEADER_GENERATION) ERROR("Header.generation is not at HEADER_GENERATION");
   if (offsetof<Header>("workerCount") != HEADER_WORKER_COUNT) ERROR("Header.workerCount is not at HEADER_WORKER_COUNT");
-  if (offsetof<Header>("hashSeed") != HEADER_HASH_SEED) ERROR("Header.hashSeed is not at HEADER_HASH_SEED");
   if (offsetof<Header>("flowLimit") != HEADER_FLOW_LIMIT) ERROR("Header.flowLimit is not at HEADER_FLOW_LIMIT");
   if (offsetof<Header>("flowBucketMask") != HEADER_FLOW_BUCKET_MASK)
     ERROR("Header.flowBucketMask is not at HEADER_FLOW_BUCKET_MASK");

@@ -20,7 +20,6 @@ export const HEADER_SIZE = 4096;
 export const HEADER_LAYOUT_VERSION = 0; // u32
 export const HEADER_GENERATION = 4; // u32 atomic: the tables that are in force
 export const HEADER_WORKER_COUNT = 8; // u32
-export const HEADER_HASH_SEED = 12; // u32, random at start: what the nonces of probes are made with
 export const HEADER_FLOW_LIMIT = 16; // u32: flows that may exist at once
 export const HEADER_FLOW_BUCKET_MASK = 20; // u32: bucket count - 1
 export const HEADER_ADDRESS_MASK = 24; // u32: slots of the address table - 1

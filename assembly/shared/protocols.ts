@@ -27,7 +27,6 @@ export const VIRTIO_GSO_SIZE = 4; // u16
 export const VIRTIO_CSUM_START = 6; // u16
 export const VIRTIO_CSUM_OFFSET = 8; // u16
 export const VIRTIO_F_NEEDS_CSUM = 1;
-export const VIRTIO_F_DATA_VALID = 2;
 export const VIRTIO_GSO_NONE = 0;
 export const VIRTIO_GSO_TCPV4 = 1;
 export const VIRTIO_GSO_TCPV6 = 4;

@@ -68,3 +68,8 @@ export class SapwoodError extends Error {
     return CATALOGUE[this.code].http;
   }
 }
+
+/** What was thrown, in words. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

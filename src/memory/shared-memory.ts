@@ -21,7 +21,6 @@ import {
   HEADER_FLOW_LIMIT,
   HEADER_FLOW_NEXT,
   HEADER_GSO_TRIAL,
-  HEADER_HASH_SEED,
   HEADER_LAYOUT_VERSION,
   HEADER_NODE_COUNT,
   HEADER_OFFLOADS,
@@ -224,7 +223,6 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   };
   header(HEADER_LAYOUT_VERSION, LAYOUT_VERSION);
   header(HEADER_WORKER_COUNT, capacities.workers);
-  header(HEADER_HASH_SEED, randomInt(0x1_0000_0000));
   writeKey(shared, HEADER_FLOW_HASH_KEY, FLOW_HASH_KEY_WORDS, options.hashSeed);
   writeKey(shared, HEADER_ADDRESS_HASH_KEY, ADDRESS_HASH_KEY_WORDS, options.hashSeed);
   header(HEADER_FLOW_LIMIT, capacities.flows);

@@ -3,7 +3,7 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
-import { SapwoodError } from "../base/errors.ts";
+import { reasonOf, SapwoodError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { claimSocketPath, listenOn } from "../control/api/control-socket.ts";
@@ -94,7 +94,7 @@ function openState(folder: string): StateFile {
   try {
     return new StateFile(folder);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new SapwoodError("usage", `The state folder cannot be used: ${reason}.`, { cause: error });
   }
 }

@@ -2,7 +2,7 @@
 // the link, its MTU, addresses and routes.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { SapwoodError } from "../base/errors.ts";
+import { reasonOf, SapwoodError } from "../base/errors.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
 
@@ -174,7 +174,7 @@ async function restoreInterface(target: InterfaceTarget, state: InterfaceState):
     try {
       await action();
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(reasonOf(error));
     }
   };
   let now: InterfaceState | undefined = state;

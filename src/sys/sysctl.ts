@@ -5,7 +5,7 @@
 
 import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { SapwoodError } from "../base/errors.ts";
+import { reasonOf, SapwoodError } from "../base/errors.ts";
 import { withFolderLock } from "./file-lock.ts";
 import { readOwnFile, removeOwnFile, replaceOwnFile, requireOwnFolder } from "./own-files.ts";
 
@@ -245,8 +245,4 @@ function isMissing(cause: unknown): boolean {
 
 function isDenied(cause: unknown): boolean {
   return cause instanceof Error && "code" in cause && (cause.code === "EACCES" || cause.code === "EPERM");
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -57,7 +57,6 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HEADER_LAYOUT_VERSION: u32,
       HEADER_GENERATION: u32,
       HEADER_WORKER_COUNT: u32,
-      HEADER_HASH_SEED: u32,
       HEADER_FLOW_LIMIT: u32,
       HEADER_FLOW_BUCKET_MASK: u32,
       HEADER_ADDRESS_MASK: u32,

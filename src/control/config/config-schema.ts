@@ -7,6 +7,7 @@ import { POLICY_PAGES_MAX } from "../../../assembly/shared/policies.ts";
 import { TUNNEL_PORT } from "../../../assembly/shared/protocols.ts";
 import { parseByteSize } from "../../base/byte-size.ts";
 import { parseDuration } from "../../base/duration.ts";
+import { reasonOf } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log-levels.ts";
 import { printableLine } from "../../base/printable.ts";
 import {
@@ -65,7 +66,7 @@ const prefix = text.transform((value, context) => {
   try {
     return parsePrefix(value);
   } catch (error) {
-    context.addIssue(printableLine(error instanceof Error ? error.message : String(error)));
+    context.addIssue(printableLine(reasonOf(error)));
     return z.NEVER;
   }
 });

@@ -2,7 +2,7 @@
 // refused is told in the log, and the module in force stays.
 
 import { dirname, resolve } from "node:path";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { POLICY_SHAPE } from "../../dataplane/modules/policy-module.ts";
 import { readModule } from "../../dataplane/modules/wasm.ts";
@@ -69,7 +69,7 @@ export class ModuleFiles {
       followed.loadedSha256 = current?.sha256;
     };
     const refused = (error: unknown): void => {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       this.#policies.noteRefusal(name, message);
       const code = error instanceof SapwoodError ? error.code : "internal";
       this.#log.error({ policy: name, file: path, code }, `refused, the module in force stays: ${message}`);

@@ -1,7 +1,7 @@
 // All modules of a proxy: policies and engine, from the package, from the state directory, from files and from
 // commands; and what the workers say of them.
 
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { endTrials } from "../../dataplane/modules/module-trial.ts";
 import type { Supervisor, SupervisorOptions } from "../../dataplane/worker/supervisor.ts";
@@ -200,7 +200,7 @@ export class Modules {
       this.#store.write({ engine: keptOf(this.engine.state()), policies });
       this.#unwritten = undefined;
     } catch (error) {
-      this.#unwritten = (error instanceof Error ? error.message : String(error)).replace(/\.+$/, "");
+      this.#unwritten = reasonOf(error).replace(/\.+$/, "");
       this.#log.error({ err: error }, "the loaded modules cannot be remembered over a restart");
     }
   }

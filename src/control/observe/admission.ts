@@ -1,7 +1,7 @@
 // Who may ask the observation listener: the Host header against DNS rebinding, the token against everybody else.
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { readPrivateFile } from "../../sys/own-files.ts";
 
@@ -54,7 +54,7 @@ export function readToken(path: string): string {
   try {
     content = readPrivateFile(path, TOKEN_MAX_BYTES);
   } catch (error) {
-    throw refused(path, error instanceof Error ? error.message : String(error));
+    throw refused(path, reasonOf(error));
   }
   if (content === undefined) throw refused(path, "there is no such file");
   const token = content.toString("latin1").trim();

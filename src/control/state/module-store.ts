@@ -7,7 +7,7 @@
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { MODULE_BYTES_MAX } from "../../dataplane/modules/wasm.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import { FolderLock } from "../../sys/file-lock.ts";
@@ -243,5 +243,5 @@ function recordOf({ current, previous, instead }: LoadedPair): PlaceRecord {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return reasonOf(error);
 }

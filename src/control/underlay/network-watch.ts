@@ -2,7 +2,7 @@
 // Puts back what is ours; says what is not ours and stands in the way. Whoever changes the same thing again and again
 // is answered ever more slowly, so that two programs never fight in a loop.
 
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { NetworkReport } from "../../model/reports.ts";
 import type { KeptState } from "../../sys/interface-state.ts";
@@ -134,6 +134,6 @@ export class NetworkWatch {
 
 /** One that cannot be looked at keeps the others from nothing. */
 function failed(error: unknown): KeptState {
-  const problem = error instanceof Error ? error.message : String(error);
+  const problem = reasonOf(error);
   return { isUp: false, routes: [], repaired: [], problems: [problem], hasActed: true };
 }

@@ -1,6 +1,7 @@
 // Keeps the node's kernel from being used past the tunnel: says what the packet filter is to hold, follows the tables, and
 // puts back what somebody took away. A node whose kernel or tools cannot filter goes on, and says what is open.
 
+import { reasonOf } from "../../base/errors.ts";
 import { Turns } from "../../base/turns.ts";
 import type { Tables } from "../../model/tables.ts";
 import type { KeptState } from "../../sys/interface-state.ts";
@@ -71,7 +72,7 @@ export class PacketGuard implements Kept {
     } catch (error) {
       this.#problem =
         "No packet filter keeps hosts on the links from handing packets to workloads past the tunnel, and masqueraded " +
-        `workloads from sending as this node: ${error instanceof Error ? error.message : String(error)}`;
+        `workloads from sending as this node: ${reasonOf(error)}`;
     }
   }
 

@@ -2,7 +2,7 @@
 // Promises: what is refused is refused before it is used, by a sentence that says what was expected and what was found.
 
 import { POLICY_ABI_VERSION, POLICY_PAGES_MAX, PolicyExport } from "../../../assembly/shared/policies.ts";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { POLICY_RULES } from "./module-limits.ts";
 import { checkModule, type ModuleShape } from "./wasm.ts";
 
@@ -94,10 +94,6 @@ function isPolicy(exports: Record<string, unknown>): exports is Record<string, u
 /** The strings that AssemblyScript passes lie in the policy's memory and are not worth the trust to read them. */
 function aborted(_message: number, _file: number, line: number, column: number): never {
   throw new Error(`abort at line ${line}, column ${column}`);
-}
-
-export function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** V8 writes a frame of WebAssembly as "choose (wasm://wasm/my-policy-1a2b3c:wasm-function[7]:0x1d4)". */

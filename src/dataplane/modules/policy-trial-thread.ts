@@ -3,9 +3,10 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { CHOICE_NONE, RECORD_FLOWS, RECORD_SIZE, UPDATE_DONE } from "../../../assembly/shared/policies.ts";
+import { reasonOf } from "../../base/errors.ts";
 import { ownCpuMs } from "../../sys/thread-clock.ts";
 import { isEligible, type PolicyCandidate, writeCandidate } from "./candidate-record.ts";
-import { checkPolicy, instantiatePolicy, type PolicyExports, reasonOf, trapText } from "./policy-module.ts";
+import { checkPolicy, instantiatePolicy, type PolicyExports, trapText } from "./policy-module.ts";
 import {
   type CandidateSet,
   CHOICE_MEAN_MAX_US,

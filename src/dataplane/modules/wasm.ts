@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 import { LAYOUT_VERSION } from "../../../assembly/shared/layout.ts";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { readRegularFile, whyUnreadable } from "../../sys/user-file.ts";
 import type { EngineExports, EngineImports } from "./engine-contract.ts";
 import { ENGINE_RULES, findBreach, type ModuleRules } from "./module-limits.ts";
@@ -168,8 +168,4 @@ function aborted(message: number, file: number, line: number, column: number): n
 
 function listOf(found: ReadonlyMap<string, string>): string {
   return found.size === 0 ? "no exports" : [...found.keys()].join(", ");
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

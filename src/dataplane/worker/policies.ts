@@ -10,9 +10,10 @@ import {
   SERVICE_REVISION,
 } from "../../../assembly/shared/layout.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../../assembly/shared/policies.ts";
+import { reasonOf } from "../../base/errors.ts";
 import { CandidateReader } from "../modules/candidate-reader.ts";
 import { CALL_SEQUENCE, CALL_SLOT, choiceClass, PolicyBoard, PolicyCount } from "../modules/policy-board.ts";
-import { instantiatePolicy, type PolicyExports, reasonOf, trapText } from "../modules/policy-module.ts";
+import { instantiatePolicy, type PolicyExports, trapText } from "../modules/policy-module.ts";
 import type { PolicyModule, PolicyOrder } from "./worker-contract.ts";
 
 /** A service's candidates are copied again for new round-trip times, or after a failure, at most this often. */

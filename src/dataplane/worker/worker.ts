@@ -15,7 +15,7 @@ import {
   WORKER_SIZE,
   WORKER_WAITING_PARKED,
 } from "../../../assembly/shared/layout.ts";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { Poller, WakeDrain } from "../../sys/poll.ts";
 import { setThreadNice } from "../../sys/priority.ts";
 import { threadId } from "../../sys/thread-clock.ts";
@@ -24,7 +24,7 @@ import { TunDevice } from "../io/tun-device.ts";
 import { UdpDevice } from "../io/udp-device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
 import { CALL_THREAD, PolicyBoard } from "../modules/policy-board.ts";
-import { reasonOf } from "../modules/policy-module.ts";
+
 import { instantiateEngine } from "../modules/wasm.ts";
 import { type EngineSeat, Loop, READY_TUN, READY_UDP, type Waiter } from "./loop.ts";
 import { PolicyHost } from "./policies.ts";
