@@ -59,7 +59,7 @@ test("it holds the compiled program, its modules and its documentation", () => {
 test("it holds no sources but the policy SDK, no tests and no benches", () => {
   const ours = [
     /^(?:dist\/(?:src|assembly|wasm)|template\/policy|docs|contrib|bench\/results)\//,
-    /^(?:scripts\/build\.mjs|(?:README|SECURITY|CHANGELOG|CONTRIBUTING|bench\/README)\.md|LICENSE|package\.json)$/,
+    /^(?:scripts\/(?:build\.mjs|require-node\.cjs)|(?:README|SECURITY|CHANGELOG|CONTRIBUTING|bench\/README)\.md|LICENSE|package\.json)$/,
   ];
   const sdk = ["assembly/policy/sdk.ts", "assembly/shared/policies.ts"]; // copied into the folder of a new policy
   const others = packed.filter((path) => !ours.some((one) => one.test(path)) || path.endsWith("workbench.wasm"));

@@ -52,7 +52,7 @@ const flag = z.boolean("expected true or false");
 const port = whole(1, 65_535, "a port");
 const interfaceName = text.refine(
   (name) => INTERFACE_NAME.test(name) && Buffer.byteLength(name) <= INTERFACE_NAME_BYTES_MAX,
-  `expected an interface name of 1 to ${INTERFACE_NAME_BYTES_MAX} bytes without spaces, /, : and %`,
+  `expected an interface name of 1 to ${INTERFACE_NAME_BYTES_MAX} bytes without spaces, /, : and %, and none of lo, all and default`,
 );
 
 const address = text.transform((value, context) => {
