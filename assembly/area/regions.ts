@@ -12,6 +12,7 @@ export let addressesAt: usize = 0;
 export let servicesAt: usize = 0;
 export let workloadsAt: usize = 0;
 export let sendersAt: usize = 0;
+export let ownAddressesAt: usize = 0;
 export let candidatesAt: usize = 0;
 export let flowBucketsAt: usize = 0;
 export let flowsAt: usize = 0;
@@ -40,6 +41,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   servicesAt = regionAt(Region.services);
   workloadsAt = regionAt(Region.workloads);
   sendersAt = regionAt(Region.senders);
+  ownAddressesAt = regionAt(Region.ownAddresses);
   candidatesAt = regionAt(Region.candidates);
   flowBucketsAt = regionAt(Region.flowBuckets);
   flowsAt = regionAt(Region.flows);

@@ -1,6 +1,6 @@
 // ICMP errors (RFC 5508 section 4.2): an error belongs to the flow of the packet that it quotes, turned round.
-// A router on this node speaks for the workload that the quoted packet was meant for, so that no address of a router or
-// a namespace reaches a client. A workload speaks for itself alone.
+// This node's kernel, as a router, speaks for the workload that the quoted packet was meant for, so that no address of a
+// router or a namespace reaches a client. A workload speaks for itself alone, and nobody else speaks at all.
 // An error about a packet is no sign of life of its flow: it neither opens nor keeps one.
 
 import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
@@ -10,7 +10,7 @@ import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
 import { ServiceKind } from "../shared/layout.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { findService, findWorkload, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
+import { findService, findWorkload, isNoAddress, isOwnAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";
 import { instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown } from "../table/node.ts";
@@ -31,8 +31,7 @@ export function translateErrorEgress(packet: Packet, passage: Passage): DropReas
   answer.turn();
   const workload = findWorkload(answer.sourceAt);
   if (workload == 0) return DropReason.unknownWorkload;
-  const speaker = findWorkload(packet.sourceAt);
-  if (speaker != 0 && speaker != workload) return DropReason.unrelatedError;
+  if (findWorkload(packet.sourceAt) != workload && !isOwnAddress(packet.sourceAt)) return DropReason.unrelatedError;
   const flow = findForward(answer, packetHash(answer));
   if (flow == 0 || !confirmEnds(flow, answer, passage)) return translateStateless(packet, passage, answer, workload);
   passage.errorNode = Flow.at(flow).node;

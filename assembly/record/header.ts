@@ -21,6 +21,7 @@ import {
   HEADER_NODE_COUNT,
   HEADER_OFFLOADS,
   HEADER_OUTER_CLASS,
+  HEADER_OWN_ADDRESS_COUNT,
   HEADER_PARK_BYTES,
   HEADER_PARK_MS,
   HEADER_PARK_PACKETS,
@@ -67,31 +68,32 @@ export class Header {
   senderMask: u32;
   clientCount: u32;
   repair: u32;
-  private gap0: v128;
+  ownAddressCount: u32;
+  private gap0: u32;
+  private gap1: u64;
   regions: u32;
-  private gap1: u32;
-  private gap2: u64;
-  private gap3: v128;
+  private gap2: u32;
+  private gap3: u64;
   private gap4: v128;
   private gap5: v128;
   private gap6: v128;
   private gap7: v128;
   private gap8: v128;
   private gap9: v128;
+  private gap10: v128;
   timeoutsMs: u32;
-  private gap10: u32;
-  private gap11: u64;
-  private gap12: v128;
+  private gap11: u32;
+  private gap12: u64;
   private gap13: v128;
   private gap14: v128;
   private gap15: v128;
+  private gap16: v128;
   probeNonces: u64;
   attentiveMs: u32;
   attendedMs: u32;
   healthEpoch: u32;
-  private gap16: u32;
-  private gap17: u64;
-  private gap18: v128;
+  private gap17: u32;
+  private gap18: u64;
   private gap19: v128;
   private gap20: v128;
   private gap21: v128;
@@ -100,6 +102,7 @@ export class Header {
   private gap24: v128;
   private gap25: v128;
   private gap26: v128;
+  private gap27: v128;
   ranges: v128;
 
   @inline
@@ -193,6 +196,11 @@ export class Header {
   }
 
   @inline
+  loadOwnAddressCount(): u32 {
+    return atomic.load<u32>(changetype<usize>(this), HEADER_OWN_ADDRESS_COUNT);
+  }
+
+  @inline
   loadRepair(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HEADER_REPAIR);
   }
@@ -232,6 +240,8 @@ export function checkHeader(): void {
   if (offsetof<Header>("senderMask") != HEADER_SENDER_MASK) ERROR("Header.senderMask is not at HEADER_SENDER_MASK");
   if (offsetof<Header>("clientCount") != HEADER_CLIENT_COUNT) ERROR("Header.clientCount is not at HEADER_CLIENT_COUNT");
   if (offsetof<Header>("repair") != HEADER_REPAIR) ERROR("Header.repair is not at HEADER_REPAIR");
+  if (offsetof<Header>("ownAddressCount") != HEADER_OWN_ADDRESS_COUNT)
+    ERROR("Header.ownAddressCount is not at HEADER_OWN_ADDRESS_COUNT");
   if (offsetof<Header>("regions") != HEADER_REGIONS) ERROR("Header.regions is not at HEADER_REGIONS");
   if (offsetof<Header>("timeoutsMs") != HEADER_TIMEOUTS_MS) ERROR("Header.timeoutsMs is not at HEADER_TIMEOUTS_MS");
   if (offsetof<Header>("probeNonces") != HEADER_PROBE_NONCES) ERROR("Header.probeNonces is not at HEADER_PROBE_NONCES");

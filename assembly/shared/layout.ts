@@ -43,6 +43,7 @@ export const HEADER_REFUSAL_COUNT = 96; // u32 atomic: addresses that control re
 export const HEADER_SENDER_MASK = 100; // u32: slots of the sender table - 1
 export const HEADER_CLIENT_COUNT = 104; // u32 atomic; writer: data plane: instances that have flows as clients
 export const HEADER_REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and nobody is in a call
+export const HEADER_OWN_ADDRESS_COUNT = 112; // u32 atomic: addresses of Region.ownAddresses that count
 export const HEADER_REGIONS = 128; // u32 per Region: address of its first byte
 export const HEADER_TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 export const HEADER_PROBE_KEY = 320; // 16 bytes, random at start: the secret behind the nonces of probes, never shown
@@ -94,6 +95,7 @@ export enum Region {
   services, // writer: control
   workloads, // writer: control
   senders, // writer: control
+  ownAddresses, // writer: control
   candidates, // writer: control
   flowBuckets, // writer: data plane
   flows, // writer: data plane
@@ -127,6 +129,12 @@ export const SLOT_BUSY = 2; // had a key and may get another: a probe passes ove
 // port, in network order, is the upper half of a used slot's state; ANY_PORT = the node may send from any.
 export const ADDRESS_PORT_SHIFT = 16;
 export const ANY_PORT = 0;
+
+// ---------------------------------------------------------------- own addresses (writer: control)
+// The addresses that this node has itself, from which its kernel sends ICMP errors; OWN_ADDRESS_SIZE each. While control
+// writes them there are none: HEADER_OWN_ADDRESS_COUNT is 0.
+export const OWN_ADDRESS_SIZE = 16;
+export const OWN_ADDRESS_MAX = 256;
 
 // ---------------------------------------------------------------- service record (writer: control)
 // One per service or instance address and change: never altered once a generation shows it.

@@ -6,6 +6,7 @@ import { placeInForce } from "../area/generation.ts";
 import {
   addressesAt,
   addressMask,
+  ownAddressesAt,
   senderMask,
   sendersAt,
   servicesAt,
@@ -22,6 +23,7 @@ import {
   HEADER_AT,
   HEADER_RANGES,
   LOCAL_NODE,
+  OWN_ADDRESS_SIZE,
   RANGE_SIZE,
   SERVICE_SIZE,
   SLOT_EMPTY,
@@ -63,6 +65,16 @@ function find(tableAt: usize, mask: u32, key: usize, port: u32): u32 {
     }
     slot = (slot + 1) & mask;
   }
+}
+
+/** Whether this node itself has the address at `key`. */
+export function isOwnAddress(key: usize): bool {
+  const wanted = v128.load(key);
+  const end = ownAddressesAt + <usize>HEADER.loadOwnAddressCount() * OWN_ADDRESS_SIZE;
+  for (let at = ownAddressesAt; at < end; at += OWN_ADDRESS_SIZE) {
+    if (sameAddress(v128.load(at), wanted)) return true;
+  }
+  return false;
 }
 
 export function isInServiceRange(address: v128): bool {

@@ -63,7 +63,7 @@ export class NodeProxy {
     const opened = await openConfig(options);
     const devices = await openDevices(opened.config, log, undo);
     const tables = await openTables(opened, devices, configFile, log, undo);
-    const network = await openNetwork(opened, devices, tables.store, log, undo);
+    const network = await openNetwork(opened, devices, tables, log, undo);
     const workers = await openWorkers(opened, devices, tables, log, undo);
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };
     return new NodeProxy(undo, stages, await openControl(stages, options, undo));

@@ -3,8 +3,8 @@
 import { dirname } from "node:path";
 import type { Logger } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
-import type { TableStore } from "../control/tables/table-store.ts";
 import { NetworkWatch } from "../control/underlay/network-watch.ts";
+import { OwnAddresses } from "../control/underlay/own-addresses.ts";
 import { PacketGuard } from "../control/underlay/packet-guard.ts";
 import { TunInterface } from "../sys/interface.ts";
 import { RouteEvents } from "../sys/route-events.ts";
@@ -12,6 +12,7 @@ import { sysctlStateFile } from "../sys/sysctl.ts";
 import { isGuarded } from "./choices.ts";
 import type { OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
+import type { OpenTables } from "./open-tables.ts";
 
 /** Of all proxies of a machine. */
 const RUN_FOLDER = "/run/sapwood";
@@ -30,7 +31,7 @@ export interface OpenNetwork {
 export async function openNetwork(
   { config, socket }: OpenConfig,
   { underlay, encrypted, tun, mtu, port }: Devices,
-  store: TableStore,
+  { shared, store }: Pick<OpenTables, "shared" | "store">,
   log: Logger,
   undo: UndoStack,
 ): Promise<OpenNetwork> {
@@ -57,10 +58,11 @@ export async function openNetwork(
   });
   undo.add("remove the packet filter", () => guard.close());
   store.onChange(() => guard.follow());
+  const own = await OwnAddresses.follow(shared);
   const networkWatch = new NetworkWatch({
     tun: network,
     routes,
-    others: encrypted === undefined ? [guard] : [guard, encrypted],
+    others: [guard, own, ...(encrypted === undefined ? [] : [encrypted])],
     events: new RouteEvents(),
     log,
     nowMs: () => performance.now(),

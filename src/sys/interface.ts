@@ -7,6 +7,7 @@
 
 import { existsSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
+import { canonicalAddress } from "../net/address.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
 import { ip, ipBatch, parseList } from "./ip-command.ts";
@@ -39,6 +40,11 @@ export interface InterfaceOptions {
   readonly isGuarded: boolean;
 }
 
+interface AddressInfo {
+  readonly local?: string;
+  readonly scope?: string;
+}
+
 export interface Underlay {
   readonly device: string;
   readonly mtu: number;
@@ -54,6 +60,20 @@ export function parseUnderlay(json: string): Underlay | undefined {
   const [link] = parseList(json);
   const { ifname, mtu } = link ?? {};
   return typeof ifname === "string" && typeof mtu === "number" ? { device: ifname, mtu } : undefined;
+}
+
+/** The addresses that this machine can be known by elsewhere, canonical and sorted. */
+export async function readOwnAddresses(): Promise<string[]> {
+  return parseOwnAddresses(await ip(["-json", "address", "show"]));
+}
+
+/** Reads the output of `ip -json address show`: addresses of scope link and host mean nothing to anybody else. */
+export function parseOwnAddresses(json: string): string[] {
+  const all = parseList(json).flatMap(({ addr_info }) =>
+    Array.isArray(addr_info) ? (addr_info as AddressInfo[]) : [],
+  );
+  const own = all.filter(({ scope }) => scope !== "link" && scope !== "host");
+  return [...new Set(own.flatMap(({ local }) => canonicalAddress(local ?? "") ?? []))].sort();
 }
 
 /** The TUN's MTU: as configured, or what the underlay leaves to a packet in the tunnel. */

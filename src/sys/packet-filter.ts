@@ -5,6 +5,7 @@
 //            to masqueraded workloads, and to ports that the node forwards, have the node's own address on the wire.
 //            The node's own tunnel is no concern of connection tracking: no entry that a workload made earlier may send
 //            its datagrams astray or give them another port.
+//            No workload sends from an address of the node; of IPv4 the kernel sees to that itself.
 //   deliver  a workload has nothing to say to the sockets of the tunnel, whatever address it claims.
 //   leave    after source translation: nobody but the node itself sends from its address and the tunnel's port, and no
 //            workload from the tunnel's port at all, except to services and to other workloads.
@@ -92,6 +93,7 @@ table ${table} {
     type filter hook prerouting priority raw; policy accept;
     iifname != @inside ip daddr @workloads4 fib daddr type != local counter drop
     iifname != @inside ip6 daddr @workloads6 fib daddr type != local counter drop
+    iifname @inner fib saddr type local counter drop
     udp dport { ${own} } fib daddr type local notrack
   }
   chain originate {

@@ -12,6 +12,8 @@ const NOT_FIELDS = [
   ...["FLOW_HASH_KEY_WORDS", "ADDRESS_HASH_KEY_WORDS"],
   ...[
     "ADDRESS_SLOT_SIZE",
+    "OWN_ADDRESS_SIZE",
+    "OWN_ADDRESS_MAX",
     "SLOT_EMPTY",
     "SLOT_USED",
     "SLOT_BUSY",

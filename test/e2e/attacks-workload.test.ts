@@ -95,15 +95,18 @@ describeLab("beside a hostile workload", () => {
   test("what it tells of connections of the other is dropped", async () => {
     const before = await counters();
     const quoted = packet().ip(B1, A1).tcp({ sport: 80, dport: 40_000 }).payload(8).bytes();
-    const errors = [3, 4].map((code) =>
-      packet()
-        .ip(E1.addresses.v4, B1)
-        .icmp({ type: 3, code, words: [0, 576] })
-        .payload(quoted)
-        .bytes(),
+    // From its own address, and from one that is nobody's, as a router's would be.
+    const errors = [E1.addresses.v4, "10.101.3.99"].flatMap((source) =>
+      [3, 4].map((code) =>
+        packet()
+          .ip(source, B1)
+          .icmp({ type: 3, code, words: [0, 576] })
+          .payload(quoted)
+          .bytes(),
+      ),
     );
     await send(B1, errors);
-    await eventually("both to be dropped", async () => {
+    await eventually("all to be dropped", async () => {
       const dropped = (report: CountersReport) => report.drops.egress.unrelatedError ?? 0;
       return dropped(await counters()) === dropped(before) + errors.length;
     });

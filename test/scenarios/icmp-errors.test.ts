@@ -19,13 +19,13 @@ import {
 const V4 = {
   family: "IPv4",
   ...{ client: A1.v4, own: A1.instanceV4, called: B_ROUND_ROBIN.v4, other: B_CLOSEST.v4 },
-  ...{ target: B1.v4, answering: B1.instanceV4, router: "10.18.0.254", headers: 28 },
+  ...{ target: B1.v4, answering: B1.instanceV4, router: "10.18.0.254", nobody: "10.18.0.253", headers: 28 },
   ...{ neighbour: C1.v4, neighbourInstance: C1.instanceV4, types: [3, 11, 12], unreachable: 3 },
 } as const;
 const V6 = {
   family: "IPv6",
   ...{ client: A1.v6, own: A1.instanceV6, called: B_ROUND_ROBIN.v6, other: B_CLOSEST.v6 },
-  ...{ target: B1.v6, answering: B1.instanceV6, router: "fc00::254", headers: 48 },
+  ...{ target: B1.v6, answering: B1.instanceV6, router: "fc00::254", nobody: "fc00::253", headers: 48 },
   ...{ neighbour: C1.v6, neighbourInstance: C1.instanceV6, types: [1, 2, 3, 4], unreachable: 1 },
 } as const;
 type Family = typeof V4 | typeof V6;
@@ -140,7 +140,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.unrelatedError": 1 });
   });
 
-  test("a workload speaks of packets to itself alone, a router of this node of those to any", async () => {
+  test("a workload speaks of packets to itself alone, this node as a router of those to any, and nobody else at all", async () => {
     const fixture = await onNodeA();
     const udp = (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 1, dport: 2 }).payload(8).bytes();
     fixture.ingress({ ...FROM_B, bytes: udp(f.answering, f.client) });
@@ -150,6 +150,8 @@ describe.each([V4, V6])("$family", (f: Family) => {
       [f.neighbour, { "egressDrop.unrelatedError": 1 }],
       [f.client, { egressPackets: 1 }],
       [f.router, { egressPackets: 1 }],
+      [f.nobody, { "egressDrop.unrelatedError": 1 }],
+      [f.target, { "egressDrop.unrelatedError": 1 }],
     ] as const) {
       expect(fixture.egress(frame(error(speaker, f.answering, f.unreachable, quoted))).counts).toMatchObject(counts);
     }

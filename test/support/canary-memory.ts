@@ -24,11 +24,13 @@ import {
 } from "../../assembly/shared/layout.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
+import { writeOwnAddresses } from "../../src/memory/own-addresses.ts";
 import { refuseAddress } from "../../src/memory/questions.ts";
 import { createSharedMemory, type MemoryOptions, type SharedMemory } from "../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../src/memory/table-writer.ts";
 import type { Tables } from "../../src/model/tables.ts";
 import { parsePrefix } from "../../src/net/address.ts";
+import { OWN_ADDRESSES } from "./engine-fixture.ts";
 import { type Endpoint, EngineMemory, type ErrorAbout, originOf } from "./engine-memory.ts";
 import type { Message } from "./reference/translator.ts";
 import { difference } from "./table-difference.ts";
@@ -67,6 +69,7 @@ export class CanaryEngine {
   /** `like` is another one of the same options, whose secrets this one is to have. */
   constructor({ module, nodeId, ranges, memory }: CanaryOptions, like?: CanaryEngine) {
     this.shared = createSharedMemory({ ...memory, ranges: ranges.map(parsePrefix) });
+    writeOwnAddresses(this.shared, OWN_ADDRESSES);
     if (like !== undefined) this.shared.bytes.set(like.header, HEADER_AT);
     this.tables = new TableWriter(this.shared, { nodeId, policySlot: () => 0 });
     this.workerAt = this.shared.at(Region.workers);

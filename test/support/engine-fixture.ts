@@ -34,6 +34,7 @@ import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { addressHash } from "../../src/memory/hash.ts";
+import { writeOwnAddresses } from "../../src/memory/own-addresses.ts";
 import { refuseAddress } from "../../src/memory/questions.ts";
 import {
   createSharedMemory,
@@ -66,6 +67,8 @@ export interface FixtureOptions {
   readonly tables: Tables;
   readonly policy?: Policy;
   readonly memory?: Omit<MemoryOptions, "ranges">;
+  /** Of the node itself; OWN_ADDRESSES unless given. */
+  readonly ownAddresses?: readonly string[];
   /** Without the twin: for what it does not know, as a full flow table. */
   readonly withoutTwin?: boolean;
 }
@@ -90,6 +93,8 @@ const START_US = 1_000_000_000;
 /** How often a worker looks at the other nodes. */
 const LOOK_MS = 50;
 const PROBE_MAGIC = [0x53, 0x57] as const;
+/** From which the node's kernel sends ICMP errors. */
+export const OWN_ADDRESSES = ["10.18.0.254", "fc00::254", "192.0.2.1", "2001:db8::1"];
 const SMALL = { flows: 4096, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 };
 
 let engineModule: Promise<WebAssembly.Module> | undefined;
@@ -129,6 +134,8 @@ export class EngineFixture {
       ...options.memory,
       ranges: options.ranges.map(parsePrefix),
     });
+    const { ownAddresses = OWN_ADDRESSES } = options;
+    writeOwnAddresses(this.shared, ownAddresses);
     this.tables = new TableWriter(this.shared, { nodeId: options.nodeId, policySlot: () => 0 });
     this.io = new EngineMemory(this.shared.memory, this.shared.at(Region.workers));
     this.engine = instantiateEngine(module, this.shared.memory, (serviceAt, flowHash, clientHash) =>
@@ -142,6 +149,7 @@ export class EngineFixture {
       {
         nodeId: options.nodeId,
         ranges: options.ranges,
+        ownAddresses,
         timeoutsMs: this.timeouts(),
         answers: {
           icmp: (answers & ANSWER_WITH_ICMP) !== 0,

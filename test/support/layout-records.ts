@@ -85,6 +85,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HEADER_REFUSAL_COUNT: u32,
       HEADER_CLIENT_COUNT: u32,
       HEADER_REPAIR: u32,
+      HEADER_OWN_ADDRESS_COUNT: u32,
       HEADER_REFUSALS: array(layout.REFUSAL_MAX, layout.REFUSAL_SIZE),
       HEADER_REGIONS: array(Region.count, 4),
       HEADER_TIMEOUTS_MS: array(FlowState.count, 4),

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { chooseMtu, parseUnderlay, sysctlsFor } from "../../../src/sys/interface.ts";
+import { chooseMtu, parseOwnAddresses, parseUnderlay, sysctlsFor } from "../../../src/sys/interface.ts";
 import { runInNamespace, tunProblem } from "../../support/namespace.ts";
 
 describe("chooseMtu", () => {
@@ -30,6 +30,18 @@ describe("parseUnderlay", () => {
   ])("reads %s", (_what, json, underlay) => {
     expect(parseUnderlay(json)).toEqual(underlay);
   });
+});
+
+test("the node's own addresses are those that others can reach, each once", () => {
+  const of = (local: string, scope: string) => ({ local, scope });
+  const json = JSON.stringify([
+    { ifname: "lo", addr_info: [of("127.0.0.1", "host"), of("::1", "host")] },
+    {},
+    { ifname: "eth0", addr_info: [of("192.0.2.11", "global"), of("2001:db8:0::11", "global"), of("fe80::1", "link")] },
+    { ifname: "br0", addr_info: [of("10.18.3.254", "global"), of("192.0.2.11", "global"), of("fc00::fe", "site")] },
+  ]);
+  expect(parseOwnAddresses(json)).toEqual(["10.18.3.254", "192.0.2.11", "2001:db8::11", "fc00::fe"]);
+  expect(parseOwnAddresses("")).toEqual([]);
 });
 
 describe("sysctlsFor", () => {

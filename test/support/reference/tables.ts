@@ -36,6 +36,7 @@ export type TwinAddress =
   | { readonly kind: "balanced"; readonly candidates: readonly TwinCandidate[] };
 
 export class TwinTables {
+  private readonly own: ReadonlySet<string>;
   private readonly ranges: readonly { readonly bytes: Uint8Array; readonly bits: number }[];
   private instances = new Map<string, TwinInstance>(); // by service and number
   private byIdentity = new Map<number, TwinInstance>();
@@ -48,7 +49,9 @@ export class TwinTables {
     private readonly nodeId: string,
     ranges: readonly string[],
     public acceptsStrangers = false,
+    ownAddresses: readonly string[] = [],
   ) {
+    this.own = new Set(ownAddresses.map((address) => latin1(addressBytes(address))));
     this.ranges = ranges.map((range) => {
       const [address, bits] = ipaddr.parseCIDR(range);
       return { bytes: Uint8Array.from(address.toByteArray()), bits };
@@ -77,6 +80,11 @@ export class TwinTables {
   /** The local instance with this namespace address. */
   workload(raw: string): TwinInstance | undefined {
     return this.workloads.get(raw);
+  }
+
+  /** Whether the node itself has the address. */
+  isOwn(raw: string): boolean {
+    return this.own.has(raw);
   }
 
   nodeIds(): string[] {

@@ -52,6 +52,7 @@ export interface TwinOptions {
   readonly answers?: AnswerOptions; // default: none
   readonly clampMss?: boolean;
   readonly acceptsStrangers?: boolean;
+  readonly ownAddresses?: readonly string[];
   readonly tunMtu?: number; // default: not known
   readonly park?: ParkOptions; // default: nothing waits
   readonly probeIntervalMs?: number; // default: never
@@ -93,7 +94,7 @@ export class ReferenceTranslator {
   ) {
     const { nodeId, ranges, timeoutsMs, answers = NO_ANSWERS, probeIntervalMs = 0, acceptsStrangers = false } = options;
     this.tunMtu = options.tunMtu ?? Number.POSITIVE_INFINITY;
-    this.tables = new TwinTables(nodeId, ranges, acceptsStrangers);
+    this.tables = new TwinTables(nodeId, ranges, acceptsStrangers, options.ownAddresses);
     this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs, options.tunMtu);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
     this.parked = new TwinPark(options.park, this.tables, this.ledger);

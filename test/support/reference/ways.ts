@@ -55,8 +55,8 @@ export class TwinWays {
   }
 
   /**
-   * The way of an ICMP error: that of an answer to the packet that it is about. A router on this node speaks for the
-   * workload (RFC 5508 section 4.2), another workload does not. No flow lives longer or shorter by it.
+   * The way of an ICMP error: that of an answer to the packet that it is about. The node itself, as a router, speaks for
+   * the workload (RFC 5508 section 4.2), nobody else does. No flow lives longer or shorter by it.
    */
   private ofError(packet: ParsedPacket, embedded: ParsedPacket): Way | DropReason {
     const answer = reversed(embedded);
@@ -64,7 +64,7 @@ export class TwinWays {
     const client = this.tables.workload(answer.source);
     if (client === undefined) return DropReason.unknownWorkload;
     const speaker = this.tables.workload(packet.source);
-    if (speaker !== undefined && speaker !== client) return DropReason.unrelatedError;
+    if (speaker !== client && !this.tables.isOwn(packet.source)) return DropReason.unrelatedError;
     const flow = this.flows.known(embedded, answer);
     if (flow !== undefined) return { target: flow.target, ends: forwardEnds(flow, answer), flow: undefined };
 
