@@ -57,11 +57,11 @@ export function readRights(): Rights {
  */
 export function reduceRights(files: readonly string[]): void {
   const { permitted, bounding, isSealed } = readRights();
-  const kept = NEEDED | maskOf([CAP_DAC_READ_SEARCH]);
-  if (isSealed && (permitted & ~kept) === 0n) return;
+  if (isSealed && (permitted & ~NEEDED) === 0n) return;
   setRights(permitted & NEEDED, permitted);
-  const left = permitted & (files.every(isReadable) ? NEEDED : kept);
+  const left = permitted & (files.every(isReadable) ? NEEDED : NEEDED | maskOf([CAP_DAC_READ_SEARCH]));
   setRights(permitted, permitted);
+  if (isSealed && left === permitted) return;
   for (let capability = 0; capability < CAPABILITY_COUNT_MAX; capability++) {
     const bit = 1n << BigInt(capability);
     if ((bounding & bit) === 0n || (left & bit) !== 0n) continue;

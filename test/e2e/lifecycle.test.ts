@@ -87,6 +87,19 @@ describeLab("a node's proxy", () => {
     await expectCleanEnd(proxy, "SIGTERM");
   });
 
+  test("a proxy that is started with the right to read everything, and no more, gives that up as well", async () => {
+    const rights = "-all,+net_admin,+net_bind_service,+sys_nice,+dac_read_search";
+    const prefix = ["setpriv", "--no-new-privs", "--inh-caps", rights, "--bounding-set", rights];
+    const proxy = lab.sandbox.start([...prefix, ...runCommand()], NODE);
+    started.push(proxy);
+    await proxy.until("the proxy to be ready", ({ stdout }) => stdout.includes("sapwood ready"));
+    const { pid } = await lab.report<StatusReport>(NODE, "status");
+    const show = `mount -t proc proc /proc && cat /proc/${pid}/task/*/status`;
+    const status = await lab.sandbox.expect(["unshare", "--mount", "sh", "-c", show]);
+    expect(new Set(status.match(/(?<=^CapPrm:\s+)\S+/gm))).toEqual(new Set(["0000000000801400"]));
+    await expectCleanEnd(proxy, "SIGTERM");
+  });
+
   test("lives on when its terminal closes, and then ends as cleanly as ever", async () => {
     lab.writeConfig(NODE, tablesOf(DEMO));
     const status = `${dirname(configFile(NODE))}/exit-status`;
@@ -200,6 +213,8 @@ describeLab("a node's proxy", () => {
       "ip -brief link show",
       "ip -4 route show",
       "ip -6 route show",
+      "ip rule show && ip -6 rule show",
+      "nft --stateless list ruleset",
       "grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf || true", // some cannot be read
     ].join(" && ");
     const state = await lab.sandbox.expect(["sh", "-c", script], NODE);
