@@ -4,11 +4,13 @@ import type { Logger } from "../base/log.ts";
 import { claimSocketPath } from "../control/api/control-socket.ts";
 import { type Config, loadConfig } from "../control/config/config.ts";
 import { ConfigWatcher } from "../control/config/config-watcher.ts";
+import { readText } from "../control/config/text-reader.ts";
 import type { PolicyRegistryOptions } from "../control/modules/policy-registry.ts";
 import type { Reloadable } from "../control/providers/reloader.ts";
 import { knownPolicies } from "../control/state/module-store.ts";
 import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
 import type { Tables } from "../model/tables.ts";
+import { readTextFile } from "../sys/user-file.ts";
 
 export interface NodeProxyOptions {
   readonly configFile: string;
@@ -52,13 +54,15 @@ export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig>
     bindings: () => [],
     candidates: () => [],
   };
-  const watcher = new ConfigWatcher(configFile, (path) =>
-    reloadable(
-      loadConfig(path, { policies: (directory) => inForce.policies(directory), inForce: () => inForce.tables() }),
-    ),
-  );
+  let read = async (path: string): Promise<Config> => loadConfig(path, { policies: knownPolicies });
+  const watcher = new ConfigWatcher(configFile, async (path) => reloadable(await read(path)));
   const started = await watcher.load();
   const { config } = started;
+  // From now on there is something that a long text must not hold up.
+  read = (path) => {
+    const options = { policies: inForce.policies(config.state.directory), inForce: inForce.tables() };
+    return readText({ kind: "config", text: readTextFile(path), name: path, options });
+  };
   inForce.bindings = () => config.bindings;
   if (!isLevelFixed) log.level = config.log.level;
   const socket = options.socket ?? config.control.socket;

@@ -3,7 +3,7 @@
 import { SapwoodError } from "../base/errors.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { ControlApi } from "../control/api/api.ts";
-import { parseTables, parseTablesPatch } from "../control/config/config.ts";
+import { readText } from "../control/config/text-reader.ts";
 import { ModuleControl } from "../control/modules/module-control.ts";
 import { ModuleReporter } from "../control/modules/module-reporter.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
@@ -84,10 +84,14 @@ function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodePro
     started,
     target: store,
     prepare: ({ config: { policies } }) => modules.files.follow(policies),
-    parseTables: (text, { config: { bindings } }, allowEmpty) =>
-      parseTables(text, "tables", { bindings, rules, inForce: store.snapshot(), allowEmpty }),
+    parseTables: (text, { config: { bindings } }, allowEmpty) => {
+      const { nodeId, ranges, policies, own, isEncrypted } = rules;
+      const plain = { nodeId, ranges, policies, own, isEncrypted };
+      const options = { bindings, rules: plain, inForce: store.snapshot(), allowEmpty };
+      return readText({ kind: "tables", text, name: "tables", options });
+    },
     parseTablesPatch: (text, { config: { bindings } }, allowEmpty) =>
-      parseTablesPatch(text, "tables", { bindings, allowEmpty }),
+      readText({ kind: "patch", text, name: "tables", options: { bindings, allowEmpty } }),
     log,
     isLevelFixed,
     clock: () => new Date(),

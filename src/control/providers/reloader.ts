@@ -4,6 +4,7 @@
 import { SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { LogLevel } from "../../base/log-levels.ts";
+import { Turns } from "../../base/turns.ts";
 import type { AppliedReport, DifferenceReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
 import type { Tables, TablesPatch } from "../../model/tables.ts";
 import { changedFields } from "../config/changed-fields.ts";
@@ -36,8 +37,8 @@ export interface ReloaderOptions<Config extends Reloadable> {
   /** Makes ready what the tables of a configuration need. */
   readonly prepare: (config: Config) => Promise<void>;
   /** `inForce` is the configuration that was applied last. */
-  readonly parseTables: (text: string, inForce: Config, allowEmpty: boolean) => Tables;
-  readonly parseTablesPatch: (text: string, inForce: Config, allowEmpty: boolean) => TablesPatch;
+  readonly parseTables: (text: string, inForce: Config, allowEmpty: boolean) => Promise<Tables>;
+  readonly parseTablesPatch: (text: string, inForce: Config, allowEmpty: boolean) => Promise<TablesPatch>;
   readonly log: Logger;
   /** The level was chosen for this run: the configuration's does not count. */
   readonly isLevelFixed: boolean;
@@ -48,6 +49,7 @@ const SOCKET_SOURCE = "control socket";
 
 export class Reloader<Config extends Reloadable> implements ConfigListener<Config> {
   readonly #options: ReloaderOptions<Config>;
+  readonly #turns = new Turns();
   #inForce: Config;
   #last: ReloadReport | undefined;
   /** How many changes were applied and refused since the start. */
@@ -101,31 +103,31 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
   /** Replaces nodes and services by those of a YAML or JSON text, which may take the last of them away if so wanted. */
   applyText(text: string, allowEmpty = false): Promise<AppliedReport> {
     const { parseTables, target } = this.#options;
-    return this.#fromSocket(() => target.apply(parseTables(text, this.#inForce, allowEmpty)));
+    return this.#fromSocket(async () => target.apply(await parseTables(text, this.#inForce, allowEmpty)));
   }
 
   /** Changes nodes and services by the patch of a YAML or JSON text, and leaves the others as they are. */
   mergeText(text: string, allowEmpty = false): Promise<AppliedReport> {
     const { parseTablesPatch, target } = this.#options;
-    return this.#fromSocket(() => target.merge(parseTablesPatch(text, this.#inForce, allowEmpty)));
+    return this.#fromSocket(async () => target.merge(await parseTablesPatch(text, this.#inForce, allowEmpty)));
   }
 
   /** What applyText() would change. Throws what it would throw. */
   async previewText(text: string, allowEmpty = false): Promise<DifferenceReport> {
     const { parseTables, target } = this.#options;
-    return differenceReport(await target.previewApply(parseTables(text, this.#inForce, allowEmpty)));
+    return differenceReport(await target.previewApply(await parseTables(text, this.#inForce, allowEmpty)));
   }
 
   /** What mergeText() would change. Throws what it would throw. */
   async previewMerge(text: string, allowEmpty = false): Promise<DifferenceReport> {
     const { parseTablesPatch, target } = this.#options;
-    return differenceReport(await target.previewMerge(parseTablesPatch(text, this.#inForce, allowEmpty)));
+    return differenceReport(await target.previewMerge(await parseTablesPatch(text, this.#inForce, allowEmpty)));
   }
 
   async #fromSocket(change: () => Promise<{ readonly generation: number }>): Promise<AppliedReport> {
     const { log, target } = this.#options;
     try {
-      const { generation } = await change();
+      const { generation } = await this.#turns.take(change); // a change is read as what it finds in force has it
       const report = { generation, ...sizes(target.snapshot()) };
       this.#remember(SOCKET_SOURCE, undefined, []);
       log.info({ source: SOCKET_SOURCE, ...report }, "tables applied");

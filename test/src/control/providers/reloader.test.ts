@@ -66,11 +66,11 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
       prepared.push(config);
       appliedWhenPrepared = applied.length;
     },
-    parseTables: (text) => {
+    parseTables: async (text) => {
       if (text === "bad") throw new SapwoodError("tables-invalid", "services: expected a list, found 5.");
       return TABLES;
     },
-    parseTablesPatch: (text) => {
+    parseTablesPatch: async (text) => {
       if (text === "bad") throw new SapwoodError("tables-invalid", "remove: expected fields, found 5.");
       return PATCH;
     },
