@@ -59,7 +59,7 @@ export class SlowFiles implements Reporter {
 
   #printRunning(): void {
     const running = [...this.#startedMs].map(([module, startedMs]) => ({ module, ms: performance.now() - startedMs }));
-    print(`${this.#ended} files done, running`, running);
+    if (running.length > 0) print(`${this.#ended} files done, running`, running);
   }
 }
 
