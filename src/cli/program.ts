@@ -5,6 +5,7 @@ import { closestName } from "../base/issues.ts";
 import { applyCommand } from "./apply.ts";
 import { checkCommand } from "./check.ts";
 import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type ErrorTerminal } from "./command.ts";
+import { completionCommand } from "./completion.ts";
 import { countersCommand } from "./counters.ts";
 import { engineLoadCommand } from "./engine-load.ts";
 import { engineRollbackCommand } from "./engine-rollback.ts";
@@ -64,6 +65,7 @@ export const COMMANDS: readonly Command[] = [
   policyNewCommand,
   policyTestCommand,
   labCommand,
+  completionCommand(() => COMMANDS),
 ];
 
 export const FAMILIES: readonly CommandFamily[] = [

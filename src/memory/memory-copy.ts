@@ -42,6 +42,7 @@ export function copyMemory(source: SharedMemory): CopiedMemory {
   return refreshCopy(
     source,
     viewsOf({ ...source, memory }, (region) => source.at(region)),
+    true,
   );
 }
 
@@ -68,13 +69,13 @@ function viewsOf({ memory, capacities, records }: MemoryPlan, at: SharedMemory["
   };
 }
 
-/** The same into a copy that is there. */
-export function refreshCopy(source: SharedMemory, copy: SharedMemory): CopiedMemory {
+/** The same into a copy that is there, or into a memory without content. */
+export function refreshCopy(source: SharedMemory, copy: SharedMemory, isNew = false): CopiedMemory {
   const generation = (): number => Atomics.load(source.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
   for (let tries = 1; ; tries++) {
     const [before, sequences] = [generation(), sequencesOf(source)];
     const isOutside = sequences.every((sequence) => sequence % 2 === 0);
-    copyBlocks(source, copy, HEADER_AT, source.at(Region.workers));
+    copyBlocks(source, copy, isNew && tries === 1);
     const hasWaiting = isOutside && copyArea(source, copy);
     // What one generation shows stays as it is until the next one is in force.
     const isOneGeneration = generation() === before;
@@ -104,10 +105,12 @@ function copyArea(source: SharedMemory, copy: SharedMemory): true {
   return true;
 }
 
-function copyBlocks(source: SharedMemory, copy: SharedMemory, from: number, to: number): void {
-  for (let at = from; at < to; at += BLOCK) {
+/** Everything before the workers. */
+function copyBlocks(source: SharedMemory, copy: SharedMemory, isCopyEmpty: boolean): void {
+  const to = source.at(Region.workers);
+  for (let at = HEADER_AT; at < to; at += BLOCK) {
     const end = Math.min(to, at + BLOCK);
-    if (isEmpty(source, at, end) && isEmpty(copy, at, end)) continue;
+    if (isEmpty(source, at, end) && (isCopyEmpty || isEmpty(copy, at, end))) continue;
     copy.bytes.set(source.bytes.subarray(at, end), at);
   }
 }
