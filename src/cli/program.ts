@@ -14,6 +14,7 @@ import { eventsCommand } from "./events.ts";
 import { explainCommand } from "./explain.ts";
 import { type FailurePrinter, failurePrinter } from "./failure.ts";
 import { flowsCommand } from "./flows.ts";
+import { installNetmanagerCommand, uninstallNetmanagerCommand } from "./install-netmanager.ts";
 import { instancesCommand } from "./instances.ts";
 import { keyActivateCommand } from "./key-activate.ts";
 import { keyNextCommand } from "./key-next.ts";
@@ -38,6 +39,8 @@ import { tablesCommand } from "./tables.ts";
 export const COMMANDS: readonly Command[] = [
   runCommand,
   netmanagerCommand,
+  installNetmanagerCommand,
+  uninstallNetmanagerCommand,
   checkCommand,
   statusCommand,
   servicesCommand,

@@ -76,6 +76,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     ["answering twice", { answers: "twice" }],
   ])("a cluster manager that is %s is waited for", async (_what, behaviour) => {
     const address = await newService();
+    await call(SERVICE); // the server's node knows the client
     await cluster.order("behave", behaviour);
     const [result] = await call([address]);
     expect(result?.failures).toEqual([]);
@@ -275,7 +276,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   /** Bridge, interfaces of containers and rules, without counters and numbers of interfaces. */
   async function networkOf(node: string): Promise<string> {
     const show =
-      "ip -br link show type bridge; ip -br link show type veth; ip -br address show goProxyBridge; nft list ruleset";
+      "ip -br link show type bridge; ip -br link show type veth; ip -br address show goProxyBridge; nft list table inet sapwood_netmanager";
     const text = (await cluster.lab.sandbox.run(["sh", "-c", show], node)).stdout;
     return text.replaceAll(/@\S+/g, "");
   }

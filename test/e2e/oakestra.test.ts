@@ -173,7 +173,10 @@ describeLab("a cluster of Oakestra", () => {
     expect(await cluster.undeploy("node-c", SERVER, 0)).toEqual({ status: 200, body: "" });
     const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-c");
     expect(links).not.toContain("veth00");
-    const isGivenUp = async () => said(WORKERS["node-c"]).some(([what]) => what === "interest/remove");
+    const isGivenUp = async () =>
+      said(WORKERS["node-c"])
+        .slice(before)
+        .some(([what]) => what === "interest/remove");
     await eventually("the interest to be given up", isGivenUp, 60_000);
     const topics = said(WORKERS["node-c"])
       .slice(before)

@@ -47,12 +47,13 @@ export class OakestraCluster {
     this.lab = lab;
   }
 
-  static async open(nodeCount: number): Promise<OakestraCluster> {
+  /** `broker` are settings of Mosquitto beside the usual ones. */
+  static async open(nodeCount: number, broker?: string): Promise<OakestraCluster> {
     const topology: Topology = { ...DEMO, nodes: DEMO.nodes.slice(0, nodeCount), workloads: [], services: [] };
     const cluster = new OakestraCluster(await Lab.open(topology));
     try {
       await configure(cluster.lab.sandbox, UNDERLAY_NAMESPACE, [`addr add ${BROKER}/24 dev br0`]);
-      await cluster.startBroker();
+      await cluster.startBroker(broker);
       await cluster.startManager();
       return cluster;
     } catch (error) {

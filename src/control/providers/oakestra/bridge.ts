@@ -1,6 +1,7 @@
 // The bridge that containers of this node hang on. One that is there already is kept with the containers on it.
 
 import { existsSync } from "node:fs";
+import { parseAddress } from "../../../net/address.ts";
 import { ip, ipBatch, parseList } from "../../../sys/ip-command.ts";
 import { bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
@@ -11,7 +12,8 @@ export async function openBridge(subnet: Subnet, mtu: number): Promise<void> {
   const { v4, v6 } = bridgeAddresses(subnet);
   const wanted = [`${v4}/${V4_LENGTH}`, `${v6}/${V6_LENGTH}`];
   const found = hasBridge() ? await addressesOf() : undefined;
-  const commands = found === undefined ? [`link add name ${BRIDGE} mtu ${mtu} type bridge`] : [];
+  const link = `${BRIDGE} address ${macOf(v4)} mtu ${mtu}`;
+  const commands = found === undefined ? [`link add name ${link} type bridge`] : [];
   for (const old of found ?? []) if (!wanted.includes(old)) commands.push(`addr del ${old} dev ${BRIDGE}`);
   for (const address of wanted) {
     // A bridge without ports has no carrier, so that duplicate detection would never end (RFC 4862 section 5.4).
@@ -43,4 +45,13 @@ async function addressesOf(): Promise<string[]> {
   return list.flatMap(({ local, prefixlen }: Record<string, unknown>) =>
     typeof local === "string" ? [`${local}/${String(prefixlen)}`] : [],
   );
+}
+
+/**
+ * An address of the bridge's own, locally administered (IEEE 802). Without it the bridge has that of one of its ports,
+ * and another one whenever a container comes or goes: the others would send to nobody until they ask anew.
+ */
+function macOf(v4: string): string {
+  const bytes = parseAddress(v4)?.subarray(12) ?? [];
+  return ["02", "53", ...[...bytes].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
