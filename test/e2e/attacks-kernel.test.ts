@@ -9,7 +9,7 @@ import { tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO, instance, type LabWorkload, NODES, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
-import type { NetworkReport, StatusReport } from "../../src/model/reports.ts";
+import type { NetworkReport, NodeReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
 import { spoof } from "../support/spoof.ts";
@@ -135,6 +135,10 @@ function story(underlayFamily: Family): void {
     await lab.proxy(NODE_B).ended;
     await lab.startProxy(NODE_B);
     expect(await inForce()).toEqual(before);
+    await eventually("the other node to hear of it again", async () => {
+      const nodes = await lab.report<readonly NodeReport[]>("node-a", "nodes");
+      return nodes.every(({ state }) => state === "reachable");
+    });
     await expectServed();
     expect(await lab.proxy(NODE_B).stop()).toMatchObject({ code: 0 });
     expect(await inForce()).toEqual([""]);
