@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
+import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
@@ -89,6 +90,8 @@ export class WireguardInterface {
         `link set dev ${device} up`,
         `route add ${prefix} dev ${device} src ${address}`,
       ]);
+      // Without it, what goes to peers would leave by the default route, in clear, while the interface is down.
+      await setGuardRoutes([prefix]);
       await addRules("-6", rulesFor(device, prefix));
       return new WireguardInterface(options, indexOf(device), daemon);
     } catch (error) {
@@ -149,10 +152,15 @@ export class WireguardInterface {
     });
     const state = await kept.check();
     if (state === undefined) return state;
-    const added = await addRules("-6", rulesFor(this.#device, this.#prefix));
-    if (added.length === 0) return state;
-    const repaired = [...state.repaired, `the rule that lets nobody use ${this.#device} as a router was missing`];
-    return { ...state, repaired, hasActed: true };
+    const repaired = [...state.repaired];
+    if ((await addRules("-6", rulesFor(this.#device, this.#prefix))).length > 0) {
+      repaired.push(`the rule that lets nobody use ${this.#device} as a router was missing`);
+    }
+    if (!(await routesTo(this.#prefix)).some(isGuardRoute)) {
+      await setGuardRoutes([this.#prefix]);
+      repaired.push(`the unreachable route to ${this.#prefix} was missing`);
+    }
+    return { ...state, repaired, hasActed: state.hasActed || repaired.length > state.repaired.length };
   }
 
   async close(): Promise<void> {
@@ -271,6 +279,7 @@ function rulesFor(device: string, prefix: string): string[] {
 
 async function remove(device: string, prefix: string, daemon: ChildProcess | undefined): Promise<void> {
   await removeRules("-6", rulesFor(device, prefix).reverse());
+  await removeGuardRoutes([prefix]);
   if (daemon === undefined) {
     if (hasInterface(device)) await ip(["link", "del", "dev", device]);
     return;

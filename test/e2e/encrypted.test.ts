@@ -160,6 +160,24 @@ function story(backend: "kernel" | "wireguard-go"): void {
     expect(await lab.sandbox.expect(["ip", "-6", "rule", "show"], "node-a")).toContain(`iif ${device}`);
   });
 
+  test("nothing for a peer leaves by another route while the interface is down", async () => {
+    const inside = tunnelAddressOf(keyOf("node-b"));
+    // In one go, because the proxy puts the interface up again within moments.
+    const steps = [
+      "ip -6 route add default dev eth0 metric 5000",
+      `ip link set ${wireguardDevice("node-a")} down`,
+      `ip -6 route get ${inside}`,
+    ];
+    const { stdout } = await lab.sandbox.run(["sh", "-c", steps.join("; ")], "node-a");
+    await lab.sandbox.expect(["ip", "-6", "route", "del", "default", "metric", "5000"], "node-a");
+    expect(stdout).not.toContain("eth0");
+    const prefix = `${inside.split(":").slice(0, 3).join(":")}::/48`;
+    expect(await lab.sandbox.expect(["ip", "-6", "route", "show", "exact", prefix], "node-a")).toContain("unreachable");
+    await eventually("the interface to be up again", async () =>
+      (await page(`http://${B1}/`).catch(() => "")).includes("B 1"),
+    );
+  });
+
   test("nobody on the wire reads a byte of what the workloads say, nor their addresses", async () => {
     expect(await page(`http://${B1}/${MARKER}`)).toContain(MARKER);
     await untilRecorded(lab, wire);
