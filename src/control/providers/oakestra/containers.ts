@@ -71,7 +71,7 @@ export class Containers {
       const addresses = this.#pool.take();
       undo.add("release the addresses", () => this.#pool.release(addresses));
       const [device, peer] = deviceNames(job, number);
-      await this.#addInterface(device, peer, undo);
+      await this.#addInterface(device, peer, hardwareAddress(addresses), undo);
       await this.#configure(pid, peer, addresses);
       await mapPorts({ addresses, mappings });
       const container = { job, number, addresses, device, mappings };
@@ -96,12 +96,12 @@ export class Containers {
     return container;
   }
 
-  async #addInterface(device: string, peer: string, undo: UndoStack): Promise<void> {
+  async #addInterface(device: string, peer: string, mac: string, undo: UndoStack): Promise<void> {
     const { mtu } = this.#options;
     await removeInterface(device); // of a process that died within a deploy
     undo.add("remove the interface", () => removeInterface(device));
     await ipBatch([
-      `link add name ${device} mtu ${mtu} type veth peer name ${peer} mtu ${mtu}`,
+      `link add name ${device} mtu ${mtu} type veth peer name ${peer} mtu ${mtu} address ${mac}`,
       `link set dev ${device} master ${BRIDGE}`,
       `link set dev ${device} up`,
     ]);
@@ -125,6 +125,15 @@ export class Containers {
 function deviceNames(job: string, number: number): [device: string, peer: string] {
   const hash = createHash("sha256").update(keyOf(job, number)).digest("hex").slice(0, 9);
   return [`veth00${hash}`, `veth01${hash}`];
+}
+
+/**
+ * Made of the namespace address, and locally administered (IEEE 802). So whoever knew an earlier container with that
+ * address, as the node's own kernel does for half a minute, reaches the one that has it now.
+ */
+function hardwareAddress({ v4 }: AddressPair): string {
+  const bytes = v4.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"));
+  return ["02", "42", ...bytes].join(":");
 }
 
 async function removeInterface(device: string): Promise<void> {
