@@ -37,6 +37,9 @@ export interface WorkerOptions {
   readonly tell: (sentence: string) => void;
 }
 
+/** A cluster that has just connected anew heard nothing of what was said before; it is told again until it confirms. */
+const ANNOUNCE_AGAIN_MS = 5000;
+
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #topics: NodeTopics;
@@ -44,6 +47,9 @@ export class Worker {
   readonly #queries: Queries;
   readonly #jobs: Jobs;
   readonly #interests: Interests;
+  /** Instances of this node that the cluster was told of and does not know yet. */
+  readonly #unconfirmed = new Map<string, Deployed>();
+  readonly #announcing: NodeJS.Timeout;
   #lookups: Lookups | undefined;
   #onSubnet: ((payload: Uint8Array) => void) | undefined;
 
@@ -77,6 +83,8 @@ export class Worker {
       isDeployed,
       tell,
     });
+    this.#announcing = setInterval(() => this.#announceAgain(), ANNOUNCE_AGAIN_MS);
+    this.#announcing.unref();
   }
 
   get workerId(): string {
@@ -120,9 +128,11 @@ export class Worker {
 
   /**
    * Says that an instance runs here and asks for its job; resolves when the tables have it, or it is clear that they
-   * will not soon: the cluster is silent or does not know the instance. Then they get it as soon as it is told.
+   * will not soon: the cluster is silent or does not know the instance. Then it is told again until it does.
    */
   async announce(deployed: Deployed, waitMs: number): Promise<boolean> {
+    const key = keyOf(deployed.job, deployed.number);
+    this.#unconfirmed.set(key, deployed);
     this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
     this.#interests.hold(deployed.job);
     let timer: NodeJS.Timeout | undefined;
@@ -131,7 +141,19 @@ export class Worker {
     });
     await Promise.race([this.#interests.refreshAnew(deployed.job), patience]);
     clearTimeout(timer);
-    return this.#jobs.hasOwn(deployed.job, deployed.number);
+    const isConfirmed = this.#jobs.hasOwn(deployed.job, deployed.number);
+    if (isConfirmed) this.#unconfirmed.delete(key);
+    return isConfirmed;
+  }
+
+  #announceAgain(): void {
+    for (const [key, deployed] of this.#unconfirmed) {
+      if (this.#jobs.hasOwn(deployed.job, deployed.number)) this.#unconfirmed.delete(key);
+      else if (this.#session.isConnected) {
+        this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
+        void this.#interests.refresh(deployed.job);
+      }
+    }
   }
 
   /** Instances that a process before had told of: their jobs are held again. */
@@ -144,6 +166,7 @@ export class Worker {
 
   /** The instance is gone; the interest in its job ends when nothing else needs it. */
   forget(job: string, number: number): Promise<void> {
+    this.#unconfirmed.delete(keyOf(job, number));
     return this.#jobs.removeOwn(job, number);
   }
 
@@ -155,6 +178,7 @@ export class Worker {
 
   /** Disconnects; the tables stay. */
   async close(): Promise<void> {
+    clearInterval(this.#announcing);
     this.#lookups?.close();
     this.#interests.close();
     await this.#session.close();
@@ -172,4 +196,8 @@ export class Worker {
     else if (topic === this.#topics.tableQueryResult) this.#queries.onResult(payload);
     else if (topic === this.#topics.subnetResult) this.#onSubnet?.(payload);
   }
+}
+
+function keyOf(job: string, number: number): string {
+  return `${job} ${number}`;
 }
