@@ -87,7 +87,7 @@ async function expectUnused(lab: Lab, names: readonly SwitchableOffload[]): Prom
       udpReceivedMessages = 0,
       ingressPackets = 0,
     } = counters;
-    expect(egressPackets).toBeGreaterThan(1000);
+    expect(egressPackets).toBeGreaterThan(100); // those of the receiver acknowledge many segments each
     if (names.includes("tun-tcp") && names.includes("tun-udp")) {
       expect(tunReadFrames).toBeGreaterThanOrEqual(egressPackets);
     }
