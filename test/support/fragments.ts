@@ -25,7 +25,8 @@ const NO_OPERATION = 1;
 export function fragmentsOf(packet: Uint8Array, size: number, id?: number): Uint8Array[] {
   const isV4 = (packet[0] as number) >> 4 === 4;
   const header = isV4 ? packet.subarray(0, ((packet[0] as number) & 15) * 4) : perFragmentHeaders(packet);
-  const isCutAgain = !isV4 && packet[nextHeaderAt(header)] === IPPROTO_FRAGMENT;
+  const hasRoom = packet.length >= header.length + FRAGMENT_HEADER; // a damaged packet may end before
+  const isCutAgain = !isV4 && packet[nextHeaderAt(header)] === IPPROTO_FRAGMENT && hasRoom;
   const own = isV4 ? part4(packet) : isCutAgain ? part6(packet.subarray(header.length)) : WHOLE;
   const content = packet.subarray(header.length + (isCutAgain ? FRAGMENT_HEADER : 0));
   const protocol = packet[isCutAgain ? header.length : nextHeaderAt(header)] as number;
