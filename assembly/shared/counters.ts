@@ -41,5 +41,6 @@ export enum Counter {
   ecnMarked, // packets from the tunnel that got the CE mark of their outer header
   tunReadBatches, // times that a worker found frames in the TUN
   udpReceivedBatches, // times that a worker found messages in the socket
+  faultsInjected, // what this node's devices were told to do wrong (docs/testing.md)
   count,
 }

@@ -3,6 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
+import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
 import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
@@ -10,6 +11,8 @@ import { firstEnding } from "./ending.ts";
 import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
+/** For tests (docs/testing.md). */
+const FAULTS_VARIABLE = "SAPWOOD_FAULTS";
 
 export const runCommand: Command = {
   name: "run",
@@ -69,6 +72,7 @@ async function startProxy(configFile: string, input: CommandInput, terminal: Ter
     version: packageVersion(),
     log: createLogger(level ?? "info", target),
     isLevelFixed: level !== undefined,
+    faults: await faultsToInject(),
   });
   const { node, tun, tunnel, workers, generation } = proxy.status();
   const { endpointText } = await import("./format.ts");
@@ -78,4 +82,11 @@ async function startProxy(configFile: string, input: CommandInput, terminal: Ter
       `in ${Math.round(performance.now())} ms\n`, // since the process began
   );
   return proxy;
+}
+
+async function faultsToInject(): Promise<FaultSettings | undefined> {
+  const text = process.env[FAULTS_VARIABLE];
+  if (text === undefined || text === "") return undefined;
+  const { parseFaults } = await import("../control/config/faults.ts");
+  return parseFaults(text, FAULTS_VARIABLE);
 }

@@ -55,7 +55,9 @@ export class Lab {
     settings: Topology["settings"] = this.topology.settings,
   ): Promise<SandboxProgram> {
     this.writeConfig(node, tables, settings);
-    const program = this.startSapwood(node, ["run", "--config", configFile(node), "--socket", controlSocket(node)]);
+    const variables = Object.entries(this.topology.environment ?? {}).map(([name, value]) => `${name}=${value}`);
+    const command = sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)]);
+    const program = this.sandbox.start(["env", ...variables, ...command], node);
     this.#proxies.set(node, program);
     await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("sapwood ready"));
     return program;
@@ -75,7 +77,7 @@ export class Lab {
 
   /** Starts the command line `sapwood ARGS` in a node. */
   startSapwood(node: string, args: readonly string[]): SandboxProgram {
-    return this.sandbox.start([process.execPath, builtFile("src/main.js"), ...args], node);
+    return this.sandbox.start(sapwoodCommand(args), node);
   }
 
   /** Runs `sapwood ARGS` against the control socket of a node's proxy. */
@@ -216,6 +218,10 @@ function get(socketPath: string, path: string): Promise<{ readonly status: numbe
     asked.on("timeout", () => asked.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
     asked.on("error", fail).end();
   });
+}
+
+function sapwoodCommand(args: readonly string[]): string[] {
+  return [process.execPath, builtFile("src/main.js"), ...args];
 }
 
 function clientCommand(job: Job): string[] {

@@ -52,6 +52,8 @@ export interface Topology {
   readonly workloadMtu: number;
   /** Further sections of every node's config file. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Further variables of every proxy's environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export const NODES: readonly LabNode[] = [

@@ -64,7 +64,7 @@ export class NodeProxy {
     const devices = await openDevices(opened.config, log, undo);
     const tables = await openTables(opened, devices, configFile, log, undo);
     const network = await openNetwork(opened, devices, tables, log, undo);
-    const workers = await openWorkers(opened, devices, tables, log, undo);
+    const workers = await openWorkers(opened, devices, tables, options, undo);
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };
     return new NodeProxy(undo, stages, await openControl(stages, options, undo));
   }

@@ -9,6 +9,7 @@ import type { PolicyRegistryOptions } from "../control/modules/policy-registry.t
 import type { Reloadable } from "../control/providers/reloader.ts";
 import { knownPolicies } from "../control/state/module-store.ts";
 import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
+import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
 import type { Tables } from "../model/tables.ts";
 import { readTextFile } from "../sys/user-file.ts";
 
@@ -20,6 +21,8 @@ export interface NodeProxyOptions {
   readonly log: Logger;
   /** The level was given to the command: the configuration's does not count. */
   readonly isLevelFixed: boolean;
+  /** What the devices are told to do wrong, in a test; nothing unless given. */
+  readonly faults?: FaultSettings | undefined;
 }
 
 export type LoadedConfig = Reloadable & { readonly config: Config };

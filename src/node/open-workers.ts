@@ -1,11 +1,10 @@
 // Fifth stage: the threads of the data plane. Packets flow from here on.
 
-import type { Logger } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { WorkerWatch } from "../control/observe/worker-watch.ts";
 import { addressCandidates } from "../control/tables/address-candidates.ts";
 import { Supervisor } from "../dataplane/worker/supervisor.ts";
-import type { OpenConfig } from "./open-config.ts";
+import type { NodeProxyOptions, OpenConfig } from "./open-config.ts";
 import { type Devices, socketAt } from "./open-devices.ts";
 import type { OpenTables } from "./open-tables.ts";
 
@@ -18,9 +17,10 @@ export async function openWorkers(
   { config, inForce }: OpenConfig,
   { tun, sockets }: Devices,
   { shared, modules, store }: OpenTables,
-  log: Logger,
+  { faults, log }: NodeProxyOptions,
   undo: UndoStack,
 ): Promise<OpenWorkers> {
+  if (faults !== undefined) log.warn({ faults }, "faults are injected into the devices: this proxy is under test");
   const watch = new WorkerWatch(tun.fds.length, log);
   const forWorkers = modules.forWorkers();
   const supervisor = await Supervisor.start({
@@ -28,6 +28,7 @@ export async function openWorkers(
     ...forWorkers,
     policyTimeMs: config.policyLimits.time,
     queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
+    faults,
     onWorkerEnd: (end) => watch.onEnd(end),
   });
   undo.add("stop the workers", () => supervisor.close());

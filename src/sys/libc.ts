@@ -17,8 +17,13 @@ export const POLLOUT = 0x4;
 
 const errnoByName: Readonly<Record<string, number>> = koffi.os.errno;
 
+/** 13 for "EACCES"; undefined: there is none of that name. */
+export function errnoOf(name: string): number | undefined {
+  return Object.hasOwn(errnoByName, name) ? errnoByName[name] : undefined;
+}
+
 function errnoNumber(name: string): number {
-  const number = Object.hasOwn(errnoByName, name) ? errnoByName[name] : undefined;
+  const number = errnoOf(name);
   if (number === undefined) throw new SapwoodError("system-call", `This platform has no errno ${name}; Linux has.`);
   return number;
 }

@@ -25,6 +25,7 @@ import { canonicalAddress, parsePrefix } from "../../net/address.ts";
 import { parseListener } from "../../net/listener.ts";
 import { isWireguardKey, WIREGUARD_PORT } from "../../net/wireguard-key.ts";
 import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
+import { between, list, section, whole } from "./schema-parts.ts";
 
 /** Ages are compared modulo 2^32 ms. */
 const TIMEOUT_MAX_MS = 2_073_600_000; // 576h
@@ -271,28 +272,6 @@ export const stateSchema = z.looseObject({
   node: z.looseObject({ id: name }, "expected fields (id, ...)"),
   state: configSchema.shape.state,
 });
-
-/** A mapping with these fields and no others. An unknown field's message is the list of the known ones. */
-function section<Shape extends z.ZodRawShape>(shape: Shape) {
-  const known = Object.keys(shape).join(", ");
-  return z.strictObject(shape, {
-    error: ({ code }) => (code === "unrecognized_keys" ? known : `expected fields (${known})`),
-  });
-}
-
-function list<Item extends z.ZodType>(item: Item) {
-  return z.array(item, "expected a list");
-}
-
-function whole(least: number, most: number, what: string) {
-  const expected = `expected ${what} from ${least} to ${most}`;
-  return z.int(expected).min(least, expected).max(most, expected);
-}
-
-function between(least: number, most: number, what: string) {
-  const expected = `expected ${what} from ${least} to ${most}`;
-  return z.number(expected).min(least, expected).max(most, expected);
-}
 
 /** Milliseconds from a text like "30s". */
 function duration(leastMs: number, mostMs: number, mayBeZero = false) {

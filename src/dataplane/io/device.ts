@@ -37,6 +37,22 @@ export interface DatagramDevice {
   sendQueue(): void;
 }
 
+/** What a wait found, or-ed. */
+export const READY_TUN = 1;
+export const READY_UDP = 2;
+
+export interface Waiter {
+  /** Sleeps until a device has something, somebody wakes it, or `timeoutMs` are over; 0 only looks. */
+  wait(timeoutMs: number): number;
+}
+
+/** What a worker's loop reads from, writes to and waits for. */
+export interface WorkerDevices {
+  readonly tun: FrameDevice;
+  readonly udp: DatagramDevice;
+  readonly waiter: Waiter;
+}
+
 /** One worker's area: 32-bit words by byte offset, counters, native addresses. */
 export class WorkerArea {
   readonly worker: number;

@@ -18,20 +18,9 @@ import {
 } from "../../../assembly/shared/layout.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../../base/errors.ts";
-import {
-  EAGAIN,
-  EBADF,
-  EBADFD,
-  EFAULT,
-  EINTR,
-  EINVAL,
-  ENOBUFS,
-  errnoName,
-  POLLOUT,
-  read,
-  writev,
-} from "../../sys/libc.ts";
+import { EAGAIN, EBADF, EBADFD, EFAULT, EINTR, EINVAL, ENOBUFS, errnoName, POLLOUT } from "../../sys/libc.ts";
 import { Poller } from "../../sys/poll.ts";
+import { KERNEL, type TunCalls } from "./calls.ts";
 import { BATCH_BYTES, type FrameDevice, type WorkerArea } from "./device.ts";
 
 /** Longest wait for room in the kernel, per queue and in pieces. */
@@ -41,11 +30,13 @@ const WAITS_MAX = 4;
 export class TunDevice implements FrameDevice {
   readonly #fd: number;
   readonly #area: WorkerArea;
+  readonly #calls: TunCalls;
   readonly #writable: Poller;
 
-  constructor(fd: number, area: WorkerArea) {
+  constructor(fd: number, area: WorkerArea, calls: TunCalls = KERNEL) {
     this.#fd = fd;
     this.#area = area;
+    this.#calls = calls;
     this.#writable = new Poller([fd], POLLOUT);
   }
 
@@ -54,7 +45,8 @@ export class TunDevice implements FrameDevice {
     let count = 0;
     let bytes = 0;
     while (count < BATCH_SIZE && bytes < BATCH_BYTES) {
-      const length = read(this.#fd, area.nativeAt(WORKER_TUN_SLOTS + count * SLOT_SIZE + SLOT_HEADROOM), FRAME_MAX);
+      const at = area.nativeAt(WORKER_TUN_SLOTS + count * SLOT_SIZE + SLOT_HEADROOM);
+      const length = this.#calls.read(this.#fd, at, FRAME_MAX);
       if (length < 0) {
         if (length === -EINTR) continue;
         if (isLost(-length)) throw lostQueue(-length);
@@ -80,7 +72,7 @@ export class TunDevice implements FrameDevice {
     for (let index = 0; index < count; ) {
       const at = WORKER_TUN_TX + index * TUN_TX_SIZE;
       const iovecsAt = area.word(at + TUN_TX_IOV) + area.word(at + TUN_TX_IOV + 4) * 2 ** 32;
-      const result = writev(this.#fd, iovecsAt, area.word(at + TUN_TX_IOV_COUNT));
+      const result = this.#calls.writev(this.#fd, iovecsAt, area.word(at + TUN_TX_IOV_COUNT));
       if (result >= 0) {
         written += 1;
       } else if (result === -EINTR) {

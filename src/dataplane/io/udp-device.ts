@@ -35,11 +35,10 @@ import {
   ENOTSOCK,
   errnoName,
   POLLOUT,
-  recvmmsg,
-  sendmmsg,
 } from "../../sys/libc.ts";
 import { Poller } from "../../sys/poll.ts";
 import { setFragments } from "../../sys/udp-socket.ts";
+import { KERNEL, type UdpCalls } from "./calls.ts";
 import { BATCH_BYTES, type DatagramDevice, type WorkerArea } from "./device.ts";
 
 /** Longest wait for room in the kernel, per queue and in pieces. */
@@ -63,16 +62,18 @@ export class UdpDevice implements DatagramDevice {
   readonly #fd: number;
   readonly #area: WorkerArea;
   readonly #faults: UdpFaults;
+  readonly #calls: UdpCalls;
   readonly #errors: ErrorQueue;
   readonly #writable: Poller;
   #usedMessages = BATCH_SIZE; // receive structures that the last call may have altered
   #waitsLeft = 0;
   #messagesWanted = BATCH_SIZE;
 
-  constructor(fd: number, area: WorkerArea, faults: UdpFaults) {
+  constructor(fd: number, area: WorkerArea, faults: UdpFaults, calls: UdpCalls = KERNEL) {
     this.#fd = fd;
     this.#area = area;
     this.#faults = faults;
+    this.#calls = calls;
     this.#errors = new ErrorQueue(fd, area.nativeAt(WORKER_ERROR_NAME), area.nativeAt(WORKER_ERROR_QUOTE));
     this.#writable = new Poller([fd], POLLOUT);
   }
@@ -81,13 +82,13 @@ export class UdpDevice implements DatagramDevice {
     const area = this.#area;
     this.#renewMessages();
     const limit = this.#messagesWanted;
-    let count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
+    let count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
     if (count <= 0) {
       // An error that an earlier send caused is reported once, in place of what is waiting behind it; and poll reports
       // the socket as ready as long as the error queue holds one.
       if (isLost(-count)) throw lostSocket(-count);
       this.#readErrors();
-      if (count !== -EAGAIN) count = recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
+      if (count !== -EAGAIN) count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
     }
     if (count <= 0) return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
     this.#usedMessages = count;
@@ -148,15 +149,10 @@ export class UdpDevice implements DatagramDevice {
     }
   }
 
-  /** recvmmsg() stored in these fields what came; it has to find there again how much room there is. */
+  /** recvmmsg() stored in them what came. */
   #renewMessages(): void {
     const area = this.#area;
-    for (let index = 0; index < this.#usedMessages; index++) {
-      const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
-      area.setWord(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE);
-      area.setWord(at + MMSGHDR_CONTROL_LENGTH, CONTROL_SIZE);
-      area.setWord(at + MMSGHDR_FLAGS, 0);
-    }
+    for (let index = 0; index < this.#usedMessages; index++) renewMessage(area, index);
     this.#usedMessages = 0;
   }
 
@@ -171,7 +167,7 @@ export class UdpDevice implements DatagramDevice {
     let next = first;
     let mayBeOldError = true;
     while (next < count) {
-      const sent = sendmmsg(this.#fd, area.nativeAt(queueAt + next * MMSGHDR_SIZE), count - next);
+      const sent = this.#calls.sendmmsg(this.#fd, area.nativeAt(queueAt + next * MMSGHDR_SIZE), count - next);
       if (sent > 0) {
         next += sent;
         mayBeOldError = true;
@@ -234,6 +230,14 @@ export class UdpDevice implements DatagramDevice {
     const isFull = this.#errno === EAGAIN || this.#errno === ENOBUFS;
     area.countEgressDrops(isFull ? DropReason.queueFull : DropReason.sendFailed, packets);
   }
+}
+
+/** Gives a receive structure back what recvmmsg() has to find there: how much room there is. */
+export function renewMessage(area: WorkerArea, index: number): void {
+  const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
+  area.setWord(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE);
+  area.setWord(at + MMSGHDR_CONTROL_LENGTH, CONTROL_SIZE);
+  area.setWord(at + MMSGHDR_FLAGS, 0);
 }
 
 /** Errors after which the descriptor never works again. */

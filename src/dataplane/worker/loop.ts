@@ -3,28 +3,16 @@
 // Knows no descriptor and no clock of its own: all is passed in. Promises: neither direction starves the other, a
 // busy loop still attends to sweeping and probing, an idle one wakes 10 to 20 times a second.
 
-import type { DatagramDevice, FrameDevice } from "../io/device.ts";
+import { READY_TUN, READY_UDP, type WorkerDevices } from "../io/device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
-
-/** What a wait found, or-ed. */
-export const READY_TUN = 1;
-export const READY_UDP = 2;
-
-export interface Waiter {
-  /** Sleeps until a device has something, somebody wakes it, or `timeoutMs` are over; 0 only looks. */
-  wait(timeoutMs: number): number;
-}
 
 /** Holds the engine in force. */
 export interface EngineSeat {
   current: EngineExports;
 }
 
-export interface LoopOptions {
+export interface LoopOptions extends WorkerDevices {
   readonly engine: EngineSeat;
-  readonly tun: FrameDevice;
-  readonly udp: DatagramDevice;
-  readonly waiter: Waiter;
   /** Monotonic microseconds, the same for all workers. */
   readonly clock: () => number;
   /** Flow records that this worker has to sweep. */

@@ -9,6 +9,7 @@ import { SapwoodError } from "../../base/errors.ts";
 import { WakeEvent } from "../../sys/poll.ts";
 import { threadCpuMs } from "../../sys/thread-clock.ts";
 import { WorkerArea } from "../io/device.ts";
+import type { FaultSettings } from "../io/fault-settings.ts";
 import { CallWatch, type WatchedCall } from "../modules/call-watch.ts";
 import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, CALL_THREAD, PolicyBoard } from "../modules/policy-board.ts";
 import { NO_SLOT, ShareWatch } from "./share-watch.ts";
@@ -51,6 +52,8 @@ export interface SupervisorOptions {
   readonly engine: WebAssembly.Module;
   readonly policies: readonly PolicyModule[];
   readonly queues: readonly WorkerQueue[]; // one per worker
+  /** What the devices of all workers are told to do wrong; nothing unless given. */
+  readonly faults?: FaultSettings | undefined;
   /** How long a call of a policy may take; DEFAULT_POLICY_TIME_MS unless given. */
   readonly policyTimeMs?: number;
   readonly onWorkerEnd: (end: WorkerEnd) => void;
@@ -296,7 +299,7 @@ class Thread {
 
   /** Resolves when the worker is ready; rejects when it ends before. */
   start(): Promise<void> {
-    const { memory, queues, workerFile } = this.#options;
+    const { memory, queues, faults, workerFile } = this.#options;
     const queue = queues[this.#worker];
     if (queue === undefined) throw new RangeError(`worker ${this.#worker} has no queue`);
     const data: WorkerOptions = {
@@ -304,6 +307,7 @@ class Thread {
       worker: this.#worker,
       ...queue,
       wakeFd: this.#wake.fd,
+      faults,
       engine: this.#modules.engine,
       policies: [...this.#modules.policies.values()],
       clockOriginMs: this.#clockOriginMs,

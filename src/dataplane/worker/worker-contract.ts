@@ -1,6 +1,7 @@
 // What the supervisor and a data-plane thread say to each other, and the clock that they share.
 
 import type { ErrorCode } from "../../base/errors.ts";
+import type { FaultSettings } from "../io/fault-settings.ts";
 
 export interface PolicyModule {
   readonly slot: number;
@@ -31,6 +32,7 @@ export interface WorkerOptions {
   readonly tunFd: number;
   readonly udpFd: number;
   readonly wakeFd: number; // eventfd
+  readonly faults: FaultSettings | undefined; // what its devices are told to do wrong
   readonly engine: WebAssembly.Module;
   readonly policies: readonly PolicyModule[];
   readonly clockOriginMs: number; // monotonicMs() of the supervisor: time 0 of every worker

@@ -16,17 +16,14 @@ import {
   WORKER_WAITING_PARKED,
 } from "../../../assembly/shared/layout.ts";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
-import { Poller, WakeDrain } from "../../sys/poll.ts";
 import { setThreadNice } from "../../sys/priority.ts";
 import { threadId } from "../../sys/thread-clock.ts";
 import { WorkerArea } from "../io/device.ts";
-import { TunDevice } from "../io/tun-device.ts";
-import { UdpDevice } from "../io/udp-device.ts";
+import { openDevices } from "../io/open-devices.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
 import { CALL_THREAD, PolicyBoard } from "../modules/policy-board.ts";
-
 import { instantiateEngine } from "../modules/wasm.ts";
-import { type EngineSeat, Loop, READY_TUN, READY_UDP, type Waiter } from "./loop.ts";
+import { type EngineSeat, Loop } from "./loop.ts";
 import { PolicyHost } from "./policies.ts";
 import { WatchedEngine } from "./watched-engine.ts";
 import {
@@ -51,20 +48,6 @@ const WORKER_NICE = -3;
 function createClock(originMs: number): () => number {
   const shiftMs = monotonicMs() - performance.now() - originMs;
   return () => (performance.now() + shiftMs) * 1000;
-}
-
-/** Waits on TUN, socket and eventfd. */
-function createWaiter({ tunFd, udpFd, wakeFd }: WorkerOptions): Waiter {
-  const poller = new Poller([tunFd, udpFd, wakeFd]);
-  const waking = new WakeDrain(wakeFd);
-  return {
-    wait(timeoutMs) {
-      if (poller.wait(timeoutMs) === 0) return 0;
-      if (poller.events(2) !== 0) waking.drain();
-      // Errors count as ready as well: the device's next call says what it is.
-      return (poller.events(0) === 0 ? 0 : READY_TUN) | (poller.events(1) === 0 ? 0 : READY_UDP);
-    },
-  };
 }
 
 /** The records below the first one that was never used, shared out among the workers. */
@@ -135,12 +118,15 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
   const clock = createClock(options.clockOriginMs);
   const loop = new Loop({
     engine,
-    tun: new TunDevice(options.tunFd, area),
-    udp: new UdpDevice(options.udpFd, area, {
-      udpRejected: (message, errno) => engine.current.udpRejected(message, errno),
-      pathError: (errno, origin, mtu, quoted) => engine.current.pathError(errno, origin, mtu, quoted),
+    ...openDevices({
+      ...options,
+      area,
+      onRefused: {
+        udpRejected: (message, errno) => engine.current.udpRejected(message, errno),
+        pathError: (errno, origin, mtu, quoted) => engine.current.pathError(errno, origin, mtu, quoted),
+      },
+      nowMs: () => clock() / 1000,
     }),
-    waiter: createWaiter(options),
     clock,
     flowRecords: createFlowRecords(memory),
     parkedPackets: createParkedPackets(memory, worker),

@@ -6,9 +6,6 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { Counter } from "../../../../assembly/shared/counters.ts";
 import {
-  HEADER_AT,
-  HEADER_REGIONS,
-  Region,
   TUN_TX_IOV,
   TUN_TX_IOV_COUNT,
   TUN_TX_PACKETS,
@@ -24,22 +21,12 @@ import {
   WORKER_TX_IOVECS,
 } from "../../../../assembly/shared/layout.ts";
 import { DropReason } from "../../../../assembly/shared/verdicts.ts";
-import { WorkerArea } from "../../../../src/dataplane/io/device.ts";
+import type { WorkerArea } from "../../../../src/dataplane/io/device.ts";
 import { TunDevice } from "../../../../src/dataplane/io/tun-device.ts";
 import { UdpDevice } from "../../../../src/dataplane/io/udp-device.ts";
 import { close, O_NONBLOCK, O_RDWR, open } from "../../../../src/sys/libc.ts";
 import { namespaceProblem, runInNamespace, tunProblem } from "../../../support/namespace.ts";
-
-const AREAS_AT = 65536;
-
-function createArea(worker = 0): { readonly area: WorkerArea; readonly u64: (offset: number) => bigint } {
-  const pages = (AREAS_AT + (worker + 1) * WORKER_SIZE) / 65536;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const view = new DataView(memory.buffer);
-  view.setUint32(HEADER_AT + HEADER_REGIONS + 4 * Region.workers, AREAS_AT, true);
-  const at = AREAS_AT + worker * WORKER_SIZE;
-  return { area: new WorkerArea(memory, worker), u64: (offset) => view.getBigUint64(at + offset, true) };
-}
+import { AREAS_AT, createArea } from "../../../support/worker-area.ts";
 
 describe("a worker's area", () => {
   test("is its own", () => {

@@ -1,7 +1,8 @@
 // One breath after the other, over devices, an engine and a clock that the test holds.
 import { describe, expect, test } from "vitest";
+import { READY_TUN, READY_UDP } from "../../../../src/dataplane/io/device.ts";
 import type { EngineExports } from "../../../../src/dataplane/modules/engine-contract.ts";
-import { type EngineSeat, Loop, READY_TUN, READY_UDP } from "../../../../src/dataplane/worker/loop.ts";
+import { type EngineSeat, Loop } from "../../../../src/dataplane/worker/loop.ts";
 
 /** Records every call in order; each breath takes its script's next entry. */
 class World {
