@@ -32,7 +32,7 @@ const TOPOLOGY: Topology = {
   ...DEMO,
   workloads: [...DEMO.workloads, E1],
   services: [...DEMO.services, { name: "E", addresses: [], instances: [instance(1, E1, ["10.30.1.66", "fdff::166"])] }],
-  settings: { flows: { limit: FLOW_LIMIT }, unknown: { ask: true } },
+  settings: { flows: { limit: FLOW_LIMIT }, unknown: { ask: true, timeout: "60s" } },
 };
 
 describeLab("beside a hostile workload", () => {

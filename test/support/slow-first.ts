@@ -2,32 +2,27 @@
 import { BaseSequencer, type Reporter, type TestModule, type TestSpecification } from "vitest/node";
 
 /** Names of files that take long, slowest first; what vitest remembers of earlier runs comes after them. */
-const SLOW = [
-  ...["twin", "capacity", "flow-storm", "modules", "policy-template", "closest", "consistent-hash", "self-test"],
-  ...[
-    "offloads",
-    "cross-family",
-    "encrypted",
-    "five-requests",
-    "path-mtu",
-    "tools",
-    "hostile-policies",
-    "attacks-kernel",
+const SLOW: Readonly<Record<string, readonly string[]>> = {
+  unit: ["twin", "modules", "self-test", "supervisor", "policy-trial", "main", "rehearsal", "policy-template"],
+  e2e: [
+    ...["offloads", "oakestra-faults", "encrypted", "five-requests", "tools", "dscp-ecn", "cross-family", "lifecycle"],
+    ...["hostile-policies", "path-mtu", "lossy-path", "oakestra-tls", "judges", "slow-path", "changed-network"],
   ],
-  ...["policies", "hot-swap", "lossy-path", "killed-threads"],
-];
+  long: ["killed-threads", "lossy-path"],
+};
 const SHOWN = 8;
 const EVERY_MS = 30_000;
 
 export class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rest = await super.sort(files);
-    const rank = ({ moduleId }: TestSpecification): number => {
-      const at = SLOW.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
-      return at < 0 ? SLOW.length : at;
-    };
-    return rest.sort((one, other) => rank(one) - rank(other));
+    return (await super.sort(files)).sort((one, other) => rankOf(one) - rankOf(other));
   }
+}
+
+function rankOf({ moduleId, project }: TestSpecification): number {
+  const names = SLOW[project.name] ?? [];
+  const at = names.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+  return at < 0 ? names.length : at;
 }
 
 /** A line now and then that says what is running and for how long; after a run of many files, which took longest. */
