@@ -20,7 +20,8 @@ import { closeMessage, destinationOf, splitMessage } from "./queue/udp.ts";
 import { FRAGMENTS, freeReleased, waitingCount } from "./queue/waiting.ts";
 import { HEADER } from "./record/header.ts";
 import { Counter } from "./shared/counters.ts";
-import { LAYOUT_VERSION, LOCAL_NODE } from "./shared/layout.ts";
+import * as NodeLayout from "./shared/layout/node.ts";
+import { LAYOUT_VERSION } from "./shared/layout/version.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { forgetStale } from "./table/first-fragment.ts";
 import { sweep as sweepFlows } from "./table/flow.ts";
@@ -103,7 +104,7 @@ export function udpRejected(message: u32, errno: u32): u32 {
   if (errno == EMSGSIZE) return singles; // pathError() tells the size
   const destination = destinationOf(message);
   const nodes = HEADER.nodeCount;
-  for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
+  for (let node: u32 = NodeLayout.LOCAL + 1; node < nodes; node++) {
     if (!isSameEndpoint(endpointAt(node), destination)) continue;
     refuseGso(node);
     break;

@@ -29,7 +29,7 @@ import { checkShare } from "./record/share.ts";
 import { checkTunWrite } from "./record/tun-write.ts";
 import { checkWaitingRow } from "./record/waiting-row.ts";
 import { checkWorkerArea } from "./record/worker-area.ts";
-import { WORKER_SCRATCH } from "./shared/layout.ts";
+import * as WorkerLayout from "./shared/layout/worker.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { findService } from "./table/address.ts";
 import { addressHash } from "./table/hash.ts";
@@ -79,7 +79,7 @@ export function findServices(keys: usize, count: u32): u32 {
 
 /** DropReason of the packet at `at`. */
 export function parse(at: u32, length: u32): u32 {
-  return Packet.at(workerAt + WORKER_SCRATCH).parse(at, length);
+  return Packet.at(workerAt + WorkerLayout.SCRATCH).parse(at, length);
 }
 
 export function parseRepeated(at: u32, length: u32, times: u32): u32 {
@@ -105,7 +105,7 @@ export function storePorts(at: usize, stride: u32, first: u32, count: u32): void
  */
 export function translateFamily(at: u32, length: u32, addresses: usize, isDetached: bool, result: usize): u32 {
   emptyQueues();
-  const packet = Packet.at(workerAt + WORKER_SCRATCH);
+  const packet = Packet.at(workerAt + WorkerLayout.SCRATCH);
   const invalid = packet.parse(at, length);
   if (invalid != DropReason.none) return invalid;
   const refused = canChangeFamily(packet);

@@ -1,18 +1,10 @@
 // A node for benchmarks: the engine on a memory with tables, and the round robin policy, as a worker has them, without
 // devices. Frames and messages wait in memory and are copied to where a device would leave them.
-import {
-  BATCH_SIZE,
-  FLOW_BUCKET_SIZE,
-  HEADER_AT,
-  HEADER_FLOW_COUNT,
-  HEADER_FLOW_FREE,
-  HEADER_FLOW_NEXT,
-  Region,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_TUN_SLOTS,
-  WORKER_UDP_SLOTS,
-} from "../assembly/shared/layout.ts";
+
+import * as FlowLayout from "../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../assembly/shared/layout/header.ts";
+import { Region } from "../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import type { EngineExports, EngineImports } from "../src/dataplane/modules/engine-contract.ts";
 import { POLICY_SHAPE } from "../src/dataplane/modules/policy-module.ts";
 import { builtModulePath, compileFile, ENGINE_SHAPE, instantiateEngine } from "../src/dataplane/modules/wasm.ts";
@@ -52,7 +44,7 @@ export const TABLES: Tables = {
 
 export interface BenchNodeOptions {
   readonly capacities?: Partial<Capacities>;
-  /** OFFLOAD_* in force. */
+  /** HeaderLayout.OFFLOAD_* in force. */
   readonly offloads?: number;
   readonly services?: readonly Service[];
   /** In the place of the round robin policy in its module. */
@@ -107,16 +99,23 @@ export class BenchNode {
 
   /** Hands frames of one length to the engine, batch by batch. They wait where messages would be received. */
   egress(frames: readonly Uint8Array[]): () => void {
-    const from = this.store(frames, this.workerAt + WORKER_UDP_SLOTS);
-    const to = this.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
+    const from = this.store(frames, this.workerAt + WorkerLayout.UDP_SLOTS);
+    const to = this.workerAt + WorkerLayout.TUN_SLOTS + WorkerLayout.SLOT_HEADROOM;
     const length = (frames[0] as Uint8Array).length;
-    frames.slice(0, BATCH_SIZE).forEach((frame, slot) => {
+    frames.slice(0, WorkerLayout.BATCH_SIZE).forEach((frame, slot) => {
       this.io.putFrame(slot, frame);
     });
     const run = (): void => {
-      for (let first = 0; first < frames.length; first += BATCH_SIZE) {
-        this.workbench.exports.copyEach(from + first * STRIDE, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
-        this.engine.egress(0, BATCH_SIZE, NOW_US);
+      for (let first = 0; first < frames.length; first += WorkerLayout.BATCH_SIZE) {
+        this.workbench.exports.copyEach(
+          from + first * STRIDE,
+          STRIDE,
+          to,
+          WorkerLayout.SLOT_SIZE,
+          length,
+          WorkerLayout.BATCH_SIZE,
+        );
+        this.engine.egress(0, WorkerLayout.BATCH_SIZE, NOW_US);
       }
     };
     this.expectAll(run, "egressPackets", frames.length);
@@ -125,15 +124,15 @@ export class BenchNode {
 
   /** Hands the engine one frame with the source port, at `portAt`, of each of `flows` flows from `firstPort` on. */
   egressFlows(frame: Uint8Array, portAt: number, firstPort: number, flows: number): () => void {
-    const from = this.store([frame], this.workerAt + WORKER_UDP_SLOTS);
-    const to = this.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
-    for (let slot = 0; slot < BATCH_SIZE; slot++) this.io.putFrame(slot, frame);
+    const from = this.store([frame], this.workerAt + WorkerLayout.UDP_SLOTS);
+    const to = this.workerAt + WorkerLayout.TUN_SLOTS + WorkerLayout.SLOT_HEADROOM;
+    for (let slot = 0; slot < WorkerLayout.BATCH_SIZE; slot++) this.io.putFrame(slot, frame);
     const { copyEach, storePorts } = this.workbench.exports;
     const run = (): void => {
-      for (let first = 0; first < flows; first += BATCH_SIZE) {
-        copyEach(from, 0, to, SLOT_SIZE, frame.length, BATCH_SIZE);
-        storePorts(to + portAt, SLOT_SIZE, firstPort + first, BATCH_SIZE);
-        this.engine.egress(0, BATCH_SIZE, NOW_US);
+      for (let first = 0; first < flows; first += WorkerLayout.BATCH_SIZE) {
+        copyEach(from, 0, to, WorkerLayout.SLOT_SIZE, frame.length, WorkerLayout.BATCH_SIZE);
+        storePorts(to + portAt, WorkerLayout.SLOT_SIZE, firstPort + first, WorkerLayout.BATCH_SIZE);
+        this.engine.egress(0, WorkerLayout.BATCH_SIZE, NOW_US);
       }
     };
     this.expectAll(run, "egressPackets", flows);
@@ -142,15 +141,15 @@ export class BenchNode {
 
   /** Hands a batch of messages of one length to the engine. They wait where frames would be read. */
   ingress(messages: readonly Uint8Array[]): () => void {
-    const from = this.store(messages, this.workerAt + WORKER_TUN_SLOTS);
-    const to = this.workerAt + WORKER_UDP_SLOTS + SLOT_HEADROOM;
+    const from = this.store(messages, this.workerAt + WorkerLayout.TUN_SLOTS);
+    const to = this.workerAt + WorkerLayout.UDP_SLOTS + WorkerLayout.SLOT_HEADROOM;
     const length = (messages[0] as Uint8Array).length;
     messages.forEach((bytes, index) => {
       this.io.putMessage(index, { ...PEER, bytes });
     });
     const run = (): void => {
-      this.workbench.exports.copyEach(from, STRIDE, to, SLOT_SIZE, length, BATCH_SIZE);
-      this.engine.ingress(0, BATCH_SIZE, NOW_US);
+      this.workbench.exports.copyEach(from, STRIDE, to, WorkerLayout.SLOT_SIZE, length, WorkerLayout.BATCH_SIZE);
+      this.engine.ingress(0, WorkerLayout.BATCH_SIZE, NOW_US);
     };
     this.expectAll(run, "ingressPackets", messages.length);
     return run;
@@ -160,10 +159,10 @@ export class BenchNode {
   forgetFlows(): void {
     const { flowBuckets } = this.shared.records;
     const bucketsAt = this.shared.at(Region.flowBuckets);
-    this.shared.bytes.fill(0, bucketsAt, bucketsAt + flowBuckets * FLOW_BUCKET_SIZE);
-    this.io.view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 0, true);
-    this.io.view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 1, true);
-    this.io.view.setBigUint64(HEADER_AT + HEADER_FLOW_FREE, 0n, true);
+    this.shared.bytes.fill(0, bucketsAt, bucketsAt + flowBuckets * FlowLayout.BUCKET_SIZE);
+    this.io.view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, 0, true);
+    this.io.view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT, 1, true);
+    this.io.view.setBigUint64(HeaderLayout.AT + HeaderLayout.FLOW_FREE, 0n, true);
   }
 
   /** Runs once. Dropping packets is fast, too: the figure means something only if all of them get through. */

@@ -3,7 +3,7 @@
 //
 // One call of the engine handles a whole batch, as in a worker. The engine translates in place, so each batch is first
 // copied to where the device would leave it; that is part of the figure (some 5 ns a packet). The twin copies anyway.
-import { BATCH_SIZE } from "../assembly/shared/layout.ts";
+import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../assembly/shared/protocols.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { sumWords } from "../test/support/reference/checksum.ts";
@@ -34,9 +34,9 @@ export const FAMILIES = [
   },
 ] as const;
 /** Flows that take turns. */
-export const KNOWN_FLOWS = 16 * BATCH_SIZE;
+export const KNOWN_FLOWS = 16 * WorkerLayout.BATCH_SIZE;
 /** New flows of one call. */
-const NEW_FLOWS = 64 * BATCH_SIZE;
+const NEW_FLOWS = 64 * WorkerLayout.BATCH_SIZE;
 const PARSES = 1000;
 const FIRST_PORT = 1024;
 const NOW_MS = NOW_US / 1000;
@@ -96,7 +96,7 @@ export function knownFlows(node: BenchNode, family: Family): () => void {
 
 /** Answers to BATCH_SIZE flows, one each. */
 export function answeredFlows(node: BenchNode, family: Family): () => void {
-  node.egress(requests(family, BATCH_SIZE))();
+  node.egress(requests(family, WorkerLayout.BATCH_SIZE))();
   return node.ingress(answersOf(family));
 }
 
@@ -129,13 +129,13 @@ async function ingressCase(family: Family): Promise<Case> {
   const node = await BenchNode.create();
   const answers = answersOf(family);
   const twin = twinTranslator();
-  twinEgress(twin, requests(family, BATCH_SIZE));
+  twinEgress(twin, requests(family, WorkerLayout.BATCH_SIZE));
   return {
     name: `ingress, answer, ${family.name}`,
     unit: "ns",
-    fast: { amount: BATCH_SIZE, run: answeredFlows(node, family) },
+    fast: { amount: WorkerLayout.BATCH_SIZE, run: answeredFlows(node, family) },
     twin: {
-      amount: BATCH_SIZE,
+      amount: WorkerLayout.BATCH_SIZE,
       run: () => {
         for (const bytes of answers) twin.ingress({ ...PEER, bytes }, NOW_MS);
         twin.take();
@@ -181,7 +181,7 @@ function datagram({ client, called, payload }: Family, sport: number): Uint8Arra
 }
 
 function answersOf(family: Family): Uint8Array[] {
-  return Array.from({ length: BATCH_SIZE }, (_, i) => answer(family, FIRST_PORT + i));
+  return Array.from({ length: WorkerLayout.BATCH_SIZE }, (_, i) => answer(family, FIRST_PORT + i));
 }
 
 function answer({ answering, client, payload }: Family, dport: number): Uint8Array {

@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Command } from "commander";
-import { BATCH_SIZE } from "../assembly/shared/layout.ts";
+import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import { renderTable } from "../src/base/text-table.ts";
 import { BenchNode } from "./bench-node.ts";
 import * as ownEngine from "./engine.ts";
@@ -35,7 +35,7 @@ interface Discipline {
 const { FAMILIES, KNOWN_FLOWS } = ownEngine;
 const DISCIPLINES: readonly Discipline[] = [
   { name: "egress, known flow", packets: KNOWN_FLOWS, prepare: "knownFlows" },
-  { name: "ingress, answer", packets: BATCH_SIZE, prepare: "answeredFlows" },
+  { name: "ingress, answer", packets: WorkerLayout.BATCH_SIZE, prepare: "answeredFlows" },
 ];
 const WARM_UP_PACKETS = 1_000_000; // both compilers of V8 have optimised by then
 const SAMPLE_PACKETS = 4 * KNOWN_FLOWS;

@@ -3,7 +3,7 @@
 //
 // Each batch is made of packets of other flows (two bytes of port and one of address are set in each, some 5 ns a
 // packet), because the same 64 flows would stay in the cache, however many there are.
-import { BATCH_SIZE, SLOT_HEADROOM, SLOT_SIZE, WORKER_TUN_SLOTS, WORKER_UDP_SLOTS } from "../assembly/shared/layout.ts";
+import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../assembly/shared/protocols.ts";
 import type { Service } from "../src/model/tables.ts";
 import { packet } from "../test/support/packet-builder.ts";
@@ -49,30 +49,31 @@ function clients(): Service[] {
 function lookUps(node: BenchNode, count: number): Work {
   const { bytes } = node.shared;
   const frame = packet().ip("10.18.0.0", CALLED).tcp({ sport: FIRST_PORT, dport: 80 }).payload(24).frame();
-  const from = node.workerAt + WORKER_UDP_SLOTS;
-  const to = node.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
+  const from = node.workerAt + WorkerLayout.UDP_SLOTS;
+  const to = node.workerAt + WorkerLayout.TUN_SLOTS + WorkerLayout.SLOT_HEADROOM;
   bytes.set(frame, from);
-  for (let slot = 0; slot < BATCH_SIZE; slot++) node.io.putFrame(slot, frame);
+  for (let slot = 0; slot < WorkerLayout.BATCH_SIZE; slot++) node.io.putFrame(slot, frame);
   const batch = (flowOf: (slot: number) => number): void => {
-    node.workbench.exports.copyEach(from, 0, to, SLOT_SIZE, frame.length, BATCH_SIZE);
-    for (let slot = 0; slot < BATCH_SIZE; slot++) {
+    node.workbench.exports.copyEach(from, 0, to, WorkerLayout.SLOT_SIZE, frame.length, WorkerLayout.BATCH_SIZE);
+    for (let slot = 0; slot < WorkerLayout.BATCH_SIZE; slot++) {
       const flow = flowOf(slot);
-      const at = to + slot * SLOT_SIZE;
+      const at = to + slot * WorkerLayout.SLOT_SIZE;
       const port = FIRST_PORT + (flow % PORTS);
       bytes[at + CLIENT_AT] = flow / PORTS;
       bytes[at + PORT_AT] = port >>> 8;
       bytes[at + PORT_AT + 1] = port;
     }
-    node.engine.egress(0, BATCH_SIZE, NOW_US);
+    node.engine.egress(0, WorkerLayout.BATCH_SIZE, NOW_US);
   };
   let isFilled = false;
   const random = generator(count);
   return {
-    amount: BATCHES * BATCH_SIZE,
+    amount: BATCHES * WorkerLayout.BATCH_SIZE,
     run: () => {
       if (!isFilled) {
         const fill = (): void => {
-          for (let first = 0; first < count; first += BATCH_SIZE) batch((slot) => Math.min(first + slot, count - 1));
+          for (let first = 0; first < count; first += WorkerLayout.BATCH_SIZE)
+            batch((slot) => Math.min(first + slot, count - 1));
         };
         node.expectAll(fill, "flowsOpened", count);
         isFilled = true;
@@ -90,10 +91,10 @@ function mapLookUps(count: number): Work {
   const random = generator(count);
   let found = 0;
   return {
-    amount: BATCHES * BATCH_SIZE,
+    amount: BATCHES * WorkerLayout.BATCH_SIZE,
     run: () => {
       if (flows.size === 0) for (let flow = 0; flow < count; flow++) flows.set(key(flow), flow);
-      for (let i = 0; i < BATCHES * BATCH_SIZE; i++) found += flows.get(key(random())) ?? 0;
+      for (let i = 0; i < BATCHES * WorkerLayout.BATCH_SIZE; i++) found += flows.get(key(random())) ?? 0;
       if (found < 0) throw new Error("unreachable, but keeps the look-ups");
     },
   };

@@ -1,7 +1,7 @@
 // What a flow's beginning costs by how its instance is found: through the policy in its own module (engine, host,
 // module and back), or by the same rotation as if it were built into the engine: a function on the engine's memory that
 // takes the place of its import, so that neither host nor module is in between. And without any choice at all.
-import { SERVICE_CANDIDATE_COUNT } from "../assembly/shared/layout.ts";
+import * as ServiceLayout from "../assembly/shared/layout/service.ts";
 import type { EngineImports } from "../src/dataplane/modules/engine-contract.ts";
 import type { Service } from "../src/model/tables.ts";
 import { packet } from "../test/support/packet-builder.ts";
@@ -21,7 +21,7 @@ const BUILT_IN = `(module
   (global $turn (mut i32) (i32.const 0))
   (func (export "choose") (param $serviceAt i32) (param $flowHash i32) (param $clientHash i32) (result i32)
     (global.set $turn (i32.add (global.get $turn) (i32.const 1)))
-    (i32.rem_u (global.get $turn) (i32.load offset=${SERVICE_CANDIDATE_COUNT} (local.get $serviceAt)))))`;
+    (i32.rem_u (global.get $turn) (i32.load offset=${ServiceLayout.CANDIDATE_COUNT} (local.get $serviceAt)))))`;
 
 export async function newFlowCases(): Promise<readonly Case[]> {
   const choices = await Promise.all(

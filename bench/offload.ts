@@ -1,15 +1,7 @@
 // Segmentation and coalescing of full-size packets by the whole engine (parse, look-up, translation, checksums and
 // iovecs included), beside the slow twins, and a plain copy of the same bytes: what a proxy that moves payload pays.
-import {
-  BATCH_SIZE,
-  OFFLOAD_TUN_TCP,
-  OFFLOAD_TUN_UDP,
-  OFFLOAD_UDP_GSO,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_TUN_SLOTS,
-  WORKER_UDP_SLOTS,
-} from "../assembly/shared/layout.ts";
+import * as HeaderLayout from "../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import {
   VIRTIO_GSO_TCPV4,
   VIRTIO_GSO_TCPV6,
@@ -23,7 +15,7 @@ import { segment } from "../test/support/reference/segmenter.ts";
 import { BenchNode, NOW_US, PEER } from "./bench-node.ts";
 import type { Case } from "./harness.ts";
 
-const ALL = OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP;
+const ALL = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP;
 /** What fits into one message of 64 KiB in either family; the tunnel's MTU leaves so much for payload. */
 const SEGMENTS = 44;
 const SEGMENT_SIZE = 1398;
@@ -66,15 +58,15 @@ async function segmentCase(shape: Shape): Promise<Case> {
   const parsed = parse(bytes) as ParsedPacket;
   const headers = frame.length - SEGMENTS * SEGMENT_SIZE;
   for (let slot = 0; slot < FRAMES; slot++) node.io.putFrame(slot, frame);
-  const from = node.workerAt + WORKER_UDP_SLOTS;
+  const from = node.workerAt + WorkerLayout.UDP_SLOTS;
   node.shared.bytes.set(frame, from);
   const run = (): void => {
     // The engine changes the headers only.
     node.workbench.exports.copyEach(
       from,
       0,
-      node.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM,
-      SLOT_SIZE,
+      node.workerAt + WorkerLayout.TUN_SLOTS + WorkerLayout.SLOT_HEADROOM,
+      WorkerLayout.SLOT_SIZE,
       headers,
       FRAMES,
     );
@@ -98,12 +90,19 @@ async function coalesceCase(shape: Shape): Promise<Case> {
   const segmentSize = message.length / SEGMENTS;
   const headers = segmentSize - SEGMENT_SIZE;
   for (let slot = 0; slot < FRAMES; slot++) node.io.putMessage(slot, { ...PEER, bytes: message, segmentSize });
-  const from = node.workerAt + WORKER_TUN_SLOTS;
-  const to = node.workerAt + WORKER_UDP_SLOTS + SLOT_HEADROOM;
+  const from = node.workerAt + WorkerLayout.TUN_SLOTS;
+  const to = node.workerAt + WorkerLayout.UDP_SLOTS + WorkerLayout.SLOT_HEADROOM;
   node.shared.bytes.set(message, from);
   const run = (): void => {
     for (let slot = 0; slot < FRAMES; slot++) {
-      node.workbench.exports.copyEach(from, segmentSize, to + slot * SLOT_SIZE, segmentSize, headers, SEGMENTS);
+      node.workbench.exports.copyEach(
+        from,
+        segmentSize,
+        to + slot * WorkerLayout.SLOT_SIZE,
+        segmentSize,
+        headers,
+        SEGMENTS,
+      );
     }
     for (let first = 0; first < FRAMES; ) first = node.engine.ingress(first, FRAMES, NOW_US);
   };
@@ -127,14 +126,22 @@ function answer({ isTcp, answering, client }: Shape, index: number): Uint8Array 
 
 function copyCase(node: BenchNode): Case {
   const length = SEGMENTS * SEGMENT_SIZE;
-  const from = node.workerAt + WORKER_UDP_SLOTS + SLOT_HEADROOM;
-  const to = node.workerAt + WORKER_TUN_SLOTS + SLOT_HEADROOM;
+  const from = node.workerAt + WorkerLayout.UDP_SLOTS + WorkerLayout.SLOT_HEADROOM;
+  const to = node.workerAt + WorkerLayout.TUN_SLOTS + WorkerLayout.SLOT_HEADROOM;
   return {
     name: "plain copy of the same bytes",
     unit: "GB/s",
     fast: {
       amount: FRAMES * length,
-      run: () => node.workbench.exports.copyEach(from, SLOT_SIZE, to, SLOT_SIZE, length, Math.min(FRAMES, BATCH_SIZE)),
+      run: () =>
+        node.workbench.exports.copyEach(
+          from,
+          WorkerLayout.SLOT_SIZE,
+          to,
+          WorkerLayout.SLOT_SIZE,
+          length,
+          Math.min(FRAMES, WorkerLayout.BATCH_SIZE),
+        ),
     },
   };
 }

@@ -2,29 +2,13 @@
 // same policy written in TypeScript without a module, and what it costs to hand a module new round-trip times, and to
 // tell it that an instance came or went, which is when a policy builds its tables anew.
 
-import {
-  CANDIDATE_INSTANCE,
-  CANDIDATE_SIZE,
-  CANDIDATE_WEIGHT,
-  HEADER_AT,
-  HEADER_METRICS_EPOCH,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
-  INSTANCE_NUMBER,
-  INSTANCE_SIZE,
-  NODE_METRICS_SIZE,
-  NODE_RTT_US,
-  Region,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_FAMILY,
-  SERVICE_ID,
-  SERVICE_KIND,
-  SERVICE_POLICY,
-  SERVICE_REVISION,
-  SERVICE_SIZE,
-  ServiceKind,
-} from "../assembly/shared/layout.ts";
+import * as CandidateLayout from "../assembly/shared/layout/candidate.ts";
+import * as HeaderLayout from "../assembly/shared/layout/header.ts";
+import { Region } from "../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../assembly/shared/layout/instance.ts";
+import * as NodeMetricsLayout from "../assembly/shared/layout/node-metrics.ts";
+import * as ServiceLayout from "../assembly/shared/layout/service.ts";
+import { ServiceKind } from "../assembly/shared/layout/service.ts";
 import { POLICY_SHAPE } from "../src/dataplane/modules/policy-module.ts";
 import { builtModulePath, compileFile } from "../src/dataplane/modules/wasm.ts";
 import { PolicyHost } from "../src/dataplane/worker/policies.ts";
@@ -52,7 +36,7 @@ export async function policyCases(): Promise<readonly Case[]> {
   const host = new PolicyHost(shared.memory, modules, 0, { clockMs: () => nowMs });
   const later = (): void => {
     nowMs += 1000;
-    Atomics.add(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);
+    Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.METRICS_EPOCH) >>> 2, 1);
   };
 
   let record = 0;
@@ -93,8 +77,8 @@ function refreshes(host: PolicyHost, serviceAt: number, later: () => void): Work
 
 /** The last instance goes, and comes back. */
 function changes(host: PolicyHost, shared: SharedMemory, serviceAt: number, count: number): Work {
-  const countWord = (serviceAt + SERVICE_CANDIDATE_COUNT) >>> 2;
-  const revisionWord = (serviceAt + SERVICE_REVISION) >>> 2;
+  const countWord = (serviceAt + ServiceLayout.CANDIDATE_COUNT) >>> 2;
+  const revisionWord = (serviceAt + ServiceLayout.REVISION) >>> 2;
   return {
     amount: CHANGES,
     run: () => {
@@ -127,30 +111,30 @@ function builtInChoices(count: number): Work {
 /** Instance i runs on node i and has the family of the call; all round-trip times differ. */
 function writeInstances(shared: SharedMemory, count: number): void {
   for (let index = 1; index <= count; index += 1) {
-    const instanceAt = shared.at(Region.instances) + index * INSTANCE_SIZE;
-    shared.u32[(instanceAt + INSTANCE_NAMESPACE_V6) >>> 2] = index;
-    shared.u32[(instanceAt + INSTANCE_NODE) >>> 2] = index;
-    shared.u32[(instanceAt + INSTANCE_NUMBER) >>> 2] = index;
-    const metricsAt = shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE;
-    shared.u32[(metricsAt + NODE_RTT_US) >>> 2] = 500 + ((index * 7919) % 5000);
-    const candidateAt = shared.at(Region.candidates) + index * CANDIDATE_SIZE;
-    shared.u32[(candidateAt + CANDIDATE_INSTANCE) >>> 2] = index;
-    shared.u32[(candidateAt + CANDIDATE_WEIGHT) >>> 2] = 1; // weight 1, no flags
+    const instanceAt = shared.at(Region.instances) + index * InstanceLayout.SIZE;
+    shared.u32[(instanceAt + InstanceLayout.NAMESPACE_V6) >>> 2] = index;
+    shared.u32[(instanceAt + InstanceLayout.NODE) >>> 2] = index;
+    shared.u32[(instanceAt + InstanceLayout.NUMBER) >>> 2] = index;
+    const metricsAt = shared.at(Region.nodeMetrics) + index * NodeMetricsLayout.SIZE;
+    shared.u32[(metricsAt + NodeMetricsLayout.RTT_US) >>> 2] = 500 + ((index * 7919) % 5000);
+    const candidateAt = shared.at(Region.candidates) + index * CandidateLayout.SIZE;
+    shared.u32[(candidateAt + CandidateLayout.INSTANCE) >>> 2] = index;
+    shared.u32[(candidateAt + CandidateLayout.WEIGHT) >>> 2] = 1; // weight 1, no flags
   }
 }
 
 /** The services share the list of candidates and differ in how much of it they have. */
 function writeService(shared: SharedMemory, record: number, policy: number, candidateCount: number): number {
-  const at = shared.at(Region.services) + record * SERVICE_SIZE;
+  const at = shared.at(Region.services) + record * ServiceLayout.SIZE;
   const word = (offset: number, value: number): void => {
     shared.u32[(at + offset) >>> 2] = value;
   };
-  word(SERVICE_KIND, ServiceKind.balanced);
-  word(SERVICE_POLICY, policy);
-  word(SERVICE_ID, record);
-  word(SERVICE_REVISION, 1);
-  word(SERVICE_CANDIDATE_COUNT, candidateCount);
-  word(SERVICE_CANDIDATES, 1);
-  word(SERVICE_FAMILY, 6);
+  word(ServiceLayout.KIND, ServiceKind.balanced);
+  word(ServiceLayout.POLICY, policy);
+  word(ServiceLayout.ID, record);
+  word(ServiceLayout.REVISION, 1);
+  word(ServiceLayout.CANDIDATE_COUNT, candidateCount);
+  word(ServiceLayout.CANDIDATES, 1);
+  word(ServiceLayout.FAMILY, 6);
   return at;
 }

@@ -20,7 +20,7 @@ import { sumStart } from "../queue/parts.ts";
 import { writeParts, writeQuote } from "../queue/tun.ts";
 import { HEADER } from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
-import { ANSWER_LOST_WITH_RESET, ANSWER_WITH_ICMP, ANSWER_WITH_RESET } from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
@@ -71,7 +71,7 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
   switch (reason) {
     case DropReason.nodeUnreachable:
       if (isLostReset(packet)) {
-        if (mayAnswer(packet, ANSWER_LOST_WITH_RESET, Share.urgent, nowMs)) reset(packet);
+        if (mayAnswer(packet, HeaderLayout.ANSWER_LOST_WITH_RESET, Share.urgent, nowMs)) reset(packet);
         return;
       }
       return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
@@ -83,30 +83,30 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
     case DropReason.noAddressOfFamily:
       return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
     case DropReason.unknownWorkload:
-      if (!isFromHost(packet) || !mayTell(packet, ANSWER_WITH_ICMP, Share.stranger, nowMs)) return;
+      if (!isFromHost(packet) || !mayTell(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.stranger, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, PROHIBITED, 0);
       return quote(packet, ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
     case DropReason.tooBig:
-      if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.urgent, nowMs)) return;
+      if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.urgent, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu);
       return quote(packet, ICMPV6_PACKET_TOO_BIG, 0, mtu);
     case DropReason.sourceRoute:
-      if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
+      if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, SOURCE_ROUTE_FAILED, 0);
       return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, packet.segmentsLeftAt - packet.at);
     case DropReason.instanceGone:
-      if (mayAnswer(packet, ANSWER_WITH_RESET, Share.urgent, nowMs)) reset(packet);
+      if (mayAnswer(packet, HeaderLayout.ANSWER_WITH_RESET, Share.urgent, nowMs)) reset(packet);
   }
 }
 
 /** Whether a client gets a reset when its instance is gone, for this packet of its flow. */
 export function isReset(packet: Packet): bool {
-  return isMidStream(packet) && (HEADER.answers & ANSWER_WITH_RESET) != 0;
+  return isMidStream(packet) && (HEADER.answers & HeaderLayout.ANSWER_WITH_RESET) != 0;
 }
 
 /** The same when the node of its instance is lost. */
 export function isLostReset(packet: Packet): bool {
-  return isMidStream(packet) && (HEADER.answers & ANSWER_LOST_WITH_RESET) != 0;
+  return isMidStream(packet) && (HEADER.answers & HeaderLayout.ANSWER_LOST_WITH_RESET) != 0;
 }
 
 function isMidStream(packet: Packet): bool {
@@ -114,7 +114,7 @@ function isMidStream(packet: Packet): bool {
 }
 
 function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
-  if (!mayAnswer(packet, ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
+  if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
   if (packet.isIpv4) quote(packet, ICMP_UNREACHABLE, code, 0);
   else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);
 }

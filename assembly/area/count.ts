@@ -1,18 +1,18 @@
 // This worker's counters. Plain adds: a worker writes only its own.
 
-import { WORKER_COUNTERS, WORKER_EGRESS_DROPS, WORKER_INGRESS_DROPS } from "../shared/layout.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { workerAt } from "./regions.ts";
 
 export function count(counter: u32, amount: u64): void {
-  add(workerAt + WORKER_COUNTERS + (counter << 3), amount);
+  add(workerAt + WorkerLayout.COUNTERS + (counter << 3), amount);
 }
 
 export function countEgressDrop(reason: u32, packets: u64): void {
-  add(workerAt + WORKER_EGRESS_DROPS + (reason << 3), packets);
+  add(workerAt + WorkerLayout.EGRESS_DROPS + (reason << 3), packets);
 }
 
 export function countIngressDrop(reason: u32, packets: u64): void {
-  add(workerAt + WORKER_INGRESS_DROPS + (reason << 3), packets);
+  add(workerAt + WorkerLayout.INGRESS_DROPS + (reason << 3), packets);
 }
 
 function add(at: usize, amount: u64): void {

@@ -3,7 +3,7 @@
 
 import { HEADER } from "../record/header.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import { HEADER_AT, HEADER_REPAIR } from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 import { workerAt } from "./regions.ts";
 
 const REPAIR_SLEEP_NS: i64 = 10_000_000;
@@ -28,7 +28,7 @@ function standAside(): void {
   while (true) {
     const repair = <i32>HEADER.loadRepair();
     if (repair == 0) break;
-    atomic.wait<i32>(HEADER_AT + HEADER_REPAIR, repair, REPAIR_SLEEP_NS);
+    atomic.wait<i32>(HeaderLayout.AT + HeaderLayout.REPAIR, repair, REPAIR_SLEEP_NS);
   }
   WorkerArea.at(workerAt).addSequence(1);
 }
@@ -37,7 +37,7 @@ export function leave(): void {
   WorkerArea.at(workerAt).addSequence(1);
 }
 
-/** Which of the two places of a versioned value is in force: 0 or 1 (layout.ts, "versioned value"). */
+/** Which of the two places of a versioned value is in force: 0 or 1 (shared/layout/header.ts). */
 export function placeInForce(word: u32): u32 {
   const newer = word & 1;
   return generation >= word >>> 1 ? newer : newer ^ 1;

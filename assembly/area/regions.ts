@@ -2,7 +2,10 @@
 
 import { HEADER, Header } from "../record/header.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import { HEADER_AT, LOCK_WORKER_BITS, Region, WORKER_SIZE } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import { Region } from "../shared/layout/header.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 
 export let nodesAt: usize = 0;
 export let nodeMetricsAt: usize = 0;
@@ -48,7 +51,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   workersAt = regionAt(Region.workers);
   worker = index;
   workerAt = workerAreaAt(index);
-  lockOwner = (WorkerArea.at(workerAt).incarnation << LOCK_WORKER_BITS) | (index + 1);
+  lockOwner = (WorkerArea.at(workerAt).incarnation << FlowLayout.LOCK_WORKER_BITS) | (index + 1);
   workerCount = HEADER.workerCount;
   addressMask = HEADER.addressMask;
   workloadMask = HEADER.workloadMask;
@@ -59,9 +62,9 @@ export function attachRegions(index: u32, memoryBase: u64): void {
 }
 
 export function workerAreaAt(index: u32): usize {
-  return workersAt + <usize>index * WORKER_SIZE;
+  return workersAt + <usize>index * WorkerLayout.SIZE;
 }
 
 function regionAt(region: u32): usize {
-  return Header.at(HEADER_AT + (region << 2)).regions;
+  return Header.at(HeaderLayout.AT + (region << 2)).regions;
 }

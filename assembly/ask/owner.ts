@@ -1,7 +1,9 @@
 // Whom the room is counted to that a packet takes while it waits, or while others wait for what became of it: a hash of an
 // address that the sender cannot choose.
 
-import { OWNER_OTHERS, SOCKADDR_ADDRESS, STRANGER } from "../shared/layout.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
 import { findWorkload } from "../table/address.ts";
 import { addressHash } from "../table/hash.ts";
 import { identityAt } from "../table/instance.ts";
@@ -11,14 +13,16 @@ import { Packet } from "../wire/packet.ts";
 /** Of a packet from the TUN: its workload. */
 export function workloadOwner(packet: Packet): u32 {
   const workload = findWorkload(packet.sourceAt);
-  return workload == 0 ? OWNER_OTHERS : ownerAt(identityAt(workload));
+  return workload == 0 ? WaitingLayout.OWNER_OTHERS : ownerAt(identityAt(workload));
 }
 
 /** Of a packet from the tunnel: the address of its node. All strangers are one. */
 export function nodeOwner(node: u32): u32 {
-  return node == STRANGER ? OWNER_OTHERS : ownerAt(endpointAt(node) + SOCKADDR_ADDRESS);
+  return node == NodeLayout.STRANGER
+    ? WaitingLayout.OWNER_OTHERS
+    : ownerAt(endpointAt(node) + KernelLayout.SOCKADDR_ADDRESS);
 }
 
 function ownerAt(address: usize): u32 {
-  return max<u32>(addressHash(address), OWNER_OTHERS + 1);
+  return max<u32>(addressHash(address), WaitingLayout.OWNER_OTHERS + 1);
 }

@@ -19,18 +19,10 @@ import { Held } from "../record/held.ts";
 import { Refusal } from "../record/refusal.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  HEADER_AT,
-  HEADER_REFUSALS,
-  HELD_DESTINATION,
-  OWNER_OTHERS,
-  REFUSAL_ADDRESS,
-  REFUSAL_MAX,
-  REFUSAL_SIZE,
-  REFUSED_MAX,
-  REFUSED_SET,
-  WORKER_REFUSED,
-} from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import * as RefusalLayout from "../shared/layout/refusal.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, sameAddress } from "../table/address.ts";
@@ -81,7 +73,7 @@ export function setUnparking(is: bool): void {
 
 /** Whether a parked packet has waited for too long, or its address was refused meanwhile; then it is from now on. */
 export function isGivenUp(record: usize, nowMs: u32): bool {
-  const address = record + HELD_DESTINATION;
+  const address = record + WaitingLayout.HELD_DESTINATION;
   if (isRefused(address, nowMs)) return true;
   if (nowMs - Held.at(record).sinceMs < HEADER.parkMs) return false;
   remember(address, Held.at(record).owner, nowMs, nowMs);
@@ -92,10 +84,10 @@ export function isGivenUp(record: usize, nowMs: u32): bool {
 export function learnRefusals(nowMs: u32): void {
   const written = HEADER.loadRefusalCount();
   let seen = WorkerArea.at(workerAt).refusalCount;
-  if (written - seen > <u32>REFUSAL_MAX) seen = written - REFUSAL_MAX;
+  if (written - seen > <u32>RefusalLayout.MAX) seen = written - RefusalLayout.MAX;
   for (; seen != written; seen++) {
-    const refusal = HEADER_AT + HEADER_REFUSALS + (seen % REFUSAL_MAX) * REFUSAL_SIZE;
-    const address = refusal + REFUSAL_ADDRESS;
+    const refusal = HeaderLayout.AT + HeaderLayout.REFUSALS + (seen % RefusalLayout.MAX) * RefusalLayout.SIZE;
+    const address = refusal + RefusalLayout.ADDRESS;
     remember(address, ownerOf(v128.load(address)), Refusal.at(refusal).atMs, nowMs);
   }
   WorkerArea.at(workerAt).refusalCount = written;
@@ -116,7 +108,7 @@ function crowdOut(owner: u32, blocks: u32, address: v128): bool {
   for (let left = waitingCount(PARKED); left != 0; left--) {
     const record = waitingRecord(number);
     const isOfLargest = Held.at(record).owner == largest && concerns(record, address);
-    if (isOfLargest && findService(record + HELD_DESTINATION) == 0) {
+    if (isOfLargest && findService(record + WaitingLayout.HELD_DESTINATION) == 0) {
       countEgressDrop(DropReason.holdFull, 1);
       discard(PARKED, number);
       return true;
@@ -145,7 +137,7 @@ function ownerOf(address: v128): u32 {
     if (concerns(record, address)) return Held.at(record).owner;
     number = Held.at(record).next;
   }
-  return OWNER_OTHERS;
+  return WaitingLayout.OWNER_OTHERS;
 }
 
 /** In the record that has the address, or is free, or not fresh any more, or the oldest of the owner with most of the set. */
@@ -153,8 +145,8 @@ function remember(address: usize, owner: u32, atMs: u32, nowMs: u32): void {
   const set = refusedSetAt(address);
   let place = set;
   let bestRank: u64 = 0;
-  for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
-    const record = set + i * REFUSAL_SIZE;
+  for (let i: u32 = 0; i < <u32>RefusalLayout.REFUSED_SET; i++) {
+    const record = set + i * RefusalLayout.SIZE;
     if (isSameRefusal(record, address)) {
       place = record;
       break;
@@ -172,16 +164,16 @@ function remember(address: usize, owner: u32, atMs: u32, nowMs: u32): void {
 /** How many records of the set the owner of one has, and how old it is. */
 function crowding(set: usize, record: usize, nowMs: u32): u64 {
   let ofOwner: u64 = 0;
-  for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
-    if (Refusal.at(set + i * REFUSAL_SIZE).owner == Refusal.at(record).owner) ofOwner++;
+  for (let i: u32 = 0; i < <u32>RefusalLayout.REFUSED_SET; i++) {
+    if (Refusal.at(set + i * RefusalLayout.SIZE).owner == Refusal.at(record).owner) ofOwner++;
   }
   return (ofOwner << 32) | ageOf(record, nowMs);
 }
 
 function isRefused(address: usize, nowMs: u32): bool {
   const set = refusedSetAt(address);
-  for (let i: u32 = 0; i < <u32>REFUSED_SET; i++) {
-    const record = set + i * REFUSAL_SIZE;
+  for (let i: u32 = 0; i < <u32>RefusalLayout.REFUSED_SET; i++) {
+    const record = set + i * RefusalLayout.SIZE;
     if (isSameRefusal(record, address)) return isFresh(record, nowMs);
   }
   return false;
@@ -189,8 +181,8 @@ function isRefused(address: usize, nowMs: u32): bool {
 
 /** Forgets what is not fresh any more, so that no age is ever so large that it wraps. */
 export function forgetRefused(nowMs: u32): void {
-  for (let i: u32 = 0; i < <u32>REFUSED_MAX; i++) {
-    const record = workerAt + WORKER_REFUSED + <usize>i * REFUSAL_SIZE;
+  for (let i: u32 = 0; i < <u32>RefusalLayout.REFUSED_MAX; i++) {
+    const record = workerAt + WorkerLayout.REFUSED + <usize>i * RefusalLayout.SIZE;
     if (Refusal.at(record).owner != NO_OWNER && ageOf(record, nowMs) >= REFUSED_MS) {
       Refusal.at(record).owner = NO_OWNER;
     }
@@ -213,6 +205,6 @@ function ageOf(record: usize, nowMs: u32): u32 {
 }
 
 function refusedSetAt(address: usize): usize {
-  const set = addressHash(address) % (REFUSED_MAX / REFUSED_SET);
-  return workerAt + WORKER_REFUSED + <usize>set * (REFUSAL_SIZE * REFUSED_SET);
+  const set = addressHash(address) % (RefusalLayout.REFUSED_MAX / RefusalLayout.REFUSED_SET);
+  return workerAt + WorkerLayout.REFUSED + <usize>set * (RefusalLayout.SIZE * RefusalLayout.REFUSED_SET);
 }

@@ -2,7 +2,8 @@
 // that the flow uses of them. Whatever else changed leaves it alone.
 
 import { Flow } from "../record/flow.ts";
-import { FLOW_ANSWERS_CROSS, LOCAL_NODE } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 import { isV4Mapped, sameAddress } from "../table/address.ts";
 import { instanceAddress, isAlive, namespaceAddress, nodeOf } from "../table/instance.ts";
 
@@ -11,10 +12,10 @@ export function isClientAlive(flow: usize): bool {
   const client = Flow.at(flow).clientInstance;
   return (
     isAlive(client, Flow.at(flow).clientIncarnation) &&
-    nodeOf(client) == LOCAL_NODE &&
+    nodeOf(client) == NodeLayout.LOCAL &&
     hasNamespaceAddress(client, Flow.at(flow).client) &&
     hasInstanceAddress(client, Flow.at(flow).clientInstanceAddress) &&
-    ((Flow.at(flow).seen & FLOW_ANSWERS_CROSS) == 0 || hasNamespaceAddress(client, Flow.at(flow).answered))
+    ((Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) == 0 || hasNamespaceAddress(client, Flow.at(flow).answered))
   );
 }
 

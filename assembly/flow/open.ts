@@ -8,15 +8,10 @@ import { Candidate } from "../record/candidate.ts";
 import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  CANDIDATE_DRAINING,
-  CANDIDATE_SIZE,
-  FLOW_ANSWERS_CROSS,
-  FLOW_CROSSES,
-  FLOW_IS_BALANCED,
-  FlowState,
-  ServiceKind,
-} from "../shared/layout.ts";
+import * as CandidateLayout from "../shared/layout/candidate.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import { FlowState } from "../shared/layout/flow.ts";
+import { ServiceKind } from "../shared/layout/service.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { create, discard, insert } from "../table/flow.ts";
@@ -73,9 +68,9 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   Flow.at(flow).forwardPackets = 0;
   Flow.at(flow).reversePackets = 0;
   const isBalanced = Service.at(service).kind == ServiceKind.balanced;
-  let seen: u32 = isBalanced ? FLOW_IS_BALANCED : 0;
-  if (isWireIpv4 != packet.isIpv4) seen |= FLOW_CROSSES;
-  if (areAnswersIpv4 != packet.isIpv4) seen |= FLOW_ANSWERS_CROSS;
+  let seen: u32 = isBalanced ? FlowLayout.IS_BALANCED : 0;
+  if (isWireIpv4 != packet.isIpv4) seen |= FlowLayout.CROSSES;
+  if (areAnswersIpv4 != packet.isIpv4) seen |= FlowLayout.ANSWERS_CROSS;
   Flow.at(flow).seen = <u8>seen;
   forgetTcp(flow);
   if (!claimWirePort(flow, packet, nowMs)) {
@@ -114,7 +109,7 @@ function chooseInstance(service: usize, packet: Packet, clientAddress: v128): u3
   if (Service.at(service).kind == ServiceKind.instance) return first;
   const candidateCount = Service.at(service).candidateCount;
   if (candidateCount == 0) return 0;
-  const candidates = candidatesAt + <usize>first * CANDIDATE_SIZE;
+  const candidates = candidatesAt + <usize>first * CandidateLayout.SIZE;
   const hash = policyFlowHash(clientAddress, packet.destination, packet.ports, packet.protocol);
   const choice = <u32>choose(service, hash, policyClientHash(clientAddress));
   const isValid = choice < candidateCount && !isDraining(candidates, choice);
@@ -153,9 +148,9 @@ function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: boo
 }
 
 function candidateInstance(candidates: usize, index: u32): u32 {
-  return Candidate.at(candidates + <usize>index * CANDIDATE_SIZE).instance;
+  return Candidate.at(candidates + <usize>index * CandidateLayout.SIZE).instance;
 }
 
 function isDraining(candidates: usize, index: u32): bool {
-  return (Candidate.at(candidates + <usize>index * CANDIDATE_SIZE).flags & CANDIDATE_DRAINING) != 0;
+  return (Candidate.at(candidates + <usize>index * CandidateLayout.SIZE).flags & CandidateLayout.DRAINING) != 0;
 }

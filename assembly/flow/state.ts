@@ -6,17 +6,8 @@
 // that both sides closed nothing comes back.
 
 import { Flow } from "../record/flow.ts";
-import {
-  FLOW_FORWARD_TCP,
-  FLOW_REVERSE_TCP,
-  FLOW_SCALE_UNKNOWN,
-  FLOW_SEEN_FIN_FORWARD,
-  FLOW_SEEN_FIN_REVERSE,
-  FLOW_SEEN_LIFE_FORWARD,
-  FLOW_SEEN_LIFE_REVERSE,
-  FLOW_SEEN_REPLY,
-  FlowState,
-} from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import { FlowState } from "../shared/layout/flow.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import { setState } from "../table/flow.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
@@ -33,8 +24,8 @@ import {
   Tcp,
 } from "../wire/tcp.ts";
 
-const FIN_BOTH: u32 = FLOW_SEEN_FIN_FORWARD | FLOW_SEEN_FIN_REVERSE;
-const LIFE_BOTH: u32 = FLOW_SEEN_LIFE_FORWARD | FLOW_SEEN_LIFE_REVERSE;
+const FIN_BOTH: u32 = FlowLayout.SEEN_FIN_FORWARD | FlowLayout.SEEN_FIN_REVERSE;
+const LIFE_BOTH: u32 = FlowLayout.SEEN_LIFE_FORWARD | FlowLayout.SEEN_LIFE_REVERSE;
 /** Flags of a segment that begins or ends something. */
 const TURNS: u32 = TCP_SYN | TCP_FIN | TCP_RST;
 /** RFC 7323 section 2.3 */
@@ -49,7 +40,7 @@ export function firstState(packet: Packet): u32 {
 
 /** What is known of TCP before the first packet: nothing. */
 export function forgetTcp(flow: usize): void {
-  Flow.at(flow).windowScales = <u8>((FLOW_SCALE_UNKNOWN << 4) | FLOW_SCALE_UNKNOWN);
+  Flow.at(flow).windowScales = <u8>((FlowLayout.SCALE_UNKNOWN << 4) | FlowLayout.SCALE_UNKNOWN);
   Flow.at(flow).forwardTcp = 0;
   Flow.at(flow).reverseTcp = 0;
 }
@@ -65,14 +56,14 @@ export function seenForward(flow: usize, packet: Packet, segments: u32, nowMs: u
   if (packet.protocol != IPPROTO_TCP) return;
   const state: u32 = Flow.at(flow).state;
   if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, true);
-  noteWindow(packet, flow + FLOW_FORWARD_TCP);
+  noteWindow(packet, flow + FlowLayout.FORWARD_TCP);
   if (state == FlowState.tcpOpening) establish(flow, packet, Flow.at(flow).seen);
 }
 
 export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u32): void {
   Flow.at(flow).lastUsedMs = nowMs;
   Flow.at(flow).reversePackets = Flow.at(flow).reversePackets + segments;
-  see(flow, FLOW_SEEN_REPLY);
+  see(flow, FlowLayout.SEEN_REPLY);
   const state: u32 = Flow.at(flow).state;
   if (packet.protocol != IPPROTO_TCP) {
     if (state == FlowState.udpUnreplied) setState(flow, state, FlowState.udpStream);
@@ -80,8 +71,8 @@ export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u
     return;
   }
   if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, false);
-  noteWindow(packet, flow + FLOW_REVERSE_TCP);
-  if (state == FlowState.tcpOpening) establish(flow, packet, FLOW_SEEN_REPLY);
+  noteWindow(packet, flow + FlowLayout.REVERSE_TCP);
+  if (state == FlowState.tcpOpening) establish(flow, packet, FlowLayout.SEEN_REPLY);
 }
 
 /** Another worker may be seeing the other direction. */
@@ -90,7 +81,7 @@ function see(flow: usize, what: u32): void {
 }
 
 function establish(flow: usize, packet: Packet, seen: u32): void {
-  const isEstablished = (packet.flags & TCP_ACK) != 0 && (seen & FLOW_SEEN_REPLY) != 0;
+  const isEstablished = (packet.flags & TCP_ACK) != 0 && (seen & FlowLayout.SEEN_REPLY) != 0;
   if (isEstablished) setState(flow, FlowState.tcpOpening, FlowState.tcpEstablished);
 }
 
@@ -107,9 +98,9 @@ function turn(flow: usize, packet: Packet, state: u32, isForward: bool): void {
     return;
   }
   if (packet.flags & TCP_SYN) begin(flow, packet, state, isForward);
-  noteWindow(packet, flow + (isForward ? FLOW_FORWARD_TCP : FLOW_REVERSE_TCP));
-  if (packet.flags & TCP_FIN) see(flow, isForward ? FLOW_SEEN_FIN_FORWARD : FLOW_SEEN_FIN_REVERSE);
-  if (state == FlowState.tcpClosed) see(flow, isForward ? FLOW_SEEN_LIFE_FORWARD : FLOW_SEEN_LIFE_REVERSE);
+  noteWindow(packet, flow + (isForward ? FlowLayout.FORWARD_TCP : FlowLayout.REVERSE_TCP));
+  if (packet.flags & TCP_FIN) see(flow, isForward ? FlowLayout.SEEN_FIN_FORWARD : FlowLayout.SEEN_FIN_REVERSE);
+  if (state == FlowState.tcpClosed) see(flow, isForward ? FlowLayout.SEEN_LIFE_FORWARD : FlowLayout.SEEN_LIFE_REVERSE);
   const now: u32 = Flow.at(flow).state;
   const next = stateAfter(now, Flow.at(flow).seen);
   if (next != now) setState(flow, now, next);
@@ -136,7 +127,7 @@ function close(flow: usize, state: u32): void {
 function begin(flow: usize, packet: Packet, state: u32, isForward: bool): void {
   noteScale(flow, packet, isForward);
   if (!isForward || (packet.flags & TCP_ACK) != 0 || state != FlowState.tcpHalfClosed) return;
-  Flow.at(flow).andSeen(<u8>~(FIN_BOTH | FLOW_SEEN_REPLY));
+  Flow.at(flow).andSeen(<u8>~(FIN_BOTH | FlowLayout.SEEN_REPLY));
   setState(flow, state, FlowState.tcpOpening);
 }
 
@@ -153,7 +144,7 @@ function noteScale(flow: usize, packet: Packet, isForward: bool): void {
 
 /** Whether the receiver of a segment takes its sequence number, as far as one knows what it takes. */
 function isInWindow(flow: usize, packet: Packet, isForward: bool): bool {
-  const last = flow + (isForward ? FLOW_REVERSE_TCP : FLOW_FORWARD_TCP);
+  const last = flow + (isForward ? FlowLayout.REVERSE_TCP : FlowLayout.FORWARD_TCP);
   if (load<u64>(last) == 0) return true;
   const receiver = Tcp.at(last - TCP_ACKNOWLEDGMENT);
   const scales: u32 = Flow.at(flow).windowScales;

@@ -13,7 +13,8 @@ import { FRAGMENTS, firstWaiting, release, waitingAt, waitingCount, waitingRecor
 import { FirstFragment } from "../record/first-fragment.ts";
 import { Held } from "../record/held.ts";
 import { Counter } from "../shared/counters.ts";
-import { LOCAL_NODE, OWNER_OTHERS } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange } from "../table/address.ts";
 import { describeFragment, findFirst, noteFirst, sameFragmentKey } from "../table/first-fragment.ts";
@@ -43,7 +44,7 @@ export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): v
 
 /** From the TUN. What has no first one waits for it, if it may be that of a flow. */
 export function laterFragmentOut(nowMs: u32): DropReason {
-  describeFragment(packet, LOCAL_NODE);
+  describeFragment(packet, NodeLayout.LOCAL);
   const first = findFirst(nowMs);
   if (first != 0) {
     passOn(first);
@@ -51,7 +52,7 @@ export function laterFragmentOut(nowMs: u32): DropReason {
   }
   if (!isInServiceRange(packet.destination)) return DropReason.notServiceAddress;
   const owner = workloadOwner(packet);
-  return owner == OWNER_OTHERS ? DropReason.unknownWorkload : holdFragment(packet, owner, nowMs);
+  return owner == WaitingLayout.OWNER_OTHERS ? DropReason.unknownWorkload : holdFragment(packet, owner, nowMs);
 }
 
 /** The same from the node `sender`. */
@@ -68,14 +69,14 @@ export function laterFragmentIn(sender: u32, nowMs: u32): DropReason {
 }
 
 function passOn(first: usize): void {
-  const isFromTun = FirstFragment.at(first).sender == LOCAL_NODE;
+  const isFromTun = FirstFragment.at(first).sender == NodeLayout.LOCAL;
   const wasIpv4 = packet.isIpv4;
   const mayCut = wasIpv4 && Ipv4.at(packet.at).mayFragment;
   const refused = translateLater(packet, first, !isFromTun);
   if (refused != DropReason.none) return isFromTun ? countEgressDrop(refused, 1) : countIngressDrop(refused, 1);
   const node = FirstFragment.at(first).node;
-  if (node != LOCAL_NODE && !isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
-  const isLocal = node == LOCAL_NODE;
+  if (node != NodeLayout.LOCAL && !isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
+  const isLocal = node == NodeLayout.LOCAL;
   const packets = !isLocal ? Counter.egressPackets : isFromTun ? Counter.localPackets : Counter.ingressPackets;
   const bytes = !isLocal ? Counter.egressBytes : isFromTun ? Counter.localBytes : Counter.ingressBytes;
   const mtu = largestTo(node, wasIpv4 && !packet.isIpv4, mayCut);

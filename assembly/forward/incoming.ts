@@ -10,7 +10,8 @@ import { piecesMax } from "../offload/fragment.ts";
 import { SEGMENTS_MAX } from "../queue/arena.ts";
 import { datagramSize, datagramsAt, datagramsLength, isTruncated, outerEcn, senderAt } from "../queue/received.ts";
 import { Counter } from "../shared/counters.ts";
-import { BATCH_SIZE, LOCAL_NODE } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { ECN_NOT_ECT } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { REVERSE } from "../table/bucket.ts";
@@ -33,7 +34,7 @@ export function messagePackets(slot: u32): u32 {
 export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   const sender = senderAt(slot);
   const node = senderNode(sender);
-  if (node == LOCAL_NODE) return countIngressDrop(DropReason.unknownNode, 1);
+  if (node == NodeLayout.LOCAL) return countIngressDrop(DropReason.unknownNode, 1);
   const length = datagramsLength(slot);
   if (length == 0) return countIngressDrop(DropReason.emptyDatagram, 1);
   if (isTruncated(slot)) return countIngressDrop(DropReason.truncatedFrame, 1);
@@ -56,7 +57,7 @@ export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
 function prefetchDatagrams(slot: u32, datagrams: u32): void {
   const at = datagramsAt(slot);
   const size = datagramSize(slot);
-  const end = min<u32>(datagrams, BATCH_SIZE);
+  const end = min<u32>(datagrams, WorkerLayout.BATCH_SIZE);
   for (let i: u32 = 0; i < end; i++) touchBucket(i, at + i * size);
   for (let i: u32 = 0; i < end; i++) touchFlow(i, REVERSE);
 }
@@ -82,13 +83,13 @@ function ingressDatagram(at: usize, length: u32, node: u32, ecn: u32, rest: u32,
   if (refused != DropReason.none) return refused;
   // Headers that became IPv6 are elsewhere, so that the received ones still say whether it may be fragmented.
   if (packet.isSplit && packet.length > IPV6_MTU_MIN && Ipv4.at(at).mayFragment) {
-    fragmentPacket(LOCAL_NODE, IPV6_MTU_MIN, Counter.ingressPackets, Counter.ingressBytes);
+    fragmentPacket(NodeLayout.LOCAL, IPV6_MTU_MIN, Counter.ingressPackets, Counter.ingressBytes);
   } else {
     deliver(packet);
     count(Counter.ingressPackets, 1);
     count(Counter.ingressBytes, packet.length);
   }
   if (!isPlain && packet.isFragment && packet.fragmentOffset == 0)
-    firstFragment(nodeOwner(node), LOCAL_NODE, rest / size + 1 + piecesMax(rest), nowMs);
+    firstFragment(nodeOwner(node), NodeLayout.LOCAL, rest / size + 1 + piecesMax(rest), nowMs);
   return DropReason.none;
 }

@@ -16,7 +16,7 @@ import { writeFrame } from "../queue/tun.ts";
 import { sendPacket } from "../queue/udp.ts";
 import { Flow } from "../record/flow.ts";
 import { Counter } from "../shared/counters.ts";
-import { LOCAL_NODE } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { FORWARD } from "../table/bucket.ts";
@@ -79,7 +79,7 @@ function egressOther(virtio: VirtioNet, nowMs: u32): DropReason {
   if (packet.kind == PacketKind.laterFragment) return laterFragmentOut(nowMs);
   if (packet.kind == PacketKind.error) return egressError(nowMs);
   const isFirst = packet.isFragment && packet.fragmentOffset == 0;
-  if (isFirst) describeFragment(packet, LOCAL_NODE);
+  if (isFirst) describeFragment(packet, NodeLayout.LOCAL);
   const owner = isFirst ? workloadOwner(packet) : 0;
   isWaiting = false;
   const refused = egressPacket(virtio, nowMs);
@@ -103,7 +103,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
     return refused;
   }
   const node = <u32>Flow.at(passage.flow).node;
-  if (node == LOCAL_NODE) {
+  if (node == NodeLayout.LOCAL) {
     if (!passage.isUnusual) noteFrame(packet, passage, payloadSize);
     return deliverLocally(packets, isPartial, nowMs);
   }
@@ -123,12 +123,12 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
 }
 
 function egressError(nowMs: u32): DropReason {
-  if (packet.isFragment) describeFragment(packet, LOCAL_NODE);
+  if (packet.isFragment) describeFragment(packet, NodeLayout.LOCAL);
   const owner = packet.isFragment ? workloadOwner(packet) : 0;
   noteFrame(packet, passage, 0);
   const refused = translateErrorEgress(packet, passage);
   if (refused != DropReason.none) return refused;
-  if (passage.errorNode == LOCAL_NODE) {
+  if (passage.errorNode == NodeLayout.LOCAL) {
     const undelivered = translateErrorLocal(packet);
     if (undelivered != DropReason.none) return undelivered;
     writePlain();
@@ -196,11 +196,11 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
 /** Into the TUN in fragments: a packet, or a super-packet of UDP, that became IPv6. */
 function cutLocally(isPartial: bool): void {
   if (passage.segmentSize != 0) {
-    const queued = segment(packet, passage.segmentSize, LOCAL_NODE, IPV6_MTU_MIN);
+    const queued = segment(packet, passage.segmentSize, NodeLayout.LOCAL, IPV6_MTU_MIN);
     count(Counter.localPackets, packetsOf(queued));
     count(Counter.localBytes, bytesOf(queued));
     return;
   }
   if (isPartial) finishChecksum(packet);
-  fragmentPacket(LOCAL_NODE, IPV6_MTU_MIN, Counter.localPackets, Counter.localBytes);
+  fragmentPacket(NodeLayout.LOCAL, IPV6_MTU_MIN, Counter.localPackets, Counter.localBytes);
 }

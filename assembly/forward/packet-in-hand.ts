@@ -2,7 +2,7 @@
 
 import { workerAt } from "../area/regions.ts";
 import { Passage } from "../nat/passage.ts";
-import { WORKER_PASSAGE, WORKER_SCRATCH } from "../shared/layout.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { Packet } from "../wire/packet.ts";
 
 /** One per worker. */
@@ -10,6 +10,6 @@ export let packet: Packet = changetype<Packet>(0);
 export let passage: Passage = changetype<Passage>(0);
 
 export function attachPacket(): void {
-  packet = Packet.at(workerAt + WORKER_SCRATCH);
-  passage = Passage.at(workerAt + WORKER_PASSAGE);
+  packet = Packet.at(workerAt + WorkerLayout.SCRATCH);
+  passage = Passage.at(workerAt + WorkerLayout.PASSAGE);
 }

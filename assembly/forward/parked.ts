@@ -6,7 +6,7 @@ import { isGivenUp } from "../ask/park.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
 import { Held } from "../record/held.ts";
-import { HELD_DESTINATION } from "../shared/layout.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService } from "../table/address.ts";
@@ -21,7 +21,7 @@ export function unparkAll(nowMs: u32): u32 {
     const next = Held.at(record).next;
     const at = waitingAt(number);
     const length = Held.at(record).length;
-    const isKnown = findService(record + HELD_DESTINATION) != 0;
+    const isKnown = findService(record + WaitingLayout.HELD_DESTINATION) != 0;
     if (isKnown || isGivenUp(record, nowMs)) {
       if (!hasRoom(framePackets(at, length))) return waitingCount(PARKED);
       release(PARKED, number);

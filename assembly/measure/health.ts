@@ -2,7 +2,8 @@
 // anybody can forge (RFC 5927): it makes us ask at once and wait less long.
 
 import { NodeMetrics } from "../record/node-metrics.ts";
-import { NodeHealth, RTT_SAMPLE_COUNT } from "../shared/layout.ts";
+import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
+import { NodeHealth } from "../shared/layout/node-metrics.ts";
 import { setHealth } from "../table/node.ts";
 import { probeAgeMs } from "./note.ts";
 
@@ -71,7 +72,7 @@ function isDoubted(metrics: usize): bool {
 /** Of the last samples, 0 = none. */
 export function slowestRttMs(metrics: usize): u32 {
   let slowestUs: u32 = 0;
-  for (let i: u32 = 0; i < <u32>RTT_SAMPLE_COUNT; i++) {
+  for (let i: u32 = 0; i < <u32>NodeMetricsLayout.RTT_SAMPLE_COUNT; i++) {
     slowestUs = max(slowestUs, NodeMetrics.at(metrics + (i << 2)).rttSamples);
   }
   return slowestUs / 1000;

@@ -1,18 +1,11 @@
-// What is remembered of the probes to a node until they are answered: two rings in its metrics (layout.ts, "probe note").
+// What is remembered of the probes to a node until they are answered: two rings in its metrics (shared/layout/node-metrics.ts).
 
 import { sipHash } from "../checksum/siphash.ts";
 import { HEADER } from "../record/header.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
 import { ProbeNote } from "../record/probe-note.ts";
-import {
-  HEADER_AT,
-  HEADER_PROBE_KEY,
-  NODE_PROBE_COUNT,
-  NODE_PROBES,
-  NODE_SIZE_PROBE_COUNT,
-  NODE_SIZE_PROBES,
-  PROBE_NOTE_SIZE,
-} from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
 
 // What a value is hashed for
 const FOR_NONCE: u64 = 0;
@@ -20,14 +13,22 @@ const FOR_MASK: u64 = 1;
 
 /** The note of the probe with this number. */
 export function noteOf(metrics: usize, number: u32): usize {
-  return metrics + NODE_PROBES + <usize>(number % NODE_PROBE_COUNT) * PROBE_NOTE_SIZE;
+  return (
+    metrics +
+    NodeMetricsLayout.PROBES +
+    <usize>(number % NodeMetricsLayout.PROBE_COUNT) * NodeMetricsLayout.PROBE_NOTE_SIZE
+  );
 }
 
 /** The note of the next probe of a size. */
 export function nextSizeNote(metrics: usize): usize {
   const next = NodeMetrics.at(metrics).sizeNext;
   NodeMetrics.at(metrics).sizeNext = next + 1;
-  return metrics + NODE_SIZE_PROBES + <usize>(next % NODE_SIZE_PROBE_COUNT) * PROBE_NOTE_SIZE;
+  return (
+    metrics +
+    NodeMetricsLayout.SIZE_PROBES +
+    <usize>(next % NodeMetricsLayout.SIZE_PROBE_COUNT) * NodeMetricsLayout.PROBE_NOTE_SIZE
+  );
 }
 
 /** Fills in a note and returns the probe's nonce. `value` is its number or size. */
@@ -44,19 +45,19 @@ export function writeNote(note: usize, value: u32, nowUs: f64, ms: u32): u64 {
 /** The note of the unanswered probe with this nonce, or 0. */
 export function findNote(metrics: usize, nonce: u64): usize {
   if (nonce == 0) return 0;
-  for (let i: u32 = 0; i < <u32>NODE_PROBE_COUNT; i++) {
+  for (let i: u32 = 0; i < <u32>NodeMetricsLayout.PROBE_COUNT; i++) {
     const note = noteOf(metrics, i);
     if (ProbeNote.at(note).loadNonce() == nonce) return note;
   }
-  for (let i: u32 = 0; i < <u32>NODE_SIZE_PROBE_COUNT; i++) {
-    const note = metrics + NODE_SIZE_PROBES + <usize>i * PROBE_NOTE_SIZE;
+  for (let i: u32 = 0; i < <u32>NodeMetricsLayout.SIZE_PROBE_COUNT; i++) {
+    const note = metrics + NodeMetricsLayout.SIZE_PROBES + <usize>i * NodeMetricsLayout.PROBE_NOTE_SIZE;
     if (ProbeNote.at(note).loadNonce() == nonce) return note;
   }
   return 0;
 }
 
 export function isSizeNote(metrics: usize, note: usize): bool {
-  return note >= metrics + NODE_SIZE_PROBES;
+  return note >= metrics + NodeMetricsLayout.SIZE_PROBES;
 }
 
 /** How long ago the probe with this number was sent; one that is forgotten is older than all. */
@@ -72,7 +73,7 @@ export function isAnswered(metrics: usize, number: u32): bool {
 
 /** A node index, or back: the receiver of a probe learns nothing from it. */
 export function maskNode(node: u32, nonce: u64): u32 {
-  return node ^ <u32>sipHash(HEADER_AT + HEADER_PROBE_KEY, nonce, FOR_MASK);
+  return node ^ <u32>sipHash(HeaderLayout.AT + HeaderLayout.PROBE_KEY, nonce, FOR_MASK);
 }
 
 /** Not to be guessed without the key, which never leaves the process; never 0. */
@@ -80,7 +81,7 @@ function nextNonce(): u64 {
   let nonce: u64 = 0;
   while (nonce == 0) {
     const count = HEADER.addProbeNonces(1);
-    nonce = sipHash(HEADER_AT + HEADER_PROBE_KEY, count, FOR_NONCE);
+    nonce = sipHash(HeaderLayout.AT + HeaderLayout.PROBE_KEY, count, FOR_NONCE);
   }
   return nonce;
 }

@@ -8,14 +8,9 @@ import { HEADER } from "../record/header.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
 import { Probe } from "../record/probe.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  ERROR_QUOTE_SIZE,
-  LOCAL_NODE,
-  PROBE_ABILITIES_AT,
-  PROBE_MAGIC,
-  WORKER_ERROR_NAME,
-  WORKER_ERROR_QUOTE,
-} from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as ProbeLayout from "../shared/layout/probe.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { isInServiceRange } from "../table/address.ts";
 import { isEndpoint, isNodeKnown, metricsAt, nodeBehind, overheadTo } from "../table/node.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
@@ -31,23 +26,24 @@ const SO_EE_ORIGIN_LOCAL = 1;
 const V4_MAPPED: i32 = -65536; // 0xffff0000
 
 /**
- * An error about a datagram to the sockaddr in WORKER_ERROR_NAME, whose first `quoted` bytes are in WORKER_ERROR_QUOTE.
+ * An error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME, whose first `quoted` bytes are in WorkerLayout.ERROR_QUOTE.
  * `mtu` counts all headers.
  */
 export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): void {
-  const name = workerAt + WORKER_ERROR_NAME;
+  const name = workerAt + WorkerLayout.ERROR_NAME;
   const size = mtu - min(mtu, overheadTo(name));
   if (origin == SO_EE_ORIGIN_LOCAL) {
     if (errno != EMSGSIZE) return;
     // About the address: the kernel does not name the port of a datagram that it did not send.
-    for (let node = nodeBehind(name, LOCAL_NODE); node != LOCAL_NODE; node = nodeBehind(name, node)) {
+    for (let node = nodeBehind(name, NodeLayout.LOCAL); node != NodeLayout.LOCAL; node = nodeBehind(name, node)) {
       learnDeviceMtu(metricsAt(node), size);
     }
     return;
   }
   const nodes = HEADER.nodeCount;
-  for (let node: u32 = LOCAL_NODE + 1; node < nodes; node++) {
-    if (isNodeKnown(node) && isEndpoint(name, node)) return hint(node, errno, size, min<u32>(quoted, ERROR_QUOTE_SIZE));
+  for (let node: u32 = NodeLayout.LOCAL + 1; node < nodes; node++) {
+    if (isNodeKnown(node) && isEndpoint(name, node))
+      return hint(node, errno, size, min<u32>(quoted, WorkerLayout.ERROR_QUOTE_SIZE));
   }
   count(Counter.pathErrorsForeign, 1);
 }
@@ -66,9 +62,9 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
  * that is longer than what is said to fit (RFC 5927 section 7.2). Routers need not quote more than the UDP header.
  */
 function isOurs(metrics: usize, quoted: u32, size: u32): bool {
-  const at = workerAt + WORKER_ERROR_QUOTE;
+  const at = workerAt + WorkerLayout.ERROR_QUOTE;
   if (quoted == 0) return true;
-  if (quoted >= <u32>PROBE_ABILITIES_AT && load<u16>(at) == PROBE_MAGIC) {
+  if (quoted >= <u32>ProbeLayout.ABILITIES_AT && load<u16>(at) == ProbeLayout.MAGIC) {
     return findNote(metrics, Probe.at(at).nonce) != 0;
   }
   const version = load<u8>(at) >>> 4;

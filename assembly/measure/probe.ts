@@ -1,4 +1,4 @@
-// Probes: how nodes measure the way to each other, through the tunnel port (layout.ts, "probe").
+// Probes: how nodes measure the way to each other, through the tunnel port (shared/layout/probe.ts).
 // Promises: what is measured is by our own clock and by what only the asked node could know. Many probes to a node may
 // be under way at once; each is answered once, from the node's own endpoint.
 
@@ -10,16 +10,8 @@ import { NodeMetrics } from "../record/node-metrics.ts";
 import { Probe } from "../record/probe.ts";
 import { ProbeNote } from "../record/probe-note.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  LOCAL_NODE,
-  PROBE_MAGIC,
-  PROBE_REPLY,
-  PROBE_REQUEST,
-  PROBE_SIZE,
-  PROBE_TAKES_ECN,
-  PROBE_VERSION,
-  STRANGER,
-} from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as ProbeLayout from "../shared/layout/probe.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { addRttSample, isNodeKnown, metricsAt } from "../table/node.ts";
 import { attend, attentiveMs } from "./attention.ts";
@@ -41,7 +33,7 @@ export function queueProbes(nowUs: f64, nowMs: u32): u32 {
   const nodes = HEADER.nodeCount;
   let queued: u32 = 0;
   for (let i: u32 = 1; i < nodes && queued < PROBES_MAX; i++) {
-    cursor = cursor + 1 < nodes ? cursor + 1 : LOCAL_NODE + 1;
+    cursor = cursor + 1 < nodes ? cursor + 1 : NodeLayout.LOCAL + 1;
     if (isNodeKnown(cursor)) queued += attendNode(cursor, nowUs, ms);
   }
   count(Counter.probesSent, queued);
@@ -65,7 +57,7 @@ function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
 }
 
 export function isProbe(at: usize, length: u32): bool {
-  return length >= 2 && load<u16>(at) == PROBE_MAGIC;
+  return length >= 2 && load<u16>(at) == ProbeLayout.MAGIC;
 }
 
 /**
@@ -73,23 +65,23 @@ export function isProbe(at: usize, length: u32): bool {
  * answer: it could be meant to go to somebody else.
  */
 export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, nowUs: f64): DropReason {
-  if (from == STRANGER) return DropReason.badProbe;
-  if (length < <u32>PROBE_SIZE || Probe.at(at).version != PROBE_VERSION) return DropReason.badProbe;
+  if (from == NodeLayout.STRANGER) return DropReason.badProbe;
+  if (length < <u32>ProbeLayout.SIZE || Probe.at(at).version != ProbeLayout.VERSION) return DropReason.badProbe;
   const type = Probe.at(at).type;
-  if (type == PROBE_REQUEST) {
-    Probe.at(at).type = <u8>PROBE_REPLY;
-    Probe.at(at).abilities = PROBE_TAKES_ECN;
-    sendToSender(sender, at, PROBE_SIZE);
+  if (type == ProbeLayout.REQUEST) {
+    Probe.at(at).type = <u8>ProbeLayout.REPLY;
+    Probe.at(at).abilities = ProbeLayout.TAKES_ECN;
+    sendToSender(sender, at, ProbeLayout.SIZE);
     count(Counter.probesAnswered, 1);
     return DropReason.none;
   }
-  if (type != PROBE_REPLY) return DropReason.badProbe;
+  if (type != ProbeLayout.REPLY) return DropReason.badProbe;
   const nonce = Probe.at(at).nonce;
   if (maskNode(Probe.at(at).node, nonce) != from) return DropReason.badProbe;
   const metrics = metricsAt(from);
   const note = findNote(metrics, nonce);
   if (note == 0 || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
-  NodeMetrics.at(metrics).takesEcn = <u32>Probe.at(at).abilities & PROBE_TAKES_ECN;
+  NodeMetrics.at(metrics).takesEcn = <u32>Probe.at(at).abilities & ProbeLayout.TAKES_ECN;
   count(Counter.probeReplies, 1);
   return DropReason.none;
 }
@@ -123,16 +115,16 @@ function sendNumbered(node: u32, metrics: usize, nowUs: f64, ms: u32): void {
   const number = NodeMetrics.at(metrics).probesSent + 1;
   NodeMetrics.at(metrics).probesSent = number;
   NodeMetrics.at(metrics).probedMs = ms;
-  send(node, PROBE_SIZE, writeNote(noteOf(metrics, number), number, nowUs, ms));
+  send(node, ProbeLayout.SIZE, writeNote(noteOf(metrics, number), number, nowUs, ms));
 }
 
 function send(node: u32, size: u32, nonce: u64): void {
-  const probe = takeHeader(PROBE_SIZE);
-  store<u16>(probe, PROBE_MAGIC);
-  Probe.at(probe).version = <u8>PROBE_VERSION;
-  Probe.at(probe).type = <u8>PROBE_REQUEST;
+  const probe = takeHeader(ProbeLayout.SIZE);
+  store<u16>(probe, ProbeLayout.MAGIC);
+  Probe.at(probe).version = <u8>ProbeLayout.VERSION;
+  Probe.at(probe).type = <u8>ProbeLayout.REQUEST;
   Probe.at(probe).node = maskNode(node, nonce);
   Probe.at(probe).nonce = nonce;
   Probe.at(probe).abilities = 0;
-  sendProbe(node, probe, PROBE_SIZE, size - PROBE_SIZE);
+  sendProbe(node, probe, ProbeLayout.SIZE, size - ProbeLayout.SIZE);
 }

@@ -11,7 +11,8 @@ import { isRestart, seenForward } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
 import { HEADER } from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
-import { ANSWER_LOST, FLOW_CROSSES, FLOW_IS_BALANCED, FLOW_SEEN_REPLY } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
@@ -50,7 +51,7 @@ export function translateEgress(
   }
   const node = <u32>Flow.at(flow).node;
   const longest = payloadSize == 0 ? packet.length : packet.headerLength + payloadSize;
-  const crosses = (Flow.at(flow).seen & FLOW_CROSSES) != 0;
+  const crosses = (Flow.at(flow).seen & FlowLayout.CROSSES) != 0;
   passage.isUnusual = crosses || (longest > IPV6_MTU_MIN && longest > pathMtu(node));
   if (passage.isUnusual) {
     noteFrame(packet, passage, payloadSize);
@@ -142,11 +143,11 @@ export function confirmEnds(flow: usize, packet: Packet, passage: Passage): bool
 /** Whether a packet is sent although its flow's node is lost. A flow that was never answered gets another instance. */
 function goOnLost(flow: usize, packet: Packet, passage: Passage): bool {
   const seen = Flow.at(flow).seen;
-  if ((seen & (FLOW_SEEN_REPLY | FLOW_IS_BALANCED)) == FLOW_IS_BALANCED) {
+  if ((seen & (FlowLayout.SEEN_REPLY | FlowLayout.IS_BALANCED)) == FlowLayout.IS_BALANCED) {
     if (end(flow)) count(Counter.flowsRechosen, 1);
     return false;
   }
-  if ((HEADER.answers & ANSWER_LOST) == 0) return true;
+  if ((HEADER.answers & HeaderLayout.ANSWER_LOST) == 0) return true;
   passage.endedBy = <u8>DropReason.nodeUnreachable;
   if (isLostReset(packet)) end(flow);
   return false;

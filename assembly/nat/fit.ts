@@ -1,7 +1,7 @@
 // How large a packet may be on its way (RFC 1191, RFC 8201; RFC 7915 sections 4 and 5).
 
 import { HEADER } from "../record/header.ts";
-import { LOCAL_NODE } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 import { pathMtu } from "../table/node.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 
@@ -10,7 +10,7 @@ import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
  * nobody would tell its sender, so that it gets the size that every link takes (RFC 7915 section 4).
  */
 export function largestTo(node: u32, grew: bool, mayCut: bool): u32 {
-  const mtu = node == LOCAL_NODE ? u32.MAX_VALUE : pathMtu(node);
+  const mtu = node == NodeLayout.LOCAL ? u32.MAX_VALUE : pathMtu(node);
   if (!grew) return mtu;
   return min(mtu, mayCut ? IPV6_MTU_MIN : tunMtu());
 }

@@ -19,7 +19,7 @@ import {
 import { FirstFragment } from "../record/first-fragment.ts";
 import { Held } from "../record/held.ts";
 import { Counter } from "../shared/counters.ts";
-import { LOCAL_NODE } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isV4Mapped } from "../table/address.ts";
 import { fragmentKey, sameFragmentKey } from "../table/first-fragment.ts";
@@ -94,7 +94,7 @@ export function dropOrphans(nowMs: u32): void {
 }
 
 function drop(number: u32, reason: DropReason): void {
-  if (FirstFragment.at(waitingRecord(number)).sender == LOCAL_NODE) countEgressDrop(reason, 1);
+  if (FirstFragment.at(waitingRecord(number)).sender == NodeLayout.LOCAL) countEgressDrop(reason, 1);
   else countIngressDrop(reason, 1);
   discard(FRAGMENTS, number);
 }

@@ -7,7 +7,8 @@ import { isClientAlive } from "../flow/confirm.ts";
 import { seenReverse } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
-import { FLOW_ANSWERS_CROSS, ServiceKind } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import { ServiceKind } from "../shared/layout/service.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
 import { end, findReverse, packetHash } from "../table/flow.ts";
@@ -16,12 +17,12 @@ import { acceptsUnknownSources, speaksFor } from "../table/sender.ts";
 import { Packet } from "../wire/packet.ts";
 import { rewrite } from "./rewrite.ts";
 
-/** Translates a parsed packet of another node, or of STRANGER, in place. */
+/** Translates a parsed packet of another node, or of NodeLayout.STRANGER, in place. */
 export function translateIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return admit(packet, sender);
   if (!speaksFor(sender, Flow.at(flow).node)) return DropReason.wrongNode;
-  if (Flow.at(flow).seen & FLOW_ANSWERS_CROSS) {
+  if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
     // In front of one that grows stands what was received before it.
@@ -41,7 +42,7 @@ export function translateLocal(
 ): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return DropReason.none;
-  if (Flow.at(flow).seen & FLOW_ANSWERS_CROSS) {
+  if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
     changeFamily(packet, packets, payloadSize, false);

@@ -5,7 +5,7 @@ import { count } from "../area/count.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
 import { HEADER } from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
-import { CLAMP_MSS } from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 import { learntMtu } from "../table/node.ts";
 import { IPV4_MIN_HEADER } from "../wire/ipv4.ts";
 import { IPV6_HEADER } from "../wire/ipv6.ts";
@@ -17,7 +17,7 @@ import { findOption, TCP_MIN_HEADER, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, Tcp 
  * larger headers one way or the other. `isPartial`: the checksum is unfinished and does not cover options yet.
  */
 export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool): void {
-  if ((HEADER.answers & CLAMP_MSS) == 0) return;
+  if ((HEADER.answers & HeaderLayout.CLAMP_MSS) == 0) return;
   const mtu = min(HEADER.tunMtu - 1, learntMtu(node) - 1); // an unknown one is the largest
   if (mtu == u32.MAX_VALUE) return;
   const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;

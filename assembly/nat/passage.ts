@@ -1,5 +1,5 @@
 // What the steps of one packet's way from the TUN tell each other, beside the packet itself (wire/packet.ts). One per
-// worker, at WORKER_PASSAGE.
+// worker, at WorkerLayout.PASSAGE.
 
 @unmanaged
 export class Passage {

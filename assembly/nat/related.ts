@@ -8,7 +8,7 @@ import { fold, sum } from "../checksum/sum.ts";
 import { changeErrorFamily } from "../family/icmp-error.ts";
 import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
-import { ServiceKind } from "../shared/layout.ts";
+import { ServiceKind } from "../shared/layout/service.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isNoAddress, isOwnAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";

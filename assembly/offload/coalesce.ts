@@ -11,7 +11,7 @@ import { nextIovecAt } from "../queue/arena.ts";
 import { sumTransport } from "../queue/parts.ts";
 import { extendFrame, writePacket } from "../queue/tun.ts";
 import { HEADER } from "../record/header.ts";
-import { OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP } from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 import {
   IPPROTO_TCP,
   VIRTIO_F_NEEDS_CSUM,
@@ -94,7 +94,7 @@ function start(packet: Packet, length: u32): void {
 /** Whether the packet may be part of a super-packet at all. */
 function canJoin(packet: Packet): bool {
   if (!packet.isPlain) return false;
-  const offload = packet.protocol == IPPROTO_TCP ? OFFLOAD_TUN_TCP : OFFLOAD_TUN_UDP;
+  const offload = packet.protocol == IPPROTO_TCP ? HeaderLayout.OFFLOAD_TUN_TCP : HeaderLayout.OFFLOAD_TUN_UDP;
   if ((HEADER.offloads & offload) == 0) return false;
   if (packet.payloadLength == 0) return false; // no payload, nothing to gain
   // Segmentation would repeat IPv4 options and IPv6 extension headers.

@@ -5,7 +5,7 @@ import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { writeParts } from "../queue/tun.ts";
 import { sendParts } from "../queue/udp.ts";
-import { LOCAL_NODE } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 import { IPPROTO_FRAGMENT, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { FRAGMENT_HEADER, FragmentHeader } from "../wire/extension-headers.ts";
 import { IPV4_MIN_HEADER, Ipv4, OPTION_END, OPTION_NOTHING } from "../wire/ipv4.ts";
@@ -36,7 +36,7 @@ export function bytesOf(queued: u64): u32 {
 }
 
 /**
- * Queues a packet to a node, or for LOCAL_NODE to the TUN, in pieces of at most `mtu` bytes: IP header and transport header, `headLength` bytes at
+ * Queues a packet to a node, or for NodeLayout.LOCAL to the TUN, in pieces of at most `mtu` bytes: IP header and transport header, `headLength` bytes at
  * `head`, then `bodyLength` bytes at `body`. `ipLength` is that of the IP header alone: IPv4 with options, or IPv6 with
  * at most a fragment header. IPv6 without one gets it, with the identification `id`. What it queued: queued().
  */
@@ -75,11 +75,11 @@ export function fragment(
 }
 
 /**
- * Queues a packet with generated headers to a node, or for LOCAL_NODE to the TUN; then there is room for a virtio_net_hdr
+ * Queues a packet with generated headers to a node, or for NodeLayout.LOCAL to the TUN; then there is room for a virtio_net_hdr
  * in front of them.
  */
 export function queueParts(node: u32, head: usize, headLength: u32, body: usize, bodyLength: u32): void {
-  if (node != LOCAL_NODE) return sendParts(node, head, headLength, body, bodyLength);
+  if (node != NodeLayout.LOCAL) return sendParts(node, head, headLength, body, bodyLength);
   writeParts(head - VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + headLength, body, bodyLength);
 }
 

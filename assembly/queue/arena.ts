@@ -2,15 +2,8 @@
 
 import { nativeBase, workerAt } from "../area/regions.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import {
-  IOVEC_MAX,
-  IOVEC_SIZE,
-  TUN_TX_MAX,
-  TX_HEADERS_SIZE,
-  UDP_TX_MAX,
-  WORKER_TX_HEADERS,
-  WORKER_TX_IOVECS,
-} from "../shared/layout.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 
 /** Packets that one frame or message may hold: 65,535 bytes in the smallest segments that TCP makes, rounded up. */
 export const SEGMENTS_MAX: u32 = 2047;
@@ -35,10 +28,10 @@ export function emptyQueues(): void {
 /** Whether the queues can take `packets` more, whatever becomes of them. Empty queues can take SEGMENTS_MAX. */
 export function hasRoom(packets: u32): bool {
   return (
-    iovecCount + 2 * packets <= <u32>IOVEC_MAX &&
-    headerBytes + (HEADER_MAX + HEADER_ROOM) * packets + COPIES_MAX <= <u32>TX_HEADERS_SIZE &&
-    WorkerArea.at(workerAt).udpTxCount + packets <= <u32>UDP_TX_MAX &&
-    WorkerArea.at(workerAt).tunTxCount + packets <= <u32>TUN_TX_MAX
+    iovecCount + 2 * packets <= <u32>WorkerLayout.IOVEC_MAX &&
+    headerBytes + (HEADER_MAX + HEADER_ROOM) * packets + COPIES_MAX <= <u32>WorkerLayout.TX_HEADERS_SIZE &&
+    WorkerArea.at(workerAt).udpTxCount + packets <= <u32>WorkerLayout.UDP_TX_MAX &&
+    WorkerArea.at(workerAt).tunTxCount + packets <= <u32>WorkerLayout.TUN_TX_MAX
   );
 }
 
@@ -56,7 +49,7 @@ export function nextIovecAt(): usize {
 
 /** Room for `length` bytes of header. */
 export function takeHeader(length: u32): usize {
-  const at = workerAt + WORKER_TX_HEADERS + headerBytes;
+  const at = workerAt + WorkerLayout.TX_HEADERS + headerBytes;
   headerBytes += (length + 7) & ~7;
   return at;
 }
@@ -67,5 +60,5 @@ export function native(at: usize): u64 {
 }
 
 function iovecAt(index: u32): usize {
-  return workerAt + WORKER_TX_IOVECS + <usize>index * IOVEC_SIZE;
+  return workerAt + WorkerLayout.TX_IOVECS + <usize>index * KernelLayout.IOVEC_SIZE;
 }

@@ -5,23 +5,10 @@ import { workerAt } from "../area/regions.ts";
 import { HEADER } from "../record/header.ts";
 import { Mmsghdr } from "../record/mmsghdr.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import {
-  BATCH_SIZE,
-  CONTROL_SIZE,
-  FRAME_MAX,
-  IOVEC_SIZE,
-  MMSGHDR_SIZE,
-  NODE_ENDPOINT_SIZE,
-  OFFLOAD_GRO_ENDED,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_TUN_SLOTS,
-  WORKER_UDP_RX,
-  WORKER_UDP_RX_CONTROLS,
-  WORKER_UDP_RX_IOVECS,
-  WORKER_UDP_RX_NAMES,
-  WORKER_UDP_SLOTS,
-} from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { ECN_MASK, ECN_NOT_ECT, IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO } from "../shared/protocols.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
@@ -39,23 +26,23 @@ const TRAFFIC_CLASS: u64 = ((<u64>IPV6_TCLASS) << 32) | SOL_IPV6;
 
 /** Points every receive message at its slot, sockaddr and control buffer. */
 export function prepareReceive(): void {
-  for (let i: u32 = 0; i < <u32>BATCH_SIZE; i++) {
-    const iovec = workerAt + WORKER_UDP_RX_IOVECS + <usize>i * IOVEC_SIZE;
+  for (let i: u32 = 0; i < <u32>WorkerLayout.BATCH_SIZE; i++) {
+    const iovec = workerAt + WorkerLayout.UDP_RX_IOVECS + <usize>i * KernelLayout.IOVEC_SIZE;
     store<u64>(iovec, native(datagramsAt(i)));
-    store<u64>(iovec, FRAME_MAX, 8);
+    store<u64>(iovec, WorkerLayout.FRAME_MAX, 8);
     const message = messageAt(i);
     Mmsghdr.at(message).name = native(senderAt(i));
-    Mmsghdr.at(message).nameLength = NODE_ENDPOINT_SIZE;
+    Mmsghdr.at(message).nameLength = NodeLayout.ENDPOINT_SIZE;
     Mmsghdr.at(message).iov = native(iovec);
     Mmsghdr.at(message).iovCount = 1;
     Mmsghdr.at(message).control = native(controlAt(i));
-    Mmsghdr.at(message).controlLength = CONTROL_SIZE;
+    Mmsghdr.at(message).controlLength = KernelLayout.CONTROL_SIZE;
   }
 }
 
 /** First byte of the frame that was read from the TUN into a slot. */
 export function frameAt(slot: u32): usize {
-  return workerAt + WORKER_TUN_SLOTS + <usize>slot * SLOT_SIZE + SLOT_HEADROOM;
+  return workerAt + WorkerLayout.TUN_SLOTS + <usize>slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM;
 }
 
 export function frameLength(slot: u32): u32 {
@@ -64,7 +51,7 @@ export function frameLength(slot: u32): u32 {
 
 /** First byte of the datagrams of a message. */
 export function datagramsAt(slot: u32): usize {
-  return workerAt + WORKER_UDP_SLOTS + <usize>slot * SLOT_SIZE + SLOT_HEADROOM;
+  return workerAt + WorkerLayout.UDP_SLOTS + <usize>slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM;
 }
 
 /** Bytes of all datagrams of a message. */
@@ -78,7 +65,7 @@ export function isTruncated(slot: u32): bool {
 
 /** sockaddr_in6 that a message came from. */
 export function senderAt(slot: u32): usize {
-  return workerAt + WORKER_UDP_RX_NAMES + <usize>slot * NODE_ENDPOINT_SIZE;
+  return workerAt + WorkerLayout.UDP_RX_NAMES + <usize>slot * NodeLayout.ENDPOINT_SIZE;
 }
 
 /** Size of every datagram of a message but the last, which may be shorter. */
@@ -108,7 +95,7 @@ export function outerEcn(slot: u32): u32 {
  * gives the datagrams that it had joined without saying so. A datagram holds one packet, whose header tells its size.
  */
 function unmarkedSize(slot: u32, whole: u32): u32 {
-  if ((HEADER.offloads & OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
+  if ((HEADER.offloads & HeaderLayout.OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
   const at = datagramsAt(slot);
   const version = load<u8>(at) >> 4;
   const size = version == 4 ? Ipv4.at(at).totalLength : version == 6 ? Ipv6.at(at).payloadLength + IPV6_HEADER : whole;
@@ -116,9 +103,9 @@ function unmarkedSize(slot: u32, whole: u32): u32 {
 }
 
 function messageAt(slot: u32): usize {
-  return workerAt + WORKER_UDP_RX + <usize>slot * MMSGHDR_SIZE;
+  return workerAt + WorkerLayout.UDP_RX + <usize>slot * KernelLayout.MMSGHDR_SIZE;
 }
 
 function controlAt(slot: u32): usize {
-  return workerAt + WORKER_UDP_RX_CONTROLS + <usize>slot * CONTROL_SIZE;
+  return workerAt + WorkerLayout.UDP_RX_CONTROLS + <usize>slot * KernelLayout.CONTROL_SIZE;
 }

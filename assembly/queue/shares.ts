@@ -4,7 +4,8 @@
 import { workerAt } from "../area/regions.ts";
 import { Held } from "../record/held.ts";
 import { Share } from "../record/share.ts";
-import { SHARE_MAX, SHARE_SIZE, WORKER_SHARES } from "../shared/layout.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { isNoAddress, sameAddress } from "../table/address.ts";
 import { firstWaiting, waitingCount, waitingRecord } from "./waiting.ts";
 
@@ -16,7 +17,7 @@ export const NO_OWNER: u32 = 0;
  * many as `owner` would have then. Only packets to `address` count, unless that is no address.
  */
 export function largestOwner(row: usize, owner: u32, blocks: u32, address: v128): u32 {
-  memory.fill(sharesAt(), 0, SHARE_SIZE * SHARE_MAX);
+  memory.fill(sharesAt(), 0, WaitingLayout.SHARE_SIZE * WaitingLayout.SHARE_MAX);
   let largest: usize = 0;
   let number = firstWaiting(row);
   for (let left = waitingCount(row); left != 0; left--) {
@@ -41,8 +42,8 @@ export function concerns(record: usize, address: v128): bool {
 function shareOf(owner: u32): usize {
   const first = (owner * 0x9e3779b1) >>> 16;
   let share: usize = 0;
-  for (let i: u32 = 0; i < <u32>SHARE_MAX; i++) {
-    share = sharesAt() + <usize>((first + i) % SHARE_MAX) * SHARE_SIZE;
+  for (let i: u32 = 0; i < <u32>WaitingLayout.SHARE_MAX; i++) {
+    share = sharesAt() + <usize>((first + i) % WaitingLayout.SHARE_MAX) * WaitingLayout.SHARE_SIZE;
     const found = Share.at(share).owner;
     if (found == owner) return share;
     if (found == NO_OWNER) break;
@@ -52,5 +53,5 @@ function shareOf(owner: u32): usize {
 }
 
 function sharesAt(): usize {
-  return workerAt + WORKER_SHARES;
+  return workerAt + WorkerLayout.SHARES;
 }

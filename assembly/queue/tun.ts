@@ -3,7 +3,7 @@
 import { workerAt } from "../area/regions.ts";
 import { TunWrite } from "../record/tun-write.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import { TUN_TX_SIZE, WORKER_TUN_TX } from "../shared/layout.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec, takeHeader } from "./arena.ts";
@@ -74,5 +74,5 @@ function pushEntry(packets: u32): usize {
 }
 
 function entryAt(index: u32): usize {
-  return workerAt + WORKER_TUN_TX + <usize>index * TUN_TX_SIZE;
+  return workerAt + WorkerLayout.TUN_TX + <usize>index * WorkerLayout.TUN_TX_SIZE;
 }

@@ -6,23 +6,9 @@ import { workerAt } from "../area/regions.ts";
 import { Endpoint } from "../record/endpoint.ts";
 import { Mmsghdr } from "../record/mmsghdr.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import {
-  FRAGMENTS_ALLOWED,
-  FRAGMENTS_IF_REFUSED,
-  FRAGMENTS_NEVER,
-  IOVEC_SIZE,
-  LOCAL_NODE,
-  MMSGHDR_SIZE,
-  NODE_ENDPOINT_SIZE,
-  SOCKADDR_SIZE,
-  UDP_RETRY_MAX,
-  UDP_TX_CONTROL_SIZE,
-  WORKER_PADDING,
-  WORKER_UDP_RETRY,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_CONTROLS,
-  WORKER_UDP_TX_NAMES,
-} from "../shared/layout.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import {
   IP_TOS,
   IPV6_TCLASS,
@@ -52,7 +38,7 @@ const TRAFFIC_CLASS: u64 = ((<u64>IPV6_TCLASS) << 32) | SOL_IPV6;
 const SEGMENT: u64 = ((<u64>UDP_SEGMENT) << 32) | SOL_UDP;
 
 // The message that may still grow: the last one, as long as it is open.
-let openNode: u32 = 0; // LOCAL_NODE: nothing goes there by UDP, so it says that none is open
+let openNode: u32 = 0; // NodeLayout.LOCAL: nothing goes there by UDP, so it says that none is open
 // The first two bytes of its packets, as far as they must be alike: IP version, and what the outer header copies.
 let openStart: u32 = 0;
 let openStartMask: u32 = 0;
@@ -65,7 +51,7 @@ let openEnd: usize = 0; // behind its last iovec: others that stand there are no
 
 /** To be called when the queue was emptied. */
 export function closeMessage(): void {
-  openNode = LOCAL_NODE;
+  openNode = NodeLayout.LOCAL;
 }
 
 /** Queues a packet as a datagram to a node. */
@@ -122,10 +108,10 @@ export function sendToSender(name: usize, at: usize, length: u32): void {
 export function sendProbe(node: u32, head: usize, length: u32, padding: u32): void {
   const message = pushMessage(endpointAt(node), fixedClass(), length + padding);
   pushIovec(head, length);
-  if (padding != 0) pushIovec(workerAt + WORKER_PADDING, padding);
+  if (padding != 0) pushIovec(workerAt + WorkerLayout.PADDING, padding);
   Mmsghdr.at(message).iovCount = padding == 0 ? 1 : 2;
   Mmsghdr.at(message).length = 1;
-  Mmsghdr.at(message).fragments = FRAGMENTS_NEVER;
+  Mmsghdr.at(message).fragments = KernelLayout.FRAGMENTS_NEVER;
   closeMessage();
 }
 
@@ -136,17 +122,17 @@ export function splitMessage(index: u32): u32 {
   const segmentSize: u32 = load<u16>(controlAt(index), <usize>CMSG_SPACE + CMSG_DATA);
   const controlLength = Mmsghdr.at(message).controlLength - CMSG_SPACE; // that of UDP_SEGMENT is the last
   let iovec = <usize>(Mmsghdr.at(message).iov - native(0));
-  const iovecsEnd = iovec + <usize>Mmsghdr.at(message).iovCount * IOVEC_SIZE;
+  const iovecsEnd = iovec + <usize>Mmsghdr.at(message).iovCount * KernelLayout.IOVEC_SIZE;
   let retries: u32 = 0;
-  while (iovec < iovecsEnd && retries < <u32>UDP_RETRY_MAX) {
-    const retry = workerAt + WORKER_UDP_RETRY + <usize>retries * MMSGHDR_SIZE;
-    memory.copy(retry, message, MMSGHDR_SIZE);
+  while (iovec < iovecsEnd && retries < <u32>WorkerLayout.UDP_RETRY_MAX) {
+    const retry = workerAt + WorkerLayout.UDP_RETRY + <usize>retries * KernelLayout.MMSGHDR_SIZE;
+    memory.copy(retry, message, KernelLayout.MMSGHDR_SIZE);
     Mmsghdr.at(retry).iov = native(iovec);
     let bytes: u32 = 0;
     let iovecs: u64 = 0;
     while (iovec < iovecsEnd && bytes < segmentSize) {
       bytes += load<u32>(iovec, 8);
-      iovec += IOVEC_SIZE;
+      iovec += KernelLayout.IOVEC_SIZE;
       iovecs++;
     }
     Mmsghdr.at(retry).iovCount = iovecs;
@@ -170,7 +156,7 @@ function openMessage(node: u32, at: usize, segmentSize: u32): void {
   openTakesGso = takesGso(node, segmentSize);
   noteLength(node, segmentSize);
   if (!fitsWhole(node, segmentSize)) {
-    Mmsghdr.at(openAt).fragments = FRAGMENTS_ALLOWED;
+    Mmsghdr.at(openAt).fragments = KernelLayout.FRAGMENTS_ALLOWED;
     WorkerArea.at(workerAt).udpTxFragmented = WorkerArea.at(workerAt).udpTxFragmented + 1;
   }
   openNode = node;
@@ -187,11 +173,11 @@ function pushMessage(name: usize, trafficClass: u32, segmentSize: u32): usize {
   store<u64>(control, SEGMENT, <usize>CMSG_SPACE + CMSG_KIND);
   store<u16>(control, <u16>segmentSize, <usize>CMSG_SPACE + CMSG_DATA);
   const message = messageAt(index);
-  const ownName = workerAt + WORKER_UDP_TX_NAMES + <usize>index * NODE_ENDPOINT_SIZE;
+  const ownName = workerAt + WorkerLayout.UDP_TX_NAMES + <usize>index * NodeLayout.ENDPOINT_SIZE;
   v128.store(ownName, v128.load(name));
   v128.store(ownName, v128.load(name, 16), 16);
   Mmsghdr.at(message).name = native(ownName);
-  Mmsghdr.at(message).nameLength = SOCKADDR_SIZE;
+  Mmsghdr.at(message).nameLength = KernelLayout.SOCKADDR_SIZE;
   Mmsghdr.at(message).iov = native(nextIovecAt());
   Mmsghdr.at(message).iovCount = 0;
   // A datagram needs no TOS of zero, and a single one no UDP_SEGMENT.
@@ -204,15 +190,15 @@ function pushMessage(name: usize, trafficClass: u32, segmentSize: u32): usize {
     store<u32>(control, trafficClass, CMSG_DATA);
   }
   Mmsghdr.at(message).flags = 0;
-  Mmsghdr.at(message).fragments = FRAGMENTS_IF_REFUSED;
+  Mmsghdr.at(message).fragments = KernelLayout.FRAGMENTS_IF_REFUSED;
   return message;
 }
 
 function messageAt(index: u32): usize {
-  return workerAt + WORKER_UDP_TX + <usize>index * MMSGHDR_SIZE;
+  return workerAt + WorkerLayout.UDP_TX + <usize>index * KernelLayout.MMSGHDR_SIZE;
 }
 
 /** Two control messages: the TOS or traffic class, and behind it the segment size. */
 function controlAt(index: u32): usize {
-  return workerAt + WORKER_UDP_TX_CONTROLS + <usize>index * UDP_TX_CONTROL_SIZE;
+  return workerAt + WorkerLayout.UDP_TX_CONTROLS + <usize>index * WorkerLayout.UDP_TX_CONTROL_SIZE;
 }

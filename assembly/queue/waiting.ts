@@ -5,37 +5,29 @@ import { workerAt } from "../area/regions.ts";
 import { Held } from "../record/held.ts";
 import { WaitingRow } from "../record/waiting-row.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import {
-  FRAGMENT_KEY_SIZE,
-  HELD_SIZE,
-  HOLD_BLOCK_COUNT,
-  HOLD_BLOCK_SIZE,
-  HOLD_CONTINUED,
-  HOLD_FIRST,
-  HOLD_FRAGMENT_BLOCKS,
-  HOLD_FREE,
-  HOLD_RELEASED,
-  SLOT_HEADROOM,
-  WORKER_HELD,
-  WORKER_HOLD_BLOCKS,
-  WORKER_WAITING_FRAGMENTS,
-  WORKER_WAITING_PARKED,
-} from "../shared/layout.ts";
+import * as FragmentLayout from "../shared/layout/fragment.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { Packet } from "../wire/packet.ts";
 import { copyPacket } from "./parts.ts";
 
 /** The rows that packets wait in, oldest first: fragments without a first one, packets to unknown addresses. */
-export const FRAGMENTS: usize = WORKER_WAITING_FRAGMENTS;
-export const PARKED: usize = WORKER_WAITING_PARKED;
+export const FRAGMENTS: usize = WorkerLayout.WAITING_FRAGMENTS;
+export const PARKED: usize = WorkerLayout.WAITING_PARKED;
 
 /** What describes the packet with this number. */
 export function waitingRecord(number: u32): usize {
-  return workerAt + WORKER_HELD + <usize>(number - 1) * HELD_SIZE;
+  return workerAt + WorkerLayout.HELD + <usize>(number - 1) * WaitingLayout.HELD_SIZE;
 }
 
 /** First byte of a packet that waits. In front of it is room as in front of a received one. */
 export function waitingAt(number: u32): usize {
-  return workerAt + WORKER_HOLD_BLOCKS + <usize>(number - 1) * HOLD_BLOCK_SIZE + SLOT_HEADROOM;
+  return (
+    workerAt +
+    WorkerLayout.HOLD_BLOCKS +
+    <usize>(number - 1) * WaitingLayout.HOLD_BLOCK_SIZE +
+    WorkerLayout.SLOT_HEADROOM
+  );
 }
 
 export function waitingCount(row: usize): u32 {
@@ -53,7 +45,7 @@ export function firstWaiting(row: usize): u32 {
 
 /** Blocks that a packet of so many bytes takes. */
 export function blocksOf(length: u32): u32 {
-  return (SLOT_HEADROOM + length + HOLD_BLOCK_SIZE - 1) / HOLD_BLOCK_SIZE;
+  return (WorkerLayout.SLOT_HEADROOM + length + WaitingLayout.HOLD_BLOCK_SIZE - 1) / WaitingLayout.HOLD_BLOCK_SIZE;
 }
 
 /** Copies a packet, the `inFront` bytes in front of its headers, and the key to the end of a row. False: no room. */
@@ -66,13 +58,13 @@ export function hold(row: usize, packet: Packet, inFront: u32, key: usize, owner
   const rowAt = workerAt + row;
   const last = WaitingRow.at(rowAt).last;
   Held.at(record).addChanges(1);
-  memory.copy(record, key, FRAGMENT_KEY_SIZE);
+  memory.copy(record, key, FragmentLayout.KEY_SIZE);
   Held.at(record).length = length;
   Held.at(record).sinceMs = nowMs;
   Held.at(record).next = 0;
   Held.at(record).before = last;
   Held.at(record).owner = owner;
-  Held.at(record).storeState(HOLD_FIRST);
+  Held.at(record).storeState(WaitingLayout.HOLD_FIRST);
   Held.at(record).addChanges(1);
   if (last == 0) WaitingRow.at(rowAt).first = number;
   else Held.at(waitingRecord(last)).next = number;
@@ -86,7 +78,7 @@ export function hold(row: usize, packet: Packet, inFront: u32, key: usize, owner
 export function release(row: usize, number: u32): void {
   const record = waitingRecord(number);
   unlink(row, record);
-  Held.at(record).storeState(HOLD_RELEASED);
+  Held.at(record).storeState(WaitingLayout.HOLD_RELEASED);
   Held.at(record).next = WorkerArea.at(workerAt).releasedFirst;
   WorkerArea.at(workerAt).releasedFirst = number;
 }
@@ -122,19 +114,20 @@ function unlink(row: usize, record: usize): void {
 
 function freeBlocks(record: usize): void {
   const blocks = Held.at(record).blocks;
-  for (let i: u32 = 0; i < blocks; i++) Held.at(record + <usize>i * HELD_SIZE).storeState(HOLD_FREE);
+  for (let i: u32 = 0; i < blocks; i++)
+    Held.at(record + <usize>i * WaitingLayout.HELD_SIZE).storeState(WaitingLayout.HOLD_FREE);
 }
 
 /** Number of the first of so many free blocks in a row, which are taken then; 0 = there are none. */
 function takeBlocks(row: usize, needed: u32): u32 {
-  const first: u32 = row == FRAGMENTS ? 1 : HOLD_FRAGMENT_BLOCKS + 1;
-  const last: u32 = row == FRAGMENTS ? HOLD_FRAGMENT_BLOCKS : HOLD_BLOCK_COUNT;
+  const first: u32 = row == FRAGMENTS ? 1 : WaitingLayout.HOLD_FRAGMENT_BLOCKS + 1;
+  const last: u32 = row == FRAGMENTS ? WaitingLayout.HOLD_FRAGMENT_BLOCKS : WaitingLayout.HOLD_BLOCK_COUNT;
   let free: u32 = 0;
   for (let number = first; number <= last; number++) {
-    free = Held.at(waitingRecord(number)).state == HOLD_FREE ? free + 1 : 0;
+    free = Held.at(waitingRecord(number)).state == WaitingLayout.HOLD_FREE ? free + 1 : 0;
     if (free < needed) continue;
     const taken = number - needed + 1;
-    for (let i = taken; i <= number; i++) Held.at(waitingRecord(i)).state = HOLD_CONTINUED;
+    for (let i = taken; i <= number; i++) Held.at(waitingRecord(i)).state = WaitingLayout.HOLD_CONTINUED;
     Held.at(waitingRecord(taken)).blocks = needed;
     return taken;
   }

@@ -1,7 +1,7 @@
-// A slot of the address, workload or sender table, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A slot of the address, workload or sender table, as a type. shared/layout/address.ts says what each field means. The
+// compiler holds the fields to their places.
 
-import { ADDRESS_KEY, ADDRESS_STATE, ADDRESS_VALUES, ADDRESS_VERSION } from "../shared/layout.ts";
+import * as AddressLayout from "../shared/layout/address.ts";
 
 @unmanaged
 export class AddressSlot {
@@ -18,19 +18,19 @@ export class AddressSlot {
 
   @inline
   loadVersion(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), ADDRESS_VERSION);
+    return atomic.load<u32>(changetype<usize>(this), AddressLayout.VERSION);
   }
 
   @inline
   loadState(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), ADDRESS_STATE);
+    return atomic.load<u32>(changetype<usize>(this), AddressLayout.STATE);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkAddressSlot(): void {
-  if (offsetof<AddressSlot>("key") != ADDRESS_KEY) ERROR("AddressSlot.key is not at ADDRESS_KEY");
-  if (offsetof<AddressSlot>("version") != ADDRESS_VERSION) ERROR("AddressSlot.version is not at ADDRESS_VERSION");
-  if (offsetof<AddressSlot>("values") != ADDRESS_VALUES) ERROR("AddressSlot.values is not at ADDRESS_VALUES");
-  if (offsetof<AddressSlot>("state") != ADDRESS_STATE) ERROR("AddressSlot.state is not at ADDRESS_STATE");
+  if (offsetof<AddressSlot>("key") != AddressLayout.KEY) ERROR("AddressSlot.key is misplaced");
+  if (offsetof<AddressSlot>("version") != AddressLayout.VERSION) ERROR("AddressSlot.version is misplaced");
+  if (offsetof<AddressSlot>("values") != AddressLayout.VALUES) ERROR("AddressSlot.values is misplaced");
+  if (offsetof<AddressSlot>("state") != AddressLayout.STATE) ERROR("AddressSlot.state is misplaced");
 }

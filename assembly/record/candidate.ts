@@ -1,7 +1,7 @@
-// A candidate: one instance that a service address may lead to, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A candidate: one instance that a service address may lead to, as a type. shared/layout/candidate.ts says what each
+// field means. The compiler holds the fields to their places.
 
-import { CANDIDATE_FLAGS, CANDIDATE_INSTANCE, CANDIDATE_WEIGHT } from "../shared/layout.ts";
+import * as CandidateLayout from "../shared/layout/candidate.ts";
 
 @unmanaged
 export class Candidate {
@@ -17,7 +17,7 @@ export class Candidate {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkCandidate(): void {
-  if (offsetof<Candidate>("instance") != CANDIDATE_INSTANCE) ERROR("Candidate.instance is not at CANDIDATE_INSTANCE");
-  if (offsetof<Candidate>("weight") != CANDIDATE_WEIGHT) ERROR("Candidate.weight is not at CANDIDATE_WEIGHT");
-  if (offsetof<Candidate>("flags") != CANDIDATE_FLAGS) ERROR("Candidate.flags is not at CANDIDATE_FLAGS");
+  if (offsetof<Candidate>("instance") != CandidateLayout.INSTANCE) ERROR("Candidate.instance is misplaced");
+  if (offsetof<Candidate>("weight") != CandidateLayout.WEIGHT) ERROR("Candidate.weight is misplaced");
+  if (offsetof<Candidate>("flags") != CandidateLayout.FLAGS) ERROR("Candidate.flags is misplaced");
 }

@@ -1,13 +1,8 @@
-// Where a node's tunnel is: a sockaddr_in6, and what the node's packets may be like, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// Where a node's tunnel is: a sockaddr_in6, and what the node's packets may be like, as a type. shared/layout/kernel.ts
+// and node.ts say what each field means. The compiler holds the fields to their places.
 
-import {
-  ENDPOINT_ACCEPTS,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_FAMILY,
-  SOCKADDR_PORT,
-  SOCKADDR_SCOPE,
-} from "../shared/layout.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 
 @unmanaged
 export class Endpoint {
@@ -27,20 +22,20 @@ export class Endpoint {
   /** In one access: the first half of the address. */
   @inline
   get addressUpper(): u64 {
-    return load<u64>(changetype<usize>(this), SOCKADDR_ADDRESS);
+    return load<u64>(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS);
   }
 
   /** It is aligned to 8 bytes only, so it can be no field. */
   @inline
   get address(): v128 {
-    return v128.load(changetype<usize>(this), SOCKADDR_ADDRESS);
+    return v128.load(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkEndpoint(): void {
-  if (offsetof<Endpoint>("family") != SOCKADDR_FAMILY) ERROR("Endpoint.family is not at SOCKADDR_FAMILY");
-  if (offsetof<Endpoint>("port") != SOCKADDR_PORT) ERROR("Endpoint.port is not at SOCKADDR_PORT");
-  if (offsetof<Endpoint>("scope") != SOCKADDR_SCOPE) ERROR("Endpoint.scope is not at SOCKADDR_SCOPE");
-  if (offsetof<Endpoint>("accepts") != ENDPOINT_ACCEPTS) ERROR("Endpoint.accepts is not at ENDPOINT_ACCEPTS");
+  if (offsetof<Endpoint>("family") != KernelLayout.SOCKADDR_FAMILY) ERROR("Endpoint.family is misplaced");
+  if (offsetof<Endpoint>("port") != KernelLayout.SOCKADDR_PORT) ERROR("Endpoint.port is misplaced");
+  if (offsetof<Endpoint>("scope") != KernelLayout.SOCKADDR_SCOPE) ERROR("Endpoint.scope is misplaced");
+  if (offsetof<Endpoint>("accepts") != NodeLayout.ENDPOINT_ACCEPTS) ERROR("Endpoint.accepts is misplaced");
 }

@@ -1,20 +1,7 @@
-// What became of a first fragment, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// What became of a first fragment, as a type. shared/layout/fragment.ts says what each field means. The compiler holds
+// the fields to their places.
 
-import {
-  FRAGMENT_BUCKET,
-  FRAGMENT_DESTINATION,
-  FRAGMENT_ID,
-  FRAGMENT_NEW_DESTINATION,
-  FRAGMENT_NEW_SOURCE,
-  FRAGMENT_NEXT,
-  FRAGMENT_NODE,
-  FRAGMENT_OWNER,
-  FRAGMENT_PROTOCOL,
-  FRAGMENT_SENDER,
-  FRAGMENT_SINCE_MS,
-  FRAGMENT_SOURCE,
-} from "../shared/layout.ts";
+import * as FragmentLayout from "../shared/layout/fragment.ts";
 
 @unmanaged
 export class FirstFragment {
@@ -41,27 +28,24 @@ export class FirstFragment {
   /** In one access: identification and protocol. */
   @inline
   get idAndProtocol(): u64 {
-    return load<u64>(changetype<usize>(this), FRAGMENT_ID);
+    return load<u64>(changetype<usize>(this), FragmentLayout.ID);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkFirstFragment(): void {
-  if (offsetof<FirstFragment>("source") != FRAGMENT_SOURCE) ERROR("FirstFragment.source is not at FRAGMENT_SOURCE");
-  if (offsetof<FirstFragment>("destination") != FRAGMENT_DESTINATION)
-    ERROR("FirstFragment.destination is not at FRAGMENT_DESTINATION");
-  if (offsetof<FirstFragment>("sender") != FRAGMENT_SENDER) ERROR("FirstFragment.sender is not at FRAGMENT_SENDER");
-  if (offsetof<FirstFragment>("id") != FRAGMENT_ID) ERROR("FirstFragment.id is not at FRAGMENT_ID");
-  if (offsetof<FirstFragment>("protocol") != FRAGMENT_PROTOCOL)
-    ERROR("FirstFragment.protocol is not at FRAGMENT_PROTOCOL");
-  if (offsetof<FirstFragment>("node") != FRAGMENT_NODE) ERROR("FirstFragment.node is not at FRAGMENT_NODE");
-  if (offsetof<FirstFragment>("sinceMs") != FRAGMENT_SINCE_MS)
-    ERROR("FirstFragment.sinceMs is not at FRAGMENT_SINCE_MS");
-  if (offsetof<FirstFragment>("newSource") != FRAGMENT_NEW_SOURCE)
-    ERROR("FirstFragment.newSource is not at FRAGMENT_NEW_SOURCE");
-  if (offsetof<FirstFragment>("newDestination") != FRAGMENT_NEW_DESTINATION)
-    ERROR("FirstFragment.newDestination is not at FRAGMENT_NEW_DESTINATION");
-  if (offsetof<FirstFragment>("bucket") != FRAGMENT_BUCKET) ERROR("FirstFragment.bucket is not at FRAGMENT_BUCKET");
-  if (offsetof<FirstFragment>("next") != FRAGMENT_NEXT) ERROR("FirstFragment.next is not at FRAGMENT_NEXT");
-  if (offsetof<FirstFragment>("owner") != FRAGMENT_OWNER) ERROR("FirstFragment.owner is not at FRAGMENT_OWNER");
+  if (offsetof<FirstFragment>("source") != FragmentLayout.SOURCE) ERROR("FirstFragment.source is misplaced");
+  if (offsetof<FirstFragment>("destination") != FragmentLayout.DESTINATION)
+    ERROR("FirstFragment.destination is misplaced");
+  if (offsetof<FirstFragment>("sender") != FragmentLayout.SENDER) ERROR("FirstFragment.sender is misplaced");
+  if (offsetof<FirstFragment>("id") != FragmentLayout.ID) ERROR("FirstFragment.id is misplaced");
+  if (offsetof<FirstFragment>("protocol") != FragmentLayout.PROTOCOL) ERROR("FirstFragment.protocol is misplaced");
+  if (offsetof<FirstFragment>("node") != FragmentLayout.NODE) ERROR("FirstFragment.node is misplaced");
+  if (offsetof<FirstFragment>("sinceMs") != FragmentLayout.SINCE_MS) ERROR("FirstFragment.sinceMs is misplaced");
+  if (offsetof<FirstFragment>("newSource") != FragmentLayout.NEW_SOURCE) ERROR("FirstFragment.newSource is misplaced");
+  if (offsetof<FirstFragment>("newDestination") != FragmentLayout.NEW_DESTINATION)
+    ERROR("FirstFragment.newDestination is misplaced");
+  if (offsetof<FirstFragment>("bucket") != FragmentLayout.BUCKET) ERROR("FirstFragment.bucket is misplaced");
+  if (offsetof<FirstFragment>("next") != FragmentLayout.NEXT) ERROR("FirstFragment.next is misplaced");
+  if (offsetof<FirstFragment>("owner") != FragmentLayout.OWNER) ERROR("FirstFragment.owner is misplaced");
 }

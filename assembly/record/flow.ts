@@ -1,35 +1,7 @@
-// A flow record, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A flow record, as a type. shared/layout/flow.ts says what each field means. The compiler holds the fields to their
+// places.
 
-import {
-  FLOW_ANSWERED,
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
-  FLOW_CLIENT_INSTANCE_ADDRESS,
-  FLOW_CLIENT_PORT,
-  FLOW_CONFIRMED,
-  FLOW_FORWARD_DELTA,
-  FLOW_FORWARD_PACKETS,
-  FLOW_FORWARD_TCP,
-  FLOW_FREE_NEXT,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_LAST_USED_MS,
-  FLOW_NODE,
-  FLOW_PROTOCOL,
-  FLOW_REVERSE_DELTA,
-  FLOW_REVERSE_PACKETS,
-  FLOW_REVERSE_TCP,
-  FLOW_SEEN,
-  FLOW_STATE,
-  FLOW_TARGET,
-  FLOW_TARGET_INSTANCE_ADDRESS,
-  FLOW_WINDOW_SCALES,
-  FLOW_WIRE_PORT,
-} from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
 
 @unmanaged
 export class Flow {
@@ -68,70 +40,67 @@ export class Flow {
 
   @inline
   exchangeIfState(expected: u8, value: u8): u8 {
-    return atomic.cmpxchg<u8>(changetype<usize>(this), expected, value, FLOW_STATE);
+    return atomic.cmpxchg<u8>(changetype<usize>(this), expected, value, FlowLayout.STATE);
   }
 
   @inline
   storeState(value: u8): void {
-    atomic.store<u8>(changetype<usize>(this), value, FLOW_STATE);
+    atomic.store<u8>(changetype<usize>(this), value, FlowLayout.STATE);
   }
 
   @inline
   andSeen(value: u8): u8 {
-    return atomic.and<u8>(changetype<usize>(this), value, FLOW_SEEN);
+    return atomic.and<u8>(changetype<usize>(this), value, FlowLayout.SEEN);
   }
 
   @inline
   orSeen(value: u8): u8 {
-    return atomic.or<u8>(changetype<usize>(this), value, FLOW_SEEN);
+    return atomic.or<u8>(changetype<usize>(this), value, FlowLayout.SEEN);
   }
 
   /** In one access: the client's port and the called one. */
   @inline
   get ports(): u32 {
-    return load<u32>(changetype<usize>(this), FLOW_CLIENT_PORT);
+    return load<u32>(changetype<usize>(this), FlowLayout.CLIENT_PORT);
   }
 
   @inline
   storePorts(value: u32): void {
-    store<u32>(changetype<usize>(this), value, FLOW_CLIENT_PORT);
+    store<u32>(changetype<usize>(this), value, FlowLayout.CLIENT_PORT);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkFlow(): void {
-  if (offsetof<Flow>("client") != FLOW_CLIENT) ERROR("Flow.client is not at FLOW_CLIENT");
-  if (offsetof<Flow>("called") != FLOW_CALLED) ERROR("Flow.called is not at FLOW_CALLED");
-  if (offsetof<Flow>("clientInstanceAddress") != FLOW_CLIENT_INSTANCE_ADDRESS)
-    ERROR("Flow.clientInstanceAddress is not at FLOW_CLIENT_INSTANCE_ADDRESS");
-  if (offsetof<Flow>("target") != FLOW_TARGET) ERROR("Flow.target is not at FLOW_TARGET");
-  if (offsetof<Flow>("targetInstanceAddress") != FLOW_TARGET_INSTANCE_ADDRESS)
-    ERROR("Flow.targetInstanceAddress is not at FLOW_TARGET_INSTANCE_ADDRESS");
-  if (offsetof<Flow>("clientPort") != FLOW_CLIENT_PORT) ERROR("Flow.clientPort is not at FLOW_CLIENT_PORT");
-  if (offsetof<Flow>("calledPort") != FLOW_CALLED_PORT) ERROR("Flow.calledPort is not at FLOW_CALLED_PORT");
-  if (offsetof<Flow>("protocol") != FLOW_PROTOCOL) ERROR("Flow.protocol is not at FLOW_PROTOCOL");
-  if (offsetof<Flow>("state") != FLOW_STATE) ERROR("Flow.state is not at FLOW_STATE");
-  if (offsetof<Flow>("seen") != FLOW_SEEN) ERROR("Flow.seen is not at FLOW_SEEN");
-  if (offsetof<Flow>("windowScales") != FLOW_WINDOW_SCALES) ERROR("Flow.windowScales is not at FLOW_WINDOW_SCALES");
-  if (offsetof<Flow>("wirePort") != FLOW_WIRE_PORT) ERROR("Flow.wirePort is not at FLOW_WIRE_PORT");
-  if (offsetof<Flow>("node") != FLOW_NODE) ERROR("Flow.node is not at FLOW_NODE");
-  if (offsetof<Flow>("confirmed") != FLOW_CONFIRMED) ERROR("Flow.confirmed is not at FLOW_CONFIRMED");
-  if (offsetof<Flow>("forwardTcp") != FLOW_FORWARD_TCP) ERROR("Flow.forwardTcp is not at FLOW_FORWARD_TCP");
-  if (offsetof<Flow>("reverseTcp") != FLOW_REVERSE_TCP) ERROR("Flow.reverseTcp is not at FLOW_REVERSE_TCP");
-  if (offsetof<Flow>("lastUsedMs") != FLOW_LAST_USED_MS) ERROR("Flow.lastUsedMs is not at FLOW_LAST_USED_MS");
-  if (offsetof<Flow>("forwardDelta") != FLOW_FORWARD_DELTA) ERROR("Flow.forwardDelta is not at FLOW_FORWARD_DELTA");
-  if (offsetof<Flow>("reverseDelta") != FLOW_REVERSE_DELTA) ERROR("Flow.reverseDelta is not at FLOW_REVERSE_DELTA");
-  if (offsetof<Flow>("forwardPackets") != FLOW_FORWARD_PACKETS)
-    ERROR("Flow.forwardPackets is not at FLOW_FORWARD_PACKETS");
-  if (offsetof<Flow>("reversePackets") != FLOW_REVERSE_PACKETS)
-    ERROR("Flow.reversePackets is not at FLOW_REVERSE_PACKETS");
-  if (offsetof<Flow>("answered") != FLOW_ANSWERED) ERROR("Flow.answered is not at FLOW_ANSWERED");
-  if (offsetof<Flow>("freeNext") != FLOW_FREE_NEXT) ERROR("Flow.freeNext is not at FLOW_FREE_NEXT");
-  if (offsetof<Flow>("instance") != FLOW_INSTANCE) ERROR("Flow.instance is not at FLOW_INSTANCE");
-  if (offsetof<Flow>("instanceIncarnation") != FLOW_INSTANCE_INCARNATION)
-    ERROR("Flow.instanceIncarnation is not at FLOW_INSTANCE_INCARNATION");
-  if (offsetof<Flow>("clientInstance") != FLOW_CLIENT_INSTANCE)
-    ERROR("Flow.clientInstance is not at FLOW_CLIENT_INSTANCE");
-  if (offsetof<Flow>("clientIncarnation") != FLOW_CLIENT_INCARNATION)
-    ERROR("Flow.clientIncarnation is not at FLOW_CLIENT_INCARNATION");
+  if (offsetof<Flow>("client") != FlowLayout.CLIENT) ERROR("Flow.client is misplaced");
+  if (offsetof<Flow>("called") != FlowLayout.CALLED) ERROR("Flow.called is misplaced");
+  if (offsetof<Flow>("clientInstanceAddress") != FlowLayout.CLIENT_INSTANCE_ADDRESS)
+    ERROR("Flow.clientInstanceAddress is misplaced");
+  if (offsetof<Flow>("target") != FlowLayout.TARGET) ERROR("Flow.target is misplaced");
+  if (offsetof<Flow>("targetInstanceAddress") != FlowLayout.TARGET_INSTANCE_ADDRESS)
+    ERROR("Flow.targetInstanceAddress is misplaced");
+  if (offsetof<Flow>("clientPort") != FlowLayout.CLIENT_PORT) ERROR("Flow.clientPort is misplaced");
+  if (offsetof<Flow>("calledPort") != FlowLayout.CALLED_PORT) ERROR("Flow.calledPort is misplaced");
+  if (offsetof<Flow>("protocol") != FlowLayout.PROTOCOL) ERROR("Flow.protocol is misplaced");
+  if (offsetof<Flow>("state") != FlowLayout.STATE) ERROR("Flow.state is misplaced");
+  if (offsetof<Flow>("seen") != FlowLayout.SEEN) ERROR("Flow.seen is misplaced");
+  if (offsetof<Flow>("windowScales") != FlowLayout.WINDOW_SCALES) ERROR("Flow.windowScales is misplaced");
+  if (offsetof<Flow>("wirePort") != FlowLayout.WIRE_PORT) ERROR("Flow.wirePort is misplaced");
+  if (offsetof<Flow>("node") != FlowLayout.NODE) ERROR("Flow.node is misplaced");
+  if (offsetof<Flow>("confirmed") != FlowLayout.CONFIRMED) ERROR("Flow.confirmed is misplaced");
+  if (offsetof<Flow>("forwardTcp") != FlowLayout.FORWARD_TCP) ERROR("Flow.forwardTcp is misplaced");
+  if (offsetof<Flow>("reverseTcp") != FlowLayout.REVERSE_TCP) ERROR("Flow.reverseTcp is misplaced");
+  if (offsetof<Flow>("lastUsedMs") != FlowLayout.LAST_USED_MS) ERROR("Flow.lastUsedMs is misplaced");
+  if (offsetof<Flow>("forwardDelta") != FlowLayout.FORWARD_DELTA) ERROR("Flow.forwardDelta is misplaced");
+  if (offsetof<Flow>("reverseDelta") != FlowLayout.REVERSE_DELTA) ERROR("Flow.reverseDelta is misplaced");
+  if (offsetof<Flow>("forwardPackets") != FlowLayout.FORWARD_PACKETS) ERROR("Flow.forwardPackets is misplaced");
+  if (offsetof<Flow>("reversePackets") != FlowLayout.REVERSE_PACKETS) ERROR("Flow.reversePackets is misplaced");
+  if (offsetof<Flow>("answered") != FlowLayout.ANSWERED) ERROR("Flow.answered is misplaced");
+  if (offsetof<Flow>("freeNext") != FlowLayout.FREE_NEXT) ERROR("Flow.freeNext is misplaced");
+  if (offsetof<Flow>("instance") != FlowLayout.INSTANCE) ERROR("Flow.instance is misplaced");
+  if (offsetof<Flow>("instanceIncarnation") != FlowLayout.INSTANCE_INCARNATION)
+    ERROR("Flow.instanceIncarnation is misplaced");
+  if (offsetof<Flow>("clientInstance") != FlowLayout.CLIENT_INSTANCE) ERROR("Flow.clientInstance is misplaced");
+  if (offsetof<Flow>("clientIncarnation") != FlowLayout.CLIENT_INCARNATION)
+    ERROR("Flow.clientIncarnation is misplaced");
 }

@@ -1,43 +1,7 @@
-// The header of the memory, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// The header of the memory, as a type. shared/layout/header.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import {
-  HEADER_ADDRESS_MASK,
-  HEADER_ANSWERS,
-  HEADER_AT,
-  HEADER_ATTENDED_MS,
-  HEADER_ATTENTIVE_MS,
-  HEADER_CLIENT_COUNT,
-  HEADER_FLOW_BUCKET_MASK,
-  HEADER_FLOW_COUNT,
-  HEADER_FLOW_FREE,
-  HEADER_FLOW_LIMIT,
-  HEADER_FLOW_NEXT,
-  HEADER_GENERATION,
-  HEADER_GSO_TRIAL,
-  HEADER_HEALTH_EPOCH,
-  HEADER_LAYOUT_VERSION,
-  HEADER_METRICS_EPOCH,
-  HEADER_NODE_COUNT,
-  HEADER_OFFLOADS,
-  HEADER_OUTER_CLASS,
-  HEADER_OWN_ADDRESS_COUNT,
-  HEADER_PARK_BYTES,
-  HEADER_PARK_MS,
-  HEADER_PARK_PACKETS,
-  HEADER_PROBE_INTERVAL_MS,
-  HEADER_PROBE_NONCES,
-  HEADER_RANGE_COUNT,
-  HEADER_RANGES,
-  HEADER_REFUSAL_COUNT,
-  HEADER_REGIONS,
-  HEADER_REPAIR,
-  HEADER_SENDER_MASK,
-  HEADER_TIMEOUTS_MS,
-  HEADER_TUN_MTU,
-  HEADER_WORKER_COUNT,
-  HEADER_WORKLOAD_MASK,
-} from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 
 @unmanaged
 export class Header {
@@ -112,144 +76,139 @@ export class Header {
 
   @inline
   loadGeneration(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_GENERATION);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.GENERATION);
   }
 
   @inline
   addMetricsEpoch(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HEADER_METRICS_EPOCH);
+    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.METRICS_EPOCH);
   }
 
   @inline
   addFlowCount(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HEADER_FLOW_COUNT);
+    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.FLOW_COUNT);
   }
 
   @inline
   subtractFlowCount(value: u32): u32 {
-    return atomic.sub<u32>(changetype<usize>(this), value, HEADER_FLOW_COUNT);
+    return atomic.sub<u32>(changetype<usize>(this), value, HeaderLayout.FLOW_COUNT);
   }
 
   @inline
   addFlowNext(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HEADER_FLOW_NEXT);
+    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.FLOW_NEXT);
   }
 
   @inline
   loadFlowNext(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_FLOW_NEXT);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.FLOW_NEXT);
   }
 
   @inline
   exchangeIfFlowFree(expected: u64, value: u64): u64 {
-    return atomic.cmpxchg<u64>(changetype<usize>(this), expected, value, HEADER_FLOW_FREE);
+    return atomic.cmpxchg<u64>(changetype<usize>(this), expected, value, HeaderLayout.FLOW_FREE);
   }
 
   @inline
   loadFlowFree(): u64 {
-    return atomic.load<u64>(changetype<usize>(this), HEADER_FLOW_FREE);
+    return atomic.load<u64>(changetype<usize>(this), HeaderLayout.FLOW_FREE);
   }
 
   @inline
   addProbeNonces(value: u64): u64 {
-    return atomic.add<u64>(changetype<usize>(this), value, HEADER_PROBE_NONCES);
+    return atomic.add<u64>(changetype<usize>(this), value, HeaderLayout.PROBE_NONCES);
   }
 
   @inline
   loadAttentiveMs(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_ATTENTIVE_MS);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.ATTENTIVE_MS);
   }
 
   @inline
   storeAttentiveMs(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, HEADER_ATTENTIVE_MS);
+    atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.ATTENTIVE_MS);
   }
 
   @inline
   addHealthEpoch(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HEADER_HEALTH_EPOCH);
+    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.HEALTH_EPOCH);
   }
 
   @inline
   loadHealthEpoch(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_HEALTH_EPOCH);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.HEALTH_EPOCH);
   }
 
   @inline
   loadRefusalCount(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_REFUSAL_COUNT);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.REFUSAL_COUNT);
   }
 
   @inline
   addClientCount(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HEADER_CLIENT_COUNT);
+    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.CLIENT_COUNT);
   }
 
   @inline
   loadClientCount(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_CLIENT_COUNT);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.CLIENT_COUNT);
   }
 
   @inline
   subtractClientCount(value: u32): u32 {
-    return atomic.sub<u32>(changetype<usize>(this), value, HEADER_CLIENT_COUNT);
+    return atomic.sub<u32>(changetype<usize>(this), value, HeaderLayout.CLIENT_COUNT);
   }
 
   @inline
   loadOwnAddressCount(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_OWN_ADDRESS_COUNT);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.OWN_ADDRESS_COUNT);
   }
 
   @inline
   loadRepair(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HEADER_REPAIR);
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.REPAIR);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkHeader(): void {
-  if (offsetof<Header>("layoutVersion") != HEADER_LAYOUT_VERSION)
-    ERROR("Header.layoutVersion is not at HEADER_LAYOUT_VERSION");
-  if (offsetof<Header>("generation") != HEADER_GENERATION) ERROR("Header.generation is not at HEADER_GENERATION");
-  if (offsetof<Header>("workerCount") != HEADER_WORKER_COUNT) ERROR("Header.workerCount is not at HEADER_WORKER_COUNT");
-  if (offsetof<Header>("flowLimit") != HEADER_FLOW_LIMIT) ERROR("Header.flowLimit is not at HEADER_FLOW_LIMIT");
-  if (offsetof<Header>("flowBucketMask") != HEADER_FLOW_BUCKET_MASK)
-    ERROR("Header.flowBucketMask is not at HEADER_FLOW_BUCKET_MASK");
-  if (offsetof<Header>("addressMask") != HEADER_ADDRESS_MASK) ERROR("Header.addressMask is not at HEADER_ADDRESS_MASK");
-  if (offsetof<Header>("workloadMask") != HEADER_WORKLOAD_MASK)
-    ERROR("Header.workloadMask is not at HEADER_WORKLOAD_MASK");
-  if (offsetof<Header>("rangeCount") != HEADER_RANGE_COUNT) ERROR("Header.rangeCount is not at HEADER_RANGE_COUNT");
-  if (offsetof<Header>("nodeCount") != HEADER_NODE_COUNT) ERROR("Header.nodeCount is not at HEADER_NODE_COUNT");
-  if (offsetof<Header>("metricsEpoch") != HEADER_METRICS_EPOCH)
-    ERROR("Header.metricsEpoch is not at HEADER_METRICS_EPOCH");
-  if (offsetof<Header>("flowCount") != HEADER_FLOW_COUNT) ERROR("Header.flowCount is not at HEADER_FLOW_COUNT");
-  if (offsetof<Header>("flowNext") != HEADER_FLOW_NEXT) ERROR("Header.flowNext is not at HEADER_FLOW_NEXT");
-  if (offsetof<Header>("probeIntervalMs") != HEADER_PROBE_INTERVAL_MS)
-    ERROR("Header.probeIntervalMs is not at HEADER_PROBE_INTERVAL_MS");
-  if (offsetof<Header>("flowFree") != HEADER_FLOW_FREE) ERROR("Header.flowFree is not at HEADER_FLOW_FREE");
-  if (offsetof<Header>("offloads") != HEADER_OFFLOADS) ERROR("Header.offloads is not at HEADER_OFFLOADS");
-  if (offsetof<Header>("tunMtu") != HEADER_TUN_MTU) ERROR("Header.tunMtu is not at HEADER_TUN_MTU");
-  if (offsetof<Header>("answers") != HEADER_ANSWERS) ERROR("Header.answers is not at HEADER_ANSWERS");
-  if (offsetof<Header>("outerClass") != HEADER_OUTER_CLASS) ERROR("Header.outerClass is not at HEADER_OUTER_CLASS");
-  if (offsetof<Header>("gsoTrial") != HEADER_GSO_TRIAL) ERROR("Header.gsoTrial is not at HEADER_GSO_TRIAL");
-  if (offsetof<Header>("parkMs") != HEADER_PARK_MS) ERROR("Header.parkMs is not at HEADER_PARK_MS");
-  if (offsetof<Header>("parkPackets") != HEADER_PARK_PACKETS) ERROR("Header.parkPackets is not at HEADER_PARK_PACKETS");
-  if (offsetof<Header>("parkBytes") != HEADER_PARK_BYTES) ERROR("Header.parkBytes is not at HEADER_PARK_BYTES");
-  if (offsetof<Header>("refusalCount") != HEADER_REFUSAL_COUNT)
-    ERROR("Header.refusalCount is not at HEADER_REFUSAL_COUNT");
-  if (offsetof<Header>("senderMask") != HEADER_SENDER_MASK) ERROR("Header.senderMask is not at HEADER_SENDER_MASK");
-  if (offsetof<Header>("clientCount") != HEADER_CLIENT_COUNT) ERROR("Header.clientCount is not at HEADER_CLIENT_COUNT");
-  if (offsetof<Header>("repair") != HEADER_REPAIR) ERROR("Header.repair is not at HEADER_REPAIR");
-  if (offsetof<Header>("ownAddressCount") != HEADER_OWN_ADDRESS_COUNT)
-    ERROR("Header.ownAddressCount is not at HEADER_OWN_ADDRESS_COUNT");
-  if (offsetof<Header>("regions") != HEADER_REGIONS) ERROR("Header.regions is not at HEADER_REGIONS");
-  if (offsetof<Header>("timeoutsMs") != HEADER_TIMEOUTS_MS) ERROR("Header.timeoutsMs is not at HEADER_TIMEOUTS_MS");
-  if (offsetof<Header>("probeNonces") != HEADER_PROBE_NONCES) ERROR("Header.probeNonces is not at HEADER_PROBE_NONCES");
-  if (offsetof<Header>("attentiveMs") != HEADER_ATTENTIVE_MS) ERROR("Header.attentiveMs is not at HEADER_ATTENTIVE_MS");
-  if (offsetof<Header>("attendedMs") != HEADER_ATTENDED_MS) ERROR("Header.attendedMs is not at HEADER_ATTENDED_MS");
-  if (offsetof<Header>("healthEpoch") != HEADER_HEALTH_EPOCH) ERROR("Header.healthEpoch is not at HEADER_HEALTH_EPOCH");
-  if (offsetof<Header>("ranges") != HEADER_RANGES) ERROR("Header.ranges is not at HEADER_RANGES");
+  if (offsetof<Header>("layoutVersion") != HeaderLayout.LAYOUT_VERSION) ERROR("Header.layoutVersion is misplaced");
+  if (offsetof<Header>("generation") != HeaderLayout.GENERATION) ERROR("Header.generation is misplaced");
+  if (offsetof<Header>("workerCount") != HeaderLayout.WORKER_COUNT) ERROR("Header.workerCount is misplaced");
+  if (offsetof<Header>("flowLimit") != HeaderLayout.FLOW_LIMIT) ERROR("Header.flowLimit is misplaced");
+  if (offsetof<Header>("flowBucketMask") != HeaderLayout.FLOW_BUCKET_MASK) ERROR("Header.flowBucketMask is misplaced");
+  if (offsetof<Header>("addressMask") != HeaderLayout.ADDRESS_MASK) ERROR("Header.addressMask is misplaced");
+  if (offsetof<Header>("workloadMask") != HeaderLayout.WORKLOAD_MASK) ERROR("Header.workloadMask is misplaced");
+  if (offsetof<Header>("rangeCount") != HeaderLayout.RANGE_COUNT) ERROR("Header.rangeCount is misplaced");
+  if (offsetof<Header>("nodeCount") != HeaderLayout.NODE_COUNT) ERROR("Header.nodeCount is misplaced");
+  if (offsetof<Header>("metricsEpoch") != HeaderLayout.METRICS_EPOCH) ERROR("Header.metricsEpoch is misplaced");
+  if (offsetof<Header>("flowCount") != HeaderLayout.FLOW_COUNT) ERROR("Header.flowCount is misplaced");
+  if (offsetof<Header>("flowNext") != HeaderLayout.FLOW_NEXT) ERROR("Header.flowNext is misplaced");
+  if (offsetof<Header>("probeIntervalMs") != HeaderLayout.PROBE_INTERVAL_MS)
+    ERROR("Header.probeIntervalMs is misplaced");
+  if (offsetof<Header>("flowFree") != HeaderLayout.FLOW_FREE) ERROR("Header.flowFree is misplaced");
+  if (offsetof<Header>("offloads") != HeaderLayout.OFFLOADS) ERROR("Header.offloads is misplaced");
+  if (offsetof<Header>("tunMtu") != HeaderLayout.TUN_MTU) ERROR("Header.tunMtu is misplaced");
+  if (offsetof<Header>("answers") != HeaderLayout.ANSWERS) ERROR("Header.answers is misplaced");
+  if (offsetof<Header>("outerClass") != HeaderLayout.OUTER_CLASS) ERROR("Header.outerClass is misplaced");
+  if (offsetof<Header>("gsoTrial") != HeaderLayout.GSO_TRIAL) ERROR("Header.gsoTrial is misplaced");
+  if (offsetof<Header>("parkMs") != HeaderLayout.PARK_MS) ERROR("Header.parkMs is misplaced");
+  if (offsetof<Header>("parkPackets") != HeaderLayout.PARK_PACKETS) ERROR("Header.parkPackets is misplaced");
+  if (offsetof<Header>("parkBytes") != HeaderLayout.PARK_BYTES) ERROR("Header.parkBytes is misplaced");
+  if (offsetof<Header>("refusalCount") != HeaderLayout.REFUSAL_COUNT) ERROR("Header.refusalCount is misplaced");
+  if (offsetof<Header>("senderMask") != HeaderLayout.SENDER_MASK) ERROR("Header.senderMask is misplaced");
+  if (offsetof<Header>("clientCount") != HeaderLayout.CLIENT_COUNT) ERROR("Header.clientCount is misplaced");
+  if (offsetof<Header>("repair") != HeaderLayout.REPAIR) ERROR("Header.repair is misplaced");
+  if (offsetof<Header>("ownAddressCount") != HeaderLayout.OWN_ADDRESS_COUNT)
+    ERROR("Header.ownAddressCount is misplaced");
+  if (offsetof<Header>("regions") != HeaderLayout.REGIONS) ERROR("Header.regions is misplaced");
+  if (offsetof<Header>("timeoutsMs") != HeaderLayout.TIMEOUTS_MS) ERROR("Header.timeoutsMs is misplaced");
+  if (offsetof<Header>("probeNonces") != HeaderLayout.PROBE_NONCES) ERROR("Header.probeNonces is misplaced");
+  if (offsetof<Header>("attentiveMs") != HeaderLayout.ATTENTIVE_MS) ERROR("Header.attentiveMs is misplaced");
+  if (offsetof<Header>("attendedMs") != HeaderLayout.ATTENDED_MS) ERROR("Header.attendedMs is misplaced");
+  if (offsetof<Header>("healthEpoch") != HeaderLayout.HEALTH_EPOCH) ERROR("Header.healthEpoch is misplaced");
+  if (offsetof<Header>("ranges") != HeaderLayout.RANGES) ERROR("Header.ranges is misplaced");
 }
 
 /** The one of this memory. */
-export const HEADER: Header = changetype<Header>(HEADER_AT);
+export const HEADER: Header = changetype<Header>(HeaderLayout.AT);

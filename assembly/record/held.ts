@@ -1,17 +1,7 @@
-// A packet that waits, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A packet that waits, as a type. shared/layout/waiting.ts says what each field means. The compiler holds the fields to
+// their places.
 
-import {
-  HELD_BEFORE,
-  HELD_BLOCKS,
-  HELD_CHANGES,
-  HELD_DESTINATION,
-  HELD_LENGTH,
-  HELD_NEXT,
-  HELD_OWNER,
-  HELD_SINCE_MS,
-  HELD_STATE,
-} from "../shared/layout.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
 
 @unmanaged
 export class Held {
@@ -35,24 +25,24 @@ export class Held {
 
   @inline
   storeState(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, HELD_STATE);
+    atomic.store<u32>(changetype<usize>(this), value, WaitingLayout.HELD_STATE);
   }
 
   @inline
   addChanges(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HELD_CHANGES);
+    return atomic.add<u32>(changetype<usize>(this), value, WaitingLayout.HELD_CHANGES);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkHeld(): void {
-  if (offsetof<Held>("destination") != HELD_DESTINATION) ERROR("Held.destination is not at HELD_DESTINATION");
-  if (offsetof<Held>("length") != HELD_LENGTH) ERROR("Held.length is not at HELD_LENGTH");
-  if (offsetof<Held>("sinceMs") != HELD_SINCE_MS) ERROR("Held.sinceMs is not at HELD_SINCE_MS");
-  if (offsetof<Held>("next") != HELD_NEXT) ERROR("Held.next is not at HELD_NEXT");
-  if (offsetof<Held>("before") != HELD_BEFORE) ERROR("Held.before is not at HELD_BEFORE");
-  if (offsetof<Held>("blocks") != HELD_BLOCKS) ERROR("Held.blocks is not at HELD_BLOCKS");
-  if (offsetof<Held>("owner") != HELD_OWNER) ERROR("Held.owner is not at HELD_OWNER");
-  if (offsetof<Held>("state") != HELD_STATE) ERROR("Held.state is not at HELD_STATE");
-  if (offsetof<Held>("changes") != HELD_CHANGES) ERROR("Held.changes is not at HELD_CHANGES");
+  if (offsetof<Held>("destination") != WaitingLayout.HELD_DESTINATION) ERROR("Held.destination is misplaced");
+  if (offsetof<Held>("length") != WaitingLayout.HELD_LENGTH) ERROR("Held.length is misplaced");
+  if (offsetof<Held>("sinceMs") != WaitingLayout.HELD_SINCE_MS) ERROR("Held.sinceMs is misplaced");
+  if (offsetof<Held>("next") != WaitingLayout.HELD_NEXT) ERROR("Held.next is misplaced");
+  if (offsetof<Held>("before") != WaitingLayout.HELD_BEFORE) ERROR("Held.before is misplaced");
+  if (offsetof<Held>("blocks") != WaitingLayout.HELD_BLOCKS) ERROR("Held.blocks is misplaced");
+  if (offsetof<Held>("owner") != WaitingLayout.HELD_OWNER) ERROR("Held.owner is misplaced");
+  if (offsetof<Held>("state") != WaitingLayout.HELD_STATE) ERROR("Held.state is misplaced");
+  if (offsetof<Held>("changes") != WaitingLayout.HELD_CHANGES) ERROR("Held.changes is misplaced");
 }

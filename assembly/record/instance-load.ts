@@ -1,7 +1,7 @@
-// The flows of an instance, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// The flows of an instance, as a type. shared/layout/instance.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import { INSTANCE_LOAD_CALLED, INSTANCE_LOAD_SERVED } from "../shared/layout.ts";
+import * as InstanceLayout from "../shared/layout/instance.ts";
 
 @unmanaged
 export class InstanceLoad {
@@ -15,14 +15,12 @@ export class InstanceLoad {
 
   @inline
   loadCalled(): u64 {
-    return atomic.load<u64>(changetype<usize>(this), INSTANCE_LOAD_CALLED);
+    return atomic.load<u64>(changetype<usize>(this), InstanceLayout.LOAD_CALLED);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkInstanceLoad(): void {
-  if (offsetof<InstanceLoad>("served") != INSTANCE_LOAD_SERVED)
-    ERROR("InstanceLoad.served is not at INSTANCE_LOAD_SERVED");
-  if (offsetof<InstanceLoad>("called") != INSTANCE_LOAD_CALLED)
-    ERROR("InstanceLoad.called is not at INSTANCE_LOAD_CALLED");
+  if (offsetof<InstanceLoad>("served") != InstanceLayout.LOAD_SERVED) ERROR("InstanceLoad.served is misplaced");
+  if (offsetof<InstanceLoad>("called") != InstanceLayout.LOAD_CALLED) ERROR("InstanceLoad.called is misplaced");
 }

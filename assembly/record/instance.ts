@@ -1,17 +1,7 @@
-// An instance record, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// An instance record, as a type. shared/layout/instance.ts says what each field means. The compiler holds the fields to
+// their places.
 
-import {
-  INSTANCE_ADDRESS_V4,
-  INSTANCE_ADDRESS_V6,
-  INSTANCE_DIED,
-  INSTANCE_INCARNATION,
-  INSTANCE_NAMESPACE_V4,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
-  INSTANCE_NUMBER,
-  INSTANCE_VERSION,
-} from "../shared/layout.ts";
+import * as InstanceLayout from "../shared/layout/instance.ts";
 
 @unmanaged
 export class Instance {
@@ -32,27 +22,24 @@ export class Instance {
 
   @inline
   loadDied(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), INSTANCE_DIED);
+    return atomic.load<u32>(changetype<usize>(this), InstanceLayout.DIED);
   }
 
   @inline
   loadVersion(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), INSTANCE_VERSION);
+    return atomic.load<u32>(changetype<usize>(this), InstanceLayout.VERSION);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkInstance(): void {
-  if (offsetof<Instance>("namespaceV4") != INSTANCE_NAMESPACE_V4)
-    ERROR("Instance.namespaceV4 is not at INSTANCE_NAMESPACE_V4");
-  if (offsetof<Instance>("namespaceV6") != INSTANCE_NAMESPACE_V6)
-    ERROR("Instance.namespaceV6 is not at INSTANCE_NAMESPACE_V6");
-  if (offsetof<Instance>("addressV4") != INSTANCE_ADDRESS_V4) ERROR("Instance.addressV4 is not at INSTANCE_ADDRESS_V4");
-  if (offsetof<Instance>("addressV6") != INSTANCE_ADDRESS_V6) ERROR("Instance.addressV6 is not at INSTANCE_ADDRESS_V6");
-  if (offsetof<Instance>("node") != INSTANCE_NODE) ERROR("Instance.node is not at INSTANCE_NODE");
-  if (offsetof<Instance>("incarnation") != INSTANCE_INCARNATION)
-    ERROR("Instance.incarnation is not at INSTANCE_INCARNATION");
-  if (offsetof<Instance>("died") != INSTANCE_DIED) ERROR("Instance.died is not at INSTANCE_DIED");
-  if (offsetof<Instance>("number") != INSTANCE_NUMBER) ERROR("Instance.number is not at INSTANCE_NUMBER");
-  if (offsetof<Instance>("version") != INSTANCE_VERSION) ERROR("Instance.version is not at INSTANCE_VERSION");
+  if (offsetof<Instance>("namespaceV4") != InstanceLayout.NAMESPACE_V4) ERROR("Instance.namespaceV4 is misplaced");
+  if (offsetof<Instance>("namespaceV6") != InstanceLayout.NAMESPACE_V6) ERROR("Instance.namespaceV6 is misplaced");
+  if (offsetof<Instance>("addressV4") != InstanceLayout.ADDRESS_V4) ERROR("Instance.addressV4 is misplaced");
+  if (offsetof<Instance>("addressV6") != InstanceLayout.ADDRESS_V6) ERROR("Instance.addressV6 is misplaced");
+  if (offsetof<Instance>("node") != InstanceLayout.NODE) ERROR("Instance.node is misplaced");
+  if (offsetof<Instance>("incarnation") != InstanceLayout.INCARNATION) ERROR("Instance.incarnation is misplaced");
+  if (offsetof<Instance>("died") != InstanceLayout.DIED) ERROR("Instance.died is misplaced");
+  if (offsetof<Instance>("number") != InstanceLayout.NUMBER) ERROR("Instance.number is misplaced");
+  if (offsetof<Instance>("version") != InstanceLayout.VERSION) ERROR("Instance.version is misplaced");
 }

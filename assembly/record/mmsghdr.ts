@@ -1,17 +1,7 @@
-// struct mmsghdr of 64-bit Linux, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// struct mmsghdr of 64-bit Linux, as a type. shared/layout/kernel.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import {
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_FRAGMENTS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
-} from "../shared/layout.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
 
 @unmanaged
 export class Mmsghdr {
@@ -35,14 +25,14 @@ export class Mmsghdr {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkMmsghdr(): void {
-  if (offsetof<Mmsghdr>("name") != MMSGHDR_NAME) ERROR("Mmsghdr.name is not at MMSGHDR_NAME");
-  if (offsetof<Mmsghdr>("nameLength") != MMSGHDR_NAME_LENGTH) ERROR("Mmsghdr.nameLength is not at MMSGHDR_NAME_LENGTH");
-  if (offsetof<Mmsghdr>("iov") != MMSGHDR_IOV) ERROR("Mmsghdr.iov is not at MMSGHDR_IOV");
-  if (offsetof<Mmsghdr>("iovCount") != MMSGHDR_IOV_COUNT) ERROR("Mmsghdr.iovCount is not at MMSGHDR_IOV_COUNT");
-  if (offsetof<Mmsghdr>("control") != MMSGHDR_CONTROL) ERROR("Mmsghdr.control is not at MMSGHDR_CONTROL");
-  if (offsetof<Mmsghdr>("controlLength") != MMSGHDR_CONTROL_LENGTH)
-    ERROR("Mmsghdr.controlLength is not at MMSGHDR_CONTROL_LENGTH");
-  if (offsetof<Mmsghdr>("flags") != MMSGHDR_FLAGS) ERROR("Mmsghdr.flags is not at MMSGHDR_FLAGS");
-  if (offsetof<Mmsghdr>("length") != MMSGHDR_LENGTH) ERROR("Mmsghdr.length is not at MMSGHDR_LENGTH");
-  if (offsetof<Mmsghdr>("fragments") != MMSGHDR_FRAGMENTS) ERROR("Mmsghdr.fragments is not at MMSGHDR_FRAGMENTS");
+  if (offsetof<Mmsghdr>("name") != KernelLayout.MMSGHDR_NAME) ERROR("Mmsghdr.name is misplaced");
+  if (offsetof<Mmsghdr>("nameLength") != KernelLayout.MMSGHDR_NAME_LENGTH) ERROR("Mmsghdr.nameLength is misplaced");
+  if (offsetof<Mmsghdr>("iov") != KernelLayout.MMSGHDR_IOV) ERROR("Mmsghdr.iov is misplaced");
+  if (offsetof<Mmsghdr>("iovCount") != KernelLayout.MMSGHDR_IOV_COUNT) ERROR("Mmsghdr.iovCount is misplaced");
+  if (offsetof<Mmsghdr>("control") != KernelLayout.MMSGHDR_CONTROL) ERROR("Mmsghdr.control is misplaced");
+  if (offsetof<Mmsghdr>("controlLength") != KernelLayout.MMSGHDR_CONTROL_LENGTH)
+    ERROR("Mmsghdr.controlLength is misplaced");
+  if (offsetof<Mmsghdr>("flags") != KernelLayout.MMSGHDR_FLAGS) ERROR("Mmsghdr.flags is misplaced");
+  if (offsetof<Mmsghdr>("length") != KernelLayout.MMSGHDR_LENGTH) ERROR("Mmsghdr.length is misplaced");
+  if (offsetof<Mmsghdr>("fragments") != KernelLayout.MMSGHDR_FRAGMENTS) ERROR("Mmsghdr.fragments is misplaced");
 }

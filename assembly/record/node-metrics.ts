@@ -1,39 +1,7 @@
-// What is measured of the way to a node, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// What is measured of the way to a node, as a type. shared/layout/node-metrics.ts says what each field means. The
+// compiler holds the fields to their places.
 
-import {
-  NODE_ANSWERED,
-  NODE_DEVICE_MTU,
-  NODE_DOUBT,
-  NODE_GSO_REFUSED,
-  NODE_HEALTH,
-  NODE_HEARD_US,
-  NODE_HINT,
-  NODE_LARGE_SENT,
-  NODE_MTU,
-  NODE_PROBED_MS,
-  NODE_PROBES_SENT,
-  NODE_REFUSED,
-  NODE_RTT_NEXT,
-  NODE_RTT_SAMPLES,
-  NODE_RTT_US,
-  NODE_SINCE_US,
-  NODE_SIZE_CHECKED_MS,
-  NODE_SIZE_GUESS,
-  NODE_SIZE_HIGH,
-  NODE_SIZE_HINTED_MS,
-  NODE_SIZE_LOW,
-  NODE_SIZE_NEXT,
-  NODE_SIZE_PASSED,
-  NODE_SIZE_RAISED_MS,
-  NODE_SIZE_STATE,
-  NODE_SIZE_TRIAL,
-  NODE_SIZE_TRIED_MS,
-  NODE_SIZE_TRIES,
-  NODE_SIZE_WITNESS,
-  NODE_TAKES_ECN,
-  NODE_WHOLE,
-} from "../shared/layout.ts";
+import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
 
 @unmanaged
 export class NodeMetrics {
@@ -113,100 +81,100 @@ export class NodeMetrics {
 
   @inline
   storeRefused(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NODE_REFUSED);
+    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.REFUSED);
   }
 
   @inline
   exchangeRefused(value: u32): u32 {
-    return atomic.xchg<u32>(changetype<usize>(this), value, NODE_REFUSED);
+    return atomic.xchg<u32>(changetype<usize>(this), value, NodeMetricsLayout.REFUSED);
   }
 
   @inline
   storeHint(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NODE_HINT);
+    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.HINT);
   }
 
   @inline
   exchangeHint(value: u32): u32 {
-    return atomic.xchg<u32>(changetype<usize>(this), value, NODE_HINT);
+    return atomic.xchg<u32>(changetype<usize>(this), value, NodeMetricsLayout.HINT);
   }
 
   @inline
   loadDeviceMtu(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NODE_DEVICE_MTU);
+    return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.DEVICE_MTU);
   }
 
   @inline
   storeDeviceMtu(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NODE_DEVICE_MTU);
+    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.DEVICE_MTU);
   }
 
   @inline
   exchangeIfAnswered(expected: u32, value: u32): u32 {
-    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NODE_ANSWERED);
+    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NodeMetricsLayout.ANSWERED);
   }
 
   @inline
   loadAnswered(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NODE_ANSWERED);
+    return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.ANSWERED);
   }
 
   @inline
   exchangeIfSizePassed(expected: u32, value: u32): u32 {
-    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NODE_SIZE_PASSED);
+    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NodeMetricsLayout.SIZE_PASSED);
   }
 
   @inline
   loadSizePassed(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NODE_SIZE_PASSED);
+    return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.SIZE_PASSED);
   }
 
   @inline
   storeSizePassed(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NODE_SIZE_PASSED);
+    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.SIZE_PASSED);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkNodeMetrics(): void {
-  if (offsetof<NodeMetrics>("rttUs") != NODE_RTT_US) ERROR("NodeMetrics.rttUs is not at NODE_RTT_US");
-  if (offsetof<NodeMetrics>("rttSamples") != NODE_RTT_SAMPLES)
-    ERROR("NodeMetrics.rttSamples is not at NODE_RTT_SAMPLES");
-  if (offsetof<NodeMetrics>("takesEcn") != NODE_TAKES_ECN) ERROR("NodeMetrics.takesEcn is not at NODE_TAKES_ECN");
-  if (offsetof<NodeMetrics>("health") != NODE_HEALTH) ERROR("NodeMetrics.health is not at NODE_HEALTH");
-  if (offsetof<NodeMetrics>("mtu") != NODE_MTU) ERROR("NodeMetrics.mtu is not at NODE_MTU");
-  if (offsetof<NodeMetrics>("whole") != NODE_WHOLE) ERROR("NodeMetrics.whole is not at NODE_WHOLE");
-  if (offsetof<NodeMetrics>("gsoRefused") != NODE_GSO_REFUSED)
-    ERROR("NodeMetrics.gsoRefused is not at NODE_GSO_REFUSED");
-  if (offsetof<NodeMetrics>("sinceUs") != NODE_SINCE_US) ERROR("NodeMetrics.sinceUs is not at NODE_SINCE_US");
-  if (offsetof<NodeMetrics>("heardUs") != NODE_HEARD_US) ERROR("NodeMetrics.heardUs is not at NODE_HEARD_US");
-  if (offsetof<NodeMetrics>("largeSent") != NODE_LARGE_SENT) ERROR("NodeMetrics.largeSent is not at NODE_LARGE_SENT");
-  if (offsetof<NodeMetrics>("refused") != NODE_REFUSED) ERROR("NodeMetrics.refused is not at NODE_REFUSED");
-  if (offsetof<NodeMetrics>("hint") != NODE_HINT) ERROR("NodeMetrics.hint is not at NODE_HINT");
-  if (offsetof<NodeMetrics>("deviceMtu") != NODE_DEVICE_MTU) ERROR("NodeMetrics.deviceMtu is not at NODE_DEVICE_MTU");
-  if (offsetof<NodeMetrics>("probesSent") != NODE_PROBES_SENT)
-    ERROR("NodeMetrics.probesSent is not at NODE_PROBES_SENT");
-  if (offsetof<NodeMetrics>("answered") != NODE_ANSWERED) ERROR("NodeMetrics.answered is not at NODE_ANSWERED");
-  if (offsetof<NodeMetrics>("probedMs") != NODE_PROBED_MS) ERROR("NodeMetrics.probedMs is not at NODE_PROBED_MS");
-  if (offsetof<NodeMetrics>("doubt") != NODE_DOUBT) ERROR("NodeMetrics.doubt is not at NODE_DOUBT");
-  if (offsetof<NodeMetrics>("sizeTrial") != NODE_SIZE_TRIAL) ERROR("NodeMetrics.sizeTrial is not at NODE_SIZE_TRIAL");
-  if (offsetof<NodeMetrics>("sizeTries") != NODE_SIZE_TRIES) ERROR("NodeMetrics.sizeTries is not at NODE_SIZE_TRIES");
-  if (offsetof<NodeMetrics>("sizeLow") != NODE_SIZE_LOW) ERROR("NodeMetrics.sizeLow is not at NODE_SIZE_LOW");
-  if (offsetof<NodeMetrics>("sizeHigh") != NODE_SIZE_HIGH) ERROR("NodeMetrics.sizeHigh is not at NODE_SIZE_HIGH");
-  if (offsetof<NodeMetrics>("sizeGuess") != NODE_SIZE_GUESS) ERROR("NodeMetrics.sizeGuess is not at NODE_SIZE_GUESS");
-  if (offsetof<NodeMetrics>("sizeWitness") != NODE_SIZE_WITNESS)
-    ERROR("NodeMetrics.sizeWitness is not at NODE_SIZE_WITNESS");
-  if (offsetof<NodeMetrics>("sizeTriedMs") != NODE_SIZE_TRIED_MS)
-    ERROR("NodeMetrics.sizeTriedMs is not at NODE_SIZE_TRIED_MS");
-  if (offsetof<NodeMetrics>("sizeCheckedMs") != NODE_SIZE_CHECKED_MS)
-    ERROR("NodeMetrics.sizeCheckedMs is not at NODE_SIZE_CHECKED_MS");
-  if (offsetof<NodeMetrics>("sizeRaisedMs") != NODE_SIZE_RAISED_MS)
-    ERROR("NodeMetrics.sizeRaisedMs is not at NODE_SIZE_RAISED_MS");
-  if (offsetof<NodeMetrics>("sizePassed") != NODE_SIZE_PASSED)
-    ERROR("NodeMetrics.sizePassed is not at NODE_SIZE_PASSED");
-  if (offsetof<NodeMetrics>("sizeNext") != NODE_SIZE_NEXT) ERROR("NodeMetrics.sizeNext is not at NODE_SIZE_NEXT");
-  if (offsetof<NodeMetrics>("sizeState") != NODE_SIZE_STATE) ERROR("NodeMetrics.sizeState is not at NODE_SIZE_STATE");
-  if (offsetof<NodeMetrics>("sizeHintedMs") != NODE_SIZE_HINTED_MS)
-    ERROR("NodeMetrics.sizeHintedMs is not at NODE_SIZE_HINTED_MS");
-  if (offsetof<NodeMetrics>("rttNext") != NODE_RTT_NEXT) ERROR("NodeMetrics.rttNext is not at NODE_RTT_NEXT");
+  if (offsetof<NodeMetrics>("rttUs") != NodeMetricsLayout.RTT_US) ERROR("NodeMetrics.rttUs is misplaced");
+  if (offsetof<NodeMetrics>("rttSamples") != NodeMetricsLayout.RTT_SAMPLES)
+    ERROR("NodeMetrics.rttSamples is misplaced");
+  if (offsetof<NodeMetrics>("takesEcn") != NodeMetricsLayout.TAKES_ECN) ERROR("NodeMetrics.takesEcn is misplaced");
+  if (offsetof<NodeMetrics>("health") != NodeMetricsLayout.HEALTH) ERROR("NodeMetrics.health is misplaced");
+  if (offsetof<NodeMetrics>("mtu") != NodeMetricsLayout.MTU) ERROR("NodeMetrics.mtu is misplaced");
+  if (offsetof<NodeMetrics>("whole") != NodeMetricsLayout.WHOLE) ERROR("NodeMetrics.whole is misplaced");
+  if (offsetof<NodeMetrics>("gsoRefused") != NodeMetricsLayout.GSO_REFUSED)
+    ERROR("NodeMetrics.gsoRefused is misplaced");
+  if (offsetof<NodeMetrics>("sinceUs") != NodeMetricsLayout.SINCE_US) ERROR("NodeMetrics.sinceUs is misplaced");
+  if (offsetof<NodeMetrics>("heardUs") != NodeMetricsLayout.HEARD_US) ERROR("NodeMetrics.heardUs is misplaced");
+  if (offsetof<NodeMetrics>("largeSent") != NodeMetricsLayout.LARGE_SENT) ERROR("NodeMetrics.largeSent is misplaced");
+  if (offsetof<NodeMetrics>("refused") != NodeMetricsLayout.REFUSED) ERROR("NodeMetrics.refused is misplaced");
+  if (offsetof<NodeMetrics>("hint") != NodeMetricsLayout.HINT) ERROR("NodeMetrics.hint is misplaced");
+  if (offsetof<NodeMetrics>("deviceMtu") != NodeMetricsLayout.DEVICE_MTU) ERROR("NodeMetrics.deviceMtu is misplaced");
+  if (offsetof<NodeMetrics>("probesSent") != NodeMetricsLayout.PROBES_SENT)
+    ERROR("NodeMetrics.probesSent is misplaced");
+  if (offsetof<NodeMetrics>("answered") != NodeMetricsLayout.ANSWERED) ERROR("NodeMetrics.answered is misplaced");
+  if (offsetof<NodeMetrics>("probedMs") != NodeMetricsLayout.PROBED_MS) ERROR("NodeMetrics.probedMs is misplaced");
+  if (offsetof<NodeMetrics>("doubt") != NodeMetricsLayout.DOUBT) ERROR("NodeMetrics.doubt is misplaced");
+  if (offsetof<NodeMetrics>("sizeTrial") != NodeMetricsLayout.SIZE_TRIAL) ERROR("NodeMetrics.sizeTrial is misplaced");
+  if (offsetof<NodeMetrics>("sizeTries") != NodeMetricsLayout.SIZE_TRIES) ERROR("NodeMetrics.sizeTries is misplaced");
+  if (offsetof<NodeMetrics>("sizeLow") != NodeMetricsLayout.SIZE_LOW) ERROR("NodeMetrics.sizeLow is misplaced");
+  if (offsetof<NodeMetrics>("sizeHigh") != NodeMetricsLayout.SIZE_HIGH) ERROR("NodeMetrics.sizeHigh is misplaced");
+  if (offsetof<NodeMetrics>("sizeGuess") != NodeMetricsLayout.SIZE_GUESS) ERROR("NodeMetrics.sizeGuess is misplaced");
+  if (offsetof<NodeMetrics>("sizeWitness") != NodeMetricsLayout.SIZE_WITNESS)
+    ERROR("NodeMetrics.sizeWitness is misplaced");
+  if (offsetof<NodeMetrics>("sizeTriedMs") != NodeMetricsLayout.SIZE_TRIED_MS)
+    ERROR("NodeMetrics.sizeTriedMs is misplaced");
+  if (offsetof<NodeMetrics>("sizeCheckedMs") != NodeMetricsLayout.SIZE_CHECKED_MS)
+    ERROR("NodeMetrics.sizeCheckedMs is misplaced");
+  if (offsetof<NodeMetrics>("sizeRaisedMs") != NodeMetricsLayout.SIZE_RAISED_MS)
+    ERROR("NodeMetrics.sizeRaisedMs is misplaced");
+  if (offsetof<NodeMetrics>("sizePassed") != NodeMetricsLayout.SIZE_PASSED)
+    ERROR("NodeMetrics.sizePassed is misplaced");
+  if (offsetof<NodeMetrics>("sizeNext") != NodeMetricsLayout.SIZE_NEXT) ERROR("NodeMetrics.sizeNext is misplaced");
+  if (offsetof<NodeMetrics>("sizeState") != NodeMetricsLayout.SIZE_STATE) ERROR("NodeMetrics.sizeState is misplaced");
+  if (offsetof<NodeMetrics>("sizeHintedMs") != NodeMetricsLayout.SIZE_HINTED_MS)
+    ERROR("NodeMetrics.sizeHintedMs is misplaced");
+  if (offsetof<NodeMetrics>("rttNext") != NodeMetricsLayout.RTT_NEXT) ERROR("NodeMetrics.rttNext is misplaced");
 }

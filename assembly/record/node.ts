@@ -1,7 +1,7 @@
-// A node record, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A node record, as a type. shared/layout/node.ts says what each field means. The compiler holds the fields to their
+// places.
 
-import { NODE_DISTANCE_KM, NODE_STATE, NODE_VERSION } from "../shared/layout.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 
 @unmanaged
 export class Node {
@@ -16,13 +16,13 @@ export class Node {
 
   @inline
   loadVersion(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NODE_VERSION);
+    return atomic.load<u32>(changetype<usize>(this), NodeLayout.VERSION);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkNode(): void {
-  if (offsetof<Node>("version") != NODE_VERSION) ERROR("Node.version is not at NODE_VERSION");
-  if (offsetof<Node>("state") != NODE_STATE) ERROR("Node.state is not at NODE_STATE");
-  if (offsetof<Node>("distanceKm") != NODE_DISTANCE_KM) ERROR("Node.distanceKm is not at NODE_DISTANCE_KM");
+  if (offsetof<Node>("version") != NodeLayout.VERSION) ERROR("Node.version is misplaced");
+  if (offsetof<Node>("state") != NodeLayout.STATE) ERROR("Node.state is misplaced");
+  if (offsetof<Node>("distanceKm") != NodeLayout.DISTANCE_KM) ERROR("Node.distanceKm is misplaced");
 }

@@ -1,13 +1,7 @@
-// A probe, as it is on the wire, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A probe, as it is on the wire, as a type. shared/layout/probe.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import {
-  PROBE_ABILITIES_AT,
-  PROBE_NODE_AT,
-  PROBE_NONCE_AT,
-  PROBE_TYPE_AT,
-  PROBE_VERSION_AT,
-} from "../shared/layout.ts";
+import * as ProbeLayout from "../shared/layout/probe.ts";
 
 @unmanaged
 export class Probe {
@@ -26,9 +20,9 @@ export class Probe {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkProbe(): void {
-  if (offsetof<Probe>("version") != PROBE_VERSION_AT) ERROR("Probe.version is not at PROBE_VERSION_AT");
-  if (offsetof<Probe>("type") != PROBE_TYPE_AT) ERROR("Probe.type is not at PROBE_TYPE_AT");
-  if (offsetof<Probe>("node") != PROBE_NODE_AT) ERROR("Probe.node is not at PROBE_NODE_AT");
-  if (offsetof<Probe>("nonce") != PROBE_NONCE_AT) ERROR("Probe.nonce is not at PROBE_NONCE_AT");
-  if (offsetof<Probe>("abilities") != PROBE_ABILITIES_AT) ERROR("Probe.abilities is not at PROBE_ABILITIES_AT");
+  if (offsetof<Probe>("version") != ProbeLayout.VERSION_AT) ERROR("Probe.version is misplaced");
+  if (offsetof<Probe>("type") != ProbeLayout.TYPE_AT) ERROR("Probe.type is misplaced");
+  if (offsetof<Probe>("node") != ProbeLayout.NODE_AT) ERROR("Probe.node is misplaced");
+  if (offsetof<Probe>("nonce") != ProbeLayout.NONCE_AT) ERROR("Probe.nonce is misplaced");
+  if (offsetof<Probe>("abilities") != ProbeLayout.ABILITIES_AT) ERROR("Probe.abilities is misplaced");
 }

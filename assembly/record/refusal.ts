@@ -1,7 +1,7 @@
-// An address that was refused, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// An address that was refused, as a type. shared/layout/refusal.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import { REFUSAL_ADDRESS, REFUSAL_AT_MS, REFUSED_OWNER } from "../shared/layout.ts";
+import * as RefusalLayout from "../shared/layout/refusal.ts";
 
 @unmanaged
 export class Refusal {
@@ -17,7 +17,7 @@ export class Refusal {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkRefusal(): void {
-  if (offsetof<Refusal>("address") != REFUSAL_ADDRESS) ERROR("Refusal.address is not at REFUSAL_ADDRESS");
-  if (offsetof<Refusal>("atMs") != REFUSAL_AT_MS) ERROR("Refusal.atMs is not at REFUSAL_AT_MS");
-  if (offsetof<Refusal>("owner") != REFUSED_OWNER) ERROR("Refusal.owner is not at REFUSED_OWNER");
+  if (offsetof<Refusal>("address") != RefusalLayout.ADDRESS) ERROR("Refusal.address is misplaced");
+  if (offsetof<Refusal>("atMs") != RefusalLayout.AT_MS) ERROR("Refusal.atMs is misplaced");
+  if (offsetof<Refusal>("owner") != RefusalLayout.REFUSED_OWNER) ERROR("Refusal.owner is misplaced");
 }

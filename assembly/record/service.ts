@@ -1,15 +1,7 @@
-// A service record, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A service record, as a type. shared/layout/service.ts says what each field means. The compiler holds the fields to
+// their places.
 
-import {
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_FAMILY,
-  SERVICE_ID,
-  SERVICE_KIND,
-  SERVICE_POLICY,
-  SERVICE_REVISION,
-} from "../shared/layout.ts";
+import * as ServiceLayout from "../shared/layout/service.ts";
 
 @unmanaged
 export class Service {
@@ -29,12 +21,12 @@ export class Service {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkService(): void {
-  if (offsetof<Service>("kind") != SERVICE_KIND) ERROR("Service.kind is not at SERVICE_KIND");
-  if (offsetof<Service>("policy") != SERVICE_POLICY) ERROR("Service.policy is not at SERVICE_POLICY");
-  if (offsetof<Service>("id") != SERVICE_ID) ERROR("Service.id is not at SERVICE_ID");
-  if (offsetof<Service>("revision") != SERVICE_REVISION) ERROR("Service.revision is not at SERVICE_REVISION");
-  if (offsetof<Service>("candidateCount") != SERVICE_CANDIDATE_COUNT)
-    ERROR("Service.candidateCount is not at SERVICE_CANDIDATE_COUNT");
-  if (offsetof<Service>("candidates") != SERVICE_CANDIDATES) ERROR("Service.candidates is not at SERVICE_CANDIDATES");
-  if (offsetof<Service>("family") != SERVICE_FAMILY) ERROR("Service.family is not at SERVICE_FAMILY");
+  if (offsetof<Service>("kind") != ServiceLayout.KIND) ERROR("Service.kind is misplaced");
+  if (offsetof<Service>("policy") != ServiceLayout.POLICY) ERROR("Service.policy is misplaced");
+  if (offsetof<Service>("id") != ServiceLayout.ID) ERROR("Service.id is misplaced");
+  if (offsetof<Service>("revision") != ServiceLayout.REVISION) ERROR("Service.revision is misplaced");
+  if (offsetof<Service>("candidateCount") != ServiceLayout.CANDIDATE_COUNT)
+    ERROR("Service.candidateCount is misplaced");
+  if (offsetof<Service>("candidates") != ServiceLayout.CANDIDATES) ERROR("Service.candidates is misplaced");
+  if (offsetof<Service>("family") != ServiceLayout.FAMILY) ERROR("Service.family is misplaced");
 }

@@ -1,7 +1,7 @@
-// How many blocks somebody has, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// How many blocks somebody has, as a type. shared/layout/waiting.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import { SHARE_BLOCKS, SHARE_OWNER } from "../shared/layout.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
 
 @unmanaged
 export class Share {
@@ -16,6 +16,6 @@ export class Share {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkShare(): void {
-  if (offsetof<Share>("owner") != SHARE_OWNER) ERROR("Share.owner is not at SHARE_OWNER");
-  if (offsetof<Share>("blocks") != SHARE_BLOCKS) ERROR("Share.blocks is not at SHARE_BLOCKS");
+  if (offsetof<Share>("owner") != WaitingLayout.SHARE_OWNER) ERROR("Share.owner is misplaced");
+  if (offsetof<Share>("blocks") != WaitingLayout.SHARE_BLOCKS) ERROR("Share.blocks is misplaced");
 }

@@ -1,7 +1,7 @@
-// An entry of the TUN transmit queue, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// An entry of the TUN transmit queue, as a type. shared/layout/worker.ts says what each field means. The compiler holds
+// the fields to their places.
 
-import { TUN_TX_IOV, TUN_TX_IOV_COUNT, TUN_TX_PACKETS } from "../shared/layout.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 
 @unmanaged
 export class TunWrite {
@@ -17,7 +17,7 @@ export class TunWrite {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkTunWrite(): void {
-  if (offsetof<TunWrite>("iov") != TUN_TX_IOV) ERROR("TunWrite.iov is not at TUN_TX_IOV");
-  if (offsetof<TunWrite>("iovCount") != TUN_TX_IOV_COUNT) ERROR("TunWrite.iovCount is not at TUN_TX_IOV_COUNT");
-  if (offsetof<TunWrite>("packets") != TUN_TX_PACKETS) ERROR("TunWrite.packets is not at TUN_TX_PACKETS");
+  if (offsetof<TunWrite>("iov") != WorkerLayout.TUN_TX_IOV) ERROR("TunWrite.iov is misplaced");
+  if (offsetof<TunWrite>("iovCount") != WorkerLayout.TUN_TX_IOV_COUNT) ERROR("TunWrite.iovCount is misplaced");
+  if (offsetof<TunWrite>("packets") != WorkerLayout.TUN_TX_PACKETS) ERROR("TunWrite.packets is misplaced");
 }

@@ -1,7 +1,7 @@
-// A row of packets that wait, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// A row of packets that wait, as a type. shared/layout/waiting.ts says what each field means. The compiler holds the
+// fields to their places.
 
-import { WAITING_BYTES, WAITING_COUNT, WAITING_FIRST, WAITING_LAST } from "../shared/layout.ts";
+import * as WaitingLayout from "../shared/layout/waiting.ts";
 
 @unmanaged
 export class WaitingRow {
@@ -18,8 +18,8 @@ export class WaitingRow {
 
 /** Ends the compilation when a field is not at its place. */
 export function checkWaitingRow(): void {
-  if (offsetof<WaitingRow>("first") != WAITING_FIRST) ERROR("WaitingRow.first is not at WAITING_FIRST");
-  if (offsetof<WaitingRow>("last") != WAITING_LAST) ERROR("WaitingRow.last is not at WAITING_LAST");
-  if (offsetof<WaitingRow>("count") != WAITING_COUNT) ERROR("WaitingRow.count is not at WAITING_COUNT");
-  if (offsetof<WaitingRow>("bytes") != WAITING_BYTES) ERROR("WaitingRow.bytes is not at WAITING_BYTES");
+  if (offsetof<WaitingRow>("first") != WaitingLayout.ROW_FIRST) ERROR("WaitingRow.first is misplaced");
+  if (offsetof<WaitingRow>("last") != WaitingLayout.ROW_LAST) ERROR("WaitingRow.last is misplaced");
+  if (offsetof<WaitingRow>("count") != WaitingLayout.ROW_COUNT) ERROR("WaitingRow.count is misplaced");
+  if (offsetof<WaitingRow>("bytes") != WaitingLayout.ROW_BYTES) ERROR("WaitingRow.bytes is misplaced");
 }

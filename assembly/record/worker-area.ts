@@ -1,28 +1,7 @@
-// The area of a worker, as a type. What each field means is said in shared/layout.ts, which places it; the compiler holds the
-// fields to these places.
+// The area of a worker, as a type. shared/layout/worker.ts says what each field means. The compiler holds the fields to
+// their places.
 
-import {
-  WORKER_AGE_CURSOR,
-  WORKER_EVICT_CURSOR,
-  WORKER_FRAGMENT_NEXT,
-  WORKER_GENERATION,
-  WORKER_INCARNATION,
-  WORKER_LIMBO_OLD,
-  WORKER_LIMBO_SEQUENCES,
-  WORKER_LIMBO_YOUNG,
-  WORKER_LOCKING,
-  WORKER_PORT_CURSOR,
-  WORKER_PORT_TRIES,
-  WORKER_PREFETCH,
-  WORKER_REFUSAL_COUNT,
-  WORKER_RELEASED_FIRST,
-  WORKER_SEQUENCE,
-  WORKER_SWEEP_CURSOR,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_TX_COUNT,
-  WORKER_UDP_TX_COUNT,
-  WORKER_UDP_TX_FRAGMENTED,
-} from "../shared/layout.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 
 @unmanaged
 export class WorkerArea {
@@ -308,49 +287,38 @@ export class WorkerArea {
 
   @inline
   addSequence(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, WORKER_SEQUENCE);
+    return atomic.add<u32>(changetype<usize>(this), value, WorkerLayout.SEQUENCE);
   }
 
   @inline
   loadSequence(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), WORKER_SEQUENCE);
+    return atomic.load<u32>(changetype<usize>(this), WorkerLayout.SEQUENCE);
   }
 }
 
 /** Ends the compilation when a field is not at its place. */
 export function checkWorkerArea(): void {
-  if (offsetof<WorkerArea>("sequence") != WORKER_SEQUENCE) ERROR("WorkerArea.sequence is not at WORKER_SEQUENCE");
-  if (offsetof<WorkerArea>("generation") != WORKER_GENERATION)
-    ERROR("WorkerArea.generation is not at WORKER_GENERATION");
-  if (offsetof<WorkerArea>("udpTxCount") != WORKER_UDP_TX_COUNT)
-    ERROR("WorkerArea.udpTxCount is not at WORKER_UDP_TX_COUNT");
-  if (offsetof<WorkerArea>("tunTxCount") != WORKER_TUN_TX_COUNT)
-    ERROR("WorkerArea.tunTxCount is not at WORKER_TUN_TX_COUNT");
-  if (offsetof<WorkerArea>("evictCursor") != WORKER_EVICT_CURSOR)
-    ERROR("WorkerArea.evictCursor is not at WORKER_EVICT_CURSOR");
-  if (offsetof<WorkerArea>("sweepCursor") != WORKER_SWEEP_CURSOR)
-    ERROR("WorkerArea.sweepCursor is not at WORKER_SWEEP_CURSOR");
-  if (offsetof<WorkerArea>("udpTxFragmented") != WORKER_UDP_TX_FRAGMENTED)
-    ERROR("WorkerArea.udpTxFragmented is not at WORKER_UDP_TX_FRAGMENTED");
-  if (offsetof<WorkerArea>("portCursor") != WORKER_PORT_CURSOR)
-    ERROR("WorkerArea.portCursor is not at WORKER_PORT_CURSOR");
-  if (offsetof<WorkerArea>("limboYoung") != WORKER_LIMBO_YOUNG)
-    ERROR("WorkerArea.limboYoung is not at WORKER_LIMBO_YOUNG");
-  if (offsetof<WorkerArea>("limboOld") != WORKER_LIMBO_OLD) ERROR("WorkerArea.limboOld is not at WORKER_LIMBO_OLD");
-  if (offsetof<WorkerArea>("portTries") != WORKER_PORT_TRIES) ERROR("WorkerArea.portTries is not at WORKER_PORT_TRIES");
-  if (offsetof<WorkerArea>("incarnation") != WORKER_INCARNATION)
-    ERROR("WorkerArea.incarnation is not at WORKER_INCARNATION");
-  if (offsetof<WorkerArea>("locking") != WORKER_LOCKING) ERROR("WorkerArea.locking is not at WORKER_LOCKING");
-  if (offsetof<WorkerArea>("limboSequences") != WORKER_LIMBO_SEQUENCES)
-    ERROR("WorkerArea.limboSequences is not at WORKER_LIMBO_SEQUENCES");
-  if (offsetof<WorkerArea>("releasedFirst") != WORKER_RELEASED_FIRST)
-    ERROR("WorkerArea.releasedFirst is not at WORKER_RELEASED_FIRST");
-  if (offsetof<WorkerArea>("fragmentNext") != WORKER_FRAGMENT_NEXT)
-    ERROR("WorkerArea.fragmentNext is not at WORKER_FRAGMENT_NEXT");
-  if (offsetof<WorkerArea>("refusalCount") != WORKER_REFUSAL_COUNT)
-    ERROR("WorkerArea.refusalCount is not at WORKER_REFUSAL_COUNT");
-  if (offsetof<WorkerArea>("ageCursor") != WORKER_AGE_CURSOR) ERROR("WorkerArea.ageCursor is not at WORKER_AGE_CURSOR");
-  if (offsetof<WorkerArea>("prefetch") != WORKER_PREFETCH) ERROR("WorkerArea.prefetch is not at WORKER_PREFETCH");
-  if (offsetof<WorkerArea>("tunLengths") != WORKER_TUN_LENGTHS)
-    ERROR("WorkerArea.tunLengths is not at WORKER_TUN_LENGTHS");
+  if (offsetof<WorkerArea>("sequence") != WorkerLayout.SEQUENCE) ERROR("WorkerArea.sequence is misplaced");
+  if (offsetof<WorkerArea>("generation") != WorkerLayout.GENERATION) ERROR("WorkerArea.generation is misplaced");
+  if (offsetof<WorkerArea>("udpTxCount") != WorkerLayout.UDP_TX_COUNT) ERROR("WorkerArea.udpTxCount is misplaced");
+  if (offsetof<WorkerArea>("tunTxCount") != WorkerLayout.TUN_TX_COUNT) ERROR("WorkerArea.tunTxCount is misplaced");
+  if (offsetof<WorkerArea>("evictCursor") != WorkerLayout.EVICT_CURSOR) ERROR("WorkerArea.evictCursor is misplaced");
+  if (offsetof<WorkerArea>("sweepCursor") != WorkerLayout.SWEEP_CURSOR) ERROR("WorkerArea.sweepCursor is misplaced");
+  if (offsetof<WorkerArea>("udpTxFragmented") != WorkerLayout.UDP_TX_FRAGMENTED)
+    ERROR("WorkerArea.udpTxFragmented is misplaced");
+  if (offsetof<WorkerArea>("portCursor") != WorkerLayout.PORT_CURSOR) ERROR("WorkerArea.portCursor is misplaced");
+  if (offsetof<WorkerArea>("limboYoung") != WorkerLayout.LIMBO_YOUNG) ERROR("WorkerArea.limboYoung is misplaced");
+  if (offsetof<WorkerArea>("limboOld") != WorkerLayout.LIMBO_OLD) ERROR("WorkerArea.limboOld is misplaced");
+  if (offsetof<WorkerArea>("portTries") != WorkerLayout.PORT_TRIES) ERROR("WorkerArea.portTries is misplaced");
+  if (offsetof<WorkerArea>("incarnation") != WorkerLayout.INCARNATION) ERROR("WorkerArea.incarnation is misplaced");
+  if (offsetof<WorkerArea>("locking") != WorkerLayout.LOCKING) ERROR("WorkerArea.locking is misplaced");
+  if (offsetof<WorkerArea>("limboSequences") != WorkerLayout.LIMBO_SEQUENCES)
+    ERROR("WorkerArea.limboSequences is misplaced");
+  if (offsetof<WorkerArea>("releasedFirst") != WorkerLayout.RELEASED_FIRST)
+    ERROR("WorkerArea.releasedFirst is misplaced");
+  if (offsetof<WorkerArea>("fragmentNext") != WorkerLayout.FRAGMENT_NEXT) ERROR("WorkerArea.fragmentNext is misplaced");
+  if (offsetof<WorkerArea>("refusalCount") != WorkerLayout.REFUSAL_COUNT) ERROR("WorkerArea.refusalCount is misplaced");
+  if (offsetof<WorkerArea>("ageCursor") != WorkerLayout.AGE_CURSOR) ERROR("WorkerArea.ageCursor is misplaced");
+  if (offsetof<WorkerArea>("prefetch") != WorkerLayout.PREFETCH) ERROR("WorkerArea.prefetch is misplaced");
+  if (offsetof<WorkerArea>("tunLengths") != WorkerLayout.TUN_LENGTHS) ERROR("WorkerArea.tunLengths is misplaced");
 }

@@ -1,5 +1,5 @@
 // Why a packet is not forwarded. PORTABLE: compiled by asc and by tsc.
-// Each reason has one counter per direction (layout: WORKER_EGRESS_DROPS, WORKER_INGRESS_DROPS);
+// Each reason has one counter per direction (layout: WorkerLayout.EGRESS_DROPS, WorkerLayout.INGRESS_DROPS);
 // the key is its name in `sapwood counters` and in docs/counters.md.
 
 /** What became of a packet; `none` means that it goes on. Checked in this order. */

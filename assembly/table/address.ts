@@ -16,26 +16,17 @@ import {
 import { AddressSlot } from "../record/address-slot.ts";
 import { Endpoint } from "../record/endpoint.ts";
 import { HEADER, Header } from "../record/header.ts";
-import {
-  ADDRESS_PORT_SHIFT,
-  ADDRESS_SLOT_SIZE,
-  ANY_PORT,
-  HEADER_AT,
-  HEADER_RANGES,
-  LOCAL_NODE,
-  OWN_ADDRESS_SIZE,
-  RANGE_SIZE,
-  SERVICE_SIZE,
-  SLOT_EMPTY,
-  SLOT_USED,
-  SOCKADDR_ADDRESS,
-} from "../shared/layout.ts";
+import * as AddressLayout from "../shared/layout/address.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as ServiceLayout from "../shared/layout/service.ts";
 import { addressHash } from "./hash.ts";
 
 /** Service record of the called address at `key`, or 0. */
 export function findService(key: usize): usize {
   const index = find(addressesAt, addressMask, key, 0);
-  return index == 0 ? 0 : servicesAt + <usize>index * SERVICE_SIZE;
+  return index == 0 ? 0 : servicesAt + <usize>index * ServiceLayout.SIZE;
 }
 
 /** Index of the instance of this node whose namespace address is at `key`, or 0. */
@@ -43,22 +34,24 @@ export function findWorkload(key: usize): u32 {
   return find(workloadsAt, workloadMask, key, 0);
 }
 
-/** The node whose datagrams come from the sockaddr at `name`, or LOCAL_NODE: nobody's do. */
+/** The node whose datagrams come from the sockaddr at `name`, or NodeLayout.LOCAL: nobody's do. */
 export function findSender(name: usize): u32 {
-  const node = find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, Endpoint.at(name).port);
-  return node != LOCAL_NODE ? node : find(sendersAt, senderMask, name + SOCKADDR_ADDRESS, ANY_PORT);
+  const node = find(sendersAt, senderMask, name + KernelLayout.SOCKADDR_ADDRESS, Endpoint.at(name).port);
+  return node != NodeLayout.LOCAL
+    ? node
+    : find(sendersAt, senderMask, name + KernelLayout.SOCKADDR_ADDRESS, AddressLayout.ANY_PORT);
 }
 
 /** `port` is 0 but for senders. */
 function find(tableAt: usize, mask: u32, key: usize, port: u32): u32 {
   const wanted = v128.load(key);
-  const used = SLOT_USED | (port << ADDRESS_PORT_SHIFT);
+  const used = AddressLayout.SLOT_USED | (port << AddressLayout.PORT_SHIFT);
   let slot = addressHash(key) & mask;
-  // The table is never full (layout.ts), so that an empty slot ends the loop.
+  // The table is never full (shared/layout/address.ts), so that an empty slot ends the loop.
   while (true) {
-    const at = tableAt + <usize>slot * ADDRESS_SLOT_SIZE;
+    const at = tableAt + <usize>slot * AddressLayout.SLOT_SIZE;
     const state = AddressSlot.at(at).loadState();
-    if (state == SLOT_EMPTY) return 0;
+    if (state == AddressLayout.SLOT_EMPTY) return 0;
     if (state == used && sameAddress(AddressSlot.at(at).key, wanted)) {
       const place = placeInForce(AddressSlot.at(at).loadVersion());
       return AddressSlot.at(at + (place << 2)).values;
@@ -70,17 +63,17 @@ function find(tableAt: usize, mask: u32, key: usize, port: u32): u32 {
 /** Whether this node itself has the address at `key`. */
 export function isOwnAddress(key: usize): bool {
   const wanted = v128.load(key);
-  const end = ownAddressesAt + <usize>HEADER.loadOwnAddressCount() * OWN_ADDRESS_SIZE;
-  for (let at = ownAddressesAt; at < end; at += OWN_ADDRESS_SIZE) {
+  const end = ownAddressesAt + <usize>HEADER.loadOwnAddressCount() * AddressLayout.OWN_SIZE;
+  for (let at = ownAddressesAt; at < end; at += AddressLayout.OWN_SIZE) {
     if (sameAddress(v128.load(at), wanted)) return true;
   }
   return false;
 }
 
 export function isInServiceRange(address: v128): bool {
-  const end = HEADER_AT + HEADER.rangeCount * RANGE_SIZE;
-  for (let at = HEADER_AT; at < end; at += RANGE_SIZE) {
-    const masked = v128.and(address, v128.load(at, HEADER_RANGES + 16));
+  const end = HeaderLayout.AT + HEADER.rangeCount * HeaderLayout.RANGE_SIZE;
+  for (let at = HeaderLayout.AT; at < end; at += HeaderLayout.RANGE_SIZE) {
+    const masked = v128.and(address, v128.load(at, HeaderLayout.RANGES + 16));
     if (sameAddress(masked, Header.at(at).ranges)) return true;
   }
   return false;

@@ -3,14 +3,7 @@
 
 import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "../area/regions.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import {
-  FLOW_BUCKET_ENTRIES,
-  FLOW_BUCKET_ENTRY_COUNT,
-  FLOW_BUCKET_LOCK,
-  FLOW_BUCKET_SIZE,
-  FLOW_INDEX_MASK,
-  FLOW_TAG_SHIFT,
-} from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
 
 export const FORWARD: u32 = 0;
 export const REVERSE: u32 = 1;
@@ -20,22 +13,22 @@ const DIRECTION_AND_TAG: u32 = 0xffe00001;
 const LOCK_SPINS = 100;
 const LOCK_SLEEP_NS: i64 = 50_000;
 
-/** By bits 34 and up; those of the tag are above them (layout.ts: at most 2^19 buckets). */
+/** By bits 34 and up; those of the tag are above them (FlowLayout.LIMIT_MAX: at most 2^19 buckets). */
 export function bucketAt(hash: u64): usize {
-  return flowBucketsAt + <usize>(<u32>(hash >>> 34) & flowBucketMask) * FLOW_BUCKET_SIZE;
+  return flowBucketsAt + <usize>(<u32>(hash >>> 34) & flowBucketMask) * FlowLayout.BUCKET_SIZE;
 }
 
 export function entryOf(hash: u64, record: u32, direction: u32): u32 {
-  return ((<u32>(hash >>> 53)) << FLOW_TAG_SHIFT) | (record << 1) | direction;
+  return ((<u32>(hash >>> 53)) << FlowLayout.TAG_SHIFT) | (record << 1) | direction;
 }
 
 /** Address of an entry, by its index from 0. */
 export function entryAt(bucket: usize, index: u32): usize {
-  return bucket + FLOW_BUCKET_ENTRIES + ((<usize>index) << 2);
+  return bucket + FlowLayout.BUCKET_ENTRIES + ((<usize>index) << 2);
 }
 
 export function recordOf(entry: u32): u32 {
-  return (entry >>> 1) & FLOW_INDEX_MASK;
+  return (entry >>> 1) & FlowLayout.INDEX_MASK;
 }
 
 /**
@@ -58,22 +51,22 @@ export function lock(bucket: usize): void {
   WorkerArea.at(workerAt).locking = <u32>bucket;
   let spins = 0;
   while (true) {
-    const holder = atomic.cmpxchg<u32>(bucket, 0, lockOwner, FLOW_BUCKET_LOCK);
+    const holder = atomic.cmpxchg<u32>(bucket, 0, lockOwner, FlowLayout.BUCKET_LOCK);
     if (holder == 0) return;
-    if (++spins > LOCK_SPINS) atomic.wait<i32>(bucket + FLOW_BUCKET_LOCK, holder, LOCK_SLEEP_NS);
+    if (++spins > LOCK_SPINS) atomic.wait<i32>(bucket + FlowLayout.BUCKET_LOCK, holder, LOCK_SLEEP_NS);
   }
 }
 
 export function unlock(bucket: usize): void {
-  atomic.store<u32>(bucket, 0, FLOW_BUCKET_LOCK);
+  atomic.store<u32>(bucket, 0, FlowLayout.BUCKET_LOCK);
 }
 
 /** Stores an entry in a free place of a locked bucket; false if there is none. */
 export function put(bucket: usize, entry: u32): bool {
-  for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+  for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
     const at = bucket + (i << 2);
-    if (load<u32>(at, FLOW_BUCKET_ENTRIES) != 0) continue;
-    atomic.store<u32>(at, entry, FLOW_BUCKET_ENTRIES);
+    if (load<u32>(at, FlowLayout.BUCKET_ENTRIES) != 0) continue;
+    atomic.store<u32>(at, entry, FlowLayout.BUCKET_ENTRIES);
     return true;
   }
   return false;
@@ -82,10 +75,10 @@ export function put(bucket: usize, entry: u32): bool {
 /** Frees the place of an entry, if it has one. */
 export function take(bucket: usize, entry: u32): void {
   lock(bucket);
-  for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+  for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
     const at = bucket + (i << 2);
-    if (load<u32>(at, FLOW_BUCKET_ENTRIES) != entry) continue;
-    atomic.store<u32>(at, 0, FLOW_BUCKET_ENTRIES);
+    if (load<u32>(at, FlowLayout.BUCKET_ENTRIES) != entry) continue;
+    atomic.store<u32>(at, 0, FlowLayout.BUCKET_ENTRIES);
     break;
   }
   unlock(bucket);

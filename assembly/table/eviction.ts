@@ -6,7 +6,8 @@ import { flowLimit, workerAt } from "../area/regions.ts";
 import { Flow } from "../record/flow.ts";
 import { HEADER } from "../record/header.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import { FLOW_BUCKET_ENTRY_COUNT, FLOW_SEEN_REPLY, FlowState } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import { FlowState } from "../shared/layout/flow.ts";
 import { entryAt, recordOf } from "./bucket.ts";
 import { flowAt, idleTime, recordEnd } from "./flow-record.ts";
 import { calledFlows, incarnation } from "./instance.ts";
@@ -60,7 +61,7 @@ export function victimIn(bucket: usize, client: u32, nowMs: u32): usize {
   const isAbove = entriesOf(bucket, client) > BUCKET_SHARE;
   let best: usize = 0;
   let bestRank: u64 = 0;
-  for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+  for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
     const flow = entryFlow(bucket, i);
     if (flow == 0) continue;
     const owner = Flow.at(flow).clientInstance;
@@ -85,7 +86,7 @@ function useOf(flow: usize, owner: u32): Use {
   if (incarnation(owner) != Flow.at(flow).clientIncarnation) return Use.unanswered;
   const state = Flow.at(flow).state;
   if (state == FlowState.tcpClosed) return Use.closed;
-  const isAnswered = (Flow.at(flow).seen & FLOW_SEEN_REPLY) != 0;
+  const isAnswered = (Flow.at(flow).seen & FlowLayout.SEEN_REPLY) != 0;
   return isAnswered && state != FlowState.tcpOpening ? Use.established : Use.unanswered;
 }
 
@@ -95,7 +96,7 @@ function clientCount(): u64 {
 
 function entriesOf(bucket: usize, client: u32): u32 {
   let entries: u32 = 0;
-  for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
+  for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
     const flow = entryFlow(bucket, i);
     if (flow != 0 && Flow.at(flow).clientInstance == client) entries++;
   }

@@ -6,15 +6,8 @@ import { workerAt } from "../area/regions.ts";
 import { FirstFragment } from "../record/first-fragment.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
-import {
-  FRAGMENT_KEY_SIZE,
-  FRAGMENT_MAX,
-  FRAGMENT_NEXT,
-  FRAGMENT_SIZE,
-  WORKER_FRAGMENT_HEADS,
-  WORKER_FRAGMENT_KEY,
-  WORKER_FRAGMENTS,
-} from "../shared/layout.ts";
+import * as FragmentLayout from "../shared/layout/fragment.ts";
+import * as WorkerLayout from "../shared/layout/worker.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { flowHash } from "./hash.ts";
@@ -23,11 +16,11 @@ import { flowHash } from "./hash.ts";
 const REMEMBERED_MS: u32 = 30_000;
 /** Records of which one makes place when none is free. They are far from each other: neighbours came in one burst. */
 const SAMPLE: u32 = 16;
-const SAMPLE_STEP: u32 = FRAGMENT_MAX / SAMPLE;
+const SAMPLE_STEP: u32 = FragmentLayout.MAX / SAMPLE;
 /** Records that one sweep looks at. */
 const FORGET_STEPS: u32 = 64;
 
-/** Writes the key of a fragment to WORKER_FRAGMENT_KEY. `sender` is the node that it came from, LOCAL_NODE = the TUN. */
+/** Writes the key of a fragment to WorkerLayout.FRAGMENT_KEY. `sender` is the node that it came from, NodeLayout.LOCAL = the TUN. */
 export function describeFragment(packet: Packet, sender: u32): void {
   const key = fragmentKey();
   FirstFragment.at(key).source = packet.source;
@@ -39,7 +32,7 @@ export function describeFragment(packet: Packet, sender: u32): void {
 }
 
 export function fragmentKey(): usize {
-  return workerAt + WORKER_FRAGMENT_KEY;
+  return workerAt + WorkerLayout.FRAGMENT_KEY;
 }
 
 /** Whether two keys are those of fragments of one packet. */
@@ -72,18 +65,18 @@ export function noteFirst(packet: Packet, owner: u32, node: u32, nowMs: u32): us
 
 /** Forgets what is not fresh any more among the next records, so that no age is ever so large that it wraps. */
 export function forgetStale(nowMs: u32): void {
-  let index = WorkerArea.at(workerAt).ageCursor % FRAGMENT_MAX;
+  let index = WorkerArea.at(workerAt).ageCursor % FragmentLayout.MAX;
   for (let i: u32 = 0; i < FORGET_STEPS; i++) {
     const record = recordAt(index);
     if (FirstFragment.at(record).owner != 0 && !isFresh(record, nowMs)) unlink(index);
-    index = (index + 1) % FRAGMENT_MAX;
+    index = (index + 1) % FragmentLayout.MAX;
   }
   WorkerArea.at(workerAt).ageCursor = index;
 }
 
 function find(key: usize): usize {
   let next: u32 = load<u16>(headAt(bucketOf(key)));
-  for (let i: u32 = 0; next != 0 && i < <u32>FRAGMENT_MAX; i++) {
+  for (let i: u32 = 0; next != 0 && i < <u32>FragmentLayout.MAX; i++) {
     const record = recordAt(next - 1);
     if (sameFragmentKey(record, key)) return record;
     next = FirstFragment.at(record).next;
@@ -93,15 +86,15 @@ function find(key: usize): usize {
 
 /** A record with the described key, in its list. If need be another one is forgotten. */
 function makePlace(nowMs: u32): usize {
-  const cursor = WorkerArea.at(workerAt).fragmentNext % FRAGMENT_MAX;
-  WorkerArea.at(workerAt).fragmentNext = (cursor + 1) % FRAGMENT_MAX;
+  const cursor = WorkerArea.at(workerAt).fragmentNext % FragmentLayout.MAX;
+  WorkerArea.at(workerAt).fragmentNext = (cursor + 1) % FragmentLayout.MAX;
   const index = choosePlace(cursor, nowMs);
   const record = recordAt(index);
   if (FirstFragment.at(record).owner != 0) {
     if (isFresh(record, nowMs)) count(Counter.fragmentsForgotten, 1);
     unlink(index);
   }
-  memory.copy(record, fragmentKey(), FRAGMENT_KEY_SIZE);
+  memory.copy(record, fragmentKey(), FragmentLayout.KEY_SIZE);
   const bucket = bucketOf(record);
   const head = headAt(bucket);
   FirstFragment.at(record).bucket = <u16>bucket;
@@ -118,13 +111,13 @@ function choosePlace(cursor: u32, nowMs: u32): u32 {
   let best = cursor;
   let bestRank: u64 = 0;
   for (let i: u32 = 0; i < SAMPLE; i++) {
-    const index = (cursor + i * SAMPLE_STEP) % FRAGMENT_MAX;
+    const index = (cursor + i * SAMPLE_STEP) % FragmentLayout.MAX;
     const record = recordAt(index);
     const owner = FirstFragment.at(record).owner;
     if (owner == 0 || !isFresh(record, nowMs)) return index;
     let ofOwner: u64 = 0;
     for (let j: u32 = 0; j < SAMPLE; j++) {
-      if (FirstFragment.at(recordAt((cursor + j * SAMPLE_STEP) % FRAGMENT_MAX)).owner == owner) ofOwner++;
+      if (FirstFragment.at(recordAt((cursor + j * SAMPLE_STEP) % FragmentLayout.MAX)).owner == owner) ofOwner++;
     }
     const rank = (ofOwner << 32) | (nowMs - FirstFragment.at(record).sinceMs);
     if (i != 0 && rank <= bestRank) continue;
@@ -139,11 +132,11 @@ function unlink(index: u32): void {
   const record = recordAt(index);
   FirstFragment.at(record).owner = 0;
   let at = headAt(FirstFragment.at(record).bucket);
-  for (let i: u32 = 0; i < <u32>FRAGMENT_MAX; i++) {
+  for (let i: u32 = 0; i < <u32>FragmentLayout.MAX; i++) {
     const next: u32 = load<u16>(at);
     if (next == 0) return;
     if (next == index + 1) return store<u16>(at, FirstFragment.at(record).next);
-    at = recordAt(next - 1) + FRAGMENT_NEXT;
+    at = recordAt(next - 1) + FragmentLayout.NEXT;
   }
 }
 
@@ -155,13 +148,13 @@ function bucketOf(key: usize): u32 {
   const source = FirstFragment.at(key).source;
   const destination = FirstFragment.at(key).destination;
   const hash = flowHash(source, destination, FirstFragment.at(key).id, FirstFragment.at(key).protocol);
-  return <u32>(hash >>> 32) % FRAGMENT_MAX;
+  return <u32>(hash >>> 32) % FragmentLayout.MAX;
 }
 
 function headAt(bucket: u32): usize {
-  return workerAt + WORKER_FRAGMENT_HEADS + (bucket << 1);
+  return workerAt + WorkerLayout.FRAGMENT_HEADS + (bucket << 1);
 }
 
 function recordAt(index: u32): usize {
-  return workerAt + WORKER_FRAGMENTS + <usize>index * FRAGMENT_SIZE;
+  return workerAt + WorkerLayout.FRAGMENTS + <usize>index * FragmentLayout.SIZE;
 }

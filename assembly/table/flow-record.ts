@@ -6,20 +6,20 @@ import { flowLimit, flowsAt, worker, workerAreaAt, workerAt, workerCount } from 
 import { Flow } from "../record/flow.ts";
 import { HEADER } from "../record/header.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import { FLOW_AGE_MAX_MS, FLOW_SIZE, FLOW_SLACK } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
 
 export function flowAt(record: u32): usize {
-  return flowsAt + <usize>record * FLOW_SIZE;
+  return flowsAt + <usize>record * FlowLayout.SIZE;
 }
 
 export function recordIndex(flow: usize): u32 {
-  return <u32>((flow - flowsAt) / FLOW_SIZE);
+  return <u32>((flow - flowsAt) / FlowLayout.SIZE);
 }
 
 /** Milliseconds since the flow's last packet, up to 37 days: no timeout is longer, and each flow is looked at in time. */
 export function idleTime(flow: usize, nowMs: u32): u32 {
   const idleMs = nowMs - Flow.at(flow).lastUsedMs;
-  return idleMs > <u32>FLOW_AGE_MAX_MS ? 0 : idleMs;
+  return idleMs > <u32>FlowLayout.AGE_MAX_MS ? 0 : idleMs;
 }
 
 /** Records from here on never held a flow. */
@@ -28,7 +28,7 @@ export function recordEnd(): u32 {
 }
 
 function recordLimit(): u32 {
-  return flowLimit + FLOW_SLACK + 1; // record 0 is never used
+  return flowLimit + FlowLayout.SLACK + 1; // record 0 is never used
 }
 
 /** A record for a new flow, or 0 if there is none. */

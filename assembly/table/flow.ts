@@ -9,7 +9,9 @@ import { Flow } from "../record/flow.ts";
 import { HEADER, Header } from "../record/header.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
-import { FLOW_ANSWERS_CROSS, FLOW_IS_BALANCED, FlowState, HEADER_AT } from "../shared/layout.ts";
+import * as FlowLayout from "../shared/layout/flow.ts";
+import { FlowState } from "../shared/layout/flow.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take, unlock } from "./bucket.ts";
@@ -191,7 +193,7 @@ export function sweep(nowMs: u32, budget: u32): u32 {
     const flow = flowAt(cursor);
     const state = Flow.at(flow).state;
     if (state == FlowState.free) continue;
-    if (idleTime(flow, nowMs) < Header.at(HEADER_AT + ((<u32>state) << 2)).timeoutsMs) continue;
+    if (idleTime(flow, nowMs) < Header.at(HeaderLayout.AT + ((<u32>state) << 2)).timeoutsMs) continue;
     if (end(flow)) ended++;
   }
   WorkerArea.at(workerAt).sweepCursor = cursor;
@@ -201,7 +203,7 @@ export function sweep(nowMs: u32, budget: u32): u32 {
 
 /** The destination of the flow's answers. */
 function answeredAddress(flow: usize): v128 {
-  const crosses = (Flow.at(flow).seen & FLOW_ANSWERS_CROSS) != 0;
+  const crosses = (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) != 0;
   return crosses ? Flow.at(flow).answered : Flow.at(flow).client;
 }
 
@@ -231,7 +233,7 @@ function releaseAnswers(flow: usize): void {
 /** A flow is load as long as it lives: not when it is closed, and again if it turns out not to be. */
 function countChange(flow: usize, from: u32, to: u32): void {
   const change = i32(isLoad(to)) - i32(isLoad(from));
-  if (change == 0 || (Flow.at(flow).seen & FLOW_IS_BALANCED) == 0) return;
+  if (change == 0 || (Flow.at(flow).seen & FlowLayout.IS_BALANCED) == 0) return;
   countServed(Flow.at(flow).instance, Flow.at(flow).instanceIncarnation, change);
 }
 

@@ -9,11 +9,11 @@
 // probability of 2^-n, whatever the keys are. The lower 31 bits promise nothing, and nobody uses them. No bit of a hash
 // leaves the engine: ports, identifiers and choices that others see come from elsewhere.
 
-import { HEADER_ADDRESS_HASH_KEY, HEADER_AT, HEADER_FLOW_HASH_KEY } from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
 
 /** The upper 32 bits of the hash of the 16 bytes at `key`; src/memory/hash.ts is its twin, which places the keys. */
 export function addressHash(key: usize): u32 {
-  const m = HEADER_AT + HEADER_ADDRESS_HASH_KEY;
+  const m = HeaderLayout.AT + HeaderLayout.ADDRESS_HASH_KEY;
   return <u32>((load<u64>(m) + product(m, load<u64>(key)) + product(m + 16, load<u64>(key, 8))) >>> 32);
 }
 
@@ -22,7 +22,7 @@ export function addressHash(key: usize): u32 {
  * used. The five products do not wait for each other.
  */
 export function flowHash(source: v128, destination: v128, ports: u32, protocol: u32): u64 {
-  const m = HEADER_AT + HEADER_FLOW_HASH_KEY;
+  const m = HeaderLayout.AT + HeaderLayout.FLOW_HASH_KEY;
   return (
     load<u64>(m) +
     product(m, i64x2.extract_lane(source, 0)) +

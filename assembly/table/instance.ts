@@ -5,15 +5,7 @@ import { instanceLoadsAt, instancesAt } from "../area/regions.ts";
 import { HEADER } from "../record/header.ts";
 import { Instance } from "../record/instance.ts";
 import { InstanceLoad } from "../record/instance-load.ts";
-import {
-  INSTANCE_LOAD_CALLED,
-  INSTANCE_LOAD_SERVED,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_NAMESPACE_V4,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_PLACE_SIZE,
-  INSTANCE_SIZE,
-} from "../shared/layout.ts";
+import * as InstanceLayout from "../shared/layout/instance.ts";
 import { isNoAddress } from "./address.ts";
 
 export function namespaceAddress(index: u32, isIpv4: bool): v128 {
@@ -29,7 +21,7 @@ export function instanceAddress(index: u32, isIpv4: bool): v128 {
 /** An address that a workload of this node is known by, whichever family it uses. */
 export function identityAt(index: u32): usize {
   const at = placeAt(index);
-  return at + (isNoAddress(Instance.at(at).namespaceV4) ? INSTANCE_NAMESPACE_V6 : INSTANCE_NAMESPACE_V4);
+  return at + (isNoAddress(Instance.at(at).namespaceV4) ? InstanceLayout.NAMESPACE_V6 : InstanceLayout.NAMESPACE_V4);
 }
 
 export function nodeOf(index: u32): u32 {
@@ -48,17 +40,17 @@ export function isAlive(index: u32, expectedIncarnation: u32): bool {
 
 /** Counts flows that the instance serves, as long as it is the one of this incarnation. */
 export function countServed(index: u32, expectedIncarnation: u32, flows: i32): void {
-  addTo(loadsAt(index) + INSTANCE_LOAD_SERVED, expectedIncarnation, flows);
+  addTo(loadsAt(index) + InstanceLayout.LOAD_SERVED, expectedIncarnation, flows);
 }
 
 /** Counts a flow that the instance has as a client, likewise. */
 export function countCalled(index: u32, expectedIncarnation: u32): void {
-  const before = addTo(loadsAt(index) + INSTANCE_LOAD_CALLED, expectedIncarnation, 1);
+  const before = addTo(loadsAt(index) + InstanceLayout.LOAD_CALLED, expectedIncarnation, 1);
   if (before == 0) HEADER.addClientCount(1);
 }
 
 export function uncountCalled(index: u32, expectedIncarnation: u32): void {
-  const before = addTo(loadsAt(index) + INSTANCE_LOAD_CALLED, expectedIncarnation, -1);
+  const before = addTo(loadsAt(index) + InstanceLayout.LOAD_CALLED, expectedIncarnation, -1);
   if (before == 1) HEADER.subtractClientCount(1);
 }
 
@@ -80,13 +72,13 @@ function addTo(count: usize, expectedIncarnation: u32, flows: i32): u32 {
 
 function placeAt(index: u32): usize {
   const at = instanceAt(index);
-  return at + <usize>placeInForce(Instance.at(at).loadVersion()) * INSTANCE_PLACE_SIZE;
+  return at + <usize>placeInForce(Instance.at(at).loadVersion()) * InstanceLayout.PLACE_SIZE;
 }
 
 function instanceAt(index: u32): usize {
-  return instancesAt + <usize>index * INSTANCE_SIZE;
+  return instancesAt + <usize>index * InstanceLayout.SIZE;
 }
 
 function loadsAt(index: u32): usize {
-  return instanceLoadsAt + <usize>index * INSTANCE_LOAD_SIZE;
+  return instanceLoadsAt + <usize>index * InstanceLayout.LOAD_SIZE;
 }

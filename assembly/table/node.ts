@@ -6,20 +6,11 @@ import { Endpoint } from "../record/endpoint.ts";
 import { HEADER } from "../record/header.ts";
 import { Node } from "../record/node.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
-import {
-  LOCAL_NODE,
-  NODE_ENDPOINT_SIZE,
-  NODE_ENDPOINTS,
-  NODE_METRICS_SIZE,
-  NODE_SIZE,
-  NodeHealth,
-  OFFLOAD_UDP_GSO,
-  OUTER_CLASS_COPIED,
-  OUTER_CLASS_COPIED_COMPATIBLY,
-  OUTER_CLASS_FIXED,
-  RTT_SAMPLE_COUNT,
-  SLOT_USED,
-} from "../shared/layout.ts";
+import * as AddressLayout from "../shared/layout/address.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
+import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
+import { NodeHealth } from "../shared/layout/node-metrics.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { isV4Mapped, sameAddress } from "./address.ts";
 
@@ -28,13 +19,13 @@ const OVERHEAD_V4: u32 = 28;
 const OVERHEAD_V6: u32 = 48;
 
 export function isNodeKnown(node: u32): bool {
-  return Node.at(nodeAt(node)).state == SLOT_USED;
+  return Node.at(nodeAt(node)).state == AddressLayout.SLOT_USED;
 }
 
 /** The sockaddr_in6 of the node's tunnel. */
 export function endpointAt(node: u32): usize {
   const at = nodeAt(node);
-  return at + NODE_ENDPOINTS + <usize>placeInForce(Node.at(at).loadVersion()) * NODE_ENDPOINT_SIZE;
+  return at + NodeLayout.ENDPOINTS + <usize>placeInForce(Node.at(at).loadVersion()) * NodeLayout.ENDPOINT_SIZE;
 }
 
 /** Whether two sockaddrs name one address and port. */
@@ -45,7 +36,7 @@ export function isSameEndpoint(a: usize, b: usize): bool {
 
 /** Whether the sockaddr at `name` is the node's tunnel, address and port. */
 export function isEndpoint(name: usize, node: u32): bool {
-  return node != LOCAL_NODE && isSameEndpoint(name, endpointAt(node));
+  return node != NodeLayout.LOCAL && isSameEndpoint(name, endpointAt(node));
 }
 
 /** Outer IP and UDP header of what goes to the sockaddr at `name`. */
@@ -53,23 +44,23 @@ export function overheadTo(name: usize): u32 {
   return isV4Mapped(Endpoint.at(name).address) ? OVERHEAD_V4 : OVERHEAD_V6;
 }
 
-/** The next node behind `node` with the address of the sockaddr at `name`, or LOCAL_NODE. */
+/** The next node behind `node` with the address of the sockaddr at `name`, or NodeLayout.LOCAL. */
 export function nodeBehind(name: usize, node: u32): u32 {
   const address = Endpoint.at(name).address;
   const nodes = HEADER.nodeCount;
   while (++node < nodes) {
     if (isNodeKnown(node) && sameAddress(Endpoint.at(endpointAt(node)).address, address)) return node;
   }
-  return LOCAL_NODE;
+  return NodeLayout.LOCAL;
 }
 
 export function metricsAt(node: u32): usize {
-  return nodeMetricsAt + <usize>node * NODE_METRICS_SIZE;
+  return nodeMetricsAt + <usize>node * NodeMetricsLayout.SIZE;
 }
 
 /** Whether a datagram of `length` bytes may be cut from a larger message: only by a path that it fits in one piece. */
 export function takesGso(node: u32, length: u32): bool {
-  if ((HEADER.offloads & OFFLOAD_UDP_GSO) == 0) return false;
+  if ((HEADER.offloads & HeaderLayout.OFFLOAD_UDP_GSO) == 0) return false;
   return NodeMetrics.at(metricsAt(node)).gsoRefused != HEADER.gsoTrial && fitsWhole(node, length);
 }
 
@@ -81,13 +72,13 @@ export function fitsWhole(node: u32, length: u32): bool {
 /** The bits of a packet's TOS or traffic class that its outer header has as well on the way to a node. */
 export function copiedClass(node: u32): u32 {
   const takesEcn = NodeMetrics.at(metricsAt(node)).takesEcn != 0;
-  const from = takesEcn ? OUTER_CLASS_COPIED : OUTER_CLASS_COPIED_COMPATIBLY;
+  const from = takesEcn ? HeaderLayout.OUTER_CLASS_COPIED : HeaderLayout.OUTER_CLASS_COPIED_COMPATIBLY;
   return (HEADER.outerClass >>> from) & 0xff;
 }
 
 /** The bits that every outer header has. */
 export function fixedClass(): u32 {
-  return (HEADER.outerClass >>> OUTER_CLASS_FIXED) & 0xff;
+  return (HEADER.outerClass >>> HeaderLayout.OUTER_CLASS_FIXED) & 0xff;
 }
 
 /** Notes that a datagram of `length` bytes is sent: a path that carries large ones is looked after. */
@@ -132,15 +123,15 @@ export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void 
 
 /**
  * Takes a round-trip sample. The lowest of the last few is the estimate: queueing only ever adds to a sample, so that
- * one busy moment does not move traffic elsewhere, while a real change shows after RTT_SAMPLE_COUNT probes.
+ * one busy moment does not move traffic elsewhere, while a real change shows after NodeMetricsLayout.RTT_SAMPLE_COUNT probes.
  */
 export function addRttSample(node: u32, rttUs: u32): void {
   const at = metricsAt(node);
   const next = NodeMetrics.at(at).rttNext;
   NodeMetrics.at(at + (next << 2)).rttSamples = max<u32>(rttUs, 1);
-  NodeMetrics.at(at).rttNext = (next + 1) % RTT_SAMPLE_COUNT;
+  NodeMetrics.at(at).rttNext = (next + 1) % NodeMetricsLayout.RTT_SAMPLE_COUNT;
   let lowest: u32 = u32.MAX_VALUE;
-  for (let i: u32 = 0; i < <u32>RTT_SAMPLE_COUNT; i++) {
+  for (let i: u32 = 0; i < <u32>NodeMetricsLayout.RTT_SAMPLE_COUNT; i++) {
     const sample = NodeMetrics.at(at + (i << 2)).rttSamples;
     if (sample != 0 && sample < lowest) lowest = sample;
   }
@@ -150,5 +141,5 @@ export function addRttSample(node: u32, rttUs: u32): void {
 }
 
 function nodeAt(node: u32): usize {
-  return nodesAt + <usize>node * NODE_SIZE;
+  return nodesAt + <usize>node * NodeLayout.SIZE;
 }

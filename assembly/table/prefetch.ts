@@ -23,7 +23,7 @@ export function isWorthwhile(): bool {
   return HEADER.flowCount >= WORTHWHILE_FLOWS;
 }
 
-/** First step, for each packet of the batch: touches its bucket. `index` is below BATCH_SIZE. */
+/** First step, for each packet of the batch: touches its bucket. `index` is below WorkerLayout.BATCH_SIZE. */
 export function touchBucket(index: u32, at: usize): void {
   const hash = load<u8>(at) >>> 4 == 4 ? hashIpv4(at) : hashIpv6(at);
   WorkerArea.at(workerAt + (index << 3)).prefetch = hash;

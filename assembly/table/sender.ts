@@ -4,14 +4,9 @@
 import { generation } from "../area/generation.ts";
 import { Endpoint } from "../record/endpoint.ts";
 import { HEADER } from "../record/header.ts";
-import {
-  ACCEPT_STRANGERS,
-  ACCEPTS_ANY_ADDRESS,
-  ACCEPTS_UNKNOWN_SOURCES,
-  LOCAL_NODE,
-  SOCKADDR_ADDRESS,
-  STRANGER,
-} from "../shared/layout.ts";
+import * as HeaderLayout from "../shared/layout/header.ts";
+import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as NodeLayout from "../shared/layout/node.ts";
 import { findSender } from "./address.ts";
 import { endpointAt, isNodeKnown } from "./node.ts";
 
@@ -20,16 +15,17 @@ let lastGeneration: u32 = 0;
 let lastUpper: u64 = 0;
 let lastLower: u64 = 0;
 let lastPort: u32 = 0;
-let lastNode: u32 = 0; // LOCAL_NODE
+let lastNode: u32 = 0; // NodeLayout.LOCAL
 
-/** The node whose datagrams come from the sockaddr at `name`; else STRANGER, or LOCAL_NODE when nobody's may. */
+/** The node whose datagrams come from the sockaddr at `name`; else NodeLayout.STRANGER, or NodeLayout.LOCAL when nobody's may. */
 export function senderNode(name: usize): u32 {
   const upper = Endpoint.at(name).addressUpper;
-  const lower = load<u64>(name, SOCKADDR_ADDRESS + 8);
+  const lower = load<u64>(name, KernelLayout.SOCKADDR_ADDRESS + 8);
   const port = <u32>Endpoint.at(name).port;
   if (lower == lastLower && port == lastPort && upper == lastUpper && generation == lastGeneration) return lastNode;
   lastNode = findSender(name);
-  if (lastNode == LOCAL_NODE && (HEADER.answers & ACCEPT_STRANGERS) != 0) lastNode = STRANGER;
+  if (lastNode == NodeLayout.LOCAL && (HEADER.answers & HeaderLayout.ACCEPT_STRANGERS) != 0)
+    lastNode = NodeLayout.STRANGER;
   lastGeneration = generation;
   lastUpper = upper;
   lastLower = lower;
@@ -39,12 +35,14 @@ export function senderNode(name: usize): u32 {
 
 /** Whether the sender may speak for service addresses that the tables lack: as the configuration says of it. */
 export function acceptsUnknownSources(sender: u32): bool {
-  return sender == STRANGER || accepts(sender, ACCEPTS_UNKNOWN_SOURCES);
+  return sender == NodeLayout.STRANGER || accepts(sender, NodeLayout.ACCEPTS_UNKNOWN_SOURCES);
 }
 
 /** Whether what comes from the sender may be of an instance on `node`. */
 export function speaksFor(sender: u32, node: u32): bool {
-  return sender == node || (node != LOCAL_NODE && isNodeKnown(node) && accepts(node, ACCEPTS_ANY_ADDRESS));
+  return (
+    sender == node || (node != NodeLayout.LOCAL && isNodeKnown(node) && accepts(node, NodeLayout.ACCEPTS_ANY_ADDRESS))
+  );
 }
 
 function accepts(node: u32, what: u32): bool {

@@ -42,7 +42,7 @@ export enum PacketKind {
 /** Whether a UDP datagram in hand is not the beginning of one. */
 let isDatagramWhole: bool = true;
 
-/** The packet in hand: one per worker, at WORKER_SCRATCH. */
+/** The packet in hand: one per worker, at WorkerLayout.SCRATCH. */
 @unmanaged
 export class Packet {
   source: v128;

@@ -1,18 +1,6 @@
 // A UDP socket of the measuring tools: batches by sendmmsg and recvmmsg straight from and to memory that never moves,
 // so that the tool costs little beside the path. IPv4 peers are v4-mapped. Everything in a batch goes to one peer.
-import {
-  AF_INET6,
-  IOVEC_SIZE,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SIZE,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_PORT,
-  SOCKADDR_SIZE,
-} from "../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import {
   addressOf,
@@ -41,9 +29,9 @@ const SO_RCVTIMEO = 20;
 const SO_RCVBUFFORCE = 33;
 const RECEIVE_BUFFER_SIZE = 8 * 1024 * 1024; // never what loses a datagram
 
-const MESSAGES = 0; // mmsghdr x BATCH_SIZE
-const IOVECS = MESSAGES + MMSGHDR_SIZE * BATCH_SIZE;
-const PEER = IOVECS + IOVEC_SIZE * BATCH_SIZE; // sockaddr_in6, which all messages name
+const MESSAGES = 0; // mmsghdr x WorkerLayout.BATCH_SIZE
+const IOVECS = MESSAGES + KernelLayout.MMSGHDR_SIZE * BATCH_SIZE;
+const PEER = IOVECS + KernelLayout.IOVEC_SIZE * BATCH_SIZE; // sockaddr_in6, which all messages name
 const PAYLOADS = PEER + 32;
 const MEMORY_SIZE = PAYLOADS + DATAGRAM_SIZE * BATCH_SIZE;
 
@@ -56,25 +44,25 @@ export class DatagramSocket {
 
   /** Blocks in `receiveOne`, for `timeoutMs` at most; nothing else blocks for ever. Lives as long as its process. */
   constructor(port: number, timeoutMs: number) {
-    this.fd = expectSuccess(socket(AF_INET6, SOCK_DGRAM, 0), "Opening a UDP socket");
+    this.fd = expectSuccess(socket(KernelLayout.AF_INET6, SOCK_DGRAM, 0), "Opening a UDP socket");
     this.#writable = new Poller([this.fd], POLLOUT);
     const size = new Uint8Array(new Uint32Array([RECEIVE_BUFFER_SIZE]).buffer);
     setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.byteLength); // else the default size has to do
     const timeval = new BigInt64Array([BigInt(Math.floor(timeoutMs / 1000)), BigInt((timeoutMs % 1000) * 1000)]);
     const timeout = new Uint8Array(timeval.buffer);
     expectSuccess(setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.byteLength), "Setting SO_RCVTIMEO");
-    this.#view.setUint16(PEER, AF_INET6, true);
-    this.#view.setUint16(PEER + SOCKADDR_PORT, port);
-    const local = this.#bytes.subarray(PEER, PEER + SOCKADDR_SIZE);
-    expectSuccess(bindSocket(this.fd, local, SOCKADDR_SIZE), `Binding UDP port ${port}`);
+    this.#view.setUint16(PEER, KernelLayout.AF_INET6, true);
+    this.#view.setUint16(PEER + KernelLayout.SOCKADDR_PORT, port);
+    const local = this.#bytes.subarray(PEER, PEER + KernelLayout.SOCKADDR_SIZE);
+    expectSuccess(bindSocket(this.fd, local, KernelLayout.SOCKADDR_SIZE), `Binding UDP port ${port}`);
     for (let index = 0; index < BATCH_SIZE; index++) this.#writeMessage(index);
   }
 
   setPeer(address: string, port: number): void {
     const bytes = parseAddress(address);
     if (bytes === undefined) throw new RangeError(`"${address}" is not an address.`);
-    this.#bytes.set(bytes, PEER + SOCKADDR_ADDRESS);
-    this.#view.setUint16(PEER + SOCKADDR_PORT, port);
+    this.#bytes.set(bytes, PEER + KernelLayout.SOCKADDR_ADDRESS);
+    this.#view.setUint16(PEER + KernelLayout.SOCKADDR_PORT, port);
   }
 
   /** Sends `count` datagrams, the first one marked; returns how many. Waits when the socket's buffer is full. */
@@ -119,13 +107,13 @@ export class DatagramSocket {
   }
 
   #writeMessage(index: number): void {
-    const message = MESSAGES + index * MMSGHDR_SIZE;
-    const iovec = IOVECS + index * IOVEC_SIZE;
-    this.#view.setBigUint64(message + MMSGHDR_NAME, BigInt(this.#at + PEER), true);
-    this.#view.setUint32(message + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
-    this.#view.setBigUint64(message + MMSGHDR_IOV, BigInt(this.#at + iovec), true);
-    this.#view.setBigUint64(message + MMSGHDR_IOV_COUNT, 1n, true);
-    this.#view.setUint32(message + MMSGHDR_LENGTH, 0, true);
+    const message = MESSAGES + index * KernelLayout.MMSGHDR_SIZE;
+    const iovec = IOVECS + index * KernelLayout.IOVEC_SIZE;
+    this.#view.setBigUint64(message + KernelLayout.MMSGHDR_NAME, BigInt(this.#at + PEER), true);
+    this.#view.setUint32(message + KernelLayout.MMSGHDR_NAME_LENGTH, KernelLayout.SOCKADDR_SIZE, true);
+    this.#view.setBigUint64(message + KernelLayout.MMSGHDR_IOV, BigInt(this.#at + iovec), true);
+    this.#view.setBigUint64(message + KernelLayout.MMSGHDR_IOV_COUNT, 1n, true);
+    this.#view.setUint32(message + KernelLayout.MMSGHDR_LENGTH, 0, true);
     this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS + DATAGRAM_SIZE * index), true);
     this.#view.setBigUint64(iovec + 8, BigInt(DATAGRAM_SIZE), true);
   }

@@ -1,20 +1,10 @@
 // The write side of the address, workload and sender tables: open addressing over versioned values
-// (layout.ts, "address table"). assembly/table/address.ts is the read side, at any moment, on other cores.
+// (layout/address.ts). assembly/table/address.ts is the read side, at any moment, on other cores.
 //
 // A key lives through EMPTY -> USED (value) -> USED (value 0) -> BUSY -> EMPTY or USED with another key. Between the
 // last three steps all workers leave the calls that they are in: nobody compares a key that is being rewritten.
 
-import {
-  ADDRESS_KEY,
-  ADDRESS_PORT_SHIFT,
-  ADDRESS_SLOT_SIZE,
-  ADDRESS_STATE,
-  ADDRESS_VALUES,
-  ADDRESS_VERSION,
-  SLOT_BUSY,
-  SLOT_EMPTY,
-  SLOT_USED,
-} from "../../assembly/shared/layout.ts";
+import * as AddressLayout from "../../assembly/shared/layout/address.ts";
 import { ADDRESS_SIZE, readAddress } from "../net/address.ts";
 import { type Cells, notAnAddress } from "./cells.ts";
 import { addressHash } from "./hash.ts";
@@ -27,7 +17,7 @@ const EMPTY_SHARE = 32;
 /** What a slot is looked up by. */
 export interface SlotKey {
   readonly address: string;
-  readonly port?: number; // of senders, ANY_PORT = any
+  readonly port?: number; // of senders, AddressLayout.ANY_PORT = any
 }
 
 export interface Binding extends SlotKey {
@@ -65,7 +55,7 @@ export class AddressSlots {
       const { found, free } = this.#probe(binding, claimed);
       if (found >= 0) continue;
       claimed.add(free);
-      if (this.#state(free) === SLOT_EMPTY) neededCount += 1;
+      if (this.#state(free) === AddressLayout.SLOT_EMPTY) neededCount += 1;
       if (this.#occupied + neededCount > most) return false;
     }
     return true;
@@ -80,12 +70,12 @@ export class AddressSlots {
       return;
     }
     const at = this.#slotAt(free);
-    if (this.#state(free) === SLOT_EMPTY) this.#occupied += 1;
-    this.#cells.address(at + ADDRESS_KEY, address);
-    this.#cells.u32(at + ADDRESS_VALUES, 0);
-    this.#cells.u32(at + ADDRESS_VALUES + 4, value);
-    this.#cells.atomic(at + ADDRESS_VERSION, versionWord(generation, 1));
-    this.#cells.atomic(at + ADDRESS_STATE, usedState(binding));
+    if (this.#state(free) === AddressLayout.SLOT_EMPTY) this.#occupied += 1;
+    this.#cells.address(at + AddressLayout.KEY, address);
+    this.#cells.u32(at + AddressLayout.VALUES, 0);
+    this.#cells.u32(at + AddressLayout.VALUES + 4, value);
+    this.#cells.atomic(at + AddressLayout.VERSION, versionWord(generation, 1));
+    this.#cells.atomic(at + AddressLayout.STATE, usedState(binding));
   }
 
   /** From `generation` on the key has no value. */
@@ -101,7 +91,7 @@ export class AddressSlots {
     for (const slot of this.#dying) {
       // Another binding of the same generation may have revived it.
       if (this.#newestValue(slot) !== 0 || !isUsed(this.#state(slot))) continue;
-      this.#cells.atomic(this.#slotAt(slot) + ADDRESS_STATE, SLOT_BUSY);
+      this.#cells.atomic(this.#slotAt(slot) + AddressLayout.STATE, AddressLayout.SLOT_BUSY);
       this.#retired.push(slot);
     }
     this.#dying = [];
@@ -111,8 +101,11 @@ export class AddressSlots {
   reclaim(): void {
     for (const retired of this.#retired) {
       let slot = retired;
-      while (this.#state(slot) === SLOT_BUSY && this.#state(this.#next(slot)) === SLOT_EMPTY) {
-        this.#cells.atomic(this.#slotAt(slot) + ADDRESS_STATE, SLOT_EMPTY);
+      while (
+        this.#state(slot) === AddressLayout.SLOT_BUSY &&
+        this.#state(this.#next(slot)) === AddressLayout.SLOT_EMPTY
+      ) {
+        this.#cells.atomic(this.#slotAt(slot) + AddressLayout.STATE, AddressLayout.SLOT_EMPTY);
         this.#occupied -= 1;
         slot = (slot + this.#slotCount - 1) % this.#slotCount;
       }
@@ -122,9 +115,9 @@ export class AddressSlots {
 
   #set(slot: number, value: number, generation: number): void {
     const at = this.#slotAt(slot);
-    const place = placeToWrite(this.#u32(at + ADDRESS_VERSION), generation);
-    this.#cells.u32(at + ADDRESS_VALUES + 4 * place, value);
-    this.#cells.atomic(at + ADDRESS_VERSION, versionWord(generation, place));
+    const place = placeToWrite(this.#u32(at + AddressLayout.VERSION), generation);
+    this.#cells.u32(at + AddressLayout.VALUES + 4 * place, value);
+    this.#cells.atomic(at + AddressLayout.VERSION, versionWord(generation, place));
   }
 
   /** The slot that holds the key, or -1; and the first slot that may take it and is not claimed. */
@@ -141,9 +134,9 @@ export class AddressSlots {
       if (!isUsed(state)) {
         const isClaimed = claimed?.has(slot) === true;
         if (free < 0 && !isClaimed) free = slot;
-        if (state === SLOT_EMPTY && !isClaimed) return { found: -1, free };
+        if (state === AddressLayout.SLOT_EMPTY && !isClaimed) return { found: -1, free };
       } else if (state === used) {
-        const word = (this.#slotAt(slot) + ADDRESS_KEY) >>> 2;
+        const word = (this.#slotAt(slot) + AddressLayout.KEY) >>> 2;
         if (u32[word] === w0 && u32[word + 1] === w1 && u32[word + 2] === w2 && u32[word + 3] === w3) {
           return { found: slot, free: slot };
         }
@@ -154,11 +147,11 @@ export class AddressSlots {
 
   #newestValue(slot: number): number {
     const at = this.#slotAt(slot);
-    return this.#u32(at + ADDRESS_VALUES + 4 * (this.#u32(at + ADDRESS_VERSION) & 1));
+    return this.#u32(at + AddressLayout.VALUES + 4 * (this.#u32(at + AddressLayout.VERSION) & 1));
   }
 
   #state(slot: number): number {
-    return this.#u32(this.#slotAt(slot) + ADDRESS_STATE);
+    return this.#u32(this.#slotAt(slot) + AddressLayout.STATE);
   }
 
   #next(slot: number): number {
@@ -166,7 +159,7 @@ export class AddressSlots {
   }
 
   #slotAt(slot: number): number {
-    return this.#at + slot * ADDRESS_SLOT_SIZE;
+    return this.#at + slot * AddressLayout.SLOT_SIZE;
   }
 
   #u32(at: number): number {
@@ -177,9 +170,9 @@ export class AddressSlots {
 /** Ports stand in the tables as they do in a sockaddr: in network order. */
 function usedState({ port = 0 }: SlotKey): number {
   const swapped = ((port & 0xff) << 8) | (port >>> 8);
-  return (SLOT_USED | (swapped << ADDRESS_PORT_SHIFT)) >>> 0;
+  return (AddressLayout.SLOT_USED | (swapped << AddressLayout.PORT_SHIFT)) >>> 0;
 }
 
 function isUsed(state: number): boolean {
-  return (state & ((1 << ADDRESS_PORT_SHIFT) - 1)) === SLOT_USED;
+  return (state & ((1 << AddressLayout.PORT_SHIFT) - 1)) === AddressLayout.SLOT_USED;
 }

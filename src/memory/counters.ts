@@ -1,15 +1,9 @@
 // Reads what the data plane counts: sums over the areas of all workers, named by the keys of the enums.
 
 import { Counter } from "../../assembly/shared/counters.ts";
-import {
-  HEADER_AT,
-  HEADER_FLOW_COUNT,
-  Region,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_INGRESS_DROPS,
-  WORKER_SIZE,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
@@ -27,17 +21,17 @@ const DROP_NAMES = keysOf(DropReason, DropReason.none + 1, DropReason.count);
 /** Every counter, also those at 0. Exact up to 2^53; workers go on counting meanwhile. */
 export function readCounters(shared: SharedMemory): CounterSnapshot {
   return {
-    counters: sums(shared, COUNTER_NAMES, WORKER_COUNTERS),
+    counters: sums(shared, COUNTER_NAMES, WorkerLayout.COUNTERS),
     drops: {
-      egress: sums(shared, DROP_NAMES, WORKER_EGRESS_DROPS),
-      ingress: sums(shared, DROP_NAMES, WORKER_INGRESS_DROPS),
+      egress: sums(shared, DROP_NAMES, WorkerLayout.EGRESS_DROPS),
+      ingress: sums(shared, DROP_NAMES, WorkerLayout.INGRESS_DROPS),
     },
   };
 }
 
 /** Flows that exist now. */
 export function flowCount(shared: SharedMemory): number {
-  return Atomics.load(shared.i32, (HEADER_AT + HEADER_FLOW_COUNT) >>> 2);
+  return Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_COUNT) >>> 2);
 }
 
 function sums(shared: SharedMemory, names: ReadonlyMap<number, string>, offset: number): Record<string, number> {
@@ -46,7 +40,7 @@ function sums(shared: SharedMemory, names: ReadonlyMap<number, string>, offset: 
   for (const [index, name] of names) {
     let sum = 0n;
     for (let worker = 0; worker < shared.capacities.workers; worker++) {
-      sum += view.getBigUint64(worker * WORKER_SIZE + offset + 8 * index, true);
+      sum += view.getBigUint64(worker * WorkerLayout.SIZE + offset + 8 * index, true);
     }
     result[name] = Number(sum);
   }

@@ -1,30 +1,10 @@
 // A read-only walk over the live flows, while workers go on: each flow is seen whole or not at all.
 
-import {
-  FLOW_AGE_MAX_MS,
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_PORT,
-  FLOW_FORWARD_PACKETS,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_LAST_USED_MS,
-  FLOW_NODE,
-  FLOW_PROTOCOL,
-  FLOW_REVERSE_PACKETS,
-  FLOW_SIZE,
-  FLOW_SLACK,
-  FLOW_STATE,
-  FLOW_TARGET,
-  FLOW_WIRE_PORT,
-  FlowState,
-  HEADER_AT,
-  HEADER_FLOW_NEXT,
-  INSTANCE_INCARNATION,
-  INSTANCE_SIZE,
-  Region,
-} from "../../assembly/shared/layout.ts";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
 import type { FlowProtocol } from "../model/flow-protocols.ts";
 import { formatAddress } from "../net/address.ts";
@@ -46,12 +26,12 @@ export class FlowView {
   constructor(bytes: Uint8Array, isInstanceKnown: (index: number, incarnation: number) => boolean) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.isInstanceKnown = isInstanceKnown(this.instance, this.#view.getUint32(FLOW_INSTANCE_INCARNATION, true));
+    this.isInstanceKnown = isInstanceKnown(this.instance, this.#view.getUint32(FlowLayout.INSTANCE_INCARNATION, true));
   }
 
   /** IANA protocol number; ICMP's also for ICMPv6. */
   get protocol(): number {
-    return this.#bytes[FLOW_PROTOCOL] ?? 0;
+    return this.#bytes[FlowLayout.PROTOCOL] ?? 0;
   }
 
   get protocolName(): FlowProtocol {
@@ -59,59 +39,59 @@ export class FlowView {
   }
 
   get client(): string {
-    return formatAddress(this.#bytes, FLOW_CLIENT);
+    return formatAddress(this.#bytes, FlowLayout.CLIENT);
   }
 
   /** The identifier of an echo that the client asks; 0 when its protocol has no ports. */
   get clientPort(): number {
-    return this.#view.getUint16(FLOW_CLIENT_PORT, false);
+    return this.#view.getUint16(FlowLayout.CLIENT_PORT, false);
   }
 
   get called(): string {
-    return formatAddress(this.#bytes, FLOW_CALLED);
+    return formatAddress(this.#bytes, FlowLayout.CALLED);
   }
 
   /** The identifier of an echo that the client answers; 0 when its protocol has no ports. */
   get calledPort(): number {
-    return this.#view.getUint16(FLOW_CALLED_PORT, false);
+    return this.#view.getUint16(FlowLayout.CALLED_PORT, false);
   }
 
   /** Namespace address of the instance. */
   get target(): string {
-    return formatAddress(this.#bytes, FLOW_TARGET);
+    return formatAddress(this.#bytes, FlowLayout.TARGET);
   }
 
   /** The client's port on the wire; another than its own when two flows would have had the same answers. */
   get wirePort(): number {
-    return this.#view.getUint16(FLOW_WIRE_PORT, false);
+    return this.#view.getUint16(FlowLayout.WIRE_PORT, false);
   }
 
   /** Index of the instance record. */
   get instance(): number {
-    return this.#view.getUint32(FLOW_INSTANCE, true);
+    return this.#view.getUint32(FlowLayout.INSTANCE, true);
   }
 
   /** Index of the node record. */
   get node(): number {
-    return this.#view.getUint16(FLOW_NODE, true);
+    return this.#view.getUint16(FlowLayout.NODE, true);
   }
 
   get state(): string {
-    return FlowState[this.#bytes[FLOW_STATE] ?? 0] ?? "unknown";
+    return FlowState[this.#bytes[FlowLayout.STATE] ?? 0] ?? "unknown";
   }
 
   get forwardPackets(): number {
-    return this.#view.getUint32(FLOW_FORWARD_PACKETS, true);
+    return this.#view.getUint32(FlowLayout.FORWARD_PACKETS, true);
   }
 
   get reversePackets(): number {
-    return this.#view.getUint32(FLOW_REVERSE_PACKETS, true);
+    return this.#view.getUint32(FlowLayout.REVERSE_PACKETS, true);
   }
 
   /** `nowMs` is of the workers' clock, whose milliseconds wrap at 2^32. */
   idleMs(nowMs: number): number {
-    const idleMs = (Math.trunc(nowMs % 2 ** 32) - this.#view.getUint32(FLOW_LAST_USED_MS, true)) >>> 0;
-    return idleMs > FLOW_AGE_MAX_MS ? 0 : idleMs; // a packet came after `nowMs` was taken
+    const idleMs = (Math.trunc(nowMs % 2 ** 32) - this.#view.getUint32(FlowLayout.LAST_USED_MS, true)) >>> 0;
+    return idleMs > FlowLayout.AGE_MAX_MS ? 0 : idleMs; // a packet came after `nowMs` was taken
   }
 }
 
@@ -121,11 +101,11 @@ export function instancesInUse(shared: SharedMemory): Set<number> {
   const recordEnd = flowRecordEnd(shared);
   const used = new Set<number>();
   for (let record = 1; record < recordEnd; record++) {
-    const at = flowsAt + record * FLOW_SIZE;
-    const state = shared.bytes[at + FLOW_STATE];
+    const at = flowsAt + record * FlowLayout.SIZE;
+    const state = shared.bytes[at + FlowLayout.STATE];
     if (state === FlowState.free || state === FlowState.tcpClosed) continue;
-    const index = shared.u32[(at + FLOW_INSTANCE) >>> 2] ?? 0;
-    const incarnation = shared.u32[(at + FLOW_INSTANCE_INCARNATION) >>> 2] ?? 0;
+    const index = shared.u32[(at + FlowLayout.INSTANCE) >>> 2] ?? 0;
+    const incarnation = shared.u32[(at + FlowLayout.INSTANCE_INCARNATION) >>> 2] ?? 0;
     if (!used.has(index) && isIncarnation(shared, index, incarnation)) used.add(index);
   }
   return used;
@@ -137,23 +117,23 @@ export function* liveFlows(shared: SharedMemory): Generator<FlowView> {
   const recordEnd = flowRecordEnd(shared);
   const isInstanceKnown = (index: number, incarnation: number) => isIncarnation(shared, index, incarnation);
   for (let record = 1; record < recordEnd; record++) {
-    const at = flowsAt + record * FLOW_SIZE;
-    if (shared.bytes[at + FLOW_STATE] === FlowState.free) continue;
-    const copy = shared.bytes.slice(at, at + FLOW_SIZE);
+    const at = flowsAt + record * FlowLayout.SIZE;
+    if (shared.bytes[at + FlowLayout.STATE] === FlowState.free) continue;
+    const copy = shared.bytes.slice(at, at + FlowLayout.SIZE);
     // Ended, and perhaps being filled in anew, while it was copied.
-    if (shared.bytes[at + FLOW_STATE] === FlowState.free) continue;
+    if (shared.bytes[at + FlowLayout.STATE] === FlowState.free) continue;
     yield new FlowView(copy, isInstanceKnown);
   }
 }
 
 /** One more than the last record that was ever used. */
 function flowRecordEnd(shared: SharedMemory): number {
-  const next = Atomics.load(shared.i32, (HEADER_AT + HEADER_FLOW_NEXT) >>> 2);
-  return Math.min(next, 1 + shared.capacities.flows + FLOW_SLACK);
+  const next = Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_NEXT) >>> 2);
+  return Math.min(next, 1 + shared.capacities.flows + FlowLayout.SLACK);
 }
 
 /** Whether the index of an instance record still stands for the same instance. */
 function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
-  const at = shared.at(Region.instances) + index * INSTANCE_SIZE + INSTANCE_INCARNATION;
+  const at = shared.at(Region.instances) + index * InstanceLayout.SIZE + InstanceLayout.INCARNATION;
   return shared.u32[at >>> 2] === incarnation;
 }

@@ -1,29 +1,10 @@
 // Reads what the data plane measures: whether the nodes can be reached and how fast they answer, flows per instance.
 
-import {
-  HEADER_AT,
-  HEADER_CLIENT_COUNT,
-  HEADER_GSO_TRIAL,
-  HEADER_HEALTH_EPOCH,
-  INSTANCE_LOAD_CALLED,
-  INSTANCE_LOAD_SERVED,
-  INSTANCE_LOAD_SIZE,
-  NODE_GSO_REFUSED,
-  NODE_HEALTH,
-  NODE_HEARD_US,
-  NODE_METRICS_SIZE,
-  NODE_MTU,
-  NODE_PROBE_COUNT,
-  NODE_PROBES,
-  NODE_RTT_US,
-  NODE_SINCE_US,
-  NodeHealth,
-  PROBE_NOTE_NONCE,
-  PROBE_NOTE_SENT_US,
-  PROBE_NOTE_SIZE,
-  PROBE_NOTE_VALUE,
-  Region,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
+import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import { NodeHealth } from "../../assembly/shared/layout/node-metrics.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 export type NodeHealthName = keyof typeof NodeHealth;
@@ -39,35 +20,41 @@ export interface NodeMetrics {
 
 /** `nowMs` is of the workers' clock, fractions included. */
 export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: number): NodeMetrics {
-  const at = shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE;
+  const at = shared.at(Region.nodeMetrics) + node * NodeMetricsLayout.SIZE;
   const u32 = (offset: number): number => shared.u32[(at + offset) >>> 2] ?? 0;
   const ageMs = (offset: number): number | null => {
     const sinceUs = shared.f64[(at + offset) >>> 3] ?? 0;
     return sinceUs === 0 ? null : Math.max(0, nowMs - sinceUs / 1000);
   };
   return {
-    health: NodeHealth[u32(NODE_HEALTH)] as NodeHealthName,
-    healthAgeMs: ageMs(NODE_SINCE_US),
-    rttUs: u32(NODE_RTT_US) === 0 ? null : u32(NODE_RTT_US),
-    lastReplyAgeMs: ageMs(NODE_HEARD_US),
-    mtu: u32(NODE_MTU) === 0 ? null : u32(NODE_MTU),
-    takesGso: u32(NODE_GSO_REFUSED) !== shared.u32[(HEADER_AT + HEADER_GSO_TRIAL) >>> 2],
+    health: NodeHealth[u32(NodeMetricsLayout.HEALTH)] as NodeHealthName,
+    healthAgeMs: ageMs(NodeMetricsLayout.SINCE_US),
+    rttUs: u32(NodeMetricsLayout.RTT_US) === 0 ? null : u32(NodeMetricsLayout.RTT_US),
+    lastReplyAgeMs: ageMs(NodeMetricsLayout.HEARD_US),
+    mtu: u32(NodeMetricsLayout.MTU) === 0 ? null : u32(NodeMetricsLayout.MTU),
+    takesGso: u32(NodeMetricsLayout.GSO_REFUSED) !== shared.u32[(HeaderLayout.AT + HeaderLayout.GSO_TRIAL) >>> 2],
   };
 }
 
 /** A probe that is younger may still be answered. */
 const ANSWER_WAIT_MS = 1000;
 
-/** The part of the last NODE_PROBE_COUNT probes that was not answered; null as long as none is old enough to tell. */
+/** The part of the last NodeMetricsLayout.PROBE_COUNT probes that was not answered; null as long as none is old enough to tell. */
 export function readProbeLoss(shared: SharedMemory, node: number, nowMs: number): number | null {
-  const probesAt = shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE + NODE_PROBES;
+  const probesAt = shared.at(Region.nodeMetrics) + node * NodeMetricsLayout.SIZE + NodeMetricsLayout.PROBES;
   let sent = 0;
   let lost = 0;
-  for (let at = probesAt; at < probesAt + NODE_PROBE_COUNT * PROBE_NOTE_SIZE; at += PROBE_NOTE_SIZE) {
+  for (
+    let at = probesAt;
+    at < probesAt + NodeMetricsLayout.PROBE_COUNT * NodeMetricsLayout.PROBE_NOTE_SIZE;
+    at += NodeMetricsLayout.PROBE_NOTE_SIZE
+  ) {
     const word = (offset: number): number => shared.u32[(at + offset) >>> 2] ?? 0;
-    const sentUs = shared.f64[(at + PROBE_NOTE_SENT_US) >>> 3] ?? 0;
-    const isAnswered = word(PROBE_NOTE_NONCE) === 0 && word(PROBE_NOTE_NONCE + 4) === 0;
-    if (word(PROBE_NOTE_VALUE) === 0 || (!isAnswered && nowMs - sentUs / 1000 < ANSWER_WAIT_MS)) continue;
+    const sentUs = shared.f64[(at + NodeMetricsLayout.PROBE_NOTE_SENT_US) >>> 3] ?? 0;
+    const isAnswered =
+      word(NodeMetricsLayout.PROBE_NOTE_NONCE) === 0 && word(NodeMetricsLayout.PROBE_NOTE_NONCE + 4) === 0;
+    if (word(NodeMetricsLayout.PROBE_NOTE_VALUE) === 0 || (!isAnswered && nowMs - sentUs / 1000 < ANSWER_WAIT_MS))
+      continue;
     sent += 1;
     if (!isAnswered) lost += 1;
   }
@@ -76,7 +63,7 @@ export function readProbeLoss(shared: SharedMemory, node: number, nowMs: number)
 
 /** Another number whenever a node was lost, returned, or answered for the first time. */
 export function healthEpoch(shared: SharedMemory): number {
-  return Atomics.load(shared.i32, (HEADER_AT + HEADER_HEALTH_EPOCH) >>> 2);
+  return Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2);
 }
 
 /**
@@ -85,15 +72,15 @@ export function healthEpoch(shared: SharedMemory): number {
  */
 export function resetInstanceLoad(shared: SharedMemory, instance: number, incarnation: number): void {
   const counts = new BigInt64Array(shared.memory.buffer);
-  const at = shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE;
+  const at = shared.at(Region.instanceLoads) + instance * InstanceLayout.LOAD_SIZE;
   const none = BigInt.asIntN(64, BigInt(incarnation) << 32n);
-  Atomics.store(counts, (at + INSTANCE_LOAD_SERVED) / 8, none);
-  const called = Atomics.exchange(counts, (at + INSTANCE_LOAD_CALLED) / 8, none);
-  if (BigInt.asIntN(32, called) > 0n) Atomics.sub(shared.i32, (HEADER_AT + HEADER_CLIENT_COUNT) >>> 2, 1);
+  Atomics.store(counts, (at + InstanceLayout.LOAD_SERVED) / 8, none);
+  const called = Atomics.exchange(counts, (at + InstanceLayout.LOAD_CALLED) / 8, none);
+  if (BigInt.asIntN(32, called) > 0n) Atomics.sub(shared.i32, (HeaderLayout.AT + HeaderLayout.CLIENT_COUNT) >>> 2, 1);
 }
 
 /** Flows of this node's clients to service addresses that the instance serves now. */
 export function readInstanceLoad(shared: SharedMemory, instance: number): number {
-  const at = shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE + INSTANCE_LOAD_SERVED;
+  const at = shared.at(Region.instanceLoads) + instance * InstanceLayout.LOAD_SIZE + InstanceLayout.LOAD_SERVED;
   return Math.max(0, Atomics.load(shared.i32, at >>> 2)); // below 0 for a moment, as in table/instance.ts
 }

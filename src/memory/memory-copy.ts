@@ -1,27 +1,10 @@
 // Copies the tables and flows of a running node into a memory of their own, on which an engine can be asked what it
 // would do. Promises: the node's workers and its control plane go on, and notice nothing; the copy shows one generation.
 
-import {
-  ADDRESS_HASH_KEY_WORDS,
-  FLOW_BUCKET_LOCK,
-  FLOW_BUCKET_SIZE,
-  HEADER_ADDRESS_HASH_KEY,
-  HEADER_AT,
-  HEADER_FLOW_BUCKET_MASK,
-  HEADER_GENERATION,
-  HEADER_REGIONS,
-  HEADER_REPAIR,
-  Region,
-  WORKER_COUNTERS,
-  WORKER_FRAGMENT_HEADS,
-  WORKER_FRAGMENTS,
-  WORKER_HELD,
-  WORKER_PORT_CURSOR,
-  WORKER_SEQUENCE,
-  WORKER_SHARES,
-  WORKER_SIZE,
-  WORKER_TUN_LENGTHS,
-} from "../../assembly/shared/layout.ts";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { FlowTableRepair } from "./flow-repair.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
@@ -51,7 +34,7 @@ export type MemoryPlan = Pick<SharedMemory, "memory" | "capacities" | "records">
 
 /** The views of a memory that is in use already. */
 export function openMemory(plan: MemoryPlan): SharedMemory {
-  const regions = new Uint32Array(plan.memory.buffer, HEADER_AT + HEADER_REGIONS, Region.count);
+  const regions = new Uint32Array(plan.memory.buffer, HeaderLayout.AT + HeaderLayout.REGIONS, Region.count);
   return viewsOf(plan, (region) => regions[region] ?? 0);
 }
 
@@ -60,7 +43,11 @@ function viewsOf({ memory, capacities, records }: MemoryPlan, at: SharedMemory["
     memory,
     capacities,
     records,
-    addressHashKey: new Uint32Array(memory.buffer, HEADER_AT + HEADER_ADDRESS_HASH_KEY, 2 * ADDRESS_HASH_KEY_WORDS),
+    addressHashKey: new Uint32Array(
+      memory.buffer,
+      HeaderLayout.AT + HeaderLayout.ADDRESS_HASH_KEY,
+      2 * HeaderLayout.ADDRESS_HASH_KEY_WORDS,
+    ),
     bytes: new Uint8Array(memory.buffer),
     u32: new Uint32Array(memory.buffer),
     i32: new Int32Array(memory.buffer),
@@ -71,7 +58,7 @@ function viewsOf({ memory, capacities, records }: MemoryPlan, at: SharedMemory["
 
 /** The same into a copy that is there, or into a memory without content. */
 export function refreshCopy(source: SharedMemory, copy: SharedMemory, isNew = false): CopiedMemory {
-  const generation = (): number => Atomics.load(source.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
+  const generation = (): number => Atomics.load(source.i32, (HeaderLayout.AT + HeaderLayout.GENERATION) >>> 2);
   for (let tries = 1; ; tries++) {
     const [before, sequences] = [generation(), sequencesOf(source)];
     const isOutside = sequences.every((sequence) => sequence % 2 === 0);
@@ -89,7 +76,7 @@ export function refreshCopy(source: SharedMemory, copy: SharedMemory, isNew = fa
 
 function sequencesOf(source: SharedMemory): number[] {
   return Array.from({ length: source.capacities.workers }, (_, worker) =>
-    Atomics.load(source.i32, (source.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2),
+    Atomics.load(source.i32, (source.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2),
   );
 }
 
@@ -97,8 +84,8 @@ function sequencesOf(source: SharedMemory): number[] {
 function copyArea(source: SharedMemory, copy: SharedMemory): true {
   const area = source.at(Region.workers);
   for (const [from, to] of [
-    [0, WORKER_TUN_LENGTHS],
-    [WORKER_FRAGMENT_HEADS, WORKER_SHARES],
+    [0, WorkerLayout.TUN_LENGTHS],
+    [WorkerLayout.FRAGMENT_HEADS, WorkerLayout.SHARES],
   ] as const) {
     copy.bytes.set(source.bytes.subarray(area + from, area + to), area + from);
   }
@@ -108,7 +95,7 @@ function copyArea(source: SharedMemory, copy: SharedMemory): true {
 /** Everything before the workers. */
 function copyBlocks(source: SharedMemory, copy: SharedMemory, isCopyEmpty: boolean): void {
   const to = source.at(Region.workers);
-  for (let at = HEADER_AT; at < to; at += BLOCK) {
+  for (let at = HeaderLayout.AT; at < to; at += BLOCK) {
     const end = Math.min(to, at + BLOCK);
     if (isEmpty(source, at, end) && (isCopyEmpty || isEmpty(copy, at, end))) continue;
     copy.bytes.set(source.bytes.subarray(at, end), at);
@@ -126,26 +113,26 @@ function isEmpty({ f64, u32 }: SharedMemory, from: number, to: number): boolean 
 
 /** Nobody is in a call of the copy. */
 function leaveCalls(copy: SharedMemory): SharedMemory {
-  copy.u32[(HEADER_AT + HEADER_REPAIR) >>> 2] = 0;
+  copy.u32[(HeaderLayout.AT + HeaderLayout.REPAIR) >>> 2] = 0;
   return copy;
 }
 
 /** A worker was in a call: its locks and half-done flows are mended as if it had died there, and its area is forgotten. */
 function mend(copy: SharedMemory): SharedMemory {
   const area = copy.at(Region.workers);
-  const portCursor = copy.u32[(area + WORKER_PORT_CURSOR) >>> 2] ?? 0;
+  const portCursor = copy.u32[(area + WorkerLayout.PORT_CURSOR) >>> 2] ?? 0;
   for (const [from, to] of [
-    [0, WORKER_COUNTERS],
-    [WORKER_FRAGMENT_HEADS, WORKER_FRAGMENTS],
-    [WORKER_FRAGMENTS, WORKER_HELD],
-    [WORKER_HELD, WORKER_SHARES],
+    [0, WorkerLayout.COUNTERS],
+    [WorkerLayout.FRAGMENT_HEADS, WorkerLayout.FRAGMENTS],
+    [WorkerLayout.FRAGMENTS, WorkerLayout.HELD],
+    [WorkerLayout.HELD, WorkerLayout.SHARES],
   ] as const) {
     copy.bytes.fill(0, area + from, area + to);
   }
-  copy.u32[(area + WORKER_PORT_CURSOR) >>> 2] = portCursor;
-  const buckets = (copy.u32[(HEADER_AT + HEADER_FLOW_BUCKET_MASK) >>> 2] ?? 0) + 1;
+  copy.u32[(area + WorkerLayout.PORT_CURSOR) >>> 2] = portCursor;
+  const buckets = (copy.u32[(HeaderLayout.AT + HeaderLayout.FLOW_BUCKET_MASK) >>> 2] ?? 0) + 1;
   for (let bucket = 0; bucket < buckets; bucket++) {
-    copy.u32[(copy.at(Region.flowBuckets) + bucket * FLOW_BUCKET_SIZE + FLOW_BUCKET_LOCK) >>> 2] = 0;
+    copy.u32[(copy.at(Region.flowBuckets) + bucket * FlowLayout.BUCKET_SIZE + FlowLayout.BUCKET_LOCK) >>> 2] = 0;
   }
   new FlowTableRepair(copy.memory).repair([]);
   return leaveCalls(copy);

@@ -1,21 +1,13 @@
 // Tells the engine which offloads it may use. What the kernel does by itself (UDP_GRO, TSO on reads) needs no word:
 // the engine takes whatever comes.
 
-import {
-  HEADER_AT,
-  HEADER_GSO_TRIAL,
-  HEADER_OFFLOADS,
-  OFFLOAD_GRO_ENDED,
-  OFFLOAD_TUN_TCP,
-  OFFLOAD_TUN_UDP,
-  OFFLOAD_UDP_GSO,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 const BITS: Readonly<Record<string, number>> = {
-  "udp-gso": OFFLOAD_UDP_GSO,
-  "tun-tcp": OFFLOAD_TUN_TCP,
-  "tun-udp": OFFLOAD_TUN_UDP,
+  "udp-gso": HeaderLayout.OFFLOAD_UDP_GSO,
+  "tun-tcp": HeaderLayout.OFFLOAD_TUN_TCP,
+  "tun-udp": HeaderLayout.OFFLOAD_TUN_UDP,
 };
 
 /**
@@ -27,12 +19,12 @@ export function allowOffloads(
   states: readonly { name: string; on: boolean }[],
   hasGroEnded = false,
 ): void {
-  let bits = hasGroEnded ? OFFLOAD_GRO_ENDED : 0;
+  let bits = hasGroEnded ? HeaderLayout.OFFLOAD_GRO_ENDED : 0;
   for (const { name, on } of states) if (on) bits |= BITS[name] ?? 0;
-  Atomics.store(shared.i32, (HEADER_AT + HEADER_OFFLOADS) >>> 2, bits);
+  Atomics.store(shared.i32, (HeaderLayout.AT + HeaderLayout.OFFLOADS) >>> 2, bits);
 }
 
 /** Lets the engine try UDP_SEGMENT again with the nodes whose path refused it. */
 export function forgetGsoRefusals(shared: SharedMemory): void {
-  Atomics.add(shared.i32, (HEADER_AT + HEADER_GSO_TRIAL) >>> 2, 1);
+  Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.GSO_TRIAL) >>> 2, 1);
 }

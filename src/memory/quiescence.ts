@@ -1,9 +1,10 @@
 // When may control reuse what an older generation still showed? When every worker has left the call of the engine in
-// which it was at that moment (WORKER_SEQUENCE is odd inside a call).
+// which it was at that moment (WorkerLayout.SEQUENCE is odd inside a call).
 // Whoever ends a worker in the middle of a call makes its sequence even: nobody will leave that call any more.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 const POLL_INTERVAL_MS = 1;
@@ -23,5 +24,5 @@ export async function quiescence(shared: SharedMemory): Promise<void> {
 }
 
 function sequenceAt(shared: SharedMemory, worker: number): number {
-  return (shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
+  return (shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2;
 }

@@ -2,62 +2,18 @@
 // the header. Pages are touched only when they are used, so a generous capacity costs address space, not memory.
 
 import { createHash, randomBytes, randomFillSync, randomInt } from "node:crypto";
-import {
-  ADDRESS_HASH_KEY_WORDS,
-  ADDRESS_SLOT_SIZE,
-  CANDIDATE_SIZE,
-  FLOW_BUCKET_SIZE,
-  FLOW_HASH_KEY_WORDS,
-  FLOW_LIMIT_MAX,
-  FLOW_SIZE,
-  FLOW_SLACK,
-  FlowState,
-  HEADER_ADDRESS_HASH_KEY,
-  HEADER_ADDRESS_MASK,
-  HEADER_ANSWERS,
-  HEADER_AT,
-  HEADER_FLOW_BUCKET_MASK,
-  HEADER_FLOW_HASH_KEY,
-  HEADER_FLOW_LIMIT,
-  HEADER_FLOW_NEXT,
-  HEADER_GSO_TRIAL,
-  HEADER_LAYOUT_VERSION,
-  HEADER_NODE_COUNT,
-  HEADER_OFFLOADS,
-  HEADER_OUTER_CLASS,
-  HEADER_PARK_BYTES,
-  HEADER_PARK_MS,
-  HEADER_PARK_PACKETS,
-  HEADER_PROBE_INTERVAL_MS,
-  HEADER_PROBE_KEY,
-  HEADER_RANGE_COUNT,
-  HEADER_RANGES,
-  HEADER_REGIONS,
-  HEADER_SENDER_MASK,
-  HEADER_SIZE,
-  HEADER_TIMEOUTS_MS,
-  HEADER_TUN_MTU,
-  HEADER_WORKER_COUNT,
-  HEADER_WORKLOAD_MASK,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_SIZE,
-  LAYOUT_VERSION,
-  NODE_METRICS_SIZE,
-  NODE_SIZE,
-  OFFLOAD_UDP_GSO,
-  OUTER_CLASS_COPIED,
-  OUTER_CLASS_COPIED_COMPATIBLY,
-  OUTER_CLASS_FIXED,
-  OWN_ADDRESS_MAX,
-  OWN_ADDRESS_SIZE,
-  RANGE_MAX,
-  RANGE_SIZE,
-  Region,
-  SERVICE_SIZE,
-  WORKER_MAX,
-  WORKER_PORT_CURSOR,
-  WORKER_SIZE,
-} from "../../assembly/shared/layout.ts";
+import * as AddressLayout from "../../assembly/shared/layout/address.ts";
+import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
+import * as NodeLayout from "../../assembly/shared/layout/node.ts";
+import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
+import { LAYOUT_VERSION } from "../../assembly/shared/layout/version.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { ECN_MASK } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { ADDRESS_SIZE, type Prefix } from "../net/address.ts";
@@ -83,12 +39,12 @@ export const DEFAULT_CAPACITIES: Capacities = {
 
 /** Least, most, and the field of the config file that sets it. */
 const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: number }>> = {
-  flows: { field: "flows.limit", max: FLOW_LIMIT_MAX },
+  flows: { field: "flows.limit", max: FlowLayout.LIMIT_MAX },
   addresses: { field: "tables.addresses", max: 8_388_608 },
   instances: { field: "tables.instances", max: 2_097_152 },
   workloads: { field: "tables.workloads", max: 1_048_576 },
   nodes: { field: "tables.nodes", max: 32_767 }, // the node of a flow is a u16, and two records may be in use per node
-  workers: { field: "tun.queues", max: WORKER_MAX },
+  workers: { field: "tun.queues", max: WorkerLayout.MAX },
 };
 
 export type FlowStateName = Exclude<keyof typeof FlowState, "free" | "count">;
@@ -113,8 +69,8 @@ export interface MemoryOptions {
   readonly timeoutsMs?: Partial<Record<FlowStateName, number>> | undefined;
   readonly ranges?: readonly Prefix[] | undefined;
   readonly probeIntervalMs?: number | undefined; // 0 = never
-  readonly offloads?: number | undefined; // OFFLOAD_* that the engine may use; default OFFLOAD_UDP_GSO
-  readonly answers?: number | undefined; // ANSWER_* and CLAMP_MSS; default: none of them
+  readonly offloads?: number | undefined; // HeaderLayout.OFFLOAD_* that the engine may use; default HeaderLayout.OFFLOAD_UDP_GSO
+  readonly answers?: number | undefined; // HeaderLayout.ANSWER_* and HeaderLayout.CLAMP_MSS; default: none of them
   readonly tunMtu?: number | undefined; // default: not known
   /** What may wait for an address that is asked for; packets per address, bytes in all. Absent: nothing is asked for. */
   readonly park?: { readonly timeoutMs: number; readonly packets: number; readonly bytes: number } | undefined;
@@ -138,7 +94,7 @@ export interface SharedMemory {
   readonly capacities: Capacities;
   /** Records per region, more than the capacities: old and new records exist side by side while a generation passes. */
   readonly records: Records;
-  /** A view of HEADER_ADDRESS_HASH_KEY. */
+  /** A view of HeaderLayout.ADDRESS_HASH_KEY. */
   readonly addressHashKey: Uint32Array;
   readonly bytes: Uint8Array;
   readonly u32: Uint32Array;
@@ -195,7 +151,11 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
     memory,
     capacities,
     records,
-    addressHashKey: new Uint32Array(memory.buffer, HEADER_AT + HEADER_ADDRESS_HASH_KEY, 2 * ADDRESS_HASH_KEY_WORDS),
+    addressHashKey: new Uint32Array(
+      memory.buffer,
+      HeaderLayout.AT + HeaderLayout.ADDRESS_HASH_KEY,
+      2 * HeaderLayout.ADDRESS_HASH_KEY_WORDS,
+    ),
     bytes: new Uint8Array(memory.buffer),
     u32: new Uint32Array(memory.buffer),
     i32: new Int32Array(memory.buffer),
@@ -207,52 +167,55 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
 }
 
 function writeRanges(shared: SharedMemory, ranges: readonly Prefix[]): void {
-  if (ranges.length > RANGE_MAX) {
-    throw new SapwoodError("capacity-exceeded", `ranges: expected at most ${RANGE_MAX}, found ${ranges.length}`);
+  if (ranges.length > HeaderLayout.RANGE_MAX) {
+    throw new SapwoodError(
+      "capacity-exceeded",
+      `ranges: expected at most ${HeaderLayout.RANGE_MAX}, found ${ranges.length}`,
+    );
   }
   ranges.forEach((range, i) => {
-    const at = HEADER_AT + HEADER_RANGES + i * RANGE_SIZE;
+    const at = HeaderLayout.AT + HeaderLayout.RANGES + i * HeaderLayout.RANGE_SIZE;
     shared.bytes.set(range.bytes, at);
     shared.bytes.set(range.mask, at + ADDRESS_SIZE);
   });
-  shared.u32[(HEADER_AT + HEADER_RANGE_COUNT) >>> 2] = ranges.length;
+  shared.u32[(HeaderLayout.AT + HeaderLayout.RANGE_COUNT) >>> 2] = ranges.length;
 }
 
 function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options: MemoryOptions): void {
   const { capacities, records } = shared;
   const header = (offset: number, value: number): void => {
-    shared.u32[(HEADER_AT + offset) >>> 2] = value;
+    shared.u32[(HeaderLayout.AT + offset) >>> 2] = value;
   };
-  header(HEADER_LAYOUT_VERSION, LAYOUT_VERSION);
-  header(HEADER_WORKER_COUNT, capacities.workers);
-  writeKey(shared, HEADER_FLOW_HASH_KEY, FLOW_HASH_KEY_WORDS, options.hashSeed);
-  writeKey(shared, HEADER_ADDRESS_HASH_KEY, ADDRESS_HASH_KEY_WORDS, options.hashSeed);
-  header(HEADER_FLOW_LIMIT, capacities.flows);
-  header(HEADER_FLOW_NEXT, 1); // record 0 is never used
-  header(HEADER_FLOW_BUCKET_MASK, records.flowBuckets - 1);
-  header(HEADER_ADDRESS_MASK, records.addressSlots - 1);
-  header(HEADER_WORKLOAD_MASK, records.workloadSlots - 1);
-  header(HEADER_SENDER_MASK, records.senderSlots - 1);
-  header(HEADER_NODE_COUNT, 1); // this node
-  header(HEADER_OFFLOADS, options.offloads ?? OFFLOAD_UDP_GSO);
-  header(HEADER_GSO_TRIAL, 1);
-  header(HEADER_OUTER_CLASS, outerClassBits(options.outerClass ?? DEFAULT_OUTER_CLASS));
-  header(HEADER_ANSWERS, options.answers ?? 0);
-  header(HEADER_TUN_MTU, options.tunMtu ?? 0);
-  header(HEADER_PARK_MS, options.park?.timeoutMs ?? 0);
-  header(HEADER_PARK_PACKETS, options.park?.packets ?? 0);
-  header(HEADER_PARK_BYTES, options.park?.bytes ?? 0);
-  header(HEADER_PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
-  shared.bytes.set(randomBytes(PROBE_KEY_SIZE), HEADER_AT + HEADER_PROBE_KEY);
+  header(HeaderLayout.LAYOUT_VERSION, LAYOUT_VERSION);
+  header(HeaderLayout.WORKER_COUNT, capacities.workers);
+  writeKey(shared, HeaderLayout.FLOW_HASH_KEY, HeaderLayout.FLOW_HASH_KEY_WORDS, options.hashSeed);
+  writeKey(shared, HeaderLayout.ADDRESS_HASH_KEY, HeaderLayout.ADDRESS_HASH_KEY_WORDS, options.hashSeed);
+  header(HeaderLayout.FLOW_LIMIT, capacities.flows);
+  header(HeaderLayout.FLOW_NEXT, 1); // record 0 is never used
+  header(HeaderLayout.FLOW_BUCKET_MASK, records.flowBuckets - 1);
+  header(HeaderLayout.ADDRESS_MASK, records.addressSlots - 1);
+  header(HeaderLayout.WORKLOAD_MASK, records.workloadSlots - 1);
+  header(HeaderLayout.SENDER_MASK, records.senderSlots - 1);
+  header(HeaderLayout.NODE_COUNT, 1); // this node
+  header(HeaderLayout.OFFLOADS, options.offloads ?? HeaderLayout.OFFLOAD_UDP_GSO);
+  header(HeaderLayout.GSO_TRIAL, 1);
+  header(HeaderLayout.OUTER_CLASS, outerClassBits(options.outerClass ?? DEFAULT_OUTER_CLASS));
+  header(HeaderLayout.ANSWERS, options.answers ?? 0);
+  header(HeaderLayout.TUN_MTU, options.tunMtu ?? 0);
+  header(HeaderLayout.PARK_MS, options.park?.timeoutMs ?? 0);
+  header(HeaderLayout.PARK_PACKETS, options.park?.packets ?? 0);
+  header(HeaderLayout.PARK_BYTES, options.park?.bytes ?? 0);
+  header(HeaderLayout.PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
+  shared.bytes.set(randomBytes(PROBE_KEY_SIZE), HeaderLayout.AT + HeaderLayout.PROBE_KEY);
   regionsAt.forEach((at, region) => {
-    header(HEADER_REGIONS + 4 * region, at);
+    header(HeaderLayout.REGIONS + 4 * region, at);
   });
   for (const [name, timeoutMs] of Object.entries({ ...DEFAULT_TIMEOUTS_MS, ...definedOf(options.timeoutsMs) })) {
-    header(HEADER_TIMEOUTS_MS + 4 * FlowState[name as FlowStateName], timeoutMs);
+    header(HeaderLayout.TIMEOUTS_MS + 4 * FlowState[name as FlowStateName], timeoutMs);
   }
   writeRanges(shared, options.ranges ?? []);
   for (let worker = 0; worker < capacities.workers; worker++) {
-    const cursorAt = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_PORT_CURSOR;
+    const cursorAt = shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.PORT_CURSOR;
     shared.u32[cursorAt >>> 2] = options.hashSeed ?? randomInt(0x1_0000);
   }
 }
@@ -263,7 +226,9 @@ function outerClassBits({ dscp, ecn }: OuterClass): number {
   const copiedCompatibly = ofDscp | (ecn === "copy" ? ECN_MASK : 0);
   const fixed = dscp === "copy" ? 0 : dscp << DSCP_SHIFT;
   return (
-    (copied << OUTER_CLASS_COPIED) | (copiedCompatibly << OUTER_CLASS_COPIED_COMPATIBLY) | (fixed << OUTER_CLASS_FIXED)
+    (copied << HeaderLayout.OUTER_CLASS_COPIED) |
+    (copiedCompatibly << HeaderLayout.OUTER_CLASS_COPIED_COMPATIBLY) |
+    (fixed << HeaderLayout.OUTER_CLASS_FIXED)
   );
 }
 
@@ -271,7 +236,7 @@ function writeKey(shared: SharedMemory, offset: number, words: number, seed: num
   const key = new Uint8Array(words * BigUint64Array.BYTES_PER_ELEMENT);
   if (seed === undefined) randomFillSync(key);
   else key.set(createHash("shake256", { outputLength: key.length }).update(`${offset} ${seed}`).digest());
-  shared.bytes.set(key, HEADER_AT + offset);
+  shared.bytes.set(key, HeaderLayout.AT + offset);
 }
 
 function checkCapacities(capacities: Capacities): void {
@@ -300,25 +265,25 @@ function recordsOf(capacities: Capacities): Records {
 
 function placeRegions(capacities: Capacities, records: Records): { at: number[]; end: number } {
   const sizes: Readonly<Record<Exclude<keyof typeof Region, "count">, number>> = {
-    nodes: records.nodes * NODE_SIZE,
-    nodeMetrics: records.nodes * NODE_METRICS_SIZE,
-    instances: records.instances * INSTANCE_SIZE,
-    instanceLoads: records.instances * INSTANCE_LOAD_SIZE,
-    addresses: records.addressSlots * ADDRESS_SLOT_SIZE,
-    services: records.services * SERVICE_SIZE,
-    workloads: records.workloadSlots * ADDRESS_SLOT_SIZE,
-    senders: records.senderSlots * ADDRESS_SLOT_SIZE,
-    ownAddresses: OWN_ADDRESS_MAX * OWN_ADDRESS_SIZE,
-    candidates: records.candidates * CANDIDATE_SIZE,
-    flowBuckets: records.flowBuckets * FLOW_BUCKET_SIZE,
-    flows: (1 + capacities.flows + FLOW_SLACK) * FLOW_SIZE,
-    workers: capacities.workers * WORKER_SIZE,
+    nodes: records.nodes * NodeLayout.SIZE,
+    nodeMetrics: records.nodes * NodeMetricsLayout.SIZE,
+    instances: records.instances * InstanceLayout.SIZE,
+    instanceLoads: records.instances * InstanceLayout.LOAD_SIZE,
+    addresses: records.addressSlots * AddressLayout.SLOT_SIZE,
+    services: records.services * ServiceLayout.SIZE,
+    workloads: records.workloadSlots * AddressLayout.SLOT_SIZE,
+    senders: records.senderSlots * AddressLayout.SLOT_SIZE,
+    ownAddresses: AddressLayout.OWN_MAX * AddressLayout.OWN_SIZE,
+    candidates: records.candidates * CandidateLayout.SIZE,
+    flowBuckets: records.flowBuckets * FlowLayout.BUCKET_SIZE,
+    flows: (1 + capacities.flows + FlowLayout.SLACK) * FlowLayout.SIZE,
+    workers: capacities.workers * WorkerLayout.SIZE,
   };
   const at = new Array<number>(Region.count).fill(0);
-  let end = HEADER_AT + HEADER_SIZE;
+  let end = HeaderLayout.AT + HeaderLayout.SIZE;
   for (const [name, size] of Object.entries(sizes)) {
     const region = Region[name as keyof typeof sizes];
-    end = roundUp(end, region === Region.workers ? HEADER_SIZE : CACHE_LINE);
+    end = roundUp(end, region === Region.workers ? HeaderLayout.SIZE : CACHE_LINE);
     at[region] = end;
     end += size;
   }

@@ -6,7 +6,7 @@ export interface TableNode {
   readonly id: string;
   readonly underlay: Endpoint;
   /** Where its datagrams come from; its own address and port unless given. */
-  readonly senders?: readonly Endpoint[] | undefined; // port ANY_PORT = any
+  readonly senders?: readonly Endpoint[] | undefined; // port AddressLayout.ANY_PORT = any
   /** What its packets may be like, beyond where they come from; nothing unless given. */
   readonly accept?: Pick<Acceptance, "anyAddress" | "unknownSources"> | undefined;
   /** Great-circle distance from this node; NaN when a location is missing. */

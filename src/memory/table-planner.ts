@@ -2,16 +2,10 @@
 // use and by whom; writes nothing to the tables. An instance, known by service and number, keeps its record as long as it
 // is in the tables; weight and draining live in candidate lists only. All addresses of a service have one list.
 
-import {
-  CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_LOCAL,
-  CANDIDATE_SIZE,
-  CANDIDATE_WEIGHT,
-  LOCAL_NODE,
-  Region,
-  ServiceKind,
-} from "../../assembly/shared/layout.ts";
+import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as NodeLayout from "../../assembly/shared/layout/node.ts";
+import { ServiceKind } from "../../assembly/shared/layout/service.ts";
 import { SapwoodError } from "../base/errors.ts";
 import type { Endpoint, Instance, Service } from "../model/tables.ts";
 import { type Family, familyOf } from "../net/address.ts";
@@ -140,7 +134,7 @@ export class TablePlanner {
     this.#senderSlots = slots.senders;
     this.#options = options;
     this.#candidatesView = new DataView(shared.memory.buffer, shared.at(Region.candidates));
-    this.#nodes = new Map([[options.nodeId, LOCAL_NODE]]);
+    this.#nodes = new Map([[options.nodeId, NodeLayout.LOCAL]]);
     this.#nodePool = new IndexPool(shared.records.nodes);
     this.#instancePool = new IndexPool(shared.records.instances);
     this.#recordPool = new IndexPool(shared.records.services);
@@ -230,7 +224,7 @@ export class TablePlanner {
   #planNodes(plan: Plan, change: TableChange): void {
     for (const id of change.removeNodes ?? []) {
       const index = this.#nodes.get(id);
-      if (index === undefined || index === LOCAL_NODE) continue;
+      if (index === undefined || index === NodeLayout.LOCAL) continue;
       plan.deadNodes.push(index);
       plan.nodeIndices.set(id, undefined);
       plan.unbindSenders.push(...(this.#senders.get(id) ?? []));
@@ -301,7 +295,7 @@ export class TablePlanner {
     const index = this.#instancePool.take();
     if (index === undefined) throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + 1);
     plan.newInstances.push({ index, node, instance });
-    if (node === LOCAL_NODE) {
+    if (node === NodeLayout.LOCAL) {
       for (const address of instance.namespaceAddresses) plan.bindWorkloads.push({ address, value: index });
     }
     if (instance.instanceAddresses.length === 0) return { index, record: 0 };
@@ -399,13 +393,13 @@ export class TablePlanner {
     const view = this.#candidatesView;
     const { first } = list.range;
     const isSame = candidates.every((candidate, i) => {
-      const at = (first + i) * CANDIDATE_SIZE;
-      const flags = view.getUint16(at + CANDIDATE_FLAGS, true);
+      const at = (first + i) * CandidateLayout.SIZE;
+      const flags = view.getUint16(at + CandidateLayout.FLAGS, true);
       return (
         view.getUint32(at, true) === candidate.instance &&
-        view.getUint16(at + CANDIDATE_WEIGHT, true) === candidate.weight &&
-        ((flags & CANDIDATE_DRAINING) !== 0) === candidate.isDraining &&
-        ((flags & CANDIDATE_LOCAL) !== 0) === candidate.isLocal
+        view.getUint16(at + CandidateLayout.WEIGHT, true) === candidate.weight &&
+        ((flags & CandidateLayout.DRAINING) !== 0) === candidate.isDraining &&
+        ((flags & CandidateLayout.LOCAL) !== 0) === candidate.isLocal
       );
     });
     return isSame ? list : undefined;

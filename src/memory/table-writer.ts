@@ -5,56 +5,15 @@
 // left it: in two steps, because a worker may also hold a record by way of a flow or be comparing a key. First it is
 // marked as gone (incarnation, BUSY, node state), and when nobody is left who missed the mark, it is free.
 
-import {
-  ACCEPTS_ANY_ADDRESS,
-  ACCEPTS_UNKNOWN_SOURCES,
-  AF_INET6,
-  ALIVE,
-  CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_INSTANCE,
-  CANDIDATE_LOCAL,
-  CANDIDATE_SIZE,
-  CANDIDATE_WEIGHT,
-  ENDPOINT_ACCEPTS,
-  HEADER_AT,
-  HEADER_GENERATION,
-  HEADER_METRICS_EPOCH,
-  HEADER_NODE_COUNT,
-  INSTANCE_ADDRESS_V4,
-  INSTANCE_ADDRESS_V6,
-  INSTANCE_DIED,
-  INSTANCE_INCARNATION,
-  INSTANCE_NAMESPACE_V4,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
-  INSTANCE_NUMBER,
-  INSTANCE_PLACE_SIZE,
-  INSTANCE_SIZE,
-  INSTANCE_VERSION,
-  LOCAL_NODE,
-  NODE_DISTANCE_KM,
-  NODE_ENDPOINT_SIZE,
-  NODE_ENDPOINTS,
-  NODE_METRICS_SIZE,
-  NODE_SIZE,
-  NODE_STATE,
-  NODE_VERSION,
-  Region,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_FAMILY,
-  SERVICE_ID,
-  SERVICE_KIND,
-  SERVICE_POLICY,
-  SERVICE_REVISION,
-  SERVICE_SIZE,
-  SLOT_EMPTY,
-  SLOT_USED,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_FAMILY,
-  SOCKADDR_PORT,
-} from "../../assembly/shared/layout.ts";
+import * as AddressLayout from "../../assembly/shared/layout/address.ts";
+import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as NodeLayout from "../../assembly/shared/layout/node.ts";
+import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import { familyOf } from "../net/address.ts";
 import { AddressSlots } from "./address-slots.ts";
 import { Cells } from "./cells.ts";
@@ -68,7 +27,7 @@ import { placeToWrite, versionWord } from "./versioned.ts";
 export interface TableWriterOptions {
   /** The own node: its instances are local. */
   readonly nodeId: string;
-  /** Slot of a policy by its name (SERVICE_POLICY); throws when there is none. */
+  /** Slot of a policy by its name (ServiceLayout.POLICY); throws when there is none. */
   readonly policySlot: (name: string) => number;
   readonly cells?: Cells;
 }
@@ -95,8 +54,8 @@ export class TableWriter {
     this.#senders = new AddressSlots(shared, this.#cells, shared.at(Region.senders), records.senderSlots);
     const slots = { addresses: this.#addresses, workloads: this.#workloads, senders: this.#senders };
     this.#planner = new TablePlanner(shared, slots, options);
-    this.#cells.f32(this.#nodeAt(LOCAL_NODE) + NODE_DISTANCE_KM, 0);
-    this.#cells.atomic(this.#nodeAt(LOCAL_NODE) + NODE_STATE, SLOT_USED);
+    this.#cells.f32(this.#nodeAt(NodeLayout.LOCAL) + NodeLayout.DISTANCE_KM, 0);
+    this.#cells.atomic(this.#nodeAt(NodeLayout.LOCAL) + NodeLayout.STATE, AddressLayout.SLOT_USED);
   }
 
   /** The generation in force. */
@@ -152,7 +111,8 @@ export class TableWriter {
     for (const placed of plan.newInstances) this.#writeInstance(placed, generation);
     for (const placed of plan.changedInstances) this.#changeInstance(placed, generation);
     this.#writeServices(plan);
-    for (const index of plan.deadInstances) this.#cells.atomic(this.#instanceAt(index) + INSTANCE_DIED, generation);
+    for (const index of plan.deadInstances)
+      this.#cells.atomic(this.#instanceAt(index) + InstanceLayout.DIED, generation);
     // All unbindings first: what one service gives up another may take in the same generation.
     for (const address of plan.unbindAddresses) this.#addresses.unbind({ address }, generation);
     for (const address of plan.unbindWorkloads) this.#workloads.unbind({ address }, generation);
@@ -160,10 +120,10 @@ export class TableWriter {
     for (const binding of plan.bindAddresses) this.#addresses.bind(binding, generation);
     for (const binding of plan.bindWorkloads) this.#workloads.bind(binding, generation);
     for (const binding of plan.bindSenders) this.#senders.bind(binding, generation);
-    this.#cells.u32(HEADER_AT + HEADER_NODE_COUNT, this.#planner.nodeEnd);
-    this.#cells.atomic(HEADER_AT + HEADER_GENERATION, generation);
+    this.#cells.u32(HeaderLayout.AT + HeaderLayout.NODE_COUNT, this.#planner.nodeEnd);
+    this.#cells.atomic(HeaderLayout.AT + HeaderLayout.GENERATION, generation);
     this.#generation = generation;
-    if (isDistanceNew) Atomics.add(this.#shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);
+    if (isDistanceNew) Atomics.add(this.#shared.i32, (HeaderLayout.AT + HeaderLayout.METRICS_EPOCH) >>> 2, 1);
     this.#planner.commit(plan);
     return { generation, plan };
   }
@@ -172,12 +132,13 @@ export class TableWriter {
   async #release(plan: Plan): Promise<void> {
     await quiescence(this.#shared);
     for (const index of plan.deadInstances) {
-      const at = this.#instanceAt(index) + INSTANCE_INCARNATION;
+      const at = this.#instanceAt(index) + InstanceLayout.INCARNATION;
       const incarnation = (this.#shared.u32[at >>> 2] ?? 0) + 1;
       this.#cells.atomic(at, incarnation);
       resetInstanceLoad(this.#shared, index, incarnation);
     }
-    for (const index of plan.deadNodes) this.#cells.atomic(this.#nodeAt(index) + NODE_STATE, SLOT_EMPTY);
+    for (const index of plan.deadNodes)
+      this.#cells.atomic(this.#nodeAt(index) + NodeLayout.STATE, AddressLayout.SLOT_EMPTY);
     this.#addresses.retire();
     this.#workloads.retire();
     this.#senders.retire();
@@ -190,105 +151,106 @@ export class TableWriter {
 
   #writeNode(index: number, node: TableNode, isNew: boolean, generation: number): void {
     const at = this.#nodeAt(index);
-    this.#cells.f32(at + NODE_DISTANCE_KM, node.distanceKm);
+    this.#cells.f32(at + NodeLayout.DISTANCE_KM, node.distanceKm);
     if (isNew) {
       // Both places, so that the prober may use the node before its generation is in force.
       this.#writeEndpoint(at, 0, node);
       this.#writeEndpoint(at, 1, node);
-      this.#cells.atomic(at + NODE_VERSION, versionWord(generation, 0));
+      this.#cells.atomic(at + NodeLayout.VERSION, versionWord(generation, 0));
       // Measured of the node that had the index before.
       this.#clearMetrics(index);
-      this.#cells.atomic(at + NODE_STATE, SLOT_USED);
+      this.#cells.atomic(at + NodeLayout.STATE, AddressLayout.SLOT_USED);
     } else {
-      const place = placeToWrite(this.#shared.u32[(at + NODE_VERSION) >>> 2] ?? 0, generation);
+      const place = placeToWrite(this.#shared.u32[(at + NodeLayout.VERSION) >>> 2] ?? 0, generation);
       this.#writeEndpoint(at, place, node);
       // What was measured is of the endpoint, address and port.
       if (!this.#isSameEndpoint(at, place)) this.#clearMetrics(index);
-      this.#cells.atomic(at + NODE_VERSION, versionWord(generation, place));
+      this.#cells.atomic(at + NodeLayout.VERSION, versionWord(generation, place));
     }
   }
 
   #isSameEndpoint(nodeAt: number, place: number): boolean {
     const [written, inForce] = [place, 1 - place].map((one) => {
-      const at = nodeAt + NODE_ENDPOINTS + one * NODE_ENDPOINT_SIZE;
-      return this.#shared.bytes.subarray(at, at + NODE_ENDPOINT_SIZE);
+      const at = nodeAt + NodeLayout.ENDPOINTS + one * NodeLayout.ENDPOINT_SIZE;
+      return this.#shared.bytes.subarray(at, at + NodeLayout.ENDPOINT_SIZE);
     });
     return Buffer.compare(written as Uint8Array, inForce as Uint8Array) === 0;
   }
 
   #clearMetrics(node: number): void {
-    this.#cells.clear(this.#shared.at(Region.nodeMetrics) + node * NODE_METRICS_SIZE, NODE_METRICS_SIZE);
+    this.#cells.clear(this.#shared.at(Region.nodeMetrics) + node * NodeMetricsLayout.SIZE, NodeMetricsLayout.SIZE);
   }
 
   #writeEndpoint(nodeAt: number, place: number, node: TableNode): void {
-    const at = nodeAt + NODE_ENDPOINTS + place * NODE_ENDPOINT_SIZE;
-    this.#cells.clear(at, NODE_ENDPOINT_SIZE);
-    this.#cells.u16(at + SOCKADDR_FAMILY, AF_INET6);
-    this.#cells.u16NetworkOrder(at + SOCKADDR_PORT, node.underlay.port);
-    this.#cells.address(at + SOCKADDR_ADDRESS, node.underlay.address);
+    const at = nodeAt + NodeLayout.ENDPOINTS + place * NodeLayout.ENDPOINT_SIZE;
+    this.#cells.clear(at, NodeLayout.ENDPOINT_SIZE);
+    this.#cells.u16(at + KernelLayout.SOCKADDR_FAMILY, KernelLayout.AF_INET6);
+    this.#cells.u16NetworkOrder(at + KernelLayout.SOCKADDR_PORT, node.underlay.port);
+    this.#cells.address(at + KernelLayout.SOCKADDR_ADDRESS, node.underlay.address);
     this.#cells.u32(
-      at + ENDPOINT_ACCEPTS,
-      (node.accept?.unknownSources ? ACCEPTS_UNKNOWN_SOURCES : 0) | (node.accept?.anyAddress ? ACCEPTS_ANY_ADDRESS : 0),
+      at + NodeLayout.ENDPOINT_ACCEPTS,
+      (node.accept?.unknownSources ? NodeLayout.ACCEPTS_UNKNOWN_SOURCES : 0) |
+        (node.accept?.anyAddress ? NodeLayout.ACCEPTS_ANY_ADDRESS : 0),
     );
   }
 
   #writeInstance(placed: PlacedInstance, generation: number): void {
     const at = this.#instanceAt(placed.index);
     this.#writePlace(at, placed);
-    this.#cells.atomic(at + INSTANCE_VERSION, versionWord(generation, 0));
-    this.#cells.u32(at + INSTANCE_NUMBER, placed.instance.number);
-    this.#cells.atomic(at + INSTANCE_DIED, ALIVE);
+    this.#cells.atomic(at + InstanceLayout.VERSION, versionWord(generation, 0));
+    this.#cells.u32(at + InstanceLayout.NUMBER, placed.instance.number);
+    this.#cells.atomic(at + InstanceLayout.DIED, InstanceLayout.ALIVE);
   }
 
   #changeInstance(placed: PlacedInstance, generation: number): void {
     const at = this.#instanceAt(placed.index);
-    const place = placeToWrite(this.#shared.u32[(at + INSTANCE_VERSION) >>> 2] ?? 0, generation);
-    this.#writePlace(at + place * INSTANCE_PLACE_SIZE, placed);
-    this.#cells.atomic(at + INSTANCE_VERSION, versionWord(generation, place));
+    const place = placeToWrite(this.#shared.u32[(at + InstanceLayout.VERSION) >>> 2] ?? 0, generation);
+    this.#writePlace(at + place * InstanceLayout.PLACE_SIZE, placed);
+    this.#cells.atomic(at + InstanceLayout.VERSION, versionWord(generation, place));
   }
 
   #writePlace(at: number, { node, instance }: PlacedInstance): void {
     const { namespaceAddresses, instanceAddresses } = instance;
-    this.#cells.address(at + INSTANCE_NAMESPACE_V4, ofFamily(namespaceAddresses, 4));
-    this.#cells.address(at + INSTANCE_NAMESPACE_V6, ofFamily(namespaceAddresses, 6));
-    this.#cells.address(at + INSTANCE_ADDRESS_V4, ofFamily(instanceAddresses, 4));
-    this.#cells.address(at + INSTANCE_ADDRESS_V6, ofFamily(instanceAddresses, 6));
-    this.#cells.u32(at + INSTANCE_NODE, node);
+    this.#cells.address(at + InstanceLayout.NAMESPACE_V4, ofFamily(namespaceAddresses, 4));
+    this.#cells.address(at + InstanceLayout.NAMESPACE_V6, ofFamily(namespaceAddresses, 6));
+    this.#cells.address(at + InstanceLayout.ADDRESS_V4, ofFamily(instanceAddresses, 4));
+    this.#cells.address(at + InstanceLayout.ADDRESS_V6, ofFamily(instanceAddresses, 6));
+    this.#cells.u32(at + InstanceLayout.NODE, node);
   }
 
   #writeServices(plan: Plan): void {
     for (const { range, candidates } of plan.newLists) {
       candidates.forEach(({ instance, weight, isDraining, isLocal }, i) => {
-        const at = this.#shared.at(Region.candidates) + (range.first + i) * CANDIDATE_SIZE;
-        this.#cells.u32(at + CANDIDATE_INSTANCE, instance);
-        this.#cells.u16(at + CANDIDATE_WEIGHT, weight);
-        const flags = (isDraining ? CANDIDATE_DRAINING : 0) | (isLocal ? CANDIDATE_LOCAL : 0);
-        this.#cells.u16(at + CANDIDATE_FLAGS, flags);
+        const at = this.#shared.at(Region.candidates) + (range.first + i) * CandidateLayout.SIZE;
+        this.#cells.u32(at + CandidateLayout.INSTANCE, instance);
+        this.#cells.u16(at + CandidateLayout.WEIGHT, weight);
+        const flags = (isDraining ? CandidateLayout.DRAINING : 0) | (isLocal ? CandidateLayout.LOCAL : 0);
+        this.#cells.u16(at + CandidateLayout.FLAGS, flags);
       });
     }
     for (const { record, kind, policy, id, revision, candidateCount, first, family } of plan.newRecords) {
-      const at = this.#shared.at(Region.services) + record * SERVICE_SIZE;
-      this.#cells.u32(at + SERVICE_KIND, kind);
-      this.#cells.u32(at + SERVICE_POLICY, policy);
-      this.#cells.u32(at + SERVICE_ID, id);
-      this.#cells.u32(at + SERVICE_REVISION, revision);
-      this.#cells.u32(at + SERVICE_CANDIDATE_COUNT, candidateCount);
-      this.#cells.u32(at + SERVICE_CANDIDATES, first);
-      this.#cells.u32(at + SERVICE_FAMILY, family);
+      const at = this.#shared.at(Region.services) + record * ServiceLayout.SIZE;
+      this.#cells.u32(at + ServiceLayout.KIND, kind);
+      this.#cells.u32(at + ServiceLayout.POLICY, policy);
+      this.#cells.u32(at + ServiceLayout.ID, id);
+      this.#cells.u32(at + ServiceLayout.REVISION, revision);
+      this.#cells.u32(at + ServiceLayout.CANDIDATE_COUNT, candidateCount);
+      this.#cells.u32(at + ServiceLayout.CANDIDATES, first);
+      this.#cells.u32(at + ServiceLayout.FAMILY, family);
     }
   }
 
   /** As the record has it, of single precision. */
   #distanceOf(index: number): number {
-    return this.#distances[(this.#nodeAt(index) + NODE_DISTANCE_KM) >>> 2] ?? Number.NaN;
+    return this.#distances[(this.#nodeAt(index) + NodeLayout.DISTANCE_KM) >>> 2] ?? Number.NaN;
   }
 
   #nodeAt(index: number): number {
-    return this.#shared.at(Region.nodes) + index * NODE_SIZE;
+    return this.#shared.at(Region.nodes) + index * NodeLayout.SIZE;
   }
 
   #instanceAt(index: number): number {
-    return this.#shared.at(Region.instances) + index * INSTANCE_SIZE;
+    return this.#shared.at(Region.instances) + index * InstanceLayout.SIZE;
   }
 }
 

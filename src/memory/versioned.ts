@@ -1,4 +1,4 @@
-// Words of versioned values (layout.ts, "versioned value"): which of the two places is the newer one, and since when.
+// Words of versioned values (layout/header.ts): which of the two places is the newer one, and since when.
 
 /** The place that a reader in `generation` looks at. */
 export function placeInForce(word: number, generation: number): number {

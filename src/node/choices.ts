@@ -1,14 +1,7 @@
 // What a configuration leaves to the machine and its surroundings.
 
-import {
-  ACCEPT_STRANGERS,
-  ANSWER_LOST,
-  ANSWER_LOST_WITH_RESET,
-  ANSWER_WITH_ICMP,
-  ANSWER_WITH_RESET,
-  CLAMP_MSS,
-  WORKER_MAX,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { Config } from "../control/config/config.ts";
 
 /** Addresses that bind a socket to all of the machine's. */
@@ -26,18 +19,18 @@ export function isGuarded({ guard }: Pick<Config, "guard">, env: NodeJS.ProcessE
 /** One worker per two processors: workloads and the kernel's part of the way need the others. */
 export function chooseQueues(configured: number | "auto", processors: number): number {
   if (configured !== "auto") return configured;
-  return Math.min(WORKER_MAX, Math.max(1, Math.floor(processors / 2)));
+  return Math.min(WorkerLayout.MAX, Math.max(1, Math.floor(processors / 2)));
 }
 
 /** What the engine tells clients and whom it hears, as the header has it. */
 export function answersOf({ node: { acceptStrangers }, errors, tcp }: Config): number {
   return (
-    (errors.icmp ? ANSWER_WITH_ICMP : 0) |
-    (errors.reset ? ANSWER_WITH_RESET : 0) |
-    (errors.lostNode === "none" ? 0 : ANSWER_LOST) |
-    (errors.lostNode === "reset" ? ANSWER_LOST_WITH_RESET : 0) |
-    (tcp.clampMss ? CLAMP_MSS : 0) |
-    (acceptStrangers ? ACCEPT_STRANGERS : 0)
+    (errors.icmp ? HeaderLayout.ANSWER_WITH_ICMP : 0) |
+    (errors.reset ? HeaderLayout.ANSWER_WITH_RESET : 0) |
+    (errors.lostNode === "none" ? 0 : HeaderLayout.ANSWER_LOST) |
+    (errors.lostNode === "reset" ? HeaderLayout.ANSWER_LOST_WITH_RESET : 0) |
+    (tcp.clampMss ? HeaderLayout.CLAMP_MSS : 0) |
+    (acceptStrangers ? HeaderLayout.ACCEPT_STRANGERS : 0)
   );
 }
 

@@ -1,7 +1,8 @@
 // What comes back about datagrams that were sent: ICMP errors, and that one was too long for its way (IP_RECVERR, ip(7)).
 // Promises: reading allocates nothing.
 
-import { ERROR_QUOTE_SIZE, SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { SOL_IP, SOL_IPV6 } from "../../assembly/shared/protocols.ts";
 import { addressOf, recvmsg } from "./libc.ts";
 
@@ -40,15 +41,15 @@ export class ErrorQueue {
   readonly #words: Uint32Array;
 
   /**
-   * Native addresses: at `nameAt` SOCKADDR_SIZE bytes, which take where the datagram was going; at `quoteAt`
-   * ERROR_QUOTE_SIZE bytes for the beginning of its payload.
+   * Native addresses: at `nameAt` KernelLayout.SOCKADDR_SIZE bytes, which take where the datagram was going; at `quoteAt`
+   * WorkerLayout.ERROR_QUOTE_SIZE bytes for the beginning of its payload.
    */
   constructor(fd: number, nameAt: number, quoteAt: number) {
     this.#fd = fd;
     this.#words = new Uint32Array(this.#message.buffer);
     this.#message[NAME / 8] = BigInt(nameAt);
     this.#iovec[0] = BigInt(quoteAt);
-    this.#iovec[1] = BigInt(ERROR_QUOTE_SIZE);
+    this.#iovec[1] = BigInt(WorkerLayout.ERROR_QUOTE_SIZE);
     this.#message[IOV / 8] = addressOf(this.#iovec.buffer);
     this.#message[IOV_COUNT / 8] = 1n;
     this.#message[CONTROL / 8] = addressOf(this.#control.buffer);
@@ -57,7 +58,7 @@ export class ErrorQueue {
 
   /** Takes the next error. False: there is none. */
   next(): boolean {
-    this.#words[NAME_LENGTH / 4] = SOCKADDR_SIZE;
+    this.#words[NAME_LENGTH / 4] = KernelLayout.SOCKADDR_SIZE;
     this.#words[CONTROL_LENGTH / 4] = CONTROL_SIZE;
     this.#control.fill(0);
     this.#quoted = recvmsg(this.#fd, this.#messageAt, MSG_ERRQUEUE);

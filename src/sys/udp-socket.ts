@@ -1,7 +1,7 @@
-// Opens the tunnel's UDP socket: one AF_INET6 socket for IPv4 and IPv6 peers, the former v4-mapped
+// Opens the tunnel's UDP socket: one KernelLayout.AF_INET6 socket for IPv4 and IPv6 peers, the former v4-mapped
 // (RFC 3493 section 3.7), non-blocking, with large buffers and the kernel's segmentation offloads.
 
-import { AF_INET6, SOCKADDR_ADDRESS, SOCKADDR_PORT, SOCKADDR_SIZE } from "../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import {
   IP_RECVTOS,
   IPPROTO_UDP,
@@ -78,7 +78,7 @@ export interface UdpSocket {
 /** Throws port-in-use, missing-rights, network-setup or system-call; then nothing is left open. */
 export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
   const fd = expectSuccess(
-    socket(AF_INET6, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, IPPROTO_UDP),
+    socket(KernelLayout.AF_INET6, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, IPPROTO_UDP),
     "Opening the tunnel's IPv6 UDP socket",
   );
   let isOpen = true;
@@ -193,11 +193,11 @@ function bindTo(fd: number, { address, port }: UdpSocketOptions): void {
       `The underlay address must be an IPv4 or IPv6 address; found "${address}".`,
     );
   }
-  const sockaddr = Buffer.alloc(SOCKADDR_SIZE);
-  sockaddr.writeUInt16LE(AF_INET6);
-  sockaddr.writeUInt16BE(port, SOCKADDR_PORT);
-  sockaddr.set(bytes, SOCKADDR_ADDRESS);
-  const result = bindSocket(fd, sockaddr, SOCKADDR_SIZE);
+  const sockaddr = Buffer.alloc(KernelLayout.SOCKADDR_SIZE);
+  sockaddr.writeUInt16LE(KernelLayout.AF_INET6);
+  sockaddr.writeUInt16BE(port, KernelLayout.SOCKADDR_PORT);
+  sockaddr.set(bytes, KernelLayout.SOCKADDR_ADDRESS);
+  const result = bindSocket(fd, sockaddr, KernelLayout.SOCKADDR_SIZE);
   if (result < 0) throw bindFailure(result, address, port);
 }
 
@@ -223,9 +223,12 @@ function bindFailure(errno: number, address: string, port: number): SapwoodError
 }
 
 function boundPort(fd: number): number {
-  const sockaddr = Buffer.alloc(SOCKADDR_SIZE);
-  expectSuccess(getsockname(fd, sockaddr, Uint32Array.of(SOCKADDR_SIZE)), "Asking for the tunnel's port (getsockname)");
-  return sockaddr.readUInt16BE(SOCKADDR_PORT);
+  const sockaddr = Buffer.alloc(KernelLayout.SOCKADDR_SIZE);
+  expectSuccess(
+    getsockname(fd, sockaddr, Uint32Array.of(KernelLayout.SOCKADDR_SIZE)),
+    "Asking for the tunnel's port (getsockname)",
+  );
+  return sockaddr.readUInt16BE(KernelLayout.SOCKADDR_PORT);
 }
 
 function setNumber(fd: number, level: number, option: number, value: number): number {

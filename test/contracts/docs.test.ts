@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
-import { FlowState } from "../../assembly/shared/layout.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { parseByteSize } from "../../src/base/byte-size.ts";
 import { parseDuration } from "../../src/base/duration.ts";

@@ -1,6 +1,6 @@
 // The host places keys where the engine looks for them: both hashes agree bit for bit, and with the definition.
 import { expect, test } from "vitest";
-import { ADDRESS_HASH_KEY_WORDS, HEADER_ADDRESS_HASH_KEY, HEADER_AT } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { addressHash } from "../../src/memory/hash.ts";
 import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-memory.ts";
 import { Random, testSeed } from "../support/random.ts";
@@ -49,7 +49,11 @@ test.each([...SEEDS, "ones"] as const)("address hash, key of %s", (name) => {
 
 /** Multilinear-HM (Lemire, Kaser 2014): m0 + (m1 + s1)(m2 + s2) + (m3 + s3)(m4 + s4) modulo 2^64, its upper 32 bits. */
 function byDefinition(shared: SharedMemory, words: readonly number[]): number {
-  const m = new BigUint64Array(shared.memory.buffer, HEADER_AT + HEADER_ADDRESS_HASH_KEY, ADDRESS_HASH_KEY_WORDS);
+  const m = new BigUint64Array(
+    shared.memory.buffer,
+    HeaderLayout.AT + HeaderLayout.ADDRESS_HASH_KEY,
+    HeaderLayout.ADDRESS_HASH_KEY_WORDS,
+  );
   const [m0 = 0n, m1 = 0n, m2 = 0n, m3 = 0n, m4 = 0n] = m;
   const [s1 = 0n, s2 = 0n, s3 = 0n, s4 = 0n] = words.map(BigInt);
   return Number(BigInt.asUintN(64, m0 + (m1 + s1) * (m2 + s2) + (m3 + s3) * (m4 + s4)) >> 32n);

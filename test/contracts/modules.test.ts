@@ -1,6 +1,6 @@
 // What the compiled modules ask for and offer: nothing else may be reached from inside them.
 import { describe, expect, test } from "vitest";
-import { LAYOUT_VERSION } from "../../assembly/shared/layout.ts";
+import { LAYOUT_VERSION } from "../../assembly/shared/layout/version.ts";
 import { POLICY_PAGES_MAX, PolicyExport } from "../../assembly/shared/policies.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { bytes, sourcesBelow } from "../support/source-files.ts";

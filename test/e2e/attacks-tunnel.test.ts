@@ -2,7 +2,7 @@
 // proxy, and a node that speaks for another one's instances try to be heard by a workload, and fail, while the workload's
 // own connections go on. One lab for all.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { PROBE_MAGIC, PROBE_REQUEST, PROBE_SIZE, PROBE_VERSION } from "../../assembly/shared/layout.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addVethPairs, configure } from "../../src/lab/netns.ts";
@@ -119,8 +119,8 @@ function error(fields: {
 }
 
 function probe(): Uint8Array {
-  const bytes = new Uint8Array(PROBE_SIZE);
-  new DataView(bytes.buffer).setUint16(0, PROBE_MAGIC, true);
-  bytes.set([PROBE_VERSION, PROBE_REQUEST], 2);
+  const bytes = new Uint8Array(ProbeLayout.SIZE);
+  new DataView(bytes.buffer).setUint16(0, ProbeLayout.MAGIC, true);
+  bytes.set([ProbeLayout.VERSION, ProbeLayout.REQUEST], 2);
   return bytes;
 }

@@ -48,7 +48,7 @@ afterAll(async () => {
 test("it holds the compiled program, its modules and its documentation", () => {
   const needed = [
     "dist/src/main.js",
-    "dist/assembly/shared/layout.js",
+    "dist/assembly/shared/layout/version.js",
     "dist/wasm/engine.wasm",
     "README.md",
     "LICENSE",

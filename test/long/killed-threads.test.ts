@@ -3,7 +3,8 @@
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
-import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { FlowTableRepair } from "../../src/memory/flow-repair.ts";
 import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
@@ -39,7 +40,7 @@ test(`${KILLS} threads that are ended leave a table that others go on with`, asy
   const gate = new Int32Array(new SharedArrayBuffer(4)); // 1 = open
   const common = { memory: shared.memory, module, workersAt, batch: BATCH, frames: frames(), gate };
   const sequence = (worker: number): number =>
-    Atomics.load(shared.i32, (workersAt + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2);
+    Atomics.load(shared.i32, (workersAt + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2);
   /** Lets the threads go on, until each is at work. */
   const open = async (): Promise<void> => {
     const before = Array.from({ length: WORKERS }, (_, worker) => sequence(worker));
@@ -64,7 +65,7 @@ test(`${KILLS} threads that are ended leave a table that others go on with`, asy
       await open();
       const worker = random.below(WORKERS);
       await threads[worker]?.terminate();
-      const at = (workersAt + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
+      const at = (workersAt + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2;
       const wasInside = (sequence(worker) & 1) === 1;
       if (wasInside) Atomics.add(shared.i32, at, 1);
       repair.releaseLock(worker);

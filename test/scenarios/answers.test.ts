@@ -1,6 +1,6 @@
 // What a client is told when its packet goes nowhere or is too large, and what is cut instead.
 import { describe, expect, test } from "vitest";
-import { ANSWER_WITH_ICMP, ANSWER_WITH_RESET, CLAMP_MSS } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
@@ -8,7 +8,7 @@ import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "..
 import { A1, B_ROUND_ROBIN, B1, B2, instance, NODE_B, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
 
 const EMSGSIZE = 90;
-const ALL = ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS;
+const ALL = HeaderLayout.ANSWER_WITH_ICMP | HeaderLayout.ANSWER_WITH_RESET | HeaderLayout.CLAMP_MSS;
 const FAMILIES = [
   {
     family: "IPv4",

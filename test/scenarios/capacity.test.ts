@@ -1,14 +1,10 @@
 // When something is full or missing: new flows go on being served, at the cost of the least useful ones.
 import { describe, expect, test } from "vitest";
-import {
-  FlowState,
-  HEADER_AT,
-  HEADER_FLOW_COUNT,
-  NODE_SIZE,
-  NODE_STATE,
-  Region,
-  SLOT_EMPTY,
-} from "../../assembly/shared/layout.ts";
+import * as AddressLayout from "../../assembly/shared/layout/address.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import { liveFlows } from "../../src/memory/flows.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
@@ -22,7 +18,7 @@ const FLOWS = 256;
 const SMALL = { addresses: 64, instances: 64, workloads: 16, nodes: 8, workers: 1 };
 
 function flowCount(fixture: EngineFixture): number {
-  return fixture.io.view.getUint32(HEADER_AT + HEADER_FLOW_COUNT, true);
+  return fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, true);
 }
 
 function udp(sport: number, called: string = B_ROUND_ROBIN.v4, dport = 53): Uint8Array {
@@ -351,7 +347,11 @@ describe("wire ports", () => {
 test("noNode: an instance whose node is not in the tables takes no flow", async () => {
   const fixture = await onNodeA({ withoutTwin: true });
   const index = fixture.tables.nodeIndex("node-b") as number;
-  fixture.io.view.setUint32(fixture.shared.at(Region.nodes) + index * NODE_SIZE + NODE_STATE, SLOT_EMPTY, true);
+  fixture.io.view.setUint32(
+    fixture.shared.at(Region.nodes) + index * NodeLayout.SIZE + NodeLayout.STATE,
+    AddressLayout.SLOT_EMPTY,
+    true,
+  );
   const result = fixture.egress(udp(1));
   expect(result.counts).toEqual({ policyChoices: 1, "egressDrop.noNode": 1 });
   expect(result.datagrams).toEqual([]);
@@ -361,7 +361,7 @@ test("noNode: an instance whose node is not in the tables takes no flow", async 
 test("flowTableFull: a table without a record to evict takes no flow, and what needs none goes on", async () => {
   const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 1 } } });
   // The record that exists is held by somebody who is still filling it in: it is counted, and no flow yet.
-  fixture.io.view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 1, true);
+  fixture.io.view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, 1, true);
   const result = fixture.egress(udp(1));
   expect(result.counts).toEqual({ policyChoices: 1, "egressDrop.flowTableFull": 1 });
   const bytes = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();

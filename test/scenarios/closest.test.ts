@@ -1,7 +1,7 @@
 // Closest from end to end, on a clock of its own: probes measure nodes whose distance changes, the policy module sees
 // what they measured, and new flows follow. Flows that have begun do not.
 import { expect, test } from "vitest";
-import { PROBE_REPLY, PROBE_TYPE_AT } from "../../assembly/shared/layout.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { corrupt, packet } from "../support/packet-builder.ts";
@@ -72,7 +72,7 @@ class Network {
     for (const { endpoint, bytes } of this.#fixture.probe().datagrams) {
       const node = NODES.find((one) => one.endpoint === endpoint);
       if (node === undefined) throw new Error(`a probe to ${endpoint}`);
-      const reply = corrupt(bytes, PROBE_TYPE_AT, PROBE_REPLY);
+      const reply = corrupt(bytes, ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
       this.#replies.push({ dueMs: this.nowMs + rttMs[node.name], node, bytes: reply });
     }
     const due = this.#replies.filter(({ dueMs }) => dueMs <= this.nowMs);

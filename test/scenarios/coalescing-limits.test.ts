@@ -1,6 +1,7 @@
 // Received packets that belong together go to the TUN in one write, and fall apart into what they were.
 import { describe, expect, test } from "vitest";
-import { OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO, PROBE_SIZE } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import {
   corrupt,
@@ -19,7 +20,9 @@ import { A1, B_ROUND_ROBIN, B1, B2, FROM_B, FROM_C, onNodeA } from "../support/w
 
 const SIZE = 100;
 
-function joining(offloads = OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP): Promise<EngineFixture> {
+function joining(
+  offloads = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP,
+): Promise<EngineFixture> {
   return onNodeA({ memory: { offloads } });
 }
 
@@ -147,7 +150,7 @@ describe("answers", () => {
 
   test("a probe in between does not get into the write", async () => {
     const fixture = await joining();
-    const probe = new Uint8Array(PROBE_SIZE);
+    const probe = new Uint8Array(ProbeLayout.SIZE);
     probe.set([0x53, 0x57, 1, 1]);
     const result = fixture.ingress(
       { ...FROM_B, bytes: segment(0) },
@@ -167,9 +170,9 @@ test("different senders' flows are not joined", async () => {
 });
 
 test.each([
-  ["nothing", OFFLOAD_UDP_GSO, 2, 2],
-  ["TCP only", OFFLOAD_TUN_TCP, 1, 2],
-  ["UDP only", OFFLOAD_TUN_UDP, 2, 1],
+  ["nothing", HeaderLayout.OFFLOAD_UDP_GSO, 2, 2],
+  ["TCP only", HeaderLayout.OFFLOAD_TUN_TCP, 1, 2],
+  ["UDP only", HeaderLayout.OFFLOAD_TUN_UDP, 2, 1],
 ])("with the offloads for %s switched on", async (_what, offloads, tcp, udp) => {
   expect(await writes([segment(0), segment(1)], offloads)).toBe(tcp);
   expect(await writes([datagram(0), datagram(1)], offloads)).toBe(udp);

@@ -1,6 +1,7 @@
 // Packets of one flow reach the TUN as one frame, and the kernel makes of it, byte for byte, what came.
 import { describe, expect, test } from "vitest";
-import { BATCH_SIZE, OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import {
@@ -27,7 +28,7 @@ import { splitFrame } from "../support/reference/splitter.ts";
 import type { Message } from "../support/reference/translator.ts";
 import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
 
-const ALL = OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP;
+const ALL = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP;
 const SEEDS = 24;
 const PACKETS = 300;
 
@@ -76,7 +77,10 @@ describe("random streams", () => {
     const plain = await engine(0, ANSWERED);
     const joining = await engine(ALL, ANSWERED);
     for (let batch = 0; batch < 4; batch++) {
-      const messages = asMessages(randomPackets(flows, random, PACKETS / 4), FROM_B, () => 64).slice(0, BATCH_SIZE / 2);
+      const messages = asMessages(randomPackets(flows, random, PACKETS / 4), FROM_B, () => 64).slice(
+        0,
+        WorkerLayout.BATCH_SIZE / 2,
+      );
       const delivered = receive(plain, messages).writes.map((write) => write.bytes.subarray(VIRTIO_NET_HDR_SIZE));
       const frames = receive(joining, messages).writes.map((write) => Buffer.from(write.bytes).toString("hex"));
       expect(frames).toEqual(coalesce(delivered).map((bytes) => Buffer.from(bytes).toString("hex")));
@@ -179,9 +183,9 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
 
   test.each([
     { offloads: 0, tcp: [1, 1], udp: [1, 1] },
-    { offloads: OFFLOAD_TUN_TCP, tcp: [2], udp: [1, 1] },
-    { offloads: OFFLOAD_TUN_UDP, tcp: [1, 1], udp: [2] },
-    { offloads: OFFLOAD_UDP_GSO, tcp: [1, 1], udp: [1, 1] },
+    { offloads: HeaderLayout.OFFLOAD_TUN_TCP, tcp: [2], udp: [1, 1] },
+    { offloads: HeaderLayout.OFFLOAD_TUN_UDP, tcp: [1, 1], udp: [2] },
+    { offloads: HeaderLayout.OFFLOAD_UDP_GSO, tcp: [1, 1], udp: [1, 1] },
   ])("with the offloads $offloads TCP becomes $tcp and UDP $udp", async ({ offloads, tcp, udp }) => {
     expect(await framesOf(run(true, [500, 500]), offloads)).toEqual(tcp);
     expect(await framesOf(run(false, [500, 500]), offloads)).toEqual(udp);

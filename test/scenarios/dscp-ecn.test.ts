@@ -1,6 +1,6 @@
 // DSCP and ECN of packets and of the datagrams that carry them: what goes out, and what a mark of the underlay becomes.
 import { describe, expect, test } from "vitest";
-import { OFFLOAD_TUN_TCP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
@@ -263,7 +263,7 @@ test("fragments are marked one by one, also those that wait for the first", asyn
 });
 
 test("segments that were marked on their way are not joined with others", async () => {
-  const fixture = await onNodeA({ memory: { offloads: OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP } });
+  const fixture = await onNodeA({ memory: { offloads: HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP } });
   const messages = [ECT_0, ECT_0, CE, CE, ECT_0].map((outside, i) => ({
     ...FROM_B,
     bytes: packet()

@@ -1,12 +1,8 @@
 // A client of one address family and an instance that has only the other: what crosses the tunnel, and what comes back.
 import { describe, expect, test } from "vitest";
-import {
-  NODE_METRICS_SIZE,
-  NODE_RTT_US,
-  OFFLOAD_TUN_TCP,
-  OFFLOAD_UDP_GSO,
-  Region,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
 import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_TYPE } from "../../assembly/shared/protocols.ts";
 import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
@@ -119,7 +115,9 @@ describe.each(DIRECTIONS)("$name", (way) => {
   });
 
   test("a run of answers becomes one super-packet of the client's family", async () => {
-    const fixture = await withOnly(only, "node-b", { memory: { offloads: OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP } });
+    const fixture = await withOnly(only, "node-b", {
+      memory: { offloads: HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP },
+    });
     fixture.egress(packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
     const segments = Array.from({ length: 4 }, (_, i) =>
       packet()
@@ -282,7 +280,7 @@ describe.each([
     const measure = (fixture: EngineFixture): void => {
       for (const node of ["node-b", "node-c"]) {
         const index = fixture.tables.nodeIndex(node) ?? 0;
-        const at = fixture.shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE + NODE_RTT_US;
+        const at = fixture.shared.at(Region.nodeMetrics) + index * NodeMetricsLayout.SIZE + NodeMetricsLayout.RTT_US;
         fixture.shared.u32[at >>> 2] = node === nearer ? 300 : 9000;
       }
     };

@@ -1,7 +1,7 @@
 // Sizes across the families (RFC 7915 sections 4 and 5): what grows fits the links at its end, or its sender hears what
 // would. Fragment headers count; without DF a packet that becomes IPv6 is cut to 1,280 bytes.
 import { describe, expect, test } from "vitest";
-import { ANSWER_WITH_ICMP } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { VIRTIO_GSO_UDP_L4, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import type { Instance, Service } from "../../src/model/tables.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
@@ -34,7 +34,7 @@ const SERVICES: readonly Service[] = [
 function node(): Promise<EngineFixture> {
   return onNodeA({
     tables: world(serviceB(), ...SERVICES),
-    memory: { tunMtu: TUN_MTU, answers: ANSWER_WITH_ICMP },
+    memory: { tunMtu: TUN_MTU, answers: HeaderLayout.ANSWER_WITH_ICMP },
   });
 }
 

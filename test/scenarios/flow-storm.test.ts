@@ -2,7 +2,10 @@
 // room. Afterwards the table is whole, and no packet of a flow went astray.
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { FlowState, HEADER_AT, HEADER_TIMEOUTS_MS, Region, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
 import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
@@ -214,7 +217,7 @@ function resultOf(worker: Worker): Promise<string[]> {
 function countsOf(fixture: EngineFixture): Counts {
   const sum: Counts = {};
   for (let worker = 0; worker < WORKERS; worker++) {
-    const io = new EngineMemory(fixture.shared.memory, fixture.shared.at(Region.workers) + worker * WORKER_SIZE);
+    const io = new EngineMemory(fixture.shared.memory, fixture.shared.at(Region.workers) + worker * WorkerLayout.SIZE);
     const counts = io.countsSince(io.snapshot().fill(0n));
     for (const name of Object.keys(counts) as (keyof Counts)[]) sum[name] = (sum[name] ?? 0) + (counts[name] ?? 0);
   }
@@ -224,7 +227,7 @@ function countsOf(fixture: EngineFixture): Counts {
 /** Every worker sweeps its share, long after the last packet. */
 function expireAll(fixture: EngineFixture): void {
   for (let state = FlowState.udpUnreplied; state < FlowState.count; state++) {
-    fixture.io.view.setUint32(HEADER_AT + HEADER_TIMEOUTS_MS + 4 * state, 1, true);
+    fixture.io.view.setUint32(HeaderLayout.AT + HeaderLayout.TIMEOUTS_MS + 4 * state, 1, true);
   }
   for (let worker = 0; worker < WORKERS; worker++) {
     fixture.engine.attach(worker, 0n);

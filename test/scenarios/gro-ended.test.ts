@@ -1,6 +1,6 @@
 // UDP_GRO was switched off: the kernel still gives datagrams that it had joined, without telling their size.
 import { expect, test } from "vitest";
-import { HEADER_AT, HEADER_OFFLOADS, OFFLOAD_GRO_ENDED } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet } from "../support/packet-builder.ts";
 import { A1, B1, FROM_B, onNodeA } from "../support/world.ts";
@@ -17,7 +17,7 @@ function datagrams(source: string, destination: string, sizes: readonly number[]
 
 async function afterGro(): Promise<EngineFixture> {
   const fixture = await onNodeA({ withoutTwin: true });
-  Atomics.store(fixture.shared.i32, (HEADER_AT + HEADER_OFFLOADS) >>> 2, OFFLOAD_GRO_ENDED);
+  Atomics.store(fixture.shared.i32, (HeaderLayout.AT + HeaderLayout.OFFLOADS) >>> 2, HeaderLayout.OFFLOAD_GRO_ENDED);
   return fixture;
 }
 

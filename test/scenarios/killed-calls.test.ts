@@ -2,7 +2,8 @@
 // thousands of times; after each the table is repaired and walked through: every lock is free, every record has one
 // owner, both entries or none, and all counts are those of the flows that live. SAPWOOD_TEST_SEED=n repeats one seed.
 import { expect, test } from "vitest";
-import { Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../assembly/shared/layout.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { FlowTableRepair } from "../../src/memory/flow-repair.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
@@ -42,7 +43,7 @@ test(`${KILLS} calls that are broken off leave a table that can be repaired`, { 
   const engine = await interruptibleEngine(shared.memory, () => random.below(3));
   const seats = Array.from({ length: WORKERS }, (_, worker) => ({
     exports: engine.start(worker),
-    io: new EngineMemory(shared.memory, shared.at(Region.workers) + worker * WORKER_SIZE),
+    io: new EngineMemory(shared.memory, shared.at(Region.workers) + worker * WorkerLayout.SIZE),
   }));
   let kills = 0;
   let harmful = 0;
@@ -55,9 +56,10 @@ test(`${KILLS} calls that are broken off leave a table that can be repaired`, { 
     if (!engine.breaksOff(accesses, () => call(seat.exports, fixture.nowUs))) continue;
     kills += 1;
     // As when its thread is gone (Supervisor).
-    const sequence = shared.u32[(shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2] ?? 0;
+    const sequence =
+      shared.u32[(shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2] ?? 0;
     if ((sequence & 1) === 0) continue; // before the call began, or after it was over
-    Atomics.add(shared.i32, (shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2, 1);
+    Atomics.add(shared.i32, (shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2, 1);
     if (kills % 8 === 0 && inspectFlowTable(shared).broken.length > 0) harmful += 1;
     repair.releaseLock(worker);
     repair.repair([worker]);

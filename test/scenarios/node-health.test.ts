@@ -1,13 +1,6 @@
 // Which nodes can be reached: by the answers to our own probes, and by nothing that others say.
 import { describe, expect, test } from "vitest";
-import {
-  ANSWER_LOST,
-  ANSWER_LOST_WITH_RESET,
-  ANSWER_WITH_ICMP,
-  HEADER_AT,
-  HEADER_ATTENTIVE_MS,
-  HEADER_HEALTH_EPOCH,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
@@ -228,8 +221,8 @@ describe.each([
   test("the attentive clock wraps without a loss", async () => {
     const { fixture, nodes } = await open({ withoutTwin: true });
     nodes.run(1000);
-    fixture.io.view.setUint32(HEADER_AT + HEADER_ATTENTIVE_MS, (wrapMs - 3000) % 2 ** 32, true);
-    const epoch = (): number => fixture.io.view.getUint32(HEADER_AT + HEADER_HEALTH_EPOCH, true);
+    fixture.io.view.setUint32(HeaderLayout.AT + HeaderLayout.ATTENTIVE_MS, (wrapMs - 3000) % 2 ** 32, true);
+    const epoch = (): number => fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH, true);
     nodes.run(500);
     const before = epoch();
     nodes.run(20_000);
@@ -264,7 +257,7 @@ describe("new flows", () => {
   });
 
   test("are refused at once when no node can be reached", async () => {
-    const { fixture, nodes } = await open({ memory: { answers: ANSWER_WITH_ICMP } });
+    const { fixture, nodes } = await open({ memory: { answers: HeaderLayout.ANSWER_WITH_ICMP } });
     nodes.run(1000);
     for (const node of [NODE_B, NODE_C, NODE_D]) nodes.path(node).rttMs = undefined;
     for (const node of [NODE_B, NODE_C, NODE_D]) until(fixture, nodes, node, "lost");
@@ -279,7 +272,7 @@ describe("established flows to a node that is lost", () => {
   const data = ends.tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 }).payload("data");
 
   async function established(answers: number) {
-    const { fixture, nodes } = await open({ memory: { answers: answers | ANSWER_WITH_ICMP } });
+    const { fixture, nodes } = await open({ memory: { answers: answers | HeaderLayout.ANSWER_WITH_ICMP } });
     nodes.run(1000);
     fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
     const answer = packet()
@@ -292,7 +285,7 @@ describe("established flows to a node that is lost", () => {
   }
 
   test("go on when it returns; their clients are told by ICMP", async () => {
-    const { fixture, nodes } = await established(ANSWER_LOST);
+    const { fixture, nodes } = await established(HeaderLayout.ANSWER_LOST);
     const { counts } = fixture.egress(data.frame());
     expect(counts).toEqual({ "egressDrop.nodeUnreachable": 1, icmpErrorsSent: 1 });
     nodes.path(NODE_B).rttMs = 1;
@@ -301,7 +294,7 @@ describe("established flows to a node that is lost", () => {
   });
 
   test("are ended by a reset", async () => {
-    const { fixture } = await established(ANSWER_LOST | ANSWER_LOST_WITH_RESET);
+    const { fixture } = await established(HeaderLayout.ANSWER_LOST | HeaderLayout.ANSWER_LOST_WITH_RESET);
     const { counts, tunWrites } = fixture.egress(data.frame());
     expect(counts).toEqual({ "egressDrop.nodeUnreachable": 1, resetsSent: 1 });
     expectPacket(tunWrites[0]?.subarray(10), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
@@ -316,7 +309,7 @@ describe("established flows to a node that is lost", () => {
   });
 
   test("one that was never answered goes to another instance", async () => {
-    const { fixture, nodes } = await open({ memory: { answers: ANSWER_LOST } });
+    const { fixture, nodes } = await open({ memory: { answers: HeaderLayout.ANSWER_LOST } });
     nodes.run(1000);
     const syn = ends.tcp({ sport: 4001, dport: 80, flags: TCP_SYN }).frame();
     expect(fixture.egress(syn).datagrams[0]?.endpoint).toBe(TO_B);

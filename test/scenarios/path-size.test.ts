@@ -1,6 +1,7 @@
 // How large a datagram fits the path to a node: what probes of sizes prove, and what ICMP errors only suggest.
 import { describe, expect, test } from "vitest";
-import { FRAGMENTS_ALLOWED, FRAGMENTS_IF_REFUSED, FRAGMENTS_NEVER, PROBE_SIZE } from "../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
@@ -35,7 +36,7 @@ describe("without a word from anybody", () => {
     const { fixture, nodes } = await open();
     nodes.run(2000);
     expect(mtu(fixture)).toBeNull();
-    expect(nodes.sent.filter(({ node, length }) => node === NODE_B.id && length > PROBE_SIZE)).toMatchObject([
+    expect(nodes.sent.filter(({ node, length }) => node === NODE_B.id && length > ProbeLayout.SIZE)).toMatchObject([
       { length: TUN_MTU },
     ]);
   });
@@ -63,11 +64,15 @@ describe("without a word from anybody", () => {
     nodes.path(NODE_B).size = 1200;
     nodes.run(1000); // the largest size was lost, and the search goes on
     expect(mtu(fixture)).toBeNull();
-    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_ALLOWED]);
+    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_ALLOWED]);
     nodes.run(12_000);
     expect(mtu(fixture)).toBe(1200);
-    expect(sendLarge(fixture, 1280).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_ALLOWED]);
-    expect(sendLarge(fixture, 1200).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_IF_REFUSED]);
+    expect(sendLarge(fixture, 1280).messages.map(({ fragments }) => fragments)).toEqual([
+      KernelLayout.FRAGMENTS_ALLOWED,
+    ]);
+    expect(sendLarge(fixture, 1200).messages.map(({ fragments }) => fragments)).toEqual([
+      KernelLayout.FRAGMENTS_IF_REFUSED,
+    ]);
     expect(sendLarge(fixture, 1281).counts).toMatchObject({ "egressDrop.tooBig": 1 });
   });
 
@@ -108,8 +113,12 @@ describe("without a word from anybody", () => {
   test("probes of sizes are never cut, and filled up with zeros", async () => {
     const { fixture, nodes } = await open();
     nodes.run(50);
-    const sized = fixture.probe().messages.filter(({ datagrams }) => (datagrams[0]?.length ?? 0) > PROBE_SIZE);
-    expect(sized.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_NEVER, FRAGMENTS_NEVER, FRAGMENTS_NEVER]);
+    const sized = fixture.probe().messages.filter(({ datagrams }) => (datagrams[0]?.length ?? 0) > ProbeLayout.SIZE);
+    expect(sized.map(({ fragments }) => fragments)).toEqual([
+      KernelLayout.FRAGMENTS_NEVER,
+      KernelLayout.FRAGMENTS_NEVER,
+      KernelLayout.FRAGMENTS_NEVER,
+    ]);
     for (const { datagrams } of sized) expect(datagrams[0]?.subarray(16).some((byte) => byte !== 0)).toBe(false);
   });
 });
@@ -121,7 +130,7 @@ describe("an ICMP error", () => {
     nodes.path(NODE_B).size = 1372;
     fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 1400 });
     nodes.run(50);
-    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_ALLOWED]);
+    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_ALLOWED]);
     nodes.run(2000);
     expect(mtu(fixture)).toBe(1372);
   });
@@ -138,7 +147,7 @@ describe("an ICMP error", () => {
       expect(counts).toMatchObject({ egressPackets: 1 });
     }
     expect(fixture.countsSinceStart().pathErrorsDisproved).toBeGreaterThan(3);
-    expect(nodes.sent.slice(before).filter(({ length }) => length > PROBE_SIZE).length).toBeLessThan(60);
+    expect(nodes.sent.slice(before).filter(({ length }) => length > ProbeLayout.SIZE).length).toBeLessThan(60);
   });
 
   test.each([
@@ -168,10 +177,12 @@ describe("an ICMP error", () => {
     nodes.run(1000);
     fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 1400 });
     nodes.run(50);
-    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_ALLOWED]);
-    expect(sendLarge(fixture, 1372).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_IF_REFUSED]);
+    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_ALLOWED]);
+    expect(sendLarge(fixture, 1372).messages.map(({ fragments }) => fragments)).toEqual([
+      KernelLayout.FRAGMENTS_IF_REFUSED,
+    ]);
     nodes.run(600_100);
-    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([FRAGMENTS_IF_REFUSED]);
+    expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_IF_REFUSED]);
   });
 });
 

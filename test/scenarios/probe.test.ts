@@ -1,22 +1,9 @@
 // Nodes measure the way to each other with datagrams that are no IP packets.
 import { expect, test } from "vitest";
-import {
-  HEADER_AT,
-  HEADER_METRICS_EPOCH,
-  NODE_METRICS_SIZE,
-  NODE_RTT_US,
-  PROBE_ABILITIES_AT,
-  PROBE_NODE_AT,
-  PROBE_NONCE_AT,
-  PROBE_REPLY,
-  PROBE_REQUEST,
-  PROBE_SIZE,
-  PROBE_TAKES_ECN,
-  PROBE_TYPE_AT,
-  PROBE_VERSION,
-  PROBE_VERSION_AT,
-  Region,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
@@ -39,12 +26,12 @@ import {
 } from "../support/world.ts";
 
 function request(): Uint8Array {
-  const bytes = new Uint8Array(PROBE_SIZE);
+  const bytes = new Uint8Array(ProbeLayout.SIZE);
   bytes.set([
     0x53,
     0x57,
-    PROBE_VERSION,
-    PROBE_REQUEST,
+    ProbeLayout.VERSION,
+    ProbeLayout.REQUEST,
     9,
     8,
     7,
@@ -72,7 +59,7 @@ function request(): Uint8Array {
 function rttUs(fixture: EngineFixture, node: string): number {
   const index = fixture.tables.nodeIndex(node) as number;
   return fixture.io.view.getUint32(
-    fixture.shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE + NODE_RTT_US,
+    fixture.shared.at(Region.nodeMetrics) + index * NodeMetricsLayout.SIZE + NodeMetricsLayout.RTT_US,
     true,
   );
 }
@@ -92,7 +79,7 @@ function healthOf(fixture: EngineFixture, node: string): string {
 
 /** Lets a node answer what it was sent. */
 function replyTo(probe: Uint8Array | undefined): Uint8Array {
-  return corrupt(probe as Uint8Array, PROBE_TYPE_AT, PROBE_REPLY);
+  return corrupt(probe as Uint8Array, ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
 }
 
 function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
@@ -103,7 +90,7 @@ function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
 test("a node's request is answered to where it came from, and says what this node is able to", async () => {
   const fixture = await onNodeA();
   const senders = [FROM_B, FROM_D, FROM_STRANGER];
-  const answer = corrupt(replyTo(request()), PROBE_ABILITIES_AT, PROBE_TAKES_ECN, 0, 0, 0, 0, 0, 0, 0);
+  const answer = corrupt(replyTo(request()), ProbeLayout.ABILITIES_AT, ProbeLayout.TAKES_ECN, 0, 0, 0, 0, 0, 0, 0);
   const result = fixture.ingress(...senders.map((sender) => ({ ...sender, bytes: request() })));
   expect(result.datagrams).toEqual([
     { endpoint: `${FROM_B.address}:${FROM_B.port}`, bytes: answer },
@@ -118,8 +105,8 @@ test("every other node is probed once an interval, the interval after its last p
   expect(first.datagrams.map((one) => one.endpoint).sort()).toEqual([TO_B, TO_C, TO_D].sort());
   expect(first.counts).toEqual({ probesSent: 3 });
   for (const { bytes } of first.datagrams) {
-    expect([...bytes.subarray(0, 4)]).toEqual([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST]);
-    expect(bytes.length).toBe(PROBE_SIZE);
+    expect([...bytes.subarray(0, 4)]).toEqual([0x53, 0x57, ProbeLayout.VERSION, ProbeLayout.REQUEST]);
+    expect(bytes.length).toBe(ProbeLayout.SIZE);
   }
   fixture.attend(399);
   expect(fixture.countsSinceStart()).toEqual({ probesSent: 3 });
@@ -146,7 +133,7 @@ test("a reply gives the round-trip time: the lowest of the last four", async () 
 test("a changed round-trip time moves the metrics epoch, an unchanged one does not", async () => {
   const { fixture, nodes } = await withNodes([NODE_B]);
   nodes.run(400);
-  const epoch = (): number => fixture.io.view.getUint32(HEADER_AT + HEADER_METRICS_EPOCH, true);
+  const epoch = (): number => fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.METRICS_EPOCH, true);
   const epochs = [epoch()];
   for (const rttMs of [5, 1, 1]) {
     nodes.path(NODE_B).rttMs = rttMs;
@@ -162,10 +149,10 @@ test("a reply is taken once, from the endpoint that was asked, with the nonce th
   const refused = { "ingressDrop.badProbe": 1 };
   const from = (sender: { address: string; port: number }, bytes: Uint8Array) => fixture.ingress({ ...sender, bytes });
   expect(from(NODE_C.underlay, reply).counts).toEqual(refused);
-  expect(from(NODE_B.underlay, corrupt(reply, PROBE_NONCE_AT, 0, 0)).counts).toEqual(refused);
-  expect(from(NODE_B.underlay, corrupt(reply, PROBE_NODE_AT, 0xff ^ (reply[PROBE_NODE_AT] as number))).counts).toEqual(
-    refused,
-  );
+  expect(from(NODE_B.underlay, corrupt(reply, ProbeLayout.NONCE_AT, 0, 0)).counts).toEqual(refused);
+  expect(
+    from(NODE_B.underlay, corrupt(reply, ProbeLayout.NODE_AT, 0xff ^ (reply[ProbeLayout.NODE_AT] as number))).counts,
+  ).toEqual(refused);
   expect(rttUs(fixture, "node-b")).toBe(0);
   fixture.advance(1);
   expect(from({ ...NODE_B.underlay, port: 9 }, reply).counts).toEqual({ "ingressDrop.unknownNode": 1 });
@@ -176,9 +163,9 @@ test("a reply is taken once, from the endpoint that was asked, with the nonce th
 test("no time is sent, and none that comes back is believed", async () => {
   const fixture = await onNodeA();
   const probe = probeOf(fixture, TO_B);
-  expect([...probe.subarray(PROBE_ABILITIES_AT)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  expect([...probe.subarray(ProbeLayout.ABILITIES_AT)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
   const reply = replyTo(probe);
-  new DataView(reply.buffer, reply.byteOffset).setFloat64(PROBE_ABILITIES_AT, fixture.nowUs + 49_999, true);
+  new DataView(reply.buffer, reply.byteOffset).setFloat64(ProbeLayout.ABILITIES_AT, fixture.nowUs + 49_999, true);
   fixture.advance(50);
   expect(fixture.ingress({ ...NODE_B.underlay, bytes: reply }).counts).toEqual({ probeReplies: 1 });
   expect(rttUs(fixture, "node-b")).toBe(50_000);
@@ -192,8 +179,8 @@ test("probes tell nothing of the node's index, and no two are alike, with or wit
     for (let round = 0; round < 20; round++) {
       for (const { bytes } of fixture.probe().datagrams) {
         sent++;
-        words.add(Buffer.from(bytes.subarray(PROBE_NODE_AT, PROBE_NONCE_AT)).toString("hex"));
-        words.add(Buffer.from(bytes.subarray(PROBE_NONCE_AT, PROBE_ABILITIES_AT)).toString("hex"));
+        words.add(Buffer.from(bytes.subarray(ProbeLayout.NODE_AT, ProbeLayout.NONCE_AT)).toString("hex"));
+        words.add(Buffer.from(bytes.subarray(ProbeLayout.NONCE_AT, ProbeLayout.ABILITIES_AT)).toString("hex"));
       }
       fixture.attend(350);
       fixture.advance(50);
@@ -234,10 +221,10 @@ test("an answer that waited while we did not look is no round trip", async () =>
 });
 
 test.each([
-  ["an unknown version", corrupt(request(), PROBE_VERSION_AT, 2)],
-  ["an unknown type", corrupt(request(), PROBE_TYPE_AT, 3)],
-  ["a reply to nothing", corrupt(request(), PROBE_TYPE_AT, PROBE_REPLY)],
-  ["one byte too few", truncate(request(), PROBE_SIZE - 1)],
+  ["an unknown version", corrupt(request(), ProbeLayout.VERSION_AT, 2)],
+  ["an unknown type", corrupt(request(), ProbeLayout.TYPE_AT, 3)],
+  ["a reply to nothing", corrupt(request(), ProbeLayout.TYPE_AT, ProbeLayout.REPLY)],
+  ["one byte too few", truncate(request(), ProbeLayout.SIZE - 1)],
   ["the magic alone", truncate(request(), 2)],
 ])("badProbe: %s", async (_what, bytes) => {
   const fixture = await onNodeA();
@@ -263,7 +250,7 @@ test("a request is answered to a node over IPv6 too, and packets around it are d
 
 test("workloads cannot probe: on the way out it is no IP packet", async () => {
   const fixture = await onNodeA();
-  const frame = new Uint8Array(10 + PROBE_SIZE);
+  const frame = new Uint8Array(10 + ProbeLayout.SIZE);
   frame.set(request(), 10);
   expect(fixture.egress(frame).counts).toEqual({ "egressDrop.notIp": 1 });
 });

@@ -1,7 +1,7 @@
 // Random super-packets leave as the slow segmenter cuts them (the fixture's twin), in messages that the kernel takes;
 // what one node cuts another node joins again.
 import { describe, expect, test } from "vitest";
-import { OFFLOAD_TUN_TCP, OFFLOAD_TUN_UDP, OFFLOAD_UDP_GSO } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import {
   UDP_PAYLOAD_MAX,
   UDP_SEGMENTS_MAX,
@@ -34,7 +34,7 @@ const FRAMES = 40;
 const SEGMENTS_MAX = 2047;
 const NODE_A = { id: THIS_NODE, underlay: { address: "192.0.2.1", port: 50103 } };
 const FROM_A = NODE_A.underlay;
-const ALL = OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP;
+const ALL = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP;
 
 /** A frame of any shape that a TUN hands over, from the workload to a service of several nodes. */
 function randomFrame(random: Random): Uint8Array {
@@ -87,7 +87,7 @@ function expectSendable({ messages }: Result, segmentsMax: number): void {
 }
 
 describe.each([
-  { offloads: OFFLOAD_UDP_GSO, mode: "with UDP_SEGMENT", segmentsMax: UDP_SEGMENTS_MAX },
+  { offloads: HeaderLayout.OFFLOAD_UDP_GSO, mode: "with UDP_SEGMENT", segmentsMax: UDP_SEGMENTS_MAX },
   { offloads: 0, mode: "one datagram a message", segmentsMax: 1 },
 ])("random super-packets, $mode", ({ offloads, segmentsMax }) => {
   const first = testSeed(1);
@@ -129,7 +129,7 @@ describe.each([
     { name: "UDP, single bytes", gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 1 },
     { name: "UDP, tiny", gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 31 },
   ])("$name: 2047 leave, 2048 are dropped", async ({ gsoType, gsoSize }) => {
-    for (const offloads of [OFFLOAD_UDP_GSO, 0]) {
+    for (const offloads of [HeaderLayout.OFFLOAD_UDP_GSO, 0]) {
       const fixture = await onNodeA({ memory: { offloads } });
       const ip = packet().ip(src, dst);
       const build = gsoType === VIRTIO_GSO_UDP_L4 ? ip.udp(ports) : ip.tcp(ports);

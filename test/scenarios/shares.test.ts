@@ -1,12 +1,8 @@
 // Room in which packets wait is shared: nobody takes it from others, and what cannot be of use takes none.
 import { describe, expect, test } from "vitest";
-import {
-  REFUSED_MAX,
-  Region,
-  UDP_TX_MAX,
-  WORKER_FRAGMENT_NEXT,
-  WORKER_REFUSAL_COUNT,
-} from "../../assembly/shared/layout.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { Service } from "../../src/model/tables.ts";
@@ -129,7 +125,7 @@ describe("first fragments", () => {
     "end no list in itself when %i were noted before",
     async (noted) => {
       const fixture = await onNodeA({ withoutTwin: true });
-      const at = fixture.shared.at(Region.workers) + WORKER_FRAGMENT_NEXT;
+      const at = fixture.shared.at(Region.workers) + WorkerLayout.FRAGMENT_NEXT;
       fixture.egress(...times(1024, (id) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, id)[0])));
       fixture.io.view.setUint32(at, noted, true);
       fixture.advance(30_000);
@@ -213,7 +209,7 @@ describe("packets to unknown addresses", () => {
       for (const host of hosts) fixture.refuse(host);
       fixture.unpark();
     }
-    expect(20 * 40).toBeGreaterThan(3 * REFUSED_MAX);
+    expect(20 * 40).toBeGreaterThan(3 * RefusalLayout.REFUSED_MAX);
     expect(fixture.egress(call(A1.v4, UNKNOWN.v4, 2)).counts).toEqual({ "egressDrop.unknownAddress": 1 });
   });
 
@@ -221,7 +217,7 @@ describe("packets to unknown addresses", () => {
     const fixture = await parking();
     const { view } = fixture.io;
     const worker = fixture.shared.at(Region.workers);
-    for (const at of [worker + WORKER_REFUSAL_COUNT, 4096 + 96]) view.setUint32(at, 0xffff_fffe, true);
+    for (const at of [worker + WorkerLayout.REFUSAL_COUNT, 4096 + 96]) view.setUint32(at, 0xffff_fffe, true);
     fixture.egress(...scan(A1.v4, 4));
     for (let i = 0; i < 4; i++) fixture.refuse(`10.30.100.${i}`);
     expect(fixture.unpark().counts).toEqual({ "egressDrop.unknownAddress": 4 });
@@ -247,5 +243,5 @@ test("fragments that waited and have to be cut never overrun the transmit queue"
   fixture.io.putFrame(0, many.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 32 }));
   fixture.io.putFrame(1, frame(small[0]));
   expect(fixture.engine.egress(0, 2, fixture.nowUs)).toBe(2);
-  expect(fixture.io.sentMessages().length).toBeLessThanOrEqual(UDP_TX_MAX);
+  expect(fixture.io.sentMessages().length).toBeLessThanOrEqual(WorkerLayout.UDP_TX_MAX);
 });

@@ -1,6 +1,6 @@
 // What a node accepts from hosts that are no node of its tables, and from nodes that send from elsewhere.
 import { describe, expect, test } from "vitest";
-import { ACCEPT_STRANGERS } from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
 import {
@@ -19,7 +19,7 @@ import {
   world,
 } from "../support/world.ts";
 
-const STRANGERS = { memory: { answers: ACCEPT_STRANGERS } };
+const STRANGERS = { memory: { answers: HeaderLayout.ACCEPT_STRANGERS } };
 const ANYWHERE = { anyPort: false, addresses: [], anyAddress: true, unknownSources: false };
 /** Instance b 1 alone, on a node that may send from anywhere. */
 const ROAMING = {

@@ -1,13 +1,6 @@
 // Random traffic of all kinds through two engines that differ in the bytes of their free memory (canary-pair.ts).
-import {
-  ANSWER_WITH_ICMP,
-  ANSWER_WITH_RESET,
-  BATCH_SIZE,
-  CLAMP_MSS,
-  OFFLOAD_TUN_TCP,
-  OFFLOAD_TUN_UDP,
-  OFFLOAD_UDP_GSO,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { CanaryPair } from "./canary-pair.ts";
 import { liveFlows } from "./live-flows.ts";
 import { Random } from "./random.ts";
@@ -51,10 +44,13 @@ export async function fuzz({ module, seed, packets }: FuzzOptions): Promise<Fuzz
       capacities: { flows: 8192, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
       timeoutsMs: { udpUnreplied: 1600, udpStream: 4800, tcpOpening: 2400, tcpEstablished: 10_000, tcpClosed: 400 },
       hashSeed: random.u32(),
-      answers: ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS,
+      answers: HeaderLayout.ANSWER_WITH_ICMP | HeaderLayout.ANSWER_WITH_RESET | HeaderLayout.CLAMP_MSS,
       tunMtu: 1300,
       park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
-      offloads: seed % 2 === 0 ? OFFLOAD_UDP_GSO : OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP,
+      offloads:
+        seed % 2 === 0
+          ? HeaderLayout.OFFLOAD_UDP_GSO
+          : HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP,
     },
   });
   await pair.apply(world.tables());
@@ -64,9 +60,9 @@ export async function fuzz({ module, seed, packets }: FuzzOptions): Promise<Fuzz
   for (let batch = 0; packetsIn < packets; batch++) {
     const flows = liveFlows(pair.first.shared, pair.first.tables, world.nodes, random, SAMPLE);
     try {
-      if (batch % 2 === 0) pair.egress(...traffic.frames(BATCH_SIZE, flows));
-      else pair.ingress(...traffic.messages(BATCH_SIZE, flows));
-      packetsIn += BATCH_SIZE;
+      if (batch % 2 === 0) pair.egress(...traffic.frames(WorkerLayout.BATCH_SIZE, flows));
+      else pair.ingress(...traffic.messages(WorkerLayout.BATCH_SIZE, flows));
+      packetsIn += WorkerLayout.BATCH_SIZE;
       pair.advance(random.below(40) * random.below(2));
       if (batch % 5 === 4) await events.next();
       if (batch % 40 === 39) pair.sweep();

@@ -1,27 +1,11 @@
 // One engine whose memory is filled with a pattern before each call, wherever there is no state and no packet in hand: the
 // slots around the packets, the generated headers, the blocks in which packets wait. What comes out must not depend on it.
-import {
-  COUNTER_MAX,
-  DROP_REASON_MAX,
-  FLOW_SLACK,
-  HEADER_AT,
-  HEADER_SIZE,
-  HELD_SIZE,
-  HELD_STATE,
-  HOLD_BLOCK_COUNT,
-  HOLD_BLOCK_SIZE,
-  HOLD_FREE,
-  Region,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  TX_HEADERS_SIZE,
-  WORKER_COUNTERS,
-  WORKER_HELD,
-  WORKER_HOLD_BLOCKS,
-  WORKER_TUN_SLOTS,
-  WORKER_TX_HEADERS,
-  WORKER_UDP_SLOTS,
-} from "../../assembly/shared/layout.ts";
+
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WaitingLayout from "../../assembly/shared/layout/waiting.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { writeOwnAddresses } from "../../src/memory/own-addresses.ts";
@@ -61,7 +45,7 @@ export class CanaryEngine {
   private readonly u32: Uint32Array;
   /** Bytes of each slot that the last packet in it may have left there. */
   private readonly used = new Map<number, number>();
-  private readonly wasTaken = new Uint8Array(HOLD_BLOCK_COUNT);
+  private readonly wasTaken = new Uint8Array(WaitingLayout.HOLD_BLOCK_COUNT);
   private readonly counters: Uint8Array;
   private inForce: Tables = { nodes: [], services: [] };
   private pattern = 0;
@@ -70,7 +54,7 @@ export class CanaryEngine {
   constructor({ module, nodeId, ranges, memory }: CanaryOptions, like?: CanaryEngine) {
     this.shared = createSharedMemory({ ...memory, ranges: ranges.map(parsePrefix) });
     writeOwnAddresses(this.shared, OWN_ADDRESSES);
-    if (like !== undefined) this.shared.bytes.set(like.header, HEADER_AT);
+    if (like !== undefined) this.shared.bytes.set(like.header, HeaderLayout.AT);
     this.tables = new TableWriter(this.shared, { nodeId, policySlot: () => 0 });
     this.workerAt = this.shared.at(Region.workers);
     this.io = new EngineMemory(this.shared.memory, this.workerAt);
@@ -78,22 +62,28 @@ export class CanaryEngine {
     // Mostly an answer, sometimes none.
     this.engine = instantiateEngine(module, this.shared.memory, (_serviceAt, flowHash) => (flowHash >>> 0) % 5);
     this.engine.attach(0, 0n);
-    const counters = 8 * (COUNTER_MAX + 2 * DROP_REASON_MAX);
-    this.counters = this.shared.bytes.subarray(this.workerAt + WORKER_COUNTERS).subarray(0, counters);
+    const counters = 8 * (WorkerLayout.COUNTER_MAX + 2 * WorkerLayout.DROP_REASON_MAX);
+    this.counters = this.shared.bytes.subarray(this.workerAt + WorkerLayout.COUNTERS).subarray(0, counters);
   }
 
   private get header(): Uint8Array {
-    return this.shared.bytes.subarray(HEADER_AT, HEADER_AT + HEADER_SIZE);
+    return this.shared.bytes.subarray(HeaderLayout.AT, HeaderLayout.AT + HeaderLayout.SIZE);
   }
 
   /** Fills everything with a pattern, 32 bits of it, which also those use that come between two calls of this. */
   fill(pattern: number): void {
     this.pattern = pattern;
-    this.fillRange(this.workerAt + WORKER_TX_HEADERS, TX_HEADERS_SIZE);
-    for (let block = 0; block < HOLD_BLOCK_COUNT; block++) {
-      const isTaken = this.shared.bytes[this.workerAt + WORKER_HELD + block * HELD_SIZE + HELD_STATE] !== HOLD_FREE;
+    this.fillRange(this.workerAt + WorkerLayout.TX_HEADERS, WorkerLayout.TX_HEADERS_SIZE);
+    for (let block = 0; block < WaitingLayout.HOLD_BLOCK_COUNT; block++) {
+      const isTaken =
+        this.shared.bytes[
+          this.workerAt + WorkerLayout.HELD + block * WaitingLayout.HELD_SIZE + WaitingLayout.HELD_STATE
+        ] !== WaitingLayout.HOLD_FREE;
       if (!isTaken && this.wasTaken[block] !== 0) {
-        this.fillRange(this.workerAt + WORKER_HOLD_BLOCKS + block * HOLD_BLOCK_SIZE, HOLD_BLOCK_SIZE);
+        this.fillRange(
+          this.workerAt + WorkerLayout.HOLD_BLOCKS + block * WaitingLayout.HOLD_BLOCK_SIZE,
+          WaitingLayout.HOLD_BLOCK_SIZE,
+        );
       }
       this.wasTaken[block] = Number(isTaken);
     }
@@ -103,16 +93,17 @@ export class CanaryEngine {
   fillAll(pattern: number): void {
     this.wasTaken.fill(1);
     this.fill(pattern);
-    for (const slots of [WORKER_TUN_SLOTS, WORKER_UDP_SLOTS]) this.fillRange(this.workerAt + slots, 64 * SLOT_SIZE);
+    for (const slots of [WorkerLayout.TUN_SLOTS, WorkerLayout.UDP_SLOTS])
+      this.fillRange(this.workerAt + slots, 64 * WorkerLayout.SLOT_SIZE);
   }
 
   putFrame(slot: number, frame: Uint8Array): void {
-    this.fillSlot(this.workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE, frame.length);
+    this.fillSlot(this.workerAt + WorkerLayout.TUN_SLOTS + slot * WorkerLayout.SLOT_SIZE, frame.length);
     this.io.putFrame(slot, frame);
   }
 
   putMessage(slot: number, message: Message): void {
-    this.fillSlot(this.workerAt + WORKER_UDP_SLOTS + slot * SLOT_SIZE, message.bytes.length);
+    this.fillSlot(this.workerAt + WorkerLayout.UDP_SLOTS + slot * WorkerLayout.SLOT_SIZE, message.bytes.length);
     this.io.putMessage(slot, message);
   }
 
@@ -133,7 +124,7 @@ export class CanaryEngine {
   }
 
   sweep(nowUs: number): void {
-    this.engine.sweep(nowUs, this.shared.capacities.flows + FLOW_SLACK);
+    this.engine.sweep(nowUs, this.shared.capacities.flows + FlowLayout.SLACK);
   }
 
   pathError(errno: number, to: Endpoint, about: ErrorAbout): void {
@@ -167,7 +158,10 @@ export class CanaryEngine {
   private fillSlot(slotAt: number, length: number): void {
     const before = this.used.get(slotAt) ?? 0;
     this.used.set(slotAt, length);
-    this.fillRange(slotAt, Math.min(SLOT_SIZE, SLOT_HEADROOM + Math.max(before, length) + BEHIND));
+    this.fillRange(
+      slotAt,
+      Math.min(WorkerLayout.SLOT_SIZE, WorkerLayout.SLOT_HEADROOM + Math.max(before, length) + BEHIND),
+    );
   }
 
   private fillRange(at: number, length: number): void {

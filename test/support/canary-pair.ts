@@ -1,6 +1,6 @@
 // Two engines in step, whose free memory holds opposite patterns: not one byte that they let go may differ. A byte that
 // came from elsewhere than the packet in hand and its new headers, or a checksum over such a byte, would.
-import { BATCH_SIZE } from "../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { Tables } from "../../src/model/tables.ts";
 import { CanaryEngine, type CanaryOptions, type Output } from "./canary-memory.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
@@ -83,8 +83,8 @@ export class CanaryPair implements TrafficTarget {
     put: (engine: CanaryEngine, slot: number, item: Item) => void,
     call: (engine: CanaryEngine, first: number, end: number) => number,
   ): void {
-    for (let start = 0; start < items.length; start += BATCH_SIZE) {
-      const batch = items.slice(start, start + BATCH_SIZE);
+    for (let start = 0; start < items.length; start += WorkerLayout.BATCH_SIZE) {
+      const batch = items.slice(start, start + WorkerLayout.BATCH_SIZE);
       this.fill();
       batch.forEach((item, slot) => {
         put(this.first, slot, item);

@@ -2,33 +2,16 @@
 // twin: each batch goes through both, and whatever they disagree about fails the test.
 import { readFile } from "node:fs/promises";
 import { expect } from "vitest";
-import {
-  ACCEPT_STRANGERS,
-  ANSWER_LOST,
-  ANSWER_LOST_WITH_RESET,
-  ANSWER_WITH_ICMP,
-  ANSWER_WITH_RESET,
-  BATCH_SIZE,
-  CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_INSTANCE,
-  CANDIDATE_SIZE,
-  CLAMP_MSS,
-  FLOW_SLACK,
-  FlowState,
-  FRAGMENTS_ALLOWED,
-  HEADER_ANSWERS,
-  HEADER_AT,
-  HEADER_TIMEOUTS_MS,
-  INSTANCE_NUMBER,
-  INSTANCE_SIZE,
-  REFUSED_MAX,
-  REFUSED_SET,
-  Region,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  WORKER_PORT_CURSOR,
-} from "../../assembly/shared/layout.ts";
+import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
+import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { IPPROTO_TCP, VIRTIO_GSO_NONE, VIRTIO_GSO_TYPE, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
@@ -152,12 +135,12 @@ export class EngineFixture {
         ownAddresses,
         timeoutsMs: this.timeouts(),
         answers: {
-          icmp: (answers & ANSWER_WITH_ICMP) !== 0,
-          reset: (answers & ANSWER_WITH_RESET) !== 0,
+          icmp: (answers & HeaderLayout.ANSWER_WITH_ICMP) !== 0,
+          reset: (answers & HeaderLayout.ANSWER_WITH_RESET) !== 0,
           lost: lostAnswer(answers),
         },
-        clampMss: (answers & CLAMP_MSS) !== 0,
-        acceptsStrangers: (answers & ACCEPT_STRANGERS) !== 0,
+        clampMss: (answers & HeaderLayout.CLAMP_MSS) !== 0,
+        acceptsStrangers: (answers & HeaderLayout.ACCEPT_STRANGERS) !== 0,
         probeIntervalMs,
         ...(tunMtu !== undefined && { tunMtu }),
         ...(outerClass !== undefined && { outerClass }),
@@ -180,9 +163,9 @@ export class EngineFixture {
 
   /** Whether strangers may send, from the next generation on. */
   acceptStrangers(may: boolean): void {
-    const at = HEADER_AT + HEADER_ANSWERS;
-    const others = this.io.view.getUint32(at, true) & ~ACCEPT_STRANGERS;
-    this.io.view.setUint32(at, others | (may ? ACCEPT_STRANGERS : 0), true);
+    const at = HeaderLayout.AT + HeaderLayout.ANSWERS;
+    const others = this.io.view.getUint32(at, true) & ~HeaderLayout.ACCEPT_STRANGERS;
+    this.io.view.setUint32(at, others | (may ? HeaderLayout.ACCEPT_STRANGERS : 0), true);
     if (this.twin !== undefined) this.twin.tables.acceptsStrangers = may;
   }
 
@@ -220,7 +203,7 @@ export class EngineFixture {
     let ended = 0;
     const result = this.compare(
       () => {
-        ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + FLOW_SLACK);
+        ended = this.engine.sweep(this.nowUs, this.shared.capacities.flows + FlowLayout.SLACK);
       },
       () => this.twin?.sweep(this.nowMs),
     );
@@ -295,8 +278,8 @@ export class EngineFixture {
   ): Result {
     return this.compare(
       (collect) => {
-        for (let start = 0; start < items.length; start += BATCH_SIZE) {
-          const batch = items.slice(start, start + BATCH_SIZE);
+        for (let start = 0; start < items.length; start += WorkerLayout.BATCH_SIZE) {
+          const batch = items.slice(start, start + WorkerLayout.BATCH_SIZE);
           batch.forEach((item, i) => {
             put(i, item);
           });
@@ -322,7 +305,7 @@ export class EngineFixture {
     const tunWrites: Uint8Array[] = [];
     const frames: Uint8Array[] = [];
     this.choices = [];
-    this.twin?.searchPortsFrom(this.io.view.getUint32(this.io.workerAt + WORKER_PORT_CURSOR, true));
+    this.twin?.searchPortsFrom(this.io.view.getUint32(this.io.workerAt + WorkerLayout.PORT_CURSOR, true));
     engine((packetsOf = (write) => [write]) => {
       messages.push(...this.io.sentMessages());
       for (const { bytes, packetCount } of this.io.tunWrites()) {
@@ -378,22 +361,26 @@ export class EngineFixture {
     if (this.twin === undefined || (first[0] === PROBE_MAGIC[0] && first[1] === PROBE_MAGIC[1])) return;
     this.twin.nodes.noteDatagram(endpoint, first.length);
     const isAllowed = this.twin.nodes.mayFragment(endpoint, first.length);
-    expectSame(fragments === FRAGMENTS_ALLOWED, isAllowed, `may ${first.length} bytes to ${endpoint} be cut`);
+    expectSame(
+      fragments === KernelLayout.FRAGMENTS_ALLOWED,
+      isAllowed,
+      `may ${first.length} bytes to ${endpoint} be cut`,
+    );
     if (isAllowed) expectSame(datagrams.length, 1, "datagrams of a message that may be cut");
   }
 
   private choose(serviceAt: number, flowHash: number, clientHash: number): number {
     const { view } = this.io;
-    const count = view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
-    const first = view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
+    const count = view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true);
+    const first = view.getUint32(serviceAt + ServiceLayout.CANDIDATES, true);
     const candidates: number[] = [];
     const draining: boolean[] = [];
     for (let i = 0; i < count; i++) {
-      const at = this.shared.at(Region.candidates) + (first + i) * CANDIDATE_SIZE;
+      const at = this.shared.at(Region.candidates) + (first + i) * CandidateLayout.SIZE;
       const instanceAt =
-        this.shared.at(Region.instances) + view.getUint32(at + CANDIDATE_INSTANCE, true) * INSTANCE_SIZE;
-      candidates.push(view.getUint32(instanceAt + INSTANCE_NUMBER, true));
-      draining.push((view.getUint16(at + CANDIDATE_FLAGS, true) & CANDIDATE_DRAINING) !== 0);
+        this.shared.at(Region.instances) + view.getUint32(at + CandidateLayout.INSTANCE, true) * InstanceLayout.SIZE;
+      candidates.push(view.getUint32(instanceAt + InstanceLayout.NUMBER, true));
+      draining.push((view.getUint16(at + CandidateLayout.FLAGS, true) & CandidateLayout.DRAINING) !== 0);
     }
     const index = this.policy({ flowHash, clientHash, candidates, draining }, serviceAt);
     this.choices.push({ index, flowHash, clientHash, candidates, draining });
@@ -414,21 +401,23 @@ export class EngineFixture {
   private refusalPlace(address: string): number {
     const bytes = Buffer.from(address.length === 4 ? V4_MAPPED + address : address, "latin1");
     const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) as [number, number, number, number];
-    return addressHash(this.shared.addressHashKey, w0, w1, w2, w3) % (REFUSED_MAX / REFUSED_SET);
+    return (
+      addressHash(this.shared.addressHashKey, w0, w1, w2, w3) % (RefusalLayout.REFUSED_MAX / RefusalLayout.REFUSED_SET)
+    );
   }
 
   private timeouts(): Record<number, number> {
     const timeouts: Record<number, number> = {};
     for (let state = 1; state < FlowState.count; state++) {
-      timeouts[state] = this.io.view.getUint32(HEADER_AT + HEADER_TIMEOUTS_MS + 4 * state, true);
+      timeouts[state] = this.io.view.getUint32(HeaderLayout.AT + HeaderLayout.TIMEOUTS_MS + 4 * state, true);
     }
     return timeouts;
   }
 }
 
 function lostAnswer(answers: number): "sent on" | "icmp" | "reset" {
-  if ((answers & ANSWER_LOST) === 0) return "sent on";
-  return (answers & ANSWER_LOST_WITH_RESET) === 0 ? "icmp" : "reset";
+  if ((answers & HeaderLayout.ANSWER_LOST) === 0) return "sent on";
+  return (answers & HeaderLayout.ANSWER_LOST_WITH_RESET) === 0 ? "icmp" : "reset";
 }
 
 /** The packets that the kernel would make of a TUN write, each behind a virtio_net_hdr that says nothing. */

@@ -1,20 +1,7 @@
 // Reads the engine's flow table out of the shared memory, in the words of the twin.
-import {
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_PORT,
-  FLOW_PROTOCOL,
-  FLOW_SEEN,
-  FLOW_SEEN_REPLY,
-  FLOW_SIZE,
-  FLOW_SLACK,
-  FLOW_STATE,
-  FLOW_TARGET,
-  FLOW_WIRE_PORT,
-  FlowState,
-  Region,
-} from "../../assembly/shared/layout.ts";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
 import type { SharedMemory } from "../../src/memory/shared-memory.ts";
 import type { TwinFlow } from "./reference/flows.ts";
 import { latin1 } from "./reference/parser.ts";
@@ -24,22 +11,22 @@ import { V4_MAPPED } from "./reference/tables.ts";
 export function engineFlows(shared: SharedMemory): string[] {
   const view = new DataView(shared.memory.buffer);
   const lines: string[] = [];
-  for (let index = 1; index <= shared.capacities.flows + FLOW_SLACK; index++) {
-    const at = shared.at(Region.flows) + index * FLOW_SIZE;
-    const state: FlowState = view.getUint8(at + FLOW_STATE);
+  for (let index = 1; index <= shared.capacities.flows + FlowLayout.SLACK; index++) {
+    const at = shared.at(Region.flows) + index * FlowLayout.SIZE;
+    const state: FlowState = view.getUint8(at + FlowLayout.STATE);
     if (state === FlowState.free) continue;
     const address = (field: number): string => withoutPrefix(latin1(shared.bytes, at + field, at + field + 16));
     lines.push(
       line({
-        protocol: view.getUint8(at + FLOW_PROTOCOL),
-        client: address(FLOW_CLIENT),
-        clientPort: view.getUint16(at + FLOW_CLIENT_PORT),
-        called: address(FLOW_CALLED),
-        calledPort: view.getUint16(at + FLOW_CALLED_PORT),
-        target: address(FLOW_TARGET),
-        wirePort: view.getUint16(at + FLOW_WIRE_PORT),
+        protocol: view.getUint8(at + FlowLayout.PROTOCOL),
+        client: address(FlowLayout.CLIENT),
+        clientPort: view.getUint16(at + FlowLayout.CLIENT_PORT),
+        called: address(FlowLayout.CALLED),
+        calledPort: view.getUint16(at + FlowLayout.CALLED_PORT),
+        target: address(FlowLayout.TARGET),
+        wirePort: view.getUint16(at + FlowLayout.WIRE_PORT),
         state,
-        seenReply: (view.getUint8(at + FLOW_SEEN) & FLOW_SEEN_REPLY) !== 0,
+        seenReply: (view.getUint8(at + FlowLayout.SEEN) & FlowLayout.SEEN_REPLY) !== 0,
       }),
     );
   }
@@ -50,9 +37,10 @@ export function engineFlows(shared: SharedMemory): string[] {
 export function clientPorts(shared: SharedMemory): number[] {
   const view = new DataView(shared.memory.buffer);
   const ports: number[] = [];
-  for (let index = 1; index <= shared.capacities.flows + FLOW_SLACK; index++) {
-    const at = shared.at(Region.flows) + index * FLOW_SIZE;
-    if (view.getUint8(at + FLOW_STATE) !== FlowState.free) ports.push(view.getUint16(at + FLOW_CLIENT_PORT));
+  for (let index = 1; index <= shared.capacities.flows + FlowLayout.SLACK; index++) {
+    const at = shared.at(Region.flows) + index * FlowLayout.SIZE;
+    if (view.getUint8(at + FlowLayout.STATE) !== FlowState.free)
+      ports.push(view.getUint16(at + FlowLayout.CLIENT_PORT));
   }
   return ports;
 }

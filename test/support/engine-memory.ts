@@ -2,45 +2,8 @@
 // reads what writev() and sendmmsg() would send, through the same iovec and msghdr structures. The memory's native
 // base is given as 0, so that native addresses are offsets.
 import { Counter } from "../../assembly/shared/counters.ts";
-import {
-  AF_INET6,
-  COUNTER_MAX,
-  ERROR_QUOTE_SIZE,
-  IOVEC_SIZE,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_FRAGMENTS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SIZE,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_FAMILY,
-  SOCKADDR_PORT,
-  SOCKADDR_SIZE,
-  TUN_TX_IOV,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_PACKETS,
-  TUN_TX_SIZE,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_ERROR_NAME,
-  WORKER_ERROR_QUOTE,
-  WORKER_INGRESS_DROPS,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-  WORKER_UDP_RETRY,
-  WORKER_UDP_RX,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_COUNT,
-} from "../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import {
   IP_TOS,
   IPV6_TCLASS,
@@ -75,7 +38,7 @@ export interface SentMessage {
   readonly packetCount: number;
   /** TOS or traffic class of the outer headers. */
   readonly trafficClass: number;
-  /** FRAGMENTS_*: whether the kernel may cut its datagrams. */
+  /** KernelLayout.FRAGMENTS_*: whether the kernel may cut its datagrams. */
   readonly fragments: number;
 }
 
@@ -122,27 +85,30 @@ export class EngineMemory {
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
     this.counterNames = countNames();
-    this.counters = new BigUint64Array(memory.buffer, workerAt + WORKER_COUNTERS, this.counterNames.length);
+    this.counters = new BigUint64Array(memory.buffer, workerAt + WorkerLayout.COUNTERS, this.counterNames.length);
   }
 
   /** What read() on the TUN leaves behind. */
   putFrame(slot: number, frame: Uint8Array): void {
-    this.bytes.set(frame, this.workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);
-    this.view.setUint32(this.workerAt + WORKER_TUN_LENGTHS + 4 * slot, frame.length, true);
+    this.bytes.set(
+      frame,
+      this.workerAt + WorkerLayout.TUN_SLOTS + slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM,
+    );
+    this.view.setUint32(this.workerAt + WorkerLayout.TUN_LENGTHS + 4 * slot, frame.length, true);
   }
 
   /** What recvmmsg() leaves behind, in the structures that attach() prepared. */
   putMessage(index: number, message: Message): void {
-    const at = this.workerAt + WORKER_UDP_RX + index * MMSGHDR_SIZE;
-    const iovec = this.u64(at + MMSGHDR_IOV);
+    const at = this.workerAt + WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
+    const iovec = this.u64(at + KernelLayout.MMSGHDR_IOV);
     const room = this.u64(iovec + 8);
     if (message.bytes.length > room) throw new RangeError(`a message of ${message.bytes.length} bytes does not fit`);
     this.bytes.set(message.bytes, this.u64(iovec));
-    this.view.setUint32(at + MMSGHDR_LENGTH, message.bytes.length, true);
-    this.view.setUint32(at + MMSGHDR_FLAGS, message.isTruncated ? MSG_TRUNC : 0, true);
-    this.view.setUint32(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
-    this.putSockaddr(this.u64(at + MMSGHDR_NAME), message.address, message.port);
-    this.setU64(at + MMSGHDR_CONTROL_LENGTH, 0);
+    this.view.setUint32(at + KernelLayout.MMSGHDR_LENGTH, message.bytes.length, true);
+    this.view.setUint32(at + KernelLayout.MMSGHDR_FLAGS, message.isTruncated ? MSG_TRUNC : 0, true);
+    this.view.setUint32(at + KernelLayout.MMSGHDR_NAME_LENGTH, KernelLayout.SOCKADDR_SIZE, true);
+    this.putSockaddr(this.u64(at + KernelLayout.MMSGHDR_NAME), message.address, message.port);
+    this.setU64(at + KernelLayout.MMSGHDR_CONTROL_LENGTH, 0);
     const { segmentSize, trafficClass } = message;
     if (segmentSize !== undefined) this.addControl(at, SOL_UDP, UDP_GRO, 4, segmentSize);
     if (trafficClass === undefined) return;
@@ -153,38 +119,41 @@ export class EngineMemory {
 
   /** Appends a control message to a receive message, as put_cmsg() does: what is behind a byte is not cleared. */
   private addControl(messageAt: number, level: number, type: number, size: 1 | 4, value: number): void {
-    const length = this.u64(messageAt + MMSGHDR_CONTROL_LENGTH);
-    const at = this.u64(messageAt + MMSGHDR_CONTROL) + length;
+    const length = this.u64(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH);
+    const at = this.u64(messageAt + KernelLayout.MMSGHDR_CONTROL) + length;
     this.setU64(at, CMSG_HEADER + size);
     this.view.setInt32(at + 8, level, true);
     this.view.setInt32(at + 12, type, true);
     this.view.setUint32(at + CMSG_HEADER, size === 1 ? 0xeeeeee00 + value : value, true);
-    this.setU64(messageAt + MMSGHDR_CONTROL_LENGTH, length + CMSG_SPACE);
+    this.setU64(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH, length + CMSG_SPACE);
   }
 
   /** What an error of the tunnel's socket is about; returns how much of the datagram it quotes. */
   putError({ address, port }: Endpoint, quote: Uint8Array = new Uint8Array()): number {
-    const quoted = quote.subarray(0, ERROR_QUOTE_SIZE);
-    this.putSockaddr(this.workerAt + WORKER_ERROR_NAME, address, port);
-    this.bytes.set(quoted, this.workerAt + WORKER_ERROR_QUOTE);
+    const quoted = quote.subarray(0, WorkerLayout.ERROR_QUOTE_SIZE);
+    this.putSockaddr(this.workerAt + WorkerLayout.ERROR_NAME, address, port);
+    this.bytes.set(quoted, this.workerAt + WorkerLayout.ERROR_QUOTE);
     return quoted.length;
   }
 
   sentMessages(): SentMessage[] {
-    return this.messages(WORKER_UDP_TX, this.view.getUint32(this.workerAt + WORKER_UDP_TX_COUNT, true));
+    return this.messages(WorkerLayout.UDP_TX, this.view.getUint32(this.workerAt + WorkerLayout.UDP_TX_COUNT, true));
   }
 
   retryMessages(count: number): SentMessage[] {
-    return this.messages(WORKER_UDP_RETRY, count);
+    return this.messages(WorkerLayout.UDP_RETRY, count);
   }
 
   tunWrites(): TunWrite[] {
-    const count = this.view.getUint32(this.workerAt + WORKER_TUN_TX_COUNT, true);
+    const count = this.view.getUint32(this.workerAt + WorkerLayout.TUN_TX_COUNT, true);
     const writes: TunWrite[] = [];
     for (let i = 0; i < count; i++) {
-      const at = this.workerAt + WORKER_TUN_TX + i * TUN_TX_SIZE;
-      const bytes = this.gather(this.u64(at + TUN_TX_IOV), this.view.getUint32(at + TUN_TX_IOV_COUNT, true));
-      writes.push({ bytes, packetCount: this.view.getUint32(at + TUN_TX_PACKETS, true) });
+      const at = this.workerAt + WorkerLayout.TUN_TX + i * WorkerLayout.TUN_TX_SIZE;
+      const bytes = this.gather(
+        this.u64(at + WorkerLayout.TUN_TX_IOV),
+        this.view.getUint32(at + WorkerLayout.TUN_TX_IOV_COUNT, true),
+      );
+      writes.push({ bytes, packetCount: this.view.getUint32(at + WorkerLayout.TUN_TX_PACKETS, true) });
     }
     return writes;
   }
@@ -209,10 +178,16 @@ export class EngineMemory {
   private messages(queue: number, count: number): SentMessage[] {
     const messages: SentMessage[] = [];
     for (let i = 0; i < count; i++) {
-      const at = this.workerAt + queue + i * MMSGHDR_SIZE;
-      const content = this.gather(this.u64(at + MMSGHDR_IOV), this.u64(at + MMSGHDR_IOV_COUNT));
+      const at = this.workerAt + queue + i * KernelLayout.MMSGHDR_SIZE;
+      const content = this.gather(
+        this.u64(at + KernelLayout.MMSGHDR_IOV),
+        this.u64(at + KernelLayout.MMSGHDR_IOV_COUNT),
+      );
       if (content.length > UDP_PAYLOAD_MAX) throw new Error(`a message of ${content.length} bytes: sendmsg refuses it`);
-      const endpoint = this.endpoint(this.u64(at + MMSGHDR_NAME), this.view.getUint32(at + MMSGHDR_NAME_LENGTH, true));
+      const endpoint = this.endpoint(
+        this.u64(at + KernelLayout.MMSGHDR_NAME),
+        this.view.getUint32(at + KernelLayout.MMSGHDR_NAME_LENGTH, true),
+      );
       const { segmentSize = content.length, trafficClass } = this.controls(at, !endpoint.includes("["));
       if (segmentSize === 0 || Math.ceil(content.length / segmentSize) > UDP_SEGMENTS_MAX)
         throw new Error(`${content.length} bytes in segments of ${segmentSize}`);
@@ -220,8 +195,8 @@ export class EngineMemory {
         endpoint,
         datagrams: split(content, segmentSize),
         trafficClass,
-        packetCount: this.view.getUint32(at + MMSGHDR_LENGTH, true),
-        fragments: this.view.getUint32(at + MMSGHDR_FRAGMENTS, true),
+        packetCount: this.view.getUint32(at + KernelLayout.MMSGHDR_LENGTH, true),
+        fragments: this.view.getUint32(at + KernelLayout.MMSGHDR_FRAGMENTS, true),
       });
     }
     return messages;
@@ -230,8 +205,9 @@ export class EngineMemory {
   /** What the control messages of a message to be sent say: at most one of each, of the family that it goes in. */
   private controls(messageAt: number, isIpv4: boolean): { segmentSize?: number; trafficClass: number } {
     const found: { segmentSize?: number; trafficClass: number } = { trafficClass: 0 };
-    const end = this.u64(messageAt + MMSGHDR_CONTROL) + this.u64(messageAt + MMSGHDR_CONTROL_LENGTH);
-    for (let at = this.u64(messageAt + MMSGHDR_CONTROL); at < end; at += CMSG_SPACE) {
+    const end =
+      this.u64(messageAt + KernelLayout.MMSGHDR_CONTROL) + this.u64(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH);
+    for (let at = this.u64(messageAt + KernelLayout.MMSGHDR_CONTROL); at < end; at += CMSG_SPACE) {
       const name = [
         this.u64(at) - CMSG_HEADER,
         this.view.getInt32(at + 8, true),
@@ -252,12 +228,12 @@ export class EngineMemory {
 
   private gather(iovecAt: number, count: number): Uint8Array {
     let length = 0;
-    for (let i = 0; i < count; i++) length += this.u64(iovecAt + i * IOVEC_SIZE + 8);
+    for (let i = 0; i < count; i++) length += this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE + 8);
     const content = new Uint8Array(length);
     let to = 0;
     for (let i = 0; i < count; i++) {
-      const base = this.u64(iovecAt + i * IOVEC_SIZE);
-      const size = this.u64(iovecAt + i * IOVEC_SIZE + 8);
+      const base = this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE);
+      const size = this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE + 8);
       if (base + size > this.bytes.length) throw new Error(`an iovec points out of the memory: ${base} + ${size}`);
       content.set(this.bytes.subarray(base, base + size), to);
       to += size;
@@ -266,16 +242,18 @@ export class EngineMemory {
   }
 
   private endpoint(at: number, length: number): string {
-    if (length !== SOCKADDR_SIZE) throw new Error(`name length ${length}, expected sizeof(struct sockaddr_in6)`);
-    const key = Buffer.from(this.bytes.buffer, at, SOCKADDR_SIZE).toString("latin1");
+    if (length !== KernelLayout.SOCKADDR_SIZE)
+      throw new Error(`name length ${length}, expected sizeof(struct sockaddr_in6)`);
+    const key = Buffer.from(this.bytes.buffer, at, KernelLayout.SOCKADDR_SIZE).toString("latin1");
     let text = this.endpoints.get(key);
     if (text === undefined) {
-      if (this.view.getUint16(at + SOCKADDR_FAMILY, true) !== AF_INET6) throw new Error("no sockaddr_in6");
-      const address = this.bytes.slice(at + SOCKADDR_ADDRESS, at + SOCKADDR_ADDRESS + 16);
+      if (this.view.getUint16(at + KernelLayout.SOCKADDR_FAMILY, true) !== KernelLayout.AF_INET6)
+        throw new Error("no sockaddr_in6");
+      const address = this.bytes.slice(at + KernelLayout.SOCKADDR_ADDRESS, at + KernelLayout.SOCKADDR_ADDRESS + 16);
       const isV4 = V4_MAPPED.every((byte, i) => address[i] === byte);
       text = endpointText(
         addressText(isV4 ? address.subarray(12) : address),
-        this.view.getUint16(at + SOCKADDR_PORT, false),
+        this.view.getUint16(at + KernelLayout.SOCKADDR_PORT, false),
       );
       this.endpoints.set(key, text);
     }
@@ -284,10 +262,10 @@ export class EngineMemory {
 
   private putSockaddr(at: number, address: string, port: number): void {
     const raw = addressBytes(address);
-    this.bytes.fill(0, at, at + SOCKADDR_SIZE);
-    this.view.setUint16(at + SOCKADDR_FAMILY, AF_INET6, true);
-    this.view.setUint16(at + SOCKADDR_PORT, port, false);
-    this.bytes.set(raw.length === 4 ? [...V4_MAPPED, ...raw] : raw, at + SOCKADDR_ADDRESS);
+    this.bytes.fill(0, at, at + KernelLayout.SOCKADDR_SIZE);
+    this.view.setUint16(at + KernelLayout.SOCKADDR_FAMILY, KernelLayout.AF_INET6, true);
+    this.view.setUint16(at + KernelLayout.SOCKADDR_PORT, port, false);
+    this.bytes.set(raw.length === 4 ? [...V4_MAPPED, ...raw] : raw, at + KernelLayout.SOCKADDR_ADDRESS);
   }
 
   private u64(at: number): number {
@@ -309,12 +287,12 @@ function split(content: Uint8Array, size: number): Uint8Array[] {
 
 /** Name of each u64 from WORKER_COUNTERS on. */
 function countNames(): (CountName | undefined)[] {
-  const names = new Array<CountName | undefined>(COUNTER_MAX * 3).fill(undefined);
+  const names = new Array<CountName | undefined>(WorkerLayout.COUNTER_MAX * 3).fill(undefined);
   for (let i = 0; i < Counter.count; i++) names[i] = Counter[i] as CounterName;
   for (let reason = 1; reason < DropReason.count; reason++) {
     const name = DropReason[reason] as DropName;
-    names[(WORKER_EGRESS_DROPS - WORKER_COUNTERS) / 8 + reason] = `egressDrop.${name}`;
-    names[(WORKER_INGRESS_DROPS - WORKER_COUNTERS) / 8 + reason] = `ingressDrop.${name}`;
+    names[(WorkerLayout.EGRESS_DROPS - WorkerLayout.COUNTERS) / 8 + reason] = `egressDrop.${name}`;
+    names[(WorkerLayout.INGRESS_DROPS - WorkerLayout.COUNTERS) / 8 + reason] = `ingressDrop.${name}`;
   }
   return names;
 }

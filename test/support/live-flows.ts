@@ -1,23 +1,9 @@
 // Some of the flows in an engine's table, with what traffic has to know to go on with them.
-import {
-  FLOW_ANSWERED,
-  FLOW_ANSWERS_CROSS,
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_PORT,
-  FLOW_NODE,
-  FLOW_PROTOCOL,
-  FLOW_SEEN,
-  FLOW_SIZE,
-  FLOW_STATE,
-  FLOW_TARGET_INSTANCE_ADDRESS,
-  FLOW_WIRE_PORT,
-  FlowState,
-  HEADER_AT,
-  HEADER_FLOW_NEXT,
-  Region,
-} from "../../assembly/shared/layout.ts";
+
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
 import type { SharedMemory } from "../../src/memory/shared-memory.ts";
 import type { TableWriter } from "../../src/memory/table-writer.ts";
 import type { Node } from "../../src/model/tables.ts";
@@ -35,24 +21,24 @@ export function liveFlows(
   count: number,
 ): TrafficFlow[] {
   const view = new DataView(shared.memory.buffer);
-  const end = view.getUint32(HEADER_AT + HEADER_FLOW_NEXT, true);
+  const end = view.getUint32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT, true);
   const names = new Map(nodes.map(({ id }) => [tables.nodeIndex(id), id]));
   const flows: TrafficFlow[] = [];
   for (let i = 0; end > 1 && i < count; i++) {
-    const at = shared.at(Region.flows) + random.between(1, end - 1) * FLOW_SIZE;
-    if (view.getUint8(at + FLOW_STATE) === FlowState.free) continue;
+    const at = shared.at(Region.flows) + random.between(1, end - 1) * FlowLayout.SIZE;
+    if (view.getUint8(at + FlowLayout.STATE) === FlowState.free) continue;
     const address = (field: number): string => withoutPrefix(latin1(shared.bytes, at + field, at + field + 16));
-    const crosses = (view.getUint8(at + FLOW_SEEN) & FLOW_ANSWERS_CROSS) !== 0;
+    const crosses = (view.getUint8(at + FlowLayout.SEEN) & FlowLayout.ANSWERS_CROSS) !== 0;
     flows.push({
-      protocol: view.getUint8(at + FLOW_PROTOCOL),
-      clientAddress: address(FLOW_CLIENT),
-      clientPort: view.getUint16(at + FLOW_CLIENT_PORT),
-      called: address(FLOW_CALLED),
-      calledPort: view.getUint16(at + FLOW_CALLED_PORT),
-      wirePort: view.getUint16(at + FLOW_WIRE_PORT),
-      answerSource: address(FLOW_TARGET_INSTANCE_ADDRESS),
-      answerDestination: address(crosses ? FLOW_ANSWERED : FLOW_CLIENT),
-      target: { node: names.get(view.getUint16(at + FLOW_NODE, true)) ?? "" },
+      protocol: view.getUint8(at + FlowLayout.PROTOCOL),
+      clientAddress: address(FlowLayout.CLIENT),
+      clientPort: view.getUint16(at + FlowLayout.CLIENT_PORT),
+      called: address(FlowLayout.CALLED),
+      calledPort: view.getUint16(at + FlowLayout.CALLED_PORT),
+      wirePort: view.getUint16(at + FlowLayout.WIRE_PORT),
+      answerSource: address(FlowLayout.TARGET_INSTANCE_ADDRESS),
+      answerDestination: address(crosses ? FlowLayout.ANSWERED : FlowLayout.CLIENT),
+      target: { node: names.get(view.getUint16(at + FlowLayout.NODE, true)) ?? "" },
     });
   }
   return flows;

@@ -1,11 +1,5 @@
 // Nodes that answer the probes of an engine, each over a path of its own.
-import {
-  PROBE_ABILITIES_AT,
-  PROBE_REPLY,
-  PROBE_SIZE,
-  PROBE_TAKES_ECN,
-  PROBE_TYPE_AT,
-} from "../../assembly/shared/layout.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import { corrupt } from "./packet-builder.ts";
@@ -62,8 +56,8 @@ export class AnsweringNodes {
       this.sent.push({ atMs: this.fixture.nowMs, node: node.id, length: bytes.length });
       const { rttMs, size } = this.path(node);
       if (rttMs === undefined || bytes.length > size) continue;
-      const answer = corrupt(bytes.slice(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY);
-      const reply = this.takeEcn ? corrupt(answer, PROBE_ABILITIES_AT, PROBE_TAKES_ECN) : answer;
+      const answer = corrupt(bytes.slice(0, ProbeLayout.SIZE), ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
+      const reply = this.takeEcn ? corrupt(answer, ProbeLayout.ABILITIES_AT, ProbeLayout.TAKES_ECN) : answer;
       this.replies.push({ dueMs: this.fixture.nowMs + rttMs, from: node.underlay, bytes: reply });
     }
   }

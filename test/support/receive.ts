@@ -1,6 +1,6 @@
 // Runs received messages through a fixture's engine and hands back the frames as they go to the TUN, with the count of
 // packets that each carries.
-import { BATCH_SIZE } from "../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import type { TunWrite } from "./engine-memory.ts";
 import type { Counts } from "./reference/counts.ts";
@@ -15,8 +15,8 @@ export interface Received {
 export function receive(fixture: EngineFixture, messages: readonly Message[]): Received {
   const before = fixture.io.snapshot();
   const writes: TunWrite[] = [];
-  for (let start = 0; start < messages.length; start += BATCH_SIZE) {
-    const batch = messages.slice(start, start + BATCH_SIZE);
+  for (let start = 0; start < messages.length; start += WorkerLayout.BATCH_SIZE) {
+    const batch = messages.slice(start, start + WorkerLayout.BATCH_SIZE);
     batch.forEach((message, i) => {
       fixture.io.putMessage(i, message);
     });

@@ -1,12 +1,6 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
 // and the control plane answers what it was asked.
-import {
-  PROBE_ABILITIES_AT,
-  PROBE_REPLY,
-  PROBE_SIZE,
-  PROBE_TAKES_ECN,
-  PROBE_TYPE_AT,
-} from "../../assembly/shared/layout.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
@@ -133,8 +127,8 @@ export class TrafficEvents {
   }
 
   private answer(id: string, probe: Uint8Array): Uint8Array {
-    const reply = corrupt(probe.subarray(0, PROBE_SIZE), PROBE_TYPE_AT, PROBE_REPLY);
-    return this.older.has(id) ? reply : corrupt(reply, PROBE_ABILITIES_AT, PROBE_TAKES_ECN);
+    const reply = corrupt(probe.subarray(0, ProbeLayout.SIZE), ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
+    return this.older.has(id) ? reply : corrupt(reply, ProbeLayout.ABILITIES_AT, ProbeLayout.TAKES_ECN);
   }
 
   private hush(): void {

@@ -1,17 +1,8 @@
 // The engine against its slow twin on random and mutated packets: the same bytes out, the same counters, the same flow
 // table, and no trap.
 import { expect, test } from "vitest";
-import {
-  ANSWER_LOST,
-  ANSWER_LOST_WITH_RESET,
-  ANSWER_WITH_ICMP,
-  ANSWER_WITH_RESET,
-  BATCH_SIZE,
-  CLAMP_MSS,
-  OFFLOAD_TUN_TCP,
-  OFFLOAD_TUN_UDP,
-  OFFLOAD_UDP_GSO,
-} from "../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { EngineFixture } from "./engine-fixture.ts";
 import { engineFlows, twinFlows } from "./engine-flows.ts";
 import { Random, repeatsOneSeed, seeds } from "./random.ts";
@@ -89,11 +80,19 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
       capacities: { flows: FLOWS, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
       timeoutsMs: TIMEOUTS_MS,
       hashSeed: random.u32(),
-      answers: ANSWER_WITH_ICMP | ANSWER_WITH_RESET | CLAMP_MSS | ANSWER_LOST | ANSWER_LOST_WITH_RESET,
+      answers:
+        HeaderLayout.ANSWER_WITH_ICMP |
+        HeaderLayout.ANSWER_WITH_RESET |
+        HeaderLayout.CLAMP_MSS |
+        HeaderLayout.ANSWER_LOST |
+        HeaderLayout.ANSWER_LOST_WITH_RESET,
       tunMtu: 1300,
       park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
       // What was joined for the TUN must fall apart into the same packets.
-      offloads: seed % 2 === 0 ? OFFLOAD_UDP_GSO : OFFLOAD_UDP_GSO | OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP,
+      offloads:
+        seed % 2 === 0
+          ? HeaderLayout.OFFLOAD_UDP_GSO
+          : HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP,
     },
     // Mostly right, sometimes no answer, sometimes nonsense.
     policy: ({ candidates }) => (random.chance(0.95) ? random.below(candidates.length) : random.between(-2, 100)),
@@ -104,9 +103,9 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
   try {
     for (let batch = 0; packetCount < packets; batch++) {
       if (batch % 8 === 0) sample = [...(fixture.twin?.flows.values() ?? [])];
-      if (batch % 2 === 0) fixture.egress(...traffic.frames(BATCH_SIZE, sample));
-      else fixture.ingress(...traffic.messages(BATCH_SIZE, sample));
-      packetCount += BATCH_SIZE;
+      if (batch % 2 === 0) fixture.egress(...traffic.frames(WorkerLayout.BATCH_SIZE, sample));
+      else fixture.ingress(...traffic.messages(WorkerLayout.BATCH_SIZE, sample));
+      packetCount += WorkerLayout.BATCH_SIZE;
       fixture.advance(random.below(40) * random.below(2));
       if (batch % 5 === 4) await events.next();
       if (batch % 40 === 39) fixture.sweep();

@@ -1,6 +1,7 @@
 // Inner functions of the engine (assembly/workbench.ts) on a memory of their own.
 import { readFile } from "node:fs/promises";
-import { Region, WORKER_TUN_SLOTS } from "../../assembly/shared/layout.ts";
+import { Region } from "../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-memory.ts";
 
@@ -61,7 +62,7 @@ export async function loadWorkbench(shared = createSharedMemory({ capacities: SM
   const { exports } = await WebAssembly.instantiate(module, { env: { memory: shared.memory } });
   if (!isWorkbench(exports)) throw new Error(`workbench.wasm lacks one of ${FUNCTIONS.join(", ")}`);
   exports.attach(0, 0n);
-  return { exports, shared, scratchAt: shared.at(Region.workers) + WORKER_TUN_SLOTS };
+  return { exports, shared, scratchAt: shared.at(Region.workers) + WorkerLayout.TUN_SLOTS };
 }
 
 function isWorkbench(exports: Record<string, unknown>): exports is Record<string, unknown> & WorkbenchExports {

@@ -2,7 +2,9 @@
 // table-validation.ts. Messages say what was expected; config-document.ts adds what was found, and the line.
 
 import { z } from "zod";
-import { FLOW_LIMIT_MAX, RANGE_MAX, WORKER_MAX } from "../../../assembly/shared/layout.ts";
+import * as FlowLayout from "../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { POLICY_PAGES_MAX } from "../../../assembly/shared/policies.ts";
 import { TUNNEL_PORT } from "../../../assembly/shared/protocols.ts";
 import { parseByteSize } from "../../base/byte-size.ts";
@@ -180,15 +182,15 @@ export const configSchema = section({
       .default("auto"),
     queues: z
       .literal("auto")
-      .or(whole(1, WORKER_MAX, "auto or a number of queues"))
+      .or(whole(1, WorkerLayout.MAX, "auto or a number of queues"))
       .default("auto"),
   }).prefault({}),
   ranges: list(prefix)
     .min(1, "expected at least one range")
-    .max(RANGE_MAX, `expected at most ${RANGE_MAX} ranges`)
+    .max(HeaderLayout.RANGE_MAX, `expected at most ${HeaderLayout.RANGE_MAX} ranges`)
     .prefault(DEFAULT_RANGES),
   flows: section({
-    limit: whole(1, FLOW_LIMIT_MAX, "a number of flows").default(DEFAULT_CAPACITIES.flows),
+    limit: whole(1, FlowLayout.LIMIT_MAX, "a number of flows").default(DEFAULT_CAPACITIES.flows),
     timeouts: section({
       udpUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.udpUnreplied),
       udpStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.udpStream),

@@ -1,6 +1,6 @@
 // Answers what policies and engine a proxy has: their modules, joined with what the workers count of them.
 
-import { LAYOUT_VERSION } from "../../../assembly/shared/layout.ts";
+import { LAYOUT_VERSION } from "../../../assembly/shared/layout/version.ts";
 import { type PolicyBoard, PolicyCount } from "../../dataplane/modules/policy-board.ts";
 import type { HandOver } from "../../dataplane/worker/supervisor.ts";
 import { liveFlows } from "../../memory/flows.ts";

@@ -1,7 +1,7 @@
 // The truth about nodes and services. Every change is checked as a whole and put in force as one generation, or
 // refused with every field named that is wrong, and then all stays as it was. Changes take turns.
 
-import { ANY_PORT } from "../../../assembly/shared/layout.ts";
+import * as AddressLayout from "../../../assembly/shared/layout/address.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { type FieldPath, type Issue, issueLines } from "../../base/issues.ts";
 import type { TableChange, TableNode } from "../../memory/table-change.ts";
@@ -389,7 +389,7 @@ function namespaceAddresses(service: Service): string[] {
 
 /** Where a node's datagrams come from. */
 export function sendersOf({ accept }: Node, endpoint: Endpoint): Endpoint[] {
-  const port = accept?.anyPort ? ANY_PORT : endpoint.port;
+  const port = accept?.anyPort ? AddressLayout.ANY_PORT : endpoint.port;
   return [endpoint.address, ...(accept?.addresses ?? [])].map((address) => ({ address, port }));
 }
 

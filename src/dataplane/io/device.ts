@@ -3,15 +3,9 @@
 // throws for a packet; what the kernel does not take is counted by reason.
 
 import type { Counter } from "../../../assembly/shared/counters.ts";
-import {
-  HEADER_AT,
-  HEADER_REGIONS,
-  Region,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_INGRESS_DROPS,
-  WORKER_SIZE,
-} from "../../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import type { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { addressOf } from "../../sys/libc.ts";
 
@@ -23,7 +17,7 @@ export const BATCH_BYTES = 131_072;
 
 /** The TUN: frames with a virtio_net_hdr in front. */
 export interface FrameDevice {
-  /** Fills TUN slots from the first on, stores their lengths in WORKER_TUN_LENGTHS; returns how many. */
+  /** Fills TUN slots from the first on, stores their lengths in WorkerLayout.TUN_LENGTHS; returns how many. */
   readBatch(): number;
   /** Writes out the TUN transmit queue and leaves it empty. */
   writeQueue(): void;
@@ -31,7 +25,7 @@ export interface FrameDevice {
 
 /** The tunnel's socket: messages of one or, with GRO or GSO, several datagrams. */
 export interface DatagramDevice {
-  /** Fills WORKER_UDP_RX from the first on; returns how many messages came. */
+  /** Fills WorkerLayout.UDP_RX from the first on; returns how many messages came. */
   receiveBatch(): number;
   /** Sends the UDP transmit queue and leaves it empty. */
   sendQueue(): void;
@@ -65,10 +59,10 @@ export class WorkerArea {
   readonly #nativeAt: number;
 
   constructor(memory: WebAssembly.Memory, worker: number) {
-    const regions = new Uint32Array(memory.buffer, HEADER_AT + HEADER_REGIONS, Region.count);
+    const regions = new Uint32Array(memory.buffer, HeaderLayout.AT + HeaderLayout.REGIONS, Region.count);
     this.worker = worker;
-    this.at = (regions[Region.workers] ?? 0) + worker * WORKER_SIZE;
-    this.words = new Uint32Array(memory.buffer, this.at, WORKER_SIZE >> 2);
+    this.at = (regions[Region.workers] ?? 0) + worker * WorkerLayout.SIZE;
+    this.words = new Uint32Array(memory.buffer, this.at, WorkerLayout.SIZE >> 2);
     this.memoryBase = addressOf(memory.buffer);
     this.#nativeAt = Number(this.memoryBase) + this.at;
   }
@@ -88,15 +82,15 @@ export class WorkerArea {
   }
 
   count(counter: Counter, amount: number): void {
-    this.#add(WORKER_COUNTERS + 8 * counter, amount);
+    this.#add(WorkerLayout.COUNTERS + 8 * counter, amount);
   }
 
   countEgressDrops(reason: DropReason, packets: number): void {
-    this.#add(WORKER_EGRESS_DROPS + 8 * reason, packets);
+    this.#add(WorkerLayout.EGRESS_DROPS + 8 * reason, packets);
   }
 
   countIngressDrops(reason: DropReason, packets: number): void {
-    this.#add(WORKER_INGRESS_DROPS + 8 * reason, packets);
+    this.#add(WorkerLayout.INGRESS_DROPS + 8 * reason, packets);
   }
 
   /** Adds to a u64 by halves: a BigInt would be allocated for each batch. Only this thread writes here. */

@@ -1,7 +1,7 @@
 // What arrives at a device, with faults: some of it is lost, comes twice, late or in another order, cut or with a bit
 // turned. Whatever is kept waits for its time or, if the batch is full, for the next one.
 
-import { BATCH_SIZE } from "../../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import type { FaultDice } from "./fault-dice.ts";
 import type { DeviceFaults } from "./fault-settings.ts";
 import type { Received, ReceiveSlots } from "./receive-slots.ts";
@@ -41,7 +41,7 @@ export class FaultyArrivals {
     const nowMs = this.#nowMs();
     const arrived = this.#takeDue(({ dueMs }) => dueMs <= nowMs);
     for (let index = 0; index < count; index++) this.#pass(this.#slots.take(index), arrived, nowMs);
-    for (const received of arrived.splice(BATCH_SIZE)) this.#keep(received, nowMs);
+    for (const received of arrived.splice(WorkerLayout.BATCH_SIZE)) this.#keep(received, nowMs);
     arrived.forEach((received, index) => {
       this.#slots.put(index, received);
     });

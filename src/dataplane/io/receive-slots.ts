@@ -1,23 +1,9 @@
 // What a device has received, taken out of its slots and put back: the frames of a TUN, the messages of a socket with
 // where they came from and their control messages.
 
-import {
-  CONTROL_SIZE,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SIZE,
-  NODE_ENDPOINT_SIZE,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_UDP_RX,
-  WORKER_UDP_RX_CONTROLS,
-  WORKER_UDP_RX_NAMES,
-  WORKER_UDP_SLOTS,
-} from "../../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
+import * as NodeLayout from "../../../assembly/shared/layout/node.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import type { WorkerArea } from "./device.ts";
 import { renewMessage } from "./udp-device.ts";
 
@@ -43,24 +29,28 @@ export class FrameSlots implements ReceiveSlots {
   }
 
   take(index: number): Received {
-    const length = this.#area.word(WORKER_TUN_LENGTHS + 4 * index);
+    const length = this.#area.word(WorkerLayout.TUN_LENGTHS + 4 * index);
     return { bytes: this.#frame(index, length).slice(), about: [] };
   }
 
   put(index: number, { bytes }: Received): void {
     this.#frame(index, bytes.length).set(bytes);
-    this.#area.setWord(WORKER_TUN_LENGTHS + 4 * index, bytes.length);
+    this.#area.setWord(WorkerLayout.TUN_LENGTHS + 4 * index, bytes.length);
   }
 
   renew(): void {}
 
   #frame(index: number, length: number): Uint8Array {
-    return bytesAt(this.#area, WORKER_TUN_SLOTS + index * SLOT_SIZE + SLOT_HEADROOM, length);
+    return bytesAt(
+      this.#area,
+      WorkerLayout.TUN_SLOTS + index * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM,
+      length,
+    );
   }
 }
 
 /** Words of an mmsghdr that recvmmsg() writes. */
-const WRITTEN = [MMSGHDR_NAME_LENGTH, MMSGHDR_CONTROL_LENGTH, MMSGHDR_FLAGS];
+const WRITTEN = [KernelLayout.MMSGHDR_NAME_LENGTH, KernelLayout.MMSGHDR_CONTROL_LENGTH, KernelLayout.MMSGHDR_FLAGS];
 
 export class MessageSlots implements ReceiveSlots {
   readonly #area: WorkerArea;
@@ -70,14 +60,19 @@ export class MessageSlots implements ReceiveSlots {
   }
 
   take(index: number): Received {
-    const length = this.#area.word(WORKER_UDP_RX + index * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    const length = this.#area.word(
+      WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH,
+    );
     return { bytes: this.#payload(index, length).slice(), about: this.#about(index).map((part) => part.slice()) };
   }
 
   put(index: number, { bytes, about }: Received): void {
     this.#payload(index, bytes.length).set(bytes);
     for (const [i, part] of this.#about(index).entries()) part.set(about[i] as Uint8Array);
-    this.#area.setWord(WORKER_UDP_RX + index * MMSGHDR_SIZE + MMSGHDR_LENGTH, bytes.length);
+    this.#area.setWord(
+      WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH,
+      bytes.length,
+    );
   }
 
   renew(count: number): void {
@@ -85,14 +80,18 @@ export class MessageSlots implements ReceiveSlots {
   }
 
   #payload(index: number, length: number): Uint8Array {
-    return bytesAt(this.#area, WORKER_UDP_SLOTS + index * SLOT_SIZE + SLOT_HEADROOM, length);
+    return bytesAt(
+      this.#area,
+      WorkerLayout.UDP_SLOTS + index * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM,
+      length,
+    );
   }
 
   #about(index: number): Uint8Array[] {
-    const header = WORKER_UDP_RX + index * MMSGHDR_SIZE;
+    const header = WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
     return [
-      bytesAt(this.#area, WORKER_UDP_RX_NAMES + index * NODE_ENDPOINT_SIZE, NODE_ENDPOINT_SIZE),
-      bytesAt(this.#area, WORKER_UDP_RX_CONTROLS + index * CONTROL_SIZE, CONTROL_SIZE),
+      bytesAt(this.#area, WorkerLayout.UDP_RX_NAMES + index * NodeLayout.ENDPOINT_SIZE, NodeLayout.ENDPOINT_SIZE),
+      bytesAt(this.#area, WorkerLayout.UDP_RX_CONTROLS + index * KernelLayout.CONTROL_SIZE, KernelLayout.CONTROL_SIZE),
       ...WRITTEN.map((field) => bytesAt(this.#area, header + field, 4)),
     ];
   }

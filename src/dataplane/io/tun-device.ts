@@ -2,20 +2,7 @@
 // structures in the shared memory.
 
 import { Counter } from "../../../assembly/shared/counters.ts";
-import {
-  BATCH_SIZE,
-  FRAME_MAX,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  TUN_TX_IOV,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_PACKETS,
-  TUN_TX_SIZE,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-} from "../../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { EAGAIN, EBADF, EBADFD, EFAULT, EINTR, EINVAL, ENOBUFS, errnoName, POLLOUT } from "../../sys/libc.ts";
@@ -44,15 +31,15 @@ export class TunDevice implements FrameDevice {
     const area = this.#area;
     let count = 0;
     let bytes = 0;
-    while (count < BATCH_SIZE && bytes < BATCH_BYTES) {
-      const at = area.nativeAt(WORKER_TUN_SLOTS + count * SLOT_SIZE + SLOT_HEADROOM);
-      const length = this.#calls.read(this.#fd, at, FRAME_MAX);
+    while (count < WorkerLayout.BATCH_SIZE && bytes < BATCH_BYTES) {
+      const at = area.nativeAt(WorkerLayout.TUN_SLOTS + count * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM);
+      const length = this.#calls.read(this.#fd, at, WorkerLayout.FRAME_MAX);
       if (length < 0) {
         if (length === -EINTR) continue;
         if (isLost(-length)) throw lostQueue(-length);
         break; // EAGAIN: the queue is empty. Anything else passes, and poll tells when to try again.
       }
-      area.setWord(WORKER_TUN_LENGTHS + 4 * count, length);
+      area.setWord(WorkerLayout.TUN_LENGTHS + 4 * count, length);
       bytes += length;
       count += 1;
     }
@@ -65,14 +52,14 @@ export class TunDevice implements FrameDevice {
 
   writeQueue(): void {
     const area = this.#area;
-    const count = area.word(WORKER_TUN_TX_COUNT);
+    const count = area.word(WorkerLayout.TUN_TX_COUNT);
     if (count === 0) return;
     let written = 0;
     let waitsLeft = WAITS_MAX;
     for (let index = 0; index < count; ) {
-      const at = WORKER_TUN_TX + index * TUN_TX_SIZE;
-      const iovecsAt = area.word(at + TUN_TX_IOV) + area.word(at + TUN_TX_IOV + 4) * 2 ** 32;
-      const result = this.#calls.writev(this.#fd, iovecsAt, area.word(at + TUN_TX_IOV_COUNT));
+      const at = WorkerLayout.TUN_TX + index * WorkerLayout.TUN_TX_SIZE;
+      const iovecsAt = area.word(at + WorkerLayout.TUN_TX_IOV) + area.word(at + WorkerLayout.TUN_TX_IOV + 4) * 2 ** 32;
+      const result = this.#calls.writev(this.#fd, iovecsAt, area.word(at + WorkerLayout.TUN_TX_IOV_COUNT));
       if (result >= 0) {
         written += 1;
       } else if (result === -EINTR) {
@@ -83,13 +70,13 @@ export class TunDevice implements FrameDevice {
           this.#writable.wait(WAIT_MS);
           continue;
         }
-        area.countIngressDrops(DropReason.queueFull, area.word(at + TUN_TX_PACKETS));
+        area.countIngressDrops(DropReason.queueFull, area.word(at + WorkerLayout.TUN_TX_PACKETS));
       } else {
-        area.countIngressDrops(DropReason.sendFailed, area.word(at + TUN_TX_PACKETS));
+        area.countIngressDrops(DropReason.sendFailed, area.word(at + WorkerLayout.TUN_TX_PACKETS));
       }
       index += 1;
     }
-    area.setWord(WORKER_TUN_TX_COUNT, 0);
+    area.setWord(WorkerLayout.TUN_TX_COUNT, 0);
     if (written > 0) area.count(Counter.tunWrittenFrames, written);
   }
 }

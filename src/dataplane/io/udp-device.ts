@@ -1,26 +1,8 @@
 // The tunnel's socket of one worker: receives into the engine's slots and sends what it queued, many messages a call.
 
 import { Counter } from "../../../assembly/shared/counters.ts";
-import {
-  BATCH_SIZE,
-  CONTROL_SIZE,
-  FRAGMENTS_ALLOWED,
-  FRAGMENTS_NEVER,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_FRAGMENTS,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SIZE,
-  SOCKADDR_SIZE,
-  WORKER_ERROR_NAME,
-  WORKER_ERROR_QUOTE,
-  WORKER_UDP_RETRY,
-  WORKER_UDP_RX,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_COUNT,
-  WORKER_UDP_TX_FRAGMENTED,
-} from "../../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { ErrorQueue } from "../../sys/error-queue.ts";
@@ -65,16 +47,16 @@ export class UdpDevice implements DatagramDevice {
   readonly #calls: UdpCalls;
   readonly #errors: ErrorQueue;
   readonly #writable: Poller;
-  #usedMessages = BATCH_SIZE; // receive structures that the last call may have altered
+  #usedMessages = WorkerLayout.BATCH_SIZE; // receive structures that the last call may have altered
   #waitsLeft = 0;
-  #messagesWanted = BATCH_SIZE;
+  #messagesWanted = WorkerLayout.BATCH_SIZE;
 
   constructor(fd: number, area: WorkerArea, faults: UdpFaults, calls: UdpCalls = KERNEL) {
     this.#fd = fd;
     this.#area = area;
     this.#faults = faults;
     this.#calls = calls;
-    this.#errors = new ErrorQueue(fd, area.nativeAt(WORKER_ERROR_NAME), area.nativeAt(WORKER_ERROR_QUOTE));
+    this.#errors = new ErrorQueue(fd, area.nativeAt(WorkerLayout.ERROR_NAME), area.nativeAt(WorkerLayout.ERROR_QUOTE));
     this.#writable = new Poller([fd], POLLOUT);
   }
 
@@ -82,13 +64,13 @@ export class UdpDevice implements DatagramDevice {
     const area = this.#area;
     this.#renewMessages();
     const limit = this.#messagesWanted;
-    let count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
+    let count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WorkerLayout.UDP_RX), limit);
     if (count <= 0) {
       // An error that an earlier send caused is reported once, in place of what is waiting behind it; and poll reports
       // the socket as ready as long as the error queue holds one.
       if (isLost(-count)) throw lostSocket(-count);
       this.#readErrors();
-      if (count !== -EAGAIN) count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WORKER_UDP_RX), limit);
+      if (count !== -EAGAIN) count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WorkerLayout.UDP_RX), limit);
     }
     if (count <= 0) return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
     this.#usedMessages = count;
@@ -102,24 +84,24 @@ export class UdpDevice implements DatagramDevice {
   #adaptMessages(count: number): void {
     let bytes = 0;
     for (let index = 0; index < count; index++) {
-      bytes += this.#area.word(WORKER_UDP_RX + index * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+      bytes += this.#area.word(WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH);
     }
     const wanted = Math.ceil((BATCH_BYTES * count) / Math.max(bytes, 1));
-    this.#messagesWanted = Math.max(MESSAGES_MIN, Math.min(BATCH_SIZE, wanted));
+    this.#messagesWanted = Math.max(MESSAGES_MIN, Math.min(WorkerLayout.BATCH_SIZE, wanted));
   }
 
   sendQueue(): void {
-    const count = this.#area.word(WORKER_UDP_TX_COUNT);
+    const count = this.#area.word(WorkerLayout.UDP_TX_COUNT);
     if (count === 0) return;
     this.#waitsLeft = WAITS_MAX;
-    const isMixed = this.#area.word(WORKER_UDP_TX_FRAGMENTED) > 0;
+    const isMixed = this.#area.word(WorkerLayout.UDP_TX_FRAGMENTED) > 0;
     for (let first = 0; first < count; ) {
       const limit = isMixed ? this.#endOfRun(first, count) : count;
       const end = first + this.#sendAs(this.#mayFragment(first), first, limit);
       if (end < limit) this.#replace(end);
       first = end < limit ? end + 1 : limit;
     }
-    this.#area.setWord(WORKER_UDP_TX_COUNT, 0);
+    this.#area.setWord(WorkerLayout.UDP_TX_COUNT, 0);
   }
 
   /** End of the messages from `first` on that may, or may not, be sent in fragments as that one. */
@@ -130,13 +112,16 @@ export class UdpDevice implements DatagramDevice {
   }
 
   #mayFragment(message: number): boolean {
-    return this.#area.word(WORKER_UDP_TX + message * MMSGHDR_SIZE + MMSGHDR_FRAGMENTS) === FRAGMENTS_ALLOWED;
+    return (
+      this.#area.word(WorkerLayout.UDP_TX + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_FRAGMENTS) ===
+      KernelLayout.FRAGMENTS_ALLOWED
+    );
   }
 
   #sendAs(inFragments: boolean, first: number, end: number): number {
-    if (!inFragments) return this.#sendRun(WORKER_UDP_TX, first, end);
+    if (!inFragments) return this.#sendRun(WorkerLayout.UDP_TX, first, end);
     setFragments(this.#fd, true);
-    const sent = this.#sendRun(WORKER_UDP_TX, first, end);
+    const sent = this.#sendRun(WorkerLayout.UDP_TX, first, end);
     setFragments(this.#fd, false);
     return sent;
   }
@@ -167,7 +152,11 @@ export class UdpDevice implements DatagramDevice {
     let next = first;
     let mayBeOldError = true;
     while (next < count) {
-      const sent = this.#calls.sendmmsg(this.#fd, area.nativeAt(queueAt + next * MMSGHDR_SIZE), count - next);
+      const sent = this.#calls.sendmmsg(
+        this.#fd,
+        area.nativeAt(queueAt + next * KernelLayout.MMSGHDR_SIZE),
+        count - next,
+      );
       if (sent > 0) {
         next += sent;
         mayBeOldError = true;
@@ -197,16 +186,16 @@ export class UdpDevice implements DatagramDevice {
     const area = this.#area;
     const errno = this.#errno;
     // A message that was not sent still holds its count of packets.
-    const packets = area.word(WORKER_UDP_TX + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    const packets = area.word(WorkerLayout.UDP_TX + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH);
     if (errno === EAGAIN || errno === ENOBUFS) {
       area.countEgressDrops(DropReason.queueFull, packets);
       return;
     }
     const count = this.#faults.udpRejected(message, errno);
-    if (count === 0) this.#sendCut(WORKER_UDP_TX, message);
+    if (count === 0) this.#sendCut(WorkerLayout.UDP_TX, message);
     for (let first = 0; first < count; ) {
-      const end = first + this.#sendRun(WORKER_UDP_RETRY, first, count);
-      if (end < count) this.#sendCut(WORKER_UDP_RETRY, end);
+      const end = first + this.#sendRun(WorkerLayout.UDP_RETRY, first, count);
+      if (end < count) this.#sendCut(WorkerLayout.UDP_RETRY, end);
       first = end + 1;
     }
   }
@@ -218,10 +207,14 @@ export class UdpDevice implements DatagramDevice {
    */
   #sendCut(queueAt: number, message: number): void {
     const area = this.#area;
-    const packets = area.word(queueAt + message * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+    const packets = area.word(queueAt + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH);
     if (this.#errno === EMSGSIZE) {
       this.#readErrors();
-      if (area.word(queueAt + message * MMSGHDR_SIZE + MMSGHDR_FRAGMENTS) === FRAGMENTS_NEVER) return; // its size is told
+      if (
+        area.word(queueAt + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_FRAGMENTS) ===
+        KernelLayout.FRAGMENTS_NEVER
+      )
+        return; // its size is told
       setFragments(this.#fd, true);
       const sent = this.#sendRun(queueAt, message, message + 1);
       setFragments(this.#fd, false);
@@ -234,10 +227,10 @@ export class UdpDevice implements DatagramDevice {
 
 /** Gives a receive structure back what recvmmsg() has to find there: how much room there is. */
 export function renewMessage(area: WorkerArea, index: number): void {
-  const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
-  area.setWord(at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE);
-  area.setWord(at + MMSGHDR_CONTROL_LENGTH, CONTROL_SIZE);
-  area.setWord(at + MMSGHDR_FLAGS, 0);
+  const at = WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
+  area.setWord(at + KernelLayout.MMSGHDR_NAME_LENGTH, KernelLayout.SOCKADDR_SIZE);
+  area.setWord(at + KernelLayout.MMSGHDR_CONTROL_LENGTH, KernelLayout.CONTROL_SIZE);
+  area.setWord(at + KernelLayout.MMSGHDR_FLAGS, 0);
 }
 
 /** Errors after which the descriptor never works again. */

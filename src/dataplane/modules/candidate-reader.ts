@@ -1,37 +1,14 @@
 // Reads the candidates of a service from the shared tables, with all that is known of their instances and nodes, and
 // writes them as the records that policies see. Allocates nothing.
 
-import {
-  CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_INSTANCE,
-  CANDIDATE_LOCAL,
-  CANDIDATE_SIZE,
-  CANDIDATE_WEIGHT,
-  HEADER_AT,
-  HEADER_GENERATION,
-  HEADER_METRICS_EPOCH,
-  HEADER_REGIONS,
-  INSTANCE_LOAD_SERVED,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_NAMESPACE_V4,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
-  INSTANCE_NUMBER,
-  INSTANCE_PLACE_SIZE,
-  INSTANCE_SIZE,
-  INSTANCE_VERSION,
-  NODE_DISTANCE_KM,
-  NODE_HEALTH,
-  NODE_METRICS_SIZE,
-  NODE_RTT_US,
-  NODE_SIZE,
-  NodeHealth,
-  Region,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_FAMILY,
-} from "../../../assembly/shared/layout.ts";
+import * as CandidateLayout from "../../../assembly/shared/layout/candidate.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../../assembly/shared/layout/instance.ts";
+import * as NodeLayout from "../../../assembly/shared/layout/node.ts";
+import * as NodeMetricsLayout from "../../../assembly/shared/layout/node-metrics.ts";
+import { NodeHealth } from "../../../assembly/shared/layout/node-metrics.ts";
+import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
 import {
   RECORD_DRAINING,
   RECORD_FLOWS,
@@ -55,22 +32,22 @@ export class CandidateReader {
     this.view = new DataView(memory.buffer);
     this.#words = new Int32Array(memory.buffer);
     this.#regionsAt = Array.from({ length: Region.count }, (_, region) =>
-      this.view.getUint32(HEADER_AT + HEADER_REGIONS + 4 * region, true),
+      this.view.getUint32(HeaderLayout.AT + HeaderLayout.REGIONS + 4 * region, true),
     );
   }
 
   metricsEpoch(): number {
-    return Atomics.load(this.#words, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2);
+    return Atomics.load(this.#words, (HeaderLayout.AT + HeaderLayout.METRICS_EPOCH) >>> 2);
   }
 
   /** Writes one record for each candidate of the service record at `serviceAt`. */
   copy(serviceAt: number, records: DataView, recordsAt: number): void {
-    const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
-    const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
-    const ownFamily = this.view.getUint32(serviceAt + SERVICE_FAMILY, true) === 4 ? RECORD_IPV4 : RECORD_IPV6;
-    const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
+    const count = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true);
+    const first = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATES, true);
+    const ownFamily = this.view.getUint32(serviceAt + ServiceLayout.FAMILY, true) === 4 ? RECORD_IPV4 : RECORD_IPV6;
+    const candidatesAt = this.#recordAt(Region.candidates, first, CandidateLayout.SIZE);
     for (let index = 0; index < count; index += 1) {
-      this.#copyOne(candidatesAt + index * CANDIDATE_SIZE, ownFamily, records, recordsAt + index * RECORD_SIZE);
+      this.#copyOne(candidatesAt + index * CandidateLayout.SIZE, ownFamily, records, recordsAt + index * RECORD_SIZE);
     }
   }
 
@@ -78,55 +55,58 @@ export class CandidateReader {
   copyFlows(serviceAt: number, recordWords: Int32Array, recordsAt: number): void {
     // Plain reads of aligned words: each count is one that was true a moment ago. Typed arrays halve the time of views.
     const words = this.#words;
-    const count = words[(serviceAt + SERVICE_CANDIDATE_COUNT) >>> 2] as number;
-    const first = words[(serviceAt + SERVICE_CANDIDATES) >>> 2] as number;
-    const loadWord = (this.#recordAt(Region.instanceLoads, 0, INSTANCE_LOAD_SIZE) + INSTANCE_LOAD_SERVED) >>> 2;
-    let candidateWord = (this.#recordAt(Region.candidates, first, CANDIDATE_SIZE) + CANDIDATE_INSTANCE) >>> 2;
+    const count = words[(serviceAt + ServiceLayout.CANDIDATE_COUNT) >>> 2] as number;
+    const first = words[(serviceAt + ServiceLayout.CANDIDATES) >>> 2] as number;
+    const loadWord =
+      (this.#recordAt(Region.instanceLoads, 0, InstanceLayout.LOAD_SIZE) + InstanceLayout.LOAD_SERVED) >>> 2;
+    let candidateWord =
+      (this.#recordAt(Region.candidates, first, CandidateLayout.SIZE) + CandidateLayout.INSTANCE) >>> 2;
     let recordWord = (recordsAt + RECORD_FLOWS) >>> 2;
     for (let index = 0; index < count; index += 1) {
-      const flows = words[loadWord + (words[candidateWord] as number) * (INSTANCE_LOAD_SIZE >>> 2)] as number;
+      const flows = words[loadWord + (words[candidateWord] as number) * (InstanceLayout.LOAD_SIZE >>> 2)] as number;
       recordWords[recordWord] = flows < 0 ? 0 : flows; // below 0 for a moment, when another worker's end comes first
-      candidateWord += CANDIDATE_SIZE >>> 2;
+      candidateWord += CandidateLayout.SIZE >>> 2;
       recordWord += RECORD_SIZE >>> 2;
     }
   }
 
   /** Whether any candidate of the service record takes new flows: it does not drain, and its node is not lost. */
   hasEligible(serviceAt: number): boolean {
-    const count = this.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
-    const first = this.view.getUint32(serviceAt + SERVICE_CANDIDATES, true);
-    const candidatesAt = this.#recordAt(Region.candidates, first, CANDIDATE_SIZE);
+    const count = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true);
+    const first = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATES, true);
+    const candidatesAt = this.#recordAt(Region.candidates, first, CandidateLayout.SIZE);
     for (let index = 0; index < count; index += 1) {
-      const candidateAt = candidatesAt + index * CANDIDATE_SIZE;
-      const flags = this.view.getUint16(candidateAt + CANDIDATE_FLAGS, true);
-      if ((flags & CANDIDATE_DRAINING) === 0 && this.#isHealthy(this.#nodeOf(candidateAt))) return true;
+      const candidateAt = candidatesAt + index * CandidateLayout.SIZE;
+      const flags = this.view.getUint16(candidateAt + CandidateLayout.FLAGS, true);
+      if ((flags & CandidateLayout.DRAINING) === 0 && this.#isHealthy(this.#nodeOf(candidateAt))) return true;
     }
     return false;
   }
 
   #copyOne(candidateAt: number, ownFamily: number, records: DataView, at: number): void {
     const { view } = this;
-    const instance = view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
-    const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
-    const placeAt = instanceAt + this.#placeOf(instanceAt) * INSTANCE_PLACE_SIZE;
-    const loadAt = this.#recordAt(Region.instanceLoads, instance, INSTANCE_LOAD_SIZE) + INSTANCE_LOAD_SERVED;
+    const instance = view.getUint32(candidateAt + CandidateLayout.INSTANCE, true);
+    const instanceAt = this.#recordAt(Region.instances, instance, InstanceLayout.SIZE);
+    const placeAt = instanceAt + this.#placeOf(instanceAt) * InstanceLayout.PLACE_SIZE;
+    const loadAt =
+      this.#recordAt(Region.instanceLoads, instance, InstanceLayout.LOAD_SIZE) + InstanceLayout.LOAD_SERVED;
     const node = this.#nodeOf(candidateAt);
-    const nodeAt = this.#recordAt(Region.nodes, node, NODE_SIZE);
-    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
+    const nodeAt = this.#recordAt(Region.nodes, node, NodeLayout.SIZE);
+    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NodeMetricsLayout.SIZE);
     const families =
-      (this.#hasAddress(placeAt + INSTANCE_NAMESPACE_V4) ? RECORD_IPV4 : 0) |
-      (this.#hasAddress(placeAt + INSTANCE_NAMESPACE_V6) ? RECORD_IPV6 : 0);
+      (this.#hasAddress(placeAt + InstanceLayout.NAMESPACE_V4) ? RECORD_IPV4 : 0) |
+      (this.#hasAddress(placeAt + InstanceLayout.NAMESPACE_V6) ? RECORD_IPV6 : 0);
     const isOwnFamily = (families & ownFamily) !== 0;
 
     writeRecord(
       records,
       at,
-      view.getUint32(instanceAt + INSTANCE_NUMBER, true),
-      view.getUint16(candidateAt + CANDIDATE_WEIGHT, true),
+      view.getUint32(instanceAt + InstanceLayout.NUMBER, true),
+      view.getUint16(candidateAt + CandidateLayout.WEIGHT, true),
       Math.max(0, view.getInt32(loadAt, true)),
-      view.getUint32(metricsAt + NODE_RTT_US, true),
-      view.getFloat32(nodeAt + NODE_DISTANCE_KM, true),
-      recordFlags(view.getUint16(candidateAt + CANDIDATE_FLAGS, true)) |
+      view.getUint32(metricsAt + NodeMetricsLayout.RTT_US, true),
+      view.getFloat32(nodeAt + NodeLayout.DISTANCE_KM, true),
+      recordFlags(view.getUint16(candidateAt + CandidateLayout.FLAGS, true)) |
         (this.#isHealthy(node) ? RECORD_HEALTHY : 0) |
         families |
         (isOwnFamily ? RECORD_OWN_FAMILY : 0),
@@ -135,19 +115,22 @@ export class CandidateReader {
 
   /** A worker asks inside of a call, and no place that the generation in force shows is written before it leaves that. */
   #placeOf(instanceAt: number): number {
-    const generation = Atomics.load(this.#words, (HEADER_AT + HEADER_GENERATION) >>> 2);
-    return placeInForce(Atomics.load(this.#words, (instanceAt + INSTANCE_VERSION) >>> 2), generation);
+    const generation = Atomics.load(this.#words, (HeaderLayout.AT + HeaderLayout.GENERATION) >>> 2);
+    return placeInForce(Atomics.load(this.#words, (instanceAt + InstanceLayout.VERSION) >>> 2), generation);
   }
 
   #nodeOf(candidateAt: number): number {
-    const instance = this.view.getUint32(candidateAt + CANDIDATE_INSTANCE, true);
-    const instanceAt = this.#recordAt(Region.instances, instance, INSTANCE_SIZE);
-    return this.view.getUint32(instanceAt + this.#placeOf(instanceAt) * INSTANCE_PLACE_SIZE + INSTANCE_NODE, true);
+    const instance = this.view.getUint32(candidateAt + CandidateLayout.INSTANCE, true);
+    const instanceAt = this.#recordAt(Region.instances, instance, InstanceLayout.SIZE);
+    return this.view.getUint32(
+      instanceAt + this.#placeOf(instanceAt) * InstanceLayout.PLACE_SIZE + InstanceLayout.NODE,
+      true,
+    );
   }
 
   #isHealthy(node: number): boolean {
-    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NODE_METRICS_SIZE);
-    return this.view.getUint32(metricsAt + NODE_HEALTH, true) !== NodeHealth.lost;
+    const metricsAt = this.#recordAt(Region.nodeMetrics, node, NodeMetricsLayout.SIZE);
+    return this.view.getUint32(metricsAt + NodeMetricsLayout.HEALTH, true) !== NodeHealth.lost;
   }
 
   /** A family that an instance lacks has zeros. */
@@ -169,7 +152,7 @@ export class CandidateReader {
 }
 
 function recordFlags(flags: number): number {
-  const draining = (flags & CANDIDATE_DRAINING) === 0 ? 0 : RECORD_DRAINING;
-  const local = (flags & CANDIDATE_LOCAL) === 0 ? 0 : RECORD_LOCAL;
+  const draining = (flags & CandidateLayout.DRAINING) === 0 ? 0 : RECORD_DRAINING;
+  const local = (flags & CandidateLayout.LOCAL) === 0 ? 0 : RECORD_LOCAL;
   return draining | local;
 }

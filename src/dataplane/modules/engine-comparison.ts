@@ -2,7 +2,7 @@
 // were the same at the beginning; what leaves, what is counted and what the calls answer must be the same. Then the two
 // take turns on one memory, beside the engine in force on another.
 
-import { BATCH_SIZE } from "../../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { ownCpuMs } from "../../sys/thread-clock.ts";
 import type { EngineExports } from "./engine-contract.ts";
@@ -236,7 +236,7 @@ class Comparison {
   }
 
   #batchSize(): number {
-    return 1 + this.#dice.below(this.#dice.chance(0.1) ? BATCH_SIZE : 12);
+    return 1 + this.#dice.below(this.#dice.chance(0.1) ? WorkerLayout.BATCH_SIZE : 12);
   }
 
   /** Ends of a packet that a workload of this node sends. */

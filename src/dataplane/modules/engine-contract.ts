@@ -1,5 +1,5 @@
 // What the host and the engine module (assembly/engine.ts) expect of each other.
-// One engine instance per worker; all state is in the shared memory (assembly/shared/layout.ts).
+// One engine instance per worker; all state is in the shared memory (assembly/shared/layout).
 
 /** Exports of engine.wasm. None of them throws, and none allocates. */
 export interface EngineExports {
@@ -11,12 +11,12 @@ export interface EngineExports {
    */
   attach(worker: number, memoryBase: bigint): void;
   /**
-   * Translates the frames in TUN slots first...count-1 (lengths in WORKER_TUN_LENGTHS), after emptying both transmit
+   * Translates the frames in TUN slots first...count-1 (lengths in WorkerLayout.TUN_LENGTHS), after emptying both transmit
    * queues. Returns the first slot that was not handled because a queue was full, or count.
    * `nowUs` is a monotonic clock in microseconds, the same for all workers.
    */
   egress(first: number, count: number, nowUs: number): number;
-  /** The same for the messages that recvmmsg left in WORKER_UDP_RX. */
+  /** The same for the messages that recvmmsg left in WorkerLayout.UDP_RX. */
   ingress(first: number, count: number, nowUs: number): number;
   /**
    * Sees to the other nodes and queues the probes that are due (after emptying both transmit queues); returns how many.
@@ -31,14 +31,14 @@ export interface EngineExports {
   /** Ends idle flows among the next `budget` flow records; returns how many it ended. */
   sweep(nowUs: number, budget: number): number;
   /**
-   * sendmmsg refused message `message` of WORKER_UDP_TX with `errno`. Returns how many single datagrams stand in
-   * WORKER_UDP_RETRY to be sent in its place; 0 = none, and the host counts the loss.
+   * sendmmsg refused message `message` of WorkerLayout.UDP_TX with `errno`. Returns how many single datagrams stand in
+   * WorkerLayout.UDP_RETRY to be sent in its place; 0 = none, and the host counts the loss.
    */
   udpRejected(message: number, errno: number): number;
   /**
-   * The tunnel's socket reports an error about a datagram to the sockaddr in WORKER_ERROR_NAME: that it was too long for
+   * The tunnel's socket reports an error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME: that it was too long for
    * the path, whose MTU is `mtu`, or that nobody took it. `origin` says who reports it (SO_EE_ORIGIN_*,
-   * linux/errqueue.h); the first `quoted` bytes of the datagram are in WORKER_ERROR_QUOTE.
+   * linux/errqueue.h); the first `quoted` bytes of the datagram are in WorkerLayout.ERROR_QUOTE.
    */
   pathError(errno: number, origin: number, mtu: number, quoted: number): void;
 }

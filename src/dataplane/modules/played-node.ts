@@ -1,38 +1,9 @@
 // Plays the kernel in one worker area, through the same structures as read(), recvmmsg(), writev() and sendmmsg(), so that
 // an engine can be tried without devices. Native addresses are offsets here.
 
-import {
-  AF_INET6,
-  COUNTER_MAX,
-  IOVEC_SIZE,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_SIZE,
-  Region,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_FAMILY,
-  SOCKADDR_PORT,
-  TUN_TX_IOV,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_SIZE,
-  WORKER_COUNTERS,
-  WORKER_ERROR_NAME,
-  WORKER_SEQUENCE,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-  WORKER_UDP_RX,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_COUNT,
-} from "../../../assembly/shared/layout.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6 } from "../../../assembly/shared/protocols.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import { readAddress } from "../../net/address.ts";
@@ -66,7 +37,7 @@ const CMSG_TYPE = 12;
 const CMSG_DATA = 16;
 const CMSG_SPACE = 24;
 /** u64 counters, and drops in both directions. */
-const COUNTERS_BYTES = 3 * COUNTER_MAX * 8;
+const COUNTERS_BYTES = 3 * WorkerLayout.COUNTER_MAX * 8;
 
 export class PlayedNode {
   readonly shared: SharedMemory;
@@ -90,41 +61,47 @@ export class PlayedNode {
 
   /** The engine is in a generation of the tables. */
   get isInCall(): boolean {
-    return (this.#u32(WORKER_SEQUENCE) & 1) !== 0;
+    return (this.#u32(WorkerLayout.SEQUENCE) & 1) !== 0;
   }
 
   putFrames(frames: readonly Uint8Array[]): void {
     frames.forEach((bytes, slot) => {
-      this.shared.bytes.set(bytes, this.#workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);
-      this.#setU32(WORKER_TUN_LENGTHS + 4 * slot, bytes.length);
+      this.shared.bytes.set(
+        bytes,
+        this.#workerAt + WorkerLayout.TUN_SLOTS + slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM,
+      );
+      this.#setU32(WorkerLayout.TUN_LENGTHS + 4 * slot, bytes.length);
     });
   }
 
   /** Into the structures that attach() prepared, each a datagram of its own. */
   putMessages(messages: readonly TestMessage[]): void {
     messages.forEach(({ bytes, from, trafficClass }, index) => {
-      const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
-      const iovecAt = this.#pointer(this.#workerAt + at + MMSGHDR_IOV);
+      const at = WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
+      const iovecAt = this.#pointer(this.#workerAt + at + KernelLayout.MMSGHDR_IOV);
       this.shared.bytes.set(bytes, this.#pointer(iovecAt));
-      this.#setU32(at + MMSGHDR_LENGTH, bytes.length);
-      this.#setU32(at + MMSGHDR_FLAGS, 0);
+      this.#setU32(at + KernelLayout.MMSGHDR_LENGTH, bytes.length);
+      this.#setU32(at + KernelLayout.MMSGHDR_FLAGS, 0);
       this.#putClass(this.#workerAt + at, from.address, trafficClass);
-      this.#putSockaddr(this.#pointer(this.#workerAt + at + MMSGHDR_NAME), from);
+      this.#putSockaddr(this.#pointer(this.#workerAt + at + KernelLayout.MMSGHDR_NAME), from);
     });
   }
 
   /** Whom an error of the tunnel's socket is about. */
   putErrorName(peer: Omit<TestPeer, "id">): void {
-    this.#putSockaddr(this.#workerAt + WORKER_ERROR_NAME, peer);
+    this.#putSockaddr(this.#workerAt + WorkerLayout.ERROR_NAME, peer);
   }
 
   sent(): SentMessage[] {
-    return Array.from({ length: this.#u32(WORKER_UDP_TX_COUNT) }, (_, i) => {
-      const at = this.#workerAt + WORKER_UDP_TX + i * MMSGHDR_SIZE;
-      const nameAt = this.#pointer(at + MMSGHDR_NAME);
+    return Array.from({ length: this.#u32(WorkerLayout.UDP_TX_COUNT) }, (_, i) => {
+      const at = this.#workerAt + WorkerLayout.UDP_TX + i * KernelLayout.MMSGHDR_SIZE;
+      const nameAt = this.#pointer(at + KernelLayout.MMSGHDR_NAME);
       return {
-        to: this.#hex(nameAt + SOCKADDR_ADDRESS, 16) + this.#hex(nameAt + SOCKADDR_PORT, 2),
-        content: this.#gather(this.#pointer(at + MMSGHDR_IOV), this.#pointer(at + MMSGHDR_IOV_COUNT)),
+        to: this.#hex(nameAt + KernelLayout.SOCKADDR_ADDRESS, 16) + this.#hex(nameAt + KernelLayout.SOCKADDR_PORT, 2),
+        content: this.#gather(
+          this.#pointer(at + KernelLayout.MMSGHDR_IOV),
+          this.#pointer(at + KernelLayout.MMSGHDR_IOV_COUNT),
+        ),
         trafficClass: this.#classOf(at),
       };
     });
@@ -132,32 +109,35 @@ export class PlayedNode {
 
   /** What is written to the TUN, hexadecimal, each with its virtio_net_hdr. */
   written(): string[] {
-    return Array.from({ length: this.#u32(WORKER_TUN_TX_COUNT) }, (_, i) => {
-      const at = this.#workerAt + WORKER_TUN_TX + i * TUN_TX_SIZE;
-      return this.#gather(this.#pointer(at + TUN_TX_IOV), this.#view.getUint32(at + TUN_TX_IOV_COUNT, true));
+    return Array.from({ length: this.#u32(WorkerLayout.TUN_TX_COUNT) }, (_, i) => {
+      const at = this.#workerAt + WorkerLayout.TUN_TX + i * WorkerLayout.TUN_TX_SIZE;
+      return this.#gather(
+        this.#pointer(at + WorkerLayout.TUN_TX_IOV),
+        this.#view.getUint32(at + WorkerLayout.TUN_TX_IOV_COUNT, true),
+      );
     });
   }
 
   /** All that the engine counts. */
   counters(): string {
-    return this.#hex(this.#workerAt + WORKER_COUNTERS, COUNTERS_BYTES);
+    return this.#hex(this.#workerAt + WorkerLayout.COUNTERS, COUNTERS_BYTES);
   }
 
   /** As recvmmsg() tells it: a byte for IPv4, an int for IPv6. */
   #putClass(messageAt: number, sender: string, trafficClass: number): void {
     const isIpv4 = !sender.includes(":");
-    const at = this.#pointer(messageAt + MMSGHDR_CONTROL);
+    const at = this.#pointer(messageAt + KernelLayout.MMSGHDR_CONTROL);
     this.#view.setBigUint64(at, BigInt(CMSG_DATA + (isIpv4 ? 1 : 4)), true);
     this.#view.setUint32(at + CMSG_LEVEL, isIpv4 ? SOL_IP : SOL_IPV6, true);
     this.#view.setUint32(at + CMSG_TYPE, isIpv4 ? IP_TOS : IPV6_TCLASS, true);
     this.#view.setUint32(at + CMSG_DATA, trafficClass, true);
-    this.#view.setBigUint64(messageAt + MMSGHDR_CONTROL_LENGTH, BigInt(CMSG_SPACE), true);
+    this.#view.setBigUint64(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH, BigInt(CMSG_SPACE), true);
   }
 
   /** As sendmmsg() takes it; 0 when no control message says it. */
   #classOf(messageAt: number): number {
-    const start = this.#pointer(messageAt + MMSGHDR_CONTROL);
-    const end = start + this.#pointer(messageAt + MMSGHDR_CONTROL_LENGTH);
+    const start = this.#pointer(messageAt + KernelLayout.MMSGHDR_CONTROL);
+    const end = start + this.#pointer(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH);
     for (let at = start; at + CMSG_DATA < end; ) {
       const level = this.#view.getUint32(at + CMSG_LEVEL, true);
       const type = this.#view.getUint32(at + CMSG_TYPE, true);
@@ -170,15 +150,16 @@ export class PlayedNode {
   }
 
   #putSockaddr(at: number, { address, port }: Omit<TestPeer, "id">): void {
-    this.#view.setUint16(at + SOCKADDR_FAMILY, AF_INET6, true);
-    this.#view.setUint16(at + SOCKADDR_PORT, port, false);
-    if (!readAddress(address, this.shared.bytes, at + SOCKADDR_ADDRESS)) throw new RangeError(`no address: ${address}`);
+    this.#view.setUint16(at + KernelLayout.SOCKADDR_FAMILY, KernelLayout.AF_INET6, true);
+    this.#view.setUint16(at + KernelLayout.SOCKADDR_PORT, port, false);
+    if (!readAddress(address, this.shared.bytes, at + KernelLayout.SOCKADDR_ADDRESS))
+      throw new RangeError(`no address: ${address}`);
   }
 
   #gather(iovecAt: number, count: number): string {
     let content = "";
     for (let i = 0; i < count; i++) {
-      const at = iovecAt + i * IOVEC_SIZE;
+      const at = iovecAt + i * KernelLayout.IOVEC_SIZE;
       content += this.#hex(this.#pointer(at), this.#pointer(at + 8));
     }
     return content;

@@ -2,7 +2,7 @@
 // Promises: a module that asks for more than it may have, or lacks what it must have, is refused by a sentence.
 
 import { fileURLToPath } from "node:url";
-import { LAYOUT_VERSION } from "../../../assembly/shared/layout.ts";
+import { LAYOUT_VERSION } from "../../../assembly/shared/layout/version.ts";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { readRegularFile, whyUnreadable } from "../../sys/user-file.ts";
 import type { EngineExports, EngineImports } from "./engine-contract.ts";

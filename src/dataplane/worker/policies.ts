@@ -3,12 +3,7 @@
 // has them, round-trip times that are at most REFRESH_MS older than the data plane's, and, if it asks for them, the flow
 // counts of the moment; a choice for a service whose candidates the module knows allocates nothing.
 
-import {
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_ID,
-  SERVICE_POLICY,
-  SERVICE_REVISION,
-} from "../../../assembly/shared/layout.ts";
+import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../../assembly/shared/policies.ts";
 import { reasonOf } from "../../base/errors.ts";
 import { CandidateReader } from "../modules/candidate-reader.ts";
@@ -84,7 +79,7 @@ export class PolicyHost {
   /** The engine's import: index of a candidate of the service record at `serviceAt`; anything else = no choice. */
   choose(serviceAt: number, flowHash: number, clientHash: number): number {
     const at = serviceAt >>> 0; // an i32 in Wasm: addresses from 2 GiB on arrive as negative numbers
-    const policy = this.#policies[this.#candidates.view.getUint32(at + SERVICE_POLICY, true)];
+    const policy = this.#policies[this.#candidates.view.getUint32(at + ServiceLayout.POLICY, true)];
     if (policy !== undefined) return policy.choose(at, flowHash, clientHash);
     this.missing += 1;
     return CHOICE_NONE;
@@ -195,7 +190,7 @@ class HostedPolicy {
 
   #ask(serviceAt: number, flowHash: number, clientHash: number): number {
     const { view } = this.#candidates;
-    const service = view.getInt32(serviceAt + SERVICE_ID, true);
+    const service = view.getInt32(serviceAt + ServiceLayout.ID, true);
     const known = this.#prepared(service, serviceAt);
     if (!known.isReady) {
       this.#count(PolicyCount.unprepared, 1);
@@ -213,7 +208,7 @@ class HostedPolicy {
       return CHOICE_NONE;
     }
     if (Number.isInteger(choice)) {
-      if (choice >= 0 && choice < view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true)) return choice;
+      if (choice >= 0 && choice < view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true)) return choice;
       if (choice === CHOICE_NONE) {
         this.#count(PolicyCount.none, 1);
         if (this.#candidates.hasEligible(serviceAt)) {
@@ -250,7 +245,7 @@ class HostedPolicy {
 
   /** Sees to it that the module has the candidates of the service record. */
   #prepared(service: number, serviceAt: number): KnownService {
-    const revision = this.#candidates.view.getUint32(serviceAt + SERVICE_REVISION, true);
+    const revision = this.#candidates.view.getUint32(serviceAt + ServiceLayout.REVISION, true);
     // Read before the metrics are copied: what changes meanwhile is copied next time.
     const epoch = this.#candidates.metricsEpoch();
     const known = this.#services.get(service);
@@ -279,7 +274,7 @@ class HostedPolicy {
 
   /** Copies the candidates into the module's memory. False if the module does not take them. */
   #hand(service: number, serviceAt: number): boolean {
-    const count = this.#candidates.view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const count = this.#candidates.view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true);
     const recordsAt = this.#exports.reserve(service, count) >>> 0;
     this.#followMemory();
     const { byteLength } = this.#records;

@@ -1,7 +1,7 @@
 // Gives one packet to an engine on a copy of a node's memory, and tells what came of it: what was counted, what the
 // policy was asked and what it saw, what would be sent and written. Nothing leaves the copy.
 
-import { SERVICE_CANDIDATE_COUNT, SERVICE_POLICY } from "../../../assembly/shared/layout.ts";
+import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
 import { RECORD_SIZE } from "../../../assembly/shared/policies.ts";
 import { readCounters } from "../../memory/counters.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
@@ -94,12 +94,12 @@ export class Stage {
 
   #choose(serviceAt: number, flowHash: number, clientHash: number): number {
     const { view } = this.#candidates;
-    const count = view.getUint32(serviceAt + SERVICE_CANDIDATE_COUNT, true);
+    const count = view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true);
     const records = new DataView(new ArrayBuffer(count * RECORD_SIZE));
     this.#candidates.copy(serviceAt, records, 0);
     const choice = this.#host.choose(serviceAt, flowHash, clientHash);
     this.#choice = {
-      slot: view.getUint32(serviceAt + SERVICE_POLICY, true),
+      slot: view.getUint32(serviceAt + ServiceLayout.POLICY, true),
       candidates: Array.from({ length: count }, (_, index) => readCandidate(records, index * RECORD_SIZE)),
       choice,
     };

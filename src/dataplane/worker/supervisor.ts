@@ -4,7 +4,7 @@
 // worker that starts has the modules that were handed over last.
 
 import { Worker } from "node:worker_threads";
-import { WORKER_SEQUENCE } from "../../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { WakeEvent } from "../../sys/poll.ts";
 import { threadCpuMs } from "../../sys/thread-clock.ts";
@@ -403,9 +403,9 @@ class Thread {
 
   /** A thread that died inside the engine is in no generation any more: nobody must wait for it. */
   #leaveCalls(): void {
-    const sequence = Atomics.load(this.#areaWords, WORKER_SEQUENCE >> 2);
+    const sequence = Atomics.load(this.#areaWords, WorkerLayout.SEQUENCE >> 2);
     const wasInside = sequence % 2 === 1;
-    if (wasInside) Atomics.store(this.#areaWords, WORKER_SEQUENCE >> 2, sequence + 1);
+    if (wasInside) Atomics.store(this.#areaWords, WorkerLayout.SEQUENCE >> 2, sequence + 1);
     this.#deaths.note(this.#worker, wasInside);
     if (this.engineSequence % 2 !== 0) Atomics.add(this.#call, CALL_ENGINE, 1);
     if (this.policySequence % 2 !== 0) Atomics.add(this.#call, CALL_SEQUENCE, 1);

@@ -4,17 +4,10 @@
 // Opens nothing, so closes nothing: descriptors and memory outlive the thread, and a successor takes them over.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import {
-  HEADER_AT,
-  HEADER_FLOW_LIMIT,
-  HEADER_FLOW_NEXT,
-  HEADER_REGIONS,
-  HEADER_WORKER_COUNT,
-  Region,
-  WAITING_COUNT,
-  WORKER_SIZE,
-  WORKER_WAITING_PARKED,
-} from "../../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as WaitingLayout from "../../../assembly/shared/layout/waiting.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { setThreadNice } from "../../sys/priority.ts";
 import { threadId } from "../../sys/thread-clock.ts";
@@ -52,15 +45,15 @@ function createClock(originMs: number): () => number {
 
 /** The records below the first one that was never used, shared out among the workers. */
 function createFlowRecords(memory: WebAssembly.Memory): () => number {
-  const header = new Uint32Array(memory.buffer, HEADER_AT);
+  const header = new Uint32Array(memory.buffer, HeaderLayout.AT);
   const word = (offset: number): number => header[offset >> 2] as number;
-  return () => Math.min(word(HEADER_FLOW_NEXT), word(HEADER_FLOW_LIMIT)) / word(HEADER_WORKER_COUNT);
+  return () => Math.min(word(HeaderLayout.FLOW_NEXT), word(HeaderLayout.FLOW_LIMIT)) / word(HeaderLayout.WORKER_COUNT);
 }
 
 function createParkedPackets(memory: WebAssembly.Memory, worker: number): () => number {
   const words = new Uint32Array(memory.buffer);
-  const workersAt = words[(HEADER_AT + HEADER_REGIONS + 4 * Region.workers) >> 2] as number;
-  const at = (workersAt + worker * WORKER_SIZE + WORKER_WAITING_PARKED + WAITING_COUNT) >> 2;
+  const workersAt = words[(HeaderLayout.AT + HeaderLayout.REGIONS + 4 * Region.workers) >> 2] as number;
+  const at = (workersAt + worker * WorkerLayout.SIZE + WorkerLayout.WAITING_PARKED + WaitingLayout.ROW_COUNT) >> 2;
   return () => words[at] as number;
 }
 

@@ -1,7 +1,8 @@
 // The flow table against a Map, through the engine's doors: a packet finds its flow or opens one, time ends some, and
 // a full table ends others.
 import { describe, expect, test } from "vitest";
-import { FlowState, HEADER_AT, HEADER_FLOW_COUNT } from "../../../assembly/shared/layout.ts";
+import { FlowState } from "../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import type { EngineFixture } from "../../support/engine-fixture.ts";
 import { clientPorts, engineFlows } from "../../support/engine-flows.ts";
 import { packet } from "../../support/packet-builder.ts";
@@ -39,7 +40,7 @@ async function table(flows: number, portCount: number): Promise<Table> {
 /** Client ports of the flows that are in the engine's table. */
 function livePorts(fixture: EngineFixture): Set<number> {
   const ports = clientPorts(fixture.shared);
-  const counted = fixture.io.view.getUint32(HEADER_AT + HEADER_FLOW_COUNT, true);
+  const counted = fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, true);
   expectSame(ports.length, counted, "flows counted in the header");
   const live = new Set(ports);
   expectSame(live.size, ports.length, "flows, each once in the table");

@@ -2,35 +2,15 @@
 // them, and checks what each became. Tells the test which translations it saw. The payload of a packet is the number
 // of its flow key.
 import { parentPort, workerData } from "node:worker_threads";
-import {
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_SIZE,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_PORT,
-  TUN_TX_IOV,
-  TUN_TX_SIZE,
-  WORKER_SIZE,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-  WORKER_UDP_RX,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_COUNT,
-} from "../../../dist/assembly/shared/layout.js";
+import * as KernelLayout from "../../../dist/assembly/shared/layout/kernel.js";
+import * as WorkerLayout from "../../../dist/assembly/shared/layout/worker.js";
 import { instantiateEngine } from "../../../dist/src/dataplane/modules/wasm.js";
 
 // frames[k]: variants of key k's packet; keys[k]: { client, clientInstance, called, clientPort, calledPort, protocol };
 // targets: { address, instance, endpoint, port }; addresses are hexadecimal digits.
 const { memory, module, worker, workersAt, seed, rounds, batch, frames, keys, targets, clock, barrier, options } =
   workerData;
-const workerAt = workersAt + worker * WORKER_SIZE;
+const workerAt = workersAt + worker * WorkerLayout.SIZE;
 const view = new DataView(memory.buffer);
 const bytes = Buffer.from(memory.buffer);
 const words = new Int32Array(clock);
@@ -78,14 +58,15 @@ function chooseKeys(round) {
 function sendClients(chosen) {
   chosen.forEach((key, slot) => {
     const frame = frames[key][random(frames[key].length)];
-    bytes.set(frame, workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);
-    view.setUint32(workerAt + WORKER_TUN_LENGTHS + 4 * slot, frame.length, true);
+    bytes.set(frame, workerAt + WorkerLayout.TUN_SLOTS + slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM);
+    view.setUint32(workerAt + WorkerLayout.TUN_LENGTHS + 4 * slot, frame.length, true);
   });
   const sent = [];
   for (let first = 0; first < chosen.length; ) {
     first = engine.egress(first, chosen.length, nowUs());
-    const count = view.getUint32(workerAt + WORKER_UDP_TX_COUNT, true);
-    for (let i = 0; i < count; i++) sent.push(checkSent(workerAt + WORKER_UDP_TX + i * MMSGHDR_SIZE));
+    const count = view.getUint32(workerAt + WorkerLayout.UDP_TX_COUNT, true);
+    for (let i = 0; i < count; i++)
+      sent.push(checkSent(workerAt + WorkerLayout.UDP_TX + i * KernelLayout.MMSGHDR_SIZE));
   }
   if (options.isStrict && sent.length !== chosen.length)
     throw new Error(`${sent.length} of ${chosen.length} were sent`);
@@ -93,15 +74,19 @@ function sendClients(chosen) {
 }
 
 function checkSent(message) {
-  const packet = parse(gathered(u64(message + MMSGHDR_IOV)));
+  const packet = parse(gathered(u64(message + KernelLayout.MMSGHDR_IOV)));
   const key = keys[packet.key];
   const target = targetByAddress.get(packet.destination);
   if (target === undefined) throw new Error(`sent to ${packet.destination}, which is no instance`);
   if (packet.source !== key.clientInstance) throw new Error(`sent from ${packet.source}`);
   if (packet.destinationPort !== key.calledPort || packet.protocol !== key.protocol) throw new Error("another service");
   if (key.target !== undefined && key.target !== packet.destination) throw new Error("another instance was called");
-  const name = u64(message + MMSGHDR_NAME);
-  const endpoint = bytes.toString("hex", name + SOCKADDR_ADDRESS, name + SOCKADDR_ADDRESS + 16);
+  const name = u64(message + KernelLayout.MMSGHDR_NAME);
+  const endpoint = bytes.toString(
+    "hex",
+    name + KernelLayout.SOCKADDR_ADDRESS,
+    name + KernelLayout.SOCKADDR_ADDRESS + 16,
+  );
   if (endpoint !== target.endpoint) throw new Error(`for ${packet.destination}, but sent to ${endpoint}`);
   translations.add(`${packet.key} ${packet.destination} ${packet.sourcePort}`);
   return { key: packet.key, target, wirePort: packet.sourcePort };
@@ -110,21 +95,24 @@ function checkSent(message) {
 function answerAll(sent) {
   sent.forEach(({ key, target, wirePort }, index) => {
     const answer = buildAnswer(keys[key], key, target, wirePort);
-    const message = workerAt + WORKER_UDP_RX + index * MMSGHDR_SIZE;
-    bytes.set(answer, u64(u64(message + MMSGHDR_IOV)));
-    view.setUint32(message + MMSGHDR_LENGTH, answer.length, true);
-    view.setUint32(message + MMSGHDR_FLAGS, 0, true);
-    view.setBigUint64(message + MMSGHDR_CONTROL_LENGTH, 0n, true);
-    const name = u64(message + MMSGHDR_NAME);
-    view.setUint16(name + SOCKADDR_PORT, target.port, false);
-    bytes.write(target.endpoint, name + SOCKADDR_ADDRESS, "hex");
+    const message = workerAt + WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
+    bytes.set(answer, u64(u64(message + KernelLayout.MMSGHDR_IOV)));
+    view.setUint32(message + KernelLayout.MMSGHDR_LENGTH, answer.length, true);
+    view.setUint32(message + KernelLayout.MMSGHDR_FLAGS, 0, true);
+    view.setBigUint64(message + KernelLayout.MMSGHDR_CONTROL_LENGTH, 0n, true);
+    const name = u64(message + KernelLayout.MMSGHDR_NAME);
+    view.setUint16(name + KernelLayout.SOCKADDR_PORT, target.port, false);
+    bytes.write(target.endpoint, name + KernelLayout.SOCKADDR_ADDRESS, "hex");
   });
   let delivered = 0;
   for (let first = 0; first < sent.length; ) {
     first = engine.ingress(first, sent.length, nowUs());
-    const count = view.getUint32(workerAt + WORKER_TUN_TX_COUNT, true);
+    const count = view.getUint32(workerAt + WorkerLayout.TUN_TX_COUNT, true);
     for (let i = 0; i < count; i++) {
-      checkDelivered(gathered(u64(workerAt + WORKER_TUN_TX + i * TUN_TX_SIZE + TUN_TX_IOV) + 16), sent[delivered++]);
+      checkDelivered(
+        gathered(u64(workerAt + WorkerLayout.TUN_TX + i * WorkerLayout.TUN_TX_SIZE + WorkerLayout.TUN_TX_IOV) + 16),
+        sent[delivered++],
+      );
     }
   }
   if (delivered !== sent.length) throw new Error(`${delivered} of ${sent.length} answers were delivered`);

@@ -1,17 +1,11 @@
 // A worker that is ended from outside at any moment: its engine opens, answers, closes and sweeps flows without end, as
 // long as the gate is open.
 import { parentPort, workerData } from "node:worker_threads";
-import {
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_SIZE,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-} from "../../../dist/assembly/shared/layout.js";
+import * as WorkerLayout from "../../../dist/assembly/shared/layout/worker.js";
 import { instantiateEngine } from "../../../dist/src/dataplane/modules/wasm.js";
 
 const { memory, module, worker, workersAt, frames, batch, gate } = workerData;
-const workerAt = workersAt + worker * WORKER_SIZE;
+const workerAt = workersAt + worker * WorkerLayout.SIZE;
 const bytes = new Uint8Array(memory.buffer);
 const view = new DataView(memory.buffer);
 const engine = instantiateEngine(module, memory, () => Math.floor(Math.random() * 3));
@@ -22,8 +16,8 @@ for (let round = 0; ; round++) {
   Atomics.wait(gate, 0, 0);
   for (let slot = 0; slot < batch; slot++) {
     const frame = frames[Math.floor(Math.random() * frames.length)];
-    bytes.set(frame, workerAt + WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM);
-    view.setUint32(workerAt + WORKER_TUN_LENGTHS + 4 * slot, frame.length, true);
+    bytes.set(frame, workerAt + WorkerLayout.TUN_SLOTS + slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM);
+    view.setUint32(workerAt + WorkerLayout.TUN_LENGTHS + 4 * slot, frame.length, true);
   }
   const nowUs = startedUs + performance.now() * 1000;
   for (let first = 0; first < batch; ) first = engine.egress(first, batch, nowUs);

@@ -2,43 +2,14 @@
 
 import { describe, expect, test } from "vitest";
 import { Counter } from "../../../assembly/shared/counters.ts";
-import {
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_PORT,
-  FLOW_FORWARD_PACKETS,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_LAST_USED_MS,
-  FLOW_NODE,
-  FLOW_PROTOCOL,
-  FLOW_REVERSE_PACKETS,
-  FLOW_SIZE,
-  FLOW_STATE,
-  FLOW_TARGET,
-  FLOW_WIRE_PORT,
-  FlowState,
-  HEADER_AT,
-  HEADER_FLOW_COUNT,
-  HEADER_FLOW_NEXT,
-  INSTANCE_INCARNATION,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_SIZE,
-  NODE_GSO_REFUSED,
-  NODE_HEALTH,
-  NODE_HEARD_US,
-  NODE_METRICS_SIZE,
-  NODE_MTU,
-  NODE_RTT_US,
-  NODE_SINCE_US,
-  NodeHealth,
-  Region,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_INGRESS_DROPS,
-  WORKER_SIZE,
-} from "../../../assembly/shared/layout.ts";
+import * as FlowLayout from "../../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../../assembly/shared/layout/instance.ts";
+import * as NodeMetricsLayout from "../../../assembly/shared/layout/node-metrics.ts";
+import { NodeHealth } from "../../../assembly/shared/layout/node-metrics.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { flowCount, readCounters } from "../../../src/memory/counters.ts";
 import { liveFlows } from "../../../src/memory/flows.ts";
@@ -57,10 +28,10 @@ describe("counters", () => {
   test("are summed over the workers and named by their enum", () => {
     const { shared, view } = fresh();
     for (let worker = 0; worker < 3; worker++) {
-      const at = shared.at(Region.workers) + worker * WORKER_SIZE;
-      view.setBigUint64(at + WORKER_COUNTERS + 8 * Counter.egressBytes, 2n ** 33n + BigInt(worker), true);
-      view.setBigUint64(at + WORKER_EGRESS_DROPS + 8 * DropReason.unknownAddress, 5n, true);
-      view.setBigUint64(at + WORKER_INGRESS_DROPS + 8 * DropReason.sendFailed, 1n, true);
+      const at = shared.at(Region.workers) + worker * WorkerLayout.SIZE;
+      view.setBigUint64(at + WorkerLayout.COUNTERS + 8 * Counter.egressBytes, 2n ** 33n + BigInt(worker), true);
+      view.setBigUint64(at + WorkerLayout.EGRESS_DROPS + 8 * DropReason.unknownAddress, 5n, true);
+      view.setBigUint64(at + WorkerLayout.INGRESS_DROPS + 8 * DropReason.sendFailed, 1n, true);
     }
     const { counters, drops } = readCounters(shared);
     expect(Object.entries(counters).filter(([, value]) => value !== 0)).toEqual([["egressBytes", 3 * 2 ** 33 + 3]]);
@@ -72,7 +43,7 @@ describe("counters", () => {
 
   test("the count of flows is the header's", () => {
     const { shared, view } = fresh();
-    view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 77, true);
+    view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, 77, true);
     expect(flowCount(shared)).toBe(77);
   });
 });
@@ -80,37 +51,37 @@ describe("counters", () => {
 describe("live flows", () => {
   test("free records and records never used are passed over", () => {
     const { shared, view } = fresh();
-    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 4, true);
+    view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT, 4, true);
     for (const record of [1, 3, 4]) {
-      shared.bytes[shared.at(Region.flows) + record * FLOW_SIZE + FLOW_STATE] = FlowState.udpStream;
-      view.setUint32(shared.at(Region.flows) + record * FLOW_SIZE + FLOW_INSTANCE, record, true);
+      shared.bytes[shared.at(Region.flows) + record * FlowLayout.SIZE + FlowLayout.STATE] = FlowState.udpStream;
+      view.setUint32(shared.at(Region.flows) + record * FlowLayout.SIZE + FlowLayout.INSTANCE, record, true);
     }
     expect([...liveFlows(shared)].map(({ instance }) => instance)).toEqual([1, 3]);
   });
 
   test("every field is read", () => {
     const { shared, view } = fresh();
-    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 2, true);
-    const at = shared.at(Region.flows) + FLOW_SIZE;
+    view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT, 2, true);
+    const at = shared.at(Region.flows) + FlowLayout.SIZE;
     for (const [offset, address] of [
-      [FLOW_CLIENT, "10.101.3.23"],
-      [FLOW_CALLED, "fdff:2000::1"],
-      [FLOW_TARGET, "fc00::18:3:1"],
+      [FlowLayout.CLIENT, "10.101.3.23"],
+      [FlowLayout.CALLED, "fdff:2000::1"],
+      [FlowLayout.TARGET, "fc00::18:3:1"],
     ] as const) {
       shared.bytes.set(parseAddress(address) ?? [], at + offset);
     }
-    view.setUint16(at + FLOW_CLIENT_PORT, 40_000, false);
-    view.setUint16(at + FLOW_CALLED_PORT, 80, false);
-    view.setUint16(at + FLOW_WIRE_PORT, 40_001, false);
-    view.setUint8(at + FLOW_PROTOCOL, 6);
-    view.setUint8(at + FLOW_STATE, FlowState.tcpEstablished);
-    view.setUint16(at + FLOW_NODE, 3, true);
-    view.setUint32(at + FLOW_INSTANCE, 5, true);
-    view.setUint32(at + FLOW_INSTANCE_INCARNATION, 9, true);
-    view.setUint32(at + FLOW_LAST_USED_MS, 2 ** 32 - 100, true);
-    view.setUint32(at + FLOW_FORWARD_PACKETS, 11, true);
-    view.setUint32(at + FLOW_REVERSE_PACKETS, 12, true);
-    const incarnationAt = shared.at(Region.instances) + 5 * INSTANCE_SIZE + INSTANCE_INCARNATION;
+    view.setUint16(at + FlowLayout.CLIENT_PORT, 40_000, false);
+    view.setUint16(at + FlowLayout.CALLED_PORT, 80, false);
+    view.setUint16(at + FlowLayout.WIRE_PORT, 40_001, false);
+    view.setUint8(at + FlowLayout.PROTOCOL, 6);
+    view.setUint8(at + FlowLayout.STATE, FlowState.tcpEstablished);
+    view.setUint16(at + FlowLayout.NODE, 3, true);
+    view.setUint32(at + FlowLayout.INSTANCE, 5, true);
+    view.setUint32(at + FlowLayout.INSTANCE_INCARNATION, 9, true);
+    view.setUint32(at + FlowLayout.LAST_USED_MS, 2 ** 32 - 100, true);
+    view.setUint32(at + FlowLayout.FORWARD_PACKETS, 11, true);
+    view.setUint32(at + FlowLayout.REVERSE_PACKETS, 12, true);
+    const incarnationAt = shared.at(Region.instances) + 5 * InstanceLayout.SIZE + InstanceLayout.INCARNATION;
     view.setUint32(incarnationAt, 9, true);
     const [flow] = liveFlows(shared);
     expect(flow).toMatchObject({
@@ -151,13 +122,13 @@ describe("measurements", () => {
 
   test("a node's measurements and an instance's load are those of their records", () => {
     const { shared, view } = fresh();
-    const at = shared.at(Region.nodeMetrics) + 2 * NODE_METRICS_SIZE;
-    view.setUint32(at + NODE_RTT_US, 750, true);
-    view.setUint32(at + NODE_HEALTH, NodeHealth.lost, true);
-    view.setFloat64(at + NODE_SINCE_US, 950_000, true);
-    view.setFloat64(at + NODE_HEARD_US, 900_000, true);
-    view.setUint32(at + NODE_GSO_REFUSED, 1, true);
-    view.setUint32(at + NODE_MTU, 1372, true);
+    const at = shared.at(Region.nodeMetrics) + 2 * NodeMetricsLayout.SIZE;
+    view.setUint32(at + NodeMetricsLayout.RTT_US, 750, true);
+    view.setUint32(at + NodeMetricsLayout.HEALTH, NodeHealth.lost, true);
+    view.setFloat64(at + NodeMetricsLayout.SINCE_US, 950_000, true);
+    view.setFloat64(at + NodeMetricsLayout.HEARD_US, 900_000, true);
+    view.setUint32(at + NodeMetricsLayout.GSO_REFUSED, 1, true);
+    view.setUint32(at + NodeMetricsLayout.MTU, 1372, true);
     const expected = {
       ...({ health: "lost", healthAgeMs: 50, rttUs: 750, lastReplyAgeMs: 100 } as const),
       ...{ mtu: 1372, takesGso: false },
@@ -170,7 +141,7 @@ describe("measurements", () => {
     });
     forgetGsoRefusals(shared);
     expect(readNodeMetrics(shared, 2, 1000)).toEqual({ ...expected, takesGso: true });
-    view.setInt32(shared.at(Region.instanceLoads) + 3 * INSTANCE_LOAD_SIZE, 6, true);
+    view.setInt32(shared.at(Region.instanceLoads) + 3 * InstanceLayout.LOAD_SIZE, 6, true);
     expect([2, 3].map((instance) => readInstanceLoad(shared, instance))).toEqual([0, 6]);
   });
 });

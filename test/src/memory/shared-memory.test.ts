@@ -1,38 +1,21 @@
 import { describe, expect, test } from "vitest";
-import {
-  ADDRESS_HASH_KEY_WORDS,
-  FLOW_HASH_KEY_WORDS,
-  FlowState,
-  HEADER_ADDRESS_HASH_KEY,
-  HEADER_ADDRESS_MASK,
-  HEADER_AT,
-  HEADER_FLOW_BUCKET_MASK,
-  HEADER_FLOW_HASH_KEY,
-  HEADER_FLOW_LIMIT,
-  HEADER_FLOW_NEXT,
-  HEADER_LAYOUT_VERSION,
-  HEADER_PROBE_INTERVAL_MS,
-  HEADER_RANGE_COUNT,
-  HEADER_RANGES,
-  HEADER_REGIONS,
-  HEADER_SIZE,
-  HEADER_TIMEOUTS_MS,
-  HEADER_WORKER_COUNT,
-  HEADER_WORKLOAD_MASK,
-  LAYOUT_VERSION,
-  RANGE_SIZE,
-  Region,
-  WORKER_SIZE,
-} from "../../../assembly/shared/layout.ts";
+import { FlowState } from "../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import { LAYOUT_VERSION } from "../../../assembly/shared/layout/version.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { parsePrefix } from "../../../src/net/address.ts";
 
 function hashKeys(shared: SharedMemory): bigint[] {
   const words = new BigUint64Array(shared.memory.buffer);
   const key = (offset: number, count: number): bigint[] => [
-    ...words.subarray((HEADER_AT + offset) / 8, (HEADER_AT + offset) / 8 + count),
+    ...words.subarray((HeaderLayout.AT + offset) / 8, (HeaderLayout.AT + offset) / 8 + count),
   ];
-  return [...key(HEADER_FLOW_HASH_KEY, FLOW_HASH_KEY_WORDS), ...key(HEADER_ADDRESS_HASH_KEY, ADDRESS_HASH_KEY_WORDS)];
+  return [
+    ...key(HeaderLayout.FLOW_HASH_KEY, HeaderLayout.FLOW_HASH_KEY_WORDS),
+    ...key(HeaderLayout.ADDRESS_HASH_KEY, HeaderLayout.ADDRESS_HASH_KEY_WORDS),
+  ];
 }
 
 const SMALL = { flows: 100, addresses: 10, instances: 10, workloads: 10, nodes: 2, workers: 2 };
@@ -46,39 +29,41 @@ describe("the shared memory", () => {
       probeIntervalMs: 0,
       timeoutsMs: { tcpClosed: 7 },
     });
-    const header = (offset: number): number | undefined => shared.u32[(HEADER_AT + offset) >>> 2];
-    expect(header(HEADER_LAYOUT_VERSION)).toBe(LAYOUT_VERSION);
-    expect(header(HEADER_WORKER_COUNT)).toBe(2);
-    expect(header(HEADER_FLOW_LIMIT)).toBe(100);
-    expect(header(HEADER_FLOW_NEXT)).toBe(1);
-    expect(header(HEADER_FLOW_BUCKET_MASK)).toBe(63);
-    expect(header(HEADER_ADDRESS_MASK)).toBe(shared.records.addressSlots - 1);
-    expect(header(HEADER_WORKLOAD_MASK)).toBe(shared.records.workloadSlots - 1);
-    expect(header(HEADER_PROBE_INTERVAL_MS)).toBe(0);
-    expect(header(HEADER_TIMEOUTS_MS + 4 * FlowState.tcpClosed)).toBe(7);
-    expect(header(HEADER_TIMEOUTS_MS + 4 * FlowState.tcpEstablished)).toBe(86_400_000);
-    expect(header(HEADER_RANGE_COUNT)).toBe(2);
-    const rangeAt = HEADER_AT + HEADER_RANGES + RANGE_SIZE;
-    expect(shared.bytes.slice(rangeAt, rangeAt + RANGE_SIZE)).toEqual(new Uint8Array([...range.bytes, ...range.mask]));
+    const header = (offset: number): number | undefined => shared.u32[(HeaderLayout.AT + offset) >>> 2];
+    expect(header(HeaderLayout.LAYOUT_VERSION)).toBe(LAYOUT_VERSION);
+    expect(header(HeaderLayout.WORKER_COUNT)).toBe(2);
+    expect(header(HeaderLayout.FLOW_LIMIT)).toBe(100);
+    expect(header(HeaderLayout.FLOW_NEXT)).toBe(1);
+    expect(header(HeaderLayout.FLOW_BUCKET_MASK)).toBe(63);
+    expect(header(HeaderLayout.ADDRESS_MASK)).toBe(shared.records.addressSlots - 1);
+    expect(header(HeaderLayout.WORKLOAD_MASK)).toBe(shared.records.workloadSlots - 1);
+    expect(header(HeaderLayout.PROBE_INTERVAL_MS)).toBe(0);
+    expect(header(HeaderLayout.TIMEOUTS_MS + 4 * FlowState.tcpClosed)).toBe(7);
+    expect(header(HeaderLayout.TIMEOUTS_MS + 4 * FlowState.tcpEstablished)).toBe(86_400_000);
+    expect(header(HeaderLayout.RANGE_COUNT)).toBe(2);
+    const rangeAt = HeaderLayout.AT + HeaderLayout.RANGES + HeaderLayout.RANGE_SIZE;
+    expect(shared.bytes.slice(rangeAt, rangeAt + HeaderLayout.RANGE_SIZE)).toEqual(
+      new Uint8Array([...range.bytes, ...range.mask]),
+    );
   });
 
   test("places its regions one after the other, aligned, within the memory", () => {
     const shared = createSharedMemory({ capacities: SMALL });
-    let end = HEADER_AT + HEADER_SIZE;
+    let end = HeaderLayout.AT + HeaderLayout.SIZE;
     for (let region = 0; region < Region.count; region++) {
       const at = shared.at(region);
-      expect(shared.u32[(HEADER_AT + HEADER_REGIONS + 4 * region) >>> 2]).toBe(at);
+      expect(shared.u32[(HeaderLayout.AT + HeaderLayout.REGIONS + 4 * region) >>> 2]).toBe(at);
       expect(at).toBeGreaterThanOrEqual(end);
       expect(at % 64).toBe(0);
       end = at + 1;
     }
     expect(shared.at(Region.workers) % 4096).toBe(0);
-    expect(shared.at(Region.workers) + 2 * WORKER_SIZE).toBeLessThanOrEqual(shared.bytes.length);
+    expect(shared.at(Region.workers) + 2 * WorkerLayout.SIZE).toBeLessThanOrEqual(shared.bytes.length);
   });
 
   test("draws each word of the hash keys anew, and no two alike", () => {
     const keys = [1, 2].flatMap(() => hashKeys(createSharedMemory({ capacities: SMALL })));
-    expect(new Set(keys).size).toBe(2 * (FLOW_HASH_KEY_WORDS + ADDRESS_HASH_KEY_WORDS));
+    expect(new Set(keys).size).toBe(2 * (HeaderLayout.FLOW_HASH_KEY_WORDS + HeaderLayout.ADDRESS_HASH_KEY_WORDS));
   });
 
   test("has the same hash keys with the same seed, and others with another one", () => {

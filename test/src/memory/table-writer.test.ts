@@ -2,17 +2,10 @@
 // earlier moment go on, and each must see exactly the tables of the generation in which it began.
 
 import { describe, expect, test } from "vitest";
-import {
-  HEADER_AT,
-  HEADER_GENERATION,
-  HEADER_METRICS_EPOCH,
-  Region,
-  SERVICE_ID,
-  SERVICE_REVISION,
-  SERVICE_SIZE,
-  WORKER_SEQUENCE,
-  WORKER_SIZE,
-} from "../../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { Cells } from "../../../src/memory/cells.ts";
 import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../src/memory/table-writer.ts";
@@ -43,7 +36,7 @@ function writerOf(shared: SharedMemory, cells?: Cells): TableWriter {
 }
 
 function setSequence(shared: SharedMemory, worker: number, isInside: boolean): void {
-  const at = (shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_SEQUENCE) >>> 2;
+  const at = (shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2;
   if (((shared.i32[at] ?? 0) & 1) !== (isInside ? 1 : 0)) Atomics.add(shared.i32, at, 1);
 }
 
@@ -190,7 +183,7 @@ class Workers {
   }
 
   #generation(): number {
-    return Atomics.load(this.#shared.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
+    return Atomics.load(this.#shared.i32, (HeaderLayout.AT + HeaderLayout.GENERATION) >>> 2);
   }
 
   #contentOf(generation: number): Content {
@@ -308,7 +301,7 @@ describe("generations", () => {
     await writer.settled();
     const [index = 0] = writer.instanceIndices("b.demo");
     const flow = reader.isAlive(2, index, reader.incarnation(index));
-    const generation = (): number => Atomics.load(shared.i32, (HEADER_AT + HEADER_GENERATION) >>> 2);
+    const generation = (): number => Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.GENERATION) >>> 2);
     let hasBegun = false;
     cells.onStore = () => {
       if (generation() !== 2 || hasBegun) return;
@@ -379,7 +372,7 @@ describe("generations", () => {
   test("another distance alone is told to the policies, and the same one is not", async () => {
     const shared = createSharedMemory({ capacities: SMALL });
     const writer = writerOf(shared);
-    const epoch = (): number => Atomics.load(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2);
+    const epoch = (): number => Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.METRICS_EPOCH) >>> 2);
     const withDistance = async (distanceKm: number): Promise<number> => {
       const before = epoch();
       const underlay = { address: "192.0.2.10", port: 50103 };
@@ -407,8 +400,11 @@ describe("generations", () => {
 
   function recordOf(shared: SharedMemory, generation: number, reader: TableReader, address: string) {
     const record = now(reader.record(generation, address));
-    const word = (shared.at(Region.services) + record * SERVICE_SIZE) >>> 2;
-    return { id: shared.u32[word + SERVICE_ID / 4] ?? 0, revision: shared.u32[word + SERVICE_REVISION / 4] ?? 0 };
+    const word = (shared.at(Region.services) + record * ServiceLayout.SIZE) >>> 2;
+    return {
+      id: shared.u32[word + ServiceLayout.ID / 4] ?? 0,
+      revision: shared.u32[word + ServiceLayout.REVISION / 4] ?? 0,
+    };
   }
 });
 

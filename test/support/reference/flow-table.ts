@@ -1,47 +1,12 @@
 // What must be true of the flow table when no worker is in a call: counted and compared record by record, entry by
 // entry, with the hash written out in whole numbers.
-import {
-  FLOW_BUCKET_ENTRIES,
-  FLOW_BUCKET_ENTRY_COUNT,
-  FLOW_BUCKET_LOCK,
-  FLOW_BUCKET_SIZE,
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_INCARNATION,
-  FLOW_CLIENT_INSTANCE,
-  FLOW_CLIENT_PORT,
-  FLOW_FREE_NEXT,
-  FLOW_INDEX_MASK,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_IS_BALANCED,
-  FLOW_PROTOCOL,
-  FLOW_SEEN,
-  FLOW_SIZE,
-  FLOW_SLACK,
-  FLOW_STATE,
-  FLOW_TAG_SHIFT,
-  FLOW_TARGET_INSTANCE_ADDRESS,
-  FLOW_WIRE_PORT,
-  FlowState,
-  HEADER_AT,
-  HEADER_CLIENT_COUNT,
-  HEADER_FLOW_COUNT,
-  HEADER_FLOW_FREE,
-  HEADER_FLOW_HASH_KEY,
-  HEADER_FLOW_NEXT,
-  INSTANCE_INCARNATION,
-  INSTANCE_LOAD_CALLED,
-  INSTANCE_LOAD_SERVED,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_SIZE,
-  Region,
-  WORKER_LIMBO_OLD,
-  WORKER_LIMBO_YOUNG,
-  WORKER_SEQUENCE,
-  WORKER_SIZE,
-} from "../../../assembly/shared/layout.ts";
+
+import * as FlowLayout from "../../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../../assembly/shared/layout/instance.ts";
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import type { SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { addressBytes } from "../packet-builder.ts";
 import { V4_MAPPED } from "./tables.ts";
@@ -84,7 +49,7 @@ export function bucketOf(shared: SharedMemory, { source, destination, sport, dpo
 
 /** By the definition in assembly/table/hash.ts, in whole numbers: two words of 32 bits to each product. */
 function flowHash(view: DataView, key: readonly bigint[]): bigint {
-  const m = (i: number): bigint => view.getBigUint64(HEADER_AT + HEADER_FLOW_HASH_KEY + 8 * i, true);
+  const m = (i: number): bigint => view.getBigUint64(HeaderLayout.AT + HeaderLayout.FLOW_HASH_KEY + 8 * i, true);
   return key.reduce((sum, words, i) => {
     // The last word has the protocol above the ports, as the addresses have their second half.
     const product = (m(2 * i + 1) + (words & 0xffffffffn)) * (m(2 * i + 2) + (words >> 32n));
@@ -103,12 +68,15 @@ class FlowTable {
 
   constructor(private readonly shared: SharedMemory) {
     this.view = new DataView(shared.memory.buffer);
-    const end = Math.min(this.u32(HEADER_AT + HEADER_FLOW_NEXT), 1 + shared.capacities.flows + FLOW_SLACK);
+    const end = Math.min(
+      this.u32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT),
+      1 + shared.capacities.flows + FlowLayout.SLACK,
+    );
     for (let record = 1; record < end; record++) {
-      const at = shared.at(Region.flows) + record * FLOW_SIZE;
-      if (this.view.getUint8(at + FLOW_STATE) !== FlowState.free) this.live.set(record, at);
+      const at = shared.at(Region.flows) + record * FlowLayout.SIZE;
+      if (this.view.getUint8(at + FlowLayout.STATE) !== FlowState.free) this.live.set(record, at);
     }
-    const count = this.u32(HEADER_AT + HEADER_FLOW_COUNT);
+    const count = this.u32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT);
     this.demand(count === this.live.size, `the header counts ${count} flows, ${this.live.size} are live`);
     this.demand(this.live.size <= shared.capacities.flows, `${this.live.size} flows are more than the limit`);
     this.checkBuckets();
@@ -116,7 +84,7 @@ class FlowTable {
     this.checkOwnership(end);
     this.checkLoads();
     for (let worker = 0; worker < shared.capacities.workers; worker++) {
-      this.demand(this.u32(this.workerAt(worker) + WORKER_SEQUENCE) % 2 === 0, `worker ${worker} is in a call`);
+      this.demand(this.u32(this.workerAt(worker) + WorkerLayout.SEQUENCE) % 2 === 0, `worker ${worker} is in a call`);
     }
   }
 
@@ -124,12 +92,12 @@ class FlowTable {
   private checkBuckets(): void {
     const found = new Map<string, number>();
     for (let bucket = 0; bucket < this.shared.records.flowBuckets; bucket++) {
-      const at = this.shared.at(Region.flowBuckets) + bucket * FLOW_BUCKET_SIZE;
-      this.demand(this.u32(at + FLOW_BUCKET_LOCK) === 0, `bucket ${bucket} is locked`);
-      for (let i = 0; i < FLOW_BUCKET_ENTRY_COUNT; i++) {
-        const entry = this.u32(at + FLOW_BUCKET_ENTRIES + 4 * i);
+      const at = this.shared.at(Region.flowBuckets) + bucket * FlowLayout.BUCKET_SIZE;
+      this.demand(this.u32(at + FlowLayout.BUCKET_LOCK) === 0, `bucket ${bucket} is locked`);
+      for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
+        const entry = this.u32(at + FlowLayout.BUCKET_ENTRIES + 4 * i);
         if (entry === 0) continue;
-        const record = (entry >>> 1) & FLOW_INDEX_MASK;
+        const record = (entry >>> 1) & FlowLayout.INDEX_MASK;
         const direction = entry & 1;
         const flow = this.live.get(record);
         if (flow === undefined) {
@@ -140,7 +108,7 @@ class FlowTable {
           direction === 0 ? flowHash(this.view, this.forwardKey(flow)) : flowHash(this.view, this.reverseKey(flow));
         const home = homeOf(this.shared, hash);
         this.demand(home === bucket, `record ${record}, direction ${direction}: in bucket ${bucket}, not ${home}`);
-        this.demand(entry >>> FLOW_TAG_SHIFT === Number(hash >> 53n), `record ${record}: wrong tag`);
+        this.demand(entry >>> FlowLayout.TAG_SHIFT === Number(hash >> 53n), `record ${record}: wrong tag`);
         const name = `${record} ${direction}`;
         found.set(name, (found.get(name) ?? 0) + 1);
       }
@@ -174,13 +142,13 @@ class FlowTable {
         this.demand(other === undefined, `record ${record} is among ${name} and among ${other}`);
         if (other === name) return; // a circle
         owners.set(record, name);
-        record = this.u32(this.shared.at(Region.flows) + record * FLOW_SIZE + FLOW_FREE_NEXT);
+        record = this.u32(this.shared.at(Region.flows) + record * FlowLayout.SIZE + FlowLayout.FREE_NEXT);
       }
     };
-    walk(this.u32(HEADER_AT + HEADER_FLOW_FREE), "the free");
+    walk(this.u32(HeaderLayout.AT + HeaderLayout.FLOW_FREE), "the free");
     for (let worker = 0; worker < this.shared.capacities.workers; worker++) {
-      walk(this.u32(this.workerAt(worker) + WORKER_LIMBO_YOUNG), `worker ${worker}'s young limbo`);
-      walk(this.u32(this.workerAt(worker) + WORKER_LIMBO_OLD), `worker ${worker}'s old limbo`);
+      walk(this.u32(this.workerAt(worker) + WorkerLayout.LIMBO_YOUNG), `worker ${worker}'s young limbo`);
+      walk(this.u32(this.workerAt(worker) + WorkerLayout.LIMBO_OLD), `worker ${worker}'s old limbo`);
     }
     for (let record = 1; record < end; record++) this.demand(owners.has(record), `record ${record} is lost`);
   }
@@ -191,18 +159,18 @@ class FlowTable {
     const add = (counts: Map<number, number>, instance: number) =>
       counts.set(instance, (counts.get(instance) ?? 0) + 1);
     for (const at of this.live.values()) {
-      const client = this.u32(at + FLOW_CLIENT_INSTANCE);
-      if (this.u32(at + FLOW_CLIENT_INCARNATION) === this.incarnation(client)) add(called, client);
-      if ((this.view.getUint8(at + FLOW_SEEN) & FLOW_IS_BALANCED) === 0) continue;
-      if (this.view.getUint8(at + FLOW_STATE) === FlowState.tcpClosed) continue;
-      const instance = this.u32(at + FLOW_INSTANCE);
-      if (this.u32(at + FLOW_INSTANCE_INCARNATION) === this.incarnation(instance)) add(loads, instance);
+      const client = this.u32(at + FlowLayout.CLIENT_INSTANCE);
+      if (this.u32(at + FlowLayout.CLIENT_INCARNATION) === this.incarnation(client)) add(called, client);
+      if ((this.view.getUint8(at + FlowLayout.SEEN) & FlowLayout.IS_BALANCED) === 0) continue;
+      if (this.view.getUint8(at + FlowLayout.STATE) === FlowState.tcpClosed) continue;
+      const instance = this.u32(at + FlowLayout.INSTANCE);
+      if (this.u32(at + FlowLayout.INSTANCE_INCARNATION) === this.incarnation(instance)) add(loads, instance);
     }
     for (let instance = 0; instance < this.shared.records.instances; instance++) {
-      const loadAt = this.shared.at(Region.instanceLoads) + instance * INSTANCE_LOAD_SIZE;
+      const loadAt = this.shared.at(Region.instanceLoads) + instance * InstanceLayout.LOAD_SIZE;
       for (const [what, offset, counts] of [
-        ["serves", INSTANCE_LOAD_SERVED, loads],
-        ["has", INSTANCE_LOAD_CALLED, called],
+        ["serves", InstanceLayout.LOAD_SERVED, loads],
+        ["has", InstanceLayout.LOAD_CALLED, called],
       ] as const) {
         const [found, expected] = [this.view.getInt32(loadAt + offset, true), counts.get(instance) ?? 0];
         this.demand(
@@ -213,25 +181,31 @@ class FlowTable {
         this.demand(incarnation === this.incarnation(instance), `a count of instance ${instance} is of ${incarnation}`);
       }
     }
-    const clients = this.u32(HEADER_AT + HEADER_CLIENT_COUNT);
+    const clients = this.u32(HeaderLayout.AT + HeaderLayout.CLIENT_COUNT);
     this.demand(clients === called.size, `the header counts ${clients} clients, ${called.size} have flows`);
   }
 
   private incarnation(instance: number): number {
-    return this.u32(this.shared.at(Region.instances) + instance * INSTANCE_SIZE + INSTANCE_INCARNATION);
+    return this.u32(this.shared.at(Region.instances) + instance * InstanceLayout.SIZE + InstanceLayout.INCARNATION);
   }
 
   /** Source and destination (each two words), ports as they stand in the packet, protocol. */
   private forwardKey(at: number): bigint[] {
-    return this.key(at + FLOW_CLIENT, at + FLOW_CALLED, at + FLOW_CLIENT_PORT, at + FLOW_CALLED_PORT, at);
+    return this.key(
+      at + FlowLayout.CLIENT,
+      at + FlowLayout.CALLED,
+      at + FlowLayout.CLIENT_PORT,
+      at + FlowLayout.CALLED_PORT,
+      at,
+    );
   }
 
   private reverseKey(at: number): bigint[] {
     return this.key(
-      at + FLOW_TARGET_INSTANCE_ADDRESS,
-      at + FLOW_CLIENT,
-      at + FLOW_CALLED_PORT,
-      at + FLOW_WIRE_PORT,
+      at + FlowLayout.TARGET_INSTANCE_ADDRESS,
+      at + FlowLayout.CLIENT,
+      at + FlowLayout.CALLED_PORT,
+      at + FlowLayout.WIRE_PORT,
       at,
     );
   }
@@ -245,13 +219,13 @@ class FlowTable {
   ): bigint[] {
     const word = (at: number): bigint => this.view.getBigUint64(at, true);
     const ports = this.view.getUint16(sourcePort, true) + this.view.getUint16(destinationPort, true) * 0x10000;
-    const protocol = this.view.getUint8(flow + FLOW_PROTOCOL);
+    const protocol = this.view.getUint8(flow + FlowLayout.PROTOCOL);
     const last = (BigInt(protocol) << 32n) | BigInt(ports);
     return [word(source), word(source + 8), word(destination), word(destination + 8), last];
   }
 
   private workerAt(worker: number): number {
-    return this.shared.at(Region.workers) + worker * WORKER_SIZE;
+    return this.shared.at(Region.workers) + worker * WorkerLayout.SIZE;
   }
 
   private u32(at: number): number {

@@ -1,12 +1,6 @@
 // What the slow twin knows of the way to each node: whether it answers probes, and how large a packet may be that goes
 // there in one piece.
-import {
-  PROBE_REPLY,
-  PROBE_REQUEST,
-  PROBE_SIZE,
-  PROBE_TAKES_ECN,
-  PROBE_VERSION,
-} from "../../../assembly/shared/layout.ts";
+import * as ProbeLayout from "../../../assembly/shared/layout/probe.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Ledger } from "./ledger.ts";
 import { TwinPathSize } from "./path-size.ts";
@@ -117,7 +111,7 @@ export class TwinNodes {
       if (size !== undefined || this.isDue(node)) {
         node.sent += 1;
         node.probedMs = this.attentiveMs;
-        this.send(endpoint, node, PROBE_SIZE, node.sent, probes.shift(), nowMs);
+        this.send(endpoint, node, ProbeLayout.SIZE, node.sent, probes.shift(), nowMs);
       }
     }
   }
@@ -130,11 +124,11 @@ export class TwinNodes {
     nowMs: number,
   ): DropReason {
     if (from === STRANGER) return DropReason.badProbe;
-    if (probe.length < PROBE_SIZE || probe[2] !== PROBE_VERSION) return DropReason.badProbe;
-    if (probe[3] === PROBE_REQUEST) {
-      const reply = probe.slice(0, PROBE_SIZE);
-      reply[3] = PROBE_REPLY;
-      reply.set([PROBE_TAKES_ECN, 0, 0, 0, 0, 0, 0, 0], ABILITIES);
+    if (probe.length < ProbeLayout.SIZE || probe[2] !== ProbeLayout.VERSION) return DropReason.badProbe;
+    if (probe[3] === ProbeLayout.REQUEST) {
+      const reply = probe.slice(0, ProbeLayout.SIZE);
+      reply[3] = ProbeLayout.REPLY;
+      reply.set([ProbeLayout.TAKES_ECN, 0, 0, 0, 0, 0, 0, 0], ABILITIES);
       this.ledger.send(endpointText(sender.address, sender.port), reply);
       this.ledger.count("probesAnswered");
       return DropReason.none;
@@ -143,9 +137,9 @@ export class TwinNodes {
     const asked = [...(node?.probes ?? []), ...(node?.sizes ?? [])].find(
       (one) => !one.isAnswered && one.id === identityOf(probe),
     );
-    if (probe[3] !== PROBE_REPLY || node === undefined || asked === undefined) return DropReason.badProbe;
+    if (probe[3] !== ProbeLayout.REPLY || node === undefined || asked === undefined) return DropReason.badProbe;
     this.answer(node, asked, nowMs);
-    node.takesEcn = ((probe[ABILITIES] as number) & PROBE_TAKES_ECN) !== 0;
+    node.takesEcn = ((probe[ABILITIES] as number) & ProbeLayout.TAKES_ECN) !== 0;
     this.ledger.count("probeReplies");
     return DropReason.none;
   }
@@ -258,7 +252,7 @@ export class TwinNodes {
     nowMs: number,
   ): void {
     const probe = Buffer.alloc(size);
-    probe.set([0x53, 0x57, PROBE_VERSION, PROBE_REQUEST]);
+    probe.set([0x53, 0x57, ProbeLayout.VERSION, ProbeLayout.REQUEST]);
     probe.set((made ?? probe).subarray(4, 16), 4); // what only the engine knows
     const sent = {
       ...{ number, size, id: identityOf(probe), isAnswered: false },

@@ -1,6 +1,6 @@
 // The slow twin's packets that wait while the control plane is asked for their address (docs/packet-path.md, "Unknown
 // service addresses"): bounded, in their order, and refused in the end.
-import { REFUSAL_MAX, REFUSED_SET } from "../../../assembly/shared/layout.ts";
+import * as RefusalLayout from "../../../assembly/shared/layout/refusal.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Ledger } from "./ledger.ts";
@@ -84,7 +84,7 @@ export class TwinPark {
 
   /** The control plane says that there is no such address. */
   refuse(address: string, nowMs: number): void {
-    this.told = [...this.told, { address, atMs: nowMs }].slice(-REFUSAL_MAX);
+    this.told = [...this.told, { address, atMs: nowMs }].slice(-RefusalLayout.MAX);
   }
 
   /** Hands over in their order the frames that need not wait any longer, by way of `go` or of `giveUp`. */
@@ -176,7 +176,7 @@ export class TwinPark {
 
   private setOf(address: string): (Refusal | undefined)[] {
     const number = this.options?.placeOf(address) ?? 0;
-    const set = this.refused.get(number) ?? new Array<Refusal | undefined>(REFUSED_SET).fill(undefined);
+    const set = this.refused.get(number) ?? new Array<Refusal | undefined>(RefusalLayout.REFUSED_SET).fill(undefined);
     this.refused.set(number, set);
     return set;
   }

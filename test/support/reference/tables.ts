@@ -97,7 +97,7 @@ export class TwinTables {
     return endpoint === undefined ? undefined : endpointText(endpoint.address, endpoint.port);
   }
 
-  /** The node whose datagrams come from there; else STRANGER, if one may send. */
+  /** The node whose datagrams come from there; else NodeLayout.STRANGER, if one may send. */
   nodeOfSender(address: string, port: number): string | undefined {
     const node = [...this.nodes.values()].find(({ underlay, accept }) => {
       const isItsPort = accept?.anyPort === true || underlay.port === port;

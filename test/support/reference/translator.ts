@@ -1,5 +1,5 @@
 // The slow, obvious twin of the engine: the rules of translation, with Maps and strings, one packet at a time.
-import { FlowState } from "../../../assembly/shared/layout.ts";
+import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/model/tables.ts";

@@ -1,13 +1,8 @@
 import { expect, test } from "vitest";
-import {
-  HEADER_AT,
-  HEADER_HEALTH_EPOCH,
-  NODE_HEALTH,
-  NODE_HEARD_US,
-  NODE_METRICS_SIZE,
-  NodeHealth,
-  Region,
-} from "../../../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../../assembly/shared/layout/header.ts";
+import * as NodeMetricsLayout from "../../../../assembly/shared/layout/node-metrics.ts";
+import { NodeHealth } from "../../../../assembly/shared/layout/node-metrics.ts";
 import type { Logger } from "../../../../src/base/log.ts";
 import { NodeWatch } from "../../../../src/control/observe/node-watch.ts";
 import { createSharedMemory } from "../../../../src/memory/shared-memory.ts";
@@ -34,10 +29,10 @@ function watched() {
   watch.close(); // the test looks itself
   return {
     look(index: number, health: NodeHealth): string[] {
-      const at = shared.at(Region.nodeMetrics) + index * NODE_METRICS_SIZE;
-      shared.u32[(at + NODE_HEALTH) >>> 2] = health;
-      shared.f64[(at + NODE_HEARD_US) >>> 3] = (nowMs - 3100) * 1000;
-      Atomics.add(shared.i32, (HEADER_AT + HEADER_HEALTH_EPOCH) >>> 2, 1);
+      const at = shared.at(Region.nodeMetrics) + index * NodeMetricsLayout.SIZE;
+      shared.u32[(at + NodeMetricsLayout.HEALTH) >>> 2] = health;
+      shared.f64[(at + NodeMetricsLayout.HEARD_US) >>> 3] = (nowMs - 3100) * 1000;
+      Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2, 1);
       nowMs += 1000;
       watch.look();
       return told.splice(0);

@@ -1,35 +1,13 @@
 // Reports of real tables in a real shared memory; what the data plane would have written there is written by hand.
 
 import { beforeEach, describe, expect, test } from "vitest";
-import {
-  FLOW_CALLED,
-  FLOW_CALLED_PORT,
-  FLOW_CLIENT,
-  FLOW_CLIENT_PORT,
-  FLOW_FORWARD_PACKETS,
-  FLOW_INSTANCE,
-  FLOW_INSTANCE_INCARNATION,
-  FLOW_LAST_USED_MS,
-  FLOW_PROTOCOL,
-  FLOW_REVERSE_PACKETS,
-  FLOW_SIZE,
-  FLOW_STATE,
-  FlowState,
-  HEADER_AT,
-  HEADER_FLOW_COUNT,
-  HEADER_FLOW_NEXT,
-  INSTANCE_INCARNATION,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_SIZE,
-  NODE_HEALTH,
-  NODE_HEARD_US,
-  NODE_METRICS_SIZE,
-  NODE_MTU,
-  NODE_RTT_US,
-  NODE_SINCE_US,
-  NodeHealth,
-  Region,
-} from "../../../../assembly/shared/layout.ts";
+import * as FlowLayout from "../../../../assembly/shared/layout/flow.ts";
+import { FlowState } from "../../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../../../assembly/shared/layout/instance.ts";
+import * as NodeMetricsLayout from "../../../../assembly/shared/layout/node-metrics.ts";
+import { NodeHealth } from "../../../../assembly/shared/layout/node-metrics.ts";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../../assembly/shared/protocols.ts";
 import { Reporter } from "../../../../src/control/observe/reporter.ts";
 import { statusReport } from "../../../../src/control/observe/status.ts";
@@ -82,7 +60,7 @@ test("services count the candidates of either family, and the draining among the
 
 test("instances have their place, their addresses and their load", () => {
   const [, second = 0] = store.instanceIndices("b");
-  view.setInt32(shared.at(Region.instanceLoads) + second * INSTANCE_LOAD_SIZE, 7, true);
+  view.setInt32(shared.at(Region.instanceLoads) + second * InstanceLayout.LOAD_SIZE, 7, true);
   const [service] = TABLES.services;
   expect(reporter.instances()).toEqual([
     { service: "b", ...service?.instances[0], isLocal: false, flows: 0 },
@@ -91,12 +69,12 @@ test("instances have their place, their addresses and their load", () => {
 });
 
 test("nodes begin with this one and have what the probes measured, or null", () => {
-  const at = shared.at(Region.nodeMetrics) + (store.nodeIndex("node-b") ?? 0) * NODE_METRICS_SIZE;
-  view.setUint32(at + NODE_RTT_US, 1500, true);
-  view.setUint32(at + NODE_HEALTH, NodeHealth.reachable, true);
-  view.setFloat64(at + NODE_SINCE_US, (NOW_MS - 5000) * 1000, true);
-  view.setFloat64(at + NODE_HEARD_US, (NOW_MS - 250) * 1000, true);
-  view.setUint32(at + NODE_MTU, 1372, true);
+  const at = shared.at(Region.nodeMetrics) + (store.nodeIndex("node-b") ?? 0) * NodeMetricsLayout.SIZE;
+  view.setUint32(at + NodeMetricsLayout.RTT_US, 1500, true);
+  view.setUint32(at + NodeMetricsLayout.HEALTH, NodeHealth.reachable, true);
+  view.setFloat64(at + NodeMetricsLayout.SINCE_US, (NOW_MS - 5000) * 1000, true);
+  view.setFloat64(at + NodeMetricsLayout.HEARD_US, (NOW_MS - 250) * 1000, true);
+  view.setUint32(at + NodeMetricsLayout.MTU, 1372, true);
   const [own, b, c] = reporter.nodes();
   expect(own).toMatchObject({ id: "node-a", isLocal: true, instances: 1 });
   expect(b).toMatchObject({ id: "node-b", isLocal: false, rttMs: 1.5, lastReplyAgeMs: 250, mtu: 1372, instances: 1 });
@@ -120,8 +98,8 @@ describe("flows", () => {
     writeFlow(3, IPPROTO_TCP, FlowState.tcpOpening, first, 1); // of the instance that had the record before
     writeFlow(4, IPPROTO_ICMP, FlowState.icmpQuery, first, 0);
     writeFlow(5, 132, FlowState.otherStream, first, 0);
-    view.setUint32(HEADER_AT + HEADER_FLOW_NEXT, 6, true);
-    view.setUint32(HEADER_AT + HEADER_FLOW_COUNT, 5, true);
+    view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT, 6, true);
+    view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, 5, true);
   });
 
   test("one is shown with both ends, instance, state, idle time and packets", () => {
@@ -206,17 +184,17 @@ function writeFlow(
   instance: number,
   incarnationShift: number,
 ): void {
-  const at = shared.at(Region.flows) + record * FLOW_SIZE;
-  const incarnationAt = shared.at(Region.instances) + instance * INSTANCE_SIZE + INSTANCE_INCARNATION;
-  shared.bytes.set(parseAddress("10.101.3.23") ?? [], at + FLOW_CLIENT);
-  shared.bytes.set(parseAddress("10.30.0.2") ?? [], at + FLOW_CALLED);
-  view.setUint16(at + FLOW_CLIENT_PORT, 40_000 + record, false);
-  view.setUint16(at + FLOW_CALLED_PORT, 80, false);
-  view.setUint8(at + FLOW_PROTOCOL, protocol);
-  view.setUint8(at + FLOW_STATE, state);
-  view.setUint32(at + FLOW_INSTANCE, instance, true);
-  view.setUint32(at + FLOW_INSTANCE_INCARNATION, view.getUint32(incarnationAt, true) + incarnationShift, true);
-  view.setUint32(at + FLOW_LAST_USED_MS, NOW_MS - 1000, true);
-  view.setUint32(at + FLOW_FORWARD_PACKETS, 12, true);
-  view.setUint32(at + FLOW_REVERSE_PACKETS, 9, true);
+  const at = shared.at(Region.flows) + record * FlowLayout.SIZE;
+  const incarnationAt = shared.at(Region.instances) + instance * InstanceLayout.SIZE + InstanceLayout.INCARNATION;
+  shared.bytes.set(parseAddress("10.101.3.23") ?? [], at + FlowLayout.CLIENT);
+  shared.bytes.set(parseAddress("10.30.0.2") ?? [], at + FlowLayout.CALLED);
+  view.setUint16(at + FlowLayout.CLIENT_PORT, 40_000 + record, false);
+  view.setUint16(at + FlowLayout.CALLED_PORT, 80, false);
+  view.setUint8(at + FlowLayout.PROTOCOL, protocol);
+  view.setUint8(at + FlowLayout.STATE, state);
+  view.setUint32(at + FlowLayout.INSTANCE, instance, true);
+  view.setUint32(at + FlowLayout.INSTANCE_INCARNATION, view.getUint32(incarnationAt, true) + incarnationShift, true);
+  view.setUint32(at + FlowLayout.LAST_USED_MS, NOW_MS - 1000, true);
+  view.setUint32(at + FlowLayout.FORWARD_PACKETS, 12, true);
+  view.setUint32(at + FlowLayout.REVERSE_PACKETS, 9, true);
 }

@@ -1,44 +1,11 @@
 // Plays the engine for device scripts: a worker area in shared memory with the structures that attach() and the
 // transmit queues would hold.
-import {
-  BATCH_SIZE,
-  CONTROL_SIZE,
-  FRAME_MAX,
-  HEADER_AT,
-  HEADER_REGIONS,
-  IOVEC_SIZE,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SIZE,
-  NODE_ENDPOINT_SIZE,
-  Region,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  SOCKADDR_SIZE,
-  TUN_TX_IOV,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_PACKETS,
-  TUN_TX_SIZE,
-  UDP_TX_CONTROL_SIZE,
-  WORKER_SIZE,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-  WORKER_TX_HEADERS,
-  WORKER_TX_IOVECS,
-  WORKER_UDP_RX,
-  WORKER_UDP_RX_CONTROLS,
-  WORKER_UDP_RX_IOVECS,
-  WORKER_UDP_RX_NAMES,
-  WORKER_UDP_SLOTS,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_CONTROLS,
-  WORKER_UDP_TX_COUNT,
-} from "../../../../dist/assembly/shared/layout.js";
+
+import * as HeaderLayout from "../../../../dist/assembly/shared/layout/header.js";
+import { Region } from "../../../../dist/assembly/shared/layout/header.js";
+import * as KernelLayout from "../../../../dist/assembly/shared/layout/kernel.js";
+import * as NodeLayout from "../../../../dist/assembly/shared/layout/node.js";
+import * as WorkerLayout from "../../../../dist/assembly/shared/layout/worker.js";
 import { SOL_UDP, UDP_SEGMENT } from "../../../../dist/assembly/shared/protocols.js";
 import { WorkerArea } from "../../../../dist/src/dataplane/io/device.js";
 
@@ -46,13 +13,13 @@ const AREA_AT = 65536;
 
 export class Structures {
   constructor() {
-    const pages = (AREA_AT + WORKER_SIZE) / 65536;
+    const pages = (AREA_AT + WorkerLayout.SIZE) / 65536;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.view = new DataView(this.memory.buffer);
-    this.view.setUint32(HEADER_AT + HEADER_REGIONS + 4 * Region.workers, AREA_AT, true);
+    this.view.setUint32(HeaderLayout.AT + HeaderLayout.REGIONS + 4 * Region.workers, AREA_AT, true);
     this.area = new WorkerArea(this.memory, 0);
-    this.nextHeader = WORKER_TX_HEADERS;
-    for (let i = 0; i < BATCH_SIZE; i++) this.prepareReceive(i);
+    this.nextHeader = WorkerLayout.TX_HEADERS;
+    for (let i = 0; i < WorkerLayout.BATCH_SIZE; i++) this.prepareReceive(i);
   }
 
   u32(offset) {
@@ -65,19 +32,19 @@ export class Structures {
 
   /** Message `index` of a transmit queue; `segmentSize` makes it a UDP_SEGMENT send, `tos` is [level, type, value]. */
   putMessage(queue, index, { sockaddr, payload, packets, segmentSize, tos }) {
-    const at = queue + index * MMSGHDR_SIZE;
-    const control = WORKER_UDP_TX_CONTROLS + index * UDP_TX_CONTROL_SIZE;
+    const at = queue + index * KernelLayout.MMSGHDR_SIZE;
+    const control = WorkerLayout.UDP_TX_CONTROLS + index * WorkerLayout.UDP_TX_CONTROL_SIZE;
     const name = this.put(sockaddr);
-    this.u64(at + MMSGHDR_NAME, this.area.nativeAt(name));
-    this.view.setUint32(AREA_AT + at + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
-    this.u64(at + MMSGHDR_IOV, this.iovec(queue === WORKER_UDP_TX ? index : 1000 + index, payload));
-    this.u64(at + MMSGHDR_IOV_COUNT, 1);
-    this.view.setUint32(AREA_AT + at + MMSGHDR_LENGTH, packets, true);
+    this.u64(at + KernelLayout.MMSGHDR_NAME, this.area.nativeAt(name));
+    this.view.setUint32(AREA_AT + at + KernelLayout.MMSGHDR_NAME_LENGTH, KernelLayout.SOCKADDR_SIZE, true);
+    this.u64(at + KernelLayout.MMSGHDR_IOV, this.iovec(queue === WorkerLayout.UDP_TX ? index : 1000 + index, payload));
+    this.u64(at + KernelLayout.MMSGHDR_IOV_COUNT, 1);
+    this.view.setUint32(AREA_AT + at + KernelLayout.MMSGHDR_LENGTH, packets, true);
     let end = control;
     if (tos !== undefined) end = this.putControl(end, 4, ...tos);
     if (segmentSize !== undefined) end = this.putControl(end, 2, SOL_UDP, UDP_SEGMENT, segmentSize);
-    this.u64(at + MMSGHDR_CONTROL, end === control ? 0 : this.area.nativeAt(control));
-    this.u64(at + MMSGHDR_CONTROL_LENGTH, end - control);
+    this.u64(at + KernelLayout.MMSGHDR_CONTROL, end === control ? 0 : this.area.nativeAt(control));
+    this.u64(at + KernelLayout.MMSGHDR_CONTROL_LENGTH, end - control);
   }
 
   /** struct cmsghdr with a value of so many bytes; where the next one goes. */
@@ -92,8 +59,9 @@ export class Structures {
   /** What the control messages of received message `index` say, by level and type. */
   controls(index) {
     const found = {};
-    const start = WORKER_UDP_RX_CONTROLS + index * CONTROL_SIZE;
-    const end = start + this.u32(WORKER_UDP_RX + index * MMSGHDR_SIZE + MMSGHDR_CONTROL_LENGTH);
+    const start = WorkerLayout.UDP_RX_CONTROLS + index * KernelLayout.CONTROL_SIZE;
+    const end =
+      start + this.u32(WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_CONTROL_LENGTH);
     for (let at = start; at < end; at += (this.u32(at) + 7) & ~7) {
       const value = this.u32(at) === 17 ? this.bytes(at + 16, 1)[0] : this.u32(at + 16);
       found[`${this.u32(at + 8)},${this.u32(at + 12)}`] = value;
@@ -102,22 +70,22 @@ export class Structures {
   }
 
   setUdpCount(count) {
-    this.view.setUint32(AREA_AT + WORKER_UDP_TX_COUNT, count, true);
+    this.view.setUint32(AREA_AT + WorkerLayout.UDP_TX_COUNT, count, true);
   }
 
   /** The TUN transmit queue, one write per frame. */
   putFrames(frames) {
     frames.forEach(({ bytes, packets }, index) => {
-      const at = WORKER_TUN_TX + index * TUN_TX_SIZE;
-      this.u64(at + TUN_TX_IOV, this.iovec(index, bytes));
-      this.view.setUint32(AREA_AT + at + TUN_TX_IOV_COUNT, 1, true);
-      this.view.setUint32(AREA_AT + at + TUN_TX_PACKETS, packets, true);
+      const at = WorkerLayout.TUN_TX + index * WorkerLayout.TUN_TX_SIZE;
+      this.u64(at + WorkerLayout.TUN_TX_IOV, this.iovec(index, bytes));
+      this.view.setUint32(AREA_AT + at + WorkerLayout.TUN_TX_IOV_COUNT, 1, true);
+      this.view.setUint32(AREA_AT + at + WorkerLayout.TUN_TX_PACKETS, packets, true);
     });
-    this.view.setUint32(AREA_AT + WORKER_TUN_TX_COUNT, frames.length, true);
+    this.view.setUint32(AREA_AT + WorkerLayout.TUN_TX_COUNT, frames.length, true);
   }
 
   iovec(index, payload) {
-    const at = WORKER_TX_IOVECS + index * IOVEC_SIZE;
+    const at = WorkerLayout.TX_IOVECS + index * KernelLayout.IOVEC_SIZE;
     this.u64(at, this.area.nativeAt(this.put(payload)));
     this.u64(at + 8, payload.length);
     return this.area.nativeAt(at);
@@ -135,13 +103,22 @@ export class Structures {
   }
 
   prepareReceive(index) {
-    const at = WORKER_UDP_RX + index * MMSGHDR_SIZE;
-    const iovec = WORKER_UDP_RX_IOVECS + index * IOVEC_SIZE;
-    this.u64(iovec, this.area.nativeAt(WORKER_UDP_SLOTS + index * SLOT_SIZE + SLOT_HEADROOM));
-    this.u64(iovec + 8, FRAME_MAX);
-    this.u64(at + MMSGHDR_NAME, this.area.nativeAt(WORKER_UDP_RX_NAMES + index * NODE_ENDPOINT_SIZE));
-    this.u64(at + MMSGHDR_IOV, this.area.nativeAt(iovec));
-    this.u64(at + MMSGHDR_IOV_COUNT, 1);
-    this.u64(at + MMSGHDR_CONTROL, this.area.nativeAt(WORKER_UDP_RX_CONTROLS + index * CONTROL_SIZE));
+    const at = WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
+    const iovec = WorkerLayout.UDP_RX_IOVECS + index * KernelLayout.IOVEC_SIZE;
+    this.u64(
+      iovec,
+      this.area.nativeAt(WorkerLayout.UDP_SLOTS + index * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM),
+    );
+    this.u64(iovec + 8, WorkerLayout.FRAME_MAX);
+    this.u64(
+      at + KernelLayout.MMSGHDR_NAME,
+      this.area.nativeAt(WorkerLayout.UDP_RX_NAMES + index * NodeLayout.ENDPOINT_SIZE),
+    );
+    this.u64(at + KernelLayout.MMSGHDR_IOV, this.area.nativeAt(iovec));
+    this.u64(at + KernelLayout.MMSGHDR_IOV_COUNT, 1);
+    this.u64(
+      at + KernelLayout.MMSGHDR_CONTROL,
+      this.area.nativeAt(WorkerLayout.UDP_RX_CONTROLS + index * KernelLayout.CONTROL_SIZE),
+    );
   }
 }

@@ -5,21 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { Counter } from "../../../../assembly/shared/counters.ts";
-import {
-  TUN_TX_IOV,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_PACKETS,
-  TUN_TX_SIZE,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_INGRESS_DROPS,
-  WORKER_SIZE,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-  WORKER_TX_HEADERS,
-  WORKER_TX_IOVECS,
-} from "../../../../assembly/shared/layout.ts";
+import * as WorkerLayout from "../../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../../assembly/shared/verdicts.ts";
 import type { WorkerArea } from "../../../../src/dataplane/io/device.ts";
 import { TunDevice } from "../../../../src/dataplane/io/tun-device.ts";
@@ -31,13 +17,13 @@ import { AREAS_AT, createArea } from "../../../support/worker-area.ts";
 describe("a worker's area", () => {
   test("is its own", () => {
     const { area } = createArea(1);
-    expect(area.at).toBe(AREAS_AT + WORKER_SIZE);
-    expect(BigInt(area.nativeAt(8))).toBe(area.memoryBase + BigInt(AREAS_AT + WORKER_SIZE + 8));
+    expect(area.at).toBe(AREAS_AT + WorkerLayout.SIZE);
+    expect(BigInt(area.nativeAt(8))).toBe(area.memoryBase + BigInt(AREAS_AT + WorkerLayout.SIZE + 8));
   });
 
   test("counts beyond 32 bits", () => {
     const { area, u64 } = createArea(1);
-    const offset = WORKER_COUNTERS + 8 * Counter.udpSentMessages;
+    const offset = WorkerLayout.COUNTERS + 8 * Counter.udpSentMessages;
     area.count(Counter.udpSentMessages, 0xfffffff0);
     area.count(Counter.udpSentMessages, 15);
     expect(u64(offset)).toBe(0xffffffffn);
@@ -53,8 +39,8 @@ describe("a worker's area", () => {
     const { area, u64 } = createArea();
     area.countEgressDrops(DropReason.sendFailed, 2);
     area.countIngressDrops(DropReason.sendFailed, 3);
-    expect(u64(WORKER_EGRESS_DROPS + 8 * DropReason.sendFailed)).toBe(2n);
-    expect(u64(WORKER_INGRESS_DROPS + 8 * DropReason.sendFailed)).toBe(3n);
+    expect(u64(WorkerLayout.EGRESS_DROPS + 8 * DropReason.sendFailed)).toBe(2n);
+    expect(u64(WorkerLayout.INGRESS_DROPS + 8 * DropReason.sendFailed)).toBe(3n);
   });
 });
 
@@ -75,14 +61,14 @@ describe("a TUN that takes no more", () => {
   /** Queues `count` writes of 64 KiB, each of which carries 3 packets. */
   function queueWrites(area: WorkerArea, count: number): void {
     for (let index = 0; index < count; index++) {
-      const at = WORKER_TUN_TX + index * TUN_TX_SIZE;
-      setAddress(area, at + TUN_TX_IOV, area.nativeAt(WORKER_TX_IOVECS));
-      area.setWord(at + TUN_TX_IOV_COUNT, 1);
-      area.setWord(at + TUN_TX_PACKETS, 3);
+      const at = WorkerLayout.TUN_TX + index * WorkerLayout.TUN_TX_SIZE;
+      setAddress(area, at + WorkerLayout.TUN_TX_IOV, area.nativeAt(WorkerLayout.TX_IOVECS));
+      area.setWord(at + WorkerLayout.TUN_TX_IOV_COUNT, 1);
+      area.setWord(at + WorkerLayout.TUN_TX_PACKETS, 3);
     }
-    setAddress(area, WORKER_TX_IOVECS, area.nativeAt(WORKER_TX_HEADERS));
-    area.setWord(WORKER_TX_IOVECS + 8, 65536);
-    area.setWord(WORKER_TUN_TX_COUNT, count);
+    setAddress(area, WorkerLayout.TX_IOVECS, area.nativeAt(WorkerLayout.TX_HEADERS));
+    area.setWord(WorkerLayout.TX_IOVECS + 8, 65536);
+    area.setWord(WorkerLayout.TUN_TX_COUNT, count);
   }
 
   function setAddress(area: WorkerArea, offset: number, address: number): void {
@@ -95,15 +81,15 @@ describe("a TUN that takes no more", () => {
     const device = new TunDevice(openPipe(), area);
     queueWrites(area, 3);
     device.writeQueue();
-    expect(u64(WORKER_INGRESS_DROPS + 8 * DropReason.queueFull)).toBe(6n);
-    expect(u64(WORKER_COUNTERS + 8 * Counter.tunWrittenFrames)).toBe(1n);
-    expect(area.word(WORKER_TUN_TX_COUNT)).toBe(0);
+    expect(u64(WorkerLayout.INGRESS_DROPS + 8 * DropReason.queueFull)).toBe(6n);
+    expect(u64(WorkerLayout.COUNTERS + 8 * Counter.tunWrittenFrames)).toBe(1n);
+    expect(area.word(WorkerLayout.TUN_TX_COUNT)).toBe(0);
 
     expect(device.readBatch()).toBe(1); // makes room, but for 65,600 bytes at once
-    expect(area.word(WORKER_TUN_LENGTHS)).toBe(65536);
+    expect(area.word(WorkerLayout.TUN_LENGTHS)).toBe(65536);
     queueWrites(area, 1);
     device.writeQueue();
-    expect(u64(WORKER_COUNTERS + 8 * Counter.tunWrittenFrames)).toBe(2n);
+    expect(u64(WorkerLayout.COUNTERS + 8 * Counter.tunWrittenFrames)).toBe(2n);
   });
 });
 

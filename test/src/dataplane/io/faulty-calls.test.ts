@@ -1,21 +1,8 @@
 // System calls that fail or do a part: the devices above them lose only what they count, and go on.
 import { describe, expect, test } from "vitest";
 import { Counter } from "../../../../assembly/shared/counters.ts";
-import {
-  BATCH_SIZE,
-  MMSGHDR_LENGTH,
-  MMSGHDR_SIZE,
-  TUN_TX_IOV_COUNT,
-  TUN_TX_PACKETS,
-  TUN_TX_SIZE,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_INGRESS_DROPS,
-  WORKER_TUN_TX,
-  WORKER_TUN_TX_COUNT,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_COUNT,
-} from "../../../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../../../assembly/shared/layout/kernel.ts";
+import * as WorkerLayout from "../../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../../assembly/shared/verdicts.ts";
 import type { TunCalls, UdpCalls } from "../../../../src/dataplane/io/calls.ts";
 import { FaultDice } from "../../../../src/dataplane/io/fault-dice.ts";
@@ -71,9 +58,9 @@ function open(faults: Partial<DeviceFaults>) {
   const { area, u64 } = createArea();
   const kernel = new Kernel();
   const calls = new FaultyCalls(kernel, { ...NO_FAULTS, ...faults }, new FaultDice(1, area, 0));
-  const counter = (which: Counter): number => Number(u64(WORKER_COUNTERS + 8 * which));
-  const egressDrops = (reason: DropReason): number => Number(u64(WORKER_EGRESS_DROPS + 8 * reason));
-  const ingressDrops = (reason: DropReason): number => Number(u64(WORKER_INGRESS_DROPS + 8 * reason));
+  const counter = (which: Counter): number => Number(u64(WorkerLayout.COUNTERS + 8 * which));
+  const egressDrops = (reason: DropReason): number => Number(u64(WorkerLayout.EGRESS_DROPS + 8 * reason));
+  const ingressDrops = (reason: DropReason): number => Number(u64(WorkerLayout.INGRESS_DROPS + 8 * reason));
   return { area, kernel, calls, counter, egressDrops, ingressDrops };
 }
 
@@ -101,21 +88,21 @@ describe("the TUN", () => {
     const { area, kernel, calls, counter, ingressDrops } = open({ error: 0.5, errnos });
     const device = new TunDevice(NO_FD, area, calls);
     for (let index = 0; index < FRAMES; index++) {
-      area.setWord(WORKER_TUN_TX + index * TUN_TX_SIZE + TUN_TX_IOV_COUNT, 2);
-      area.setWord(WORKER_TUN_TX + index * TUN_TX_SIZE + TUN_TX_PACKETS, 1);
+      area.setWord(WorkerLayout.TUN_TX + index * WorkerLayout.TUN_TX_SIZE + WorkerLayout.TUN_TX_IOV_COUNT, 2);
+      area.setWord(WorkerLayout.TUN_TX + index * WorkerLayout.TUN_TX_SIZE + WorkerLayout.TUN_TX_PACKETS, 1);
     }
-    area.setWord(WORKER_TUN_TX_COUNT, FRAMES);
+    area.setWord(WorkerLayout.TUN_TX_COUNT, FRAMES);
     device.writeQueue();
     expect(ingressDrops(DropReason[reason])).toBeGreaterThan(100);
     expect(kernel.count("writev")).toBe(2 * counter(Counter.tunWrittenFrames));
     expect(counter(Counter.tunWrittenFrames) + ingressDrops(DropReason[reason])).toBe(FRAMES);
-    expect(area.word(WORKER_TUN_TX_COUNT)).toBe(0);
+    expect(area.word(WorkerLayout.TUN_TX_COUNT)).toBe(0);
   });
 
   test("writes a frame without its last part", () => {
     const { area, kernel, calls } = open({ short: 1 });
-    area.setWord(WORKER_TUN_TX + TUN_TX_IOV_COUNT, 3);
-    area.setWord(WORKER_TUN_TX_COUNT, 1);
+    area.setWord(WorkerLayout.TUN_TX + WorkerLayout.TUN_TX_IOV_COUNT, 3);
+    area.setWord(WorkerLayout.TUN_TX_COUNT, 1);
     new TunDevice(NO_FD, area, calls).writeQueue();
     expect(kernel.calls).toEqual([["writev", 2]]);
   });
@@ -132,7 +119,7 @@ describe("the tunnel's socket", () => {
     for (let i = 0; received < MESSAGES && i < MESSAGES; i++) received += device.receiveBatch();
     expect(received).toBe(MESSAGES);
     expect(counter(Counter.udpReceivedMessages)).toBe(MESSAGES);
-    expect(kernel.calls.some(([, count]) => count < BATCH_SIZE)).toBe(true);
+    expect(kernel.calls.some(([, count]) => count < WorkerLayout.BATCH_SIZE)).toBe(true);
   });
 
   test.each([
@@ -142,13 +129,13 @@ describe("the tunnel's socket", () => {
     const { area, kernel, calls, counter, egressDrops } = open(faults);
     const device = new UdpDevice(NO_FD, area, noEngine, calls);
     for (let index = 0; index < MESSAGES; index++)
-      area.setWord(WORKER_UDP_TX + index * MMSGHDR_SIZE + MMSGHDR_LENGTH, 1);
-    area.setWord(WORKER_UDP_TX_COUNT, MESSAGES);
+      area.setWord(WorkerLayout.UDP_TX + index * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH, 1);
+    area.setWord(WorkerLayout.UDP_TX_COUNT, MESSAGES);
     device.sendQueue();
     const lost = egressDrops(DropReason.sendFailed) + egressDrops(DropReason.queueFull);
     expect(counter(Counter.udpSentMessages) + lost).toBe(MESSAGES);
     expect(kernel.count("sendmmsg")).toBe(counter(Counter.udpSentMessages));
     expect(lost).toBeLessThan(MESSAGES / 10);
-    expect(area.word(WORKER_UDP_TX_COUNT)).toBe(0);
+    expect(area.word(WorkerLayout.UDP_TX_COUNT)).toBe(0);
   });
 });

@@ -2,23 +2,9 @@
 // it says, and nothing stands there unless it was asked for.
 import { describe, expect, test } from "vitest";
 import { Counter } from "../../../../assembly/shared/counters.ts";
-import {
-  BATCH_SIZE,
-  CONTROL_SIZE,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_LENGTH,
-  MMSGHDR_SIZE,
-  NODE_ENDPOINT_SIZE,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_COUNTERS,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_UDP_RX,
-  WORKER_UDP_RX_CONTROLS,
-  WORKER_UDP_RX_NAMES,
-  WORKER_UDP_SLOTS,
-} from "../../../../assembly/shared/layout.ts";
+import * as KernelLayout from "../../../../assembly/shared/layout/kernel.ts";
+import * as NodeLayout from "../../../../assembly/shared/layout/node.ts";
+import * as WorkerLayout from "../../../../assembly/shared/layout/worker.ts";
 import { READY_TUN, READY_UDP, type WorkerArea, type WorkerDevices } from "../../../../src/dataplane/io/device.ts";
 import type { DeviceFaults, FaultSettings } from "../../../../src/dataplane/io/fault-settings.ts";
 import { faultyDevices } from "../../../../src/dataplane/io/faulty-devices.ts";
@@ -71,7 +57,7 @@ class World {
     this.frames = [...frames];
     const count = this.devices.tun.readBatch();
     return Array.from({ length: count }, (_, i) =>
-      this.#text(this.#frameAt(i), this.area.word(WORKER_TUN_LENGTHS + 4 * i)),
+      this.#text(this.#frameAt(i), this.area.word(WorkerLayout.TUN_LENGTHS + 4 * i)),
     );
   }
 
@@ -80,25 +66,28 @@ class World {
     this.messages = [...messages];
     const count = this.devices.udp.receiveBatch();
     return Array.from({ length: count }, (_, i) => ({
-      text: this.#text(this.#messageAt(i), this.area.word(WORKER_UDP_RX + i * MMSGHDR_SIZE + MMSGHDR_LENGTH)),
-      sender: this.#bytes(WORKER_UDP_RX_NAMES + i * NODE_ENDPOINT_SIZE, 1)[0] as number,
-      control: this.#bytes(WORKER_UDP_RX_CONTROLS + i * CONTROL_SIZE, 1)[0] as number,
+      text: this.#text(
+        this.#messageAt(i),
+        this.area.word(WorkerLayout.UDP_RX + i * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH),
+      ),
+      sender: this.#bytes(WorkerLayout.UDP_RX_NAMES + i * NodeLayout.ENDPOINT_SIZE, 1)[0] as number,
+      control: this.#bytes(WorkerLayout.UDP_RX_CONTROLS + i * KernelLayout.CONTROL_SIZE, 1)[0] as number,
     }));
   }
 
   /** Room for control messages that the kernel will find in the first receive structures. */
   controlRoom(count: number): number[] {
     return Array.from({ length: count }, (_, i) =>
-      this.area.word(WORKER_UDP_RX + i * MMSGHDR_SIZE + MMSGHDR_CONTROL_LENGTH),
+      this.area.word(WorkerLayout.UDP_RX + i * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_CONTROL_LENGTH),
     );
   }
 
   get faultsInjected(): number {
-    return Number(this.#made.u64(WORKER_COUNTERS + 8 * Counter.faultsInjected));
+    return Number(this.#made.u64(WorkerLayout.COUNTERS + 8 * Counter.faultsInjected));
   }
 
   #receive(queue: string[], put: (index: number, text: string) => void): number {
-    const batch = queue.splice(0, BATCH_SIZE);
+    const batch = queue.splice(0, WorkerLayout.BATCH_SIZE);
     batch.forEach((text, i) => {
       put(i, text);
     });
@@ -107,25 +96,25 @@ class World {
 
   #putFrame(index: number, text: string): void {
     this.#bytes(this.#frameAt(index), text.length).set(Buffer.from(text));
-    this.area.setWord(WORKER_TUN_LENGTHS + 4 * index, text.length);
+    this.area.setWord(WorkerLayout.TUN_LENGTHS + 4 * index, text.length);
   }
 
   #putMessage(index: number, text: string): void {
-    const header = WORKER_UDP_RX + index * MMSGHDR_SIZE;
+    const header = WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
     this.#bytes(this.#messageAt(index), text.length).set(Buffer.from(text));
-    this.area.setWord(header + MMSGHDR_LENGTH, text.length);
-    this.area.setWord(header + MMSGHDR_CONTROL_LENGTH, 24);
+    this.area.setWord(header + KernelLayout.MMSGHDR_LENGTH, text.length);
+    this.area.setWord(header + KernelLayout.MMSGHDR_CONTROL_LENGTH, 24);
     const mark = Number.parseInt(text, 10);
-    this.#bytes(WORKER_UDP_RX_NAMES + index * NODE_ENDPOINT_SIZE, 1).fill(mark);
-    this.#bytes(WORKER_UDP_RX_CONTROLS + index * CONTROL_SIZE, 1).fill(mark);
+    this.#bytes(WorkerLayout.UDP_RX_NAMES + index * NodeLayout.ENDPOINT_SIZE, 1).fill(mark);
+    this.#bytes(WorkerLayout.UDP_RX_CONTROLS + index * KernelLayout.CONTROL_SIZE, 1).fill(mark);
   }
 
   #frameAt(index: number): number {
-    return WORKER_TUN_SLOTS + index * SLOT_SIZE + SLOT_HEADROOM;
+    return WorkerLayout.TUN_SLOTS + index * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM;
   }
 
   #messageAt(index: number): number {
-    return WORKER_UDP_SLOTS + index * SLOT_SIZE + SLOT_HEADROOM;
+    return WorkerLayout.UDP_SLOTS + index * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM;
   }
 
   #text(at: number, length: number): string {
@@ -144,7 +133,7 @@ function numbered(count: number): string[] {
 describe("what arrives", () => {
   test("is what the device received when no fault is asked for", () => {
     const world = new World({});
-    expect(world.read(...numbered(BATCH_SIZE))).toEqual(numbered(BATCH_SIZE));
+    expect(world.read(...numbered(WorkerLayout.BATCH_SIZE))).toEqual(numbered(WorkerLayout.BATCH_SIZE));
     expect(world.receive("7").map(({ text }) => text)).toEqual(["7"]);
     expect(world.faultsInjected).toBe(0);
   });
@@ -224,10 +213,10 @@ describe("what arrives", () => {
 
   test("beyond a full batch waits for the next one", () => {
     const world = new World({ tun: { duplicate: 1 } });
-    const doubled = numbered(BATCH_SIZE).flatMap((text) => [text, text]);
-    expect(world.read(...numbered(BATCH_SIZE))).toEqual(doubled.slice(0, BATCH_SIZE));
+    const doubled = numbered(WorkerLayout.BATCH_SIZE).flatMap((text) => [text, text]);
+    expect(world.read(...numbered(WorkerLayout.BATCH_SIZE))).toEqual(doubled.slice(0, WorkerLayout.BATCH_SIZE));
     expect(world.devices.waiter.wait(100)).toBe(READY_TUN);
-    expect(world.read()).toEqual(doubled.slice(BATCH_SIZE));
+    expect(world.read()).toEqual(doubled.slice(WorkerLayout.BATCH_SIZE));
   });
 
   test("of a message keeps its sender and its control messages, and leaves room for those of the next", () => {
@@ -237,7 +226,7 @@ describe("what arrives", () => {
     );
     expect(world.controlRoom(4)).toEqual([24, 24, 24, 24]);
     world.receive();
-    expect(world.controlRoom(4)).toEqual(Array(4).fill(CONTROL_SIZE));
+    expect(world.controlRoom(4)).toEqual(Array(4).fill(KernelLayout.CONTROL_SIZE));
   });
 });
 

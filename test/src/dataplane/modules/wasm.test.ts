@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { LAYOUT_VERSION } from "../../../../assembly/shared/layout.ts";
+import { LAYOUT_VERSION } from "../../../../assembly/shared/layout/version.ts";
 import { ENGINE_RULES } from "../../../../src/dataplane/modules/module-limits.ts";
 import {
   builtModulePath,

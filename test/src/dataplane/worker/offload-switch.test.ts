@@ -1,14 +1,6 @@
 // Switching against devices that remember what they were told, and what the engine might do at that moment.
 import { beforeEach, describe, expect, test } from "vitest";
-import {
-  HEADER_AT,
-  HEADER_GSO_TRIAL,
-  HEADER_OFFLOADS,
-  OFFLOAD_GRO_ENDED,
-  OFFLOAD_TUN_TCP,
-  OFFLOAD_TUN_UDP,
-  OFFLOAD_UDP_GSO,
-} from "../../../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
 import { type OffloadHolder, OffloadSwitch } from "../../../../src/dataplane/worker/offload-switch.ts";
 import { createSharedMemory, type SharedMemory } from "../../../../src/memory/shared-memory.ts";
 import { parsePrefix } from "../../../../src/net/address.ts";
@@ -20,7 +12,7 @@ import {
   type SwitchedOff,
 } from "../../../../src/sys/offload.ts";
 
-const ALL = OFFLOAD_TUN_TCP | OFFLOAD_TUN_UDP | OFFLOAD_UDP_GSO;
+const ALL = HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP | HeaderLayout.OFFLOAD_UDP_GSO;
 const CONFIGURED = "switched off in the configuration";
 const COMMANDED = "switched off by `sapwood offload`";
 
@@ -37,7 +29,7 @@ beforeEach(() => {
 });
 
 function allowed(): number {
-  return Atomics.load(shared.i32, (HEADER_AT + HEADER_OFFLOADS) >>> 2);
+  return Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.OFFLOADS) >>> 2);
 }
 
 class Device implements OffloadHolder {
@@ -81,7 +73,7 @@ describe("at the start", () => {
     open();
     expect(allowed()).toBe(ALL);
     open({ "tun-udp": CONFIGURED, "udp-gso": CONFIGURED });
-    expect(allowed()).toBe(OFFLOAD_TUN_TCP);
+    expect(allowed()).toBe(HeaderLayout.OFFLOAD_TUN_TCP);
   });
 
   test("every offload has one state, with the reason of the socket that does not take part", () => {
@@ -97,9 +89,9 @@ describe("at the start", () => {
 
 describe("switching", () => {
   const bits: [SwitchableOffload, number][] = [
-    ["tun-tcp", OFFLOAD_TUN_TCP],
-    ["tun-udp", OFFLOAD_TUN_UDP],
-    ["udp-gso", OFFLOAD_UDP_GSO],
+    ["tun-tcp", HeaderLayout.OFFLOAD_TUN_TCP],
+    ["tun-udp", HeaderLayout.OFFLOAD_TUN_UDP],
+    ["udp-gso", HeaderLayout.OFFLOAD_UDP_GSO],
   ];
 
   test.each(bits)("%s off stops the engine before the kernel is told, on begins after it", (name, bit) => {
@@ -119,10 +111,10 @@ describe("switching", () => {
   test("udp-gro off warns the engine of joined datagrams that do not say so, before the kernel is told", () => {
     const offloads = open();
     offloads.set("udp-gro", false);
-    expect(allowedWhenTold).toEqual(Array(3).fill(ALL | OFFLOAD_GRO_ENDED));
-    expect(allowed()).toBe(ALL | OFFLOAD_GRO_ENDED);
+    expect(allowedWhenTold).toEqual(Array(3).fill(ALL | HeaderLayout.OFFLOAD_GRO_ENDED));
+    expect(allowed()).toBe(ALL | HeaderLayout.OFFLOAD_GRO_ENDED);
     offloads.set("udp-gro", false);
-    expect(allowed()).toBe(ALL | OFFLOAD_GRO_ENDED);
+    expect(allowed()).toBe(ALL | HeaderLayout.OFFLOAD_GRO_ENDED);
     offloads.set("udp-gro", true);
     expect(allowed()).toBe(ALL);
   });
@@ -134,7 +126,7 @@ describe("switching", () => {
   });
 
   test("udp-gso on, and nothing else, forgets which nodes refused it", () => {
-    const trial = () => Atomics.load(shared.i32, (HEADER_AT + HEADER_GSO_TRIAL) >>> 2);
+    const trial = () => Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.GSO_TRIAL) >>> 2);
     const offloads = open();
     const before = trial();
     offloads.set("udp-gso", false);
@@ -172,6 +164,6 @@ describe("switching", () => {
     const offloads = open({ "tun-udp": CONFIGURED }, { "tun-udp": refused });
     expect(() => offloads.set("tun-udp", true)).toThrow(`The offload tun-udp stays off: ${refused}.`);
     expect(stateOf(offloads, "tun-udp")).toEqual(offloadOff("tun-udp", refused));
-    expect(allowed()).toBe(ALL & ~OFFLOAD_TUN_UDP);
+    expect(allowed()).toBe(ALL & ~HeaderLayout.OFFLOAD_TUN_UDP);
   });
 });

@@ -1,34 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import {
-  CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_INSTANCE,
-  CANDIDATE_LOCAL,
-  CANDIDATE_SIZE,
-  CANDIDATE_WEIGHT,
-  HEADER_AT,
-  HEADER_METRICS_EPOCH,
-  INSTANCE_LOAD_SIZE,
-  INSTANCE_NAMESPACE_V4,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
-  INSTANCE_NUMBER,
-  INSTANCE_SIZE,
-  NODE_DISTANCE_KM,
-  NODE_METRICS_SIZE,
-  NODE_RTT_US,
-  NODE_SIZE,
-  Region,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_FAMILY,
-  SERVICE_ID,
-  SERVICE_KIND,
-  SERVICE_POLICY,
-  SERVICE_REVISION,
-  SERVICE_SIZE,
-  ServiceKind,
-} from "../../../../assembly/shared/layout.ts";
+import * as CandidateLayout from "../../../../assembly/shared/layout/candidate.ts";
+import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../../../assembly/shared/layout/instance.ts";
+import * as NodeLayout from "../../../../assembly/shared/layout/node.ts";
+import * as NodeMetricsLayout from "../../../../assembly/shared/layout/node-metrics.ts";
+import * as ServiceLayout from "../../../../assembly/shared/layout/service.ts";
+import { ServiceKind } from "../../../../assembly/shared/layout/service.ts";
 import { RECORD_SIZE } from "../../../../assembly/shared/policies.ts";
 import { PolicyHost, type PolicyReport } from "../../../../src/dataplane/worker/policies.ts";
 import { createSharedMemory, type SharedMemory } from "../../../../src/memory/shared-memory.ts";
@@ -73,42 +51,42 @@ function createTables(): Tables {
   const view = new DataView(shared.memory.buffer);
   const u32 = (region: Region, at: number, value: number): void => view.setUint32(shared.at(region) + at, value, true);
   for (let index = 0; index < 100; index += 1) {
-    u32(Region.instances, index * INSTANCE_SIZE + INSTANCE_NODE, index);
-    u32(Region.instances, index * INSTANCE_SIZE + INSTANCE_NUMBER, 10 + index);
+    u32(Region.instances, index * InstanceLayout.SIZE + InstanceLayout.NODE, index);
+    u32(Region.instances, index * InstanceLayout.SIZE + InstanceLayout.NUMBER, 10 + index);
   }
   return {
     shared,
     service(record, policy, revision, candidates, family = 4) {
-      const at = record * SERVICE_SIZE;
+      const at = record * ServiceLayout.SIZE;
       const first = FIRST_CANDIDATE + record * 20;
-      u32(Region.services, at + SERVICE_KIND, ServiceKind.balanced);
-      u32(Region.services, at + SERVICE_POLICY, policy);
-      u32(Region.services, at + SERVICE_ID, 100 + record);
-      u32(Region.services, at + SERVICE_REVISION, revision);
-      u32(Region.services, at + SERVICE_CANDIDATE_COUNT, candidates.length);
-      u32(Region.services, at + SERVICE_CANDIDATES, first);
-      u32(Region.services, at + SERVICE_FAMILY, family);
+      u32(Region.services, at + ServiceLayout.KIND, ServiceKind.balanced);
+      u32(Region.services, at + ServiceLayout.POLICY, policy);
+      u32(Region.services, at + ServiceLayout.ID, 100 + record);
+      u32(Region.services, at + ServiceLayout.REVISION, revision);
+      u32(Region.services, at + ServiceLayout.CANDIDATE_COUNT, candidates.length);
+      u32(Region.services, at + ServiceLayout.CANDIDATES, first);
+      u32(Region.services, at + ServiceLayout.FAMILY, family);
       candidates.forEach(({ instance, weight, flags }, index) => {
-        const candidateAt = shared.at(Region.candidates) + (first + index) * CANDIDATE_SIZE;
-        view.setUint32(candidateAt + CANDIDATE_INSTANCE, instance, true);
-        view.setUint16(candidateAt + CANDIDATE_WEIGHT, weight ?? 1, true);
-        view.setUint16(candidateAt + CANDIDATE_FLAGS, flags ?? 0, true);
+        const candidateAt = shared.at(Region.candidates) + (first + index) * CandidateLayout.SIZE;
+        view.setUint32(candidateAt + CandidateLayout.INSTANCE, instance, true);
+        view.setUint16(candidateAt + CandidateLayout.WEIGHT, weight ?? 1, true);
+        view.setUint16(candidateAt + CandidateLayout.FLAGS, flags ?? 0, true);
       });
       return shared.at(Region.services) + at;
     },
     rtt(node, rttUs) {
-      u32(Region.nodeMetrics, node * NODE_METRICS_SIZE + NODE_RTT_US, rttUs);
-      Atomics.add(shared.i32, (HEADER_AT + HEADER_METRICS_EPOCH) >>> 2, 1);
+      u32(Region.nodeMetrics, node * NodeMetricsLayout.SIZE + NodeMetricsLayout.RTT_US, rttUs);
+      Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.METRICS_EPOCH) >>> 2, 1);
     },
     distance(node, distanceKm) {
-      view.setFloat32(shared.at(Region.nodes) + node * NODE_SIZE + NODE_DISTANCE_KM, distanceKm, true);
+      view.setFloat32(shared.at(Region.nodes) + node * NodeLayout.SIZE + NodeLayout.DISTANCE_KM, distanceKm, true);
     },
     load(instance, flows) {
-      u32(Region.instanceLoads, instance * INSTANCE_LOAD_SIZE, flows);
+      u32(Region.instanceLoads, instance * InstanceLayout.LOAD_SIZE, flows);
     },
     family(instance, family) {
-      const [at, word] = family === 4 ? [INSTANCE_NAMESPACE_V4, 8] : [INSTANCE_NAMESPACE_V6, 12];
-      u32(Region.instances, instance * INSTANCE_SIZE + at + word, 1);
+      const [at, word] = family === 4 ? [InstanceLayout.NAMESPACE_V4, 8] : [InstanceLayout.NAMESPACE_V6, 12];
+      u32(Region.instances, instance * InstanceLayout.SIZE + at + word, 1);
     },
   };
 }
@@ -173,8 +151,8 @@ describe("the policy host", () => {
     const host = await hostOfBuiltIn();
     host.choose(tables.service(1, ROUND_ROBIN, 1, three), 0, 0);
     const at = tables.service(1, ROUND_ROBIN, 2, [
-      { instance: 1, flags: CANDIDATE_DRAINING },
-      { instance: 2, flags: CANDIDATE_DRAINING },
+      { instance: 1, flags: CandidateLayout.DRAINING },
+      { instance: 2, flags: CandidateLayout.DRAINING },
       { instance: 3 },
       { instance: 4 },
     ]);
@@ -186,7 +164,7 @@ describe("the policy host", () => {
     const host = await hostOfBuiltIn();
     expect(host.choose(tables.service(1, ROUND_ROBIN, 1, three), 0, 0)).toBe(0);
     const at = tables.service(2, ROUND_ROBIN, 2, three);
-    tables.shared.u32[(at + SERVICE_ID) >>> 2] = 101;
+    tables.shared.u32[(at + ServiceLayout.ID) >>> 2] = 101;
     expect(host.choose(at, 0, 0)).toBe(1);
   });
 
@@ -215,7 +193,7 @@ describe("the policy host", () => {
     tables.distance(3, 56.5);
     tables.load(3, 77);
     tables.load(4, -1);
-    const flags = CANDIDATE_DRAINING | CANDIDATE_LOCAL;
+    const flags = CandidateLayout.DRAINING | CandidateLayout.LOCAL;
     const at = tables.service(1, CUSTOM, 1, [{ instance: 3, weight: 60_000, flags }, { instance: 4 }]);
     const words = Array.from({ length: 16 }, (_, word) => host.choose(at, 4 * word, 0));
     const distanceBits = new DataView(new Float32Array([56.5]).buffer).getInt32(0, true);

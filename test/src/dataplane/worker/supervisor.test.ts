@@ -1,6 +1,8 @@
 // Threads started, ended and restarted: with a toy worker, and with the real one on a real TUN.
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { HEADER_AT, HEADER_REGIONS, Region, WORKER_SEQUENCE, WORKER_SIZE } from "../../../../assembly/shared/layout.ts";
+import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../../assembly/shared/layout/header.ts";
+import * as WorkerLayout from "../../../../assembly/shared/layout/worker.ts";
 import {
   type Overdue,
   Supervisor,
@@ -32,10 +34,10 @@ interface Toy {
 }
 
 function createToy(workers = 1): Toy {
-  const pages = (AREAS_AT + workers * WORKER_SIZE) / 65536;
+  const pages = (AREAS_AT + workers * WorkerLayout.SIZE) / 65536;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const words = new Int32Array(memory.buffer);
-  words[(HEADER_AT + HEADER_REGIONS + 4 * Region.workers) >> 2] = AREAS_AT;
+  words[(HeaderLayout.AT + HeaderLayout.REGIONS + 4 * Region.workers) >> 2] = AREAS_AT;
   const ends: WorkerEnd[] = [];
   const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   return {
@@ -154,7 +156,7 @@ test.each([
   [8, 8],
 ])("a worker that died with sequence %i is left with %i, so that control does not wait for it", async (died, left) => {
   const toy = createToy();
-  const sequenceAt = (AREAS_AT + WORKER_SEQUENCE) >> 2;
+  const sequenceAt = (AREAS_AT + WorkerLayout.SEQUENCE) >> 2;
   toy.words[sequenceAt] = died;
   toy.words[FAILURES] = 1;
   await toy.start();

@@ -1,44 +1,14 @@
 // The read side of the tables in slow and obvious TypeScript: what a worker at a given generation sees. The look-ups
 // are generators that stop after every load, so that a test can let the writer store something in between.
 
-import {
-  ADDRESS_SLOT_SIZE,
-  ADDRESS_STATE,
-  ADDRESS_VALUES,
-  ADDRESS_VERSION,
-  CANDIDATE_DRAINING,
-  CANDIDATE_FLAGS,
-  CANDIDATE_LOCAL,
-  CANDIDATE_SIZE,
-  CANDIDATE_WEIGHT,
-  INSTANCE_ADDRESS_V4,
-  INSTANCE_ADDRESS_V6,
-  INSTANCE_DIED,
-  INSTANCE_INCARNATION,
-  INSTANCE_NAMESPACE_V4,
-  INSTANCE_NAMESPACE_V6,
-  INSTANCE_NODE,
-  INSTANCE_NUMBER,
-  INSTANCE_PLACE_SIZE,
-  INSTANCE_SIZE,
-  INSTANCE_VERSION,
-  NODE_ENDPOINT_SIZE,
-  NODE_ENDPOINTS,
-  NODE_SIZE,
-  NODE_STATE,
-  NODE_VERSION,
-  Region,
-  SERVICE_CANDIDATE_COUNT,
-  SERVICE_CANDIDATES,
-  SERVICE_KIND,
-  SERVICE_POLICY,
-  SERVICE_SIZE,
-  ServiceKind,
-  SLOT_EMPTY,
-  SLOT_USED,
-  SOCKADDR_ADDRESS,
-  SOCKADDR_PORT,
-} from "../../../../assembly/shared/layout.ts";
+import * as AddressLayout from "../../../../assembly/shared/layout/address.ts";
+import * as CandidateLayout from "../../../../assembly/shared/layout/candidate.ts";
+import { Region } from "../../../../assembly/shared/layout/header.ts";
+import * as InstanceLayout from "../../../../assembly/shared/layout/instance.ts";
+import * as KernelLayout from "../../../../assembly/shared/layout/kernel.ts";
+import * as NodeLayout from "../../../../assembly/shared/layout/node.ts";
+import * as ServiceLayout from "../../../../assembly/shared/layout/service.ts";
+import { ServiceKind } from "../../../../assembly/shared/layout/service.ts";
 import { addressHash } from "../../../../src/memory/hash.ts";
 import type { SharedMemory } from "../../../../src/memory/shared-memory.ts";
 import { formatAddress, parseAddress } from "../../../../src/net/address.ts";
@@ -85,24 +55,24 @@ export class TableReader {
   *service(generation: number, address: string): Look<Seen> {
     const record = yield* this.record(generation, address);
     if (record === 0) return undefined;
-    const at = this.#shared.at(Region.services) + record * SERVICE_SIZE;
-    const first = yield* this.#u32(at + SERVICE_CANDIDATES);
-    if ((yield* this.#u32(at + SERVICE_KIND)) === ServiceKind.instance) {
+    const at = this.#shared.at(Region.services) + record * ServiceLayout.SIZE;
+    const first = yield* this.#u32(at + ServiceLayout.CANDIDATES);
+    if ((yield* this.#u32(at + ServiceLayout.KIND)) === ServiceKind.instance) {
       return { kind: "instance", instance: yield* this.instance(generation, first) };
     }
     const candidates: SeenCandidate[] = [];
-    const count = yield* this.#u32(at + SERVICE_CANDIDATE_COUNT);
+    const count = yield* this.#u32(at + ServiceLayout.CANDIDATE_COUNT);
     for (let i = 0; i < count; i++) {
-      const candidateAt = this.#shared.at(Region.candidates) + (first + i) * CANDIDATE_SIZE;
-      const flags = this.#view.getUint16(candidateAt + CANDIDATE_FLAGS, true);
+      const candidateAt = this.#shared.at(Region.candidates) + (first + i) * CandidateLayout.SIZE;
+      const flags = this.#view.getUint16(candidateAt + CandidateLayout.FLAGS, true);
       candidates.push({
         ...(yield* this.instance(generation, yield* this.#u32(candidateAt))),
-        weight: this.#view.getUint16(candidateAt + CANDIDATE_WEIGHT, true),
-        draining: (flags & CANDIDATE_DRAINING) !== 0,
-        local: (flags & CANDIDATE_LOCAL) !== 0,
+        weight: this.#view.getUint16(candidateAt + CandidateLayout.WEIGHT, true),
+        draining: (flags & CandidateLayout.DRAINING) !== 0,
+        local: (flags & CandidateLayout.LOCAL) !== 0,
       });
     }
-    return { kind: "balanced", policy: yield* this.#u32(at + SERVICE_POLICY), candidates };
+    return { kind: "balanced", policy: yield* this.#u32(at + ServiceLayout.POLICY), candidates };
   }
 
   /** Index of the service record of a called address, 0 = unknown. */
@@ -117,43 +87,43 @@ export class TableReader {
   }
 
   *instance(generation: number, index: number): Look<SeenInstance> {
-    const at = this.#shared.at(Region.instances) + index * INSTANCE_SIZE;
-    const isAlive = (yield* this.#u32(at + INSTANCE_DIED)) > generation;
-    const placeAt = at + inForce(yield* this.#u32(at + INSTANCE_VERSION), generation) * INSTANCE_PLACE_SIZE;
+    const at = this.#shared.at(Region.instances) + index * InstanceLayout.SIZE;
+    const isAlive = (yield* this.#u32(at + InstanceLayout.DIED)) > generation;
+    const placeAt = at + inForce(yield* this.#u32(at + InstanceLayout.VERSION), generation) * InstanceLayout.PLACE_SIZE;
     const namespaceAddresses = [
-      ...(yield* this.#address(placeAt + INSTANCE_NAMESPACE_V4)),
-      ...(yield* this.#address(placeAt + INSTANCE_NAMESPACE_V6)),
+      ...(yield* this.#address(placeAt + InstanceLayout.NAMESPACE_V4)),
+      ...(yield* this.#address(placeAt + InstanceLayout.NAMESPACE_V6)),
     ];
     const instanceAddresses = [
-      ...(yield* this.#address(placeAt + INSTANCE_ADDRESS_V4)),
-      ...(yield* this.#address(placeAt + INSTANCE_ADDRESS_V6)),
+      ...(yield* this.#address(placeAt + InstanceLayout.ADDRESS_V4)),
+      ...(yield* this.#address(placeAt + InstanceLayout.ADDRESS_V6)),
     ];
-    const number = yield* this.#u32(at + INSTANCE_NUMBER);
-    const endpoint = yield* this.endpoint(generation, yield* this.#u32(placeAt + INSTANCE_NODE));
+    const number = yield* this.#u32(at + InstanceLayout.NUMBER);
+    const endpoint = yield* this.endpoint(generation, yield* this.#u32(placeAt + InstanceLayout.NODE));
     return { number, isAlive, namespaceAddresses, instanceAddresses, endpoint };
   }
 
   *endpoint(generation: number, node: number): Look<string> {
     if (node === 0) return "local";
-    const at = this.#shared.at(Region.nodes) + node * NODE_SIZE;
-    if ((yield* this.#u32(at + NODE_STATE)) !== SLOT_USED) return "unknown node";
-    const place = inForce(yield* this.#u32(at + NODE_VERSION), generation);
-    const endpointAt = at + NODE_ENDPOINTS + place * NODE_ENDPOINT_SIZE;
-    const [address] = yield* this.#address(endpointAt + SOCKADDR_ADDRESS);
-    return `${address} ${this.#view.getUint16(endpointAt + SOCKADDR_PORT, false)}`;
+    const at = this.#shared.at(Region.nodes) + node * NodeLayout.SIZE;
+    if ((yield* this.#u32(at + NodeLayout.STATE)) !== AddressLayout.SLOT_USED) return "unknown node";
+    const place = inForce(yield* this.#u32(at + NodeLayout.VERSION), generation);
+    const endpointAt = at + NodeLayout.ENDPOINTS + place * NodeLayout.ENDPOINT_SIZE;
+    const [address] = yield* this.#address(endpointAt + KernelLayout.SOCKADDR_ADDRESS);
+    return `${address} ${this.#view.getUint16(endpointAt + KernelLayout.SOCKADDR_PORT, false)}`;
   }
 
   /** What a flow checks before each use of its instance: incarnation first, then the generation of its end. */
   *isAlive(generation: number, index: number, incarnation: number): Look<boolean> {
-    const at = this.#shared.at(Region.instances) + index * INSTANCE_SIZE;
+    const at = this.#shared.at(Region.instances) + index * InstanceLayout.SIZE;
     return (
-      (yield* this.#u32(at + INSTANCE_INCARNATION)) === incarnation &&
-      (yield* this.#u32(at + INSTANCE_DIED)) > generation
+      (yield* this.#u32(at + InstanceLayout.INCARNATION)) === incarnation &&
+      (yield* this.#u32(at + InstanceLayout.DIED)) > generation
     );
   }
 
   incarnation(index: number): number {
-    return now(this.#u32(this.#shared.at(Region.instances) + index * INSTANCE_SIZE + INSTANCE_INCARNATION));
+    return now(this.#u32(this.#shared.at(Region.instances) + index * InstanceLayout.SIZE + InstanceLayout.INCARNATION));
   }
 
   *#find(generation: number, address: string, region: Region, slotCount: number): Look<number> {
@@ -162,18 +132,18 @@ export class TableReader {
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = new Uint32Array(key.buffer);
     let slot = addressHash(this.#shared.addressHashKey, w0, w1, w2, w3) % slotCount;
     for (let probes = 0; probes <= slotCount; probes++) {
-      const at = this.#shared.at(region) + slot * ADDRESS_SLOT_SIZE;
-      const state = yield* this.#u32(at + ADDRESS_STATE);
-      if (state === SLOT_EMPTY) return 0;
+      const at = this.#shared.at(region) + slot * AddressLayout.SLOT_SIZE;
+      const state = yield* this.#u32(at + AddressLayout.STATE);
+      if (state === AddressLayout.SLOT_EMPTY) return 0;
       if (
-        state === SLOT_USED &&
+        state === AddressLayout.SLOT_USED &&
         (yield* this.#u32(at)) === w0 &&
         (yield* this.#u32(at + 4)) === w1 &&
         (yield* this.#u32(at + 8)) === w2 &&
         (yield* this.#u32(at + 12)) === w3
       ) {
-        const place = inForce(yield* this.#u32(at + ADDRESS_VERSION), generation);
-        return yield* this.#u32(at + ADDRESS_VALUES + 4 * place);
+        const place = inForce(yield* this.#u32(at + AddressLayout.VERSION), generation);
+        return yield* this.#u32(at + AddressLayout.VALUES + 4 * place);
       }
       slot = (slot + 1) % slotCount;
     }

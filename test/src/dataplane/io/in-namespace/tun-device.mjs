@@ -2,15 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Counter } from "../../../../../dist/assembly/shared/counters.js";
-import {
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_COUNTERS,
-  WORKER_INGRESS_DROPS,
-  WORKER_TUN_LENGTHS,
-  WORKER_TUN_SLOTS,
-  WORKER_TUN_TX_COUNT,
-} from "../../../../../dist/assembly/shared/layout.js";
+import * as WorkerLayout from "../../../../../dist/assembly/shared/layout/worker.js";
 import { DropReason } from "../../../../../dist/assembly/shared/verdicts.js";
 import { TunDevice } from "../../../../../dist/src/dataplane/io/tun-device.js";
 import { openTun } from "../../../../../dist/src/sys/tun.js";
@@ -47,14 +39,17 @@ structures.putFrames([
   { bytes: ping(2), packets: 1 },
 ]);
 device.writeQueue();
-results.queueLeft = structures.u32(WORKER_TUN_TX_COUNT);
+results.queueLeft = structures.u32(WorkerLayout.TUN_TX_COUNT);
 device.writeQueue(); // an empty queue
 results.answers = [];
 for (let wait = 0; results.answers.length < 2 && wait < 1000; wait++) {
   const count = device.readBatch();
   for (let slot = 0; slot < count; slot++) {
-    const length = structures.u32(WORKER_TUN_LENGTHS + 4 * slot);
-    const frame = structures.bytes(WORKER_TUN_SLOTS + slot * SLOT_SIZE + SLOT_HEADROOM, length);
+    const length = structures.u32(WorkerLayout.TUN_LENGTHS + 4 * slot);
+    const frame = structures.bytes(
+      WorkerLayout.TUN_SLOTS + slot * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM,
+      length,
+    );
     const source = [...frame.subarray(22, 26)].join(".");
     results.answers.push({ length, source, type: frame[30], sequence: frame[37] });
   }
@@ -65,9 +60,9 @@ ip("link", "set", "swtest0", "down");
 structures.putFrames([{ bytes: ping(3), packets: 5 }]);
 device.writeQueue();
 results.counters = {
-  tunReadFrames: structures.u32(WORKER_COUNTERS + 8 * Counter.tunReadFrames),
-  tunWrittenFrames: structures.u32(WORKER_COUNTERS + 8 * Counter.tunWrittenFrames),
-  sendFailed: structures.u32(WORKER_INGRESS_DROPS + 8 * DropReason.sendFailed),
+  tunReadFrames: structures.u32(WorkerLayout.COUNTERS + 8 * Counter.tunReadFrames),
+  tunWrittenFrames: structures.u32(WorkerLayout.COUNTERS + 8 * Counter.tunWrittenFrames),
+  sendFailed: structures.u32(WorkerLayout.INGRESS_DROPS + 8 * DropReason.sendFailed),
 };
 
 ip("link", "del", "swtest0");

@@ -1,22 +1,8 @@
 // Opens tunnel sockets and moves datagrams between two of them over the loopback, through UdpDevice.
 import { execFileSync } from "node:child_process";
 import { Counter } from "../../../../../dist/assembly/shared/counters.js";
-import {
-  MMSGHDR_LENGTH,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SIZE,
-  SLOT_HEADROOM,
-  SLOT_SIZE,
-  WORKER_COUNTERS,
-  WORKER_EGRESS_DROPS,
-  WORKER_ERROR_NAME,
-  WORKER_UDP_RETRY,
-  WORKER_UDP_RX,
-  WORKER_UDP_RX_NAMES,
-  WORKER_UDP_SLOTS,
-  WORKER_UDP_TX,
-  WORKER_UDP_TX_COUNT,
-} from "../../../../../dist/assembly/shared/layout.js";
+import * as KernelLayout from "../../../../../dist/assembly/shared/layout/kernel.js";
+import * as WorkerLayout from "../../../../../dist/assembly/shared/layout/worker.js";
 import {
   IP_TOS,
   IPV6_TCLASS,
@@ -90,8 +76,8 @@ const transfer = (address) => {
     rejections.push([message, errno]);
     if (message !== 2) return 0;
     // In place of a message with too many segments: two single ones, the second of which nobody can send.
-    sender.putMessage(WORKER_UDP_RETRY, 0, { sockaddr, payload: Buffer.from("retried"), packets: 1 });
-    sender.putMessage(WORKER_UDP_RETRY, 1, { sockaddr, payload: Buffer.alloc(65535), packets: 5 });
+    sender.putMessage(WorkerLayout.UDP_RETRY, 0, { sockaddr, payload: Buffer.from("retried"), packets: 1 });
+    sender.putMessage(WorkerLayout.UDP_RETRY, 1, { sockaddr, payload: Buffer.alloc(65535), packets: 5 });
     return 2;
   };
   const sending = new UdpDevice(from.fd, sender.area, { ...noFaults, udpRejected });
@@ -100,35 +86,38 @@ const transfer = (address) => {
   const segments = Buffer.alloc(2500);
   for (let i = 0; i < 2500; i++) segments[i] = i % 251;
   const tos = address.includes(":") ? [SOL_IPV6, IPV6_TCLASS, 0xba] : [SOL_IP, IP_TOS, 0xba];
-  sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.from("one"), packets: 1, tos });
-  sender.putMessage(WORKER_UDP_TX, 1, { sockaddr, payload: segments, packets: 3, segmentSize: 1000, tos });
-  sender.putMessage(WORKER_UDP_TX, 2, { sockaddr, payload: Buffer.alloc(2000), packets: 2000, segmentSize: 1 });
-  sender.putMessage(WORKER_UDP_TX, 3, { sockaddr, payload: Buffer.alloc(65535), packets: 7 });
-  sender.putMessage(WORKER_UDP_TX, 4, { sockaddr, payload: Buffer.from("last"), packets: 1 });
+  sender.putMessage(WorkerLayout.UDP_TX, 0, { sockaddr, payload: Buffer.from("one"), packets: 1, tos });
+  sender.putMessage(WorkerLayout.UDP_TX, 1, { sockaddr, payload: segments, packets: 3, segmentSize: 1000, tos });
+  sender.putMessage(WorkerLayout.UDP_TX, 2, { sockaddr, payload: Buffer.alloc(2000), packets: 2000, segmentSize: 1 });
+  sender.putMessage(WorkerLayout.UDP_TX, 3, { sockaddr, payload: Buffer.alloc(65535), packets: 7 });
+  sender.putMessage(WorkerLayout.UDP_TX, 4, { sockaddr, payload: Buffer.from("last"), packets: 1 });
   sender.setUdpCount(5);
   sending.sendQueue();
 
-  const message = (index, field) => receiver.u32(WORKER_UDP_RX + index * MMSGHDR_SIZE + field);
+  const message = (index, field) => receiver.u32(WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + field);
   const received = [];
   const take = (count) => {
     for (let i = 0; i < count; i++) {
-      const length = message(i, MMSGHDR_LENGTH);
-      const payload = receiver.bytes(WORKER_UDP_SLOTS + i * SLOT_SIZE + SLOT_HEADROOM, length);
+      const length = message(i, KernelLayout.MMSGHDR_LENGTH);
+      const payload = receiver.bytes(
+        WorkerLayout.UDP_SLOTS + i * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM,
+        length,
+      );
       const controls = receiver.controls(i);
       received.push({
         payload: length < 20 ? payload.toString() : payload.equals(segments),
         length,
         segmentSize: controls[[SOL_UDP, UDP_GRO]] ?? 0,
         trafficClass: controls[[SOL_IP, IP_TOS]] ?? controls[[SOL_IPV6, IPV6_TCLASS]],
-        nameLength: message(i, MMSGHDR_NAME_LENGTH),
-        fromPort: receiver.bytes(WORKER_UDP_RX_NAMES + i * 32 + 2, 2).readUInt16BE() === from.port,
+        nameLength: message(i, KernelLayout.MMSGHDR_NAME_LENGTH),
+        fromPort: receiver.bytes(WorkerLayout.UDP_RX_NAMES + i * 32 + 2, 2).readUInt16BE() === from.port,
       });
     }
     return count;
   };
   const counts = [take(receiving.receiveBatch())];
   // The same structures once more: name and control lengths must have been given back.
-  sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: segments, packets: 3, segmentSize: 1000 });
+  sender.putMessage(WorkerLayout.UDP_TX, 0, { sockaddr, payload: segments, packets: 3, segmentSize: 1000 });
   sender.setUdpCount(1);
   sending.sendQueue();
   counts.push(take(receiving.receiveBatch()), take(receiving.receiveBatch()));
@@ -138,11 +127,11 @@ const transfer = (address) => {
     received,
     counts,
     rejections,
-    queueLeft: sender.u32(WORKER_UDP_TX_COUNT),
-    udpSentMessages: sender.u32(WORKER_COUNTERS + 8 * Counter.udpSentMessages),
-    sendFailed: sender.u32(WORKER_EGRESS_DROPS + 8 * DropReason.sendFailed),
-    queueFull: sender.u32(WORKER_EGRESS_DROPS + 8 * DropReason.queueFull),
-    udpReceivedMessages: receiver.u32(WORKER_COUNTERS + 8 * Counter.udpReceivedMessages),
+    queueLeft: sender.u32(WorkerLayout.UDP_TX_COUNT),
+    udpSentMessages: sender.u32(WorkerLayout.COUNTERS + 8 * Counter.udpSentMessages),
+    sendFailed: sender.u32(WorkerLayout.EGRESS_DROPS + 8 * DropReason.sendFailed),
+    queueFull: sender.u32(WorkerLayout.EGRESS_DROPS + 8 * DropReason.queueFull),
+    udpReceivedMessages: receiver.u32(WorkerLayout.COUNTERS + 8 * Counter.udpReceivedMessages),
   };
 };
 
@@ -154,13 +143,13 @@ const refused = (address) => {
   const structures = new Structures();
   const errors = [];
   const pathError = (errno, origin, mtu, quoted) => {
-    const port = structures.bytes(WORKER_ERROR_NAME + 2, 2).readUInt16BE() === nobody.port;
+    const port = structures.bytes(WorkerLayout.ERROR_NAME + 2, 2).readUInt16BE() === nobody.port;
     errors.push({ errno, origin, mtu, quoted, port });
   };
   const device = new UdpDevice(from.fd, structures.area, { ...noFaults, pathError });
   const tos = address.includes(":") ? [SOL_IPV6, IPV6_TCLASS, 2] : [SOL_IP, IP_TOS, 2];
   const sockaddr = sockaddrTo(address, nobody.port);
-  structures.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.from("away"), packets: 1, tos });
+  structures.putMessage(WorkerLayout.UDP_TX, 0, { sockaddr, payload: Buffer.from("away"), packets: 1, tos });
   structures.setUdpCount(1);
   device.sendQueue();
   device.receiveBatch();
@@ -178,21 +167,21 @@ const switchWhileWaiting = (address) => {
   const receiving = new UdpDevice(to.fd, receiver.area, noFaults);
   const sockaddr = sockaddrTo(address, to.port);
   const send = () => {
-    sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.alloc(2500), packets: 3, segmentSize: 1000 });
+    sender.putMessage(WorkerLayout.UDP_TX, 0, { sockaddr, payload: Buffer.alloc(2500), packets: 3, segmentSize: 1000 });
     sender.setUdpCount(1);
     sending.sendQueue();
   };
   send();
   to.settleOffloads({ "udp-gro": "nobody wants it" });
   send();
-  const message = (index, field) => receiver.u32(WORKER_UDP_RX + index * MMSGHDR_SIZE + field);
+  const message = (index, field) => receiver.u32(WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + field);
   const received = Array.from({ length: receiving.receiveBatch() }, (_, i) => ({
-    length: message(i, MMSGHDR_LENGTH),
+    length: message(i, KernelLayout.MMSGHDR_LENGTH),
     segmentSize: receiver.controls(i)[[SOL_UDP, UDP_GRO]] ?? 0,
   }));
   to.settleOffloads({});
   send();
-  received.push({ count: receiving.receiveBatch(), length: message(0, MMSGHDR_LENGTH) });
+  received.push({ count: receiving.receiveBatch(), length: message(0, KernelLayout.MMSGHDR_LENGTH) });
   from.close();
   to.close();
   return received;
@@ -207,7 +196,7 @@ const overflow = () => {
   const sender = new Structures();
   const sending = new UdpDevice(from.fd, sender.area, noFaults);
   const sockaddr = sockaddrTo("::1", to.port);
-  sender.putMessage(WORKER_UDP_TX, 0, { sockaddr, payload: Buffer.alloc(60_000), packets: 1 });
+  sender.putMessage(WorkerLayout.UDP_TX, 0, { sockaddr, payload: Buffer.alloc(60_000), packets: 1 });
   for (let i = 0; i < 1000 && to.receiveDrops() === 0; i++) {
     sender.setUdpCount(1);
     sending.sendQueue();

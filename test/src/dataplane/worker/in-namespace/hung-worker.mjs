@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { FLOW_BUCKET_LOCK, FLOW_BUCKET_SIZE, Region } from "../../../../../dist/assembly/shared/layout.js";
+import * as FlowLayout from "../../../../../dist/assembly/shared/layout/flow.js";
+import { Region } from "../../../../../dist/assembly/shared/layout/header.js";
 import { builtModulePath, compileFile, ENGINE_SHAPE } from "../../../../../dist/src/dataplane/modules/wasm.js";
 import { Supervisor } from "../../../../../dist/src/dataplane/worker/supervisor.js";
 import { createSharedMemory } from "../../../../../dist/src/memory/shared-memory.js";
@@ -95,7 +96,7 @@ results.before = answer;
 const bucketsAt = shared.at(Region.flowBuckets);
 const setLocks = (value) => {
   for (let i = 0; i < shared.records.flowBuckets; i++) {
-    Atomics.store(shared.i32, (bucketsAt + i * FLOW_BUCKET_SIZE + FLOW_BUCKET_LOCK) >> 2, value);
+    Atomics.store(shared.i32, (bucketsAt + i * FlowLayout.BUCKET_SIZE + FlowLayout.BUCKET_LOCK) >> 2, value);
   }
 };
 setLocks(1);

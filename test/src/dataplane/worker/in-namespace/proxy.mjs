@@ -9,13 +9,8 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Counter } from "../../../../../dist/assembly/shared/counters.js";
-import {
-  COUNTER_MAX,
-  DROP_REASON_MAX,
-  Region,
-  WORKER_COUNTERS,
-  WORKER_SIZE,
-} from "../../../../../dist/assembly/shared/layout.js";
+import { Region } from "../../../../../dist/assembly/shared/layout/header.js";
+import * as WorkerLayout from "../../../../../dist/assembly/shared/layout/worker.js";
 import { DropReason } from "../../../../../dist/assembly/shared/verdicts.js";
 import { builtModulePath, compileFile, ENGINE_SHAPE } from "../../../../../dist/src/dataplane/modules/wasm.js";
 import { Supervisor } from "../../../../../dist/src/dataplane/worker/supervisor.js";
@@ -154,14 +149,18 @@ results.remote = { payload: payload.toString(), from: `${from.address}:${from.po
 await firstProbe;
 const counters = {};
 for (let worker = 0; worker < workers; worker++) {
-  const at = shared.at(Region.workers) + worker * WORKER_SIZE + WORKER_COUNTERS;
-  const words = new BigUint64Array(shared.memory.buffer, at, COUNTER_MAX + 2 * DROP_REASON_MAX);
+  const at = shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.COUNTERS;
+  const words = new BigUint64Array(
+    shared.memory.buffer,
+    at,
+    WorkerLayout.COUNTER_MAX + 2 * WorkerLayout.DROP_REASON_MAX,
+  );
   words.forEach((value, index) => {
-    const reason = (index - COUNTER_MAX) % DROP_REASON_MAX;
+    const reason = (index - WorkerLayout.COUNTER_MAX) % WorkerLayout.DROP_REASON_MAX;
     const name =
-      index < COUNTER_MAX
+      index < WorkerLayout.COUNTER_MAX
         ? Counter[index]
-        : `${index < COUNTER_MAX + DROP_REASON_MAX ? "egress" : "ingress"}.${DropReason[reason]}`;
+        : `${index < WorkerLayout.COUNTER_MAX + WorkerLayout.DROP_REASON_MAX ? "egress" : "ingress"}.${DropReason[reason]}`;
     if (value > 0n) counters[name] = (counters[name] ?? 0) + Number(value);
   });
 }

@@ -1,0 +1,26 @@
+// Structures of 64-bit Linux that the engine fills or reads: sockaddr_in6, mmsghdr, iovec.
+
+export const SOCKADDR_SIZE = 28; // sizeof(struct sockaddr_in6)
+export const SOCKADDR_FAMILY = 0; // u16 host order: AF_INET6
+export const SOCKADDR_PORT = 2; // u16 network order
+export const SOCKADDR_ADDRESS = 8; // 16 bytes
+export const SOCKADDR_SCOPE = 24; // u32
+export const AF_INET6 = 10;
+
+// struct mmsghdr, for recvmmsg and sendmmsg
+export const MMSGHDR_SIZE = 64;
+export const MMSGHDR_NAME = 0; // u64 native address
+export const MMSGHDR_NAME_LENGTH = 8; // u32
+export const MMSGHDR_IOV = 16; // u64 native address
+export const MMSGHDR_IOV_COUNT = 24; // u64
+export const MMSGHDR_CONTROL = 32; // u64 native address
+export const MMSGHDR_CONTROL_LENGTH = 40; // u64
+export const MMSGHDR_FLAGS = 48; // u32
+export const MMSGHDR_LENGTH = 56; // u32: bytes received or sent
+export const MMSGHDR_FRAGMENTS = 60; // u32: FRAGMENTS_*; the kernel's padding
+export const FRAGMENTS_IF_REFUSED = 0; // of what is longer than the device takes
+export const FRAGMENTS_ALLOWED = 1; // here and on the way
+export const FRAGMENTS_NEVER = 2; // it tries a size
+
+export const IOVEC_SIZE = 16; // u64 native address, u64 length
+export const CONTROL_SIZE = 64;
