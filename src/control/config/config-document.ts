@@ -14,7 +14,7 @@ import {
   shortText,
 } from "../../base/issues.ts";
 import { printableLine } from "../../base/printable.ts";
-import { checkJsonNesting } from "./nesting.ts";
+import { checkJsonNesting, countFields } from "./nesting.ts";
 import { yamlFault } from "./yaml-errors.ts";
 import { placeOf, readYaml, YamlError, yamlValue } from "./yaml-text.ts";
 
@@ -91,9 +91,11 @@ export class ConfigDocument {
   /** JSON is YAML, too, but read several times as fast: it is what programs write, with very many services perhaps. */
   #json(): unknown {
     if (!this.#yaml.trimStart().startsWith("{")) return undefined;
-    checkJsonNesting(this.#yaml, (message, at) => this.#refusal([{ at, message }]));
+    const fields = checkJsonNesting(this.#yaml, (message, at) => this.#refusal([{ at, message }]));
     try {
-      return JSON.parse(this.#yaml);
+      const value: unknown = JSON.parse(this.#yaml);
+      // JSON.parse() keeps the last of two fields with one name; YAML refuses the second, with its line.
+      return countFields(value) === fields ? value : undefined;
     } catch {
       return undefined; // YAML in braces, or an error for which YAML has a line
     }

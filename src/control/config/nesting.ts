@@ -33,10 +33,15 @@ const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
 const OPEN_FIELDS = 0x7b;
 const CLOSE_FIELDS = 0x7d;
+const COLON = 0x3a;
 
-/** Walks a JSON text (RFC 8259) up to its end, valid or not; throws what `refuse` makes when it is nested too deep. */
-export function checkJsonNesting(text: string, refuse: (expected: string, at: number) => Error): void {
+/**
+ * Walks a JSON text (RFC 8259) up to its end, valid or not; throws what `refuse` makes when it is nested too deep.
+ * Returns how many fields it has, each as often as it stands there.
+ */
+export function checkJsonNesting(text: string, refuse: (expected: string, at: number) => Error): number {
   let at = 0;
+  let fields = 0;
   const nesting = new Nesting((expected) => refuse(expected, at));
   let isText = false;
   for (; at < text.length; at++) {
@@ -47,5 +52,16 @@ export function checkJsonNesting(text: string, refuse: (expected: string, at: nu
     } else if (unit === QUOTE) isText = true;
     else if (unit === OPEN_LIST || unit === OPEN_FIELDS) nesting.enter();
     else if (unit === CLOSE_LIST || unit === CLOSE_FIELDS) nesting.leave();
+    else if (unit === COLON) fields += 1;
   }
+  return fields;
+}
+
+/** How many fields a value of JSON has, at all levels; of a field that stood there twice, one is left. */
+export function countFields(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  const values = Object.values(value);
+  let fields = Array.isArray(value) ? 0 : values.length;
+  for (const inner of values) fields += countFields(inner);
+  return fields;
 }

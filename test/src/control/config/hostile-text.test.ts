@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { parseTables, parseTablesPatch } from "../../../../src/control/config/config.ts";
-import { NESTING_MAX } from "../../../../src/control/config/nesting.ts";
+import { checkJsonNesting, countFields, NESTING_MAX } from "../../../../src/control/config/nesting.ts";
 import { ALIASED_VALUES_MAX } from "../../../../src/control/config/yaml-text.ts";
 import { policyName } from "../../../../src/model/policy-names.ts";
 
@@ -155,6 +155,16 @@ describe("very many and very long keys", () => {
 
   test("a field that stands twice is refused", () => {
     expect(refusal("nodes: []\nnodes: []")).toBe("tables:2:1: expected each field once, found nodes twice");
+    expect(refusal('{ "nodes": [],\n "nodes": [] }')).toBe("tables:2:2: expected each field once, found nodes twice");
+    const within = '{"nodes": [{"id": "a:b", "underlay": {"address": "192.0.2.1"}, "\\u0069d": "c"}]}';
+    expect(refusal(within)).toBe("tables:1:64: expected each field once, found id twice");
+  });
+
+  test("a colon or a quote within a text of JSON is no field", () => {
+    const value = { 'a":b\\': [1, ":", { "": '"c":', d: {} }], e: "\\" };
+    const refuse = (expected: string) => new Error(expected);
+    expect(checkJsonNesting(JSON.stringify(value, undefined, 1), refuse)).toBe(4);
+    expect(countFields(value)).toBe(4);
   });
 
   test("only one document is read", () => {
