@@ -1,5 +1,6 @@
 // `npm run bench`, or `npm run bench micro`: every microbenchmark as a table, or as one JSON array of { name, value, unit }.
 import { Command, InvalidArgumentError } from "commander";
+import { addressCases } from "./address.ts";
 import { engineCases } from "./engine.ts";
 import { flowTableCases } from "./flow-table.ts";
 import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
@@ -9,7 +10,15 @@ import { policyCases } from "./policy.ts";
 import { tableCases } from "./tables.ts";
 
 /** The case files. */
-const FILES: readonly Cases[] = [engineCases, offloadCases, flowTableCases, tableCases, policyCases, newFlowCases];
+const FILES: readonly Cases[] = [
+  engineCases,
+  offloadCases,
+  flowTableCases,
+  tableCases,
+  addressCases,
+  policyCases,
+  newFlowCases,
+];
 
 interface Options {
   readonly json?: true;

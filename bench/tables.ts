@@ -4,7 +4,8 @@
 import { createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
 import { TableWriter } from "../src/memory/table-writer.ts";
 import type { Service, Tables } from "../src/model/tables.ts";
-import { parsePrefix, readAddress } from "../src/net/address.ts";
+import { parsePrefix } from "../src/net/address.ts";
+import * as Bulk from "../src/net/bulk-address.ts";
 import { TwinTables } from "../test/support/reference/tables.ts";
 import { loadWorkbench } from "../test/support/workbench.ts";
 import { instance, NODE, PEER, RANGES } from "./bench-node.ts";
@@ -41,7 +42,7 @@ async function lookUpCase(name: string, services: readonly Service[], shared: Sh
   const { exports, scratchAt } = await loadWorkbench(shared);
   const texts = Array.from({ length: LOOK_UPS }, (_, i) => addressOf((i * 40_503 + 7) % services.length));
   texts.forEach((text, i) => {
-    readAddress(text, shared.bytes, scratchAt + 16 * i);
+    Bulk.readAddress(text, shared.bytes, scratchAt + 16 * i);
   });
   const twin = new Map(services.map((service) => [service.addresses[0]?.address ?? "", service]));
   const expectAll = (found: number): void => {

@@ -5,7 +5,8 @@
 // last three steps all workers leave the calls that they are in: nobody compares a key that is being rewritten.
 
 import * as AddressLayout from "../../assembly/shared/layout/address.ts";
-import { ADDRESS_SIZE, readAddress } from "../net/address.ts";
+import { ADDRESS_SIZE } from "../net/address.ts";
+import * as Bulk from "../net/bulk-address.ts";
 import { type Cells, notAnAddress } from "./cells.ts";
 import { addressHash } from "./hash.ts";
 import type { SharedMemory } from "./shared-memory.ts";
@@ -124,7 +125,7 @@ export class AddressSlots {
   #probe(key: SlotKey, claimed?: ReadonlySet<number>): { found: number; free: number } {
     const { address } = key;
     const used = usedState(key);
-    if (!readAddress(address, this.#key, 0)) throw notAnAddress(address);
+    if (!Bulk.readAddress(address, this.#key, 0)) throw notAnAddress(address);
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#keyWords;
     const { u32 } = this.#shared;
     let free = -1;

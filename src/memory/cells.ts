@@ -2,7 +2,8 @@
 // after every single store, as a worker on another core may.
 
 import { SapwoodError } from "../base/errors.ts";
-import { ADDRESS_SIZE, readAddress } from "../net/address.ts";
+import { ADDRESS_SIZE } from "../net/address.ts";
+import * as Bulk from "../net/bulk-address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 export class Cells {
@@ -38,7 +39,7 @@ export class Cells {
   /** The 16 bytes of a canonical address; zeros when there is none. */
   address(at: number, canonical: string | undefined): void {
     if (canonical === undefined) this.clear(at, ADDRESS_SIZE);
-    else if (!readAddress(canonical, this.#shared.bytes, at)) throw notAnAddress(canonical);
+    else if (!Bulk.readAddress(canonical, this.#shared.bytes, at)) throw notAnAddress(canonical);
   }
 
   clear(at: number, sizeBytes: number): void {

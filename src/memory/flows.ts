@@ -7,7 +7,7 @@ import { Region } from "../../assembly/shared/layout/header.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
 import type { FlowProtocol } from "../model/flow-protocols.ts";
-import { formatAddress } from "../net/address.ts";
+import * as Bulk from "../net/bulk-address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 const PROTOCOL_NAMES: ReadonlyMap<number, FlowProtocol> = new Map([
@@ -39,7 +39,7 @@ export class FlowView {
   }
 
   get client(): string {
-    return formatAddress(this.#bytes, FlowLayout.CLIENT);
+    return Bulk.formatAddress(this.#bytes, FlowLayout.CLIENT);
   }
 
   /** The identifier of an echo that the client asks; 0 when its protocol has no ports. */
@@ -48,7 +48,7 @@ export class FlowView {
   }
 
   get called(): string {
-    return formatAddress(this.#bytes, FlowLayout.CALLED);
+    return Bulk.formatAddress(this.#bytes, FlowLayout.CALLED);
   }
 
   /** The identifier of an echo that the client answers; 0 when its protocol has no ports. */
@@ -58,7 +58,7 @@ export class FlowView {
 
   /** Namespace address of the instance. */
   get target(): string {
-    return formatAddress(this.#bytes, FlowLayout.TARGET);
+    return Bulk.formatAddress(this.#bytes, FlowLayout.TARGET);
   }
 
   /** The client's port on the wire; another than its own when two flows would have had the same answers. */

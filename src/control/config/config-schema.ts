@@ -23,7 +23,8 @@ import { INSTANCE_ADDRESS, isPolicyName, POLICY_NAME_RULE, policyName } from "..
 import { READY_PEERS } from "../../model/reports.ts";
 import { defaultSocket } from "../../model/socket-path.ts";
 import { ENCRYPTIONS } from "../../model/tables.ts";
-import { canonicalAddress, parsePrefix } from "../../net/address.ts";
+import { parsePrefix } from "../../net/address.ts";
+import * as Bulk from "../../net/bulk-address.ts";
 import { parseListener } from "../../net/listener.ts";
 import { isWireguardKey, WIREGUARD_PORT } from "../../net/wireguard-key.ts";
 import { WIREGUARD_BACKENDS } from "../../sys/wireguard.ts";
@@ -59,7 +60,7 @@ const interfaceName = text.refine(
 );
 
 const address = text.transform((value, context) => {
-  const canonical = canonicalAddress(value);
+  const canonical = Bulk.canonicalAddress(value);
   if (canonical !== undefined) return canonical;
   context.addIssue("expected an IPv4 or IPv6 address");
   return z.NEVER;

@@ -5,16 +5,8 @@ import { type FieldPath, type Issue, LINES_MAX, meantText, nameList, shortText }
 import { isName, NAME_RULE } from "../../model/names.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
-import {
-  ADDRESS_SIZE,
-  contains,
-  type Family,
-  familyOf,
-  isCanonicalAddress,
-  type Prefix,
-  readAddress,
-  unusableRange,
-} from "../../net/address.ts";
+import { ADDRESS_SIZE, contains, type Family, familyOf, type Prefix, unusableRange } from "../../net/address.ts";
+import * as Bulk from "../../net/bulk-address.ts";
 import { type OwnEndpoint, peerProblem } from "./underlay-rules.ts";
 
 export interface TableRules {
@@ -293,10 +285,12 @@ function issue(path: FieldPath, expected: string, found: string | number, known:
 
 /** What is wrong with an address by itself; leaves its bytes in `into`. */
 function addressProblem(address: string, into: Uint8Array): string | undefined {
-  if (!readAddress(address, into, 0)) return `expected an IPv4 or IPv6 address, found ${address}`;
+  if (!Bulk.readAddress(address, into, 0)) return `expected an IPv4 or IPv6 address, found ${address}`;
   const range = unusableRange(into);
   if (range !== undefined) return `expected an address of a host, found the ${range} address ${address}`;
-  return isCanonicalAddress(address) ? undefined : `expected an address in canonical form, found ${address}`;
+  return Bulk.canonicalAddress(address) === address
+    ? undefined
+    : `expected an address in canonical form, found ${address}`;
 }
 
 function isWithin(ranges: readonly Prefix[], bytes: Uint8Array): boolean {

@@ -6,7 +6,7 @@ import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6 } from "../../../assembly/shared/protocols.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
-import { readAddress } from "../../net/address.ts";
+import { parseAddress } from "../../net/address.ts";
 import type { EngineExports } from "./engine-contract.ts";
 import { instantiateEngine } from "./wasm.ts";
 
@@ -152,8 +152,9 @@ export class PlayedNode {
   #putSockaddr(at: number, { address, port }: Omit<TestPeer, "id">): void {
     this.#view.setUint16(at + KernelLayout.SOCKADDR_FAMILY, KernelLayout.AF_INET6, true);
     this.#view.setUint16(at + KernelLayout.SOCKADDR_PORT, port, false);
-    if (!readAddress(address, this.shared.bytes, at + KernelLayout.SOCKADDR_ADDRESS))
-      throw new RangeError(`no address: ${address}`);
+    const bytes = parseAddress(address);
+    if (bytes === undefined) throw new RangeError(`no address: ${address}`);
+    this.shared.bytes.set(bytes, at + KernelLayout.SOCKADDR_ADDRESS);
   }
 
   #gather(iovecAt: number, count: number): string {

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { TUNNEL_PORT } from "../../../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../../../base/errors.ts";
-import { contains, parseAddress, parsePrefix } from "../../../net/address.ts";
+import { contains, networkOf, parseAddress, parsePrefix, strictAddress } from "../../../net/address.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 
 export interface Tuncfg {
@@ -17,17 +17,16 @@ export interface Tuncfg {
 
 const MTU_MIN = 1280; // RFC 8200 section 5
 const MTU_MAX = 65_535;
-/** Service and instance addresses of the platform's plan. */
-const RANGE_V4 = "10.30.0.0/16";
+/** Service and instance addresses of the platform's plan, as far as they are IPv6. */
 const RANGE_V6 = "fdff::/16";
 
 const fields = {
   HostTunnelDeviceName: z.string().regex(/^[^\s/:%]{1,15}$/),
-  ProxySubnetwork: z.string().refine((value) => parseAddress(value) !== undefined && !value.includes(":")),
+  ProxySubnetwork: z.string().refine((value) => strictAddress(value)?.kind() === "ipv4"),
   ProxySubnetworkMask: z.string().refine((value) => maskLength(value) !== undefined),
   TunnelPort: z.int().min(1).max(65_535),
   MTUSize: z.int().min(MTU_MIN).max(MTU_MAX),
-  ProxySubnetworkIPv6: z.string().refine((value) => parseAddress(value) !== undefined && value.includes(":")),
+  ProxySubnetworkIPv6: z.string().refine((value) => strictAddress(value)?.kind() === "ipv6"),
   ProxySubnetworkIPv6Prefix: z.int().min(0).max(128),
 };
 const DEFAULTS = {
@@ -79,12 +78,12 @@ export function parseTuncfg(content: string, path: string, tell: (sentence: stri
 }
 
 function tuncfgOf(values: Values, tell: (sentence: string) => void): Tuncfg {
-  const v4 = `${masked(values.ProxySubnetwork, values.ProxySubnetworkMask)}/${maskLength(values.ProxySubnetworkMask)}`;
+  const length = maskLength(values.ProxySubnetworkMask) ?? 0;
   return {
     device: values.HostTunnelDeviceName,
     port: values.TunnelPort,
     mtu: values.MTUSize,
-    ranges: [v4 === RANGE_V4 ? RANGE_V4 : parsePrefix(v4).text, rangeV6(values, tell)],
+    ranges: [`${networkOf(values.ProxySubnetwork, length)}/${length}`, rangeV6(values, tell)],
   };
 }
 
@@ -108,13 +107,6 @@ function rangeV6(values: Values, tell: (sentence: string) => void): string {
 
 /** Number of leading ones, or undefined when the text is no mask. */
 function maskLength(mask: string): number | undefined {
-  const bytes = mask.includes(":") ? undefined : parseAddress(mask)?.subarray(12);
-  if (bytes === undefined) return undefined;
-  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, "0")).join("");
-  return /^1*0*$/.test(bits) ? bits.replaceAll("0", "").length : undefined;
-}
-
-function masked(address: string, mask: string): string {
-  const [bytes, ones] = [parseAddress(address), parseAddress(mask)];
-  return [12, 13, 14, 15].map((i) => (bytes?.[i] ?? 0) & (ones?.[i] ?? 0)).join(".");
+  const address = strictAddress(mask);
+  return address?.kind() === "ipv4" ? (address.prefixLengthFromSubnetMask() ?? undefined) : undefined;
 }
