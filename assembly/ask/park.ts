@@ -76,7 +76,7 @@ export function isGivenUp(record: usize, nowMs: u32): bool {
   const address = record + WaitingLayout.HELD_DESTINATION;
   if (isRefused(address, nowMs)) return true;
   if (nowMs - Held.at(record).sinceMs < HEADER.parkMs) return false;
-  remember(address, Held.at(record).owner, nowMs, nowMs);
+  remember(address, Held.at(record).owner, false, nowMs, nowMs);
   return true;
 }
 
@@ -88,7 +88,7 @@ export function learnRefusals(nowMs: u32): void {
   for (; seen != written; seen++) {
     const refusal = HeaderLayout.AT + HeaderLayout.REFUSALS + (seen % RefusalLayout.MAX) * RefusalLayout.SIZE;
     const address = refusal + RefusalLayout.ADDRESS;
-    remember(address, ownerOf(v128.load(address)), Refusal.at(refusal).atMs, nowMs);
+    remember(address, ownerOf(v128.load(address)), true, Refusal.at(refusal).atMs, nowMs);
   }
   WorkerArea.at(workerAt).refusalCount = written;
 }
@@ -141,7 +141,7 @@ function ownerOf(address: v128): u32 {
 }
 
 /** In the record that has the address, or is free, or not fresh any more, or the oldest of the owner with most of the set. */
-function remember(address: usize, owner: u32, atMs: u32, nowMs: u32): void {
+function remember(address: usize, owner: u32, isDenial: bool, atMs: u32, nowMs: u32): void {
   const set = refusedSetAt(address);
   let place = set;
   let bestRank: u64 = 0;
@@ -159,6 +159,7 @@ function remember(address: usize, owner: u32, atMs: u32, nowMs: u32): void {
   Refusal.at(place).address = v128.load(address);
   Refusal.at(place).atMs = atMs;
   Refusal.at(place).owner = owner;
+  Refusal.at(place).isDenial = u32(isDenial);
 }
 
 /** How many records of the set the owner of one has, and how old it is. */
@@ -170,13 +171,24 @@ function crowding(set: usize, record: usize, nowMs: u32): u64 {
   return (ofOwner << 32) | ageOf(record, nowMs);
 }
 
+/** Whether the control plane said within the last second that there is no such address. */
+export function isDenied(address: usize, nowMs: u32): bool {
+  const record = refusalOf(address, nowMs);
+  return record != 0 && Refusal.at(record).isDenial != 0;
+}
+
 function isRefused(address: usize, nowMs: u32): bool {
+  return refusalOf(address, nowMs) != 0;
+}
+
+/** The fresh record that has the address, or 0. */
+function refusalOf(address: usize, nowMs: u32): usize {
   const set = refusedSetAt(address);
   for (let i: u32 = 0; i < <u32>RefusalLayout.REFUSED_SET; i++) {
     const record = set + i * RefusalLayout.SIZE;
-    if (isSameRefusal(record, address)) return isFresh(record, nowMs);
+    if (isSameRefusal(record, address)) return isFresh(record, nowMs) ? record : 0;
   }
-  return false;
+  return 0;
 }
 
 /** Forgets what is not fresh any more, so that no age is ever so large that it wraps. */

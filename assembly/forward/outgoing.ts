@@ -3,8 +3,8 @@
 import { answerDrop } from "../answer/icmp-error.ts";
 import { count } from "../area/count.ts";
 import { workloadOwner } from "../ask/owner.ts";
-import { park } from "../ask/park.ts";
-import { noteFrame, translateEgress } from "../nat/egress.ts";
+import { isDenied, park } from "../ask/park.ts";
+import { endDenied, noteFrame, translateEgress } from "../nat/egress.ts";
 import { translateLocal } from "../nat/ingress.ts";
 import { translateErrorEgress, translateErrorLocal } from "../nat/related.ts";
 import { finishChecksum, finishInnerChecksum } from "../offload/finish.ts";
@@ -97,6 +97,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
     refused = park(packet, nowMs);
     isWaiting = refused == DropReason.none;
     if (isWaiting) return refused;
+    if (refused == DropReason.unknownAddress && isDenied(packet.destinationAt, nowMs)) refused = endDenied(packet);
   }
   if (refused != DropReason.none) {
     answerDrop(packet, refused, passage.fittingMtu, nowMs);

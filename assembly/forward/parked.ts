@@ -2,7 +2,8 @@
 
 import { answerDrop } from "../answer/icmp-error.ts";
 import { countEgressDrop } from "../area/count.ts";
-import { isGivenUp } from "../ask/park.ts";
+import { isDenied, isGivenUp } from "../ask/park.ts";
+import { endDenied } from "../nat/egress.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
 import { Held } from "../record/held.ts";
@@ -33,9 +34,10 @@ export function unparkAll(nowMs: u32): u32 {
   return 0;
 }
 
-/** Tells the client of a parked packet that there is no such address. */
+/** Tells the client of a parked packet that there is no such address, or that nobody knows it. */
 function giveUp(at: usize, length: u32, nowMs: u32): DropReason {
   packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
-  answerDrop(packet, DropReason.unknownAddress, 0, nowMs);
-  return DropReason.unknownAddress;
+  const reason = isDenied(packet.destinationAt, nowMs) ? endDenied(packet) : DropReason.unknownAddress;
+  answerDrop(packet, reason, 0, nowMs);
+  return reason;
 }

@@ -4,8 +4,9 @@
 import { isLostReset, isReset } from "../answer/icmp-error.ts";
 import { count } from "../area/count.ts";
 import { confirmation } from "../area/generation.ts";
+import { isParked } from "../ask/park.ts";
 import { canChangeFamily, changeFamily, lengthAcross } from "../family/header.ts";
-import { isClientAlive, isTargetAlive } from "../flow/confirm.ts";
+import { isClientAlive, isTargetAlive, rejoin } from "../flow/confirm.ts";
 import { isFlow, open } from "../flow/open.ts";
 import { isRestart, seenForward } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
@@ -15,6 +16,7 @@ import * as FlowLayout from "../shared/layout/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import { findService } from "../table/address.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
 import { isReachable, pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -126,18 +128,38 @@ function confirm(flow: usize, packet: Packet, passage: Passage): bool {
   return true;
 }
 
-/** Confirms that both ends of the packet's flow, client and instance, live in this generation; else ends the flow. */
+/**
+ * Confirms that both ends of the packet's flow, client and instance, live in this generation; else ends the flow. While
+ * the control plane is asked for addresses, tables without the called one do not say that its instance is gone: the
+ * packet asks for it, and the flow waits.
+ */
 export function confirmEnds(flow: usize, packet: Packet, passage: Passage): bool {
   if (!isClientAlive(flow)) {
     end(flow);
     return false;
   }
   if (!isTargetAlive(flow)) {
+    if (HEADER.parkMs != 0) {
+      const mustWait = isParked(packet.destination);
+      if (!mustWait && rejoin(flow)) return true;
+      if (mustWait || findService(packet.destinationAt) == 0) {
+        passage.endedBy = <u8>DropReason.unknownAddress;
+        return false;
+      }
+    }
     passage.endedBy = <u8>(isReset(packet) ? DropReason.instanceGone : DropReason.none);
     if (end(flow) && passage.endedBy == DropReason.none) count(Counter.flowsRechosen, 1);
     return false;
   }
   return true;
+}
+
+/** What becomes of a packet to an address that the control plane denied: the flow that needs it ends. */
+export function endDenied(packet: Packet): DropReason {
+  const flow = findForward(packet, packetHash(packet));
+  if (flow == 0 || isTargetAlive(flow)) return DropReason.unknownAddress;
+  end(flow);
+  return isReset(packet) ? DropReason.instanceGone : DropReason.unknownAddress;
 }
 
 /** Whether a packet is sent although its flow's node is lost. A flow that was never answered gets another instance. */

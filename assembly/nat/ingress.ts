@@ -6,6 +6,7 @@ import { canChangeFamily, changeFamily } from "../family/header.ts";
 import { isClientAlive } from "../flow/confirm.ts";
 import { seenReverse } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
+import { HEADER } from "../record/header.ts";
 import { Service } from "../record/service.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
@@ -21,7 +22,7 @@ import { rewrite } from "./rewrite.ts";
 export function translateIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return admit(packet, sender);
-  if (!speaksFor(sender, Flow.at(flow).node)) return DropReason.wrongNode;
+  if (!speaksFor(sender, Flow.at(flow).node) && !isUnknownNow(packet, sender)) return DropReason.wrongNode;
   if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
@@ -57,6 +58,14 @@ export function answeredFlow(packet: Packet): usize {
   if (flow == 0 || Flow.at(flow).confirmed == confirmation || isClientAlive(flow)) return flow;
   end(flow);
   return 0;
+}
+
+/**
+ * Whether a packet comes in the name of an instance that the tables lack at the moment, from a sender that may: where
+ * the control plane is asked for addresses, the instance may have been dropped for disuse while the flow went on.
+ */
+function isUnknownNow(packet: Packet, sender: u32): bool {
+  return HEADER.parkMs != 0 && findService(packet.sourceAt) == 0 && acceptsUnknownSources(sender);
 }
 
 function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, nowMs: u32): void {

@@ -8,6 +8,7 @@ export class Refusal {
   address: v128;
   atMs: u32;
   owner: u32;
+  isDenial: u32;
 
   @inline
   static at(address: usize): Refusal {
@@ -20,4 +21,5 @@ export function checkRefusal(): void {
   if (offsetof<Refusal>("address") != RefusalLayout.ADDRESS) ERROR("Refusal.address is misplaced");
   if (offsetof<Refusal>("atMs") != RefusalLayout.AT_MS) ERROR("Refusal.atMs is misplaced");
   if (offsetof<Refusal>("owner") != RefusalLayout.REFUSED_OWNER) ERROR("Refusal.owner is misplaced");
+  if (offsetof<Refusal>("isDenial") != RefusalLayout.REFUSED_IS_DENIAL) ERROR("Refusal.isDenial is misplaced");
 }

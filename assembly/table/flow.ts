@@ -18,7 +18,7 @@ import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take
 import { victim, victimIn } from "./eviction.ts";
 import { allocate, flowAt, idleTime, recordEnd, recordIndex, release } from "./flow-record.ts";
 import { flowHash } from "./hash.ts";
-import { countCalled, countServed, uncountCalled } from "./instance.ts";
+import { countCalled, countServed, incarnation, uncountCalled } from "./instance.ts";
 
 /** Evictions that one insertion may cause, before it gives up. */
 const EVICTIONS_MAX = 4;
@@ -179,6 +179,15 @@ export function end(flow: usize): bool {
   uncountCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
   discard(flow);
   return true;
+}
+
+/** Makes another record that of the flow's instance, and counts the flow there. */
+export function moveLoad(flow: usize, instance: u32): void {
+  const isCounted = (Flow.at(flow).seen & FlowLayout.IS_BALANCED) != 0 && isLoad(Flow.at(flow).state);
+  if (isCounted) countServed(Flow.at(flow).instance, Flow.at(flow).instanceIncarnation, -1);
+  Flow.at(flow).instance = instance;
+  Flow.at(flow).instanceIncarnation = incarnation(instance);
+  if (isCounted) countServed(instance, Flow.at(flow).instanceIncarnation, 1);
 }
 
 /** Ends the idle ones among this worker's share of the next `budget` records. */

@@ -1,13 +1,28 @@
 // Packets to addresses that nobody knows yet wait while the control plane is asked; everything else goes on.
 import { describe, expect, test } from "vitest";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, virtioFrame } from "../support/packet-builder.ts";
-import { viewPacket } from "../support/packet-checks.ts";
-import { A1, B_ROUND_ROBIN, B1, C1, instance, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
+import { packet, TCP_ACK, TCP_RST, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { inspectFlowTable } from "../support/reference/flow-table.ts";
+import {
+  A1,
+  B_ROUND_ROBIN,
+  B1,
+  B2,
+  C1,
+  FROM_STRANGER,
+  instance,
+  onNodeA,
+  serviceB,
+  TO_B,
+  UNKNOWN,
+  world,
+} from "../support/world.ts";
 
 const PARK = { timeoutMs: 3000, packets: 4, bytes: 100_000 };
 const OTHER_UNKNOWN = "10.30.88.88";
@@ -163,5 +178,75 @@ describe("no answer", () => {
     for (let i = 0; i < 100; i++) fixture.refuse(`10.30.50.${i}`);
     expect(fixture.egress(call("10.30.50.99", 1)).counts).toEqual({ "egressDrop.unknownAddress": 1 });
     expect(fixture.egress(call(UNKNOWN.v4, 1)).counts).toEqual({ packetsParked: 1, addressesAsked: 1 });
+  });
+});
+
+describe("a connection whose service the tables lack at the moment", () => {
+  const CONNECTION = packet().ip(A1.v4, B_ROUND_ROBIN.v4);
+  const syn = CONNECTION.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame();
+  const data = CONNECTION.tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 }).payload("data").frame();
+  const WITHOUT_B = { ...world(), services: world().services.filter(({ name }) => name !== "b") };
+  const answers = HeaderLayout.ANSWER_WITH_ICMP | HeaderLayout.ANSWER_WITH_RESET | HeaderLayout.ACCEPT_STRANGERS;
+
+  async function dropped(): Promise<EngineFixture> {
+    const fixture = await onNodeA({ memory: { park: PARK, answers } });
+    fixture.egress(syn);
+    await fixture.apply(WITHOUT_B);
+    return fixture;
+  }
+
+  test("asks for it, and goes on to its instance when that is back, whatever a policy would choose then", async () => {
+    const fixture = await dropped();
+    const asking = fixture.egress(data);
+    expect([asking.datagrams, asking.tunWrites]).toEqual([[], []]);
+    expect(asking.counts).toEqual({ packetsParked: 1, addressesAsked: 1 });
+    expect(questions(fixture)).toEqual([B_ROUND_ROBIN.v4]);
+    await fixture.apply(world(serviceB([instance(2, "node-c", B2), instance(1, "node-b", B1)])));
+    const behind = fixture.egress(data);
+    expect(behind.counts).toEqual({ packetsParked: 1 });
+    const { datagrams, counts } = fixture.unpark();
+    expect(datagrams.map(({ endpoint }) => endpoint)).toEqual([TO_B, TO_B]);
+    expect(counts).toMatchObject({ egressPackets: 2 });
+    expect(counts.flowsOpened).toBeUndefined();
+    expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
+  });
+
+  test("hears its instance meanwhile, as far as unknown instances may speak", async () => {
+    const fixture = await dropped();
+    const bytes = packet()
+      .ip(B1.instanceV4, A1.v4)
+      .tcp({ sport: 80, dport: 4000, flags: TCP_ACK })
+      .payload("x")
+      .bytes();
+    const { tunWrites } = fixture.ingress({ ...FROM_STRANGER, bytes });
+    expectPacket(tunWrites[0]?.subarray(10), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), validChecksums());
+  });
+
+  test("is reset when the control plane says that there is no such service", async () => {
+    const fixture = await dropped();
+    fixture.egress(data);
+    fixture.refuse(B_ROUND_ROBIN.v4);
+    const { tunWrites, counts } = fixture.unpark();
+    expectPacket(tunWrites[0]?.subarray(10), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
+    expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
+    expect(inspectFlowTable(fixture.shared).live).toBe(0);
+  });
+
+  test("is told and lives on when nobody answers", async () => {
+    const fixture = await dropped();
+    fixture.egress(data);
+    fixture.advance(PARK.timeoutMs);
+    expect(fixture.unpark().counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
+    expect(fixture.egress(data).counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
+    await fixture.apply(world());
+    expect(fixture.egress(data).datagrams[0]?.endpoint).toBe(TO_B);
+    expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
+  });
+
+  test("is reset when the service is back without its instance", async () => {
+    const fixture = await dropped();
+    fixture.egress(data);
+    await fixture.apply(world(serviceB([instance(2, "node-c", B2)])));
+    expect(fixture.unpark().counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
   });
 });

@@ -364,7 +364,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
   refusal: {
     layout: "RefusalLayout",
     size: RefusalLayout.SIZE,
-    fields: { ADDRESS: address, AT_MS: u32, REFUSED_OWNER: u32 },
+    fields: { ADDRESS: address, AT_MS: u32, REFUSED_OWNER: u32, REFUSED_IS_DENIAL: u32 },
   },
   "first fragment": {
     layout: "FragmentLayout",

@@ -40,7 +40,7 @@ export interface TwinFlow {
   readonly reverseKey: string;
   readonly protocol: number;
   readonly client: TwinInstance;
-  readonly target: TwinInstance;
+  target: TwinInstance;
   readonly clientAddress: string;
   readonly clientPort: number;
   readonly called: string;
@@ -87,6 +87,9 @@ export class TwinFlows {
     if (before !== undefined && isRestart(before.life, packet.flags)) {
       this.count("flowsRestarted", 1);
       this.end(before);
+    } else if (before !== undefined && this.isUnknownNow(before, packet.destination)) {
+      this.meet("a flow waits for its instance, which is unknown now");
+      return DropReason.unknownAddress;
     } else if (before !== undefined && this.isReset(before, packet)) {
       this.end(before);
       return DropReason.instanceGone;
@@ -109,7 +112,9 @@ export class TwinFlows {
   /** The flow that goes from one end to the other, if it goes on. */
   known(packet: ParsedPacket, ends: Ends): TwinFlow | undefined {
     const flow = this.forward.get(flowKey(packet, ends));
-    if (flow === undefined || (this.clientLives(flow) && this.targetLives(flow))) return flow;
+    if (flow === undefined) return undefined;
+    if (this.isUnknownNow(flow, ends.destination)) return undefined;
+    if (this.clientLives(flow) && this.targetLives(flow)) return flow;
     if (this.clientLives(flow)) this.count("flowsRechosen", 1);
     this.end(flow);
     return undefined;
@@ -122,6 +127,23 @@ export class TwinFlows {
     // Its client is gone, and the address may be another's by now.
     this.end(flow);
     return undefined;
+  }
+
+  /** A packet to an address that does not exist: the flow that needs it ends. */
+  deny(packet: ParsedPacket): DropReason {
+    const flow = this.forward.get(flowKey(packet, packet));
+    if (flow === undefined || this.isWhereItWas(flow)) return DropReason.unknownAddress;
+    this.meet("a flow ends, its address does not exist any more");
+    this.end(flow);
+    return this.options.resets && isMidStream(packet) ? DropReason.instanceGone : DropReason.unknownAddress;
+  }
+
+  /** While addresses are asked for, an instance whose address the tables lack may have been dropped for disuse. */
+  private isUnknownNow(flow: TwinFlow, called: string): boolean {
+    if (!this.parked.mayAsk || !this.clientLives(flow) || this.isWhereItWas(flow)) return false;
+    return (
+      this.parked.isAwaited(called) || (this.tables.address(called) === undefined && this.cameBack(flow) === undefined)
+    );
   }
 
   /** In the middle of a connection another instance is of no use: the client has to connect anew. */
@@ -137,8 +159,25 @@ export class TwinFlows {
     return isInside && has(now.address, clientInstanceAddress);
   }
 
-  /** Whether the instance is still where the flow leads. */
-  private targetLives({ target, targetAddress, answerSource }: TwinFlow): boolean {
+  /** Whether the instance is still where the flow leads, or came back there. */
+  private targetLives(flow: TwinFlow): boolean {
+    if (this.isWhereItWas(flow)) return true;
+    const target = this.cameBack(flow);
+    if (target === undefined) return false;
+    this.meet("a flow goes on with its instance, which came back");
+    flow.target = target;
+    return true;
+  }
+
+  /** The instance that has the addresses of the flow's now; only where it may have been dropped for disuse. */
+  private cameBack({ answerSource, targetAddress }: TwinFlow): TwinInstance | undefined {
+    const known = this.parked.mayAsk ? this.tables.address(answerSource) : undefined;
+    if (known?.kind !== "instance" || !has(known.instance.namespace, targetAddress)) return undefined;
+    const { isLocal, node } = known.instance;
+    return isLocal || this.tables.endpointOf(node) !== undefined ? known.instance : undefined;
+  }
+
+  private isWhereItWas({ target, targetAddress, answerSource }: TwinFlow): boolean {
     const now = this.tables.current(target);
     return now?.node === target.node && has(now.namespace, targetAddress) && has(now.address, answerSource);
   }

@@ -31,6 +31,8 @@ interface Parked extends Waiting {
 
 interface Refusal {
   readonly address: string;
+  /** The control plane said so; else nobody answered. */
+  readonly isDenial: boolean;
   readonly owner: string;
   readonly atMs: number;
 }
@@ -39,7 +41,7 @@ export class TwinPark {
   private waiting: Parked[] = [];
   private isLettingGo = false;
   /** What the control plane refused and the worker has not looked at. */
-  private told: Omit<Refusal, "owner">[] = [];
+  private told: Pick<Refusal, "address" | "atMs">[] = [];
   /** By set: addresses of one set push each other out. */
   private readonly refused = new Map<number, (Refusal | undefined)[]>();
 
@@ -75,6 +77,16 @@ export class TwinPark {
     if (ahead === 0) this.ledger.count("addressesAsked");
     this.ledger.meet(kindOf(packet, offload.segmentSize));
     return DropReason.none;
+  }
+
+  /** Whether the control plane is asked for addresses. */
+  get mayAsk(): boolean {
+    return this.options !== undefined;
+  }
+
+  /** Whether the control plane said just now that there is no such address. */
+  isDenied(address: string, nowMs: number): boolean {
+    return this.refusalOf(address, nowMs)?.isDenial === true;
   }
 
   /** Whether packets to the address wait, so that others do behind them. */
@@ -143,7 +155,7 @@ export class TwinPark {
       return true;
     }
     if (nowMs - sinceMs < (this.options?.timeoutMs ?? 0)) return false;
-    this.remember({ address, owner, atMs: nowMs }, nowMs);
+    this.remember({ address, isDenial: false, owner, atMs: nowMs }, nowMs);
     this.ledger.meet("parked: given up, its time is over");
     return true;
   }
@@ -151,7 +163,7 @@ export class TwinPark {
   private learn(nowMs: number): void {
     for (const { address, atMs } of this.told) {
       const owner = this.waitingFor(address)[0]?.owner ?? "others";
-      this.remember({ address, owner, atMs }, nowMs);
+      this.remember({ address, isDenial: true, owner, atMs }, nowMs);
     }
     this.told = [];
   }
@@ -170,8 +182,11 @@ export class TwinPark {
   }
 
   private isRefused(address: string, nowMs: number): boolean {
-    const refusal = this.setOf(address).find((one) => one?.address === address);
-    return refusal !== undefined && nowMs - refusal.atMs < REFUSED_MS;
+    return this.refusalOf(address, nowMs) !== undefined;
+  }
+
+  private refusalOf(address: string, nowMs: number): Refusal | undefined {
+    return this.setOf(address).find((one) => one?.address === address && nowMs - one.atMs < REFUSED_MS);
   }
 
   private setOf(address: string): (Refusal | undefined)[] {

@@ -32,6 +32,10 @@ export const SITUATIONS = [
   "parked: sent in the end",
   "parked: given up, its time is over",
   "parked: given up, the address was refused",
+  "a flow waits for its instance, which is unknown now",
+  "a flow goes on with its instance, which came back",
+  "a flow ends, its address does not exist any more",
+  "an answer of an instance that is unknown now",
   // Later fragments, and what becomes of them in the other family
   ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
   "later fragment: made place for another one's",

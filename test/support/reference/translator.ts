@@ -167,8 +167,10 @@ export class ReferenceTranslator {
       (frame) => this.egress(frame, nowMs),
       (frame) => {
         const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
-        this.answers.tell(bytes, parse(bytes) as ParsedPacket, DropReason.unknownAddress, 0, nowMs);
-        this.ledger.drop("egress", DropReason.unknownAddress);
+        const packet = parse(bytes) as ParsedPacket;
+        const reason = this.whyUnknown(packet, nowMs);
+        this.answers.tell(bytes, packet, reason, 0, nowMs);
+        this.ledger.drop("egress", reason);
       },
     );
   }
@@ -223,7 +225,13 @@ export class ReferenceTranslator {
     const waits = this.parked.take(frame, nowMs);
     const isKnown = this.tables.address(frame.packet.destination) !== undefined;
     if (waits === DropReason.none && isKnown) this.ledger.meet("parked: behind others, though the address is known");
-    return waits;
+    return waits === DropReason.unknownAddress ? this.whyUnknown(frame.packet, nowMs) : waits;
+  }
+
+  /** What a packet is dropped for whose address nobody told: one that was denied ends the flow that needs it. */
+  private whyUnknown(packet: ParsedPacket, nowMs: number): DropReason {
+    const isDenied = this.parked.isDenied(packet.destination, nowMs);
+    return isDenied ? this.table.deny(packet) : DropReason.unknownAddress;
   }
 
   /** Translates a packet and finds out how it fits its way. */
@@ -342,7 +350,10 @@ export class ReferenceTranslator {
       return DropReason.unrelatedError;
     const flow = this.ways.answeredFlow(packet);
     if (flow !== undefined) {
-      if (!this.tables.speaksFor(node, flow.target.node)) return DropReason.wrongNode;
+      if (!this.tables.speaksFor(node, flow.target.node)) {
+        if (!this.isUnknownNow(packet, node)) return DropReason.wrongNode;
+        this.ledger.meet("an answer of an instance that is unknown now");
+      }
       bytes = this.receiveReply(flow, packet, bytes, "whole", 0, nowMs);
       if (typeof bytes === "number") return bytes;
     } else {
@@ -354,6 +365,12 @@ export class ReferenceTranslator {
     else this.sender.write("ingress", bytes);
     this.fragments.follow(node, packet, bytes, undefined, nowMs);
     return DropReason.none;
+  }
+
+  /** Whether a packet comes in the name of an instance that may have been dropped for disuse, from a sender that may. */
+  private isUnknownNow({ source, embedded }: ParsedPacket, sender: string): boolean {
+    const isUnknown = embedded === undefined && this.tables.address(source) === undefined;
+    return this.parked.mayAsk && isUnknown && this.tables.acceptsUnknownSources(sender);
   }
 
   /** What the client gets of an answer, or of an error about a packet of its own. */
