@@ -60,6 +60,8 @@ export interface Terminal {
   print(text: string): void;
   /** Prints a long text piece by piece; each is made when the one before is out. */
   printAll(pieces: Iterable<string>): Promise<void>;
+  /** Prints a text in the place of the page before, as many lines as fit; where no person reads along, after it. */
+  printPage(pieces: Iterable<string>): Promise<void>;
   /** Undefined when no person reads along: then no line is broken to fit. */
   readonly columns: number | undefined;
 }

@@ -7,6 +7,8 @@ import type { ErrorTerminal } from "./command.ts";
 /** What a shell tells of a program that SIGPIPE (13) ended: 128 + 13. Node itself ignores the signal. */
 const EXIT_BROKEN_PIPE = 141;
 const EXIT_UNWRITTEN = 1;
+/** ECMA-48: the cursor to the first column of the first line, then everything from there on is erased. */
+const CLEAR = "\u001b[H\u001b[J";
 
 /** `livesOn`: the process goes on whatever becomes of its output, as a proxy does. */
 export function processTerminal(livesOn: boolean): ErrorTerminal {
@@ -18,12 +20,31 @@ export function processTerminal(livesOn: boolean): ErrorTerminal {
     stderr.write(`sapwood: The output cannot be written (${error.code ?? error.message}).\n`);
     process.exit(EXIT_UNWRITTEN);
   });
+  const write = (text: string): Promise<unknown> => new Promise((written) => stdout.write(text, written));
+  const printAll = async (pieces: Iterable<string>): Promise<void> => {
+    for (const piece of pieces) await write(printable(piece));
+  };
   return {
     columns: stdout.columns,
     print: (text) => stdout.write(printable(text)),
-    async printAll(pieces) {
-      for (const piece of pieces) await new Promise((written) => stdout.write(printable(piece), written));
+    printAll,
+    async printPage(pieces) {
+      if (!stdout.isTTY) return printAll(pieces);
+      await write(`${CLEAR}${printable(firstLines(pieces, stdout.rows - 1))}`);
     },
     printError: (text) => stderr.write(printable(text)),
   };
+}
+
+/** No more of the pieces is made than is shown. */
+function firstLines(pieces: Iterable<string>, count: number): string {
+  const lines: string[] = [];
+  let rest = "";
+  for (const piece of pieces) {
+    const found = (rest + piece).split("\n");
+    rest = found.pop() ?? "";
+    lines.push(...found);
+    if (lines.length >= count) break;
+  }
+  return [...lines, rest].slice(0, count).join("\n");
 }

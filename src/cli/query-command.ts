@@ -19,6 +19,11 @@ export const SOCKET_OPTION: CommandOption = {
 
 export const JSON_OPTION: CommandOption = { flags: "--json", summary: "print JSON, for programs" };
 
+const WATCH_OPTION: CommandOption = {
+  flags: "-w, --watch [interval]",
+  summary: "show it again every second, or every interval (500ms, 5s), until Ctrl-C; with --json one line each time",
+};
+
 export interface QueryDescription<Report> {
   readonly name: string;
   readonly summary: string;
@@ -31,12 +36,37 @@ export interface QueryDescription<Report> {
   render(report: Report, input: CommandInput, columns: number | undefined): Promise<string | Iterable<string>>;
 }
 
-/** A command that prints what one GET route answers. */
+/** A command that prints what one GET route answers, once or with --watch again and again. */
 export function queryCommand<Report>(description: QueryDescription<Report>): Command {
-  return askingCommand(description, "Look at a running proxy", async (socket, path) => {
+  const once = askingCommand(description, "Look at a running proxy", async (socket, path) => {
     const { fetchReport } = await import("./client.ts");
     return fetchReport<Report>(socket, path);
   });
+  return {
+    ...once,
+    options: [...once.options, WATCH_OPTION],
+    async run(input, terminal) {
+      const [{ fetchReport }, { watch, watchInterval }] = await Promise.all([
+        import("./client.ts"),
+        import("./watch.ts"),
+      ]);
+      const intervalMs = watchInterval(input);
+      if (intervalMs === undefined) return once.run(input, terminal);
+      const ask = () => fetchReport<Report>(input.text("socket"), description.path(input));
+      if (input.flag("json")) {
+        await watch(
+          intervalMs,
+          async () => [JSON.stringify(await ask()), "\n"],
+          (line) => terminal.printAll(line),
+        );
+      }
+      await watch(
+        intervalMs,
+        async () => asPieces(await description.render(await ask(), input, terminal.columns)),
+        (page) => terminal.printPage(page),
+      );
+    },
+  };
 }
 
 /** A command that prints what one POST route without a body answers. */
@@ -76,8 +106,11 @@ function askingCommand<Report>(
     async run(input, terminal) {
       const report = await ask(input.text("socket"), description.path(input));
       if (input.flag("json")) return printJson(report, terminal);
-      const text = await description.render(report, input, terminal.columns);
-      await terminal.printAll(typeof text === "string" ? [text] : text);
+      await terminal.printAll(asPieces(await description.render(report, input, terminal.columns)));
     },
   };
+}
+
+function asPieces(text: string | Iterable<string>): Iterable<string> {
+  return typeof text === "string" ? [text] : text;
 }

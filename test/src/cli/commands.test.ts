@@ -53,6 +53,7 @@ async function sapwood(line: readonly string[], columns?: number): Promise<Outco
     async printAll(pieces) {
       for (const piece of pieces) out += piece;
     },
+    printPage: async () => undefined,
     printError: (text) => {
       error += text;
     },

@@ -21,6 +21,7 @@ async function script(shell: string): Promise<string> {
       out += text;
     },
     printAll: async () => undefined,
+    printPage: async () => undefined,
     printError: (text: string) => {
       out += text;
     },
