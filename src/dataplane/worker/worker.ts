@@ -1,14 +1,13 @@
 // Entry of a data-plane thread: binds an engine to the descriptors it is given and runs the loop until it is told to
-// stop. The loop blocks this thread's event loop by design: a shared word and an eventfd say that there are orders, and
-// the message port is read between two breaths.
+// stop.
 // Opens nothing, so closes nothing: descriptors and memory outlive the thread, and a successor takes them over.
 
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../assembly/shared/layout/header.ts";
 import * as WaitingLayout from "../../../assembly/shared/layout/waiting.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { reasonOf, SapwoodError } from "../../base/errors.ts";
+import { SapwoodError } from "../../base/errors.ts";
 import { setThreadNice } from "../../sys/priority.ts";
 import { threadId } from "../../sys/thread-clock.ts";
 import { WorkerArea } from "../io/device.ts";
@@ -16,17 +15,11 @@ import { openDevices } from "../io/open-devices.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
 import { CALL_THREAD, PolicyBoard } from "../modules/policy-board.ts";
 import { instantiateEngine } from "../modules/wasm.ts";
+import { createAttendant } from "./attendant.ts";
 import { type EngineSeat, Loop } from "./loop.ts";
 import { PolicyHost } from "./policies.ts";
 import { WatchedEngine } from "./watched-engine.ts";
-import {
-  monotonicMs,
-  type NumberedOrder,
-  ORDERS_STOP,
-  type Order,
-  type WorkerMessage,
-  type WorkerOptions,
-} from "./worker-contract.ts";
+import { monotonicMs, type WorkerMessage, type WorkerOptions } from "./worker-contract.ts";
 
 /**
  * The kernel's own overlay works in softirqs, ahead of every program. As one of many, a worker would find packets that
@@ -55,35 +48,6 @@ function createParkedPackets(memory: WebAssembly.Memory, worker: number): () => 
   const workersAt = words[(HeaderLayout.AT + HeaderLayout.REGIONS + 4 * Region.workers) >> 2] as number;
   const at = (workersAt + worker * WorkerLayout.SIZE + WorkerLayout.WAITING_PARKED + WaitingLayout.ROW_COUNT) >> 2;
   return () => words[at] as number;
-}
-
-/** Looks whether something was ordered: one load per breath as long as nothing was. False = stop. */
-function createAttendant(
-  { orders, ordersGiven }: WorkerOptions,
-  port: MessagePort,
-  obey: (order: Order) => void,
-): () => boolean {
-  const word = new Int32Array(orders);
-  let seen = ordersGiven;
-  return () => {
-    const given = Atomics.load(word, 0);
-    if (given === seen) return true;
-    if (given === ORDERS_STOP) return false;
-    seen = given; // each order was posted before the word counted it
-    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-      const order: NumberedOrder = next.message;
-      const startedMs = performance.now();
-      let refusal: string | undefined;
-      try {
-        obey(order);
-      } catch (error) {
-        refusal = reasonOf(error);
-      }
-      const pauseMs = performance.now() - startedMs;
-      port.postMessage({ type: "obeyed", id: order.id, pauseMs, refusal } satisfies WorkerMessage);
-    }
-    return true;
-  };
 }
 
 function runWorker(options: WorkerOptions, port: MessagePort): void {
