@@ -92,6 +92,7 @@ export class Plan {
   readonly services = new Map<string, PlacedService | undefined>();
   readonly nodeIndices = new Map<string, number | undefined>();
   readonly senders = new Map<string, readonly Endpoint[] | undefined>();
+  readonly tunnels = new Map<string, string | undefined>();
 }
 
 export type TableCounts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
@@ -117,6 +118,7 @@ export class TablePlanner {
   readonly #senderSlots: AddressSlots;
   readonly #nodes: Map<string, number>;
   readonly #senders = new Map<string, readonly Endpoint[]>(); // by node
+  readonly #tunnels = new Map<string, string>(); // likewise
   readonly #services = new Map<string, PlacedService>();
   readonly #nodePool: IndexPool;
   readonly #instancePool: IndexPool;
@@ -196,6 +198,10 @@ export class TablePlanner {
       if (senders === undefined) this.#senders.delete(id);
       else this.#senders.set(id, senders);
     }
+    for (const [id, tunnel] of plan.tunnels) {
+      if (tunnel === undefined) this.#tunnels.delete(id);
+      else this.#tunnels.set(id, tunnel);
+    }
     this.#counts = {
       addresses: this.#counts.addresses + delta.addresses,
       instances: this.#counts.instances + delta.instances,
@@ -222,16 +228,19 @@ export class TablePlanner {
   }
 
   #planNodes(plan: Plan, change: TableChange): void {
+    const former = this.#formerIds(change);
+    const renamed = new Set(former.values());
     for (const id of change.removeNodes ?? []) {
       const index = this.#nodes.get(id);
       if (index === undefined || index === NodeLayout.LOCAL) continue;
-      plan.deadNodes.push(index);
+      if (!renamed.has(id)) plan.deadNodes.push(index);
       plan.nodeIndices.set(id, undefined);
       plan.unbindSenders.push(...(this.#senders.get(id) ?? []));
       plan.senders.set(id, undefined);
+      plan.tunnels.set(id, undefined);
     }
     for (const node of change.setNodes ?? []) {
-      const known = plan.nodeIndices.has(node.id) ? undefined : this.#nodes.get(node.id);
+      const known = plan.nodeIndices.has(node.id) ? undefined : this.#nodes.get(former.get(node.id) ?? node.id);
       const index = known ?? this.#nodePool.take();
       if (index === undefined) throw capacityExceeded("nodes", this.#shared.capacities, change.setNodes?.length ?? 0);
       plan.nodes.push({ index, node, isNew: known === undefined });
@@ -240,7 +249,20 @@ export class TablePlanner {
       plan.unbindSenders.push(...(this.#senders.get(node.id) ?? []));
       plan.bindSenders.push(...senders.map((sender) => ({ ...sender, value: index })));
       plan.senders.set(node.id, senders);
+      plan.tunnels.set(node.id, tunnelOf(node));
     }
+  }
+
+  /** A node that comes where another one goes is the same one under another id: it keeps the record, and flows go on. */
+  #formerIds({ setNodes = [], removeNodes = [] }: TableChange): ReadonlyMap<string, string> {
+    if (removeNodes.length === 0) return new Map();
+    const removed = new Map(removeNodes.map((id) => [this.#tunnels.get(id), id]));
+    return new Map(
+      setNodes.flatMap((node) => {
+        const id = this.#nodes.has(node.id) ? undefined : removed.get(tunnelOf(node));
+        return id === undefined ? [] : [[node.id, id] as const];
+      }),
+    );
   }
 
   #planRemoval(plan: Plan, name: string): void {
@@ -518,4 +540,8 @@ function isSameInstance(a: Instance, b: Instance): boolean {
 
 function isSameSequence(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+function tunnelOf({ underlay: { address, port } }: TableNode): string {
+  return `${address} ${port}`;
 }

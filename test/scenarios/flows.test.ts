@@ -100,6 +100,30 @@ describe("the life of the target", () => {
     expect(result.counts.flowsRechosen).toBe(1);
   });
 
+  test("a node that another id stands for from now on is the same node: its flows go on, in both directions", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    for (const id of ["node-x", "node-y", "node-b"]) {
+      const nodes = [{ ...NODE_B, id }, NODE_C, NODE_D];
+      await fixture.apply({ ...world(serviceB([instance(1, id, B1), instance(2, "node-c", B2)])), nodes });
+      expect(fixture.ingress({ ...FROM_B, bytes: answer(TCP_SYN | TCP_ACK) }).counts.ingressPackets).toBe(1);
+      const result = fixture.egress(DATA.frame());
+      expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+      expect(counted(result.counts)).toEqual(ONE);
+    }
+  });
+
+  test("a node that comes with the tunnel of one that went before is another one", async () => {
+    const fixture = await onNodeA();
+    fixture.egress(SYN.frame());
+    await fixture.apply({ ...world(serviceB([instance(2, "node-c", B2)])), nodes: [NODE_C, NODE_D] });
+    await fixture.apply({
+      ...world(serviceB([instance(1, "node-x", B1)])),
+      nodes: [{ ...NODE_B, id: "node-x" }, NODE_C, NODE_D],
+    });
+    expect(fixture.egress(DATA.frame()).counts.flowsRechosen).toBe(1);
+  });
+
   test("an instance that went and came back between two packets is another one", async () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());

@@ -123,6 +123,7 @@ export class TwinFlows {
   /** The flow that something between these ends answers. */
   answered(packet: ParsedPacket, ends: Ends): TwinFlow | undefined {
     const flow = this.reverse.get(flowKey(packet, ends));
+    if (flow !== undefined) this.followName(flow);
     if (flow === undefined || this.clientLives(flow)) return flow;
     // Its client is gone, and the address may be another's by now.
     this.end(flow);
@@ -161,12 +162,19 @@ export class TwinFlows {
 
   /** Whether the instance is still where the flow leads, or came back there. */
   private targetLives(flow: TwinFlow): boolean {
+    this.followName(flow);
     if (this.isWhereItWas(flow)) return true;
     const target = this.cameBack(flow);
     if (target === undefined) return false;
     this.meet("a flow goes on with its instance, which came back");
     flow.target = target;
     return true;
+  }
+
+  /** A node may have another name than before. */
+  private followName(flow: TwinFlow): void {
+    const now = this.tables.current(flow.target);
+    if (now?.nodeIdentity === flow.target.nodeIdentity) flow.target = now;
   }
 
   /** The instance that has the addresses of the flow's now; only where it may have been dropped for disuse. */
@@ -179,7 +187,9 @@ export class TwinFlows {
 
   private isWhereItWas({ target, targetAddress, answerSource }: TwinFlow): boolean {
     const now = this.tables.current(target);
-    return now?.node === target.node && has(now.namespace, targetAddress) && has(now.address, answerSource);
+    return (
+      now?.nodeIdentity === target.nodeIdentity && has(now.namespace, targetAddress) && has(now.address, answerSource)
+    );
   }
 
   private open(packet: ParsedPacket, nowMs: number): TwinFlow | DropReason {

@@ -84,7 +84,7 @@ export class TwinNodes {
     const before = this.known;
     this.known = new Map(
       this.tables.nodeIds().map((id) => {
-        const known = before.get(id);
+        const known = before.get(this.tables.formerId(id));
         const endpoint = this.tables.endpointOf(id) as string;
         return [id, known?.endpoint === endpoint ? known : this.nothing(endpoint)];
       }),

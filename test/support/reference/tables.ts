@@ -20,6 +20,8 @@ export interface TwinInstance {
   readonly identity: number;
   readonly number: number;
   readonly node: string;
+  /** The same for a node that got another id, in one change. */
+  readonly nodeIdentity: string;
   readonly isLocal: boolean;
   /** Raw bytes as latin1 strings. */
   readonly namespace: FamilyAddresses;
@@ -44,6 +46,10 @@ export class TwinTables {
   private addresses = new Map<string, TwinAddress>();
   private workloads = new Map<string, TwinInstance>();
   private nodes = new Map<string, Node>();
+  /** The id that each node had in the generation before. */
+  private formerIds = new Map<string, string>();
+  /** The id that it had at first. */
+  private firstIds = new Map<string, string>();
 
   constructor(
     private readonly nodeId: string,
@@ -63,7 +69,18 @@ export class TwinTables {
     this.instances = new Map();
     this.addresses = new Map();
     this.workloads = new Map();
+    const nodesBefore = [...this.nodes.values()];
     this.nodes = new Map(tables.nodes.map((node) => [node.id, node]));
+    this.formerIds = new Map(
+      tables.nodes.map(({ id, underlay: { address, port } }) => {
+        const isThere = nodesBefore.some((one) => one.id === id);
+        const renamed = nodesBefore.find(({ id: other, underlay }) => {
+          return !isThere && !this.nodes.has(other) && underlay.address === address && underlay.port === port;
+        });
+        return [id, renamed?.id ?? id];
+      }),
+    );
+    this.firstIds = new Map([...this.formerIds].map(([id, former]) => [id, this.firstIds.get(former) ?? id]));
     for (const service of tables.services) this.addService(service, before);
     this.byIdentity = new Map([...this.instances.values()].map((instance) => [instance.identity, instance]));
   }
@@ -85,6 +102,11 @@ export class TwinTables {
   /** Whether the node itself has the address. */
   isOwn(raw: string): boolean {
     return this.own.has(raw);
+  }
+
+  /** The id that a node of now had in the generation before. */
+  formerId(node: string): string {
+    return this.formerIds.get(node) ?? node;
   }
 
   nodeIds(): string[] {
@@ -160,6 +182,7 @@ export class TwinTables {
       identity,
       number: model.number,
       node: model.node,
+      nodeIdentity: this.firstIds.get(model.node) ?? model.node,
       isLocal: model.node === this.nodeId,
       namespace: perFamily(model.namespaceAddresses),
       address: perFamily(model.instanceAddresses),
