@@ -21,7 +21,7 @@ export function providerSink({ nodeId, store, questions, shared, policies }: Pro
       await store.merge(patch);
     },
     questions: () => questions.open(),
-    refuse: (address) => questions.refuse(address),
+    refuse: (address) => questions.refuse([address]),
     servicesInUse: () => {
       const used = instancesInUse(shared);
       const names = store.snapshot().services.map(({ name }) => name);

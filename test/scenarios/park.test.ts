@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
+import { Questions } from "../../src/control/tables/questions.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture, Result } from "../support/engine-fixture.ts";
@@ -25,6 +26,7 @@ import {
 } from "../support/world.ts";
 
 const PARK = { timeoutMs: 3000, packets: 4, bytes: 100_000 };
+const PATIENCE = { timeout: 60_000 };
 const OTHER_UNKNOWN = "10.30.88.88";
 /** What the control plane learns. */
 const LATE: Service = {
@@ -171,6 +173,29 @@ describe("no answer", () => {
     expect(fixture.egress(call(UNKNOWN.v4, 1)).counts).toEqual({ "egressDrop.unknownAddress": 1 });
     await learn(fixture);
     expect(sourcePorts(fixture.egress(call(UNKNOWN.v4, 2)))).toEqual([2]);
+  });
+
+  test("hundreds of refusals in one request end all that wait for them", async () => {
+    const fixture = await parking();
+    const called = Array.from({ length: 500 }, (_, i) => `10.30.${200 + (i >> 8)}.${i & 255}`);
+    for (const address of called) fixture.egress(call(address, 1));
+    fixture.egress(call(UNKNOWN.v4, 1));
+    const asked = new Questions({
+      shared: fixture.shared,
+      timeoutMs: PARK.timeoutMs,
+      nowMs: () => fixture.nowMs,
+      isKnown: () => false,
+    });
+    asked.refuse(called);
+    expect(asked.open().map(({ address }) => address)).toEqual([UNKNOWN.v4]);
+    await expect
+      .poll(() => {
+        fixture.unpark();
+        return fixture.countsSinceStart()["egressDrop.unknownAddress"];
+      }, PATIENCE)
+      .toBe(called.length);
+    expect(questions(fixture)).toEqual([UNKNOWN.v4]);
+    expect(() => asked.refuse(["10.30.0.1", "x"])).toThrow('expected to be refused; found "x"');
   });
 
   test("more refusals than the ring holds do no harm", async () => {

@@ -307,9 +307,9 @@ export class FakeSource {
           this.questionWaits.push(waitMs);
           return [QUESTION];
         },
-        refuse: (address) => {
+        refuse: (addresses) => {
           if (this.failure !== undefined) throw this.failure;
-          this.refused.push(address);
+          this.refused.push(...addresses);
         },
       },
       offloads: {

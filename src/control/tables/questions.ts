@@ -1,6 +1,7 @@
 // Service addresses that workloads call and the tables do not hold. An orchestrator answers by setting the address in
 // the tables, or by refusing it; a question that nobody answers is over after the configured time.
 
+import * as RefusalLayout from "../../../assembly/shared/layout/refusal.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { type Question, readQuestions, refuseAddress } from "../../memory/questions.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
@@ -21,6 +22,9 @@ const LOOK_MS = 10;
 export class Questions {
   readonly #options: QuestionsOptions;
   readonly #refusedMs = new Map<string, number>();
+  /** Refused, and packets may still wait: workers take over a bounded number at a time. */
+  readonly #unsettled = new Set<string>();
+  #settling: NodeJS.Timeout | undefined;
 
   constructor(options: QuestionsOptions) {
     this.#options = options;
@@ -53,14 +57,42 @@ export class Questions {
     }
   }
 
-  /** Ends a question; for a second the address is refused without asking. */
-  refuse(text: string): void {
-    const address = canonicalAddress(text);
-    if (address === undefined) {
-      throw new SapwoodError("usage", `"address" must be an IPv4 or IPv6 address; found "${text}".`);
-    }
+  /** Ends any number of questions, or none when one is no address; for a second these are refused without asking. */
+  refuse(texts: readonly string[]): void {
+    const addresses = texts.map((text) => {
+      const address = canonicalAddress(text);
+      if (address !== undefined) return address;
+      throw new SapwoodError("usage", `An IPv4 or IPv6 address is expected to be refused; found "${text}".`);
+    });
     const now = this.#options.nowMs();
-    this.#refusedMs.set(address, now);
-    refuseAddress(this.#options.shared, address, now);
+    for (const address of addresses) {
+      this.#refusedMs.set(address, now);
+      this.#unsettled.add(address);
+    }
+    this.#tellWorkers();
+  }
+
+  /** Tells the workers as many refusals as they take over at once, and looks a moment later what is left. */
+  #tellWorkers(): void {
+    const { shared, nowMs } = this.#options;
+    for (const address of [...this.#unsettled].slice(0, RefusalLayout.MAX)) {
+      refuseAddress(shared, address, nowMs());
+      this.#unsettled.delete(address);
+      this.#unsettled.add(address); // behind the others, should it be needed again
+    }
+    this.#settling ??= setTimeout(() => this.#settle(), LOOK_MS).unref();
+  }
+
+  #settle(): void {
+    const { shared, timeoutMs, nowMs } = this.#options;
+    this.#settling = undefined;
+    const now = nowMs();
+    const waiting = readQuestions(shared, now, timeoutMs).filter(({ address, ageMs }) => {
+      const refusedMs = this.#refusedMs.get(address);
+      return refusedMs !== undefined && now - ageMs <= refusedMs;
+    });
+    const left = new Set(waiting.map(({ address }) => address));
+    for (const address of this.#unsettled) if (!left.has(address)) this.#unsettled.delete(address);
+    if (this.#unsettled.size > 0) this.#tellWorkers();
   }
 }

@@ -25,6 +25,7 @@ const QUESTION_WAIT_MAX_MS = 25_000;
 const WAIT = `a duration of at most ${QUESTION_WAIT_MAX_MS}ms`;
 
 const text = { type: "application/yaml", mostBytes: BODY_MAX_BYTES } as const;
+const addressText = z.string({ error: "an IPv4 or IPv6 address" });
 const route = routesOn<TableParts>();
 
 export const TABLE_ROUTES: readonly Route<TableParts>[] = [
@@ -66,16 +67,18 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
   route({
     method: "POST",
     path: "/v1/questions/refuse",
-    summary: "Refuses the packets to an address that is asked for",
+    summary: "Refuses the packets to addresses that are asked for",
     query: NO_PARAMETERS,
     body: {
       type: "application/json",
       mostBytes: BODY_MAX_BYTES,
-      schema: z.object({ address: z.string({ error: "an IPv4 or IPv6 address" }) }),
+      schema: z.union([z.object({ addresses: z.array(addressText) }), z.object({ address: addressText })], {
+        error: "address, or addresses as a list of IPv4 and IPv6 addresses",
+      }),
     },
     answers: QuestionReports,
     handle: ({ questions }, { body }) => {
-      questions.refuse(body.address);
+      questions.refuse("addresses" in body ? body.addresses : [body.address]);
       return open(questions, 0);
     },
   }),

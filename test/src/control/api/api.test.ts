@@ -230,15 +230,22 @@ describe("routes", () => {
     expect(await ask("GET", `/v1/questions?${query}`)).toMatchObject({ status: 400, body: errorBody("usage") });
   });
 
-  test("POST /v1/questions/refuse hands over the address and answers the questions that are left", async () => {
+  test("POST /v1/questions/refuse hands over one address or many and answers the questions that are left", async () => {
     const answer = await ask("POST", "/v1/questions/refuse", '{"address": "10.30.77.77"}');
     expect(answer).toMatchObject({ status: 200, body: [QUESTION] });
     expect(source.refused).toEqual(["10.30.77.77"]);
+    const addresses = Array.from({ length: 1000 }, (_, i) => `10.30.${i >> 8}.${i & 255}`);
+    const many = await ask("POST", "/v1/questions/refuse", JSON.stringify({ addresses }));
+    expect(many.status).toBe(200);
+    expect(source.refused.slice(1)).toEqual(addresses);
   });
 
-  test.each(["", "{}", '{"address": 5}', "null"])("POST /v1/questions/refuse refuses the body %j", async (body) => {
-    expect(await ask("POST", "/v1/questions/refuse", body)).toMatchObject({ status: 400, body: errorBody("usage") });
-  });
+  test.each(["", "{}", '{"address": 5}', '{"addresses": "10.30.0.1"}', '{"addresses": [5]}', "null"])(
+    "POST /v1/questions/refuse refuses the body %j",
+    async (body) => {
+      expect(await ask("POST", "/v1/questions/refuse", body)).toMatchObject({ status: 400, body: errorBody("usage") });
+    },
+  );
 
   test("POST /v1/offloads switches one offload and answers them all", async () => {
     const answer = await ask("POST", "/v1/offloads", '{"name": "udp-gro", "on": false}');
