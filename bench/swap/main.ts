@@ -8,7 +8,7 @@ import { Command } from "commander";
 import { Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
-import type { PolicyDetailReport } from "../../src/model/reports.ts";
+import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
 import { turning } from "../../test/support/hostile-policies.ts";
 import { binaryOf } from "../../test/support/policy-source.ts";
 import { thisMachine } from "../path/machine.ts";

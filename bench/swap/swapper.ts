@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { putModule } from "../../src/cli/client.ts";
 import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
-import type { EngineReport, PolicyDetailReport } from "../../src/model/reports.ts";
+import type { EngineReport, PolicyDetailReport } from "../../src/model/module-reports.ts";
 import type { SwapResult } from "./protocol.ts";
 
 const PAUSE_MS = 20;

@@ -1,6 +1,6 @@
 // `sapwood engine load`: replaces the packet code, while traffic flows.
 
-import type { EngineReport } from "../model/reports.ts";
+import type { EngineReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 

@@ -1,6 +1,6 @@
 // `sapwood engine rollback`: puts the engine before in force again.
 
-import type { EngineReport } from "../model/reports.ts";
+import type { EngineReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { orderCommand } from "./query-command.ts";
 

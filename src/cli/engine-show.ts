@@ -1,6 +1,6 @@
 // `sapwood engine show`: which packet code runs.
 
-import type { EngineReport } from "../model/reports.ts";
+import type { EngineReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { queryCommand } from "./query-command.ts";
 

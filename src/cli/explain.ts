@@ -1,6 +1,6 @@
 // `sapwood explain`: what would become of a packet, and why.
 
-import type { ExplanationReport } from "../model/reports.ts";
+import type { ExplanationReport } from "../model/explanation-report.ts";
 import type { Command } from "./command.ts";
 import { endpointText, orDash } from "./format.ts";
 import { queryCommand } from "./query-command.ts";

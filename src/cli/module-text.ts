@@ -12,7 +12,7 @@ import type {
   PolicyFaultCounts,
   PolicyReport,
   SwapReport,
-} from "../model/reports.ts";
+} from "../model/module-reports.ts";
 import { countText, orDash } from "./format.ts";
 
 const HASH_LENGTH = 12; // enough to tell modules apart

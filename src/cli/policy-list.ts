@@ -1,6 +1,6 @@
 // `sapwood policy list`: which policies there are, and whether each does what it should.
 
-import type { PolicyReport } from "../model/reports.ts";
+import type { PolicyReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { queryCommand } from "./query-command.ts";
 

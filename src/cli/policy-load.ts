@@ -1,6 +1,6 @@
 // `sapwood policy load`: puts a module in force under a name, while traffic flows.
 
-import type { DryRunReport, PolicyDetailReport } from "../model/reports.ts";
+import type { DryRunReport, PolicyDetailReport } from "../model/module-reports.ts";
 import type { Command, CommandOption } from "./command.ts";
 import { policyPath } from "./policy-path.ts";
 import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";

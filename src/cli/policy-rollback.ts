@@ -1,6 +1,6 @@
 // `sapwood policy rollback`: puts a policy's module before in force again.
 
-import type { PolicyDetailReport } from "../model/reports.ts";
+import type { PolicyDetailReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { policyPath } from "./policy-path.ts";
 import { orderCommand } from "./query-command.ts";

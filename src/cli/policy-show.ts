@@ -1,6 +1,6 @@
 // `sapwood policy show`: everything about one policy.
 
-import type { PolicyDetailReport } from "../model/reports.ts";
+import type { PolicyDetailReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { policyPath } from "./policy-path.ts";
 import { queryCommand } from "./query-command.ts";

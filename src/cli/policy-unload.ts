@@ -1,6 +1,6 @@
 // `sapwood policy unload`: takes loaded modules out of force, and a name that is not of the package away.
 
-import type { PolicyReport } from "../model/reports.ts";
+import type { PolicyReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
 import { policyPath } from "./policy-path.ts";
 import { removeCommand } from "./query-command.ts";

@@ -2,100 +2,18 @@
 // use and by whom; writes nothing to the tables. An instance, known by service and number, keeps its record as long as it
 // is in the tables; weight and draining live in candidate lists only. All addresses of a service have one list.
 
-import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
-import { Region } from "../../assembly/shared/layout/header.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import { ServiceKind } from "../../assembly/shared/layout/service.ts";
 import { SapwoodError } from "../base/errors.ts";
 import type { Endpoint, Instance, Service } from "../model/tables.ts";
-import { type Family, familyOf } from "../net/address.ts";
-import type { AddressSlots, Binding } from "./address-slots.ts";
-import { type CandidateRange, CandidateRanges } from "./candidate-ranges.ts";
+import { familyOf } from "../net/address.ts";
+import type { AddressSlots } from "./address-slots.ts";
+import { CandidateLists } from "./candidate-lists.ts";
 import { IndexPool } from "./index-pool.ts";
-import { type Capacities, capacityExceeded, type SharedMemory } from "./shared-memory.ts";
+import { capacityExceeded, type SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
-
-export interface PlacedNode {
-  readonly index: number;
-  readonly node: TableNode;
-  readonly isNew: boolean;
-}
-
-export interface PlacedInstance {
-  readonly index: number;
-  readonly node: number; // index of the node record
-  readonly instance: Instance;
-}
-
-export interface Candidate {
-  readonly instance: number; // index of the instance record
-  readonly weight: number;
-  readonly isDraining: boolean;
-  readonly isLocal: boolean;
-}
-
-interface CandidateList {
-  readonly range: CandidateRange | undefined; // undefined = no candidates
-  readonly count: number;
-}
-
-const NO_LIST: CandidateList = { range: undefined, count: 0 };
-
-interface ServiceRecord {
-  readonly record: number;
-  readonly kind: ServiceKind;
-  readonly policy: number;
-  readonly id: number;
-  readonly revision: number;
-  readonly candidateCount: number;
-  readonly first: number;
-  readonly family: Family | 0; // of a balanced address
-}
-
-interface PlacedAddress {
-  readonly record: number;
-  readonly id: number;
-  readonly revision: number;
-  readonly policy: number;
-  readonly list: CandidateList;
-}
-
-/** What stands in the tables for a service; the arrays have the order of the service's own. */
-interface PlacedService {
-  readonly service: Service;
-  readonly instances: readonly number[]; // instance records
-  readonly instanceRecords: readonly number[]; // their service records; 0 = without instance addresses
-  readonly addresses: readonly PlacedAddress[];
-  readonly list: CandidateList; // of all its service addresses
-}
-
-/** One generation's work. "Dead" is what only older generations show. */
-export class Plan {
-  readonly nodes: PlacedNode[] = [];
-  readonly newInstances: PlacedInstance[] = [];
-  readonly changedInstances: PlacedInstance[] = [];
-  readonly newLists: { readonly range: CandidateRange; readonly candidates: readonly Candidate[] }[] = [];
-  readonly newRecords: ServiceRecord[] = [];
-  readonly newIds: { readonly id: number; readonly revision: number }[] = [];
-  readonly unbindAddresses: string[] = [];
-  readonly unbindWorkloads: string[] = [];
-  readonly unbindSenders: Endpoint[] = [];
-  readonly bindAddresses: Binding[] = [];
-  readonly bindWorkloads: Binding[] = [];
-  readonly bindSenders: Binding[] = [];
-  readonly deadNodes: number[] = [];
-  readonly deadInstances: number[] = [];
-  readonly deadLists: CandidateRange[] = [];
-  readonly deadRecords: number[] = [];
-  readonly deadIds: { readonly id: number; readonly revision: number }[] = [];
-  /** The services and nodes that change; undefined = removed. */
-  readonly services = new Map<string, PlacedService | undefined>();
-  readonly nodeIndices = new Map<string, number | undefined>();
-  readonly senders = new Map<string, readonly Endpoint[] | undefined>();
-  readonly tunnels = new Map<string, string | undefined>();
-}
-
-export type TableCounts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
+import { countService, type TableCounts } from "./table-counts.ts";
+import { type CandidateList, type PlacedAddress, type PlacedService, Plan, type ServiceRecord } from "./table-plan.ts";
 
 export interface PlannerOptions {
   readonly nodeId: string;
@@ -114,7 +32,6 @@ export class TablePlanner {
   readonly #addressSlots: AddressSlots;
   readonly #workloadSlots: AddressSlots;
   readonly #options: PlannerOptions;
-  readonly #candidatesView: DataView;
   readonly #senderSlots: AddressSlots;
   readonly #nodes: Map<string, number>;
   readonly #senders = new Map<string, readonly Endpoint[]>(); // by node
@@ -123,7 +40,7 @@ export class TablePlanner {
   readonly #nodePool: IndexPool;
   readonly #instancePool: IndexPool;
   readonly #recordPool: IndexPool;
-  readonly #ranges: CandidateRanges;
+  readonly #lists: CandidateLists;
   /** Handles that had an address before, and the revision that follows its last one. */
   readonly #freeIds: { readonly id: number; readonly revision: number }[] = [];
   #nextId = 1;
@@ -135,12 +52,11 @@ export class TablePlanner {
     this.#workloadSlots = slots.workloads;
     this.#senderSlots = slots.senders;
     this.#options = options;
-    this.#candidatesView = new DataView(shared.memory.buffer, shared.at(Region.candidates));
     this.#nodes = new Map([[options.nodeId, NodeLayout.LOCAL]]);
     this.#nodePool = new IndexPool(shared.records.nodes);
     this.#instancePool = new IndexPool(shared.records.instances);
     this.#recordPool = new IndexPool(shared.records.services);
-    this.#ranges = new CandidateRanges(shared.records.candidates);
+    this.#lists = new CandidateLists(shared, options.nodeId, () => this.#counts.instances);
   }
 
   nodeIndex(id: string): number | undefined {
@@ -185,8 +101,8 @@ export class TablePlanner {
   commit(plan: Plan): void {
     const delta = { addresses: 0, instances: 0, workloads: 0 };
     for (const [name, placed] of plan.services) {
-      count(delta, this.#services.get(name)?.service, -1, this.#options.nodeId);
-      count(delta, placed?.service, 1, this.#options.nodeId);
+      countService(delta, this.#services.get(name)?.service, -1, this.#options.nodeId);
+      countService(delta, placed?.service, 1, this.#options.nodeId);
       if (placed === undefined) this.#services.delete(name);
       else this.#services.set(name, placed);
     }
@@ -215,7 +131,7 @@ export class TablePlanner {
     for (const index of plan.deadNodes) this.#nodePool.give(index);
     for (const index of plan.deadInstances) this.#instancePool.give(index);
     for (const record of plan.deadRecords) this.#recordPool.give(record);
-    for (const range of plan.deadLists) this.#ranges.give(range);
+    for (const range of plan.deadLists) this.#lists.give(range);
     for (const id of plan.deadIds) this.#freeIds.push(id);
   }
 
@@ -223,7 +139,7 @@ export class TablePlanner {
     for (const { index, isNew } of plan.nodes) if (isNew) this.#nodePool.give(index);
     for (const { index } of plan.newInstances) this.#instancePool.give(index);
     for (const { record } of plan.newRecords) this.#recordPool.give(record);
-    for (const { range } of plan.newLists) this.#ranges.give(range);
+    for (const { range } of plan.newLists) this.#lists.give(range);
     for (const id of plan.newIds) this.#freeIds.push(id);
   }
 
@@ -281,7 +197,7 @@ export class TablePlanner {
   #planService(plan: Plan, service: Service): void {
     const old = this.#services.get(service.name);
     const { instances, instanceRecords, isChanged } = this.#planInstances(plan, service, old);
-    const list = this.#planList(plan, service, instances, isChanged, old);
+    const list = this.#lists.plan(plan, { service, instances, isChanged, former: old?.list });
     const addresses = this.#planAddresses(plan, service, list, old);
     plan.services.set(service.name, { service, instances, instanceRecords, addresses, list });
   }
@@ -384,59 +300,6 @@ export class TablePlanner {
     if (instance.node === this.#options.nodeId) plan.unbindWorkloads.push(...instance.namespaceAddresses);
   }
 
-  /** A list of its own also says that something changed about an instance in it: policies see that by the revision. */
-  #planList(
-    plan: Plan,
-    service: Service,
-    instances: readonly number[],
-    isChanged: boolean,
-    old: PlacedService | undefined,
-  ): CandidateList {
-    const candidates = service.addresses.length === 0 ? [] : this.#candidatesOf(service, instances);
-    const list = (isChanged ? undefined : this.#keptList(old?.list, candidates)) ?? this.#takeList(plan, candidates);
-    if (old?.list.range !== undefined && old.list !== list) plan.deadLists.push(old.list.range);
-    return list;
-  }
-
-  /** An instance can be reached from both families as long as it has a namespace address at all. */
-  #candidatesOf(service: Service, instances: readonly number[]): Candidate[] {
-    const candidates: Candidate[] = [];
-    service.instances.forEach(({ namespaceAddresses, weight, draining, node }, i) => {
-      if (namespaceAddresses.length === 0) return;
-      const isLocal = node === this.#options.nodeId;
-      candidates.push({ instance: instances[i] ?? 0, weight, isDraining: draining, isLocal });
-    });
-    return candidates;
-  }
-
-  /** The list in force when it says the same. */
-  #keptList(list: CandidateList | undefined, candidates: readonly Candidate[]): CandidateList | undefined {
-    if (list?.range === undefined || list.count !== candidates.length) return undefined;
-    const view = this.#candidatesView;
-    const { first } = list.range;
-    const isSame = candidates.every((candidate, i) => {
-      const at = (first + i) * CandidateLayout.SIZE;
-      const flags = view.getUint16(at + CandidateLayout.FLAGS, true);
-      return (
-        view.getUint32(at, true) === candidate.instance &&
-        view.getUint16(at + CandidateLayout.WEIGHT, true) === candidate.weight &&
-        ((flags & CandidateLayout.DRAINING) !== 0) === candidate.isDraining &&
-        ((flags & CandidateLayout.LOCAL) !== 0) === candidate.isLocal
-      );
-    });
-    return isSame ? list : undefined;
-  }
-
-  #takeList(plan: Plan, candidates: readonly Candidate[]): CandidateList {
-    if (candidates.length === 0) return NO_LIST;
-    const range = this.#ranges.take(candidates.length);
-    if (range === undefined) {
-      throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + candidates.length);
-    }
-    plan.newLists.push({ range, candidates });
-    return { range, count: candidates.length };
-  }
-
   #planAddresses(plan: Plan, service: Service, list: CandidateList, old: PlacedService | undefined): PlacedAddress[] {
     const before = new Map(old?.service.addresses.map(({ address }, i) => [address, old.addresses[i]]));
     const addresses = service.addresses.map(({ address, policy: policyName }) => {
@@ -486,11 +349,11 @@ export class TablePlanner {
   #countsAfter(change: TableChange): TableCounts {
     const counts = { ...this.#counts };
     for (const name of change.removeServices ?? []) {
-      count(counts, this.#services.get(name)?.service, -1, this.#options.nodeId);
+      countService(counts, this.#services.get(name)?.service, -1, this.#options.nodeId);
     }
     for (const service of change.setServices ?? []) {
-      count(counts, this.#services.get(service.name)?.service, -1, this.#options.nodeId);
-      count(counts, service, 1, this.#options.nodeId);
+      countService(counts, this.#services.get(service.name)?.service, -1, this.#options.nodeId);
+      countService(counts, service, 1, this.#options.nodeId);
     }
     counts.nodes -= change.removeNodes?.filter((id) => this.#nodes.has(id)).length ?? 0;
     counts.nodes += change.setNodes?.filter(({ id }) => !this.#nodes.has(id)).length ?? 0;
@@ -516,17 +379,6 @@ export class TablePlanner {
     if (!this.#workloadSlots.hasRoomFor(plan.bindWorkloads)) {
       throw capacityExceeded("workloads", this.#shared.capacities, this.#counts.workloads + plan.bindWorkloads.length);
     }
-  }
-}
-
-function count(counts: Omit<TableCounts, "nodes">, service: Service | undefined, sign: 1 | -1, nodeId: string): void {
-  if (service === undefined) return;
-  const writable = counts as { addresses: number; instances: number; workloads: number };
-  writable.instances += sign * service.instances.length;
-  writable.addresses += sign * service.addresses.length;
-  for (const instance of service.instances) {
-    writable.addresses += sign * instance.instanceAddresses.length;
-    if (instance.node === nodeId) writable.workloads += sign * instance.namespaceAddresses.length;
   }
 }
 

@@ -21,7 +21,9 @@ import { resetInstanceLoad } from "./measurements.ts";
 import { quiescence } from "./quiescence.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
-import { type PlacedInstance, type Plan, type TableCounts, TablePlanner } from "./table-planner.ts";
+import type { TableCounts } from "./table-counts.ts";
+import type { PlacedInstance, Plan } from "./table-plan.ts";
+import { TablePlanner } from "./table-planner.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
 export interface TableWriterOptions {

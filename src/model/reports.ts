@@ -4,26 +4,8 @@
 import { z } from "zod";
 import type { ErrorDetail as ErrorDetailShape } from "../base/errors.ts";
 import { FLOW_PROTOCOLS, type FlowProtocol } from "./flow-protocols.ts";
+import { ageMs, count, list, REPORTS, report, reports, time } from "./report-schema.ts";
 import { ENCRYPTIONS } from "./tables.ts";
-
-/** All that have a name in the description. */
-export const REPORTS = z.registry<{ id: string }>();
-
-function list<Item extends z.ZodType>(item: Item) {
-  return z.array(item).readonly();
-}
-
-function report<Fields extends z.ZodRawShape>(id: string, fields: Fields) {
-  return z.object(fields).readonly().register(REPORTS, { id });
-}
-
-function reports<Item extends z.ZodType>(id: string, item: Item) {
-  return list(item).register(REPORTS, { id });
-}
-
-const count = z.int().nonnegative();
-const time = z.string().describe("ISO 8601");
-const ageMs = z.number();
 
 export const ErrorDetail = report("ErrorDetail", {
   message: z.string(),
@@ -264,98 +246,6 @@ export const TablesDocument = report("TablesDocument", {
 });
 export type TablesDocument = z.infer<typeof TablesDocument>;
 
-/** A WebAssembly module and where it came from. */
-export const ModuleReport = report("ModuleReport", {
-  sha256: z.string(),
-  sizeBytes: count,
-  source: z.string().describe("`built-in`, a file, or `control socket`"),
-  loadedAt: time,
-});
-export type ModuleReport = z.infer<typeof ModuleReport>;
-
-/** How the module in force was handed to the workers. */
-export const SwapReport = report("SwapReport", {
-  tookMs: z.number().describe("until all workers had it"),
-  pauseMs: z.number().describe("how long a worker handled no packets for it, at most"),
-});
-export type SwapReport = z.infer<typeof SwapReport>;
-
-export const FaultReport = report("FaultReport", { at: time, message: z.string() });
-export type FaultReport = z.infer<typeof FaultReport>;
-
-/** How often a policy failed to choose, by kind. */
-export const PolicyFaultCounts = report("PolicyFaultCounts", {
-  declined: count.describe("-1, although a candidate could take the flow"),
-  outOfRange: count,
-  traps: count,
-  refusals: count.describe("it did not take the candidates"),
-  unprepared: count.describe("not asked, because it had not taken the candidates"),
-  overdue: count.describe("it did not return"),
-  greedy: count.describe("it took most of what was too much of a worker's time"),
-});
-export type PolicyFaultCounts = z.infer<typeof PolicyFaultCounts>;
-
-const policyFields = {
-  name: z.string(),
-  state: z.enum(["in force", "faulty", "no module"]),
-  module: ModuleReport.nullable(),
-  previous: ModuleReport.nullable().describe("what a rollback leads to"),
-  addresses: count.describe("bound to it"),
-  choices: count.describe("since the module is in force, over all workers"),
-  choiceUs: z.number().nullable().describe("mean of those that were timed; null = none was"),
-  faults: PolicyFaultCounts,
-  lastError: FaultReport.nullable(),
-};
-export const PolicyReport = report("PolicyReport", policyFields);
-export type PolicyReport = z.infer<typeof PolicyReport>;
-export type PolicyStateName = PolicyReport["state"];
-export const PolicyReports = reports("PolicyReports", PolicyReport);
-
-/** Live flows of this node's clients to one address, by instance. */
-export const AddressShareReport = report("AddressShareReport", {
-  service: z.string(),
-  address: z.string(),
-  flows: count,
-  instances: list(z.object({ number: count, node: z.string(), flows: count }).readonly()),
-});
-export type AddressShareReport = z.infer<typeof AddressShareReport>;
-
-export const PolicyDetailReport = report("PolicyDetailReport", {
-  ...policyFields,
-  swap: SwapReport.nullable().describe("null = it was there from the start"),
-  file: z.string().nullable().describe("under `policies`: a change of it takes the place of what a command loaded"),
-  shares: list(AddressShareReport),
-});
-export type PolicyDetailReport = z.infer<typeof PolicyDetailReport>;
-
-export const AddressSpreadReport = report("AddressSpreadReport", {
-  service: z.string(),
-  address: z.string(),
-  instances: list(
-    z.object({ number: count, node: z.string(), now: count.nullable(), after: count }).readonly(),
-  ).describe("`now` is null as long as the policy has no module"),
-  none: z.object({ now: count.nullable(), after: count }).readonly().describe("left to the engine"),
-});
-export type AddressSpreadReport = z.infer<typeof AddressSpreadReport>;
-
-/** The next flows as they would be spread now and with the module that is tried. */
-export const DryRunReport = report("DryRunReport", {
-  policy: z.string(),
-  sha256: z.string(),
-  flows: count.describe("per address"),
-  addresses: list(AddressSpreadReport),
-});
-export type DryRunReport = z.infer<typeof DryRunReport>;
-
-export const EngineReport = report("EngineReport", {
-  layoutVersion: count,
-  module: ModuleReport,
-  previous: ModuleReport.nullable(),
-  swap: SwapReport.nullable(),
-  lastError: FaultReport.nullable(),
-});
-export type EngineReport = z.infer<typeof EngineReport>;
-
 export const EVENT_KINDS = [
   "node-found",
   "node-lost",
@@ -400,52 +290,3 @@ export type HealthReport = z.infer<typeof HealthReport>;
 
 /** The answer of /metrics. */
 export const MetricsText = z.string().describe("Prometheus' text format").register(REPORTS, { id: "MetricsText" });
-
-const packetAddresses = { source: z.string(), destination: z.string() };
-
-/** What would become of a packet. */
-export const ExplanationReport = report("ExplanationReport", {
-  packet: z
-    .object({
-      ...{ protocol: z.string(), ...packetAddresses },
-      ...{ sourcePort: count.nullable(), destinationPort: count.nullable() },
-    })
-    .readonly(),
-  verdict: z
-    .enum(["sent", "delivered", "dropped", "waits", "nothing"])
-    .describe("to a node; into the TUN; see `drop`; until its address is known"),
-  drop: z
-    .object({ reason: z.string(), meaning: z.string().nullable(), advice: z.string().nullable() })
-    .readonly()
-    .nullable(),
-  flow: z.enum(["known", "opened", "none"]),
-  choice: z
-    .object({
-      service: z.string().nullable(),
-      policy: z.string().nullable().describe("null = the engine chose by itself"),
-      candidates: list(
-        z
-          .object({
-            ...{ instance: count, node: z.string().nullable(), weight: count, flows: count },
-            ...{ rttMs: z.number().nullable(), distanceKm: z.number().nullable() },
-            ...{ isLocal: z.boolean(), isDraining: z.boolean(), isHealthy: z.boolean() },
-            ...{ hasIpv4: z.boolean(), hasIpv6: z.boolean(), isOwnFamily: z.boolean(), isChosen: z.boolean() },
-          })
-          .readonly(),
-      ).describe("with the numbers that the policy saw"),
-    })
-    .readonly()
-    .nullable()
-    .describe("null = no policy was asked"),
-  sent: list(
-    z
-      .object({
-        ...packetAddresses,
-        ...{ node: z.string().nullable(), address: z.string(), port: count, mtu: count.nullable() },
-      })
-      .readonly(),
-  ).describe("to nodes, with the addresses inside; `mtu` null = no limit was met"),
-  written: list(z.object(packetAddresses).readonly()).describe("into the TUN: to a workload, or an ICMP error back"),
-  counters: z.record(z.string(), z.number()).describe("what would be counted"),
-});
-export type ExplanationReport = z.infer<typeof ExplanationReport>;

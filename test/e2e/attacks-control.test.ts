@@ -6,7 +6,8 @@ import { controlSocket, type Lab } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO, instance, type LabWorkload, NODES, type Topology } from "../../src/lab/topology.ts";
 import type { LoadReport } from "../../src/lab/workload-protocol.ts";
-import type { PolicyDetailReport, StatusReport } from "../../src/model/reports.ts";
+import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
+import type { StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { assembleAny, policyText } from "../support/wat.ts";
 

@@ -10,13 +10,9 @@ import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
-import type {
-  CountersReport,
-  EventReport,
-  ExplanationReport,
-  HealthReport,
-  PolicyDetailReport,
-} from "../../src/model/reports.ts";
+import type { ExplanationReport } from "../../src/model/explanation-report.ts";
+import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
+import type { CountersReport, EventReport, HealthReport } from "../../src/model/reports.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { binaryOf } from "../support/policy-source.ts";

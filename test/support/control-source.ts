@@ -4,19 +4,21 @@ import type { ControlParts } from "../../src/control/api/api.ts";
 import type { ModuleOrder } from "../../src/control/modules/module-control.ts";
 import { LineStream } from "../../src/control/observe/line-stream.ts";
 import { Page } from "../../src/control/observe/pages.ts";
+import type { ExplanationReport } from "../../src/model/explanation-report.ts";
 import type {
-  AppliedReport,
-  DifferenceReport,
   DryRunReport,
   EngineReport,
-  EventReport,
-  ExplanationReport,
-  FlowQuery,
-  FlowReport,
-  KeyReport,
   ModuleReport,
   PolicyDetailReport,
   PolicyReport,
+} from "../../src/model/module-reports.ts";
+import type {
+  AppliedReport,
+  DifferenceReport,
+  EventReport,
+  FlowQuery,
+  FlowReport,
+  KeyReport,
   QuestionReport,
   StatusReport,
 } from "../../src/model/reports.ts";

@@ -5,7 +5,8 @@ import type { SwapResult } from "../../bench/swap/protocol.ts";
 import { swapModules, Traffic, type TrafficOutcome } from "../../bench/swap/traffic.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
-import type { EngineReport, PolicyReport, StatusReport } from "../../src/model/reports.ts";
+import type { EngineReport, PolicyReport } from "../../src/model/module-reports.ts";
+import type { StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "./lab.ts";
 
 const NODE = "node-a";

@@ -1,7 +1,8 @@
 // The OpenAPI description of the control socket, made from the routes and the schemas of their answers.
 
 import { z } from "zod";
-import { ErrorReport, REPORTS } from "../../model/reports.ts";
+import { REPORTS } from "../../model/report-schema.ts";
+import { ErrorReport } from "../../model/reports.ts";
 import { NAME_PART, type Route, type RouteBody } from "./route.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -58,6 +59,7 @@ function reference(schema: z.ZodType): Json {
   return { $ref: placeOf(id) };
 }
 
+/** By name: the order in which modules are loaded says nothing. */
 function componentSchemas(): Json {
   const { schemas } = z.toJSONSchema(REPORTS, {
     uri: placeOf,
@@ -66,7 +68,8 @@ function componentSchemas(): Json {
       if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
     },
   });
-  return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, withoutDialect(schema)]));
+  const named = Object.entries(schemas).map(([id, schema]) => [id, withoutDialect(schema)] as const);
+  return Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function placeOf(id: string): string {

@@ -1,9 +1,9 @@
 // Orders about policies and the engine, and what they answer: the modules joined with what is reported of them.
 
-import type { DryRunReport, EngineReport, PolicyDetailReport, PolicyReport } from "../../model/reports.ts";
+import type { DryRunReport, EngineReport, PolicyDetailReport, PolicyReport } from "../../model/module-reports.ts";
 import { type ModuleReporter, spreadReport } from "./module-reporter.ts";
 import type { Modules } from "./modules.ts";
-import { DRY_RUN_FLOWS } from "./policy-registry.ts";
+import { DRY_RUN_FLOWS } from "./policy-trials.ts";
 
 export interface ModuleOrder {
   readonly source: string;

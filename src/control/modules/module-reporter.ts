@@ -14,13 +14,13 @@ import type {
   PolicyDetailReport,
   PolicyReport,
   SwapReport,
-} from "../../model/reports.ts";
+} from "../../model/module-reports.ts";
 import type { LoadedModule } from "../state/loaded-module.ts";
 import { candidatesOf } from "../tables/address-candidates.ts";
 import type { TableStore } from "../tables/table-store.ts";
 import type { EngineState } from "./engine-registry.ts";
 import type { AddressSpread } from "./policy-judgement.ts";
-import type { PolicyFault, PolicyState } from "./policy-registry.ts";
+import type { PolicyFault, PolicyState } from "./policy-state.ts";
 
 export interface ModuleReporterOptions {
   readonly board: PolicyBoard;

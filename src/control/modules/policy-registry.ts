@@ -8,91 +8,42 @@ import { SapwoodError } from "../../base/errors.ts";
 import { meantText, nameList, shortText } from "../../base/issues.ts";
 import type { Logger } from "../../base/log.ts";
 import { Turns } from "../../base/turns.ts";
-import { tryPolicy } from "../../dataplane/modules/module-trial.ts";
-import { policyShape } from "../../dataplane/modules/policy-module.ts";
-import type { CandidateSet, TrialReport } from "../../dataplane/modules/policy-trial-contract.ts";
-import { checkBytes, compileBytes } from "../../dataplane/modules/wasm.ts";
-import { type HandOver, type Overdue, POLICY_SHARE_MAX, type Supervisor } from "../../dataplane/worker/supervisor.ts";
+import { type Overdue, POLICY_SHARE_MAX, type Supervisor } from "../../dataplane/worker/supervisor.ts";
 import type { PolicyModule } from "../../dataplane/worker/worker-contract.ts";
-import { isPolicyName, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
-import {
-  type BuiltPolicy,
-  type LoadedModule,
-  type LoadOptions,
-  ModulePlace,
-  sha256Of,
-} from "../state/loaded-module.ts";
-import type { AddressCandidates } from "../tables/address-candidates.ts";
-import { EXAMPLE_SETS } from "./candidate-sets.ts";
-import { type DryRun, requireSound, spreadOf } from "./policy-judgement.ts";
+import { policyName } from "../../model/policy-names.ts";
+import { type BuiltPolicy, type LoadedModule, type LoadOptions, ModulePlace } from "../state/loaded-module.ts";
+import type { DryRun } from "./policy-judgement.ts";
+import { forgetModule, type PolicyEntry, type PolicyState, stateOf } from "./policy-state.ts";
+import { PolicyTrials, type PolicyTrialsOptions } from "./policy-trials.ts";
 
-export interface PolicyRegistryOptions {
+export interface PolicyRegistryOptions extends PolicyTrialsOptions {
   readonly builtIn: readonly BuiltPolicy[];
-  /** How long a call of a module may take. */
-  readonly callTimeMs: number;
-  readonly memoryPagesMax: number;
-  /** Of the service addresses with this policy; of all without a name. */
-  readonly candidates: (policy: string | undefined) => readonly AddressCandidates[];
   /** Addresses and prefixes that are bound to the policy. */
   readonly uses: (policy: string) => readonly string[];
   /** Its file under `policies`, which would bring it back. */
   readonly fileOf: (policy: string) => string | undefined;
-  readonly clock: () => Date;
   readonly log: Logger;
   /** Hears of each change. */
   readonly onChange: () => void;
-}
-
-/** What the workers said of the policy last. */
-export interface PolicyFault {
-  readonly at: Date;
-  readonly message: string;
-}
-
-/** A policy as it is; `swap` tells how the module in force was handed over. */
-export interface PolicyState {
-  readonly name: string;
-  readonly slot: number;
-  readonly current: LoadedModule | undefined;
-  readonly previous: LoadedModule | undefined;
-  readonly swap: HandOver | undefined;
-  /** Times that a module was taken out of force because it did not return, or took too much of a worker's time. */
-  readonly overdue: number;
-  readonly greedy: number;
-  readonly fault: PolicyFault | undefined;
-}
-
-interface Entry {
-  readonly name: string;
-  readonly slot: number;
-  readonly place: ModulePlace;
-  swap: HandOver | undefined;
-  overdue: number;
-  greedy: number;
-  fault: PolicyFault | undefined;
 }
 
 type Handing = Pick<Supervisor, "handPolicy">;
 
 /** A policy of the package is slow only where the whole machine is, so it may take so many times the limit. */
 const BUILT_IN_PATIENCE = 10;
-const BAN_AFTER = 3;
-const BAN_WITHIN_MS = 60_000;
-export const DRY_RUN_FLOWS = 10_000;
-const TRIAL_FLOWS = 200; // per address
 const USES_TOLD_MAX = 5;
-const PAGE_BYTES = 65_536;
 
 export class PolicyRegistry {
   readonly #options: PolicyRegistryOptions;
-  readonly #entries = new Map<string, Entry>();
-  readonly #outMs = new Map<string, number[]>(); // when a module was taken out of force, by its hash
+  readonly #entries = new Map<string, PolicyEntry>();
+  readonly #trials: PolicyTrials;
   readonly #turns = new Map<string, Turns>(); // by name
   readonly #deferred = new Map<string, () => Promise<void>>(); // modules that are still to be loaded, by name
   #workers: Handing | undefined;
 
   constructor(options: PolicyRegistryOptions) {
     this.#options = options;
+    this.#trials = new PolicyTrials(options);
     for (const { name, loaded } of options.builtIn) this.#add(name, loaded);
   }
 
@@ -167,7 +118,7 @@ export class PolicyRegistry {
     const name = policyName(nameOrAlias);
     return this.#turn(name, async () => {
       if (!this.#entries.has(name)) this.#requireRoom(name);
-      const loaded = await this.#tried(name, bytes, options);
+      const loaded = await this.#trials.admit(name, bytes, options);
       this.#deferred.delete(name); // this order is later
       return await this.#put(name, loaded);
     });
@@ -177,7 +128,7 @@ export class PolicyRegistry {
   restore(name: string, bytes: Uint8Array, source: string): Promise<PolicyState> {
     return this.#turn(name, async () => {
       const options = { source, isRemembered: true, isForced: true };
-      return await this.#put(name, await this.#tried(name, bytes, options, true));
+      return await this.#put(name, await this.#trials.admit(name, bytes, options, true));
     });
   }
 
@@ -185,20 +136,9 @@ export class PolicyRegistry {
   dryRun(nameOrAlias: string, bytes: Uint8Array, isForced = false): Promise<DryRun> {
     const name = policyName(nameOrAlias);
     return this.#turn(name, async () => {
-      const tried = await this.#tried(name, bytes, { source: "dry run", isRemembered: false, isForced });
+      const tried = await this.#trials.admit(name, bytes, { source: "dry run", isRemembered: false, isForced });
       const current = this.#entries.get(name)?.place.current;
-      const bound = this.#options.candidates(name);
-      const sets = bound.map(({ set }) => set);
-      const after = await this.#trial(name, tried.bytes, sets, DRY_RUN_FLOWS);
-      const now = current && (await this.#trial(name, current.bytes, sets, DRY_RUN_FLOWS));
-      return {
-        sha256: tried.sha256,
-        spreads: bound.flatMap((one, i) => {
-          const [outcomeAfter, outcomeNow] = [after.outcomes[i], now?.outcomes[i]];
-          if (outcomeAfter === undefined) return []; // all of them together took too long
-          return [{ ...one, now: outcomeNow && spreadOf(one.set, outcomeNow), after: spreadOf(one.set, outcomeAfter) }];
-        }),
-      };
+      return await this.#trials.compare(name, tried, current);
     });
   }
 
@@ -213,7 +153,7 @@ export class PolicyRegistry {
         throw new SapwoodError("module-refused", `The policy ${name} has no module to go back to.`);
       }
       entry.place.drop();
-      forget(entry);
+      forgetModule(entry);
       await this.#hand(entry);
       this.#options.onChange();
       this.#options.log.info({ policy: name, sha256: previous.sha256, ...entry.swap }, "policy rolled back");
@@ -249,7 +189,7 @@ export class PolicyRegistry {
       }
       this.#deferred.delete(name);
       entry.place.reset();
-      forget(entry);
+      forgetModule(entry);
       await this.#hand(entry);
       if (builtIn === undefined) this.#entries.delete(name);
       this.#options.onChange();
@@ -291,11 +231,9 @@ export class PolicyRegistry {
     );
   }
 
-  #takeOut(entry: Entry, culprit: LoadedModule, what: string): void {
+  #takeOut(entry: PolicyEntry, culprit: LoadedModule, what: string): void {
     const { clock, log } = this.#options;
-    const nowMs = clock().getTime();
-    const recent = (this.#outMs.get(culprit.sha256) ?? []).filter((atMs) => nowMs - atMs < BAN_WITHIN_MS);
-    this.#outMs.set(culprit.sha256, [...recent, nowMs]);
+    this.#trials.noteTakenOut(culprit.sha256);
     entry.place.drop();
     entry.fault = { at: clock(), message: `${what}, and was taken out of force` };
     const { current } = entry.place;
@@ -319,47 +257,6 @@ export class PolicyRegistry {
     if (entry !== undefined) entry.fault = { at: this.#options.clock(), message };
   }
 
-  async #tried(
-    name: string,
-    bytes: Uint8Array,
-    { source, isRemembered, isForced = false }: LoadOptions,
-    isRestored = false,
-  ): Promise<LoadedModule> {
-    if (!isPolicyName(name)) {
-      throw new SapwoodError("usage", `A policy must have ${POLICY_NAME_RULE}; found "${shortText(name)}".`);
-    }
-    const sha256 = sha256Of(bytes);
-    const shape = policyShape(this.#options.memoryPagesMax);
-    checkBytes(bytes, shape, name);
-    this.#refuseBanned(name, sha256);
-    const sets = [...EXAMPLE_SETS, ...this.#options.candidates(undefined).map(({ set }) => set)];
-    requireSound(name, await this.#trial(name, bytes, sets, TRIAL_FLOWS, !isRestored), isForced);
-    const module = await compileBytes(bytes, shape, name); // not before: compiling it may take more than it may
-    return { module, bytes, sha256, source, loadedAt: this.#options.clock(), isRemembered };
-  }
-
-  #trial(
-    name: string,
-    bytes: Uint8Array,
-    sets: readonly CandidateSet[],
-    flows: number,
-    isEndured = false,
-  ): Promise<TrialReport> {
-    const { callTimeMs: timeLimitMs, memoryPagesMax } = this.#options;
-    const memoryBytes = memoryPagesMax * PAGE_BYTES;
-    return tryPolicy(bytes, { name, sets, flows, timeLimitMs, memoryBytes, isTimed: false, isEndured });
-  }
-
-  #refuseBanned(name: string, sha256: string): void {
-    const times = this.#outMs.get(sha256)?.length ?? 0;
-    if (times < BAN_AFTER) return;
-    throw new SapwoodError(
-      "module-refused",
-      `The policy module ${name} (${sha256.slice(0, 12)}) is banned until the proxy ends: ` +
-        `it was taken out of force ${times} times within a minute.`,
-    );
-  }
-
   async #put(name: string, loaded: LoadedModule): Promise<PolicyState> {
     this.claim(name);
     const entry = this.#known(name);
@@ -369,9 +266,9 @@ export class PolicyRegistry {
     return stateOf(entry);
   }
 
-  async #putInForce(entry: Entry, loaded: LoadedModule): Promise<void> {
+  async #putInForce(entry: PolicyEntry, loaded: LoadedModule): Promise<void> {
     entry.place.put(loaded); // before it runs: should it not return, it is the one to be dropped
-    forget(entry);
+    forgetModule(entry);
     try {
       await this.#hand(entry);
     } catch (error) {
@@ -384,12 +281,12 @@ export class PolicyRegistry {
   }
 
   /** Gives the workers what is in force now. */
-  async #hand(entry: Entry): Promise<void> {
+  async #hand(entry: PolicyEntry): Promise<void> {
     const { name, slot, place } = entry;
     entry.swap = await this.#workers?.handPolicy({ slot, name, module: place.current?.module });
   }
 
-  #known(name: string): Entry {
+  #known(name: string): PolicyEntry {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
     throw new SapwoodError(
@@ -398,7 +295,7 @@ export class PolicyRegistry {
     );
   }
 
-  #ofSlot(slot: number): Entry | undefined {
+  #ofSlot(slot: number): PolicyEntry | undefined {
     return [...this.#entries.values()].find((entry) => entry.slot === slot);
   }
 
@@ -441,16 +338,4 @@ export class PolicyRegistry {
     const isLoaded = builtIn !== undefined || current?.isRemembered === true || this.#deferred.has(name);
     return isLoaded || fileOf(name) !== undefined || uses(name).length > 0;
   }
-}
-
-/** The module is another one: what was said of the one before does not count any more. */
-function forget(entry: Entry): void {
-  entry.overdue = 0;
-  entry.greedy = 0;
-  entry.fault = undefined;
-  entry.swap = undefined;
-}
-
-function stateOf({ name, slot, place, swap, overdue, greedy, fault }: Entry): PolicyState {
-  return { name, slot, current: place.current, previous: place.previous, swap, overdue, greedy, fault };
 }

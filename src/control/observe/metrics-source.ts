@@ -1,13 +1,7 @@
 // What the metrics are made of.
 
-import type {
-  CountersReport,
-  EngineReport,
-  InstanceReport,
-  NodeReport,
-  PolicyReport,
-  StatusReport,
-} from "../../model/reports.ts";
+import type { EngineReport, PolicyReport } from "../../model/module-reports.ts";
+import type { CountersReport, InstanceReport, NodeReport, StatusReport } from "../../model/reports.ts";
 import type { PolicyTimes } from "../modules/module-reporter.ts";
 
 export interface MetricsSource {

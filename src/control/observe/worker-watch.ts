@@ -2,7 +2,7 @@
 
 import { SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
-import type { WorkerEnd } from "../../dataplane/worker/supervisor.ts";
+import type { WorkerEnd } from "../../dataplane/worker/worker-thread.ts";
 
 export class WorkerWatch {
   /** By worker. */

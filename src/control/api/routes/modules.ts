@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { MODULE_BYTES_MAX } from "../../../dataplane/modules/wasm.ts";
-import { DryRunReport, EngineReport, PolicyDetailReport, PolicyReports } from "../../../model/reports.ts";
+import { DryRunReport, EngineReport, PolicyDetailReport, PolicyReports } from "../../../model/module-reports.ts";
 import type { ModuleControl } from "../../modules/module-control.ts";
 import { flag, NAME_PART, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 

@@ -1,7 +1,8 @@
 // How it goes and what happened: metrics, health, events.
 
 import { z } from "zod";
-import { EventReports, ExplanationReport, HealthReport, MetricsText } from "../../../model/reports.ts";
+import { ExplanationReport } from "../../../model/explanation-report.ts";
+import { EventReports, HealthReport, MetricsText } from "../../../model/reports.ts";
 import type { Observation } from "../../observe/observation.ts";
 import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 

@@ -3,12 +3,8 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../../../assembly/shared/layout/worker.ts";
-import {
-  type Overdue,
-  Supervisor,
-  type SupervisorOptions,
-  type WorkerEnd,
-} from "../../../../src/dataplane/worker/supervisor.ts";
+import { type Overdue, Supervisor, type SupervisorOptions } from "../../../../src/dataplane/worker/supervisor.ts";
+import type { WorkerEnd } from "../../../../src/dataplane/worker/worker-thread.ts";
 import { runInNamespace, tunProblem } from "../../../support/namespace.ts";
 
 const AREAS_AT = 65536;
