@@ -2,6 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { filesBelow, text } from "../support/source-files.ts";
 
+/** A file with more is split by subject. */
+const LINES_MAX = 450;
 const FILES = filesBelow("").filter((path) => path !== "LICENSE" && !/\.(?:tgz|log)$/.test(path));
 
 // Spelled so that no pattern matches itself.
@@ -50,4 +52,10 @@ describe("package-lock.json", () => {
 test("every source says at its top what it is; tests say it by their names", () => {
   const sources = FILES.filter((path) => /\.(?:ts|mjs)$/.test(path) && !path.endsWith(".test.ts"));
   expect(sources.filter((path) => !/^(?:#!.*\n)?(?:\/\/|\/\*)/.test(text(path)))).toEqual([]);
+});
+
+test("no source is too long to be read at once", () => {
+  const sources = FILES.filter((path) => /^(?:src|assembly|test|bench|scripts)\/.*\.(?:ts|mjs|cjs)$/.test(path));
+  const lengths = sources.map((path) => ({ path, lines: text(path).trimEnd().split("\n").length }));
+  expect(lengths.filter(({ lines }) => lines > LINES_MAX)).toEqual([]);
 });

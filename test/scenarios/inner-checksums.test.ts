@@ -3,7 +3,8 @@
 import { describe, expect, test } from "vitest";
 import { VIRTIO_F_NEEDS_CSUM, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import type { Service } from "../../src/model/tables.ts";
-import type { EngineFixture, Result } from "../support/engine-fixture.ts";
+import type { EngineFixture } from "../support/engine-fixture.ts";
+import type { Result } from "../support/engine-result.ts";
 import { type PacketBuilder, packet, pad, virtioFrame } from "../support/packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "../support/reference/checksum.ts";
 import { A1, B_ROUND_ROBIN, B1, C1, FROM_B, instance, onNodeA, service, serviceB, world } from "../support/world.ts";

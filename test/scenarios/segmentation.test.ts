@@ -10,7 +10,8 @@ import {
   VIRTIO_GSO_TCPV6,
   VIRTIO_GSO_UDP_L4,
 } from "../../assembly/shared/protocols.ts";
-import { EngineFixture, type Result } from "../support/engine-fixture.ts";
+import { EngineFixture } from "../support/engine-fixture.ts";
+import type { Result } from "../support/engine-result.ts";
 import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH } from "../support/packet-builder.ts";
 import { expectAtMost, expectSame } from "../support/quick-expect.ts";
 import { Random, testSeed } from "../support/random.ts";

@@ -12,8 +12,6 @@ import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { IPPROTO_TCP, VIRTIO_GSO_NONE, VIRTIO_GSO_TYPE, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
-import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { addressHash } from "../../src/memory/hash.ts";
@@ -29,14 +27,11 @@ import { TableWriter } from "../../src/memory/table-writer.ts";
 import type { Tables } from "../../src/model/tables.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { type Endpoint, EngineMemory, type ErrorAbout, originOf, type SentMessage } from "./engine-memory.ts";
-import { virtioFrame } from "./packet-builder.ts";
+import { compareLists, cutUp, datagramsOf, grouped, type Result, sameCounts } from "./engine-result.ts";
 import { expectSame } from "./quick-expect.ts";
-import { pseudoHeaderSum } from "./reference/checksum.ts";
 import type { Counts } from "./reference/counts.ts";
 import type { Choice } from "./reference/flows.ts";
 import type { Place } from "./reference/ledger.ts";
-import { parse, parseOffload } from "./reference/parser.ts";
-import { segment } from "./reference/segmenter.ts";
 import { rawAddress, V4_MAPPED } from "./reference/tables.ts";
 import { type Message, ReferenceTranslator } from "./reference/translator.ts";
 import { difference } from "./table-difference.ts";
@@ -54,19 +49,6 @@ export interface FixtureOptions {
   readonly ownAddresses?: readonly string[];
   /** Without the twin: for what it does not know, as a full flow table. */
   readonly withoutTwin?: boolean;
-}
-
-/** What a batch led to. */
-export interface Result {
-  readonly datagrams: readonly { readonly endpoint: string; readonly bytes: Uint8Array }[];
-  readonly messages: readonly SentMessage[];
-  /** What was written to the TUN as it was written: received packets may be joined to super-packets. */
-  readonly frames: readonly Uint8Array[];
-  /** The packets in them, each with a virtio_net_hdr in front. */
-  readonly tunWrites: readonly Uint8Array[];
-  /** The counters that moved, and by how much. */
-  readonly counts: Counts;
-  readonly choices: readonly Choice[];
 }
 
 /** Counted by the host around its system calls, or by the engine for the host; no rule of translation. */
@@ -418,53 +400,4 @@ export class EngineFixture {
 function lostAnswer(answers: number): "sent on" | "icmp" | "reset" {
   if ((answers & HeaderLayout.ANSWER_LOST) === 0) return "sent on";
   return (answers & HeaderLayout.ANSWER_LOST_WITH_RESET) === 0 ? "icmp" : "reset";
-}
-
-/** The packets that the kernel would make of a TUN write, each behind a virtio_net_hdr that says nothing. */
-function cutUp(write: Uint8Array): Uint8Array[] {
-  if (write[VIRTIO_GSO_TYPE] === VIRTIO_GSO_NONE) return [write];
-  const superPacket = write.subarray(VIRTIO_NET_HDR_SIZE);
-  const parsed = parse(superPacket);
-  if (typeof parsed === "number") throw new Error(`a super-packet for the TUN is broken: ${DropReason[parsed]}`);
-  const offload = parseOffload(write, parsed);
-  if (offload === undefined) throw new Error("the virtio_net_hdr of a super-packet contradicts it");
-  // The kernel adds the rest to what stands in the checksum field, so that must be the pseudo-header's sum.
-  const partial = superPacket.slice(0, parsed.totalLength);
-  const at = parsed.headerLength + (parsed.protocol === IPPROTO_TCP ? 16 : 6);
-  const field = (partial[at] as number) * 256 + (partial[at + 1] as number);
-  const source = partial.subarray(parsed.version === 4 ? 12 : 8, parsed.version === 4 ? 16 : 24);
-  const destination = partial.subarray(parsed.version === 4 ? 16 : 24, parsed.version === 4 ? 20 : 40);
-  const sum = pseudoHeaderSum(source, destination, parsed.protocol, partial.length - parsed.headerLength);
-  expectSame(field, sum, "partial checksum of a super-packet");
-  return segment(partial, parsed, offload.segmentSize).map((bytes) => virtioFrame(bytes, {}));
-}
-
-function datagramsOf(messages: readonly SentMessage[]): Result["datagrams"] {
-  return messages.flatMap(({ endpoint, datagrams }) => datagrams.map((bytes) => ({ endpoint, bytes })));
-}
-
-function grouped(datagrams: Result["datagrams"]): Map<string, Uint8Array[]> {
-  const groups = new Map<string, Uint8Array[]>();
-  for (const { endpoint, bytes } of datagrams) {
-    const group = groups.get(endpoint);
-    if (group === undefined) groups.set(endpoint, [bytes]);
-    else group.push(bytes);
-  }
-  return groups;
-}
-
-function compareLists(what: string, actual: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
-  for (let i = 0; i < Math.max(actual.length, expected.length); i++) {
-    const a = actual[i];
-    const e = expected[i];
-    if (a !== undefined && e !== undefined && Buffer.compare(a, e) === 0) continue;
-    const hex = (bytes: Uint8Array | undefined): string | undefined =>
-      bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
-    expect(hex(a), `${what} ${i} (of ${actual.length}, twin ${expected.length})`).toBe(hex(e));
-  }
-}
-
-function sameCounts(a: Counts, b: Counts): boolean {
-  const names = Object.keys(a) as (keyof Counts)[];
-  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
 }

@@ -9,7 +9,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { ControlApi, ROUTES } from "../../../../src/control/api/api.ts";
 import { BODY_MAX_BYTES } from "../../../../src/control/api/routes/tables.ts";
-import { EVENT, FakeSource, FLOW, POLICY, QUESTION, STATUS } from "../../../support/control-source.ts";
+import { FakeSource } from "../../../support/control-source.ts";
+import { EVENT, FLOW, POLICY, QUESTION, STATUS } from "../../../support/sample-reports.ts";
 
 let folder: string;
 let socket: string;

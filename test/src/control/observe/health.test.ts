@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import { type HealthSource, livenessOf, readinessOf } from "../../../../src/control/observe/health.ts";
 import type { NodeReport, NodeStateName, ReadyPeers, StatusReport } from "../../../../src/model/reports.ts";
-import { FakeSource, STATUS } from "../../../support/control-source.ts";
+import { FakeSource } from "../../../support/control-source.ts";
+import { STATUS } from "../../../support/sample-reports.ts";
 
 const UP = { ...STATUS, network: { ...STATUS.network, problems: [] } };
 
