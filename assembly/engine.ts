@@ -12,7 +12,7 @@ import { attachPacket } from "./forward/packet-in-hand.ts";
 import { unparkAll } from "./forward/parked.ts";
 import { takePathError } from "./measure/path-error.ts";
 import { queueProbes } from "./measure/probe.ts";
-import { dropOrphans } from "./nat/fragments.ts";
+import { dropOrphans } from "./nat/later-fragment.ts";
 import { finishFrame } from "./offload/coalesce.ts";
 import { emptyQueues, hasRoom } from "./queue/arena.ts";
 import { frameAt, frameLength, prepareReceive } from "./queue/received.ts";

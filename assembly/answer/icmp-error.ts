@@ -83,7 +83,7 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
     case DropReason.noAddressOfFamily:
       return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
     case DropReason.unknownWorkload:
-      if (!isFromHost(packet) || !mayTell(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.stranger, nowMs)) return;
+      if (!isFromHost(packet) || !claimAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.stranger, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, PROHIBITED, 0);
       return quote(packet, ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
     case DropReason.tooBig:
@@ -121,14 +121,14 @@ function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
 
 /** Only workloads of this node get an answer; anybody else hears no more than that it is none. */
 function mayAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
-  return findWorkload(packet.sourceAt) != 0 && mayTell(packet, how, share, nowMs);
+  return findWorkload(packet.sourceAt) != 0 && claimAnswer(packet, how, share, nowMs);
 }
 
 /**
  * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment or a packet to a
  * group. Nor to an address that no answer may come from.
  */
-function mayTell(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
+function claimAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
   if ((HEADER.answers & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;

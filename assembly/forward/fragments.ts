@@ -3,8 +3,8 @@
 import { count, countEgressDrop, countIngressDrop } from "../area/count.ts";
 import { nodeOwner, workloadOwner } from "../ask/owner.ts";
 import { largestTo } from "../nat/fit.ts";
-import { holdFragment, translateLater } from "../nat/fragments.ts";
 import { admitSource } from "../nat/ingress.ts";
+import { holdFragment, translateLater } from "../nat/later-fragment.ts";
 import { bytesOf, fragment, packetsOf, piecesMax } from "../offload/fragment.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { writePacket } from "../queue/tun.ts";

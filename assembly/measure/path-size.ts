@@ -136,7 +136,7 @@ function settle(metrics: usize, ms: u32): void {
   let high = NodeMetrics.at(metrics).sizeHigh;
   if (trial > largest) high = min(high, largest + 1);
   else if (low < trial) {
-    if (!isLost(metrics, ms)) return;
+    if (!judgeTry(metrics, ms)) return;
     high = trial;
   }
   if (low >= high) high = max(largest, low) + 1; // the answer of a size that seemed lost was late
@@ -155,7 +155,7 @@ function sizeBetween(low: u32, high: u32, guess: u32): u32 {
 }
 
 /** Whether so many probes of the size in trial were lost that it does not pass. */
-function isLost(metrics: usize, ms: u32): bool {
+function judgeTry(metrics: usize, ms: u32): bool {
   const witness = NodeMetrics.at(metrics).sizeWitness;
   if (witness == 0) return false;
   if (!isAnswered(metrics, witness)) {

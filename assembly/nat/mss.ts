@@ -18,14 +18,14 @@ import { findOption, TCP_MIN_HEADER, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, Tcp 
  */
 export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool): void {
   if ((HEADER.answers & HeaderLayout.CLAMP_MSS) == 0) return;
-  const mtu = min(HEADER.tunMtu - 1, learntMtu(node) - 1); // an unknown one is the largest
-  if (mtu == u32.MAX_VALUE) return;
+  const mtu = smallestKnown(HEADER.tunMtu, learntMtu(node));
+  if (mtu == 0) return;
   const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;
   const optionsAt = packet.transportAt + TCP_MIN_HEADER;
   const option = findOption(optionsAt, packet.payloadAt, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH);
   if (option == 0) return;
   const before = load<u16>(option, 2);
-  const after = bswap<u16>(<u16>min<u32>(mtu + 1 - headers, bswap<u16>(before)));
+  const after = bswap<u16>(<u16>min<u32>(mtu - headers, bswap<u16>(before)));
   if (before == after) return;
   store<u16>(option, after, 2);
   if (!isPartial) {
@@ -34,4 +34,10 @@ export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bo
     tcp.checksum = update(tcp.checksum, isOdd ? wordDelta(bswap(before), bswap(after)) : wordDelta(before, after));
   }
   count(Counter.mssClamped, 1);
+}
+
+/** The smaller of two sizes, each of which may be 0: not known. */
+function smallestKnown(a: u32, b: u32): u32 {
+  if (a == 0) return b;
+  return b == 0 ? a : min(a, b);
 }

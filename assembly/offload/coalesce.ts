@@ -14,6 +14,7 @@ import { HEADER } from "../record/header.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import {
   IPPROTO_TCP,
+  UDP_SEGMENTS_MAX,
   VIRTIO_F_NEEDS_CSUM,
   VIRTIO_GSO_TCPV4,
   VIRTIO_GSO_TCPV6,
@@ -30,8 +31,6 @@ import { canFollowUdp, canJoinUdp, finishUdp } from "./coalesce-udp.ts";
 
 /** Total length is a 16-bit field in both families. */
 const LENGTH_MAX: u32 = 65535;
-/** Datagrams that the kernel takes in one super-packet (UDP_MAX_SEGMENTS before Linux 6.9). */
-const UDP_SEGMENTS_MAX: u32 = 64;
 /** writev takes 1,024 iovecs (UIO_MAXIOV), two of which hold the virtio_net_hdr and the first segment. */
 const TCP_SEGMENTS_MAX: u32 = 1023;
 
@@ -118,7 +117,7 @@ function isPlainIpv4(packet: Packet): bool {
 /** Whether the packet is the next of the frame that may grow. */
 function follows(packet: Packet, length: u32): bool {
   if (nextIovecAt() != frameEnd || packet.protocol != headProtocol || packet.isIpv4 != headIsIpv4) return false;
-  const segmentsMax = packet.protocol == IPPROTO_TCP ? TCP_SEGMENTS_MAX : UDP_SEGMENTS_MAX;
+  const segmentsMax = packet.protocol == IPPROTO_TCP ? TCP_SEGMENTS_MAX : <u32>UDP_SEGMENTS_MAX;
   if (segments == segmentsMax || length > segmentSize) return false;
   if (headEnd - headAt + payloadLength + length > LENGTH_MAX) return false;
   if (packet.headerLength != headEnd - headAt) return false; // more or fewer options

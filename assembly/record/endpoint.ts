@@ -11,7 +11,7 @@ export class Endpoint {
   private gap0: u32;
   private gap1: u64;
   private gap2: u64;
-  scope: u32;
+  private gap3: u32;
   accepts: u32;
 
   @inline
@@ -36,6 +36,5 @@ export class Endpoint {
 export function checkEndpoint(): void {
   if (offsetof<Endpoint>("family") != KernelLayout.SOCKADDR_FAMILY) ERROR("Endpoint.family is misplaced");
   if (offsetof<Endpoint>("port") != KernelLayout.SOCKADDR_PORT) ERROR("Endpoint.port is misplaced");
-  if (offsetof<Endpoint>("scope") != KernelLayout.SOCKADDR_SCOPE) ERROR("Endpoint.scope is misplaced");
   if (offsetof<Endpoint>("accepts") != NodeLayout.ENDPOINT_ACCEPTS) ERROR("Endpoint.accepts is misplaced");
 }

@@ -52,7 +52,7 @@ export const ECN_CE = 3;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
-/** Segments that one UDP_SEGMENT send may carry (UDP_MAX_SEGMENTS of kernels before 6.9). */
+/** Datagrams that one UDP_SEGMENT send or one super-packet may carry (UDP_MAX_SEGMENTS of kernels before 6.9). */
 export const UDP_SEGMENTS_MAX = 64;
 /** Bytes that one UDP_SEGMENT send may carry over IPv4: 65,535 - 20 - 8. */
 export const UDP_PAYLOAD_MAX = 65507;

@@ -2,6 +2,7 @@
 // are, a second one makes the lines, a piece at a time, so that the first lines are out before the last are made.
 
 import { displayWidth } from "./display-width.ts";
+import { inPieces } from "./pieces.ts";
 
 export interface Column {
   readonly head: string;
@@ -12,8 +13,6 @@ export interface Column {
 export type Row = readonly string[];
 
 const GAP = "  ";
-/** Pieces are written one at a time: fewer than this cost more calls, more than this cost memory. */
-const PIECE_LENGTH = 65_536;
 
 export class TextTable {
   readonly #columns: readonly Column[];
@@ -40,15 +39,12 @@ export class TextTable {
   }
 
   /** The table in pieces of whole lines, each line with its newline. */
-  *pieces(): Generator<string> {
-    let piece = "";
-    for (const row of this.#rows) {
-      piece += this.#lines(row);
-      if (piece.length < PIECE_LENGTH) continue;
-      yield piece;
-      piece = "";
-    }
-    if (piece !== "") yield piece;
+  pieces(): Generator<string> {
+    return inPieces(this.#texts());
+  }
+
+  *#texts(): Generator<string> {
+    for (const row of this.#rows) yield this.#lines(row);
   }
 
   #lines(row: Row): string {

@@ -1,18 +1,17 @@
 // JSON as the commands print it with --json, in pieces: the text of very many flows is longer than a string may be.
 
+import { inPieces } from "../base/pieces.ts";
+
 const INDENT = "  ";
-const PIECE_LENGTH = 65_536;
 
 /** The same text as JSON.stringify(value, undefined, 2), and a newline. */
-export function* jsonPieces(value: unknown): Generator<string> {
-  let piece = "";
-  for (const part of jsonParts(value, "")) {
-    piece += part;
-    if (piece.length < PIECE_LENGTH) continue;
-    yield piece;
-    piece = "";
-  }
-  yield `${piece}\n`;
+export function jsonPieces(value: unknown): Generator<string> {
+  return inPieces(line(value));
+}
+
+function* line(value: unknown): Generator<string> {
+  yield* jsonParts(value, "");
+  yield "\n";
 }
 
 /** Lists are taken apart, and so are fields that hold one: everything else is short. */

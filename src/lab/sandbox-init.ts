@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Order, Report } from "./sandbox-protocol.ts";
+import type { Report, SandboxOrder } from "./sandbox-protocol.ts";
 
 const TUN_DEVICE = "/dev/net/tun";
 
@@ -69,7 +69,7 @@ function start(id: number, argv: readonly string[]): void {
 }
 
 process.on("disconnect", () => process.exit(0));
-process.on("message", (order: Order) => {
+process.on("message", (order: SandboxOrder) => {
   switch (order.kind) {
     case "start":
       return start(order.id, order.argv);

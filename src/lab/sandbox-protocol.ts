@@ -1,7 +1,7 @@
 // What a sandbox's owner and its first process say to each other over the Node IPC channel.
 
 /** Owner to first process. `id` names a program, chosen by the owner. */
-export type Order =
+export type SandboxOrder =
   | { readonly kind: "start"; readonly id: number; readonly argv: readonly string[] }
   | { readonly kind: "input"; readonly id: number; readonly text: string; readonly isLast: boolean }
   | { readonly kind: "signal"; readonly id: number; readonly signal: NodeJS.Signals }

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { SapwoodError } from "../base/errors.ts";
 import { builtFile } from "./build-paths.ts";
-import type { Order, Report } from "./sandbox-protocol.ts";
+import type { Report, SandboxOrder } from "./sandbox-protocol.ts";
 
 const RUN_TIMEOUT_MS = 60_000;
 
@@ -23,13 +23,13 @@ export class SandboxProgram {
   stderr = "";
   /** Settles when the program has ended and all its output has come. Never rejects. */
   readonly ended: Promise<Ended>;
-  readonly #order: (order: Order) => void;
+  readonly #order: (order: SandboxOrder) => void;
   readonly #id: number;
   readonly #watchers = new Set<() => void>();
   #finish: (ended: Ended) => void = () => {};
   #result: Ended | undefined;
 
-  constructor(id: number, order: (order: Order) => void) {
+  constructor(id: number, order: (order: SandboxOrder) => void) {
     this.#id = id;
     this.#order = order;
     this.ended = new Promise((resolve) => {
@@ -227,7 +227,7 @@ export class Sandbox {
     await end(this.#child);
   }
 
-  #order(order: Order): void {
+  #order(order: SandboxOrder): void {
     if (this.#child.connected) this.#child.send(order);
   }
 }

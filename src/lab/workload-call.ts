@@ -4,7 +4,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { isIPv6 } from "node:net";
-import { type Answer, type CallPlan, type CallResult, SERVICE_PORT } from "./workload-protocol.ts";
+import { type CallPlan, type CallResult, SERVICE_PORT, type WorkloadAnswer } from "./workload-protocol.ts";
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const FAILURES_MAX = 3;
@@ -12,7 +12,7 @@ const UDP_RETRY_MS = 1_000; // a datagram may get lost; that is no failure, no a
 
 /** An answer and the two ends of the socket that it came over, as the client sees them. */
 interface Heard {
-  readonly answer: Answer;
+  readonly answer: WorkloadAnswer;
   readonly from: string;
   readonly localPort: number;
 }
@@ -143,7 +143,7 @@ export class UdpPort {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on("message", (message, { address }) => {
-      const answer: Answer = JSON.parse(message.toString());
+      const answer: WorkloadAnswer = JSON.parse(message.toString());
       this.#pending.get(answer.echo)?.({ answer, from: address, localPort: socket.address().port });
     });
     socket.on("error", () => {}); // an ICMP error; the missing answer says enough

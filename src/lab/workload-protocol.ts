@@ -7,7 +7,7 @@ export const SERVICE_PORT = 80;
 export const SINK_PORT = 81;
 
 /** What a server answers, over HTTP and over UDP. */
-export interface Answer {
+export interface WorkloadAnswer {
   readonly instance: string; // as the server was named, say "B 1"
   readonly source: string; // address that the request came from
   readonly sourcePort: number;

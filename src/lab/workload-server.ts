@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
-import { type Answer, SERVICE_PORT, SINK_PORT } from "./workload-protocol.ts";
+import { SERVICE_PORT, SINK_PORT, type WorkloadAnswer } from "./workload-protocol.ts";
 
 const KEEP_ALIVE_MS = 600_000; // no test's pause between two requests ends a connection
 const BACKLOG = 1024;
@@ -14,7 +14,7 @@ const instance = process.argv[2] ?? "unnamed";
 
 const http = createHttpServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
   const { remoteAddress = "", remotePort = 0, localAddress = "" } = request.socket;
-  const answer: Answer = {
+  const answer: WorkloadAnswer = {
     instance,
     source: plain(remoteAddress),
     sourcePort: remotePort,
@@ -25,7 +25,13 @@ const http = createHttpServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, res
 });
 
 const udp = createSocket("udp6", (message, { address, port }) => {
-  const answer: Answer = { instance, source: plain(address), sourcePort: port, local: "", echo: message.toString() };
+  const answer: WorkloadAnswer = {
+    instance,
+    source: plain(address),
+    sourcePort: port,
+    local: "",
+    echo: message.toString(),
+  };
   udp.send(JSON.stringify(answer), port, address);
 });
 

@@ -16,6 +16,7 @@ import { LAYOUT_VERSION } from "../../assembly/shared/layout/version.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { ECN_MASK } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
+import { WASM_PAGE_BYTES } from "../base/wasm-page.ts";
 import { ADDRESS_SIZE, type Prefix } from "../net/address.ts";
 
 /** How much may be in force at once. */
@@ -124,7 +125,6 @@ export function capacityExceeded(name: keyof Capacities, capacities: Capacities,
   );
 }
 
-const PAGE_SIZE = 65_536;
 const PAGE_MAX = 65_536;
 const CACHE_LINE = 64;
 const PROBE_KEY_SIZE = 16;
@@ -139,7 +139,7 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
   checkCapacities(capacities);
   const records = recordsOf(capacities);
   const regions = placeRegions(capacities, records);
-  const pages = Math.ceil(regions.end / PAGE_SIZE);
+  const pages = Math.ceil(regions.end / WASM_PAGE_BYTES);
   if (pages > PAGE_MAX) {
     throw new SapwoodError(
       "capacity-exceeded",

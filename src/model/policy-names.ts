@@ -1,4 +1,4 @@
-// Names of policies: those of the modules that come with the package, what Oakestra calls them, and what a name of
+// What is said of policies by name: those of the modules that come with the package, what Oakestra calls them, and what a name of
 // one's own may look like.
 
 import { canonicalName } from "./names.ts";
@@ -15,6 +15,9 @@ export const BUILT_IN_POLICIES: readonly string[] = [
 
 /** In the place of a policy's name: the address is that of one instance (Oakestra's type of an address). */
 export const INSTANCE_ADDRESS = "instance_ip";
+
+/** How long a call of a policy may take unless the configuration says otherwise. */
+export const DEFAULT_POLICY_TIME_MS = 50;
 
 const POLICY_NAME_BYTES_MAX = 63;
 /** Names are also those of files, and stand in commands and paths of the control socket. */

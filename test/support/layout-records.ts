@@ -182,7 +182,6 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       SOCKADDR_FAMILY: u16,
       SOCKADDR_PORT: u16,
       SOCKADDR_ADDRESS: { bytes: 16, align: 4 },
-      SOCKADDR_SCOPE: u32,
     },
   },
   endpoint: { layout: "NodeLayout", size: NodeLayout.ENDPOINT_SIZE, fields: { ENDPOINT_ACCEPTS: u32 } },

@@ -4,7 +4,6 @@ export const SOCKADDR_SIZE = 28; // sizeof(struct sockaddr_in6)
 export const SOCKADDR_FAMILY = 0; // u16 host order: AF_INET6
 export const SOCKADDR_PORT = 2; // u16 network order
 export const SOCKADDR_ADDRESS = 8; // 16 bytes
-export const SOCKADDR_SCOPE = 24; // u32
 export const AF_INET6 = 10;
 
 // struct mmsghdr, for recvmmsg and sendmmsg

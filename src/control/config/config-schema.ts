@@ -19,7 +19,13 @@ import {
   DEFAULT_TIMEOUTS_MS,
 } from "../../memory/shared-memory.ts";
 import { canonicalName, isName, NAME_RULE } from "../../model/names.ts";
-import { INSTANCE_ADDRESS, isPolicyName, POLICY_NAME_RULE, policyName } from "../../model/policy-names.ts";
+import {
+  DEFAULT_POLICY_TIME_MS,
+  INSTANCE_ADDRESS,
+  isPolicyName,
+  POLICY_NAME_RULE,
+  policyName,
+} from "../../model/policy-names.ts";
 import { READY_PEERS } from "../../model/reports.ts";
 import { defaultSocket } from "../../model/socket-path.ts";
 import { ENCRYPTIONS } from "../../model/tables.ts";
@@ -45,7 +51,6 @@ const PARK_TIME_MAX_MS = 60_000;
 const PARK_BYTES_MAX = 2 ** 20; // the area that holds packets has not much more
 const POLICY_TIME_MAX_MS = 10_000;
 const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
-const DEFAULT_POLICY_TIME_MS = 50;
 const DSCP_MAX = 63; // six bits (RFC 2474)
 const SENDER_ADDRESSES_MAX = 8;
 export const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];

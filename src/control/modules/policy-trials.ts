@@ -3,6 +3,7 @@
 
 import { SapwoodError } from "../../base/errors.ts";
 import { shortText } from "../../base/issues.ts";
+import { WASM_PAGE_BYTES } from "../../base/wasm-page.ts";
 import { tryPolicy } from "../../dataplane/modules/module-trial.ts";
 import { policyShape } from "../../dataplane/modules/policy-module.ts";
 import type { CandidateSet, TrialReport } from "../../dataplane/modules/policy-trial-contract.ts";
@@ -26,7 +27,6 @@ const BAN_AFTER = 3;
 const BAN_WITHIN_MS = 60_000;
 export const DRY_RUN_FLOWS = 10_000;
 const TRIAL_FLOWS = 200; // per address
-const PAGE_BYTES = 65_536;
 
 export class PolicyTrials {
   readonly #options: PolicyTrialsOptions;
@@ -87,7 +87,7 @@ export class PolicyTrials {
     isEndured = false,
   ): Promise<TrialReport> {
     const { callTimeMs: timeLimitMs, memoryPagesMax } = this.#options;
-    const memoryBytes = memoryPagesMax * PAGE_BYTES;
+    const memoryBytes = memoryPagesMax * WASM_PAGE_BYTES;
     return tryPolicy(bytes, { name, sets, flows, timeLimitMs, memoryBytes, isTimed: false, isEndured });
   }
 

@@ -12,7 +12,7 @@ import { emptyingIssues } from "./emptying.ts";
 import {
   duplicateNames,
   nodeIssues,
-  type PlacedService,
+  type ServiceAtPath,
   serviceIssues,
   type TableRules,
   type Taken,
@@ -220,7 +220,7 @@ export class TableStore {
 
   /** What of these nodes and services is not so already. */
   #changesIn({ nodes, services }: Tables): Pick<Difference, "setNodes" | "setServices"> {
-    const setServices: PlacedService[] = [];
+    const setServices: ServiceAtPath[] = [];
     services.forEach((service, i) => {
       const before = this.#services.get(service.name);
       if (before === undefined || !isSameService(before, service)) {
@@ -314,7 +314,7 @@ interface Difference {
   pathOf(service: Service, i: number): FieldPath;
   readonly setNodes: readonly Node[];
   readonly removeNodes: readonly string[];
-  readonly setServices: readonly PlacedService[];
+  readonly setServices: readonly ServiceAtPath[];
   readonly removeServices: readonly string[];
 }
 

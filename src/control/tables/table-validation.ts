@@ -30,7 +30,7 @@ export interface Taken {
 }
 
 /** A service to be checked and where it stands in the document. */
-export interface PlacedService {
+export interface ServiceAtPath {
   readonly service: Service;
   readonly path: FieldPath;
 }
@@ -157,7 +157,7 @@ function keyIssues(nodes: readonly Node[], isEncrypted: boolean): Issue[] {
 
 /** Every rule that the services break, among each other and with what is taken. */
 export function serviceIssues(
-  services: readonly PlacedService[],
+  services: readonly ServiceAtPath[],
   nodeIds: ReadonlySet<string>,
   rules: TableRules,
   taken: Taken,
@@ -237,20 +237,20 @@ class ServiceCheck {
 
   #serviceRangeAddress(path: FieldPath, address: string, owner: string): void {
     const { ranges } = this.#rules;
-    if (!this.#isAddress(path, address)) return;
+    if (!this.#checkAddress(path, address)) return;
     if (!isWithin(ranges, this.#bytes)) this.#report(path, `an address within ${rangeList(ranges)}`, address);
     this.#claim(path, address, owner, this.#addresses, this.#taken.addressOwner(address));
   }
 
   #namespaceAddress(path: FieldPath, address: string, owner: string): void {
     const { ranges } = this.#rules;
-    if (!this.#isAddress(path, address)) return;
+    if (!this.#checkAddress(path, address)) return;
     if (isWithin(ranges, this.#bytes)) this.#report(path, `an address outside ${rangeList(ranges)}`, address);
     this.#claim(path, address, owner, this.#namespaces, this.#taken.namespaceOwner(address));
   }
 
   /** Leaves the address in #bytes. */
-  #isAddress(path: FieldPath, address: string): boolean {
+  #checkAddress(path: FieldPath, address: string): boolean {
     const problem = addressProblem(address, this.#bytes);
     if (problem !== undefined) this.issues.push({ path, message: problem });
     return problem === undefined;

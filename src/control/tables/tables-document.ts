@@ -1,5 +1,6 @@
 // Tables as a document that can be applied again: with the field names of the configuration file.
 
+import { inPieces } from "../../base/pieces.ts";
 import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
 
 /** An instance's addresses are called so in a file. */
@@ -7,9 +8,6 @@ export type WrittenInstance = Omit<Instance, "namespaceAddresses" | "instanceAdd
   readonly namespace: readonly string[];
   readonly addresses: readonly string[];
 };
-
-/** A piece is sent at a time, and the event loop has its turn between two of them. */
-const PIECE_LENGTH = 65_536;
 
 export function writtenInstance({ namespaceAddresses, instanceAddresses, ...rest }: Instance): WrittenInstance {
   return { ...rest, namespace: namespaceAddresses, addresses: instanceAddresses };
@@ -34,15 +32,4 @@ function nodeJson({ id, underlay, ...rest }: Node): string {
 
 function serviceJson({ name, addresses, instances }: Service): string {
   return JSON.stringify({ name, addresses, instances: instances.map(writtenInstance) });
-}
-
-function* inPieces(parts: Iterable<string>): Generator<string> {
-  let piece = "";
-  for (const part of parts) {
-    piece += part;
-    if (piece.length < PIECE_LENGTH) continue;
-    yield piece;
-    piece = "";
-  }
-  if (piece !== "") yield piece;
 }

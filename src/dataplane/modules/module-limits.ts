@@ -4,6 +4,7 @@
 // Promises: takes time and memory in proportion to the bytes, whatever they are.
 
 import { POLICY_PAGES_MAX } from "../../../assembly/shared/policies.ts";
+import { WASM_PAGE_BYTES } from "../../base/wasm-page.ts";
 import { type CodeRules, readCode, TYPES_MAX } from "./wasm-code.ts";
 import { Cursor, type Limits, Malformed } from "./wasm-reader.ts";
 
@@ -32,7 +33,6 @@ export const ENGINE_RULES: ModuleRules = {
   mayUseAtomics: true,
 };
 
-const PAGE_BYTES = 65_536;
 /** What V8 keeps for an entry of a table: the reference, and what a call through it needs. */
 const TABLE_ENTRY_BYTES = 32;
 
@@ -234,7 +234,7 @@ class ModuleReader {
     if (memory === undefined || this.#memories !== 1) throw new Breach(expected, `${this.#memories} memories`);
     if (memory.isShared) throw new Breach(expected, "a shared memory");
     if (memory.maximum === undefined) throw new Breach(expected, "a memory without a maximum");
-    const tablePages = Math.floor((this.#tableEntries * TABLE_ENTRY_BYTES) / PAGE_BYTES);
+    const tablePages = Math.floor((this.#tableEntries * TABLE_ENTRY_BYTES) / WASM_PAGE_BYTES);
     const pages = Math.max(memory.initial, memory.maximum);
     if (pages + tablePages <= pagesMax) return;
     const tables =

@@ -3,6 +3,7 @@
 
 import { POLICY_ABI_VERSION, POLICY_PAGES_MAX, PolicyExport } from "../../../assembly/shared/policies.ts";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
+import { WASM_PAGE_BYTES } from "../../base/wasm-page.ts";
 import { POLICY_RULES } from "./module-limits.ts";
 import { checkModule, type ModuleShape } from "./wasm.ts";
 
@@ -14,11 +15,9 @@ const SIGNATURES: Readonly<Record<keyof typeof PolicyExport, string>> = {
   liveFlows: "() -> i32",
 };
 
-const PAGE_BYTES = 65_536;
-
 /** Pages of a policy's memory, at least one. */
 export function memoryPages(bytes: number): number {
-  return Math.max(1, Math.floor(bytes / PAGE_BYTES));
+  return Math.max(1, Math.floor(bytes / WASM_PAGE_BYTES));
 }
 
 /** A module may export more. AssemblyScript's abort is harmless: it only ends the call. */

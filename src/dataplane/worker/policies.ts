@@ -28,7 +28,7 @@ const TIMED_EVERY = 64;
 const TIMED_AT = 2;
 
 /** What a policy did in this worker since its module was put in force. */
-export interface PolicyReport extends Readonly<Record<Exclude<keyof typeof PolicyCount, "count">, number>> {
+export interface HostedPolicyState extends Readonly<Record<Exclude<keyof typeof PolicyCount, "count">, number>> {
   readonly slot: number;
   readonly name: string;
   readonly lastError: string | undefined;
@@ -85,7 +85,7 @@ export class PolicyHost {
     return CHOICE_NONE;
   }
 
-  report(): PolicyReport[] {
+  report(): HostedPolicyState[] {
     return this.#policies.flatMap((policy) => (policy === undefined ? [] : [policy.report()]));
   }
 
@@ -223,7 +223,7 @@ class HostedPolicy {
     return Number.isInteger(choice) ? choice : CHOICE_NONE; // a bigint (i64) would throw on its way into the engine
   }
 
-  report(): PolicyReport {
+  report(): HostedPolicyState {
     const count = (which: PolicyCount): number => this.#counts[which] ?? 0;
     return {
       slot: this.#slot,

@@ -3,6 +3,7 @@
 // last; after close() no thread touches memory or descriptors.
 
 import { SapwoodError } from "../../base/errors.ts";
+import { DEFAULT_POLICY_TIME_MS } from "../../model/policy-names.ts";
 import { CallWatch, type WatchedCall } from "../modules/call-watch.ts";
 import { PolicyBoard } from "../modules/policy-board.ts";
 import { NO_SLOT, ShareWatch } from "./share-watch.ts";
@@ -41,7 +42,6 @@ export interface HandOver {
   readonly pauseMs: number;
 }
 
-export const DEFAULT_POLICY_TIME_MS = 50;
 const ENGINE_TIME_MS = 1000;
 /** Of a worker's time a policy may take so much over a second. */
 export const POLICY_SHARE_MAX = 0.5;
@@ -50,6 +50,12 @@ const SHARE_WINDOW_MS = 1000;
 const CPU_SHARE = 0.5;
 const LOOK_INTERVAL_MS = 10;
 const LOOKS_MIN = 5;
+
+/** A kind of call of one worker. */
+interface ThreadCall extends WatchedCall {
+  readonly worker: number;
+  readonly isPolicy: boolean; // else of the engine
+}
 
 /** Starts all workers and watches them. */
 export class Supervisor {
@@ -138,19 +144,19 @@ export class Supervisor {
   #watchCalls(): void {
     const policyTimeMs = this.#options.policyTimeMs ?? DEFAULT_POLICY_TIME_MS;
     const intervalMs = Math.max(1, Math.min(LOOK_INTERVAL_MS, policyTimeMs / LOOKS_MIN));
-    const watched = this.#threads.flatMap((thread): WatchedCall[] => {
+    const watched = this.#threads.flatMap((thread, worker): ThreadCall[] => {
       const looks = (limitMs: number): number => Math.ceil(limitMs / intervalMs);
       const cpu = { cpuLimitMs: policyTimeMs * CPU_SHARE, cpuMs: () => thread.cpuMs };
       return [
-        { sequence: () => thread.policySequence, looks: looks(policyTimeMs), ...cpu },
+        { worker, isPolicy: true, sequence: () => thread.policySequence, looks: looks(policyTimeMs), ...cpu },
         // An engine that waits for a lock takes no processor time.
-        { sequence: () => thread.engineSequence, looks: looks(ENGINE_TIME_MS) },
+        { worker, isPolicy: false, sequence: () => thread.engineSequence, looks: looks(ENGINE_TIME_MS) },
       ];
     });
     const watch = new CallWatch(watched);
     const shares = this.#threads.map(() => new ShareWatch(Math.ceil(SHARE_WINDOW_MS / intervalMs), POLICY_SHARE_MAX));
     this.#looking = setInterval(() => {
-      for (const { index, times } of watch.look()) this.#onOverdue(index >> 1, index % 2 === 0, times);
+      for (const { index, times } of watch.look()) this.#onOverdue(watched[index] as ThreadCall, times);
       this.#threads.forEach((thread, worker) => {
         const greedy = shares[worker]?.add(thread.policySequence % 2 === 0 ? NO_SLOT : thread.calledSlot) ?? NO_SLOT;
         if (greedy === NO_SLOT) return;
@@ -161,7 +167,7 @@ export class Supervisor {
     this.#looking.unref();
   }
 
-  #onOverdue(worker: number, isPolicy: boolean, times: number): void {
+  #onOverdue({ worker, isPolicy }: ThreadCall, times: number): void {
     const thread = this.#threads[worker];
     if (thread === undefined || thread.isEnding) return;
     const slot = isPolicy ? thread.calledSlot : undefined;

@@ -56,13 +56,13 @@ export interface ModuleSet {
   readonly policies: Map<number, PolicyModule>; // by slot
 }
 
-interface Answer {
+interface OrderAnswer {
   readonly pauseMs: number;
   readonly refusal: string | undefined;
 }
 
 /** Of a worker that is not there: its successor starts with what was ordered. */
-const NOBODY: Answer = { pauseMs: 0, refusal: undefined };
+const NOBODY: OrderAnswer = { pauseMs: 0, refusal: undefined };
 
 export class WorkerThread {
   readonly #options: WorkerThreadOptions;
@@ -75,7 +75,7 @@ export class WorkerThread {
   readonly #areaWords: Uint32Array;
   readonly #wake = new WakeEvent();
   readonly #orders = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  readonly #unanswered = new Map<number, (answer: Answer) => void>();
+  readonly #unanswered = new Map<number, (answer: OrderAnswer) => void>();
   #running: Worker | undefined;
   #ended: Promise<void> = Promise.resolve();
   #endedFor: { readonly why: SapwoodError; readonly isCured: boolean } | undefined; // what end() was told
@@ -182,11 +182,11 @@ export class WorkerThread {
   }
 
   /** Resolves when the worker has carried it out, or when there is none that could. */
-  give(order: Order, id: number): Promise<Answer> {
+  give(order: Order, id: number): Promise<OrderAnswer> {
     const running = this.#running;
     if (running === undefined || this.#isStopping) return Promise.resolve(NOBODY);
     return new Promise((answered) => {
-      const resolve = (answer: Answer): void => {
+      const resolve = (answer: OrderAnswer): void => {
         if (order.kind === "engine" && answer.refusal === undefined) this.#engine = order.module;
         answered(answer);
       };
@@ -226,7 +226,7 @@ export class WorkerThread {
     return Atomics.load(this.#orders, 0) === ORDERS_STOP;
   }
 
-  #answered(id: number, answer: Answer): void {
+  #answered(id: number, answer: OrderAnswer): void {
     this.#unanswered.get(id)?.(answer);
     this.#unanswered.delete(id);
   }

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import * as CandidateLayout from "../../../../assembly/shared/layout/candidate.ts";
 import * as ServiceLayout from "../../../../assembly/shared/layout/service.ts";
 import { RECORD_SIZE } from "../../../../assembly/shared/policies.ts";
-import { PolicyHost, type PolicyReport } from "../../../../src/dataplane/worker/policies.ts";
+import { type HostedPolicyState, PolicyHost } from "../../../../src/dataplane/worker/policies.ts";
 import { compilePolicy, countEach } from "../../../support/policies.ts";
 import { compileSource, policySource } from "../../../support/policy-source.ts";
 import { createPolicyTables, type PolicyTables } from "./support/policy-tables.ts";
@@ -33,7 +33,7 @@ async function hostOf(source: string, options?: Readonly<Record<string, number>>
   return new PolicyHost(tables.shared.memory, [{ slot: CUSTOM, name: "custom", module }], 0, { clockMs: () => nowMs });
 }
 
-function reportOf(host: PolicyHost, slot: number): PolicyReport {
+function reportOf(host: PolicyHost, slot: number): HostedPolicyState {
   const report = host.report().find((one) => one.slot === slot);
   if (report === undefined) throw new Error(`no policy in slot ${slot}`);
   return report;

@@ -1,0 +1,42 @@
+// The shape of the sources: what their size is, and what they keep between two calls.
+import { describe, expect, test } from "vitest";
+import { sourcesBelow, text } from "../support/source-files.ts";
+
+const LINES_MAX = 450;
+/** Who says which generation a call sees, where the regions are and where the packet in hand is; and who sets that. */
+const SHARED_STATE = {
+  "assembly/area/generation.ts": "enter",
+  "assembly/area/regions.ts": "attachRegions",
+  "assembly/forward/packet-in-hand.ts": "attachPacket",
+};
+
+function lineCount(path: string): number {
+  return text(path).split("\n").length - 1;
+}
+
+test.each(["assembly", "src"])("no source in %s is longer than a reader can follow", (folder) => {
+  const long = sourcesBelow(folder).filter((path) => lineCount(path) > LINES_MAX);
+  expect(long.map((path) => `${path}: ${lineCount(path)} lines, expected at most ${LINES_MAX}`)).toEqual([]);
+});
+
+describe("no result goes from one function to another by way of a variable", () => {
+  test("only those export variables that hold for a whole call", () => {
+    const exporters = [...sourcesBelow("assembly"), ...sourcesBelow("src")].filter((path) =>
+      /^export (?:let|var) /m.test(text(path)),
+    );
+    expect(exporters.sort()).toEqual(Object.keys(SHARED_STATE));
+  });
+
+  test("and they set them when a worker or a call begins, and at no other place", () => {
+    const setters = Object.keys(SHARED_STATE).flatMap((path) => {
+      const variables = [...text(path).matchAll(/^export let (\w+)/gm)].map(([, name = ""]) => name);
+      const functions = text(path)
+        .split(/^(?=export function |function )/m)
+        .slice(1);
+      return functions
+        .filter((body) => new RegExp(`^\\s+(?:${variables.join("|")}) = `, "m").test(body))
+        .map((body) => [path, /function (\w+)/.exec(body)?.[1]]);
+    });
+    expect(setters).toEqual(Object.entries(SHARED_STATE));
+  });
+});
