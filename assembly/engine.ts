@@ -1,5 +1,5 @@
-// Entry of the engine module: everything that is done per packet. Exports as src/dataplane/modules/engine-contract.ts says.
-// Allocates nothing and keeps no state outside the shared memory that another call or another engine would miss.
+// Entry of the engine module: everything that is done per packet. Exports as src/dataplane/modules/engine-contract.ts
+// says. Allocates nothing and keeps no state outside the shared memory that another call or another engine would miss.
 
 import { count, countEgressDrop } from "./area/count.ts";
 import { enter, leave } from "./area/generation.ts";

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The entry point: tells a Node.js that is too old in one sentence. Such a one cannot even read the rest of the program,
-// so there is nothing here that Node.js 6 would not read: no import, no await, and import() only within a text.
+// The entry point: tells a Node.js that is too old in one sentence. Such a one cannot even read the rest of the
+// program, so there is nothing here that Node.js 6 would not read: no import, no await, and import() only within a
+// text.
 
 const leastNode = [20, 19]; // as package.json says
 const foundNode = process.versions.node.split(".").map(Number);

@@ -119,12 +119,13 @@ function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
   else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);
 }
 
-/** Only workloads of this node get an answer; anybody else hears no more than that it is none. */
+/** Only workloads of this node get an answer. Other senders are told no more than that they are none. */
 function mayAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
   return findWorkload(packet.sourceAt) != 0 && claimAnswer(packet, how, share, nowMs);
 }
 
 /**
+ * Takes one answer out of the sender's budget. False: there is none left, or there must be no answer.
  * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment or a packet to a
  * group. Nor to an address that no answer may come from.
  */
@@ -153,7 +154,9 @@ function isFromHost(packet: Packet): bool {
   return load<u8>(packet.at, 8) != 0xff && !isLoopback && !isNoAddress(packet.source) && !isV4Mapped(packet.source);
 }
 
-/** Neither a group nor unspecified (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2), which IPv4 in IPv6 is parsed as. */
+/**
+ * Neither a group nor unspecified (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2), which IPv4 in IPv6 is parsed as.
+ */
 function isToHost(packet: Packet): bool {
   if (packet.isIpv4) return load<u8>(packet.at, 16) != 0 && load<u8>(packet.at, 16) < 224;
   return load<u8>(packet.at, 24) != 0xff && !isNoAddress(packet.destination);
@@ -196,7 +199,10 @@ function quote(packet: Packet, type: u32, code: u32, word: u32): void {
   count(Counter.icmpErrorsSent, 1);
 }
 
-/** Queues the reset with which a host answers a segment of a connection that it does not know (RFC 9293 section 3.10.7.1). */
+/**
+ * Queues the reset with which a host answers a segment of a connection that it does not know (RFC 9293 section
+ * 3.10.7.1).
+ */
 function reset(packet: Packet): void {
   const protocol = <u8>IPPROTO_TCP;
   const received = Tcp.at(packet.transportAt);

@@ -1,4 +1,4 @@
-// Whom the room is counted to that a packet takes while it waits, or while others wait for what became of it: a hash of an
+// Who is charged for the room that a packet takes while it or its later fragments wait: a hash of an
 // address that the sender cannot choose.
 
 import * as KernelLayout from "../shared/layout/kernel.ts";

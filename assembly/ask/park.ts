@@ -51,7 +51,7 @@ export function park(packet: Packet, nowMs: u32): DropReason {
   }
   const key = fragmentKey();
   Held.at(key).destination = address;
-  // What goes to an address that is known by now only waits for its turn, so it goes before all that is asked for.
+  // A packet to an address that is known by now waits only to be sent, so it has precedence over all others.
   const claimant = findService(packet.destinationAt) == 0 ? owner : NO_OWNER;
   while (isFull(length) || !hold(PARKED, packet, VIRTIO_NET_HDR_SIZE, key, owner, nowMs)) {
     if (!crowdOut(claimant, blocksOf(length), i64x2.splat(0))) return DropReason.holdFull;
@@ -98,8 +98,8 @@ function isFull(length: u32): bool {
 }
 
 /**
- * Drops the oldest packet of whoever has most, if that is more than `owner` would have: of those to `address` alone,
- * unless that is no address. What goes to an address that is known by now is never dropped.
+ * Drops the oldest packet of the owner that has most, if that is more than `owner` would have: of those to `address`
+ * alone, unless that is no address. A packet to an address that is known by now is never dropped.
  */
 function crowdOut(owner: u32, blocks: u32, address: v128): bool {
   const largest = largestOwner(PARKED, owner, blocks, address);
@@ -140,7 +140,10 @@ function ownerOf(address: v128): u32 {
   return WaitingLayout.OWNER_OTHERS;
 }
 
-/** In the record that has the address, or is free, or not fresh any more, or the oldest of the owner with most of the set. */
+/**
+ * In the record that has the address, or is free, or not fresh any more, or the oldest of the owner with most of the
+ * set.
+ */
 function remember(address: usize, owner: u32, isDenial: bool, atMs: u32, nowMs: u32): void {
   const set = refusedSetAt(address);
   let place = set;

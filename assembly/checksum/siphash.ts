@@ -1,4 +1,5 @@
-// SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash whose output says nothing about the key or about other outputs.
+// SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash whose output says nothing about the key or about other
+// outputs.
 
 const BLOCKS_END: u64 = 0x1000000000000000; // the last block: the length of the message, 16, in its last byte
 const ROUNDS_PER_BLOCK: u32 = 2;

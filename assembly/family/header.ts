@@ -39,7 +39,7 @@ export function lengthAcross(packet: Packet, length: u32): u32 {
   return IPV6_HEADER + (packet.isFragment ? FRAGMENT_HEADER : 0) + transport;
 }
 
-/** Whether the packet can stand in the other family; else why not. To be called before changeFamily(). */
+/** DropReason.none if the packet can be of the other family, else why not. To be called before changeFamily(). */
 export function canChangeFamily(packet: Packet): DropReason {
   const refused = packet.isIpv4 ? checkIpv4Header(packet) : checkIpv6Headers(packet);
   if (refused != DropReason.none) return refused;
@@ -55,7 +55,7 @@ export function canChangeFamily(packet: Packet): DropReason {
 
 /**
  * Gives the packet a header of the other family, directly in front of its transport header. `isDetached` says that
- * something else stands there: then both headers go to where headers are generated, with room for a virtio_net_hdr in
+ * something else is there: then both headers go to where headers are generated, with room for a virtio_net_hdr in
  * front, and only the payload stays. `segments` and `segmentSize` are those of a super-packet, or 1 and 0.
  */
 export function changeFamily(packet: Packet, segments: u32, segmentSize: u32, isDetached: bool): void {

@@ -61,7 +61,7 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   return DropReason.none;
 }
 
-/** Whether an error and what it quotes can stand in the other family. */
+/** Whether an error and what it quotes can be of the other family. */
 function checkError(packet: Packet, quoted: Packet): DropReason {
   const isIpv4 = packet.isIpv4;
   // What is made anew comes out right: it has to be right before.

@@ -156,7 +156,7 @@ function plateauBelow(length: u32): u32 {
   return 1006; // less than IPv6 knows in any case
 }
 
-/** RFC 7915 figure 3: the field of an IPv6 header that stands for the one at this byte of an IPv4 header. */
+/** RFC 7915 figure 3: the field of an IPv6 header that corresponds to the one at this byte of an IPv4 header. */
 function pointerToIpv6(pointer: u32): u32 {
   if (pointer < 2) return pointer; // version, TOS: version, traffic class
   if (pointer < 4) return 4; // total length: payload length

@@ -85,7 +85,7 @@ function establish(flow: usize, packet: Packet, seen: u32): void {
   if (isEstablished) setState(flow, FlowState.tcpOpening, FlowState.tcpEstablished);
 }
 
-/** Acknowledgment and window of a segment, to be stored as they stand there. */
+/** Acknowledgment and window of a segment, as they are in the packet. */
 function noteWindow(packet: Packet, at: usize): void {
   if (packet.flags & TCP_ACK) store<u64>(at, load<u64>(packet.transportAt, TCP_ACKNOWLEDGMENT));
 }

@@ -1,4 +1,4 @@
-// Fragments: the first one decides what becomes of the others, also of those that came before it.
+// Fragments: the first one decides how the others are handled, also those that came before it.
 
 import { count, countEgressDrop, countIngressDrop } from "../area/count.ts";
 import { nodeOwner, workloadOwner } from "../ask/owner.ts";
@@ -23,7 +23,7 @@ import { Ipv4 } from "../wire/ipv4.ts";
 import { packet } from "./packet-in-hand.ts";
 
 /**
- * What became of a first fragment becomes of the others, also of those that wait already. The queues keep room for the
+ * The other fragments are treated as the first one was, also those that wait already. The queues keep room for the
  * `behind` packets that the message in hand may still become.
  */
 export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): void {
@@ -33,7 +33,8 @@ export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): v
     const record = waitingRecord(number);
     const next = Held.at(record).next;
     if (sameFragmentKey(record, first)) {
-      if (!hasRoom(piecesMax(Held.at(record).length) + behind)) return; // the rest may be lucky with a repetition of the first
+      // What does not fit waits on, for a repetition of the first fragment.
+      if (!hasRoom(piecesMax(Held.at(record).length) + behind)) return;
       packet.parse(<u32>waitingAt(number), Held.at(record).length);
       passOn(first);
       release(FRAGMENTS, number);

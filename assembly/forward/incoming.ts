@@ -1,4 +1,4 @@
-// From the tunnel: what becomes of another node's message.
+// From the tunnel: the steps by which another node's message is handled.
 
 import { count, countIngressDrop } from "../area/count.ts";
 import { nodeOwner } from "../ask/owner.ts";
@@ -25,7 +25,7 @@ import { firstFragment, fragmentPacket, laterFragmentIn } from "./fragments.ts";
 import { takeOuterEcn } from "./outer-ecn.ts";
 import { packet } from "./packet-in-hand.ts";
 
-/** At most so many packets are in a message; one with more is dropped. */
+/** A message has at most this number of packets; one with more is dropped. */
 export function messagePackets(slot: u32): u32 {
   const length = datagramsLength(slot);
   return min<u32>(length / max<u32>(datagramSize(slot), 1) + 1 + piecesMax(length), SEGMENTS_MAX);

@@ -1,4 +1,4 @@
-// What the ECN field of an outer header says becomes of the packet inside (RFC 6040 section 4.2).
+// What the ECN field of an outer header means for the packet inside (RFC 6040 section 4.2).
 //
 //   inside \ outer   Not-ECT    ECT(0)     ECT(1)     CE
 //   Not-ECT          Not-ECT    Not-ECT    Not-ECT    dropped

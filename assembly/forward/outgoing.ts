@@ -1,4 +1,4 @@
-// From the TUN: what becomes of a workload's frame.
+// From the TUN: the steps by which a workload's frame is handled.
 
 import { answerDrop } from "../answer/icmp-error.ts";
 import { count } from "../area/count.ts";
@@ -31,7 +31,7 @@ import { packet, passage } from "./packet-in-hand.ts";
 /** Set when egressPacket() parked the packet. */
 let isWaiting: bool = false;
 
-/** At most so many packets become of a frame; one that would become more is dropped. */
+/** A frame becomes at most this number of packets; one that would become more is dropped. */
 export function framePackets(at: usize, length: u32): u32 {
   const virtio = VirtioNet.at(at);
   const isSuper = virtio.isGso && virtio.gsoSize != 0;
@@ -60,8 +60,8 @@ export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
 }
 
 /**
- * Whether the virtio_net_hdr says what is true of the packet. A checksum of a packet inside is finished at once: it belongs
- * to what is payload here, and a checksum around it already counts on it.
+ * Whether the virtio_net_hdr says what is true of the packet. A checksum of a packet inside is finished at once: it
+ * belongs to what is payload here, and a checksum around it already counts on it.
  */
 function checkOffload(virtio: VirtioNet): DropReason {
   if (virtio.needsChecksum && !virtio.isOwnChecksum(packet)) {

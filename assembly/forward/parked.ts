@@ -1,4 +1,4 @@
-// What becomes of the frames that were parked when their address is known, refused, or was asked for long enough.
+// Sends or drops parked frames, when their address is known, is refused, or was asked for long enough.
 
 import { answerDrop } from "../answer/icmp-error.ts";
 import { countEgressDrop } from "../area/count.ts";

@@ -1,5 +1,6 @@
 // The attentive clock: milliseconds in which this process could have noticed an answer. It stands still while the
-// process is stopped, the machine suspended, or the worker busy elsewhere: a pause of our own proves nothing about others.
+// process is stopped, the machine suspended, or the worker busy elsewhere: a pause of our own proves nothing about
+// others.
 
 import { HEADER } from "../record/header.ts";
 

@@ -1,5 +1,5 @@
-// Whether a node can be reached: by the answers to our probes alone. That somebody refuses our datagrams is a hint, which
-// anybody can forge (RFC 5927): it makes us ask at once and wait less long.
+// Whether a node can be reached: by the answers to our probes alone. That somebody refuses our datagrams is a hint,
+// which anybody can forge (RFC 5927): it makes us ask at once and wait less long.
 
 import { NodeMetrics } from "../record/node-metrics.ts";
 import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
@@ -7,7 +7,7 @@ import { NodeHealth } from "../shared/layout/node-metrics.ts";
 import { setHealth } from "../table/node.ts";
 import { probeAgeMs } from "./note.ts";
 
-/** So many probes in a row are not lost by chance. */
+/** This number of probes in a row is not lost by chance. */
 const UNANSWERED_MIN: u32 = 3;
 /** A node is silent when it has not answered for so long, and for twice its slowest round trip. */
 const SILENCE_MS: u32 = 3000;
@@ -15,7 +15,10 @@ const SILENCE_MS: u32 = 3000;
 const DOUBT_MS: u32 = 250;
 /** A probe that is not answered by then is followed by another one, however long the interval is. */
 const RETRY_MS: u32 = 1000;
-/** With so many unanswered, probes are sent less often: the ring then holds those of the last eight seconds. */
+/**
+ * From this number of unanswered probes on, they are sent less often: the ring then holds those of the last eight
+ * seconds.
+ */
 const EAGER_MAX: u32 = 8;
 
 /** Draws the conclusions from what was answered, and what was not. */

@@ -1,4 +1,5 @@
-// What is remembered of the probes to a node until they are answered: two rings in its metrics (shared/layout/node-metrics.ts).
+// What is remembered of the probes to a node until they are answered: two rings in its metrics
+// (shared/layout/node-metrics.ts).
 
 import { sipHash } from "../checksum/siphash.ts";
 import { HEADER } from "../record/header.ts";

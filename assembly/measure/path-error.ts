@@ -1,6 +1,6 @@
 // Errors about datagrams that this node sent, from the error queue of the tunnel's socket. What our own kernel says of
-// our own device is true. An ICMP error may come from anybody who knows two addresses and a port (RFC 5927): it is taken
-// when it quotes what this node sends, and then only as a hint, which probes confirm or disprove.
+// our own device is true. An ICMP error may come from anybody who knows two addresses and a port (RFC 5927): it is
+// taken when it quotes what this node sends, and then only as a hint, which probes confirm or disprove.
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
@@ -26,8 +26,8 @@ const SO_EE_ORIGIN_LOCAL = 1;
 const V4_MAPPED: i32 = -65536; // 0xffff0000
 
 /**
- * An error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME, whose first `quoted` bytes are in WorkerLayout.ERROR_QUOTE.
- * `mtu` counts all headers.
+ * An error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME, whose first `quoted` bytes are in
+ * WorkerLayout.ERROR_QUOTE. `mtu` counts all headers.
  */
 export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): void {
   const name = workerAt + WorkerLayout.ERROR_NAME;

@@ -1,7 +1,7 @@
 // How large a datagram fits the path to a node: found out by probes of different sizes (RFC 8899), so that it is right
 // where ICMP errors are filtered, and nobody can forge it. What an ICMP error says is a hint: where to look, and when.
-// Whether a size passes is known by its answer; that it does not, by three probes of it that were lost while small ones,
-// sent right after each, were answered.
+// Whether a size passes is known by its answer; that it does not, by three probes of it that were lost while small
+// ones, sent right after each, were answered.
 
 import { count } from "../area/count.ts";
 import { HEADER } from "../record/header.ts";
@@ -31,7 +31,7 @@ const RAISE_MS: u32 = 60_000;
 /** What a node that answers no probes is said to take is believed so long (net.ipv4.route.mtu_expires). */
 const BELIEF_MS: u32 = 600_000;
 
-/** Goes on with the search for a node; returns the size that is to be probed now, 0 = none. */
+/** Continues the search for a node; returns the size to be probed now, 0 = none. */
 export function sizeToTry(metrics: usize, ms: u32): u32 {
   const hint = NodeMetrics.at(metrics).exchangeHint(0);
   const health = NodeMetrics.at(metrics).health;
@@ -154,7 +154,7 @@ function sizeBetween(low: u32, high: u32, guess: u32): u32 {
   return guess == low ? low + 1 : (low + high) >>> 1;
 }
 
-/** Whether so many probes of the size in trial were lost that it does not pass. */
+/** Counts a try whose probe was lost. True when TRIES_MAX were, so that the size in trial does not pass. */
 function judgeTry(metrics: usize, ms: u32): bool {
   const witness = NodeMetrics.at(metrics).sizeWitness;
   if (witness == 0) return false;

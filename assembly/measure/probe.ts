@@ -27,7 +27,7 @@ const PAUSE_MS: f64 = 500;
 /** Node at which the next call goes on. */
 let cursor: u32 = 0;
 
-/** Sees to every other node, and queues the probes that are due; returns how many. */
+/** Looks at every other node, and queues the probes that are due; returns how many. */
 export function queueProbes(nowUs: f64, nowMs: u32): u32 {
   const ms = attend(nowMs);
   const nodes = HEADER.nodeCount;

@@ -30,8 +30,9 @@ import { Passage } from "./passage.ts";
 import { rewrite } from "./rewrite.ts";
 
 /**
- * Translates a parsed packet in place; `packets` is how many it stands for, with `payloadSize` bytes of payload each; 0
- * says that it is no super-packet. As long as it returns a reason to drop the packet, it has left it as it was.
+ * Translates a parsed packet in place; a super-packet becomes `packets` packets with `payloadSize` bytes of payload
+ * each; of any other packet `payloadSize` is 0. When it returns a reason to drop the packet, it has changed nothing of
+ * it.
  */
 export function translateEgress(
   packet: Packet,
@@ -154,7 +155,7 @@ export function confirmEnds(flow: usize, packet: Packet, passage: Passage): bool
   return true;
 }
 
-/** What becomes of a packet to an address that the control plane denied: the flow that needs it ends. */
+/** Drops a packet to an address that the control plane denied, and ends the flow that needs it. */
 export function endDenied(packet: Packet): DropReason {
   const flow = findForward(packet, packetHash(packet));
   if (flow == 0 || isTargetAlive(flow)) return DropReason.unknownAddress;

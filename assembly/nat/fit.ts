@@ -6,8 +6,9 @@ import { pathMtu } from "../table/node.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 
 /**
- * The largest packet that goes on to `node`, u32.MAX_VALUE = any. What `grew` has become IPv6: it has to fit the links to the workload as well, for which those of this node stand. If it `mayCut`,
- * nobody would tell its sender, so that it gets the size that every link takes (RFC 7915 section 4).
+ * The largest packet that goes on to `node`, u32.MAX_VALUE = any. A packet that `grew` has become IPv6 and has to fit
+ * the links to the workload as well; they are taken to be as those of this node. If it may be cut (`mayCut`), its
+ * sender would not be told, so that it gets the size that every link takes (RFC 7915 section 4).
  */
 export function largestTo(node: u32, grew: bool, mayCut: bool): u32 {
   const mtu = node == NodeLayout.LOCAL ? u32.MAX_VALUE : pathMtu(node);

@@ -1,5 +1,5 @@
 // Fragments (RFC 791 section 2.3, RFC 8200 section 4.5). The first one of a packet is translated as a whole packet is;
-// the others become what it became. Those that overtook it wait for it, within bounds.
+// the others are translated as it was. Those that overtook it wait for it, within bounds.
 
 import { count, countEgressDrop, countIngressDrop } from "../area/count.ts";
 import { addressDelta } from "../checksum/incremental.ts";
@@ -68,7 +68,7 @@ function isFull(length: u32): bool {
   return waitingCount(FRAGMENTS) == HELD_MAX || waitingBytes(FRAGMENTS) + length > HELD_BYTES_MAX;
 }
 
-/** Drops the oldest fragment of whoever has most, if that is more than `owner` would have. */
+/** Drops the oldest fragment of the owner that has most, if that is more than `owner` would have. */
 function crowdOut(owner: u32, blocks: u32): bool {
   const largest = largestOwner(FRAGMENTS, owner, blocks, i64x2.splat(0));
   if (largest == NO_OWNER) return false;
@@ -84,7 +84,7 @@ function crowdOut(owner: u32, blocks: u32): bool {
   return false;
 }
 
-/** Drops the fragments that have waited in vain. */
+/** Drops the fragments whose first one did not come in time. */
 export function dropOrphans(nowMs: u32): void {
   for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
     const number = firstWaiting(FRAGMENTS);

@@ -16,7 +16,10 @@ export class Passage {
   /** The rest of the virtio_net_hdr; where the checksum starts is an address. */
   checksumStart: u32;
   checksumOffset: u16;
-  /** Whether the packet crosses the families or did not fit the path. Then the rest says more, else noteFrame() is due. */
+  /**
+   * Whether the packet crosses the families or did not fit the path. Then the other fields are set, else noteFrame()
+   * sets them.
+   */
   isUnusual: bool;
   wasIpv4: bool;
   /** Whether it may be fragmented on its way. */

@@ -1,7 +1,7 @@
-// ICMP errors (RFC 5508 section 4.2): an error belongs to the flow of the packet that it quotes, turned round.
-// This node's kernel, as a router, speaks for the workload that the quoted packet was meant for, so that no address of a
-// router or a namespace reaches a client. A workload speaks for itself alone, and nobody else speaks at all.
-// An error about a packet is no sign of life of its flow: it neither opens nor keeps one.
+// ICMP errors (RFC 5508 section 4.2): an error belongs to the flow of the packet that it quotes, in the other
+// direction. This node's kernel, as a router, speaks for the workload that the quoted packet was meant for, so that no
+// address of a router or a namespace reaches a client. A workload speaks for itself alone, and nobody else speaks at
+// all. An error about a packet is no sign of life of its flow: it neither opens nor keeps one.
 
 import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
 import { fold, sum } from "../checksum/sum.ts";
@@ -89,7 +89,7 @@ function giveErrorBack(flow: usize, packet: Packet, isDetached: bool): DropReaso
 }
 
 /**
- * Gives the error other ends, and the quoted packet the same, turned round. The quoted packet was turned in its
+ * Gives the error other ends, and the quoted packet the same ones, swapped. The quoted packet was turned in its
  * description, not in its bytes. `isDetached`: when it changes its family, in a copy.
  */
 function rewriteError(packet: Packet, source: v128, destination: v128, ports: u32, isDetached: bool): DropReason {

@@ -66,7 +66,7 @@ function storePorts(packet: Packet, ports: u32): void {
     packet.ports = ports;
     return;
   }
-  // A reply with identifier 0 looks like a request with identifier 0, and has no source port all the same.
+  // A reply with identifier 0 looks like a request with identifier 0, and still has no source port.
   const icmp = Icmp.at(packet.transportAt);
   packet.ports = ports & (icmp.isEchoRequest(packet.isIpv4) ? 0x0000ffff : 0xffff0000);
   icmp.identifier = packet.sourcePort | packet.destinationPort;

@@ -36,7 +36,7 @@ const TCP_SEGMENTS_MAX: u32 = 1023;
 
 // The frame that may still grow; headAt = 0: none may.
 let headAt: u32 = 0; // IP header of its first packet
-let frameEnd: usize = 0; // behind its last iovec: others that stand there are not its own
+let frameEnd: usize = 0; // after its last iovec; an iovec elsewhere is not its own
 let headTransportAt: u32 = 0;
 let headEnd: u32 = 0; // of its transport header
 let headProtocol: u8 = 0;

@@ -1,5 +1,6 @@
-// Fragmentation to the path MTU of what may be fragmented on its way: IPv4 packets without DF (RFC 791 section 2.3), and
-// what RFC 7915 section 4 makes of them in IPv6. The payload stays where it is, each fragment gets a header of its own.
+// Fragmentation to the path MTU of what may be fragmented on its way: IPv4 packets without DF (RFC 791 section 2.3),
+// and what RFC 7915 section 4 makes of them in IPv6. The payload stays where it is, each fragment gets a header of its
+// own.
 
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
@@ -14,10 +15,12 @@ import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 /** Set in the type of an option that every fragment repeats (RFC 791 section 3.1). */
 const OPTION_COPIED: u32 = 0x80;
 
-/** A fragment that is not the last carries at least so much: pathMtu() without the longest IPv4 header, rounded down. */
+/**
+ * A fragment that is not the last carries at least so much: pathMtu() without the longest IPv4 header, rounded down.
+ */
 export const FRAGMENT_MIN: u32 = 1216;
 
-/** Fragments that a packet of so many bytes becomes at most. */
+/** The most fragments into which a packet of this length is cut. */
 export function piecesMax(length: u32): u32 {
   return length / FRAGMENT_MIN + 1;
 }
@@ -36,9 +39,10 @@ export function bytesOf(queued: u64): u32 {
 }
 
 /**
- * Queues a packet to a node, or for NodeLayout.LOCAL to the TUN, in pieces of at most `mtu` bytes: IP header and transport header, `headLength` bytes at
- * `head`, then `bodyLength` bytes at `body`. `ipLength` is that of the IP header alone: IPv4 with options, or IPv6 with
- * at most a fragment header. IPv6 without one gets it, with the identification `id`. What it queued: queued().
+ * Queues a packet to a node, or for NodeLayout.LOCAL to the TUN, in pieces of at most `mtu` bytes: IP header and
+ * transport header, `headLength` bytes at `head`, then `bodyLength` bytes at `body`. `ipLength` is that of the IP
+ * header alone: IPv4 with options, or IPv6 with at most a fragment header. IPv6 without one gets it, with the
+ * identification `id`. What it queued: queued().
  */
 export function fragment(
   node: u32,
@@ -75,8 +79,8 @@ export function fragment(
 }
 
 /**
- * Queues a packet with generated headers to a node, or for NodeLayout.LOCAL to the TUN; then there is room for a virtio_net_hdr
- * in front of them.
+ * Queues a packet with generated headers to a node, or for NodeLayout.LOCAL to the TUN; then there is room for a
+ * virtio_net_hdr in front of them.
  */
 export function queueParts(node: u32, head: usize, headLength: u32, body: usize, bodyLength: u32): void {
   if (node != NodeLayout.LOCAL) return sendParts(node, head, headLength, body, bodyLength);

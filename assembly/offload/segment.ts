@@ -27,8 +27,8 @@ export function isSegmentable(packet: Packet, segmentSize: u32): bool {
 }
 
 /**
- * Queues the segments of a translated super-packet to a node, or for NodeLayout.LOCAL to the TUN, those of more than `mtu` bytes in fragments; 0 = no limit.
- * What it queued: queued().
+ * Queues the segments of a translated super-packet to a node, or for NodeLayout.LOCAL to the TUN, those of more than
+ * `mtu` bytes in fragments; 0 = no limit. What it queued: queued().
  */
 export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u64 {
   const segments = segmentCount(packet, segmentSize);

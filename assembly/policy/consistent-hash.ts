@@ -45,7 +45,7 @@ export function choose(service: i32, flowHash: i32, _clientHash: i32): i32 {
 // ---------------------------------------------------------------- table
 /** Prime, so that any step but 0 leads through all entries. */
 const ENTRY_COUNT: u32 = 65537;
-/** Packed entries fill a power of two bytes, as blocks do; the one that is left over stands in the table's head. */
+/** Packed entries fill a power of two bytes, as blocks do; the one that is left over is in the table's head. */
 const PACKED_COUNT: u32 = ENTRY_COUNT - 1;
 const MEMBER_SIZE: usize = 8; // instance, weight
 

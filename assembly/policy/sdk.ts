@@ -47,7 +47,7 @@ export function update(service: i32, count: i32): i32 {
 
 // ---------------------------------------------------------------- candidate
 
-/** View of a candidate record; the fields stand in the order of shared/policies.ts. */
+/** View of a candidate record; the fields have the order of shared/policies.ts. */
 @unmanaged
 export class Candidate {
   instance: u32 = 0;
@@ -131,7 +131,7 @@ export class Service {
     return turn < this.memberCount && load<u32>(this.memberAt(turn), 4) == instance;
   }
 
-  /** First step of an update: forgets the members. False if there is no room for so many candidates. */
+  /** First step of an update: forgets the members. False if there is no room for that number of candidates. */
   begin(count: i32): bool {
     if (<u32>count > this.capacity) return false;
     this.count = <u32>count;
@@ -177,7 +177,7 @@ export class Service {
     return this.position == NOT_STARTED ? <u32>flowHash % this.memberCount : this.position;
   }
 
-  /** Chooses a member, whoever's turn it is; the next turn is that of the one after it. */
+  /** Chooses the member whose turn it is; the next turn is that of the one after it. */
   @inline
   take(turn: u32): i32 {
     const memberAt = this.memberAt(turn);
@@ -302,7 +302,7 @@ export function scramble(value: u64): u64 {
 
 // ---------------------------------------------------------------- memory
 // Blocks of a power of two bytes; a released block waits in the list of its size. They are cut from chunks that are
-// got in a way that AssemblyScript's own heap knows of, so that a policy may use all of its standard library as well.
+// got in a way that AssemblyScript's own heap notices, so that a policy may use all of its standard library as well.
 //   first chunk: heads of the free lists, u32 per size class; then blocks
 const BLOCK_MIN: usize = 16;
 const SIZE_CLASSES = 32;
@@ -369,7 +369,7 @@ function takeChunk(bytes: usize): bool {
   return true;
 }
 
-/** 0 if there are not so many. */
+/** 0 if there are fewer. */
 function takePages(pages: i32): usize {
   if (ASC_RUNTIME == RUNTIME_STUB) return takeFromHeap((<usize>pages) << PAGE_BITS);
   // The other heaps keep to the pages that they took themselves.
@@ -377,7 +377,9 @@ function takePages(pages: i32): usize {
   return first < 0 ? 0 : (<usize>first) << PAGE_BITS;
 }
 
-/** A heap that only grows traps where it cannot: so the memory grows here as far as it is needed, before it is asked. */
+/**
+ * A heap that only grows traps where it cannot: so the memory grows here as far as it is needed, before it is asked.
+ */
 function takeFromHeap(bytes: usize): usize {
   const probe = heap.alloc(1);
   heap.free(probe);

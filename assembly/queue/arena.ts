@@ -25,7 +25,7 @@ export function emptyQueues(): void {
   WorkerArea.at(workerAt).tunTxCount = 0;
 }
 
-/** Whether the queues can take `packets` more, whatever becomes of them. Empty queues can take SEGMENTS_MAX. */
+/** Whether the queues can take `packets` more, however they are sent. Empty queues can take SEGMENTS_MAX. */
 export function hasRoom(packets: u32): bool {
   return (
     iovecCount + 2 * packets <= <u32>WorkerLayout.IOVEC_MAX &&

@@ -1,6 +1,6 @@
-// Where the bytes of the packet in hand are: its headers, and its payload. A packet that changed its family may have its
-// headers among the generated ones (arena.ts) while its payload is still where it was received. So a packet is no range
-// of memory. Whatever sends, sums or copies a packet does it by these functions.
+// Where the bytes of the packet in hand are: its headers, and its payload. A packet that changed its family may have
+// its headers among the generated ones (arena.ts) while its payload is still where it was received. So a packet is no
+// range of memory. Whatever sends, sums or copies a packet does it by these functions.
 
 import { sum } from "../checksum/sum.ts";
 import { Packet } from "../wire/packet.ts";

@@ -15,8 +15,8 @@ import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";
 
 const MSG_TRUNC: u32 = 0x20;
-// Control messages (struct cmsghdr of 64-bit Linux): 8 bytes length, 4 level, 4 type, then the data. The kernel gives at
-// most two, first the size of joined datagrams, then the TOS (a byte) or traffic class (an int).
+// Control messages (struct cmsghdr of 64-bit Linux): 8 bytes length, 4 level, 4 type, then the data. The kernel gives
+// at most two, first the size of joined datagrams, then the TOS (a byte) or traffic class (an int).
 const CMSG_SPACE: usize = 24; // that each of them takes
 const CMSG_KIND: usize = 8; // level and type as one u64
 const CMSG_DATA: usize = 16;

@@ -1,5 +1,6 @@
-// Who has how much of the room in which packets wait. When it is full, whoever has more than another one would have makes
-// place for that one. So nobody can take all of it from others, and everybody can have all of it while nobody else wants any.
+// Who has how much of the room in which packets wait. When it is full, an owner that has more than another one would
+// have loses its oldest packet for that one. So no owner can take all of the room from others, and each can have all of
+// it while no other needs any.
 
 import { workerAt } from "../area/regions.ts";
 import { Held } from "../record/held.ts";
@@ -9,12 +10,12 @@ import * as WorkerLayout from "../shared/layout/worker.ts";
 import { isNoAddress, sameAddress } from "../table/address.ts";
 import { firstWaiting, waitingCount, waitingRecord } from "./waiting.ts";
 
-/** Nobody: has nothing of any row. */
+/** No owner: it has nothing of any row. */
 export const NO_OWNER: u32 = 0;
 
 /**
- * The owner of most blocks of a row, as it has to make place when `owner` wants so many more; NO_OWNER if nobody has as
- * many as `owner` would have then. Only packets to `address` count, unless that is no address.
+ * The owner of most blocks of a row, which has to give up some when `owner` wants `blocks` more; NO_OWNER if no one has
+ * as many as `owner` would have then. Only packets to `address` count, unless that is no address.
  */
 export function largestOwner(row: usize, owner: u32, blocks: u32, address: v128): u32 {
   memory.fill(sharesAt(), 0, WaitingLayout.SHARE_SIZE * WaitingLayout.SHARE_MAX);

@@ -9,7 +9,7 @@ import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec, takeHeader } from "./arena.ts";
 import { pushPacket, pushParts, pushPayload, pushStart } from "./parts.ts";
 
-/** Queues a packet, or the super-packet of so many, with the virtio_net_hdr that is in front of its headers. */
+/** Queues a packet, or a super-packet of `packets`, with the virtio_net_hdr that is in front of its headers. */
 export function writeFrame(packet: Packet, packets: u32): void {
   const entry = pushEntry(packets);
   TunWrite.at(entry).iovCount = pushPacket(packet, VIRTIO_NET_HDR_SIZE);

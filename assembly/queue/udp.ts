@@ -1,6 +1,6 @@
 // The UDP transmit queue: messages for sendmmsg. Datagrams of one size to one node that follow each other share a
-// message, which the kernel cuts up again (UDP_SEGMENT), whether they are of one flow or of several, as long as they are
-// of one IP version and their outer headers have the same DSCP and ECN.
+// message, which the kernel cuts up again (UDP_SEGMENT), whether they are of one flow or of several, as long as they
+// are of one IP version and their outer headers have the same DSCP and ECN.
 
 import { workerAt } from "../area/regions.ts";
 import { Endpoint } from "../record/endpoint.ts";
@@ -47,7 +47,7 @@ let openSegments: u32 = 0;
 let openBytes: u32 = 0;
 let openAt: usize = 0; // its mmsghdr
 let openTakesGso: bool = false;
-let openEnd: usize = 0; // behind its last iovec: others that stand there are not its own
+let openEnd: usize = 0; // after its last iovec; an iovec elsewhere is not its own
 
 /** To be called when the queue was emptied. */
 export function closeMessage(): void {
@@ -61,8 +61,8 @@ export function sendPacket(node: u32, packet: Packet): void {
 }
 
 /**
- * Queues a packet to a node, of which `headLength` bytes were generated at `head`, from its IP header on, and `bodyLength`
- * bytes are at `body` (may be none).
+ * Queues a packet to a node, of which `headLength` bytes were generated at `head`, from its IP header on, and
+ * `bodyLength` bytes are at `body` (may be none).
  */
 export function sendParts(node: u32, head: usize, headLength: u32, body: usize, bodyLength: u32): void {
   const length = headLength + bodyLength;
@@ -104,7 +104,7 @@ export function sendToSender(name: usize, at: usize, length: u32): void {
   closeMessage();
 }
 
-/** Queues one datagram to a node by itself and never in fragments: `length` bytes at `head` and so many zeros behind. */
+/** Queues one datagram to a node by itself and never in fragments: `length` bytes at `head`, then zeros. */
 export function sendProbe(node: u32, head: usize, length: u32, padding: u32): void {
   const message = pushMessage(endpointAt(node), fixedClass(), length + padding);
   pushIovec(head, length);

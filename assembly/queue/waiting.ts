@@ -1,5 +1,5 @@
 // Packets that wait in the worker's memory for something that is not there yet. They are copied: their slots are
-// needed for others. What is released stands in a transmit queue until the next call, and its blocks are free then.
+// needed for others. What is released is in a transmit queue until the next call, and then its blocks are free.
 
 import { workerAt } from "../area/regions.ts";
 import { Held } from "../record/held.ts";
@@ -43,7 +43,7 @@ export function firstWaiting(row: usize): u32 {
   return WaitingRow.at(workerAt + row).first;
 }
 
-/** Blocks that a packet of so many bytes takes. */
+/** Blocks that a packet of this length takes. */
 export function blocksOf(length: u32): u32 {
   return (WorkerLayout.SLOT_HEADROOM + length + WaitingLayout.HOLD_BLOCK_SIZE - 1) / WaitingLayout.HOLD_BLOCK_SIZE;
 }
@@ -118,7 +118,7 @@ function freeBlocks(record: usize): void {
     Held.at(record + <usize>i * WaitingLayout.HELD_SIZE).storeState(WaitingLayout.HOLD_FREE);
 }
 
-/** Number of the first of so many free blocks in a row, which are taken then; 0 = there are none. */
+/** Takes consecutive free blocks; returns the number of the first one, 0 = there are none. */
 function takeBlocks(row: usize, needed: u32): u32 {
   const first: u32 = row == FRAGMENTS ? 1 : WaitingLayout.HOLD_FRAGMENT_BLOCKS + 1;
   const last: u32 = row == FRAGMENTS ? WaitingLayout.HOLD_FRAGMENT_BLOCKS : WaitingLayout.HOLD_BLOCK_COUNT;

@@ -1,4 +1,4 @@
-// Where a node's tunnel is: a sockaddr_in6, and what the node's packets may be like, as a type. shared/layout/kernel.ts
+// Where a node's tunnel is (a sockaddr_in6), and which sources its packets may have, as a type. shared/layout/kernel.ts
 // and node.ts say what each field means. The compiler holds the fields to their places.
 
 import * as KernelLayout from "../shared/layout/kernel.ts";

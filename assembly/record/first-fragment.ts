@@ -1,5 +1,5 @@
-// What became of a first fragment, as a type. shared/layout/fragment.ts says what each field means. The compiler holds
-// the fields to their places.
+// How a first fragment was translated and sent, as a type. shared/layout/fragment.ts says what each field means. The
+// compiler holds the fields to their places.
 
 import * as FragmentLayout from "../shared/layout/fragment.ts";
 

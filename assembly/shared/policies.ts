@@ -1,5 +1,5 @@
-// The contract between the host and a policy module. PORTABLE: compiled by asc and by tsc.
-// docs/writing-a-policy.md explains it. A policy does not depend on the memory map (layout/): it sees this record and nothing else.
+// The contract between the host and a policy module. PORTABLE: compiled by asc and by tsc. docs/writing-a-policy.md
+// explains it. A policy does not depend on the memory map (layout/): it sees this record and nothing else.
 
 /** A module says for which version it was built. Raise it with any change of this file that a module could notice. */
 export const POLICY_ABI_VERSION = 2;

@@ -39,7 +39,7 @@ export enum DropReason {
   tooBig, // egress: larger than the path to the node takes, and not to be fragmented
   notLocalDestination, // ingress: destination is no namespace address of this node
   notServiceSource, // ingress: source in no service range
-  balancedSource, // ingress: source is a service address, for which nobody speaks
+  balancedSource, // ingress: source is a service address, from which no instance sends
   unknownSource, // ingress: source is no instance address that the tables hold
   wrongNode, // ingress: the source's instance runs on another node than the sender
   badProbe, // ingress: a probe of unknown version or type, or a reply to none

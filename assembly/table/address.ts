@@ -88,7 +88,7 @@ export function isV4Mapped(address: v128): bool {
   return i64x2.extract_lane(address, 0) == 0 && <u32>i32x4.extract_lane(address, 2) == 0xffff0000;
 }
 
-/** 16 zero bytes stand for "none" in the records. */
+/** 16 zero bytes mean "none" in the records. */
 export function isNoAddress(address: v128): bool {
   return !v128.any_true(address);
 }

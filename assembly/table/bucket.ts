@@ -32,7 +32,7 @@ export function recordOf(entry: u32): u32 {
 }
 
 /**
- * Bit set of the entries whose tag and direction are those of `hash` and `direction`: bit n stands for the word at
+ * Bit set of the entries whose tag and direction are those of `hash` and `direction`: bit n is for the word at
  * bucket + 4 * n. A free entry can match; its record is 0.
  */
 export function matches(bucket: usize, hash: u64, direction: u32): u32 {

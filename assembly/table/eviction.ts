@@ -81,7 +81,7 @@ function rankOf(flow: usize, use: Use, isOwnerAbove: bool, nowMs: u32): u64 {
   return ((<u64>use) << USE_SHIFT) | (isOwnerAbove ? ABOVE_SHARE : 0) | idleTime(flow, nowMs);
 }
 
-/** A flow whose client is gone is used by nobody. */
+/** A flow whose client is gone is not used any more. */
 function useOf(flow: usize, owner: u32): Use {
   if (incarnation(owner) != Flow.at(flow).clientIncarnation) return Use.unanswered;
   const state = Flow.at(flow).state;

@@ -1,5 +1,5 @@
-// What became of the first fragments of packets. The others have no ports, and become the same. Nothing is reassembled,
-// so that overlapping, endless and missing fragments cost nothing but the place of one record.
+// How the first fragments of packets were translated and sent. The others have no ports, and are treated alike. Nothing
+// is reassembled, so that overlapping, endless and missing fragments cost nothing but the place of one record.
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
@@ -14,13 +14,16 @@ import { flowHash } from "./hash.ts";
 
 /** As long as Linux waits for the rest of a packet. */
 const REMEMBERED_MS: u32 = 30_000;
-/** Records of which one makes place when none is free. They are far from each other: neighbours came in one burst. */
+/** Records of which one is given up when none is free. They are far from each other: neighbours came in one burst. */
 const SAMPLE: u32 = 16;
 const SAMPLE_STEP: u32 = FragmentLayout.MAX / SAMPLE;
 /** Records that one sweep looks at. */
 const FORGET_STEPS: u32 = 64;
 
-/** Writes the key of a fragment to WorkerLayout.FRAGMENT_KEY. `sender` is the node that it came from, NodeLayout.LOCAL = the TUN. */
+/**
+ * Writes the key of a fragment to WorkerLayout.FRAGMENT_KEY. `sender` is the node that it came from, NodeLayout.LOCAL =
+ * the TUN.
+ */
 export function describeFragment(packet: Packet, sender: u32): void {
   const key = fragmentKey();
   FirstFragment.at(key).source = packet.source;
@@ -51,7 +54,9 @@ export function findFirst(nowMs: u32): usize {
   return record != 0 && isFresh(record, nowMs) ? record : 0;
 }
 
-/** Notes that the described first fragment, of `owner`, was translated to what the packet is now, and sent to `node`. */
+/**
+ * Notes that the described first fragment, of `owner`, was translated to what the packet is now, and sent to `node`.
+ */
 export function noteFirst(packet: Packet, owner: u32, node: u32, nowMs: u32): usize {
   let record = findFirst(nowMs); // a repetition
   if (record == 0) record = makePlace(nowMs);

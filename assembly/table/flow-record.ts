@@ -16,7 +16,9 @@ export function recordIndex(flow: usize): u32 {
   return <u32>((flow - flowsAt) / FlowLayout.SIZE);
 }
 
-/** Milliseconds since the flow's last packet, up to 37 days: no timeout is longer, and each flow is looked at in time. */
+/**
+ * Milliseconds since the flow's last packet, up to 37 days: no timeout is longer, and each flow is looked at in time.
+ */
 export function idleTime(flow: usize, nowMs: u32): u32 {
   const idleMs = nowMs - Flow.at(flow).lastUsedMs;
   return idleMs > <u32>FlowLayout.AGE_MAX_MS ? 0 : idleMs;

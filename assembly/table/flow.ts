@@ -1,7 +1,7 @@
 // The flow table: find a flow by a packet of either direction, insert, end, sweep. Shared by all workers.
 //
 // A look-up may meet a record that another worker inserts or ends at that moment. Its key and translation are whole
-// in both cases (bucket.ts, flow-record.ts), only its state is `free`; whoever changes the state must leave that be.
+// in both cases (bucket.ts, flow-record.ts), only its state is `free`; a change of the state must keep that.
 
 import { count } from "../area/count.ts";
 import { flowLimit, worker, workerAt, workerCount } from "../area/regions.ts";
@@ -159,8 +159,8 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
 }
 
 /**
- * Moves a flow to another state, unless another worker was first. Whoever moves it counts the change. A record that
- * holds no flow any more stays so, whatever a packet says that was under way when the flow ended.
+ * Moves a flow to another state, unless another worker was first. The worker that moves it counts the change. A record
+ * that holds no flow any more stays so, also when a packet comes that was under way when the flow ended.
  */
 export function setState(flow: usize, from: u32, to: u32): bool {
   if (from == FlowState.free) return false;

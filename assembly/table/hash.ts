@@ -5,8 +5,8 @@
 // fast" (The Computer Journal 57(11), 2014, section 2.2). For words s of 32 bits and independent random keys m of 64:
 //   h = m0 + (m1 + s1)(m2 + s2) + (m3 + s3)(m4 + s4) + ...   modulo 2^64
 // Its upper 33 bits are strongly universal: of two different keys of the same length, each pair of values is equally
-// likely. So whoever does not know the 704 bits of m (320 for addresses) makes two keys meet in n of these bits with a
-// probability of 2^-n, whatever the keys are. The lower 31 bits promise nothing, and nobody uses them. No bit of a hash
+// likely. So who does not know the 704 bits of m (320 for addresses) makes two keys meet in n of these bits with a
+// probability of 2^-n, whatever the keys are. The lower 31 bits promise nothing, and are not used. No bit of a hash
 // leaves the engine: ports, identifiers and choices that others see come from elsewhere.
 
 import * as HeaderLayout from "../shared/layout/header.ts";
@@ -18,7 +18,7 @@ export function addressHash(key: usize): u32 {
 }
 
 /**
- * Hash of a flow key: source, destination, both ports as they stand in the packet, protocol. Only bits 31 to 63 may be
+ * Hash of a flow key: source, destination, both ports as they are in the packet, protocol. Only bits 31 to 63 may be
  * used. The five products do not wait for each other.
  */
 export function flowHash(source: v128, destination: v128, ports: u32, protocol: u32): u64 {

@@ -32,7 +32,7 @@ export function incarnation(index: u32): u32 {
   return Instance.at(instanceAt(index)).incarnation;
 }
 
-/** Whether the record still stands for the instance that had this incarnation, in the generation in force. */
+/** Whether the record is still that of the instance that had this incarnation, in the generation in force. */
 export function isAlive(index: u32, expectedIncarnation: u32): bool {
   const at = instanceAt(index);
   return Instance.at(at).incarnation == expectedIncarnation && Instance.at(at).loadDied() > generation;

@@ -123,7 +123,8 @@ export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void 
 
 /**
  * Takes a round-trip sample. The lowest of the last few is the estimate: queueing only ever adds to a sample, so that
- * one busy moment does not move traffic elsewhere, while a real change shows after NodeMetricsLayout.RTT_SAMPLE_COUNT probes.
+ * one busy moment does not move traffic elsewhere, while a real change shows after NodeMetricsLayout.RTT_SAMPLE_COUNT
+ * probes.
  */
 export function addRttSample(node: u32, rttUs: u32): void {
   const at = metricsAt(node);

@@ -1,6 +1,6 @@
 // Warms the cache for the look-ups of a batch. In a large flow table each look-up misses the cache twice, one after
 // the other; touched packet after packet, the lines of many packets are on their way at once.
-// Reads whatever bytes stand there without checking them: a packet that is not well-formed touches a line in vain.
+// Reads the bytes without checking them: for a packet that is not well-formed, it touches a line that is not needed.
 
 import { workerAt } from "../area/regions.ts";
 import { HEADER } from "../record/header.ts";

@@ -17,7 +17,10 @@ let lastLower: u64 = 0;
 let lastPort: u32 = 0;
 let lastNode: u32 = 0; // NodeLayout.LOCAL
 
-/** The node whose datagrams come from the sockaddr at `name`; else NodeLayout.STRANGER, or NodeLayout.LOCAL when nobody's may. */
+/**
+ * The node whose datagrams come from the sockaddr at `name`; else NodeLayout.STRANGER, or NodeLayout.LOCAL when
+ * nobody's may.
+ */
 export function senderNode(name: usize): u32 {
   const upper = Endpoint.at(name).addressUpper;
   const lower = load<u64>(name, KernelLayout.SOCKADDR_ADDRESS + 8);

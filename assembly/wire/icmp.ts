@@ -20,9 +20,9 @@ export const ICMPV6_ECHO_REPLY = 129;
 export class Icmp {
   type: u8;
   code: u8;
-  /** As it stands in the packet. ICMPv6: over the pseudo-header as well. */
+  /** As it is in the packet. ICMPv6: over the pseudo-header as well. */
   checksum: u16;
-  /** Of an echo; in network order, as it stands in the packet. */
+  /** Of an echo; in network order, as in the packet. */
   identifier: u16;
   sequenceNumber: u16;
 
@@ -47,7 +47,7 @@ export class Icmp {
     return this.type == (isIpv4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY);
   }
 
-  /** Whether the second word has the length of the quoted packet, when something stands behind it (RFC 4884). */
+  /** Whether the second word has the length of the quoted packet, when something follows it (RFC 4884). */
   saysQuotedLength(isIpv4: bool): bool {
     const type: u32 = this.type;
     if (!isIpv4) return type == ICMPV6_UNREACHABLE || type == ICMPV6_TIME_EXCEEDED;

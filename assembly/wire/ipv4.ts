@@ -18,9 +18,9 @@ export class Ipv4 {
   private fragmentBe: u16;
   ttl: u8;
   protocol: u8;
-  /** As it stands in the packet: checksum arithmetic does not depend on byte order (RFC 1071 section 2(B)). */
+  /** As it is in the packet: checksum arithmetic does not depend on byte order (RFC 1071 section 2(B)). */
   checksum: u16;
-  /** In network order, as it stands in the packet. */
+  /** In network order, as it is in the packet. */
   source: u32;
   destination: u32;
 

@@ -20,7 +20,9 @@ export class Ipv6 {
     return <u8>(bswap<u32>(this.versionClassFlow) >>> 20);
   }
 
-  /** Version, traffic class and a flow label of zero, payload length, next header and hop limit: all but the addresses. */
+  /**
+   * Version, traffic class and a flow label of zero, payload length, next header and hop limit: all but the addresses.
+   */
   start(trafficClass: u8, payloadLength: u32, nextHeader: u8, hopLimit: u8): void {
     this.versionClassFlow = bswap<u32>(0x60000000 | ((<u32>trafficClass) << 20));
     this.payloadLength = payloadLength;

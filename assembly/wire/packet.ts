@@ -29,7 +29,7 @@ const QUOTED: usize = 128;
 export enum PacketKind {
   /** TCP or UDP: addresses and ports. */
   transport,
-  /** ICMP echo: addresses and identifier, which stands in the place of the requester's port. */
+  /** ICMP echo: addresses and identifier, which is used as the requester's port. */
   echo,
   /** An ICMP error: by the packet that it quotes. */
   error,
@@ -113,7 +113,7 @@ export class Packet {
     return changetype<usize>(this) + offsetof<Packet>("destination");
   }
 
-  /** IP and transport header; they stand in a row, but the payload may stand elsewhere. */
+  /** IP and transport header, which are consecutive; the payload may be elsewhere. */
   get headerLength(): u32 {
     return this.length - this.payloadLength;
   }
@@ -293,7 +293,9 @@ export class Packet {
     this.ports = isRequest ? <u32>icmp.identifier : (<u32>icmp.identifier) << 16;
   }
 
-  /** The same for a packet that an ICMP error quotes, of which the end may be missing. False: it does not say enough. */
+  /**
+   * The same for a packet that an ICMP error quotes, of which the end may be missing. False: it does not say enough.
+   */
   private parseQuoted(at: u32, end: u32, isIpv4: bool): bool {
     const available = end - at;
     this.at = at;
@@ -366,7 +368,7 @@ export class Packet {
   }
 }
 
-/** `address` in network order, as it stands in a packet. */
+/** `address` in network order, as in a packet. */
 export function v4Mapped(address: u32): v128 {
   return i32x4.replace_lane(i32x4(0, 0, V4_MAPPED_LANE_2, 0), 3, address);
 }
@@ -385,7 +387,7 @@ function isKnownByFirst(protocol: u8, isIpv4: bool): bool {
 }
 
 /**
- * A v4-mapped address must not stand in an IPv6 header (draft-itojun-v6ops-v4mapped-harmful), and would be taken for
+ * A v4-mapped address must not be in an IPv6 header (draft-itojun-v6ops-v4mapped-harmful), and would be taken for
  * the IPv4 address, whose form it has in the tables. It becomes ::, which no table holds.
  */
 function neverV4(address: v128): v128 {

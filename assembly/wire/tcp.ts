@@ -40,7 +40,7 @@ export function findOption(at: u32, end: u32, wanted: u32, wantedLength: u32): u
 
 @unmanaged
 export class Tcp {
-  /** In network order, as it stands in the packet. */
+  /** In network order, as it is in the packet. */
   sourcePort: u16;
   destinationPort: u16;
   private sequenceBe: u32;

@@ -1,5 +1,5 @@
-// The byte that IPv4 calls TOS and IPv6 traffic class: DSCP (RFC 2474) and ECN (RFC 3168 section 5), in both families at
-// the same bits. In IPv6 it lies across two bytes.
+// The byte that IPv4 calls TOS and IPv6 traffic class: DSCP (RFC 2474) and ECN (RFC 3168 section 5), in both families
+// at the same bits. In IPv6 it lies across two bytes.
 //    0 version|IHL  1 TOS           0 version|class, upper half  1 class, lower half|flow label
 
 import { ECN_MASK } from "../shared/protocols.ts";
@@ -10,7 +10,9 @@ export function trafficClassAt(at: usize): u32 {
   return start >>> 12 == 4 ? start & 0xff : (start >>> 4) & 0xff;
 }
 
-/** In the first two bytes of the IP packet at `at`, as load<u16>() reads them: the version, and these bits of the class. */
+/**
+ * In the first two bytes of the IP packet at `at`, as load<u16>() reads them: the version, and these bits of the class.
+ */
 export function startMask(at: usize, bits: u32): u32 {
   const isIpv4 = load<u8>(at) >>> 4 == 4;
   return 0xf0 | (isIpv4 ? bits << 8 : (bits >>> 4) | ((bits & 15) << 12));

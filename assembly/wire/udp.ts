@@ -6,7 +6,7 @@ export const UDP_CHECKSUM: u32 = 6;
 
 @unmanaged
 export class Udp {
-  /** In network order, as it stands in the packet. */
+  /** In network order, as it is in the packet. */
   sourcePort: u16;
   destinationPort: u16;
   private lengthBe: u16;

@@ -69,8 +69,8 @@ export class VirtioNet {
   }
 
   /**
-   * Whether it can be another one's, as that of a packet inside (VXLAN, GRE, IP in IP): from any byte behind the headers to
-   * the end; or UDP's over options, too. A fragment does not have all that a checksum covers.
+   * Whether it can be another one's, as that of a packet inside (VXLAN, GRE, IP in IP): from any byte behind the
+   * headers to the end; or UDP's over options, too. A fragment does not have all that a checksum covers.
    */
   isInnerChecksum(packet: Packet): bool {
     if (packet.isFragment) return false;

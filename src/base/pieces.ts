@@ -1,4 +1,5 @@
-// Long texts in pieces, so that none is longer than a string may be and the event loop has its turn between two of them.
+// Long texts in pieces, so that none is longer than a string may be and the event loop has its turn between two of
+// them.
 
 /** Fewer characters cost more calls, more of them cost memory. */
 const PIECE_LENGTH = 65_536;

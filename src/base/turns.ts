@@ -6,7 +6,7 @@ export class Turns {
   /** Begins when all that was taken before is done, whether it succeeded or not. */
   take<Result>(work: () => Promise<Result>): Promise<Result> {
     const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined); // the caller hears of it
+    this.#last = done.catch(() => undefined); // the caller is told
     return done;
   }
 }

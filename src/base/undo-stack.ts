@@ -7,7 +7,7 @@ export class UndoStack {
   readonly #onFailure: (what: string, error: unknown) => void;
   #running: Promise<void> | undefined;
 
-  /** `onFailure` hears of steps that could not be undone; the others are undone all the same. */
+  /** `onFailure` is told of steps that could not be undone; the others are undone nevertheless. */
   constructor(onFailure: (what: string, error: unknown) => void) {
     this.#onFailure = onFailure;
   }

@@ -16,7 +16,7 @@ export const COMMAND_GROUPS = [
 ] as const;
 export type CommandGroup = (typeof COMMAND_GROUPS)[number];
 
-/** What stands in `sapwood help` for all commands of two words that begin with the same one. */
+/** What `sapwood help` says for all commands of two words that begin with the same one. */
 export interface CommandFamily {
   readonly name: string;
   readonly group: CommandGroup;

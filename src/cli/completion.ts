@@ -1,4 +1,5 @@
-// `sapwood completion`: what makes a shell complete commands and options, written from the descriptions of the commands.
+// `sapwood completion`: what makes a shell complete commands and options, written from the descriptions of the
+// commands.
 
 import type { Command } from "./command.ts";
 

@@ -1,4 +1,4 @@
-// `sapwood explain`: what would become of a packet, and why.
+// `sapwood explain`: what would happen to a packet, and why.
 
 import type { ExplanationReport } from "../model/explanation-report.ts";
 import type { Command } from "./command.ts";
@@ -20,7 +20,7 @@ const FLOWS: Readonly<Record<ExplanationReport["flow"], string>> = {
 
 export const explainCommand: Command = queryCommand<ExplanationReport>({
   name: "explain",
-  summary: "say what would become of a packet of a workload, and why; nothing is sent",
+  summary: "say what would happen to a packet of a workload, and why; nothing is sent",
   arguments: [
     { name: "to", summary: "address, port and protocol: 10.30.0.2:80/tcp, [fdff::1]:53/udp, 10.30.0.2/icmp" },
   ],

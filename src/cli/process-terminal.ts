@@ -10,7 +10,7 @@ const EXIT_UNWRITTEN = 1;
 /** ECMA-48: the cursor to the first column of the first line, then everything from there on is erased. */
 const CLEAR = "\u001b[H\u001b[J";
 
-/** `livesOn`: the process goes on whatever becomes of its output, as a proxy does. */
+/** `livesOn`: the process goes on when its output is gone, as a proxy does. */
 export function processTerminal(livesOn: boolean): ErrorTerminal {
   const { stdout, stderr } = process;
   stderr.on("error", () => undefined); // there is nobody left to tell

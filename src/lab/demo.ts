@@ -37,7 +37,7 @@ const PROMISES: readonly Promised[] = [
   { number: 5, address: "10.30.0.1", by: (name) => name === "B 1", expectation: "the closest instance, B 1" },
 ];
 
-/** What became of a request; the fields of `sapwood lab --json` and what the report for people adds. */
+/** How a request went; the fields of `sapwood lab --json` and what the report for people adds. */
 export interface RequestOutcome {
   readonly number: number;
   readonly address: string;

@@ -87,7 +87,9 @@ export class Lab {
     return await program.ended;
   }
 
-  /** What a node's proxy answers to `GET /v1/ROUTE`. Asked from here: to start a program takes a hundred times as long. */
+  /**
+   * What a node's proxy answers to `GET /v1/ROUTE`. Asked from here: to start a program takes a hundred times as long.
+   */
   async report<Report>(node: string, route: string): Promise<Report> {
     const socketPath = this.sandbox.pathFromOutside(controlSocket(node));
     const { status, body } = await get(socketPath, `/v1/${route}`);

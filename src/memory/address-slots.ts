@@ -12,7 +12,7 @@ import { addressHash } from "./hash.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
-/** One slot in so many stays empty even while old and new keys share the table. */
+/** One slot of this number stays empty even while old and new keys share the table. */
 const EMPTY_SHARE = 32;
 
 /** What a slot is looked up by. */
@@ -168,7 +168,7 @@ export class AddressSlots {
   }
 }
 
-/** Ports stand in the tables as they do in a sockaddr: in network order. */
+/** Ports in the tables are in network order, as in a sockaddr. */
 function usedState({ port = 0 }: SlotKey): number {
   const swapped = ((port & 0xff) << 8) | (port >>> 8);
   return (AddressLayout.SLOT_USED | (swapped << AddressLayout.PORT_SHIFT)) >>> 0;

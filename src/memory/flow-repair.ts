@@ -36,7 +36,9 @@ export class FlowTableRepair {
     this.#workerCount = this.#header(HeaderLayout.WORKER_COUNT);
   }
 
-  /** The thread of a worker is gone: frees the lock that it held, if any. Locks of the next thread have another owner. */
+  /**
+   * The thread of a worker is gone: frees the lock that it held, if any. Locks of the next thread have another owner.
+   */
   releaseLock(worker: number): void {
     const area = this.#workerAt(worker);
     const incarnation = this.#word(area + WorkerLayout.INCARNATION);

@@ -20,7 +20,7 @@ const PROTOCOL_NAMES: ReadonlyMap<number, FlowProtocol> = new Map([
 export class FlowView {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  /** Whether the index in `instance` still stands for the instance of this flow. */
+  /** Whether the index in `instance` is still that of the instance of this flow. */
   readonly isInstanceKnown: boolean;
 
   constructor(bytes: Uint8Array, isInstanceKnown: (index: number, incarnation: number) => boolean) {
@@ -132,7 +132,7 @@ function flowRecordEnd(shared: SharedMemory): number {
   return Math.min(next, 1 + shared.capacities.flows + FlowLayout.SLACK);
 }
 
-/** Whether the index of an instance record still stands for the same instance. */
+/** Whether the index of an instance record is still that of the same instance. */
 function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
   const at = shared.at(Region.instances) + index * InstanceLayout.SIZE + InstanceLayout.INCARNATION;
   return shared.u32[at >>> 2] === incarnation;

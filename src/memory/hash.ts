@@ -2,8 +2,8 @@
 // finds them there and says what it promises. Both must agree bit for bit.
 
 /**
- * Hash of the four little-endian words of an address. `key` holds the words of HeaderLayout.ADDRESS_HASH_KEY, the lower half
- * of each first. A number is a double, so that numbers of 64 bits are handled in halves.
+ * Hash of the four little-endian words of an address. `key` holds the words of HeaderLayout.ADDRESS_HASH_KEY, the lower
+ * half of each first. A number is a double, so that numbers of 64 bits are handled in halves.
  */
 export function addressHash(key: Uint32Array, w0: number, w1: number, w2: number, w3: number): number {
   const [lower = 0, upper = 0] = key;

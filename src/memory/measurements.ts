@@ -39,7 +39,10 @@ export function readNodeMetrics(shared: SharedMemory, node: number, nowMs: numbe
 /** A probe that is younger may still be answered. */
 const ANSWER_WAIT_MS = 1000;
 
-/** The part of the last NodeMetricsLayout.PROBE_COUNT probes that was not answered; null as long as none is old enough to tell. */
+/**
+ * The part of the last NodeMetricsLayout.PROBE_COUNT probes that was not answered; null as long as none is old enough
+ * to tell.
+ */
 export function readProbeLoss(shared: SharedMemory, node: number, nowMs: number): number | null {
   const probesAt = shared.at(Region.nodeMetrics) + node * NodeMetricsLayout.SIZE + NodeMetricsLayout.PROBES;
   let sent = 0;
@@ -67,7 +70,7 @@ export function healthEpoch(shared: SharedMemory): number {
 }
 
 /**
- * The record stands for another instance from now on, which begins with no flows. Flows of the one before, which end
+ * The record is that of another instance from now on, which begins with no flows. Flows of the one before, which end
  * later, are not counted down on it: their incarnation is another one.
  */
 export function resetInstanceLoad(shared: SharedMemory, instance: number, incarnation: number): void {

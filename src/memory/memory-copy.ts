@@ -1,5 +1,6 @@
 // Copies the tables and flows of a running node into a memory of their own, on which an engine can be asked what it
-// would do. Promises: the node's workers and its control plane go on, and notice nothing; the copy shows one generation.
+// would do. Promises: the node's workers and its control plane go on, and notice nothing; the copy shows one
+// generation.
 
 import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
@@ -117,7 +118,9 @@ function leaveCalls(copy: SharedMemory): SharedMemory {
   return copy;
 }
 
-/** A worker was in a call: its locks and half-done flows are mended as if it had died there, and its area is forgotten. */
+/**
+ * A worker was in a call: its locks and half-done flows are mended as if it had died there, and its area is forgotten.
+ */
 function mend(copy: SharedMemory): SharedMemory {
   const area = copy.at(Region.workers);
   const portCursor = copy.u32[(area + WorkerLayout.PORT_CURSOR) >>> 2] ?? 0;

@@ -7,8 +7,8 @@ import { parseAddress } from "../net/address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 /**
- * Writes the addresses; of more than AddressLayout.OWN_MAX the first. An engine that looks meanwhile finds none, or still
- * compares with one that is half written: both cost no more than the one packet that it looks for.
+ * Writes the addresses; of more than AddressLayout.OWN_MAX the first. An engine that looks meanwhile finds none, or
+ * still compares with one that is half written: both cost no more than the one packet that it looks for.
  */
 export function writeOwnAddresses(shared: SharedMemory, addresses: readonly string[]): void {
   const known = addresses.flatMap((address) => parseAddress(address) ?? []).slice(0, AddressLayout.OWN_MAX);

@@ -12,7 +12,7 @@ import type { SharedMemory } from "./shared-memory.ts";
 export interface Question {
   readonly address: string;
   readonly ageMs: number;
-  /** Stands for the workload of the oldest packet: whom the room is counted to that it takes. */
+  /** A number for the workload of the oldest packet, which is charged for the room. */
   readonly asker: number;
 }
 

@@ -1,6 +1,6 @@
 // When may control reuse what an older generation still showed? When every worker has left the call of the engine in
 // which it was at that moment (WorkerLayout.SEQUENCE is odd inside a call).
-// Whoever ends a worker in the middle of a call makes its sequence even: nobody will leave that call any more.
+// When a worker is ended in the middle of a call, its sequence is made even, since the worker never leaves that call.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Region } from "../../assembly/shared/layout/header.ts";

@@ -73,7 +73,9 @@ export interface MemoryOptions {
   readonly offloads?: number | undefined; // HeaderLayout.OFFLOAD_* that the engine may use; default HeaderLayout.OFFLOAD_UDP_GSO
   readonly answers?: number | undefined; // HeaderLayout.ANSWER_* and HeaderLayout.CLAMP_MSS; default: none of them
   readonly tunMtu?: number | undefined; // default: not known
-  /** What may wait for an address that is asked for; packets per address, bytes in all. Absent: nothing is asked for. */
+  /**
+   * What may wait for an address that is asked for; packets per address, bytes in all. Absent: nothing is asked for.
+   */
   readonly park?: { readonly timeoutMs: number; readonly packets: number; readonly bytes: number } | undefined;
   readonly outerClass?: OuterClass | undefined; // default: DEFAULT_OUTER_CLASS
   readonly hashSeed?: number | undefined; // the hash keys follow from it, so that a run can be repeated; random unless given
@@ -83,13 +85,15 @@ export interface MemoryOptions {
 export interface OuterClass {
   /** The packet's own, or a fixed value from 0 to 63. */
   readonly dscp: "copy" | number;
-  /** The packet's own: to every node, to none, or to those whose answers say that they take over CE marks (RFC 6040). */
+  /**
+   * The packet's own: to every node, to none, or to those whose answers say that they take over CE marks (RFC 6040).
+   */
   readonly ecn: "copy" | "clear" | "auto";
 }
 
 export const DEFAULT_OUTER_CLASS: OuterClass = { dscp: "copy", ecn: "auto" };
 
-/** The shared memory as the host sees it. Workers need only `memory`: everything else stands in the header. */
+/** The shared memory as the host sees it. Workers need only `memory`: everything else is in the header. */
 export interface SharedMemory {
   readonly memory: WebAssembly.Memory;
   readonly capacities: Capacities;

@@ -1,4 +1,5 @@
-// What one generation of the tables changes: the records, lists and slots that it writes, and those that it leaves dead.
+// What one generation of the tables changes: the records, lists and slots that it writes, and those that it leaves
+// dead.
 
 import type { ServiceKind } from "../../assembly/shared/layout/service.ts";
 import type { Endpoint, Instance, Service } from "../model/tables.ts";
@@ -50,7 +51,7 @@ export interface PlacedAddress {
   readonly list: CandidateList;
 }
 
-/** What stands in the tables for a service; the arrays have the order of the service's own. */
+/** What the tables have of a service; the arrays have the order of the service's own. */
 export interface PlacedService {
   readonly service: Service;
   readonly instances: readonly number[]; // instance records

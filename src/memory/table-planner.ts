@@ -1,5 +1,5 @@
-// Plans a generation: what each record, list and slot will be, and where. Keeps the account of which indices are in
-// use and by whom; writes nothing to the tables. An instance, known by service and number, keeps its record as long as it
+// Plans a generation: what each record, list and slot will be, and where. Keeps the account of which indices are in use
+// and by whom; writes nothing to the tables. An instance, known by service and number, keeps its record as long as it
 // is in the tables; weight and draining live in candidate lists only. All addresses of a service have one list.
 
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
@@ -169,7 +169,9 @@ export class TablePlanner {
     }
   }
 
-  /** A node that comes where another one goes is the same one under another id: it keeps the record, and flows go on. */
+  /**
+   * A node that comes where another one goes is the same one under another id: it keeps the record, and flows go on.
+   */
   #formerIds({ setNodes = [], removeNodes = [] }: TableChange): ReadonlyMap<string, string> {
     if (removeNodes.length === 0) return new Map();
     const removed = new Map(removeNodes.map((id) => [this.#tunnels.get(id), id]));

@@ -73,7 +73,7 @@ export class TableWriter {
     const generation = this.#ready.then(() => this.#write(change));
     this.#ready = generation.then(
       (written) => this.#release(written.plan),
-      () => undefined, // the caller hears of it; nothing was changed
+      () => undefined, // the caller is told; nothing was changed
     );
     return generation.then((written) => written.generation);
   }

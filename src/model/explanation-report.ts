@@ -5,7 +5,7 @@ import { count, list, report } from "./report-schema.ts";
 
 const packetAddresses = { source: z.string(), destination: z.string() };
 
-/** What would become of a packet. */
+/** What would happen to a packet. */
 export const ExplanationReport = report("ExplanationReport", {
   packet: z
     .object({

@@ -1,5 +1,5 @@
-// What is said of policies by name: those of the modules that come with the package, what Oakestra calls them, and what a name of
-// one's own may look like.
+// What is said of policies by name: those of the modules that come with the package, what Oakestra calls them, and what
+// a name of one's own may look like.
 
 import { canonicalName } from "./names.ts";
 
@@ -20,7 +20,7 @@ export const INSTANCE_ADDRESS = "instance_ip";
 export const DEFAULT_POLICY_TIME_MS = 50;
 
 const POLICY_NAME_BYTES_MAX = 63;
-/** Names are also those of files, and stand in commands and paths of the control socket. */
+/** Names are also names of files, and are part of commands and of paths of the control socket. */
 const POLICY_NAME = /^(?:(?!\p{Default_Ignorable_Code_Point})[\p{Ll}\p{Lm}\p{Lo}\p{M}\p{Nd}-])+$/u;
 const LETTER = /^[\p{Ll}\p{Lm}\p{Lo}]/u;
 export const POLICY_NAME_RULE = `a name of up to ${POLICY_NAME_BYTES_MAX} bytes: letters that are no capitals, digits and -, the first one a letter`;

@@ -45,7 +45,7 @@ export interface Node {
   readonly location?: Location | undefined;
 }
 
-/** A virtual address of a service and the policy that it stands for. */
+/** A virtual address of a service and its policy. */
 export interface ServiceAddress {
   readonly address: string;
   readonly policy: string; // name of a policy module: "round-robin", "closest", ...

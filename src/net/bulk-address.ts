@@ -1,6 +1,6 @@
 // Addresses of whole tables: a configuration of a million instances has four million of them, and as many flows may be
-// listed. Each function does what its namesake in address.ts does through ipaddr.js, in a fraction of the time:
-// `npm run bench -- --only "address text"` compares them, bench/README.md has the figures, and a test holds both to the same
+// listed. Each function does what its namesake in address.ts does through ipaddr.js, in a fraction of the time: `npm
+// run bench -- --only "address text"` compares them, bench/README.md has the figures, and a test holds both to the same
 // results. Whatever is no table uses address.ts.
 
 import { ADDRESS_SIZE, isV4Mapped } from "./address.ts";
@@ -46,7 +46,9 @@ function formatV6(bytes: Uint8Array, at: number): string {
   return text;
 }
 
-/** Writes the 16 bytes of an address to `into` at `at`; false (and undefined bytes there) when the text is no address. */
+/**
+ * Writes the 16 bytes of an address to `into` at `at`; false (and undefined bytes there) when the text is no address.
+ */
 export function readAddress(text: string, into: Uint8Array, at: number): boolean {
   return text.includes(":") ? readV6(text, into, at) : readV4Mapped(text, into, at);
 }

@@ -7,7 +7,9 @@ import { ADDRESS_SIZE, formatAddress, type Prefix, parsePrefix } from "./address
 /** Where WireGuard listens unless told otherwise; the port that its documentation uses. */
 export const WIREGUARD_PORT = 51_820;
 const KEY_SIZE = 32;
-/** DER in front of the key's bytes: PrivateKeyInfo and SubjectPublicKeyInfo with id-X25519 (RFC 8410 sections 4 and 7). */
+/**
+ * DER in front of the key's bytes: PrivateKeyInfo and SubjectPublicKeyInfo with id-X25519 (RFC 8410 sections 4 and 7).
+ */
 const PKCS8_PREFIX = Buffer.from("302e020100300506032b656e04220420", "hex");
 const SPKI_PREFIX_SIZE = 12;
 

@@ -22,7 +22,7 @@ export function chooseQueues(configured: number | "auto", processors: number): n
   return Math.min(WorkerLayout.MAX, Math.max(1, Math.floor(processors / 2)));
 }
 
-/** What the engine tells clients and whom it hears, as the header has it. */
+/** What the engine tells clients and from whom it takes packets, as the header has it. */
 export function answersOf({ node: { acceptStrangers }, errors, tcp }: Config): number {
   return (
     (errors.icmp ? HeaderLayout.ANSWER_WITH_ICMP : 0) |

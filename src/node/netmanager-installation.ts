@@ -1,5 +1,5 @@
-// What makes a worker node start sapwood where it started NetManager: its program and its systemd unit. What stood there
-// before is kept beside them, and is put back when they are removed.
+// What makes a worker node start sapwood where it started NetManager: its program and its systemd unit. What stood
+// there before is kept beside them, and is put back when they are removed.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -29,14 +29,14 @@ export class NetmanagerInstallation {
     this.#root = root;
   }
 
-  /** Files of somebody else that would have to make place. */
+  /** Files of somebody else that would be replaced. */
   foreign(): string[] {
     return this.#files()
       .map(({ path }) => path)
       .filter((path) => existsSync(path) && !isOurs(path));
   }
 
-  /** Writes both files, and keeps what stands there; returns their paths. */
+  /** Writes both files, and keeps a copy of what is there; returns their paths. */
   install(): string[] {
     return this.#files().map(({ path, mode, text }) => {
       mkdirSync(dirname(path), { recursive: true });

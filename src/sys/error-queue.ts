@@ -1,5 +1,5 @@
-// What comes back about datagrams that were sent: ICMP errors, and that one was too long for its way (IP_RECVERR, ip(7)).
-// Promises: reading allocates nothing.
+// What comes back about datagrams that were sent: ICMP errors, and that one was too long for its way (IP_RECVERR,
+// ip(7)). Promises: reading allocates nothing.
 
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
@@ -36,13 +36,13 @@ export class ErrorQueue {
   readonly #iovec = new BigUint64Array(2);
   readonly #control = new Uint32Array(CONTROL_SIZE / 4);
   #quoted = 0;
-  #errorAt = 0; // of the control message with the error; others may stand in front of it
+  #errorAt = 0; // of the control message with the error; others may come before it
   readonly #messageAt: number;
   readonly #words: Uint32Array;
 
   /**
-   * Native addresses: at `nameAt` KernelLayout.SOCKADDR_SIZE bytes, which take where the datagram was going; at `quoteAt`
-   * WorkerLayout.ERROR_QUOTE_SIZE bytes for the beginning of its payload.
+   * Native addresses: at `nameAt` KernelLayout.SOCKADDR_SIZE bytes, which take where the datagram was going; at
+   * `quoteAt` WorkerLayout.ERROR_QUOTE_SIZE bytes for the beginning of its payload.
    */
   constructor(fd: number, nameAt: number, quoteAt: number) {
     this.#fd = fd;

@@ -1,6 +1,6 @@
 // Unreachable routes for the service ranges, which stay when the TUN goes: without them, packets to service addresses
 // would leave by the node's default route while no proxy runs, in clear and with real addresses. The TUN's routes go
-// first, because their metric is the better one. Whoever sends meanwhile gets an ICMP error at once.
+// first, because their metric is the better one. Who sends meanwhile gets an ICMP error at once.
 
 import { ip, ipBatch, parseList } from "./ip-command.ts";
 

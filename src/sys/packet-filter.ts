@@ -1,11 +1,11 @@
-// A table of nftables of our own: what workloads and hosts on the links could make the node's kernel do for them, past the
-// tunnel. Nothing in it remembers connections, so that a node without connection tracking stays without.
+// A table of nftables of our own: what workloads and hosts on the links could make the node's kernel do for them, past
+// the tunnel. Nothing in it remembers connections, so that a node without connection tracking stays without.
 //
 //   arrive   a packet whose receiver on the wire is a workload comes out of the TUN, or from where workloads are. Answers
 //            to masqueraded workloads, and to ports that the node forwards, have the node's own address on the wire.
 //            The node's own tunnel is no concern of connection tracking: no entry that a workload made earlier may send
 //            its datagrams astray or give them another port.
-//            No workload sends from an address of the node; of IPv4 the kernel sees to that itself.
+//            No workload sends from an address of the node; for IPv4 the kernel does that itself.
 //   deliver  a workload has nothing to say to the sockets of the tunnel, whatever address it claims.
 //   leave    after source translation: nobody but the node itself sends from its address and the tunnel's port, and no
 //            workload from the tunnel's port at all, except to services and to other workloads.

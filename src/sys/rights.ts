@@ -52,8 +52,8 @@ export function readRights(): Rights {
 
 /**
  * Gives up what a proxy does not need. Returns when there is nothing to give up; else the process begins anew with the
- * same arguments. `files` are those that it must be able to read then: where their owner lets nobody else read them, the
- * right to read everything stays.
+ * same arguments. `files` are those that it must be able to read then: where their owner lets nobody else read them,
+ * the right to read everything stays.
  */
 export function reduceRights(files: readonly string[]): void {
   const { permitted, bounding, isSealed } = readRights();

@@ -24,7 +24,7 @@ const SO_RCVBUF = 8;
 const RECEIVE_BUFFER_SIZE = 1024 * 1024;
 /** A datagram holds at most a page or 8 KiB (linux/netlink.h, NLMSG_GOODSIZE). */
 const DATAGRAM_MAX = 32_768;
-/** So many are looked at in one go. Who changes more than that in a moment keeps us from nothing else. */
+/** The most that are looked at in one go, so that many changes keep us from nothing else. */
 const DATAGRAMS_MAX = 512;
 
 // struct sockaddr_nl: u16 family, u16 pad, u32 pid, u32 groups

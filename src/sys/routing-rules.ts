@@ -1,5 +1,5 @@
-// Routing rules of ours, marked so that no other one is ever touched (ip-rule(8)). A rule is written as `ip rule` reads it,
-// with all its parts: "from 10.30.0.0/16 to all iif sapwood0 goto 101 priority 99".
+// Routing rules of ours, marked so that no other one is ever touched (ip-rule(8)). A rule is written as `ip rule` reads
+// it, with all its parts: "from 10.30.0.0/16 to all iif sapwood0 goto 101 priority 99".
 
 import { ip, ipBatch, parseList } from "./ip-command.ts";
 

@@ -41,7 +41,7 @@ export interface UnderlayFilter {
 /** Replaces the filter of a socket; no datagram passes between the old one and the new one. */
 export function attachFilter(fd: number, filter: UnderlayFilter): void {
   const instructions = filterProgram(filter);
-  // struct sock_fprog: u16 count, at 8 the address of the instructions, which stand behind it
+  // struct sock_fprog: u16 count, at 8 the address of the instructions, which follow it
   const view = new DataView(new ArrayBuffer(PROGRAM_SIZE + INSTRUCTION_SIZE * instructions.length));
   view.setUint16(0, instructions.length, true);
   view.setBigUint64(8, addressOf(view.buffer) + BigInt(PROGRAM_SIZE), true);

@@ -1,13 +1,13 @@
-// Routing rules by which packets with a source in a service range come out of the TUN alone. The node forwards, so without
-// them any host on its links, any workload and any local process could hand the kernel packets with the address of a
-// service, past the tunnel.
+// Routing rules by which packets with a source in a service range come out of the TUN alone. The node forwards, so
+// without them any host on its links, any workload and any local process could hand the kernel packets with the address
+// of a service, past the tunnel.
 //
 //    99: from RANGE iif TUN goto 101      what the engine delivers goes on as if these rules were not there
 //   100: from RANGE prohibit
 //   101: iif TUN nop
 //
-// The rule for local delivery (0) comes before. The check of reverse paths (rp_filter) of a workload's packet to a service
-// asks with the TUN as the interface, and so passes.
+// The rule for local delivery (0) comes before. The check of reverse paths (rp_filter) of a workload's packet to a
+// service asks with the TUN as the interface, and so passes.
 
 import { addRules, type FamilyOption, type FoundRule, ownRules, removeRules } from "./routing-rules.ts";
 

@@ -1,7 +1,7 @@
-// Kernel parameters of the network that are changed while a proxy runs, and put back afterwards.
-// The originals stand in a state file before anything is changed, so that a start after `kill -9` still knows them.
-// There is one such file per network namespace, which all proxies in it share: a parameter is put back by the last one
-// that needs it. Promises: what somebody else changed in the meantime is not overwritten.
+// Kernel parameters of the network that are changed while a proxy runs, and put back afterwards. The originals are
+// written to a state file before anything is changed, so that a start after `kill -9` still knows them. There is one
+// such file per network namespace, which all proxies in it share: a parameter is put back by the last one that needs
+// it. Promises: what somebody else changed in the meantime is not overwritten.
 
 import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -119,7 +119,10 @@ export class SysctlSession {
     this.#isUsed = existsSync(stateFile);
   }
 
-  /** Throws network-setup or missing-rights when the kernel does not take the value. A value that holds already is left alone. */
+  /**
+   * Throws network-setup or missing-rights when the kernel does not take the value. A value that holds already is left
+   * alone.
+   */
   set({ path, value, onlyFrom }: Sysctl): void {
     const found = this.#read(path);
     if (found !== value && onlyFrom !== undefined && found !== onlyFrom) return;

@@ -139,10 +139,10 @@ export function openUdpSockets(count: number, options: Omit<UdpSocketOptions, "r
 }
 
 /**
- * Whether outer datagrams may be cut. Usually not: then they are sent with DF, the kernel refuses those that are too long
- * for its device (IP_RECVERR), and does not use the path MTU that it learnt itself, because it believes every ICMP error;
- * the engine finds the size out. Otherwise routers cut IPv4, without DF; nobody but the sender cuts IPv6, so there the
- * kernel does by the path MTU that it knows.
+ * Whether outer datagrams may be cut. Usually not: then they are sent with DF, the kernel refuses those that are too
+ * long for its device (IP_RECVERR), and does not use the path MTU that it learnt itself, because it believes every ICMP
+ * error; the engine finds the size out. Otherwise routers cut IPv4, without DF; nobody but the sender cuts IPv6, so
+ * there the kernel does by the path MTU that it knows.
  */
 export function setFragments(fd: number, isAllowed: boolean): void {
   const how = isAllowed ? { v4: PMTUDISC_OMIT, v6: PMTUDISC_WANT } : { v4: PMTUDISC_PROBE, v6: PMTUDISC_PROBE };

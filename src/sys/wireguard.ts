@@ -16,7 +16,10 @@ const WG: Tool = { program: "wg", package: "wireguard-tools" };
 const ALIAS = "sapwood";
 /** Peers that one call of `wg` sets: each takes some 150 bytes of a command line that may have 128 KiB an argument. */
 const PEERS_PER_CALL = 200;
-/** Of the rules for packets from and to the interface: after that for local addresses (0), before that of the main table. */
+/**
+ * Of the rules for packets from and to the interface: after that for local addresses (0), before that of the main
+ * table.
+ */
 const RULE_PRIORITY = 100;
 const EXCEPTION_PRIORITY = 99;
 const START_TIMEOUT_MS = 20_000;
@@ -42,7 +45,7 @@ export interface WireguardPeer {
   readonly address: string; // of the machine
   readonly port: number; // UDP
   readonly inside: string; // the only address that it may send from
-  /** How often it hears of us without traffic, 0 = never. */
+  /** How often we send it something without traffic, 0 = never. */
   readonly keepaliveSeconds: number;
 }
 

@@ -25,7 +25,7 @@ import {
 const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3] as const;
 const EF = 46 << 2; // expedited forwarding (RFC 3246)
 
-/** Inside, outside, what becomes of it (RFC 6040 figure 4); undefined = it is dropped. */
+/** Inside, outside, and the result (RFC 6040 figure 4); undefined = it is dropped. */
 const DECAPSULATION = [
   [NOT_ECT, NOT_ECT, NOT_ECT],
   [NOT_ECT, ECT_0, NOT_ECT],

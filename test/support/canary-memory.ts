@@ -1,5 +1,6 @@
-// One engine whose memory is filled with a pattern before each call, wherever there is no state and no packet in hand: the
-// slots around the packets, the generated headers, the blocks in which packets wait. What comes out must not depend on it.
+// One engine whose memory is filled with a pattern before each call, wherever there is no state and no packet in hand:
+// the slots around the packets, the generated headers, the blocks in which packets wait. What comes out must not depend
+// on it.
 
 import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";

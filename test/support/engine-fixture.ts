@@ -221,7 +221,9 @@ export class EngineFixture {
     }
   }
 
-  /** Sees to the nodes and sends the probes that are due; the twin takes over what only the engine knows, the nonces. */
+  /**
+   * Sees to the nodes and sends the probes that are due; the twin takes over what only the engine knows, the nonces.
+   */
   probe(): Result {
     return this.compare(
       (collect) => {

@@ -19,8 +19,8 @@ const END = 0;
 const NO_OPERATION = 1;
 
 /**
- * The fragments of a packet in their order, each with at most `size` bytes of it; `size` is a multiple of eight. Without
- * `id` they have the packet's own identification.
+ * The fragments of a packet in their order, each with at most `size` bytes of it; `size` is a multiple of eight.
+ * Without `id` they have the packet's own identification.
  */
 export function fragmentsOf(packet: Uint8Array, size: number, id?: number): Uint8Array[] {
   const isV4 = (packet[0] as number) >> 4 === 4;

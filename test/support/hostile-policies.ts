@@ -3,8 +3,8 @@
 import { policySource, TAKE_FIRST } from "./policy-source.ts";
 
 /**
- * In a trial flows of many clients come; only real traffic has one client for long. Until then the first candidate is chosen;
- * `then` is what comes afterwards.
+ * In a trial flows of many clients come; only real traffic has one client for long. Until then the first candidate is
+ * chosen; `then` is what comes afterwards.
  */
 export function turning(then: string, functions: Parameters<typeof policySource>[0] = {}, more = ""): string {
   const choose = `

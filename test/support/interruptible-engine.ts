@@ -1,5 +1,5 @@
-// The engine with a host call in front of each access to memory, so that a test can break a call off there. Nothing that
-// the engine does changes; only what the end of a thread would leave undone is not done.
+// The engine with a host call in front of each access to memory, so that a test can break a call off there. Nothing
+// that the engine does changes; only what the end of a thread would leave undone is not done.
 import { readFile } from "node:fs/promises";
 import binaryen from "binaryen";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";

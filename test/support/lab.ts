@@ -13,7 +13,9 @@ import { judgeTunnel, Recordings } from "./recording.ts";
 const JUDGES = ["tcpdump", "tshark"];
 const missing = await whatIsMissing();
 
-/** `describe`, or a skipped one whose name says what this machine lacks: a program that it needs beside the judges, say. */
+/**
+ * `describe`, or a skipped one whose name says what this machine lacks: a program that it needs beside the judges, say.
+ */
 export function describeLab(name: string, body: () => void, program?: string): void {
   const problem = missing ?? (program === undefined ? undefined : absence(program));
   if (problem === undefined) describe(name, body);
@@ -53,8 +55,8 @@ async function judgeRecorded(lab: Lab): Promise<void> {
 }
 
 /**
- * For the tests of one `describe` the proxies of an open lab run with other settings, after `prepare`; what they send is
- * judged by itself. A lab takes several seconds of a processor, this two.
+ * For the tests of one `describe` the proxies of an open lab run with other settings, after `prepare`; what they send
+ * is judged by itself. A lab takes several seconds of a processor, this two.
  */
 export function useProxies(
   lab: () => Lab,

@@ -33,7 +33,9 @@ const WELL_BEHAVED = {
 const ROOT = new URL("../../", import.meta.url);
 const ENTRY = "assembly/policy/from-text.ts";
 
-/** A module of plain functions that always chooses the first candidate that may be, but for the functions given here. */
+/**
+ * A module of plain functions that always chooses the first candidate that may be, but for the functions given here.
+ */
 export function policySource(functions: Partial<Record<keyof typeof WELL_BEHAVED, string>> = {}, more = ""): string {
   return [...Object.values({ ...WELL_BEHAVED, ...functions }), more].join("\n");
 }

@@ -71,8 +71,8 @@ export class Recordings {
   }
 
   /**
-   * Waits until a mark is in the file. The kernel and tcpdump keep the order of what they record, so that then all is in
-   * the file that came before the mark.
+   * Waits until a mark is in the file. The kernel and tcpdump keep the order of what they record, so that then all is
+   * in the file that came before the mark.
    */
   async #complete(file: string, program: SandboxProgram): Promise<void> {
     const isComplete = async (): Promise<boolean> => {

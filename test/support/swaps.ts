@@ -1,5 +1,5 @@
-// Policies and engines are put in force one after the other while packets flow, and nobody notices; how many, the caller
-// chooses.
+// Policies and engines are put in force one after the other while packets flow, and nobody notices; how many, the
+// caller chooses.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SwapResult } from "../../bench/swap/protocol.ts";
 import { swapModules, Traffic, type TrafficOutcome } from "../../bench/swap/traffic.ts";

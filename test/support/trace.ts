@@ -1,6 +1,6 @@
 // What happens between control plane and worker, in the order in which it happened: a log in the unused first page of
-// the shared memory, to which the test and the thread test/scenarios/in-worker/traced-worker.mjs add lines. Each line is
-// one of a Mermaid sequence diagram.
+// the shared memory, to which the test and the thread test/scenarios/in-worker/traced-worker.mjs add lines. Each line
+// is one of a Mermaid sequence diagram.
 //
 //      4 how many lines   8 length of the frame that the worker is to read   12 HOLD
 //     16 1 = a call is not over, or what it queued is not sent                256 lines   3584 the frame

@@ -1,5 +1,5 @@
-// What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not send,
-// and the control plane answers what it was asked.
+// What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not
+// send, and the control plane answers what it was asked.
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";

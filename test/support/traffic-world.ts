@@ -61,7 +61,10 @@ export class TrafficWorld {
     };
   }
 
-  /** Changes something: an instance comes, goes, drains, moves or loses an address, one that is called goes, a node gets another endpoint. */
+  /**
+   * Changes something: an instance comes, goes, drains, moves or loses an address, one that is called goes, a node gets
+   * another endpoint.
+   */
   change(): void {
     const { random } = this;
     const service = random.pick(this.services);

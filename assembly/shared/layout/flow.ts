@@ -37,7 +37,7 @@ export const WINDOW_SCALES = 87; // u8: of TCP, as the client's and the server's
 export const WIRE_PORT = 88; // u16 network order: the client's port on the wire, mostly its own
 export const NODE = 90; // u16: node of the target
 export const CONFIRMED = 92; // u32: generation + HeaderLayout.HEALTH_EPOCH when client and target were last seen alive
-// Bytes 8 to 15 of the last TCP header with an acknowledgment, as they stand in the packet: what its receiver may get.
+// Bytes 8 to 15 of the last TCP header with an acknowledgment, as they are in the packet: what its receiver may get.
 export const FORWARD_TCP = 96; // u64, 0 = there was none
 export const REVERSE_TCP = 104; // u64
 export const LAST_USED_MS = 112; // u32
@@ -46,7 +46,7 @@ export const REVERSE_DELTA = 118; // u16: of the reverse rewrite
 export const FORWARD_PACKETS = 120; // u32
 export const REVERSE_PACKETS = 124; // u32
 export const ANSWERED = 128; // 16: client namespace address that the answers name; only with ANSWERS_CROSS
-// A free record is linked through a word of its own: what others may still read of the flow stays.
+// A free record is linked through a word that is used for nothing else: other workers may still read the flow's words.
 export const FREE_NEXT = 144; // u32
 export const INSTANCE = 148; // u32: record of the target
 export const INSTANCE_INCARNATION = 152; // u32
@@ -56,7 +56,7 @@ export const CLIENT_INCARNATION = 160; // u32
 export const SEEN_REPLY = 1; // a packet came back
 export const SEEN_FIN_FORWARD = 2;
 export const SEEN_FIN_REVERSE = 4;
-// After a reset (tcpClosed without both FINs): who went on all the same
+// After a reset (tcpClosed without both FINs): who sent something nevertheless
 export const SEEN_LIFE_FORWARD = 64;
 export const SEEN_LIFE_REVERSE = 128;
 export const IS_BALANCED = 8; // the called address is a service address, so the flow counts as load
@@ -64,8 +64,8 @@ export const CROSSES = 16; // goes on the wire in another family than the client
 export const ANSWERS_CROSS = 32; // its answers come in another family
 
 /**
- * Ages are differences of clocks that wrap after 49.7 days. A larger one is of a packet that was seen after the clock was
- * read, however long the process slept in between. 37 days; no timeout is as long.
+ * Ages are differences of clocks that wrap after 49.7 days. A larger one is of a packet that was seen after the clock
+ * was read, however long the process slept in between. 37 days; no timeout is as long.
  */
 export const AGE_MAX_MS = 0xc0000000;
 

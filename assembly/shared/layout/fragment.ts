@@ -1,5 +1,5 @@
-// What became of a packet's first fragment, so that it becomes of the others as well. All fragments of a packet come to
-// one worker, since the kernel spreads them by addresses alone.
+// How a packet's first fragment was translated and sent, so that the others are treated alike. All fragments of a
+// packet come to one worker, since the kernel spreads them by addresses alone.
 //    0 source  16 destination  32 sender  48 identification  52 protocol  } key
 //   56 node  60 time  64 new source  80 new destination  96 next ...
 export const MAX = 1024;
@@ -16,4 +16,4 @@ export const NEW_SOURCE = 64; // 16
 export const NEW_DESTINATION = 80; // 16
 export const BUCKET = 96; // u16: index of its head
 export const NEXT = 98; // u16: next older one with that head, number plus 1
-export const OWNER = 100; // u32: who it is counted to; 0 = the record is free
+export const OWNER = 100; // u32: who is charged for it; 0 = the record is free

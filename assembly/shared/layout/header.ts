@@ -28,7 +28,7 @@ export const PARK_BYTES = 92; // u32: bytes that may wait for addresses, per wor
 export const REFUSAL_COUNT = 96; // u32 atomic: addresses that control refused so far; the last are in the ring
 export const SENDER_MASK = 100; // u32: slots of the sender table - 1
 export const CLIENT_COUNT = 104; // u32 atomic; writer: data plane: instances that have flows as clients
-export const REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and nobody is in a call
+export const REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and no worker is in a call
 export const OWN_ADDRESS_COUNT = 112; // u32 atomic: addresses of Region.ownAddresses that count
 export const REGIONS = 128; // u32 per Region: address of its first byte
 export const TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
@@ -85,8 +85,9 @@ export enum Region {
   count,
 }
 
-// Versioned values: how a generation becomes visible at once without copying tables. A value that changes has two places,
-// and one word says which is the newer one and since when.
+// Versioned values: how a generation becomes visible at once without copying tables. A value that changes has two
+// places, and one word says which is the newer one and since when.
 //   word = since << 1 | newer     value = generation >= since ? values[newer] : values[newer ^ 1]
 // Control writes the place that no reader of the generation in force looks at, then the word, then (after all such
-// writes) GENERATION. It begins the next generation only when no worker is left in an older one (WorkerLayout.SEQUENCE).
+// writes) GENERATION. It begins the next generation only when no worker is left in an older one
+// (WorkerLayout.SEQUENCE).

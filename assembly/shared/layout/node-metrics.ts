@@ -15,13 +15,13 @@ export const GSO_REFUSED = 36; // u32: the HeaderLayout.GSO_TRIAL in which the p
 export const SINCE_US = 40; // f64: when HEALTH changed, by the workers' clock
 export const HEARD_US = 48; // f64: when the node last answered a probe, by the workers' clock, 0 = never
 export const LARGE_SENT = 56; // u32: 1 = a large datagram was sent since the path's size was last looked at
-export const REFUSED = 60; // u32 atomic: 1 = somebody says that the node takes no datagrams
-export const HINT = 64; // u32 atomic: the size that somebody says fits the path, 0 = nobody does
+export const REFUSED = 60; // u32 atomic: 1 = an ICMP error says that the node takes no datagrams
+export const HINT = 64; // u32 atomic: the size that an ICMP error says fits the path, 0 = none does
 export const DEVICE_MTU = 68; // u32 atomic: largest packet that our own device takes on the way there, 0 = not known
 export const PROBES_SENT = 72; // u32: the number of the last probe; probes of sizes have none
 export const ANSWERED = 76; // u32 atomic: number of the newest probe that was answered
 export const PROBED_MS = 80; // u32
-export const DOUBT = 84; // u32: number of the first probe after REFUSED, 0 = nobody doubts the node
+export const DOUBT = 84; // u32: number of the first probe after REFUSED, 0 = the node is not in doubt
 // The search for the path's size (assembly/measure/path-size.ts)
 export const SIZE_TRIAL = 88; // u32: the size that is being tried, 0 = none
 export const SIZE_TRIES = 92; // u32: probes of that size sent

@@ -6,9 +6,9 @@ export const ROW_COUNT = 8; // u32
 export const ROW_BYTES = 12; // u32
 
 // Who takes up room that others would like to have, too: a hash of the workload's address, or of the node's.
-export const OWNER_OTHERS = 1; // everybody else together; 0 = nobody
+export const OWNER_OTHERS = 1; // all others together; 0 = no owner
 
-// A packet that waits lies in blocks that stand in a row; the record with the number of the first one describes it.
+// A packet that waits lies in consecutive blocks. The record with the number of the first block describes it.
 // The first blocks are for fragments, the others for packets to unknown addresses.
 export const HOLD_BLOCK_SIZE = 2048;
 export const HOLD_FRAGMENT_BLOCKS = 256;
@@ -21,7 +21,7 @@ export const HELD_SINCE_MS = 60; // u32
 export const HELD_NEXT = 64; // u32: the packet that came to the row after it, 0 = none
 export const HELD_BEFORE = 68; // u32: the one that came before it
 export const HELD_BLOCKS = 72; // u32: how many
-export const HELD_OWNER = 76; // u32: whom its blocks are counted to
+export const HELD_OWNER = 76; // u32: who is charged for its blocks
 export const HELD_STATE = 80; // u32 atomic: HOLD_*
 export const HELD_CHANGES = 84; // u32 atomic: odd while a packet is put there; control reads none then
 export const HOLD_FREE = 0;

@@ -23,7 +23,7 @@ import { OBSERVATION_ROUTES, type ObservationParts } from "./routes/observation.
 import { STATUS_ROUTES, type StatusParts } from "./routes/status.ts";
 import { TABLE_ROUTES, type TableParts } from "./routes/tables.ts";
 
-/** What of the proxy the routes stand on. */
+/** The parts of the proxy that the routes use. */
 export interface ControlParts extends StatusParts, ObservationParts, TableParts, NodeParts, ModuleParts {}
 
 export const ROUTES: readonly Route<ControlParts>[] = [
@@ -53,7 +53,7 @@ export class ControlApi {
     this.#server = server;
   }
 
-  /** Listens at `path`; replaces a socket that nobody answers. `onFailure` hears of errors that nobody foresaw. */
+  /** Listens at `path`; replaces a socket that nobody answers. `onFailure` is told of unexpected errors. */
   static async listen(path: string, parts: ControlParts, onFailure: (error: unknown) => void): Promise<ControlApi> {
     await claimSocketPath(path);
     const server = createAdaptorServer({

@@ -1,10 +1,10 @@
-// A route of the control socket, written once: its place, what it takes, what it answers, and who answers it. The server
-// (api.ts) checks requests by it, and the description (openapi.ts) is made from it.
+// A route of the control socket, written once: its place, what it takes, what it answers, and who answers it. The
+// server (api.ts) checks requests by it, and the description (openapi.ts) is made from it.
 
 import { z } from "zod";
 import { SapwoodError } from "../../base/errors.ts";
 
-/** Stands in a path for a name. */
+/** The place of a name in a path. */
 export const NAME_PART = "{name}";
 
 /** A body as it is handed to the route: bytes, text in UTF-8, or what a schema makes of JSON. */
@@ -70,7 +70,9 @@ export const flag = z
   .default("false")
   .transform((text) => text === "true");
 
-/** The parameters of a request as the route's schema makes them. A misspelt filter would otherwise select everything. */
+/**
+ * The parameters of a request as the route's schema makes them. A misspelt filter would otherwise select everything.
+ */
 export function queryOf(route: Pick<Route<never>, "path" | "query">, search: URLSearchParams): unknown {
   const known = Object.keys(route.query.shape);
   for (const name of search.keys()) {

@@ -189,7 +189,7 @@ function isLikeAnotherType(text: string): boolean {
   return !Number.isNaN(Number(text)) || ["true", "false", "null"].includes(text);
 }
 
-/** Whether a text may stand in the place of an issue, though not this one. */
+/** Whether a text may be in the place of an issue, though not this one. */
 function expectsText(issue: z.core.$ZodIssue): boolean {
   if (issue.code === "invalid_union") return issue.errors.flat().some(expectsText);
   return issue.code !== "invalid_type" || issue.expected === "string";

@@ -200,7 +200,10 @@ function cutTo(text: string, mostBytes: number): string {
   return cut;
 }
 
-/** With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there yet. */
+/**
+ * With encryption the socket takes what comes out of WireGuard, whose addresses belong to no interface that is there
+ * yet.
+ */
 function ownUnderlay(written: ConfigFile["node"]["underlay"], tun: string): OwnUnderlay {
   const { address, bind = written.encryption === "wireguard" ? "::" : address } = written;
   const wireguardDevice = written.wireguardDevice ?? cutTo(`wg-${tun}`, INTERFACE_NAME_BYTES_MAX);

@@ -37,7 +37,7 @@ const COLON = 0x3a;
 
 /**
  * Walks a JSON text (RFC 8259) up to its end, valid or not; throws what `refuse` makes when it is nested too deep.
- * Returns how many fields it has, each as often as it stands there.
+ * Returns how many fields it has, each as often as it occurs.
  */
 export function checkJsonNesting(text: string, refuse: (expected: string, at: number) => Error): number {
   let at = 0;

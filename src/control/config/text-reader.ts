@@ -1,6 +1,6 @@
-// Reads what others write, of any size, without holding up this thread: it answers the control socket and ends policies that
-// do not return. YAML takes seconds per MiB, and its tree some 500 times the text's memory. A short text is read here, a
-// longer one in a process that can die of it.
+// Reads what others write, of any size, without holding up this thread: it answers the control socket and ends policies
+// that do not return. YAML takes seconds per MiB, and its tree some 500 times the text's memory. A short text is read
+// here, a longer one in a process that can die of it.
 
 import { fork } from "node:child_process";
 import { SapwoodError } from "../../base/errors.ts";

@@ -13,7 +13,7 @@ export interface EngineRegistryOptions {
   readonly builtIn: LoadedModule;
   readonly clock: () => Date;
   readonly log: Logger;
-  /** Hears of each change. */
+  /** Is told of each change. */
   readonly onChange: () => void;
 }
 
@@ -28,7 +28,7 @@ export interface EngineState {
 
 type Handing = Pick<Supervisor, "handEngine">;
 
-/** The engine of the package is slow only where the whole machine is, so it may take so many times the limit. */
+/** The engine of the package is slow only where the whole machine is, so it may take the limit times this. */
 const BUILT_IN_PATIENCE = 5;
 
 export class EngineRegistry {

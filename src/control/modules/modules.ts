@@ -22,7 +22,7 @@ export interface ModulesOptions
   readonly log: Logger;
 }
 
-/** Remembered modules are tried so many at a time. */
+/** Remembered modules that are tried at a time. */
 const LANES = 4;
 
 export class Modules {
@@ -50,8 +50,8 @@ export class Modules {
 
   /**
   /**
-   * Loads the files, and what is remembered of names that are needed; the rest follows after connect(). A module that is
-   * refused is told and skipped. Throws already-running when another proxy has the state directory.
+   * Loads the files, and what is remembered of names that are needed; the rest follows after connect(). A module that
+   * is refused is told and skipped. Throws already-running when another proxy has the state directory.
    */
   static async open(options: ModulesOptions): Promise<Modules> {
     const modules = new Modules(options);
@@ -68,7 +68,7 @@ export class Modules {
 
   /**
    * What `change`, a command about modules, answers. Throws not-remembered when it was done and could not be written
-   * down: it holds, but the next start will not know of it.
+   * down: it holds, but the next start will not have it.
    */
   async written<T>(change: Promise<T>): Promise<T> {
     const done = await change;

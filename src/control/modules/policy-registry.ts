@@ -23,13 +23,13 @@ export interface PolicyRegistryOptions extends PolicyTrialsOptions {
   /** Its file under `policies`, which would bring it back. */
   readonly fileOf: (policy: string) => string | undefined;
   readonly log: Logger;
-  /** Hears of each change. */
+  /** Is told of each change. */
   readonly onChange: () => void;
 }
 
 type Handing = Pick<Supervisor, "handPolicy">;
 
-/** A policy of the package is slow only where the whole machine is, so it may take so many times the limit. */
+/** A policy of the package is slow only where the whole machine is, so it may take the limit times this. */
 const BUILT_IN_PATIENCE = 10;
 const USES_TOLD_MAX = 5;
 
@@ -218,7 +218,10 @@ export class PolicyRegistry {
     return true;
   }
 
-  /** Policies took too much of a worker's time, the one in this slot most of it. Those of the package are as good as any. */
+  /**
+   * Policies took too much of a worker's time, the one in this slot most of it. Those of the package are as good as
+   * any.
+   */
   onGreedy(slot: number): void {
     const entry = this.#ofSlot(slot);
     const current = entry?.place.current;

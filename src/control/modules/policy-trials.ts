@@ -1,5 +1,5 @@
-// Tries modules of policies before they are in force, on the candidates of the tables and on examples. A module that was
-// taken out of force again and again is refused without a trial.
+// Tries modules of policies before they are in force, on the candidates of the tables and on examples. A module that
+// was taken out of force again and again is refused without a trial.
 
 import { SapwoodError } from "../../base/errors.ts";
 import { shortText } from "../../base/issues.ts";

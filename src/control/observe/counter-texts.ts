@@ -9,7 +9,8 @@ export interface CounterText {
   readonly advice: string;
 }
 
-// Compiled, this file is dist/src/control/observe/counter-texts.js; as source it is src/control/observe/counter-texts.ts.
+// Compiled, this file is dist/src/control/observe/counter-texts.js; as source it is
+// src/control/observe/counter-texts.ts.
 const PACKAGE = new URL(import.meta.url.endsWith(".ts") ? "../../../" : "../../../../", import.meta.url);
 
 let texts: ReadonlyMap<string, CounterText> | undefined;

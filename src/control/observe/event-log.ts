@@ -1,6 +1,6 @@
-// What happened to a proxy, newest last: a bounded ring that people look at and programs follow.
-// Promises: the same thing about the same subject is told so many times a minute at most, and how often it was not told
-// is told with the next one.
+// What happened to a proxy, newest last: a bounded ring that people look at and programs follow. Promises: the same
+// thing about the same subject is told a bounded number of times a minute, and how often it was not told is told with
+// the next one.
 
 import { SapwoodError } from "../../base/errors.ts";
 import type { EventKind, EventReport } from "../../model/reports.ts";
@@ -72,7 +72,7 @@ export class EventLog {
     throw new SapwoodError("capacity-exceeded", `At most ${FOLLOWERS_MAX} clients may follow the events; so many do.`);
   }
 
-  /** The follower hears of each event from now on, until the returned function is called. */
+  /** The follower is told of each event from now on, until the returned function is called. */
   follow(follower: (event: EventReport) => void): () => void {
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);

@@ -1,4 +1,4 @@
-// Answers what would become of a packet: rehearses it with the modules in force on a copy of the tables, and says what
+// Answers what would happen to a packet: rehearses it with the modules in force on a copy of the tables, and says what
 // came of it.
 
 import { SapwoodError } from "../../base/errors.ts";

@@ -25,7 +25,7 @@ export interface ObserveServerOptions {
   readonly listen: ListenerAddress;
   readonly admission: Admission;
   readonly pages: Pick<ObservationPages, "page">;
-  /** Hears of errors that nobody foresaw. */
+  /** Is told of unexpected errors. */
   readonly onFailure: (error: unknown) => void;
   readonly patience?: Patience;
 }

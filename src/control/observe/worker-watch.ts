@@ -1,4 +1,4 @@
-// What became of the workers: how often each was started again, and whether one is lost for good.
+// How often each worker was started again, and whether one is lost for good.
 
 import { SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";

@@ -1,4 +1,4 @@
-// What stands between a node and whoever tells it of services. A provider knows the model and this sink, and nothing
+// The interface between a node and the source of its services. A provider knows the model and this sink, and nothing
 // else of the node; the composition root alone knows the provider.
 
 import type { TablesPatch } from "../../model/tables.ts";
@@ -8,7 +8,7 @@ export interface AskedAddress {
   readonly address: string; // canonical
   /** Of the oldest packet that waits. */
   readonly ageMs: number;
-  /** Stands for the workload that asks; the same for all packets of one. */
+  /** A number for the workload that asks; the same for all its packets. */
   readonly asker: number;
 }
 

@@ -15,7 +15,7 @@ import type { Preview } from "../tables/table-store.ts";
 /** What a reload needs of a configuration; the rest of it cannot change while the proxy runs. */
 export interface Reloadable {
   readonly tables: Tables;
-  /** Everything that takes effect at the next start only, as it stands in the file. */
+  /** Everything that takes effect at the next start only, as the file has it. */
   readonly fixed: object;
   readonly logLevel: LogLevel;
 }
@@ -134,7 +134,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
       return report;
     } catch (error) {
       this.#remember(SOCKET_SOURCE, errorBody(error), []);
-      throw error; // the answer to the one who asked; api.ts logs what nobody foresaw
+      throw error; // the answer to the one who asked; api.ts logs what is unexpected
     }
   }
 

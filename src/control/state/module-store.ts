@@ -1,8 +1,8 @@
 // The state directory: modules that a command loaded, each with the one before it, so that they are there again after a
 // restart and a rollback leads to where it would have. Each lies in a file of its hash; index.json says which is what.
 // Promises: every file is replaced by rename, so that a crash leaves the old state or the new one; what cannot be read
-// is told and skipped. All lies in a folder of its own, which one proxy has at a time. Nothing is removed but files that
-// an index named and drafts, and no link is followed.
+// is told and skipped. All lies in a folder of its own, which one proxy has at a time. Nothing is removed but files
+// that an index named and drafts, and no link is followed.
 
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -106,7 +106,7 @@ export class ModuleStore {
     }
   }
 
-  /** `onProblem` hears of what cannot be read, by its name. */
+  /** `onProblem` is told what cannot be read, by its name. */
   read(onProblem: (name: string, message: string) => void): Remembered<StoredPair> {
     let index: Index | undefined;
     try {

@@ -24,7 +24,7 @@ export interface CandidateSource {
   readonly nowMs: () => number;
 }
 
-/** A trial asks about at most so many addresses and candidates, the longest lists first. */
+/** The most addresses and candidates that a trial asks about, the longest lists first. */
 const ADDRESSES_MAX = 1000;
 const CANDIDATES_MAX = 100_000;
 

@@ -4,7 +4,9 @@
 import type { Issue } from "../../base/issues.ts";
 import type { Tables } from "../../model/tables.ts";
 
-/** What a change may take the last one away of: the section that would say it, what one is called, how many there are. */
+/**
+ * What a change may take the last one away of: the section that would say it, what one is called, how many there are.
+ */
 const KINDS = [
   { section: "nodes", one: "node", count: ({ nodes }: Tables) => nodes.length },
   { section: "services", one: "service", count: ({ services }: Tables) => services.length },

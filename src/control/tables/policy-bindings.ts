@@ -1,4 +1,4 @@
-// Which policy a service address stands for: the one that its entry names, else that of the longest bound prefix that
+// Which policy a service address has: the one that its entry names, else that of the longest bound prefix that
 // holds it. Turns services as they are written into services as the tables have them.
 
 import { type FieldPath, type Issue, nameList } from "../../base/issues.ts";
@@ -25,7 +25,7 @@ export interface WrittenService extends Omit<Service, "addresses"> {
 export interface BoundServices {
   readonly services: readonly Service[];
   readonly issues: readonly Issue[];
-  /** Where a field of `services` stands in what was written. */
+  /** Where a field of `services` is in what was written. */
   fieldOf(path: FieldPath): FieldPath;
 }
 
@@ -101,7 +101,7 @@ class Binder {
   }
 
   fieldOf(path: FieldPath): FieldPath {
-    // An address of a service stands at depth 4, one of an instance at depth 6.
+    // An address of a service is at depth 4, one of an instance at depth 6.
     for (const depth of [4, 6]) {
       const origin = this.#origins.get(key(path.slice(0, depth)));
       if (origin !== undefined) return [...origin, ...path.slice(depth)];

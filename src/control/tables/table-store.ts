@@ -90,7 +90,7 @@ export class TableStore {
     return this.#writer.generation;
   }
 
-  /** Hears of each change that came into force; the change is done when the listener is. */
+  /** Is told of each change that came into force; the change is done when the listener is. */
   onChange(listener: () => Promise<void>): void {
     this.#onChange = listener;
   }
@@ -157,7 +157,7 @@ export class TableStore {
 
   #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
     const applied = this.#turn.then(change);
-    this.#turn = applied.catch(() => undefined); // the caller hears of it
+    this.#turn = applied.catch(() => undefined); // the caller is told
     return applied;
   }
 
@@ -218,7 +218,7 @@ export class TableStore {
     return { ...this.#changesIn(patch), pathOf: ({ name }) => ["services", name], removeNodes, removeServices };
   }
 
-  /** What of these nodes and services is not so already. */
+  /** The nodes and services among these that differ from those in force. */
   #changesIn({ nodes, services }: Tables): Pick<Difference, "setNodes" | "setServices"> {
     const setServices: ServiceAtPath[] = [];
     services.forEach((service, i) => {

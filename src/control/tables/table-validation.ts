@@ -29,7 +29,7 @@ export interface Taken {
   namespaceOwner(address: string): string | undefined;
 }
 
-/** A service to be checked and where it stands in the document. */
+/** A service to be checked and where it is in the document. */
 export interface ServiceAtPath {
   readonly service: Service;
   readonly path: FieldPath;

@@ -1,4 +1,4 @@
-// The underlay through WireGuard: whom this node is to the others, which peers there are, and where in it each node is.
+// The underlay through WireGuard: who this node is for the others, which peers there are, and where in it each node is.
 // A node is who its key says: its address inside is derived from the key, WireGuard lets nobody else send from there,
 // and the tables know the node by that address alone.
 //
@@ -75,7 +75,7 @@ export class EncryptedUnderlay {
     return { address: tunnelAddressOf(key), port: underlay.port };
   }
 
-  /** Hears of nodes that moved inside, because they use another key than before. */
+  /** Is told of nodes that moved inside, because they use another key than before. */
   onMoved(listener: (ids: readonly string[]) => Promise<unknown>): void {
     this.#onMoved = listener;
   }

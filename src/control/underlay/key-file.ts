@@ -1,5 +1,5 @@
 // A node's private key for the encrypted underlay: a file that nobody but its owner may read.
-// Promises: the key itself stands in no sentence, log or report; an existing file is never overwritten.
+// Promises: the key itself is in no sentence, log or report; an existing file is never overwritten.
 
 import {
   closeSync,

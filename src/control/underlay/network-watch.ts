@@ -12,7 +12,7 @@ const LOOK_MS = 200;
 const CHECK_MS = 5000;
 const PAUSE_MS = 500;
 const PAUSE_MAX_MS = 60_000;
-/** So many repairs within the window wait PAUSE_MS each, and each further one twice as long as the one before. */
+/** This number of repairs within the window wait PAUSE_MS each, each further one twice as long as the one before. */
 const QUICK_REPAIRS = 5;
 const WINDOW_MS = 600_000;
 

@@ -1,4 +1,5 @@
-// Follows the addresses that the node itself has, so that the engine knows its kernel's ICMP errors from those of others.
+// Follows the addresses that the node itself has, so that the engine knows its kernel's ICMP errors from those of
+// others.
 
 import { writeOwnAddresses } from "../../memory/own-addresses.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";

@@ -1,5 +1,5 @@
-// Keeps the node's kernel from being used past the tunnel: says what the packet filter is to hold, follows the tables, and
-// puts back what somebody took away. A node whose kernel or tools cannot filter goes on, and says what is open.
+// Keeps the node's kernel from being used past the tunnel: says what the packet filter is to hold, follows the tables,
+// and puts back what somebody took away. A node whose kernel or tools cannot filter goes on, and says what is open.
 
 import { reasonOf } from "../../base/errors.ts";
 import { Turns } from "../../base/turns.ts";

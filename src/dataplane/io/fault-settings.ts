@@ -1,4 +1,4 @@
-// What the devices of a worker are told to do wrong, so that a test sees what becomes of it (docs/testing.md).
+// What the devices of a worker are told to do wrong, so that a test sees what follows (docs/testing.md).
 
 /** Of one device. Each share is between 0 and 1; what happens to a frame or a call is drawn for each kind by itself. */
 export interface DeviceFaults {

@@ -1,5 +1,5 @@
-// Wraps the devices of a worker with faults, above them (what arrives) and below them (the system calls). Each keeps its
-// interface, so that the loop knows nothing of it.
+// Wraps the devices of a worker with faults, above them (what arrives) and below them (the system calls). Each keeps
+// its interface, so that the loop knows nothing of it.
 
 import { KERNEL, type TunCalls, type UdpCalls } from "./calls.ts";
 import {

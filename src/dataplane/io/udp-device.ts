@@ -126,7 +126,7 @@ export class UdpDevice implements DatagramDevice {
     return sent;
   }
 
-  /** At most so many at a time: whoever floods us with ICMP errors must not keep us from receiving. */
+  /** A bounded number at a time: a flood of ICMP errors must not keep us from receiving. */
   #readErrors(): void {
     for (let i = 0; i < ERRORS_MAX && this.#errors.next(); i++) {
       const { errno, origin, mtu, quoted } = this.#errors;
@@ -201,9 +201,9 @@ export class UdpDevice implements DatagramDevice {
   }
 
   /**
-   * A single datagram that failed with #errno: when it is longer than its device takes, it goes in fragments, unless it is
-   * a probe of that size. The engine learns what the device takes and makes what follows fit, but for packets of up to
-   * 1,280 bytes: those must pass any path.
+   * A single datagram that failed with #errno: when it is longer than its device takes, it goes in fragments, unless it
+   * is a probe of that size. The engine learns what the device takes and makes what follows fit, but for packets of up
+   * to 1,280 bytes: those must pass any path.
    */
   #sendCut(queueAt: number, message: number): void {
     const area = this.#area;

@@ -113,7 +113,9 @@ export class CandidateReader {
     );
   }
 
-  /** A worker asks inside of a call, and no place that the generation in force shows is written before it leaves that. */
+  /**
+   * A worker asks inside of a call, and no place that the generation in force shows is written before it leaves that.
+   */
   #placeOf(instanceAt: number): number {
     const generation = Atomics.load(this.#words, (HeaderLayout.AT + HeaderLayout.GENERATION) >>> 2);
     return placeInForce(Atomics.load(this.#words, (instanceAt + InstanceLayout.VERSION) >>> 2), generation);

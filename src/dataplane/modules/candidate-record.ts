@@ -71,7 +71,7 @@ export function writeCandidate(records: DataView, at: number, candidate: PolicyC
   writeRecord(records, at, instance, weight, flows, rttUs, distanceKm, flags);
 }
 
-/** The candidate that a record stands for. */
+/** The candidate that a record describes. */
 export function readCandidate(records: DataView, at: number): PolicyCandidate {
   const flags = records.getUint32(at + RECORD_FLAGS, true);
   const has = (flag: number): boolean => (flags & flag) !== 0;

@@ -11,16 +11,16 @@ export interface EngineExports {
    */
   attach(worker: number, memoryBase: bigint): void;
   /**
-   * Translates the frames in TUN slots first...count-1 (lengths in WorkerLayout.TUN_LENGTHS), after emptying both transmit
-   * queues. Returns the first slot that was not handled because a queue was full, or count.
-   * `nowUs` is a monotonic clock in microseconds, the same for all workers.
+   * Translates the frames in TUN slots first...count-1 (lengths in WorkerLayout.TUN_LENGTHS), after emptying both
+   * transmit queues. Returns the first slot that was not handled because a queue was full, or count. `nowUs` is a
+   * monotonic clock in microseconds, the same for all workers.
    */
   egress(first: number, count: number, nowUs: number): number;
   /** The same for the messages that recvmmsg left in WorkerLayout.UDP_RX. */
   ingress(first: number, count: number, nowUs: number): number;
   /**
-   * Sees to the other nodes and queues the probes that are due (after emptying both transmit queues); returns how many.
-   * To be called every 50 ms or so: time without a call is none in which a node could have answered.
+   * Looks at the other nodes and queues the probes that are due (after emptying both transmit queues); returns how
+   * many. To be called every 50 ms or so: time without a call is none in which a node could have answered.
    */
   probe(nowUs: number): number;
   /**
@@ -36,8 +36,8 @@ export interface EngineExports {
    */
   udpRejected(message: number, errno: number): number;
   /**
-   * The tunnel's socket reports an error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME: that it was too long for
-   * the path, whose MTU is `mtu`, or that nobody took it. `origin` says who reports it (SO_EE_ORIGIN_*,
+   * The tunnel's socket reports an error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME: that it was too
+   * long for the path, whose MTU is `mtu`, or that nobody took it. `origin` says who reports it (SO_EE_ORIGIN_*,
    * linux/errqueue.h); the first `quoted` bytes of the datagram are in WorkerLayout.ERROR_QUOTE.
    */
   pathError(errno: number, origin: number, mtu: number, quoted: number): void;

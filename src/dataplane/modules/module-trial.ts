@@ -72,9 +72,9 @@ function refusal(answer: TrialAnswer): SapwoodError {
 }
 
 /**
- * Some processes, each of which tries one module after another until it dies of one or nobody needs it. The death of one
- * that had tried others proves nothing: what they left behind may have killed it. So the module is tried again in a new
- * process, and its death there is the module's.
+ * Some processes, each of which tries one module after another until it dies of one or nobody needs it. The death of
+ * one that had tried others proves nothing: what they left behind may have killed it. So the module is tried again in a
+ * new process, and its death there is the module's.
  */
 class TrialProcesses {
   readonly #idle = new Set<TrialProcess>();

@@ -1,5 +1,5 @@
-// Plays the kernel in one worker area, through the same structures as read(), recvmmsg(), writev() and sendmmsg(), so that
-// an engine can be tried without devices. Native addresses are offsets here.
+// Plays the kernel in one worker area, through the same structures as read(), recvmmsg(), writev() and sendmmsg(), so
+// that an engine can be tried without devices. Native addresses are offsets here.
 
 import { Region } from "../../../assembly/shared/layout/header.ts";
 import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";

@@ -20,7 +20,7 @@ import {
 } from "./policy-trial-contract.ts";
 
 const LOOK_MS = 5;
-/** The thread itself notices a call that was too slow; what takes so many times as long is taken not to return. */
+/** The thread itself notices a call that was too slow; what takes this many times as long is taken not to return. */
 const PATIENCE = 4;
 
 const THREAD = new URL("./policy-trial-thread.js", import.meta.url);

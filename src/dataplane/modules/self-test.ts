@@ -1,7 +1,7 @@
 // Packets with known answers, by which an engine is tried on a memory of its own before it gets the real one: what
 // leaves through the tunnel and the TUN, byte for byte, and that it goes on with the flows of the engine in force and
-// the other way round. The answers were not made by an engine: test/src/dataplane/modules/self-test.test.ts holds them against
-// the slow twin.
+// the other way round. The answers were not made by an engine: test/src/dataplane/modules/self-test.test.ts holds them
+// against the slow twin.
 
 import { SapwoodError } from "../../base/errors.ts";
 import { readCounters } from "../../memory/counters.ts";
@@ -11,7 +11,7 @@ import { compareEngines } from "./engine-comparison.ts";
 import type { EngineExports } from "./engine-contract.ts";
 import { TestNode, type TestWorld } from "./test-node.ts";
 
-/** One packet and what becomes of it; bytes are hexadecimal. */
+/** One packet and what is sent for it; bytes are hexadecimal. */
 export interface SelfTestStep {
   readonly what: string;
   readonly from: "tun" | "tunnel";
@@ -26,7 +26,7 @@ export interface SelfTestStep {
 }
 
 export const SELF_TEST_PEER = { id: "peer", address: "192.0.2.2", port: 50103 };
-/** Address and port of SELF_TEST_PEER as they stand in a sockaddr_in6. */
+/** Address and port of SELF_TEST_PEER as they are in a sockaddr_in6. */
 const PEER_ENDPOINT = "00000000000000000000ffffc0000202c3b7";
 const NOW_US = 1_000_000_000;
 export const SELF_TEST_NODE = "self";
@@ -106,8 +106,8 @@ export const SELF_TEST_STEPS: readonly SelfTestStep[] = [
 ];
 
 /**
- * Throws module-refused with the first packet that an engine handles in another way than it should. `isForced`: it may do
- * otherwise than the engine in force, but for the known packets.
+ * Throws module-refused with the first packet that an engine handles in another way than it should. `isForced`: it may
+ * do otherwise than the engine in force, but for the known packets.
  */
 export async function selfTest(
   candidate: WebAssembly.Module,

@@ -77,7 +77,7 @@ export class Cursor {
     return new TextDecoder().decode(this.bytes.subarray(from, this.at));
   }
 
-  /** The part of so many bytes that begins here; this cursor passes over it. */
+  /** The part of `length` bytes that begins here; this cursor passes over it. */
   part(length: number): Cursor {
     const from = this.at;
     this.skip(length);

@@ -1,5 +1,5 @@
 // One breath of the data path: wait, read a batch from each device, let the engine translate it, write what it queued.
-// Between two breaths it sees to orders; only then is the engine replaced.
+// Between two breaths it carries out orders; only then is the engine replaced.
 // Knows no descriptor and no clock of its own: all is passed in. Promises: neither direction starves the other, a
 // busy loop still attends to sweeping and probing, an idle one wakes 10 to 20 times a second.
 

@@ -8,7 +8,7 @@ import type { OffloadState, SwitchableOffload, SwitchedOff } from "../../sys/off
 import type { Tun } from "../../sys/tun.ts";
 import type { UdpSocket } from "../../sys/udp-socket.ts";
 
-/** What of the kernel an offload is agreed on with. */
+/** The part of the kernel with which an offload is agreed on. */
 export type OffloadHolder = Pick<Tun | UdpSocket, "offloads" | "settleOffloads">;
 
 export interface OffloadSwitchOptions {

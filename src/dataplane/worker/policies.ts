@@ -1,7 +1,7 @@
-// The policies of one worker: asks the policy module of a service address when a flow begins.
-// Promises: choose() never throws, whatever a module does; a module sees a service's candidates as the service record
-// has them, round-trip times that are at most REFRESH_MS older than the data plane's, and, if it asks for them, the flow
-// counts of the moment; a choice for a service whose candidates the module knows allocates nothing.
+// The policies of one worker: asks the policy module of a service address when a flow begins. Promises: choose() never
+// throws, whatever a module does; a module sees a service's candidates as the service record has them, round-trip times
+// that are at most REFRESH_MS older than the data plane's, and, if it asks for them, the flow counts of the moment; a
+// choice for a service whose candidates the module knows allocates nothing.
 
 import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../../assembly/shared/policies.ts";
@@ -243,7 +243,7 @@ class HostedPolicy {
     };
   }
 
-  /** Sees to it that the module has the candidates of the service record. */
+  /** Gives the module the candidates of the service record, if it lacks them. */
   #prepared(service: number, serviceAt: number): KnownService {
     const revision = this.#candidates.view.getUint32(serviceAt + ServiceLayout.REVISION, true);
     // Read before the metrics are copied: what changes meanwhile is copied next time.

@@ -20,8 +20,8 @@ export class ShareWatch {
   }
 
   /**
-   * Takes a sample: the slot of the policy in whose call the worker was found, or NO_SLOT. Returns the slot that has most
-   * of the samples when all together have more than their share, else NO_SLOT.
+   * Takes a sample: the slot of the policy in whose call the worker was found, or NO_SLOT. Returns the slot that has
+   * most of the samples when all together have more than their share, else NO_SLOT.
    */
   add(slot: number): number {
     const oldest = this.#samples[this.#next] as number;

@@ -30,7 +30,9 @@ export interface SupervisorOptions extends WorkerThreadOptions {
    * time that the limit has passed once more.
    */
   readonly onOverdue?: (overdue: Overdue) => boolean;
-  /** Policies took more than POLICY_SHARE_MAX of a worker's time, and this one most of it; another may be handed over. */
+  /**
+   * Policies took more than POLICY_SHARE_MAX of a worker's time, and this one most of it; another may be handed over.
+   */
   readonly onGreedy?: (slot: number) => void;
 }
 

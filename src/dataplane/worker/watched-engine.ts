@@ -1,5 +1,5 @@
 // An engine whose calls the watch over calls that do not return sees. The host marks them, from before the call to
-// after it, so that no engine can be in a place where nobody looks; the engine's own WorkerLayout.SEQUENCE says only in which
+// after it, so that no engine can hide a call; the engine's own WorkerLayout.SEQUENCE says only in which
 // generation of the tables a worker is. The marks are plain stores, as those of policies are, twice per batch.
 
 import type { EngineExports } from "../modules/engine-contract.ts";

@@ -1,5 +1,5 @@
-// A cluster of Oakestra in a lab: a real Mosquitto and a scripted cluster manager on the underlay, `sapwood netmanager` on
-// each node, and the NodeEngine's part: HTTP on its unix socket, containers in network namespaces of their own.
+// A cluster of Oakestra in a lab: a real Mosquitto and a scripted cluster manager on the underlay, `sapwood netmanager`
+// on each node, and the NodeEngine's part: HTTP on its unix socket, containers in network namespaces of their own.
 import { builtFile } from "../../../src/lab/build-paths.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import { addNamespaces, configure } from "../../../src/lab/netns.ts";

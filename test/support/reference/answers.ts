@@ -1,5 +1,5 @@
-// What the slow twin tells clients whose packets go nowhere: ICMP errors as a router sends them (RFC 1812 section 4.3.2,
-// RFC 4443 section 2.4) and TCP resets (RFC 9293 section 3.10.7.1), from the address that the client called.
+// What the slow twin tells clients whose packets go nowhere: ICMP errors as a router sends them (RFC 1812 section
+// 4.3.2, RFC 4443 section 2.4) and TCP resets (RFC 9293 section 3.10.7.1), from the address that the client called.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { type PacketBuilder, packet, TCP_RST } from "../packet-builder.ts";
 import { sourceRouteAt } from "./cross-family.ts";
@@ -12,7 +12,7 @@ import { rawText, type TwinTables, V4_MAPPED } from "./tables.ts";
 export interface AnswerOptions {
   readonly icmp: boolean;
   readonly reset: boolean;
-  /** What becomes of packets of flows whose node is lost: their clients hear of it by ICMP, TCP's by a reset, or nothing. */
+  /** How packets of flows whose node is lost are answered: their clients are told by ICMP, TCP's by a reset, or not. */
   readonly lost: "sent on" | "icmp" | "reset";
 }
 
@@ -132,7 +132,9 @@ function canHear(address: string): boolean {
   return isOfHost(address) && !isLoopback;
 }
 
-/** A token bucket (RFC 1812 section 4.3.2.8), full at first; counts thousandths, of which so many come per millisecond. */
+/**
+ * A token bucket (RFC 1812 section 4.3.2.8), full at first; counts thousandths, of which so many come per millisecond.
+ */
 class Bucket {
   private thousandths: number;
   private filledMs: number | undefined;

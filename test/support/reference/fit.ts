@@ -37,8 +37,8 @@ export function fitToWay(
 }
 
 /**
- * RFC 7915 section 4: whether a packet that became IPv6 gets the size that every link takes, since nobody would tell its
- * sender what the links behind take.
+ * RFC 7915 section 4: whether a packet that became IPv6 gets the size that every link takes, since nobody would tell
+ * its sender what the links behind take.
  */
 export function isToBeCut(
   bytes: Uint8Array,

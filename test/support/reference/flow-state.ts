@@ -1,5 +1,5 @@
-// The slow twin's flow life: which state a flow is in after each packet (RFC 9293 section 3.3.2, RFC 6146 section 3.5.2,
-// RFC 5961 section 3.2, seen from outside).
+// The slow twin's flow life: which state a flow is in after each packet (RFC 9293 section 3.3.2, RFC 6146 section
+// 3.5.2, RFC 5961 section 3.2, seen from outside).
 
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";

@@ -1,4 +1,5 @@
-// The slow twin's fragments: what became of first ones, and later ones that wait for theirs. Nothing is reassembled.
+// The slow twin's fragments: how first ones were translated, and later ones that wait for theirs. Nothing is
+// reassembled.
 import type { ParsedPacket } from "./parser.ts";
 import { largestOwner, type Waiting } from "./shares.ts";
 
@@ -30,7 +31,7 @@ interface Noted<Way> {
   readonly sinceMs: number;
 }
 
-/** `Way` is what becomes of every fragment of a packet, `Item` a fragment that waits. */
+/** `Way` says how every fragment of a packet is treated, `Item` is a fragment that waits. */
 export class TwinFragments<Way, Item> {
   private readonly noted: (Noted<Way> | undefined)[] = new Array(NOTED_MAX).fill(undefined);
   private readonly places = new Map<string, number>();

@@ -1,4 +1,4 @@
-// The slow twin's fragments other than the first: they become what the first one became, and wait for it if need be.
+// The slow twin's fragments other than the first: they are treated as the first one was, and wait for it if need be.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Across } from "./cross-family.ts";
 import { mayFragment } from "./fit.ts";
@@ -11,7 +11,7 @@ import { STRANGER, type TwinTables } from "./tables.ts";
 import { translate } from "./translate.ts";
 import type { TwinWays } from "./ways.ts";
 
-/** What becomes of every fragment of a packet; without a node it goes into the TUN. */
+/** How every fragment of a packet is translated and sent; without a node it goes into the TUN. */
 interface FragmentWay {
   readonly source: string;
   readonly destination: string;
@@ -43,7 +43,10 @@ export class TwinLaterFragments {
     for (const origin of this.fragments.expire(nowMs)) this.drop(origin, DropReason.fragmentOrphan);
   }
 
-  /** What became of a packet; if it is a first fragment, the same becomes of the others, also of those that wait. */
+  /**
+   * Takes note of a packet's translation; if it is a first fragment, the others are treated alike, also those that
+   * wait.
+   */
   follow(origin: Origin, packet: ParsedPacket, translated: Uint8Array, node: string | undefined, nowMs: number): void {
     if (packet.fragment?.offset !== 0) return;
     const { source, destination } = parse(translated) as ParsedPacket;

@@ -1,4 +1,5 @@
-// What the slow twin put out, counted and met. Packets to a node stand in their order; nodes among each other have none.
+// What the slow twin put out, counted and met. Packets to a node stand in their order; nodes among each other have
+// none.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { virtioFrame } from "../packet-builder.ts";
 import type { CountName, Counts, DropName } from "./counts.ts";

@@ -134,8 +134,8 @@ export class TwinPark {
   }
 
   /**
-   * Drops the oldest packet of whoever has most, of all packets or of those to an address; never one to an address that is
-   * known meanwhile.
+   * Drops the oldest packet of whoever has most, of all packets or of those to an address; never one to an address that
+   * is known meanwhile.
    */
   private crowdOut(claimant: string | undefined, length: number, address?: string): boolean {
     const among = address === undefined ? this.waiting : this.waitingFor(address);

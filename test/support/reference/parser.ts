@@ -46,9 +46,9 @@ export interface ParsedPacket extends Ends {
 }
 
 /**
- * What a packet is translated by: TCP and UDP by ports; ICMP echo by its identifier, which stands for the port of the
+ * What a packet is translated by: TCP and UDP by ports; ICMP echo by its identifier, which is used as the port of the
  * side that asked; an ICMP error by the packet in it; everything else by addresses alone; a fragment that is not the
- * first by what became of the first.
+ * first as the first was.
  */
 export type PacketKind = "transport" | "echo" | "error" | "portless" | "laterFragment";
 
@@ -68,7 +68,9 @@ export interface Fragment {
 /** What a virtio_net_hdr asks for. */
 export interface Offload {
   readonly needsChecksum: boolean;
-  /** Of a packet inside, whose checksum is to be finished: where its sum begins and where it is, as bytes of the packet. */
+  /**
+   * Of a packet inside, whose checksum is to be finished: where its sum begins and where it is, as bytes of the packet.
+   */
   readonly inner?: { readonly start: number; readonly field: number };
   /** Payload bytes of a segment; 0 = the packet is no super-packet. */
   readonly segmentSize: number;

@@ -1,6 +1,8 @@
 // How large a datagram fits the path to a node, by the slow twin: what probes of sizes say (RFC 8899).
 
-/** Smaller path MTUs are not believed, as Linux does not (net.ipv4.route.min_pmtu 552, less 48 bytes of outer headers). */
+/**
+ * Smaller path MTUs are not believed, as Linux does not (net.ipv4.route.min_pmtu 552, less 48 bytes of outer headers).
+ */
 const SIZE_MIN = 504;
 /** So many probes of a size are lost before it is one that does not pass. */
 const TRIES_MAX = 3;

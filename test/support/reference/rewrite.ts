@@ -71,7 +71,8 @@ function rewriteEmbedded(bytes: Uint8Array, packet: ParsedPacket, embedded: Pars
 function checksumField({ kind, protocol, fragment }: ParsedPacket): number | undefined {
   if (kind === "laterFragment" || (fragment?.offset ?? 0) > 0) return undefined;
   if (isIcmp(protocol)) return 2;
-  // SCTP's checksum and those of tunnels do not cover addresses; those of RFC 3828 section 3.1 and RFC 4340 section 9.1 do.
+  // SCTP's checksum and those of tunnels do not cover addresses; those of RFC 3828 section 3.1 and RFC 4340 section 9.1
+  // do.
   if (protocol === IPPROTO_UDP || isUdpLike(protocol)) return 6;
   return protocol === IPPROTO_TCP ? 16 : undefined;
 }

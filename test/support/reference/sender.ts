@@ -17,7 +17,7 @@ export interface Frame {
 export class TwinSender {
   constructor(private readonly ledger: Ledger) {}
 
-  /** Sends what became of a frame to another node. */
+  /** Sends a translated frame to another node. */
   toNode(endpoint: string, translated: Uint8Array, frame: Frame, { kind, segmentSize, mtu }: Fit): void {
     if (kind === "smallerSegments") this.ledger.meet("cut: smaller segments");
     finished(translated, { ...frame.offload, segmentSize }).forEach((whole, i) => {
@@ -33,7 +33,7 @@ export class TwinSender {
     for (const part of parts) this.send(endpoint, part);
   }
 
-  /** Puts what became of a frame back into the TUN, unsegmented, as the workload's offloads left it. */
+  /** Puts a translated frame back into the TUN, unsegmented, as the workload's offloads left it. */
   toTun(translated: Uint8Array, frame: Frame, { kind, segmentSize, mtu }: Fit): void {
     if (kind === "fragments") {
       this.ledger.meet("cut: fragments within the node");

@@ -17,7 +17,8 @@ export function blocksOf(length: number): number {
 
 /**
  * Who has to make place so that `claimant` may have a packet of so many bytes more: who has most, of equals the one who
- * had it first. Nobody, if nobody has as much as the claimant would have then. Who waits for its turn only claims nothing.
+ * had it first. Nobody, if nobody has as much as the claimant would have then. Who waits for its turn only claims
+ * nothing.
  */
 export function largestOwner(
   waiting: readonly Waiting[],

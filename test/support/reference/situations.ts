@@ -36,7 +36,7 @@ export const SITUATIONS = [
   "a flow goes on with its instance, which came back",
   "a flow ends, its address does not exist any more",
   "an answer of an instance that is unknown now",
-  // Later fragments, and what becomes of them in the other family
+  // Later fragments, also of packets that change their family
   ...(["egress", "ingress"] as const).flatMap(ofLaterFragments),
   "later fragment: made place for another one's",
   "the checksum of a packet inside is finished",

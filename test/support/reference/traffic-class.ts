@@ -1,5 +1,5 @@
-// DSCP and ECN by their definitions: which of a packet's its outer header gets, and what the outer one's ECN becomes of the
-// packet inside.
+// DSCP and ECN by their definitions: what of a packet's its outer header gets, and what the outer one's ECN means for
+// the packet inside.
 import { incremental } from "./checksum.ts";
 
 /** RFC 3168 section 5, by value. */

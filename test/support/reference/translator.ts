@@ -367,7 +367,9 @@ export class ReferenceTranslator {
     return DropReason.none;
   }
 
-  /** Whether a packet comes in the name of an instance that may have been dropped for disuse, from a sender that may. */
+  /**
+   * Whether a packet comes in the name of an instance that may have been dropped for disuse, from a sender that may.
+   */
   private isUnknownNow({ source, embedded }: ParsedPacket, sender: string): boolean {
     const isUnknown = embedded === undefined && this.tables.address(source) === undefined;
     return this.parked.mayAsk && isUnknown && this.tables.acceptsUnknownSources(sender);

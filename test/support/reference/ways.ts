@@ -1,5 +1,5 @@
-// Where a packet goes by the slow twin, as whom it comes and to whom: by its flow, or by that of the packet which an ICMP
-// error is about.
+// Where a packet goes by the slow twin, as whom it comes and to whom: by its flow, or by that of the packet which an
+// ICMP error is about.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { otherFamily, type TwinFlow, type TwinFlows } from "./flows.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
@@ -55,8 +55,8 @@ export class TwinWays {
   }
 
   /**
-   * The way of an ICMP error: that of an answer to the packet that it is about. The node itself, as a router, speaks for
-   * the workload (RFC 5508 section 4.2), nobody else does. No flow lives longer or shorter by it.
+   * The way of an ICMP error: that of an answer to the packet that it is about. The node itself, as a router, speaks
+   * for the workload (RFC 5508 section 4.2), nobody else does. No flow lives longer or shorter by it.
    */
   private ofError(packet: ParsedPacket, embedded: ParsedPacket): Way | DropReason {
     const answer = reversed(embedded);

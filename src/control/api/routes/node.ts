@@ -1,4 +1,4 @@
-// What of the node itself can be switched: offloads, and the key of the encrypted underlay.
+// What can be switched on the node itself: offloads, and the key of the encrypted underlay.
 
 import { z } from "zod";
 import type { OffloadSwitch } from "../../../dataplane/worker/offload-switch.ts";

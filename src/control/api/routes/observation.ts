@@ -29,7 +29,7 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
   route({
     ...read,
     path: "/v1/explain",
-    summary: "What would become of a packet; nothing is sent",
+    summary: "What would happen to a packet; nothing is sent",
     query: z.strictObject({ to: z.string().default(""), from: z.string().optional() }),
     answers: ExplanationReport,
     handle: ({ observation }, { query }) => observation.explainer.explain(query.to, query.from),

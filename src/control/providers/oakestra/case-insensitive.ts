@@ -1,6 +1,8 @@
 // Objects whose keys count whatever their case is, as Go's decoders have it.
 
-/** The object with its keys as `names` spell them; other keys are left out. Of several spellings the last one counts. */
+/**
+ * The object with its keys as `names` spell them; other keys are left out. Of several spellings the last one counts.
+ */
 export function withKnownKeys(value: object, names: readonly string[]): Record<string, unknown> {
   const known = new Map(names.map((name) => [name.toLowerCase(), name]));
   const result: Record<string, unknown> = {};

@@ -1,5 +1,6 @@
-// The containers of this node: each gets an interface on the bridge, addresses of the node's subnet, routes and its mapped
-// ports. Promises: a deploy that fails at any step leaves nothing of it; what is undeployed leaves nothing either.
+// The containers of this node: each gets an interface on the bridge, addresses of the node's subnet, routes and its
+// mapped ports. Promises: a deploy that fails at any step leaves nothing of it; what is undeployed leaves nothing
+// either.
 
 import { createHash } from "node:crypto";
 import { SapwoodError } from "../../../base/errors.ts";

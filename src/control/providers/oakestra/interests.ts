@@ -1,6 +1,6 @@
-// The jobs whose changes this node hears of: as long as an instance runs here, or a flow leads to one. The cluster counts
-// a node as interested from a table query on, until interest/remove, which must come from a node that it counts: a cluster
-// that began anew has forgotten all of them and would fail. So the job is asked for once more right before.
+// The jobs whose changes this node hears of: as long as an instance runs here, or a flow leads to one. The cluster
+// counts a node as interested from a table query on, until interest/remove, which must come from a node that it counts:
+// a cluster that began anew has forgotten all of them and would fail. So the job is asked for once more right before.
 
 import type { ProviderSink } from "../provider.ts";
 import type { Jobs } from "./jobs.ts";

@@ -1,5 +1,5 @@
-// The jobs that this node knows, as services of the tables. A job is put in force as a whole, in one generation; what is
-// odd in a result is left out and told, and the rest of it counts. Newer records win over older ones of other jobs.
+// The jobs that this node knows, as services of the tables. A job is put in force as a whole, in one generation; what
+// is odd in a result is left out and told, and the rest of it counts. Newer records win over older ones of other jobs.
 
 import { Turns } from "../../../base/turns.ts";
 import { policyName } from "../../../model/policy-names.ts";
@@ -22,7 +22,7 @@ export interface JobsOptions {
   readonly sink: ProviderSink;
   readonly ranges: readonly Prefix[];
   readonly own: OwnNode;
-  /** Hears of each odd record, one sentence each. */
+  /** Is told of each odd record, one sentence each. */
   readonly tell: (sentence: string) => void;
 }
 

@@ -50,7 +50,7 @@ export function subnetRequest(): object {
   return { METHOD: "GET" };
 }
 
-/** One of both names what is asked for. */
+/** One of the two says what is asked for. */
 export function tableQuery(asked: { readonly sip: string } | { readonly sname: string }): object {
   return { sname: "", sip: "", ...asked };
 }

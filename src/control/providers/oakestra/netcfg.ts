@@ -1,6 +1,6 @@
-// /etc/netmanager/netcfg.json: who this node is and where its broker is. It is YAML by its loader's nature (so JSON with
-// comments, trailing commas and unquoted numbers is read as well), keys count in any case, and environment variables of
-// the same names override it.
+// /etc/netmanager/netcfg.json: who this node is and where its broker is. It is YAML by its loader's nature (so JSON
+// with comments, trailing commas and unquoted numbers is read as well), keys count in any case, and environment
+// variables of the same names override it.
 
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";

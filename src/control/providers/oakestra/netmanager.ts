@@ -80,8 +80,9 @@ export class Netmanager {
   }
 
   /**
-   * Resolves when the worker is registered with its cluster and can deploy. Throws within 10 s, and then nothing of it is
-   * left and it may be tried again. A worker id that is new takes the place of the one before, whose containers are gone.
+   * Resolves when the worker is registered with its cluster and can deploy. Throws within 10 s, and then nothing of it
+   * is left and it may be tried again. A worker id that is new takes the place of the one before, whose containers are
+   * gone.
    */
   register(workerId: string, clusterAddress: string): Promise<void> {
     if (!WORKER_ID.test(workerId)) {

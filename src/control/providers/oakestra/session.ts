@@ -1,5 +1,5 @@
-// The MQTT session of a worker: connects for ever with back-off, and says what was published while the broker was away in
-// its order, as soon as it is back. Its subscriptions are renewed first (MQTT 3.1.1, clean session).
+// The MQTT session of a worker: connects for ever with back-off, and says what was published while the broker was away
+// in its order, as soon as it is back. Its subscriptions are renewed first (MQTT 3.1.1, clean session).
 
 import { readFileSync } from "node:fs";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";

@@ -1,5 +1,5 @@
-// /etc/netmanager/tuncfg.json: the TUN and the ranges of service addresses. JSON whose keys count in any case; a value of
-// the wrong type is told and leaves its field at the default, a missing file leaves all of them there.
+// /etc/netmanager/tuncfg.json: the TUN and the ranges of service addresses. JSON whose keys count in any case; a value
+// of the wrong type is told and leaves its field at the default, a missing file leaves all of them there.
 
 import { readFileSync } from "node:fs";
 import { z } from "zod";
@@ -40,7 +40,9 @@ const DEFAULTS = {
 };
 type Values = typeof DEFAULTS;
 
-/** `tell` hears what is wrong with a file, one sentence a field. Throws config-unreadable for one that cannot be read. */
+/**
+ * `tell` hears what is wrong with a file, one sentence a field. Throws config-unreadable for one that cannot be read.
+ */
 export function loadTuncfg(path: string, tell: (sentence: string) => void): Tuncfg {
   let content: string;
   try {

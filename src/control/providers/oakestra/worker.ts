@@ -103,7 +103,7 @@ export class Worker {
       const timer = setTimeout(() => refuse(`no answer within ${timeoutMs} ms`), timeoutMs);
       this.#onSubnet = (payload) => {
         clearTimeout(timer);
-        this.#onSubnet = undefined; // another answer has nobody to go to
+        this.#onSubnet = undefined; // nothing waits for another answer
         const result = readSubnetResult(payload);
         const subnet = result instanceof Odd ? result.sentence : readSubnet(result.address, result.addressv6);
         if (typeof subnet === "string") refuse(subnet);

@@ -1,4 +1,4 @@
-// Names, slots and modules; what a module has to stand before it is in force, and what becomes of one that fails there.
+// Names, slots and modules; which trials a module has to pass before it is in force, and that one that fails there is replaced.
 import { describe, expect, test } from "vitest";
 import { POLICY_SLOT_MAX } from "../../../../assembly/shared/policies.ts";
 import { createLogger } from "../../../../src/base/log.ts";
