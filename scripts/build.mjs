@@ -58,6 +58,13 @@ function targets() {
       requireStateless,
     ),
     wasmModule(
+      "assembly/adoption.ts",
+      "dist/wasm/adoption.wasm",
+      [...settings, ...engineSources],
+      onSharedMemory,
+      requireStateless,
+    ),
+    wasmModule(
       "assembly/workbench.ts",
       "dist/wasm/workbench.wasm",
       [...settings, ...engineSources],

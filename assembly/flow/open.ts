@@ -18,6 +18,7 @@ import { create, discard, insert } from "../table/flow.ts";
 import { policyClientHash, policyFlowHash } from "../table/hash.ts";
 import { incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown, isReachable } from "../table/node.ts";
+import { sealOf } from "../table/seal.ts";
 import { Packet } from "../wire/packet.ts";
 import { choose } from "./policy.ts";
 import { firstState, forgetTcp } from "./state.ts";
@@ -77,6 +78,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
     discard(flow);
     return DropReason.portsExhausted;
   }
+  Flow.at(flow).seal = sealOf(flow);
 
   const opened = insert(flow, packet, hash, firstState(packet), nowMs);
   if (opened == flow) count(Counter.flowsOpened, 1);

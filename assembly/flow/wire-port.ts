@@ -6,12 +6,10 @@
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
-import { addressDelta, wordDelta } from "../checksum/incremental.ts";
-import { fold } from "../checksum/sum.ts";
 import { Flow } from "../record/flow.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
-
+import { setDeltas } from "../table/deltas.ts";
 import { areAnswersTaken, claimAnswers } from "../table/flow.ts";
 import { Packet } from "../wire/packet.ts";
 
@@ -31,7 +29,7 @@ export function allowPortTries(): void {
 
 /** False if no free port was found; a packet without such a port has no other. */
 export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
-  setWirePort(flow, packet.sourcePort, packet);
+  setWirePort(flow, packet.sourcePort);
   if (claimAnswers(flow, nowMs)) return true;
   if (!packet.hasSourcePort) return false;
   const allowed = WorkerArea.at(workerAt).portTries;
@@ -44,7 +42,7 @@ export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
     cursor = ((cursor % PORTS) + STRIDE) % PORTS;
     const port = bswap<u16>(<u16>(FIRST + cursor));
     if (areAnswersTaken(flow, port)) continue;
-    setWirePort(flow, port, packet);
+    setWirePort(flow, port);
     isFound = claimAnswers(flow, nowMs);
   }
   WorkerArea.at(workerAt).portCursor = cursor;
@@ -54,19 +52,7 @@ export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
 }
 
 /** The deltas go with it: once its answers are claimed, another worker may translate by this record. */
-function setWirePort(flow: usize, wirePort: u16, packet: Packet): void {
+function setWirePort(flow: usize, wirePort: u16): void {
   Flow.at(flow).wirePort = wirePort;
-  const clientAddress = Flow.at(flow).clientInstanceAddress;
-  const target = Flow.at(flow).target;
-  const answerAddress = Flow.at(flow).targetInstanceAddress;
-  const forward =
-    addressDelta(packet.source, clientAddress) +
-    addressDelta(packet.destination, target) +
-    wordDelta(packet.sourcePort, wirePort);
-  const reverse =
-    addressDelta(answerAddress, packet.destination) +
-    addressDelta(Flow.at(flow).answered, packet.source) +
-    wordDelta(wirePort, packet.sourcePort);
-  Flow.at(flow).forwardDelta = <u16>fold(forward);
-  Flow.at(flow).reverseDelta = <u16>fold(reverse);
+  setDeltas(flow);
 }

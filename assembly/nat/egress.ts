@@ -17,6 +17,7 @@ import * as HeaderLayout from "../shared/layout/header.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService } from "../table/address.ts";
+import { bind } from "../table/binding.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
 import { isReachable, pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -114,16 +115,19 @@ function fitToPath(packet: Packet, passage: Passage, node: u32, longest: u32, cr
 /** Whether the packet belongs to the flow that it was found by, and can be sent; else ends the flow, if it has to. */
 function goOn(flow: usize, packet: Packet, passage: Passage): bool {
   passage.endedBy = <u8>DropReason.none;
-  if (isRestart(flow, packet)) {
-    if (end(flow)) count(Counter.flowsRestarted, 1);
-    return false;
-  }
+  if (isRestart(flow, packet)) return restart(flow);
   return Flow.at(flow).confirmed == confirmation || confirm(flow, packet, passage);
+}
+
+function restart(flow: usize): bool {
+  if (end(flow)) count(Counter.flowsRestarted, 1);
+  return false;
 }
 
 /** Asks anew, after a change of the tables or of a node's health. A flow whose node is lost is kept: it may return. */
 function confirm(flow: usize, packet: Packet, passage: Passage): bool {
   if (!confirmEnds(flow, packet, passage)) return false;
+  if (isRestart(flow, packet)) return restart(flow); // it was unbound before
   if (!isReachable(Flow.at(flow).node) && !goOnLost(flow, packet, passage)) return false;
   Flow.at(flow).confirmed = confirmation;
   return true;
@@ -132,27 +136,36 @@ function confirm(flow: usize, packet: Packet, passage: Passage): bool {
 /**
  * Confirms that both ends of the packet's flow, client and instance, live in this generation; else ends the flow. While
  * the control plane is asked for addresses, tables without the called one do not say that its instance is gone: the
- * packet asks for it, and the flow waits.
+ * packet asks for it, and the flow waits. So does one of a process before this one until the tables have its ends.
  */
 export function confirmEnds(flow: usize, packet: Packet, passage: Passage): bool {
+  if (Flow.at(flow).isUnbound) {
+    const reason = isParked(packet.destination) ? DropReason.unknownAddress : bind(flow);
+    if (reason == DropReason.instanceGone) return endGone(flow, packet, passage);
+    passage.endedBy = <u8>reason;
+    if (reason != DropReason.none) return false;
+  }
   if (!isClientAlive(flow)) {
     end(flow);
     return false;
   }
-  if (!isTargetAlive(flow)) {
-    if (HEADER.parkMs != 0) {
-      const mustWait = isParked(packet.destination);
-      if (!mustWait && rejoin(flow)) return true;
-      if (mustWait || findService(packet.destinationAt) == 0) {
-        passage.endedBy = <u8>DropReason.unknownAddress;
-        return false;
-      }
+  if (isTargetAlive(flow)) return true;
+  if (HEADER.parkMs != 0) {
+    const mustWait = isParked(packet.destination);
+    if (!mustWait && rejoin(flow)) return true;
+    if (mustWait || findService(packet.destinationAt) == 0) {
+      passage.endedBy = <u8>DropReason.unknownAddress;
+      return false;
     }
-    passage.endedBy = <u8>(isReset(packet) ? DropReason.instanceGone : DropReason.none);
-    if (end(flow) && passage.endedBy == DropReason.none) count(Counter.flowsRechosen, 1);
-    return false;
   }
-  return true;
+  return endGone(flow, packet, passage);
+}
+
+/** The flow's instance is gone: its client is told, or gets another one. */
+function endGone(flow: usize, packet: Packet, passage: Passage): bool {
+  passage.endedBy = <u8>(isReset(packet) ? DropReason.instanceGone : DropReason.none);
+  if (end(flow) && passage.endedBy == DropReason.none) count(Counter.flowsRechosen, 1);
+  return false;
 }
 
 /** Drops a packet to an address that the control plane denied, and ends the flow that needs it. */

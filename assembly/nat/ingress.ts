@@ -4,6 +4,7 @@
 import { confirmation } from "../area/generation.ts";
 import { canChangeFamily, changeFamily } from "../family/header.ts";
 import { isClientAlive } from "../flow/confirm.ts";
+import { isFlow } from "../flow/open.ts";
 import { seenReverse } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
 import { HEADER } from "../record/header.ts";
@@ -12,6 +13,7 @@ import * as FlowLayout from "../shared/layout/flow.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange } from "../table/address.ts";
+import { bind } from "../table/binding.ts";
 import { end, findReverse, packetHash } from "../table/flow.ts";
 import { nodeOf } from "../table/instance.ts";
 import { acceptsUnknownSources, speaksFor } from "../table/sender.ts";
@@ -22,6 +24,7 @@ import { rewrite } from "./rewrite.ts";
 export function translateIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
   if (flow == 0) return admit(packet, sender);
+  if (!isFlow(flow)) return <DropReason>(<i32>flow);
   if (!speaksFor(sender, Flow.at(flow).node) && !isUnknownNow(packet, sender)) return DropReason.wrongNode;
   if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
@@ -42,7 +45,7 @@ export function translateLocal(
   nowMs: u32,
 ): DropReason {
   const flow = answeredFlow(packet);
-  if (flow == 0) return DropReason.none;
+  if (!isFlow(flow)) return <DropReason>(<i32>flow);
   if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
@@ -52,10 +55,19 @@ export function translateLocal(
   return DropReason.none;
 }
 
-/** The flow that the packet answers, or 0. Ends one whose client is gone. */
+/**
+ * The flow that the packet answers, or 0; or the DropReason of an answer that has to come again, because the tables do
+ * not have the ends of its flow yet. Ends a flow whose client is gone.
+ */
 export function answeredFlow(packet: Packet): usize {
   const flow = findReverse(packet, packetHash(packet));
-  if (flow == 0 || Flow.at(flow).confirmed == confirmation || isClientAlive(flow)) return flow;
+  if (flow == 0 || Flow.at(flow).confirmed == confirmation) return flow;
+  if (Flow.at(flow).isUnbound) {
+    const reason = bind(flow);
+    if (reason == DropReason.unknownWorkload) return DropReason.notLocalDestination;
+    if (reason != DropReason.none) return DropReason.unknownSource;
+  }
+  if (isClientAlive(flow)) return flow;
   end(flow);
   return 0;
 }

@@ -6,6 +6,7 @@
 import { addressDelta, portsDelta, update } from "../checksum/incremental.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { changeErrorFamily } from "../family/icmp-error.ts";
+import { isFlow } from "../flow/open.ts";
 import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
@@ -65,7 +66,7 @@ export function translateErrorIngress(packet: Packet, sender: u32): DropReason {
   const answer = packet.quoted;
   answer.turn();
   const flow = answeredFlow(answer);
-  if (flow == 0) return DropReason.unrelatedError;
+  if (!isFlow(flow)) return DropReason.unrelatedError;
   if (!speaksFor(sender, Flow.at(flow).node)) return DropReason.wrongNode;
   return giveErrorBack(flow, packet, packet.isIpv4); // as in translateIngress()
 }
@@ -73,7 +74,7 @@ export function translateErrorIngress(packet: Packet, sender: u32): DropReason {
 /** The same for an error that translateErrorEgress() addressed to a workload of this node. */
 export function translateErrorLocal(packet: Packet): DropReason {
   const flow = answeredFlow(packet.quoted);
-  return flow == 0 ? DropReason.none : giveErrorBack(flow, packet, false);
+  return isFlow(flow) ? giveErrorBack(flow, packet, false) : <DropReason>(<i32>flow);
 }
 
 /** Whether the receiver of the error is said to have sent the packet; as the bytes have it (packet.ts, neverV4). */

@@ -32,6 +32,8 @@ export class Flow {
   instanceIncarnation: u32;
   clientInstance: u32;
   clientIncarnation: u32;
+  private gap: u32;
+  seal: u64;
 
   @inline
   static at(address: usize): Flow {
@@ -46,6 +48,12 @@ export class Flow {
   @inline
   storeState(value: u8): void {
     atomic.store<u8>(changetype<usize>(this), value, FlowLayout.STATE);
+  }
+
+  /** Of a process before this one, and not yet bound to what the tables hold. */
+  @inline
+  get isUnbound(): bool {
+    return (this.state & <u8>FlowLayout.UNBOUND) != 0;
   }
 
   @inline
@@ -103,4 +111,5 @@ export function checkFlow(): void {
   if (offsetof<Flow>("clientInstance") != FlowLayout.CLIENT_INSTANCE) ERROR("Flow.clientInstance is misplaced");
   if (offsetof<Flow>("clientIncarnation") != FlowLayout.CLIENT_INCARNATION)
     ERROR("Flow.clientIncarnation is misplaced");
+  if (offsetof<Flow>("seal") != FlowLayout.SEAL) ERROR("Flow.seal is misplaced");
 }

@@ -33,8 +33,9 @@ export class Header {
   clientCount: u32;
   repair: u32;
   ownAddressCount: u32;
-  private gap0: u32;
-  private gap1: u64;
+  unboundEndMs: u32;
+  flowRoom: u32;
+  private gap1: u32;
   regions: u32;
   private gap2: u32;
   private gap3: u64;
@@ -95,8 +96,13 @@ export class Header {
   }
 
   @inline
-  addFlowNext(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.FLOW_NEXT);
+  exchangeIfFlowNext(expected: u32, value: u32): u32 {
+    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, HeaderLayout.FLOW_NEXT);
+  }
+
+  @inline
+  loadFlowRoom(): u32 {
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.FLOW_ROOM);
   }
 
   @inline
@@ -201,6 +207,8 @@ export function checkHeader(): void {
   if (offsetof<Header>("repair") != HeaderLayout.REPAIR) ERROR("Header.repair is misplaced");
   if (offsetof<Header>("ownAddressCount") != HeaderLayout.OWN_ADDRESS_COUNT)
     ERROR("Header.ownAddressCount is misplaced");
+  if (offsetof<Header>("unboundEndMs") != HeaderLayout.UNBOUND_END_MS) ERROR("Header.unboundEndMs is misplaced");
+  if (offsetof<Header>("flowRoom") != HeaderLayout.FLOW_ROOM) ERROR("Header.flowRoom is misplaced");
   if (offsetof<Header>("regions") != HeaderLayout.REGIONS) ERROR("Header.regions is misplaced");
   if (offsetof<Header>("timeoutsMs") != HeaderLayout.TIMEOUTS_MS) ERROR("Header.timeoutsMs is misplaced");
   if (offsetof<Header>("probeNonces") != HeaderLayout.PROBE_NONCES) ERROR("Header.probeNonces is misplaced");

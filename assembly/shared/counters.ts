@@ -41,6 +41,8 @@ export enum Counter {
   ecnMarked, // packets from the tunnel that got the CE mark of their outer header
   tunReadBatches, // times that a worker found frames in the TUN
   udpReceivedBatches, // times that a worker found messages in the socket
+  flowsAdopted, // taken over from a process before this one
+  flowsRefused, // of a process before this one, and not taken over: a record that is not whole, or no room
   faultsInjected, // what this node's devices were told to do wrong (docs/testing.md)
   count,
 }

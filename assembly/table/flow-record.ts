@@ -7,6 +7,7 @@ import { Flow } from "../record/flow.ts";
 import { HEADER } from "../record/header.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
+import { FlowState } from "../shared/layout/flow.ts";
 
 export function flowAt(record: u32): usize {
   return flowsAt + <usize>record * FlowLayout.SIZE;
@@ -24,6 +25,11 @@ export function idleTime(flow: usize, nowMs: u32): u32 {
   return idleMs > <u32>FlowLayout.AGE_MAX_MS ? 0 : idleMs;
 }
 
+/** Whether a flow in this state is load of its instance. An unbound one leads to none. */
+export function isLoad(state: u32): bool {
+  return state != FlowState.free && state != FlowState.tcpClosed && (state & FlowLayout.UNBOUND) == 0;
+}
+
 /** Records from here on never held a flow. */
 export function recordEnd(): u32 {
   return min<u32>(HEADER.loadFlowNext(), recordLimit());
@@ -37,9 +43,11 @@ function recordLimit(): u32 {
 export function allocate(): usize {
   const free = popFree();
   if (free != 0) return flowAt(free);
-  if (HEADER.loadFlowNext() >= recordLimit()) return 0;
-  const fresh = HEADER.addFlowNext(1);
-  return fresh < recordLimit() ? flowAt(fresh) : 0;
+  while (true) {
+    const fresh = HEADER.loadFlowNext();
+    if (fresh >= HEADER.loadFlowRoom()) return 0;
+    if (HEADER.exchangeIfFlowNext(fresh, fresh + 1) == fresh) return flowAt(fresh);
+  }
 }
 
 /** Gives back a record that no bucket leads to any more. */

@@ -14,10 +14,11 @@ import { FlowState } from "../shared/layout/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
+import { bind } from "./binding.ts";
 import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take, unlock } from "./bucket.ts";
 import { victim, victimIn } from "./eviction.ts";
-import { allocate, flowAt, idleTime, recordEnd, recordIndex, release } from "./flow-record.ts";
-import { flowHash } from "./hash.ts";
+import { allocate, flowAt, idleTime, isLoad, recordEnd, recordIndex, release } from "./flow-record.ts";
+import { flowHash, forwardHash } from "./hash.ts";
 import { countCalled, countServed, incarnation, uncountCalled } from "./instance.ts";
 
 /** Evictions that one insertion may cause, before it gives up. */
@@ -159,6 +160,47 @@ export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs
 }
 
 /**
+ * The same for a record that another process filled in, which is unbound until its addresses are found in the tables.
+ * Gives the record back and returns false when another flow has its place.
+ */
+export function adopt(flow: usize, state: u32, nowMs: u32): bool {
+  if (!claimAnswers(flow, nowMs)) {
+    discard(flow);
+    return false;
+  }
+  const hash = forwardHash(flow);
+  const bucket = bucketAt(hash);
+  for (let i = 0; i <= EVICTIONS_MAX; i++) {
+    lock(bucket);
+    const isTaken = findSame(flow, bucket, hash) != 0;
+    const isDone = !isTaken && put(bucket, entryOf(hash, recordIndex(flow), FORWARD));
+    if (isDone) Flow.at(flow).storeState(<u8>(state | FlowLayout.UNBOUND));
+    unlock(bucket);
+    if (isDone) return true;
+    if (isTaken || !evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) break;
+  }
+  releaseAnswers(flow);
+  discard(flow);
+  return false;
+}
+
+/** The flow that packets of this one's client belong to, or 0. */
+function findSame(flow: usize, bucket: usize, hash: u64): usize {
+  for (let found = matches(bucket, hash, FORWARD); found != 0; found &= found - 1) {
+    const other = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
+    if (
+      Flow.at(other).ports == Flow.at(flow).ports &&
+      Flow.at(other).protocol == Flow.at(flow).protocol &&
+      sameAddress(Flow.at(other).called, Flow.at(flow).called) &&
+      sameAddress(Flow.at(other).client, Flow.at(flow).client)
+    ) {
+      return other;
+    }
+  }
+  return 0;
+}
+
+/**
  * Moves a flow to another state, unless another worker was first. The worker that moves it counts the change. A record
  * that holds no flow any more stays so, also when a packet comes that was under way when the flow ended.
  */
@@ -173,10 +215,11 @@ export function setState(flow: usize, from: u32, to: u32): bool {
 export function end(flow: usize): bool {
   const state = Flow.at(flow).state;
   if (!setState(flow, state, FlowState.free)) return false;
-  const forward = flowHash(Flow.at(flow).client, Flow.at(flow).called, Flow.at(flow).ports, Flow.at(flow).protocol);
+  const forward = forwardHash(flow);
   take(bucketAt(forward), entryOf(forward, recordIndex(flow), FORWARD));
   releaseAnswers(flow);
-  uncountCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
+  if ((state & <u8>FlowLayout.UNBOUND) == 0)
+    uncountCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
   discard(flow);
   return true;
 }
@@ -200,14 +243,27 @@ export function sweep(nowMs: u32, budget: u32): u32 {
     if (cursor >= recordsEnd) cursor = worker + 1;
     if (cursor >= recordsEnd) break;
     const flow = flowAt(cursor);
-    const state = Flow.at(flow).state;
+    let state: u32 = Flow.at(flow).state;
     if (state == FlowState.free) continue;
-    if (idleTime(flow, nowMs) < Header.at(HeaderLayout.AT + ((<u32>state) << 2)).timeoutsMs) continue;
+    if ((state & FlowLayout.UNBOUND) != 0) {
+      bind(flow);
+      state = state & ~FlowLayout.UNBOUND;
+      if (Flow.at(flow).isUnbound && <i32>(nowMs - HEADER.unboundEndMs) >= 0) {
+        if (end(flow)) ended++;
+        continue;
+      }
+    }
+    if (idleTime(flow, nowMs) < timeoutOf(state)) continue;
     if (end(flow)) ended++;
   }
   WorkerArea.at(workerAt).sweepCursor = cursor;
   count(Counter.flowsExpired, ended);
   return ended;
+}
+
+/** Idle time after which a flow in this state ends. */
+export function timeoutOf(state: u32): u32 {
+  return Header.at(HeaderLayout.AT + (state << 2)).timeoutsMs;
 }
 
 /** The destination of the flow's answers. */
@@ -244,10 +300,6 @@ function countChange(flow: usize, from: u32, to: u32): void {
   const change = i32(isLoad(to)) - i32(isLoad(from));
   if (change == 0 || (Flow.at(flow).seen & FlowLayout.IS_BALANCED) == 0) return;
   countServed(Flow.at(flow).instance, Flow.at(flow).instanceIncarnation, change);
-}
-
-function isLoad(state: u32): bool {
-  return state != FlowState.free && state != FlowState.tcpClosed;
 }
 
 function evict(client: u32, nowMs: u32): bool {

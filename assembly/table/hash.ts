@@ -9,6 +9,7 @@
 // probability of 2^-n, whatever the keys are. The lower 31 bits promise nothing, and are not used. No bit of a hash
 // leaves the engine: ports, identifiers and choices that others see come from elsewhere.
 
+import { Flow } from "../record/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 
 /** The upper 32 bits of the hash of the 16 bytes at `key`; src/memory/hash.ts is its twin, which places the keys. */
@@ -31,6 +32,11 @@ export function flowHash(source: v128, destination: v128, ports: u32, protocol: 
     product(m + 48, i64x2.extract_lane(destination, 1)) +
     (load<u64>(m, 72) + ports) * (load<u64>(m, 80) + protocol)
   );
+}
+
+/** The same of a flow record's own key. */
+export function forwardHash(flow: usize): u64 {
+  return flowHash(Flow.at(flow).client, Flow.at(flow).called, Flow.at(flow).ports, Flow.at(flow).protocol);
 }
 
 /** Of two words, with the two keys that follow the one at `m`. */

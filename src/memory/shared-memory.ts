@@ -118,6 +118,8 @@ export interface Records {
   readonly workloadSlots: number;
   readonly senderSlots: number;
   readonly flowBuckets: number;
+  /** Flow records, the one that is never used included. */
+  readonly flows: number;
 }
 
 /** The refusal of more than a capacity allows, named by the field of the config file that sets it. */
@@ -131,6 +133,13 @@ export function capacityExceeded(name: keyof Capacities, capacities: Capacities,
 
 const PAGE_MAX = 65_536;
 const CACHE_LINE = 64;
+/** A file may be mapped over the flows (dataplane/io/flow-file.ts), by whole pages: of 64 KiB on some machines. */
+const ALIGNMENTS: ReadonlyMap<Region, number> = new Map([
+  [Region.flows, WASM_PAGE_BYTES],
+  [Region.workers, WASM_PAGE_BYTES],
+]);
+/** Of a process before this one, that are looked at at once. */
+export const ADOPTION_RECORDS = 4096;
 const PROBE_KEY_SIZE = 16;
 // Of a TOS or traffic class
 const DSCP_MASK = 0xff & ~ECN_MASK;
@@ -196,6 +205,7 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   writeKey(shared, HeaderLayout.ADDRESS_HASH_KEY, HeaderLayout.ADDRESS_HASH_KEY_WORDS, options.hashSeed);
   header(HeaderLayout.FLOW_LIMIT, capacities.flows);
   header(HeaderLayout.FLOW_NEXT, 1); // record 0 is never used
+  header(HeaderLayout.FLOW_ROOM, records.flows);
   header(HeaderLayout.FLOW_BUCKET_MASK, records.flowBuckets - 1);
   header(HeaderLayout.ADDRESS_MASK, records.addressSlots - 1);
   header(HeaderLayout.WORKLOAD_MASK, records.workloadSlots - 1);
@@ -264,6 +274,7 @@ function recordsOf(capacities: Capacities): Records {
     senderSlots: slotsFor(SENDERS_PER_NODE * capacities.nodes),
     // At most two entries per flow and four per bucket on average: buckets of 15 practically never overflow.
     flowBuckets: powerOfTwo(capacities.flows / 2),
+    flows: 1 + capacities.flows + FlowLayout.SLACK,
   };
 }
 
@@ -280,14 +291,15 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     ownAddresses: AddressLayout.OWN_MAX * AddressLayout.OWN_SIZE,
     candidates: records.candidates * CandidateLayout.SIZE,
     flowBuckets: records.flowBuckets * FlowLayout.BUCKET_SIZE,
-    flows: (1 + capacities.flows + FlowLayout.SLACK) * FlowLayout.SIZE,
+    flows: records.flows * FlowLayout.SIZE,
     workers: capacities.workers * WorkerLayout.SIZE,
+    adoption: ADOPTION_RECORDS * FlowLayout.SIZE,
   };
   const at = new Array<number>(Region.count).fill(0);
   let end = HeaderLayout.AT + HeaderLayout.SIZE;
   for (const [name, size] of Object.entries(sizes)) {
     const region = Region[name as keyof typeof sizes];
-    end = roundUp(end, region === Region.workers ? HeaderLayout.SIZE : CACHE_LINE);
+    end = roundUp(end, ALIGNMENTS.get(region) ?? CACHE_LINE);
     at[region] = end;
     end += size;
   }

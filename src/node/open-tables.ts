@@ -12,6 +12,7 @@ import { TableWriter } from "../memory/table-writer.ts";
 import { answersOf } from "./choices.ts";
 import type { OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
+import { type OpenFlows, openFlows } from "./open-flows.ts";
 
 export interface OpenTables {
   readonly shared: SharedMemory;
@@ -19,10 +20,11 @@ export interface OpenTables {
   /** What tables are checked against. */
   readonly rules: TableStoreOptions;
   readonly store: TableStore;
+  readonly flows: OpenFlows;
 }
 
 export async function openTables(
-  { config, inForce }: OpenConfig,
+  { config, socket, inForce }: OpenConfig,
   { encrypted, mtu, sockets }: Devices,
   configFile: string,
   log: Logger,
@@ -38,6 +40,7 @@ export async function openTables(
     outerClass: config.tunnel,
     park: config.unknown.ask ? { ...config.unknown, timeoutMs: config.unknown.timeout } : undefined,
   });
+  const flows = await openFlows({ ...config.flows, socket, shared, log }, undo);
   inForce.tables = () => config.tables;
   const clock = (): Date => new Date();
   const modules = await Modules.open({
@@ -70,5 +73,5 @@ export async function openTables(
   await store.apply(config.tables);
   inForce.tables = () => store.snapshot();
   encrypted?.onMoved((ids) => store.moveNodes(ids));
-  return { shared, modules, rules, store };
+  return { shared, modules, rules, store, flows };
 }

@@ -16,12 +16,13 @@ export interface OpenWorkers {
 export async function openWorkers(
   { config, inForce }: OpenConfig,
   { tun, sockets }: Devices,
-  { shared, modules, store }: OpenTables,
+  { shared, modules, store, flows }: OpenTables,
   { faults, log }: NodeProxyOptions,
   undo: UndoStack,
 ): Promise<OpenWorkers> {
   if (faults !== undefined) log.warn({ faults }, "faults are injected into the devices: this proxy is under test");
   const watch = new WorkerWatch(tun.fds.length, log);
+  await flows.takeOver();
   const forWorkers = modules.forWorkers();
   const supervisor = await Supervisor.start({
     memory: shared.memory,
@@ -29,6 +30,7 @@ export async function openWorkers(
     policyTimeMs: config.policyLimits.time,
     queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
     faults,
+    clockOriginMs: flows.clockOriginMs,
     onWorkerEnd: (end) => watch.onEnd(end),
   });
   undo.add("stop the workers", () => supervisor.close());

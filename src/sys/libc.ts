@@ -133,6 +133,14 @@ export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
 export const ifNametoindex = bind<[string]>("unsigned int if_nametoindex(const char *name)");
 /** With operations whose argument is a number. */
 export const fcntlNumber = bind<[number, number, number]>("int fcntl(int fd, int operation, long argument)");
+/** Gives a file room for a range of its bytes, or says why not (-ENOSPC): writing there can no longer fail. */
+export const fallocate = bind<[number, number, number, number]>(
+  "int fallocate(int fd, int mode, int64_t offset, int64_t size)",
+);
+/** `at` must be a multiple of the page size, also behind other pages of the range that are replaced. */
+export const mmap = bind<[number, number, number, number, number, number]>(
+  "intptr_t mmap(uintptr_t at, size_t size, int protection, int flags, int fd, int64_t offset)",
+);
 export const flock = bind<[number, number]>("int flock(int fd, int operation)");
 /** Of the calling thread; the arguments are what the operation takes (linux/prctl.h). */
 export const prctl = bind<[number, number, number, number, number]>(

@@ -94,7 +94,7 @@ function readFile(path: string, mostBytes: number, check: (status: Stats) => voi
 
 /** Writes a new file beside `path` and renames it, so that a crash leaves the old content or the new one. */
 export function replaceOwnFile(path: string, content: string | Uint8Array): void {
-  const draft = join(dirname(path), `${basename(path)}.${randomBytes(8).toString("hex")}.new`);
+  const draft = join(dirname(path), draftOf(basename(path)));
   const file = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
   try {
     try {
@@ -113,6 +113,11 @@ export function replaceOwnFile(path: string, content: string | Uint8Array): void
 /** Removes a regular file; anything else stays. */
 export function removeOwnFile(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === true) rmSync(path, { force: true });
+}
+
+/** A new name for a file that is to take the place of `file`. */
+export function draftOf(file: string): string {
+  return `${file}.${randomBytes(8).toString("hex")}.new`;
 }
 
 /** The name that replaceOwnFile() was to give a draft; undefined for any other file. */

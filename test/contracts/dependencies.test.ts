@@ -34,6 +34,7 @@ const ENGINE_PARTS = [
   "assembly/offload",
   "assembly/forward",
   "assembly/engine.ts",
+  "assembly/adoption.ts",
   "assembly/workbench.ts",
 ];
 const HOST_PARTS = [

@@ -50,6 +50,7 @@ test("it holds the compiled program, its modules and its documentation", () => {
     "dist/src/main.js",
     "dist/assembly/shared/layout/version.js",
     "dist/wasm/engine.wasm",
+    "dist/wasm/adoption.wasm",
     "README.md",
     "LICENSE",
   ];

@@ -52,6 +52,8 @@ export const INSTANCE = 148; // u32: record of the target
 export const INSTANCE_INCARNATION = 152; // u32
 export const CLIENT_INSTANCE = 156; // u32: record of the client
 export const CLIENT_INCARNATION = 160; // u32
+/** Over what a flow is known by and leads to, written before it begins: a record of another process is held to it. */
+export const SEAL = 168; // u64
 
 export const SEEN_REPLY = 1; // a packet came back
 export const SEEN_FIN_FORWARD = 2;
@@ -62,6 +64,14 @@ export const SEEN_LIFE_REVERSE = 128;
 export const IS_BALANCED = 8; // the called address is a service address, so the flow counts as load
 export const CROSSES = 16; // goes on the wire in another family than the client called in
 export const ANSWERS_CROSS = 32; // its answers come in another family
+
+/**
+ * Beside the state in STATE: the flow is of a process before this one, and its indices (NODE, INSTANCE,
+ * CLIENT_INSTANCE) stand for nothing yet. They are found by its addresses when the tables have them (table/binding.ts).
+ */
+export const UNBOUND = 0x80;
+/** Incarnation and confirmation of an unbound flow: those of nothing. */
+export const NEVER = -1; // 0xffffffff as i32
 
 /**
  * Ages are differences of clocks that wrap after 49.7 days. A larger one is of a packet that was seen after the clock

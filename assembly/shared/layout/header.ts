@@ -30,6 +30,8 @@ export const SENDER_MASK = 100; // u32: slots of the sender table - 1
 export const CLIENT_COUNT = 104; // u32 atomic; writer: data plane: instances that have flows as clients
 export const REPAIR = 108; // u32 atomic: not 0 while control repairs the flow table, and no worker is in a call
 export const OWN_ADDRESS_COUNT = 112; // u32 atomic: addresses of Region.ownAddresses that count
+export const UNBOUND_END_MS = 116; // u32: when flows that are unbound still (FlowLayout.UNBOUND) end, by the workers' clock
+export const FLOW_ROOM = 120; // u32 atomic: flow records that may be handed out are below this index
 export const REGIONS = 128; // u32 per Region: address of its first byte
 export const TIMEOUTS_MS = 256; // u32 per FlowState: idle time after which a flow ends
 export const PROBE_KEY = 320; // 16 bytes, random at start: the secret behind the nonces of probes, never shown
@@ -82,6 +84,7 @@ export enum Region {
   flowBuckets, // writer: data plane
   flows, // writer: data plane
   workers, // writer: each worker its own area
+  adoption, // writer: control: flow records of a process before this one, a part at a time
   count,
 }
 

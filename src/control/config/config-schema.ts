@@ -208,6 +208,8 @@ export const configSchema = section({
       otherUnreplied: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherUnreplied),
       otherStream: duration(1, TIMEOUT_MAX_MS).default(DEFAULT_TIMEOUTS_MS.otherStream),
     }).prefault({}),
+    keep: flag.default(true),
+    directory: text.min(1, "expected a path").optional(),
   }).prefault({}),
   unknown: section({
     ask: flag.default(false),

@@ -23,6 +23,8 @@ export interface Overdue {
 export interface SupervisorOptions extends WorkerThreadOptions {
   readonly engine: WebAssembly.Module;
   readonly policies: readonly PolicyModule[];
+  /** When the workers' clock is 0, in milliseconds of monotonicMs(); now unless given. */
+  readonly clockOriginMs?: number;
   /** How long a call of a policy may take; DEFAULT_POLICY_TIME_MS unless given. */
   readonly policyTimeMs?: number;
   /**
@@ -66,13 +68,14 @@ export class Supervisor {
   readonly #modules: ModuleSet;
   readonly #threads: readonly WorkerThread[];
   readonly #deaths: WorkerDeaths;
-  readonly #clockOriginMs = monotonicMs();
+  readonly #clockOriginMs: number;
   #looking: NodeJS.Timeout | undefined;
   #ordersGiven = 0;
   readonly #replacing = new Set<number>(); // orders that took an overdue module out of force
 
   private constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#clockOriginMs = options.clockOriginMs ?? monotonicMs();
     this.board = PolicyBoard.create(options.queues.length);
     this.#modules = { engine: options.engine, policies: new Map(options.policies.map((one) => [one.slot, one])) };
     this.#deaths = new WorkerDeaths(options.memory);

@@ -1,0 +1,227 @@
+// The file that the flow records lie in, so that they outlive the process: in memory (tmpfs), in a folder that is this
+// proxy's alone. A start writes a new file and reads the one before; only when all flows that live on are in the new
+// one does it take the place of the other. So a process may be killed at any instruction, also while it starts.
+//
+//   bytes 0...        FileHeader: what the records are, written before the first of them
+//   bytes RECORDS_AT  the flow records, as in the memory (assembly/shared/layout/flow.ts)
+//
+// The file grows with the table. Records for which the machine has no more room lie in the memory alone.
+
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import * as FlowLayout from "../../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
+import { Region } from "../../../assembly/shared/layout/header.ts";
+import { reasonOf } from "../../base/errors.ts";
+import { ADOPTION_RECORDS, type SharedMemory } from "../../memory/shared-memory.ts";
+import { FolderLock } from "../../sys/file-lock.ts";
+import { addressOf } from "../../sys/libc.ts";
+import { isInMemory, mapFile } from "../../sys/mapped-file.ts";
+import { draftOf, nameOfDraft, removeOwnFile, requireOwnFolder } from "../../sys/own-files.ts";
+
+const FILE = "flows";
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+const MAGIC = Buffer.from("sapwflow", "latin1");
+/** Raise it when a flow record of the file means something else. */
+export const FLOW_FILE_VERSION = 1;
+/** A whole page of any machine. */
+export const RECORDS_AT = 65_536;
+// The header of the file
+const VERSION_AT = 8; // u32
+const RECORD_SIZE_AT = 12; // u32
+const CLOCK_ORIGIN_AT = 16; // f64: of CLOCK_MONOTONIC in ms, when the clock of LAST_USED_MS was 0
+const BOOT_AT = 32; // 36 characters: the boot that the clock is of
+const BOOT_SIZE = 36;
+const HEADER_SIZE = 128;
+/** What the file grows by: some 22,000 flows. */
+const STEP = 4 * 2 ** 20;
+const FILE_BYTES_MAX = RECORDS_AT + (1 + FlowLayout.LIMIT_MAX + FlowLayout.SLACK) * FlowLayout.SIZE + STEP;
+const LOOK_MS = 50;
+
+export interface FlowFileOptions {
+  readonly shared: SharedMemory;
+  readonly folder: string;
+  /** When the workers' clock is 0, in milliseconds of CLOCK_MONOTONIC. */
+  readonly clockOriginMs: number;
+}
+
+/** The flows of the process before this one. */
+export interface FormerFlows {
+  /** What their times are to be advanced by, modulo 2^32. */
+  readonly shiftMs: number;
+  readonly file: number;
+}
+
+export class FlowFile {
+  readonly #shared: SharedMemory;
+  readonly #folder: string;
+  readonly #lock: FolderLock;
+  readonly #former: FormerFlows | undefined;
+  #draft: { readonly path: string; readonly file: number } | undefined;
+  #mappedBytes = 0;
+  #growing: NodeJS.Timeout | undefined;
+  /** Why flows of this process do not outlive it, or not all of them; undefined: they do. */
+  problem: string | undefined;
+  /** Why the flows of the process before were not taken over; undefined: they were, or there are none. */
+  refusal: string | undefined;
+
+  private constructor({ shared, folder, clockOriginMs }: FlowFileOptions, lock: FolderLock) {
+    this.#shared = shared;
+    this.#folder = folder;
+    this.#lock = lock;
+    for (const name of readdirSync(folder)) if (nameOfDraft(name) === FILE) removeOwnFile(join(folder, name));
+    try {
+      this.#former = openFormer(join(folder, FILE), clockOriginMs);
+    } catch (error) {
+      this.refusal = reasonOf(error);
+    }
+    try {
+      this.#create(clockOriginMs);
+    } catch (error) {
+      this.problem = reasonOf(error);
+    }
+  }
+
+  /** Undefined when another process has the folder. Throws when the folder is not this user's own. */
+  static tryOpen(options: FlowFileOptions): FlowFile | undefined {
+    requireOwnFolder(options.folder, FOLDER_MODE);
+    const lock = FolderLock.tryTake(options.folder);
+    return lock && new FlowFile(options, lock);
+  }
+
+  /** Reads the next records of the process before into Region.adoption, from `first` on; returns how many, 0 at the end. */
+  readFormer(first: number): number {
+    if (this.#former === undefined) return 0;
+    const at = this.#shared.at(Region.adoption);
+    const size = ADOPTION_RECORDS * FlowLayout.SIZE;
+    const from = RECORDS_AT + first * FlowLayout.SIZE;
+    const length = from >= FILE_BYTES_MAX ? 0 : readSync(this.#former.file, this.#shared.bytes, at, size, from);
+    return Math.floor(length / FlowLayout.SIZE);
+  }
+
+  get shiftMs(): number {
+    return this.#former?.shiftMs ?? 0;
+  }
+
+  /** What is in the table now is what the next process finds. */
+  commit(): void {
+    const path = join(this.#folder, FILE);
+    if (this.#former !== undefined) closeSync(this.#former.file);
+    if (this.#draft === undefined) return removeOwnFile(path);
+    renameSync(this.#draft.path, path);
+    this.#growing = setInterval(() => this.#grow(), LOOK_MS);
+    this.#growing.unref();
+  }
+
+  /** The file stays. */
+  close(): void {
+    clearInterval(this.#growing);
+    if (this.#draft !== undefined) closeSync(this.#draft.file);
+    this.#lock.release();
+  }
+
+  #create(clockOriginMs: number): void {
+    if (!isInMemory(this.#folder)) throw new Error(`${this.#folder} is on a disk; expected a folder in memory (tmpfs)`);
+    const path = join(this.#folder, draftOf(FILE));
+    const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const file = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+    try {
+      const header = Buffer.alloc(HEADER_SIZE);
+      MAGIC.copy(header);
+      header.writeUInt32LE(FLOW_FILE_VERSION, VERSION_AT);
+      header.writeUInt32LE(FlowLayout.SIZE, RECORD_SIZE_AT);
+      header.writeDoubleLE(clockOriginMs, CLOCK_ORIGIN_AT);
+      header.write(bootId(), BOOT_AT, BOOT_SIZE, "latin1");
+      writeSync(file, header, 0, header.length, 0);
+      this.#draft = { path, file };
+      this.#mapNext();
+    } catch (error) {
+      this.#draft = undefined;
+      closeSync(file);
+      removeOwnFile(path);
+      throw error;
+    }
+  }
+
+  /** Ahead of the workers: the next step is mapped before they need it. */
+  #grow(): void {
+    const next = Atomics.load(this.#shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_NEXT) >>> 2);
+    if (this.problem !== undefined || next * FlowLayout.SIZE + STEP / 2 < this.#mappedBytes) return;
+    try {
+      this.#mapNext();
+    } catch (error) {
+      this.problem = reasonOf(error);
+      this.#setRoom(this.#shared.records.flows);
+    }
+  }
+
+  #mapNext(): void {
+    const wanted = Math.ceil((this.#shared.records.flows * FlowLayout.SIZE) / RECORDS_AT) * RECORDS_AT;
+    const size = Math.min(STEP, wanted - this.#mappedBytes);
+    if (size <= 0 || this.#draft === undefined) return;
+    const address = addressOf(this.#shared.memory.buffer) + BigInt(this.#shared.at(Region.flows) + this.#mappedBytes);
+    mapFile(this.#draft.file, RECORDS_AT + this.#mappedBytes, address, size);
+    this.#mappedBytes += size;
+    this.#setRoom(Math.min(this.#shared.records.flows, Math.floor(this.#mappedBytes / FlowLayout.SIZE)));
+  }
+
+  #setRoom(records: number): void {
+    Atomics.store(this.#shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_ROOM) >>> 2, records);
+  }
+}
+
+/** Throws for a file that is none of this proxy's, or that this version cannot read. */
+function openFormer(path: string, clockOriginMs: number): FormerFlows | undefined {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  let file: number;
+  try {
+    file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if ((error as NodeJS.ErrnoException).code === "ELOOP") throw new Error(`${path} must be a file; found a link`);
+    throw error;
+  }
+  try {
+    const status = fstatSync(file);
+    const expect = (isRight: boolean, what: string, found: unknown): void => {
+      if (!isRight) throw new Error(`${path} must ${what}; found ${String(found)}`);
+    };
+    expect(status.isFile(), "be a file", "something else");
+    expect(status.uid === process.geteuid?.(), "belong to this user", `user ${status.uid}`);
+    expect((status.mode & 0o077) === 0, "be open to its owner alone (mode 0600)", (status.mode & 0o777).toString(8));
+    expect(status.nlink === 1, "have one name", status.nlink);
+    expect(status.size <= FILE_BYTES_MAX, `have at most ${FILE_BYTES_MAX} bytes`, status.size);
+    const header = Buffer.alloc(HEADER_SIZE);
+    const length = readSync(file, header, 0, HEADER_SIZE, 0);
+    expect(length === HEADER_SIZE, `begin with ${HEADER_SIZE} bytes of header`, length);
+    expect(header.subarray(0, MAGIC.length).equals(MAGIC), "be a file of flows", "something else");
+    const version = header.readUInt32LE(VERSION_AT);
+    expect(version === FLOW_FILE_VERSION, `be of version ${FLOW_FILE_VERSION}`, `version ${version}`);
+    const recordSize = header.readUInt32LE(RECORD_SIZE_AT);
+    expect(recordSize === FlowLayout.SIZE, `have records of ${FlowLayout.SIZE} bytes`, recordSize);
+    const boot = header.toString("latin1", BOOT_AT, BOOT_AT + BOOT_SIZE);
+    expect(boot === bootId(), `be of this boot (${bootId()})`, JSON.stringify(boot));
+    const origin = header.readDoubleLE(CLOCK_ORIGIN_AT);
+    const isBefore = origin >= 0 && origin <= clockOriginMs;
+    expect(isBefore, "be of a process that began before this one", `${origin} ms after the start of the machine`);
+    return { file, shiftMs: Math.round(origin - clockOriginMs) >>> 0 };
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
