@@ -16,6 +16,11 @@ export const netmanagerCommand: Command = {
     { flags: "--netcfg <file>", summary: "node and broker", default: fixed("/etc/netmanager/netcfg.json") },
     { flags: "--tuncfg <file>", summary: "TUN and service ranges", default: fixed("/etc/netmanager/tuncfg.json") },
     {
+      flags: "--policies <file>",
+      summary: "policies that services stand for, if there is such a file",
+      default: fixed("/etc/netmanager/policies.yaml"),
+    },
+    {
       flags: "--listen <path>",
       summary: "socket that the NodeEngine calls",
       default: fixed("/etc/netmanager/netmanager.sock"),
@@ -50,6 +55,7 @@ export const netmanagerCommand: Command = {
     const running = await NetmanagerNode.start({
       netcfgFile: input.text("netcfg"),
       tuncfgFile: input.text("tuncfg"),
+      policiesFile: input.text("policies"),
       apiSocket: input.text("listen"),
       controlSocket: input.text("socket"),
       stateFolder: input.text("state"),

@@ -11,6 +11,7 @@ import { netmanagerApp } from "../control/providers/oakestra/api.ts";
 import { loadNetcfg } from "../control/providers/oakestra/netcfg.ts";
 import { Netmanager } from "../control/providers/oakestra/netmanager.ts";
 import { nodeSettings } from "../control/providers/oakestra/node-settings.ts";
+import { loadPolicyFile } from "../control/providers/oakestra/policy-file.ts";
 import { findPublicAddress } from "../control/providers/oakestra/public-address.ts";
 import { StateFile } from "../control/providers/oakestra/state-file.ts";
 import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
@@ -20,6 +21,7 @@ import { NodeProxy } from "./node-proxy.ts";
 export interface NetmanagerNodeOptions {
   readonly netcfgFile: string;
   readonly tuncfgFile: string;
+  readonly policiesFile: string;
   /** Socket of the HTTP API that the NodeEngine calls. */
   readonly apiSocket: string;
   readonly controlSocket: string;
@@ -62,21 +64,34 @@ export class NetmanagerNode {
   }
 
   static async #open(options: NetmanagerNodeOptions, undo: UndoStack): Promise<NetmanagerNode> {
-    const { netcfgFile, tuncfgFile, apiSocket, controlSocket, stateFolder, version, log, isLevelFixed, env } = options;
+    const {
+      netcfgFile,
+      tuncfgFile,
+      policiesFile,
+      apiSocket,
+      controlSocket,
+      stateFolder,
+      version,
+      log,
+      isLevelFixed,
+      env,
+    } = options;
     const netcfg = loadNetcfg(netcfgFile, env);
     const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
+    const policies = loadPolicyFile(policiesFile);
     if (!isLevelFixed && netcfg.debug) log.level = "debug";
     const findAddress = () => findPublicAddress(netcfg);
     const address = await findAddress();
     await claimSocketPath(apiSocket);
     const state = openState(stateFolder);
     const configFile = join(stateFolder, "node.json");
-    replaceOwnFile(configFile, JSON.stringify(nodeSettings({ address, tuncfg, controlSocket, stateFolder }), null, 2));
+    const settings = nodeSettings({ address, tuncfg, controlSocket, stateFolder, policies });
+    replaceOwnFile(configFile, JSON.stringify(settings, null, 2));
     const proxy = await NodeProxy.start({ configFile, socket: controlSocket, version, log, isLevelFixed: true });
     undo.add("stop the proxy", () => proxy.close());
     const mtu = containerMtu(env.TUN_MTU_SIZE);
     const netmanager = await Netmanager.open({
-      ...{ netcfg, tuncfg, mtu, sink: proxy.sink, state, log, findAddress, address },
+      ...{ netcfg, tuncfg, mtu, policyOf: policies.policyOf, sink: proxy.sink, state, log, findAddress, address },
     });
     undo.add("leave the cluster", () => netmanager.close());
     const server = createServer(getRequestListener(netmanagerApp(netmanager, log).fetch));

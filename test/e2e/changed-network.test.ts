@@ -64,7 +64,7 @@ describeLab("a node whose network somebody changes", () => {
     await eventually("the route", async () => (await network()).routes.includes("10.30.0.0/16"));
   });
 
-  test("a TUN that was deleted ends the proxy with a sentence, and it can start again", async () => {
+  test("a TUN that was deleted ends the proxy with a sentence, and it can start again [defect 36]", async () => {
     const proxy = lab.proxy(NODE);
     await lab.sandbox.expect(["ip", "link", "del", "sapwood0"], NODE);
     const { code, stderr } = await proxy.ended;

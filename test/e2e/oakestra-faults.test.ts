@@ -27,7 +27,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   afterEach(() => cluster.order("behave", { answers: "now", delayMs: 0, gives: "subnet" }));
   afterAll(() => cluster?.close());
 
-  test("a registration that cannot succeed is refused in time, and may be tried again", async () => {
+  test("a registration that cannot succeed is refused in time, and may be tried again [defect 19, defect 20, measured 5, remedy 10]", async () => {
     expect((await cluster.post("node-a", "/register", "{")).status).toBe(400);
     expect((await cluster.register("node-a", "no/id")).status).toBe(400);
     const nobody = await timed(() => cluster.register("node-a", A, "192.0.2.77"));
@@ -47,7 +47,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     await addServer();
   });
 
-  test("a broker that is killed under traffic costs no connection, and is caught up with when it is back", async () => {
+  test("a broker that is killed under traffic costs no connection, and is caught up with when it is back [defect 40, remedy 15]", async () => {
     const load = await startLoad(SERVICE);
     await cluster.killBroker();
     // What is deployed meanwhile is told as soon as it can be.
@@ -83,7 +83,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   });
 
   test.each(["silent", "garbage"])(
-    "a cluster manager that is %s holds up no deploy, and nothing that is known",
+    "a cluster manager that is %s holds up no deploy, and nothing that is known [defect 5, defect 34, measured 4]",
     async (answers) => {
       const address = await newService();
       await call(SERVICE);
@@ -108,7 +108,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     },
   );
 
-  test("an odd instance in a result takes nothing from the others", async () => {
+  test("an odd instance in a result takes nothing from the others [measured 8]", async () => {
     await call(SERVICE);
     await cluster.order("oddInstance", { job: SERVER, number: 7, record: { instance_number: "x", host_ip: 3 } });
     await cluster.order("update", { job: SERVER });
@@ -132,7 +132,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     expect(cluster.daemon("node-a").isRunning).toBe(true);
   });
 
-  test("1,000 unknown addresses in a second hold up no known service", async () => {
+  test("1,000 unknown addresses in a second hold up no known service [measured 9, remedy 3]", async () => {
     const load = await startLoad(SERVICE);
     await cluster.order("behave", { delayMs: 6 });
     const program = `
@@ -150,7 +150,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     await load.ended;
   });
 
-  test("a daemon that is killed is back with its containers, and connections go on", async () => {
+  test("a daemon that is killed is back with its containers, and connections go on [defect 25, defect 31, measured 3, remedy 14]", async () => {
     await cluster.order("instance", { job: CLIENT, number: 1, ip: "10.30.0.13", ipv6: "fdff::13" });
     expect(await cluster.deploy("node-a", { job: CLIENT, number: 1, portMappings: "8080:80" })).toMatchObject({
       status: 200,
@@ -172,7 +172,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     await load.ended;
   });
 
-  test("a worker with a new id takes the place of the one before, whose containers go", async () => {
+  test("a worker with a new id takes the place of the one before, whose containers go [measured 2]", async () => {
     expect(await cluster.register("node-a", `${A}f`)).toEqual({ status: 200, body: "" });
     const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-a");
     expect(links).not.toContain("veth00");
@@ -180,7 +180,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
   });
 
-  test("a node that gets another address says so for each of its containers", async () => {
+  test("a node that gets another address says so for each of its containers [defect 23, remedy 13]", async () => {
     cluster.daemon("node-a").kill("SIGTERM");
     await cluster.daemon("node-a").ended;
     await configure(cluster.lab.sandbox, "node-a", ["route add default via 192.0.2.1"]);
@@ -199,7 +199,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     ]);
   });
 
-  test("a stop keeps what containers need, and takes the rest along when there are none", async () => {
+  test("a stop keeps what containers need, and takes the rest along when there are none [defect 30, remedy 14]", async () => {
     const stop = async () => {
       cluster.daemon("node-a").kill("SIGTERM");
       expect((await cluster.daemon("node-a").ended).code).toBe(0);

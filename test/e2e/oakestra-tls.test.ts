@@ -40,7 +40,7 @@ describeLab("the MQTT session over TLS", () => {
     expect(answer.body).toMatch(why);
   });
 
-  test("a worker without certificate is refused by the broker, one without its files by itself", async () => {
+  test("a worker without certificate is refused by the broker, one without its files by itself [defect 38, remedy 15]", async () => {
     await restartBroker("broker");
     expect((await registered({ MqttCert: "", MqttKey: "" })).status).toBe(500);
     const missing = await registered({ MqttKey: "nowhere.key" });
@@ -48,7 +48,7 @@ describeLab("the MQTT session over TLS", () => {
     expect(missing.body).toContain("nowhere.key cannot be read (ENOENT)");
   });
 
-  test("with the right ones a worker is registered, and its log has no key", async () => {
+  test("with the right ones a worker is registered, and its log has no key [defect 38, measured 11]", async () => {
     expect(await registered({})).toEqual({ status: 200, body: "" });
     expect(cluster.violations()).toEqual([]);
     expect(cluster.daemon(NODE).stderr).not.toContain("PRIVATE");

@@ -93,7 +93,7 @@ test("whoever is no workload hears nothing about an ICMP error, and no more than
 describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big }) => {
   const call = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
 
-  test("an unknown address: host unreachable, from that address, quoting the packet", async () => {
+  test("an unknown address: host unreachable, from that address, quoting the packet [defect 44]", async () => {
     const fixture = await onTellingNode();
     const lost = packet().ip(client, unknown).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
     const { tunWrites, counts } = fixture.egress(lost.frame());
@@ -119,7 +119,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     expect(tunWrites).toEqual([]);
   });
 
-  test("a packet larger than the path: its sender is told the MTU, smaller ones pass", async () => {
+  test("a packet larger than the path: its sender is told the MTU, smaller ones pass [remedy 6]", async () => {
     const fixture = await onTellingNode();
     learnMtu(fixture, 1372);
     const [type, code] = big;

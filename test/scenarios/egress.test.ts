@@ -97,7 +97,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
   test.each([
     { protocol: "TCP", build: () => packet().ip(client, called).tcp({ sport: 9, dport: 9 }).payload("corrupt me") },
     { protocol: "UDP", build: () => packet().ip(client, called).udp({ sport: 9, dport: 9 }).payload("corrupt me") },
-  ])("a wrong $protocol checksum stays wrong, by the same difference", async ({ build }) => {
+  ])("a wrong $protocol checksum stays wrong, by the same difference [defect 12]", async ({ build }) => {
     const fixture = await onNodeA();
     const good = build().bytes();
     const broken = corrupt(good, good.length - 3, 0x12);
@@ -152,7 +152,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     }
   });
 
-  test("the policy's choice decides the node, and v6 underlays work as v4 ones", async () => {
+  test("the policy's choice decides the node, and v6 underlays work as v4 ones [defect 15, remedy 8]", async () => {
     const fixture = await onNodeA();
     const targets = header === 20 ? [B1.v4, B2.v4, B3.v4] : [B1.v6, B2.v6, B3.v6];
     for (const [index, endpoint] of [TO_B, TO_C, TO_D].entries()) {

@@ -64,7 +64,7 @@ describe("a new connection on the ports of an old one", () => {
 });
 
 describe("no crosstalk", () => {
-  test("two clients of this node with one source port", async () => {
+  test("two clients of this node with one source port [defect 6, remedy 4]", async () => {
     const fixture = await onNodeA();
     for (const client of [A1, C1]) {
       const call = packet().ip(client.v4, B_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
@@ -152,7 +152,7 @@ describe("no crosstalk", () => {
     }
   });
 
-  test("local flows do not meet flows of other nodes", async () => {
+  test("local flows do not meet flows of other nodes [defect 7, remedy 4]", async () => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(A1.v4, C_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
     fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());

@@ -109,7 +109,7 @@ describe("idle timeouts follow the protocol", () => {
     }
   });
 
-  test("a connection idle for two hours stays on its instance", async () => {
+  test("a connection idle for two hours stays on its instance [defect 8, remedy 5]", async () => {
     const fixture = await onNodeA();
     for (const step of established) step(fixture);
     fixture.policy = () => 2;

@@ -28,7 +28,7 @@ import {
 } from "../support/world.ts";
 
 describe("the life of the target", () => {
-  test("a flow stays on its instance whatever the policy would choose now", async () => {
+  test("a flow stays on its instance whatever the policy would choose now [behaviour 11]", async () => {
     const fixture = await onNodeA({ policy: () => 1 });
     fixture.egress(SYN.frame());
     fixture.policy = () => 0;
@@ -79,7 +79,7 @@ describe("the life of the target", () => {
     expect(result.counts.flowsRechosen).toBe(1);
   });
 
-  test("a node that another id stands for from now on is the same node: its flows go on, in both directions", async () => {
+  test("a node that another id stands for from now on is the same node: its flows go on, in both directions [measured 7]", async () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     for (const id of ["node-x", "node-y", "node-b"]) {

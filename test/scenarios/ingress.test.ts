@@ -81,7 +81,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 14 });
   });
 
-  test("a request from another node is delivered as it is", async () => {
+  test("a request from another node is delivered as it is [behaviour 9]", async () => {
     const fixture = await onNodeA();
     const request = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
     const result = fixture.ingress({ ...FROM_B, bytes: request });
@@ -203,7 +203,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     }
   });
 
-  test("only workloads of this node are destinations", async () => {
+  test("only workloads of this node are destinations [defect 13, defect 46, remedy 7]", async () => {
     const fixture = await onNodeA();
     const [b1, own, closest] =
       header === 20 ? [B1.v4, A1.instanceV4, B_CLOSEST.v4] : [B1.v6, A1.instanceV6, B_CLOSEST.v6];
@@ -213,7 +213,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     }
   });
 
-  test("only service ranges are sources", async () => {
+  test("only service ranges are sources [defect 13, remedy 7]", async () => {
     const fixture = await onNodeA();
     const outside =
       header === 20 ? ["10.18.3.1", "192.0.2.2", "10.31.0.1"] : ["fc00::18:3:1", "2001:db8::3", "fdfe::1"];

@@ -260,7 +260,7 @@ describe("egress badOffload", () => {
   });
 });
 
-test("no cut of a packet, at any length, gets through or harms", async () => {
+test("no cut of a packet, at any length, gets through or harms [defect 11, remedy 1]", async () => {
   const fixture = await onNodeA();
   const egress = [udp4(A1.v4, B_ROUND_ROBIN.v4), tcp6(A1.v6, B_ROUND_ROBIN.v6)];
   const ingress = [udp4(B1.instanceV4, A1.v4), tcp6(B1.instanceV6, A1.v6)];

@@ -83,7 +83,7 @@ test.each([UNKNOWN.v4, UNKNOWN.v6])(
   },
 );
 
-test("everything else goes on meanwhile", async () => {
+test("everything else goes on meanwhile [defect 5, remedy 3]", async () => {
   const fixture = await parking();
   const result = fixture.egress(call(UNKNOWN.v4, 1), call(B_ROUND_ROBIN.v4, 2), call(OTHER_UNKNOWN, 3));
   expect(sourcePorts(result)).toEqual([2]);
@@ -146,7 +146,7 @@ describe("bounds", () => {
 });
 
 describe("no answer", () => {
-  test("after its time a packet is refused, and the address for a second more", async () => {
+  test("after its time a packet is refused, and the address for a second more [defect 5, remedy 2]", async () => {
     const fixture = await parking();
     fixture.egress(call(UNKNOWN.v4, 1));
     fixture.advance(PARK.timeoutMs - 1);
@@ -221,7 +221,7 @@ describe("a connection whose service the tables lack at the moment", () => {
     return fixture;
   }
 
-  test("asks for it, and goes on to its instance when that is back, whatever a policy would choose then", async () => {
+  test("asks for it, and goes on to its instance when that is back, whatever a policy would choose then [measured 6]", async () => {
     const fixture = await dropped();
     const asking = fixture.egress(data);
     expect([asking.datagrams, asking.tunWrites]).toEqual([[], []]);

@@ -54,7 +54,7 @@ describe.each([
     expect(fixture.countsSinceStart()).toEqual({ [`ingressDrop.${reason}`]: 1 });
   });
 
-  test("a node that may send from anywhere asks and answers from there", async () => {
+  test("a node that may send from anywhere asks and answers from there [behaviour 9, measured 7]", async () => {
     const fixture = await onNodeA({ ...STRANGERS, tables: ROAMING });
     expect(fixture.ingress({ ...FROM_STRANGER, bytes: asked(peer) }).tunWrites).toHaveLength(1);
     fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());

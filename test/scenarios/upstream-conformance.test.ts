@@ -41,7 +41,7 @@ function syn(src: string, dst: string, sport: number, dport: number): Uint8Array
 }
 
 describe("TestOutgoingProxy", () => {
-  test("10.19.1.1:666 to 10.30.255.255:80 becomes 10.30.255.253:666 to 10.19.2.12:80", async () => {
+  test("10.19.1.1:666 to 10.30.255.255:80 becomes 10.30.255.253:666 to 10.19.2.12:80 [behaviour 10]", async () => {
     const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
     const original = syn("10.19.1.1", "10.30.255.255", 666, 80);
     const result = fixture.egress(virtioFrame(original, {}));
@@ -73,7 +73,7 @@ describe("TestIngoingProxy", () => {
     return fixture;
   }
 
-  test("the instance's answer to 10.19.1.15:777 comes from 10.30.255.255:666", async () => {
+  test("the instance's answer to 10.19.1.15:777 comes from 10.30.255.255:666 [behaviour 10]", async () => {
     const fixture = await withFlow();
     const result = fixture.ingress({ ...PEER, bytes: syn("10.30.0.50", "10.19.1.15", 666, 777) });
     expectPacket(
@@ -170,20 +170,20 @@ test("the upstream sample packets, an ACK and a SYN from the tunnel, are deliver
 });
 
 describe("what stops a NetManager does no harm here", () => {
-  test("local port 65535, in both directions", async () => {
+  test("local port 65535, in both directions [defect 2, remedy 1]", async () => {
     const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
     expect(fixture.egress(virtioFrame(syn("10.19.1.1", "10.30.255.255", 65535, 80), {})).datagrams.length).toBe(1);
     const result = fixture.ingress({ ...PEER, bytes: syn("10.30.255.254", "10.19.1.1", 80, 65535) });
     expectPacket(result.tunWrites[0]?.subarray(10), from("10.30.255.255", 80), to("10.19.1.1", 65535));
   });
 
-  test("an empty datagram", async () => {
+  test("an empty datagram [defect 1, remedy 1]", async () => {
     const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
     expect(fixture.ingress({ ...PEER, bytes: new Uint8Array(0) }).counts).toEqual({ "ingressDrop.emptyDatagram": 1 });
   });
 
   test.each([53, 67, 123, 547, 623, 1812, 2152, 3784, 4789, 5060, 6081, 6343])(
-    "payload that is not what port %i is for",
+    "payload that is not what port %i is for [defect 3, remedy 1]",
     async (dport) => {
       const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
       const original = packet().ip("10.19.1.1", "10.30.255.255").udp({ sport: 5000, dport }).payload("INVITE?").bytes();
@@ -197,7 +197,7 @@ describe("what stops a NetManager does no harm here", () => {
     },
   );
 
-  test("eleven ports of one service from one source port stay eleven flows", async () => {
+  test("eleven ports of one service from one source port stay eleven flows [defect 6, remedy 4]", async () => {
     const fixture = await fixtureFor(tables(TARGET, CALLED, CLIENT));
     for (let dport = 80; dport < 91; dport++)
       fixture.egress(virtioFrame(syn("10.19.1.1", "10.30.255.255", 666, dport), {}));

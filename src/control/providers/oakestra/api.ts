@@ -12,7 +12,8 @@ const BODY_MAX_BYTES = 64 * 1024;
 const NUMBER_MAX = 0xffff_ffff;
 
 const text = z.string("expected text").default("");
-const registration = z.object({ client_id: text, cluster_address: text });
+/** Releases differ in how they call the broker's host. */
+const registration = z.object({ client_id: text, cluster_address: text, cluster_ip: text });
 const instance = {
   serviceName: text,
   instanceNumber: z.int("expected a whole number").min(0, "expected 0 or more").max(NUMBER_MAX).default(0),
@@ -21,8 +22,10 @@ const instance = {
 };
 const order = z.object(instance);
 
-const UNDEPLOY_ROUTES = ["/container/undeploy", "/docker/undeploy"];
-const ROUTES = ["/register", "/container/deploy", ...UNDEPLOY_ROUTES];
+/** A WebAssembly module runs in a process with a network namespace, as a container does. */
+const DEPLOY_ROUTES = ["/container/deploy", "/wasm/deploy"];
+const UNDEPLOY_ROUTES = ["/container/undeploy", "/docker/undeploy", "/wasm/undeploy"];
+const ROUTES = ["/register", ...DEPLOY_ROUTES, ...UNDEPLOY_ROUTES];
 
 type Actions = Pick<Netmanager, "register" | "deploy" | "undeploy">;
 
@@ -32,15 +35,17 @@ export function netmanagerApp(netmanager: Actions, log: Logger): Hono {
     bodyLimit({ maxSize: BODY_MAX_BYTES, onError: (context) => refusal(context, 400, "The body is too large.") }),
   );
   app.post("/register", async (context) => {
-    const { client_id, cluster_address } = await read(context, registration);
-    await netmanager.register(client_id, cluster_address);
+    const { client_id, cluster_address, cluster_ip } = await read(context, registration);
+    await netmanager.register(client_id, cluster_address || cluster_ip);
     return context.body(null, 200);
   });
-  app.post("/container/deploy", async (context) => {
-    const { serviceName, instanceNumber, pid, portMappings } = await read(context, order);
-    const { v4, v6 } = await netmanager.deploy({ serviceName, instanceNumber, pid, portMappings });
-    return context.json({ serviceName, nsAddress: v4, nsAddressv6: v6 });
-  });
+  for (const route of DEPLOY_ROUTES) {
+    app.post(route, async (context) => {
+      const { serviceName, instanceNumber, pid, portMappings } = await read(context, order);
+      const { v4, v6 } = await netmanager.deploy({ serviceName, instanceNumber, pid, portMappings });
+      return context.json({ serviceName, nsAddress: v4, nsAddressv6: v6, nsAddressV6: v6 });
+    });
+  }
   for (const route of UNDEPLOY_ROUTES) {
     app.post(route, async (context) => {
       const { serviceName, instanceNumber } = await read(context, order);

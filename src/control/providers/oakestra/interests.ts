@@ -108,17 +108,22 @@ export class Interests {
   }
 
   async #ask(job: string, interest: Interest): Promise<QueryOutcome> {
-    const { queries, jobs, tell } = this.#options;
-    const result = await queries.ask({ sname: job }, true);
-    const nowMs = performance.now();
-    interest.retryMs = result === "unanswered" ? nowMs + RETRY_MS : undefined;
+    const { jobs, tell } = this.#options;
+    const result = await this.#query(job, interest);
     if (result === "unanswered") return result;
-    interest.refreshedMs = nowMs;
     try {
       await jobs.put(job, result.instance_list);
     } catch (error) {
       tell(`the job ${job} stays as it was: ${String(error)}`);
     }
+    return result;
+  }
+
+  async #query(job: string, interest: Interest): Promise<QueryOutcome> {
+    const result = await this.#options.queries.ask({ sname: job }, true);
+    const nowMs = performance.now();
+    interest.retryMs = result === "unanswered" ? nowMs + RETRY_MS : undefined;
+    if (result !== "unanswered") interest.refreshedMs = nowMs;
     return result;
   }
 
@@ -142,7 +147,8 @@ export class Interests {
     interest.isEnding = true;
     const { session, topics, jobs, sink, isDeployed, tell } = this.#options;
     try {
-      const result = await this.refresh(job);
+      const result = await this.#query(job, interest);
+      // What follows is said at once: the cluster may begin anew at any moment.
       if (result === "unanswered" || isDeployed(job) || sink.servicesInUse().has(job)) return;
       session.publish(topics.interestRemove, interestRemoveMessage(job));
       session.unsubscribe(jobTopic(job));

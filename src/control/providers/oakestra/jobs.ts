@@ -22,6 +22,8 @@ export interface JobsOptions {
   readonly sink: ProviderSink;
   readonly ranges: readonly Prefix[];
   readonly own: OwnNode;
+  /** What the operator binds a round-robin address of a job to. */
+  readonly policyOf: (job: string, address: string) => string | undefined;
   /** Is told of each odd record, one sentence each. */
   readonly tell: (sentence: string) => void;
 }
@@ -34,6 +36,7 @@ interface Job {
 /** Go nodes send from any port, and from another address than the advertised one where there are several. */
 const ACCEPT = { anyPort: false, addresses: [], anyAddress: true, unknownSources: true };
 const INSTANCE_TYPES: readonly string[] = ["instance_ip", "InstanceNumber"];
+const ROUND_ROBIN = policyName("RR");
 const PORT_MAX = 65_535;
 const NUMBER_MAX = 0xffff_ffff;
 
@@ -177,11 +180,21 @@ export class Jobs {
         const address = this.#inRanges(name, text);
         if (address === undefined) continue;
         if (isInstance) own.push(address);
-        else addresses.set(address, policy);
+        else addresses.set(address, policy === ROUND_ROBIN ? this.#bound(name, address) : policy);
       }
     }
     if (own.length > 0) return own;
     return [record.instance_ip, record.instance_ip_v6].flatMap((text) => this.#inRanges(name, text) ?? []);
+  }
+
+  /** The policy of a round-robin address: Oakestra hands out no others, so that the operator may say what it is. */
+  #bound(name: string, address: string): string {
+    const policy = this.#options.policyOf(name, address) ?? ROUND_ROBIN;
+    if (this.#options.sink.policies().includes(policy)) return policy;
+    this.#options.tell(
+      `${address} of ${name} is bound to the policy ${policy}, which this node does not have; it is ${ROUND_ROBIN}`,
+    );
+    return ROUND_ROBIN;
   }
 
   #inRanges(name: string, text: string): string | undefined {

@@ -11,17 +11,25 @@ import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 
 const PORT_MAX = 65_535;
 
+/** Stands for an address that is to be found out. */
+export const DISCOVERED = "0.0.0.0";
+
 const text = z
   .union([z.string(), z.number()], "expected text")
   .transform((value) => String(value))
   .default("");
 const flag = z.boolean("expected true or false").default(false);
 
+/** A field that is missing or empty has the value of the file that is shipped. */
+function shipped(value: string) {
+  return text.transform((found) => found || value);
+}
+
 const schema = z.object({
-  NodePublicAddress: text,
-  NodePublicPort: text,
+  NodePublicAddress: shipped(DISCOVERED),
+  NodePublicPort: shipped("50103"),
   ClusterUrl: text,
-  ClusterMqttPort: text,
+  ClusterMqttPort: shipped("10003"),
   DefaultInterface: text,
   Debug: flag,
   PublicIPNetworking: flag,
@@ -38,9 +46,6 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ...["1", "t", "T", "TRUE", "true", "True"].map((word) => [word, true] as const),
   ...["0", "f", "F", "FALSE", "false", "False"].map((word) => [word, false] as const),
 ]);
-/** Stands for an address that is to be found out. */
-export const DISCOVERED = "0.0.0.0";
-
 export interface Netcfg {
   /** Canonical; DISCOVERED = the node finds it out. */
   readonly publicAddress: string;
@@ -77,8 +82,9 @@ export function loadNetcfg(path: string, env: NodeJS.ProcessEnv): Netcfg {
 export function parseNetcfg(content: string, path: string, env: NodeJS.ProcessEnv): Netcfg {
   let found: unknown;
   try {
-    // Go's loader leaves tabs between JSON's tokens alone, YAML 1.2 does not take them for indentation.
-    found = parse(content.replaceAll("\t", "  ")) ?? {};
+    // Go's loader leaves tabs between JSON's tokens alone, YAML does not take them for indentation. It reads YAML 1.1,
+    // where yes and on are true, and of a key that stands twice the last one counts.
+    found = parse(content.replaceAll("\t", "  "), { version: "1.1", uniqueKeys: false }) ?? {};
   } catch (error) {
     const [line] = String(error instanceof Error ? error.message : error).split("\n");
     throw new SapwoodError("config-invalid", `${path}: expected YAML or JSON; found an error: ${line}`, {

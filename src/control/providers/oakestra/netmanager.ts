@@ -21,6 +21,7 @@ export interface NetmanagerOptions {
   readonly netcfg: Netcfg;
   readonly tuncfg: Tuncfg;
   readonly mtu: number; // of the bridge and of containers
+  readonly policyOf: (job: string, address: string) => string | undefined; // bound by the operator
   readonly sink: ProviderSink;
   readonly state: StateFile;
   readonly log: Logger;
@@ -200,7 +201,7 @@ export class Netmanager {
   }
 
   #newWorker(workerId: string, clusterAddress: string): Worker {
-    const { netcfg, tuncfg, sink, log } = this.#options;
+    const { netcfg, tuncfg, policyOf, sink, log } = this.#options;
     return new Worker({
       workerId,
       broker: { host: clusterAddress, port: netcfg.clusterMqttPort },
@@ -213,6 +214,7 @@ export class Netmanager {
         isOwnTunnel: (address, port) => address === this.#host().address && port === this.#host().port,
         isOwnNamespace: (address) => this.#registered !== undefined && isInSubnet(this.#registered.subnet, address),
       },
+      policyOf,
       isDeployed: (job) => this.#registered?.containers.hasJob(job) ?? false,
       tell: (sentence) => log.warn(sentence),
     });

@@ -1,5 +1,6 @@
 // The configuration of the proxy on a worker node, made of what NetManager's files say.
 
+import type { PolicyFile } from "./policy-file.ts";
 import type { Tuncfg } from "./tuncfg.ts";
 
 export interface NodeSettings {
@@ -7,6 +8,7 @@ export interface NodeSettings {
   readonly tuncfg: Tuncfg;
   readonly controlSocket: string;
   readonly stateFolder: string;
+  readonly policies: Pick<PolicyFile, "modules" | "probe">;
 }
 
 /** How long packets wait for an address: longer than a slow cluster manager takes to answer. */
@@ -15,7 +17,7 @@ const UNKNOWN_TIMEOUT = "6s";
 const NODE_ID = "this-node";
 
 /** As the configuration file has it (docs/configuration.md). */
-export function nodeSettings({ address, tuncfg, controlSocket, stateFolder }: NodeSettings): object {
+export function nodeSettings({ address, tuncfg, controlSocket, stateFolder, policies }: NodeSettings): object {
   return {
     node: {
       id: NODE_ID,
@@ -26,8 +28,9 @@ export function nodeSettings({ address, tuncfg, controlSocket, stateFolder }: No
     tun: { name: tuncfg.device, mtu: tuncfg.mtu },
     ranges: tuncfg.ranges,
     unknown: { ask: true, timeout: UNKNOWN_TIMEOUT },
+    policies: Object.fromEntries(Object.entries(policies.modules).map(([name, file]) => [name, { file }])),
     // Oakestra's own nodes know no probes, and write a line to their log for each.
-    probe: { interval: 0 },
+    probe: { interval: policies.probe ?? 0 },
     control: { socket: controlSocket },
     state: { directory: stateFolder },
   };

@@ -4,7 +4,7 @@ import { SapwoodError } from "../../../base/errors.ts";
 import type { Prefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
 import { Interests } from "./interests.ts";
-import { Jobs, type OwnNode } from "./jobs.ts";
+import { Jobs, type JobsOptions, type OwnNode } from "./jobs.ts";
 import { Lookups } from "./lookups.ts";
 import {
   addressChangedMessage,
@@ -33,6 +33,7 @@ export interface WorkerOptions {
   /** Where the other nodes reach this one at this moment. */
   readonly host: () => Host;
   readonly own: OwnNode;
+  readonly policyOf: JobsOptions["policyOf"];
   readonly isDeployed: (job: string) => boolean;
   readonly tell: (sentence: string) => void;
 }
@@ -55,7 +56,7 @@ export class Worker {
 
   /** Begins to connect. Throws config-unreadable. */
   constructor(options: WorkerOptions) {
-    const { workerId, broker, tls, sink, ranges, own, isDeployed, tell } = options;
+    const { workerId, broker, tls, sink, ranges, own, policyOf, isDeployed, tell } = options;
     this.#options = options;
     this.#topics = nodeTopics(workerId);
     this.#session = new Session({
@@ -73,7 +74,7 @@ export class Worker {
       isConnected: () => this.#session.isConnected,
       tell,
     });
-    this.#jobs = new Jobs({ sink, ranges, own, tell });
+    this.#jobs = new Jobs({ sink, ranges, own, policyOf, tell });
     this.#interests = new Interests({
       sink,
       session: this.#session,

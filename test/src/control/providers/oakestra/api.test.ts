@@ -34,7 +34,7 @@ async function post(route: string, body: string, method = "POST") {
   return { status: response.status, body: await response.text() };
 }
 
-test("a registration", async () => {
+test("a registration [behaviour 1]", async () => {
   expect(await post("/register", '{"client_id":"65a0","cluster_address":"192.0.2.9"}')).toEqual({
     status: 200,
     body: "",
@@ -46,19 +46,30 @@ test("a registration", async () => {
   ]);
 });
 
-test("a deploy and its answer", async () => {
+test("a registration in the words of a later release [measured 11]", async () => {
+  const later = { client_id: "65a0", cluster_ip: "192.0.2.9", cluster_name: "one", node_public_ip: "192.0.2.1" };
+  expect(await post("/register", JSON.stringify(later))).toEqual({ status: 200, body: "" });
+  await post("/register", JSON.stringify({ ...later, cluster_address: "192.0.2.8" }));
+  expect(calls).toEqual([
+    ["register", "65a0", "192.0.2.9"],
+    ["register", "65a0", "192.0.2.8"],
+  ]);
+});
+
+test.each(["/container/deploy", "/wasm/deploy"])("a deploy by %s and its answer [measured 11]", async (route) => {
   const body = '{"pid":4242,"serviceName":"x.d.x1.d","instanceNumber":1,"portMappings":"80"}';
-  const answer = await post("/container/deploy", body);
+  const answer = await post(route, body);
   expect(answer.status).toBe(200);
   expect(JSON.parse(answer.body)).toEqual({
     serviceName: "x.d.x1.d",
     nsAddress: "10.18.0.66",
     nsAddressv6: "fc00::102",
+    nsAddressV6: "fc00::102",
   });
   expect(calls).toEqual([["deploy", JSON.parse(body)]]);
 });
 
-test.each(["/container/undeploy", "/docker/undeploy"])("an undeploy by %s", async (route) => {
+test.each(["/container/undeploy", "/docker/undeploy", "/wasm/undeploy"])("an undeploy by %s", async (route) => {
   const body = '{"pid":-1,"serviceName":"x.d.x1.d","instanceNumber":0,"portMappings":""}';
   expect(await post(route, body)).toEqual({ status: 200, body: "" });
   expect(calls).toEqual([["undeploy", "x.d.x1.d", 0]]);
@@ -71,17 +82,17 @@ test.each([
   ["a text in the place of a number", '{"pid":"7","serviceName":"x.d.x1.d"}'],
   ["a fraction", '{"pid":1.5}'],
   ["a negative instance", '{"instanceNumber":-1}'],
-])("%s is refused, and nothing is done", async (_what, body) => {
+])("%s is refused, and nothing is done [defect 35, measured 5, remedy 11]", async (_what, body) => {
   expect((await post("/container/deploy", body)).status).toBe(400);
   expect(calls).toEqual([]);
 });
 
-test("other methods and paths", async () => {
+test("other methods and paths [behaviour 1]", async () => {
   expect((await post("/register", "", "GET")).status).toBe(405);
   expect((await post("/status", "{}")).status).toBe(404);
 });
 
-test("what fails is no 200, and says why", async () => {
+test("what fails is no 200, and says why [behaviour 1, behaviour 2]", async () => {
   failure = new SapwoodError("usage", "The worker is not registered.");
   expect(await post("/container/deploy", "{}")).toEqual({
     status: 400,

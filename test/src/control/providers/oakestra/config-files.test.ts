@@ -35,9 +35,20 @@ describe("netcfg.json", () => {
     ["a comment", `# of this node\n{ ${LEAST} } # the end`],
     ["unknown keys and null", `{ ${LEAST}, "Colour": 3, "MqttCert": null }`],
     ["tabs", `{\n\t${LEAST.replaceAll(", ", ",\n\t")}\n}`],
+    ["a key twice, of which the last one counts", `{ "NodePublicAddress": "192.0.2.7", ${LEAST} }`],
     ["YAML", "NodePublicAddress: 192.0.2.1\nNodePublicPort: 50103\nClusterMqttPort: 10003\n"],
-  ])("is read with %s", (_what, text) => {
+  ])("is read with %s [behaviour 15]", (_what, text) => {
     expect(read(text)).toMatchObject({ publicAddress: "192.0.2.1", publicPort: 50103, clusterMqttPort: 10003 });
+  });
+
+  test.each(["", "{}", "# nothing", '{"NodePublicAddress": "", "NodePublicPort": "", "ClusterMqttPort": null}'])(
+    "what %j leaves out is as in the shipped file [behaviour 15]",
+    (text) => expect(read(text)).toEqual({ ...read(SHIPPED), clusterAddress: "" }),
+  );
+
+  test("yes and on are true, as in the YAML of Go's loader [behaviour 15]", () => {
+    const text = "Debug: yes\nPublicIPNetworking: on\n";
+    expect(read(text)).toMatchObject({ debug: true, asksPublicAddress: true });
   });
 
   test.each([
@@ -46,8 +57,8 @@ describe("netcfg.json", () => {
     ["a comment of another language", `// mine\n{ ${LEAST} }`, "netcfg.json: expected YAML or JSON; found an error: "],
     [
       "no port",
-      '{ "NodePublicAddress": "192.0.2.1" }',
-      'netcfg.json: NodePublicPort: expected a port from 1 to 65535, found ""',
+      '{ "NodePublicPort": "tunnel" }',
+      'netcfg.json: NodePublicPort: expected a port from 1 to 65535, found "tunnel"',
     ],
     [
       "a name as address",
@@ -58,7 +69,7 @@ describe("netcfg.json", () => {
     expect(() => read(text)).toThrow(sentence);
   });
 
-  test("variables that are not empty come before the file, and flags that cannot be read are ignored", () => {
+  test("variables that are not empty come before the file, and flags that cannot be read are ignored [behaviour 15]", () => {
     const env = {
       NodePublicPort: "6000",
       ClusterUrl: "broker",
@@ -69,7 +80,7 @@ describe("netcfg.json", () => {
     expect(read(SHIPPED, env)).toMatchObject({ publicPort: 6000, clusterAddress: "broker", debug: true });
   });
 
-  test("a certificate, or an authority alone, means TLS", () => {
+  test("a certificate, or an authority alone, means TLS [measured 11]", () => {
     expect(read(`{ ${LEAST}, "MqttCert": "/c", "MqttKey": "/k" }`).tls).toEqual({ cert: "/c", key: "/k", ca: "" });
     expect(read(`{ ${LEAST}, "MqttCa": "/ca" }`).tls).toEqual({ cert: "", key: "", ca: "/ca" });
   });
@@ -82,7 +93,7 @@ describe("tuncfg.json", () => {
   };
   const DEFAULTS = { device: "goProxyTun", port: 50103, mtu: 1450, ranges: ["10.30.0.0/16", "fdff::/16"], told: [] };
 
-  test("the shipped one, whose IPv6 range has no service address", () => {
+  test("the shipped one, whose IPv6 range has no service address [behaviour 15, defect 16, measured 10, remedy 8]", () => {
     const shipped = {
       ...{ HostTunnelDeviceName: "goProxyTun", TunnelIP: "10.19.1.254", ProxySubnetwork: "10.30.0.0", MTUsize: 1450 },
       ...{ ProxySubnetworkMask: "255.255.0.0", TunnelPort: 50103, TunNetIPv6: "fcef::dead:beef" },
@@ -91,7 +102,7 @@ describe("tuncfg.json", () => {
     expect(read(JSON.stringify(shipped))).toEqual(DEFAULTS);
   });
 
-  test("an empty one, and names of older releases, which are left alone", () => {
+  test("an empty one, and names of older releases, which are left alone [behaviour 15]", () => {
     expect(read("{}")).toEqual(DEFAULTS);
     expect(read('{"HostTUNDeviceName": "tun9", "TunNetIP": "10.0.0.1", "Mtusize": 1400}')).toEqual({
       ...DEFAULTS,
@@ -110,7 +121,7 @@ describe("tuncfg.json", () => {
     });
   });
 
-  test("ranges of one's own, the IPv4 one also with host bits", () => {
+  test("ranges of one's own, the IPv4 one also with host bits [defect 26, remedy 14]", () => {
     const text =
       '{"ProxySubnetwork":"10.30.7.9","ProxySubnetworkMask":"255.255.128.0","ProxySubnetworkIPv6":"fdff:2000::","ProxySubnetworkIPv6Prefix":21}';
     expect(read(text).ranges).toEqual(["10.30.0.0/17", "fdff:2000::/21"]);

@@ -26,11 +26,13 @@ function record(number: number, more: object = {}) {
 let store: TableStore;
 let jobs: Jobs;
 let told: string[];
+const bound = new Map<string, string>();
 const here = new Map<string, { v4: string; v6: string }>();
 
 beforeEach(() => {
   told = [];
   here.clear();
+  bound.clear();
   const shared = createSharedMemory({ ranges: RANGES });
   const rules = { nodeId: "this-node", ranges: RANGES };
   store = new TableStore(new TableWriter(shared, { nodeId: "this-node", policySlot: () => 0 }), rules);
@@ -44,6 +46,7 @@ beforeEach(() => {
       policies: () => BUILT_IN_POLICIES,
     },
     ranges: RANGES,
+    policyOf: (job, address) => bound.get(job) ?? bound.get(address),
     own: {
       find: (job, number) => here.get(`${job} ${number}`),
       isOwnTunnel: (address, port) => address === "192.0.2.1" && port === 50103,
@@ -65,7 +68,7 @@ function inForce() {
   );
 }
 
-test("a result as the cluster manager really makes it", async () => {
+test("a result as the cluster manager really makes it [behaviour 6, behaviour 7]", async () => {
   await jobs.put("x.d.x1.d", [record(0), record(1, { host_ip: "192.0.2.3" })]);
   expect(told).toEqual([]);
   expect(store.snapshot().nodes.map(({ id, underlay }) => [id, underlay])).toEqual([
@@ -86,7 +89,7 @@ test("a result as the cluster manager really makes it", async () => {
   });
 });
 
-test("keys in any case, null, numbers as text and unknown keys", async () => {
+test("keys in any case, null, numbers as text and unknown keys [behaviour 6]", async () => {
   const { instance_number: INSTANCE_NUMBER, ...rest } = record(3, { host_port: "50103", cluster_id: null, extra: 1 });
   await jobs.put("x.d.x1.d", [{ ...rest, INSTANCE_NUMBER }]);
   expect([inForce(), told]).toEqual([{ "x.d.x1.d": ["3 192.0.2.2:50103 10.18.1.5 fc00::1:5"] }, []]);
@@ -116,7 +119,7 @@ describe("what is odd is left out and told, and the rest counts", () => {
     expect(jobs.oddRecords).toBe(told.length);
   });
 
-  test("a policy that nobody has concerns its address alone", async () => {
+  test("a policy that nobody has concerns its address alone [defect 43, measured 8]", async () => {
     const closest = { IpType: "Closest", Address: "10.30.0.2", Address_v6: "fdff:1000::2" };
     const odd = { IpType: "Underwater", Address: "10.30.0.3", Address_v6: "" };
     const [, own] = record(0).service_ip;
@@ -128,7 +131,7 @@ describe("what is odd is left out and told, and the rest counts", () => {
     expect(told).toEqual([expect.stringContaining('10.30.0.3 of x.d.x1.d has the unknown policy "Underwater"')]);
   });
 
-  test("an instance without an IPv6 address can be called over IPv4", async () => {
+  test("an instance without an IPv6 address can be called over IPv4 [defect 18]", async () => {
     await jobs.put("x.d.x1.d", [record(0, { namespace_ip_v6: "<nil>" })]);
     expect(inForce()).toEqual({ "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2"] });
   });
@@ -139,7 +142,7 @@ describe("what is odd is left out and told, and the rest counts", () => {
   });
 });
 
-test("the newer record with a namespace address counts, also that of another job", async () => {
+test("the newer record with a namespace address counts, also that of another job [behaviour 7, measured 8]", async () => {
   await jobs.put("x.d.x1.d", [record(0), record(1)]);
   const own = { IpType: "instance_ip", Address: "10.30.0.99", Address_v6: "fdff::99" };
   const moved = record(1, { service_ip: [own] });
@@ -150,14 +153,14 @@ test("the newer record with a namespace address counts, also that of another job
   });
 });
 
-test("an instance that comes back under another worker id on the same node changes nothing", async () => {
+test("an instance that comes back under another worker id on the same node changes nothing [measured 7]", async () => {
   await jobs.put("x.d.x1.d", [record(0, { worker_id: "a" })]);
   const { generation } = store;
   await jobs.put("x.d.x1.d", [record(0, { worker_id: "b" })]);
   expect(store.generation).toBe(generation);
 });
 
-test("each result is one generation, in which nodes come and go with their instances", async () => {
+test("each result is one generation, in which nodes come and go with their instances [defect 32, remedy 15]", async () => {
   await jobs.put("x.d.x1.d", [record(0)]);
   const { generation } = store;
   await jobs.put("x.d.x1.d", [record(0, { host_ip: "192.0.2.9" })]);
@@ -167,10 +170,47 @@ test("each result is one generation, in which nodes come and go with their insta
   expect(store.snapshot()).toEqual({ nodes: [], services: [] });
 });
 
+test("a Closest address and one of a policy by its own name are what the cluster says [defect 43]", async () => {
+  bound.set("x.d.x1.d", "random");
+  const [, own] = record(0).service_ip;
+  const service_ip = [
+    { IpType: "Closest", Address: "10.30.0.2", Address_v6: "fdff:1000::2" },
+    { IpType: "least-connections", Address: "10.30.0.3", Address_v6: "" },
+    own,
+  ];
+  await jobs.put("x.d.x1.d", [record(0, { service_ip })]);
+  expect(store.snapshot().services[0]?.addresses).toEqual([
+    { address: "10.30.0.2", policy: "closest" },
+    { address: "fdff:1000::2", policy: "closest" },
+    { address: "10.30.0.3", policy: "least-connections" },
+  ]);
+});
+
+test("a round-robin address is what the operator binds it to, as far as this node has the policy [defect 43]", async () => {
+  const policies = () => store.snapshot().services[0]?.addresses.map(({ policy }) => policy);
+  bound.set("x.d.x1.d", "closest");
+  await jobs.put("x.d.x1.d", [record(0)]);
+  expect(policies()).toEqual(["closest", "closest"]);
+  bound.clear();
+  bound.set("fdff:2000::1", "weighted").set("10.30.0.1", "underwater");
+  await jobs.put("x.d.x1.d", [record(0)]);
+  expect(policies()).toEqual(["round-robin", "weighted"]);
+  expect(told).toEqual([
+    "10.30.0.1 of x.d.x1.d is bound to the policy underwater, which this node does not have; it is round-robin",
+  ]);
+});
+
+test("a node with an IPv6 underlay address is called by it [defect 15]", async () => {
+  await jobs.put("x.d.x1.d", [record(0, { host_ip: "2001:DB8:0::2" })]);
+  expect(store.snapshot().nodes).toMatchObject([
+    { id: "[2001:db8::2]:50103", underlay: { address: "2001:db8::2", port: 50103 } },
+  ]);
+});
+
 describe("instances of this node", () => {
   const addresses = { v4: "10.18.0.66", v6: "fc00::102" };
 
-  test("are those that run here, whatever the cluster says of their addresses", async () => {
+  test("are those that run here, whatever the cluster says of their addresses [defect 17, remedy 13]", async () => {
     here.set("x.d.x1.d 0", addresses);
     await jobs.put("x.d.x1.d", [record(0, { namespace_ip: null, namespace_ip_v6: null, host_ip: null })]);
     expect(inForce()).toEqual({ "x.d.x1.d": ["0 this-node 10.18.0.66 fc00::102"] });

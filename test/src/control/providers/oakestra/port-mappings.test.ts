@@ -22,7 +22,7 @@ test.each<[string, PortMapping[]]>([
   ["8080:80;", [tcp(8080, 80)]],
   ["53;53/udp", [tcp(53), udp(53)]],
   ["080:+80", [tcp(80)]],
-])("%j", (text, mappings) => {
+])("%j [behaviour 14, measured 12]", (text, mappings) => {
   expect(parsePortMappings(text)).toEqual(mappings);
 });
 

@@ -23,7 +23,7 @@ test("what is asked twice is sent once, and both get the answer", async () => {
   expect(sent).toEqual(["10.30.0.1"]);
 });
 
-test("a result belongs to the address or the name in its query_key, in whatever form; without one to its app_name", async () => {
+test("a result belongs to the address or the name in its query_key, in whatever form; without one to its app_name [behaviour 6]", async () => {
   const { queries, result } = open();
   const [address, name, old] = [
     queries.ask({ sip: "fdff:2000::1" }, false),
@@ -40,7 +40,7 @@ test("a result belongs to the address or the name in its query_key, in whatever 
   ]);
 });
 
-test("garbage and answers that nobody asked for change nothing", async () => {
+test("garbage and answers that nobody asked for change nothing [defect 39, remedy 15]", async () => {
   const { queries, told, result } = open();
   const asked = queries.ask({ sip: "10.30.0.1" }, false);
   for (const payload of ["{", "[]", "7", '{"instance_list": 5}']) queries.onResult(Buffer.from(payload));
@@ -51,7 +51,7 @@ test("garbage and answers that nobody asked for change nothing", async () => {
   expect(await asked).toMatchObject({ query_key: "10.30.0.1" });
 });
 
-test("1,000 unknown addresses do not hold up an urgent query, nor another workload's", async () => {
+test("1,000 unknown addresses do not hold up an urgent query, nor another workload's [defect 5, measured 9]", async () => {
   const { queries, sent, result } = open({ othersMax: 4 });
   for (let i = 0; i < 1000; i++) void queries.ask({ sip: `10.30.${i >> 8}.${i & 255}` }, false, 1);
   void queries.ask({ sname: "x.d.x1.d" }, true);
@@ -63,7 +63,7 @@ test("1,000 unknown addresses do not hold up an urgent query, nor another worklo
   expect(sent.slice(5)).toContain("10.30.99.1");
 });
 
-test("a query that nobody answers ends, and may be asked again", async () => {
+test("a query that nobody answers ends, and may be asked again [defect 4, remedy 2]", async () => {
   const { queries, sent } = open({ timeoutMs: 5 });
   expect(await queries.ask({ sip: "10.30.0.1" }, false)).toBe("unanswered");
   void queries.ask({ sip: "10.30.0.1" }, false);

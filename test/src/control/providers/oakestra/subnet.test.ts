@@ -48,7 +48,7 @@ test.each([
   ["fc00::", "fc00::100", 'expected the network address of a /26, found "fc00::"'],
   ["10.18.0.64", "", 'expected the network address of a /120, found ""'],
   ["10.18.0.64", "10.18.0.0", 'expected the network address of a /120, found "10.18.0.0"'],
-])("a reply with %j and %j", (address, addressv6, expected) => {
+])("a reply with %j and %j [behaviour 4]", (address, addressv6, expected) => {
   expect(readSubnet(address, addressv6)).toEqual(expected);
 });
 

@@ -1,0 +1,102 @@
+// The MQTT session of a worker with a real broker, which is killed and started again.
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { nodeTopics } from "../../../../../src/control/providers/oakestra/messages.ts";
+import { Session, type SessionOptions } from "../../../../../src/control/providers/oakestra/session.ts";
+import { LocalBroker } from "../../../../support/oakestra/local-broker.ts";
+
+const PATIENCE = { timeout: 60_000 };
+const CONNECT_MS = 30_000;
+
+let broker: LocalBroker;
+let session: Session | undefined;
+let workers = 0;
+
+beforeAll(async () => {
+  broker = await LocalBroker.start();
+});
+afterEach(async () => {
+  await session?.close();
+  session = undefined;
+});
+afterAll(() => broker?.close());
+
+/** A session of a worker that nobody else is. */
+function open(options: Partial<SessionOptions> = {}) {
+  const workerId = `65a0${(workers++).toString(16).padStart(4, "0")}`;
+  const topics = nodeTopics(workerId);
+  const told: string[] = [];
+  const opened = new Session({
+    ...{ workerId, host: broker.host, port: broker.port, tls: undefined },
+    topics: [topics.tableQueryResult, topics.subnetResult],
+    onMessage: () => undefined,
+    onConnected: () => undefined,
+    onDisconnected: () => undefined,
+    tell: (sentence) => told.push(sentence),
+    ...options,
+  });
+  session = opened;
+  return { session: opened, workerId, topics, told };
+}
+
+test("a worker's id is its client id; it subscribes first, all with QoS 1 and nothing retained [behaviour 3, remedy 15]", async () => {
+  const { session, workerId, topics } = open();
+  await session.connected(CONNECT_MS);
+  session.publish(topics.subnet, { METHOD: "GET" });
+  await expect.poll(() => broker.published(workerId), PATIENCE).toEqual([`${topics.subnet} (q1, r0)`]);
+  const lines = broker.log.split("\n").filter((line) => line.includes(workerId));
+  expect(lines.join("\n")).toMatch(new RegExp(`as ${workerId} \\(p2, c1, k30\\)`)); // MQTT 3.1.1, clean, 30 s
+  const said = ["SUBACK to", "PUBLISH from"].map((what) => lines.findIndex((line) => line.includes(what)));
+  expect(said).toEqual([...said].sort((a, b) => a - b));
+  expect(lines.join("\n")).not.toContain("Will");
+  for (const topic of [topics.tableQueryResult, topics.subnetResult]) {
+    expect(broker.log).toContain(`${topic} (QoS 1)`);
+  }
+});
+
+test("what is published while the broker is away is said in its order when it is back, behind the subscriptions [defect 40, remedy 15]", async () => {
+  let connections = 0;
+  const { session, workerId, topics } = open({
+    onConnected: () => {
+      connections += 1;
+      if (connections === 2) session.publish("last", {});
+    },
+  });
+  await session.connected(CONNECT_MS);
+  session.subscribe("jobs/x.d.x1.d/updates_available");
+  const all = Array.from({ length: 300 }, (_, i) => `order/${i}`);
+  for (const topic of all.slice(0, 100)) session.publish(topic, {});
+  await broker.kill();
+  for (const topic of all.slice(100)) session.publish(topic, {});
+  expect(session.waitingCount).toBeGreaterThan(0);
+  const before = broker.log.length;
+  await broker.start();
+  const expected = [...all, "last"].map((topic) => `${topic} (q1, r0)`);
+  await expect.poll(() => broker.published(workerId), PATIENCE).toEqual(expected);
+  const later = broker.log.slice(before);
+  for (const topic of [topics.tableQueryResult, topics.subnetResult, "jobs/x.d.x1.d/updates_available"]) {
+    expect(later).toContain(`${topic} (QoS 1)`);
+  }
+});
+
+test("of more messages than wait for the broker the oldest is given up, and that is told [defect 40]", async () => {
+  await broker.kill();
+  const { session, told } = open();
+  for (let i = 0; i <= 4096; i++) session.publish(`order/${i}`, {});
+  expect([session.waitingCount, told]).toEqual([
+    4096,
+    ["4096 messages wait for the broker; one to order/0 is given up"],
+  ]);
+  await session.close(); // says none of them
+  await broker.start();
+});
+
+test("a broker that is not there is an error with its reason, and is connected to when it is [defect 19, remedy 10]", async () => {
+  await broker.kill();
+  const { session } = open();
+  await expect(session.connected(2000)).rejects.toThrow(
+    /^The MQTT broker 127\.0\.0\.1, port \d+, cannot be used: .*ECONNREFUSED/,
+  );
+  await broker.start();
+  await session.connected(CONNECT_MS);
+  expect(session.isConnected).toBe(true);
+});
