@@ -8,6 +8,10 @@ const SUBJECTS = {
   path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
   publish: { about: "very many changes of the tables under traffic", load: () => import("./publish/main.ts") },
   swap: { about: "swaps of policies and engines under traffic", load: () => import("./swap/main.ts") },
+  oakestra: {
+    about: "an Oakestra node whose containers call unknown addresses",
+    load: () => import("./oakestra/main.ts"),
+  },
   fuzz: { about: "a search: two engines that differ in their free memory", load: () => import("./fuzz.ts") },
 } as const;
 

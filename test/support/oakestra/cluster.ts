@@ -5,11 +5,10 @@ import { Lab } from "../../../src/lab/lab.ts";
 import { addNamespaces, configure } from "../../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../../src/lab/topology.ts";
-import { sapwoodCommand } from "../lab.ts";
 
 export const BROKER = "192.0.2.1";
 export const BROKER_PORT = 10003;
-const MANAGER = new URL("./cluster-manager.mjs", import.meta.url).pathname;
+const MANAGER = builtFile("../test/support/oakestra/cluster-manager.mjs");
 
 /** What the cluster manager prints, one a line. */
 export interface ManagerEvent {
@@ -201,6 +200,10 @@ export class OakestraCluster {
     if (value === undefined) throw new Error("It was not started.");
     return value;
   }
+}
+
+function sapwoodCommand(...args: string[]): string[] {
+  return [process.execPath, builtFile("src/main.js"), ...args];
 }
 
 /** Network namespace of an instance's container. */
