@@ -46,7 +46,7 @@ export function frameAt(slot: u32): usize {
 }
 
 export function frameLength(slot: u32): u32 {
-  return WorkerArea.at(workerAt + (slot << 2)).tunLengths;
+  return WorkerArea.at(workerAt).tunLength(slot);
 }
 
 /** First byte of the datagrams of a message. */

@@ -26,13 +26,13 @@ export function isWorthwhile(): bool {
 /** First step, for each packet of the batch: touches its bucket. `index` is below WorkerLayout.BATCH_SIZE. */
 export function touchBucket(index: u32, at: usize): void {
   const hash = load<u8>(at) >>> 4 == 4 ? hashIpv4(at) : hashIpv6(at);
-  WorkerArea.at(workerAt + (index << 3)).prefetch = hash;
+  WorkerArea.at(workerAt).storeFlowHash(index, hash);
   touched ^= load<u32>(bucketAt(hash));
 }
 
 /** Second step, for each: touches the flow record that the bucket leads to in this direction. */
 export function touchFlow(index: u32, direction: u32): void {
-  const hash = WorkerArea.at(workerAt + (index << 3)).prefetch;
+  const hash = WorkerArea.at(workerAt).flowHash(index);
   const bucket = bucketAt(hash);
   const found = matches(bucket, hash, direction);
   if (found == 0) return;

@@ -63,10 +63,10 @@ export class SapwoodError extends Error {
   get exitCode(): number {
     return CATALOGUE[this.code].exit;
   }
+}
 
-  get httpStatus(): number {
-    return CATALOGUE[this.code].http;
-  }
+export function httpStatusOf(code: ErrorCode): number {
+  return CATALOGUE[code].http;
 }
 
 /** What was thrown, in words. */

@@ -7,7 +7,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { FlowTableRepair } from "./flow-repair.ts";
-import type { SharedMemory } from "./shared-memory.ts";
+import { type SharedMemory, viewsOf } from "./shared-memory.ts";
 
 /** Untouched memory is not copied, so that the copy takes no more than what is in use. */
 const BLOCK = 65_536;
@@ -37,24 +37,6 @@ export type MemoryPlan = Pick<SharedMemory, "memory" | "capacities" | "records">
 export function openMemory(plan: MemoryPlan): SharedMemory {
   const regions = new Uint32Array(plan.memory.buffer, HeaderLayout.AT + HeaderLayout.REGIONS, Region.count);
   return viewsOf(plan, (region) => regions[region] ?? 0);
-}
-
-function viewsOf({ memory, capacities, records }: MemoryPlan, at: SharedMemory["at"]): SharedMemory {
-  return {
-    memory,
-    capacities,
-    records,
-    addressHashKey: new Uint32Array(
-      memory.buffer,
-      HeaderLayout.AT + HeaderLayout.ADDRESS_HASH_KEY,
-      2 * HeaderLayout.ADDRESS_HASH_KEY_WORDS,
-    ),
-    bytes: new Uint8Array(memory.buffer),
-    u32: new Uint32Array(memory.buffer),
-    i32: new Int32Array(memory.buffer),
-    f64: new Float64Array(memory.buffer),
-    at,
-  };
 }
 
 /** The same into a copy that is there, or into a memory without content. */

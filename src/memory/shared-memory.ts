@@ -160,7 +160,17 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
     );
   }
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const shared: SharedMemory = {
+  const shared = viewsOf({ memory, capacities, records }, (region) => regions.at[region] ?? 0);
+  writeHeader(shared, regions.at, options);
+  return shared;
+}
+
+/** The views of a memory whose regions are `at` these addresses. */
+export function viewsOf(
+  { memory, capacities, records }: Pick<SharedMemory, "memory" | "capacities" | "records">,
+  at: SharedMemory["at"],
+): SharedMemory {
+  return {
     memory,
     capacities,
     records,
@@ -173,10 +183,8 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
     u32: new Uint32Array(memory.buffer),
     i32: new Int32Array(memory.buffer),
     f64: new Float64Array(memory.buffer),
-    at: (region) => regions.at[region] ?? 0,
+    at,
   };
-  writeHeader(shared, regions.at, options);
-  return shared;
 }
 
 function writeRanges(shared: SharedMemory, ranges: readonly Prefix[]): void {

@@ -54,6 +54,16 @@ test("docs/protocols.md names only drop reasons and settings that there are", ()
   expect(settings.filter((name) => !text("docs/configuration.md").includes(`\`${name}\``))).toEqual([]);
 });
 
+test("every source that a document names is there", () => {
+  const documents = FILES.filter((path) => /^(?:docs\/.*|bench\/.*|[A-Z]+)\.md$/.test(path) && path !== "CHANGELOG.md");
+  const named = documents.flatMap((path) => {
+    return [...text(path).matchAll(/`([a-z-]+(?:\/[\w.-]+)+\.(?:ts|mjs))`/g)].map(([, name = ""]) => ({ path, name }));
+  });
+  expect(named.length).toBeGreaterThan(30);
+  const isThere = (name: string): boolean => ["", "src/", "assembly/"].some((folder) => FILES.includes(folder + name));
+  expect(named.filter(({ name }) => !isThere(name))).toEqual([]);
+});
+
 test("docs/control-api.md describes every route", () => {
   const missing = ROUTES.filter(({ method, path }) => !CONTROL_API.includes(`### ${method} ${path}\n`));
   expect(missing).toEqual([]);

@@ -8,7 +8,7 @@ import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { SapwoodError } from "../../base/errors.ts";
+import { httpStatusOf, SapwoodError } from "../../base/errors.ts";
 import { canonicalName } from "../../model/names.ts";
 import type { ErrorReport } from "../../model/reports.ts";
 import { LineStream, sendLines } from "../observe/line-stream.ts";
@@ -159,17 +159,10 @@ async function bodyOf(body: RouteBody | undefined, context: RequestContext): Pro
 
 function refuse(context: RequestContext, error: unknown): Response {
   const known = error instanceof SapwoodError ? error : undefined;
-  const body: ErrorReport =
-    known === undefined
-      ? {
-          error: {
-            code: "internal",
-            message: "The request met an unexpected error; the proxy's log has it.",
-            details: [],
-          },
-        }
-      : { error: { code: known.code, message: known.message, details: known.details } };
+  const code = known?.code ?? "internal";
+  const message = known?.message ?? "The request met an unexpected error; the proxy's log has it.";
+  const body: ErrorReport = { error: { code, message, details: known?.details ?? [] } };
   // The connection ends with this answer, because the rest of the body would be taken for the next request.
   if (!context.env.incoming.complete) context.header("connection", "close");
-  return context.json(body, (known ?? new SapwoodError("internal", "")).httpStatus as ContentfulStatusCode);
+  return context.json(body, httpStatusOf(code) as ContentfulStatusCode);
 }
