@@ -4,11 +4,12 @@
 import { count, countEgressDrop } from "./area/count.ts";
 import { enter, leave } from "./area/generation.ts";
 import { attachRegions } from "./area/regions.ts";
+import { clearNotes, isNoting } from "./area/verdict-notes.ts";
 import { forgetRefused, learnRefusals, setUnparking } from "./ask/park.ts";
 import { allowPortTries } from "./flow/wire-port.ts";
 import { ingressMessage, messagePackets } from "./forward/incoming.ts";
-import { egressFrame, framePackets, prefetchFrames } from "./forward/outgoing.ts";
-import { attachPacket } from "./forward/packet-in-hand.ts";
+import { egressFrame, framePackets, noteFrameVerdict, prefetchFrames } from "./forward/outgoing.ts";
+import { attachPacket, startPacketNote } from "./forward/packet-in-hand.ts";
 import { unparkAll } from "./forward/parked.ts";
 import { takePathError } from "./measure/path-error.ts";
 import { queueProbes } from "./measure/probe.ts";
@@ -52,8 +53,10 @@ export function egress(first: u32, end: u32, nowUs: f64): u32 {
     const at = frameAt(slot);
     const length = frameLength(slot);
     if (!hasRoom(framePackets(at, length))) break;
+    if (isNoting) startPacketNote();
     const reason = egressFrame(at, length, nowMs);
     if (reason != DropReason.none) countEgressDrop(reason, 1);
+    if (isNoting) noteFrameVerdict(at, length, reason);
   }
   leave();
   return slot;
@@ -122,6 +125,7 @@ function begin(nowUs: f64): u32 {
   enter();
   settleLimbo();
   emptyQueues();
+  clearNotes();
   closeMessage();
   freeReleased();
   allowPortTries();

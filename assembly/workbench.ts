@@ -27,6 +27,7 @@ import { checkRefusal } from "./record/refusal.ts";
 import { checkService } from "./record/service.ts";
 import { checkShare } from "./record/share.ts";
 import { checkTunWrite } from "./record/tun-write.ts";
+import { checkVerdictNote } from "./record/verdict-note.ts";
 import { checkWaitingRow } from "./record/waiting-row.ts";
 import { checkWorkerArea } from "./record/worker-area.ts";
 import * as WorkerLayout from "./shared/layout/worker.ts";
@@ -148,5 +149,6 @@ export function checkRecords(): void {
   checkShare();
   checkTunWrite();
   checkWaitingRow();
+  checkVerdictNote();
   checkWorkerArea();
 }

@@ -1,6 +1,7 @@
 // From the tunnel: the steps by which another node's message is handled.
 
 import { count, countIngressDrop } from "../area/count.ts";
+import { isNoting, note } from "../area/verdict-notes.ts";
 import { nodeOwner } from "../ask/owner.ts";
 import { isProbe, receiveProbe } from "../measure/probe.ts";
 import { translateIngress } from "../nat/ingress.ts";
@@ -23,7 +24,7 @@ import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { firstFragment, fragmentPacket, laterFragmentIn } from "./fragments.ts";
 import { takeOuterEcn } from "./outer-ecn.ts";
-import { packet } from "./packet-in-hand.ts";
+import { packet, passage, startPacketNote } from "./packet-in-hand.ts";
 
 /** A message has at most this number of packets; one with more is dropped. */
 export function messagePackets(slot: u32): u32 {
@@ -34,24 +35,31 @@ export function messagePackets(slot: u32): u32 {
 export function ingressMessage(slot: u32, nowUs: f64, nowMs: u32): void {
   const sender = senderAt(slot);
   const node = senderNode(sender);
-  if (node == NodeLayout.LOCAL) return countIngressDrop(DropReason.unknownNode, 1);
+  if (node == NodeLayout.LOCAL) return dropMessage(slot, DropReason.unknownNode);
   const length = datagramsLength(slot);
-  if (length == 0) return countIngressDrop(DropReason.emptyDatagram, 1);
-  if (isTruncated(slot)) return countIngressDrop(DropReason.truncatedFrame, 1);
+  if (length == 0) return dropMessage(slot, DropReason.emptyDatagram);
+  if (isTruncated(slot)) return dropMessage(slot, DropReason.truncatedFrame);
   const size = datagramSize(slot);
-  if (length / size >= SEGMENTS_MAX) return countIngressDrop(DropReason.badOffload, 1);
+  if (length / size >= SEGMENTS_MAX) return dropMessage(slot, DropReason.badOffload);
   if (isWorthwhile()) prefetchDatagrams(slot, length / size);
   const ecn = outerEcn(slot);
   let at = datagramsAt(slot);
   for (let rest = length; rest != 0; ) {
     const datagram = min(size, rest);
     rest -= datagram;
+    if (isNoting) startPacketNote();
     const reason = isProbe(at, datagram)
       ? receiveProbe(at, datagram, sender, node, nowUs)
       : ingressDatagram(at, datagram, node, ecn, rest, size, nowMs);
     if (reason != DropReason.none) countIngressDrop(reason, 1);
+    if (isNoting) note(at, datagram, reason, passage.flow);
     at += datagram;
   }
+}
+
+function dropMessage(slot: u32, reason: DropReason): void {
+  countIngressDrop(reason, 1);
+  if (isNoting) note(datagramsAt(slot), datagramsLength(slot), reason, 0);
 }
 
 function prefetchDatagrams(slot: u32, datagrams: u32): void {
@@ -79,7 +87,9 @@ function ingressDatagram(at: usize, length: u32, node: u32, ecn: u32, rest: u32,
     if (packet.isFragment) describeFragment(packet, node);
   }
   const refused =
-    packet.kind == PacketKind.error ? translateErrorIngress(packet, node) : translateIngress(packet, node, nowMs);
+    packet.kind == PacketKind.error
+      ? translateErrorIngress(packet, node)
+      : translateIngress(packet, passage, node, nowMs);
   if (refused != DropReason.none) return refused;
   // Headers that became IPv6 are elsewhere, so that the received ones still say whether it may be fragmented.
   if (packet.isSplit && packet.length > IPV6_MTU_MIN && Ipv4.at(at).mayFragment) {

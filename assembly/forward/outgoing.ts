@@ -2,6 +2,7 @@
 
 import { answerDrop } from "../answer/icmp-error.ts";
 import { count } from "../area/count.ts";
+import { note } from "../area/verdict-notes.ts";
 import { workloadOwner } from "../ask/owner.ts";
 import { isDenied, park } from "../ask/park.ts";
 import { endDenied, noteFrame, translateEgress } from "../nat/egress.ts";
@@ -57,6 +58,12 @@ export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
     if (refused != DropReason.none) return refused;
   }
   return packet.isPlain ? egressPacket(virtio, nowMs) : egressOther(virtio, nowMs);
+}
+
+/** Notes what egressFrame() returned. */
+export function noteFrameVerdict(at: usize, length: u32, reason: DropReason): void {
+  const inFront = min<u32>(VIRTIO_NET_HDR_SIZE, length);
+  note(at + inFront, length - inFront, reason, passage.flow);
 }
 
 /**

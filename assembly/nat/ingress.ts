@@ -18,11 +18,13 @@ import { end, findReverse, packetHash } from "../table/flow.ts";
 import { nodeOf } from "../table/instance.ts";
 import { acceptsUnknownSources, speaksFor } from "../table/sender.ts";
 import { Packet } from "../wire/packet.ts";
+import { Passage } from "./passage.ts";
 import { rewrite } from "./rewrite.ts";
 
-/** Translates a parsed packet of another node, or of NodeLayout.STRANGER, in place. */
-export function translateIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
+/** Translates a parsed packet of another node, or of NodeLayout.STRANGER, in place. The passage says which flow it answers. */
+export function translateIngress(packet: Packet, passage: Passage, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
+  passage.flow = <u32>flow;
   if (flow == 0) return admit(packet, sender);
   if (!isFlow(flow)) return <DropReason>(<i32>flow);
   if (!speaksFor(sender, Flow.at(flow).node) && !isUnknownNow(packet, sender)) return DropReason.wrongNode;

@@ -5,7 +5,7 @@
 export class Passage {
   /** The frame as it came: the first 8 bytes of its virtio_net_hdr, which a packet that grows overwrites. */
   offload: u64;
-  /** The packet's flow (record/flow.ts). */
+  /** The packet's flow (record/flow.ts); of one from the tunnel, 0 = it answers none. */
   flow: u32;
   /** Node that an ICMP error goes to. */
   errorNode: u32;

@@ -18,8 +18,9 @@ export class WorkerArea {
   portTries: u32;
   incarnation: u32;
   locking: u32;
+  noting: u32;
+  noteCount: u32;
   private gap0: u32;
-  private gap1: u64;
   limboSequences: u32;
   private gap2: u32;
   private gap3: u64;
@@ -86,6 +87,8 @@ export function checkWorkerArea(): void {
   if (offsetof<WorkerArea>("portTries") != WorkerLayout.PORT_TRIES) ERROR("WorkerArea.portTries is misplaced");
   if (offsetof<WorkerArea>("incarnation") != WorkerLayout.INCARNATION) ERROR("WorkerArea.incarnation is misplaced");
   if (offsetof<WorkerArea>("locking") != WorkerLayout.LOCKING) ERROR("WorkerArea.locking is misplaced");
+  if (offsetof<WorkerArea>("noting") != WorkerLayout.NOTING) ERROR("WorkerArea.noting is misplaced");
+  if (offsetof<WorkerArea>("noteCount") != WorkerLayout.NOTE_COUNT) ERROR("WorkerArea.noteCount is misplaced");
   if (offsetof<WorkerArea>("limboSequences") != WorkerLayout.LIMBO_SEQUENCES)
     ERROR("WorkerArea.limboSequences is misplaced");
   if (offsetof<WorkerArea>("releasedFirst") != WorkerLayout.RELEASED_FIRST)

@@ -43,6 +43,7 @@ export enum Counter {
   udpReceivedBatches, // times that a worker found messages in the socket
   flowsAdopted, // taken over from a process before this one
   flowsRefused, // of a process before this one, and not taken over: a record that is not whole, or no room
+  packetsNotCaptured, // those that a capture wanted, while there was no room for them
   faultsInjected, // what this node's devices were told to do wrong (docs/testing.md)
   count,
 }

@@ -2,6 +2,15 @@
 // Each reason has one counter per direction (layout: WorkerLayout.EGRESS_DROPS, WorkerLayout.INGRESS_DROPS);
 // the key is its name in `sapwood counters` and in docs/counters.md.
 
+/** What happened to a packet that was received. */
+export enum Verdict {
+  sent, // to another node
+  delivered, // into the TUN
+  dropped, // for a DropReason
+  waits, // for its address to become known, or for the first fragment of its packet
+  taken, // a probe, which is for this node itself
+}
+
 /** What became of a packet; `none` means that it goes on. Checked in this order. */
 export enum DropReason {
   none,

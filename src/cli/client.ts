@@ -1,6 +1,6 @@
 // Asks a running proxy over its control socket.
 
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { resolve } from "node:path";
 import { isErrorCode, SapwoodError } from "../base/errors.ts";
 import { printableLine } from "../base/printable.ts";
@@ -70,12 +70,23 @@ function yamlBody(text: string): Body {
 async function exchange(socket: string, method: string, path: string, sent?: Body): Promise<unknown> {
   if (socket === "") throw new SapwoodError("usage", "--socket must be a path; found an empty text.");
   const { status, body } = await send(socket, method, path, sent);
+  if (status === 200) return parse(body, socket);
+  throw refusal(body, socket, `${method} ${path} with status ${status}`);
+}
+
+/** The error that an answer tells. */
+export async function refusalOf(response: IncomingMessage, socket: string, path: string): Promise<SapwoodError> {
+  const parts: Buffer[] = [];
+  for await (const part of response) parts.push(part as Buffer);
+  return refusal(Buffer.concat(parts).toString("utf8"), socket, `GET ${path} with status ${response.statusCode}`);
+}
+
+function refusal(body: string, socket: string, asked: string): SapwoodError {
   const answer = parse(body, socket);
-  if (status === 200) return answer;
   if (isErrorReport(answer) && isErrorCode(answer.error.code)) {
-    throw new SapwoodError(answer.error.code, answer.error.message, { details: answer.error.details });
+    return new SapwoodError(answer.error.code, answer.error.message, { details: answer.error.details });
   }
-  throw new SapwoodError("internal", `${socket} answered ${method} ${path} with status ${status} and no known error.`);
+  return new SapwoodError("internal", `${socket} answered ${asked} and no known error.`);
 }
 
 function send(socket: string, method: string, path: string, sent?: Body): Promise<{ status: number; body: string }> {

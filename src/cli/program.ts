@@ -3,6 +3,7 @@
 import { CommanderError, Command as Parser } from "commander";
 import { closestName } from "../base/issues.ts";
 import { applyCommand } from "./apply.ts";
+import { captureCommand } from "./capture.ts";
 import { checkCommand } from "./check.ts";
 import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type ErrorTerminal } from "./command.ts";
 import { completionCommand } from "./completion.ts";
@@ -51,6 +52,7 @@ export const COMMANDS: readonly Command[] = [
   tablesCommand,
   eventsCommand,
   explainCommand,
+  captureCommand,
   applyCommand,
   offloadCommand,
   keyStatusCommand,

@@ -56,7 +56,7 @@ export class Lab {
   ): Promise<SandboxProgram> {
     this.writeConfig(node, tables, settings);
     const variables = Object.entries(this.topology.environment ?? {}).map(([name, value]) => `${name}=${value}`);
-    const command = sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)]);
+    const command = this.sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)]);
     const program = this.sandbox.start(["env", ...variables, ...command], node);
     this.#proxies.set(node, program);
     await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("sapwood ready"));
@@ -75,9 +75,14 @@ export class Lab {
     this.sandbox.writeFile(configFile(node), nodeConfig({ ...this.topology, settings }, node, tables, this.#keys));
   }
 
+  /** The command line `sapwood ARGS`. */
+  sapwoodCommand(args: readonly string[]): string[] {
+    return [process.execPath, builtFile("src/main.js"), ...args];
+  }
+
   /** Starts the command line `sapwood ARGS` in a node. */
   startSapwood(node: string, args: readonly string[]): SandboxProgram {
-    return this.sandbox.start(sapwoodCommand(args), node);
+    return this.sandbox.start(this.sapwoodCommand(args), node);
   }
 
   /** Runs `sapwood ARGS` against the control socket of a node's proxy. */
@@ -220,10 +225,6 @@ function get(socketPath: string, path: string): Promise<{ readonly status: numbe
     asked.on("timeout", () => asked.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
     asked.on("error", fail).end();
   });
-}
-
-function sapwoodCommand(args: readonly string[]): string[] {
-  return [process.execPath, builtFile("src/main.js"), ...args];
 }
 
 function clientCommand(job: Job): string[] {

@@ -290,3 +290,6 @@ export type HealthReport = z.infer<typeof HealthReport>;
 
 /** The answer of /metrics. */
 export const MetricsText = z.string().describe("Prometheus' text format").register(REPORTS, { id: "MetricsText" });
+
+/** The answer of /v1/capture. */
+export const CaptureFile = z.string().describe("a pcapng file, as bytes").register(REPORTS, { id: "CaptureFile" });

@@ -6,6 +6,7 @@ import { ControlApi } from "../control/api/api.ts";
 import { readText } from "../control/config/text-reader.ts";
 import { ModuleControl } from "../control/modules/module-control.ts";
 import { ModuleReporter } from "../control/modules/module-reporter.ts";
+import { Captures } from "../control/observe/captures.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
 import { NodeWatch } from "../control/observe/node-watch.ts";
 import { Observation } from "../control/observe/observation.ts";
@@ -16,6 +17,7 @@ import { Reloader } from "../control/providers/reloader.ts";
 import { Questions } from "../control/tables/questions.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
 import type { StatusReport } from "../model/reports.ts";
+import { ADDRESS_SIZE, parseAddress } from "../net/address.ts";
 import type { LoadedConfig, NodeProxyOptions, OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
 import type { OpenNetwork } from "./open-network.ts";
@@ -55,7 +57,10 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     network: () => networkWatch.report,
   });
   undo.add("stop watching for events", () => observation.close());
+  const captures = openCaptures(stages, options);
+  undo.add("end the captures", () => captures.close());
   const parts = {
+    captures,
     status,
     reporter,
     observation,
@@ -98,6 +103,21 @@ function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodePro
   });
   inForce.bindings = () => reloader.inForce.config.bindings;
   return reloader;
+}
+
+function openCaptures(
+  { config, shared, store, supervisor, port }: Stages,
+  { version, log }: NodeProxyOptions,
+): Captures {
+  const address = parseAddress(config.node.underlay.address) ?? new Uint8Array(ADDRESS_SIZE);
+  return new Captures({
+    workers: shared.capacities.workers,
+    hand: (orders) => supervisor.handCaptures(orders),
+    tables: () => store.snapshot(),
+    own: { address, port },
+    version,
+    onFailure: (error) => log.error({ err: error }, "the workers could not be told what to capture"),
+  });
 }
 
 function openReporter({ config, shared, store, supervisor, encrypted, tun, sockets }: Stages): Reporter {

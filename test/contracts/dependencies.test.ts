@@ -46,6 +46,7 @@ const HOST_PARTS = [
   "src/memory",
   "src/dataplane/io",
   "src/dataplane/modules",
+  "src/dataplane/capture",
   "src/dataplane/worker",
   "src/control/tables",
   "src/control/config",

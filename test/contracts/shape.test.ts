@@ -3,10 +3,14 @@ import { describe, expect, test } from "vitest";
 import { sourcesBelow, text } from "../support/source-files.ts";
 
 const LINES_MAX = 450;
-/** Who says which generation a call sees, where the regions are and where the packet in hand is; and who sets that. */
+/**
+ * Who says which generation a call sees, where the regions are, whether verdicts are noted and where the packet in hand is;
+ * and who sets that.
+ */
 const SHARED_STATE = {
   "assembly/area/generation.ts": "enter",
   "assembly/area/regions.ts": "attachRegions",
+  "assembly/area/verdict-notes.ts": "clearNotes",
   "assembly/forward/packet-in-hand.ts": "attachPacket",
 };
 

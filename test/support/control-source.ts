@@ -2,6 +2,8 @@
 
 import type { ControlParts } from "../../src/control/api/api.ts";
 import type { ModuleOrder } from "../../src/control/modules/module-control.ts";
+import { ByteStream } from "../../src/control/observe/byte-stream.ts";
+import type { CaptureRequest } from "../../src/control/observe/capture-request.ts";
 import { LineStream } from "../../src/control/observe/line-stream.ts";
 import { Page } from "../../src/control/observe/pages.ts";
 import type { DryRunReport, EngineReport, PolicyDetailReport, PolicyReport } from "../../src/model/module-reports.ts";
@@ -33,6 +35,7 @@ export class FakeSource {
   readonly questionWaits: number[] = [];
   readonly refused: string[] = [];
   readonly explained: string[] = [];
+  readonly captured: CaptureRequest[] = [];
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
   failure: Error | undefined;
@@ -45,6 +48,16 @@ export class FakeSource {
     return {
       status: () => this.status(),
       reporter: this,
+      captures: {
+        open: (request) => {
+          this.captured.push(request);
+          return new ByteStream("application/x-pcapng", (sink) => {
+            sink.write(Buffer.from("bytes"));
+            sink.end();
+            return () => {};
+          });
+        },
+      },
       observation: {
         pages: { page: async (path) => page(path) },
         events: { all: () => [EVENT] },

@@ -14,6 +14,7 @@ import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
+import * as VerdictNoteLayout from "../../assembly/shared/layout/verdict-note.ts";
 import * as WaitingLayout from "../../assembly/shared/layout/waiting.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 
@@ -41,6 +42,7 @@ export const LAYOUTS = {
   ProbeLayout,
   RefusalLayout,
   ServiceLayout,
+  VerdictNoteLayout,
   WaitingLayout,
   WorkerLayout,
 } as const;
@@ -315,6 +317,8 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       PORT_TRIES: u32,
       INCARNATION: u32,
       LOCKING: u32,
+      NOTING: u32,
+      NOTE_COUNT: u32,
       UDP_TX_FRAGMENTED: u32,
       LIMBO_YOUNG: u32,
       LIMBO_OLD: u32,
@@ -355,7 +359,13 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       REFUSED: array(RefusalLayout.REFUSED_MAX, RefusalLayout.SIZE),
       SHARES: array(WaitingLayout.SHARE_MAX, WaitingLayout.SHARE_SIZE),
       PADDING: { bytes: WorkerLayout.PADDING_SIZE, align: 64 },
+      NOTES: array(VerdictNoteLayout.MAX, VerdictNoteLayout.SIZE),
     },
+  },
+  "verdict note": {
+    layout: "VerdictNoteLayout",
+    size: VerdictNoteLayout.SIZE,
+    fields: { AT: u32, LENGTH: u32, VERDICT: u32, FLOW: u32 },
   },
   "row of waiting packets": {
     layout: "WaitingLayout",

@@ -4,6 +4,7 @@ import * as FragmentLayout from "./fragment.ts";
 import * as KernelLayout from "./kernel.ts";
 import * as NodeLayout from "./node.ts";
 import * as RefusalLayout from "./refusal.ts";
+import * as VerdictNoteLayout from "./verdict-note.ts";
 import * as WaitingLayout from "./waiting.ts";
 
 export const MAX = 16;
@@ -18,6 +19,8 @@ export const UDP_TX_FRAGMENTED = 24; // u32: messages of the UDP transmit queue 
 export const PORT_CURSOR = 28; // u32: where the next search for a free wire port goes on
 export const PORT_TRIES = 40; // u32: ports that this call may still try
 export const INCARNATION = 44; // u32: threads that served this worker before; writer: host
+export const NOTING = 52; // u32: 1 = the engine notes what happened to each packet (NOTES); writer: host
+export const NOTE_COUNT = 56; // u32: notes of the last call, also of those that found no room
 export const LOCKING = 48; // u32: the bucket that this worker locked last, or is about to lock
 // Flow records that this worker ended, until no other worker can still be reading them: two lists, and what the
 // other workers' sequences were when the older list was closed.
@@ -95,4 +98,5 @@ export const UDP_TX_NAMES = SHARES + WaitingLayout.SHARE_SIZE * WaitingLayout.SH
 /** Zeros that are never written. Probes of sizes are filled up with them. */
 export const PADDING = UDP_TX_NAMES + NodeLayout.ENDPOINT_SIZE * UDP_TX_MAX;
 export const PADDING_SIZE = 65536;
-export const SIZE = (PADDING + PADDING_SIZE + 0xffff) & ~0xffff; // a multiple of 64 KiB
+export const NOTES = PADDING + PADDING_SIZE; // VerdictNoteLayout.SIZE x VerdictNoteLayout.MAX, in the order of the packets
+export const SIZE = (NOTES + VerdictNoteLayout.SIZE * VerdictNoteLayout.MAX + 0xffff) & ~0xffff; // a multiple of 64 KiB

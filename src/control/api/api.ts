@@ -11,6 +11,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { httpStatusOf, SapwoodError } from "../../base/errors.ts";
 import { canonicalName } from "../../model/names.ts";
 import type { ErrorReport } from "../../model/reports.ts";
+import { ByteStream, sendStream } from "../observe/byte-stream.ts";
 import { LineStream, sendLines } from "../observe/line-stream.ts";
 import { Page } from "../observe/pages.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
@@ -113,6 +114,10 @@ function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): A
 function answer(context: RequestContext, answered: unknown): Response {
   if (answered instanceof LineStream) {
     sendLines(context.env.outgoing as ServerResponse, answered);
+    return RESPONSE_ALREADY_SENT;
+  }
+  if (answered instanceof ByteStream) {
+    sendStream(context.env.outgoing as ServerResponse, answered);
     return RESPONSE_ALREADY_SENT;
   }
   if (answered instanceof JsonText) {

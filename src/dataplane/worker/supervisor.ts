@@ -4,6 +4,7 @@
 
 import { SapwoodError } from "../../base/errors.ts";
 import { DEFAULT_POLICY_TIME_MS } from "../../model/policy-names.ts";
+import type { CaptureOrders } from "../capture/capture-contract.ts";
 import { CallWatch, type WatchedCall } from "../modules/call-watch.ts";
 import { PolicyBoard } from "../modules/policy-board.ts";
 import { NO_SLOT, ShareWatch } from "./share-watch.ts";
@@ -77,7 +78,11 @@ export class Supervisor {
     this.#options = options;
     this.#clockOriginMs = options.clockOriginMs ?? monotonicMs();
     this.board = PolicyBoard.create(options.queues.length);
-    this.#modules = { engine: options.engine, policies: new Map(options.policies.map((one) => [one.slot, one])) };
+    this.#modules = {
+      engine: options.engine,
+      captures: undefined,
+      policies: new Map(options.policies.map((one) => [one.slot, one])),
+    };
     this.#deaths = new WorkerDeaths(options.memory);
     this.#threads = options.queues.map(
       (_, worker) => new WorkerThread(options, worker, this.#clockOriginMs, this.#modules, this.board, this.#deaths),
@@ -124,6 +129,12 @@ export class Supervisor {
     const former = this.#modules.engine;
     this.#modules.engine = module;
     return await this.#giveAll({ kind: "engine", module }, () => this.handEngine(former));
+  }
+
+  /** What is captured from now on, in the place of what was; also by workers that are started later. */
+  handCaptures(captures: CaptureOrders | undefined): Promise<HandOver> {
+    this.#modules.captures = captures;
+    return this.#giveAll({ kind: "capture", captures }, () => this.handCaptures(undefined));
   }
 
   /** Stops all workers, within about a second. */

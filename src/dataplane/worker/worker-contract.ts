@@ -1,6 +1,7 @@
 // What the supervisor and a data-plane thread say to each other, and the clock that they share.
 
 import type { ErrorCode } from "../../base/errors.ts";
+import type { CaptureOrders } from "../capture/capture-contract.ts";
 import type { FaultSettings } from "../io/fault-settings.ts";
 
 export interface PolicyModule {
@@ -22,8 +23,15 @@ export interface EngineOrder {
   readonly module: WebAssembly.Module;
 }
 
+/** Captures packets, in the place of what was captured before. */
+export interface CaptureOrder {
+  readonly kind: "capture";
+  /** Undefined: nothing is. */
+  readonly captures: CaptureOrders | undefined;
+}
+
 /** What a running worker is told to do, between two breaths. */
-export type Order = PolicyOrder | EngineOrder;
+export type Order = PolicyOrder | EngineOrder | CaptureOrder;
 export type NumberedOrder = Order & { readonly id: number };
 
 export interface WorkerOptions {
@@ -37,8 +45,9 @@ export interface WorkerOptions {
   readonly policies: readonly PolicyModule[];
   readonly clockOriginMs: number; // monotonicMs() of the supervisor: time 0 of every worker
   readonly orders: SharedArrayBuffer; // one i32: how many orders were given, ORDERS_STOP = return
-  readonly ordersGiven: number; // those that `engine` and `policies` include
+  readonly ordersGiven: number; // those that `engine`, `policies` and `captures` include
   readonly board: SharedArrayBuffer; // PolicyBoard
+  readonly captures: CaptureOrders | undefined;
 }
 
 export const ORDERS_STOP = -1;

@@ -6,6 +6,7 @@ import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { WakeEvent } from "../../sys/poll.ts";
 import { threadCpuMs } from "../../sys/thread-clock.ts";
+import type { CaptureOrders } from "../capture/capture-contract.ts";
 import { WorkerArea } from "../io/device.ts";
 import type { FaultSettings } from "../io/fault-settings.ts";
 import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, CALL_THREAD, type PolicyBoard } from "../modules/policy-board.ts";
@@ -53,6 +54,7 @@ const BACK_OFF_MS = 100; // times four with each restart within the last minute
 /** What every worker runs. */
 export interface ModuleSet {
   engine: WebAssembly.Module;
+  captures: CaptureOrders | undefined;
   readonly policies: Map<number, PolicyModule>; // by slot
 }
 
@@ -144,6 +146,7 @@ export class WorkerThread {
       orders: this.#orders.buffer,
       ordersGiven: Atomics.load(this.#orders, 0),
       board: this.#board.buffer,
+      captures: this.#modules.captures,
     };
     const running = new Worker(workerFile ?? new URL("./worker.js", import.meta.url), {
       name: `sapwood-${this.#worker}`,

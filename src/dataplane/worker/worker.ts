@@ -10,6 +10,7 @@ import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { setThreadNice } from "../../sys/priority.ts";
 import { threadId } from "../../sys/thread-clock.ts";
+import { CaptureSwitch } from "../capture/capture-switch.ts";
 import { WorkerArea } from "../io/device.ts";
 import { openDevices } from "../io/open-devices.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
@@ -70,7 +71,9 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     engine.attach(worker, area.memoryBase);
     return engine;
   };
-  const engine: EngineSeat = { current: attached(options.engine) };
+  const captures = new CaptureSwitch(area);
+  captures.set(options.captures);
+  const engine: EngineSeat = { current: captures.around(attached(options.engine)) };
 
   const clock = createClock(options.clockOriginMs);
   const loop = new Loop({
@@ -89,8 +92,11 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     parkedPackets: createParkedPackets(memory, worker),
     isProber: worker === 0,
     attendOrders: createAttendant(options, port, (order) => {
-      if (order.kind === "engine") engine.current = attached(order.module);
-      else policies.replace(order);
+      if (order.kind === "engine") engine.current = captures.around(attached(order.module));
+      else if (order.kind === "capture") {
+        captures.set(order.captures);
+        engine.current = captures.around(engine.current);
+      } else policies.replace(order);
     }),
   });
   report({ type: "ready" });

@@ -2,7 +2,9 @@
 
 import { z } from "zod";
 import { ExplanationReport } from "../../../model/explanation-report.ts";
-import { EventReports, HealthReport, MetricsText } from "../../../model/reports.ts";
+import { CaptureFile, EventReports, HealthReport, MetricsText } from "../../../model/reports.ts";
+import { CAPTURE_PARAMETERS } from "../../observe/capture-request.ts";
+import { CAPTURE_CONTENT_TYPE, type Captures } from "../../observe/captures.ts";
 import type { Observation } from "../../observe/observation.ts";
 import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
@@ -12,6 +14,7 @@ export interface ObservationParts {
     readonly events: Pick<Observation["events"], "all">;
     readonly explainer: Pick<Observation["explainer"], "explain">;
   };
+  readonly captures: Pick<Captures, "open">;
 }
 
 const route = routesOn<ObservationParts>();
@@ -33,6 +36,15 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
     query: z.strictObject({ to: z.string().default(""), from: z.string().optional() }),
     answers: ExplanationReport,
     handle: ({ observation }, { query }) => observation.explainer.explain(query.to, query.from),
+  }),
+  route({
+    ...read,
+    path: "/v1/capture",
+    summary: "Packets as they pass, with what happened to them, until a limit or the client ends it",
+    query: CAPTURE_PARAMETERS,
+    answers: CaptureFile,
+    media: CAPTURE_CONTENT_TYPE,
+    handle: ({ captures }, { query }) => captures.open(query),
   }),
   route({
     ...read,

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { ROUTES } from "../../../../src/control/api/api.ts";
 import { describeRoutes } from "../../../../src/control/api/openapi.ts";
 import { JsonText, queryOf } from "../../../../src/control/api/route.ts";
+import { ByteStream } from "../../../../src/control/observe/byte-stream.ts";
 import { Page } from "../../../../src/control/observe/pages.ts";
 import { FakeSource } from "../../../support/control-source.ts";
 
@@ -51,8 +52,21 @@ test.each(ROUTES.map((route) => [`${route.method} ${route.path}`, route] as cons
   },
 );
 
-/** What a page says, or the report itself. */
+/** What a page or a stream says, or the report itself. */
 function bodyOf(handled: unknown): unknown {
+  if (handled instanceof ByteStream) return textOf(handled);
   if (!(handled instanceof Page)) return handled;
   return handled.contentType === "application/json" ? JSON.parse(handled.body) : handled.body;
+}
+
+function textOf(stream: ByteStream): string {
+  let text = "";
+  stream.start({
+    write: (bytes) => {
+      text += Buffer.from(bytes).toString("latin1");
+    },
+    waiting: 0,
+    end: () => undefined,
+  });
+  return text;
 }

@@ -1,0 +1,46 @@
+// What the comment of a captured packet says: verdict, service, instance, drop reason.
+
+import { DropReason, Verdict } from "../../../assembly/shared/verdicts.ts";
+import type { Tables } from "../../model/tables.ts";
+import { keyOfText } from "../../net/address-key.ts";
+
+interface Party {
+  readonly service: string;
+  /** Undefined: an address of the service as a whole. */
+  readonly instance?: number;
+}
+
+export class CaptureNames {
+  readonly #parties = new Map<string, Party>();
+
+  constructor({ services }: Tables) {
+    for (const { name: service, addresses, instances } of services) {
+      for (const { address } of addresses) this.#add(address, { service });
+      for (const { number, namespaceAddresses, instanceAddresses } of instances) {
+        for (const address of [...namespaceAddresses, ...instanceAddresses]) {
+          this.#add(address, { service, instance: number });
+        }
+      }
+    }
+  }
+
+  /**
+   * "verdict=sent; service=B; instance=2". The addresses are keys (net/address-key.ts): where the packet goes, and one of
+   * the instance that serves its flow ("" = not known), which tells the service that was called; else it is the one that
+   * the packet goes to.
+   */
+  comment(verdict: number, reason: number, destination: string, target: string): string {
+    const { service, instance } = this.#parties.get(target) ?? this.#parties.get(destination) ?? {};
+    return [
+      `verdict=${Verdict[verdict] ?? "unknown"}`,
+      ...(verdict === Verdict.dropped ? [`reason=${DropReason[reason] ?? "unknown"}`] : []),
+      ...(service === undefined ? [] : [`service=${service}`]),
+      ...(instance === undefined ? [] : [`instance=${instance}`]),
+    ].join("; ");
+  }
+
+  #add(address: string, party: Party): void {
+    const key = keyOfText(address);
+    if (key !== undefined) this.#parties.set(key, party);
+  }
+}

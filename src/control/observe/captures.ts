@@ -1,0 +1,164 @@
+// The captures of a proxy: has the workers copy what somebody wants to see, and writes it as pcapng to each who asked.
+// Promises: nothing is copied while nobody captures; whoever does not read loses packets, which his file says, and holds
+// up neither workers nor others.
+
+import { SapwoodError } from "../../base/errors.ts";
+import {
+  CAPTURE_MAX,
+  type CaptureOrders,
+  CapturePoint,
+  RECORD_CAPTURED_AT,
+  RECORD_CAPTURES_AT,
+  RECORD_LENGTH_AT,
+  RECORD_PEER_AT,
+  RECORD_PEER_PORT_AT,
+  RECORD_POINT_AT,
+  RECORD_REASON_AT,
+  RECORD_TARGET_AT,
+  RECORD_TIME_AT,
+  RECORD_VERDICT_AT,
+} from "../../dataplane/capture/capture-contract.ts";
+import { createRing, RingReader } from "../../dataplane/capture/capture-ring.ts";
+import { packetKey } from "../../dataplane/capture/packet-match.ts";
+import type { Tables } from "../../model/tables.ts";
+import { ADDRESS_SIZE } from "../../net/address.ts";
+import { addressKey } from "../../net/address-key.ts";
+import { type ByteSink, ByteStream } from "./byte-stream.ts";
+import { CaptureFile } from "./capture-file.ts";
+import { CaptureNames } from "./capture-names.ts";
+import { type CaptureRequest, checkParties, filterOf } from "./capture-request.ts";
+import { type OuterEnd, outerHeaders } from "./outer-headers.ts";
+
+/** Of pcapng, which has none of its own. */
+export const CAPTURE_CONTENT_TYPE = "application/x-pcapng";
+const LOOK_INTERVAL_MS = 20;
+/** Tables that change all the time are taken over so often. */
+const TABLES_INTERVAL_MS = 1000;
+const NO_TARGET = "\0".repeat(ADDRESS_SIZE);
+
+export interface CapturesOptions {
+  readonly workers: number;
+  readonly hand: (captures: CaptureOrders | undefined) => Promise<unknown>;
+  readonly tables: () => Tables;
+  /** This node's own end of the tunnel. */
+  readonly own: OuterEnd;
+  readonly version: string;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class Captures {
+  readonly #options: CapturesOptions;
+  readonly #files = new Map<number, CaptureFile>(); // by bit
+  #rings: readonly SharedArrayBuffer[] = [];
+  #readers: readonly RingReader[] = [];
+  #looking: NodeJS.Timeout | undefined;
+  #tables: Tables | undefined; // that filters and names are of
+  #tablesMs = 0; // when they were taken over
+  #names = new CaptureNames({ nodes: [], services: [] });
+
+  constructor(options: CapturesOptions) {
+    this.#options = options;
+  }
+
+  /** Throws usage, not-found, or capacity-exceeded. Captures from when the stream is started. */
+  open(request: CaptureRequest): ByteStream {
+    checkParties(request, this.#options.tables());
+    this.#freeBit();
+    return new ByteStream(CAPTURE_CONTENT_TYPE, (sink) => this.#start(request, sink));
+  }
+
+  /** Ends all captures; their files are whole. */
+  close(): void {
+    for (const bit of [...this.#files.keys()]) this.#stop(bit);
+  }
+
+  #start(request: CaptureRequest, sink: ByteSink): () => void {
+    const bit = this.#freeBit();
+    if (this.#rings.length === 0) {
+      this.#rings = Array.from({ length: this.#options.workers }, () => createRing());
+      this.#readers = this.#rings.map((ring) => new RingReader(ring));
+    }
+    this.#files.set(bit, new CaptureFile(request, sink, this.#options.version, this.#lost));
+    this.#looking ??= setInterval(() => this.#look(), LOOK_INTERVAL_MS);
+    this.#order();
+    return () => this.#stop(bit);
+  }
+
+  #stop(bit: number): void {
+    const file = this.#files.get(bit);
+    if (file === undefined) return;
+    file.end(this.#lost);
+    this.#files.delete(bit);
+    this.#order();
+    if (this.#files.size > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+
+  #freeBit(): number {
+    for (let bit = 0; bit < CAPTURE_MAX; bit++) if (!this.#files.has(bit)) return bit;
+    throw new SapwoodError("capacity-exceeded", `At most ${CAPTURE_MAX} captures may run at once; so many do.`);
+  }
+
+  get #lost(): number {
+    return this.#readers.reduce((sum, { lost }) => sum + lost, 0);
+  }
+
+  /** Tells the workers what is wanted now. */
+  #order(): void {
+    const tables = this.#options.tables();
+    if (tables !== this.#tables) this.#names = new CaptureNames(tables);
+    this.#tables = tables;
+    this.#tablesMs = performance.now();
+    const filters = [...this.#files].map(([bit, { request }]) => filterOf(request, bit, tables));
+    const orders = filters.length === 0 ? undefined : { rings: this.#rings, filters };
+    this.#options.hand(orders).catch(this.#options.onFailure);
+  }
+
+  #look(): void {
+    const isOld = performance.now() - this.#tablesMs >= TABLES_INTERVAL_MS;
+    if (isOld && this.#options.tables() !== this.#tables) this.#order();
+    for (const reader of this.#readers) reader.drain((record, packet) => this.#take(record, packet));
+    for (const [bit, file] of this.#files) if (file.isDone) this.#stop(bit);
+  }
+
+  #take(record: DataView, bytes: Uint8Array): void {
+    const captured = bytes.slice(0, record.getUint32(RECORD_CAPTURED_AT, true));
+    const point = record.getUint8(RECORD_POINT_AT) as CapturePoint;
+    const length = record.getUint32(RECORD_LENGTH_AT, true);
+    const isTunnel = point === CapturePoint.tunnelIn || point === CapturePoint.tunnelOut;
+    const outer = isTunnel ? this.#outerOf(record, point, captured, length) : undefined;
+    const packet = {
+      interface: isTunnel ? 1 : 0,
+      timeUs: record.getFloat64(RECORD_TIME_AT, true),
+      parts: outer === undefined ? [captured] : [outer, captured],
+      length: length + (outer?.length ?? 0),
+      isInbound: point === CapturePoint.tunIn || point === CapturePoint.tunnelIn,
+      comment: this.#commentOf(record, captured),
+    };
+    const captures = record.getUint8(RECORD_CAPTURES_AT);
+    for (const [bit, file] of this.#files) if ((captures & (1 << bit)) !== 0) file.add(packet);
+  }
+
+  #outerOf(record: DataView, point: CapturePoint, payload: Uint8Array, length: number): Uint8Array {
+    const { own } = this.#options;
+    const peer = {
+      address: bytesOf(record).slice(RECORD_PEER_AT, RECORD_PEER_AT + ADDRESS_SIZE),
+      port: record.getUint16(RECORD_PEER_PORT_AT, true),
+    };
+    return point === CapturePoint.tunnelIn
+      ? outerHeaders(peer, own, payload, length)
+      : outerHeaders(own, peer, payload, length);
+  }
+
+  #commentOf(record: DataView, packet: Uint8Array): string {
+    const { destination = "" } = packetKey(packet, packet.length) ?? {};
+    const target = addressKey(bytesOf(record), RECORD_TARGET_AT);
+    const [verdict, reason] = [record.getUint8(RECORD_VERDICT_AT), record.getUint8(RECORD_REASON_AT)];
+    return this.#names.comment(verdict, reason, destination, target === NO_TARGET ? "" : target);
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: DataView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -1,0 +1,227 @@
+// `sapwood capture` in a running lab, judged by tshark: what passes is there, at both interfaces, with what happened to it;
+// whoever captures, however badly, disturbs nobody. Each test ends its captures.
+import { request } from "node:http";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
+import type { CountersReport } from "../../src/model/reports.ts";
+import { describeLab, openLab, useLab } from "../support/lab.ts";
+
+const DISSECTOR = fileURLToPath(new URL("../../contrib/wireshark/sapwood.lua", import.meta.url));
+/** What the README's lab asks for. */
+const FIVE = ["fdff:1000::1", "fdff:2000::1", "fdff::5", "10.30.0.2", "10.30.0.1"];
+const NOWHERE = "10.30.99.99";
+const TRANSFER_BYTES = 2 ** 26;
+
+describeLab("captures", () => {
+  const lab = useLab(() => openLab(DEMO));
+  let captures = 0;
+
+  /** A capture on node-a that has begun: its file has a section and two interfaces. */
+  async function start(...options: readonly string[]): Promise<{ program: SandboxProgram; file: string }> {
+    const file = `/run/capture-${++captures}.pcapng`;
+    const program = lab().startSapwood("node-a", [
+      "capture",
+      ...options,
+      "-w",
+      file,
+      "--socket",
+      controlSocket("node-a"),
+    ]);
+    await eventually(`${file} to begin`, async () => (await lab().sandbox.run(["test", "-s", file])).code === 0);
+    return { program, file };
+  }
+
+  async function ended(program: SandboxProgram, signal?: NodeJS.Signals): Promise<void> {
+    if (signal !== undefined) program.kill(signal);
+    const { code, stderr } = await program.ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  }
+
+  /** Until a capture's file has a packet that the filter takes. */
+  async function untilCaptured(file: string, filter: string): Promise<void> {
+    await eventually(
+      `"${filter}" in ${file}`,
+      async () => (await tshark(lab(), file, ["frame.number"], filter)).length > 0,
+    );
+  }
+
+  async function callAll(): Promise<string[]> {
+    const calls = FIVE.map((address) => ({ protocol: "http", address }) as const);
+    const results = await lab().ask<CallResult[]>("a1", { kind: "together", calls, rounds: 1 });
+    return results.flatMap(({ instances }) => instances);
+  }
+
+  test("show each request and each answer at both interfaces, with service and instance", async () => {
+    const { program, file } = await start();
+    const answered = await callAll();
+    for (const address of FIVE) await untilCaptured(file, `tcp.srcport == 80 && tcp.len > 0 && ${sourceIs(address)}`);
+    await ended(program, "SIGINT");
+    const requests = await tshark(
+      lab(),
+      file,
+      ["ipv6.dst", "ip.dst", "frame.comment"],
+      'tcp.dstport == 80 && tcp.len > 0 && frame.interface_name == "tun"',
+    );
+    expect(new Set(requests)).toEqual(
+      new Set(FIVE.map((address, i) => shown(address, `verdict=sent; service=B; instance=${answered[i]?.slice(2)}`))),
+    );
+    const answers = await tshark(
+      lab(),
+      file,
+      ["ipv6.src", "ip.src", "frame.comment"],
+      'tcp.srcport == 80 && tcp.len > 0 && frame.interface_name == "tun"',
+    );
+    expect(new Set(answers)).toEqual(
+      new Set(
+        FIVE.map((address, i) => shown(address, `verdict=delivered; service=B; instance=${answered[i]?.slice(2)}`)),
+      ),
+    );
+    const inside = await tshark(
+      lab(),
+      file,
+      ["udp.dstport", "frame.comment"],
+      'tcp.port == 80 && tcp.len > 0 && frame.interface_name == "tunnel"',
+    );
+    expect(inside).toHaveLength(2 * FIVE.length);
+    const comment = /^50103\tverdict=(sent|delivered); service=B; instance=[123]$/;
+    expect(inside.filter((line) => !comment.test(line))).toEqual([]);
+  });
+
+  test("show probes, which the dissector knows", async () => {
+    const { program, file } = await start("--count", "40");
+    await ended(program);
+    const lines = await tshark(
+      lab(),
+      file,
+      ["sapwood.probe.type", "sapwood.probe.version", "frame.comment"],
+      "sapwood",
+    );
+    expect(new Set(lines)).toEqual(
+      new Set(["1\t1\tverdict=sent", "1\t1\tverdict=taken", "2\t1\tverdict=sent", "2\t1\tverdict=taken"]),
+    );
+    expect(await tshark(lab(), file, ["frame.number"], "_ws.malformed || _ws.expert.severity == error")).toEqual([]);
+  });
+
+  test("show what their filters say, several at once", async () => {
+    const [dropped, instance, address, port] = await Promise.all([
+      start("--dropped"),
+      start("--service", "B", "--instance", "3"),
+      start("--address", "fdff::5", "--snap-length", "80"),
+      start("--protocol", "icmp", "--address", NOWHERE),
+    ]);
+    await callAll();
+    await untilCaptured(instance.file, "tcp.srcport == 80 && tcp.len > 0");
+    await lab().sandbox.run(["ping", "-c", "1", "-W", "1", NOWHERE], "a1");
+    await untilCaptured(port.file, "icmp.type == 3");
+    await untilCaptured(dropped.file, `icmp && ip.dst == ${NOWHERE}`);
+    for (const { program } of [dropped, instance, address, port]) await ended(program, "SIGINT");
+    const comments = async ({ file }: { file: string }, filter = "frame"): Promise<Set<string>> =>
+      new Set(await tshark(lab(), file, ["frame.comment"], filter));
+    expect([...(await comments(dropped, "icmp.type == 8"))]).toEqual(["verdict=dropped; reason=unknownAddress"]);
+    expect([...(await comments(dropped))].filter((comment) => !comment.startsWith("verdict=dropped"))).toEqual([]);
+    expect(await comments(instance)).toEqual(
+      new Set(["verdict=sent; service=B; instance=3", "verdict=delivered; service=B; instance=3"]),
+    );
+    expect(await tshark(lab(), address.file, ["frame.number"], "!(ipv6.addr == fdff::5)")).toEqual([]);
+    expect(await tshark(lab(), address.file, ["frame.number"], "frame.cap_len > 80")).toEqual([]);
+    expect(await tshark(lab(), address.file, ["frame.number"], "frame.len > 80")).not.toEqual([]);
+    expect(await tshark(lab(), port.file, ["icmp.type"], "frame")).toEqual(["8", "3,8"]);
+  });
+
+  test.for([
+    [["--service", "nothing"], 1, 'There is no service "nothing"; there are A, B.'],
+    [["--service", "B", "--instance", "9"], 1, 'Service "B" has no instance 9; it has 1, 2, 3.'],
+    [["--instance", "1"], 2, '"instance" must be one of a "service"'],
+    [["--protocol", "tpc"], 2, '"protocol" must be tcp, udp, icmp or a protocol number'],
+    [["--address", "10.30.0"], 2, '"address" must be an IPv4 or IPv6 address; found "10.30.0"'],
+    [["--port", "70000"], 2, '"port" must be a whole number from 0 to 65535'],
+    [["--duration", "1 day"], 2, "--duration must be a duration"],
+    [["--colour", "red"], 2, "--colour"],
+  ] as const)("%j is refused", async ([options, code, message]) => {
+    const ended = await lab().sapwood("node-a", ["capture", "-w", "/run/refused.pcapng", ...options]);
+    expect(ended.code).toBe(code);
+    expect(ended.stderr).toContain(message);
+  });
+
+  test("end by count, size and time, and by a reader that leaves; each file is whole", async () => {
+    const files = await Promise.all([start("--count", "7"), start("--size", "4KiB"), start("--duration", "300ms")]);
+    for (const { program } of files) await ended(program);
+    const [count, size] = files.map(({ file }) => file) as [string, string];
+    expect(await tshark(lab(), count, ["frame.number"], "frame")).toHaveLength(7);
+    expect(Number(await lab().sandbox.expect(["stat", "-c", "%s", size]))).toBeLessThanOrEqual(4096);
+    for (const { file } of files) await expectWhole(lab(), file);
+    const main = lab()
+      .sapwoodCommand(["capture", "--socket", controlSocket("node-a")])
+      .join(" ");
+    const { stdout } = await lab().sandbox.run(["sh", "-c", `${main} | tshark -n -r - -c 5`], "node-a");
+    expect(stdout.trim().split("\n")).toHaveLength(5);
+  });
+
+  test("disturb no transfer, even when one of them is never read", async () => {
+    const before = await lab().report<CountersReport>("node-a", "counters");
+    const { program, file } = await start("--snap-length", "64");
+    const unread = await openUnread(lab(), "/v1/capture");
+    const job = { kind: "send", address: "10.30.0.3", sizeBytes: TRANSFER_BYTES } as const;
+    const { sent, received } = await lab().ask<SendResult>("a1", job);
+    expect(received).toBe(sent);
+    await ended(program, "SIGINT");
+    unread();
+    await expectWhole(lab(), file);
+    const after = await lab().report<CountersReport>("node-a", "counters");
+    const passed = (counters: CountersReport): number => counters.counters.egressPackets ?? 0;
+    expect(passed(after) - passed(before)).toBeGreaterThan(TRANSFER_BYTES / 65_536);
+    // Each packet is in the file, or it is counted.
+    const bytes = await tshark(lab(), file, ["frame.len"], 'frame.interface_name == "tun" && ip.dst == 10.30.0.3');
+    const captured = bytes.reduce((sum, length) => sum + Number(length), 0);
+    const lost = (after.counters.packetsNotCaptured ?? 0) - (before.counters.packetsNotCaptured ?? 0);
+    if (lost === 0) expect(captured).toBeGreaterThanOrEqual(TRANSFER_BYTES);
+    expect(await callAll()).toHaveLength(FIVE.length);
+  });
+});
+
+function shown(address: string, comment: string): string {
+  return address.includes(":") ? `${address}\t\t${comment}` : `\t${address}\t${comment}`;
+}
+
+function sourceIs(address: string): string {
+  return address.includes(":") ? `ipv6.src == ${address}` : `ip.src == ${address}`;
+}
+
+/** The fields of each packet that the filter takes, a line each. */
+async function tshark({ sandbox }: Lab, file: string, fields: readonly string[], filter: string): Promise<string[]> {
+  const options = [
+    "-n",
+    "-X",
+    `lua_script:${DISSECTOR}`,
+    "-r",
+    file,
+    "-T",
+    "fields",
+    ...fields.flatMap((name) => ["-e", name]),
+  ];
+  const { stdout } = await sandbox.run(["tshark", ...options, "-Y", filter]);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+/** A file that was cut off somewhere is told so by tshark. */
+async function expectWhole({ sandbox }: Lab, file: string): Promise<void> {
+  const { code, stderr } = await sandbox.run(["tshark", "-n", "-r", file, "-Y", "frame.number == 1"]);
+  expect(code, stderr).toBe(0);
+  expect(stderr).not.toContain("cut short");
+}
+
+/** Asks for a stream of node-a and takes nothing of it; a function that gives it up. */
+function openUnread({ sandbox }: Lab, path: string): Promise<() => void> {
+  const socketPath = sandbox.pathFromOutside(controlSocket("node-a"));
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path, agent: false }, (response) => {
+      response.pause();
+      resolve(() => void response.destroy());
+    });
+    asked.on("error", reject).end();
+  });
+}
