@@ -11,6 +11,7 @@ const ENDING_BYTES =
   INTERFACES.length * statisticsBlock({ interface: 0, fromUs: 0, toUs: 0, received: 0, dropped: 0 }).length;
 /** What waits for a client that does not read. */
 const WAITING_MAX_BYTES = 4_194_304;
+const TELL_INTERVAL_MS = 1000;
 
 export class CaptureFile {
   readonly request: CaptureRequest;
@@ -19,6 +20,8 @@ export class CaptureFile {
   readonly #lostBefore: number;
   readonly #received = INTERFACES.map(() => 0);
   readonly #dropped = INTERFACES.map(() => 0);
+  #told: number;
+  #toldMs = 0;
   #count = 0;
   #bytes = 0;
   #isFull = false;
@@ -28,6 +31,7 @@ export class CaptureFile {
     this.request = request;
     this.#sink = sink;
     this.#lostBefore = lost;
+    this.#told = lost;
     this.#write(sectionBlock(`sapwood ${version}`));
     for (const name of INTERFACES) this.#write(interfaceBlock(name, request.snapLength));
   }
@@ -53,7 +57,24 @@ export class CaptureFile {
     this.#write(block);
   }
 
+  /**
+   * Tells what is missing, if it became more, at most once a second: a client that ends the capture gets nothing that
+   * comes after. `lost`: packets that the workers could not pass on so far.
+   */
+  tellLosses(lost: number): void {
+    const missing = lost + this.#dropped.reduce((sum, count) => sum + count, 0);
+    if (missing === this.#told || performance.now() - this.#toldMs < TELL_INTERVAL_MS) return;
+    this.#told = missing;
+    this.#toldMs = performance.now();
+    this.#writeStatistics(lost);
+  }
+
   end(lost: number): void {
+    this.#writeStatistics(lost);
+    this.#sink.end();
+  }
+
+  #writeStatistics(lost: number): void {
     const toUs = (performance.timeOrigin + performance.now()) * 1000;
     const fromUs = (performance.timeOrigin + this.#startedMs) * 1000;
     // Of those that the workers could not pass on nobody knows the interface: they stand at both.
@@ -62,7 +83,6 @@ export class CaptureFile {
       const [received, dropped] = [this.#received[index] ?? 0, (this.#dropped[index] ?? 0) + unseen];
       this.#write(statisticsBlock({ interface: index, fromUs, toUs, received, dropped }));
     });
-    this.#sink.end();
   }
 
   #write(block: Uint8Array): void {

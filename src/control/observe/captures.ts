@@ -87,6 +87,7 @@ export class Captures {
   #stop(bit: number): void {
     const file = this.#files.get(bit);
     if (file === undefined) return;
+    this.#drain(); // what passed until now
     file.end(this.#lost);
     this.#files.delete(bit);
     this.#order();
@@ -118,8 +119,15 @@ export class Captures {
   #look(): void {
     const isOld = performance.now() - this.#tablesMs >= TABLES_INTERVAL_MS;
     if (isOld && this.#options.tables() !== this.#tables) this.#order();
+    this.#drain();
+    for (const [bit, file] of this.#files) {
+      if (file.isDone) this.#stop(bit);
+      else file.tellLosses(this.#lost);
+    }
+  }
+
+  #drain(): void {
     for (const reader of this.#readers) reader.drain((record, packet) => this.#take(record, packet));
-    for (const [bit, file] of this.#files) if (file.isDone) this.#stop(bit);
   }
 
   #take(record: DataView, bytes: Uint8Array): void {
