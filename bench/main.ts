@@ -12,6 +12,7 @@ const SUBJECTS = {
     about: "an Oakestra node whose containers call unknown addresses",
     load: () => import("./oakestra/main.ts"),
   },
+  history: { about: "the figures that were published, by name and date", load: () => import("./show-history.ts") },
   fuzz: { about: "a search: two engines that differ in their free memory", load: () => import("./fuzz.ts") },
 } as const;
 

@@ -4,6 +4,7 @@ import { addressCases } from "./address.ts";
 import { engineCases } from "./engine.ts";
 import { flowTableCases } from "./flow-table.ts";
 import { type Case, type Cases, figures, measure, type Result, table } from "./harness.ts";
+import { publish } from "./history.ts";
 import { newFlowCases } from "./new-flow.ts";
 import { offloadCases } from "./offload.ts";
 import { policyCases } from "./policy.ts";
@@ -22,6 +23,7 @@ const FILES: readonly Cases[] = [
 
 interface Options {
   readonly json?: true;
+  readonly publish?: true;
   readonly only?: string;
   readonly seconds: number;
 }
@@ -40,6 +42,7 @@ async function collect(only: string | undefined): Promise<Case[]> {
 const options = new Command("bench")
   .description("Measures the engine and the policies beside their twins.")
   .option("--json", "print one JSON array of { name, value, unit }")
+  .option("--publish", "add the figures to bench/results/history.jsonl")
   .option("--only <text>", "run the cases whose name contains the text")
   .option("--seconds <n>", "time for each measurement", positiveSeconds, 1)
   .parse()
@@ -52,3 +55,4 @@ for (const one of await collect(options.only)) {
 }
 if (options.json !== true && process.stderr.isTTY) process.stderr.write("\r\x1b[K");
 process.stdout.write(options.json === true ? `${JSON.stringify(figures(results), null, 2)}\n` : table(results));
+if (options.publish) publish("micro", { seconds: options.seconds }, figures(results));

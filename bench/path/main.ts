@@ -4,6 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { SapwoodError } from "../../src/base/errors.ts";
+import { publish } from "../history.ts";
+import { wholeNumber } from "../whole-number.ts";
 import { renderChart } from "./chart.ts";
 import { openKernelPath } from "./kernel-path.ts";
 import { describeMachine, loadOf, requireTools, sourceCommit, thisMachine } from "./machine.ts";
@@ -18,10 +20,9 @@ const IDLE_CHECK_MS = 500;
 const LOAD_MAX = 0.1;
 const PACKAGES = { iperf3: "iperf3", nft: "nftables", ip: "iproute2", taskset: "util-linux" };
 
-import { wholeNumber } from "../whole-number.ts";
-
 interface Options {
   readonly json?: true;
+  readonly publish?: true;
   readonly encrypted?: true;
   readonly only?: string;
   readonly path?: PathName;
@@ -33,6 +34,7 @@ interface Options {
 const options = new Command("bench path")
   .description("Measures the whole path between two nodes, through sapwood and through the kernel in turns.")
   .option("--json", "print one JSON object")
+  .option("--publish", "write bench/results, and add the figures to its history")
   .option("--only <text>", "take the measurements whose name contains the text: tcp1, udp64, rtt, v6 ...")
   .option("--path <name>", "measure one path alone: sapwood or kernel", pathName)
   .option("--encrypted", "compare both inside WireGuard, beside sapwood in clear")
@@ -74,7 +76,7 @@ async function run(): Promise<void> {
     const series = await measureInTurns(paths, { ...options, measurements }, showProgress);
     const drops = await Promise.all(paths.map(async ({ name, drops }) => prefixed(name, await drops())));
     showProgress(1, "");
-    publish(series, Object.assign({}, ...drops));
+    conclude(series, Object.assign({}, ...drops));
   } finally {
     await Promise.all(paths.map((path) => path.close()));
   }
@@ -86,7 +88,7 @@ function prefixed(path: PathName, drops: Report["drops"]): Report["drops"] {
   return Object.fromEntries(Object.entries(drops).map(([node, byReason]) => [`${node} (${path})`, byReason]));
 }
 
-function publish(series: readonly Series[], drops: Report["drops"]): void {
+function conclude(series: readonly Series[], drops: Report["drops"]): void {
   const { rounds, seconds, queues = "default" } = options;
   const machine = thisMachine();
   const commit = sourceCommit();
@@ -99,19 +101,16 @@ function publish(series: readonly Series[], drops: Report["drops"]): void {
     options.json ? json : `${renderResults(rows)}\n${Object.keys(drops).length > 0 ? renderDrops(drops) : ""}`,
   );
 
+  if (!options.publish) return;
+  const figures = results.map(({ name, path, value, unit }) => ({ name: `${name} ${path}`, value, unit }));
+  publish("path", { rounds, seconds, queues }, figures);
   // A part of the measurements would replace the whole.
   if (options.only !== undefined || options.path !== undefined) return;
-  if (options.encrypted) {
-    mkdirSync(RESULTS, { recursive: true });
-    writeFileSync(`${RESULTS}path-encrypted.json`, json);
-    if (!options.json) process.stdout.write("Written to bench/results/path-encrypted.json.\n");
-    return;
-  }
-  const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; medians of ${rounds} x ${seconds} s`;
   mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(`${RESULTS}path.json`, json);
+  writeFileSync(`${RESULTS}path${options.encrypted ? "-encrypted" : ""}.json`, json);
+  if (options.encrypted) return;
+  const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; medians of ${rounds} x ${seconds} s`;
   writeFileSync(`${RESULTS}path.svg`, renderChart(rows, caption));
-  if (!options.json) process.stdout.write("Written to bench/results/path.json and path.svg.\n");
 }
 
 function showProgress(done: number, what: string): void {

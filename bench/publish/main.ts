@@ -13,6 +13,7 @@ import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import { build } from "../../src/lab/topology.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
+import { publish } from "../history.ts";
 import { sapwood } from "../path/drops.ts";
 import { describeMachine, sourceCommit, thisMachine } from "../path/machine.ts";
 import { figure } from "../path/report.ts";
@@ -24,6 +25,7 @@ import { type Disturbance, disturbanceIn, monotonicUs, type Slice, type Span } f
 
 interface Options {
   readonly json?: true;
+  readonly publish?: true;
   readonly services: number;
   readonly instances: number;
   readonly changes: number;
@@ -46,6 +48,7 @@ const ELSEWHERE = ["nice", "-n", "-20"];
 const options = new Command("bench publish")
   .description("Measures the gaps in a stream of datagrams while very many services change.")
   .option("--json", "print one JSON object")
+  .option("--publish", "add the figures to bench/results/history.jsonl")
   .option("--services <n>", "services in force", wholeNumber, 100_000)
   .option("--instances <n>", "their instances", wholeNumber, 1_000_000)
   .option("--changes <n>", "services that change at once", wholeNumber, 10_000)
@@ -103,7 +106,7 @@ async function run(): Promise<void> {
   const after = await status();
   sender.kill("SIGKILL");
   const { stdout } = await receiver.ended;
-  publish(JSON.parse(stdout.slice(LISTENING.length)), readyMs, before, after);
+  conclude(JSON.parse(stdout.slice(LISTENING.length)), readyMs, before, after);
 }
 
 async function startProxy(node: string, config: string): Promise<void> {
@@ -140,7 +143,7 @@ async function during(change: Change, make: () => Promise<void>): Promise<void> 
   change.spans.push({ startUs, endUs: monotonicUs() });
 }
 
-function publish(slices: readonly Slice[], readyMs: number, before: StatusReport, after: StatusReport): void {
+function conclude(slices: readonly Slice[], readyMs: number, before: StatusReport, after: StatusReport): void {
   const machine = thisMachine();
   const { services, instances, changes, rounds, rate } = options;
   const found = [quiet, computing, merged].map(({ name, spans }) => ({
@@ -151,6 +154,14 @@ function publish(slices: readonly Slice[], readyMs: number, before: StatusReport
   const memoryMiB = [before, after].map(({ memory }) => Math.round(memory.rssBytes / MIB));
   const report = { machine, commit: sourceCommit(), date: new Date().toISOString(), readyMs, memoryMiB };
   const sizes = { services, instances, changes, rounds, rate };
+  if (options.publish) {
+    const gaps = found.map(({ name, longestPathGapMs: value }) => ({
+      name: `longest gap, ${name}`,
+      value,
+      unit: "ms",
+    }));
+    publish("publish", sizes, [...gaps, { name: "start of the proxy", value: readyMs, unit: "ms" }]);
+  }
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ ...report, ...sizes, found }, null, 2)}\n`);
     return;

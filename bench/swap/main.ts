@@ -11,6 +11,7 @@ import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
 import { turning } from "../../test/support/hostile-policies.ts";
 import { binaryOf } from "../../test/support/policy-source.ts";
+import { type PublishedFigure, publish } from "../history.ts";
 import { thisMachine } from "../path/machine.ts";
 import { wholeNumber } from "../whole-number.ts";
 import type { SwapResult } from "./protocol.ts";
@@ -18,6 +19,7 @@ import { swapModules, Traffic, type TrafficOutcome } from "./traffic.ts";
 
 interface Options {
   readonly json?: true;
+  readonly publish?: true;
   readonly swaps: number;
   readonly connections: number;
   readonly queues: number;
@@ -26,11 +28,18 @@ interface Options {
 const options = new Command("bench swap")
   .description("Measures what a swap of modules does to packets that flow meanwhile.")
   .option("--json", "print one JSON object")
+  .option("--publish", "add the figures to bench/results/history.jsonl")
   .option("--swaps <n>", "how many policies and how many engines are swapped", wholeNumber, 100)
   .option("--connections <n>", "kept HTTP connections beside the streams", wholeNumber, 500)
   .option("--queues <n>", "workers of each node", wholeNumber, 1)
   .parse()
   .opts<Options>();
+
+interface SwapReport {
+  readonly swaps: Readonly<Record<string, ReturnType<typeof timesOf>>>;
+  readonly withSwaps: ReturnType<typeof streamOf>;
+  readonly without: ReturnType<typeof streamOf>;
+}
 
 const NODE = "node-a";
 const INTERRUPTIONS = 3;
@@ -85,6 +94,18 @@ function print(
     whilePolicyDidNotReturn: interrupted.map(streamOf),
   };
   process.stdout.write(`${JSON.stringify(report, undefined, options.json ? 0 : 2)}\n`);
+  if (options.publish) publish("swap", { ...options }, figuresOf(report));
+}
+
+function figuresOf({ swaps, withSwaps, without }: SwapReport): PublishedFigure[] {
+  const lost = [withSwaps, without].map(({ lost }) => lost);
+  return [
+    ...Object.entries(swaps).flatMap(([what, { untilAllHadIt, pause }]) => [
+      { name: `${what} swap, until all workers had it`, value: untilAllHadIt.medianMs ?? 0, unit: "ms" },
+      { name: `${what} swap, longest pause`, value: pause.maxMs ?? 0, unit: "ms" },
+    ]),
+    ...["with swaps", "without"].map((when, i) => ({ name: `packets lost ${when}`, value: lost[i] ?? 0, unit: "1" })),
+  ];
 }
 
 function timesOf(swaps: readonly SwapResult[], what: SwapResult["what"]) {
