@@ -6,6 +6,7 @@ const SUBJECTS = {
   micro: { about: "the engine and the policies beside their twins (the default)", load: () => import("./micro.ts") },
   engines: { about: "packets in the engine of this build and in others, in turns", load: () => import("./engines.ts") },
   path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
+  adoption: { about: "a start that takes over the flows of the process before", load: () => import("./adoption.ts") },
   publish: { about: "very many changes of the tables under traffic", load: () => import("./publish/main.ts") },
   swap: { about: "swaps of policies and engines under traffic", load: () => import("./swap/main.ts") },
   oakestra: {

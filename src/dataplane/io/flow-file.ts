@@ -44,7 +44,7 @@ const CLOCK_ORIGIN_AT = 16; // f64: of CLOCK_MONOTONIC in ms, when the clock of 
 const BOOT_AT = 32; // 36 characters: the boot that the clock is of
 const BOOT_SIZE = 36;
 const HEADER_SIZE = 128;
-/** What the file grows by: some 22,000 flows. */
+/** What the file grows by: some 22,000 flows. At least so much is free when it is looked at. */
 const STEP = 4 * 2 ** 20;
 const FILE_BYTES_MAX = RECORDS_AT + (1 + FlowLayout.LIMIT_MAX + FlowLayout.SLACK) * FlowLayout.SIZE + STEP;
 const LOOK_MS = 50;
@@ -54,6 +54,8 @@ export interface FlowFileOptions {
   readonly folder: string;
   /** When the workers' clock is 0, in milliseconds of CLOCK_MONOTONIC. */
   readonly clockOriginMs: number;
+  /** What the file grows by, a multiple of RECORDS_AT; STEP unless given. */
+  readonly stepBytes?: number;
 }
 
 /** The flows of the process before this one. */
@@ -68,6 +70,7 @@ export class FlowFile {
   readonly #folder: string;
   readonly #lock: FolderLock;
   readonly #former: FormerFlows | undefined;
+  readonly #stepBytes: number;
   #draft: { readonly path: string; readonly file: number } | undefined;
   #mappedBytes = 0;
   #growing: NodeJS.Timeout | undefined;
@@ -76,10 +79,11 @@ export class FlowFile {
   /** Why the flows of the process before were not taken over; undefined: they were, or there are none. */
   refusal: string | undefined;
 
-  private constructor({ shared, folder, clockOriginMs }: FlowFileOptions, lock: FolderLock) {
+  private constructor({ shared, folder, clockOriginMs, stepBytes = STEP }: FlowFileOptions, lock: FolderLock) {
     this.#shared = shared;
     this.#folder = folder;
     this.#lock = lock;
+    this.#stepBytes = stepBytes;
     for (const name of readdirSync(folder)) if (nameOfDraft(name) === FILE) removeOwnFile(join(folder, name));
     try {
       this.#former = openFormer(join(folder, FILE), clockOriginMs);
@@ -103,6 +107,7 @@ export class FlowFile {
   /** Reads the next records of the process before into Region.adoption, from `first` on; returns how many, 0 at the end. */
   readFormer(first: number): number {
     if (this.#former === undefined) return 0;
+    this.#grow(ADOPTION_RECORDS);
     const at = this.#shared.at(Region.adoption);
     const size = ADOPTION_RECORDS * FlowLayout.SIZE;
     const from = RECORDS_AT + first * FlowLayout.SIZE;
@@ -120,7 +125,8 @@ export class FlowFile {
     if (this.#former !== undefined) closeSync(this.#former.file);
     if (this.#draft === undefined) return removeOwnFile(path);
     renameSync(this.#draft.path, path);
-    this.#growing = setInterval(() => this.#grow(), LOOK_MS);
+    this.#grow(0);
+    this.#growing = setInterval(() => this.#grow(0), LOOK_MS);
     this.#growing.unref();
   }
 
@@ -154,22 +160,26 @@ export class FlowFile {
     }
   }
 
-  /** Ahead of the workers: the next step is mapped before they need it. */
-  #grow(): void {
+  /** Maps what is needed, before it is, for `records` more and a step beyond. */
+  #grow(records: number): void {
     const next = Atomics.load(this.#shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_NEXT) >>> 2);
-    if (this.problem !== undefined || next * FlowLayout.SIZE + STEP / 2 < this.#mappedBytes) return;
+    const wanted = (next + records) * FlowLayout.SIZE + this.#stepBytes;
     try {
-      this.#mapNext();
+      while (this.problem === undefined && this.#mappedBytes < Math.min(wanted, this.#regionBytes)) this.#mapNext();
     } catch (error) {
       this.problem = reasonOf(error);
       this.#setRoom(this.#shared.records.flows);
     }
   }
 
+  /** In whole pages. */
+  get #regionBytes(): number {
+    return Math.ceil((this.#shared.records.flows * FlowLayout.SIZE) / RECORDS_AT) * RECORDS_AT;
+  }
+
   #mapNext(): void {
-    const wanted = Math.ceil((this.#shared.records.flows * FlowLayout.SIZE) / RECORDS_AT) * RECORDS_AT;
-    const size = Math.min(STEP, wanted - this.#mappedBytes);
-    if (size <= 0 || this.#draft === undefined) return;
+    if (this.#draft === undefined) throw new Error("there is no file of the flows");
+    const size = Math.min(this.#stepBytes, this.#regionBytes - this.#mappedBytes);
     const address = addressOf(this.#shared.memory.buffer) + BigInt(this.#shared.at(Region.flows) + this.#mappedBytes);
     mapFile(this.#draft.file, RECORDS_AT + this.#mappedBytes, address, size);
     this.#mappedBytes += size;

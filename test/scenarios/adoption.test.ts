@@ -1,0 +1,304 @@
+// Flows of a process before this one are taken over from its file: whole records alone, whatever else stands there.
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import { FlowFile, RECORDS_AT } from "../../src/dataplane/io/flow-file.ts";
+import { adoptFlows } from "../../src/dataplane/modules/adoption.ts";
+import type { EngineFixture } from "../support/engine-fixture.ts";
+import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { Random, testSeed } from "../support/random.ts";
+import { inspectFlowTable } from "../support/reference/flow-table.ts";
+import { A1, B_ROUND_ROBIN, B1, B2, B3, instance, onNodeA, serviceB, TO_B, TO_C, world } from "../support/world.ts";
+
+const ORIGIN_MS = 5000;
+const WAIT_MS = 60_000;
+
+let folder: string;
+const open: FlowFile[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync("/dev/shm/sapwood-flows-");
+});
+afterEach(() => {
+  for (const file of open.splice(0)) file.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** A process: its table, and its file in the folder. Its policy chooses candidate `choice`. */
+async function start(
+  choice: number,
+  originMs = ORIGIN_MS,
+  tables = world(),
+): Promise<{ fixture: EngineFixture; file: FlowFile }> {
+  const fixture = await onNodeA({ policy: () => choice, withoutTwin: true, tables });
+  const file = FlowFile.tryOpen({ shared: fixture.shared, folder, clockOriginMs: originMs });
+  if (file === undefined) throw new Error("the folder is locked");
+  open.push(file);
+  return { fixture, file };
+}
+
+async function takeOver({ fixture, file }: { fixture: EngineFixture; file: FlowFile }): Promise<void> {
+  fixture.shared.u32[(HeaderLayout.AT + HeaderLayout.UNBOUND_END_MS) >>> 2] = fixture.nowMs + WAIT_MS;
+  await adoptFlows(fixture.shared, file, fixture.nowMs);
+  file.commit();
+}
+
+/** As when it is killed. */
+function end(file: FlowFile): void {
+  open.splice(open.indexOf(file), 1);
+  file.close();
+}
+
+const port = (flow: number): number => 2000 + flow;
+const tcp = (flow: number, flags: number) =>
+  packet()
+    .ip(A1.v4, B_ROUND_ROBIN.v4)
+    .tcp({ sport: port(flow), dport: 80, flags, seq: 77 })
+    .frame();
+
+/** A process opens flows to B 2 and is killed; what it sent for each of them afterwards. */
+async function leaveFlows(flows: number): Promise<Uint8Array[]> {
+  const { fixture, file } = await start(1);
+  expect(file.problem).toBeUndefined();
+  await takeOver({ fixture, file });
+  const sent: Uint8Array[] = [];
+  for (let flow = 0; flow < flows; flow++) {
+    fixture.egress(tcp(flow, TCP_SYN));
+    sent.push(fixture.egress(tcp(flow, TCP_ACK)).datagrams[0]?.bytes ?? new Uint8Array());
+  }
+  end(file);
+  return sent;
+}
+
+const path = (): string => join(folder, "flows");
+
+test("they go on with their instance, whatever the policy would choose now", async () => {
+  const sent = await leaveFlows(20);
+  const next = await start(0, ORIGIN_MS + 1000);
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 20 });
+  expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 20, broken: [] });
+  for (const [flow, bytes] of sent.entries()) {
+    const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
+    expect(datagrams[0]?.endpoint).toBe(TO_C);
+    expect(datagrams[0]?.bytes).toEqual(bytes);
+  }
+  expect(next.fixture.egress(tcp(99, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO_B);
+});
+
+test("their times go on", async () => {
+  await leaveFlows(1);
+  const restMs = 240_000; // of a connection that is opening
+  const early = await start(0, ORIGIN_MS + restMs - 1000);
+  await takeOver(early);
+  expect(early.fixture.countsSinceStart().flowsAdopted).toBe(1);
+  end(early.file);
+  const late = await start(0, ORIGIN_MS + restMs);
+  await takeOver(late);
+  expect(late.fixture.countsSinceStart()).toMatchObject({ flowsExpired: 1 });
+});
+
+test("a process that is killed before it has taken over leaves them to the next one", async () => {
+  await leaveFlows(3);
+  const killed = await start(0);
+  await adoptFlows(killed.fixture.shared, killed.file, killed.fixture.nowMs);
+  end(killed.file);
+  const next = await start(0);
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart().flowsAdopted).toBe(3);
+  expect(readdirSync(folder)).toEqual(["flows"]);
+});
+
+test("a flow whose instance the tables lack waits for it, and its packets and answers go nowhere", async () => {
+  const [sent] = await leaveFlows(1);
+  const lacking = world(serviceB([instance(1, "node-b", B1)]));
+  const services = lacking.services.filter(({ name }) => name !== "b");
+  const next = await start(0, ORIGIN_MS, { ...lacking, services });
+  await takeOver(next);
+  expect(inspectFlowTable(next.fixture.shared).live).toBe(1);
+  const waiting = next.fixture.egress(tcp(0, TCP_ACK));
+  expect(waiting.datagrams).toEqual([]);
+  await next.fixture.apply(world());
+  const { datagrams } = next.fixture.egress(tcp(0, TCP_ACK));
+  expect(datagrams.map(({ endpoint, bytes }) => [endpoint, bytes])).toEqual([[TO_C, sent]]);
+  expect(inspectFlowTable(next.fixture.shared).broken).toEqual([]);
+});
+
+test("one that waits in vain ends", async () => {
+  await leaveFlows(1);
+  const next = await start(0, ORIGIN_MS, { ...world(), services: [] });
+  await takeOver(next);
+  next.fixture.advance(WAIT_MS - 1);
+  next.fixture.sweep();
+  expect(inspectFlowTable(next.fixture.shared).live).toBe(1);
+  next.fixture.advance(1);
+  next.fixture.sweep();
+  expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 0, broken: [] });
+});
+
+test("one whose instance has another address now gets another instance", async () => {
+  await leaveFlows(1);
+  const moved = world(
+    serviceB([
+      instance(1, "node-b", B1),
+      instance(2, "node-c", { ...B2, v4: "10.21.3.99" }),
+      instance(3, "node-d", B3),
+    ]),
+  );
+  const next = await start(0, ORIGIN_MS, moved);
+  await takeOver(next);
+  expect(next.fixture.egress(tcp(0, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO_B);
+});
+
+test("of records with a wrong byte, each at another place, none misleads a packet", async () => {
+  const random = new Random(testSeed(141));
+  for (let round = 0; round < 8; round++) {
+    const sent = await leaveFlows(FlowLayout.SIZE);
+    const bytes = readFileSync(path());
+    for (let flow = 0; flow < FlowLayout.SIZE; flow++) {
+      const at = RECORDS_AT + (1 + flow) * FlowLayout.SIZE;
+      expect(bytes.readUInt16BE(at + FlowLayout.CLIENT_PORT)).toBe(port(flow));
+      bytes[at + flow] = (bytes[at + flow] ?? 0) ^ random.between(1, 255);
+    }
+    writeFileSync(path(), bytes);
+    const next = await start(0);
+    await takeOver(next);
+    expect(inspectFlowTable(next.fixture.shared).broken).toEqual([]);
+    for (const [flow, before] of sent.entries()) {
+      const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
+      const [datagram] = datagrams;
+      // Its own instance as before; or a flow that nobody knows, for which this policy chooses B 1.
+      if (datagram?.endpoint === TO_C) expect(datagram.bytes, `byte ${flow}`).toEqual(before);
+      else expect(datagram?.endpoint, `byte ${flow}`).toBe(TO_B);
+      const isSealed = flow < FlowLayout.STATE || (flow >= FlowLayout.WIRE_PORT && flow < FlowLayout.NODE);
+      if (isSealed) expect(datagram?.endpoint, `byte ${flow}`).toBe(TO_B);
+    }
+    next.fixture.advance(100_000_000);
+    next.fixture.sweep();
+    expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 0, broken: [] });
+    end(next.file);
+    rmSync(path());
+  }
+}, 60_000);
+
+test("random bytes are no flows", async () => {
+  const random = new Random(testSeed(142));
+  await leaveFlows(50);
+  const bytes = readFileSync(path());
+  for (let at = RECORDS_AT; at < RECORDS_AT + 2000 * FlowLayout.SIZE; at++) bytes[at] = random.below(256);
+  writeFileSync(path(), bytes);
+  const next = await start(0);
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart().flowsAdopted).toBeUndefined();
+  expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 0, broken: [] });
+});
+
+test("a record that stands there twice is one flow", async () => {
+  await leaveFlows(1);
+  const bytes = readFileSync(path());
+  const first = RECORDS_AT + FlowLayout.SIZE;
+  bytes.copy(bytes, first + FlowLayout.SIZE, first, first + FlowLayout.SIZE);
+  writeFileSync(path(), bytes);
+  const next = await start(0);
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 1, flowsRefused: 1 });
+  expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 1, broken: [] });
+});
+
+test("of a file that was cut, what is whole is taken over", async () => {
+  await leaveFlows(10);
+  truncateSync(path(), RECORDS_AT + 5.5 * FlowLayout.SIZE);
+  const next = await start(0);
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart().flowsAdopted).toBe(4);
+});
+
+test.each<[string, () => void, RegExp]>([
+  ["no header", () => truncateSync(path(), 20), /begin with 128 bytes of header; found 20/],
+  ["another file", () => patch(0, [0]), /be a file of flows; found something else/],
+  ["another version", () => patch(8, [2]), /be of version 1; found version 2/],
+  ["another size of records", () => patch(12, [0]), /have records of 192 bytes/],
+  ["another boot", () => patch(32, [120]), /be of this boot/],
+  ["a time to come", () => patch(16, [0, 0, 0, 0, 0, 0, 0xf0, 0x7f]), /be of a process that began before this one/],
+  ["a link", () => link(symlinkSync), /must be a file; found a link/],
+  ["a second name", () => linkSync(path(), join(folder, "other")), /have one name; found 2/],
+  ["others may read it", () => chmodSync(path(), 0o644), /be open to its owner alone/],
+  ["too many bytes", () => truncateSync(path(), 300_000_000), /have at most \d+ bytes; found 300000000/],
+])("%s: nothing is taken over, and the next process finds flows again", async (_name, spoil, why) => {
+  await leaveFlows(2);
+  spoil();
+  const next = await start(1);
+  expect(next.file.refusal).toMatch(why);
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart().flowsAdopted).toBeUndefined();
+  next.fixture.egress(tcp(0, TCP_SYN));
+  end(next.file);
+  const last = await start(0);
+  expect(last.file.refusal).toBeUndefined();
+  await takeOver(last);
+  expect(last.fixture.countsSinceStart().flowsAdopted).toBe(1);
+});
+
+test.runIf(process.geteuid?.() === 0)("a file of another user is not read", async () => {
+  await leaveFlows(1);
+  chownSync(path(), 65_534, 65_534);
+  const next = await start(0);
+  expect(next.file.refusal).toMatch(/belong to this user; found user 65534/);
+});
+
+test("the file grows ahead of the table, and also while flows are taken over", async () => {
+  const stepBytes = RECORDS_AT; // 341 records
+  const process = async (originMs: number) => {
+    const fixture = await onNodeA({ policy: () => 1, withoutTwin: true });
+    const file = FlowFile.tryOpen({ shared: fixture.shared, folder, clockOriginMs: originMs, stepBytes });
+    if (file === undefined) throw new Error("the folder is locked");
+    open.push(file);
+    await takeOver({ fixture, file });
+    return { fixture, file };
+  };
+  const word = (fixture: EngineFixture, offset: number): number =>
+    fixture.shared.u32[(HeaderLayout.AT + offset) >>> 2] ?? 0;
+  const before = await process(ORIGIN_MS);
+  for (let flow = 0; flow < 3000; flow++) {
+    if (flow % 300 === 0) {
+      await expect
+        .poll(() => word(before.fixture, HeaderLayout.FLOW_ROOM) - word(before.fixture, HeaderLayout.FLOW_NEXT))
+        .toBeGreaterThan(300);
+    }
+    before.fixture.egress(tcp(flow, TCP_SYN));
+  }
+  end(before.file);
+  const next = await process(ORIGIN_MS);
+  expect(next.fixture.countsSinceStart().flowsAdopted).toBe(3000);
+  expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 3000, broken: [] });
+});
+
+test("two processes never share a folder", async () => {
+  const { fixture } = await start(0);
+  expect(FlowFile.tryOpen({ shared: fixture.shared, folder, clockOriginMs: ORIGIN_MS })).toBeUndefined();
+});
+
+function patch(at: number, values: readonly number[]): void {
+  const bytes = readFileSync(path());
+  bytes.set(values, at);
+  writeFileSync(path(), bytes);
+}
+
+function link(make: (target: string, path: string) => void): void {
+  renameSync(path(), join(folder, "elsewhere"));
+  make(join(folder, "elsewhere"), path());
+}
