@@ -6,6 +6,8 @@ import { firstEnding } from "./ending.ts";
 import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
 import { SOCKET_OPTION } from "./query-command.ts";
 
+/** As `install-netmanager` names it. */
+const UNIT = "netmanager.service";
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
 export const netmanagerCommand: Command = {
@@ -40,11 +42,12 @@ export const netmanagerCommand: Command = {
   ],
   examples: [{ line: "netmanager", does: "until SIGTERM or Ctrl-C" }],
   async run(input, terminal) {
-    const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
+    const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }, systemd] = await Promise.all([
       import("../node/netmanager-node.ts"),
       import("../base/log.ts"),
       import("../base/errors.ts"),
       import("../base/version.ts"),
+      import("../sys/systemd.ts"),
     ]);
     const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
     if (level !== undefined && !isLogLevel(level)) {
@@ -65,10 +68,12 @@ export const netmanagerCommand: Command = {
       env: process.env,
     });
     terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
+    let isLasting = false;
     try {
       await Promise.race([ending, running.proxy.failure]);
+      isLasting = !(await systemd.isBeingRestarted(UNIT, process.env));
     } finally {
-      await running.close();
+      await running.close(isLasting);
     }
   },
 };

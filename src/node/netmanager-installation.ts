@@ -1,9 +1,10 @@
 // What makes a worker node start sapwood where it started NetManager: its program and its systemd unit. What stood
 // there before is kept beside them, and is put back when they are removed.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { reasonOf, SapwoodError } from "../base/errors.ts";
 
 /** Marks files that are ours, in their text. */
 const MARK = "written by sapwood install-netmanager";
@@ -29,31 +30,40 @@ export class NetmanagerInstallation {
     this.#root = root;
   }
 
-  /** Files of somebody else that would be replaced. */
+  /** Files of somebody else that would be replaced. Throws missing-rights or network-setup. */
   foreign(): string[] {
     return this.#files()
       .map(({ path }) => path)
-      .filter((path) => existsSync(path) && !isOurs(path));
+      .filter((path) => isThere(path) && !isOurs(path));
   }
 
-  /** Writes both files, and keeps a copy of what is there; returns their paths. */
+  /**
+   * Writes both files, and keeps a copy of what is there; returns their paths. Throws missing-rights or network-setup, and then
+   * all is as it was.
+   */
   install(): string[] {
-    return this.#files().map(({ path, mode, text }) => {
-      mkdirSync(dirname(path), { recursive: true });
-      if (existsSync(path) && !isOurs(path)) renameSync(path, path + BEFORE);
-      // Renamed into place, so that a program that runs is not written into.
-      writeFileSync(`${path}.new`, text, { mode });
-      renameSync(`${path}.new`, path);
-      return path;
-    });
+    const done: (() => void)[] = [];
+    try {
+      // systemd makes the log, but not its folder (systemd.exec(5), StandardOutput).
+      attempt(dirname(join(this.#root, LOG)), (folder) => mkdirSync(folder, { recursive: true }));
+      return this.#files().map((file) => {
+        attempt(file.path, () => done.push(put(file)));
+        return file.path;
+      });
+    } catch (error) {
+      for (const undo of done.reverse()) undo();
+      throw error;
+    }
   }
 
-  /** Removes what is ours, and puts back what stood there before; returns the paths that changed. */
+  /** Removes what is ours, and puts back what stood there before; returns the paths that changed. Throws as `install`. */
   uninstall(): string[] {
     return this.#files().flatMap(({ path }) => {
-      if (!existsSync(path) || !isOurs(path)) return [];
-      rmSync(path);
-      if (existsSync(path + BEFORE)) renameSync(path + BEFORE, path);
+      if (!isThere(path) || !isOurs(path)) return [];
+      attempt(path, () => {
+        if (isThere(path + BEFORE)) renameSync(path + BEFORE, path);
+        else rmSync(path);
+      });
       return [path];
     });
   }
@@ -66,8 +76,47 @@ export class NetmanagerInstallation {
   }
 }
 
+/** Returns how to undo it. */
+function put({ path, mode, text }: InstalledFile): () => void {
+  mkdirSync(dirname(path), { recursive: true });
+  const draft = `${path}.new`;
+  rmSync(draft, { force: true }); // its mode would stay
+  writeFileSync(draft, text, { mode });
+  const isForeign = isThere(path) && !isOurs(path);
+  const older = isThere(path) && !isForeign ? readFileSync(path) : undefined;
+  if (isForeign) renameSync(path, path + BEFORE);
+  // Renamed into place, so that a program that runs is not written into.
+  renameSync(draft, path);
+  return () => {
+    if (isForeign) renameSync(path + BEFORE, path);
+    else if (older !== undefined) writeFileSync(path, older, { mode });
+    else rmSync(path, { force: true });
+  };
+}
+
+/** A link that leads nowhere is there as well. */
+function isThere(path: string): boolean {
+  return attempt(path, () => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
+}
+
 function isOurs(path: string): boolean {
-  return readFileSync(path, "latin1").includes(MARK);
+  return attempt(path, () => {
+    const status = lstatSync(path);
+    if (status.isDirectory()) throw new Error("found a folder");
+    return status.isFile() && readFileSync(path, "latin1").includes(MARK);
+  });
+}
+
+function attempt<Result>(path: string, work: (path: string) => Result): Result {
+  try {
+    return work(path);
+  } catch (cause) {
+    if (cause instanceof SapwoodError) throw cause;
+    const code = (cause as NodeJS.ErrnoException).code ?? "";
+    const message = `${path} cannot be read or written: ${code || reasonOf(cause)}.`;
+    if (code !== "EACCES" && code !== "EPERM") throw new SapwoodError("network-setup", message, { cause });
+    throw new SapwoodError("missing-rights", message.replace(/\.$/, ", run as root."), { cause });
+  }
 }
 
 /** The sub-commands are those of NetManager. */
@@ -99,7 +148,6 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-ExecStartPre=/bin/mkdir -p ${dirname(LOG)}
 ExecStart=${PROGRAM}
 Restart=always
 RestartSec=5

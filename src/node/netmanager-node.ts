@@ -1,6 +1,6 @@
 // A worker node of Oakestra: the proxy, and above it the part that NetManager plays for the NodeEngine.
 
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { reasonOf, SapwoodError } from "../base/errors.ts";
@@ -8,6 +8,7 @@ import type { Logger } from "../base/log.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { claimSocketPath, listenOn } from "../control/api/control-socket.ts";
 import { netmanagerApp } from "../control/providers/oakestra/api.ts";
+import { machineFirewall } from "../control/providers/oakestra/firewall.ts";
 import { loadNetcfg } from "../control/providers/oakestra/netcfg.ts";
 import { Netmanager } from "../control/providers/oakestra/netmanager.ts";
 import { nodeSettings } from "../control/providers/oakestra/node-settings.ts";
@@ -40,10 +41,14 @@ const KEEP_ALIVE_MS = 60_000;
 
 export class NetmanagerNode {
   readonly proxy: NodeProxy;
+  readonly #netmanager: Netmanager;
+  readonly #server: Server;
   readonly #undo: UndoStack;
 
-  private constructor(proxy: NodeProxy, undo: UndoStack) {
+  private constructor(proxy: NodeProxy, netmanager: Netmanager, server: Server, undo: UndoStack) {
     this.proxy = proxy;
+    this.#netmanager = netmanager;
+    this.#server = server;
     this.#undo = undo;
   }
 
@@ -58,9 +63,12 @@ export class NetmanagerNode {
     }
   }
 
-  /** The API first; containers keep their network. */
-  close(): Promise<void> {
-    return this.#undo.run();
+  /** Containers keep their network when this is not to last, as before a start of the same unit. */
+  async close(isLasting: boolean): Promise<void> {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await this.#netmanager.close(isLasting);
+    await this.#undo.run();
   }
 
   static async #open(options: NetmanagerNodeOptions, undo: UndoStack): Promise<NetmanagerNode> {
@@ -82,6 +90,7 @@ export class NetmanagerNode {
     if (!isLevelFixed && netcfg.debug) log.level = "debug";
     const findAddress = () => findPublicAddress(netcfg);
     const address = await findAddress();
+    const firewall = machineFirewall();
     await claimSocketPath(apiSocket);
     const state = openState(stateFolder);
     const configFile = join(stateFolder, "node.json");
@@ -91,17 +100,24 @@ export class NetmanagerNode {
     undo.add("stop the proxy", () => proxy.close());
     const mtu = containerMtu(env.TUN_MTU_SIZE);
     const netmanager = await Netmanager.open({
-      ...{ netcfg, tuncfg, mtu, policyOf: policies.policyOf, sink: proxy.sink, state, log, findAddress, address },
+      ...{
+        netcfg,
+        tuncfg,
+        mtu,
+        policyOf: policies.policyOf,
+        sink: proxy.sink,
+        state,
+        firewall,
+        log,
+        findAddress,
+        address,
+      },
     });
-    undo.add("leave the cluster", () => netmanager.close());
+    undo.add("leave the cluster", () => netmanager.close(false));
     const server = createServer(getRequestListener(netmanagerApp(netmanager, log).fetch));
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     await listenOn(server, apiSocket);
-    undo.add("close the socket of the NodeEngine", () => {
-      server.close();
-      server.closeAllConnections();
-    });
-    return new NetmanagerNode(proxy, undo);
+    return new NetmanagerNode(proxy, netmanager, server, undo);
   }
 }
 

@@ -1,6 +1,8 @@
 // Runs the commands of other packages that set up the network, and says in one sentence why one failed.
 
 import { execFile } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
 import { SapwoodError } from "../base/errors.ts";
 
 export interface Tool {
@@ -26,6 +28,18 @@ export function runTool(
     });
     child.stdin?.on("error", () => undefined); // it ended without reading; its exit status says why
     child.stdin?.end(input);
+  });
+}
+
+/** Whether this machine has the program. */
+export function hasTool({ program }: Tool): boolean {
+  return (toolEnvironment().PATH ?? "").split(":").some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
   });
 }
 

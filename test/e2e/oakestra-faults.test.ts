@@ -5,14 +5,12 @@ import { configure } from "../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import { describeLab } from "../support/lab.ts";
-import { containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { containerName, netmanagerFile, OakestraCluster, PATIENCE_MS } from "../support/oakestra/cluster.ts";
 
 const [A, B] = ["65a000000000000000000001", "65a000000000000000000002"];
 const CLIENT = "c.d.client.d";
 const SERVER = "x.d.server.d";
 const SERVICE = ["10.30.0.10", "fdff:2000::10"];
-/** The NodeEngine gives up after 10 s. */
-const PATIENCE_MS = 10_000;
 
 describeLab("a cluster of Oakestra in which things fail", () => {
   let cluster: OakestraCluster;
@@ -199,16 +197,42 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     ]);
   });
 
-  test("a stop keeps what containers need, and takes the rest along when there are none [defect 30, remedy 14]", async () => {
-    const stop = async () => {
-      cluster.daemon("node-a").kill("SIGTERM");
-      expect((await cluster.daemon("node-a").ended).code).toBe(0);
-    };
-    await stop();
-    expect(await networkOf("node-a")).toContain("goProxyBridge");
+  test("a restart by systemd keeps what containers need", async () => {
+    await stop("node-a");
+    const systemctl = "/run/systemd-stand-in/systemctl";
+    cluster.lab.sandbox.writeProgram(systemctl, "#!/bin/sh\necho ' 7 netmanager.service restart running'\n");
+    const path = `PATH=/run/systemd-stand-in:${(await cluster.lab.sandbox.expect(["sh", "-c", "printf %s $PATH"])).trim()}`;
+    await cluster.startNode("node-a", {}, [path, "INVOCATION_ID=7"]);
+    const before = await networkOf("node-a");
+    await stop("node-a");
+    expect(await networkOf("node-a")).toBe(before);
+  });
+
+  test("a stop removes what is not a container's own, and the next start gives its network back to it", async () => {
     await cluster.startNode("node-a");
-    expect((await cluster.undeploy("node-a", CLIENT, 0)).status).toBe(200);
-    await stop();
+    const before = await networkOf("node-a");
+    await stop("node-a");
+    const stopped = await networkOf("node-a");
+    expect(stopped).not.toContain("goProxyBridge");
+    expect(stopped).toContain("veth00");
+    expect(await cluster.lab.sandbox.expect(["nft", "list", "ruleset"], "node-a")).toBe("");
+    await cluster.startNode("node-a");
+    expect(await networkOf("node-a")).toBe(before);
+    await eventually("the service to answer", async () => {
+      return (await call(SERVICE)).every(({ failures }) => failures.length === 0);
+    });
+  });
+
+  test("a container that ended while no daemon ran leaves nothing, and neither does a stop without containers [defect 30, remedy 14]", async () => {
+    cluster.daemon("node-a").kill("SIGKILL");
+    await cluster.daemon("node-a").ended;
+    await cluster.endContainer(containerName(CLIENT, 0));
+    await cluster.startNode("node-a");
+    const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-a");
+    expect(links).not.toContain("veth00");
+    const state = await cluster.lab.sandbox.expect(["cat", netmanagerFile("node-a", "state/netmanager.json")]);
+    expect(JSON.parse(state)).toMatchObject({ containers: [], leaving: [] });
+    await stop("node-a");
     expect(await networkOf("node-a")).not.toContain("goProxyBridge");
     expect(await cluster.lab.sandbox.expect(["nft", "list", "ruleset"], "node-a")).toBe("");
   });
@@ -216,6 +240,11 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   test("nothing that any node said broke the rules", () => {
     expect(cluster.violations()).toEqual([]);
   });
+
+  async function stop(node: string): Promise<void> {
+    cluster.daemon(node).kill("SIGTERM");
+    expect((await cluster.daemon(node).ended).code).toBe(0);
+  }
 
   async function addServer(): Promise<void> {
     const [v4, v6] = SERVICE;

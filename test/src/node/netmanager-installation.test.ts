@@ -1,6 +1,17 @@
 // What makes a worker node start sapwood in the place of NetManager, by the built command.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,4 +77,37 @@ test("what stands there is kept when somebody says so, and comes back", () => {
   expect(sapwood("uninstall-netmanager").status).toBe(0);
   expect([program, unit].map((path) => readFileSync(path, "utf8"))).toEqual(["upstream's", "upstream's"]);
   expect(existsSync(`${program}.before-sapwood`)).toBe(false);
+});
+
+test("a link that leads nowhere is kept as well, and a folder is refused", () => {
+  mkdirSync(dirname(program), { recursive: true });
+  symlinkSync("/nonexistent", program);
+  expect(sapwood("install-netmanager").status).toBe(2);
+  expect(sapwood("install-netmanager", "--yes").status).toBe(0);
+  expect(sapwood("uninstall-netmanager").status).toBe(0);
+  expect(readlinkSync(program)).toBe("/nonexistent");
+  rmSync(program);
+  mkdirSync(program);
+  expect(sapwood("install-netmanager", "--yes")).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining(`${program} cannot be read or written: found a folder`),
+  });
+});
+
+test("an installation that fails half leaves all as it was, and says why in a sentence", () => {
+  mkdirSync(dirname(program), { recursive: true });
+  writeFileSync(program, "upstream's");
+  writeFileSync(join(root, "etc"), "no folder");
+  const { status, stderr } = sapwood("install-netmanager", "--yes");
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^sapwood: .*cannot be read or written: E\w+\.\n$/),
+  });
+  expect(readFileSync(program, "utf8")).toBe("upstream's");
+  expect(readdirSync(dirname(program))).toEqual(["NetManager"]);
+});
+
+test("the folder of the log is made, since systemd makes the file alone", () => {
+  expect(sapwood("install-netmanager").status).toBe(0);
+  expect(statSync(join(root, "var/log/oakestra")).isDirectory()).toBe(true);
 });

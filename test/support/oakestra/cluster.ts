@@ -1,5 +1,6 @@
 // A cluster of Oakestra in a lab: a real Mosquitto and a scripted cluster manager on the underlay, `sapwood netmanager`
 // on each node, and the NodeEngine's part: HTTP on its unix socket, containers in network namespaces of their own.
+import { request } from "node:http";
 import { builtFile } from "../../../src/lab/build-paths.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import { addNamespaces, configure } from "../../../src/lab/netns.ts";
@@ -8,6 +9,8 @@ import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../../src/lab/topolo
 
 export const BROKER = "192.0.2.1";
 export const BROKER_PORT = 10003;
+/** The NodeEngine gives up after 10 s. */
+export const PATIENCE_MS = 10_000;
 const MANAGER = builtFile("../test/support/oakestra/cluster-manager.mjs");
 
 /** What the cluster manager prints, one a line. */
@@ -159,11 +162,7 @@ export class OakestraCluster {
   /** A server in a new network namespace without any link; its process id. One of the same name ends first. */
   async startContainer(name: string, instance: string): Promise<number> {
     const { sandbox } = this.lab;
-    const old = this.#containers.get(name);
-    if (old !== undefined) {
-      await old.stop();
-      await sandbox.expect(["ip", "netns", "del", name]);
-    }
+    await this.endContainer(name);
     await addNamespaces(sandbox, [name]);
     const server = sandbox.start([process.execPath, builtFile("src/lab/workload-server.js"), instance], name);
     this.#containers.set(name, server);
@@ -171,20 +170,33 @@ export class OakestraCluster {
     return this.pidIn(name);
   }
 
+  /** Ends a container and its namespace, if there is one of that name. */
+  async endContainer(name: string): Promise<void> {
+    const container = this.#containers.get(name);
+    if (container === undefined) return;
+    this.#containers.delete(name);
+    await container.stop();
+    await this.lab.sandbox.expect(["ip", "netns", "del", name]);
+  }
+
+  /** Process ids of `count` network namespaces without a name or any link, as containers have them. */
+  async startNamespaces(count: number): Promise<number[]> {
+    const one = "read pid rest < /proc/self/stat; echo $pid; exec sleep infinity";
+    const all = `for i in $(seq ${count}); do unshare --net sh -c '${one}' & done; wait`;
+    const program = this.lab.sandbox.start(["sh", "-c", all]);
+    const lines = () => program.stdout.split("\n").slice(0, -1);
+    await program.until(`${count} namespaces`, () => lines().length === count);
+    return lines().map(Number);
+  }
+
   async pidIn(name: string): Promise<number> {
     return Number((await this.lab.sandbox.expect(["ip", "netns", "pids", name])).split("\n")[0]);
   }
 
-  async post(node: string, route: string, body: unknown): Promise<HttpAnswer> {
-    const data = typeof body === "string" ? body : JSON.stringify(body);
-    const argv = [
-      ...["curl", "-sS", "-m", "10", "--unix-socket", netmanagerFile(node, "netmanager.sock"), "-X", "POST"],
-      ...["-H", "Content-Type: application/json", "-H", "Host: localhost:0", "-w", "\n%{http_code}"],
-      ...["--data-binary", "@-", `http://localhost${route}`],
-    ];
-    const { stdout } = await this.lab.sandbox.run(argv, node, data);
-    const at = stdout.lastIndexOf("\n");
-    return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, Math.max(at, 0)) };
+  /** As the NodeEngine asks: one connection for each request, and 10 s of patience. */
+  async post(node: string, route: string, body: unknown, signal?: AbortSignal): Promise<HttpAnswer> {
+    const socketPath = this.lab.sandbox.pathFromOutside(netmanagerFile(node, "netmanager.sock"));
+    return postTo(socketPath, route, typeof body === "string" ? body : JSON.stringify(body), signal);
   }
 
   /** `sapwood ARGS` on the control socket of a node, without the program that runs it. */
@@ -204,6 +216,23 @@ export class OakestraCluster {
 
 function sapwoodCommand(...args: string[]): string[] {
   return [process.execPath, builtFile("src/main.js"), ...args];
+}
+
+/** The status is 0 when the connection was cut, or nothing came within the NodeEngine's 10 s. */
+function postTo(socketPath: string, path: string, body: string, signal?: AbortSignal): Promise<HttpAnswer> {
+  return new Promise((resolve) => {
+    const fail = (error: Error) => resolve({ status: 0, body: error.message });
+    const headers = { "Content-Type": "application/json", "Host": "localhost:0" };
+    const call = request({ socketPath, path, method: "POST", headers, agent: false, signal }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      answer.on("error", fail).on("end", () => resolve({ status: answer.statusCode ?? 0, body: text }));
+    });
+    call.on("error", fail).setTimeout(PATIENCE_MS, () => call.destroy(new Error("no answer in time")));
+    call.end(body);
+  });
 }
 
 /** Network namespace of an instance's container. */

@@ -22,9 +22,11 @@ const instance = {
 };
 const order = z.object(instance);
 
+/** The process id of a unikernel is that of nobody. */
+const UNIKERNEL_ROUTE = "/unikernel/deploy";
 /** A WebAssembly module runs in a process with a network namespace, as a container does. */
-const DEPLOY_ROUTES = ["/container/deploy", "/wasm/deploy"];
-const UNDEPLOY_ROUTES = ["/container/undeploy", "/docker/undeploy", "/wasm/undeploy"];
+const DEPLOY_ROUTES = ["/container/deploy", "/wasm/deploy", UNIKERNEL_ROUTE];
+const UNDEPLOY_ROUTES = ["/container/undeploy", "/docker/undeploy", "/wasm/undeploy", "/unikernel/undeploy"];
 const ROUTES = ["/register", ...DEPLOY_ROUTES, ...UNDEPLOY_ROUTES];
 
 type Actions = Pick<Netmanager, "register" | "deploy" | "undeploy">;
@@ -41,8 +43,10 @@ export function netmanagerApp(netmanager: Actions, log: Logger): Hono {
   });
   for (const route of DEPLOY_ROUTES) {
     app.post(route, async (context) => {
-      const { serviceName, instanceNumber, pid, portMappings } = await read(context, order);
-      const { v4, v6 } = await netmanager.deploy({ serviceName, instanceNumber, pid, portMappings });
+      const { serviceName, instanceNumber, pid: given, portMappings } = await read(context, order);
+      const pid = route === UNIKERNEL_ROUTE ? undefined : given;
+      const wanted = { serviceName, instanceNumber, pid, portMappings };
+      const { v4, v6 } = await netmanager.deploy(wanted, context.req.raw.signal);
       return context.json({ serviceName, nsAddress: v4, nsAddressv6: v6, nsAddressV6: v6 });
     });
   }

@@ -1,151 +1,164 @@
-// The containers of this node: each gets an interface on the bridge, addresses of the node's subnet, routes and its
-// mapped ports. Promises: a deploy that fails at any step leaves nothing of it; what is undeployed leaves nothing
-// either.
+// The containers of this node and their addresses. Promises: a deploy that fails at any step leaves nothing of it, and
+// what is undeployed leaves nothing either. What cannot be removed at once keeps its addresses, is removed by a later
+// attempt, and is known to the next start: it is saved before the first step that it could be left over from.
 
-import { createHash } from "node:crypto";
-import { SapwoodError } from "../../../base/errors.ts";
-import { UndoStack } from "../../../base/undo-stack.ts";
-import { ipBatch } from "../../../sys/ip-command.ts";
-import { ipBatchIn, namespaceOf, requireOtherNamespace } from "../../../sys/process-netns.ts";
-import { BRIDGE, hasInterface } from "./bridge.ts";
-import { mapPorts, unmapPorts } from "./firewall.ts";
+import { reasonOf, SapwoodError } from "../../../base/errors.ts";
+import { isInNetns, OpenNetns } from "../../../sys/process-netns.ts";
+import type { Container, SavedContainers } from "./container.ts";
+import type { ContainerNetwork } from "./container-network.ts";
+import type { TapLayout } from "./guest-network.ts";
 import type { PortMapping } from "./port-mappings.ts";
-import { type AddressPair, AddressPool, bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
+import { AddressPool, type Subnet } from "./subnet.ts";
 
 export interface ContainerOrder {
-  readonly pid: number;
+  /** Undefined for a unikernel, whose namespace is made for it. */
+  readonly pid: number | undefined;
   readonly job: string;
   readonly number: number;
-  readonly mappings: readonly PortMapping[];
-}
-
-export interface Container {
-  readonly job: string;
-  readonly number: number;
-  readonly addresses: AddressPair;
-  readonly device: string; // the host's end of its interface
   readonly mappings: readonly PortMapping[];
 }
 
 export interface ContainersOptions {
   readonly subnet: Subnet;
-  readonly mtu: number;
-  /** Those of a process before; they are kept if their interface is still there. */
-  readonly found: readonly Container[];
-  readonly onUndoFailure: (what: string, error: unknown) => void;
+  readonly found: SavedContainers;
+  /** UDP port of the node itself. */
+  readonly tunnelPort: number;
+  readonly tap: TapLayout;
+  readonly network: ContainerNetwork;
+  /** Saves what this has to say; throws when it cannot. */
+  readonly save: () => void;
+  readonly tell: (sentence: string) => void;
 }
 
 export class Containers {
   readonly #options: ContainersOptions;
   readonly #pool: AddressPool;
   readonly #containers = new Map<string, Container>();
+  readonly #leaving = new Map<string, Container>();
 
+  /** Those that were found are kept if they still run. */
   constructor(options: ContainersOptions) {
     this.#options = options;
-    for (const container of options.found) {
-      if (hasInterface(container.device)) this.#containers.set(keyOf(container.job, container.number), container);
-    }
-    this.#pool = new AddressPool(
-      options.subnet,
-      this.all.map(({ addresses }) => addresses),
-    );
+    const { containers, leaving } = options.found;
+    for (const one of leaving) this.#leaving.set(keyOf(one), one);
+    for (const one of containers) (this.#isRunning(one) ? this.#containers : this.#leaving).set(keyOf(one), one);
+    const taken = [...this.all, ...this.leaving].map(({ addresses }) => addresses);
+    this.#pool = new AddressPool(options.subnet, taken);
   }
 
   get all(): readonly Container[] {
     return [...this.#containers.values()];
   }
 
+  get leaving(): readonly Container[] {
+    return [...this.#leaving.values()];
+  }
+
   find(job: string, number: number): Container | undefined {
-    return this.#containers.get(keyOf(job, number));
+    return this.#containers.get(keyOf({ job, number }));
   }
 
   hasJob(job: string): boolean {
     return this.all.some((container) => container.job === job);
   }
 
-  /** One that has the name already is replaced: its process is another one now. */
+  /** One that has the name already is replaced if its process has ended. */
   async deploy({ pid, job, number, mappings }: ContainerOrder): Promise<Container> {
-    requireOtherNamespace(pid);
-    await this.undeploy(job, number);
-    const undo = new UndoStack(this.#options.onUndoFailure);
+    const netns = pid === undefined ? undefined : OpenNetns.ofProcess(pid);
     try {
-      const addresses = this.#pool.take();
-      undo.add("release the addresses", () => this.#pool.release(addresses));
-      const [device, peer] = deviceNames(job, number);
-      await this.#addInterface(device, peer, hardwareAddress(addresses), undo);
-      await this.#configure(pid, peer, addresses);
-      await mapPorts({ addresses, mappings });
-      const container = { job, number, addresses, device, mappings };
-      this.#containers.set(keyOf(job, number), container);
+      await this.#makePlace(job, number);
+      this.#requireFree(mappings);
+      const process = pid === undefined || netns === undefined ? undefined : { pid, inode: netns.inode };
+      const guest = pid === undefined ? { netns: `${job}.instance.${number}`, tap: this.#options.tap } : undefined;
+      const device = this.#options.network.deviceOf(job, number);
+      const container = { job, number, addresses: this.#pool.take(), device, mappings, process, guest };
+      await this.#add(container, netns);
       return container;
+    } finally {
+      netns?.close();
+    }
+  }
+
+  /** False when there is no such container. Throws when something of it is left, which `removeLeft` tries again. */
+  async undeploy(job: string, number: number): Promise<boolean> {
+    const key = keyOf({ job, number });
+    const container = this.#containers.get(key) ?? this.#leaving.get(key);
+    if (container === undefined) return false;
+    this.#containers.delete(key);
+    this.#leaving.set(key, container);
+    await this.#remove(container);
+    return true;
+  }
+
+  /** Tries again to remove what could not be removed. */
+  async removeLeft(): Promise<void> {
+    for (const container of this.leaving) {
+      await this.#remove(container).catch((error: unknown) => {
+        this.#options.tell(`something of ${nameOf(container)} is left: ${reasonOf(error)}`);
+      });
+    }
+  }
+
+  async #makePlace(job: string, number: number): Promise<void> {
+    const before = this.find(job, number);
+    if (before !== undefined && this.#isRunning(before)) {
+      throw new SapwoodError("already-running", `${nameOf(before)} is deployed already.`);
+    }
+    await this.undeploy(job, number);
+  }
+
+  #requireFree(mappings: readonly PortMapping[]): void {
+    for (const { protocol, host } of mappings) {
+      if (protocol === "udp" && host === this.#options.tunnelPort) {
+        throw new SapwoodError("network-setup", `portMappings: ${host}/udp is the tunnel's.`);
+      }
+      const owner = this.all.find((one) => one.mappings.some((its) => its.protocol === protocol && its.host === host));
+      if (owner === undefined) continue;
+      throw new SapwoodError("already-running", `portMappings: ${host}/${protocol} leads to ${nameOf(owner)} already.`);
+    }
+  }
+
+  async #add(container: Container, netns: OpenNetns | undefined): Promise<void> {
+    const { network, save } = this.#options;
+    const key = keyOf(container);
+    this.#leaving.set(key, container);
+    try {
+      save();
+      await network.add(container, netns);
+      if (container.mappings.length > 0) await network.mapPorts([...this.all, container]);
+      if (!this.#isRunning(container)) throw new SapwoodError("not-found", `${nameOf(container)} ended meanwhile.`);
+      this.#leaving.delete(key);
+      this.#containers.set(key, container);
+      save();
     } catch (error) {
-      await undo.run();
+      this.#containers.delete(key);
+      this.#leaving.set(key, container);
+      await this.removeLeft();
       throw error;
     }
   }
 
-  /** Undefined when there is no such container. */
-  async undeploy(job: string, number: number): Promise<Container | undefined> {
-    const container = this.find(job, number);
-    if (container === undefined) return undefined;
-    const undo = new UndoStack(this.#options.onUndoFailure);
-    undo.add("release the addresses", () => this.#pool.release(container.addresses));
-    undo.add("remove the interface", () => removeInterface(container.device));
-    undo.add("unmap the ports", () => unmapPorts(container));
-    this.#containers.delete(keyOf(job, number));
-    await undo.run();
-    return container;
+  /** The steps of #add, the last one first; each may have been done or not. */
+  async #remove(container: Container): Promise<void> {
+    const { network, save } = this.#options;
+    if (container.mappings.length > 0) await network.mapPorts(this.all);
+    await network.remove(container);
+    this.#pool.release(container.addresses);
+    this.#leaving.delete(keyOf(container));
+    save();
   }
 
-  async #addInterface(device: string, peer: string, mac: string, undo: UndoStack): Promise<void> {
-    const { mtu } = this.#options;
-    await removeInterface(device); // of a process that died within a deploy
-    undo.add("remove the interface", () => removeInterface(device));
-    await ipBatch([
-      `link add name ${device} mtu ${mtu} type veth peer name ${peer} mtu ${mtu} address ${mac}`,
-      `link set dev ${device} master ${BRIDGE}`,
-      `link set dev ${device} up`,
-    ]);
-  }
-
-  async #configure(pid: number, peer: string, { v4, v6 }: AddressPair): Promise<void> {
-    const gateway = bridgeAddresses(this.#options.subnet);
-    await ipBatch([`link set dev ${peer} netns ${namespaceOf(pid)}`]);
-    // Without duplicate detection (nodad) the address can be used as soon as the deploy is answered.
-    await ipBatchIn(pid, [
-      `addr add ${v4}/${V4_LENGTH} dev ${peer}`,
-      `addr add ${v6}/${V6_LENGTH} dev ${peer} nodad`,
-      `link set dev ${peer} up`,
-      `route add default via ${gateway.v4} dev ${peer}`,
-      `route add default via ${gateway.v6} dev ${peer}`,
-    ]);
+  /** A unikernel is there as long as its namespace is. */
+  #isRunning(container: Container): boolean {
+    const { process } = container;
+    return this.#options.network.has(container) && (process === undefined || isInNetns(process));
   }
 }
 
-/** The host's end and the container's, made of the name, so that a leftover is recognised. */
-function deviceNames(job: string, number: number): [device: string, peer: string] {
-  const hash = createHash("sha256").update(keyOf(job, number)).digest("hex").slice(0, 9);
-  return [`veth00${hash}`, `veth01${hash}`];
+function nameOf({ job, number }: Pick<Container, "job" | "number">): string {
+  return `${job}, instance ${number},`;
 }
 
-/**
- * Made of the namespace address, and locally administered (IEEE 802). So whoever knew an earlier container with that
- * address, as the node's own kernel does for half a minute, reaches the one that has it now.
- */
-function hardwareAddress({ v4 }: AddressPair): string {
-  const bytes = v4.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"));
-  return ["02", "42", ...bytes].join(":");
-}
-
-async function removeInterface(device: string): Promise<void> {
-  if (!hasInterface(device)) return; // it went with its namespace
-  try {
-    await ipBatch([`link del dev ${device}`]);
-  } catch (error) {
-    if (hasInterface(device) || !(error instanceof SapwoodError)) throw error;
-  }
-}
-
-function keyOf(job: string, number: number): string {
+function keyOf({ job, number }: Pick<Container, "job" | "number">): string {
   return `${job}.${number}`;
 }

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { SapwoodError } from "../../../base/errors.ts";
 import { canonicalAddress } from "../../../net/address.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
+import { TAP_LAYOUTS, type TapLayout } from "./guest-network.ts";
 
 const PORT_MAX = 65_535;
 
@@ -36,6 +37,7 @@ const schema = z.object({
   MqttCert: text,
   MqttKey: text,
   MqttCa: text,
+  UnikernelTap: text,
 });
 
 type Field = keyof z.output<typeof schema>;
@@ -57,6 +59,8 @@ export interface Netcfg {
   /** Whether the address that is found out is that by which the internet sees the node. */
   readonly asksPublicAddress: boolean;
   readonly tls: TlsFiles | undefined;
+  /** How unikernels find their device. */
+  readonly tap: TapLayout;
 }
 
 /** Paths of PEM files; "" = none. */
@@ -108,6 +112,7 @@ export function parseNetcfg(content: string, path: string, env: NodeJS.ProcessEn
     defaultInterface: rest.DefaultInterface,
     debug: rest.Debug,
     asksPublicAddress: rest.PublicIPNetworking,
+    tap: layoutOf(rest.UnikernelTap, path),
     tls: cert === "" && ca === "" ? undefined : { cert, key, ca },
   };
 }
@@ -134,6 +139,13 @@ function addressOf(value: string, path: string): string {
   if (address !== undefined) return address;
   const message = `expected an IPv4 or IPv6 address, or ${DISCOVERED} to find it out, found ${JSON.stringify(value)}`;
   throw new SapwoodError("config-invalid", `${path}: NodePublicAddress: ${message}`);
+}
+
+function layoutOf(value: string, path: string): TapLayout {
+  const layout = TAP_LAYOUTS.find((one) => one === (value || TAP_LAYOUTS[0]));
+  if (layout !== undefined) return layout;
+  const message = `expected one of ${TAP_LAYOUTS.join(", ")}, found ${JSON.stringify(value)}`;
+  throw new SapwoodError("config-invalid", `${path}: UnikernelTap: ${message}`);
 }
 
 function portOf(value: string, field: Field, path: string): number {

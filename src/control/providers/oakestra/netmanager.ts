@@ -6,9 +6,12 @@ import type { Logger } from "../../../base/log.ts";
 import { Turns } from "../../../base/turns.ts";
 import { parsePrefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
-import { BRIDGE, closeBridge, openBridge } from "./bridge.ts";
-import { type Container, Containers } from "./containers.ts";
-import { closeFirewall, openFirewall } from "./firewall.ts";
+import { closeBridge, openBridge } from "./bridge.ts";
+import type { Container, SavedContainers } from "./container.ts";
+import { ContainerNetwork } from "./container-network.ts";
+import { Containers } from "./containers.ts";
+import type { Firewall } from "./firewall-rules.ts";
+import { endForwarding } from "./forwarding.ts";
 import { type Host, isJobName } from "./messages.ts";
 import type { Netcfg } from "./netcfg.ts";
 import { parsePortMappings } from "./port-mappings.ts";
@@ -24,6 +27,7 @@ export interface NetmanagerOptions {
   readonly policyOf: (job: string, address: string) => string | undefined; // bound by the operator
   readonly sink: ProviderSink;
   readonly state: StateFile;
+  readonly firewall: Firewall;
   readonly log: Logger;
   /** Finds out the node's address anew. */
   readonly findAddress: () => Promise<string>;
@@ -31,7 +35,7 @@ export interface NetmanagerOptions {
 }
 
 export interface DeployOrder {
-  readonly pid: number;
+  readonly pid: number | undefined; // undefined = a unikernel
   readonly serviceName: string;
   readonly instanceNumber: number;
   readonly portMappings: string;
@@ -49,14 +53,15 @@ const CONNECT_MS = 4500;
 const SUBNET_MS = 3000;
 /** How long a deploy waits for the cluster to know the instance. */
 const ANNOUNCE_MS = 4000;
-const ADDRESS_LOOK_MS = 5000;
+/** How often the node's address is looked at, and what could not be removed is tried again. */
+const LOOK_MS = 5000;
 /** What may stand in an MQTT topic and is nobody else's. */
 const WORKER_ID = /^[\w-]{1,64}$/;
 
 export class Netmanager {
   readonly #options: NetmanagerOptions;
   readonly #turns = new Turns();
-  readonly #addressTimer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout;
   #address: string;
   #registered: Registered | undefined;
   #isLooking = false;
@@ -64,8 +69,11 @@ export class Netmanager {
   private constructor(options: NetmanagerOptions) {
     this.#options = options;
     this.#address = options.address;
-    this.#addressTimer = setInterval(() => void this.#lookAtAddress(), ADDRESS_LOOK_MS);
-    this.#addressTimer.unref();
+    this.#timer = setInterval(() => {
+      void this.#lookAtAddress();
+      void this.#removeLeft();
+    }, LOOK_MS);
+    this.#timer.unref();
   }
 
   /** With what a process before left: its registration, subnet and containers. */
@@ -92,53 +100,68 @@ export class Netmanager {
     return this.#turns.take(() => this.#register(workerId, clusterAddress || this.#options.netcfg.clusterAddress));
   }
 
-  /** Resolves when the container can be used; throws, and nothing of it is left. */
-  async deploy({ pid, serviceName: job, instanceNumber: number, portMappings }: DeployOrder): Promise<AddressPair> {
+  /**
+   * Resolves when the container can be used; throws, and nothing of it is left. `signal` aborts when nobody waits for the
+   * answer any more, and what was done is undone.
+   */
+  async deploy(order: DeployOrder, signal: AbortSignal): Promise<AddressPair> {
+    const { pid, serviceName: job, instanceNumber: number, portMappings } = order;
     this.#requireRegistered();
     if (!isJobName(job)) {
       const expected = "four parts of up to 30 letters and digits, joined by dots";
       throw new SapwoodError("network-setup", `serviceName must have ${expected}; found ${JSON.stringify(job)}.`);
     }
     const mappings = parsePortMappings(portMappings);
-    const { container, worker } = await this.#turns.take(async () => {
+    const { container, confirmed } = await this.#turns.take(async () => {
+      requireWanted(signal);
       const { containers, worker } = this.#requireRegistered();
       const container = await containers.deploy({ pid, job, number, mappings });
-      this.#save();
-      return { container, worker };
+      const { v4: nsip, v6: nsipv6 } = container.addresses;
+      // Begun before the next turn, which may undeploy it.
+      return { container, confirmed: worker.announce({ job, number, nsip, nsipv6 }, ANNOUNCE_MS) };
     });
-    const { v4: nsip, v6: nsipv6 } = container.addresses;
-    if (!(await worker.announce({ job, number, nsip, nsipv6 }, ANNOUNCE_MS))) {
-      this.#options.log.warn(
-        { job, number },
-        "the cluster has not confirmed the instance yet; its packets wait for that",
-      );
+    const { log } = this.#options;
+    if (!(await confirmed)) {
+      log.warn({ job, number }, "the cluster has not confirmed the instance yet; its packets wait for that");
     }
-    this.#options.log.info({ job, number, nsip, nsipv6 }, "deployed");
+    if (signal.aborted) await this.#remove(job, number, container);
+    requireWanted(signal);
+    if (this.#registered?.containers.find(job, number) !== container) {
+      throw new SapwoodError("not-found", `${job}, instance ${number}, was undeployed while it was being deployed.`);
+    }
+    log.info({ job, number, ...container.addresses }, "deployed");
     return container.addresses;
   }
 
   /** An instance that is not there is undeployed already. */
   async undeploy(job: string, number: number): Promise<void> {
     this.#requireRegistered();
-    await this.#turns.take(async () => {
-      const { containers, worker } = this.#requireRegistered();
-      if (containers.find(job, number) === undefined) return;
-      await worker.forget(job, number); // new flows go elsewhere before it is gone
-      await containers.undeploy(job, number);
-      this.#save();
-      this.#options.log.info({ job, number }, "undeployed");
-    });
+    await this.#remove(job, number);
   }
 
-  /** Containers keep their network, and what they need of the node's; the registration stays for the next start. */
-  close(): Promise<void> {
-    clearInterval(this.#addressTimer);
+  /**
+   * The registration and the containers' own interfaces stay for the next start. What the node has for all of them stays
+   * as well when `isLasting` is false and there are containers; else it is removed.
+   */
+  close(isLasting: boolean): Promise<void> {
+    clearInterval(this.#timer);
     return this.#turns.take(async () => {
       const registered = this.#registered;
       this.#registered = undefined;
       if (registered === undefined) return;
       await registered.worker.close();
-      if (registered.containers.all.length === 0) await removeNetwork();
+      if (isLasting || registered.containers.all.length === 0) await this.#removeNetwork();
+    });
+  }
+
+  /** `expected` is the only container that is meant; undefined = whichever has the name. */
+  #remove(job: string, number: number, expected?: Container): Promise<void> {
+    return this.#turns.take(async () => {
+      const { containers, worker } = this.#requireRegistered();
+      const found = containers.find(job, number);
+      if (expected !== undefined && found !== expected) return;
+      if (found !== undefined) await worker.forget(job, number); // new flows go elsewhere before it is gone
+      if (await containers.undeploy(job, number)) this.#options.log.info({ job, number }, "undeployed");
     });
   }
 
@@ -152,8 +175,9 @@ export class Netmanager {
     try {
       await worker.connected(CONNECT_MS);
       const subnet = await worker.requestSubnet(SUBNET_MS);
-      if (current !== undefined) await this.#leave(current);
-      this.#registered = await this.#start({ workerId, clusterAddress, subnet, containers: [] }, worker);
+      const leaving = current === undefined ? [] : await this.#leave(current);
+      const found = { containers: [], leaving };
+      this.#registered = await this.#start({ clusterAddress, subnet, found }, worker);
       this.#save();
       log.info({ workerId, subnet }, "registered");
     } catch (error) {
@@ -162,42 +186,62 @@ export class Netmanager {
     }
   }
 
-  /** What a worker of another id, or of another cluster, had. */
-  async #leave({ worker, containers }: Registered): Promise<void> {
+  /** Removes what a worker of another id, or of another cluster, had; what it could not remove. */
+  async #leave({ worker, containers }: Registered): Promise<readonly Container[]> {
     this.#registered = undefined;
-    for (const { job, number } of containers.all) await containers.undeploy(job, number);
+    for (const { job, number } of containers.all) {
+      await containers.undeploy(job, number).catch((error: unknown) => this.#options.log.error({ err: error }));
+    }
     await worker.close();
     await worker.forgetAll();
+    return containers.leaving;
   }
 
   async #resume(saved: SavedState): Promise<void> {
     const { workerId, clusterAddress } = saved;
     const worker = this.#newWorker(workerId, clusterAddress);
     try {
-      this.#registered = await this.#start(saved, worker);
+      this.#registered = await this.#start({ ...saved, found: saved }, worker);
     } catch (error) {
       await worker.close();
       throw error;
     }
     const { containers } = this.#registered;
     worker.resume(containers.all.map(({ job }) => job));
+    if (saved.address !== this.#address) worker.announceAddress(containers.all);
+    await containers.removeLeft();
     this.#save();
     this.#options.log.info({ workerId, subnet: saved.subnet, containers: containers.all.length }, "resumed");
   }
 
-  async #start({ clusterAddress, subnet, containers: found }: SavedState, worker: Worker): Promise<Registered> {
-    const { mtu, tuncfg, log } = this.#options;
+  async #start(
+    { clusterAddress, subnet, found }: Pick<SavedState, "clusterAddress" | "subnet"> & { found: SavedContainers },
+    worker: Worker,
+  ): Promise<Registered> {
+    const { mtu, netcfg, tuncfg, firewall, log } = this.#options;
     try {
       await openBridge(subnet, mtu);
-      const onUndoFailure = (what: string, error: unknown) => log.error({ err: error }, `could not ${what}`);
-      const containers = new Containers({ subnet, mtu, found, onUndoFailure });
-      await openFirewall({ subnet, devices: [BRIDGE, tuncfg.device] }, containers.all);
+      const network = new ContainerNetwork({ subnet, mtu, firewall, tun: tuncfg.device });
+      const tell = (sentence: string) => log.error(sentence);
+      const containers = new Containers({
+        ...{ subnet, found, network, tell },
+        tunnelPort: tuncfg.port,
+        tap: netcfg.tap,
+        save: () => this.#save(),
+      });
+      await network.restore(containers.all);
       worker.serve();
       return { clusterAddress, subnet, worker, containers };
     } catch (error) {
-      if (found.length === 0) await removeNetwork();
+      if (found.containers.length === 0) await this.#removeNetwork();
       throw error;
     }
+  }
+
+  async #removeNetwork(): Promise<void> {
+    await endForwarding();
+    await this.#options.firewall.remove();
+    await closeBridge();
   }
 
   #newWorker(workerId: string, clusterAddress: string): Worker {
@@ -232,8 +276,13 @@ export class Netmanager {
   #save(): void {
     if (this.#registered === undefined) return;
     const { clusterAddress, subnet, worker, containers } = this.#registered;
-    const all: readonly Container[] = containers.all;
-    this.#options.state.write({ workerId: worker.workerId, clusterAddress, subnet, containers: all });
+    const { all, leaving } = containers;
+    const address = this.#address;
+    this.#options.state.write({ workerId: worker.workerId, clusterAddress, subnet, address, containers: all, leaving });
+  }
+
+  async #removeLeft(): Promise<void> {
+    await this.#turns.take(async () => this.#registered?.containers.removeLeft());
   }
 
   /** The others must hear at once when the node's address changed. */
@@ -247,6 +296,7 @@ export class Netmanager {
       log.warn({ before: this.#address, address }, "the node's address changed");
       this.#address = address;
       this.#registered?.worker.announceAddress(this.#registered.containers.all);
+      this.#save();
     } catch (error) {
       log.debug({ err: error }, "the node's address cannot be found out at the moment");
     } finally {
@@ -255,7 +305,6 @@ export class Netmanager {
   }
 }
 
-async function removeNetwork(): Promise<void> {
-  await closeFirewall();
-  await closeBridge();
+function requireWanted(signal: AbortSignal): void {
+  if (signal.aborted) throw new SapwoodError("not-running", "Nobody waits for the answer to the deploy any more.");
 }

@@ -4,37 +4,42 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { readOwnFile, replaceOwnFile, requireOwnFolder } from "../../../sys/own-files.ts";
-import type { Container } from "./containers.ts";
+import type { SavedContainers } from "./container.ts";
+import { TAP_LAYOUTS } from "./guest-network.ts";
 import type { Subnet } from "./subnet.ts";
 
-export interface SavedState {
+export interface SavedState extends SavedContainers {
   readonly workerId: string;
   readonly clusterAddress: string;
   readonly subnet: Subnet;
-  readonly containers: readonly Container[];
+  readonly address: string; // of the node, as the cluster was told
 }
 
-const VERSION = 1;
+const VERSION = 2;
 const FILE_BYTES_MAX = 4 * 2 ** 20;
 const FOLDER_MODE = 0o700;
 
+/** As Containers makes them: never a way out of the folder of namespaces. */
+const GUEST_NETNS = /^[\w.]+\.instance\.\d+$/;
+
 const pair = z.object({ v4: z.string(), v6: z.string() });
+const container = z.object({
+  job: z.string(),
+  number: z.int(),
+  addresses: pair,
+  device: z.string(),
+  mappings: z.array(z.object({ protocol: z.enum(["tcp", "udp"]), host: z.int().min(1), container: z.int().min(1) })),
+  process: z.object({ pid: z.int(), inode: z.int() }).optional(),
+  guest: z.object({ netns: z.string().regex(GUEST_NETNS), tap: z.enum(TAP_LAYOUTS) }).optional(),
+});
 const schema = z.object({
   version: z.literal(VERSION),
   workerId: z.string(),
   clusterAddress: z.string(),
   subnet: pair,
-  containers: z.array(
-    z.object({
-      job: z.string(),
-      number: z.int(),
-      addresses: pair,
-      device: z.string(),
-      mappings: z.array(
-        z.object({ protocol: z.enum(["tcp", "udp"]), host: z.int().min(1), container: z.int().min(1) }),
-      ),
-    }),
-  ),
+  address: z.string(),
+  containers: z.array(container),
+  leaving: z.array(container),
 });
 
 export class StateFile {

@@ -21,6 +21,7 @@ describe("netcfg.json", () => {
       defaultInterface: "",
       debug: false,
       asksPublicAddress: false,
+      tap: "bridge",
       tls: undefined,
     });
   });

@@ -1,0 +1,132 @@
+// Address translation and forwarding of a worker node, by each of the kernel's three interfaces, on machines whose firewall
+// drops what it does not know, as Docker sets it up. One cluster, each node with tools of its own.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { builtFile } from "../../src/lab/build-paths.ts";
+import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import { describeLab } from "../support/lab.ts";
+import { BROKER, containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
+
+const JOB = "x.d.server.d";
+const WITHOUT_NFT = "mount --bind /dev/null $(command -v nft)";
+const LEGACY = "mount --bind /usr/sbin/xtables-legacy-multi /usr/sbin/xtables-nft-multi";
+
+interface Machine {
+  readonly what: string;
+  readonly node: string;
+  readonly address: { readonly v4: string; readonly v6: string };
+  /** Takes tools away from the daemon. */
+  readonly tools: string;
+  readonly iptables: string;
+  /** Another program's rules, for both families. */
+  readonly foreign: string;
+}
+
+const MACHINES: readonly Machine[] = [
+  {
+    ...{ what: "nftables beside Docker's iptables", node: "node-a", address: { v4: "192.0.2.11", v6: "2001:db8::11" } },
+    ...{ tools: ":", iptables: "iptables-nft", foreign: "-P FORWARD DROP" },
+  },
+  {
+    ...{ what: "iptables upon nftables", node: "node-b", address: { v4: "192.0.2.12", v6: "2001:db8::12" } },
+    ...{ tools: WITHOUT_NFT, iptables: "iptables-nft", foreign: "-A FORWARD -j REJECT" },
+  },
+  {
+    ...{ what: "iptables of old", node: "node-c", address: { v4: "192.0.2.13", v6: "2001:db8::13" } },
+    ...{ tools: `${WITHOUT_NFT}; ${LEGACY}`, iptables: "iptables-legacy", foreign: "-P FORWARD DROP" },
+  },
+];
+
+describeLab(
+  "a worker node's firewall",
+  () => {
+    let cluster: OakestraCluster;
+
+    beforeAll(async () => {
+      cluster = await OakestraCluster.open(MACHINES.length);
+      await cluster.order("service", { job: JOB, addresses: [] });
+      const argv = [process.execPath, builtFile("src/lab/workload-server.js"), "outside"];
+      const server = cluster.lab.sandbox.start(argv, UNDERLAY_NAMESPACE);
+      await server.until("a server outside", ({ stdout }) => stdout.includes("ready\n"));
+    });
+    afterAll(() => cluster?.close());
+
+    describe.each(MACHINES)("$what", (machine) => {
+      const { node, address, iptables, foreign } = machine;
+      const number = MACHINES.indexOf(machine);
+      const container = containerName(JOB, number);
+      let before: string;
+
+      beforeAll(async () => {
+        await cluster.order("instance", { job: JOB, number, ip: `10.30.0.2${number}`, ipv6: `fdff::2${number}` });
+        await cluster.lab.sandbox.expect(["sh", "-c", both(`$it -t filter ${foreign}; $it -t nat -S`)], node);
+        before = await rules();
+        await start();
+        expect((await cluster.register(node, `65a00000000000000000000${number}`)).status).toBe(200);
+      });
+
+      test("mapped ports of the node's own addresses lead to the container, in both families", async () => {
+        const deployed = await cluster.deploy(node, { job: JOB, number, portMappings: "8080:80,8081:80/udp" });
+        expect(deployed.status).toBe(200);
+        const other = MACHINES.find((one) => one.node !== node)?.node ?? "";
+        for (const url of [`http://${address.v4}:8080`, `http://[${address.v6}]:8080`]) {
+          expect(await fetchFrom(other, url)).toContain(`"${JOB} ${number}"`);
+          expect(await fetchFrom(node, url)).toContain(`"${JOB} ${number}"`);
+        }
+        const elsewhere = await cluster.lab.sandbox.run(
+          ["curl", "-sS", "-m", "10", `http://${BROKER}:8080`],
+          container,
+        );
+        expect(elsewhere.stderr).toContain("Failed to connect");
+      });
+
+      test("a container reaches the outside with the node's address", async () => {
+        const answer = JSON.parse(await fetchFrom(container, `http://${BROKER}`));
+        expect(answer).toMatchObject({ instance: "outside", source: address.v4 });
+      });
+
+      test("rules are not doubled by a process that follows one that was killed", async () => {
+        const seen = await rules();
+        cluster.daemon(node).kill("SIGKILL");
+        await cluster.daemon(node).ended;
+        await start();
+        expect(await rules()).toBe(seen);
+        expect(await fetchFrom(container, `http://${BROKER}`)).toContain("outside");
+      });
+
+      test("a filter that comes later, or loses the rules, lets the next container through", async () => {
+        await cluster.lab.sandbox.expect(["sh", "-c", both(`$it -F FORWARD; $it ${foreign}`)], node);
+        expect((await cluster.undeploy(node, JOB, number)).status).toBe(200);
+        expect((await cluster.deploy(node, { job: JOB, number })).status).toBe(200);
+        expect(await fetchFrom(container, `http://${BROKER}`)).toContain("outside");
+      });
+
+      test("after the last undeploy and a stop the rules are those from before", async () => {
+        expect((await cluster.undeploy(node, JOB, number)).status).toBe(200);
+        cluster.daemon(node).kill("SIGTERM");
+        await cluster.daemon(node).ended;
+        expect(await rules()).toBe(before);
+      });
+
+      async function start(): Promise<void> {
+        const prefix = ["unshare", "--mount", "sh", "-e", "-c", `${machine.tools}; exec "$@"`, "sh"];
+        await cluster.startNode(node, {}, prefix);
+      }
+
+      /** For both families of this machine's iptables. */
+      function both(commands: string): string {
+        return `set -e; for it in ${iptables} ${iptables.replace("ip", "ip6")}; do ${commands}; done`;
+      }
+
+      /** iptables leaves the chains of the kernel that it has used once. */
+      function rules(): Promise<string> {
+        const nft = "nft list tables 2>/dev/null | grep sapwood_netmanager || true";
+        return cluster.lab.sandbox.expect(["sh", "-c", `${both("$it -S; $it -t nat -S")}; ${nft}`], node);
+      }
+    });
+
+    function fetchFrom(namespace: string, url: string): Promise<string> {
+      return cluster.lab.sandbox.expect(["curl", "-sS", "-m", "20", url], namespace);
+    }
+  },
+  "iptables-legacy",
+);
