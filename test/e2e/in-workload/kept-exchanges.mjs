@@ -1,0 +1,128 @@
+// Client: `kept-exchanges.mjs BUSY IDLE ADDRESS...` keeps TCP connections to each address, BUSY that ask all the time and
+// IDLE that ask only when a line comes, and as many UDP sockets that ask all the time. For each line of its input it asks
+// once over every idle connection and opens a new one to each address, then prints what came of everything since the line
+// before: answers, broken connections, exchanges that another instance answered, and the longest silence of a busy one.
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { connect, isIPv6 } from "node:net";
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+
+const PORT = 80;
+const PAUSE_MS = 5;
+const UDP_RETRY_MS = 200;
+
+const [busyCount = "", idleCount = "", ...addresses] = process.argv.slice(2);
+let found = nothing();
+
+function nothing() {
+  return { answers: 0, broken: [], moved: 0, longestSilenceMs: 0 };
+}
+
+/** One TCP connection with one question at a time. */
+class Connection {
+  #socket;
+  #received = "";
+  #answered = () => {};
+  #isBroken = false;
+  #instance;
+
+  static async open(address) {
+    const connection = new Connection();
+    const socket = connect({ host: address, port: PORT, noDelay: true });
+    connection.#socket = socket;
+    const breaks = (why) => {
+      if (!connection.#isBroken) found.broken.push(`${address}: ${why}`);
+      connection.#isBroken = true;
+      connection.#answered();
+    };
+    socket.setEncoding("utf8");
+    socket.on("data", (text) => {
+      connection.#received += text;
+      if (connection.#received.endsWith("}\n")) connection.#answered();
+    });
+    socket.on("error", ({ code }) => breaks(code));
+    socket.on("end", () => breaks("ended"));
+    await once(socket, "connect").catch(() => {});
+    return connection;
+  }
+
+  async ask() {
+    if (this.#isBroken) return false;
+    this.#received = "";
+    const answered = new Promise((resolve) => {
+      this.#answered = resolve;
+    });
+    this.#socket.write("GET /x HTTP/1.1\r\nhost: x\r\n\r\n");
+    await answered;
+    if (this.#isBroken) return false;
+    this.#instance = note(JSON.parse(this.#received.slice(this.#received.indexOf("\r\n\r\n"))), this.#instance);
+    return true;
+  }
+
+  close() {
+    this.#isBroken = true;
+    this.#socket.destroy();
+  }
+}
+
+/** One UDP socket with one question at a time, which is repeated until it is answered. */
+class Exchange {
+  #socket;
+  #address;
+  #last = 0;
+  #instance;
+
+  constructor(address) {
+    this.#address = address;
+    this.#socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
+    this.#socket.on("error", () => {}); // an ICMP error; the missing answer says enough
+  }
+
+  async ask() {
+    const text = String(++this.#last);
+    const send = () => this.#socket.send(text, PORT, this.#address);
+    const retry = setInterval(send, UDP_RETRY_MS);
+    send();
+    for (;;) {
+      const [message] = await once(this.#socket, "message");
+      const answer = JSON.parse(message.toString());
+      if (answer.echo !== text) continue; // to a question that was repeated
+      clearInterval(retry);
+      this.#instance = note(answer, this.#instance);
+      return true;
+    }
+  }
+}
+
+function note({ instance }, before) {
+  found.answers += 1;
+  if (before !== undefined && before !== instance) found.moved += 1;
+  return instance;
+}
+
+async function askOn(one) {
+  for (let askedMs = performance.now(); await one.ask(); askedMs = performance.now()) {
+    found.longestSilenceMs = Math.max(found.longestSilenceMs, Math.round(performance.now() - askedMs));
+    await pause(PAUSE_MS);
+  }
+}
+
+const times = (count, make) =>
+  Promise.all(addresses.flatMap((address) => Array.from({ length: count }, () => make(address))));
+const idle = await times(Number(idleCount), (address) => Connection.open(address));
+for (const one of idle) await one.ask();
+const busy = [
+  ...(await times(Number(busyCount), (address) => Connection.open(address))),
+  ...(await times(Number(busyCount), (address) => new Exchange(address))),
+];
+for (const one of busy) void askOn(one);
+process.stdout.write("asking\n");
+for await (const _ of createInterface({ input: process.stdin })) {
+  const fresh = await times(1, (address) => Connection.open(address));
+  await Promise.all([...idle, ...fresh].map((one) => one.ask()));
+  for (const one of fresh) one.close();
+  process.stdout.write(`${JSON.stringify(found)}\n`);
+  found = nothing();
+}
+process.exit();
