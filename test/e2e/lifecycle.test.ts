@@ -56,7 +56,7 @@ describeLab("a node's proxy", () => {
     }
     await expectCleanEnd(proxy, "SIGINT");
     // Nothing but what it was given.
-    expect(await lab.sandbox.expect(["ls", dirname(configFile(NODE))])).toBe("node.yaml\n");
+    expect(await lab.sandbox.expect(["ls", dirname(configFile(NODE))])).toBe("node.yaml\nsapwood.flows\n");
   });
 
   test.skipIf(Sandbox.needsUserNamespace)("lets its worker go before other threads, its own included", async () => {
