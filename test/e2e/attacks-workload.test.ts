@@ -11,6 +11,7 @@ import type { LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { CountersReport } from "../../src/model/reports.ts";
 import type { Service, Tables } from "../../src/model/tables.ts";
 import { fragmentsOf } from "../support/fragments.ts";
+import { nth } from "../support/given.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
 
@@ -66,7 +67,7 @@ describeLab("beside a hostile workload", () => {
   test("fragments without a first one keep no other's from arriving", async () => {
     const later = Array.from({ length: 600 }, (_, i) => {
       const whole = packet().ip(E1.addresses.v4, B1).udp({ sport: 4000, dport: 80 }).payload(3000).bytes();
-      return fragmentsOf(whole, 1400, i + 1)[1] as Uint8Array;
+      return nth(fragmentsOf(whole, 1400, i + 1), 1);
     });
     const ping = lab.sandbox.run(["ping", "-q", "-c", "10", "-i", "0.2", "-W", "30", "-s", "4000", B1], "a1");
     await send(B1, later);

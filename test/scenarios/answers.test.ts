@@ -3,8 +3,10 @@ import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
+import { given, nth } from "../support/given.ts";
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { A1, B_ROUND_ROBIN, B1, B2, instance, NODE_B, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
 
 const EMSGSIZE = 90;
@@ -64,7 +66,7 @@ test.each(STRANGERS)("%s is no workload: administratively prohibited, whatever i
   const { tunWrites, counts } = fixture.egress(lost.frame());
   const [type, code] = named;
   const expected = packet().ip(dst, src).icmp({ type, code }).payload(lost.bytes()).bytes();
-  const told = tunWrites[0]?.subarray(10);
+  const told = writtenPacket({ tunWrites });
   expectPacket(told, from(dst), to(src), validChecksums());
   const header = src.includes(":") ? 40 : 20;
   expect(told?.subarray(header)).toEqual(expected.subarray(header));
@@ -99,7 +101,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     const { tunWrites, counts } = fixture.egress(lost.frame());
     const [type, code] = host;
     const expected = packet().ip(unknown, client).icmp({ type, code }).payload(lost.bytes()).bytes();
-    const told = tunWrites[0]?.subarray(10);
+    const told = writtenPacket({ tunWrites });
     expectPacket(told, from(unknown), to(client));
     expect(told?.subarray(header)).toEqual(expected.subarray(header));
     expect(counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
@@ -127,7 +129,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     const { tunWrites, datagrams, counts } = fixture.egress(large.payload(1372 - header - 8 + 1).frame());
     expect(datagrams).toEqual([]);
     expect(counts).toMatchObject({ "egressDrop.tooBig": 1, icmpErrorsSent: 1 });
-    const told = tunWrites[0]?.subarray(10) as Uint8Array;
+    const told = writtenPacket({ tunWrites });
     expect([told[header], told[header + 1], Buffer.from(told).readUInt16BE(header + 6)]).toEqual([type, code, 1372]);
     expect(fixture.egress(large.payload(1372 - header - 8).frame()).datagrams.length).toBe(1);
   });
@@ -143,7 +145,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
       const [sent] = fixture.egress(syn.tcp({ sport: 4000, dport: 80, flags: TCP_SYN, options }).frame()).datagrams;
       expectPacket(sent?.bytes, validChecksums());
       const at = header + 20 + options.indexOf(4) + 1;
-      expect(Buffer.from(sent?.bytes as Uint8Array).readUInt16BE(at)).toBe(1372 - header - 20);
+      expect(Buffer.from(given(sent).bytes).readUInt16BE(at)).toBe(1372 - header - 20);
     }
   });
 
@@ -155,7 +157,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
       const { datagrams, counts } = fixture.egress(
         syn.tcp({ sport: 4000, dport: 80, flags: TCP_SYN, options }).frame(),
       );
-      expect([...(datagrams[0]?.bytes.subarray(header + 20) ?? [])]).toEqual(options);
+      expect([...(sentPacket({ datagrams }).subarray(header + 20) ?? [])]).toEqual(options);
       expect(counts.mssClamped).toBeUndefined();
     }
   });
@@ -167,9 +169,9 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     const data = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 });
     const { tunWrites, datagrams, counts } = fixture.egress(data.payload("data").frame());
     expect(datagrams).toEqual([]);
-    const told = tunWrites[0]?.subarray(10);
+    const told = writtenPacket({ tunWrites });
     expectPacket(told, from(called, 80), to(client, 4000), flagsAre(TCP_RST), validChecksums());
-    expect(viewPacket(told as Uint8Array).seq).toBe(777);
+    expect(viewPacket(given(told)).seq).toBe(777);
     expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
     expect(fixture.egress(call.frame()).datagrams.length).toBe(1);
   });
@@ -205,7 +207,7 @@ test("a super-packet whose segments are larger than the path is refused as a who
   const big = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 80 }).payload(5000);
   const { tunWrites, counts } = fixture.egress(big.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 1400 }));
   expect(counts).toMatchObject({ "egressDrop.tooBig": 1, icmpErrorsSent: 1 });
-  expect(Buffer.from(tunWrites[0] as Uint8Array).readUInt16BE(10 + 26)).toBe(1372);
+  expect(Buffer.from(nth(tunWrites, 0)).readUInt16BE(10 + 26)).toBe(1372);
 });
 
 test("a flood to nowhere is told fifty times, then a hundred times a second", async () => {

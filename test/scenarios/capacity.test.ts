@@ -8,6 +8,7 @@ import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import { liveFlows } from "../../src/memory/flows.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
+import { given } from "../support/given.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_SYN, withSourcePort } from "../support/packet-builder.ts";
 import { viewPacket } from "../support/packet-checks.ts";
 import { Random } from "../support/random.ts";
@@ -311,9 +312,9 @@ describe("wire ports", () => {
     for (let sport = 5000; free.size > 0; sport++) {
       let sent: Uint8Array | undefined;
       for (let attempt = 0; attempt < 16 && sent === undefined; attempt++) {
-        sent = fixture.egress(udp(sport, B_CLOSEST.v4)).datagrams[0]?.bytes;
+        [sent] = fixture.egress(udp(sport, B_CLOSEST.v4)).datagrams.map(({ bytes }) => bytes);
       }
-      expect(free.delete(viewPacket(sent as Uint8Array).sport)).toBe(true);
+      expect(free.delete(viewPacket(given(sent)).sport)).toBe(true);
     }
   });
 

@@ -23,6 +23,7 @@ import { formatAddress } from "../../src/net/address.ts";
 import { keyOfText } from "../../src/net/address-key.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { sentPacket } from "../support/packets-of.ts";
 import { A1, B_ROUND_ROBIN, B1, C1, FROM_B, FROM_STRANGER, onNodeA, UNKNOWN } from "../support/world.ts";
 
 interface Captured {
@@ -84,7 +85,7 @@ describe("captured is", () => {
         verdict: "sent",
         target: "::",
         length: request.length,
-        bytes: datagrams[0]?.bytes,
+        bytes: sentPacket({ datagrams }),
       },
     ]);
   });

@@ -6,6 +6,7 @@ import { fragmentsOf } from "../support/fragments.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { corrupt, packet, TCP_ACK, TCP_CWR, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, trafficClassIs, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { packetIn, writtenPacket } from "../support/packets-of.ts";
 import {
   A1,
   B_ROUND_ROBIN,
@@ -196,7 +197,7 @@ test("within a node nothing changes", async () => {
       .payload(10)
       .frame(),
   );
-  expect(viewPacket((tunWrites[0] as Uint8Array).subarray(10))).toMatchObject({ dst: C1.v4, trafficClass: EF | CE });
+  expect(viewPacket(writtenPacket({ tunWrites }))).toMatchObject({ dst: C1.v4, trafficClass: EF | CE });
 });
 
 test("probes have DSCP 0, or the fixed one", async () => {
@@ -225,7 +226,7 @@ describe.each(FAMILIES)("what comes in: $name", ({ client, answering }) => {
         expect(counts).toEqual({ "ingressDrop.congestionExperienced": 1 });
         return;
       }
-      expectPacket((tunWrites[0] as Uint8Array).subarray(10), trafficClassIs(EF | expected), validChecksums());
+      expectPacket(writtenPacket({ tunWrites }), trafficClassIs(EF | expected), validChecksums());
       const isMarked = expected === CE && inside !== CE;
       expect(counts.ecnMarked).toBe(isMarked ? 1 : undefined);
     });
@@ -236,7 +237,7 @@ describe.each(FAMILIES)("what comes in: $name", ({ client, answering }) => {
       const segmentSize = parts[0]?.length;
       const result = fixture.ingress({ ...from, bytes: Buffer.concat(parts), segmentSize, trafficClass: CE });
       expect(result.counts).toMatchObject({ ecnMarked: 2, "ingressDrop.congestionExperienced": 1 });
-      const classes = result.tunWrites.map((one) => viewPacket(one.subarray(10)).trafficClass);
+      const classes = result.tunWrites.map((one) => viewPacket(packetIn(one)).trafficClass);
       expect(classes).toEqual([CE, CE]);
     });
   });
@@ -245,9 +246,9 @@ describe.each(FAMILIES)("what comes in: $name", ({ client, answering }) => {
 test("a header checksum that was wrong stays wrong", async () => {
   const fixture = await onNodeA();
   const bytes = ip(B1.instanceV4, A1.v4, ECT_0).udp({ sport: 1, dport: 2 }).payload(8).bytes();
-  const [, second = 0] = bytes.subarray(10);
+  const [, second = 0] = packetIn(bytes);
   const { tunWrites } = fixture.ingress({ ...FROM_B, bytes: corrupt(bytes, 11, second ^ 1), trafficClass: CE });
-  const delivered = (tunWrites[0] as Uint8Array).subarray(10);
+  const delivered = writtenPacket({ tunWrites });
   expectPacket(delivered, trafficClassIs(CE));
   expect(() => expectPacket(delivered, validChecksums())).toThrow();
 });
@@ -258,7 +259,7 @@ test("fragments are marked one by one, also those that wait for the first", asyn
   const [first, ...later] = fragmentsOf(whole, 400, 5) as [Uint8Array, ...Uint8Array[]];
   fixture.ingress(...later.map((bytes) => ({ ...FROM_B, bytes, trafficClass: CE })));
   const { tunWrites } = fixture.ingress({ ...FROM_B, bytes: first, trafficClass: ECT_0 });
-  const classes = tunWrites.map((one) => viewPacket(one.subarray(10)).trafficClass);
+  const classes = tunWrites.map((one) => viewPacket(packetIn(one)).trafficClass);
   expect(classes).toEqual([ECT_0, ...later.map(() => CE)]);
 });
 
@@ -274,7 +275,7 @@ test("segments that were marked on their way are not joined with others", async 
     trafficClass: outside,
   }));
   const { frames, counts } = fixture.ingress(...messages);
-  expect(frames.map((one) => viewPacket(one.subarray(10)).trafficClass)).toEqual([ECT_0, CE, ECT_0]);
+  expect(frames.map((one) => viewPacket(packetIn(one)).trafficClass)).toEqual([ECT_0, CE, ECT_0]);
   expect(counts).toMatchObject({ ecnMarked: 2, ingressPackets: 5 });
 });
 

@@ -1,7 +1,9 @@
 // `ping`: ICMP echo is bound to an instance by its identifier, as TCP and UDP are by their ports.
 import { expect, test } from "vitest";
+import { given } from "../support/given.ts";
 import { packet } from "../support/packet-builder.ts";
 import { expectPacket, from, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
+import { packetIn, sentPacket } from "../support/packets-of.ts";
 import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, C1, FROM_B, onNodeA, TO_B, TO_C } from "../support/world.ts";
 
 const FAMILIES = [
@@ -46,7 +48,7 @@ function identifierOf(bytes: Uint8Array | undefined): number {
 
 function behindHeader(frame: Uint8Array | undefined): Uint8Array {
   if (frame === undefined) throw new Error("expected a frame, there is none");
-  return frame.subarray(10);
+  return packetIn(frame);
 }
 
 test.each(FAMILIES)("a request goes to an instance, and its reply comes from the called address: $name", async (f) => {
@@ -54,8 +56,8 @@ test.each(FAMILIES)("a request goes to an instance, and its reply comes from the
   const request = echo(f.client, f.called, f.request, 77);
   const out = fixture.egress(frame(request));
   expect(out.datagrams.map(({ endpoint }) => endpoint)).toEqual([TO_B]);
-  expectPacket(out.datagrams[0]?.bytes, from(f.own), to(f.target), validChecksums());
-  expect(identifierOf(out.datagrams[0]?.bytes)).toBe(77);
+  expectPacket(sentPacket(out), from(f.own), to(f.target), validChecksums());
+  expect(identifierOf(sentPacket(out))).toBe(77);
   expect(out.counts).toMatchObject({ flowsOpened: 1, egressPackets: 1, policyChoices: 1 });
 
   const reply = echo(f.answering, f.client, f.reply, 77);
@@ -80,10 +82,10 @@ test.each(FAMILIES)("two addresses of one instance, pinged with one identifier, 
   const fixture = await onNodeA();
   fixture.egress(frame(echo(f.client, f.called, f.request, 77)));
   const second = fixture.egress(frame(echo(f.client, f.other, f.request, 77)));
-  const identifier = identifierOf(second.datagrams[0]?.bytes);
+  const identifier = identifierOf(sentPacket(second));
   expect(second.counts).toMatchObject({ portsRewritten: 1 });
   expect(identifier).not.toBe(77);
-  expectPacket(second.datagrams[0]?.bytes, to(f.target), validChecksums());
+  expectPacket(sentPacket(second), to(f.target), validChecksums());
 
   const back = fixture.ingress({ ...FROM_B, bytes: echo(f.answering, f.client, f.reply, identifier) });
   expectPacket(behindHeader(back.tunWrites[0]), from(f.other), validChecksums());
@@ -121,7 +123,7 @@ test("a checksum that was wrong stays wrong by the same amount", async () => {
   expectPacket(sent[0], validChecksums());
   expect(() => expectPacket(sent[1], validChecksums())).toThrow("transport checksum");
   const off = (a: Uint8Array | undefined, b: Uint8Array | undefined): number =>
-    transportChecksum(a as Uint8Array) - transportChecksum(b as Uint8Array);
+    transportChecksum(given(a)) - transportChecksum(given(b));
   expect(off(sent[1], sent[0])).toBe(off(wrong, right));
 });
 

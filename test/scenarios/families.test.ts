@@ -7,8 +7,10 @@ import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_TYPE } from "../../assem
 import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
+import { given, nth } from "../support/given.ts";
 import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, hopLimitIs, payloadIs, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
+import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { compilePolicy } from "../support/policies.ts";
 import { A1, FROM_B, instance, NODE_B, NODE_C, onNodeA, service, THIS_NODE, TO_B } from "../support/world.ts";
 
@@ -81,11 +83,11 @@ describe.each(DIRECTIONS)("$name", (way) => {
       const [question, answer] = build;
       const sent = fixture.egress(question.payload("question").frame());
       expect(sent.datagrams.map((one) => one.endpoint)).toEqual([TO_B]);
-      expectPacket(sent.datagrams[0]?.bytes, from(source, 4000), to(target), validChecksums(), hopLimitIs(64));
-      expectPacket(sent.datagrams[0]?.bytes, payloadIs(Buffer.from("question")));
+      expectPacket(sentPacket(sent), from(source, 4000), to(target), validChecksums(), hopLimitIs(64));
+      expectPacket(sentPacket(sent), payloadIs(Buffer.from("question")));
       const received = fixture.ingress({ ...FROM_B, bytes: answer.payload("an odd answer").bytes() });
       expect(received.tunWrites.length).toBe(1);
-      const written = received.tunWrites[0]?.subarray(10);
+      const written = writtenPacket(received);
       expectPacket(written, from(called), to(client, 4000), validChecksums(), payloadIs(Buffer.from("an odd answer")));
     }
     expect(fixture.countsSinceStart()).toMatchObject({ flowsOpened: 2, egressPackets: 2, ingressPackets: 2 });
@@ -96,7 +98,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     const result = fixture.egress(
       packet().ip(client, called).tcp({ sport: 1, dport: 80 }).payload("odd").offloadFrame(),
     );
-    expectPacket(result.datagrams[0]?.bytes, from(source), to(target), validChecksums());
+    expectPacket(sentPacket(result), from(source), to(target), validChecksums());
   });
 
   test("a super-packet leaves as segments of the other family", async () => {
@@ -131,7 +133,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     expect(result.frames.length).toBe(1);
     expect(result.tunWrites.length).toBe(4);
     for (const write of result.tunWrites) {
-      expectPacket(write.subarray(10), from(called), to(client, 4000), validChecksums());
+      expectPacket(packetIn(write), from(called), to(client, 4000), validChecksums());
     }
   });
 
@@ -148,7 +150,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
     const pong = packet().ip(called, client).icmp({ type: reply, words }).payload("ping").bytes();
     expect(write?.subarray(10 + ownHeader)).toEqual(pong.subarray(ownHeader));
-    expectPacket(write?.subarray(10), from(called), to(client));
+    expectPacket(packetIn(write), from(called), to(client));
   });
 
   test("fragments cross, the first one first or last", async () => {
@@ -161,7 +163,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     ] as const) {
       const fragments = fragmentsOf(whole, 1024, id);
       const expected = fragmentsOf(wire, 1024, id);
-      const sent = fixture.egress(...order.map((i) => virtioFrame(fragments[i] as Uint8Array, {}))).datagrams;
+      const sent = fixture.egress(...order.map((i) => virtioFrame(nth(fragments, i), {}))).datagrams;
       const content = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");
       expect(sent.map(({ bytes }) => content(bytes)).sort()).toEqual(expected.map(content).sort());
     }
@@ -176,13 +178,13 @@ describe.each(DIRECTIONS)("$name", (way) => {
     const error = packet()
       .ip(answering, answered)
       .icmp(isWireV4 ? { type: 3, code: 3 } : { type: 1, code: 4 })
-      .payload(quoteFor(sent?.bytes as Uint8Array, answered, answering));
+      .payload(quoteFor(given(sent).bytes, answered, answering));
     const [write] = fixture.ingress({ ...FROM_B, bytes: error.bytes() }).tunWrites;
     const expected = packet()
       .ip(called, client)
       .icmp(isWireV4 ? { type: 1, code: 4 } : { type: 3, code: 3 })
       .payload(question.bytes());
-    const actual = write?.subarray(10) as Uint8Array;
+    const actual = packetIn(write);
     expectPacket(actual, from(called), to(client));
     // The quoted IPv4 header's identification and flags are the translator's own.
     const own = actual.subarray(ownHeader + 8);
@@ -208,11 +210,11 @@ describe.each(DIRECTIONS)("$name", (way) => {
     expect(frames.length).toBe(1);
     expect(frames[0]?.[VIRTIO_GSO_TYPE]).toBe(client.includes(":") ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6);
     expect(counts.localPackets).toBe(4);
-    expectPacket(frames[0]?.subarray(10), from(source), to(target), payloadIs(big.bytes().subarray(ownHeader + 20)));
+    expectPacket(packetIn(frames[0]), from(source), to(target), payloadIs(big.bytes().subarray(ownHeader + 20)));
     // The instance answers the client's instance address, in its own family.
     const answer = packet().ip(target, source).tcp({ sport: 80, dport: 1 }).payload("answer");
     const back = fixture.egress(answer.frame());
-    expectPacket(back.tunWrites[0]?.subarray(10), from(called), to(client, 1), validChecksums());
+    expectPacket(writtenPacket(back), from(called), to(client, 1), validChecksums());
   });
 });
 
@@ -241,7 +243,7 @@ test("a client that has only IPv6 gets its answers in IPv6: the instance's node 
   fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
   const answer = packet().ip(REMOTE.instanceV6, A1.v6).tcp({ sport: 80, dport: 1 }).payload("answer").bytes();
   const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
-  expectPacket(write?.subarray(10), from(ONLY.v6), to(A1.v6, 1), validChecksums());
+  expectPacket(packetIn(write), from(ONLY.v6), to(A1.v6, 1), validChecksums());
 });
 
 describe.each([

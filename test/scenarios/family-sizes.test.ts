@@ -7,6 +7,7 @@ import type { Instance, Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
 import { fragmentsOf } from "../support/fragments.ts";
+import { nth } from "../support/given.ts";
 import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import { A1, C1, D_ROUND_ROBIN, D1, FROM_D, onNodeA, serviceB, THIS_NODE, world } from "../support/world.ts";
@@ -117,7 +118,7 @@ describe.each([
     const fixture = await node();
     const call = udp(A1.v4, called, 4000);
     const fragments = fragmentsOf(call.bytes(), 1408);
-    const out = sent(fixture.egress(...order.map((i) => virtioFrame(fragments[i] as Uint8Array, {}))));
+    const out = sent(fixture.egress(...order.map((i) => virtioFrame(nth(fragments, i), {}))));
     expect(out.map((bytes) => bytes.length <= LEAST)).toEqual(out.map(() => true));
     expect(payloadOf(out)).toEqual(call.bytes().slice(28));
   });
@@ -164,7 +165,7 @@ describe("answers in IPv4 to an IPv6 client", () => {
     fixture.egress(asked(D_ROUND_ROBIN.v6));
     const answer = udp(D1.instanceV4, A1.v4, 4000, 0, ANSWER);
     const fragments = fragmentsOf(answer.bytes(), 1408);
-    const out = sent(fixture.ingress(...order.map((i) => ({ ...FROM_D, bytes: fragments[i] as Uint8Array }))));
+    const out = sent(fixture.ingress(...order.map((i) => ({ ...FROM_D, bytes: nth(fragments, i) }))));
     expect(out.map((bytes) => bytes.length <= LEAST)).toEqual(out.map(() => true));
     expect(payloadOf(out)).toEqual(answer.bytes().slice(28));
   });

@@ -3,7 +3,9 @@ import { describe, expect, test } from "vitest";
 import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
+import { given, nth } from "../support/given.ts";
 import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";
+import { packetIn } from "../support/packets-of.ts";
 import { Random } from "../support/random.ts";
 import {
   A1,
@@ -62,7 +64,7 @@ function sent(result: ReturnType<EngineFixture["egress"]>): Uint8Array[] {
 }
 
 function written(result: ReturnType<EngineFixture["ingress"]>): Uint8Array[] {
-  return result.tunWrites.map((write) => write.subarray(10));
+  return result.tunWrites.map((write) => packetIn(write));
 }
 
 describe.each(FAMILIES)("$family", (f) => {
@@ -104,7 +106,7 @@ describe.each(FAMILIES)("$family", (f) => {
   ] as const)("fragments that overtook the first one wait for it: the %s", async (_name, order) => {
     const fixture = await onNodeA();
     const [call, wire] = [fragmentsOf(udp(f.client, f.called), 1000, 7), fragmentsOf(udp(f.own, f.target), 1000, 7)];
-    const result = fixture.egress(...frames(order.map((i) => call[i] as Uint8Array)));
+    const result = fixture.egress(...frames(order.map((i) => nth(call, i))));
     // Those that waited follow the first one in the order in which they came.
     const [early, rest] = [order.slice(0, order.indexOf(0)), order.slice(order.indexOf(0) + 1)];
     expect(sent(result)).toEqual([0, ...early, ...rest].map((i) => wire[i]));
@@ -114,31 +116,31 @@ describe.each(FAMILIES)("$family", (f) => {
   test("a fragment whose first one does not come within a second is dropped", async () => {
     const fixture = await onNodeA();
     const [first, second] = frames(fragmentsOf(udp(f.client, f.called), 1600, 7));
-    expect(fixture.egress(second as Uint8Array).counts).toEqual({ fragmentsHeld: 1 });
+    expect(fixture.egress(given(second)).counts).toEqual({ fragmentsHeld: 1 });
     fixture.advance(999);
     expect(fixture.sweep().counts).toEqual({});
     fixture.advance(1);
     expect(fixture.sweep().counts).toEqual({ "egressDrop.fragmentOrphan": 1 });
-    expect(sent(fixture.egress(first as Uint8Array))).toHaveLength(1);
+    expect(sent(fixture.egress(given(first)))).toHaveLength(1);
   });
 
   test("a first fragment is remembered for 30 seconds", async () => {
     const fixture = await onNodeA();
     const [first, second] = frames(fragmentsOf(udp(f.client, f.called), 1600, 7));
-    fixture.egress(first as Uint8Array);
+    fixture.egress(given(first));
     fixture.advance(29_999);
-    expect(sent(fixture.egress(second as Uint8Array))).toHaveLength(1);
+    expect(sent(fixture.egress(given(second)))).toHaveLength(1);
     fixture.advance(1);
-    expect(fixture.egress(second as Uint8Array).counts).toEqual({ fragmentsHeld: 1 });
+    expect(fixture.egress(given(second)).counts).toEqual({ fragmentsHeld: 1 });
   });
 
   test("fragments keep their way when the flow has ended meanwhile", async () => {
     const fixture = await onNodeA({ memory: { timeoutsMs: { udpUnreplied: 10 } } });
     const [first, second] = frames(fragmentsOf(udp(f.client, f.called), 1600, 7));
-    fixture.egress(first as Uint8Array);
+    fixture.egress(given(first));
     fixture.advance(10);
     expect(fixture.sweep().counts).toEqual({ flowsExpired: 1 });
-    expect(sent(fixture.egress(second as Uint8Array))).toEqual([fragmentsOf(udp(f.own, f.target), 1600, 7)[1]]);
+    expect(sent(fixture.egress(given(second)))).toEqual([fragmentsOf(udp(f.own, f.target), 1600, 7)[1]]);
   });
 
   test("packets with one identification but other ends are not mixed up", async () => {
@@ -162,7 +164,7 @@ describe.each(FAMILIES)("$family", (f) => {
     const fixture = await onNodeA();
     const tcp = packet().ip(f.client, f.called).tcp({ sport: 4000, dport: 80 }).payload(100).bytes();
     const [first, ...others] = frames(fragmentsOf(tcp, 16, 7));
-    expect(fixture.egress(first as Uint8Array).counts).toEqual({ "egressDrop.truncatedTransport": 1 });
+    expect(fixture.egress(given(first)).counts).toEqual({ "egressDrop.truncatedTransport": 1 });
     expect(fixture.egress(...others).counts).toEqual({ fragmentsHeld: others.length });
   });
 });
@@ -198,7 +200,7 @@ describe("fragments of answers in the other family", () => {
       const fixture = await onNodeA({ tables: world(serviceB(), V6_ONLY) });
       fixture.egress(virtioFrame(udp(client, called, 8), {}));
       const fragments = fragmentsOf(answer(source, destination).bytes(), 1000, 7);
-      const result = fixture.ingress(...order.map((i) => ({ ...from, bytes: fragments[i] as Uint8Array })));
+      const result = fixture.ingress(...order.map((i) => ({ ...from, bytes: nth(fragments, i) })));
       const first = order.indexOf(0);
       const [early, rest] = [order.slice(0, first), order.slice(first + 1)];
       const whole = fragmentsOf(answer(called, client).bytes(), 1000, 7);
@@ -251,10 +253,10 @@ describe("endless fragments", () => {
   test("and endless first ones push each other out", async () => {
     const fixture = await onNodeA();
     const fragments = (id: number): Uint8Array[] => frames(fragmentsOf(udp(A1.v4, B_ROUND_ROBIN.v4, 100), 64, id));
-    for (let id = 0; id < 1024; id++) fixture.egress(fragments(id)[0] as Uint8Array);
-    expect(fixture.egress(fragments(0)[1] as Uint8Array).datagrams).toHaveLength(1);
-    expect(fixture.egress(fragments(2000)[0] as Uint8Array).counts).toMatchObject({ fragmentsForgotten: 1 });
-    expect(fixture.egress(fragments(0)[1] as Uint8Array).counts).toEqual({ fragmentsHeld: 1 });
-    expect(fixture.egress(fragments(1)[1] as Uint8Array).datagrams).toHaveLength(1);
+    for (let id = 0; id < 1024; id++) fixture.egress(nth(fragments(id), 0));
+    expect(fixture.egress(nth(fragments(0), 1)).datagrams).toHaveLength(1);
+    expect(fixture.egress(nth(fragments(2000), 0)).counts).toMatchObject({ fragmentsForgotten: 1 });
+    expect(fixture.egress(nth(fragments(0), 1)).counts).toEqual({ fragmentsHeld: 1 });
+    expect(fixture.egress(nth(fragments(1), 1)).datagrams).toHaveLength(1);
   });
 });

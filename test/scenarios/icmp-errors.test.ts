@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet, truncate, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, transportSum, validChecksums } from "../support/packet-checks.ts";
+import { sentPacket, writtenPacket } from "../support/packets-of.ts";
 import {
   A1,
   B_CLOSEST,
@@ -60,7 +61,7 @@ function frame(bytes: Uint8Array): Uint8Array {
 /** The only packet written to the TUN. */
 function delivered(result: ReturnType<EngineFixture["ingress"]>): Uint8Array {
   expect(result.tunWrites).toHaveLength(1);
-  return (result.tunWrites[0] as Uint8Array).subarray(10);
+  return writtenPacket(result);
 }
 
 describe.each([V4, V6])("$family", (f: Family) => {
@@ -125,7 +126,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const udp = (src: string, dst: string, sport = 4000) =>
       packet().ip(src, dst).udp({ sport, dport: 53 }).payload(8).bytes();
     fixture.egress(frame(udp(f.client, f.called)));
-    const second = fixture.egress(frame(udp(f.client, f.other))).datagrams[0]?.bytes as Uint8Array;
+    const second = sentPacket(fixture.egress(frame(udp(f.client, f.other))));
     const wirePort = (second[f.headers - 8] as number) * 256 + (second[f.headers - 7] as number);
     expect(wirePort).not.toBe(4000);
     const quoted = udp(f.client, f.answering, wirePort);

@@ -1,5 +1,6 @@
 // In: packets from the tunnel reach this node's workloads, replies under the address that was called.
 import { describe, expect, test } from "vitest";
+import { given } from "../support/given.ts";
 import { corrupt, packet, pad, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
 import {
   expectPacket,
@@ -12,6 +13,7 @@ import {
   transportSum,
   validChecksums,
 } from "../support/packet-checks.ts";
+import { packetIn } from "../support/packets-of.ts";
 import {
   A1,
   B_CLOSEST,
@@ -48,7 +50,7 @@ const NO_OFFLOAD = new Uint8Array(10);
 /** The packet of a TUN write, whose virtio_net_hdr must say nothing. */
 function delivered(write: Uint8Array | undefined): Uint8Array | undefined {
   expect(write?.subarray(0, 10)).toEqual(NO_OFFLOAD);
-  return write?.subarray(10);
+  return packetIn(write);
 }
 
 describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown, header }) => {
@@ -150,7 +152,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     const good = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload("answer").bytes();
     const broken = corrupt(good, good.length - 1, 0);
     const result = fixture.ingress({ ...FROM_B, bytes: broken });
-    expect(transportSum(delivered(result.tunWrites[0]) as Uint8Array)).toBe(transportSum(broken));
+    expect(transportSum(given(delivered(result.tunWrites[0])))).toBe(transportSum(broken));
     expect(transportSum(broken)).not.toBe(0xffff);
   });
 
@@ -229,7 +231,7 @@ test("an IPv4 UDP checksum of zero stays zero on the way back", async () => {
   fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 5353, dport: 53 }).payload("q").frame());
   const answer = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5353, checksum: 0 }).payload("a").bytes();
   const result = fixture.ingress({ ...FROM_B, bytes: answer });
-  expect(transportChecksum(delivered(result.tunWrites[0]) as Uint8Array)).toBe(0);
+  expect(transportChecksum(given(delivered(result.tunWrites[0])))).toBe(0);
   expectPacket(delivered(result.tunWrites[0]), from(B_ROUND_ROBIN.v4, 53), hopLimitIs(64), validChecksums());
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
 import { addressBytes, packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
+import { packetIn, writtenPacket } from "../support/packets-of.ts";
 import { pseudoHeaderSum } from "../support/reference/checksum.ts";
 import { A_ROUND_ROBIN, A1, C_ROUND_ROBIN, C1, onNodeA } from "../support/world.ts";
 
@@ -40,7 +41,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     const there = fixture.egress(virtioFrame(request, {}));
     expect(there.datagrams).toEqual([]);
     expectPacket(
-      there.tunWrites[0]?.subarray(10),
+      writtenPacket(there),
       from(source, 40000),
       to(target, 80),
       validChecksums(),
@@ -54,7 +55,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
       .bytes();
     const back = fixture.egress(virtioFrame(answer, {}));
     expectPacket(
-      back.tunWrites[0]?.subarray(10),
+      writtenPacket(back),
       from(called, 80),
       to(client, 40000),
       validChecksums(),
@@ -65,7 +66,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
 
     const next = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload("data").bytes();
     const third = fixture.egress(virtioFrame(next, {}));
-    expectPacket(third.tunWrites[0]?.subarray(10), from(source, 40000), to(target, 80), validChecksums());
+    expectPacket(writtenPacket(third), from(source, 40000), to(target, 80), validChecksums());
     expect(third.counts).toEqual({ localPackets: 1, localBytes: header + 24 });
   });
 
@@ -73,15 +74,15 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(client, calledInstance).udp({ sport: 9, dport: 53 }).payload("q").frame());
     const back = fixture.egress(packet().ip(target, source).udp({ sport: 53, dport: 9 }).payload("a").frame());
-    expectPacket(back.tunWrites[0]?.subarray(10), from(calledInstance, 53), to(client, 9), validChecksums());
+    expectPacket(writtenPacket(back), from(calledInstance, 53), to(client, 9), validChecksums());
   });
 
   test("a workload that calls its own service reaches itself", async () => {
     const fixture = await onNodeA();
     const there = fixture.egress(packet().ip(client, own).udp({ sport: 9, dport: 53 }).payload("q").frame());
-    expectPacket(there.tunWrites[0]?.subarray(10), from(source, 9), to(client, 53), validChecksums());
+    expectPacket(writtenPacket(there), from(source, 9), to(client, 53), validChecksums());
     const back = fixture.egress(packet().ip(client, source).udp({ sport: 53, dport: 9 }).payload("a").frame());
-    expectPacket(back.tunWrites[0]?.subarray(10), from(own, 53), to(client, 9), validChecksums());
+    expectPacket(writtenPacket(back), from(own, 53), to(client, 9), validChecksums());
   });
 
   test("an unfinished checksum stays unfinished and right", async () => {
@@ -89,7 +90,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     const frame = packet().ip(client, called).tcp({ sport: 40000, dport: 80 }).payload(1000).offloadFrame();
     const [write] = fixture.egress(frame).tunWrites;
     expect(write?.subarray(0, 10)).toEqual(frame.subarray(0, 10));
-    const bytes = write?.subarray(10) as Uint8Array;
+    const bytes = packetIn(write);
     const expected = pseudoHeaderSum(addressBytes(source), addressBytes(target), 6, 1020);
     expect(transportChecksum(bytes) % 0xffff).toBe(expected % 0xffff);
   });

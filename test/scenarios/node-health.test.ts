@@ -4,9 +4,11 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
+import { given } from "../support/given.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to } from "../support/packet-checks.ts";
+import { writtenPacket } from "../support/packets-of.ts";
 import {
   A1,
   B_ROUND_ROBIN,
@@ -174,7 +176,7 @@ describe("what others say", () => {
   test("an error that quotes a probe counts until the probe is answered", async () => {
     const { fixture } = await open();
     const [probe] = fixture.probe().datagrams.filter(({ endpoint }) => endpoint === TO_B);
-    fixture.pathError(ECONNREFUSED, NODE_B.underlay, { quote: probe?.bytes as Uint8Array });
+    fixture.pathError(ECONNREFUSED, NODE_B.underlay, { quote: given(probe).bytes });
     expect(fixture.countsSinceStart().pathErrors).toBe(1);
   });
 });
@@ -297,7 +299,7 @@ describe("established flows to a node that is lost", () => {
     const { fixture } = await established(HeaderLayout.ANSWER_LOST | HeaderLayout.ANSWER_LOST_WITH_RESET);
     const { counts, tunWrites } = fixture.egress(data.frame());
     expect(counts).toEqual({ "egressDrop.nodeUnreachable": 1, resetsSent: 1 });
-    expectPacket(tunWrites[0]?.subarray(10), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
+    expectPacket(writtenPacket({ tunWrites }), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
     expect(fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame()).counts).toMatchObject({
       flowsOpened: 1,
     });

@@ -7,6 +7,7 @@ import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
+import { given } from "../support/given.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { corrupt, packet, truncate } from "../support/packet-builder.ts";
 import {
@@ -79,12 +80,12 @@ function healthOf(fixture: EngineFixture, node: string): string {
 
 /** Lets a node answer what it was sent. */
 function replyTo(probe: Uint8Array | undefined): Uint8Array {
-  return corrupt(probe as Uint8Array, ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
+  return corrupt(given(probe), ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
 }
 
 function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
   const sent = fixture.probe().datagrams.find((one) => one.endpoint === endpoint);
-  return sent?.bytes as Uint8Array;
+  return given(sent).bytes;
 }
 
 test("a node's request is answered to where it came from, and says what this node is able to", async () => {

@@ -4,6 +4,7 @@ import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
+import { nth } from "./given.ts";
 import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
@@ -88,7 +89,7 @@ export class TrafficEvents {
     const ports = { sport: random.between(1, 65_535), dport: 443 };
     const whole = packet().ip(src, dst).udp(ports).payload(3000).bytes();
     const [first, later] = fragmentsOf(whole, 1400, random.u32()) as [Uint8Array, Uint8Array];
-    const small = fragmentsOf(first, 104)[0] as Uint8Array;
+    const small = nth(fragmentsOf(first, 104), 0);
     const syn = packet()
       .ip(src, dst)
       .tcp({ ...ports, flags: TCP_SYN, options: [2, 4, 5, 180] });

@@ -1,5 +1,6 @@
 // Random fragments on their way: several packets at once, their fragments mostly in order, some late, twice or never.
 import { fragmentsOf } from "./fragments.ts";
+import { given } from "./given.ts";
 import type { Random } from "./random.ts";
 
 /** Packets whose fragments are on their way at the same time. */
@@ -49,7 +50,7 @@ export class FragmentTraffic<Context> {
     if (random.chance(0.3)) {
       // The first one matters most: the others wait for it.
       const [late] = fragments.splice(random.chance(0.6) ? 0 : random.below(fragments.length), 1);
-      fragments.splice(random.below(fragments.length + 1), 0, late as Uint8Array);
+      fragments.splice(random.below(fragments.length + 1), 0, given(late));
     }
     return fragments;
   }

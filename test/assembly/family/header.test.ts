@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { fragmentsOf } from "../../support/fragments.ts";
+import { given, nth } from "../../support/given.ts";
 import {
   addressBytes,
   corrupt,
@@ -125,17 +126,17 @@ describe.each([
     const fragments4 = fragmentsOf(whole4, 1024, id);
     const fragments6 = fragmentsOf(whole6, 1024, id);
     fragments4.forEach((fragment, i) => {
-      expectSame(translate(fragment, isDetached), fragments6[i] as Uint8Array, `fragment ${i} to IPv6`);
+      expectSame(translate(fragment, isDetached), nth(fragments6, i), `fragment ${i} to IPv6`);
     });
     fragmentsOf(whole6, 1024, 0xdead_beef).forEach((fragment, i) => {
-      expectSame(translate(fragment, isDetached), fragments4[i] as Uint8Array, `fragment ${i} to IPv4`);
+      expectSame(translate(fragment, isDetached), nth(fragments4, i), `fragment ${i} to IPv4`);
     });
   });
 });
 
 test("identifications count up, so that packets that may be fragmented can be told apart", () => {
   const v6 = packet().ipv6(V6).udp({ sport: 1, dport: 2 }).bytes();
-  const ids = Array.from({ length: 3 }, () => Buffer.from(translate(v6) as Uint8Array).readUInt16BE(4));
+  const ids = Array.from({ length: 3 }, () => Buffer.from(given(translate(v6))).readUInt16BE(4));
   expect(ids.map((id) => (id - (ids[0] as number)) & 0xffff)).toEqual([0, 1, 2]);
 });
 
@@ -148,7 +149,7 @@ test.each([
     .udp({ sport: 1, dport: 2 })
     .payload(size - 28)
     .bytes();
-  const v4 = translate(v6) as Uint8Array;
+  const v4 = given(translate(v6));
   expect(v4.length).toBe(size);
   expect(((v4[6] as number) & 0x40) !== 0).toBe(isForbidden);
 });
@@ -246,7 +247,7 @@ describe("what the other family cannot carry is refused", () => {
       packet().ipv6(V6).protocol(47).payload(65_516).bytes(),
     ],
   ] as const)("%s: %s", (_what, reason, bytes) => {
-    expect(translate(bytes as Uint8Array)).toBe(reason);
+    expect(translate(given(bytes))).toBe(reason);
   });
 
   test.each([

@@ -5,6 +5,7 @@ import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import type { EngineFixture } from "../../support/engine-fixture.ts";
 import { clientPorts, engineFlows } from "../../support/engine-flows.ts";
+import { nth } from "../../support/given.ts";
 import { packet } from "../../support/packet-builder.ts";
 import { expectAtMost, expectSame } from "../../support/quick-expect.ts";
 import { Random, testSeed } from "../../support/random.ts";
@@ -49,7 +50,7 @@ function livePorts(fixture: EngineFixture): Set<number> {
 
 /** Sends a packet of a port's flow and holds the outcome against the model. */
 function send({ fixture, frames, model }: Table, port: number): void {
-  const { counts } = fixture.egress(frames[port - 1] as Uint8Array);
+  const { counts } = fixture.egress(nth(frames, port - 1));
   expectSame(counts.egressPackets, 1, "packets that left");
   expectSame(counts.flowsOpened ?? 0, model.has(port) ? 0 : 1, `flows opened for port ${port}`);
   model.set(port, fixture.nowMs);

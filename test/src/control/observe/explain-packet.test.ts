@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { frameOf, parseEnd, parseTarget } from "../../../../src/control/observe/explain-packet.ts";
+import { packetIn } from "../../../support/packets-of.ts";
 import { parse } from "../../../support/reference/parser.ts";
 
 test.each([
@@ -33,7 +34,7 @@ test.each([
   for (const protocol of ["tcp", "udp", "icmp"] as const) {
     const ends = { source: { address: source, port: 40_000 }, destination: { address: destination, port: 80 } };
     const frame = frameOf({ ...ends, protocol });
-    const parsed = parse(frame.subarray(10));
+    const parsed = parse(packetIn(frame));
     expect(typeof parsed, `${protocol}: ${String(parsed)}`).toBe("object");
   }
 });
