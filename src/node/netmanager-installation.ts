@@ -138,6 +138,9 @@ esac
 `;
 }
 
+/** How long systemd waits before it starts the daemon again: containers cannot reach the tunnel meanwhile. */
+export const RESTART_SECONDS = 1;
+
 function unitText(): string {
   return `# ${MARK}
 [Unit]
@@ -150,7 +153,7 @@ StartLimitIntervalSec=0
 [Service]
 ExecStart=${PROGRAM}
 Restart=always
-RestartSec=5
+RestartSec=${RESTART_SECONDS}
 StandardOutput=append:${LOG}
 StandardError=append:${LOG}
 

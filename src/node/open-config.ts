@@ -3,7 +3,7 @@
 import type { Logger } from "../base/log.ts";
 import { claimSocketPath } from "../control/api/control-socket.ts";
 import { type Config, loadConfig } from "../control/config/config.ts";
-import { ConfigWatcher } from "../control/config/config-watcher.ts";
+import { FileWatcher } from "../control/config/file-watcher.ts";
 import { readText } from "../control/config/text-reader.ts";
 import type { PolicyRegistryOptions } from "../control/modules/policy-registry.ts";
 import type { Reloadable } from "../control/providers/reloader.ts";
@@ -44,7 +44,7 @@ export interface OpenConfig {
   readonly config: Config;
   readonly started: LoadedConfig;
   /** Reads the file; nothing is watched yet. */
-  readonly watcher: ConfigWatcher<LoadedConfig>;
+  readonly watcher: FileWatcher<LoadedConfig>;
   readonly socket: string;
   readonly inForce: InForce;
 }
@@ -58,7 +58,7 @@ export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig>
     candidates: () => [],
   };
   let read = async (path: string): Promise<Config> => loadConfig(path, { policies: knownPolicies });
-  const watcher = new ConfigWatcher(configFile, async (path) => reloadable(await read(path)));
+  const watcher = new FileWatcher(configFile, async (path) => reloadable(await read(path)));
   const started = await watcher.load();
   const { config } = started;
   // From now on there is something that a long text must not hold up.

@@ -1,13 +1,19 @@
 // A cluster of Oakestra in which things fail: brokers, cluster managers and daemons. One cluster; each test leaves it whole.
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { eventually } from "../../src/lab/lab.ts";
 import { configure } from "../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
+import { RESTART_SECONDS } from "../../src/node/netmanager-installation.ts";
+import type { KeptExchanges } from "../support/killed-proxies.ts";
 import { describeLab } from "../support/lab.ts";
 import { containerName, netmanagerFile, OakestraCluster, PATIENCE_MS } from "../support/oakestra/cluster.ts";
 
 const [A, B] = ["65a000000000000000000001", "65a000000000000000000002"];
+const KEPT_EXCHANGES = fileURLToPath(new URL("in-workload/kept-exchanges.mjs", import.meta.url));
+const OTHER_SERVERS = [3, 4];
 const CLIENT = "c.d.client.d";
 const SERVER = "x.d.server.d";
 const SERVICE = ["10.30.0.10", "fdff:2000::10"];
@@ -107,13 +113,15 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   );
 
   test("an odd instance in a result takes nothing from the others [measured 8]", async () => {
-    await call(SERVICE);
+    const load = await startLoad(SERVICE); // the node hears of a job as long as it is called
     await cluster.order("oddInstance", { job: SERVER, number: 7, record: { instance_number: "x", host_ip: 3 } });
     await cluster.order("update", { job: SERVER });
     await eventually("the odd record to be told", async () =>
       cluster.daemon("node-a").stderr.includes("left out of a table query's result"),
     );
-    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+    expect((await tally(load)).failures).toEqual([]);
+    load.endInput();
+    await load.ended;
     await cluster.order("removeInstance", { job: SERVER, number: 7 });
   });
 
@@ -148,26 +156,55 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     await load.ended;
   });
 
-  test("a daemon that is killed is back with its containers, and connections go on [defect 25, defect 31, measured 3, remedy 14]", async () => {
-    await cluster.order("instance", { job: CLIENT, number: 1, ip: "10.30.0.13", ipv6: "fdff::13" });
-    expect(await cluster.deploy("node-a", { job: CLIENT, number: 1, portMappings: "8080:80" })).toMatchObject({
-      status: 200,
-    });
+  test("a daemon that is killed is back with its three containers, and idle and busy connections go on [defect 25, defect 31, measured 3, remedy 14]", async () => {
+    for (const number of [1, 2]) {
+      const addresses = { ip: `10.30.0.${12 + number}`, ipv6: `fdff::${12 + number}` };
+      await cluster.order("instance", { job: CLIENT, number, ...addresses });
+      const portMappings = `${8079 + number}:80`;
+      expect(await cluster.deploy("node-a", { job: CLIENT, number, portMappings })).toMatchObject({ status: 200 });
+    }
+    // A connection whose flow is forgotten goes to another instance two times of three.
+    for (const number of OTHER_SERVERS) {
+      await cluster.order("instance", {
+        job: SERVER,
+        number,
+        ip: `10.30.0.${20 + number}`,
+        ipv6: `fdff::${20 + number}`,
+      });
+      expect(await cluster.deploy("node-b", { job: SERVER, number })).toMatchObject({ status: 200 });
+    }
+    const containers = [0, 1, 2].map((number) => containerName(CLIENT, number));
     const before = await networkOf("node-a");
-    const load = await startLoad(SERVICE);
+    const rules = await rulesOf("node-a");
+    const clients = await Promise.all(containers.map(keepConnections));
     const asked = cluster.messages(A ?? "").filter(({ what }) => what === "subnet").length;
+    const killedMs = performance.now();
     cluster.daemon("node-a").kill("SIGKILL");
     await cluster.daemon("node-a").ended;
+    await pause(RESTART_SECONDS * 1000); // the unit's rule
     await cluster.startNode("node-a");
+    await eventually("new connections of all containers", async () => {
+      const results = await Promise.all(containers.map((container) => call(SERVICE, container)));
+      return results.flat().every(({ failures }) => failures.length === 0);
+    });
+    const lastedMs = Math.round(performance.now() - killedMs);
+    const found = await Promise.all(clients.map(connections));
+    for (const { broken, moved, answers } of found) {
+      expect({ broken, moved }).toEqual({ broken: [], moved: 0 });
+      expect(answers).toBeGreaterThan(0);
+    }
+    const silences = found.map(({ longestSilenceMs }) => longestSilenceMs).join(", ");
+    process.stdout.write(`new connections ${lastedMs} ms after the kill; silences of open ones: ${silences} ms\n`);
     expect(await networkOf("node-a")).toEqual(before);
-    const { held } = await report(load);
-    expect(held.flatMap(({ failures }) => failures)).toEqual([]);
-    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
-    expect((await call(SERVICE, containerName(CLIENT, 1))).flatMap(({ failures }) => failures)).toEqual([]);
+    expect(await rulesOf("node-a")).toEqual(rules);
     expect(await cluster.register("node-a", A ?? "")).toEqual({ status: 200, body: "" });
     expect(cluster.messages(A ?? "").filter(({ what }) => what === "subnet")).toHaveLength(asked);
-    load.endInput();
-    await load.ended;
+    for (const client of clients) client.endInput();
+    await Promise.all(clients.map((client) => client.ended));
+    for (const number of OTHER_SERVERS) {
+      expect((await cluster.undeploy("node-b", SERVER, number)).status).toBe(200);
+      await cluster.order("removeInstance", { job: SERVER, number });
+    }
   });
 
   test("a worker with a new id takes the place of the one before, whose containers go [measured 2]", async () => {
@@ -274,6 +311,22 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     return cluster.lab.ask(from, { kind: "together", calls, rounds: 1 });
   }
 
+  /** A client in a container that keeps busy and idle TCP connections and UDP exchanges with the service. */
+  async function keepConnections(container: string): Promise<SandboxProgram> {
+    const client = cluster.lab.sandbox.start([process.execPath, KEPT_EXCHANGES, "1", "1", ...SERVICE], container);
+    await client.until("the client to ask", ({ stdout }) => stdout.includes("asking\n"));
+    await connections(client);
+    return client;
+  }
+
+  /** Asks over the idle connections and over new ones, and tells what came of all since the last time. */
+  async function connections(client: SandboxProgram): Promise<KeptExchanges> {
+    const before = client.stdout.split("\n").length;
+    client.write("\n");
+    await client.until("a report", ({ stdout }) => stdout.split("\n").length > before);
+    return JSON.parse(client.stdout.trim().split("\n").at(-1) ?? "");
+  }
+
   async function startLoad(addresses: readonly string[]): Promise<SandboxProgram> {
     const load = cluster.lab.startClient(containerName(CLIENT, 0), { kind: "load", addresses, held: addresses });
     await eventually("the load to be answered", async () => (await tally(load)).instances.length > 0);
@@ -303,6 +356,12 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   }
 
   /** Bridge, interfaces of containers and rules, without counters and numbers of interfaces. */
+  /** TUN devices and routing rules, which are there once while a daemon runs. */
+  async function rulesOf(node: string): Promise<string> {
+    const show = "ip -br link show type tun; ip rule; ip -6 rule";
+    return (await cluster.lab.sandbox.run(["sh", "-c", show], node)).stdout;
+  }
+
   async function networkOf(node: string): Promise<string> {
     const show =
       "ip -br link show type bridge; ip -br link show type veth; ip -br address show goProxyBridge; nft list table inet sapwood_netmanager";

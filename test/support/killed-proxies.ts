@@ -17,7 +17,8 @@ const IDLE = 6;
 const VICTIMS = [["node-a"], ["node-b"], ["node-a", "node-b"]];
 const KILLED_AFTER_MOST_MS = 400;
 
-interface Found {
+/** What the client prints of the time since its last report. */
+export interface KeptExchanges {
   readonly answers: number;
   readonly broken: readonly string[];
   readonly moved: number;
@@ -61,9 +62,9 @@ export function describeKills(name: string, rounds: number): void {
   });
 }
 
-async function report(client: SandboxProgram): Promise<Found> {
+async function report(client: SandboxProgram): Promise<KeptExchanges> {
   const before = client.stdout.split("\n").length;
   client.write("\n");
   await client.until("the client's report", ({ stdout }) => stdout.split("\n").length > before);
-  return JSON.parse(client.stdout.trim().split("\n").at(-1) ?? "") as Found;
+  return JSON.parse(client.stdout.trim().split("\n").at(-1) ?? "") as KeptExchanges;
 }

@@ -6,7 +6,7 @@ import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { POLICY_SHAPE } from "../../dataplane/modules/policy-module.ts";
 import { readModule } from "../../dataplane/modules/wasm.ts";
-import { type ConfigListener, ConfigWatcher } from "../config/config-watcher.ts";
+import { type FileListener, FileWatcher } from "../config/file-watcher.ts";
 import type { PolicyRegistry } from "./policy-registry.ts";
 
 /** As the configuration has them: by the policy's name. */
@@ -14,8 +14,8 @@ export type PolicyFiles = Readonly<Record<string, { readonly file: string }>>;
 
 interface Followed {
   readonly path: string;
-  readonly watcher: ConfigWatcher<Uint8Array>;
-  readonly listener: ConfigListener<Uint8Array>;
+  readonly watcher: FileWatcher<Uint8Array>;
+  readonly listener: FileListener<Uint8Array>;
   /** Of the content that was loaded last. */
   loadedSha256: string | undefined;
 }
@@ -63,7 +63,7 @@ export class ModuleFiles {
   }
 
   async #begin(name: string, path: string): Promise<void> {
-    const watcher = new ConfigWatcher(path, (file) => readModule(file, POLICY_SHAPE));
+    const watcher = new FileWatcher(path, (file) => readModule(file, POLICY_SHAPE));
     const load = async (bytes: Uint8Array): Promise<void> => {
       const { current } = await this.#policies.load(name, bytes, { source: path, isRemembered: false });
       followed.loadedSha256 = current?.sha256;
@@ -75,7 +75,7 @@ export class ModuleFiles {
       this.#log.error({ policy: name, file: path, code }, `refused, the module in force stays: ${message}`);
     };
     const listener = {
-      onConfig: load,
+      onContent: load,
       onRefused: refused,
       onUnwatched: (problem: string) =>
         this.#log.warn({ policy: name, file: path }, `the file cannot be followed as it should be: ${problem}`),

@@ -8,7 +8,7 @@ import { Turns } from "../../base/turns.ts";
 import type { AppliedReport, DifferenceReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
 import type { Tables, TablesPatch } from "../../model/tables.ts";
 import { changedFields } from "../config/changed-fields.ts";
-import type { ConfigListener } from "../config/config-watcher.ts";
+import type { FileListener } from "../config/file-watcher.ts";
 import { differenceOf } from "../tables/table-difference.ts";
 import type { Preview } from "../tables/table-store.ts";
 
@@ -47,7 +47,7 @@ export interface ReloaderOptions<Config extends Reloadable> {
 
 const SOCKET_SOURCE = "control socket";
 
-export class Reloader<Config extends Reloadable> implements ConfigListener<Config> {
+export class Reloader<Config extends Reloadable> implements FileListener<Config> {
   readonly #options: ReloaderOptions<Config>;
   readonly #turns = new Turns();
   #inForce: Config;
@@ -70,7 +70,7 @@ export class Reloader<Config extends Reloadable> implements ConfigListener<Confi
     return this.#last;
   }
 
-  async onConfig(config: Config): Promise<void> {
+  async onContent(config: Config): Promise<void> {
     const { file, started, log, isLevelFixed } = this.#options;
     await this.#options.prepare(config);
     const { generation } = await this.#options.target.apply(config.tables);

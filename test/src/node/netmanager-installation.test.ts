@@ -49,7 +49,7 @@ test("both files are written, run sapwood, and go again", () => {
   expect(version).toBe(spawnSync(process.execPath, [MAIN, "--version"], { encoding: "utf8" }).stdout);
   expect(spawnSync(program, ["--netcfg", join(root, "none.json")], { encoding: "utf8" }).stderr).toContain("none.json");
   const text = readFileSync(unit, "utf8");
-  for (const line of ["ExecStart=/bin/NetManager", "Restart=always", "RestartSec=5", "StartLimitIntervalSec=0"]) {
+  for (const line of ["ExecStart=/bin/NetManager", "Restart=always", "RestartSec=1", "StartLimitIntervalSec=0"]) {
     expect(text.split("\n")).toContain(line);
   }
   expect(sapwood("install-netmanager").status).toBe(0); // anew, of another version say

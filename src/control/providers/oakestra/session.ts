@@ -57,7 +57,7 @@ export class Session {
     this.#client.on("connect", () => void this.#onConnect());
     this.#client.on("close", () => this.#onClose());
     this.#client.on("error", (error) => {
-      this.#lastError = reasonOf(error);
+      this.#lastError = failureText(error);
     });
     this.#client.on("message", (topic, payload) => options.onMessage(topic, payload));
   }
@@ -103,7 +103,7 @@ export class Session {
   subscribe(topic: string): void {
     if (this.#topics.has(topic)) return;
     this.#topics.add(topic);
-    if (this.#isReady) this.#subscribe([topic]).catch((error: unknown) => this.#options.tell(reasonOf(error)));
+    if (this.#isReady) this.#subscribe([topic]).catch((error: unknown) => this.#options.tell(failureText(error)));
   }
 
   unsubscribe(topic: string): void {
@@ -124,7 +124,7 @@ export class Session {
     try {
       await this.#subscribe([...this.#topics]);
     } catch (error) {
-      this.#lastError = reasonOf(error);
+      this.#lastError = failureText(error);
       this.#options.tell(`the broker refuses a subscription: ${this.#lastError}`);
       this.#client.stream.destroy(); // connects anew
       return;
@@ -163,7 +163,7 @@ export class Session {
       this.#underway += 1;
       this.#client.publish(next.topic, next.payload, { qos: QOS }, (error) => {
         this.#underway -= 1;
-        if (error && !this.#isClosed) this.#options.tell(`a message to ${next.topic} failed: ${reasonOf(error)}`);
+        if (error && !this.#isClosed) this.#options.tell(`a message to ${next.topic} failed: ${failureText(error)}`);
         this.#send();
       });
     }
@@ -205,8 +205,8 @@ function readPem(path: string, field: string): Buffer {
 }
 
 /** A sentence without full stop. Names with several addresses fail with an error for each. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join(", ");
+function failureText(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(failureText).join(", ");
   if (!(error instanceof Error)) return String(error);
   return (error.message || ("code" in error ? String(error.code) : error.name)).replace(/\.$/, "");
 }

@@ -85,7 +85,7 @@ test("nothing is remembered before the first attempt", () => {
 });
 
 test("a config is applied, logged with its sizes, and remembered", async () => {
-  await reloader.onConfig({ ...STARTED, tables: TABLES });
+  await reloader.onContent({ ...STARTED, tables: TABLES });
   expect(applied).toEqual([TABLES]);
   expect(reloader.last).toEqual({ at: AT, source: FILE, ok: true, generation: 2, needRestart: [] });
   expect(lines).toMatchObject([{ level: "info", file: FILE, generation: 2, nodes: 1, services: 1, instances: 0 }]);
@@ -93,21 +93,21 @@ test("a config is applied, logged with its sizes, and remembered", async () => {
 
 test("what the tables of a config need is made ready before they are applied", async () => {
   const config = { ...STARTED, tables: TABLES };
-  await reloader.onConfig(config);
+  await reloader.onContent(config);
   expect(prepared).toEqual([config]);
   expect(appliedWhenPrepared).toBe(0);
 });
 
 test("settings that need a restart are named, and the tables are applied all the same", async () => {
-  await reloader.onConfig(OTHER_MTU);
+  await reloader.onContent(OTHER_MTU);
   expect(applied).toEqual([TABLES]);
   expect(reloader.last).toMatchObject({ ok: true, needRestart: ["tun.mtu"] });
   expect(lines[1]).toMatchObject({ level: "warn", fields: ["tun.mtu"] });
 });
 
 test("a setting that is put back needs no restart any more", async () => {
-  await reloader.onConfig(OTHER_MTU);
-  await reloader.onConfig({ ...STARTED, tables: TABLES });
+  await reloader.onContent(OTHER_MTU);
+  await reloader.onContent({ ...STARTED, tables: TABLES });
   expect(reloader.last).toMatchObject({ ok: true, needRestart: [] });
 });
 
@@ -116,7 +116,7 @@ test.each([
   [true, 2],
 ])("the file's log level is taken over unless the run has its own (%s)", async (isLevelFixed, lineCount) => {
   const other = createReloader(isLevelFixed);
-  await other.onConfig({ ...OTHER_MTU, logLevel: "warn" });
+  await other.onContent({ ...OTHER_MTU, logLevel: "warn" });
   expect(lines).toHaveLength(lineCount); // at "warn" the line that says that tables were applied is left out
 });
 

@@ -1,4 +1,4 @@
-// Sees every way in which a config file changes: written in place, replaced by rename, swapped through a symlink
+// Sees every way in which a file changes: written in place, replaced by rename, swapped through a symlink
 // (as Kubernetes mounts do it). It therefore watches folders, not the file: that of the path, and that of the file
 // to which the path leads. A look every second sees what happens above these folders, and folders that come and go.
 // Reads a file only when nobody writes to it any more. Loads one at a time, in order.
@@ -10,8 +10,8 @@ import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
 import { isBeingWritten } from "../../sys/writers.ts";
 
 /** What happens after a change; `load` failures are passed on as they were thrown. */
-export interface ConfigListener<Config> {
-  onConfig(config: Config): Promise<void>;
+export interface FileListener<Content> {
+  onContent(content: Content): Promise<void>;
   onRefused(error: unknown): void;
   /** Changes are no longer seen at once, or not at all; `problem` is a sentence without its full stop. */
   onUnwatched(problem: string): void;
@@ -28,33 +28,33 @@ const SETTLED_MS = 300;
 /** A mount of a single file, as containers have it, stays with the file that it began with. */
 const REPLACED_BELOW = "it was replaced or removed where it is mounted from; mount its folder instead";
 
-export class ConfigWatcher<Config> {
+export class FileWatcher<Content> {
   readonly #path: string;
-  readonly #load: (path: string) => Config | Promise<Config>;
+  readonly #load: (path: string) => Content | Promise<Content>;
   readonly #folders = new Map<string, FSWatcher>();
   readonly #unwatchable = new Map<string, string>(); // folders, and why
   #toldProblem: string | undefined;
-  #listener: ConfigListener<Config> | undefined;
+  #listener: FileListener<Content> | undefined;
   #loadedSignature: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
   #firstEventMs: number | undefined;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(path: string, load: (path: string) => Config | Promise<Config>) {
+  constructor(path: string, load: (path: string) => Content | Promise<Content>) {
     this.#path = resolve(path);
     this.#load = load;
   }
 
   /** Reads the file now. What watch() calls a change is a change since then. */
-  async load(): Promise<Config> {
+  async load(): Promise<Content> {
     // Taken before reading: a change during the read is seen as one afterwards.
     this.#loadedSignature = this.#signature();
     return await this.#load(this.#path);
   }
 
   /** Reports changes until close(). */
-  watch(listener: ConfigListener<Config>): void {
+  watch(listener: FileListener<Content>): void {
     this.#listener = listener;
     this.#watchFolders();
     this.#schedule();
@@ -122,7 +122,7 @@ export class ConfigWatcher<Config> {
     const listener = this.#listener;
     if (listener === undefined) return;
     try {
-      await listener.onConfig(await this.load());
+      await listener.onContent(await this.load());
     } catch (error) {
       listener.onRefused(error);
     }

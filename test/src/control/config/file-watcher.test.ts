@@ -16,11 +16,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ConfigWatcher } from "../../../../src/control/config/config-watcher.ts";
+import { FileWatcher } from "../../../../src/control/config/file-watcher.ts";
 
 let folder: string;
 let file: string;
-let watcher: ConfigWatcher<string>;
+let watcher: FileWatcher<string>;
 let heard: string[];
 let tellNext: (() => void) | undefined;
 
@@ -42,14 +42,14 @@ function load(path: string): string {
 }
 
 async function watchFile(path = file): Promise<void> {
-  watcher = new ConfigWatcher(path, load);
+  watcher = new FileWatcher(path, load);
   heard = [await watcher.load()];
   const hear = (what: string) => {
     heard.push(what);
     tellNext?.();
   };
   watcher.watch({
-    onConfig: async (config) => hear(config),
+    onContent: async (config) => hear(config),
     onRefused: (error) => hear(error instanceof Error ? error.message : String(error)),
     onUnwatched: (lost) => hear(`unwatched ${lost}`),
   });
@@ -171,12 +171,12 @@ test("a file that is removed is reported, and its return is seen", async () => {
 });
 
 test("a change between loading and watching is not lost", async () => {
-  watcher = new ConfigWatcher(file, load);
+  watcher = new FileWatcher(file, load);
   await watcher.load();
   writeFileSync(file, "second");
   await new Promise<void>((resolve) => {
     watcher.watch({
-      onConfig: async (config) => {
+      onContent: async (config) => {
         expect(config).toBe("second");
         resolve();
       },
