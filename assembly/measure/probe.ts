@@ -92,7 +92,8 @@ function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f
   const sentMs = ProbeNote.at(note).sentMs;
   const rttUs = nowUs - ProbeNote.at(note).sentUs;
   if (ProbeNote.at(note).exchangeIfNonce(nonce, 0) != nonce) return false;
-  NodeMetrics.at(metrics).heardUs = nowUs;
+  // Later than the last change of its health, also when the clock shows the same: judge() compares the two.
+  NodeMetrics.at(metrics).heardUs = max<f64>(nowUs, NodeMetrics.at(metrics).sinceUs + 1);
   if (isSizeNote(metrics, note)) {
     notePassed(metrics, value);
     return true;

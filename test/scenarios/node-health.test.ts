@@ -1,14 +1,16 @@
 // Which nodes can be reached: by the answers to our own probes, and by nothing that others say.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { given } from "../support/given.ts";
-import { AnsweringNodes } from "../support/nodes.ts";
-import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { AnsweringNodes, LOOK_MS } from "../support/nodes.ts";
+import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
+import { endpointText } from "../support/reference/tables.ts";
 import {
   A1,
   B_ROUND_ROBIN,
@@ -67,6 +69,21 @@ describe("loss and return", () => {
     nodes.run(30_000);
     nodes.path(NODE_B).rttMs = 1;
     expect(until(fixture, nodes, NODE_B, "reachable")).toBeLessThan(1200);
+  });
+
+  test("an answer in the very moment in which its node is lost brings it back", async () => {
+    const { fixture, nodes } = await open();
+    nodes.run(100);
+    const endpoint = endpointText(NODE_B.underlay.address, NODE_B.underlay.port);
+    let probe: Uint8Array | undefined;
+    for (; health(fixture, NODE_B) !== "lost"; fixture.advance(health(fixture, NODE_B) === "lost" ? 0 : LOOK_MS)) {
+      probe = fixture.probe().datagrams.findLast((sent) => sent.endpoint === endpoint)?.bytes ?? probe;
+    }
+    const answer = corrupt(given(probe).slice(0, ProbeLayout.SIZE), ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
+    fixture.ingress({ ...NODE_B.underlay, bytes: answer });
+    expect(health(fixture, NODE_B)).toBe("lost");
+    fixture.probe();
+    expect(health(fixture, NODE_B)).toBe("reachable");
   });
 
   test("one that never answered may be no sapwood: nothing is said of it", async () => {
