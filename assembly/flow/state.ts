@@ -9,7 +9,7 @@ import { Flow } from "../record/flow.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
-import { setState } from "../table/flow.ts";
+import { setState } from "../table/flow-state.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
 import {
   findOption,

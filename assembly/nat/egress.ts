@@ -6,7 +6,7 @@ import { count } from "../area/count.ts";
 import { confirmation } from "../area/generation.ts";
 import { isParked } from "../ask/park.ts";
 import { canChangeFamily, changeFamily, lengthAcross } from "../family/header.ts";
-import { isClientAlive, isTargetAlive, rejoin } from "../flow/confirm.ts";
+import { isClientAlive, isTargetAlive } from "../flow/confirm.ts";
 import { isFlow, open } from "../flow/open.ts";
 import { isRestart, seenForward } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
@@ -17,7 +17,7 @@ import * as HeaderLayout from "../shared/layout/header.ts";
 import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService } from "../table/address.ts";
-import { bind } from "../table/binding.ts";
+import { bind, rebind } from "../table/binding.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
 import { isReachable, pathMtu } from "../table/node.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -152,7 +152,7 @@ export function confirmEnds(flow: usize, packet: Packet, passage: Passage): bool
   if (isTargetAlive(flow)) return true;
   if (HEADER.parkMs != 0) {
     const mustWait = isParked(packet.destination);
-    if (!mustWait && rejoin(flow)) return true;
+    if (!mustWait && rebind(flow)) return true;
     if (mustWait || findService(packet.destinationAt) == 0) {
       passage.endedBy = <u8>DropReason.unknownAddress;
       return false;

@@ -24,9 +24,9 @@ import { rewrite } from "./rewrite.ts";
 /** Translates a parsed packet of another node, or of NodeLayout.STRANGER, in place. The passage says which flow it answers. */
 export function translateIngress(packet: Packet, passage: Passage, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
-  passage.flow = <u32>flow;
   if (flow == 0) return admit(packet, sender);
   if (!isFlow(flow)) return <DropReason>(<i32>flow);
+  passage.flow = <u32>flow;
   if (!speaksFor(sender, Flow.at(flow).node) && !isUnknownNow(packet, sender)) return DropReason.wrongNode;
   if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);

@@ -81,10 +81,11 @@ function rankOf(flow: usize, use: Use, isOwnerAbove: bool, nowMs: u32): u64 {
   return ((<u64>use) << USE_SHIFT) | (isOwnerAbove ? ABOVE_SHARE : 0) | idleTime(flow, nowMs);
 }
 
-/** A flow whose client is gone is not used any more. */
+/** A flow whose client is gone is not used any more. That of an unbound one is not known yet. */
 function useOf(flow: usize, owner: u32): Use {
-  if (incarnation(owner) != Flow.at(flow).clientIncarnation) return Use.unanswered;
-  const state = Flow.at(flow).state;
+  const isGone = !Flow.at(flow).isUnbound && incarnation(owner) != Flow.at(flow).clientIncarnation;
+  if (isGone) return Use.unanswered;
+  const state = <u32>Flow.at(flow).state & ~FlowLayout.UNBOUND;
   if (state == FlowState.tcpClosed) return Use.closed;
   const isAnswered = (Flow.at(flow).seen & FlowLayout.SEEN_REPLY) != 0;
   return isAnswered && state != FlowState.tcpOpening ? Use.established : Use.unanswered;

@@ -12,14 +12,16 @@ import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
+import { DropReason } from "../shared/verdicts.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
 import { bind } from "./binding.ts";
 import { bucketAt, entryOf, FORWARD, lock, matches, put, REVERSE, recordOf, take, unlock } from "./bucket.ts";
 import { victim, victimIn } from "./eviction.ts";
-import { allocate, flowAt, idleTime, isLoad, recordEnd, recordIndex, release } from "./flow-record.ts";
+import { allocate, flowAt, idleTime, recordEnd, recordIndex, release } from "./flow-record.ts";
+import { countChange, setState } from "./flow-state.ts";
 import { flowHash, forwardHash } from "./hash.ts";
-import { countCalled, countServed, incarnation, uncountCalled } from "./instance.ts";
+import { countCalled, uncountCalled } from "./instance.ts";
 
 /** Evictions that one insertion may cause, before it gives up. */
 const EVICTIONS_MAX = 4;
@@ -200,17 +202,6 @@ function findSame(flow: usize, bucket: usize, hash: u64): usize {
   return 0;
 }
 
-/**
- * Moves a flow to another state, unless another worker was first. The worker that moves it counts the change. A record
- * that holds no flow any more stays so, also when a packet comes that was under way when the flow ended.
- */
-export function setState(flow: usize, from: u32, to: u32): bool {
-  if (from == FlowState.free) return false;
-  if (Flow.at(flow).exchangeIfState(<u8>from, <u8>to) != <u8>from) return false;
-  countChange(flow, from, to);
-  return true;
-}
-
 /** Ends a flow. False if another worker was first. */
 export function end(flow: usize): bool {
   const state = Flow.at(flow).state;
@@ -222,15 +213,6 @@ export function end(flow: usize): bool {
     uncountCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
   discard(flow);
   return true;
-}
-
-/** Makes another record that of the flow's instance, and counts the flow there. */
-export function moveLoad(flow: usize, instance: u32): void {
-  const isCounted = (Flow.at(flow).seen & FlowLayout.IS_BALANCED) != 0 && isLoad(Flow.at(flow).state);
-  if (isCounted) countServed(Flow.at(flow).instance, Flow.at(flow).instanceIncarnation, -1);
-  Flow.at(flow).instance = instance;
-  Flow.at(flow).instanceIncarnation = incarnation(instance);
-  if (isCounted) countServed(instance, Flow.at(flow).instanceIncarnation, 1);
 }
 
 /** Ends the idle ones among this worker's share of the next `budget` records. */
@@ -246,9 +228,9 @@ export function sweep(nowMs: u32, budget: u32): u32 {
     let state: u32 = Flow.at(flow).state;
     if (state == FlowState.free) continue;
     if ((state & FlowLayout.UNBOUND) != 0) {
-      bind(flow);
+      const isBound = bind(flow) == DropReason.none;
       state = state & ~FlowLayout.UNBOUND;
-      if (Flow.at(flow).isUnbound && <i32>(nowMs - HEADER.unboundEndMs) >= 0) {
+      if (!isBound && <i32>(nowMs - HEADER.unboundEndMs) >= 0) {
         if (end(flow)) ended++;
         continue;
       }
@@ -293,13 +275,6 @@ function reverseHash(flow: usize, wirePort: u16): u64 {
 function releaseAnswers(flow: usize): void {
   const hash = reverseHash(flow, Flow.at(flow).wirePort);
   take(bucketAt(hash), entryOf(hash, recordIndex(flow), REVERSE));
-}
-
-/** A flow is load as long as it lives: not when it is closed, and again if it turns out not to be. */
-function countChange(flow: usize, from: u32, to: u32): void {
-  const change = i32(isLoad(to)) - i32(isLoad(from));
-  if (change == 0 || (Flow.at(flow).seen & FlowLayout.IS_BALANCED) == 0) return;
-  countServed(Flow.at(flow).instance, Flow.at(flow).instanceIncarnation, change);
 }
 
 function evict(client: u32, nowMs: u32): bool {

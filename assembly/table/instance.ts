@@ -6,7 +6,7 @@ import { HEADER } from "../record/header.ts";
 import { Instance } from "../record/instance.ts";
 import { InstanceLoad } from "../record/instance-load.ts";
 import * as InstanceLayout from "../shared/layout/instance.ts";
-import { isNoAddress } from "./address.ts";
+import { isNoAddress, isV4Mapped, sameAddress } from "./address.ts";
 
 export function namespaceAddress(index: u32, isIpv4: bool): v128 {
   const at = placeAt(index);
@@ -81,4 +81,14 @@ function instanceAt(index: u32): usize {
 
 function loadsAt(index: u32): usize {
   return instanceLoadsAt + <usize>index * InstanceLayout.LOAD_SIZE;
+}
+
+/** Whether it is an address of the workload itself. */
+export function hasNamespaceAddress(instance: u32, address: v128): bool {
+  return sameAddress(namespaceAddress(instance, isV4Mapped(address)), address);
+}
+
+/** Whether it is the instance address of its family. */
+export function hasInstanceAddress(instance: u32, address: v128): bool {
+  return sameAddress(instanceAddress(instance, isV4Mapped(address)), address);
 }

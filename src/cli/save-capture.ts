@@ -59,7 +59,11 @@ async function copyBlocks(
       resolve();
     });
     response.on("data", (piece: Buffer) => {
-      if (output.write(blocks.add(piece))) return;
+      try {
+        if (output.write(blocks.add(piece))) return;
+      } catch (error) {
+        return reject(error); // what the proxy sent is no capture
+      }
       response.pause();
       output.once("drain", () => response.resume());
     });

@@ -177,7 +177,7 @@ export class FlowTableRepair {
     for (let record = 1; record < end; record++) {
       const at = this.#flowAt(record);
       const state = this.#bytes[at + FlowLayout.STATE] as number;
-      if (state === FlowState.free) continue;
+      if (state === FlowState.free || (state & FlowLayout.UNBOUND) !== 0) continue; // an unbound one leads to none
       if (
         this.#count(at + FlowLayout.CLIENT_INSTANCE, at + FlowLayout.CLIENT_INCARNATION, InstanceLayout.LOAD_CALLED) ===
         1

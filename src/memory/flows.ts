@@ -77,7 +77,7 @@ export class FlowView {
   }
 
   get state(): string {
-    return FlowState[this.#bytes[FlowLayout.STATE] ?? 0] ?? "unknown";
+    return FlowState[(this.#bytes[FlowLayout.STATE] ?? 0) & ~FlowLayout.UNBOUND] ?? "unknown";
   }
 
   get forwardPackets(): number {

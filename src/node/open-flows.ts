@@ -44,7 +44,8 @@ export async function openFlows(options: OpenFlowsOptions, undo: UndoStack): Pro
   const folder = options.directory ?? join(dirname(socket), `${basename(socket, ".sock")}.flows`);
   let file: FlowFile;
   try {
-    file = await openFile({ shared, folder, clockOriginMs });
+    const onProblem = (reason: string) => log.warn(`flows from now on will not outlive this process: ${reason}`);
+    file = await openFile({ shared, folder, clockOriginMs, onProblem });
   } catch (error) {
     if (error instanceof SapwoodError && error.code === "already-running") throw error;
     log.warn(`flows will not outlive this process: ${reasonOf(error)}`);

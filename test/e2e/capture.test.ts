@@ -174,11 +174,10 @@ describeLab("captures", () => {
     const after = await lab().report<CountersReport>("node-a", "counters");
     const passed = (counters: CountersReport): number => counters.counters.egressPackets ?? 0;
     expect(passed(after) - passed(before)).toBeGreaterThan(TRANSFER_BYTES / 65_536);
-    // Each packet is in the file, or it is counted.
-    const bytes = await tshark(lab(), file, ["frame.len"], 'frame.interface_name == "tun" && ip.dst == 10.30.0.3');
-    const captured = bytes.reduce((sum, length) => sum + Number(length), 0);
-    const lost = (after.counters.packetsNotCaptured ?? 0) - (before.counters.packetsNotCaptured ?? 0);
-    if (lost === 0) expect(captured).toBeGreaterThanOrEqual(TRANSFER_BYTES);
+    // test/long/capture.test.ts adds up what is in the file and what is counted.
+    expect(
+      await tshark(lab(), file, ["frame.len"], 'frame.interface_name == "tun" && ip.dst == 10.30.0.3'),
+    ).not.toEqual([]);
     expect(await callAll()).toHaveLength(FIVE.length);
   });
 });
@@ -203,7 +202,7 @@ async function tshark({ sandbox }: Lab, file: string, fields: readonly string[],
     "fields",
     ...fields.flatMap((name) => ["-e", name]),
   ];
-  const { stdout } = await sandbox.run(["tshark", ...options, "-Y", filter]);
+  const stdout = await sandbox.expect(["tshark", ...options, "-Y", filter]);
   return stdout.split("\n").filter((line) => line !== "");
 }
 

@@ -61,7 +61,7 @@ describeLab("unikernels on a worker node", () => {
       expect((await cluster.post(node, "/unikernel/deploy", order)).status).toBe(500);
     });
 
-    test("a guest is reached by the addresses of its service and by mapped ports, and reaches the outside", async () => {
+    test("a guest is reached by the addresses of its service and by mapped ports, and reaches the outside [remedy 9]", async () => {
       await startGuest();
       const calls = service.map((address) => ({ protocol: "http", address }) as const);
       const results: CallResult[] = await cluster.lab.ask(containerName(CLIENT, 0), {

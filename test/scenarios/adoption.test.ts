@@ -79,7 +79,7 @@ async function leaveFlows(flows: number): Promise<Uint8Array[]> {
   const sent: Uint8Array[] = [];
   for (let flow = 0; flow < flows; flow++) {
     fixture.egress(tcp(flow, TCP_SYN));
-    sent.push(sentPacket(fixture.egress(tcp(flow, TCP_ACK))) ?? new Uint8Array());
+    sent.push(sentPacket(fixture.egress(tcp(flow, TCP_ACK))));
   }
   end(file);
   return sent;

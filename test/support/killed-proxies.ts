@@ -9,10 +9,10 @@ import { describeLab, openLab, useLab } from "./lab.ts";
 import { Random, testSeed } from "./random.ts";
 
 const CLIENT = fileURLToPath(new URL("../e2e/in-workload/kept-exchanges.mjs", import.meta.url));
-/** Balanced over three instances: a flow that is forgotten goes to another one two times of three. */
-const ADDRESSES = ["10.30.0.2", "fdff:2000::1"];
-const BUSY = 4;
-const IDLE = 6;
+/** Round robin over three instances: a flow that is forgotten goes to another one two times of three. Closest, and one. */
+const ADDRESSES = ["10.30.0.2", "fdff:2000::1", "10.30.0.1", "fdff:1000::1", "10.30.0.3"];
+const BUSY = 2;
+const IDLE = 3;
 /** Whose proxies are killed at once: the client's, a server's, those of both. */
 const VICTIMS = [["node-a"], ["node-b"], ["node-a", "node-b"]];
 const KILLED_AFTER_MOST_MS = 400;
@@ -62,7 +62,8 @@ export function describeKills(name: string, rounds: number): void {
   });
 }
 
-async function report(client: SandboxProgram): Promise<KeptExchanges> {
+/** What came of all since the last time. */
+export async function report(client: SandboxProgram): Promise<KeptExchanges> {
   const before = client.stdout.split("\n").length;
   client.write("\n");
   await client.until("the client's report", ({ stdout }) => stdout.split("\n").length > before);

@@ -122,8 +122,11 @@ async function whatIsMissing(): Promise<string | undefined> {
   try {
     const sandbox = await Sandbox.open();
     const { code } = await sandbox.run(["sh", "-c", `command -v ${JUDGES.join(" && command -v ")}`]);
+    const { stdout: setgroups } = await sandbox.run(["cat", "/proc/self/setgroups"]);
     await sandbox.close();
-    return code === 0 ? undefined : `${JUDGES.join(" or ")} is not installed`;
+    if (code !== 0) return `${JUDGES.join(" or ")} is not installed`;
+    // tcpdump gives up its groups before it records (setgroups(2)).
+    return setgroups.trim() === "deny" ? "tcpdump needs root, not a user's own namespace" : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

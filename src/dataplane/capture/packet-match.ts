@@ -1,14 +1,20 @@
 // Whether a packet is one of those that a capture wants, by the bytes that are there of it.
 
-import { IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import {
+  IPPROTO_DESTINATION_OPTIONS,
+  IPPROTO_FRAGMENT,
+  IPPROTO_HOP_BY_HOP,
+  IPPROTO_ROUTING,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+} from "../../../assembly/shared/protocols.ts";
 import { addressKey, mappedKey } from "../../net/address-key.ts";
 import type { CaptureFilter } from "./capture-contract.ts";
 
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
 const EXTENSIONS_MAX = 8;
-/** IANA: hop-by-hop options, routing, destination options. */
-const EXTENSIONS: readonly number[] = [0, 43, 60];
+const EXTENSIONS: readonly number[] = [IPPROTO_HOP_BY_HOP, IPPROTO_ROUTING, IPPROTO_DESTINATION_OPTIONS];
 const OFFSET_MASK = 0x1fff;
 
 /** What filters look at. */

@@ -56,6 +56,8 @@ export interface FlowFileOptions {
   readonly clockOriginMs: number;
   /** What the file grows by, a multiple of RECORDS_AT; STEP unless given. */
   readonly stepBytes?: number;
+  /** Is told why flows from now on do not outlive this process, when that comes about while it runs. */
+  readonly onProblem?: (reason: string) => void;
 }
 
 /** The flows of the process before this one. */
@@ -71,6 +73,7 @@ export class FlowFile {
   readonly #lock: FolderLock;
   readonly #former: FormerFlows | undefined;
   readonly #stepBytes: number;
+  readonly #onProblem: (reason: string) => void;
   #draft: { readonly path: string; readonly file: number } | undefined;
   #mappedBytes = 0;
   #growing: NodeJS.Timeout | undefined;
@@ -79,11 +82,13 @@ export class FlowFile {
   /** Why the flows of the process before were not taken over; undefined: they were, or there are none. */
   refusal: string | undefined;
 
-  private constructor({ shared, folder, clockOriginMs, stepBytes = STEP }: FlowFileOptions, lock: FolderLock) {
+  private constructor(options: FlowFileOptions, lock: FolderLock) {
+    const { shared, folder, clockOriginMs, stepBytes = STEP, onProblem = () => undefined } = options;
     this.#shared = shared;
     this.#folder = folder;
     this.#lock = lock;
     this.#stepBytes = stepBytes;
+    this.#onProblem = onProblem;
     for (const name of readdirSync(folder)) if (nameOfDraft(name) === FILE) removeOwnFile(join(folder, name));
     try {
       this.#former = openFormer(join(folder, FILE), clockOriginMs);
@@ -169,6 +174,8 @@ export class FlowFile {
     } catch (error) {
       this.problem = reasonOf(error);
       this.#setRoom(this.#shared.records.flows);
+      clearInterval(this.#growing);
+      this.#onProblem(this.problem);
     }
   }
 

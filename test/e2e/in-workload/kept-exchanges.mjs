@@ -1,7 +1,8 @@
 // Client: `kept-exchanges.mjs BUSY IDLE ADDRESS...` keeps TCP connections to each address, BUSY that ask all the time and
 // IDLE that ask only when a line comes, and as many UDP sockets that ask all the time. For each line of its input it asks
-// once over every idle connection and opens a new one to each address, then prints what came of everything since the line
-// before: answers, broken connections, exchanges that another instance answered, and the longest silence of a busy one.
+// once over every idle connection, opens a new one to each of the first two addresses, and waits until every busy one
+// was answered anew. Then it prints what came of everything since the line before: answers, broken connections,
+// exchanges that another instance answered, and the longest silence of a busy one.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, isIPv6 } from "node:net";
@@ -11,6 +12,8 @@ import { setTimeout as pause } from "node:timers/promises";
 const PORT = 80;
 const PAUSE_MS = 5;
 const UDP_RETRY_MS = 200;
+/** The rest may be one instance, to which nothing new may go while its node is away. */
+const FRESH = 2;
 
 const [busyCount = "", idleCount = "", ...addresses] = process.argv.slice(2);
 let found = nothing();
@@ -26,6 +29,7 @@ class Connection {
   #answered = () => {};
   #isBroken = false;
   #instance;
+  answers = 0;
 
   static async open(address) {
     const connection = new Connection();
@@ -57,7 +61,12 @@ class Connection {
     await answered;
     if (this.#isBroken) return false;
     this.#instance = note(JSON.parse(this.#received.slice(this.#received.indexOf("\r\n\r\n"))), this.#instance);
+    this.answers += 1;
     return true;
+  }
+
+  get isBroken() {
+    return this.#isBroken;
   }
 
   close() {
@@ -72,6 +81,8 @@ class Exchange {
   #address;
   #last = 0;
   #instance;
+  answers = 0;
+  isBroken = false;
 
   constructor(address) {
     this.#address = address;
@@ -90,6 +101,7 @@ class Exchange {
       if (answer.echo !== text) continue; // to a question that was repeated
       clearInterval(retry);
       this.#instance = note(answer, this.#instance);
+      this.answers += 1;
       return true;
     }
   }
@@ -108,8 +120,13 @@ async function askOn(one) {
   }
 }
 
-const times = (count, make) =>
-  Promise.all(addresses.flatMap((address) => Array.from({ length: count }, () => make(address))));
+/** Never resolves for one that is silent for good. */
+async function untilAnswered(one) {
+  for (const before = one.answers; one.answers <= before + 1 && !one.isBroken; ) await pause(PAUSE_MS);
+}
+
+const times = (count, make, to = addresses) =>
+  Promise.all(to.flatMap((address) => Array.from({ length: count }, () => make(address))));
 const idle = await times(Number(idleCount), (address) => Connection.open(address));
 for (const one of idle) await one.ask();
 const busy = [
@@ -119,8 +136,8 @@ const busy = [
 for (const one of busy) void askOn(one);
 process.stdout.write("asking\n");
 for await (const _ of createInterface({ input: process.stdin })) {
-  const fresh = await times(1, (address) => Connection.open(address));
-  await Promise.all([...idle, ...fresh].map((one) => one.ask()));
+  const fresh = await times(1, (address) => Connection.open(address), addresses.slice(0, FRESH));
+  await Promise.all([...[...idle, ...fresh].map((one) => one.ask()), ...busy.map(untilAnswered)]);
   for (const one of fresh) one.close();
   process.stdout.write(`${JSON.stringify(found)}\n`);
   found = nothing();
