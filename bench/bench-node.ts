@@ -42,7 +42,7 @@ export const TABLES: Tables = {
   ],
 };
 
-export interface BenchNodeOptions {
+interface BenchNodeOptions {
   readonly capacities?: Partial<Capacities>;
   /** HeaderLayout.OFFLOAD_* in force. */
   readonly offloads?: number;

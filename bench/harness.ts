@@ -6,7 +6,7 @@ import Benchmark from "benchmark";
 import { renderTable } from "../src/base/text-table.ts";
 
 /** ns = nanoseconds per operation, less is better; GB/s = 10^9 bytes per second, more is better. */
-export type Unit = "ns" | "GB/s";
+type Unit = "ns" | "GB/s";
 
 /** Something to measure. One call does much, so that the call itself (JavaScript to WebAssembly) does not count. */
 export interface Work {
@@ -28,7 +28,7 @@ export interface Case {
 /** What a case file exports, as a function: it may load modules first. */
 export type Cases = () => Promise<readonly Case[]>;
 
-export interface Measurement {
+interface Measurement {
   readonly median: number; // in the case's unit
   readonly spread: number; // (third - first quartile) / median
   readonly samples: number;
@@ -62,7 +62,7 @@ export async function measure(one: Case, seconds: number): Promise<Result> {
 }
 
 /** How many times better the fast one is; undefined without a twin. */
-export function ratio(result: Result): number | undefined {
+function ratio(result: Result): number | undefined {
   if (result.twin === undefined) return undefined;
   return result.unit === "ns" ? result.twin.median / result.fast.median : result.fast.median / result.twin.median;
 }

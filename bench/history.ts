@@ -18,7 +18,7 @@ const Run = z.object({
   machine: z.custom<Machine>((found) => typeof found === "object" && found !== null),
   figures: z.array(z.object({ name: z.string(), value: z.number(), unit: z.string() })),
 });
-export type Run = z.infer<typeof Run>;
+type Run = z.infer<typeof Run>;
 
 /** A figure with any unit. */
 export type PublishedFigure = Omit<Figure, "unit"> & { readonly unit: string };

@@ -35,7 +35,6 @@ declare namespace WebAssembly {
     constructor(bytes: ArrayBufferView | ArrayBuffer | SharedArrayBuffer);
     static imports(module: Module): ModuleImportDescriptor[];
     static exports(module: Module): ModuleExportDescriptor[];
-    static customSections(module: Module, name: string): ArrayBuffer[];
   }
 
   type ImportValue = Memory | Global | number | bigint | ((...values: never[]) => unknown);
@@ -47,10 +46,7 @@ declare namespace WebAssembly {
   }
 
   class CompileError extends Error {}
-  class LinkError extends Error {}
-  class RuntimeError extends Error {}
 
   function compile(bytes: ArrayBufferView | ArrayBuffer): Promise<Module>;
   function instantiate(module: Module, imports?: Imports): Promise<Instance>;
-  function validate(bytes: ArrayBufferView | ArrayBuffer): boolean;
 }

@@ -19,7 +19,7 @@ export let ownAddressesAt: usize = 0;
 export let candidatesAt: usize = 0;
 export let flowBucketsAt: usize = 0;
 export let flowsAt: usize = 0;
-export let workersAt: usize = 0;
+let workersAt: usize = 0;
 /** The area of the worker that this instance serves. */
 export let workerAt: usize = 0;
 

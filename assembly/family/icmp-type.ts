@@ -17,7 +17,7 @@ import { IPV6_HEADER, IPV6_MTU_MIN } from "../wire/ipv6.ts";
 /** The least MTU of an IPv4 link (RFC 791 section 3.2). */
 const IPV4_MTU_MIN: u32 = 68;
 /** What the IP header grows by towards IPv6. */
-export const FAMILY_GROWTH: u32 = IPV6_HEADER - IPV4_MIN_HEADER;
+const FAMILY_GROWTH: u32 = IPV6_HEADER - IPV4_MIN_HEADER;
 
 // ICMP codes of "unreachable" (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1)
 export const NETWORK_UNREACHABLE = 0;

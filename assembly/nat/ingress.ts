@@ -89,7 +89,7 @@ function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, no
 }
 
 /** Whether a packet that answers nothing may come in from the sender. */
-export function admit(packet: Packet, sender: u32): DropReason {
+function admit(packet: Packet, sender: u32): DropReason {
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
   return admitSource(packet, sender);
 }

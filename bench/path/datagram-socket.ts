@@ -20,7 +20,7 @@ import {
 } from "../../src/sys/libc.ts";
 import { Poller } from "../../src/sys/poll.ts";
 
-export const DATAGRAM_SIZE = 64;
+const DATAGRAM_SIZE = 64;
 export const BATCH_SIZE = 64;
 
 // asm-generic/socket.h

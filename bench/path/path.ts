@@ -7,7 +7,7 @@ export const PATH_NAMES = ["sapwood", "kernel"] as const;
 export type PathName = (typeof PATH_NAMES)[number] | "sapwood encrypted" | "kernel encrypted";
 
 /** Whose figure is divided by whose. */
-export interface Comparison {
+interface Comparison {
   readonly path: PathName;
   readonly with: PathName;
 }

@@ -22,7 +22,7 @@ export interface Report {
   readonly drops: Readonly<Record<string, Drops>>;
 }
 
-export interface Result {
+interface Result {
   readonly name: string;
   readonly path: PathName;
   readonly value: number; // median over the rounds

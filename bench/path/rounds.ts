@@ -4,7 +4,7 @@ import { type Measurement, type Metric, WARM_UP_SECONDS } from "./measurements.t
 import { type Path, type PathName, PLAIN } from "./path.ts";
 import { type Summary, summarise } from "./statistics.ts";
 
-export interface Plan {
+interface Plan {
   readonly measurements: readonly Measurement[];
   readonly rounds: number;
   readonly seconds: number; // of each measurement

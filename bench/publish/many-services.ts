@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { CLIENT_NODE, SERVER_NODE, TOPOLOGY } from "../path/scenario.ts";
 
-export interface Size {
+interface Size {
   readonly services: number;
   readonly instances: number;
 }

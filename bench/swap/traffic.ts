@@ -23,7 +23,7 @@ export interface TrafficOutcome {
   readonly connections: readonly { readonly instances: readonly string[]; readonly failures: readonly string[] }[];
 }
 
-export interface TrafficOptions {
+interface TrafficOptions {
   readonly connections: number;
 }
 

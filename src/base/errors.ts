@@ -40,7 +40,7 @@ export interface ErrorDetail {
   readonly field?: string | undefined; // "services[0].name"
 }
 
-export interface SapwoodErrorOptions extends ErrorOptions {
+interface SapwoodErrorOptions extends ErrorOptions {
   readonly details?: readonly ErrorDetail[];
 }
 

@@ -10,7 +10,7 @@ export function isLogLevel(text: string): text is LogLevel {
 
 /** How lines are written: for people, for programs, or as standard error is a terminal or none. */
 export const LOG_FORMATS = ["auto", "pretty", "json"] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
+type LogFormat = (typeof LOG_FORMATS)[number];
 
 export function isLogFormat(text: string): text is LogFormat {
   return LOG_FORMATS.some((format) => format === text);

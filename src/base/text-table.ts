@@ -10,7 +10,7 @@ export interface Column {
 }
 
 /** A cell may have several lines. Cells that are missing at the end are empty. */
-export type Row = readonly string[];
+type Row = readonly string[];
 
 const GAP = "  ";
 

@@ -1,6 +1,6 @@
 // What was done and how to undo it, so that a start that fails half-way leaves nothing behind.
 
-export type Undo = () => void | Promise<void>;
+type Undo = () => void | Promise<void>;
 
 export class UndoStack {
   readonly #steps: { readonly what: string; readonly undo: Undo }[] = [];

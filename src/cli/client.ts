@@ -42,7 +42,7 @@ export async function deleteEntry<Report>(socket: string, path: string): Promise
   return (await exchange(socket, "DELETE", path)) as Report;
 }
 
-export interface ModuleFile {
+interface ModuleFile {
   readonly file: string;
   readonly bytes: Uint8Array;
 }

@@ -6,7 +6,7 @@ import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { orDash } from "./format.ts";
 import { JSON_OPTION, printJson } from "./query-command.ts";
 
-export interface KeyFileReport {
+interface KeyFileReport {
   readonly publicKey: string;
   readonly nextPublicKey: string | null;
 }

@@ -24,7 +24,7 @@ const WATCH_OPTION: CommandOption = {
   summary: "show it again every second, or every interval (500ms, 5s), until Ctrl-C; with --json one line each time",
 };
 
-export interface QueryDescription<Report> {
+interface QueryDescription<Report> {
   readonly name: string;
   readonly summary: string;
   readonly arguments?: readonly CommandArgument[];

@@ -11,7 +11,7 @@ import { WholeBlocks } from "./whole-blocks.ts";
 
 const STDOUT = 1;
 
-export interface CaptureTarget {
+interface CaptureTarget {
   readonly socket: string;
   /** Route and query. */
   readonly path: string;

@@ -54,7 +54,7 @@ export interface RequestOutcome {
  * Waits until a node knows how far the others are. The lab's underlay is equally fast everywhere, so that distance
  * decides who is closest; the first samples still hold address resolution and the start of everybody's processes.
  */
-export async function untilMeasured(lab: Lab, node: string): Promise<void> {
+async function untilMeasured(lab: Lab, node: string): Promise<void> {
   await eventually(`${node} to measure that all other nodes are equally fast to reach`, () =>
     areEquallyFast(lab, node),
   );

@@ -3,12 +3,12 @@
 import type { Sandbox } from "./sandbox.ts";
 
 /** A pair of connected interfaces, each in its namespace. */
-export interface VethPair {
+interface VethPair {
   readonly ends: readonly [VethEnd, VethEnd];
   readonly mtu: number;
 }
 
-export interface VethEnd {
+interface VethEnd {
   readonly namespace: string;
   readonly device: string;
 }

@@ -33,7 +33,7 @@ export interface LabWorkload {
   readonly addresses: AddressPair;
 }
 
-export interface AddressPair {
+interface AddressPair {
   readonly v4: string;
   readonly v6: string;
 }

@@ -116,7 +116,7 @@ export class HttpTransport implements Transport {
 }
 
 /** UDP; calls with one source port share one socket. */
-export class UdpTransport implements Transport {
+class UdpTransport implements Transport {
   readonly #port: UdpPort;
   readonly #address: string;
 
@@ -135,7 +135,7 @@ export class UdpTransport implements Transport {
 }
 
 /** A bound UDP socket that many calls may use at once. */
-export class UdpPort {
+class UdpPort {
   readonly #socket: Socket;
   readonly #pending = new Map<string, (heard: Heard) => void>();
   #isOpen = true;

@@ -16,7 +16,7 @@ import { placeToWrite, versionWord } from "./versioned.ts";
 const EMPTY_SHARE = 32;
 
 /** What a slot is looked up by. */
-export interface SlotKey {
+interface SlotKey {
   readonly address: string;
   readonly port?: number; // of senders, AddressLayout.ANY_PORT = any
 }

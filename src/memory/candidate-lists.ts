@@ -10,7 +10,7 @@ import type { Candidate, CandidateList, Plan } from "./table-plan.ts";
 const NO_LIST: CandidateList = { range: undefined, count: 0 };
 
 /** A service whose list is planned. */
-export interface ListedService {
+interface ListedService {
   readonly service: Service;
   readonly instances: readonly number[]; // their records, in the service's order
   readonly isChanged: boolean; // one of the instances is not as it was

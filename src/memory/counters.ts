@@ -7,7 +7,7 @@ import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
-export interface CounterSnapshot {
+interface CounterSnapshot {
   readonly counters: Readonly<Record<string, number>>; // by Counter
   readonly drops: {
     readonly egress: Readonly<Record<string, number>>; // by DropReason

@@ -17,7 +17,7 @@ const POLL_INTERVAL_MS = 1;
 const BOTH_ENTRIES = 3;
 
 /** What a walk found that was not as it must be. */
-export interface FlowRepair {
+interface FlowRepair {
   readonly flows: number; // that live
   readonly entries: number; // of the index that led to no flow
   readonly records: number; // that were on their way to be free, or lost

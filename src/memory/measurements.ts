@@ -9,7 +9,7 @@ import type { SharedMemory } from "./shared-memory.ts";
 
 export type NodeHealthName = keyof typeof NodeHealth;
 
-export interface NodeMetrics {
+interface NodeMetrics {
   readonly health: NodeHealthName;
   readonly healthAgeMs: number | null; // since it is so; null = from the start
   readonly rttUs: number | null; // null = not measured

@@ -13,7 +13,7 @@ import { type SharedMemory, viewsOf } from "./shared-memory.ts";
 const BLOCK = 65_536;
 const TRIES = 20;
 
-export interface CopiedMemory {
+interface CopiedMemory {
   readonly shared: SharedMemory;
   /** Whether it has what the first worker keeps for itself: fragments, and packets that wait. */
   readonly hasWaiting: boolean;

@@ -48,7 +48,7 @@ const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: n
   workers: { field: "tun.queues", max: WorkerLayout.MAX },
 };
 
-export type FlowStateName = Exclude<keyof typeof FlowState, "free" | "count">;
+type FlowStateName = Exclude<keyof typeof FlowState, "free" | "count">;
 
 /** Idle times after which a flow ends; docs/protocols.md says why they are as they are. */
 export const DEFAULT_TIMEOUTS_MS: Readonly<Record<FlowStateName, number>> = {
@@ -82,7 +82,7 @@ export interface MemoryOptions {
 }
 
 /** What the outer header of a packet gets of its DSCP and ECN. */
-export interface OuterClass {
+interface OuterClass {
   /** The packet's own, or a fixed value from 0 to 63. */
   readonly dscp: "copy" | number;
   /**
@@ -109,7 +109,7 @@ export interface SharedMemory {
   at(region: Region): number;
 }
 
-export interface Records {
+interface Records {
   readonly nodes: number;
   readonly instances: number;
   readonly services: number;

@@ -8,7 +8,7 @@ import type { Binding } from "./address-slots.ts";
 import type { CandidateRange } from "./candidate-ranges.ts";
 import type { TableNode } from "./table-change.ts";
 
-export interface PlacedNode {
+interface PlacedNode {
   readonly index: number;
   readonly node: TableNode;
   readonly isNew: boolean;

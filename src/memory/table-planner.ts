@@ -15,13 +15,13 @@ import type { TableChange, TableNode } from "./table-change.ts";
 import { countService, type TableCounts } from "./table-counts.ts";
 import { type CandidateList, type PlacedAddress, type PlacedService, Plan, type ServiceRecord } from "./table-plan.ts";
 
-export interface PlannerOptions {
+interface PlannerOptions {
   readonly nodeId: string;
   readonly policySlot: (name: string) => number;
 }
 
 /** Which keys are in the tables, and whether there is room for more. */
-export interface TableSlots {
+interface TableSlots {
   readonly addresses: AddressSlots;
   readonly workloads: AddressSlots;
   readonly senders: AddressSlots;

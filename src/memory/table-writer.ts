@@ -26,7 +26,7 @@ import type { PlacedInstance, Plan } from "./table-plan.ts";
 import { TablePlanner } from "./table-planner.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
-export interface TableWriterOptions {
+interface TableWriterOptions {
   /** The own node: its instances are local. */
   readonly nodeId: string;
   /** Slot of a policy by its name (ServiceLayout.POLICY); throws when there is none. */

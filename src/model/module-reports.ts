@@ -47,7 +47,6 @@ const policyFields = {
 };
 export const PolicyReport = report("PolicyReport", policyFields);
 export type PolicyReport = z.infer<typeof PolicyReport>;
-export type PolicyStateName = PolicyReport["state"];
 export const PolicyReports = reports("PolicyReports", PolicyReport);
 
 /** Live flows of this node's clients to one address, by instance. */

@@ -7,7 +7,7 @@ import { FLOW_PROTOCOLS, type FlowProtocol } from "./flow-protocols.ts";
 import { ageMs, count, list, REPORTS, report, reports, time } from "./report-schema.ts";
 import { ENCRYPTIONS } from "./tables.ts";
 
-export const ErrorDetail = report("ErrorDetail", {
+const ErrorDetail = report("ErrorDetail", {
   message: z.string(),
   file: z.string().optional(),
   line: count.optional().describe("from 1"),
@@ -33,8 +33,7 @@ export const OffloadReports = reports("OffloadReports", OffloadReport);
 export const UsageReport = report("UsageReport", { used: count, limit: count });
 export type UsageReport = z.infer<typeof UsageReport>;
 
-export const WorkerReport = report("WorkerReport", { index: count, restarts: count });
-export type WorkerReport = z.infer<typeof WorkerReport>;
+const WorkerReport = report("WorkerReport", { index: count, restarts: count });
 
 /** What the kernel shows of the TUN, and what was done to keep it so. */
 export const NetworkReport = report("NetworkReport", {
@@ -193,7 +192,6 @@ export const CountersReport = report("CountersReport", {
   kernel: counts.describe("what the kernel dropped before the data plane saw it"),
 });
 export type CountersReport = z.infer<typeof CountersReport>;
-export type DropDirection = keyof CountersReport["drops"];
 
 export const AppliedReport = report("AppliedReport", {
   generation: count,
@@ -246,7 +244,7 @@ export const TablesDocument = report("TablesDocument", {
 });
 export type TablesDocument = z.infer<typeof TablesDocument>;
 
-export const EVENT_KINDS = [
+const EVENT_KINDS = [
   "node-found",
   "node-lost",
   "path-mtu",

@@ -16,7 +16,7 @@ export interface Location {
 export const ENCRYPTIONS = ["none", "wireguard"] as const;
 export type Encryption = (typeof ENCRYPTIONS)[number];
 
-export interface NodeUnderlay extends Endpoint {
+interface NodeUnderlay extends Endpoint {
   readonly wireguardPort?: number | undefined; // UDP, where its WireGuard listens; WIREGUARD_PORT unless given
   /** "none": the node has no key and is reached in clear, although the underlay is encrypted. */
   readonly encryption?: Encryption | undefined;

@@ -19,7 +19,7 @@ import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
 import { replaceOwnFile } from "../sys/own-files.ts";
 import { NodeProxy } from "./node-proxy.ts";
 
-export interface NetmanagerNodeOptions {
+interface NetmanagerNodeOptions {
   readonly netcfgFile: string;
   readonly tuncfgFile: string;
   readonly policiesFile: string;

@@ -31,7 +31,7 @@ export type LoadedConfig = Reloadable & { readonly config: Config };
  * What is in force, for parts that are opened before those that know it. Until a part is open, the configuration alone
  * says it; then the part puts its own answer here.
  */
-export interface InForce {
+interface InForce {
   /** Names of policies, with those that the state directory has. */
   policies: (stateDirectory: string) => readonly string[];
   tables: () => Tables;

@@ -19,7 +19,7 @@ const UNBOUND_MAX_MS = 300_000;
 const LOCK_WAIT_MS = 5000;
 const LOCK_LOOK_MS = 20;
 
-export interface OpenFlowsOptions {
+interface OpenFlowsOptions {
   readonly keep: boolean;
   /** Beside the control socket unless given. */
   readonly directory?: string | undefined;

@@ -18,7 +18,7 @@ import type { OpenTables } from "./open-tables.ts";
 const RUN_FOLDER = "/run/sapwood";
 
 /** What the end depends on. */
-export interface Ending {
+interface Ending {
   /** Whether the unreachable routes of the ranges stay. */
   keepsGuard: boolean;
 }

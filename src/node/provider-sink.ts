@@ -6,7 +6,7 @@ import type { TableStore } from "../control/tables/table-store.ts";
 import { instancesInUse } from "../memory/flows.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
 
-export interface ProviderSinkOptions {
+interface ProviderSinkOptions {
   readonly nodeId: string;
   readonly store: TableStore;
   readonly questions: Questions;

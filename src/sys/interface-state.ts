@@ -9,7 +9,7 @@ import { ifNametoindex } from "./libc.ts";
 /** Below that the kernel takes IPv6 away from an interface, with all settings (RFC 8200 section 5). */
 const IPV6_MTU_MIN = 1280;
 
-export interface InterfaceTarget {
+interface InterfaceTarget {
   readonly device: string;
   readonly index: number;
   readonly mtu: number;
@@ -21,7 +21,7 @@ export interface InterfaceTarget {
 }
 
 /** What the kernel shows of an interface. */
-export interface InterfaceState {
+interface InterfaceState {
   readonly isUp: boolean;
   readonly mtu: number;
   readonly queueLength: number;
@@ -137,7 +137,7 @@ function wholePrefix(shown: string | undefined, all: string, hostLength: number)
 }
 
 /** What differs, each as a clause. */
-export function deviations(target: InterfaceTarget, state: InterfaceState): string[] {
+function deviations(target: InterfaceTarget, state: InterfaceState): string[] {
   return [
     ...linkDeviations(target, state),
     ...missing(target.addresses, state.addresses).map((address) => `the address ${address} was missing`),

@@ -30,7 +30,7 @@ const MTU_MIN = 1280;
  */
 const QUEUE_LENGTH = 4096;
 
-export interface InterfaceOptions {
+interface InterfaceOptions {
   readonly device: string; // name of the TUN, which is open
   readonly mtu: number;
   readonly ranges: readonly string[]; // canonical prefixes that are routed into the TUN

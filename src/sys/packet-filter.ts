@@ -75,7 +75,7 @@ export class PacketFilter {
 }
 
 /** Interfaces may have names that tables cannot have. */
-export function tableName(tun: string): string {
+function tableName(tun: string): string {
   return `sapwood-${tun.replace(/[^\w.-]/g, "_")}`;
 }
 

@@ -28,7 +28,7 @@ const NEEDED = maskOf([
 ]);
 
 /** Capabilities as bit masks. */
-export interface Rights {
+interface Rights {
   readonly permitted: bigint;
   readonly bounding: bigint;
   /** Programs that are called get no more than this process has, whatever their files say. */
@@ -36,7 +36,7 @@ export interface Rights {
 }
 
 /** Those of this process; throws when /proc does not tell. */
-export function readRights(): Rights {
+function readRights(): Rights {
   const status = readFileSync("/proc/self/status", "utf8");
   const field = (name: string): string => {
     const value = new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1];

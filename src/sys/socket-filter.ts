@@ -29,7 +29,7 @@ interface Instruction {
 const INSTRUCTION_SIZE = 8;
 const PROGRAM_SIZE = 16; // struct sock_fprog
 
-export interface UnderlayFilter {
+interface UnderlayFilter {
   /** Index of the WireGuard interface. */
   readonly interfaceIndex: number;
   /** First 48 bits of the addresses inside, as bytes. */

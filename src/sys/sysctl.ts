@@ -71,7 +71,7 @@ export function sysctlStateFile(shared: string, own: string): string {
 }
 
 /** Processes as the state file names them; a test passes its own. */
-export interface Processes {
+interface Processes {
   readonly own: string;
   isAlive(process: string): boolean;
 }

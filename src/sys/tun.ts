@@ -44,7 +44,7 @@ const TUN_F_TSO6 = 0x04;
 const TUN_F_USO4 = 0x20;
 const TUN_F_USO6 = 0x40;
 
-export interface TunOptions {
+interface TunOptions {
   readonly name: string; // at most 15 bytes
   readonly queues: number; // 1 or more
   readonly switchedOff: SwitchedOff;

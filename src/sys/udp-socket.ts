@@ -57,7 +57,7 @@ const PMTUDISC_OMIT = 5;
 /** About 10 ms of traffic at 6 Gbit/s: what may arrive while the worker is not scheduled. */
 const BUFFER_SIZE = 8 * 1024 * 1024;
 
-export interface UdpSocketOptions {
+interface UdpSocketOptions {
   readonly address: string; // local underlay address, or "::" for any
   readonly port: number; // 0 lets the kernel choose
   readonly reusePort: boolean; // one socket per worker on the same port
@@ -76,7 +76,7 @@ export interface UdpSocket {
 }
 
 /** Throws port-in-use, missing-rights, network-setup or system-call; then nothing is left open. */
-export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
+function openUdpSocket(options: UdpSocketOptions): UdpSocket {
   const fd = expectSuccess(
     socket(KernelLayout.AF_INET6, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, IPPROTO_UDP),
     "Opening the tunnel's IPv6 UDP socket",

@@ -28,7 +28,7 @@ const START_POLL_MS = 20;
 export const WIREGUARD_BACKENDS = ["kernel", "wireguard-go"] as const;
 export type WireguardBackend = (typeof WIREGUARD_BACKENDS)[number];
 
-export interface WireguardOptions {
+interface WireguardOptions {
   readonly device: string;
   readonly backend: WireguardBackend | "auto"; // auto: the kernel's if it has one
   readonly port: number; // UDP, where the peers send to

@@ -3,6 +3,9 @@ import { describe, expect, test } from "vitest";
 import { sourcesBelow, text } from "../support/source-files.ts";
 
 const LINES_MAX = 450;
+/** What the host, a test or a module of somebody else calls by name. */
+const ENTRIES =
+  /^assembly\/(?:engine|adoption|workbench|policy\/[\w-]+)\.ts$|^test\/support\/global-setup\.ts$|^vitest\.config\.ts$/;
 /**
  * Who says which generation a call sees, where the regions are, whether verdicts are noted and where the packet in hand is;
  * and who sets that.
@@ -21,6 +24,24 @@ function lineCount(path: string): number {
 test.each(["assembly", "src"])("no source in %s is longer than a reader can follow", (folder) => {
   const long = sourcesBelow(folder).filter((path) => lineCount(path) > LINES_MAX);
   expect(long.map((path) => `${path}: ${lineCount(path)} lines, expected at most ${LINES_MAX}`)).toEqual([]);
+});
+
+test("what a source exports is named in another one", () => {
+  const sources = ["vitest.config.ts", ...["assembly", "src", "test", "bench"].flatMap(sourcesBelow)];
+  const namers = new Map<string, string[]>();
+  for (const path of sources) {
+    for (const name of new Set(text(path).match(/\w+/g))) namers.set(name, [...(namers.get(name) ?? []), path]);
+  }
+  const exported = (path: string): string[] =>
+    [...text(path).matchAll(/^export (?:async |abstract |declare )*[a-z]+ (\w+)/gm)].map(([, name = ""]) => name);
+  const unused = sources
+    .filter((path) => !ENTRIES.test(path))
+    .flatMap((path) =>
+      exported(path)
+        .filter((name) => namers.get(name)?.length === 1)
+        .map((name) => `${path}: ${name}`),
+    );
+  expect(unused).toEqual([]);
 });
 
 describe("no result goes from one function to another by way of a variable", () => {

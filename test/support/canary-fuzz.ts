@@ -17,14 +17,14 @@ const SHARES: TrafficShares = {
   ...{ otherKinds: 0.1, errors: 0.08, fragments: 0.15, runs: 0.03, classes: 0.3 },
 };
 
-export interface FuzzOptions {
+interface FuzzOptions {
   readonly module: WebAssembly.Module;
   readonly seed: number;
   /** Frames and messages that go in. */
   readonly packets: number;
 }
 
-export interface FuzzResult {
+interface FuzzResult {
   /** Frames and messages that went in. */
   readonly packetsIn: number;
   /** Datagrams and TUN writes that came out, and their bytes; each was compared. */

@@ -37,7 +37,7 @@ import { type Message, ReferenceTranslator } from "./reference/translator.ts";
 import { difference } from "./table-difference.ts";
 
 /** What a test's policy is asked: how many candidates there are, and which of them drain. */
-export type Policy = (choice: Omit<Choice, "index">, serviceAt: number) => number;
+type Policy = (choice: Omit<Choice, "index">, serviceAt: number) => number;
 
 export interface FixtureOptions {
   readonly nodeId: string;

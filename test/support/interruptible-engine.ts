@@ -7,7 +7,7 @@ import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 
 class BrokenOff extends Error {}
 
-export interface InterruptibleEngine {
+interface InterruptibleEngine {
   /** A fresh instance, as a new thread has it. */
   start(worker: number): EngineExports;
   /** Runs a call, which ends before access number `accesses`; false if it was over by then. */

@@ -18,7 +18,7 @@ const VICTIMS = [["node-a"], ["node-b"], ["node-a", "node-b"]];
 const KILLED_AFTER_MOST_MS = 400;
 
 /** What the client prints of the time since its last report. */
-export interface KeptExchanges {
+interface KeptExchanges {
   readonly answers: number;
   readonly broken: readonly string[];
   readonly moved: number;

@@ -89,7 +89,7 @@ export function useLab(open: () => Promise<Lab>): () => Lab {
 }
 
 /** A program that ended, or that is running, outside any sandbox. */
-export interface Spawned {
+interface Spawned {
   readonly child: ChildProcess;
   readonly output: { stdout: string; stderr: string };
   readonly ended: Promise<number | null>;

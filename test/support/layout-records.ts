@@ -23,7 +23,7 @@ const SCRATCH_SIZE = 256;
 /** At least as much as nat/passage.ts notes. */
 const PASSAGE_SIZE = 64;
 
-export interface Field {
+interface Field {
   readonly bytes: number;
   readonly align?: number; // when it is not the size: arrays
 }

@@ -8,7 +8,7 @@ import { endpointText } from "./reference/tables.ts";
 /** How often a running worker looks at the nodes. */
 export const LOOK_MS = 50;
 
-export interface Path {
+interface Path {
   /** Of a probe and its answer; undefined = nothing arrives. */
   rttMs: number | undefined;
   /** Longest datagram that arrives; others are lost without a word. */

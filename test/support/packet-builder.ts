@@ -76,7 +76,7 @@ export interface UdpFields {
   readonly checksum?: number;
 }
 
-export interface IcmpFields {
+interface IcmpFields {
   readonly type: number;
   readonly code?: number;
   readonly checksum?: number;

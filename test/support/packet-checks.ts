@@ -5,7 +5,7 @@ import { addressText } from "./packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "./reference/checksum.ts";
 
 /** A packet taken apart for reading; not the twin's parser, which must cope with broken ones. */
-export interface PacketView {
+interface PacketView {
   readonly bytes: Uint8Array;
   readonly version: number;
   readonly src: string;
@@ -24,7 +24,7 @@ export interface PacketView {
   readonly payload: Uint8Array;
 }
 
-export type PacketCheck = (packet: PacketView) => void;
+type PacketCheck = (packet: PacketView) => void;
 
 /** Applies every check to the packet. */
 export function expectPacket(bytes: Uint8Array | undefined, ...checks: readonly PacketCheck[]): void {

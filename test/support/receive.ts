@@ -6,7 +6,7 @@ import type { TunWrite } from "./engine-memory.ts";
 import type { Counts } from "./reference/counts.ts";
 import type { Message } from "./reference/translator.ts";
 
-export interface Received {
+interface Received {
   readonly writes: readonly TunWrite[];
   readonly counts: Counts;
 }

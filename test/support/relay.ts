@@ -9,7 +9,7 @@ import { DEMO, SERVICE_A, SERVICE_B, type Topology, UNDERLAY_NAMESPACE } from ".
 const RELAY_PROGRAM = fileURLToPath(new URL("../e2e/in-workload/relay.mjs", import.meta.url));
 const RELAY_ADDRESS = "192.0.2.50";
 
-export interface WorsePath {
+interface WorsePath {
   /** Share of the datagrams that is lost, and that is overtaken by a few others. */
   readonly loss: number;
   readonly late: number;

@@ -4,7 +4,7 @@ import type { Sandbox } from "../../src/lab/sandbox.ts";
 
 const PROGRAM = fileURLToPath(new URL("../e2e/in-workload/spoof.mjs", import.meta.url));
 
-export interface Spoofed {
+interface Spoofed {
   /** Where they are sent from, with an address that the namespace has. */
   readonly namespace: string;
   readonly from: readonly [address: string, port: number];

@@ -75,7 +75,7 @@ export class Trace {
 }
 
 /** Who a letter stands for, from the left to the right of the picture. */
-export type Participants = Readonly<Record<string, string>>;
+type Participants = Readonly<Record<string, string>>;
 
 /**
  * The diagram in `document` behind the comment `<!-- diagram: NAME -->` is what happened. With SAPWOOD_DIAGRAMS=write

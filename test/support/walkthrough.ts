@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import type { Sandbox, SandboxProgram } from "../../src/lab/sandbox.ts";
 
-export interface Step {
+interface Step {
   readonly machine: string;
   readonly stays: boolean;
   readonly commands: string;

@@ -6,7 +6,7 @@ import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-memory.ts";
 
 /** Exports of workbench.wasm; checksums and words are in the byte order of memory. */
-export interface WorkbenchExports {
+interface WorkbenchExports {
   attach(worker: number, memoryBase: bigint): void;
   checksum(at: number, length: number): number;
   checksumRepeated(at: number, length: number, times: number): number;

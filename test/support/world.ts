@@ -33,7 +33,7 @@ export const FROM_D = { address: "192.0.2.44", port: 6000 };
 export const FROM_STRANGER = { address: "198.51.100.66", port: 50103 };
 
 /** Addresses of one workload. */
-export interface Workload {
+interface Workload {
   readonly v4: string;
   readonly v6: string;
   readonly instanceV4: string;
@@ -87,7 +87,7 @@ export const SERVICE_D: Service = {
     },
   ],
 };
-export const SERVICE_EMPTY = service("empty", [], EMPTY_ROUND_ROBIN.v4, EMPTY_ROUND_ROBIN.v6);
+const SERVICE_EMPTY = service("empty", [], EMPTY_ROUND_ROBIN.v4, EMPTY_ROUND_ROBIN.v6);
 
 /** Service "b" with the instances that a test wants; by default its three. */
 export function serviceB(

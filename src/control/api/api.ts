@@ -35,7 +35,7 @@ export const ROUTES: readonly Route<ControlParts>[] = [
   ...MODULE_ROUTES,
 ];
 /** Where the description of the routes is. */
-export const OPENAPI_PATH = "/v1/openapi.json";
+const OPENAPI_PATH = "/v1/openapi.json";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTION_MAX = 256;

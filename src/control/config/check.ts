@@ -20,7 +20,7 @@ export interface CheckOptions {
   readonly fileIssues?: ConfigOptions["fileIssues"];
 }
 
-export interface Checked {
+interface Checked {
   readonly node: string | null; // null = a file for `apply`
   readonly tables: Tables;
 }

@@ -5,7 +5,7 @@
 export const NESTING_MAX = 64;
 
 /** Follows how deep a text is nested while it is read. Works for every format that has levels. */
-export class Nesting {
+class Nesting {
   readonly #refuse: (expected: string) => Error;
   readonly #most: number;
   #depth = 0;

@@ -5,7 +5,7 @@ import type { Tables, TablesPatch } from "../../model/tables.ts";
 import type { Config, ParseTablesOptions } from "./config.ts";
 
 /** The policies that there are, and the tables in force. */
-export interface ConfigContext {
+interface ConfigContext {
   readonly policies: readonly string[];
   readonly inForce: Tables;
 }

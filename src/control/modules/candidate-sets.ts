@@ -53,7 +53,7 @@ const nodes = z.array(
   "expected a list of nodes",
 );
 
-export interface NamedText {
+interface NamedText {
   readonly text: string;
   readonly fileName: string;
 }

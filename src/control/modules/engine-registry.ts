@@ -9,7 +9,7 @@ import { checkBytes, compileBytes, ENGINE_SHAPE } from "../../dataplane/modules/
 import type { HandOver, Overdue, Supervisor } from "../../dataplane/worker/supervisor.ts";
 import { type LoadedModule, type LoadOptions, ModulePlace, sha256Of } from "../state/loaded-module.ts";
 
-export interface EngineRegistryOptions {
+interface EngineRegistryOptions {
   readonly builtIn: LoadedModule;
   readonly clock: () => Date;
   readonly log: Logger;

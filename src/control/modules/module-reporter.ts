@@ -22,7 +22,7 @@ import type { EngineState } from "./engine-registry.ts";
 import type { AddressSpread } from "./policy-judgement.ts";
 import type { PolicyFault, PolicyState } from "./policy-state.ts";
 
-export interface ModuleReporterOptions {
+interface ModuleReporterOptions {
   readonly board: PolicyBoard;
   readonly shared: SharedMemory;
   readonly store: TableStore;

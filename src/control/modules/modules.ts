@@ -12,8 +12,7 @@ import { EngineRegistry } from "./engine-registry.ts";
 import { ModuleFiles, type PolicyFiles } from "./module-files.ts";
 import { PolicyRegistry, type PolicyRegistryOptions } from "./policy-registry.ts";
 
-export interface ModulesOptions
-  extends Pick<PolicyRegistryOptions, "callTimeMs" | "memoryPagesMax" | "candidates" | "uses"> {
+interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs" | "memoryPagesMax" | "candidates" | "uses"> {
   readonly built: BuiltModules;
   readonly stateDirectory: string;
   readonly configFile: string;

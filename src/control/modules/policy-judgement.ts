@@ -10,7 +10,7 @@ import {
 import type { AddressCandidates } from "../tables/address-candidates.ts";
 
 /** How the flows of a trial were spread. */
-export interface Spread {
+interface Spread {
   readonly flows: readonly number[]; // by candidate
   readonly none: number; // left to the engine
 }

@@ -9,12 +9,12 @@ const TOKEN_MAX_BYTES = 4096;
 /** A shorter one could be guessed. */
 const TOKEN = /^[\x21-\x7e]{16,}$/;
 
-export interface Refusal {
+interface Refusal {
   readonly status: 401 | 421;
   readonly message: string;
 }
 
-export interface Credentials {
+interface Credentials {
   readonly host: string | undefined;
   readonly authorization: string | undefined;
 }

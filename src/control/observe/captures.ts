@@ -36,7 +36,7 @@ const LOOK_INTERVAL_MS = 20;
 const TABLES_INTERVAL_MS = 1000;
 const NO_TARGET = "\0".repeat(ADDRESS_SIZE);
 
-export interface CapturesOptions {
+interface CapturesOptions {
   readonly workers: number;
   readonly hand: (captures: CaptureOrders | undefined) => Promise<unknown>;
   readonly tables: () => Tables;

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 
-export interface CounterText {
+interface CounterText {
   readonly meaning: string;
   /** Empty where nothing is to be done. */
   readonly advice: string;
@@ -22,7 +22,7 @@ export function counterText(name: string): CounterText | undefined {
 }
 
 /** Rows "| `name` | meaning | advice |" of a page, as plain text. */
-export function parseCounterTexts(page: string): Map<string, CounterText> {
+function parseCounterTexts(page: string): Map<string, CounterText> {
   const rows = [...page.matchAll(/^\| `(\w+)` \| (.*?) \|(?: (.*?))? \|$/gm)];
   return new Map(
     rows.map(([, name = "", meaning = "", advice = ""]) => [name, { meaning: plain(meaning), advice: plain(advice) }]),

@@ -12,7 +12,7 @@ export interface NewEvent {
   readonly advice?: string | undefined; // what to do about it
 }
 
-export interface EventLogOptions {
+interface EventLogOptions {
   readonly clock: () => Date;
   readonly nowMs: () => number; // monotonic
   readonly capacity?: number;

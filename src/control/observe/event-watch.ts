@@ -4,14 +4,14 @@
 import type { ReloadReport } from "../../model/reports.ts";
 import type { EventLog, NewEvent } from "./event-log.ts";
 
-export const LOOK_PAUSE_MS = 500;
+const LOOK_PAUSE_MS = 500;
 
 export interface NodeSituation {
   readonly state: "unknown" | "reachable" | "lost";
   readonly mtu: number | null;
 }
 
-export interface ModuleSituation {
+interface ModuleSituation {
   readonly sha256: string | undefined; // undefined = there is no module
   readonly fault: { readonly at: Date; readonly message: string } | undefined;
 }

@@ -10,9 +10,9 @@ import {
 import { SapwoodError } from "../../base/errors.ts";
 import { canonicalAddress, familyOf, parseAddress } from "../../net/address.ts";
 
-export type ExplainedProtocol = "tcp" | "udp" | "icmp";
+type ExplainedProtocol = "tcp" | "udp" | "icmp";
 
-export interface PacketEnd {
+interface PacketEnd {
   readonly address: string; // canonical
   readonly port: number | undefined;
 }

@@ -12,7 +12,7 @@ import { familyOf, formatAddress } from "../../net/address.ts";
 import { counterText } from "./counter-texts.ts";
 import { type ExplainedPacket, frameOf, parseEnd, parseTarget } from "./explain-packet.ts";
 
-export interface ExplainerOptions {
+interface ExplainerOptions {
   readonly nodeId: string;
   readonly plan: MemoryPlan;
   readonly tables: () => Tables;

@@ -2,19 +2,19 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 /** One series: its labels, in the order of the names, and its value. */
 export type Sample = readonly [labels: Labels, value: number];
 
-export interface MetricDescription {
+interface MetricDescription {
   readonly name: string;
   readonly help: string;
   readonly labels?: readonly string[];
 }
 
 /** What a histogram has counted: per class, the last of which has no upper bound. */
-export interface HistogramSample {
+interface HistogramSample {
   readonly labels: Labels;
   readonly classes: readonly number[];
   readonly sum: number;

@@ -7,7 +7,7 @@ import type { Node } from "../../model/tables.ts";
 
 const LOOK_PAUSE_MS = 200;
 
-export interface NodeWatchOptions {
+interface NodeWatchOptions {
   readonly shared: SharedMemory;
   /** The other nodes in force, and where their records are. */
   readonly store: {

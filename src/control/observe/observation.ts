@@ -23,7 +23,7 @@ import { ObserveServer } from "./observe-server.ts";
 import { ObservationPages } from "./pages.ts";
 import type { Reporter } from "./reporter.ts";
 
-export interface ObservationOptions {
+interface ObservationOptions {
   readonly config: Pick<Config, "node" | "observe">;
   readonly status: () => StatusReport;
   readonly reporter: Reporter;

@@ -14,14 +14,14 @@ const CHECKS = 5;
 const HEADERS_MAX_BYTES = 8192;
 
 /** How long a client may take. */
-export interface Patience {
+interface Patience {
   /** From the connection, or the answer before, to the whole request. */
   readonly requestMs: number;
   /** From the whole request until it has taken the answer. */
   readonly answerMs: number;
 }
 
-export interface ObserveServerOptions {
+interface ObserveServerOptions {
   readonly listen: ListenerAddress;
   readonly admission: Admission;
   readonly pages: Pick<ObservationPages, "page">;

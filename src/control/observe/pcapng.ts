@@ -35,7 +35,7 @@ export interface CapturedPacket {
   readonly comment: string;
 }
 
-export interface InterfaceStatistics {
+interface InterfaceStatistics {
   readonly interface: number;
   readonly fromUs: number;
   readonly toUs: number;

@@ -23,7 +23,7 @@ import type { InstanceName, TableStore } from "../tables/table-store.ts";
 import { tablesJson } from "../tables/tables-document.ts";
 import type { KernelDrops } from "./kernel-drops.ts";
 
-export interface ReporterOptions {
+interface ReporterOptions {
   readonly shared: SharedMemory;
   readonly node: Node; // this one
   readonly store: TableStore;

@@ -14,7 +14,7 @@ import type {
 import type { Node, Tables } from "../../model/tables.ts";
 import type { TableStore } from "../tables/table-store.ts";
 
-export interface StatusSource {
+interface StatusSource {
   readonly version: string;
   readonly node: Node; // this one
   readonly tun: StatusReport["tun"];

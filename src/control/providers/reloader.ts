@@ -21,7 +21,7 @@ export interface Reloadable {
 }
 
 /** The tables in force; apply() throws when it refuses, and then nothing has changed. */
-export interface ReloadTarget {
+interface ReloadTarget {
   readonly generation: number;
   apply(tables: Tables): Promise<{ readonly generation: number }>;
   merge(patch: TablesPatch): Promise<{ readonly generation: number }>;
@@ -30,7 +30,7 @@ export interface ReloadTarget {
   snapshot(): Tables;
 }
 
-export interface ReloaderOptions<Config extends Reloadable> {
+interface ReloaderOptions<Config extends Reloadable> {
   readonly file: string;
   readonly started: Config; // what the proxy was started with
   readonly target: ReloadTarget;
@@ -150,7 +150,7 @@ function differenceReport({ generation, before, after }: Preview): DifferenceRep
   return { generation, ...differenceOf(before, after) };
 }
 
-export function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generation"> {
+function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generation"> {
   const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
   return { nodes: nodes.length, services: services.length, instances };
 }

@@ -66,7 +66,7 @@ export interface StoredPair {
 }
 
 /** What is remembered, or undefined where it is not a module that a command loaded. */
-export interface Remembered<Pair> {
+interface Remembered<Pair> {
   readonly engine: Pair | undefined;
   readonly policies: ReadonlyMap<string, Pair>; // by name
 }

@@ -16,7 +16,7 @@ export interface AddressCandidates {
   readonly set: CandidateSet; // in the order of `instances`
 }
 
-export interface CandidateSource {
+interface CandidateSource {
   readonly shared: SharedMemory;
   readonly node: Node; // this one
   readonly store: TableStore;

@@ -12,17 +12,17 @@ export interface PolicyBinding {
 }
 
 /** An entry's address may leave its policy to the prefix, or say that it is an instance's. */
-export interface WrittenAddress {
+interface WrittenAddress {
   readonly address: string;
   readonly policy?: string | undefined;
   readonly instance?: number | undefined; // number of the instance that an instance address is of
 }
 
-export interface WrittenService extends Omit<Service, "addresses"> {
+interface WrittenService extends Omit<Service, "addresses"> {
   readonly addresses: readonly WrittenAddress[];
 }
 
-export interface BoundServices {
+interface BoundServices {
   readonly services: readonly Service[];
   readonly issues: readonly Issue[];
   /** Where a field of `services` is in what was written. */

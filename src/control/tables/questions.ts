@@ -7,7 +7,7 @@ import { type Question, readQuestions, refuseAddress } from "../../memory/questi
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import { canonicalAddress } from "../../net/address.ts";
 
-export interface QuestionsOptions {
+interface QuestionsOptions {
   readonly shared: SharedMemory;
   /** How long a question is open. */
   readonly timeoutMs: number;

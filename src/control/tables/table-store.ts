@@ -26,7 +26,7 @@ export interface TableStoreOptions extends TableRules {
 }
 
 /** Knows where nodes are that are not where their entries say. */
-export interface NodePlacement {
+interface NodePlacement {
   endpointOf(node: Node): Endpoint;
   /** Throws what admit() would refuse the nodes for. */
   requireOthers(nodes: readonly Node[]): void;
@@ -37,7 +37,7 @@ export interface NodePlacement {
 }
 
 /** What a generation changed. */
-export interface ChangeCounts {
+interface ChangeCounts {
   readonly nodesSet: number;
   readonly nodesRemoved: number;
   readonly servicesSet: number;
@@ -51,7 +51,7 @@ export interface Preview {
   readonly after: Tables;
 }
 
-export interface Applied {
+interface Applied {
   readonly generation: number;
   readonly changes: ChangeCounts;
 }

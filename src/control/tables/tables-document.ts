@@ -4,7 +4,7 @@ import { inPieces } from "../../base/pieces.ts";
 import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
 
 /** An instance's addresses are called so in a file. */
-export type WrittenInstance = Omit<Instance, "namespaceAddresses" | "instanceAddresses"> & {
+type WrittenInstance = Omit<Instance, "namespaceAddresses" | "instanceAddresses"> & {
   readonly namespace: readonly string[];
   readonly addresses: readonly string[];
 };

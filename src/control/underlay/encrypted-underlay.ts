@@ -28,7 +28,7 @@ const KEY_POLL_MS = 250;
 const KEEPALIVE_SECONDS = 1;
 const RESTORE_DELAY_MS = 1000;
 
-export interface EncryptedUnderlayOptions {
+interface EncryptedUnderlayOptions {
   readonly device: string;
   readonly underlay: OwnUnderlay;
   readonly underlayMtu: number | undefined;

@@ -24,12 +24,12 @@ export interface Kept {
   check(): Promise<KeptState>;
 }
 
-export interface KeptTun extends Kept {
+interface KeptTun extends Kept {
   /** Costs next to nothing. Throws tun-unavailable when the device is gone. */
   expectThere(): void;
 }
 
-export interface NetworkWatchOptions {
+interface NetworkWatchOptions {
   readonly tun: KeptTun;
   readonly routes: readonly string[]; // that the TUN has at first
   readonly others: readonly Kept[];

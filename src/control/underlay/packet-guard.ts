@@ -9,7 +9,7 @@ import { Routes } from "../../sys/links.ts";
 import { type FilterTarget, PacketFilter } from "../../sys/packet-filter.ts";
 import type { Kept } from "./network-watch.ts";
 
-export interface PacketGuardOptions {
+interface PacketGuardOptions {
   readonly nodeId: string;
   readonly tun: string;
   /** UDP ports of the tunnel, and of WireGuard if there is one. */

@@ -29,7 +29,7 @@ import { matches, packetKey } from "./packet-match.ts";
 const HEAD_MAX = 512;
 
 /** What happened to a packet. Addresses are of the memory, 0 = none. */
-export interface PacketVerdict {
+interface PacketVerdict {
   readonly verdict: number; // Verdict
   readonly reason: number; // DropReason
   readonly flow: number;

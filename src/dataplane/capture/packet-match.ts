@@ -18,7 +18,7 @@ const EXTENSIONS: readonly number[] = [IPPROTO_HOP_BY_HOP, IPPROTO_ROUTING, IPPR
 const OFFSET_MASK = 0x1fff;
 
 /** What filters look at. */
-export interface PacketKey {
+interface PacketKey {
   source: string;
   destination: string;
   protocol: number;

@@ -61,7 +61,7 @@ export interface FlowFileOptions {
 }
 
 /** The flows of the process before this one. */
-export interface FormerFlows {
+interface FormerFlows {
   /** What their times are to be advanced by, modulo 2^32. */
   readonly shiftMs: number;
   readonly file: number;

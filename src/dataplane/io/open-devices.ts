@@ -9,7 +9,7 @@ import { faultyDevices } from "./faulty-devices.ts";
 import { TunDevice } from "./tun-device.ts";
 import { UdpDevice, type UdpFaults } from "./udp-device.ts";
 
-export interface DeviceSettings {
+interface DeviceSettings {
   readonly tunFd: number;
   readonly udpFd: number;
   /** eventfd by which somebody else ends a wait. */

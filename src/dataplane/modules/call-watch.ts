@@ -13,7 +13,7 @@ export interface WatchedCall {
   readonly cpuMs?: () => number | undefined;
 }
 
-export interface OverdueCall {
+interface OverdueCall {
   readonly index: number;
   /** How many times its limit has passed. */
   readonly times: number;

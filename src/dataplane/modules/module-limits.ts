@@ -62,7 +62,7 @@ const FUNCTION_FORM = 0x60;
 const [KIND_FUNCTION, KIND_TABLE, KIND_MEMORY, KIND_GLOBAL] = [0, 1, 2, 3] as const;
 
 /** What was expected and what was found, as clauses: "The policy module x must ...; found ...". */
-export interface LimitBreach {
+interface LimitBreach {
   readonly expected: string;
   readonly found: string;
 }

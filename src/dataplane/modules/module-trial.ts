@@ -38,7 +38,7 @@ export async function tryPolicy(bytes: Uint8Array, plan: TrialPlan): Promise<Tri
   throw refusal(answer);
 }
 
-export interface EngineTrial {
+interface EngineTrial {
   readonly bytes: Uint8Array;
   readonly inForce: Uint8Array;
   /** Whether it may do otherwise than the engine in force. */

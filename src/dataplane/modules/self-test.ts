@@ -12,7 +12,7 @@ import type { EngineExports } from "./engine-contract.ts";
 import { TestNode, type TestWorld } from "./test-node.ts";
 
 /** One packet and what is sent for it; bytes are hexadecimal. */
-export interface SelfTestStep {
+interface SelfTestStep {
   readonly what: string;
   readonly from: "tun" | "tunnel";
   readonly bytes: string;

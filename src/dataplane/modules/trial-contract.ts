@@ -2,7 +2,7 @@
 
 import type { TrialPlan, TrialReport } from "./policy-trial-contract.ts";
 
-export type TrialRequest =
+type TrialRequest =
   /** Not yet compiled, but within the limits (module-limits.ts). */
   | { readonly kind: "policy"; readonly bytes: Uint8Array; readonly plan: TrialPlan }
   | { readonly kind: "engine"; readonly bytes: Uint8Array; readonly inForce: Uint8Array; readonly isForced: boolean };

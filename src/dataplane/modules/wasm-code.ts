@@ -12,7 +12,7 @@ export interface CodeRules {
 }
 
 /** The blocks of a function decide, together with its locals, what its compilation takes. */
-export interface CodeFindings {
+interface CodeFindings {
   readonly blocks: number;
   readonly depth: number;
 }

@@ -76,7 +76,7 @@ export function readModule(path: string, shape: ModuleShape): Uint8Array {
 }
 
 /** Throws module-refused. */
-export function checkModuleSize(sizeBytes: number, shape: ModuleShape, name: string): void {
+function checkModuleSize(sizeBytes: number, shape: ModuleShape, name: string): void {
   if (sizeBytes <= MODULE_BYTES_MAX) return;
   throw new SapwoodError(
     "module-refused",

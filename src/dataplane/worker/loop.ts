@@ -11,7 +11,7 @@ export interface EngineSeat {
   current: EngineExports;
 }
 
-export interface LoopOptions extends WorkerDevices {
+interface LoopOptions extends WorkerDevices {
   readonly engine: EngineSeat;
   /** Monotonic microseconds, the same for all workers. */
   readonly clock: () => number;

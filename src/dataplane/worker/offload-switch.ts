@@ -11,7 +11,7 @@ import type { UdpSocket } from "../../sys/udp-socket.ts";
 /** The part of the kernel with which an offload is agreed on. */
 export type OffloadHolder = Pick<Tun | UdpSocket, "offloads" | "settleOffloads">;
 
-export interface OffloadSwitchOptions {
+interface OffloadSwitchOptions {
   readonly shared: SharedMemory;
   readonly tun: OffloadHolder;
   /** One per worker. */

@@ -34,7 +34,7 @@ export interface HostedPolicyState extends Readonly<Record<Exclude<keyof typeof 
   readonly lastError: string | undefined;
 }
 
-export interface PolicyHostOptions {
+interface PolicyHostOptions {
   /** Monotonic. */
   readonly clockMs?: () => number;
   readonly board?: PolicyBoard;

@@ -19,13 +19,13 @@ export type RehearsedPacket =
   | { readonly direction: "ingress"; readonly message: TestMessage };
 
 /** A policy was asked for an instance. */
-export interface RehearsedChoice {
+interface RehearsedChoice {
   readonly slot: number;
   readonly candidates: readonly PolicyCandidate[];
   readonly choice: number; // index of a candidate; anything else: none
 }
 
-export interface RehearsedSend {
+interface RehearsedSend {
   readonly address: string;
   readonly port: number;
   readonly packets: string; // hexadecimal; several datagrams one after the other
@@ -42,7 +42,7 @@ export interface Rehearsal {
   readonly written: readonly string[]; // hexadecimal, with virtio_net_hdr
 }
 
-export interface StageOptions {
+interface StageOptions {
   /** A copy, or a memory that nobody else uses. */
   readonly shared: SharedMemory;
   readonly engine: WebAssembly.Module;

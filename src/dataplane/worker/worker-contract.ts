@@ -18,13 +18,13 @@ export interface PolicyOrder {
   readonly module: WebAssembly.Module | undefined;
 }
 
-export interface EngineOrder {
+interface EngineOrder {
   readonly kind: "engine";
   readonly module: WebAssembly.Module;
 }
 
 /** Captures packets, in the place of what was captured before. */
-export interface CaptureOrder {
+interface CaptureOrder {
   readonly kind: "capture";
   /** Undefined: nothing is. */
   readonly captures: CaptureOrders | undefined;

@@ -21,7 +21,7 @@ import {
 import type { WorkerDeaths } from "./worker-deaths.ts";
 
 /** The descriptors of one worker; they stay open and non-blocking as long as the supervisor is. */
-export interface WorkerQueue {
+interface WorkerQueue {
   readonly tunFd: number;
   readonly udpFd: number;
 }

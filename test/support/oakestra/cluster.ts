@@ -14,7 +14,7 @@ export const PATIENCE_MS = 10_000;
 const MANAGER = builtFile("../test/support/oakestra/cluster-manager.mjs");
 
 /** What the cluster manager prints, one a line. */
-export interface ManagerEvent {
+interface ManagerEvent {
   readonly event: "ready" | "message" | "violation" | "done" | "interests";
   readonly worker?: string;
   readonly what?: string;
@@ -27,7 +27,7 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-export interface Deployment {
+interface Deployment {
   readonly job: string;
   readonly number: number;
   readonly portMappings?: string;

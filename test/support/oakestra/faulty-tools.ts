@@ -8,7 +8,7 @@ const MARK = "veth0\\|sapwood_netmanager\\|OAKESTRA\\|instance";
 
 /** before: nothing of the step is done. after: it is done, but fails. lasting: so do all that follow. */
 export const FAULTS = ["before", "after", "lasting"] as const;
-export type Fault = (typeof FAULTS)[number];
+type Fault = (typeof FAULTS)[number];
 
 export class FaultyTools {
   readonly #sandbox: Sandbox;

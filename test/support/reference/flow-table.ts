@@ -14,7 +14,7 @@ import { V4_MAPPED } from "./tables.ts";
 const WORD = 0xffffffffffffffffn;
 
 /** What was found: how many flows live, and a sentence per rule that is broken. */
-export interface FlowTableState {
+interface FlowTableState {
   readonly live: number;
   readonly broken: readonly string[];
 }
@@ -25,7 +25,7 @@ export function inspectFlowTable(shared: SharedMemory): FlowTableState {
 }
 
 /** What a packet's flow is known by. */
-export interface FlowKey {
+interface FlowKey {
   readonly source: string;
   readonly destination: string;
   readonly sport: number;

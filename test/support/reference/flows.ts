@@ -24,11 +24,11 @@ export interface Choice {
 }
 
 /** The inputs that are the engine's or the policy's to decide. */
-export interface FlowDecisions {
+interface FlowDecisions {
   nextChoice(): Choice | undefined;
 }
 
-export interface FlowOptions {
+interface FlowOptions {
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState
   /** Clients of TCP connections whose instance is gone get a reset. */
   readonly resets: boolean;
@@ -321,7 +321,7 @@ export function otherFamily(family: Family): Family {
 }
 
 /** The protocol that a flow is known by: echo has one number in both families. */
-export function keyProtocol({ kind, protocol }: ParsedPacket): number {
+function keyProtocol({ kind, protocol }: ParsedPacket): number {
   return kind === "echo" ? IPPROTO_ICMP : protocol;
 }
 

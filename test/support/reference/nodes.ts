@@ -55,7 +55,7 @@ interface Knowledge {
 }
 
 /** An error about a datagram that was sent. */
-export interface PathError {
+interface PathError {
   readonly errno: number;
   /** Our own kernel says so, of a datagram that it did not send; else a router or host on the way. */
   readonly isLocal: boolean;

@@ -50,7 +50,7 @@ export interface ParsedPacket extends Ends {
  * side that asked; an ICMP error by the packet in it; everything else by addresses alone; a fragment that is not the
  * first as the first was.
  */
-export type PacketKind = "transport" | "echo" | "error" | "portless" | "laterFragment";
+type PacketKind = "transport" | "echo" | "error" | "portless" | "laterFragment";
 
 export interface Ends {
   readonly source: string;
@@ -59,7 +59,7 @@ export interface Ends {
   readonly destinationPort: number;
 }
 
-export interface Fragment {
+interface Fragment {
   readonly offset: number;
   readonly hasMore: boolean;
   readonly id: number;

@@ -27,7 +27,7 @@ interface Search {
 }
 
 /** Answers to the small probes, by their numbers. */
-export interface Witnesses {
+interface Witnesses {
   isAnswered(number: number): boolean;
   /** Milliseconds since it was sent. */
   age(number: number): number;

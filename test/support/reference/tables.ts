@@ -33,7 +33,7 @@ export interface TwinCandidate {
   readonly isDraining: boolean;
 }
 
-export type TwinAddress =
+type TwinAddress =
   | { readonly kind: "instance"; readonly instance: TwinInstance }
   | { readonly kind: "balanced"; readonly candidates: readonly TwinCandidate[] };
 

@@ -20,7 +20,7 @@ export interface TwinOuterClass {
   readonly ecn: "copy" | "clear" | "auto";
 }
 
-export interface Decapsulated {
+interface Decapsulated {
   readonly inside: EcnName;
   readonly outside: EcnName;
   /** undefined = it is dropped. */
@@ -30,7 +30,7 @@ export interface Decapsulated {
 }
 
 /** The TOS or traffic class of an IP packet. */
-export function trafficClassOf(packet: Uint8Array): number {
+function trafficClassOf(packet: Uint8Array): number {
   const [first = 0, second = 0] = packet;
   return first >> 4 === 4 ? second : ((first & 15) << 4) | (second >> 4);
 }

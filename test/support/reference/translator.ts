@@ -27,7 +27,7 @@ import { translate } from "./translate.ts";
 import { replyEnds, TwinWays, type Way } from "./ways.ts";
 
 /** The inputs that are the engine's or the policy's to decide. */
-export interface Decisions {
+interface Decisions {
   nextChoice(): Choice | undefined;
   /** The identification of the IPv4 header there, if the engine made it. */
   identification(place: Place): number | undefined;
@@ -45,7 +45,7 @@ export interface Message {
   readonly isTruncated?: boolean | undefined;
 }
 
-export interface TwinOptions {
+interface TwinOptions {
   readonly nodeId: string;
   readonly ranges: readonly string[];
   readonly timeoutsMs: Readonly<Record<number, number>>; // by FlowState

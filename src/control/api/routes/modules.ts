@@ -11,7 +11,7 @@ export interface ModuleParts {
 }
 
 /** What a module is from unless its request says it. */
-export const SOCKET_SOURCE = "control socket";
+const SOCKET_SOURCE = "control socket";
 const SOURCE_LENGTH_MAX = 4096; // of a path (limits.h)
 const SOURCE = `1 to ${SOURCE_LENGTH_MAX} printable characters`;
 

@@ -21,7 +21,7 @@ export interface StatusParts {
   readonly reporter: Pick<Reporter, "services" | "instances" | "nodes" | "flows" | "counters" | "tables">;
 }
 
-export const FLOW_LIMIT_DEFAULT = 100;
+const FLOW_LIMIT_DEFAULT = 100;
 const WHOLE_NUMBER = "a whole number of 1 or more";
 
 const flowQuery = z.strictObject({

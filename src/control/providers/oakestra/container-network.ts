@@ -11,7 +11,7 @@ import { allowForwarding } from "./forwarding.ts";
 import { addTap, hardwareAddress } from "./guest-network.ts";
 import { bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
-export interface ContainerNetworkOptions {
+interface ContainerNetworkOptions {
   readonly subnet: Subnet;
   readonly mtu: number;
   readonly firewall: Firewall;

@@ -10,7 +10,7 @@ import type { TapLayout } from "./guest-network.ts";
 import type { PortMapping } from "./port-mappings.ts";
 import { AddressPool, type Subnet } from "./subnet.ts";
 
-export interface ContainerOrder {
+interface ContainerOrder {
   /** Undefined for a unikernel, whose namespace is made for it. */
   readonly pid: number | undefined;
   readonly job: string;
@@ -18,7 +18,7 @@ export interface ContainerOrder {
   readonly mappings: readonly PortMapping[];
 }
 
-export interface ContainersOptions {
+interface ContainersOptions {
   readonly subnet: Subnet;
   readonly found: SavedContainers;
   /** UDP port of the node itself. */

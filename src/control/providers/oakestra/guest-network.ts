@@ -15,7 +15,7 @@ const BRIDGE = "virbr0";
 /** What the guest calls its gateway. */
 const GATEWAY: AddressPair = { v4: "192.168.1.1", v6: "fd5a:9d00:1::1" };
 /** What the guest calls itself. */
-export const GUEST: AddressPair = { v4: "192.168.1.2", v6: "fd5a:9d00:1::2" };
+const GUEST: AddressPair = { v4: "192.168.1.2", v6: "fd5a:9d00:1::2" };
 const V4_LENGTH = 30;
 const V6_LENGTH = 126;
 const FORWARDING = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";

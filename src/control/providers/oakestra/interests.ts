@@ -8,7 +8,7 @@ import { interestRemoveMessage, jobTopic, type NodeTopics } from "./messages.ts"
 import type { Queries, QueryOutcome } from "./queries.ts";
 import type { Session } from "./session.ts";
 
-export interface InterestsOptions {
+interface InterestsOptions {
   readonly sink: ProviderSink;
   readonly session: Pick<Session, "subscribe" | "unsubscribe" | "publish">;
   readonly topics: NodeTopics;

@@ -6,7 +6,7 @@ import type { Jobs } from "./jobs.ts";
 import { isJobName } from "./messages.ts";
 import type { Queries } from "./queries.ts";
 
-export interface LookupsOptions {
+interface LookupsOptions {
   readonly sink: ProviderSink;
   readonly queries: Queries;
   readonly jobs: Jobs;

@@ -90,7 +90,7 @@ function fieldsOf<Shape extends z.ZodRawShape>(shape: Shape) {
 }
 
 const subnetResult = fieldsOf({ address: text, addressv6: text });
-export type SubnetResult = z.output<typeof subnetResult>;
+type SubnetResult = z.output<typeof subnetResult>;
 
 /** Numbers come as text as well ("50103"). */
 const whole = z.preprocess((value) => {
@@ -111,7 +111,7 @@ const instanceRecord = fieldsOf({
   service_ip: orZero(z.array(z.unknown()), []),
 });
 export type InstanceRecord = z.output<typeof instanceRecord>;
-export type ServiceAddressRecord = z.output<typeof serviceAddress>;
+type ServiceAddressRecord = z.output<typeof serviceAddress>;
 
 const tableQueryResult = fieldsOf({ app_name: text, query_key: text, instance_list: orZero(z.array(z.unknown()), []) });
 export type TableQueryResult = z.output<typeof tableQueryResult>;

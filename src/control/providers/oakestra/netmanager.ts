@@ -20,7 +20,7 @@ import { type AddressPair, isInSubnet, type Subnet } from "./subnet.ts";
 import type { Tuncfg } from "./tuncfg.ts";
 import { Worker } from "./worker.ts";
 
-export interface NetmanagerOptions {
+interface NetmanagerOptions {
   readonly netcfg: Netcfg;
   readonly tuncfg: Tuncfg;
   readonly mtu: number; // of the bridge and of containers
@@ -34,7 +34,7 @@ export interface NetmanagerOptions {
   readonly address: string; // what that was at the start
 }
 
-export interface DeployOrder {
+interface DeployOrder {
   readonly pid: number | undefined; // undefined = a unikernel
   readonly serviceName: string;
   readonly instanceNumber: number;

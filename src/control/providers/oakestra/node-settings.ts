@@ -3,7 +3,7 @@
 import type { PolicyFile } from "./policy-file.ts";
 import type { Tuncfg } from "./tuncfg.ts";
 
-export interface NodeSettings {
+interface NodeSettings {
   readonly address: string; // where the other nodes send to
   readonly tuncfg: Tuncfg;
   readonly controlSocket: string;

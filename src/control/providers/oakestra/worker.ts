@@ -24,7 +24,7 @@ import { Queries } from "./queries.ts";
 import { Session } from "./session.ts";
 import { readSubnet, type Subnet } from "./subnet.ts";
 
-export interface WorkerOptions {
+interface WorkerOptions {
   readonly workerId: string;
   readonly broker: { readonly host: string; readonly port: number };
   readonly tls: TlsFiles | undefined;

@@ -9,7 +9,7 @@ import { ControlApi } from "../../../../src/control/api/api.ts";
 import { FakeSource } from "../../../support/control-source.ts";
 
 /** A proxy of one test, in a folder of its own. */
-export interface FakeProxy {
+interface FakeProxy {
   readonly folder: string;
   readonly socket: string;
   readonly source: FakeSource;
@@ -35,7 +35,7 @@ export function useFakeProxy(): FakeProxy {
   return proxy;
 }
 
-export interface Outcome {
+interface Outcome {
   readonly exit: number;
   readonly out: string;
   readonly error: string;

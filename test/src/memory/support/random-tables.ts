@@ -21,7 +21,7 @@ const V6 = ["1", "2", "3"].flatMap((a) => ["1", "2", "3", "4"].map((b) => `fdff:
 export const ADDRESSES = [...V4, ...V6];
 export const NAMESPACES = Array.from({ length: 6 }, (_, i) => [`10.18.0.${i + 1}`, `fc00::18:0:${i + 1}`] as const);
 
-export function randomContent(random: Random): Content {
+function randomContent(random: Random): Content {
   const nodes = new Map(
     ["node-b", "node-c", "node-d"]
       .filter(() => random.chance(0.7))

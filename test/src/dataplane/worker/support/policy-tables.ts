@@ -11,7 +11,7 @@ import { ServiceKind } from "../../../../../assembly/shared/layout/service.ts";
 import { createSharedMemory, type SharedMemory } from "../../../../../src/memory/shared-memory.ts";
 import type { Family } from "../../../../../src/net/address.ts";
 
-export const FIRST_CANDIDATE = 5;
+const FIRST_CANDIDATE = 5;
 
 /** Instance i (number 10 + i) runs on node i; service record r has the handle 100 + r. */
 export interface PolicyTables {
@@ -31,7 +31,7 @@ export interface PolicyTables {
   family(instance: number, family: Family): void;
 }
 
-export interface TestCandidate {
+interface TestCandidate {
   readonly instance: number;
   readonly weight?: number;
   readonly flags?: number;
