@@ -265,6 +265,33 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     });
   });
 
+  test.each(["SIGKILL", "SIGTERM"] as const)(
+    "a bridge that is made or taken over after %s tells containers its hardware address, whatever they knew",
+    async (signal) => {
+      const own = await macOfBridge();
+      const foreign = "02:00:5e:00:53:01";
+      await configure(cluster.lab.sandbox, "node-a", [`link set dev goProxyBridge address ${foreign} mtu 1400`]);
+      await eventually(
+        "the container to know another address",
+        async () => (await macsKnown()) === `${foreign} ${foreign}`,
+      );
+      cluster.daemon("node-a").kill(signal);
+      await cluster.daemon("node-a").ended;
+      await cluster.startNode("node-a");
+      expect(await macOfBridge()).toBe(own);
+      // The container sends nothing meanwhile, so that it has no reason to ask.
+      await eventually(
+        "the container to know the bridge's address",
+        async () => (await macsKnown()) === `${own} ${own}`,
+      );
+      const link = await cluster.lab.sandbox.expect(["ip", "link", "show", "goProxyBridge"], "node-a");
+      expect(link).toContain("mtu 1450");
+      await eventually("the service to answer", async () => {
+        return (await call(SERVICE)).every(({ failures }) => failures.length === 0);
+      });
+    },
+  );
+
   test("a container that ended while no daemon ran leaves nothing, and neither does a stop without containers [defect 30, remedy 14]", async () => {
     cluster.daemon("node-a").kill("SIGKILL");
     await cluster.daemon("node-a").ended;
@@ -282,6 +309,20 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   test("nothing that any node said broke the rules", () => {
     expect(cluster.violations()).toEqual([]);
   });
+
+  async function macOfBridge(): Promise<string | undefined> {
+    const link = await cluster.lab.sandbox.expect(["ip", "link", "show", "goProxyBridge"], "node-a");
+    return /link\/ether (\S+)/.exec(link)?.[1];
+  }
+
+  /** Hardware addresses that the client's container has of its gateways, IPv4 and IPv6. */
+  async function macsKnown(): Promise<string> {
+    const show = "for family in -4 -6; do ip $family route show default; ip $family neigh; done";
+    const text = await cluster.lab.sandbox.expect(["sh", "-c", show], containerName(CLIENT, 0));
+    const gateways = [...text.matchAll(/default via (\S+)/g)].map(([, gateway]) => gateway);
+    const entries = text.split("\n").map((line) => line.split(" "));
+    return gateways.map((gateway) => entries.find(([address]) => address === gateway)?.[4]).join(" ");
+  }
 
   async function stop(node: string): Promise<void> {
     cluster.daemon(node).kill("SIGTERM");

@@ -1,11 +1,13 @@
 // The bridge that containers of this node hang on. One that is there already is kept with the containers on it.
 
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { parseAddress } from "../../../net/address.ts";
 import { ip, ipBatch, parseList } from "../../../sys/ip-command.ts";
 import { bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
 export const BRIDGE = "goProxyBridge";
+/** Makes the kernel tell the neighbours when the bridge's hardware address is set. */
+const NOTIFY = [`ipv4/conf/${BRIDGE}/arp_notify`, `ipv6/conf/${BRIDGE}/ndisc_notify`];
 
 /** Makes the bridge or takes over what is there; afterwards it has the subnet's first address and no other. */
 export async function openBridge(subnet: Subnet, mtu: number): Promise<void> {
@@ -13,7 +15,7 @@ export async function openBridge(subnet: Subnet, mtu: number): Promise<void> {
   const wanted = [`${v4}/${V4_LENGTH}`, `${v6}/${V6_LENGTH}`];
   const found = hasBridge() ? await addressesOf() : undefined;
   const link = `${BRIDGE} address ${macOf(v4)} mtu ${mtu}`;
-  const commands = found === undefined ? [`link add name ${link} type bridge`] : [];
+  const commands = [found === undefined ? `link add name ${link} type bridge` : `link set dev ${link}`];
   for (const old of found ?? []) if (!wanted.includes(old)) commands.push(`addr del ${old} dev ${BRIDGE}`);
   for (const address of wanted) {
     // A bridge without ports has no carrier, so that duplicate detection would never end (RFC 4862 section 5.4).
@@ -22,6 +24,16 @@ export async function openBridge(subnet: Subnet, mtu: number): Promise<void> {
   }
   commands.push(`link set dev ${BRIDGE} up`);
   await ipBatch(commands);
+  for (const name of NOTIFY) writeFileSync(`/proc/sys/net/${name}`, "1");
+}
+
+/**
+ * A line of `ip -batch` that tells all containers on the bridge its hardware address. One that knows another address, of a
+ * bridge before this one, sends to nobody until it asks anew, half a minute later. Set once more, the address is announced
+ * by ARP (RFC 5227 section 3) and neighbour advertisements (RFC 4861 section 7.2.6).
+ */
+export function announcement(subnet: Subnet): string {
+  return `link set dev ${BRIDGE} address ${macOf(bridgeAddresses(subnet).v4)}`;
 }
 
 export async function closeBridge(): Promise<void> {

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { ipBatch } from "../../../sys/ip-command.ts";
 import { addNamedNetns, hasNamedNetns, OpenNetns, removeNamedNetns } from "../../../sys/process-netns.ts";
-import { BRIDGE, hasInterface } from "./bridge.ts";
+import { announcement, BRIDGE, hasInterface } from "./bridge.ts";
 import type { Container, Guest } from "./container.ts";
 import type { Firewall } from "./firewall-rules.ts";
 import { allowForwarding } from "./forwarding.ts";
@@ -85,10 +85,10 @@ export class ContainerNetwork {
     ]);
   }
 
-  /** What these containers need of the node after a start: the bridge may be a new one. */
+  /** What these containers need of the node after a start: the bridge may be a new one, or that of another subnet. */
   async restore(containers: readonly Container[]): Promise<void> {
     const commands = containers.map(({ device }) => `link set dev ${device} master ${BRIDGE} up`);
-    if (commands.length > 0) await ipBatch(commands);
+    if (commands.length > 0) await ipBatch([...commands, announcement(this.#options.subnet)]);
     await allowForwarding();
     await this.mapPorts(containers);
   }
