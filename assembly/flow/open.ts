@@ -80,7 +80,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   }
   Flow.at(flow).seal = sealOf(flow);
 
-  const opened = insert(flow, packet, hash, firstState(packet), nowMs);
+  const opened = insert(flow, hash, firstState(packet), nowMs);
   if (opened == flow) count(Counter.flowsOpened, 1);
   return opened == 0 ? DropReason.flowTableFull : opened;
 }

@@ -93,18 +93,7 @@ function passOn(first: usize): void {
 }
 
 export function fragmentPacket(node: u32, mtu: u32, packetCounter: u32, byteCounter: u32): void {
-  const ipLength = packet.transportAt - packet.at;
-  const headLength = packet.headerLength;
-  const pieces = fragment(
-    node,
-    mtu,
-    packet.at,
-    ipLength,
-    headLength,
-    packet.payloadAt,
-    packet.payloadLength,
-    packet.fragmentId,
-  );
+  const pieces = fragment(packet, node, mtu);
   count(packetCounter, packetsOf(pieces));
   count(byteCounter, bytesOf(pieces));
   count(Counter.packetsFragmented, 1);

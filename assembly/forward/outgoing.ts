@@ -116,7 +116,7 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
     return deliverLocally(packets, isPartial, nowMs);
   }
   if (passage.isUnusual) {
-    sendUnusual(node, isPartial);
+    sendUnusual(node, passage.fittingMtu, isPartial);
     return DropReason.none;
   }
   count(Counter.egressPackets, packets);
@@ -160,20 +160,24 @@ function writePlain(): void {
   writeFrame(packet, 1);
 }
 
-/** A packet whose size or family is not what it was: noteFrame() and fitToPath() say how it is to be sent. */
-function sendUnusual(node: u32, isPartial: bool): void {
+/**
+ * A packet whose size or family is not what it was, as noteFrame() and fitToPath() say, in packets of at most `mtu`
+ * bytes; 0 = no limit, which the TUN always has here.
+ */
+function sendUnusual(node: u32, mtu: u32, isPartial: bool): void {
+  const packets = node == NodeLayout.LOCAL ? Counter.localPackets : Counter.egressPackets;
+  const bytes = node == NodeLayout.LOCAL ? Counter.localBytes : Counter.egressBytes;
   if (passage.segmentSize != 0) {
-    const queued = segment(packet, passage.segmentSize, node, passage.fittingMtu);
-    count(Counter.egressPackets, packetsOf(queued));
-    count(Counter.egressBytes, bytesOf(queued));
+    const queued = segment(packet, passage.segmentSize, node, mtu);
+    count(packets, packetsOf(queued));
+    count(bytes, bytesOf(queued));
     return;
   }
   if (isPartial) finishChecksum(packet);
-  if (passage.fittingMtu != 0)
-    return fragmentPacket(node, passage.fittingMtu, Counter.egressPackets, Counter.egressBytes);
+  if (mtu != 0) return fragmentPacket(node, mtu, packets, bytes);
   sendPacket(node, packet);
-  count(Counter.egressPackets, 1);
-  count(Counter.egressBytes, packet.length);
+  count(packets, 1);
+  count(bytes, packet.length);
 }
 
 /** Back into the TUN, as the workload's offloads left the frame. */
@@ -184,7 +188,7 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   const longest = size == 0 ? packet.length : packet.headerLength + size;
   if (passage.wasIpv4 && !packet.isIpv4 && passage.mayCut && longest > IPV6_MTU_MIN) {
     if (size == 0 || packet.protocol != IPPROTO_TCP) {
-      cutLocally(isPartial);
+      sendUnusual(NodeLayout.LOCAL, IPV6_MTU_MIN, isPartial);
       return DropReason.none;
     }
     size -= longest - IPV6_MTU_MIN;
@@ -199,16 +203,4 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   count(Counter.localPackets, segments);
   count(Counter.localBytes, packet.length + (segments - 1) * packet.headerLength); // each segment repeats the headers
   return DropReason.none;
-}
-
-/** Into the TUN in fragments: a packet, or a super-packet of UDP, that became IPv6. */
-function cutLocally(isPartial: bool): void {
-  if (passage.segmentSize != 0) {
-    const queued = segment(packet, passage.segmentSize, NodeLayout.LOCAL, IPV6_MTU_MIN);
-    count(Counter.localPackets, packetsOf(queued));
-    count(Counter.localBytes, bytesOf(queued));
-    return;
-  }
-  if (isPartial) finishChecksum(packet);
-  fragmentPacket(NodeLayout.LOCAL, IPV6_MTU_MIN, Counter.localPackets, Counter.localBytes);
 }

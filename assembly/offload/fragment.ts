@@ -11,6 +11,7 @@ import { IPPROTO_FRAGMENT, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { FRAGMENT_HEADER, FragmentHeader } from "../wire/extension-headers.ts";
 import { IPV4_MIN_HEADER, Ipv4, OPTION_END, OPTION_NOTHING } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
+import { Packet } from "../wire/packet.ts";
 
 /** Set in the type of an option that every fragment repeats (RFC 791 section 3.1). */
 const OPTION_COPIED: u32 = 0x80;
@@ -39,26 +40,17 @@ export function bytesOf(queued: u64): u32 {
 }
 
 /**
- * Queues a packet to a node, or for NodeLayout.LOCAL to the TUN, in pieces of at most `mtu` bytes: IP header and
- * transport header, `headLength` bytes at `head`, then `bodyLength` bytes at `body`. `ipLength` is that of the IP
- * header alone: IPv4 with options, or IPv6 with at most a fragment header. IPv6 without one gets it, with the
- * identification `id`. What it queued: queued().
+ * Queues the packet to a node, or for NodeLayout.LOCAL to the TUN, in pieces of at most `mtu` bytes. In front of its
+ * transport header is an IPv4 header with options, or an IPv6 header with at most a fragment header. IPv6 without one
+ * gets it, with the packet's fragmentId. What it queued: queued().
  */
-export function fragment(
-  node: u32,
-  mtu: u32,
-  head: usize,
-  ipLength: u32,
-  headLength: u32,
-  body: usize,
-  bodyLength: u32,
-  id: u32,
-): u64 {
-  const isIpv4 = load<u8>(head) >>> 4 == 4;
-  const headerLength = isIpv4 ? ipLength : IPV6_HEADER + FRAGMENT_HEADER;
+export function fragment(packet: Packet, node: u32, mtu: u32): u64 {
+  const head: usize = packet.at;
+  const ipLength = packet.transportAt - packet.at;
+  const headerLength = packet.isIpv4 ? ipLength : IPV6_HEADER + FRAGMENT_HEADER;
   const room = (mtu - headerLength) & ~7; // offsets count units of 8 bytes
-  const transportLength = headLength - ipLength;
-  const total = transportLength + bodyLength;
+  const total = packet.transportLength;
+  const transportLength = total - packet.payloadLength;
   let pieces: u32 = 0;
   let bytes: u32 = 0;
   for (let offset: u32 = 0; offset < total; offset += room) {
@@ -68,10 +60,10 @@ export function fragment(
     memory.copy(header, head, min(ipLength, headerLength));
     memory.copy(header + headerLength, head + ipLength, inHeader);
     const isLast = offset + length == total;
-    if (isIpv4) finishIpv4(header, ipLength, length, offset, isLast);
-    else finishIpv6(header, ipLength, length, offset, isLast, id);
+    if (packet.isIpv4) finishIpv4(header, ipLength, length, offset, isLast);
+    else finishIpv6(header, ipLength, length, offset, isLast, packet.fragmentId);
     const from = offset == 0 ? 0 : offset - transportLength;
-    queueParts(node, header, headerLength + inHeader, body + from, length - inHeader);
+    queueParts(node, header, headerLength + inHeader, packet.payloadAt + from, length - inHeader);
     pieces++;
     bytes += headerLength + length;
   }

@@ -28,20 +28,22 @@ export function isSegmentable(packet: Packet, segmentSize: u32): bool {
 
 /**
  * Queues the segments of a translated super-packet to a node, or for NodeLayout.LOCAL to the TUN, those of more than
- * `mtu` bytes in fragments; 0 = no limit. What it queued: queued().
+ * `mtu` bytes in fragments; 0 = no limit. What it queued: queued(). The packet may then describe the last of them.
  */
 export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u64 {
   const segments = segmentCount(packet, segmentSize);
   const headerLength = packet.headerLength;
   const transportOffset = packet.transportAt - packet.at;
   const pseudo = pseudoHeaderSum(packet.source, packet.destination, packet.protocol);
+  const headers = packet.at;
+  const end = packet.end;
   let payload = packet.payloadAt;
   let bytes: u32 = 0;
   let packets: u32 = 0;
   for (let i: u32 = 0; i < segments; i++) {
-    const payloadLength = min<u32>(segmentSize, packet.end - payload);
+    const payloadLength = min<u32>(segmentSize, end - payload);
     const header = takeHeader(VIRTIO_NET_HDR_SIZE + headerLength) + VIRTIO_NET_HDR_SIZE;
-    memory.copy(header, packet.at, headerLength);
+    memory.copy(header, headers, headerLength);
     const transport = header + transportOffset;
     const transportLength = headerLength - transportOffset + payloadLength;
     finishIpHeader(packet, header, headerLength + payloadLength, i);
@@ -56,8 +58,9 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
       sum(payload, payloadLength);
     storeChecksum(field, total, packet.protocol);
     if (mtu != 0 && headerLength + payloadLength > mtu) {
-      const id = packet.fragmentId + i;
-      const pieces = fragment(node, mtu, header, transportOffset, headerLength, payload, payloadLength, id);
+      packet.moveTo(<u32>header, payload, payloadLength);
+      const pieces = fragment(packet, node, mtu);
+      packet.fragmentId++;
       packets += packetsOf(pieces);
       bytes += bytesOf(pieces);
       count(Counter.packetsFragmented, 1);

@@ -32,14 +32,18 @@ export function packetHash(packet: Packet): u64 {
 
 /** The flow that the client's packet belongs to, or 0. */
 export function findForward(packet: Packet, hash: u64): usize {
-  const bucket = bucketAt(hash);
+  return findCalls(bucketAt(hash), hash, packet.source, packet.destination, packet.ports, packet.protocol);
+}
+
+/** The flow in which `client` calls that address with these ports, or 0. */
+function findCalls(bucket: usize, hash: u64, client: v128, called: v128, ports: u32, protocol: u8): usize {
   for (let found = matches(bucket, hash, FORWARD); found != 0; found &= found - 1) {
     const flow = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
     if (
-      Flow.at(flow).ports == packet.ports &&
-      Flow.at(flow).protocol == packet.protocol &&
-      sameAddress(Flow.at(flow).called, packet.destination) &&
-      sameAddress(Flow.at(flow).client, packet.source)
+      Flow.at(flow).ports == ports &&
+      Flow.at(flow).protocol == protocol &&
+      sameAddress(Flow.at(flow).called, called) &&
+      sameAddress(Flow.at(flow).client, client)
     ) {
       return flow;
     }
@@ -134,72 +138,38 @@ export function claimAnswers(flow: usize, nowMs: u32): bool {
  * Makes the flow findable by its client's packets, in `state`. Its answers must have been claimed.
  * Returns the flow that is in the table now: this one, or the one that another worker inserted first; 0 = no room.
  */
-export function insert(flow: usize, packet: Packet, hash: u64, state: u32, nowMs: u32): usize {
+export function insert(flow: usize, hash: u64, state: u32, nowMs: u32): usize {
   const bucket = bucketAt(hash);
   const entry = entryOf(hash, recordIndex(flow), FORWARD);
+  let first: usize = 0;
   for (let i = 0; i <= EVICTIONS_MAX; i++) {
     lock(bucket);
-    const first = findForward(packet, hash);
+    first = findCallsOf(flow, bucket, hash);
     const isDone = first == 0 && put(bucket, entry);
     // Only now may others end the flow: they take the state first, and the entry is there to be taken.
     if (isDone) Flow.at(flow).storeState(<u8>state);
     unlock(bucket);
     if (isDone) {
+      if ((state & FlowLayout.UNBOUND) != 0) return flow;
       countCalled(Flow.at(flow).clientInstance, Flow.at(flow).clientIncarnation);
       countChange(flow, FlowState.free, state);
       return flow;
     }
-    if (first != 0) {
-      releaseAnswers(flow);
-      discard(flow);
-      return first;
-    }
-    if (!evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) break;
+    if (first != 0 || !evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) break;
   }
   releaseAnswers(flow);
   discard(flow);
-  return 0;
+  return first;
 }
 
 /**
- * The same for a record that another process filled in, which is unbound until its addresses are found in the tables.
+ * Inserts a record that another process filled in, which is unbound until its addresses are found in the tables.
  * Gives the record back and returns false when another flow has its place.
  */
 export function adopt(flow: usize, state: u32, nowMs: u32): bool {
-  if (!claimAnswers(flow, nowMs)) {
-    discard(flow);
-    return false;
-  }
-  const hash = forwardHash(flow);
-  const bucket = bucketAt(hash);
-  for (let i = 0; i <= EVICTIONS_MAX; i++) {
-    lock(bucket);
-    const isTaken = findSame(flow, bucket, hash) != 0;
-    const isDone = !isTaken && put(bucket, entryOf(hash, recordIndex(flow), FORWARD));
-    if (isDone) Flow.at(flow).storeState(<u8>(state | FlowLayout.UNBOUND));
-    unlock(bucket);
-    if (isDone) return true;
-    if (isTaken || !evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) break;
-  }
-  releaseAnswers(flow);
+  if (claimAnswers(flow, nowMs)) return insert(flow, forwardHash(flow), state | FlowLayout.UNBOUND, nowMs) == flow;
   discard(flow);
   return false;
-}
-
-/** The flow that packets of this one's client belong to, or 0. */
-function findSame(flow: usize, bucket: usize, hash: u64): usize {
-  for (let found = matches(bucket, hash, FORWARD); found != 0; found &= found - 1) {
-    const other = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
-    if (
-      Flow.at(other).ports == Flow.at(flow).ports &&
-      Flow.at(other).protocol == Flow.at(flow).protocol &&
-      sameAddress(Flow.at(other).called, Flow.at(flow).called) &&
-      sameAddress(Flow.at(other).client, Flow.at(flow).client)
-    ) {
-      return other;
-    }
-  }
-  return 0;
 }
 
 /** Ends a flow. False if another worker was first. */
@@ -252,6 +222,12 @@ export function timeoutOf(state: u32): u32 {
 function answeredAddress(flow: usize): v128 {
   const crosses = (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) != 0;
   return crosses ? Flow.at(flow).answered : Flow.at(flow).client;
+}
+
+/** The flow that packets of this one's client belong to, or 0. */
+function findCallsOf(flow: usize, bucket: usize, hash: u64): usize {
+  const record = Flow.at(flow);
+  return findCalls(bucket, hash, record.client, record.called, record.ports, record.protocol);
 }
 
 /** The flow whose answers are those that `flow` has with this wire port, or 0. */

@@ -145,6 +145,15 @@ export class Packet {
     this.ports = rotl<u32>(this.ports, 16);
   }
 
+  /** Makes this describe a copy of its headers at `at`, with a payload that is elsewhere. */
+  moveTo(at: u32, payloadAt: u32, payloadLength: u32): void {
+    this.length = this.headerLength + payloadLength;
+    this.transportAt += at - this.at;
+    this.at = at;
+    this.payloadAt = payloadAt;
+    this.end = payloadAt + payloadLength;
+  }
+
   /** Parses the `available` bytes at `at`. */
   parse(at: u32, available: u32): DropReason {
     this.at = at;
