@@ -74,11 +74,17 @@ async function exchange(socket: string, method: string, path: string, sent?: Bod
   throw refusal(body, socket, `${method} ${path} with status ${status}`);
 }
 
-/** The error that an answer tells. */
-export async function refusalOf(response: IncomingMessage, socket: string, path: string): Promise<SapwoodError> {
+/** A GET whose answer goes on. Throws what the proxy refuses it for, or not-running when nobody answers. */
+export async function openStream(socket: string, path: string): Promise<IncomingMessage> {
+  const response = await new Promise<IncomingMessage>((answered, reject) => {
+    const outgoing = request({ socketPath: socket, path, agent: false }, answered);
+    outgoing.on("error", (error) => reject(failure(error, socket)));
+    outgoing.end();
+  });
+  if (response.statusCode === 200) return response;
   const parts: Buffer[] = [];
   for await (const part of response) parts.push(part as Buffer);
-  return refusal(Buffer.concat(parts).toString("utf8"), socket, `GET ${path} with status ${response.statusCode}`);
+  throw refusal(Buffer.concat(parts).toString("utf8"), socket, `GET ${path} with status ${response.statusCode}`);
 }
 
 function refusal(body: string, socket: string, asked: string): SapwoodError {
@@ -109,8 +115,16 @@ function send(socket: string, method: string, path: string, sent?: Body): Promis
   });
 }
 
+/** An answer that goes on ended in the middle. */
+export function cutOff(socket: string): SapwoodError {
+  return new SapwoodError(
+    "not-running",
+    `The proxy at ${printableLine(socket)} cut the answer off: it ended suddenly, or too much waited for this program.`,
+  );
+}
+
 /** Why nobody was reached. */
-export function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
+function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
   const found = error.code ?? error.message;
   const path = printableLine(socket);
   if (found === "EACCES" || found === "EPERM") {

@@ -1,12 +1,12 @@
 // Writes what a capture answers to a file or to standard output. Whenever it ends, what was written is a whole file.
 
 import { createWriteStream } from "node:fs";
-import { type IncomingMessage, request } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
 import { SapwoodError } from "../base/errors.ts";
 import { printableLine } from "../base/printable.ts";
-import { failure, refusalOf } from "./client.ts";
+import { cutOff, openStream } from "./client.ts";
 import { WholeBlocks } from "./whole-blocks.ts";
 
 const STDOUT = 1;
@@ -21,28 +21,25 @@ interface CaptureTarget {
   readonly ending: Promise<void>;
 }
 
-/** Resolves when the proxy, the user or the reader of the output ended it. */
+/** Resolves when the proxy, the user or the reader of the output ended it. Throws not-running when it was cut off. */
 export async function saveCapture({ socket, path, file, ending }: CaptureTarget): Promise<void> {
   if (file === undefined && isatty(STDOUT)) {
     throw new SapwoodError("usage", "A capture is no text: name a file with --write, or pipe it to a program.");
   }
-  const response = await ask(socket, path);
-  if (response.statusCode !== 200) throw await refusalOf(response, socket, path);
+  const response = await openStream(socket, path);
   const output = file === undefined ? process.stdout : createWriteStream(file);
-  const problem = await copyBlocks(response, output, ending);
+  let isEnded = false; // by the user
+  const ended = ending.then(() => {
+    isEnded = true;
+  });
+  const problem = await copyBlocks(response, output, ended);
+  const isCutOff = problem === undefined && !isEnded && !response.complete;
   response.destroy();
   if (problem !== undefined && problem.code !== "EPIPE") {
     const where = file === undefined ? "standard output" : printableLine(file);
     throw new SapwoodError("usage", `The capture cannot be written to ${where} (${problem.code ?? problem.message}).`);
   }
-}
-
-function ask(socket: string, path: string): Promise<IncomingMessage> {
-  return new Promise((answered, reject) => {
-    const outgoing = request({ socketPath: socket, path, agent: false }, answered);
-    outgoing.on("error", (error) => reject(failure(error, socket)));
-    outgoing.end();
-  });
+  if (isCutOff) throw cutOff(socket);
 }
 
 /** What the output could not take; undefined: it has everything. */
@@ -67,7 +64,8 @@ async function copyBlocks(
       response.pause();
       output.once("drain", () => response.resume());
     });
-    response.on("close", resolve); // also when the proxy ended
+    response.on("error", () => resolve()); // it was cut off
+    response.on("close", resolve);
     ending.then(resolve, reject);
   });
   response.pause();

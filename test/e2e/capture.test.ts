@@ -1,5 +1,6 @@
 // `sapwood capture` in a running lab, judged by tshark: what passes is there, at both interfaces, with what happened to it;
 // whoever captures, however badly, disturbs nobody. Each test ends its captures.
+import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -14,23 +15,22 @@ const DISSECTOR = fileURLToPath(new URL("../../contrib/wireshark/sapwood.lua", i
 /** What the README's lab asks for. */
 const FIVE = ["fdff:1000::1", "fdff:2000::1", "fdff::5", "10.30.0.2", "10.30.0.1"];
 const NOWHERE = "10.30.99.99";
+const STATISTICS_BLOCK = 5;
 const TRANSFER_BYTES = 2 ** 26;
 
 describeLab("captures", () => {
   const lab = useLab(() => openLab(DEMO));
   let captures = 0;
 
-  /** A capture on node-a that has begun: its file has a section and two interfaces. */
-  async function start(...options: readonly string[]): Promise<{ program: SandboxProgram; file: string }> {
+  /** A capture that has begun: its file has a section and two interfaces. */
+  const start = (...options: readonly string[]): ReturnType<typeof startOn> => startOn("node-a", ...options);
+
+  async function startOn(
+    node: string,
+    ...options: readonly string[]
+  ): Promise<{ program: SandboxProgram; file: string }> {
     const file = `/run/capture-${++captures}.pcapng`;
-    const program = lab().startSapwood("node-a", [
-      "capture",
-      ...options,
-      "-w",
-      file,
-      "--socket",
-      controlSocket("node-a"),
-    ]);
+    const program = lab().startSapwood(node, ["capture", ...options, "-w", file, "--socket", controlSocket(node)]);
     await eventually(`${file} to begin`, async () => (await lab().sandbox.run(["test", "-s", file])).code === 0);
     return { program, file };
   }
@@ -179,6 +179,37 @@ describeLab("captures", () => {
       await tshark(lab(), file, ["frame.len"], 'frame.interface_name == "tun" && ip.dst == 10.30.0.3'),
     ).not.toEqual([]);
     expect(await callAll()).toHaveLength(FIVE.length);
+  });
+
+  test("end with a proxy that stops, and events that are followed, too", async () => {
+    const { program, file } = await startOn("node-b");
+    const events = lab().startSapwood("node-b", ["events", "--follow", "--socket", controlSocket("node-b")]);
+    await untilCaptured(file, "sapwood");
+    lab().proxy("node-b").kill("SIGTERM");
+    await ended(program);
+    const { code, stderr } = await events.ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    await expectWhole(lab(), file);
+    const bytes = readFileSync(lab().sandbox.pathFromOutside(file));
+    const last = bytes.length - bytes.readUInt32LE(bytes.length - 4); // a block ends with its length
+    expect(bytes.readUInt32LE(last)).toBe(STATISTICS_BLOCK);
+    await lab().proxy("node-b").ended;
+    await lab().startProxy("node-b");
+  });
+
+  test("say so when their proxy ends suddenly, and leave whole files", async () => {
+    const { program, file } = await startOn("node-b");
+    const events = lab().startSapwood("node-b", ["events", "--follow", "--socket", controlSocket("node-b")]);
+    await untilCaptured(file, "sapwood");
+    lab().proxy("node-b").kill("SIGKILL");
+    for (const follower of [program, events]) {
+      const { code, stderr } = await follower.ended;
+      expect(code).toBe(1);
+      expect(stderr).toContain(`The proxy at ${controlSocket("node-b")} cut the answer off`);
+    }
+    await expectWhole(lab(), file);
+    await lab().proxy("node-b").ended;
+    await lab().startProxy("node-b");
   });
 });
 

@@ -49,7 +49,7 @@ function capture(fixture: EngineFixture, filters: readonly CaptureFilter[] = [EV
   const reader = new RingReader(ring);
   return () => {
     const captured: Captured[] = [];
-    reader.drain((record, bytes) => {
+    reader.drain(Infinity, (record, bytes) => {
       const about = new Uint8Array(record.buffer, record.byteOffset, record.byteLength);
       captured.push({
         captures: record.getUint8(RECORD_CAPTURES_AT),

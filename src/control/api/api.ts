@@ -15,6 +15,7 @@ import { ByteStream, sendStream } from "../observe/byte-stream.ts";
 import { LineStream, sendLines } from "../observe/line-stream.ts";
 import { Page } from "../observe/pages.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { describeRoutes } from "./openapi.ts";
 import { readBytes, readText } from "./request-body.ts";
 import { JsonText, jsonOf, NAME_PART, queryOf, type Route, type RouteBody } from "./route.ts";
@@ -48,17 +49,20 @@ type RequestContext = Context<{ Bindings: HttpBindings }>;
 /** The control socket of a running proxy. */
 export class ControlApi {
   readonly #server: Server;
+  readonly #streams: OpenStreams;
   #closed: Promise<void> | undefined;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, streams: OpenStreams) {
     this.#server = server;
+    this.#streams = streams;
   }
 
   /** Listens at `path`; replaces a socket that nobody answers. `onFailure` is told of unexpected errors. */
   static async listen(path: string, parts: ControlParts, onFailure: (error: unknown) => void): Promise<ControlApi> {
     await claimSocketPath(path);
+    const streams = new OpenStreams();
     const server = createAdaptorServer({
-      fetch: controlApp(parts, onFailure).fetch,
+      fetch: controlApp(parts, streams, onFailure).fetch,
       hostname: HOSTNAME,
       autoCleanupIncoming: false, // what is left of a refused body is not read
       overrideGlobalObjects: false,
@@ -67,26 +71,30 @@ export class ControlApi {
     server.maxConnections = CONNECTION_MAX;
     await listenOn(server, path);
     server.on("error", onFailure);
-    return new ControlApi(server);
+    return new ControlApi(server, streams);
   }
 
-  /** Ends all connections and removes the socket. */
+  /** Ends all answers and connections, and removes the socket. */
   close(): Promise<void> {
-    this.#closed ??= new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    await this.#streams.endAll();
+    this.#server.closeAllConnections();
+    await closed;
   }
 }
 
-function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): App {
+function controlApp(parts: ControlParts, streams: OpenStreams, onFailure: (error: unknown) => void): App {
   const app: App = new Hono();
   for (const route of ROUTES) {
     app.on(route.method, honoPath(route.path), async (context) => {
       const query = queryOf(route, new URL(context.req.url).searchParams);
       const body = await bodyOf(route.body, context);
-      return answer(context, await route.handle(parts, { query, name: nameOf(context), body }));
+      return answer(context, streams, await route.handle(parts, { query, name: nameOf(context), body }));
     });
   }
   app.get(OPENAPI_PATH, (context) => context.json(describeRoutes(ROUTES)));
@@ -111,13 +119,14 @@ function controlApp(parts: ControlParts, onFailure: (error: unknown) => void): A
   return app;
 }
 
-function answer(context: RequestContext, answered: unknown): Response {
+function answer(context: RequestContext, streams: OpenStreams, answered: unknown): Response {
+  const response = context.env.outgoing as ServerResponse;
   if (answered instanceof LineStream) {
-    sendLines(context.env.outgoing as ServerResponse, answered);
+    streams.add(response, sendLines(response, answered));
     return RESPONSE_ALREADY_SENT;
   }
   if (answered instanceof ByteStream) {
-    sendStream(context.env.outgoing as ServerResponse, answered);
+    streams.add(response, sendStream(response, answered));
     return RESPONSE_ALREADY_SENT;
   }
   if (answered instanceof JsonText) {

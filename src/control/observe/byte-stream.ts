@@ -1,5 +1,5 @@
 // An answer of bytes that goes on until its source ends it or the client leaves. A client that does not read costs its
-// source what it says is waiting; one that has not read for long is cut off, so that it holds no place for ever.
+// source what it says is waiting; one that has taken nothing for long is cut off, so that it holds no place for ever.
 
 import type { ServerResponse } from "node:http";
 
@@ -24,27 +24,34 @@ export class ByteStream {
   }
 }
 
-export function sendStream(response: ServerResponse, stream: ByteStream): void {
+/** Ends the answer when the function that it returns is called. */
+export function sendStream(response: ServerResponse, stream: ByteStream): () => void {
   response.writeHead(200, { "content-type": stream.contentType, "cache-control": "no-store" });
   response.flushHeaders();
+  let untaken = 0; // writes
   let stalled: NodeJS.Timeout | undefined;
-  const flowing = (): void => {
+  // A slow client takes one write after the other, and may never have taken all of them.
+  const taken = (): void => {
+    untaken -= 1;
     clearTimeout(stalled);
-    stalled = undefined;
+    stalled = untaken === 0 || response.destroyed ? undefined : cutOff();
   };
+  const cutOff = (): NodeJS.Timeout => setTimeout(() => response.destroy(), STALL_LIMIT_MS);
   const stop = stream.start({
     write(bytes) {
-      if (response.destroyed || response.write(bytes)) return;
-      stalled ??= setTimeout(() => response.destroy(), STALL_LIMIT_MS);
+      if (response.destroyed || response.writableEnded) return;
+      untaken += 1;
+      stalled ??= cutOff();
+      response.write(bytes, taken);
     },
     get waiting() {
       return response.writableLength;
     },
     end: () => response.end(),
   });
-  response.on("drain", flowing);
   response.on("close", () => {
-    flowing();
+    clearTimeout(stalled);
     stop();
   });
+  return stop;
 }

@@ -9,50 +9,72 @@ const INTERFACES = ["tun", "tunnel"];
 /** Of what stands at the end. */
 const ENDING_BYTES =
   INTERFACES.length * statisticsBlock({ interface: 0, fromUs: 0, toUs: 0, received: 0, dropped: 0 }).length;
-/** What waits for a client that does not read. */
-const WAITING_MAX_BYTES = 4_194_304;
+/** What waits for a client that does not read. Losses are told behind it. */
+const WAITING_MAX_BYTES = 1_048_576;
 const TELL_INTERVAL_MS = 1000;
 
 export class CaptureFile {
   readonly request: CaptureRequest;
   readonly #sink: ByteSink;
-  readonly #startedMs = performance.now();
-  readonly #lostBefore: number;
+  readonly #version: string;
+  #startedMs: number | undefined;
+  #lostBefore = 0;
   readonly #received = INTERFACES.map(() => 0);
   readonly #dropped = INTERFACES.map(() => 0);
-  #told: number;
+  #told = 0;
   #toldMs = 0;
   #count = 0;
   #bytes = 0;
   #isFull = false;
+  #unsent: Uint8Array[] = [];
+  #unsentBytes = 0;
 
-  /** `lost`: packets that the workers could not pass on so far. */
-  constructor(request: CaptureRequest, sink: ByteSink, version: string, lost: number) {
+  constructor(request: CaptureRequest, sink: ByteSink, version: string) {
     this.request = request;
     this.#sink = sink;
+    this.#version = version;
+  }
+
+  /** Writes what stands in front of the packets. `lost`: packets that the workers could not pass on so far. */
+  begin(lost: number): void {
+    this.#startedMs = performance.now();
     this.#lostBefore = lost;
     this.#told = lost;
-    this.#write(sectionBlock(`sapwood ${version}`));
-    for (const name of INTERFACES) this.#write(interfaceBlock(name, request.snapLength));
+    this.#write(sectionBlock(`sapwood ${this.#version}`));
+    for (const name of INTERFACES) this.#write(interfaceBlock(name, this.request.snapLength));
+    this.flush();
   }
 
   /** It has all that was asked for. */
   get isDone(): boolean {
+    if (this.#startedMs === undefined) return false;
     const { count, durationMs } = this.request;
     const isOver = durationMs !== undefined && performance.now() - this.#startedMs >= durationMs;
     return this.#isFull || isOver || (count !== undefined && this.#count >= count);
   }
 
+  /** A packet written now has not to wait for its client. */
+  get hasRoom(): boolean {
+    return this.#sink.waiting + this.#unsentBytes <= WAITING_MAX_BYTES;
+  }
+
+  /** Whether the next packet of this interface is to be added. One that finds no room is counted. */
+  accepts(index: number): boolean {
+    if (this.#startedMs === undefined || this.isDone) return false;
+    add(this.#received, index, 1);
+    if (this.hasRoom) return true;
+    add(this.#dropped, index, 1);
+    return false;
+  }
+
+  /** A packet that was accepted. It is on its way after flush(). */
   add(packet: CapturedPacket): void {
-    if (this.isDone) return;
-    add(this.#received, packet.interface, 1);
     const block = packetBlock({ ...packet, parts: cut(packet.parts, this.request.snapLength) });
     const { sizeBytes } = this.request;
     if (sizeBytes !== undefined && this.#bytes + block.length + ENDING_BYTES > sizeBytes) {
       this.#isFull = true;
       return;
     }
-    if (this.#sink.waiting > WAITING_MAX_BYTES) return add(this.#dropped, packet.interface, 1);
     this.#count += 1;
     this.#write(block);
   }
@@ -67,16 +89,27 @@ export class CaptureFile {
     this.#told = missing;
     this.#toldMs = performance.now();
     this.#writeStatistics(lost);
+    this.flush();
   }
 
   end(lost: number): void {
+    if (this.#startedMs === undefined) this.begin(lost);
     this.#writeStatistics(lost);
+    this.flush();
     this.#sink.end();
   }
 
+  flush(): void {
+    if (this.#unsent.length === 0) return;
+    this.#sink.write(Buffer.concat(this.#unsent, this.#unsentBytes));
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+  }
+
   #writeStatistics(lost: number): void {
-    const toUs = (performance.timeOrigin + performance.now()) * 1000;
-    const fromUs = (performance.timeOrigin + this.#startedMs) * 1000;
+    const nowMs = performance.now();
+    const toUs = (performance.timeOrigin + nowMs) * 1000;
+    const fromUs = (performance.timeOrigin + (this.#startedMs ?? nowMs)) * 1000;
     // Of those that the workers could not pass on nobody knows the interface: they stand at both.
     const unseen = lost - this.#lostBefore;
     INTERFACES.forEach((_, index) => {
@@ -87,7 +120,8 @@ export class CaptureFile {
 
   #write(block: Uint8Array): void {
     this.#bytes += block.length;
-    this.#sink.write(block);
+    this.#unsent.push(block);
+    this.#unsentBytes += block.length;
   }
 }
 

@@ -32,6 +32,8 @@ import { type OuterEnd, outerHeaders } from "./outer-headers.ts";
 /** Of pcapng, which has none of its own. */
 export const CAPTURE_CONTENT_TYPE = "application/x-pcapng";
 const LOOK_INTERVAL_MS = 20;
+/** Packets that one look takes from a worker, so that others who wait for this thread get their turn. */
+const LOOK_MAX = 2048;
 /** Tables that change all the time are taken over so often. */
 const TABLES_INTERVAL_MS = 1000;
 const NO_TARGET = "\0".repeat(ADDRESS_SIZE);
@@ -52,6 +54,7 @@ export class Captures {
   #rings: readonly SharedArrayBuffer[] = [];
   #readers: readonly RingReader[] = [];
   #looking: NodeJS.Timeout | undefined;
+  #lookingAgain: NodeJS.Immediate | undefined;
   #tables: Tables | undefined; // that filters and names are of
   #tablesMs = 0; // when they were taken over
   #names = new CaptureNames({ nodes: [], services: [] });
@@ -60,7 +63,7 @@ export class Captures {
     this.#options = options;
   }
 
-  /** Throws usage, not-found, or capacity-exceeded. Captures from when the stream is started. */
+  /** Throws usage, not-found, or capacity-exceeded. What passes after the stream's first byte is captured. */
   open(request: CaptureRequest): ByteStream {
     checkParties(request, this.#options.tables());
     this.#freeBit();
@@ -69,7 +72,7 @@ export class Captures {
 
   /** Ends all captures; their files are whole. */
   close(): void {
-    for (const bit of [...this.#files.keys()]) this.#stop(bit);
+    for (const [bit, file] of [...this.#files]) this.#stop(bit, file);
   }
 
   #start(request: CaptureRequest, sink: ByteSink): () => void {
@@ -78,21 +81,29 @@ export class Captures {
       this.#rings = Array.from({ length: this.#options.workers }, () => createRing());
       this.#readers = this.#rings.map((ring) => new RingReader(ring));
     }
-    this.#files.set(bit, new CaptureFile(request, sink, this.#options.version, this.#lost));
+    const file = new CaptureFile(request, sink, this.#options.version);
+    this.#files.set(bit, file);
     this.#looking ??= setInterval(() => this.#look(), LOOK_INTERVAL_MS);
-    this.#order();
-    return () => this.#stop(bit);
+    void this.#order().then(() => this.#begin(bit, file));
+    return () => this.#stop(bit, file);
   }
 
-  #stop(bit: number): void {
-    const file = this.#files.get(bit);
-    if (file === undefined) return;
-    this.#drain(); // what passed until now
+  /** All workers know what is wanted. */
+  #begin(bit: number, file: CaptureFile): void {
+    if (this.#files.get(bit) !== file) return; // its client has left
+    while (this.#drain()); // what an earlier capture with this bit wanted
+    file.begin(this.#lost);
+  }
+
+  #stop(bit: number, file: CaptureFile): void {
+    if (this.#files.get(bit) !== file) return;
+    if (file.hasRoom) this.#drain(); // what passed until now
     file.end(this.#lost);
     this.#files.delete(bit);
-    this.#order();
+    void this.#order();
     if (this.#files.size > 0) return;
     clearInterval(this.#looking);
+    clearImmediate(this.#lookingAgain);
     this.#looking = undefined;
   }
 
@@ -105,47 +116,60 @@ export class Captures {
     return this.#readers.reduce((sum, { lost }) => sum + lost, 0);
   }
 
-  /** Tells the workers what is wanted now. */
-  #order(): void {
+  /** Tells the workers what is wanted now; resolves when they know. */
+  async #order(): Promise<void> {
     const tables = this.#options.tables();
     if (tables !== this.#tables) this.#names = new CaptureNames(tables);
     this.#tables = tables;
     this.#tablesMs = performance.now();
     const filters = [...this.#files].map(([bit, { request }]) => filterOf(request, bit, tables));
     const orders = filters.length === 0 ? undefined : { rings: this.#rings, filters };
-    this.#options.hand(orders).catch(this.#options.onFailure);
+    await this.#options.hand(orders).catch(this.#options.onFailure);
   }
 
   #look(): void {
     const isOld = performance.now() - this.#tablesMs >= TABLES_INTERVAL_MS;
-    if (isOld && this.#options.tables() !== this.#tables) this.#order();
-    this.#drain();
+    if (isOld && this.#options.tables() !== this.#tables) void this.#order();
+    // Packets that nobody could take stay with the workers, who count what finds no room there: that costs least.
+    const isMore = [...this.#files.values()].some(({ hasRoom }) => hasRoom) && this.#drain();
     for (const [bit, file] of this.#files) {
-      if (file.isDone) this.#stop(bit);
+      if (file.isDone) this.#stop(bit, file);
       else file.tellLosses(this.#lost);
     }
+    if (!isMore || this.#files.size === 0) return;
+    clearImmediate(this.#lookingAgain);
+    this.#lookingAgain = setImmediate(() => this.#look());
   }
 
-  #drain(): void {
-    for (const reader of this.#readers) reader.drain((record, packet) => this.#take(record, packet));
+  /** Hands packets of all workers to those who capture. Tells whether more are there. */
+  #drain(): boolean {
+    let isMore = false;
+    for (const reader of this.#readers) {
+      if (reader.drain(LOOK_MAX, (record, packet) => this.#take(record, packet))) isMore = true;
+    }
+    for (const file of this.#files.values()) file.flush();
+    return isMore;
   }
 
   #take(record: DataView, bytes: Uint8Array): void {
-    const captured = bytes.slice(0, record.getUint32(RECORD_CAPTURED_AT, true));
     const point = record.getUint8(RECORD_POINT_AT) as CapturePoint;
-    const length = record.getUint32(RECORD_LENGTH_AT, true);
     const isTunnel = point === CapturePoint.tunnelIn || point === CapturePoint.tunnelOut;
+    const index = isTunnel ? 1 : 0;
+    const captures = record.getUint8(RECORD_CAPTURES_AT);
+    const takers = [...this.#files].filter(([bit, file]) => (captures & (1 << bit)) !== 0 && file.accepts(index));
+    if (takers.length === 0) return;
+    const captured = bytes.slice(0, record.getUint32(RECORD_CAPTURED_AT, true));
+    const length = record.getUint32(RECORD_LENGTH_AT, true);
     const outer = isTunnel ? this.#outerOf(record, point, captured, length) : undefined;
     const packet = {
-      interface: isTunnel ? 1 : 0,
+      interface: index,
       timeUs: record.getFloat64(RECORD_TIME_AT, true),
       parts: outer === undefined ? [captured] : [outer, captured],
       length: length + (outer?.length ?? 0),
       isInbound: point === CapturePoint.tunIn || point === CapturePoint.tunnelIn,
       comment: this.#commentOf(record, captured),
     };
-    const captures = record.getUint8(RECORD_CAPTURES_AT);
-    for (const [bit, file] of this.#files) if ((captures & (1 << bit)) !== 0) file.add(packet);
+    for (const [, file] of takers) file.add(packet);
   }
 
   #outerOf(record: DataView, point: CapturePoint, payload: Uint8Array, length: number): Uint8Array {

@@ -15,13 +15,15 @@ export class LineStream {
   }
 }
 
-export function sendLines(response: ServerResponse, stream: LineStream): void {
+/** Ends the answer when the function that it returns is called. */
+export function sendLines(response: ServerResponse, stream: LineStream): () => void {
   response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
   response.flushHeaders();
   const stop = stream.start((line) => {
-    if (response.destroyed) return;
+    if (response.destroyed || response.writableEnded) return;
     response.write(`${JSON.stringify(line)}\n`);
     if (response.writableLength > WAITING_MAX_BYTES) response.destroy();
   });
   response.on("close", stop);
+  return () => response.end();
 }

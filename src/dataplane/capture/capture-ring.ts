@@ -76,11 +76,15 @@ export class RingWriter extends RingEnd {
 }
 
 export class RingReader extends RingEnd {
-  /** Hands over each record that is there, as views that are overwritten when this returns. */
-  drain(take: (record: DataView, packet: Uint8Array) => void): void {
+  /**
+   * Hands over at most `most` of the records that are there, as views that are overwritten when this returns. Tells
+   * whether more are there.
+   */
+  drain(most: number, take: (record: DataView, packet: Uint8Array) => void): boolean {
     const head = this.load(HEAD);
     let tail = this.load(TAIL);
-    while (tail !== head) {
+    for (let left = most; tail !== head; ) {
+      if (left === 0) return true;
       const at = tail & (this.size - 1);
       const size = this.view.getUint32(at + RECORD_SIZE_AT, true);
       if (size === RECORD_WRAP) {
@@ -90,9 +94,11 @@ export class RingReader extends RingEnd {
         const record = new DataView(buffer, byteOffset + at, RECORD_HEADER_SIZE);
         take(record, this.bytes.subarray(at + RECORD_HEADER_SIZE, at + size));
         tail = (tail + size) >>> 0;
+        left -= 1;
       }
       Atomics.store(this.words, TAIL, tail | 0);
     }
+    return false;
   }
 
   /** Packets that found no room so far. */

@@ -14,6 +14,7 @@ import {
 } from "../../../../src/control/observe/pcapng.ts";
 import { parseAddress } from "../../../../src/net/address.ts";
 import { keyOfText } from "../../../../src/net/address-key.ts";
+import { given } from "../../../support/given.ts";
 import { Random } from "../../../support/random.ts";
 import { sumWords } from "../../../support/reference/checksum.ts";
 
@@ -29,6 +30,15 @@ const PACKET: CapturedPacket = {
 function words(block: Uint8Array): number[] {
   const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
   return Array.from({ length: block.length / 4 }, (_, i) => view.getUint32(4 * i, true));
+}
+
+/** What stands one after the other in a file. */
+function blocksOf(file: Buffer): Buffer[] {
+  const blocks: Buffer[] = [];
+  for (let at = 0; at < file.length; at += file.readUInt32LE(at + 4)) {
+    blocks.push(Buffer.from(file.subarray(at, at + file.readUInt32LE(at + 4))));
+  }
+  return blocks;
 }
 
 describe("blocks", () => {
@@ -102,27 +112,33 @@ describe.each([
 
 describe("a capture's file", () => {
   function open(parameters: Readonly<Record<string, string>>) {
-    const blocks: Uint8Array[] = [];
+    const written: Uint8Array[] = [];
     const sink = {
       waiting: 0,
       hasEnded: false,
-      write: (block: Uint8Array) => void blocks.push(block),
+      write: (bytes: Uint8Array) => void written.push(bytes),
       end: () => {
         sink.hasEnded = true;
       },
     };
-    return { file: new CaptureFile(CAPTURE_PARAMETERS.parse(parameters), sink, "1", 5), sink, blocks };
+    const file = new CaptureFile(CAPTURE_PARAMETERS.parse(parameters), sink, "1");
+    const offer = (packet: CapturedPacket): void => {
+      if (file.accepts(packet.interface)) file.add(packet);
+    };
+    return { file, offer, sink, blocks: () => blocksOf(Buffer.concat(written)) };
   }
   const types = (blocks: readonly Uint8Array[]): number[] => blocks.map((block) => words(block)[0] ?? 0);
 
   test("begins with a section and two interfaces, and ends with their statistics", () => {
-    const { file, blocks, sink } = open({});
-    file.add(PACKET);
+    const { file, offer, blocks, sink } = open({});
+    offer(PACKET);
+    file.begin(5);
+    offer(PACKET);
     file.end(7);
-    expect(types(blocks)).toEqual([0x0a0d0d0a, 1, 1, 6, 5, 5]);
+    expect(types(blocks())).toEqual([0x0a0d0d0a, 1, 1, 6, 5, 5]);
     expect(sink.hasEnded).toBe(true);
     // Of the second interface: one received, and two that the workers could not pass on.
-    const statistics = words(blocks[5] ?? new Uint8Array());
+    const statistics = words(given(blocks()[5]));
     expect(statistics.slice(-8, -2)).toEqual([4 | (8 << 16), 1, 0, 5 | (8 << 16), 2, 0]);
   });
 
@@ -130,25 +146,34 @@ describe("a capture's file", () => {
     [{ count: "2" }, 2],
     [{ sizeBytes: "400" }, 2],
   ])("with %o ends in time", (parameters, packets) => {
-    const { file, blocks } = open(parameters);
-    for (let i = 0; i < 5; i++) file.add(PACKET);
+    const { file, offer, blocks } = open(parameters);
+    file.begin(5);
+    for (let i = 0; i < 5; i++) offer(PACKET);
     expect(file.isDone).toBe(true);
-    expect(types(blocks).filter((type) => type === 6)).toHaveLength(packets);
+    file.flush();
+    expect(types(blocks()).filter((type) => type === 6)).toHaveLength(packets);
   });
 
   test("leaves out what a client does not read, and counts it", () => {
-    const { file, blocks, sink } = open({});
+    const { file, offer, blocks, sink } = open({});
+    file.begin(5);
     sink.waiting = 2 ** 30;
-    file.add(PACKET);
+    offer(PACKET);
+    expect(file.hasRoom).toBe(false);
     sink.waiting = 0;
-    file.add(PACKET);
-    expect(types(blocks).filter((type) => type === 6)).toHaveLength(1);
+    offer(PACKET);
+    file.end(5);
+    expect(types(blocks()).filter((type) => type === 6)).toHaveLength(1);
+    const statistics = words(given(blocks().at(-1)));
+    expect(statistics.slice(-8, -2)).toEqual([4 | (8 << 16), 2, 0, 5 | (8 << 16), 1, 0]);
   });
 
   test("cuts packets to its snap length, over all pieces", () => {
-    const { file, blocks } = open({ snapLength: "2" });
-    file.add({ ...PACKET, parts: [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)] });
-    expect(words(blocks.at(-1) ?? new Uint8Array()).slice(5, 8)).toEqual([2, 9, 0x0201]);
+    const { file, offer, blocks } = open({ snapLength: "2" });
+    file.begin(5);
+    offer({ ...PACKET, parts: [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)] });
+    file.flush();
+    expect(words(given(blocks().at(-1))).slice(5, 8)).toEqual([2, 9, 0x0201]);
   });
 });
 

@@ -20,7 +20,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 function drain(reader: RingReader): Uint8Array[] {
   const packets: Uint8Array[] = [];
-  reader.drain((record, bytes) => packets.push(bytes.slice(0, record.getUint32(8, true))));
+  reader.drain(Infinity, (record, bytes) => packets.push(bytes.slice(0, record.getUint32(8, true))));
   return packets;
 }
 
@@ -57,5 +57,16 @@ describe("a ring", () => {
     expect(put(writer, packet)).toBe(true);
     expect(drain(reader)).toEqual([packet]);
     expect(drain(reader)).toEqual([]);
+  });
+
+  test("gives no more at once than it is asked for, and tells that more are there", () => {
+    const ring = createRing(SIZE);
+    const [writer, reader] = [new RingWriter(ring), new RingReader(ring)];
+    for (let packet = 0; packet < 5; packet++) put(writer, Uint8Array.of(packet));
+    const taken: number[] = [];
+    const take = (_: DataView, packet: Uint8Array): void => void taken.push(packet[0] ?? -1);
+    expect([reader.drain(2, take), [...taken]]).toEqual([true, [0, 1]]);
+    expect([reader.drain(3, take), [...taken]]).toEqual([false, [0, 1, 2, 3, 4]]);
+    expect(reader.drain(3, take)).toBe(false);
   });
 });
