@@ -138,8 +138,12 @@ esac
 `;
 }
 
-/** How long systemd waits before it starts the daemon again: containers cannot reach the tunnel meanwhile. */
-export const RESTART_SECONDS = 1;
+/**
+ * How long systemd waits before it starts a daemon again that was killed: containers cannot reach the tunnel meanwhile. A
+ * start that fails, because of a mistake in a file, say, would fail again and again: it waits longer.
+ */
+export const RESTART_MS = 100;
+const FAILED_START_SECONDS = 1;
 
 function unitText(): string {
   return `# ${MARK}
@@ -153,7 +157,8 @@ StartLimitIntervalSec=0
 [Service]
 ExecStart=${PROGRAM}
 Restart=always
-RestartSec=${RESTART_SECONDS}
+RestartSec=${RESTART_MS}ms
+ExecStopPost=/bin/sh -c 'test "$$SERVICE_RESULT" != exit-code || sleep ${FAILED_START_SECONDS}'
 StandardOutput=append:${LOG}
 StandardError=append:${LOG}
 

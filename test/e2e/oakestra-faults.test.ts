@@ -6,7 +6,7 @@ import { eventually } from "../../src/lab/lab.ts";
 import { configure } from "../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
-import { RESTART_SECONDS } from "../../src/node/netmanager-installation.ts";
+import { RESTART_MS } from "../../src/node/netmanager-installation.ts";
 import { report as keptExchanges } from "../support/killed-proxies.ts";
 import { describeLab } from "../support/lab.ts";
 import { containerName, netmanagerFile, OakestraCluster, PATIENCE_MS } from "../support/oakestra/cluster.ts";
@@ -186,7 +186,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     const killedMs = performance.now();
     cluster.daemon("node-a").kill("SIGKILL");
     await cluster.daemon("node-a").ended;
-    await pause(RESTART_SECONDS * 1000); // the unit's rule
+    await pause(RESTART_MS); // the unit's rule
     await cluster.startNode("node-a");
     await eventually("new connections of all containers", async () => {
       const results = await Promise.all(containers.map((container) => call(SERVICE, container)));

@@ -49,13 +49,25 @@ test("both files are written, run sapwood, and go again", () => {
   expect(version).toBe(spawnSync(process.execPath, [MAIN, "--version"], { encoding: "utf8" }).stdout);
   expect(spawnSync(program, ["--netcfg", join(root, "none.json")], { encoding: "utf8" }).stderr).toContain("none.json");
   const text = readFileSync(unit, "utf8");
-  for (const line of ["ExecStart=/bin/NetManager", "Restart=always", "RestartSec=1", "StartLimitIntervalSec=0"]) {
+  for (const line of ["ExecStart=/bin/NetManager", "Restart=always", "RestartSec=100ms", "StartLimitIntervalSec=0"]) {
     expect(text.split("\n")).toContain(line);
   }
   expect(sapwood("install-netmanager").status).toBe(0); // anew, of another version say
   expect(sapwood("uninstall-netmanager").status).toBe(0);
   expect([existsSync(program), existsSync(unit)]).toEqual([false, false]);
   expect(sapwood("uninstall-netmanager").stdout).toBe("Nothing of sapwood's is installed there.\n");
+});
+
+test.each([
+  { result: "signal", slept: "" }, // kill -9
+  { result: "success", slept: "" },
+  { result: "exit-code", slept: "sleep 1\n" },
+])("a daemon that ended with the result $result of systemd is started again at once, unless its start fails", (row) => {
+  expect(sapwood("install-netmanager").status).toBe(0);
+  const [, command] = /^ExecStopPost=\/bin\/sh -c '(.*)'$/m.exec(readFileSync(unit, "utf8")) ?? [];
+  const script = `sleep() { echo sleep "$@"; }; ${command?.replaceAll("$$", "$")}`;
+  const ran = spawnSync("/bin/sh", ["-c", script], { encoding: "utf8", env: { SERVICE_RESULT: row.result } });
+  expect([ran.status, ran.stdout]).toEqual([0, row.slept]);
 });
 
 test("what stands there is kept when somebody says so, and comes back", () => {
