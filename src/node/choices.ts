@@ -7,12 +7,18 @@ import type { Config } from "../control/config/config.ts";
 /** Addresses that bind a socket to all of the machine's. */
 const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
 
-/**
- * Whether the ranges are to be unreachable while no proxy runs: under a supervisor, which starts a proxy that died
- * again, unless the configuration says it. systemd.exec(5) and sd_notify(3) describe the variables.
- */
+/** Whether the ranges are to be unreachable while no proxy runs. */
 export function isGuarded({ guard }: Pick<Config, "guard">, env: NodeJS.ProcessEnv): boolean {
-  if (guard.routes !== "auto") return guard.routes;
+  return guard.routes === "auto" ? isSupervised(env) : guard.routes;
+}
+
+/** Whether the TUN is to outlive the process. */
+export function isPersistent({ tun }: Pick<Config, "tun">, env: NodeJS.ProcessEnv): boolean {
+  return tun.persist === "auto" ? isSupervised(env) : tun.persist;
+}
+
+/** By systemd, which starts a proxy that died again. systemd.exec(5) and sd_notify(3) describe the variables. */
+function isSupervised(env: NodeJS.ProcessEnv): boolean {
   return env.INVOCATION_ID !== undefined || env.NOTIFY_SOCKET !== undefined;
 }
 

@@ -63,11 +63,12 @@ export class NetmanagerNode {
     }
   }
 
-  /** Containers keep their network when this is not to last, as before a start of the same unit. */
+  /** Containers keep their network, and the TUN stays, when this is not to last, as before a start of the same unit. */
   async close(isLasting: boolean): Promise<void> {
     this.#server.close();
     this.#server.closeAllConnections();
     await this.#netmanager.close(isLasting);
+    await this.proxy.close(!isLasting);
     await this.#undo.run();
   }
 

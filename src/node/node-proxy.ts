@@ -1,5 +1,6 @@
 // A node's proxy: opens everything in order, applies changes while it runs, closes everything in reverse order.
-// Promises: a start that fails leaves no device, route, kernel parameter or socket behind.
+// Promises: a start that fails leaves no device, route, kernel parameter or socket behind, but those that a process
+// before left for it.
 
 import { UndoStack } from "../base/undo-stack.ts";
 import type { ProviderSink } from "../control/providers/provider.ts";
@@ -50,11 +51,14 @@ export class NodeProxy {
   }
 
   /**
-   * Control socket, workers, routes and kernel parameters, TUN, tunnel: in this order. After a failure the unreachable
-   * routes of the ranges stay, as they do when the process is killed.
+   * Control socket, workers, routes and kernel parameters, TUN, tunnel: in this order. Where another start is to follow,
+   * as after a failure, the unreachable routes of the ranges stay and so does a persistent TUN, as they do when the
+   * process is killed.
    */
-  close(hasFailed = false): Promise<void> {
-    this.#stages.ending.keepsGuard ||= hasFailed;
+  close(isFollowed = false): Promise<void> {
+    const { ending, persists } = this.#stages;
+    ending.keepsGuard ||= isFollowed;
+    ending.keepsTun ||= isFollowed && persists;
     return this.#undo.run();
   }
 
@@ -66,6 +70,8 @@ export class NodeProxy {
     const network = await openNetwork(opened, devices, tables, log, undo);
     const workers = await openWorkers(opened, devices, tables, options, undo);
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };
-    return new NodeProxy(undo, stages, await openControl(stages, options, undo));
+    const control = await openControl(stages, options, undo);
+    network.ending.keepsTun = network.persists && opened.config.tun.keep;
+    return new NodeProxy(undo, stages, control);
   }
 }

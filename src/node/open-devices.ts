@@ -8,7 +8,8 @@ import { offloadsSwitchedOff } from "../control/config/offload-config.ts";
 import { EncryptedUnderlay } from "../control/underlay/encrypted-underlay.ts";
 import { keyFiles } from "../control/underlay/key-file.ts";
 import { chooseMtu, findUnderlay, type Underlay } from "../sys/interface.ts";
-import { openTun, type Tun } from "../sys/tun.ts";
+import { openNodeTun } from "../sys/persistent-tun.ts";
+import type { Tun } from "../sys/tun.ts";
 import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { chooseQueues, underlayAddress } from "./choices.ts";
 
@@ -20,6 +21,8 @@ export interface Devices {
   readonly sockets: readonly UdpSocket[];
   readonly port: number;
   readonly tun: Tun;
+  /** A process before left the TUN. */
+  readonly isAdopted: boolean;
   readonly mtu: number;
   readonly switchedOff: ReturnType<typeof offloadsSwitchedOff>;
 }
@@ -35,10 +38,12 @@ export async function openDevices(config: Config, log: Logger, undo: UndoStack):
     for (const socket of sockets) socket.close();
   });
   encrypted?.restrict(sockets.map(({ fd }) => fd));
-  const tun = openTun({ name: config.tun.name, queues, switchedOff });
+  const { name } = config.tun;
+  const { tun, isAdopted, unusable } = await openNodeTun({ name, queues, switchedOff }, config.node.id);
+  if (unusable !== undefined) log.warn(`the TUN of the process before is made anew: ${unusable}`);
   undo.add("close the TUN", () => tun.close());
   const mtu = chooseMtu(config.tun.mtu, encrypted?.mtu ?? underlay?.mtu);
-  return { underlay, encrypted, sockets, port: socketAt(sockets, 0).port, tun, mtu, switchedOff };
+  return { underlay, encrypted, sockets, port: socketAt(sockets, 0).port, tun, isAdopted, mtu, switchedOff };
 }
 
 export function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {

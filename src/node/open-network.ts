@@ -7,9 +7,10 @@ import { NetworkWatch } from "../control/underlay/network-watch.ts";
 import { OwnAddresses } from "../control/underlay/own-addresses.ts";
 import { PacketGuard } from "../control/underlay/packet-guard.ts";
 import { TunInterface } from "../sys/interface.ts";
+import { keepTun } from "../sys/persistent-tun.ts";
 import { RouteEvents } from "../sys/route-events.ts";
 import { sysctlStateFile } from "../sys/sysctl.ts";
-import { isGuarded } from "./choices.ts";
+import { isGuarded, isPersistent } from "./choices.ts";
 import type { OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
 import type { OpenTables } from "./open-tables.ts";
@@ -21,21 +22,26 @@ const RUN_FOLDER = "/run/sapwood";
 interface Ending {
   /** Whether the unreachable routes of the ranges stay. */
   keepsGuard: boolean;
+  /** Whether the TUN stays, with all that leads to it. */
+  keepsTun: boolean;
 }
 
 export interface OpenNetwork {
   readonly networkWatch: NetworkWatch;
+  /** Until the start is complete it is that of a start that fails: what a process before left stays. */
   readonly ending: Ending;
+  /** Whether the TUN outlives this process. */
+  readonly persists: boolean;
 }
 
 export async function openNetwork(
   { config, socket }: OpenConfig,
-  { underlay, encrypted, tun, mtu, port }: Devices,
+  { underlay, encrypted, tun, isAdopted, mtu, port }: Devices,
   { shared, store }: Pick<OpenTables, "shared" | "store">,
   log: Logger,
   undo: UndoStack,
 ): Promise<OpenNetwork> {
-  const ending: Ending = { keepsGuard: config.guard.keep };
+  const ending: Ending = { keepsGuard: config.guard.keep, keepsTun: isAdopted };
   const routes = config.ranges.map(({ text }) => text);
   const network = await TunInterface.open({
     device: tun.name,
@@ -44,10 +50,16 @@ export async function openNetwork(
     underlayDevice: underlay?.device,
     stateFile: sysctlStateFile(RUN_FOLDER, dirname(socket)),
     isGuarded: isGuarded(config, process.env),
+    isAdopted,
   });
   undo.add("restore the network", async () => {
-    for (const sentence of await network.close(ending.keepsGuard)) log.error(sentence);
+    const failures = await network.close({ guard: ending.keepsGuard, device: ending.keepsTun });
+    for (const sentence of failures) log.error(sentence);
+    if (!ending.keepsTun) tun.setPersistent(false);
   });
+  if (isAdopted) log.info({ corrected: network.corrected }, "took over the TUN of the process before");
+  const persists = isPersistent(config, process.env);
+  if (persists) await keepTun(tun, config.node.id);
   const guard = await PacketGuard.open({
     nodeId: config.node.id,
     tun: tun.name,
@@ -56,7 +68,7 @@ export async function openNetwork(
     guardsWorkloads: config.guard.workloads,
     tables: () => store.snapshot(),
   });
-  undo.add("remove the packet filter", () => guard.close());
+  undo.add("remove the packet filter", () => guard.close(ending.keepsTun));
   store.onChange(() => guard.follow());
   const own = await OwnAddresses.follow(shared);
   const networkWatch = new NetworkWatch({
@@ -69,5 +81,5 @@ export async function openNetwork(
     clock: () => new Date(),
   });
   undo.add("stop watching the network", () => networkWatch.close());
-  return { networkWatch, ending };
+  return { networkWatch, ending, persists };
 }

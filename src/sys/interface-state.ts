@@ -14,7 +14,7 @@ interface InterfaceTarget {
   readonly index: number;
   readonly mtu: number;
   readonly queueLength: number | undefined; // undefined: as the kernel likes
-  readonly addresses: readonly string[]; // IPv6, each alone in its prefix
+  readonly addresses: readonly string[]; // each alone in its prefix
   /** By canonical prefix, and the address that packets of this machine get on that way. */
   readonly routes: readonly { readonly prefix: string; readonly source?: string }[];
   readonly sysctls: readonly { readonly path: string; readonly value: string }[]; // of this interface alone
@@ -65,8 +65,23 @@ export class KeptInterface {
 
   /** Undefined when it is gone. */
   async check(): Promise<KeptState | undefined> {
+    return this.#restore(await readInterface(this.#target));
+  }
+
+  /** The same with an interface that a process before set up: addresses and routes that are not ours go as well. */
+  async takeOver(): Promise<KeptState | undefined> {
     const target = this.#target;
     const found = await readInterface(target);
+    if (found === undefined) return undefined;
+    const others = otherThings(target, found);
+    if (others.length === 0) return this.#restore(found);
+    await removeOthers(target, found);
+    const state = await this.#restore(await readInterface(target));
+    return state && { ...state, repaired: [...others, ...state.repaired], hasActed: true };
+  }
+
+  async #restore(found: InterfaceState | undefined): Promise<KeptState | undefined> {
+    const target = this.#target;
     if (found === undefined) return undefined;
     const different = deviations(target, found);
     if (different.length === 0) return stateOf(target, found);
@@ -104,7 +119,7 @@ async function readInterface(target: InterfaceTarget): Promise<InterfaceState | 
   try {
     const [[link], addressed, v4, v6] = await Promise.all([
       show<ListedLink>("-json", "link", "show"),
-      show<{ addr_info?: readonly { local?: string }[] }>("-6", "-json", "address", "show"),
+      show<{ addr_info?: readonly { local?: string }[] }>("-json", "address", "show"),
       show<{ dst?: string }>("-4", "-json", "route", "show"),
       show<{ dst?: string }>("-6", "-json", "route", "show"),
     ]);
@@ -164,6 +179,32 @@ function missingRoutes(routes: InterfaceTarget["routes"], state: InterfaceState)
     routes.map(({ prefix }) => prefix),
     state.routes,
   );
+}
+
+/** What an interface has beyond its target, each as a clause. */
+function otherThings(target: InterfaceTarget, state: InterfaceState): string[] {
+  return [
+    ...missing(state.addresses, target.addresses).map((address) => `the address ${address} was there`),
+    ...otherRoutes(target, state).map((prefix) => `the route ${prefix} was there`),
+  ];
+}
+
+function otherRoutes({ routes }: InterfaceTarget, state: InterfaceState): string[] {
+  return missing(
+    state.routes,
+    routes.map(({ prefix }) => prefix),
+  );
+}
+
+async function removeOthers(target: InterfaceTarget, state: InterfaceState): Promise<void> {
+  const { device, addresses } = target;
+  let now: InterfaceState | undefined = state;
+  if (missing(state.addresses, addresses).length > 0) {
+    await ip(["address", "flush", "dev", device]); // what is ours is added anew
+    now = await readInterface(target); // an address takes its routes along
+  }
+  if (now === undefined) return;
+  for (const prefix of otherRoutes(target, now)) await ip(["route", "del", prefix, "dev", device]);
 }
 
 /** Puts back what differs. Returns a sentence for each thing that could not be. */

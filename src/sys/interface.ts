@@ -1,5 +1,6 @@
 // Prepares the TUN's interface and the kernel's forwarding with the `ip` command and /proc/sys/net.
-// Promises: a set-up that fails undoes what it did; close() undoes everything, in reverse order.
+// Promises: a set-up that fails undoes what it did, unless a process before left it; close() undoes everything, in
+// reverse order.
 //
 // IPv6 forwarding has a side effect: the kernel stops to accept router advertisements and forgets default routes
 // that it learned from them, unless accept_ra of the interface is 2 (Documentation/networking/ip-sysctl.rst).
@@ -38,6 +39,16 @@ interface InterfaceOptions {
   readonly stateFile: string; // keeps original kernel parameters across a crash
   /** Whether the ranges are unreachable while the TUN is not there. */
   readonly isGuarded: boolean;
+  /** The device was set up by a process before; what it has stays in place. */
+  readonly isAdopted?: boolean;
+}
+
+/** What is to be there after the end. */
+interface KeptThings {
+  /** The unreachable routes of the ranges. */
+  readonly guard: boolean;
+  /** Everything: the device that somebody keeps, with what leads to it and what it needs. */
+  readonly device: boolean;
 }
 
 interface AddressInfo {
@@ -90,6 +101,7 @@ export class TunInterface {
   readonly #kept: KeptInterface;
   readonly #forwarding: readonly Sysctl[];
   #isLinkUp = false;
+  #corrected: readonly string[] = [];
 
   private constructor(options: InterfaceOptions) {
     const { device, mtu, ranges } = options;
@@ -109,9 +121,12 @@ export class TunInterface {
     });
   }
 
-  /** Throws network-setup, missing-rights or missing-tool; then the kernel is as it was before. */
+  /**
+   * Throws network-setup, missing-rights or missing-tool; then the kernel is as it was before, but for what was
+   * corrected of a device that a process before left.
+   */
   static async open(options: InterfaceOptions): Promise<TunInterface> {
-    const { device, ranges, isGuarded } = options;
+    const { device, ranges, isGuarded, isAdopted = false } = options;
     const opened = new TunInterface(options);
     let wasGuarded = false; // by a process before
     try {
@@ -123,18 +138,24 @@ export class TunInterface {
       for (const sysctl of sysctlsFor(options)) opened.#sysctls.set(sysctl);
       if (isGuarded) await setGuardRoutes(ranges);
       opened.#isLinkUp = true;
-      await bringUp(options);
+      if (isAdopted) await opened.#takeOver();
+      else await bringUp(options);
       await setSourceRules(device, ranges);
       if (!isGuarded) await removeGuardRoutes(ranges);
       return opened;
     } catch (error) {
-      await opened.close(wasGuarded);
+      await opened.close({ guard: wasGuarded, device: isAdopted });
       throw error;
     }
   }
 
   get indices(): readonly number[] {
     return this.#kept.indices;
+  }
+
+  /** What was not as it is to be on a device that a process before left, as clauses. */
+  get corrected(): readonly string[] {
+    return this.#corrected;
   }
 
   /** Throws tun-unavailable when the interface is gone. */
@@ -151,11 +172,7 @@ export class TunInterface {
    * is only told. Throws tun-unavailable when the interface is gone.
    */
   async check(): Promise<KeptState> {
-    const state = await this.#kept.check();
-    if (state === undefined) {
-      this.expectThere();
-      throw new SapwoodError("network-setup", `The TUN "${this.#options.device}" was gone for a moment.`);
-    }
+    const state = this.#there(await this.#kept.check());
     const restored = await restoreSourceRules(this.#options.device, this.#options.ranges);
     const rules = restored.map((range) => `the rule that takes packets from ${range} from the TUN alone was missing`);
     return {
@@ -166,8 +183,9 @@ export class TunInterface {
     };
   }
 
-  /** Returns a sentence for each thing that could not be put back. The unreachable routes may stay. */
-  async close(keepsGuard = false): Promise<string[]> {
+  /** Returns a sentence for each thing that could not be put back. */
+  async close(keeps: KeptThings = { guard: false, device: false }): Promise<string[]> {
+    if (keeps.device) return [];
     const { device, ranges, isGuarded } = this.#options;
     const failures: string[] = [];
     if (this.#isLinkUp) {
@@ -177,12 +195,24 @@ export class TunInterface {
       await ip(["link", "set", "dev", device, "down"]).catch((error: unknown) => {
         if (hasInterface(device)) failures.push(String(error));
       });
-      if (isGuarded && !keepsGuard) {
+      if (isGuarded && !keeps.guard) {
         await removeGuardRoutes(ranges).catch((error: unknown) => failures.push(String(error)));
       }
     }
     failures.push(...this.#sysctls.restore());
     return failures;
+  }
+
+  async #takeOver(): Promise<void> {
+    const { repaired, problems } = this.#there(await this.#kept.takeOver());
+    if (problems.length > 0) throw new SapwoodError("network-setup", problems.join(" "));
+    this.#corrected = repaired;
+  }
+
+  #there(state: KeptState | undefined): KeptState {
+    if (state !== undefined) return state;
+    this.expectThere();
+    throw new SapwoodError("network-setup", `The TUN "${this.#options.device}" was gone for a moment.`);
   }
 }
 

@@ -20,8 +20,9 @@ export async function setSourceRules(device: string, ranges: readonly string[]):
   for (const [family, ofFamily] of byFamily(ranges)) {
     const found = await ownRules(family);
     const wanted = rulesFor(device, ofFamily);
+    const staying = found.filter(({ text, incoming }) => incoming !== device || wanted.includes(text));
     const isLeft = (rule: FoundRule): boolean => {
-      return !wanted.includes(rule.text) && (rule.incoming === device || isOrphan(rule, found));
+      return !wanted.includes(rule.text) && (rule.incoming === device || isOrphan(rule, staying));
     };
     await removeRules(
       family,

@@ -1,10 +1,12 @@
 // Opens a TUN device with one queue per worker and agrees with the kernel on offloads.
-// The device exists as long as one of its descriptors is open: a process that dies leaves none behind.
+// The device exists as long as one of its descriptors is open, unless it is told to outlive them (persistent-tun.ts).
 
+import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import {
   close,
   EACCES,
+  EBADFD,
   EBUSY,
   EINVAL,
   EIO,
@@ -32,7 +34,10 @@ const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 // linux/if_tun.h
 const TUNSETIFF = 0x400454ca;
+const TUNSETPERSIST = 0x400454cb;
+const TUNSETOWNER = 0x400454cc;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TUN = 0x0001;
 const IFF_MULTI_QUEUE = 0x0100;
 const IFF_NO_PI = 0x1000;
@@ -44,19 +49,26 @@ const TUN_F_TSO6 = 0x04;
 const TUN_F_USO4 = 0x20;
 const TUN_F_USO6 = 0x40;
 
-interface TunOptions {
+/** The kernel puts a number in the place of %d. */
+const THROW_AWAY_NAME = "sapwood-ask%d";
+
+export interface TunOptions {
   readonly name: string; // at most 15 bytes
   readonly queues: number; // 1 or more
   readonly switchedOff: SwitchedOff;
+  /** The device is there, persistent, and nobody's queue is attached to it. */
+  readonly isLeft?: boolean;
 }
 
-/** An open TUN. Its interface is down until somebody brings it up (interface.ts). */
+/** An open TUN. A new one's interface is down until somebody brings it up (interface.ts). */
 export interface Tun {
   readonly name: string;
   readonly fds: readonly number[]; // one per queue, non-blocking
   readonly offloads: readonly OffloadState[]; // as they were settled last
   /** Agrees with the kernel on offloads anew; frames that wait in the queues come as they are. */
   settleOffloads(switchedOff: SwitchedOff): readonly OffloadState[];
+  /** Whether the device is to outlive its descriptors. One that somebody deleted stays deleted. */
+  setPersistent(isPersistent: boolean): void;
   close(): void;
 }
 
@@ -74,10 +86,13 @@ export function openTun(options: TunOptions): Tun {
     for (const fd of fds.splice(0)) close(fd);
   };
   try {
-    for (let queue = 0; queue < options.queues; queue++) fds.push(openQueue(options.name, queue));
-    const [first] = fds;
-    if (first === undefined) throw new SapwoodError("tun-unavailable", "A TUN needs at least one queue; found 0.");
-    const kernel = askKernel(first);
+    const { isLeft = false } = options;
+    const first = openQueue(options.name, 0, isLeft ? 0 : IFF_TUN_EXCL);
+    fds.push(first);
+    takePossession(first);
+    for (let queue = 1; queue < options.queues; queue++) fds.push(openQueue(options.name, queue, 0));
+    const offers = isLeft ? onThrowAway(offerBoth) : offerBoth(first);
+    const kernel: TunKernel = { ...offers, set: (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags) };
     let offloads = settleOffloads(options.switchedOff, kernel);
     return {
       name: options.name,
@@ -89,6 +104,10 @@ export function openTun(options: TunOptions): Tun {
         offloads = settleOffloads(switchedOff, kernel);
         return offloads;
       },
+      setPersistent(isPersistent) {
+        const result = ioctlNumber(first, TUNSETPERSIST, isPersistent ? 1 : 0);
+        if (result !== -EBADFD) expectSuccess(result, "Making the TUN outlive its process (TUNSETPERSIST)");
+      },
       close: closeAll,
     };
   } catch (error) {
@@ -97,13 +116,10 @@ export function openTun(options: TunOptions): Tun {
   }
 }
 
-function openQueue(name: string, queue: number): number {
+/** The first queue of a new device has IFF_TUN_EXCL: to attach to one that exists would share its owner's traffic. */
+function openQueue(name: string, queue: number, exclusive: number): number {
   const fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) throw openFailure(fd);
-
-  // The first queue insists on a new device (IFF_TUN_EXCL): attaching to one that exists would
-  // share the traffic of whoever made it.
-  const exclusive = queue === 0 ? IFF_TUN_EXCL : 0;
   const request = Buffer.alloc(IFREQ_SIZE);
   request.write(name);
   request.writeUInt16LE(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | exclusive, IFNAMSIZ);
@@ -113,6 +129,25 @@ function openQueue(name: string, queue: number): number {
     throw attachFailure(result, name, queue);
   }
   return fd;
+}
+
+/**
+ * The kernel lets every user who may open /dev/net/tun (mostly all of them) attach a queue to a device that has no
+ * owner, and take packets from it (tun.c, tun_not_capable). So the device is this user's. The size of the
+ * virtio_net_hdr belongs to the device as well, which may be one that was left.
+ */
+function takePossession(fd: number): void {
+  expectSuccess(
+    ioctlNumber(fd, TUNSETOWNER, process.geteuid?.() ?? 0),
+    "Making the TUN this user's (TUNSETOWNER)",
+    "tun-unavailable",
+  );
+  const size = new Uint8Array(new Int32Array([VIRTIO_NET_HDR_SIZE]).buffer);
+  expectSuccess(
+    ioctl(fd, TUNSETVNETHDRSZ, size),
+    "Setting the size of the TUN's virtio_net_hdr (TUNSETVNETHDRSZ)",
+    "tun-unavailable",
+  );
 }
 
 /** Why /dev/net/tun could not be opened, as one sentence. */
@@ -165,22 +200,34 @@ export function attachFailure(errno: number, name: string, queue: number): Sapwo
   }
 }
 
-/** What the kernel answers about a TUN's offloads. */
-export interface TunKernel {
-  /** Passes a complete set of TUN_F_* flags; 0, or the negated errno. */
-  set(flags: number): number;
-  /** What it answered when it was offered a super-packet: 0, or the negated errno. */
+/** What the kernel answered when it was offered a super-packet: 0, or the negated errno. */
+interface Offers {
   readonly tcpWrite: number;
   readonly udpWrite: number;
 }
 
-/** Offloads belong to the device, not to the queue: the first descriptor settles them for all. */
-function askKernel(fd: number): TunKernel {
-  return {
-    set: (flags) => ioctlNumber(fd, TUNSETOFFLOAD, flags),
-    tcpWrite: offer(fd, "tcp"),
-    udpWrite: offer(fd, "udp"),
-  };
+/** What the kernel answers about a TUN's offloads. */
+export interface TunKernel extends Offers {
+  /**
+   * Passes a complete set of TUN_F_* flags; 0, or the negated errno. They belong to the device, not to the queue: the
+   * first descriptor settles them for all.
+   */
+  set(flags: number): number;
+}
+
+/** `fd` is a queue of a device that is down. */
+function offerBoth(fd: number): Offers {
+  return { tcpWrite: offer(fd, "tcp"), udpWrite: offer(fd, "udp") };
+}
+
+/** A device that is up would hand the kernel what is written. */
+function onThrowAway<Result>(ask: (fd: number) => Result): Result {
+  const fd = openQueue(THROW_AWAY_NAME, 0, IFF_TUN_EXCL);
+  try {
+    return ask(fd);
+  } finally {
+    close(fd);
+  }
 }
 
 /**

@@ -70,7 +70,10 @@ describeLab("while a node's proxy is dead", () => {
   });
 
   async function start(settings: Topology["settings"], prefix: readonly string[] = []): Promise<SandboxProgram> {
-    lab.sandbox.writeFile(configFile(NODE), nodeConfig({ ...DEMO, settings }, NODE, tablesOf(DEMO)));
+    lab.sandbox.writeFile(
+      configFile(NODE),
+      nodeConfig({ ...DEMO, settings: { tun: { persist: false }, ...settings } }, NODE, tablesOf(DEMO)),
+    );
     const argv = sapwoodCommand("run", "--config", configFile(NODE), "--socket", controlSocket(NODE));
     const proxy = lab.sandbox.start([...prefix, ...argv], NODE);
     await proxy.until("the proxy to be ready", ({ stdout }) => stdout.includes("sapwood ready"));

@@ -3,9 +3,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import type { Lab } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO } from "../../src/lab/topology.ts";
-import { describeLab, openLab, useLab } from "./lab.ts";
+import type { Topology } from "../../src/lab/topology.ts";
 import { Random, testSeed } from "./random.ts";
 
 const CLIENT = fileURLToPath(new URL("../e2e/in-workload/kept-exchanges.mjs", import.meta.url));
@@ -25,41 +25,38 @@ interface KeptExchanges {
   readonly longestSilenceMs: number;
 }
 
-/** `rounds` times each kind of victims. */
-export function describeKills(name: string, rounds: number): void {
-  describeLab(name, () => {
-    const lab = useLab(() => openLab(DEMO));
-
-    test(`${rounds * VICTIMS.length} times, and no connection is lost or led elsewhere`, {
-      timeout: 60_000 + rounds * 60_000,
-    }, async () => {
-      const random = new Random(testSeed(14));
-      const argv = [process.execPath, CLIENT, String(BUSY), String(IDLE), ...ADDRESSES];
-      const client = lab().sandbox.start(argv, "a1");
-      await client.until("the client to ask", ({ stdout }) => stdout.includes("asking\n"));
-      await report(client);
-      const silencesMs: number[] = [];
-      for (let round = 0; round < rounds; round++) {
-        for (const victims of VICTIMS) {
-          await pause(random.below(KILLED_AFTER_MOST_MS));
-          await Promise.all(victims.map((node) => killAndRestart(node)));
-          const { answers, broken, moved, longestSilenceMs } = await report(client);
-          expect({ broken, moved }, `${victims.join(" and ")}, round ${round}`).toEqual({ broken: [], moved: 0 });
-          expect(answers).toBeGreaterThan(0);
-          silencesMs.push(longestSilenceMs);
-        }
+/** In a lab of the demo network: `rounds` times each kind of victims, which start again with `settings`. */
+export function testKills(lab: () => Lab, rounds: number, settings: Topology["settings"] = {}): void {
+  test(`${rounds * VICTIMS.length} times, and no connection is lost or led elsewhere`, {
+    timeout: 60_000 + rounds * 60_000,
+  }, async () => {
+    const random = new Random(testSeed(14));
+    const argv = [process.execPath, CLIENT, String(BUSY), String(IDLE), ...ADDRESSES];
+    const client = lab().sandbox.start(argv, "a1");
+    await client.until("the client to ask", ({ stdout }) => stdout.includes("asking\n"));
+    await report(client);
+    const silencesMs: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      for (const victims of VICTIMS) {
+        await pause(random.below(KILLED_AFTER_MOST_MS));
+        await Promise.all(victims.map((node) => killAndRestart(lab(), node, settings)));
+        const { answers, broken, moved, longestSilenceMs } = await report(client);
+        expect({ broken, moved }, `${victims.join(" and ")}, round ${round}`).toEqual({ broken: [], moved: 0 });
+        expect(answers).toBeGreaterThan(0);
+        silencesMs.push(longestSilenceMs);
       }
-      process.stdout.write(`longest silence of each kill, from question to answer: ${silencesMs.join(", ")} ms\n`);
-    });
-
-    async function killAndRestart(node: string): Promise<void> {
-      const proxy = lab().proxy(node);
-      proxy.kill("SIGKILL");
-      await proxy.ended;
-      const next = await lab().startProxy(node);
-      expect(next.stderr + next.stdout).toContain("took over the flows");
     }
+    await client.stop();
+    process.stdout.write(`longest silence of each kill, from question to answer: ${silencesMs.join(", ")} ms\n`);
   });
+}
+
+async function killAndRestart(lab: Lab, node: string, settings: Topology["settings"]): Promise<void> {
+  const proxy = lab.proxy(node);
+  proxy.kill("SIGKILL");
+  await proxy.ended;
+  const next = await lab.startProxy(node, undefined, settings);
+  expect(next.stderr + next.stdout).toContain("took over the flows");
 }
 
 /** What came of all since the last time. */

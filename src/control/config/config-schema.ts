@@ -58,6 +58,7 @@ export const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
 const text = z.string("expected text");
 const name = text.transform(canonicalName).refine(isName, `expected ${NAME_RULE}`);
 const flag = z.boolean("expected true or false");
+const flagOrAuto = z.union([z.literal("auto"), z.boolean()], "expected auto, true or false");
 const port = whole(1, 65_535, "a port");
 const interfaceName = text.refine(
   (name) => INTERFACE_NAME.test(name) && Buffer.byteLength(name) <= INTERFACE_NAME_BYTES_MAX,
@@ -190,6 +191,8 @@ export const configSchema = section({
       .literal("auto")
       .or(whole(1, WorkerLayout.MAX, "auto or a number of queues"))
       .default("auto"),
+    persist: flagOrAuto.default("auto"),
+    keep: flag.default(false),
   }).prefault({}),
   ranges: list(prefix)
     .min(1, "expected at least one range")
@@ -248,7 +251,7 @@ export const configSchema = section({
   control: section({ socket: text.min(1, "expected a path").default(defaultSocket) }).prefault({}),
   state: section({ directory: text.min(1, "expected a path").optional() }).prefault({}),
   guard: section({
-    routes: z.union([z.literal("auto"), z.boolean()], "expected auto, true or false").default("auto"),
+    routes: flagOrAuto.default("auto"),
     keep: flag.default(false),
     workloads: flag.default(true),
   }).prefault({}),

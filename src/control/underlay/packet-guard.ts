@@ -49,9 +49,10 @@ export class PacketGuard implements Kept {
     return this.#turns.take(() => this.#check());
   }
 
-  close(): Promise<void> {
+  /** With `keeps` the filter stays, for the process that comes next. */
+  close(keeps = false): Promise<void> {
     this.#isClosed = true;
-    return this.#turns.take(() => this.#filter.remove());
+    return this.#turns.take(async () => (keeps ? undefined : this.#filter.remove()));
   }
 
   async #check(): Promise<KeptState> {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chooseQueues, isGuarded } from "../../../src/node/choices.ts";
+import { chooseQueues, isGuarded, isPersistent } from "../../../src/node/choices.ts";
 
 test.each([
   ["auto", 1, 1],
@@ -18,6 +18,8 @@ test.each([
   ["auto", { NOTIFY_SOCKET: "/run/systemd/notify" }, true],
   [false, { INVOCATION_ID: "0123" }, false],
   [true, {}, true],
-] as const)("unreachable routes %s beside %j: %s", (routes, env, expected) => {
-  expect(isGuarded({ guard: { routes, keep: false, workloads: true } }, env)).toBe(expected);
+] as const)("unreachable routes, or a persistent TUN, %s beside %j: %s", (wanted, env, expected) => {
+  expect(isGuarded({ guard: { routes: wanted, keep: false, workloads: true } }, env)).toBe(expected);
+  const tun = { name: "sapwood0", mtu: "auto", queues: "auto", keep: false, persist: wanted } as const;
+  expect(isPersistent({ tun }, env)).toBe(expected);
 });

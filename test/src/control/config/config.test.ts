@@ -185,7 +185,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
     [`${MINIMAL}tun: { mtu: big }`, "2: tun.mtu: expected auto or an MTU from 1280 to 65535, found big"],
     [
       `${MINIMAL}tun:\n  queue: 2`,
-      "3: tun.queue: expected one of name, mtu, queues, found queue (did you mean queues?)",
+      "3: tun.queue: expected one of name, mtu, queues, persist, keep, found queue (did you mean queues?)",
     ],
     ...["a b", "größe-größe-gr", "sap%d", "a\u200bb", "lo"].map((name): [string, string] => [
       `${MINIMAL}tun: { name: "${name}" }`,
