@@ -8,6 +8,7 @@ import { adoptFlows } from "../src/dataplane/modules/adoption.ts";
 import { flowCount, readCounters } from "../src/memory/counters.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { BenchNode, instance, NODE, NOW_US, TABLES } from "./bench-node.ts";
+import { summarise } from "./statistics.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 const FOLDER = "/dev/shm/sapwood-bench-";
@@ -50,10 +51,9 @@ try {
     const { flowsAdopted = 0 } = readCounters(node.shared).counters;
     if (flowsAdopted !== opened) throw new Error(`${flowsAdopted} of ${opened} flows were taken over`);
   }
-  const [least = 0] = tookMs.sort((a, b) => a - b);
-  const median = tookMs[tookMs.length >> 1] ?? 0;
+  const { median, min } = summarise(tookMs);
   process.stdout.write(
-    `${opened} flows taken over in ${Math.round(median)} ms (median of ${rounds}, least ${Math.round(least)})\n`,
+    `${opened} flows taken over in ${Math.round(median)} ms (median of ${rounds}, least ${Math.round(min)})\n`,
   );
 } finally {
   rmSync(folder, { recursive: true });

@@ -4,6 +4,7 @@
 // A case file exports a function that makes its cases (see Cases), and main.ts runs them all.
 import Benchmark from "benchmark";
 import { renderTable } from "../src/base/text-table.ts";
+import { quantile } from "./statistics.ts";
 
 /** ns = nanoseconds per operation, less is better; GB/s = 10^9 bytes per second, more is better. */
 type Unit = "ns" | "GB/s";
@@ -135,13 +136,6 @@ async function timePromises(first: Promise<unknown>, work: Work, seconds: number
     calls.push((performance.now() - startMs) / 1000);
   }
   return calls;
-}
-
-function quantile(sorted: readonly number[], part: number): number {
-  const at = part * (sorted.length - 1);
-  const below = sorted[Math.floor(at)] ?? Number.NaN;
-  const above = sorted[Math.ceil(at)] ?? Number.NaN;
-  return below + (above - below) * (at - Math.floor(at));
 }
 
 function rounded(value: number): number {

@@ -6,8 +6,8 @@ import { eventually } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { containerName, OakestraCluster } from "../../test/support/oakestra/cluster.ts";
 import { thisMachine } from "../path/machine.ts";
-import { quantile } from "../path/statistics.ts";
 import { type EchoResult, LISTENING } from "../path/tool-protocol.ts";
+import { summarise } from "../statistics.ts";
 import { wholeNumber } from "../whole-number.ts";
 
 interface Options {
@@ -103,7 +103,7 @@ function queries(): number {
 
 function print(quiet: readonly EchoResult[], flooded: readonly EchoResult[]): void {
   const median = (results: readonly EchoResult[], what: "p50Us" | "p99Us") =>
-    quantile(Float64Array.from(results.map((one) => one[what])).sort(), 0.5);
+    summarise(results.map((one) => one[what])).median;
   const report = {
     machine: thisMachine(),
     rounds: options.rounds,

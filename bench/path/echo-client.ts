@@ -1,8 +1,8 @@
 // Program: `echo-client.js ADDRESS SECONDS` sends a datagram to ADDRESS, waits for its echo, and so on: a closed loop
 // of one. Blocking calls on both sides, so that the round trip has two wake-ups of a process in it and no event loop.
 import { writeSync } from "node:fs";
+import { quantile } from "../statistics.ts";
 import { DatagramSocket } from "./datagram-socket.ts";
-import { quantile } from "./statistics.ts";
 import { type EchoResult, TOOL_PORT } from "./tool-protocol.ts";
 
 const STDOUT = 1;

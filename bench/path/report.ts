@@ -1,11 +1,11 @@
 // The outcome as a table for people and as an object for programs.
 import { renderTable } from "../../src/base/text-table.ts";
+import { type Summary, summarise } from "../statistics.ts";
 import type { Drops } from "./drops.ts";
 import type { Machine } from "./machine.ts";
 import type { Metric } from "./measurements.ts";
 import { type PathName, PLAIN } from "./path.ts";
 import { ratioOf, type Series } from "./rounds.ts";
-import { type Summary, summarise } from "./statistics.ts";
 
 /** `npm run bench -- path --json`. */
 export interface Report {

@@ -1,8 +1,9 @@
 // Measures the paths in turns: each round takes every measurement on both paths, one right after the other, and the
 // next round begins with the other path. So a machine that gets slower or busier on the way hits both alike.
+
+import { type Summary, summarise } from "../statistics.ts";
 import { type Measurement, type Metric, WARM_UP_SECONDS } from "./measurements.ts";
 import { type Path, type PathName, PLAIN } from "./path.ts";
-import { type Summary, summarise } from "./statistics.ts";
 
 interface Plan {
   readonly measurements: readonly Measurement[];

@@ -1,13 +1,10 @@
 // Program: `workload-client.js JOB` (a Job as JSON) is a real client in a workload; prints its result as one JSON line.
 // "load" runs until its input ends, and prints a LoadReport for each line that it reads.
-import { createCipheriv, createHash } from "node:crypto";
-import { once } from "node:events";
-import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { KeyStream } from "./key-stream.ts";
 import { Call, HttpTransport, openCalls } from "./workload-call.ts";
 import type { CallPlan, CallResult, ConnectionsResult, Job, LoadReport, SendResult } from "./workload-protocol.ts";
-import { SINK_PORT } from "./workload-protocol.ts";
 
 const SEND_CHUNK_SIZE = 1024 * 1024;
 const LOAD_LOOPS_PER_ADDRESS = 2;
@@ -41,27 +38,12 @@ function tally(results: readonly CallResult[]): ConnectionsResult {
   return { byInstance, failures: results.flatMap(({ failures }) => failures) };
 }
 
-/** Sends a key stream, so that a piece that is lost, doubled or moved changes the sum. */
 async function send(address: string, sizeBytes: number): Promise<SendResult> {
   const startedMs = performance.now();
-  const cipher = createCipheriv("aes-128-ctr", Buffer.alloc(16, 1), Buffer.alloc(16));
   const zeros = Buffer.alloc(SEND_CHUNK_SIZE);
-  const hash = createHash("sha256");
-  const connection = connect({ host: address, port: SINK_PORT });
-  let received = "";
-  connection.setEncoding("utf8").on("data", (text: string) => {
-    received += text;
-  });
-  const closed = once(connection, "close");
-  await once(connection, "connect");
-  for (let left = sizeBytes; left > 0; left -= SEND_CHUNK_SIZE) {
-    const chunk = cipher.update(left < SEND_CHUNK_SIZE ? zeros.subarray(0, left) : zeros);
-    hash.update(chunk);
-    if (!connection.write(chunk)) await once(connection, "drain");
-  }
-  connection.end();
-  await closed;
-  return { sent: hash.digest("hex"), received, durationMs: performance.now() - startedMs };
+  const stream = await KeyStream.open(address);
+  for (let left = sizeBytes; left > 0; left -= SEND_CHUNK_SIZE) await stream.send(zeros.subarray(0, left));
+  return { ...(await stream.end()), durationMs: performance.now() - startedMs };
 }
 
 /** New connections to `addresses` without pause between them, and kept connections to `held`. */

@@ -64,16 +64,22 @@ export function readOwnFile(path: string, mostBytes: number): Buffer | undefined
   return readFile(path, mostBytes, () => undefined);
 }
 
-/** `check` throws for a file that is not as its user needs it. */
-function readFile(path: string, mostBytes: number, check: (status: Stats) => void): Buffer | undefined {
-  let file: number;
+/** The descriptor of a file, or undefined when there is none. Throws for links; what else it is, its user looks at. */
+export function openToRead(path: string): number | undefined {
   try {
-    file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    return openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    if ((error as NodeJS.ErrnoException).code === "ELOOP") throw new Error(`${path} must be a file; found a link`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (code === "ELOOP") throw new Error(`${path} must be a file; found a link`);
     throw error;
   }
+}
+
+/** `check` throws for a file that is not as its user needs it. */
+function readFile(path: string, mostBytes: number, check: (status: Stats) => void): Buffer | undefined {
+  const file = openToRead(path);
+  if (file === undefined) return undefined;
   try {
     const status = fstatSync(file);
     if (!status.isFile()) throw new Error(`${path} must be a file; found something else`);

@@ -8,7 +8,7 @@ import { PATH_NAMES, type Path } from "../../bench/path/path.ts";
 import { parseBusySeconds } from "../../bench/path/processor-time.ts";
 import { figure, ratiosOf, renderResults, rowsOf } from "../../bench/path/report.ts";
 import { measureInTurns, ratioOf, type Series } from "../../bench/path/rounds.ts";
-import { quantile, summarise } from "../../bench/path/statistics.ts";
+import { quantile, summarise } from "../../bench/statistics.ts";
 
 const RATE: Metric = { name: "rate", label: "a < b & c", unit: "Gbit/s", better: "more", isCharted: true };
 const SENT: Metric = { name: "sent", label: "sent", unit: "packets/s", better: "neither", isCharted: false };

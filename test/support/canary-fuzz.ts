@@ -1,5 +1,4 @@
 // Random traffic of all kinds through two engines that differ in the bytes of their free memory (canary-pair.ts).
-import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { CanaryPair } from "./canary-pair.ts";
 import { liveFlows } from "./live-flows.ts";
@@ -7,9 +6,11 @@ import { Random } from "./random.ts";
 import type { Counts } from "./reference/counts.ts";
 import { Traffic, type TrafficShares } from "./traffic.ts";
 import { TrafficEvents } from "./traffic-events.ts";
+import { trafficMemory } from "./traffic-memory.ts";
 import { TrafficWorld } from "./traffic-world.ts";
 import { RANGES, THIS_NODE } from "./world.ts";
 
+const FLOWS = 8192;
 /** Flows that a batch may go on with. */
 const SAMPLE = 48;
 const SHARES: TrafficShares = {
@@ -40,18 +41,7 @@ export async function fuzz({ module, seed, packets }: FuzzOptions): Promise<Fuzz
   const traffic = new Traffic(random, world, { ...SHARES, mutated: 0.1 * (seed % 4) });
   const pair = new CanaryPair(random, {
     ...{ module, nodeId: THIS_NODE, ranges: RANGES },
-    memory: {
-      capacities: { flows: 8192, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
-      timeoutsMs: { udpUnreplied: 1600, udpStream: 4800, tcpOpening: 2400, tcpEstablished: 10_000, tcpClosed: 400 },
-      hashSeed: random.u32(),
-      answers: HeaderLayout.ANSWER_WITH_ICMP | HeaderLayout.ANSWER_WITH_RESET | HeaderLayout.CLAMP_MSS,
-      tunMtu: 1300,
-      park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
-      offloads:
-        seed % 2 === 0
-          ? HeaderLayout.OFFLOAD_UDP_GSO
-          : HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP,
-    },
+    memory: trafficMemory(seed, FLOWS, random),
   });
   await pair.apply(world.tables());
   const events = new TrafficEvents(random, world, pair);
@@ -63,14 +53,7 @@ export async function fuzz({ module, seed, packets }: FuzzOptions): Promise<Fuzz
       if (batch % 2 === 0) pair.egress(...traffic.frames(WorkerLayout.BATCH_SIZE, flows));
       else pair.ingress(...traffic.messages(WorkerLayout.BATCH_SIZE, flows));
       packetsIn += WorkerLayout.BATCH_SIZE;
-      pair.advance(random.below(40) * random.below(2));
-      if (batch % 5 === 4) await events.next();
-      if (batch % 40 === 39) pair.sweep();
-      if (batch % 700 === 699) events.pause();
-      if (batch % 100 === 99) {
-        for (let i = random.between(1, 4); i > 0; i--) world.change();
-        await pair.apply(world.tables());
-      }
+      await events.follow(batch);
     } catch (error) {
       throw new Error(`seed ${seed}, after ${packetsIn} packets`, { cause: error });
     }

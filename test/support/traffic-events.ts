@@ -33,7 +33,9 @@ export interface TrafficTarget {
   ingress(...messages: readonly Message[]): unknown;
   probe(): { readonly datagrams: readonly { readonly endpoint: string; readonly bytes: Uint8Array }[] };
   unpark(): unknown;
+  sweep(): unknown;
   apply(tables: Tables): Promise<void>;
+  acceptStrangers?(isOn: boolean): void;
   /** The control plane says that there is no such address. */
   refuse(address: string): void;
   pathError(errno: number, to: Endpoint, about?: ErrorAbout): void;
@@ -55,8 +57,21 @@ export class TrafficEvents {
     private readonly fixture: TrafficTarget,
   ) {}
 
+  /** After the packets of a batch: time passes, now and then something happens, and the tables change. */
+  async follow(batch: number): Promise<void> {
+    const { random, fixture, world } = this;
+    fixture.advance(random.below(40) * random.below(2));
+    if (batch % 5 === 4) await this.next();
+    if (batch % 40 === 39) fixture.sweep();
+    if (batch % 700 === 699) this.pause();
+    if (batch % 100 !== 99) return;
+    for (let i = random.between(1, 4); i > 0; i--) world.change();
+    fixture.acceptStrangers?.(batch % 1000 >= 700);
+    await fixture.apply(world.tables());
+  }
+
   /** A moment in which anything may happen. */
-  async next(): Promise<void> {
+  private async next(): Promise<void> {
     const { random, fixture, world } = this;
     this.probe();
     fixture.unpark();
@@ -77,7 +92,7 @@ export class TrafficEvents {
   }
 
   /** So long that larger sizes are tried again. Then more packets at once than are answered. */
-  pause(): void {
+  private pause(): void {
     const { fixture, random } = this;
     for (let look = 0; look < LOOKS_AT_REST; look++) {
       fixture.advance(LOOK_REST_MS);

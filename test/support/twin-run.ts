@@ -1,7 +1,6 @@
 // The engine against its slow twin on random and mutated packets: the same bytes out, the same counters, the same flow
 // table, and no trap.
 import { expect, test } from "vitest";
-import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { EngineFixture } from "./engine-fixture.ts";
 import { engineFlows, twinFlows } from "./engine-flows.ts";
@@ -11,17 +10,10 @@ import type { TwinFlow } from "./reference/flows.ts";
 import { SITUATIONS, type Situation } from "./reference/situations.ts";
 import { Traffic } from "./traffic.ts";
 import { TrafficEvents } from "./traffic-events.ts";
+import { trafficMemory } from "./traffic-memory.ts";
 import { TrafficWorld } from "./traffic-world.ts";
 import { RANGES, THIS_NODE } from "./world.ts";
 
-const TIMEOUTS_MS = {
-  udpUnreplied: 1600,
-  udpStream: 4800,
-  tcpOpening: 2400,
-  tcpEstablished: 10_000,
-  tcpHalfClosed: 3200,
-  tcpClosed: 400,
-};
 const FLOWS = 32_768;
 const PARSER_REASONS = [
   ...(["notIp", "truncatedHeader", "badHeaderLength", "badTotalLength", "badExtensionHeader"] as const),
@@ -76,24 +68,8 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
     nodeId: THIS_NODE,
     ranges: RANGES,
     tables: world.tables(),
-    memory: {
-      capacities: { flows: FLOWS, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 },
-      timeoutsMs: TIMEOUTS_MS,
-      hashSeed: random.u32(),
-      answers:
-        HeaderLayout.ANSWER_WITH_ICMP |
-        HeaderLayout.ANSWER_WITH_RESET |
-        HeaderLayout.CLAMP_MSS |
-        HeaderLayout.ANSWER_LOST |
-        HeaderLayout.ANSWER_LOST_WITH_RESET,
-      tunMtu: 1300,
-      park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
-      // What was joined for the TUN must fall apart into the same packets.
-      offloads:
-        seed % 2 === 0
-          ? HeaderLayout.OFFLOAD_UDP_GSO
-          : HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP,
-    },
+    // What was joined for the TUN must fall apart into the same packets.
+    memory: trafficMemory(seed, FLOWS, random),
     // Mostly right, sometimes no answer, sometimes nonsense.
     policy: ({ candidates }) => (random.chance(0.95) ? random.below(candidates.length) : random.between(-2, 100)),
   });
@@ -106,15 +82,7 @@ async function compareWithTwin(seed: number, packets: number): Promise<ReadonlyS
       if (batch % 2 === 0) fixture.egress(...traffic.frames(WorkerLayout.BATCH_SIZE, sample));
       else fixture.ingress(...traffic.messages(WorkerLayout.BATCH_SIZE, sample));
       packetCount += WorkerLayout.BATCH_SIZE;
-      fixture.advance(random.below(40) * random.below(2));
-      if (batch % 5 === 4) await events.next();
-      if (batch % 40 === 39) fixture.sweep();
-      if (batch % 700 === 699) events.pause();
-      if (batch % 100 === 99) {
-        for (let i = random.between(1, 4); i > 0; i--) world.change();
-        fixture.acceptStrangers(batch % 1000 >= 700);
-        await fixture.apply(world.tables());
-      }
+      await events.follow(batch);
       if (batch % 500 === 499) {
         expect(engineFlows(fixture.shared)).toEqual(twinFlows(fixture.twin?.flows.values() ?? []));
       }

@@ -16,6 +16,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  type Stats,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -27,7 +28,7 @@ import { ADOPTION_RECORDS, type SharedMemory } from "../../memory/shared-memory.
 import { FolderLock } from "../../sys/file-lock.ts";
 import { addressOf } from "../../sys/libc.ts";
 import { isInMemory, mapFile } from "../../sys/mapped-file.ts";
-import { draftOf, nameOfDraft, removeOwnFile, requireOwnFolder } from "../../sys/own-files.ts";
+import { draftOf, nameOfDraft, openToRead, removeOwnFile, requireOwnFolder } from "../../sys/own-files.ts";
 
 const FILE = "flows";
 const FOLDER_MODE = 0o700;
@@ -200,43 +201,47 @@ export class FlowFile {
 
 /** Throws for a file that is none of this proxy's, or that this version cannot read. */
 function openFormer(path: string, clockOriginMs: number): FormerFlows | undefined {
-  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-  let file: number;
+  const file = openToRead(path);
+  if (file === undefined) return undefined;
   try {
-    file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    if ((error as NodeJS.ErrnoException).code === "ELOOP") throw new Error(`${path} must be a file; found a link`);
-    throw error;
-  }
-  try {
-    const status = fstatSync(file);
-    const expect = (isRight: boolean, what: string, found: unknown): void => {
+    const expect: Expect = (isRight, what, found) => {
       if (!isRight) throw new Error(`${path} must ${what}; found ${String(found)}`);
     };
-    expect(status.isFile(), "be a file", "something else");
-    expect(status.uid === process.geteuid?.(), "belong to this user", `user ${status.uid}`);
-    expect((status.mode & 0o077) === 0, "be open to its owner alone (mode 0600)", (status.mode & 0o777).toString(8));
-    expect(status.nlink === 1, "have one name", status.nlink);
-    expect(status.size <= FILE_BYTES_MAX, `have at most ${FILE_BYTES_MAX} bytes`, status.size);
-    const header = Buffer.alloc(HEADER_SIZE);
-    const length = readSync(file, header, 0, HEADER_SIZE, 0);
-    expect(length === HEADER_SIZE, `begin with ${HEADER_SIZE} bytes of header`, length);
-    expect(header.subarray(0, MAGIC.length).equals(MAGIC), "be a file of flows", "something else");
-    const version = header.readUInt32LE(VERSION_AT);
-    expect(version === FLOW_FILE_VERSION, `be of version ${FLOW_FILE_VERSION}`, `version ${version}`);
-    const recordSize = header.readUInt32LE(RECORD_SIZE_AT);
-    expect(recordSize === FlowLayout.SIZE, `have records of ${FlowLayout.SIZE} bytes`, recordSize);
-    const boot = header.toString("latin1", BOOT_AT, BOOT_AT + BOOT_SIZE);
-    expect(boot === bootId(), `be of this boot (${bootId()})`, JSON.stringify(boot));
-    const origin = header.readDoubleLE(CLOCK_ORIGIN_AT);
-    const isBefore = origin >= 0 && origin <= clockOriginMs;
-    expect(isBefore, "be of a process that began before this one", `${origin} ms after the start of the machine`);
-    return { file, shiftMs: Math.round(origin - clockOriginMs) >>> 0 };
+    checkStatus(fstatSync(file), expect);
+    return { file, shiftMs: shiftOf(file, clockOriginMs, expect) };
   } catch (error) {
     closeSync(file);
     throw error;
   }
+}
+
+/** Throws that the file must be so when it is not. */
+type Expect = (isRight: boolean, what: string, found: unknown) => void;
+
+function checkStatus(status: Stats, expect: Expect): void {
+  expect(status.isFile(), "be a file", "something else");
+  expect(status.uid === process.geteuid?.(), "belong to this user", `user ${status.uid}`);
+  expect((status.mode & 0o077) === 0, "be open to its owner alone (mode 0600)", (status.mode & 0o777).toString(8));
+  expect(status.nlink === 1, "have one name", status.nlink);
+  expect(status.size <= FILE_BYTES_MAX, `have at most ${FILE_BYTES_MAX} bytes`, status.size);
+}
+
+/** FormerFlows.shiftMs, once the header says that the records are of this boot and can be read. */
+function shiftOf(file: number, clockOriginMs: number, expect: Expect): number {
+  const header = Buffer.alloc(HEADER_SIZE);
+  const length = readSync(file, header, 0, HEADER_SIZE, 0);
+  expect(length === HEADER_SIZE, `begin with ${HEADER_SIZE} bytes of header`, length);
+  expect(header.subarray(0, MAGIC.length).equals(MAGIC), "be a file of flows", "something else");
+  const version = header.readUInt32LE(VERSION_AT);
+  expect(version === FLOW_FILE_VERSION, `be of version ${FLOW_FILE_VERSION}`, `version ${version}`);
+  const recordSize = header.readUInt32LE(RECORD_SIZE_AT);
+  expect(recordSize === FlowLayout.SIZE, `have records of ${FlowLayout.SIZE} bytes`, recordSize);
+  const boot = header.toString("latin1", BOOT_AT, BOOT_AT + BOOT_SIZE);
+  expect(boot === bootId(), `be of this boot (${bootId()})`, JSON.stringify(boot));
+  const origin = header.readDoubleLE(CLOCK_ORIGIN_AT);
+  const isBefore = origin >= 0 && origin <= clockOriginMs;
+  expect(isBefore, "be of a process that began before this one", `${origin} ms after the start of the machine`);
+  return Math.round(origin - clockOriginMs) >>> 0;
 }
 
 function bootId(): string {
