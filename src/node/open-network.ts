@@ -7,8 +7,8 @@ import { NetworkWatch } from "../control/underlay/network-watch.ts";
 import { OwnAddresses } from "../control/underlay/own-addresses.ts";
 import { PacketGuard } from "../control/underlay/packet-guard.ts";
 import { TunInterface } from "../sys/interface.ts";
+import { NetworkEvents } from "../sys/network-events.ts";
 import { keepTun } from "../sys/persistent-tun.ts";
-import { RouteEvents } from "../sys/route-events.ts";
 import { sysctlStateFile } from "../sys/sysctl.ts";
 import { isGuarded, isPersistent } from "./choices.ts";
 import type { OpenConfig } from "./open-config.ts";
@@ -75,7 +75,7 @@ export async function openNetwork(
     tun: network,
     routes,
     others: [guard, own, ...(encrypted === undefined ? [] : [encrypted])],
-    events: new RouteEvents(),
+    events: new NetworkEvents(),
     log,
     nowMs: () => performance.now(),
     clock: () => new Date(),

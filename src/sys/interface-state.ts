@@ -63,6 +63,11 @@ export class KeptInterface {
     return isThere(this.#target);
   }
 
+  /** Whether a kernel parameter of the interface differs: the kernel tells nobody of that. */
+  hasDrifted(): boolean {
+    return this.#target.sysctls.some(({ path, value }) => ![undefined, value].includes(readSysctl(path)));
+  }
+
   /** Undefined when it is gone. */
   async check(): Promise<KeptState | undefined> {
     return this.#restore(await readInterface(this.#target));

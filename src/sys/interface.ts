@@ -102,6 +102,7 @@ export class TunInterface {
   readonly #forwarding: readonly Sysctl[];
   #isLinkUp = false;
   #corrected: readonly string[] = [];
+  #toldForwarding = ""; // what the last check found
 
   private constructor(options: InterfaceOptions) {
     const { device, mtu, ranges } = options;
@@ -167,6 +168,11 @@ export class TunInterface {
     );
   }
 
+  /** Whether kernel parameters differ from what the last check left. */
+  hasDrifted(): boolean {
+    return this.#kept.hasDrifted() || this.#forwarding.flatMap(unlike).join(" ") !== this.#toldForwarding;
+  }
+
   /**
    * Puts back what somebody changed of the interface and its routes. The node's forwarding is not ours alone, so that
    * is only told. Throws tun-unavailable when the interface is gone.
@@ -175,10 +181,12 @@ export class TunInterface {
     const state = this.#there(await this.#kept.check());
     const restored = await restoreSourceRules(this.#options.device, this.#options.ranges);
     const rules = restored.map((range) => `the rule that takes packets from ${range} from the TUN alone was missing`);
+    const forwarding = this.#forwarding.flatMap(unlike);
+    this.#toldForwarding = forwarding.join(" ");
     return {
       ...state,
       repaired: [...state.repaired, ...rules],
-      problems: [...state.problems, ...this.#forwarding.flatMap(unlike)],
+      problems: [...state.problems, ...forwarding],
       hasActed: state.hasActed || rules.length > 0,
     };
   }

@@ -1,37 +1,8 @@
-// Tells that somebody changed a link, an address, a route or a rule of this network namespace (rtnetlink(7)).
-// Promises: looking never waits; `close()` twice is harmless.
+// Which changes of links, addresses, routes and rules rtnetlink(7) tells of.
 
-import {
-  addressOf,
-  bindSocket,
-  close,
-  EAGAIN,
-  EINTR,
-  ENOBUFS,
-  expectSuccess,
-  read,
-  SOCK_RAW,
-  setsockopt,
-  socket,
-} from "./libc.ts";
-
-const AF_NETLINK = 16;
-const NETLINK_ROUTE = 0;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_RCVBUF = 8;
-const RECEIVE_BUFFER_SIZE = 1024 * 1024;
-/** A datagram holds at most a page or 8 KiB (linux/netlink.h, NLMSG_GOODSIZE). */
-const DATAGRAM_MAX = 32_768;
-/** The most that are looked at in one go, so that many changes keep us from nothing else. */
-const DATAGRAMS_MAX = 512;
-
-// struct sockaddr_nl: u16 family, u16 pad, u32 pid, u32 groups
-const SOCKADDR_NL_SIZE = 12;
-const NL_GROUPS = 8;
-// linux/rtnetlink.h: bit n - 1 of the mask is group RTNLGRP_n
-const GROUPS = [
+export const NETLINK_ROUTE = 0;
+/** RTNLGRP_... (linux/rtnetlink.h). */
+export const ROUTE_GROUPS: readonly number[] = [
   1, // link
   5, // IPv4 addresses
   7, // IPv4 routes
@@ -39,7 +10,7 @@ const GROUPS = [
   9, // IPv6 addresses
   11, // IPv6 routes
   19, // IPv6 rules
-].reduce((mask, group) => mask + 2 ** (group - 1), 0);
+];
 
 // struct nlmsghdr: u32 length, u16 type, u16 flags, u32 sequence, u32 pid
 const HEADER = 16;
@@ -53,54 +24,6 @@ const LINK_INDEX = HEADER + 4;
 /** Behind struct rtmsg. */
 const ROUTE_ATTRIBUTES = HEADER + 12;
 const RTA_OIF = 4;
-
-export class RouteEvents {
-  readonly #fd: number;
-  readonly #bytes = new DataView(new ArrayBuffer(DATAGRAM_MAX));
-  readonly #at = Number(addressOf(this.#bytes.buffer as ArrayBuffer));
-  #isOpen = true;
-
-  constructor() {
-    this.#fd = expectSuccess(
-      socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE),
-      "Opening a socket for changes of the network",
-    );
-    try {
-      const size = new Uint8Array(new Uint32Array([RECEIVE_BUFFER_SIZE]).buffer);
-      setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, size.byteLength); // else the default size has to do
-      const address = new DataView(new ArrayBuffer(SOCKADDR_NL_SIZE));
-      address.setUint16(0, AF_NETLINK, true);
-      address.setUint32(NL_GROUPS, GROUPS, true);
-      const bound = bindSocket(this.#fd, new Uint8Array(address.buffer), SOCKADDR_NL_SIZE);
-      expectSuccess(bound, "Subscribing to changes of the network");
-    } catch (error) {
-      this.close();
-      throw error;
-    }
-  }
-
-  /** Whether, since the last call, something happened that may concern one of these interfaces. */
-  concern(interfaces: readonly number[]): boolean {
-    let isConcerned = false;
-    for (let datagram = 0; datagram < DATAGRAMS_MAX; datagram++) {
-      const size = read(this.#fd, this.#at, DATAGRAM_MAX);
-      if (size === -EAGAIN) return isConcerned;
-      if (size === -EINTR) continue;
-      if (size === -ENOBUFS) {
-        isConcerned = true; // some were lost, and nobody knows which
-        continue;
-      }
-      expectSuccess(size, "Reading changes of the network");
-      isConcerned ||= concerns(new DataView(this.#bytes.buffer, 0, size), interfaces);
-    }
-    return true; // there are more of them
-  }
-
-  close(): void {
-    if (this.#isOpen) close(this.#fd);
-    this.#isOpen = false;
-  }
-}
 
 /** Whether a datagram of rtnetlink has a message about one of these interfaces, or about a rule. */
 export function concerns(bytes: DataView, interfaces: readonly number[]): boolean {

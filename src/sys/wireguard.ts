@@ -142,18 +142,14 @@ export class WireguardInterface {
     this.#address = address;
   }
 
+  /** Whether a kernel parameter of the interface differs. */
+  hasDrifted(): boolean {
+    return this.#kept().hasDrifted();
+  }
+
   /** Puts back what somebody changed; not peers and keys. Undefined when the interface is gone. */
   async check(): Promise<KeptState | undefined> {
-    const kept = new KeptInterface({
-      device: this.#device,
-      index: this.index,
-      mtu: this.#mtu,
-      queueLength: undefined,
-      addresses: [this.#address],
-      routes: [{ prefix: this.#prefix, source: this.#address }],
-      sysctls: [{ path: `net/ipv6/conf/${this.#device}/disable_ipv6`, value: "0" }],
-    });
-    const state = await kept.check();
+    const state = await this.#kept().check();
     if (state === undefined) return state;
     const repaired = [...state.repaired];
     if ((await addRules("-6", rulesFor(this.#device, this.#prefix))).length > 0) {
@@ -164,6 +160,18 @@ export class WireguardInterface {
       repaired.push(`the unreachable route to ${this.#prefix} was missing`);
     }
     return { ...state, repaired, hasActed: state.hasActed || repaired.length > state.repaired.length };
+  }
+
+  #kept(): KeptInterface {
+    return new KeptInterface({
+      device: this.#device,
+      index: this.index,
+      mtu: this.#mtu,
+      queueLength: undefined,
+      addresses: [this.#address],
+      routes: [{ prefix: this.#prefix, source: this.#address }],
+      sysctls: [{ path: `net/ipv6/conf/${this.#device}/disable_ipv6`, value: "0" }],
+    });
   }
 
   async close(): Promise<void> {

@@ -147,6 +147,10 @@ export class EncryptedUnderlay {
     return [this.#interface.index];
   }
 
+  hasDrifted(): boolean {
+    return this.#interface.hasDrifted();
+  }
+
   /** Puts back what somebody changed of the interface. */
   check(): Promise<KeptState> {
     return this.#turns.take(() => this.#check());

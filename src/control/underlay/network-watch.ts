@@ -1,15 +1,23 @@
 // Keeps the node's network as this proxy set it up: looks when the kernel tells of a change, and now and then anyway.
 // Puts back what is ours; says what is not ours and stands in the way. Whoever changes the same thing again and again
-// is answered ever more slowly, so that two programs never fight in a loop.
+// is answered ever more slowly, so that two programs never fight in a loop. A look takes processes of other programs,
+// so there is none while nothing happens.
 
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { NetworkReport } from "../../model/reports.ts";
 import type { KeptState } from "../../sys/interface-state.ts";
+import type { NetworkEvents } from "../../sys/network-events.ts";
 
-const LOOK_MS = 200;
-/** Without any event: parameters of the kernel change without one. */
+/** From an event of ours to the look: the changes of one command are looked at together. */
+const SETTLE_MS = 200;
+/**
+ * What happens elsewhere is looked at so often at most: addresses of the node, ways to workloads, packet filters. So
+ * often, too, it is asked what changes without an event, and all is looked at as long as something is wrong.
+ */
 const CHECK_MS = 5000;
+/** All is looked at after this time, in case that an event was missed. */
+const QUIET_MS = 60_000;
 const PAUSE_MS = 500;
 const PAUSE_MAX_MS = 60_000;
 /** This number of repairs within the window wait PAUSE_MS each, each further one twice as long as the one before. */
@@ -22,6 +30,8 @@ export interface Kept {
   readonly indices: readonly number[];
   /** Looks, and puts back what differs. */
   check(): Promise<KeptState>;
+  /** Whether something differs that changes without an event, as kernel parameters do. Costs next to nothing. */
+  hasDrifted?(): boolean;
 }
 
 interface KeptTun extends Kept {
@@ -33,7 +43,7 @@ interface NetworkWatchOptions {
   readonly tun: KeptTun;
   readonly routes: readonly string[]; // that the TUN has at first
   readonly others: readonly Kept[];
-  readonly events: { concern(interfaces: readonly number[]): boolean; close(): void };
+  readonly events: Pick<NetworkEvents, "tellsFilters" | "listen" | "look" | "close">;
   readonly log: Logger;
   readonly nowMs: () => number; // monotonic
   readonly clock: () => Date;
@@ -43,15 +53,17 @@ export class NetworkWatch {
   /** Rejects when the TUN is gone; otherwise it stays pending. */
   readonly failure: Promise<never>;
   readonly #options: NetworkWatchOptions;
-  readonly #timer: NodeJS.Timeout;
   #fail: (error: SapwoodError) => void = () => undefined;
   #report: NetworkReport;
   #problemsLogged = "";
-  #isDue = true;
+  #timer: NodeJS.Timeout | undefined;
+  #lookAtMs = Number.POSITIVE_INFINITY; // when the timer ends
+  #dueMs = 0; // when to check
   #notBeforeMs = 0;
   #checkedMs = 0;
   #repairsMs: number[] = []; // when, within the window
   #checking: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(options: NetworkWatchOptions) {
     this.#options = options;
@@ -60,7 +72,9 @@ export class NetworkWatch {
     });
     this.failure.catch(() => undefined); // may happen before anybody waits for it
     this.#report = { isUp: true, routes: options.routes, problems: [], repairs: 0 };
-    this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
+    options.events.listen(() => this.#lookBy(options.nowMs() + SETTLE_MS));
+    // What changed since it was set up and before the events were listened to.
+    this.#lookBy(options.nowMs() + SETTLE_MS);
   }
 
   get report(): NetworkReport {
@@ -70,31 +84,58 @@ export class NetworkWatch {
   /** Starts a check if one is due. */
   look(): void {
     const { tun, others, events, nowMs, log } = this.#options;
+    if (this.#isClosed) return;
+    this.#lookAtMs = Number.POSITIVE_INFINITY;
     try {
       tun.expectThere();
     } catch (error) {
       if (!(error instanceof SapwoodError)) throw error;
-      clearInterval(this.#timer);
+      this.#stop();
       return this.#fail(error);
     }
+    const kept = [tun, ...others];
     const now = nowMs();
-    this.#isDue = events.concern([tun, ...others].flatMap(({ indices }) => indices)) || this.#isDue;
-    this.#isDue ||= now - this.#checkedMs >= CHECK_MS;
-    if (!this.#isDue || now < this.#notBeforeMs || this.#checking !== undefined) return;
-    this.#isDue = false;
+    const change = events.look(kept.flatMap(({ indices }) => indices));
+    if (change === "ours") this.#dueMs = Math.min(this.#dueMs, now);
+    else if (change === "elsewhere" || kept.some((one) => one.hasDrifted?.())) {
+      this.#dueMs = Math.min(this.#dueMs, this.#checkedMs + CHECK_MS);
+    }
+    if (this.#checking !== undefined) return; // another look follows its end
+    const startMs = Math.max(this.#dueMs, this.#notBeforeMs);
+    if (now < startMs) return this.#lookBy(Math.min(startMs, now + CHECK_MS));
     this.#checkedMs = now;
+    this.#dueMs = Number.POSITIVE_INFINITY;
     this.#checking = this.#check()
-      .catch((error: unknown) => log.error({ err: error }, "could not see whether the node's network is as it was"))
+      .catch((error: unknown) => {
+        log.error({ err: error }, "could not see whether the node's network is as it was");
+        this.#dueMs = Math.min(this.#dueMs, now + CHECK_MS);
+      })
       .finally(() => {
         this.#checking = undefined;
+        const isWell = this.#report.problems.length === 0 && events.tellsFilters;
+        this.#dueMs = Math.min(this.#dueMs, now + (isWell ? QUIET_MS : CHECK_MS));
+        this.#lookBy(nowMs() + SETTLE_MS); // there may be more events than were read at once
       });
   }
 
   /** When this resolves nothing is put back any more. */
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop();
     this.#options.events.close();
     await this.#checking;
+  }
+
+  #stop(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Looks at this time or before. */
+  #lookBy(atMs: number): void {
+    if (this.#isClosed || atMs >= this.#lookAtMs) return;
+    this.#lookAtMs = atMs;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.look(), Math.max(0, atMs - this.#options.nowMs())).unref();
   }
 
   async #check(): Promise<void> {

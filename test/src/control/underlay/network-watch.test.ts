@@ -4,6 +4,7 @@ import { SapwoodError } from "../../../../src/base/errors.ts";
 import { createLogger } from "../../../../src/base/log.ts";
 import { NetworkWatch } from "../../../../src/control/underlay/network-watch.ts";
 import type { KeptState } from "../../../../src/sys/interface-state.ts";
+import type { NetworkChange } from "../../../../src/sys/network-events.ts";
 
 const GOOD: KeptState = { isUp: true, routes: ["10.30.0.0/16"], repaired: [], problems: [], hasActed: false };
 const REPAIRED: KeptState = { ...GOOD, repaired: ["the link was down"], hasActed: true };
@@ -12,7 +13,10 @@ describe("NetworkWatch", () => {
   let lines: string[];
   let checks: number[]; // when, in ms
   let next: () => KeptState;
-  let hasEvent: boolean;
+  let change: NetworkChange; // of the next looks
+  let tellsFilters: boolean;
+  let signal: () => void;
+  let drifted: boolean;
   let gone: SapwoodError | undefined;
   let watch: NetworkWatch;
   let other: () => Promise<KeptState>;
@@ -22,7 +26,9 @@ describe("NetworkWatch", () => {
     lines = [];
     checks = [];
     next = () => GOOD;
-    hasEvent = false;
+    change = "none";
+    tellsFilters = true;
+    drifted = false;
     gone = undefined;
     other = async () => GOOD;
     const expectThere = (): void => {
@@ -35,8 +41,17 @@ describe("NetworkWatch", () => {
     watch = new NetworkWatch({
       tun: { indices: [7], check, expectThere },
       routes: ["10.30.0.0/16"],
-      others: [{ indices: [8], check: () => other() }],
-      events: { concern: (interfaces) => hasEvent && interfaces.includes(7), close: () => undefined },
+      others: [{ indices: [8], check: () => other(), hasDrifted: () => drifted }],
+      events: {
+        get tellsFilters() {
+          return tellsFilters;
+        },
+        listen: (listener) => {
+          signal = listener;
+        },
+        look: (interfaces) => (interfaces.join() === "7,8" ? change : "none"),
+        close: () => undefined,
+      },
       log: createLogger("info", { write: (line) => lines.push(JSON.parse(line).msg) }),
       nowMs: () => Date.now(),
       clock: () => new Date(0),
@@ -47,17 +62,54 @@ describe("NetworkWatch", () => {
     vi.useRealTimers();
   });
 
-  test("looks now and then without an event, and soon after one", async () => {
+  /** The kernel tells of a change. */
+  function tell(what: NetworkChange): void {
+    change = what;
+    signal();
+  }
+
+  test("looks soon after an event, and hardly ever without one", async () => {
     await vi.advanceTimersByTimeAsync(1000);
-    expect(checks).toHaveLength(1);
-    hasEvent = true;
+    expect(checks).toEqual([200]);
+    tell("ours");
     await vi.advanceTimersByTimeAsync(200);
-    hasEvent = false;
-    expect(checks).toHaveLength(2);
-    await vi.advanceTimersByTimeAsync(20_000);
-    expect(checks.length).toBeGreaterThan(4);
-    expect(checks.length).toBeLessThan(9);
+    change = "none";
+    expect(checks).toEqual([200, 1200]);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(checks.length).toBeGreaterThan(8);
+    expect(checks.length).toBeLessThan(15);
     expect(lines).toEqual([]);
+  });
+
+  test("looks at what happens elsewhere at once when it is quiet, and every five seconds when it goes on", async () => {
+    await vi.advanceTimersByTimeAsync(10_000);
+    tell("elsewhere");
+    await vi.advanceTimersByTimeAsync(200);
+    expect(checks).toEqual([200, 10_200]);
+    for (let i = 0; i < 200; i++) {
+      signal();
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    expect(checks.slice(2)).toEqual([15_200, 20_200, 25_200, 30_200]);
+  });
+
+  test("looks within five seconds at what changed without an event", async () => {
+    await vi.advanceTimersByTimeAsync(20_000);
+    drifted = true;
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(checks).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(20_000); // and nothing puts it back
+    expect(checks).toHaveLength(6);
+  });
+
+  test.each([
+    ["the kernel does not tell of packet filters", () => (tellsFilters = false)],
+    ["something is wrong", () => (next = () => ({ ...GOOD, problems: ["Somebody is in the way."] }))],
+  ])("looks every five seconds as long as %s", async (_what, prepare) => {
+    prepare();
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect(checks.length).toBeGreaterThan(5);
+    expect(checks.length).toBeLessThan(8);
   });
 
   test("tells a repair once, in log and report", async () => {
@@ -69,7 +121,7 @@ describe("NetworkWatch", () => {
   });
 
   test("answers ever more slowly whoever goes on changing it", async () => {
-    hasEvent = true;
+    change = "ours";
     next = () => REPAIRED;
     await vi.advanceTimersByTimeAsync(3_600_000);
     expect(checks.slice(0, 4).at(-1)).toBeLessThan(3000);
@@ -88,10 +140,11 @@ describe("NetworkWatch", () => {
 
   test("fails at once when the TUN is gone, also in a pause, and looks no more", async () => {
     next = () => REPAIRED;
-    hasEvent = true;
+    change = "ours";
     await vi.advanceTimersByTimeAsync(60_000);
     const before = checks.length;
     gone = new SapwoodError("tun-unavailable", "The TUN is gone.");
+    signal();
     await vi.advanceTimersByTimeAsync(200);
     await expect(watch.failure).rejects.toBe(gone);
     await vi.advanceTimersByTimeAsync(3_600_000);
@@ -112,6 +165,6 @@ describe("NetworkWatch", () => {
     };
     await vi.advanceTimersByTimeAsync(30_000);
     expect(lines).toEqual(["could not see whether the node's network is as it was"]);
-    expect(checks.length).toBeGreaterThan(3);
+    expect(checks.length).toBeGreaterThan(1);
   });
 });
