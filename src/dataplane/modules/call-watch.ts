@@ -35,8 +35,8 @@ export class CallWatch {
     this.#sights = calls.map(() => ({ sequence: 0, looks: 0, times: 0, cpuMs: 0 }));
   }
 
-  /** The calls that have just become overdue, or whose limit has passed once more. */
-  look(): OverdueCall[] {
+  /** The calls that have just become overdue, or whose limit has passed once more. A rare look counts as several. */
+  look(looks = 1): OverdueCall[] {
     return this.#calls.flatMap((call, index) => {
       const sight = this.#sights[index] as Sight;
       const sequence = call.sequence();
@@ -45,7 +45,7 @@ export class CallWatch {
         Object.assign(sight, { sequence, looks: 0, times: 0, cpuMs: isInside ? (call.cpuMs?.() ?? 0) : 0 });
         return [];
       }
-      sight.looks += 1;
+      sight.looks += looks;
       if (!isInside || !isOverdue(call, sight)) return [];
       sight.times += 1;
       return [{ index, times: sight.times }];

@@ -11,6 +11,11 @@ export const CALL_ENGINE = 2; // odd inside a call of the engine
 export const CALL_THREAD = 3; // the kernel's number of the worker's thread, 0 = not known
 const CALL_BYTES = 64; // a cache line of its own
 
+/** Values of the word that says whether somebody looks at the calls of policies all the time. */
+export const WATCH_LOOKS = 0;
+export const WATCH_SLEEPS = 1; // a worker that enters a call wakes the watch
+const WATCH_BYTES = 64;
+
 /** What is counted per worker and slot, since its module was put there. */
 export enum PolicyCount {
   choices, // all calls; the others say what went wrong
@@ -43,15 +48,20 @@ export class PolicyBoard {
   }
 
   static create(workers: number): PolicyBoard {
-    return new PolicyBoard(new SharedArrayBuffer(workers * WORKER_BYTES));
+    return new PolicyBoard(new SharedArrayBuffer(workers * WORKER_BYTES + WATCH_BYTES));
   }
 
   get workers(): number {
-    return this.buffer.byteLength / WORKER_BYTES;
+    return (this.buffer.byteLength - WATCH_BYTES) / WORKER_BYTES;
   }
 
   call(worker: number): Int32Array {
     return new Int32Array(this.buffer, worker * WORKER_BYTES, CALL_BYTES >> 2);
+  }
+
+  /** One word, for all workers. */
+  get watch(): Int32Array {
+    return new Int32Array(this.buffer, this.buffer.byteLength - WATCH_BYTES, 1);
   }
 
   /** By PolicyCount. */

@@ -7,7 +7,15 @@ import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
 import { CHOICE_NONE, RECORD_SIZE, UPDATE_DONE } from "../../../assembly/shared/policies.ts";
 import { reasonOf } from "../../base/errors.ts";
 import { CandidateReader } from "../modules/candidate-reader.ts";
-import { CALL_SEQUENCE, CALL_SLOT, choiceClass, PolicyBoard, PolicyCount } from "../modules/policy-board.ts";
+import {
+  CALL_SEQUENCE,
+  CALL_SLOT,
+  choiceClass,
+  PolicyBoard,
+  PolicyCount,
+  WATCH_LOOKS,
+  WATCH_SLEEPS,
+} from "../modules/policy-board.ts";
 import { instantiatePolicy, type PolicyExports, trapText } from "../modules/policy-module.ts";
 import type { PolicyModule, PolicyOrder } from "./worker-contract.ts";
 
@@ -62,6 +70,7 @@ export class PolicyHost {
       clockMs,
       onFault,
       call: ownBoard.call(worker),
+      watch: ownBoard.watch,
       counts: (slot) => ownBoard.counts(worker, slot),
       times: (slot) => ownBoard.times(worker, slot),
     };
@@ -90,8 +99,8 @@ export class PolicyHost {
   }
 
   #host(slot: number, name: string, module: WebAssembly.Module): HostedPolicy {
-    const { call } = this.#surroundings;
-    enterCall(call, slot); // the module's start function runs here
+    const { call, watch } = this.#surroundings;
+    enterCall(call, watch, slot); // the module's start function runs here
     try {
       return new HostedPolicy(slot, name, module, this.#surroundings);
     } finally {
@@ -106,14 +115,22 @@ interface Surroundings {
   readonly clockMs: () => number;
   readonly onFault: (slot: number, message: string) => void;
   readonly call: Int32Array; // PolicyBoard.call()
+  readonly watch: Int32Array; // PolicyBoard.watch
   readonly counts: (slot: number) => Float64Array;
   readonly times: (slot: number) => Float64Array; // PolicyBoard.times()
 }
 
-// Plain stores: the watch may see them late, and looks for calls that are there for long.
-function enterCall(call: Int32Array, slot: number): void {
+// Plain stores: the watch may see them late, and looks for calls that are there for long. A watch that is about to sleep
+// may miss the call, and is not woken by it then: it looks now and then also while it sleeps.
+function enterCall(call: Int32Array, watch: Int32Array, slot: number): void {
   call[CALL_SLOT] = slot;
   call[CALL_SEQUENCE] = ((call[CALL_SEQUENCE] as number) + 1) | 0;
+  if (watch[0] === WATCH_SLEEPS) wakeWatch(watch);
+}
+
+function wakeWatch(watch: Int32Array): void {
+  Atomics.store(watch, 0, WATCH_LOOKS);
+  Atomics.notify(watch, 0);
 }
 
 function leaveCall(call: Int32Array): void {
@@ -138,6 +155,7 @@ class HostedPolicy {
   readonly #clockMs: () => number;
   readonly #onFault: (slot: number, message: string) => void;
   readonly #call: Int32Array;
+  readonly #watch: Int32Array;
   readonly #counts: Float64Array; // by PolicyCount
   readonly #times: Float64Array; // by choiceClass()
   readonly #services = new Map<number, KnownService>();
@@ -158,6 +176,7 @@ class HostedPolicy {
     this.#clockMs = surroundings.clockMs;
     this.#onFault = surroundings.onFault;
     this.#call = surroundings.call;
+    this.#watch = surroundings.watch;
     this.#counts = surroundings.counts(slot);
     this.#times = surroundings.times(slot);
     this.#exports = instantiatePolicy(module, name);
@@ -167,7 +186,7 @@ class HostedPolicy {
   }
 
   choose(serviceAt: number, flowHash: number, clientHash: number): number {
-    enterCall(this.#call, this.#slot);
+    enterCall(this.#call, this.#watch, this.#slot);
     this.#count(PolicyCount.choices, 1);
     const isTimed = (this.#counts[PolicyCount.choices] as number) % TIMED_EVERY === TIMED_AT;
     const choice = isTimed

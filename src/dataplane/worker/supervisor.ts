@@ -8,6 +8,7 @@ import type { CaptureOrders } from "../capture/capture-contract.ts";
 import { CallWatch, type WatchedCall } from "../modules/call-watch.ts";
 import { PolicyBoard } from "../modules/policy-board.ts";
 import { NO_SLOT, ShareWatch } from "./share-watch.ts";
+import { WatchPace } from "./watch-pace.ts";
 import { monotonicMs, type Order, type PolicyModule, type PolicyOrder } from "./worker-contract.ts";
 import { WorkerDeaths } from "./worker-deaths.ts";
 import { type ModuleSet, WorkerThread, type WorkerThreadOptions } from "./worker-thread.ts";
@@ -70,7 +71,7 @@ export class Supervisor {
   readonly #threads: readonly WorkerThread[];
   readonly #deaths: WorkerDeaths;
   readonly #clockOriginMs: number;
-  #looking: NodeJS.Timeout | undefined;
+  #pace: WatchPace | undefined;
   #ordersGiven = 0;
   readonly #replacing = new Set<number>(); // orders that took an overdue module out of force
 
@@ -139,7 +140,7 @@ export class Supervisor {
 
   /** Stops all workers, within about a second. */
   async close(): Promise<void> {
-    clearInterval(this.#looking);
+    this.#pace?.close();
     await Promise.all(this.#threads.map((thread) => thread.close()));
     await this.#deaths.settled();
   }
@@ -171,16 +172,29 @@ export class Supervisor {
     });
     const watch = new CallWatch(watched);
     const shares = this.#threads.map(() => new ShareWatch(Math.ceil(SHARE_WINDOW_MS / intervalMs), POLICY_SHARE_MAX));
-    this.#looking = setInterval(() => {
-      for (const { index, times } of watch.look()) this.#onOverdue(watched[index] as ThreadCall, times);
-      this.#threads.forEach((thread, worker) => {
-        const greedy = shares[worker]?.add(thread.policySequence % 2 === 0 ? NO_SLOT : thread.calledSlot) ?? NO_SLOT;
-        if (greedy === NO_SLOT) return;
-        for (const share of shares) share.forget(greedy);
-        this.#options.onGreedy?.(greedy);
-      });
-    }, intervalMs);
-    this.#looking.unref();
+    const known = this.#threads.map((thread) => thread.policySequence);
+    const look = (steps: number): boolean => {
+      for (const { index, times } of watch.look(steps)) this.#onOverdue(watched[index] as ThreadCall, times);
+      this.#findGreedy(shares);
+      return (
+        this.#threads.filter((thread, worker) => {
+          const before = known[worker];
+          known[worker] = thread.policySequence;
+          return known[worker] !== before || isInside(thread.policySequence);
+        }).length > 0
+      );
+    };
+    this.#pace = new WatchPace({ word: this.board.watch, fastMs: intervalMs, look });
+  }
+
+  #findGreedy(shares: readonly ShareWatch[]): void {
+    this.#threads.forEach((thread, worker) => {
+      const slot = isInside(thread.policySequence) ? thread.calledSlot : NO_SLOT;
+      const greedy = shares[worker]?.add(slot) ?? NO_SLOT;
+      if (greedy === NO_SLOT) return;
+      for (const share of shares) share.forget(greedy);
+      this.#options.onGreedy?.(greedy);
+    });
   }
 
   #onOverdue({ worker, isPolicy }: ThreadCall, times: number): void {
@@ -198,4 +212,8 @@ export class Supervisor {
     }
     thread.end(new SapwoodError("module-refused", `${name} did not return in time.`), isReplaced);
   }
+}
+
+function isInside(sequence: number): boolean {
+  return (sequence & 1) === 1;
 }
