@@ -32,7 +32,7 @@ const O_ASYNC = 0o20000;
 const SOCKADDR_NL_SIZE = 12;
 const NL_GROUPS = 8;
 
-export interface NetlinkOptions {
+interface NetlinkOptions {
   readonly protocol: number; // NETLINK_ROUTE and so on (linux/netlink.h)
   readonly groups: readonly number[]; // numbers of multicast groups, 1 to 32
   /** What does not fit is lost, and told as "lost". */

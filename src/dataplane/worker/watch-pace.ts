@@ -9,7 +9,7 @@ const SLOW_MS = 250;
 /** Without a call of a policy for so long, the watch sleeps: what it knows of their time is from the last second. */
 const AWAKE_MS = 1000;
 
-export interface WatchPaceOptions {
+interface WatchPaceOptions {
   /** PolicyBoard.watch. */
   readonly word: Int32Array;
   readonly fastMs: number;
