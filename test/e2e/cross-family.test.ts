@@ -15,6 +15,7 @@ import {
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import type { Service } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { pingAtOnce } from "../support/ping.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 const ECHO_PROGRAM = fileURLToPath(new URL("./in-workload/udp-echo.mjs", import.meta.url));
@@ -76,7 +77,7 @@ describeLab("across address families", () => {
     const option = called.includes(":") ? "-6" : "-4";
 
     test.each([56, 1200])("ping with %i bytes gets every answer, from the address that it called", async (size) => {
-      const argv = ["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "30", "-s", String(size), called];
+      const argv = ["ping", option, ...pingAtOnce(3), "-s", String(size), called];
       const text = await lab.sandbox.expect(argv, client);
       expect(text).toContain(" 3 received, 0% packet loss");
       expect(text).toContain(`bytes from ${called}: icmp_seq=1`);

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO, type Topology } from "../../src/lab/topology.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { pingAtOnce } from "../support/ping.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 /** What the device takes over is finished behind the places of recording, so it takes over nothing here. */
@@ -40,19 +41,19 @@ describeLab("tools", () => {
       ["an instance address", instance],
       ["one's own instance address", option === "-4" ? "10.30.1.5" : "fdff::105"],
     ])("ping gets every answer from %s", async (_what, address) => {
-      const text = await inA(["ping", option, "-n", "-c", "5", "-i", "0.2", "-W", "30", address]);
+      const text = await inA(["ping", option, ...pingAtOnce(5), address]);
       expect(text).toContain(" 5 received, 0% packet loss");
       expect(answerersOf(text)).toEqual([address]);
     });
 
     test("ping with packets that must be fragmented gets every answer", async () => {
-      const text = await inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "30", "-s", "4000", balanced]);
+      const text = await inA(["ping", option, ...pingAtOnce(3), "-s", "4000", balanced]);
       expect(text).toContain(" 3 received, 0% packet loss");
     });
 
     test("twenty pings at once, each to its instance", async () => {
       const texts = await Promise.all(
-        Array.from({ length: 20 }, () => inA(["ping", option, "-n", "-c", "3", "-i", "0.2", "-W", "30", balanced])),
+        Array.from({ length: 20 }, () => inA(["ping", option, ...pingAtOnce(3), balanced])),
       );
       for (const text of texts) expect(text).toContain(" 3 received, 0% packet loss");
     });
