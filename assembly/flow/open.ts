@@ -50,29 +50,9 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
 
   const flow = create(client, nowMs);
   if (flow == 0) return DropReason.flowTableFull;
-  Flow.at(flow).state = <u8>FlowState.free;
-  Flow.at(flow).client = packet.source;
-  Flow.at(flow).called = packet.destination;
-  Flow.at(flow).clientInstanceAddress = instanceAddress(client, isWireIpv4);
-  Flow.at(flow).target = namespaceAddress(target, isWireIpv4);
-  Flow.at(flow).targetInstanceAddress = instanceAddress(target, areAnswersIpv4);
-  Flow.at(flow).answered = namespaceAddress(client, areAnswersIpv4);
-  Flow.at(flow).storePorts(packet.ports);
-  Flow.at(flow).protocol = packet.protocol;
+  fill(Flow.at(flow), packet, client, target, nowMs);
   Flow.at(flow).node = <u16>node;
-  Flow.at(flow).instance = target;
-  Flow.at(flow).instanceIncarnation = incarnation(target);
-  Flow.at(flow).clientInstance = client;
-  Flow.at(flow).clientIncarnation = incarnation(client);
-  Flow.at(flow).confirmed = confirmation;
-  Flow.at(flow).lastUsedMs = nowMs;
-  Flow.at(flow).forwardPackets = 0;
-  Flow.at(flow).reversePackets = 0;
-  const isBalanced = Service.at(service).kind == ServiceKind.balanced;
-  let seen: u32 = isBalanced ? FlowLayout.IS_BALANCED : 0;
-  if (isWireIpv4 != packet.isIpv4) seen |= FlowLayout.CROSSES;
-  if (areAnswersIpv4 != packet.isIpv4) seen |= FlowLayout.ANSWERS_CROSS;
-  Flow.at(flow).seen = <u8>seen;
+  Flow.at(flow).seen = firstSeen(service, packet.isIpv4);
   forgetTcp(flow);
   if (!claimWirePort(flow, packet, nowMs)) {
     discard(flow);
@@ -83,6 +63,34 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   const opened = insert(flow, hash, firstState(packet), nowMs);
   if (opened == flow) count(Counter.flowsOpened, 1);
   return opened == 0 ? DropReason.flowTableFull : opened;
+}
+
+/** What the record says of a flow of which no packet was seen, with the families that findAddresses() found. */
+function fill(record: Flow, packet: Packet, client: u32, target: u32, nowMs: u32): void {
+  record.state = <u8>FlowState.free;
+  record.client = packet.source;
+  record.called = packet.destination;
+  record.clientInstanceAddress = instanceAddress(client, isWireIpv4);
+  record.target = namespaceAddress(target, isWireIpv4);
+  record.targetInstanceAddress = instanceAddress(target, areAnswersIpv4);
+  record.answered = namespaceAddress(client, areAnswersIpv4);
+  record.storePorts(packet.ports);
+  record.protocol = packet.protocol;
+  record.instance = target;
+  record.instanceIncarnation = incarnation(target);
+  record.clientInstance = client;
+  record.clientIncarnation = incarnation(client);
+  record.confirmed = confirmation;
+  record.lastUsedMs = nowMs;
+  record.forwardPackets = 0;
+  record.reversePackets = 0;
+}
+
+function firstSeen(service: usize, isIpv4: bool): u8 {
+  let seen: u32 = Service.at(service).kind == ServiceKind.balanced ? FlowLayout.IS_BALANCED : 0;
+  if (isWireIpv4 != isIpv4) seen |= FlowLayout.CROSSES;
+  if (areAnswersIpv4 != isIpv4) seen |= FlowLayout.ANSWERS_CROSS;
+  return <u8>seen;
 }
 
 /** The instance address by which policies know a client: of the family that it calls in, if it has one. */

@@ -130,33 +130,8 @@ export class Sandbox {
       detached: true,
     });
     const programs = new Map<number, SandboxProgram>();
-    let stderr = "";
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    const first = new Promise<Report>((resolve, reject) => {
-      child.once("message", (report) => resolve(report as Report));
-      child.once("error", (error) =>
-        reject(
-          refusal(
-            "missing-tool",
-            `The lab needs the program \`unshare\` (package util-linux) in the PATH: ${error.message}.`,
-          ),
-        ),
-      );
-      child.once("close", () =>
-        reject(
-          refusal(
-            "missing-rights",
-            `The lab could not make its private namespaces with \`unshare ${args.join(" ")}\`: ${stderr.trim() || "it ended early"}.`,
-          ),
-        ),
-      );
-      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-      if (signal?.aborted) reject(signal.reason);
-    });
     try {
-      const report = await first;
+      const report = await firstReport(child, args, signal);
       if (report.kind === "refused") throw refusal(report.code, report.message);
       if (report.kind !== "ready")
         throw refusal("lab-failed", `The lab's first process said "${report.kind}" where "ready" was expected.`);
@@ -230,6 +205,28 @@ export class Sandbox {
   #order(order: SandboxOrder): void {
     if (this.#child.connected) this.#child.send(order);
   }
+}
+
+/** What the sandbox's first process says first; rejects with a sentence when it cannot. */
+function firstReport(child: ChildProcess, args: readonly string[], signal?: AbortSignal): Promise<Report> {
+  let stderr = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    const refuse = (code: Parameters<typeof refusal>[0], sentence: string): void => reject(refusal(code, sentence));
+    child.once("message", (report) => resolve(report as Report));
+    child.once("error", ({ message }) =>
+      refuse("missing-tool", `The lab needs the program \`unshare\` (package util-linux) in the PATH: ${message}.`),
+    );
+    child.once("close", () => {
+      const unshare = `\`unshare ${args.join(" ")}\``;
+      const why = stderr.trim() || "it ended early";
+      refuse("missing-rights", `The lab could not make its private namespaces with ${unshare}: ${why}.`);
+    });
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+    if (signal?.aborted) reject(signal.reason);
+  });
 }
 
 /** Where `ip netns add` keeps a namespace. */

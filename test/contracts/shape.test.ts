@@ -1,8 +1,7 @@
-// The shape of the sources: what their size is, and what they keep between two calls.
+// The shape of the sources: what they show each other, and what they keep between two calls.
 import { describe, expect, test } from "vitest";
 import { sourcesBelow, text } from "../support/source-files.ts";
 
-const LINES_MAX = 450;
 /** What the host, a test or a module of somebody else calls by name. */
 const ENTRIES =
   /^assembly\/(?:engine|adoption|workbench|policy\/[\w-]+)\.ts$|^test\/support\/global-setup\.ts$|^vitest\.config\.ts$/;
@@ -16,15 +15,6 @@ const SHARED_STATE = {
   "assembly/area/verdict-notes.ts": "clearNotes",
   "assembly/forward/packet-in-hand.ts": "attachPacket",
 };
-
-function lineCount(path: string): number {
-  return text(path).split("\n").length - 1;
-}
-
-test.each(["assembly", "src"])("no source in %s is longer than a reader can follow", (folder) => {
-  const long = sourcesBelow(folder).filter((path) => lineCount(path) > LINES_MAX);
-  expect(long.map((path) => `${path}: ${lineCount(path)} lines, expected at most ${LINES_MAX}`)).toEqual([]);
-});
 
 test("what a source exports is named in another one", () => {
   const sources = ["vitest.config.ts", ...["assembly", "src", "test", "bench"].flatMap(sourcesBelow)];

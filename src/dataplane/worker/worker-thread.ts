@@ -131,29 +131,13 @@ export class WorkerThread {
 
   /** Resolves when the worker is ready; rejects when it ends before. */
   start(): Promise<void> {
-    const { memory, queues, faults, workerFile } = this.#options;
-    const queue = queues[this.#worker];
-    if (queue === undefined) throw new RangeError(`worker ${this.#worker} has no queue`);
-    const data: WorkerOptions = {
-      memory,
-      worker: this.#worker,
-      ...queue,
-      wakeFd: this.#wake.fd,
-      faults,
-      engine: this.#modules.engine,
-      policies: [...this.#modules.policies.values()],
-      clockOriginMs: this.#clockOriginMs,
-      orders: this.#orders.buffer,
-      ordersGiven: Atomics.load(this.#orders, 0),
-      board: this.#board.buffer,
-      captures: this.#modules.captures,
-    };
-    const running = new Worker(workerFile ?? new URL("./worker.js", import.meta.url), {
+    const workerData = this.#workerData();
+    const running = new Worker(this.#options.workerFile ?? new URL("./worker.js", import.meta.url), {
       name: `sapwood-${this.#worker}`,
-      workerData: data,
+      workerData,
     });
     this.#running = running;
-    this.#engine = data.engine;
+    this.#engine = workerData.engine;
 
     return new Promise((resolve, reject) => {
       let isReady = false;
@@ -161,9 +145,8 @@ export class WorkerThread {
       running.on("message", (message: WorkerMessage) => {
         if (message.type === "failed") error = new SapwoodError(message.code, message.message);
         else if (message.type === "obeyed") this.#answered(message.id, message);
-        else if (message.type === "policyFailed") {
-          this.#options.onPolicyFailed?.(message.slot, message.message);
-        } else if (message.type === "ready") {
+        else if (message.type === "policyFailed") this.#options.onPolicyFailed?.(message.slot, message.message);
+        else if (message.type === "ready") {
           isReady = true;
           resolve();
         }
@@ -182,6 +165,26 @@ export class WorkerThread {
         });
       });
     });
+  }
+
+  #workerData(): WorkerOptions {
+    const { memory, queues, faults } = this.#options;
+    const queue = queues[this.#worker];
+    if (queue === undefined) throw new RangeError(`worker ${this.#worker} has no queue`);
+    return {
+      memory,
+      worker: this.#worker,
+      ...queue,
+      wakeFd: this.#wake.fd,
+      faults,
+      engine: this.#modules.engine,
+      policies: [...this.#modules.policies.values()],
+      clockOriginMs: this.#clockOriginMs,
+      orders: this.#orders.buffer,
+      ordersGiven: Atomics.load(this.#orders, 0),
+      board: this.#board.buffer,
+      captures: this.#modules.captures,
+    };
   }
 
   /** Resolves when the worker has carried it out, or when there is none that could. */

@@ -51,6 +51,24 @@ function createParkedPackets(memory: WebAssembly.Memory, worker: number): () => 
   return () => words[at] as number;
 }
 
+/** Makes the engines that this worker runs: on its memory, watched, with its policies. */
+function engineMaker(
+  { memory, worker }: WorkerOptions,
+  area: WorkerArea,
+  board: PolicyBoard,
+  policies: PolicyHost,
+): (module: WebAssembly.Module) => EngineExports {
+  return (module) => {
+    const engine = new WatchedEngine(board.call(worker), () =>
+      instantiateEngine(module, memory, (serviceAt, flowHash, clientHash) =>
+        policies.choose(serviceAt, flowHash, clientHash),
+      ),
+    );
+    engine.attach(worker, area.memoryBase);
+    return engine;
+  };
+}
+
 function runWorker(options: WorkerOptions, port: MessagePort): void {
   const { memory, worker } = options;
   setThreadNice(WORKER_NICE);
@@ -62,15 +80,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     onFault: (slot, message) => report({ type: "policyFailed", slot, message }),
   });
   const area = new WorkerArea(memory, worker);
-  const attached = (module: WebAssembly.Module): EngineExports => {
-    const engine = new WatchedEngine(board.call(worker), () =>
-      instantiateEngine(module, memory, (serviceAt, flowHash, clientHash) =>
-        policies.choose(serviceAt, flowHash, clientHash),
-      ),
-    );
-    engine.attach(worker, area.memoryBase);
-    return engine;
-  };
+  const attached = engineMaker(options, area, board, policies);
   const captures = new CaptureSwitch(area);
   captures.set(options.captures);
   const engine: EngineSeat = { current: captures.around(attached(options.engine)) };
