@@ -1,4 +1,4 @@
-// The release script, in a repository of its own that has the files which the script reads and writes. Its `check` and
+// A release by `npm version`, in a repository of its own that has the files which it reads and writes. Its `check` and
 // `test` leave a mark instead of taking minutes.
 
 import { execFileSync, spawnSync } from "node:child_process";
@@ -54,21 +54,17 @@ function read(file: string): string {
 
 function withScripts(cwd: string, check: string, test: string): void {
   const manifest = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8"));
-  writeFileSync(join(cwd, "package.json"), JSON.stringify({ ...manifest, scripts: { check, test } }, undefined, 2));
+  const { preversion, version } = manifest.scripts;
+  const scripts = { check, test, preversion, version };
+  writeFileSync(join(cwd, "package.json"), JSON.stringify({ ...manifest, scripts }, undefined, 2));
 }
 
-function release(...args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/release.mjs", ...args], {
-    cwd: clone,
-    encoding: "utf8",
-  });
-  return { status, stdout, stderr };
+function npm(...args: readonly string[]) {
+  return spawnSync("npm", args, { cwd: clone, encoding: "utf8" });
 }
 
 test("a release sets the version everywhere, dates the changes, commits and tags, and pushes nothing", () => {
-  const result = release("9.8.7");
-  expect(result).toMatchObject({ status: 0, stderr: "" });
-  expect(result.stdout).toContain("Tagged v9.8.7. To publish it: git push origin main v9.8.7");
+  expect(npm("version", "9.8.7")).toMatchObject({ status: 0, stderr: "" });
   expect(["check.ran", "test.ran"].filter((mark) => !existsSync(join(clone, mark)))).toEqual([]);
   expect(JSON.parse(read("package.json")).version).toBe("9.8.7");
   const lock = JSON.parse(read("package-lock.json"));
@@ -83,11 +79,9 @@ test("a release sets the version everywhere, dates the changes, commits and tags
   expect(git(origin, "tag")).toBe("");
 });
 
-test("--dry-run checks and tests, and changes nothing", () => {
+test("`npm run preversion` checks and tests, and changes nothing", () => {
   const before = git(clone, "rev-parse", "HEAD");
-  const result = release("9.8.7", "--dry-run");
-  expect(result).toMatchObject({ status: 0 });
-  expect(result.stdout).toContain("Nothing was changed. Version 9.8.7 can be released.");
+  expect(npm("run", "preversion")).toMatchObject({ status: 0 });
   expect(existsSync(join(clone, "test.ran"))).toBe(true);
   expect([git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain"), git(clone, "tag")]).toEqual([
     ...[before, "", ""],
@@ -95,29 +89,26 @@ test("--dry-run checks and tests, and changes nothing", () => {
 });
 
 describe("a release is refused, and nothing is changed,", () => {
-  const cases: readonly (readonly [why: string, prepare: () => void, args: readonly string[], sentence: string])[] = [
-    ["without a version", () => undefined, [], 'expected a version such as 0.2.0, found ""'],
-    ["for what is no version", () => undefined, ["v1"], 'expected a version such as 0.2.0, found "v1"'],
-    ["with words that it does not know", () => undefined, ["1.0.0", "--push"], "found --push"],
-    ["of a tree with changes", () => writeFileSync(join(clone, "new.txt"), ""), ["9.8.7"], "found\n?? new.txt"],
-    ["of another branch", () => git(clone, "checkout", "--quiet", "-b", "other"), ["9.8.7"], "found other"],
-    ["a second time", () => git(clone, "tag", "v9.8.7"), ["9.8.7"], "found the tag v9.8.7"],
-    ["without changes to tell", () => withChangelog("## [Unreleased]\n\n## [0.0.1]\n"), ["9.8.7"], "found none"],
-    [
-      "when a check fails",
-      () => withFailing("check"),
-      ["9.8.7"],
-      "expected `npm run check` to pass, found exit status",
-    ],
-    ["when a test fails", () => withFailing("test"), ["9.8.7"], "expected `npm run test` to pass, found exit status"],
+  const cases: readonly (readonly [why: string, prepare: () => void, sentence: string])[] = [
+    ["of a tree with changes", () => writeFileSync(join(clone, "CHANGELOG.md"), `${CHANGES}more\n`), "not clean"],
+    ["of a tree with new files", () => writeFileSync(join(clone, "new.txt"), ""), "found\n?? new.txt"],
+    ["of another branch", () => git(clone, "checkout", "--quiet", "-b", "other"), "found other"],
+    ["a second time", () => git(clone, "tag", "v9.8.7"), "found the tag v9.8.7"],
+    ["of the version that it has", () => withVersion("9.8.7"), "Version not changed"],
+    ["without changes to tell", () => withChangelog("## [Unreleased]\n\n## [0.0.1]\n"), "found none"],
+    ["without a section for them", () => withChangelog("# Changelog\n\n## [0.0.1]\n\n### Added\n"), "found none"],
+    ["when a check fails", () => withFailing("check"), "command failed"],
+    ["when a test fails", () => withFailing("test"), "command failed"],
+    ["when tests leave changes", () => withLeaving("left.txt"), "found\n?? left.txt"],
   ];
-  test.each(cases)("%s", (_why, prepare, args, sentence) => {
+  test.each(cases)("%s", (_why, prepare, sentence) => {
     prepare();
-    const before = [git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain"), git(clone, "tag")];
-    const { status, stderr } = release(...args);
-    expect(status).toBe(1);
+    const state = () => [git(clone, "rev-parse", "HEAD"), git(clone, "diff"), git(clone, "tag")];
+    const before = state();
+    const { status, stderr } = npm("version", "9.8.7");
+    expect(status).not.toBe(0);
     expect(stderr).toContain(sentence);
-    expect([git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain"), git(clone, "tag")]).toEqual(before);
+    expect(state()).toEqual(before);
   });
 
   function withChangelog(text: string): void {
@@ -125,8 +116,19 @@ describe("a release is refused, and nothing is changed,", () => {
     commitAll(clone);
   }
 
+  function withVersion(version: string): void {
+    const manifest = JSON.parse(read("package.json"));
+    writeFileSync(join(clone, "package.json"), JSON.stringify({ ...manifest, version }));
+    commitAll(clone);
+  }
+
   function withFailing(script: "check" | "test"): void {
     withScripts(clone, script === "check" ? "false" : "true", "false");
+    commitAll(clone);
+  }
+
+  function withLeaving(file: string): void {
+    withScripts(clone, "true", `touch ${file}`);
     commitAll(clone);
   }
 });

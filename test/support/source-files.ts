@@ -11,7 +11,8 @@ export function filesBelow(folder: string): string[] {
   if (!existsSync(ROOT + folder)) return [];
   return readdirSync(ROOT + folder, { withFileTypes: true }).flatMap((entry) => {
     const path = posix.join(folder, entry.name);
-    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : filesBelow(path);
+    if (NOT_OURS.has(entry.name)) return []; // in a work tree of git, .git is a file
+    if (entry.isDirectory()) return filesBelow(path);
     return entry.isFile() ? [path] : [];
   });
 }
