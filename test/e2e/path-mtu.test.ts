@@ -10,6 +10,7 @@ import { DEMO, NODES, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/to
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import type { NodeReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { pingAtOnce } from "../support/ping.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
 
 const ECHO_PROGRAM = fileURLToPath(new URL("./in-workload/udp-echo.mjs", import.meta.url));
@@ -63,7 +64,8 @@ describeLab("a path with an MTU of 1300 in the middle", () => {
         expect(stdout).toMatch(/\bmtu ?[=:] ?1280\b/);
         // The first ones tell the nodes at both ends what fits.
         await lab.sandbox.run([...ping, "-c", "3", "-s", String(fits - headers), address], "a1");
-        const text = await lab.sandbox.expect([...ping, "-c", "3", "-s", String(fits - headers), address], "a1");
+        const fitting = ["ping", option, "-M", "do", ...pingAtOnce(3), "-s", String(fits - headers), address];
+        const text = await lab.sandbox.expect(fitting, "a1");
         expect(text).toContain(" 3 received");
       },
     );
