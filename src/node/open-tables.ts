@@ -64,6 +64,7 @@ export async function openTables(
     own: config.node.underlay,
     isEncrypted: encrypted !== undefined,
     underlay: encrypted,
+    tell: (sentence) => log.warn(sentence),
     get policies() {
       return modules.policies.names;
     },

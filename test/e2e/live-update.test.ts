@@ -107,6 +107,33 @@ describeLab("a live update under load", () => {
     expect((await loadReport()).failures).toEqual([]);
   });
 
+  test("`sapwood apply --merge` of a record with the namespace address of an older one takes its place, and connections to that notice", async () => {
+    load.endInput();
+    await load.ended;
+    await change(() => apply(tablesWith(B1, B2, B3)));
+    load = lab.startClient("a1", { kind: "load", addresses: [V4, V6], held: HELD });
+    const { held } = await loadReport();
+    holders = held.map(({ instances }) => instances[0] ?? "");
+    expect(holders).toContain("B 2");
+    const newer = { ...B2, number: 7, instanceAddresses: ["10.30.7.7", "fdff::7:7"] };
+    await change(() => apply({ nodes: [], services: [{ name: "C", addresses: [], instances: [newer] }] }, "--merge"));
+    expect(await instancesOfB()).toEqual(["B 1", "B 3"]);
+    expect(await answering()).toEqual(["B 1", "B 3"]);
+    const report = await loadReport();
+    for (const failure of report.failures) expect(failure).toMatch(/ECONNRESET|socket hang up/); // to B 2, underway then
+    for (const [index, holder] of holders.entries()) {
+      if (holder !== "B 2") expectHolder(report.held[index], holder);
+      else expect(report.held[index]?.failures).toEqual([expect.stringMatching(/ECONNRESET|socket hang up/)]);
+    }
+    const told = lab
+      .proxy(NODE)
+      .stderr.split("\n")
+      .filter((line) => line.includes("is withdrawn"));
+    expect(told).toEqual([expect.stringContaining("instance 2 of B is withdrawn: C has its namespace address")]);
+    await change(() => lab.writeConfig(NODE, tablesWith(B1, B3)));
+    await loadReport();
+  });
+
   test("`sapwood apply` of a bad file says what is wrong, and changes nothing", async () => {
     const before = await status();
     const bad = tablesText(NODE, tablesWith({ ...B1, namespaceAddresses: ["10.18.3.999"] }));

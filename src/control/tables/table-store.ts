@@ -9,6 +9,7 @@ import type { TableWriter } from "../../memory/table-writer.ts";
 import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
 import { emptyingIssues } from "./emptying.ts";
+import { mergeTables } from "./merged-tables.ts";
 import {
   duplicateNames,
   nodeIssues,
@@ -17,12 +18,15 @@ import {
   type TableRules,
   type Taken,
 } from "./table-validation.ts";
+import { type Withdrawn, withdrawnBy, withoutInstances } from "./withdrawal.ts";
 
 export interface TableStoreOptions extends TableRules {
   /** Of this node, for the distances of the others. */
   readonly location?: Location | undefined;
   /** The encrypted underlay; without it nodes are where their entries say. */
   readonly underlay?: NodePlacement | undefined;
+  /** Is told of each instance that a newer record withdraws, one sentence each. */
+  readonly tell?: ((sentence: string) => void) | undefined;
 }
 
 /** Knows where nodes are that are not where their entries say. */
@@ -100,7 +104,10 @@ export class TableStore {
     return this.#inTurn(() => this.#putInForce(this.#replacement(tables)));
   }
 
-  /** Makes some changes to the tables in force, at a cost that hardly depends on what stays. */
+  /**
+   * Makes some changes to the tables in force, at a cost that hardly depends on what stays. They are newer than what
+   * stays: an instance of another service that has the namespace address of one that comes is withdrawn.
+   */
   merge(patch: TablesPatch): Promise<Applied> {
     return this.#inTurn(() => this.#putInForce(this.#patched(patch)));
   }
@@ -163,13 +170,16 @@ export class TableStore {
 
   #replacement(tables: Tables): Planned {
     const issues = [...duplicateNames(tables), ...nodeIssues(tables.nodes, this.#options)];
-    return { tables, difference: this.#difference(tables), issues };
+    return { tables, difference: this.#difference(tables), issues, withdrawn: [] };
   }
 
   #patched(patch: TablesPatch): Planned {
-    const tables = mergeTables(this.#tables, patch);
+    const withdrawn = withdrawnBy(patch, this.#services, (address) => this.#namespaceOwners.get(address));
+    const whole = { ...patch, services: [...patch.services, ...withoutInstances(withdrawn, this.#services)] };
+    const tables = mergeTables(this.#tables, whole);
     const emptying = patch.keepsSome ? emptyingIssues(tables, this.#tables) : [];
-    return { tables, difference: this.#patchDifference(patch), issues: [...this.#patchIssues(patch), ...emptying] };
+    const issues = [...this.#patchIssues(patch), ...emptying];
+    return { tables, difference: this.#patchDifference(whole), issues, withdrawn };
   }
 
   async #preview(planned: Planned): Promise<Preview> {
@@ -182,7 +192,7 @@ export class TableStore {
 
   async #putInForce(planned: Planned): Promise<Applied> {
     this.#check(planned);
-    const { tables, difference } = planned;
+    const { tables, difference, withdrawn } = planned;
     const { setNodes, removeNodes, removeServices } = difference;
     const setServices = difference.setServices.map(({ service }) => service);
     const changes = {
@@ -197,6 +207,11 @@ export class TableStore {
       generation = await this.#writer.apply(this.#tableChange(difference));
     }
     this.#commit(tables, setServices, removeServices);
+    for (const { service, number, address, by } of withdrawn) {
+      this.#options.tell?.(
+        `instance ${number} of ${service} is withdrawn: ${by} has its namespace address ${address} now`,
+      );
+    }
     await this.#options.underlay?.settle(setNodes, removeNodes);
     await this.#onChange();
     return { generation, changes };
@@ -307,6 +322,7 @@ interface Planned {
   readonly tables: Tables; // as they will be
   readonly difference: Difference;
   readonly issues: readonly Issue[]; // those that were found already
+  readonly withdrawn: readonly Withdrawn[];
 }
 
 interface Difference {
@@ -326,31 +342,6 @@ function withInstancesOnRemoved({ services }: Tables, { setServices, removeNodes
     .map((service, i) => ({ service, path: pathOf(service, i) }))
     .filter(({ service }) => !set.has(service) && service.instances.some(({ node }) => gone.has(node)));
   return [...setServices, ...others];
-}
-
-/** What changes keeps its place, what is new comes last. */
-function mergeTables({ nodes, services }: Tables, { remove, ...set }: TablesPatch): Tables {
-  return {
-    nodes: mergeLists(nodes, set.nodes, remove.nodes, ({ id }) => id),
-    services: mergeLists(services, set.services, remove.services, nameOf),
-  };
-}
-
-function mergeLists<T>(
-  before: readonly T[],
-  set: readonly T[],
-  remove: readonly string[],
-  keyOf: (item: T) => string,
-): T[] {
-  const gone = new Set(remove);
-  const changed = new Map(set.map((item) => [keyOf(item), item]));
-  const merged: T[] = [];
-  for (const item of before) {
-    const key = keyOf(item);
-    if (!gone.has(key)) merged.push(changed.get(key) ?? item);
-    changed.delete(key);
-  }
-  return [...merged, ...changed.values()];
 }
 
 /** A name that is mistyped would otherwise stay, and nobody would notice. */

@@ -1,0 +1,45 @@
+// Newer records win: an instance in force whose namespace address comes with an instance of another service is withdrawn.
+
+import type { Service, TablesPatch } from "../../model/tables.ts";
+
+/** An instance in force that a change takes out, and why. */
+export interface Withdrawn {
+  readonly service: string;
+  readonly number: number;
+  readonly address: string; // of its namespace
+  readonly by: string; // service that has it afterwards
+}
+
+/** In the order of the patch. What the patch itself sets or removes is no business of this. */
+export function withdrawnBy(
+  { services, remove }: TablesPatch,
+  inForce: ReadonlyMap<string, Service>,
+  ownerOf: (namespaceAddress: string) => string | undefined,
+): Withdrawn[] {
+  const decided = new Set([...services.map(({ name }) => name), ...remove.services]);
+  const withdrawn = new Map<string, Withdrawn>();
+  for (const { name: by, instances } of services) {
+    for (const address of instances.flatMap(({ namespaceAddresses }) => namespaceAddresses)) {
+      const service = ownerOf(address);
+      if (service === undefined || decided.has(service)) continue;
+      const older = inForce.get(service)?.instances.find((one) => one.namespaceAddresses.includes(address));
+      if (older === undefined) continue;
+      const key = `${older.number} ${service}`;
+      if (!withdrawn.has(key)) withdrawn.set(key, { service, number: older.number, address, by });
+    }
+  }
+  return [...withdrawn.values()];
+}
+
+/** The services of the instances, without them. */
+export function withoutInstances(withdrawn: readonly Withdrawn[], inForce: ReadonlyMap<string, Service>): Service[] {
+  const gone = new Map<string, Set<number>>();
+  for (const { service, number } of withdrawn) {
+    gone.set(service, (gone.get(service) ?? new Set()).add(number));
+  }
+  return [...gone].flatMap(([name, numbers]) => {
+    const service = inForce.get(name);
+    if (service === undefined) return [];
+    return { ...service, instances: service.instances.filter(({ number }) => !numbers.has(number)) };
+  });
+}
