@@ -83,6 +83,9 @@ function orZero<Schema extends z.ZodType>(schema: Schema, zero: z.output<Schema>
 }
 
 const text = orZero(z.string(), "");
+/** Of an address, or of what one is for. */
+const SHORT_MAX = 256;
+const shortText = orZero(z.string().max(SHORT_MAX), "");
 
 function fieldsOf<Shape extends z.ZodRawShape>(shape: Shape) {
   const names = Object.keys(shape);
@@ -98,20 +101,20 @@ const whole = z.preprocess((value) => {
   return typeof value === "string" && /^\d{1,10}(?:\.0+)?$/.test(value) ? Number(value) : value;
 }, z.int().min(0));
 
-const serviceAddress = fieldsOf({ IpType: text, Address: text, Address_v6: text });
+const serviceAddress = fieldsOf({ IpType: shortText, Address: shortText, Address_v6: shortText });
 
 const instanceRecord = fieldsOf({
   instance_number: whole,
-  instance_ip: text,
-  instance_ip_v6: text,
-  namespace_ip: text,
-  namespace_ip_v6: text,
-  host_ip: text,
+  instance_ip: shortText,
+  instance_ip_v6: shortText,
+  namespace_ip: shortText,
+  namespace_ip_v6: shortText,
+  host_ip: shortText,
   host_port: whole,
-  service_ip: orZero(z.array(z.unknown()), []),
+  service_ip: orZero(z.array(z.unknown()).readonly(), []),
 });
-export type InstanceRecord = z.output<typeof instanceRecord>;
-type ServiceAddressRecord = z.output<typeof serviceAddress>;
+export type InstanceRecord = Readonly<z.output<typeof instanceRecord>>;
+export type ServiceAddressRecord = z.output<typeof serviceAddress>;
 
 const tableQueryResult = fieldsOf({ app_name: text, query_key: text, instance_list: orZero(z.array(z.unknown()), []) });
 export type TableQueryResult = z.output<typeof tableQueryResult>;

@@ -12,7 +12,7 @@ import { ContainerNetwork } from "./container-network.ts";
 import { Containers } from "./containers.ts";
 import type { Firewall } from "./firewall-rules.ts";
 import { endForwarding } from "./forwarding.ts";
-import { type Host, isJobName } from "./messages.ts";
+import { type Deployed, type Host, isJobName } from "./messages.ts";
 import type { Netcfg } from "./netcfg.ts";
 import { parsePortMappings } from "./port-mappings.ts";
 import type { SavedState, StateFile } from "./state-file.ts";
@@ -116,9 +116,8 @@ export class Netmanager {
       requireWanted(signal);
       const { containers, worker } = this.#requireRegistered();
       const container = await containers.deploy({ pid, job, number, mappings });
-      const { v4: nsip, v6: nsipv6 } = container.addresses;
       // Begun before the next turn, which may undeploy it.
-      return { container, confirmed: worker.announce({ job, number, nsip, nsipv6 }, ANNOUNCE_MS) };
+      return { container, confirmed: worker.announce(deployedOf(container), ANNOUNCE_MS) };
     });
     const { log } = this.#options;
     if (!(await confirmed)) {
@@ -137,6 +136,11 @@ export class Netmanager {
   async undeploy(job: string, number: number): Promise<void> {
     this.#requireRegistered();
     await this.#remove(job, number);
+  }
+
+  /** The operator binds addresses to other policies now. Throws when these cannot be in force. */
+  async bindAnew(): Promise<void> {
+    await this.#registered?.worker.bindAnew();
   }
 
   /**
@@ -179,6 +183,7 @@ export class Netmanager {
       const found = { containers: [], leaving };
       this.#registered = await this.#start({ clusterAddress, subnet, found }, worker);
       this.#save();
+      worker.beginAnew();
       log.info({ workerId, subnet }, "registered");
     } catch (error) {
       await worker.close();
@@ -207,7 +212,7 @@ export class Netmanager {
       throw error;
     }
     const { containers } = this.#registered;
-    worker.resume(containers.all.map(({ job }) => job));
+    await worker.resume(containers.all.map(deployedOf));
     if (saved.address !== this.#address) worker.announceAddress(containers.all);
     await containers.removeLeft();
     this.#save();
@@ -245,10 +250,11 @@ export class Netmanager {
   }
 
   #newWorker(workerId: string, clusterAddress: string): Worker {
-    const { netcfg, tuncfg, policyOf, sink, log } = this.#options;
+    const { netcfg, tuncfg, policyOf, sink, state, log } = this.#options;
     return new Worker({
       workerId,
       broker: { host: clusterAddress, port: netcfg.clusterMqttPort },
+      stateFolder: state.folder,
       tls: netcfg.tls,
       sink,
       ranges: tuncfg.ranges.map(parsePrefix),
@@ -303,6 +309,10 @@ export class Netmanager {
       this.#isLooking = false;
     }
   }
+}
+
+function deployedOf({ job, number, addresses }: Container): Deployed {
+  return { job, number, nsip: addresses.v4, nsipv6: addresses.v6 };
 }
 
 function requireWanted(signal: AbortSignal): void {

@@ -4,7 +4,9 @@ import { SapwoodError } from "../../../base/errors.ts";
 import type { Prefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
 import { Interests } from "./interests.ts";
-import { Jobs, type JobsOptions, type OwnNode } from "./jobs.ts";
+import type { JobReaderOptions, OwnNode } from "./job-reader.ts";
+import { Jobs } from "./jobs.ts";
+import { JobsFile } from "./jobs-file.ts";
 import { Lookups } from "./lookups.ts";
 import {
   addressChangedMessage,
@@ -27,13 +29,15 @@ import { readSubnet, type Subnet } from "./subnet.ts";
 interface WorkerOptions {
   readonly workerId: string;
   readonly broker: { readonly host: string; readonly port: number };
+  /** Where its jobs are saved. */
+  readonly stateFolder: string;
   readonly tls: TlsFiles | undefined;
   readonly sink: ProviderSink;
   readonly ranges: readonly Prefix[];
   /** Where the other nodes reach this one at this moment. */
   readonly host: () => Host;
   readonly own: OwnNode;
-  readonly policyOf: JobsOptions["policyOf"];
+  readonly policyOf: JobReaderOptions["policyOf"];
   readonly isDeployed: (job: string) => boolean;
   readonly tell: (sentence: string) => void;
 }
@@ -47,6 +51,7 @@ export class Worker {
   readonly #session: Session;
   readonly #queries: Queries;
   readonly #jobs: Jobs;
+  readonly #file: JobsFile;
   readonly #interests: Interests;
   /** Instances of this node that the cluster was told of and does not know yet. */
   readonly #unconfirmed = new Map<string, Deployed>();
@@ -56,7 +61,7 @@ export class Worker {
 
   /** Begins to connect. Throws config-unreadable. */
   constructor(options: WorkerOptions) {
-    const { workerId, broker, tls, sink, ranges, own, policyOf, isDeployed, tell } = options;
+    const { workerId, broker, stateFolder, tls, sink, ranges, own, policyOf, isDeployed, tell } = options;
     this.#options = options;
     this.#topics = nodeTopics(workerId);
     this.#session = new Session({
@@ -74,7 +79,11 @@ export class Worker {
       isConnected: () => this.#session.isConnected,
       tell,
     });
-    this.#jobs = new Jobs({ sink, ranges, own, policyOf, tell });
+    this.#jobs = new Jobs({ sink, ranges, own, policyOf, tell, onChange: () => this.#file.onChange() });
+    this.#file = new JobsFile({
+      ...{ folder: stateFolder, workerId, clusterAddress: broker.host, tell },
+      jobs: () => this.#jobs.saved,
+    });
     this.#interests = new Interests({
       sink,
       session: this.#session,
@@ -116,6 +125,11 @@ export class Worker {
     });
   }
 
+  /** What a process or a worker before has saved is no more. */
+  beginAnew(): void {
+    this.#file.write();
+  }
+
   /** From now on what workloads call is asked for. */
   serve(): void {
     this.#lookups ??= new Lookups({
@@ -142,14 +156,13 @@ export class Worker {
     });
     await Promise.race([this.#interests.refreshAnew(deployed.job), patience]);
     clearTimeout(timer);
-    const isConfirmed = this.#jobs.hasOwn(deployed.job, deployed.number);
-    if (isConfirmed) this.#unconfirmed.delete(key);
-    return isConfirmed;
+    if (this.#isConfirmed(deployed)) this.#unconfirmed.delete(key);
+    return this.#jobs.hasOwn(deployed.job, deployed.number);
   }
 
   #announceAgain(): void {
     for (const [key, deployed] of this.#unconfirmed) {
-      if (this.#jobs.hasOwn(deployed.job, deployed.number)) this.#unconfirmed.delete(key);
+      if (this.#isConfirmed(deployed)) this.#unconfirmed.delete(key);
       else if (this.#session.isConnected) {
         this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
         void this.#interests.refresh(deployed.job);
@@ -157,9 +170,22 @@ export class Worker {
     }
   }
 
-  /** Instances that a process before had told of: their jobs are held again. */
-  resume(jobs: readonly string[]): void {
-    for (const job of new Set(jobs)) {
+  /** The tables have the instance, and the cluster has said where it is. */
+  #isConfirmed({ job, number, nsip }: Deployed): boolean {
+    return this.#jobs.hasOwn(job, number) && this.#jobs.isKnownAt(job, number, nsip);
+  }
+
+  /**
+   * Takes up what a process before knew, and the instances that it had deployed: the jobs are in force at once, and asked
+   * for as soon as the broker is there. An instance that the cluster may not know is told again.
+   */
+  async resume(deployed: readonly Deployed[]): Promise<void> {
+    await this.#jobs.restore(this.#file.read());
+    for (const one of deployed.filter((it) => !this.#isConfirmed(it))) {
+      this.#unconfirmed.set(keyOf(one.job, one.number), one);
+      this.#session.publish(this.#topics.deployed, deployedMessage(one, this.#options.host()));
+    }
+    for (const job of new Set([...deployed.map(({ job }) => job), ...this.#jobs.names])) {
       this.#interests.hold(job);
       void this.#interests.refresh(job);
     }
@@ -169,6 +195,11 @@ export class Worker {
   forget(job: string, number: number): Promise<void> {
     this.#unconfirmed.delete(keyOf(job, number));
     return this.#jobs.removeOwn(job, number);
+  }
+
+  /** Puts what is known in force with the policies that its addresses are bound to now. */
+  bindAnew(): Promise<void> {
+    return this.#jobs.bindAnew();
   }
 
   announceAddress(deployed: readonly Pick<Deployed, "job" | "number">[]): void {
@@ -182,6 +213,7 @@ export class Worker {
     clearInterval(this.#announcing);
     this.#lookups?.close();
     this.#interests.close();
+    this.#file.close();
     await this.#session.close();
     this.#queries.onDisconnected();
   }

@@ -1,6 +1,6 @@
 // Results of table queries become tables: whole jobs, and one odd record refuses nothing but itself.
 import { beforeEach, describe, expect, test } from "vitest";
-import { Jobs } from "../../../../../src/control/providers/oakestra/jobs.ts";
+import { Jobs, type SavedJob } from "../../../../../src/control/providers/oakestra/jobs.ts";
 import { TableStore } from "../../../../../src/control/tables/table-store.ts";
 import { createSharedMemory } from "../../../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../../../src/memory/table-writer.ts";
@@ -26,17 +26,23 @@ function record(number: number, more: object = {}) {
 let store: TableStore;
 let jobs: Jobs;
 let told: string[];
+let changes: number;
 const bound = new Map<string, string>();
 const here = new Map<string, { v4: string; v6: string }>();
 
 beforeEach(() => {
   told = [];
+  changes = 0;
   here.clear();
   bound.clear();
   const shared = createSharedMemory({ ranges: RANGES });
   const rules = { nodeId: "this-node", ranges: RANGES };
   store = new TableStore(new TableWriter(shared, { nodeId: "this-node", policySlot: () => 0 }), rules);
-  jobs = new Jobs({
+  jobs = newJobs();
+});
+
+function newJobs(): Jobs {
+  return new Jobs({
     sink: {
       nodeId: "this-node",
       merge: async (patch) => void (await store.merge(patch)),
@@ -53,8 +59,11 @@ beforeEach(() => {
       isOwnNamespace: (address) => address.startsWith("10.18.0."),
     },
     tell: (sentence) => told.push(sentence),
+    onChange: () => {
+      changes += 1;
+    },
   });
-});
+}
 
 /** Service -> what its instances are called, and on which node. */
 function inForce() {
@@ -234,4 +243,93 @@ describe("instances of this node", () => {
     await jobs.put("x.d.x1.d", [stale]);
     expect([inForce(), told]).toEqual([{ "x.d.x1.d": [] }, []]);
   });
+});
+
+describe("what was saved", () => {
+  /** A process that begins with empty tables and what the one before had saved. */
+  async function restart(saved: readonly SavedJob[]): Promise<void> {
+    await jobs.remove(jobs.names);
+    told = [];
+    jobs = newJobs();
+    await jobs.restore(JSON.parse(JSON.stringify(saved)));
+  }
+
+  test("is in force again as it was, in one generation, with this node's own instances", async () => {
+    here.set("x.d.x1.d 0", { v4: "10.18.0.66", v6: "fc00::102" });
+    await jobs.put("x.d.x1.d", [record(0, { namespace_ip: null, host_ip: null }), record(1)]);
+    const own = [RR, { IpType: "instance_ip", Address: "10.30.0.77", Address_v6: "" }];
+    await jobs.put("y.d.y1.d", [record(7, { service_ip: own.slice(1), extra: "x" })]);
+    const { nodes, services } = store.snapshot();
+    const { saved } = jobs;
+    const { generation } = store;
+    await restart(saved);
+    expect(store.generation).toBe(generation + 2); // all gone, and all back
+    expect([store.snapshot(), told]).toEqual([{ nodes, services }, []]);
+    expect(jobs.saved).toEqual(saved);
+    expect(JSON.stringify(saved)).not.toContain("extra");
+  });
+
+  test("is what the cluster said last, and the answers of the cluster replace it", async () => {
+    await jobs.put("x.d.x1.d", [record(0), record(1)]);
+    await restart(jobs.saved);
+    await jobs.put("x.d.x1.d", [record(2)]);
+    expect(inForce()).toEqual({ "x.d.x1.d": ["2 192.0.2.2:50103 10.18.1.4 fc00::1:4"] });
+    expect(jobs.saved).toMatchObject([{ name: "x.d.x1.d", instances: [{ instance_number: 2 }] }]);
+  });
+
+  test("changes with what is known, and not with each answer", async () => {
+    await jobs.put("x.d.x1.d", [record(0)]);
+    await jobs.put("x.d.x1.d", [record(0, { worker_id: "b" })]);
+    expect(changes).toBe(1);
+    await jobs.put("x.d.x1.d", [record(1)]);
+    await jobs.remove(["x.d.x1.d"]);
+    expect([changes, jobs.saved]).toEqual([3, []]);
+  });
+
+  test.each<[string, unknown]>([
+    ["no object", 7],
+    ["a long text", record(1, { host_ip: "1".repeat(1000) })],
+    ["a nest", record(1, { service_ip: [[[[[]]]]] })],
+    ["a node in the service ranges", record(1, { host_ip: "10.30.0.9" })],
+    ["a negative number", record(1, { instance_number: -1 })],
+    ["a port that is none", record(1, { host_port: 70_000 })],
+  ])("is read as hostile: %s is left out, and told alone", async (_what, odd) => {
+    await restart([{ name: "x.d.x1.d", instances: [odd, record(0)] }]);
+    expect(inForce()).toEqual({ "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2 fc00::1:2"] });
+    expect(told[0]).toContain("left out of the saved jobs: ");
+  });
+
+  test("counts job by job when it cannot be in force as a whole", async () => {
+    const own = { IpType: "instance_ip", Address: "10.30.0.99", Address_v6: "fdff::99" };
+    const other = { name: "a name\nof two lines", instances: [record(5, { service_ip: [own] })] };
+    await restart([{ name: "x.d.x1.d", instances: [record(0)] }, other]);
+    expect(inForce()).toEqual({ "x.d.x1.d": ["0 192.0.2.2:50103 10.18.1.2 fc00::1:2"] });
+    expect(told).toEqual([expect.stringContaining("is not in force")]);
+  });
+
+  test("says where the cluster knows an instance of this node to be", async () => {
+    here.set("x.d.x1.d 0", { v4: "10.18.0.66", v6: "fc00::102" });
+    await jobs.put("x.d.x1.d", [record(0, { namespace_ip: "", host_ip: "" })]);
+    expect([jobs.hasOwn("x.d.x1.d", 0), jobs.isKnownAt("x.d.x1.d", 0, "10.18.0.66")]).toEqual([true, false]);
+    await jobs.put("x.d.x1.d", [record(0, { namespace_ip: "10.18.0.66" })]);
+    expect(jobs.isKnownAt("x.d.x1.d", 0, "10.18.0.66")).toBe(true);
+  });
+});
+
+test("jobs are bound to other policies at once, in one generation", async () => {
+  await jobs.put("x.d.x1.d", [record(0)]);
+  await jobs.put("y.d.y1.d", [
+    record(7, {
+      service_ip: [
+        { IpType: "RR", Address: "10.30.0.2" },
+        { IpType: "instance_ip", Address: "10.30.0.99" },
+      ],
+    }),
+  ]);
+  const { generation } = store;
+  bound.set("x.d.x1.d", "closest");
+  await jobs.bindAnew();
+  const policies = store.snapshot().services.map(({ addresses }) => addresses.map(({ policy }) => policy));
+  expect(policies).toEqual([["closest", "closest"], ["round-robin"]]);
+  expect([store.generation, told]).toEqual([generation + 1, []]);
 });
