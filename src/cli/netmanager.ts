@@ -29,7 +29,7 @@ export const netmanagerCommand: Command = {
     },
     {
       flags: "--state <folder>",
-      summary: "registration and containers",
+      summary: "registration, containers and known services",
       default: fixed("/var/lib/sapwood/netmanager"),
     },
     SOCKET_OPTION,
@@ -68,6 +68,7 @@ export const netmanagerCommand: Command = {
       env: process.env,
     });
     terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
+    process.on("SIGHUP", () => void running.reload());
     let isLasting = false;
     try {
       await Promise.race([ending, running.proxy.failure]);

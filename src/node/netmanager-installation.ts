@@ -156,6 +156,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart=${PROGRAM}
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=${RESTART_MS}ms
 ExecStopPost=/bin/sh -c 'test "$$SERVICE_RESULT" != exit-code || sleep ${FAILED_START_SECONDS}'

@@ -9,10 +9,10 @@ import { UndoStack } from "../base/undo-stack.ts";
 import { claimSocketPath, listenOn } from "../control/api/control-socket.ts";
 import { netmanagerApp } from "../control/providers/oakestra/api.ts";
 import { machineFirewall } from "../control/providers/oakestra/firewall.ts";
+import { FollowedPolicies } from "../control/providers/oakestra/followed-policies.ts";
 import { loadNetcfg } from "../control/providers/oakestra/netcfg.ts";
 import { Netmanager } from "../control/providers/oakestra/netmanager.ts";
 import { nodeSettings } from "../control/providers/oakestra/node-settings.ts";
-import { loadPolicyFile } from "../control/providers/oakestra/policy-file.ts";
 import { findPublicAddress } from "../control/providers/oakestra/public-address.ts";
 import { StateFile } from "../control/providers/oakestra/state-file.ts";
 import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
@@ -42,12 +42,20 @@ const KEEP_ALIVE_MS = 60_000;
 export class NetmanagerNode {
   readonly proxy: NodeProxy;
   readonly #netmanager: Netmanager;
+  readonly #policies: FollowedPolicies;
   readonly #server: Server;
   readonly #undo: UndoStack;
 
-  private constructor(proxy: NodeProxy, netmanager: Netmanager, server: Server, undo: UndoStack) {
+  private constructor(
+    proxy: NodeProxy,
+    netmanager: Netmanager,
+    policies: FollowedPolicies,
+    server: Server,
+    undo: UndoStack,
+  ) {
     this.proxy = proxy;
     this.#netmanager = netmanager;
+    this.#policies = policies;
     this.#server = server;
     this.#undo = undo;
   }
@@ -61,6 +69,11 @@ export class NetmanagerNode {
       await undo.run();
       throw error;
     }
+  }
+
+  /** Reads the operator's file of policies again, whether it changed or not. */
+  reload(): Promise<void> {
+    return this.#policies.reload();
   }
 
   /** Containers keep their network, and the TUN stays, when this is not to last, as before a start of the same unit. */
@@ -87,7 +100,7 @@ export class NetmanagerNode {
     } = options;
     const netcfg = loadNetcfg(netcfgFile, env);
     const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
-    const policies = loadPolicyFile(policiesFile);
+    const policies = await FollowedPolicies.open(policiesFile, log);
     if (!isLevelFixed && netcfg.debug) log.level = "debug";
     const findAddress = () => findPublicAddress(netcfg);
     const address = await findAddress();
@@ -95,7 +108,7 @@ export class NetmanagerNode {
     await claimSocketPath(apiSocket);
     const state = openState(stateFolder);
     const configFile = join(stateFolder, "node.json");
-    const settings = nodeSettings({ address, tuncfg, controlSocket, stateFolder, policies });
+    const settings = nodeSettings({ address, tuncfg, controlSocket, stateFolder, policies: policies.started });
     replaceOwnFile(configFile, JSON.stringify(settings, null, 2));
     const proxy = await NodeProxy.start({ configFile, socket: controlSocket, version, log, isLevelFixed: true });
     undo.add("stop the proxy", () => proxy.close());
@@ -115,10 +128,12 @@ export class NetmanagerNode {
       },
     });
     undo.add("leave the cluster", () => netmanager.close(false));
+    policies.follow(() => netmanager.bindAnew());
+    undo.add("stop following the policies", () => policies.close());
     const server = createServer(getRequestListener(netmanagerApp(netmanager, log).fetch));
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     await listenOn(server, apiSocket);
-    return new NetmanagerNode(proxy, netmanager, server, undo);
+    return new NetmanagerNode(proxy, netmanager, policies, server, undo);
   }
 }
 
