@@ -42,10 +42,16 @@ describeLab("the MQTT session over TLS", () => {
 
   test("a worker without certificate is refused by the broker, one without its files by itself [defect 38, remedy 15]", async () => {
     await restartBroker("broker");
-    expect((await registered({ MqttCert: "", MqttKey: "" })).status).toBe(500);
+    const refused = await registered({ MqttCert: "", MqttKey: "" });
+    expect(refused.status).toBe(500);
+    expect(refused.body).toMatch(/The MQTT broker 192\.0\.2\.1, port 10003, cannot be used: .*certificate required/);
+    expect(cluster.brokerLog).toContain("peer did not return a certificate");
+    const connections = () => cluster.brokerLog.split("New connection from").length;
+    const before = connections();
     const missing = await registered({ MqttKey: "nowhere.key" });
     expect(missing).toMatchObject({ status: 500, body: expect.stringContaining("MqttKey: ") });
     expect(missing.body).toContain("nowhere.key cannot be read (ENOENT)");
+    expect(connections()).toBe(before); // the broker was not even asked
   });
 
   test("with the right ones a worker is registered, and its log has no key [defect 38, measured 11]", async () => {

@@ -4,14 +4,17 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { eventually } from "../../src/lab/lab.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
-import type { CallResult, ConnectionsResult } from "../../src/lab/workload-protocol.ts";
+import type { CallResult } from "../../src/lab/workload-protocol.ts";
+import type { ServiceAddressReport } from "../../src/model/reports.ts";
 import { describeLab } from "../support/lab.ts";
 import { BROKER, containerName, netmanagerFile, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { Load } from "../support/oakestra/load.ts";
 
 const A = "65a000000000000000000001";
 const WORKERS = { "node-a": A, "node-b": "65a000000000000000000002", "node-c": "65a000000000000000000003" } as const;
 const CLIENT = "c.d.client.d";
 const SERVER = "x.d.server.d";
+const OTHER = "y.d.other.d";
 const SERVICE = { v4: "10.30.0.10", v6: "fdff:2000::10" };
 const ALL = Object.values(SERVICE);
 /** Instance addresses of the server by number. */
@@ -101,43 +104,115 @@ describeLab("a cluster of Oakestra", () => {
   });
 
   test("a service scales from one instance to three and back, and only connections to removed ones notice", async () => {
-    const load = cluster.lab.startClient(containerName(CLIENT, 0), { kind: "load", addresses: ALL, held: ALL });
-    const report = async (): Promise<ConnectionsResult & { held: readonly CallResult[] }> => {
-      const seen = load.stdout.length;
-      load.write("\n");
-      await load.until("a report", ({ stdout }) => stdout.length > seen && stdout.endsWith("\n"));
-      return JSON.parse(load.stdout.slice(seen));
-    };
-    const answering = async (...numbers: number[]) => {
-      const expected = numbers.map((number) => `${SERVER} ${number}`).sort();
-      await eventually(`exactly ${expected} to answer`, async () => {
-        const { byInstance } = await report();
-        return JSON.stringify(Object.keys(byInstance).sort()) === JSON.stringify(expected);
-      });
-    };
+    const load = new Load(
+      cluster.lab.startClient(containerName(CLIENT, 0), { kind: "load", addresses: ALL, held: ALL }),
+    );
+    const answering = (...numbers: number[]) => load.answeredBy(...numbers.map((number) => `${SERVER} ${number}`));
     await answering(0);
     await deployServer("node-c", 1);
     await deployServer("node-a", 2);
     await answering(0, 1, 2);
-    const { failures, held } = await report();
-    expect([failures, held.flatMap((one) => one.failures)]).toEqual([[], []]);
+    expect(load.failures).toEqual([]);
     await removeServer("node-c", 1);
     await removeServer("node-a", 2);
     await answering(0);
-    const after = await report();
-    expect([after.failures, after.held.flatMap((one) => one.failures)]).toEqual([[], []]);
-    load.endInput();
-    await load.ended;
+    expectUnderway(load, 2 * 2 * ALL.length);
+    expect(load.heldFailures.flat()).toEqual([]); // those of the one that stays
+    await load.end();
   });
 
-  test("an instance that moves to another node keeps its instance address", async () => {
-    expect((await call(["10.30.0.20"]))[0]?.instances).toEqual([`${SERVER} 0`]);
-    await removeServer("node-b", 0);
-    await deployServer("node-c", 0);
-    await eventually("the moved instance to answer", async () => {
-      const [result] = await call(["10.30.0.20"]);
-      return result?.failures.length === 0;
+  test("an instance that moves to another node under load keeps its instance address, and only connections to where it was notice", async () => {
+    const addresses = [...ALL, "10.30.0.20", "fdff::20"];
+    await deployServer("node-c", 1);
+    const client = { kind: "load", addresses, held: [...ALL, ...ALL] } as const;
+    const load = new Load(cluster.lab.startClient(containerName(CLIENT, 0), client));
+    await load.answeredBy(`${SERVER} 0`, `${SERVER} 1`);
+    const holders = load.holders;
+    expect(new Set(holders)).toEqual(new Set([`${SERVER} 0`, `${SERVER} 1`]));
+    expect(load.failures).toEqual([]);
+    // It is there before it is gone where it was, as far as the cluster tells.
+    const pid = await cluster.startContainer("moved", `${SERVER} 0 moved`);
+    const order = { pid, serviceName: SERVER, instanceNumber: 0, portMappings: "" };
+    expect(await cluster.post("node-c", "/container/deploy", order)).toMatchObject({ status: 200 });
+    await load.answeredBy(`${SERVER} 0 moved`, `${SERVER} 1`);
+    expect((await cluster.undeploy("node-b", SERVER, 0)).status).toBe(200);
+    await cluster.endContainer(containerName(SERVER, 0));
+    await load.answeredBy(`${SERVER} 0 moved`, `${SERVER} 1`);
+    expectUnderway(load, 2 * addresses.length);
+    load.heldFailures.forEach((failures, i) => {
+      expect(failures.length).toBe(holders[i] === `${SERVER} 0` ? 1 : 0);
     });
+    await load.end();
+    expect((await call(["10.30.0.20"]))[0]?.instances).toEqual([`${SERVER} 0 moved`]);
+    await removeServer("node-c", 1);
+  });
+
+  test("a newer record with the namespace address of an older one takes its place, and connections to the older one notice [behaviour 7, measured 8]", async () => {
+    const client = { kind: "load", addresses: [], held: ALL } as const;
+    const load = new Load(cluster.lab.startClient(containerName(CLIENT, 0), client));
+    await load.holding();
+    await deployServer("node-b", 1);
+    const addressOf = (job: string) =>
+      cluster.messages(WORKERS["node-c"]).findLast(({ message }) => message?.appname === job)?.message?.nsip;
+    // The cluster does not hear of an undeploy, so that its record is as it was.
+    expect((await cluster.undeploy("node-c", SERVER, 0)).status).toBe(200);
+    await cluster.order("service", { job: OTHER, addresses: [] });
+    // Addresses are given out in the order in which they came back.
+    let number = -1;
+    do {
+      number += 1;
+      await cluster.order("instance", { job: OTHER, number, ip: `10.30.0.3${number}`, ipv6: `fdff::3${number}` });
+      expect(await cluster.deploy("node-c", { job: OTHER, number })).toMatchObject({ status: 200 });
+    } while (addressOf(OTHER) !== addressOf(SERVER) && number < 9);
+    expect(addressOf(OTHER)).toBe(addressOf(SERVER));
+    const [answer] = await call([`10.30.0.3${number}`]);
+    expect(answer).toMatchObject({ failures: [], instances: [`${OTHER} ${number}`] });
+    const lines = cluster
+      .daemon("node-a")
+      .stderr.split("\n")
+      .filter((line) => line.includes("withdrawn"));
+    expect(lines).toEqual([
+      expect.stringContaining(`withdrawn from ${SERVER}, because ${OTHER} has it now: instance 0`),
+    ]);
+    await load.failing();
+    expect(load.failures.join()).toMatch(/^[^,]*(ECONNRESET|socket hang up),[^,]*(ECONNRESET|socket hang up)$/);
+    await load.end();
+    await removeServer("node-b", 1);
+    await cluster.order("removeInstance", { job: SERVER, number: 0 });
+    for (; number >= 0; number--) {
+      await cluster.order("removeInstance", { job: OTHER, number });
+      expect((await cluster.undeploy("node-c", OTHER, number)).status).toBe(200);
+    }
+    await deployServer("node-c", 0);
+    await eventually("the instance to answer again", async () =>
+      (await call(ALL)).every((one) => one.failures.length === 0),
+    );
+  });
+
+  test("the file of policies counts as soon as it changes, and one with a mistake changes nothing [defect 43]", async () => {
+    const file = netmanagerFile("node-a", "policies.yaml");
+    const log = () => cluster.daemon("node-a").stderr;
+    const bound = (policy: string) =>
+      eventually(`the service to be ${policy}`, async () => {
+        await call(ALL); // the node knows a job as long as it is called
+        const argv = [process.execPath, ...cluster.sapwoodArguments("node-a", "services", "--json")];
+        const reports: readonly ServiceAddressReport[] = JSON.parse(await cluster.lab.sandbox.expect(argv, "node-a"));
+        const policies = reports.filter(({ address }) => ALL.includes(address)).map((report) => report.policy);
+        return JSON.stringify(policies) === JSON.stringify([policy, policy]);
+      });
+    await bound("round-robin");
+    cluster.lab.sandbox.writeFile(file, `services: { ${SERVER}: closest }`);
+    await bound("closest");
+    cluster.lab.sandbox.writeFile(file, "services: { x: closest }");
+    await eventually("the mistake to be told", async () => log().includes("the policies stay as they were"));
+    expect(log()).toContain("services.x: expected a service's full name");
+    await bound("closest");
+    cluster.lab.sandbox.writeFile(file, "{}");
+    await bound("round-robin");
+    const applied = () => log().split("policies applied").length;
+    const before = applied();
+    cluster.daemon("node-a").kill("SIGHUP");
+    await eventually("the file to be read again", async () => applied() > before);
     expect((await call(ALL)).flatMap(({ failures }) => failures)).toEqual([]);
   });
 
@@ -199,9 +274,54 @@ describeLab("a cluster of Oakestra", () => {
     expect(topics.at(-1)).toBe("interest/remove");
   });
 
+  test("a daemon that is started again while the broker is away still knows the services, until the cluster says otherwise [measured 3]", async () => {
+    await deployServer("node-b", 0);
+    expect((await call(ALL)).flatMap(({ failures }) => failures)).toEqual([]);
+    const file = netmanagerFile("node-a", "state/jobs.json");
+    await eventually("the job to be saved", async () => {
+      return (await cluster.lab.sandbox.run(["cat", file])).stdout.includes(SERVER);
+    });
+    expect(await cluster.lab.sandbox.expect(["stat", "-c", "%a %F", file])).toBe("600 regular file\n");
+    await cluster.killBroker();
+    cluster.daemon("node-a").kill("SIGKILL");
+    await cluster.daemon("node-a").ended;
+    await cluster.startNode("node-a");
+    for (const result of await call([...ALL, "10.30.0.20", "fdff::20"])) {
+      expect(result).toMatchObject({ failures: [], instances: [`${SERVER} 0`] });
+    }
+    // What the cluster says when it is back is newer.
+    await cluster.order("removeInstance", { job: SERVER, number: 0 });
+    await deployServer("node-c", 1);
+    await cluster.startBroker();
+    const isReplaced = async () => {
+      const results = await call(ALL);
+      return results.every(({ failures, instances }) => failures.length === 0 && instances[0] === `${SERVER} 1`);
+    };
+    await eventually("the answers of the cluster to be in force", isReplaced, 120_000);
+    await eventually("the interests to be taken up again", async () => {
+      const held = await cluster.interests();
+      return [CLIENT, SERVER].every((job) => held.includes(`${A} ${job}`));
+    });
+    const [gone] = await call(["10.30.0.20"]);
+    expect(gone?.failures).toHaveLength(1);
+    // What nobody uses any more is given up as ever, and forgotten.
+    await eventually(
+      "the job to be given up",
+      async () => !(await cluster.lab.sandbox.expect(["cat", file])).includes(SERVER),
+      120_000,
+    );
+    expect(await cluster.lab.sandbox.expect(["cat", file])).toContain(CLIENT);
+  });
+
   test("nothing that any node said broke the rules", () => {
     expect(cluster.violations()).toEqual([]);
   });
+
+  /** Nothing has failed but calls that were underway when an instance was removed: at most as many as the load has open. */
+  function expectUnderway({ freshFailures }: Load, most: number): void {
+    expect(freshFailures.length).toBeLessThanOrEqual(most);
+    for (const failure of freshFailures) expect(failure).toMatch(/ECONNRESET|socket hang up/);
+  }
 
   function said(worker: string): [string | undefined, unknown][] {
     return cluster.messages(worker).map(({ what, message }) => [what, message]);

@@ -78,6 +78,12 @@ export class OakestraCluster {
     this.#broker = broker;
   }
 
+  /** What the broker has said since it was started. */
+  get brokerLog(): string {
+    const { stdout, stderr } = this.#required(this.#broker);
+    return stdout + stderr;
+  }
+
   async killBroker(): Promise<void> {
     this.#broker?.kill("SIGKILL");
     await this.#broker?.ended;
@@ -132,6 +138,7 @@ export class OakestraCluster {
       "netmanager",
       ...["--netcfg", netmanagerFile(node, "netcfg.json"), "--tuncfg", netmanagerFile(node, "tuncfg.json")],
       ...["--listen", netmanagerFile(node, "netmanager.sock"), "--state", netmanagerFile(node, "state")],
+      ...["--policies", netmanagerFile(node, "policies.yaml")],
       ...["--socket", netmanagerFile(node, "sapwood.sock"), "--log-level", "info"],
     );
     const daemon = sandbox.start(["env", ...environment, ...argv], node);
