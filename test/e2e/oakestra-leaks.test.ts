@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { eventually } from "../../src/lab/lab.ts";
 import { describeLab } from "../support/lab.ts";
 import { type HttpAnswer, netmanagerFile, OakestraCluster } from "../support/oakestra/cluster.ts";
-import { FAULTS, FaultyTools } from "../support/oakestra/faulty-tools.ts";
+import { FAULTS, type Fault, FaultyTools } from "../support/oakestra/faulty-tools.ts";
 
 const NODE = "node-a";
 const WORKER = "65a000000000000000000001";
@@ -21,7 +21,7 @@ describeLab("deploys on a worker node", () => {
 
   beforeAll(async () => {
     cluster = await OakestraCluster.open(1);
-    tools = await FaultyTools.make(cluster.lab.sandbox, ["ip", "nft"]);
+    tools = await FaultyTools.make(cluster.lab.sandbox, ["ip", "nft", "sh"]);
     await cluster.startNode(NODE, {}, [await tools.path()]);
     expect((await cluster.register(NODE, WORKER)).status).toBe(200);
     await cluster.order("service", { job: JOB, addresses: [] });
@@ -43,29 +43,11 @@ describeLab("deploys on a worker node", () => {
 
   test.each(FAULTS)(
     "a deploy or undeploy that fails at any step (%s) leaves nothing, and may be tried again",
-    async (fault) => {
-      await tools.repair();
-      expect((await deploy(0)).status).toBe(200);
-      const ofDeploy = await tools.count();
-      expect((await undeploy(0)).status).toBe(200);
-      const steps = await tools.count();
-      expect(ofDeploy).toBeGreaterThanOrEqual(8);
-      expect(steps).toBeGreaterThan(ofDeploy);
-      for (let step = 1; step <= steps; step++) {
-        await tools.failAt(step, fault);
-        const deployed = await deploy(0);
-        const undeployed = step > ofDeploy ? await undeploy(0) : undefined;
-        await tools.repair();
-        if (undeployed === undefined) {
-          expect(deployed).toEqual({ status: 500, body: expect.stringContaining("a fault of the test") });
-        } else {
-          expect([deployed.status, undeployed.status]).toEqual([200, expect.toBeOneOf([200, 500])]);
-        }
-        // What could not be undone meanwhile is undone by then.
-        if (fault === "lasting" || undeployed !== undefined) expect((await undeploy(0)).status).toBe(200);
-        expect(await everything(), `step ${step}`).toBe(before);
-      }
-    },
+    (fault) => failAtEachStep(fault, { deploy: () => deploy(0), undeploy: () => undeploy(0), stepsAtLeast: 8 }),
+  );
+
+  test.each(FAULTS)("the same holds for a unikernel, its namespace and its device (%s) [defect 42]", (fault) =>
+    failAtEachStep(fault, { deploy: () => deployGuest(), undeploy: () => undeployGuest(), stepsAtLeast: 18 }),
   );
 
   test("what could not be removed is removed later by itself", async () => {
@@ -76,36 +58,13 @@ describeLab("deploys on a worker node", () => {
   });
 
   test("each address of the subnet can be had, and one container more is refused", async () => {
-    for (let number = 0; number < CAPACITY; number++) expect((await deploy(number)).status).toBe(200);
+    const numbers = Array.from({ length: CAPACITY }, (_, number) => number);
+    await inTurns(numbers, async (number) => expect((await deploy(number)).status).toBe(200));
     const full = lasting(await everything());
     const refused = await deploy(CAPACITY);
     expect(refused).toEqual({ status: 500, body: expect.stringContaining("All 61 addresses") });
     expect(lasting(await everything())).toBe(full);
-    for (let number = 0; number < CAPACITY; number++) expect((await undeploy(number)).status).toBe(200);
-  });
-
-  test.each([
-    ["names that are none", { serviceName: "x.d.$(reboot).d" }, "serviceName must have four parts"],
-    ["names with a line break", { serviceName: "x.d.s\nlink del eth0.d" }, "serviceName must have four parts"],
-    ["names of three parts", { serviceName: "x.d.s" }, "serviceName must have four parts"],
-    ["a process that does not exist", { pid: NOBODY }, "There is no process 2000000000"],
-    ["no process", { pid: 0 }, "There is no process 0"],
-    ["a negative process id", { pid: -1 }, "There is no process -1"],
-    ["the machine's namespace", { pid: 1 }, "etwork namespace"],
-    ["mappings that are none", { portMappings: "80:80;81-82" }, "portMappings"],
-    ["a port twice", { portMappings: "80:80;80:81" }, "found 80/tcp twice"],
-    ["the tunnel's port", { portMappings: "50103:80/udp" }, "50103/udp is the tunnel's"],
-  ])("%s are refused", async (_what, fields, reason) => {
-    expect(await deploy(0, fields)).toEqual({ status: 500, body: expect.stringContaining(reason) });
-    expect(await everything()).toBe(before);
-  });
-
-  test("a process in the node's own namespace is refused", async () => {
-    const pid = await cluster.pidIn(NODE);
-    expect(await deploy(0, { pid })).toEqual({
-      status: 500,
-      body: expect.stringContaining("of its own; found the node's"),
-    });
+    await inTurns(numbers, async (number) => expect((await undeploy(number)).status).toBe(200));
   });
 
   test("the same instance twice, and a port twice, are refused while the first one runs", async () => {
@@ -160,10 +119,85 @@ describeLab("deploys on a worker node", () => {
     await Promise.all([0, 1, 2, 3].map(loop));
   });
 
+  // These need no interest, so that it ends meanwhile.
+  test.each([
+    ["names that are none", { serviceName: "x.d.$(reboot).d" }, "serviceName must have four parts"],
+    ["names with a line break", { serviceName: "x.d.s\nlink del eth0.d" }, "serviceName must have four parts"],
+    ["names of three parts", { serviceName: "x.d.s" }, "serviceName must have four parts"],
+    ["a process that does not exist", { pid: NOBODY }, "There is no process 2000000000"],
+    ["no process", { pid: 0 }, "There is no process 0"],
+    ["a negative process id", { pid: -1 }, "There is no process -1"],
+    ["the machine's namespace", { pid: 1 }, "etwork namespace"],
+    ["mappings that are none", { portMappings: "80:80;81-82" }, "portMappings"],
+    ["a port twice", { portMappings: "80:80;80:81" }, "found 80/tcp twice"],
+    ["the tunnel's port", { portMappings: "50103:80/udp" }, "50103/udp is the tunnel's"],
+  ])("%s are refused", async (_what, fields, reason) => {
+    expect(await deploy(0, fields)).toEqual({ status: 500, body: expect.stringContaining(reason) });
+    expect(await everything()).toBe(before);
+  });
+
+  test("a process in the node's own namespace is refused", async () => {
+    const pid = await cluster.pidIn(NODE);
+    expect(await deploy(0, { pid })).toEqual({
+      status: 500,
+      body: expect.stringContaining("of its own; found the node's"),
+    });
+  });
+
   test("no interest is left", async () => {
     await eventually("the interest to end", async () => (await cluster.interests()).length === 0, 120_000);
     expect(cluster.violations()).toEqual([]);
   });
+
+  interface Steps {
+    readonly deploy: () => Promise<HttpAnswer>;
+    readonly undeploy: () => Promise<HttpAnswer>;
+    readonly stepsAtLeast: number; // of the deploy
+  }
+
+  async function failAtEachStep(fault: Fault, { deploy, undeploy, stepsAtLeast }: Steps): Promise<void> {
+    await tools.watch();
+    expect((await deploy()).status).toBe(200);
+    const ofDeploy = await tools.count();
+    expect((await undeploy()).status).toBe(200);
+    const steps = await tools.count();
+    expect(ofDeploy).toBeGreaterThanOrEqual(stepsAtLeast);
+    expect(steps).toBeGreaterThan(ofDeploy);
+    for (let step = 1; step <= steps; step++) {
+      await tools.failAt(step, fault);
+      const deployed = await deploy();
+      const undeployed = step > ofDeploy ? await undeploy() : undefined;
+      await tools.repair();
+      if (undeployed === undefined) {
+        expect(deployed).toEqual({ status: 500, body: expect.stringContaining("a fault of the test") });
+      } else {
+        expect([deployed.status, undeployed.status]).toEqual([200, expect.toBeOneOf([200, 500])]);
+      }
+      // What could not be undone meanwhile is undone by then.
+      if (fault === "lasting" || undeployed !== undefined) {
+        expect(await undeploy(), `step ${step}`).toEqual({ status: 200, body: "" });
+      }
+      expect(await everything(), `step ${step}`).toBe(before);
+    }
+  }
+
+  /** So many at a time as end long before the NodeEngine's patience. */
+  async function inTurns(numbers: readonly number[], work: (number: number) => Promise<void>): Promise<void> {
+    const left = [...numbers];
+    const workOff = async (): Promise<void> => {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) await work(next);
+    };
+    await Promise.all([workOff(), workOff(), workOff(), workOff()]);
+  }
+
+  function deployGuest(): Promise<HttpAnswer> {
+    const order = { pid: 0, serviceName: JOB, instanceNumber: 0, portMappings: "8000:80" };
+    return cluster.post(NODE, "/unikernel/deploy", order);
+  }
+
+  function undeployGuest(): Promise<HttpAnswer> {
+    return cluster.post(NODE, "/unikernel/undeploy", { serviceName: JOB, instanceNumber: 0 });
+  }
 
   function deploy(number: number, fields: object = {}, signal?: AbortSignal): Promise<HttpAnswer> {
     const portMappings = `${8000 + number}:80;${8000 + number}:80/udp`;

@@ -1,14 +1,15 @@
-// Tools of the node's network that fail at one step of a container's set-up or removal. A step is a line of `ip -batch`,
-// or a transaction of `nft` or `iptables-restore`. What a daemon does beside its containers is left alone.
+// Tools of the node's network that fail at one step of the set-up or removal of a container or a unikernel. A step is a line
+// of `ip -batch`, a namespace that `ip` adds or deletes, a transaction of `nft` or `iptables-restore`, or a script of `sh`.
+// What a daemon does beside its containers is left alone.
 import type { Sandbox } from "../../../src/lab/sandbox.ts";
 
 const FOLDER = "/run/faults";
 /** By which steps of containers are known. */
-const MARK = "veth0\\|sapwood_netmanager\\|OAKESTRA\\|instance";
+const MARK = "veth0\\|sapwood_netmanager\\|OAKESTRA\\|instance\\|tap0\\|ip_forward";
 
 /** before: nothing of the step is done. after: it is done, but fails. lasting: so do all that follow. */
 export const FAULTS = ["before", "after", "lasting"] as const;
-type Fault = (typeof FAULTS)[number];
+export type Fault = (typeof FAULTS)[number];
 
 export class FaultyTools {
   readonly #sandbox: Sandbox;
@@ -32,17 +33,23 @@ export class FaultyTools {
     return `PATH=${FOLDER}:${await this.#sandbox.expect(["sh", "-c", "printf %s $PATH"])}`;
   }
 
+  /** From now on steps are counted, and none fails. */
+  watch(): Promise<void> {
+    return this.failAt(0, "before");
+  }
+
   /** From now on steps are counted anew, from 1. */
   async failAt(step: number, fault: Fault): Promise<void> {
     const words = `echo 0 > ${FOLDER}/count; echo ${step} > ${FOLDER}/at; echo ${fault} > ${FOLDER}/fault`;
     await this.#sandbox.expect(["sh", "-c", words]);
   }
 
-  repair(): Promise<void> {
-    return this.failAt(0, "before");
+  /** The tools as they are, which is faster. */
+  async repair(): Promise<void> {
+    await this.#sandbox.expect(["rm", "-f", `${FOLDER}/count`]);
   }
 
-  /** Steps since the last `failAt`. */
+  /** Steps since the last `watch` or `failAt`. */
   async count(): Promise<number> {
     return Number(await this.#sandbox.expect(["cat", `${FOLDER}/count`]));
   }
@@ -50,9 +57,13 @@ export class FaultyTools {
 
 function program(tool: string, path: string): string {
   return `#!/bin/sh
-case " $* " in *" -batch "*|*" -f "*|*" --noflush "*) ;; *) exec ${path} "$@" ;; esac
+[ -e ${FOLDER}/count ] || exec ${path} "$@"
 input=${FOLDER}/input.$$
-cat > $input
+case " $* " in
+  *" -batch "*|*" -f "*|*" --noflush "*|" -e ") cat > $input ;;
+  *" netns add "*|*" netns delete "*) echo "$*" > $input ;;
+  *) exec ${path} "$@" ;;
+esac
 trap 'rm -f $input' EXIT
 if ! grep -q '${MARK}' $input; then ${path} "$@" < $input; exit; fi
 steps=${tool === "ip" ? "$(wc -l < $input)" : "1"}
@@ -65,7 +76,7 @@ then ${path} "$@" < $input; exit; fi
 [ $at -ge 1 ] || at=1
 done=$at
 [ $fault = after ] || done=$((at - 1))
-${tool === "ip" ? `head -n $done $input | ${path} "$@" || exit` : `[ $done = 0 ] || ${path} "$@" < $input || exit`}
+[ $done = 0 ] || head -n ${tool === "ip" ? "$done" : "-0"} $input | ${path} "$@" || exit
 echo "a fault of the test" >&2
 echo "Command failed -:$at" >&2
 exit 1
