@@ -1,12 +1,16 @@
 // Address translation and forwarding of a worker node, by each of the kernel's three interfaces, on machines whose firewall
 // drops what it does not know, as Docker sets it up. One cluster, each node with tools of its own.
+
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import { describeLab } from "../support/lab.ts";
 import { BROKER, containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
 
 const JOB = "x.d.server.d";
+const MAPPED_PORT = fileURLToPath(new URL("in-workload/mapped-port.mjs", import.meta.url));
 const WITHOUT_NFT = "mount --bind /dev/null $(command -v nft)";
 const LEGACY = "mount --bind /usr/sbin/xtables-legacy-multi /usr/sbin/xtables-nft-multi";
 
@@ -54,6 +58,9 @@ describeLab(
       const { node, address, iptables, foreign } = machine;
       const number = MACHINES.indexOf(machine);
       const container = containerName(JOB, number);
+      const other = MACHINES.find((one) => one.node !== node)?.node ?? "";
+      const mappings = { job: JOB, number, portMappings: "8080:80,8081:80/udp" };
+      let clients: readonly SandboxProgram[];
       let before: string;
 
       beforeAll(async () => {
@@ -65,9 +72,8 @@ describeLab(
       });
 
       test("mapped ports of the node's own addresses lead to the container, in both families", async () => {
-        const deployed = await cluster.deploy(node, { job: JOB, number, portMappings: "8080:80,8081:80/udp" });
-        expect(deployed.status).toBe(200);
-        const other = MACHINES.find((one) => one.node !== node)?.node ?? "";
+        clients = await startClients();
+        expect((await cluster.deploy(node, mappings)).status).toBe(200);
         for (const url of [`http://${address.v4}:8080`, `http://[${address.v6}]:8080`]) {
           expect(await fetchFrom(other, url)).toContain(`"${JOB} ${number}"`);
           expect(await fetchFrom(node, url)).toContain(`"${JOB} ${number}"`);
@@ -77,6 +83,12 @@ describeLab(
           container,
         );
         expect(elsewhere.stderr).toContain("Failed to connect");
+      });
+
+      test("a client that asked before the port was mapped is answered, and connected", async () => {
+        for (const client of clients) {
+          for (const protocol of ["tcp", "udp"]) await saw(client, `${protocol} ${JOB} ${number}`);
+        }
       });
 
       test("a container reaches the outside with the node's address", async () => {
@@ -93,6 +105,22 @@ describeLab(
         expect(await fetchFrom(container, `http://${BROKER}`)).toContain("outside");
       });
 
+      test("an undeploy ends connections through mapped ports, and the next container has the port's clients", async () => {
+        const { v4, v6 } = await addressesOf(container);
+        expect(await tracked()).toContain(v4);
+        expect((await cluster.undeploy(node, JOB, number)).status).toBe(200);
+        for (const client of clients) await saw(client, "tcp closed");
+        const left = await tracked();
+        for (const own of [v4, v6]) expect(left).not.toContain(`src=${own} `);
+        const next = number + MACHINES.length;
+        await cluster.order("instance", { job: JOB, number: next, ip: `10.30.0.2${next}`, ipv6: `fdff::2${next}` });
+        expect((await cluster.deploy(node, { ...mappings, number: next })).status).toBe(200);
+        for (const client of clients) await saw(client, `udp ${JOB} ${next}`);
+        for (const client of clients) await client.stop();
+        expect((await cluster.undeploy(node, JOB, next)).status).toBe(200);
+        expect((await cluster.deploy(node, mappings)).status).toBe(200);
+      });
+
       test("a filter that comes later, or loses the rules, lets the next container through", async () => {
         await cluster.lab.sandbox.expect(["sh", "-c", both(`$it -F FORWARD; $it ${foreign}`)], node);
         expect((await cluster.undeploy(node, JOB, number)).status).toBe(200);
@@ -106,6 +134,31 @@ describeLab(
         await cluster.daemon(node).ended;
         expect(await rules()).toBe(before);
       });
+
+      /** On another node, one for each family. */
+      async function startClients(): Promise<SandboxProgram[]> {
+        const argv = [process.execPath, MAPPED_PORT];
+        const started = [address.v4, address.v6].map((one) =>
+          cluster.lab.sandbox.start([...argv, one, "8080", "8081"], other),
+        );
+        for (const client of started) await saw(client, "asking");
+        return started;
+      }
+
+      async function saw(client: SandboxProgram, line: string): Promise<void> {
+        await client.until(`"${line}"`, ({ stdout }) => stdout.split("\n").includes(line));
+      }
+
+      async function addressesOf(namespace: string): Promise<{ readonly v4: string; readonly v6: string }> {
+        const text = await cluster.lab.sandbox.expect(["ip", "-br", "address", "show", "scope", "global"], namespace);
+        const [, v4 = "", v6 = ""] = /(10\.\S+)\/26 .*(fc00:\S+)\/120/.exec(text) ?? [];
+        return { v4, v6 };
+      }
+
+      /** Connections that the node's kernel tracks, of both families. */
+      function tracked(): Promise<string> {
+        return cluster.lab.sandbox.expect(["sh", "-c", "conntrack -L -f ipv4; conntrack -L -f ipv6"], node);
+      }
 
       async function start(): Promise<void> {
         const prefix = ["unshare", "--mount", "sh", "-e", "-c", `${machine.tools}; exec "$@"`, "sh"];

@@ -14,7 +14,10 @@ const RELAY = new URL("../support/oakestra/tap-relay.mjs", import.meta.url).path
 const NODES = [
   { node: "node-a", what: "a bridge, by nftables", tap: "bridge", tools: ":" },
   { node: "node-b", what: "a macvtap", tap: "macvtap", tools: ":" },
-  { node: "node-c", what: "a bridge, by iptables", tap: "bridge", tools: "mount --bind /dev/null $(command -v nft)" },
+  {
+    ...{ node: "node-c", what: "a bridge, by iptables and without conntrack", tap: "bridge" },
+    tools: "for tool in nft conntrack; do mount --bind /dev/null $(command -v $tool); done",
+  },
 ] as const;
 
 describeLab("unikernels on a worker node", () => {
@@ -100,6 +103,8 @@ describeLab("unikernels on a worker node", () => {
       expect(links.match(/veth00\w+/g) ?? []).toHaveLength(node === "node-a" ? 1 : 0); // the client's
       expect((await cluster.post(node, "/unikernel/deploy", order)).status).toBe(200);
       expect((await cluster.post(node, "/unikernel/undeploy", undeploy)).status).toBe(200);
+      const told = cluster.daemon(node).stderr.split("install conntrack").length - 1;
+      expect(told).toBe(node === "node-c" ? 1 : 0);
     });
 
     /** As the programs that run unikernels do it. */

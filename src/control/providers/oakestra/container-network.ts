@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { ipBatch } from "../../../sys/ip-command.ts";
 import { addNamedNetns, hasNamedNetns, OpenNetns, removeNamedNetns } from "../../../sys/process-netns.ts";
 import { announcement, BRIDGE, hasInterface } from "./bridge.ts";
+import type { Connections } from "./connections.ts";
 import type { Container, Guest } from "./container.ts";
 import type { Firewall } from "./firewall-rules.ts";
 import { allowForwarding } from "./forwarding.ts";
@@ -15,6 +16,7 @@ interface ContainerNetworkOptions {
   readonly subnet: Subnet;
   readonly mtu: number;
   readonly firewall: Firewall;
+  readonly connections: Connections;
   readonly tun: string;
 }
 
@@ -47,6 +49,18 @@ export class ContainerNetwork {
   async remove({ device, guest }: Container): Promise<void> {
     await this.#removeInterface(device);
     if (guest !== undefined) await removeNamedNetns(guest.netns);
+  }
+
+  /** Once nothing leads to the container any more. */
+  forgetConnections({ addresses }: Container): Promise<void> {
+    return this.#options.connections.forgetContainer(addresses);
+  }
+
+  /** Maps the ports of one container more. */
+  async mapPortsOf(container: Container, others: readonly Container[]): Promise<void> {
+    if (container.mappings.length === 0) return;
+    await this.mapPorts([...others, container]);
+    await this.#options.connections.forgetUnmapped(container.mappings);
   }
 
   async #addGuest(container: Container, { netns: name, tap }: Guest): Promise<void> {

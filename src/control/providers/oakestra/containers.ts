@@ -125,7 +125,7 @@ export class Containers {
     try {
       save();
       await network.add(container, netns);
-      if (container.mappings.length > 0) await network.mapPorts([...this.all, container]);
+      await network.mapPortsOf(container, this.all);
       if (!this.#isRunning(container)) throw new SapwoodError("not-found", `${nameOf(container)} ended meanwhile.`);
       this.#leaving.delete(key);
       this.#containers.set(key, container);
@@ -143,6 +143,7 @@ export class Containers {
     const { network, save } = this.#options;
     if (container.mappings.length > 0) await network.mapPorts(this.all);
     await network.remove(container);
+    await network.forgetConnections(container);
     this.#pool.release(container.addresses);
     this.#leaving.delete(keyOf(container));
     save();

@@ -7,6 +7,7 @@ import { Turns } from "../../../base/turns.ts";
 import { parsePrefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
 import { closeBridge, openBridge } from "./bridge.ts";
+import { Connections } from "./connections.ts";
 import type { Container, SavedContainers } from "./container.ts";
 import { ContainerNetwork } from "./container-network.ts";
 import { Containers } from "./containers.ts";
@@ -120,7 +121,7 @@ export class Netmanager {
       return { container, confirmed: worker.announce(deployedOf(container), ANNOUNCE_MS) };
     });
     const { log } = this.#options;
-    if (!(await confirmed)) {
+    if (!(await Promise.race([confirmed, abortOf(signal)])) && !signal.aborted) {
       log.warn({ job, number }, "the cluster has not confirmed the instance yet; its packets wait for that");
     }
     if (signal.aborted) await this.#remove(job, number, container);
@@ -226,7 +227,8 @@ export class Netmanager {
     const { mtu, netcfg, tuncfg, firewall, log } = this.#options;
     try {
       await openBridge(subnet, mtu);
-      const network = new ContainerNetwork({ subnet, mtu, firewall, tun: tuncfg.device });
+      const connections = new Connections((sentence) => log.warn(sentence));
+      const network = new ContainerNetwork({ subnet, mtu, firewall, connections, tun: tuncfg.device });
       const tell = (sentence: string) => log.error(sentence);
       const containers = new Containers({
         ...{ subnet, found, network, tell },
@@ -313,6 +315,10 @@ export class Netmanager {
 
 function deployedOf({ job, number, addresses }: Container): Deployed {
   return { job, number, nsip: addresses.v4, nsipv6: addresses.v6 };
+}
+
+function abortOf(signal: AbortSignal): Promise<false> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(false), { once: true }));
 }
 
 function requireWanted(signal: AbortSignal): void {
