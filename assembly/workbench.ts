@@ -101,7 +101,7 @@ export function storePorts(at: usize, stride: u32, first: u32, count: u32): void
 
 /**
  * Gives the packet at `at` a header of the other family with the two addresses at `addresses`; `isDetached` as in
- * changeFamily(). Its DropReason, or where it stands now is left at `result`: address and length of the headers,
+ * changeFamily(). Its DropReason, or where it is now is left at `result`: address and length of the headers,
  * address and length of the payload.
  */
 export function translateFamily(at: u32, length: u32, addresses: usize, isDetached: bool, result: usize): u32 {

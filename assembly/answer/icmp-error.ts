@@ -1,6 +1,6 @@
 // What a client is told when its packet goes nowhere: an ICMP error as a router would send it (RFC 1812 section 4.3.2,
 // RFC 4443 section 2.4), or a TCP reset. Written to the TUN, from the address that the client called.
-// To be called before the packet is rewritten: it is quoted where it stands.
+// To be called before the packet is rewritten: it is quoted where it is.
 
 import { count } from "../area/count.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";

@@ -31,7 +31,7 @@ export function translateIngress(packet: Packet, passage: Passage, sender: u32, 
   if (Flow.at(flow).seen & FlowLayout.ANSWERS_CROSS) {
     const refused = canChangeFamily(packet);
     if (refused != DropReason.none) return refused;
-    // In front of one that grows stands what was received before it.
+    // In front of one that grows is what was received before it.
     changeFamily(packet, 1, 0, packet.isIpv4);
   }
   giveBack(flow, packet, 1, false, nowMs);

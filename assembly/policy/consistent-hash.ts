@@ -52,7 +52,7 @@ const MEMBER_SIZE: usize = 8; // instance, weight
 /**
  * An entry is the turn of a member, in as few bits as all turns fit in: 1, 2, 4, 8, 16 or 32. For up to 16 members
  * the entries take 32 KiB at most, up to 256 members 64 KiB, beyond that 128 KiB.
- * Behind the head stand instance and weight of each member.
+ * Behind the head are instance and weight of each member.
  */
 @unmanaged
 class Table {

@@ -42,7 +42,7 @@ export function pushIovec(at: usize, length: u32): void {
   store<u64>(iovec, length, 8);
 }
 
-/** Where the next iovec will stand. */
+/** Where the next iovec will be. */
 export function nextIovecAt(): usize {
   return iovecAt(iovecCount);
 }

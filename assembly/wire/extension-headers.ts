@@ -87,7 +87,7 @@ export function isExtensionHeader(protocol: u8): bool {
 
 /**
  * Walks the headers from `at`, of type `next`, that must end by `end`. Behind the header of a fragment other than the
- * first stand bytes of the middle of a packet, so it stops there. What it found, or NO_UPPER.
+ * first are bytes of the middle of a packet, so it stops there. What it found, or NO_UPPER.
  */
 export function walkExtensions(next: u8, at: u32, end: u32): u64 {
   let fragmentHeaderAt: u32 = 0;

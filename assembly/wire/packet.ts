@@ -127,7 +127,7 @@ export class Packet {
     return this.end - this.payloadAt;
   }
 
-  /** Whether the payload stands elsewhere than behind the headers. */
+  /** Whether the payload is elsewhere than behind the headers. */
   get isSplit(): bool {
     return this.at + this.length != this.end;
   }

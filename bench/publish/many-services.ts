@@ -37,7 +37,7 @@ function writtenServices({ services, instances }: Size, count: number, firstWeig
   }));
 }
 
-/** An address that no service of the topology has; the last group is never 0, so that "::" stands where it should. */
+/** An address that no service of the topology has; the last group is never 0, so that "::" is where it belongs. */
 function addressOf(prefix: string, index: number): string {
   return `${prefix}::1:${Math.floor(index / 65_535).toString(16)}:${((index % 65_535) + 1).toString(16)}`;
 }

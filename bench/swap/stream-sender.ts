@@ -28,7 +28,7 @@ let next = 0;
 let acknowledged = 0;
 let dueFromMs = startMs; // when datagram 0 would have been due at the present rhythm
 
-/** Whatever is received lies where the mark to be sent stands, so this comes before sending. */
+/** Whatever is received lies where the mark to be sent is, so this comes before sending. */
 function takeAcknowledgements(): void {
   for (let count = socket.receiveWaiting(); count > 0; count = socket.receiveWaiting()) {
     acknowledged = Math.max(acknowledged, socket.markOf(count - 1) + 1);

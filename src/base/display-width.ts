@@ -4,7 +4,7 @@ import { eastAsianWidth } from "get-east-asian-width";
 
 /** One column per character: no control characters, and nothing beyond ASCII. */
 const PLAIN = /^[\x20-\x7e]*$/;
-/** Characters that stand in the column of the one before them, or in none. */
+/** Characters that are shown in the column of the one before them, or in none. */
 const WITHOUT_COLUMN = /[\p{Mn}\p{Me}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u1160-\u11ff\ud7b0-\ud7ff]/u;
 /** What makes one picture of several characters: joiners, emoji presentation, skin tones, and pairs that are flags. */
 const PICTURE_PART = /[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}\u{1f1e6}-\u{1f1ff}]/u;

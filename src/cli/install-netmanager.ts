@@ -12,7 +12,7 @@ export const installNetmanagerCommand: Command = {
   name: "install-netmanager",
   group: "Run a proxy",
   summary: "write /bin/NetManager and its systemd unit, so that a worker node of Oakestra starts sapwood",
-  options: [ROOT_OPTION, { flags: "-y, --yes", summary: "keep what stands there beside it without asking" }],
+  options: [ROOT_OPTION, { flags: "-y, --yes", summary: "keep what is there, beside it, without asking" }],
   examples: [{ line: "install-netmanager", does: "then: systemctl daemon-reload; systemctl restart netmanager" }],
   async run(input, terminal) {
     const [{ NetmanagerInstallation }, { SapwoodError }] = await Promise.all([
@@ -26,14 +26,14 @@ export const installNetmanagerCommand: Command = {
       throw new SapwoodError("usage", message);
     }
     for (const path of installation.install()) terminal.print(`${path} written\n`);
-    for (const path of foreign) terminal.print(`${path}.before-sapwood is what stood there\n`);
+    for (const path of foreign) terminal.print(`${path}.before-sapwood is what was there\n`);
   },
 };
 
 export const uninstallNetmanagerCommand: Command = {
   name: "uninstall-netmanager",
   group: "Run a proxy",
-  summary: "remove what install-netmanager wrote, and put back what stood there before",
+  summary: "remove what install-netmanager wrote, and put back what was there before",
   options: [ROOT_OPTION],
   examples: [{ line: "uninstall-netmanager", does: "then: systemctl daemon-reload; systemctl restart netmanager" }],
   async run(input, terminal) {

@@ -1,5 +1,5 @@
 // Questions of the workers to the control plane: which service addresses packets wait for that no table holds. And the
-// refusals that go back; an address that is known answers by standing in the tables.
+// refusals that go back; an address that is known answers by being in the tables.
 
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";

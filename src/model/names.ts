@@ -5,7 +5,7 @@
 const NAME_BYTES_MAX = 253;
 /**
  * Letters, marks, digits, punctuation and symbols. No space, no control and no private character, nothing that turns
- * the direction of text, nothing that is not seen, and no mark that would join what stands before the name.
+ * the direction of text, nothing that is not seen, and no mark that would join what is before the name.
  */
 const NAME = /^(?!\p{M})(?:(?!\p{Default_Ignorable_Code_Point})[\p{L}\p{M}\p{N}\p{P}\p{S}])+$/u;
 

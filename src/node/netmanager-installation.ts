@@ -1,4 +1,4 @@
-// What makes a worker node start sapwood where it started NetManager: its program and its systemd unit. What stood
+// What makes a worker node start sapwood where it started NetManager: its program and its systemd unit. What was
 // there before is kept beside them, and is put back when they are removed.
 
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -56,7 +56,7 @@ export class NetmanagerInstallation {
     }
   }
 
-  /** Removes what is ours, and puts back what stood there before; returns the paths that changed. Throws as `install`. */
+  /** Removes what is ours, and puts back what was there before; returns the paths that changed. Throws as `install`. */
   uninstall(): string[] {
     return this.#files().flatMap(({ path }) => {
       if (!isThere(path) || !isOurs(path)) return [];

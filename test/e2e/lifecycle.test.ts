@@ -218,7 +218,7 @@ describeLab("a node's proxy", () => {
       "grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf || true", // some cannot be read
     ].join(" && ");
     const state = await lab.sandbox.expect(["sh", "-c", script], NODE);
-    // Devices and routes that come back may stand in another place.
+    // Devices and routes that come back may be in another place.
     return state.split("\n").sort().join("\n");
   }
 });

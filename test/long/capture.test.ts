@@ -56,7 +56,7 @@ function fileOf(node: string): string {
 async function isAllTold(lab: Lab, node: string): Promise<boolean> {
   const { counters } = await lab.report<CountersReport>(node, "counters");
   const { packets, dropped } = readCapture(readFileSync(lab.sandbox.pathFromOutside(fileOf(node))));
-  const unseen = counters.packetsNotCaptured ?? 0; // they stand at both interfaces
+  const unseen = counters.packetsNotCaptured ?? 0; // they are at both interfaces
   const passed = (counters.egressPackets ?? 0) + (counters.ingressPackets ?? 0);
   return packets + dropped.reduce((sum, count) => sum + count, 0) - unseen >= passed - OTHERS_MAX;
 }

@@ -1,4 +1,4 @@
-// Flows of a process before this one are taken over from its file: whole records alone, whatever else stands there.
+// Flows of a process before this one are taken over from its file: whole records alone, whatever else is there.
 import {
   chmodSync,
   chownSync,
@@ -208,7 +208,7 @@ test("random bytes are no flows", async () => {
   expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 0, broken: [] });
 });
 
-test("a record that stands there twice is one flow", async () => {
+test("a record that is there twice is one flow", async () => {
   await leaveFlows(1);
   const bytes = readFileSync(path());
   const first = RECORDS_AT + FlowLayout.SIZE;

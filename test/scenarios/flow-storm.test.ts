@@ -82,7 +82,7 @@ describe.each(STORMS)("a storm $name", (storm) => {
     async (seed) => {
       const fixture = await createTable(storm);
       const { keys, frames } = buildKeys(storm, new Random(seed));
-      const translations = await rage(fixture, { seed, keys, frames, storm, isStrict });
+      const translations = await runWorkers(fixture, { seed, keys, frames, storm, isStrict });
 
       const { live, broken } = inspectFlowTable(fixture.shared);
       expect(broken).toEqual([]);
@@ -172,7 +172,7 @@ function buildKeys(storm: Storm, random: Random): { keys: Key[]; frames: Uint8Ar
 }
 
 /** Runs the workers to their end; returns every translation that one of them saw: "key target wire-port". */
-async function rage(
+async function runWorkers(
   fixture: EngineFixture,
   run: { seed: number; keys: Key[]; frames: Uint8Array[][]; storm: Storm; isStrict: boolean },
 ): Promise<Set<string>> {

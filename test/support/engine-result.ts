@@ -33,7 +33,7 @@ export function cutUp(write: Uint8Array): Uint8Array[] {
   if (typeof parsed === "number") throw new Error(`a super-packet for the TUN is broken: ${DropReason[parsed]}`);
   const offload = parseOffload(write, parsed);
   if (offload === undefined) throw new Error("the virtio_net_hdr of a super-packet contradicts it");
-  // The kernel adds the rest to what stands in the checksum field, so that must be the pseudo-header's sum.
+  // The kernel adds the rest to what is in the checksum field, so that must be the pseudo-header's sum.
   const partial = superPacket.slice(0, parsed.totalLength);
   const at = parsed.headerLength + (parsed.protocol === IPPROTO_TCP ? 16 : 6);
   const field = (partial[at] as number) * 256 + (partial[at + 1] as number);

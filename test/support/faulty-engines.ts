@@ -1,5 +1,5 @@
 // Engines with a fault each, for those that the build must not contain. All of them come from one compilation, which
-// takes seconds of a processor: each fault stands behind a condition, and a global of the module says which holds.
+// takes seconds of a processor: each fault is behind a condition, and a global of the module says which holds.
 import binaryen from "binaryen";
 import { compileAssemblyScript } from "./assembly-script.ts";
 import { text } from "./source-files.ts";

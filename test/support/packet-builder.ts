@@ -1,5 +1,5 @@
 // Builds packets for tests, valid unless told otherwise: packet().ipv4({..}).tcp({..}).payload(..).bytes().
-// Lengths and checksums are filled in; a field that the caller names stands as given.
+// Lengths and checksums are filled in; a field that the caller names is taken as given.
 import ipaddr from "ipaddr.js";
 import {
   IPPROTO_ICMP,
@@ -26,7 +26,7 @@ export interface Ipv4Fields {
   readonly dst: string;
   readonly tos?: number;
   readonly id?: number;
-  /** The three flag bits and the fragment offset as they stand in the header; default: don't fragment. */
+  /** The three flag bits and the fragment offset as they are in the header; default: don't fragment. */
   readonly fragment?: number;
   readonly ttl?: number;
   readonly protocol?: number;

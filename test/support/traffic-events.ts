@@ -81,7 +81,7 @@ export class TrafficEvents {
       else world.show();
       await fixture.apply(world.tables());
     }
-    if (random.chance(0.05)) this.hush();
+    if (random.chance(0.05)) this.changeSilence();
     if (random.chance(0.05)) this.changeVersion();
     if (random.chance(0.06)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
@@ -147,7 +147,8 @@ export class TrafficEvents {
     return this.older.has(id) ? reply : corrupt(reply, ProbeLayout.ABILITIES_AT, ProbeLayout.TAKES_ECN);
   }
 
-  private hush(): void {
+  /** A node stops or starts answering. */
+  private changeSilence(): void {
     const { id } = this.random.pick(this.world.tables().nodes);
     if (!this.silent.delete(id) && this.random.chance(0.5)) this.silent.add(id);
   }

@@ -152,7 +152,7 @@ export class Traffic {
   private framed(bytes: Uint8Array, isV4: boolean, isTcp: boolean): Uint8Array {
     const frame = virtioFrame(bytes, {});
     if (!this.random.chance(0.3)) return frame;
-    // Its checksum is unfinished: what stands in the field is taken for the partial sum.
+    // Its checksum is unfinished: what is in the field is taken for the partial sum.
     frame[0] = 1;
     frame[6] = isV4 ? 20 : 40;
     frame[8] = isTcp ? 16 : 6;
@@ -335,7 +335,7 @@ export class Traffic {
       case 2:
         return random.bytes(random.below(100));
       default: {
-        // Most bytes that mean something stand in front.
+        // Most bytes that mean something are in front.
         const reach = random.chance(0.8) ? Math.min(copy.length, 64) : copy.length;
         for (let i = random.between(1, 3); i > 0; i--) {
           const at = random.below(reach);

@@ -57,7 +57,7 @@ export function checkJsonNesting(text: string, refuse: (expected: string, at: nu
   return fields;
 }
 
-/** How many fields a value of JSON has, at all levels; of a field that stood there twice, one is left. */
+/** How many fields a value of JSON has, at all levels; of a field that was there twice, one is left. */
 export function countFields(value: unknown): number {
   if (typeof value !== "object" || value === null) return 0;
   const values = Object.values(value);

@@ -108,7 +108,7 @@ class Converter {
     return { value: Object.fromEntries(fields), values };
   }
 
-  /** An anchor stands before its aliases (YAML 1.2.2 section 7.1), so none can hold itself. */
+  /** An anchor is before its aliases (YAML 1.2.2 section 7.1), so none can hold itself. */
   #alias(name: string, at: number): Converted {
     const anchored = this.#anchors.get(name);
     if (anchored === undefined) {
@@ -126,7 +126,7 @@ function keyName(key: unknown, mapAt: number): string {
   throw new YamlError("expected the name of a field, found a list, fields or an alias", placeOf(key, mapAt));
 }
 
-/** Where a node begins; `otherwise` when it stands nowhere in the text. */
+/** Where a node begins; `otherwise` when it is nowhere in the text. */
 export function placeOf(node: unknown, otherwise = 0): number {
   return (node as YamlNode | null | undefined)?.range?.[0] ?? otherwise;
 }

@@ -66,7 +66,7 @@ interface PlacedAddress extends WrittenAddress {
 class Binder {
   readonly issues: Issue[] = [];
   readonly #longestFirst: readonly PolicyBinding[];
-  /** By the path of an address that stands elsewhere than it was written. */
+  /** By the path of an address that is elsewhere than it was written. */
   readonly #origins = new Map<string, FieldPath>();
 
   constructor(bindings: readonly PolicyBinding[]) {

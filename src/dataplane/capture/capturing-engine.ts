@@ -1,4 +1,4 @@
-// An engine whose packets are captured: what it is given, with what it noted of each, and what it queued. It stands in
+// An engine whose packets are captured: what it is given, with what it noted of each, and what it queued. It takes
 // the place of the engine only while somebody captures, so that nothing is paid for it otherwise.
 // A packet is copied before the engine sees it, because it is rewritten where it is.
 

@@ -1,4 +1,4 @@
-// The system calls that the devices make, so that something may stand between them and the kernel. Each returns as
+// The system calls that the devices make, so that something may be between them and the kernel. Each returns as
 // those of sys/libc.ts: what the call returned, or the negated errno.
 
 import { read, recvmmsg, sendmmsg, writev } from "../../sys/libc.ts";

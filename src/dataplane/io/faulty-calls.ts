@@ -1,4 +1,4 @@
-// System calls that fail now and then, or do only a part. What a device makes of that is its own: this stands below it.
+// System calls that fail now and then, or do only a part. What a device makes of that is its own: this is below it.
 
 import type { TunCalls, UdpCalls } from "./calls.ts";
 import type { FaultDice } from "./fault-dice.ts";

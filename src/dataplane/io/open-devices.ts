@@ -1,5 +1,5 @@
 // The devices of one worker: a queue of the TUN, a socket of the tunnel, and the wait for both, over descriptors that
-// somebody else opened and closes. The only place that chooses what stands between the loop and the kernel: nothing,
+// somebody else opened and closes. The only place that chooses what is between the loop and the kernel: nothing,
 // unless the settings name faults.
 
 import { Poller, WakeDrain } from "../../sys/poll.ts";

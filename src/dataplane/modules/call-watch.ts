@@ -1,6 +1,6 @@
 // Finds calls that do not return. A call has a word that is odd inside and changes with each call; the watch looks at
-// the words from time to time. It counts looks instead of reading a clock, so that a machine or process that stood
-// still for a while makes no call overdue, and asks how much processor time the caller's thread had meanwhile, so that
+// the words from time to time. It counts looks instead of reading a clock, so that a machine or process that was
+// stopped for a while makes no call overdue, and asks how much processor time the caller's thread had meanwhile, so that
 // one that did not get any is not overdue either.
 
 export interface WatchedCall {

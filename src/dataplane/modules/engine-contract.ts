@@ -31,7 +31,7 @@ export interface EngineExports {
   /** Ends idle flows among the next `budget` flow records; returns how many it ended. */
   sweep(nowUs: number, budget: number): number;
   /**
-   * sendmmsg refused message `message` of WorkerLayout.UDP_TX with `errno`. Returns how many single datagrams stand in
+   * sendmmsg refused message `message` of WorkerLayout.UDP_TX with `errno`. Returns how many single datagrams are in
    * WorkerLayout.UDP_RETRY to be sent in its place; 0 = none, and the host counts the loss.
    */
   udpRejected(message: number, errno: number): number;

@@ -97,7 +97,7 @@ function aborted(_message: number, _file: number, line: number, column: number):
 
 /** V8 writes a frame of WebAssembly as "choose (wasm://wasm/my-policy-1a2b3c:wasm-function[7]:0x1d4)". */
 const WASM_FRAME = /at (?:(.+) \()?wasm:\/\/.*:wasm-function\[(\d+)\]:(0x[0-9a-f]+)/;
-/** Names come from the module: nothing but what may stand in a sentence, and not without end. */
+/** Names come from the module: nothing but what may be in a sentence, and not without end. */
 const NAME_LENGTH_MAX = 100;
 
 /** What a call threw, and where in the module: the function by its name, if the module has names, and the offset. */

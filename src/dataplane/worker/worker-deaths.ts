@@ -1,5 +1,5 @@
-// Puts the flow table in order when a worker has ended in the middle of a call of the engine, while the others stand
-// aside (src/memory/flow-repair.ts). Promises: a lock that the worker held is free at once, and no worker enters a call
+// Puts the flow table in order when a worker has ended in the middle of a call of the engine, while the others wait
+// outside (src/memory/flow-repair.ts). Promises: a lock that the worker held is free at once, and no worker enters a call
 // before the table is whole.
 
 import { FlowTableRepair } from "../../memory/flow-repair.ts";

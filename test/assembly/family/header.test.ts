@@ -16,7 +16,7 @@ import { loadWorkbench, type Workbench } from "../../support/workbench.ts";
 
 const V4 = { src: "192.0.2.1", dst: "198.51.100.2" };
 const V6 = { src: "2001:db8::1", dst: "2001:db8:ffff::2" };
-/** Where the packet stands in the scratch memory, with room in front. */
+/** Where the packet is in the scratch memory, with room in front. */
 const HEADROOM = 64;
 const ADDRESSES_AT = 200_000;
 const RESULT_AT = 200_100;

@@ -8,7 +8,7 @@ import { LoadedPolicy } from "../../support/policies.ts";
 import { binaryOf, compileSource } from "../../support/policy-source.ts";
 
 const PAGE = readFileSync(new URL("../../../docs/writing-a-policy.md", import.meta.url), "utf8");
-/** The examples stand in a folder of `sapwood policy new`. */
+/** The examples are in a folder of `sapwood policy new`. */
 const [smallest = "", ownUpdate = ""] = [...PAGE.matchAll(/```ts\n(.*?)```/gs)].map((match) =>
   (match[1] ?? "").replace("./sdk/policy/sdk.ts", "./sdk.ts"),
 );

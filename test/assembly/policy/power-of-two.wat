@@ -12,7 +12,7 @@
   (func (export "abiVersion") (result i32) (i32.const 2))
   (func (export "liveFlows") (result i32) (i32.const 1))
 
-  ;; Where the service stands, or where it would: at $servicesEnd.
+  ;; Where the service is, or would be: at $servicesEnd.
   (func $find (param $service i32) (result i32)
     (local $at i32)
     (loop $next

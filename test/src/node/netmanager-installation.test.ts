@@ -70,7 +70,7 @@ test.each([
   expect([ran.status, ran.stdout]).toEqual([0, row.slept]);
 });
 
-test("what stands there is kept when somebody says so, and comes back", () => {
+test("what is there is kept when somebody says so, and comes back", () => {
   for (const path of [program, unit]) {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, "upstream's");

@@ -94,7 +94,7 @@ export class TwinAnswers {
   }
 }
 
-/** `word` stands behind the checksum. */
+/** `word` is behind the checksum. */
 function error(bytes: Uint8Array, dropped: ParsedPacket, type: number, code: number, word: number): Uint8Array {
   const room = dropped.version === 4 ? LENGTH_MAX.v4 - 28 : LENGTH_MAX.v6 - 48;
   const quoted = bytes.slice(0, Math.min(dropped.totalLength, room));

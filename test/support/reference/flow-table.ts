@@ -189,7 +189,7 @@ class FlowTable {
     return this.u32(this.shared.at(Region.instances) + instance * InstanceLayout.SIZE + InstanceLayout.INCARNATION);
   }
 
-  /** Source and destination (each two words), ports as they stand in the packet, protocol. */
+  /** Source and destination (each two words), ports as they are in the packet, protocol. */
   private forwardKey(at: number): bigint[] {
     return this.key(
       at + FlowLayout.CLIENT,

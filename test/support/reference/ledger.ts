@@ -1,4 +1,4 @@
-// What the slow twin put out, counted and met. Packets to a node stand in their order; nodes among each other have
+// What the slow twin put out, counted and met. Packets to a node are in their order; nodes among each other have
 // none.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { virtioFrame } from "../packet-builder.ts";
@@ -28,7 +28,7 @@ export class Ledger {
     return taken;
   }
 
-  /** Where the next datagram to an endpoint, or the next write to the TUN, will stand. */
+  /** Where the next datagram to an endpoint, or the next write to the TUN, will be. */
   next(endpoint: string | undefined): Place {
     if (endpoint === undefined) return ["tun", this.output.tunWrites.length];
     return [endpoint, this.output.datagrams.get(endpoint)?.length ?? 0];

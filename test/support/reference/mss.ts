@@ -21,7 +21,7 @@ export function clampMss(
   const view = new DataView(tcp.buffer, tcp.byteOffset, tcp.byteLength);
   if (view.getUint16(at) <= largest) return undefined;
   const isOdd = at % 2 === 1;
-  // The words of the checksum that it stands in: one, or half of two.
+  // The words of the checksum that it is in: one, or half of two.
   const covered = isOdd ? tcp.subarray(at - 1, at + 3) : tcp.subarray(at, at + 2);
   const before = words(covered);
   view.setUint16(at, largest);

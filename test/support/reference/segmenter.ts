@@ -40,7 +40,7 @@ export function finishChecksum(packet: Uint8Array, parsed: ParsedPacket): void {
   view.setUint16(at, checksum === 0 && !isTcp ? 0xffff : checksum);
 }
 
-/** The same for a checksum that stands anywhere in the packet and holds the sum of its pseudo-header. */
+/** The same for a checksum that is anywhere in the packet and holds the sum of its pseudo-header. */
 export function finishInnerChecksum(packet: Uint8Array, { start, field }: NonNullable<Offload["inner"]>): void {
   const checksum = ~sumWords(packet, start) & 0xffff;
   new DataView(packet.buffer, packet.byteOffset, packet.byteLength).setUint16(

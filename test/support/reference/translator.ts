@@ -297,7 +297,7 @@ export class ReferenceTranslator {
     return { identification, linkMtu: this.options.tunMtu ?? 0, segmentSize };
   }
 
-  /** Where the next packet to an instance, or to the TUN, stands in the output. */
+  /** Where the next packet to an instance, or to the TUN, is in the output. */
   private placeFor(target: TwinInstance | undefined): Place {
     return this.ledger.next(target === undefined || target.isLocal ? undefined : this.tables.endpointOf(target.node));
   }

@@ -60,7 +60,7 @@ export async function sapwood(line: readonly string[], columns?: number): Promis
   return { exit, out, error };
 }
 
-/** The cells of a printed table, which stand two spaces apart. */
+/** The cells of a printed table, which are two spaces apart. */
 export function cells(out: string): string[][] {
   return out
     .trimEnd()

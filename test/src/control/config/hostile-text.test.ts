@@ -153,7 +153,7 @@ describe("very many and very long keys", () => {
     }
   });
 
-  test("a field that stands twice is refused", () => {
+  test("a field that is there twice is refused", () => {
     expect(refusal("nodes: []\nnodes: []")).toBe("tables:2:1: expected each field once, found nodes twice");
     expect(refusal('{ "nodes": [],\n "nodes": [] }')).toBe("tables:2:2: expected each field once, found nodes twice");
     const within = '{"nodes": [{"id": "a:b", "underlay": {"address": "192.0.2.1"}, "\\u0069d": "c"}]}';

@@ -32,7 +32,7 @@ function words(block: Uint8Array): number[] {
   return Array.from({ length: block.length / 4 }, (_, i) => view.getUint32(4 * i, true));
 }
 
-/** What stands one after the other in a file. */
+/** What is one after the other in a file. */
 function blocksOf(file: Buffer): Buffer[] {
   const blocks: Buffer[] = [];
   for (let at = 0; at < file.length; at += file.readUInt32LE(at + 4)) {

@@ -1,5 +1,5 @@
 // Faults between the loop and its devices: the same frames and the same seed give the same faults, each kind does what
-// it says, and nothing stands there unless it was asked for.
+// it says, and nothing is there unless it was asked for.
 import { describe, expect, test } from "vitest";
 import { Counter } from "../../../../assembly/shared/counters.ts";
 import * as KernelLayout from "../../../../assembly/shared/layout/kernel.ts";
@@ -230,7 +230,7 @@ describe("what arrives", () => {
   });
 });
 
-test("without faults nothing stands between the loop and the devices", () => {
+test("without faults nothing is between the loop and the devices", () => {
   const { area } = createArea();
   const onRefused = { udpRejected: () => 0, pathError: () => undefined };
   const open = (faults: FaultSettings | undefined): WorkerDevices =>

@@ -43,7 +43,7 @@ test.each([
   expect(() => parsePortMappings(text)).toThrow("portMappings: expected host[:container][/tcp|/udp]");
 });
 
-test("a port that stands there twice is refused", () => {
+test("a port that is there twice is refused", () => {
   expect(() => parsePortMappings("80:1,80:2")).toThrow(
     "portMappings: expected each port of the host once, found 80/tcp twice",
   );
