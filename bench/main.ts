@@ -7,6 +7,7 @@ const SUBJECTS = {
   engines: { about: "packets in the engine of this build and in others, in turns", load: () => import("./engines.ts") },
   path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
   adoption: { about: "a start that takes over the flows of the process before", load: () => import("./adoption.ts") },
+  kills: { about: "how long connections are silent when a proxy is killed", load: () => import("./kills.ts") },
   publish: { about: "very many changes of the tables under traffic", load: () => import("./publish/main.ts") },
   swap: { about: "swaps of policies and engines under traffic", load: () => import("./swap/main.ts") },
   oakestra: {

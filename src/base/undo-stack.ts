@@ -17,6 +17,13 @@ export class UndoStack {
     this.#steps.push({ what, undo });
   }
 
+  /** The stack of a part that is opened at the same time as others: its steps are undone together, in this place. */
+  part(what: string): UndoStack {
+    const part = new UndoStack(this.#onFailure);
+    this.add(what, () => part.run());
+    return part;
+  }
+
   /** Undoes everything, the last step first. Twice is harmless. */
   run(): Promise<void> {
     this.#running ??= this.#undoAll();

@@ -6,7 +6,7 @@ import { UndoStack } from "../base/undo-stack.ts";
 import type { ProviderSink } from "../control/providers/provider.ts";
 import type { StatusReport } from "../model/reports.ts";
 import { type NodeProxyOptions, openConfig } from "./open-config.ts";
-import { type OpenControl, openControl, type Stages } from "./open-control.ts";
+import type { OpenControl, Stages } from "./open-control.ts";
 import { openDevices } from "./open-devices.ts";
 import { openNetwork } from "./open-network.ts";
 import { openTables } from "./open-tables.ts";
@@ -67,11 +67,23 @@ export class NodeProxy {
     const opened = await openConfig(options);
     const devices = await openDevices(opened.config, log, undo);
     const tables = await openTables(opened, devices, configFile, log, undo);
-    const network = await openNetwork(opened, devices, tables, log, undo);
-    const workers = await openWorkers(opened, devices, tables, options, undo);
+    // The threads start while other programs set up the network. A TUN that a process before left has its network, so
+    // that its packets are served as soon as the threads run.
+    const setUp = bothOf(
+      openNetwork(opened, devices, tables, log, undo.part("undo the network")),
+      openWorkers(opened, devices, tables, options, undo.part("undo the workers")),
+    );
+    const loaded = import("./open-control.ts"); // a third of the program, which no packet needs
+    const [[network, workers], { openControl }] = await bothOf(setUp, loaded);
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };
     const control = await openControl(stages, options, undo);
     network.ending.keepsTun = network.persists && opened.config.tun.keep;
     return new NodeProxy(undo, stages, control);
   }
+}
+
+/** Waits for both in any case: what is half open cannot be closed. */
+async function bothOf<First, Second>(first: Promise<First>, second: Promise<Second>): Promise<[First, Second]> {
+  await Promise.allSettled([first, second]);
+  return Promise.all([first, second]);
 }

@@ -1,4 +1,4 @@
-// Fifth stage: the threads of the data plane. Packets flow from here on.
+// Fifth stage, at the same time as the fourth: the threads of the data plane. Packets flow when both are done.
 
 import type { UndoStack } from "../base/undo-stack.ts";
 import { WorkerWatch } from "../control/observe/worker-watch.ts";

@@ -7,7 +7,7 @@ import { configure } from "../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import { RESTART_MS } from "../../src/node/netmanager-installation.ts";
-import { report as keptExchanges } from "../support/killed-proxies.ts";
+import { report as keptExchanges } from "../support/kept-exchanges.ts";
 import { describeLab } from "../support/lab.ts";
 import { containerName, netmanagerFile, OakestraCluster, PATIENCE_MS } from "../support/oakestra/cluster.ts";
 

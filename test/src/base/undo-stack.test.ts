@@ -25,3 +25,16 @@ test("a step that fails is reported and does not keep the others from being undo
   expect(undone).toEqual(["one"]);
   expect(failures).toEqual(["could not undo two: Error: stuck"]);
 });
+
+test("the steps of a part are undone in its place, whenever they were added", async () => {
+  const undone: string[] = [];
+  const stack = new UndoStack(() => undefined);
+  const step = (to: UndoStack, name: string) => to.add(`undo ${name}`, () => void undone.push(name));
+  const [first, second] = [stack.part("undo the first"), stack.part("undo the second")];
+  step(second, "second one");
+  step(first, "first");
+  step(second, "second two");
+  step(stack, "last");
+  await stack.run();
+  expect(undone).toEqual(["last", "second two", "second one", "first"]);
+});

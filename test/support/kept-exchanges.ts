@@ -1,0 +1,44 @@
+// A client that keeps connections over the proxies of a lab while they are killed, and what came of them.
+import { sourceFile } from "../../src/lab/build-paths.ts";
+import type { Lab } from "../../src/lab/lab.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import type { Topology } from "../../src/lab/topology.ts";
+
+const CLIENT = sourceFile("test/e2e/in-workload/kept-exchanges.mjs");
+/** Round robin over three instances: a flow that is forgotten goes to another one two times of three. Closest, and one. */
+const ADDRESSES = ["10.30.0.2", "fdff:2000::1", "10.30.0.1", "fdff:1000::1", "10.30.0.3"];
+const BUSY = 2;
+const IDLE = 3;
+
+/** What the client prints of the time since its last report. */
+interface KeptExchanges {
+  readonly answers: number;
+  readonly broken: readonly string[];
+  readonly moved: number;
+  readonly longestSilenceMs: number;
+}
+
+/** Starts a client in workload a1 that keeps connections to balanced addresses and asks over them. */
+export async function startExchanges(lab: Lab): Promise<SandboxProgram> {
+  const argv = [process.execPath, CLIENT, String(BUSY), String(IDLE), ...ADDRESSES];
+  const client = lab.sandbox.start(argv, "a1");
+  await client.until("the client to ask", ({ stdout }) => stdout.includes("asking\n"));
+  await report(client);
+  return client;
+}
+
+/** Resolves when the next process is ready. */
+export async function killAndRestart(lab: Lab, node: string, settings: Topology["settings"]): Promise<SandboxProgram> {
+  const proxy = lab.proxy(node);
+  proxy.kill("SIGKILL");
+  await proxy.ended;
+  return await lab.startProxy(node, undefined, settings);
+}
+
+/** What came of all since the last time. */
+export async function report(client: SandboxProgram): Promise<KeptExchanges> {
+  const before = client.stdout.split("\n").length;
+  client.write("\n");
+  await client.until("the client's report", ({ stdout }) => stdout.split("\n").length > before);
+  return JSON.parse(client.stdout.trim().split("\n").at(-1) ?? "") as KeptExchanges;
+}
