@@ -76,7 +76,7 @@ export interface UdpSocket {
 }
 
 /** Throws port-in-use, missing-rights, network-setup or system-call; then nothing is left open. */
-function openUdpSocket(options: UdpSocketOptions): UdpSocket {
+export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
   const fd = expectSuccess(
     socket(KernelLayout.AF_INET6, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, IPPROTO_UDP),
     "Opening the tunnel's IPv6 UDP socket",

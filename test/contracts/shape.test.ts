@@ -1,6 +1,6 @@
 // The shape of the sources: what they show each other, and what they keep between two calls.
 import { describe, expect, test } from "vitest";
-import { sourcesBelow, text } from "../support/source-files.ts";
+import { filesBelow, sourcesBelow, text } from "../support/source-files.ts";
 
 /** What the host, a test or a module of somebody else calls by name. */
 const ENTRIES =
@@ -18,8 +18,9 @@ const SHARED_STATE = {
 
 test("what a source exports is named in another one", () => {
   const sources = ["vitest.config.ts", ...["assembly", "src", "test", "bench"].flatMap(sourcesBelow)];
+  const programs = ["test", "bench", "scripts"].flatMap(filesBelow).filter((path) => path.endsWith(".mjs"));
   const namers = new Map<string, string[]>();
-  for (const path of sources) {
+  for (const path of [...sources, ...programs]) {
     for (const name of new Set(text(path).match(/\w+/g))) namers.set(name, [...(namers.get(name) ?? []), path]);
   }
   const exported = (path: string): string[] =>
