@@ -15,6 +15,12 @@ export function hasConntrack(): boolean {
   return hasTool(CONNTRACK);
 }
 
+/** Connections that options of conntrack(8) describe, one a line. Throws missing-tool, missing-rights or network-setup. */
+export function listConnections(family: Family, filter: readonly string[]): Promise<string> {
+  const options = ["-L", "-f", family === 4 ? "ipv4" : "ipv6", ...filter];
+  return runTool(CONNTRACK, options, "", () => options.join(" "));
+}
+
 /** Forgets connections that options of conntrack(8) describe, if there are any. Throws missing-tool, missing-rights or network-setup. */
 export async function deleteConnections(family: Family, filter: readonly string[]): Promise<void> {
   const options = ["-D", "-f", family === 4 ? "ipv4" : "ipv6", ...filter];

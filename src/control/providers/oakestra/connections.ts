@@ -3,7 +3,7 @@
 // cannot be forgotten is told, and ends by itself.
 import { networkInterfaces } from "node:os";
 import { reasonOf } from "../../../base/errors.ts";
-import { deleteConnections, hasConntrack } from "../../../sys/conntrack-command.ts";
+import { deleteConnections, hasConntrack, listConnections } from "../../../sys/conntrack-command.ts";
 import type { Family } from "../../../sys/iptables-command.ts";
 import type { PortMapping } from "./port-mappings.ts";
 import type { AddressPair } from "./subnet.ts";
@@ -32,12 +32,21 @@ export class Connections {
     const ports = mappings.flatMap(({ protocol, host }) => (protocol === "udp" ? [host] : []));
     if (ports.length === 0 || !this.#canForget()) return;
     const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-    for (const { address, family, internal, scopeid = 0 } of own) {
-      if (internal || scopeid !== 0) continue; // a link-local address is that of an interface alone
-      for (const port of ports) {
-        const filter = ["-p", "udp", "--orig-dst", address, "--orig-port-dst", String(port)];
-        await this.#forget(family === "IPv4" ? 4 : 6, filter);
+    await Promise.all(ports.flatMap((port) => [this.#forgetTo(4, port, own), this.#forgetTo(6, port, own)]));
+  }
+
+  /** Most often there are none: to look takes one process, and not one for each address. */
+  async #forgetTo(family: Family, port: number, own: readonly { readonly address: string }[]): Promise<void> {
+    const filter = ["-p", "udp", "--orig-port-dst", String(port)];
+    try {
+      const lines = (await listConnections(family, filter)).split("\n");
+      // The first of both destinations is that of the client.
+      const called = new Set(lines.flatMap((line) => /\bdst=(\S+)/.exec(line)?.[1] ?? []));
+      for (const { address } of own) {
+        if (called.has(address)) await this.#forget(family, [...filter, "--orig-dst", address]);
       }
+    } catch (error) {
+      this.#tell(`connections to port ${port} may stay untranslated for a while: ${reasonOf(error)}`);
     }
   }
 
