@@ -5,7 +5,7 @@ import type { Sandbox } from "../../../src/lab/sandbox.ts";
 
 const FOLDER = "/run/faults";
 /** By which steps of containers are known. */
-const MARK = "veth0\\|sapwood_netmanager\\|OAKESTRA\\|instance\\|tap0\\|ip_forward";
+const MARK = "*veth0*|*sapwood_netmanager*|*OAKESTRA*|*instance*|*tap0*|*ip_forward*";
 
 /** before: nothing of the step is done. after: it is done, but fails. lasting: so do all that follow. */
 export const FAULTS = ["before", "after", "lasting"] as const;
@@ -55,30 +55,37 @@ export class FaultyTools {
   }
 }
 
+/** The shell does nearly all of it by itself: a process for each word of it would take most of a test's time. */
 function program(tool: string, path: string): string {
   return `#!/bin/sh
-[ -e ${FOLDER}/count ] || exec ${path} "$@"
-input=${FOLDER}/input.$$
+read -r before 2>/dev/null < ${FOLDER}/count || exec ${path} "$@"
 case " $* " in
-  *" -batch "*|*" -f "*|*" --noflush "*|" -e ") cat > $input ;;
-  *" netns add "*|*" netns delete "*) echo "$*" > $input ;;
+  *" -batch "*|*" -f "*|*" --noflush "*|*" -e "*) input=$(cat) ;;
+  *" netns add "*|*" netns delete "*) input=$* ;;
   *) exec ${path} "$@" ;;
 esac
-trap 'rm -f $input' EXIT
-if ! grep -q '${MARK}' $input; then ${path} "$@" < $input; exit; fi
-steps=${tool === "ip" ? "$(wc -l < $input)" : "1"}
-before=$(cat ${FOLDER}/count)
-echo $((before + steps)) > ${FOLDER}/count
-at=$(($(cat ${FOLDER}/at) - before))
-fault=$(cat ${FOLDER}/fault)
-if [ $((at + before)) = 0 ] || [ $at -gt $steps ] || { [ $at -lt 1 ] && [ $fault != lasting ]; }
-then ${path} "$@" < $input; exit; fi
-[ $at -ge 1 ] || at=1
-done=$at
-[ $fault = after ] || done=$((at - 1))
-[ $done = 0 ] || head -n ${tool === "ip" ? "$done" : "-0"} $input | ${path} "$@" || exit
+feed() { text=$1; shift; printf '%s\\n' "$text" | ${path} "$@"; }
+case $input in ${MARK}) ;; *) feed "$input" "$@"; exit ;; esac
+read -r at < ${FOLDER}/at
+read -r fault < ${FOLDER}/fault
+fails() { [ $at != 0 ] && { [ $1 = $at ] || { [ $1 -gt $at ] && [ $fault = lasting ]; }; }; }
+step=$before some= failed=
+take() {
+  step=$((step + 1))
+  [ -z "$failed" ] || return
+  if fails $step; then
+    failed=$((step - before))
+    [ $fault = after ] || return
+  fi
+  some="$some$1
+"
+}
+${tool === "ip" ? 'while IFS= read -r line; do take "$line"; done <<END\n$input\nEND' : 'take "$input"'}
+echo $step > ${FOLDER}/count
+[ -z "$some" ] || feed "$some" "$@" || exit
+[ -n "$failed" ] || exit 0
 echo "a fault of the test" >&2
-echo "Command failed -:$at" >&2
+echo "Command failed -:$failed" >&2
 exit 1
 `;
 }
