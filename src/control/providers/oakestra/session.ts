@@ -31,6 +31,8 @@ const KEEPALIVE_S = 30;
 const CONNECT_TIMEOUT_MS = 5000;
 const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
+/** How long the end of a session waits for the broker. */
+const END_MS = 1000;
 /** What waits for the broker; then the oldest goes. */
 const WAITING_MAX = 4096;
 /** Publications whose acknowledgement is awaited. */
@@ -43,6 +45,8 @@ export class Session {
   readonly #topics: Set<string>;
   readonly #waiting: Publication[] = [];
   #underway = 0;
+  /** Is told when nothing waits or is underway any more, or the broker is away. */
+  #onSaid: (() => void) | undefined;
   #isReady = false;
   #isClosed = false;
   #lastError = "the broker does not answer";
@@ -111,13 +115,32 @@ export class Session {
     this.#client.unsubscribe(topic, () => undefined); // lost with its connection, which ends the subscription as well
   }
 
-  /** Says what waits, as far as the broker is there, and disconnects. */
+  /** Says what waits, as far as the broker takes it within a second, and disconnects. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const isForced = !this.#isReady;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, END_MS);
+    });
+    await Promise.race([this.#said(), patience]);
+    const isForced = !this.#isReady || !this.#isSaid;
     this.#isReady = false;
-    await this.#client.endAsync(isForced);
+    await Promise.race([this.#client.endAsync(isForced), patience]);
+    clearTimeout(timer);
+    this.#client.stream.destroy(); // of a broker that does not close its end
+  }
+
+  get #isSaid(): boolean {
+    return this.#waiting.length === 0 && this.#underway === 0;
+  }
+
+  /** Resolves when nothing waits or is underway any more, or the broker is away. */
+  #said(): Promise<void> {
+    if (!this.#isReady || this.#isSaid) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onSaid = resolve;
+    });
   }
 
   async #onConnect(): Promise<void> {
@@ -143,8 +166,10 @@ export class Session {
     // The client has planned its next attempt; this is the one after it.
     this.#backoffMs = Math.min(2 * this.#backoffMs, BACKOFF_MAX_MS);
     this.#client.options.reconnectPeriod = this.#backoffMs;
-    if (!this.#isReady || this.#isClosed) return;
+    if (!this.#isReady) return;
     this.#isReady = false;
+    this.#onSaid?.();
+    if (this.#isClosed) return;
     this.#options.tell(`the connection to the broker ended: ${this.#lastError}`);
     this.#options.onDisconnected();
   }
@@ -165,6 +190,7 @@ export class Session {
         this.#underway -= 1;
         if (error && !this.#isClosed) this.#options.tell(`a message to ${next.topic} failed: ${failureText(error)}`);
         this.#send();
+        if (this.#isSaid) this.#onSaid?.();
       });
     }
   }

@@ -1,4 +1,6 @@
 // The MQTT session of a worker with a real broker, which is killed and started again.
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { nodeTopics } from "../../../../../src/control/providers/oakestra/messages.ts";
 import { Session, type SessionOptions } from "../../../../../src/control/providers/oakestra/session.ts";
@@ -6,6 +8,8 @@ import { LocalBroker } from "../../../../support/oakestra/local-broker.ts";
 
 const PATIENCE = { timeout: 60_000 };
 const CONNECT_MS = 30_000;
+/** First bytes of MQTT 3.1.1's packets. */
+const [CONNECT, SUBSCRIBE] = [0x10, 0x82];
 
 let broker: LocalBroker;
 let session: Session | undefined;
@@ -99,4 +103,37 @@ test("a broker that is not there is an error with its reason, and is connected t
   await broker.start();
   await session.connected(CONNECT_MS);
   expect(session.isConnected).toBe(true);
+});
+
+test("a broker that acknowledges nothing any more does not hold up the end of a session [defect 19, remedy 10]", async () => {
+  const sockets: Socket[] = [];
+  const deaf = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket);
+    socket
+      .on("error", () => undefined)
+      .on("data", (data) => {
+        if (data[0] === CONNECT) socket.write(Buffer.from([0x20, 2, 0, 0]));
+        if (data[0] === SUBSCRIBE) socket.write(Buffer.from([0x90, 4, data[2] ?? 0, data[3] ?? 0, 1, 1]));
+      });
+  }).listen(0, "127.0.0.1");
+  await once(deaf, "listening");
+  const { session } = open({ port: (deaf.address() as AddressInfo).port });
+  try {
+    await session.connected(CONNECT_MS);
+    session.publish("order/0", {});
+    await session.close();
+    await expect.poll(() => sockets.every((socket) => socket.destroyed || socket.readableEnded), PATIENCE).toBe(true);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    deaf.close();
+  }
+});
+
+test("what waits is said before the end, however much it is", async () => {
+  const { session, workerId } = open();
+  await session.connected(CONNECT_MS);
+  const all = Array.from({ length: 200 }, (_, i) => `order/${i}`);
+  for (const topic of all) session.publish(topic, {});
+  await session.close();
+  await expect.poll(() => broker.published(workerId), PATIENCE).toEqual(all.map((topic) => `${topic} (q1, r0)`));
 });
