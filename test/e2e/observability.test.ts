@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
@@ -134,25 +135,29 @@ describeLab("a running node, seen from outside", () => {
   });
 
   test("a node that is killed is an event, a metric, and what is not ready", async () => {
-    expect(await health("readyz")).toMatchObject({ ok: true });
+    const isOfD = ({ subject }: EventReport): boolean => subject === "node-d";
+    await eventually("all to be heard", async () => (await health("readyz")).ok);
     lab.proxy("node-d").kill("SIGKILL");
     await lab.proxy("node-d").ended;
-    await eventually("the node to be lost", async () => (await told("node-lost")).length > 0);
-    expect((await told("node-lost")).map(({ subject }) => subject)).toEqual(["node-d"]);
-    expect((await health("readyz")).checks.filter(({ ok }) => !ok)).toEqual([
-      { name: "peers", ok: false, message: "1 of 3 are lost: node-d" },
-    ]);
+    await eventually("the node to be lost", async () => (await told("node-lost")).some(isOfD));
+    const notReady = [{ name: "peers", ok: false, message: "1 of 3 are lost: node-d" }];
+    // A machine that is busy enough keeps others from answering in time.
+    await eventually("the others to be heard", async () =>
+      isDeepStrictEqual(
+        (await health("readyz")).checks.filter(({ ok }) => !ok),
+        notReady,
+      ),
+    );
     expect((await health("healthz")).ok).toBe(true);
     await eventually("the metric", async () => (await query('sapwood_node_state{state="lost"} == 1')).has("node-d"));
     const shown = await lab.sapwood(NODE, ["events"]);
     expect(shown.stdout).toMatch(/node-lost +Node node-d does not answer any more\.\n +See whether node node-d/);
 
+    const found = async (): Promise<number> => (await told("node-found")).filter(isOfD).length;
+    const before = await found();
     await lab.startProxy("node-d");
-    await eventually("the node to be back", async () => {
-      const found = await told("node-found");
-      return found.filter(({ subject }) => subject === "node-d").length === 2;
-    });
-    expect((await health("readyz")).ok).toBe(true);
+    await eventually("the node to be back", async () => (await found()) > before);
+    await eventually("all to be heard", async () => (await health("readyz")).ok);
   });
 
   test("who follows is told the same events, each once", async () => {
