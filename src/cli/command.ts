@@ -37,6 +37,7 @@ export interface CommandOption {
   readonly default?: { readonly value: () => string; readonly text: string };
   readonly choices?: readonly string[];
   readonly isCount?: true; // the value is a whole number of 1 or more
+  readonly isList?: true; // it may be given several times
 }
 
 export interface CommandExample {
@@ -108,6 +109,12 @@ export class CommandInput {
     return typeof value === "number" ? value : undefined;
   }
 
+  /** What an option that may be given several times was given. */
+  list(name: string): readonly string[] {
+    const value = this.#options[name];
+    return Array.isArray(value) ? value : [];
+  }
+
   flag(name: string): boolean {
     return this.#options[name] === true;
   }
@@ -134,6 +141,7 @@ function addOption(parser: Parser, description: CommandOption): void {
   if (description.default !== undefined) option.default(description.default.value(), description.default.text);
   if (description.choices !== undefined) option.choices(description.choices);
   if (description.isCount) option.argParser(parseCount);
+  if (description.isList) option.argParser((text: string, before: readonly string[] = []) => [...before, text]);
   parser.addOption(option);
 }
 

@@ -32,6 +32,7 @@ import { policyRollbackCommand } from "./policy-rollback.ts";
 import { policyShowCommand } from "./policy-show.ts";
 import { policyTestCommand } from "./policy-test.ts";
 import { policyUnloadCommand } from "./policy-unload.ts";
+import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
@@ -67,6 +68,7 @@ export const COMMANDS: readonly Command[] = [
   engineShowCommand,
   engineLoadCommand,
   engineRollbackCommand,
+  replayCommand,
   policyNewCommand,
   policyTestCommand,
   labCommand,

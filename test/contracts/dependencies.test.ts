@@ -55,6 +55,7 @@ const HOST_PARTS = [
   "src/control/underlay",
   "src/control/providers",
   "src/control/observe",
+  "src/control/replay",
   "src/control/api",
   "src/node",
   "src/lab",

@@ -10,6 +10,14 @@ interface Party {
   readonly instance?: number;
 }
 
+/** What happened to a packet, by names. */
+export interface PacketSaid {
+  readonly verdict: string;
+  readonly reason: string | undefined; // of a drop
+  readonly service: string | undefined;
+  readonly instance: number | undefined;
+}
+
 export class CaptureNames {
   readonly #parties = new Map<string, Party>();
 
@@ -25,22 +33,27 @@ export class CaptureNames {
   }
 
   /**
-   * "verdict=sent; service=B; instance=2". The addresses are keys (net/address-key.ts): where the packet goes, and one of
-   * the instance that serves its flow ("" = not known), which tells the service that was called; else it is the one that
-   * the packet goes to.
+   * The addresses are keys (net/address-key.ts): where the packet goes, and one of the instance that serves its flow
+   * ("" = not known), which tells the service that was called; else it is the one that the packet goes to.
    */
-  comment(verdict: number, reason: number, destination: string, target: string): string {
+  said(verdict: number, reason: number, destination: string, target: string): PacketSaid {
     const { service, instance } = this.#parties.get(target) ?? this.#parties.get(destination) ?? {};
-    return [
-      `verdict=${Verdict[verdict] ?? "unknown"}`,
-      ...(verdict === Verdict.dropped ? [`reason=${DropReason[reason] ?? "unknown"}`] : []),
-      ...(service === undefined ? [] : [`service=${service}`]),
-      ...(instance === undefined ? [] : [`instance=${instance}`]),
-    ].join("; ");
+    return {
+      verdict: Verdict[verdict] ?? "unknown",
+      reason: verdict === Verdict.dropped ? (DropReason[reason] ?? "unknown") : undefined,
+      service,
+      instance,
+    };
   }
 
   #add(address: string, party: Party): void {
     const key = keyOfText(address);
     if (key !== undefined) this.#parties.set(key, party);
   }
+}
+
+/** "verdict=sent; service=B; instance=2". */
+export function commentOf(said: PacketSaid): string {
+  const fields = (["verdict", "reason", "service", "instance"] as const).map((name) => [name, said[name]] as const);
+  return fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])).join("; ");
 }

@@ -25,7 +25,7 @@ import { ADDRESS_SIZE } from "../../net/address.ts";
 import { addressKey } from "../../net/address-key.ts";
 import { type ByteSink, ByteStream } from "./byte-stream.ts";
 import { CaptureFile } from "./capture-file.ts";
-import { CaptureNames } from "./capture-names.ts";
+import { CaptureNames, commentOf } from "./capture-names.ts";
 import { type CaptureRequest, checkParties, filterOf } from "./capture-request.ts";
 import { type OuterEnd, outerHeaders } from "./outer-headers.ts";
 
@@ -187,7 +187,7 @@ export class Captures {
     const { destination = "" } = packetKey(packet, packet.length) ?? {};
     const target = addressKey(bytesOf(record), RECORD_TARGET_AT);
     const [verdict, reason] = [record.getUint8(RECORD_VERDICT_AT), record.getUint8(RECORD_REASON_AT)];
-    return this.#names.comment(verdict, reason, destination, target === NO_TARGET ? "" : target);
+    return commentOf(this.#names.said(verdict, reason, destination, target === NO_TARGET ? "" : target));
   }
 }
 

@@ -58,12 +58,13 @@ export class WorkerArea {
   readonly memoryBase: bigint;
   readonly #nativeAt: number;
 
-  constructor(memory: WebAssembly.Memory, worker: number) {
+  /** `memoryBase`: 0 where the engine is attached so, because no kernel reads the structures that it fills in. */
+  constructor(memory: WebAssembly.Memory, worker: number, memoryBase = addressOf(memory.buffer)) {
     const regions = new Uint32Array(memory.buffer, HeaderLayout.AT + HeaderLayout.REGIONS, Region.count);
     this.worker = worker;
     this.at = (regions[Region.workers] ?? 0) + worker * WorkerLayout.SIZE;
     this.words = new Uint32Array(memory.buffer, this.at, WorkerLayout.SIZE >> 2);
-    this.memoryBase = addressOf(memory.buffer);
+    this.memoryBase = memoryBase;
     this.#nativeAt = Number(this.memoryBase) + this.at;
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { DropReason, Verdict } from "../../../../assembly/shared/verdicts.ts";
 import { WholeBlocks } from "../../../../src/cli/whole-blocks.ts";
 import { CaptureFile } from "../../../../src/control/observe/capture-file.ts";
-import { CaptureNames } from "../../../../src/control/observe/capture-names.ts";
+import { CaptureNames, commentOf } from "../../../../src/control/observe/capture-names.ts";
 import { CAPTURE_PARAMETERS } from "../../../../src/control/observe/capture-request.ts";
 import { outerHeaders } from "../../../../src/control/observe/outer-headers.ts";
 import {
@@ -193,10 +193,12 @@ test("comments name verdict, reason, service and instance", () => {
   const names = new CaptureNames({ nodes: [], services: [service] });
   const key = (text: string): string => keyOfText(text) ?? "";
   const { sent, dropped, taken } = Verdict;
-  expect(names.comment(sent, 0, key("10.30.0.1"), key("10.18.3.1"))).toBe("verdict=sent; service=B; instance=4");
-  expect(names.comment(sent, 0, key("10.30.0.1"), "")).toBe("verdict=sent; service=B");
-  expect(names.comment(dropped, DropReason.noNode, key("10.30.0.3"), "")).toBe(
+  expect(commentOf(names.said(sent, 0, key("10.30.0.1"), key("10.18.3.1")))).toBe(
+    "verdict=sent; service=B; instance=4",
+  );
+  expect(commentOf(names.said(sent, 0, key("10.30.0.1"), ""))).toBe("verdict=sent; service=B");
+  expect(commentOf(names.said(dropped, DropReason.noNode, key("10.30.0.3"), ""))).toBe(
     "verdict=dropped; reason=noNode; service=B; instance=4",
   );
-  expect(names.comment(taken, 0, "", "")).toBe("verdict=taken");
+  expect(commentOf(names.said(taken, 0, "", ""))).toBe("verdict=taken");
 });

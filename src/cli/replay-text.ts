@@ -1,0 +1,74 @@
+// What `sapwood replay` prints for people.
+
+import { renderTable } from "../base/text-table.ts";
+import type { NotReplayed, ReplayReport } from "../model/replay-report.ts";
+import { countText } from "./format.ts";
+
+const WHY: Readonly<Record<NotReplayed, string>> = {
+  outbound: "left the node",
+  answers: "answer probes that are not in the file",
+  snapped: "are not whole",
+  malformed: "are no packets of the tunnel",
+  undirected: "have no direction",
+  foreign: "are of other interfaces",
+};
+
+/** Piece by piece. */
+export function* replayText(report: ReplayReport): Generator<string> {
+  const { packets, replayed, notReplayed, recorded } = report;
+  yield `${countText(packets, "packet")}, ${replayed} replayed\n`;
+  for (const [why, count] of Object.entries(notReplayed)) {
+    if (count > 0) yield `  ${count} not: they ${WHY[why as NotReplayed]}\n`;
+  }
+  const { equal, otherInstance, different, untold } = recorded;
+  yield `recorded verdicts: ${equal + otherInstance} equal`;
+  if (otherInstance > 0) yield ` (${otherInstance} with another instance)`;
+  yield `, ${different} different, ${untold} not told\n`;
+  for (const { packet, recorded: was, replayed: now } of recorded.first) {
+    const label = `  packet ${packet}: `;
+    yield `${label}recorded ${was}\n${" ".repeat(label.length)}replayed ${now}\n`;
+  }
+  for (const [index, side] of report.sides.entries()) {
+    yield `\n${sideName(report, index)}: engine ${side.engine}${policiesText(side.policies)}\n`;
+    yield* sideText(side);
+  }
+  if (report.differences !== null) yield* differencesText(report.differences);
+}
+
+function sideName({ sides }: ReplayReport, index: number): string {
+  if (sides.length < 2) return "configured";
+  return index === 0 ? "A, configured" : "B, compared";
+}
+
+function policiesText(policies: Readonly<Record<string, string>>): string {
+  const texts = Object.entries(policies).map(([name, source]) => `${name} ${source}`);
+  return texts.length === 0 ? "" : `; policies ${texts.join(", ")}`;
+}
+
+function* sideText({ verdicts, choices }: ReplayReport["sides"][number]): Generator<string> {
+  const verdictRows = verdicts.map((row) => [row.interface, row.verdict, row.reason ?? "", String(row.packets)]);
+  if (verdictRows.length > 0) {
+    yield renderTable(
+      [{ head: "interface" }, { head: "verdict" }, { head: "reason" }, { head: "packets", align: "right" }],
+      verdictRows,
+    );
+  }
+  const choiceRows = choices.map(({ service, instance, flows }) => [service, String(instance), String(flows)]);
+  if (choiceRows.length === 0) return;
+  yield renderTable(
+    [{ head: "service" }, { head: "instance", align: "right" }, { head: "new flows", align: "right" }],
+    choiceRows,
+  );
+}
+
+function* differencesText({ packets, first }: NonNullable<ReplayReport["differences"]>): Generator<string> {
+  if (packets === 0) yield "\nno packet fares otherwise\n";
+  for (const { packet, time, interface: at, what, results } of first) {
+    yield `\npacket ${packet} at ${time}, from ${at === "tun" ? "a workload" : "another node"}: another ${what.join(", ")}\n`;
+    for (const [index, { said, left }] of results.entries()) {
+      yield `  ${index === 0 ? "A" : "B"}  ${said}\n`;
+      for (const one of left) yield `     to ${one}\n`;
+    }
+  }
+  if (packets > first.length) yield `\nand ${packets - first.length} more\n`;
+}

@@ -1,0 +1,117 @@
+// Entry of the thread in which a capture is replayed: makes a node for each side, reads the file, answers, and ends.
+
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { SapwoodError } from "../../base/errors.ts";
+import { printableLine } from "../../base/printable.ts";
+import { ReplayedNode } from "../../dataplane/worker/replayed-node.ts";
+import { createSharedMemory } from "../../memory/shared-memory.ts";
+import { TableWriter } from "../../memory/table-writer.ts";
+import type { Node } from "../../model/tables.ts";
+import { tunnelAddressOf } from "../../net/wireguard-key.ts";
+import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
+import { CaptureNames } from "../observe/capture-names.ts";
+import { TableStore, type TableStoreOptions } from "../tables/table-store.ts";
+import { type PcapngPacket, PcapngReader } from "./pcapng-reader.ts";
+import { Replay } from "./replay.ts";
+import {
+  PROGRESS_PACKET,
+  PROGRESS_SEQUENCE,
+  type ReplayedNodePlan,
+  type ReplayFindings,
+  type ReplayMessage,
+  type ReplaySide,
+  type ReplayThreadOptions,
+} from "./replay-contract.ts";
+import { TimeOrder } from "./time-order.ts";
+
+const PIECE_BYTES = 2 ** 20;
+/** Of the virtual clock: not 0, which stands for "never" in several records. */
+const START_US = 1_000_000_000;
+
+async function replayFile({ file, node, sides, progress }: ReplayThreadOptions): Promise<ReplayFindings> {
+  const words = new Int32Array(progress);
+  const replay = new Replay({
+    nodes: await Promise.all(sides.map((side) => nodeOf(node, side))),
+    names: new CaptureNames(node.tables),
+    tunMtu: node.tunMtu,
+    startUs: START_US,
+    watch: {
+      enter: (packet) => {
+        Atomics.store(words, PROGRESS_PACKET, packet);
+        Atomics.add(words, PROGRESS_SEQUENCE, 1);
+      },
+      leave: () => Atomics.add(words, PROGRESS_SEQUENCE, 1),
+    },
+  });
+  const name = printableLine(file);
+  const reader = new PcapngReader(name);
+  const order = new TimeOrder<PcapngPacket>();
+  for (const piece of piecesOf(file)) {
+    for (const packet of reader.add(piece)) for (const next of order.add(packet)) replay.take(next);
+  }
+  reader.end();
+  for (const next of order.rest()) replay.take(next);
+  const { interfaceNames } = reader;
+  if (interfaceNames.size > 0 && !interfaceNames.has("tun") && !interfaceNames.has("tunnel")) {
+    const found = [...interfaceNames].map((one) => `"${printableLine(one)}"`).join(", ");
+    throw unreadable(name, `expected the interfaces "tun" and "tunnel" of a capture by sapwood, found ${found}`);
+  }
+  return replay.report();
+}
+
+async function nodeOf(plan: ReplayedNodePlan, side: ReplaySide): Promise<ReplayedNode> {
+  const { nodeId, ranges, location, isEncrypted, tables, policySlots } = plan;
+  const shared = createSharedMemory(plan.memory);
+  const rules: TableStoreOptions = { nodeId, ranges, location, underlay: isEncrypted ? ENCRYPTED : undefined };
+  const policySlot = (name: string): number => policySlots[name] ?? 0;
+  await new TableStore(new TableWriter(shared, { nodeId, policySlot }), rules).apply(tables);
+  return new ReplayedNode({ shared, ...side }, START_US);
+}
+
+/** Nodes are at the addresses that WireGuard gives them; whether it lets them in is not asked here. */
+const ENCRYPTED: NonNullable<TableStoreOptions["underlay"]> = {
+  endpointOf: ({ underlay, publicKey }: Node) =>
+    underlay.encryption === "none" || publicKey === undefined
+      ? underlay
+      : { address: tunnelAddressOf(publicKey), port: underlay.port },
+  requireOthers: () => undefined,
+  admit: () => Promise.resolve(),
+  settle: () => Promise.resolve(),
+};
+
+function* piecesOf(path: string): Generator<Buffer> {
+  let file: number | undefined;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const problem = whyNoFile(fstatSync(file));
+    if (problem !== undefined) throw new Error(problem);
+    for (;;) {
+      const piece = Buffer.alloc(PIECE_BYTES);
+      const count = readSync(file, piece);
+      if (count === 0) return;
+      yield piece.subarray(0, count);
+    }
+  } catch (error) {
+    if (error instanceof SapwoodError) throw error;
+    throw unreadable(printableLine(path), `it cannot be read: ${whyUnreadable(error)}`);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+function unreadable(name: string, reason: string): SapwoodError {
+  return new SapwoodError("capture-unreadable", `${name}: ${reason}.`);
+}
+
+function answerOf(error: unknown): ReplayMessage {
+  if (error instanceof SapwoodError) return { kind: "refused", code: error.code, message: error.message };
+  return { kind: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+const port = parentPort;
+if (port !== null) {
+  void replayFile(workerData as ReplayThreadOptions)
+    .then((findings): ReplayMessage => ({ kind: "done", findings }), answerOf)
+    .then((message) => port.postMessage(message));
+}

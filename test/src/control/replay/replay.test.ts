@@ -1,0 +1,267 @@
+// What a replay says of captures: those that an engine of a test was recorded in, and files that are none.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from "../../../../src/control/observe/pcapng.ts";
+import type { ReplayPlan } from "../../../../src/control/replay/replay-contract.ts";
+import { runReplay } from "../../../../src/control/replay/run-replay.ts";
+import { writtenInstance } from "../../../../src/control/tables/tables-document.ts";
+import { builtModulePath } from "../../../../src/dataplane/modules/wasm.ts";
+import type { Tables } from "../../../../src/model/tables.ts";
+import { planReplay, type ReplayOrder } from "../../../../src/node/replay-plan.ts";
+import type { EngineFixture } from "../../../support/engine-fixture.ts";
+import { faultyEngines } from "../../../support/faulty-engines.ts";
+import { turning } from "../../../support/hostile-policies.ts";
+import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../../../support/packet-builder.ts";
+import { binaryOf } from "../../../support/policy-source.ts";
+import { record } from "../../../support/recorder.ts";
+import { assemble, policyText } from "../../../support/wat.ts";
+import {
+  A1,
+  B_ROUND_ROBIN,
+  B1,
+  C1,
+  FROM_B,
+  FROM_STRANGER,
+  onNodeA,
+  RANGES,
+  THIS_NODE,
+  UNKNOWN,
+  world,
+} from "../../../support/world.ts";
+
+const ROTATING = new Map([["round-robin", builtModulePath("policies/round-robin")]]);
+const MAIN = fileURLToPath(new URL("../../../../dist/src/main.js", import.meta.url));
+
+let folder: string;
+let configFile: string;
+/** With what is configured alone. */
+let plain: ReplayPlan;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "sapwood-replay-"));
+  file("first.wasm", assemble(policyText()));
+  configFile = file("node.yaml", configText(world()));
+  plain = await planned();
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+function configText({ nodes, services }: Tables): string {
+  return JSON.stringify({
+    node: { id: THIS_NODE, underlay: { address: "192.0.2.1", bind: "::" } },
+    state: { directory: join(folder, "state") },
+    policies: { "round-robin": { file: "first.wasm" } },
+    ranges: RANGES,
+    nodes,
+    services: services.map(({ instances, ...rest }) => ({ ...rest, instances: instances.map(writtenInstance) })),
+  });
+}
+
+async function planned(order: Partial<ReplayOrder> = {}): Promise<ReplayPlan> {
+  const given = { file: "", configFile, engineFile: undefined, policyFiles: new Map(), ...order };
+  return (await planReplay(given)).plan;
+}
+
+async function replayed(file: string, order?: Partial<ReplayOrder>): ReturnType<typeof runReplay> {
+  return runReplay({ ...(order === undefined ? plain : await planned(order)), file });
+}
+
+function request(sport: number): Uint8Array {
+  const built = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).bytes();
+  return virtioFrame(built, {});
+}
+
+/** Some of each: new flows, answers, drops from both sides, what stays on the node, a super-packet. */
+async function recordedTraffic(parameters: Readonly<Record<string, string>> = {}): Promise<Buffer> {
+  const fixture: EngineFixture = await onNodeA({ policy: () => 0 });
+  const end = await record(fixture, world(), parameters);
+  for (let sport = 4000; sport < 4006; sport++) {
+    fixture.egress(request(sport));
+    fixture.advance(7);
+  }
+  const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 4000, flags: TCP_ACK }).payload(100).bytes();
+  fixture.ingress({ ...FROM_B, bytes: answer }, { ...FROM_STRANGER, bytes: answer });
+  fixture.advance(90_000);
+  const nowhere = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 2 }).bytes();
+  const local = packet().ip(A1.v6, C1.instanceV6).udp({ sport: 1, dport: 2 }).payload(10).bytes();
+  fixture.egress(virtioFrame(nowhere, {}), virtioFrame(local, {}));
+  const data = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 4000, dport: 80, flags: TCP_ACK });
+  fixture.egress(data.payload(4000).frame());
+  return end();
+}
+
+describe("a capture of an engine's traffic", () => {
+  let capture: string;
+
+  beforeAll(async () => {
+    capture = file("traffic.pcapng", await recordedTraffic());
+  });
+
+  test("has the recorded verdicts again, the same each time", async () => {
+    const first = await replayed(capture);
+    expect(first.recorded.first).toEqual([]);
+    expect(first).toMatchObject({
+      recorded: { equal: 11, different: 0, untold: 0 },
+      replayed: 11,
+      notReplayed: { snapped: 0, foreign: 0, malformed: 0 },
+      differences: null,
+    });
+    expect(first.sides[0]?.verdicts).toEqual(
+      expect.arrayContaining([
+        { interface: "tun", verdict: "sent", reason: null, packets: 7 },
+        { interface: "tun", verdict: "delivered", reason: null, packets: 1 },
+        { interface: "tun", verdict: "dropped", reason: "unknownAddress", packets: 1 },
+        { interface: "tunnel", verdict: "delivered", reason: null, packets: 1 },
+        { interface: "tunnel", verdict: "dropped", reason: "unknownNode", packets: 1 },
+      ]),
+    );
+    expect(first.sides[0]?.choices.filter(({ service }) => service === "b").map(({ flows }) => flows)).toEqual([6]);
+    expect(await replayed(capture)).toEqual(first);
+  });
+
+  test("fares the same with the same modules, and otherwise with a policy that chooses otherwise", async () => {
+    const same = new Map([["round-robin", join(folder, "first.wasm")]]);
+    expect((await replayed(capture, { policyFiles: same })).differences).toEqual({ packets: 0, first: [] });
+    const { differences, sides } = await replayed(capture, { policyFiles: ROTATING });
+    expect(sides[1]?.choices.filter(({ service }) => service === "b").map(({ flows }) => flows)).toEqual([2, 2, 2]);
+    expect(differences?.packets).toBeGreaterThan(3);
+    expect(differences?.first[0]).toMatchObject({ interface: "tun", what: ["instance", "bytes"] });
+    expect(differences?.first[0]?.time).toMatch(/^2026-01-01T00:\d\d:\d\d\.\d{6}Z$/);
+    const [before, after] = differences?.first[0]?.results ?? [];
+    expect(before).toEqual({ said: "verdict=sent; service=b; instance=1", left: ["192.0.2.2 port 50103, 40 bytes"] });
+    expect(after?.said).toMatch(/^verdict=sent; service=b; instance=[23]$/);
+  });
+
+  test("fares otherwise with packet code that drops for another reason", async () => {
+    const fault = {
+      file: "assembly/flow/open.ts",
+      before: /DropReason\.unknownAddress/,
+      after: (isFaulty: string) => `(${isFaulty} ? DropReason.noInstance : DropReason.unknownAddress)`,
+    };
+    const changed = file("changed.wasm", (await faultyEngines([fault])).get(fault) ?? new Uint8Array());
+    const { differences } = await replayed(capture, { engineFile: changed });
+    expect(differences).toMatchObject({ packets: 1, first: [{ interface: "tun", what: ["reason"] }] });
+    expect(differences?.first[0]?.results.map(({ said }) => said)).toEqual([
+      "verdict=dropped; reason=unknownAddress",
+      "verdict=dropped; reason=noInstance",
+    ]);
+  });
+
+  test("counts what was cut", async () => {
+    const cut = file("cut.pcapng", await recordedTraffic({ snapLength: "60" }));
+    expect(await replayed(cut)).toMatchObject({ replayed: 8, notReplayed: { snapped: 3 } });
+  });
+
+  test("the command exits with 1 for a difference alone, and tells it", () => {
+    const run = (...options: readonly string[]) => {
+      const args = [MAIN, "replay", capture, "--config", configFile, ...options];
+      return spawnSync(process.execPath, args, { encoding: "utf8", timeout: 120_000 });
+    };
+    const alone = run();
+    expect({ status: alone.status, stderr: alone.stderr }).toEqual({ status: 0, stderr: "" });
+    expect(alone.stdout).toContain("recorded verdicts: 11 equal, 0 different, 0 not told\n");
+    const rotating = builtModulePath("policies/round-robin");
+    const changed = run("--policy", `round-robin=${rotating}`);
+    expect(changed.status).toBe(1);
+    expect(changed.stderr).toMatch(/^sapwood: \d+ packets would fare otherwise\.\n$/);
+    expect(changed.stdout).toMatch(/^packet \d+ at 2026-\S+Z, from a workload: another instance, bytes$/m);
+    const { status, stdout } = run("--json", "--policy", `round-robin=${rotating}`);
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      recorded: { equal: 11 },
+      sides: [
+        { engine: "built-in", policies: { "round-robin": join(folder, "first.wasm") } },
+        { policies: { "round-robin": rotating } },
+      ],
+    });
+    expect(run("--policy", "nothing=x.wasm")).toMatchObject({ status: 2 });
+  });
+});
+
+test("a policy that does not return ends the replay", async () => {
+  const fixture = await onNodeA({ policy: () => 0 });
+  const end = await record(fixture, world());
+  for (let sport = 4000; sport < 4040; sport++) fixture.egress(request(sport));
+  const capture = file("many.pcapng", end());
+  const hanging = file("hanging.wasm", await binaryOf(turning("for (;;) {}")));
+  const plan = await planned({ file: capture, policyFiles: new Map([["round-robin", hanging]]) });
+  await expect(runReplay(plan, 500)).rejects.toThrow(/did not return within 500 ms at packet \d+/);
+});
+
+describe("a file", () => {
+  const start = [sectionBlock("test"), interfaceBlock("tun", 0), interfaceBlock("tunnel", 0)];
+  const captured = {
+    ...{ interface: 0, timeUs: 7, parts: [Uint8Array.of(0x45)], length: 1 },
+    ...{ isInbound: true, comment: "" },
+  };
+
+  function u32(...values: readonly number[]): Uint8Array {
+    return new Uint8Array(Uint32Array.from(values).buffer);
+  }
+
+  test.each<[string, readonly Uint8Array[], RegExp]>([
+    ["without bytes", [], /expected a pcapng file, found no bytes/],
+    ["of pcap", [u32(0xa1b2c3d4, 0, 0, 0, 0, 0)], /found a pcap file/],
+    ["that is compressed", [Buffer.from("1f8b080000000000000000000000", "hex")], /found a compressed file/],
+    ["of text", [Buffer.from("# Not a capture\n")], /found one that begins with "# No"/],
+    [
+      "that ends within a block",
+      [...start, packetBlock(captured).subarray(0, 30)],
+      /a whole block, found 30 bytes of one/,
+    ],
+    ["with a huge block", [...start, u32(6, 0x40000000, 0, 0)], /a block of 12 to 16777216 bytes.*one of 1073741824/],
+    [
+      "with another length behind a block",
+      [...start, u32(5, 16, 0, 20)],
+      /16 at the end of a block as its length, found 20/,
+    ],
+    [
+      "whose packet is longer than its block",
+      [...start, u32(6, 36, 0, 0, 0, 999, 999, 0, 36)],
+      /999 bytes of a packet/,
+    ],
+    ["of an interface that is not there", [...start, packetBlock({ ...captured, interface: 2 })], /found number 2/],
+    ["of another program", [sectionBlock("x"), interfaceBlock("eth0", 0)], /"tun" and "tunnel".*found "eth0"/],
+  ])("%s is refused", async (name, blocks, message) => {
+    const path = file(`${name}.pcapng`, Buffer.concat(blocks));
+    const refusal = { code: "capture-unreadable", message: expect.stringMatching(message) };
+    await expect(replayed(path)).rejects.toMatchObject(refusal);
+  });
+
+  test("that is not there, or no file, is refused", async () => {
+    await expect(replayed(join(folder, "nothing"))).rejects.toThrow(/there is no such file/);
+    await expect(replayed(folder)).rejects.toThrow(/expected a file, found a folder/);
+  });
+
+  test("without packets is no error", async () => {
+    const ending = statisticsBlock({ interface: 0, fromUs: 1, toUs: 2, received: 0, dropped: 0 });
+    expect(await replayed(file("empty.pcapng", Buffer.concat([...start, ending])))).toMatchObject({
+      ...{ packets: 0, replayed: 0, recorded: { equal: 0, different: 0, untold: 0 }, differences: null },
+    });
+  });
+
+  test("of others is counted as far as it is not of ours, and its packets as they came", async () => {
+    const blocks = [
+      ...start,
+      interfaceBlock("eth0", 0),
+      packetBlock({ ...captured, interface: 2 }),
+      packetBlock({ ...captured, interface: 1 }),
+      packetBlock({ ...captured, timeUs: 2 ** 52 }),
+      packetBlock(captured),
+    ];
+    expect(await replayed(file("strange.pcapng", Buffer.concat(blocks)))).toMatchObject({
+      ...{ packets: 4, replayed: 2, notReplayed: { foreign: 1, malformed: 1 }, recorded: { untold: 2 } },
+    });
+  });
+});
