@@ -8,7 +8,7 @@ const WHY: Readonly<Record<NotReplayed, string>> = {
   outbound: "left the node",
   answers: "answer probes that are not in the file",
   snapped: "are not whole",
-  malformed: "are no packets of the tunnel",
+  malformed: "are not as packets can be",
   undirected: "have no direction",
   foreign: "are of other interfaces",
 };

@@ -53,7 +53,7 @@ export const NOT_REPLAYED = [
   "outbound", // left the node: what the engine does is compared with it, not given to it
   "answers", // to probes that the replayed node did not send
   "snapped", // the capture has only their beginning
-  "malformed", // no datagram of the tunnel, or more bytes than a packet has
+  "malformed", // no datagram of the tunnel, more bytes than a packet has, or a time that is none
   "undirected", // the file does not say whether they came or went
   "foreign", // of other interfaces than "tun" and "tunnel"
 ] as const;

@@ -1,21 +1,34 @@
 // `sapwood capture` in a running lab, judged by tshark: what passes is there, at both interfaces, with what happened to it;
 // whoever captures, however badly, disturbs nobody. Each test ends its captures.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
+import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
+import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
+import type { ReplayReport } from "../../src/model/replay-report.ts";
 import type { CountersReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
+import { assemble, policyText } from "../support/wat.ts";
 
 const DISSECTOR = fileURLToPath(new URL("../../contrib/wireshark/sapwood.lua", import.meta.url));
 /** What the README's lab asks for. */
 const FIVE = ["fdff:1000::1", "fdff:2000::1", "fdff::5", "10.30.0.2", "10.30.0.1"];
 const NOWHERE = "10.30.99.99";
 const STATISTICS_BLOCK = 5;
+/** A policy that chooses the last candidate, whatever that is worth. Counts are kept before the records. */
+const LAST_CANDIDATE = policyText({
+  update: `(func (export "update") (param $service i32) (param $count i32) (result i32)
+    (i32.store (i32.shl (i32.and (local.get $service) (i32.const 127)) (i32.const 2)) (local.get $count))
+    (i32.const 0))`,
+  choose: `(func (export "choose") (param $service i32) (param i32 i32) (result i32)
+    (i32.sub
+      (i32.load (i32.shl (i32.and (local.get $service) (i32.const 127)) (i32.const 2)))
+      (i32.const 1)))`,
+});
 const TRANSFER_BYTES = 2 ** 26;
 
 describeLab("captures", () => {
@@ -89,6 +102,56 @@ describeLab("captures", () => {
     expect(inside).toHaveLength(2 * FIVE.length);
     const comment = /^50103\tverdict=(sent|delivered); service=B; instance=[123]$/;
     expect(inside.filter((line) => !comment.test(line))).toEqual([]);
+  });
+
+  test("are replayed with the recorded verdicts and choices by measured times, and another policy fares otherwise", async () => {
+    const { program, file } = await start();
+    await eventually("answers of all three nodes to probes", async () => {
+      const answers = 'sapwood.probe.type == 2 && frame.comment == "verdict=taken"';
+      return new Set(await tshark(lab(), file, ["ip.src", "ipv6.src"], answers)).size === 3;
+    });
+    await callAll();
+    await callAll();
+    await lab().sandbox.run(["ping", "-c", "1", "-W", "1", NOWHERE], "a1");
+    await untilCaptured(file, "icmp.type == 3");
+    await ended(program, "SIGINT");
+    const replay = async (...options: readonly string[]): Promise<{ code: number | null; report: ReplayReport }> => {
+      const args = ["replay", file, "--config", configFile("node-a"), "--json", ...options];
+      const { code, stdout } = await lab().sandbox.run(lab().sapwoodCommand(args), "node-a");
+      return { code, report: JSON.parse(stdout) };
+    };
+    const { code, report } = await replay();
+    expect(report.recorded).toMatchObject({ different: 0, untold: 0, first: [] });
+    expect(code).toBe(0);
+    const dropped = { interface: "tun", verdict: "dropped", reason: "unknownAddress", packets: 1 };
+    expect(report.sides[0]?.verdicts).toContainEqual(dropped);
+    const recorded = await tshark(
+      lab(),
+      file,
+      ["frame.number"],
+      'frame.comment matches "^verdict=(sent|delivered|taken|dropped)"',
+    );
+    expect(report.packets).toBe(recorded.length);
+    expect(report.replayed).toBe(report.packets - report.notReplayed.outbound - report.notReplayed.answers);
+    // Two calls each of two addresses of "closest", and of the address of B 3; the turns of the others begin anywhere.
+    const flowsOf = (number: number): number =>
+      report.sides[0]?.choices.find(({ service, instance }) => service === "B" && instance === number)?.flows ?? 0;
+    expect(flowsOf(1)).toBeGreaterThanOrEqual(4);
+    expect([1, 2, 3].map(flowsOf).reduce((sum, flows) => sum + flows, 0)).toBe(2 * FIVE.length);
+
+    writeFileSync(lab().sandbox.pathFromOutside("/run/last.wasm"), assemble(LAST_CANDIDATE));
+    const other = await replay("--policy", "closest=/run/last.wasm");
+    expect(other.report.recorded).toEqual(report.recorded);
+    const same = await replay("--policy", `closest=${builtModulePath("policies/closest")}`);
+    expect({ code: same.code, differences: same.report.differences }).toEqual({
+      code: 0,
+      differences: { packets: 0, first: [] },
+    });
+    expect(other.code).toBe(1);
+    const [first] = other.report.differences?.first ?? [];
+    expect(first).toMatchObject({ interface: "tun", what: ["instance", "bytes"] });
+    expect(first?.results[0].said).toBe("verdict=sent; service=B; instance=1");
+    expect(first?.results[1].said).toBe("verdict=sent; service=B; instance=3");
   });
 
   test("show probes, which the dissector knows", async () => {

@@ -38,8 +38,8 @@ export interface ReplayThreadOptions extends ReplayPlan {
 }
 
 /** Words of `progress`. */
-export const PROGRESS_SEQUENCE = 0; // odd while engines have a packet
-export const PROGRESS_PACKET = 1; // its number in the file
+export const PROGRESS_SEQUENCE = 0; // odd while modules run
+export const PROGRESS_PACKET = 1; // its number in the file; 0 = they are being started
 export const PROGRESS_BYTES = 8;
 
 /** All but where the modules are from. */

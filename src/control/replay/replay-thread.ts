@@ -5,7 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { SapwoodError } from "../../base/errors.ts";
 import { printableLine } from "../../base/printable.ts";
 import { ReplayedNode } from "../../dataplane/worker/replayed-node.ts";
-import { createSharedMemory } from "../../memory/shared-memory.ts";
+import { createSharedMemory, type SharedMemory } from "../../memory/shared-memory.ts";
 import { TableWriter } from "../../memory/table-writer.ts";
 import type { Node } from "../../model/tables.ts";
 import { tunnelAddressOf } from "../../net/wireguard-key.ts";
@@ -13,14 +13,13 @@ import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
 import { CaptureNames } from "../observe/capture-names.ts";
 import { TableStore, type TableStoreOptions } from "../tables/table-store.ts";
 import { type PcapngPacket, PcapngReader } from "./pcapng-reader.ts";
-import { Replay } from "./replay.ts";
+import { Replay, type ReplayOptions } from "./replay.ts";
 import {
   PROGRESS_PACKET,
   PROGRESS_SEQUENCE,
   type ReplayedNodePlan,
   type ReplayFindings,
   type ReplayMessage,
-  type ReplaySide,
   type ReplayThreadOptions,
 } from "./replay-contract.ts";
 import { TimeOrder } from "./time-order.ts";
@@ -31,19 +30,19 @@ const START_US = 1_000_000_000;
 
 async function replayFile({ file, node, sides, progress }: ReplayThreadOptions): Promise<ReplayFindings> {
   const words = new Int32Array(progress);
-  const replay = new Replay({
-    nodes: await Promise.all(sides.map((side) => nodeOf(node, side))),
-    names: new CaptureNames(node.tables),
-    tunMtu: node.tunMtu,
-    startUs: START_US,
-    watch: {
-      enter: (packet) => {
-        Atomics.store(words, PROGRESS_PACKET, packet);
-        Atomics.add(words, PROGRESS_SEQUENCE, 1);
-      },
-      leave: () => Atomics.add(words, PROGRESS_SEQUENCE, 1),
+  const watch: ReplayOptions["watch"] = {
+    enter: (packet) => {
+      Atomics.store(words, PROGRESS_PACKET, packet);
+      Atomics.add(words, PROGRESS_SEQUENCE, 1);
     },
-  });
+    leave: () => Atomics.add(words, PROGRESS_SEQUENCE, 1),
+  };
+  const memories = await Promise.all(sides.map(() => memoryOf(node)));
+  watch.enter(0); // modules run when they are started
+  const nodes = sides.map((side, i) => new ReplayedNode({ shared: memories[i] as SharedMemory, ...side }, START_US));
+  watch.leave();
+  const { tables, tunMtu } = node;
+  const replay = new Replay({ nodes, names: new CaptureNames(tables), tunMtu, startUs: START_US, watch });
   const name = printableLine(file);
   const reader = new PcapngReader(name);
   const order = new TimeOrder<PcapngPacket>();
@@ -60,13 +59,14 @@ async function replayFile({ file, node, sides, progress }: ReplayThreadOptions):
   return replay.report();
 }
 
-async function nodeOf(plan: ReplayedNodePlan, side: ReplaySide): Promise<ReplayedNode> {
+/** With the tables of the configuration. */
+async function memoryOf(plan: ReplayedNodePlan): Promise<SharedMemory> {
   const { nodeId, ranges, location, isEncrypted, tables, policySlots } = plan;
   const shared = createSharedMemory(plan.memory);
   const rules: TableStoreOptions = { nodeId, ranges, location, underlay: isEncrypted ? ENCRYPTED : undefined };
   const policySlot = (name: string): number => policySlots[name] ?? 0;
   await new TableStore(new TableWriter(shared, { nodeId, policySlot }), rules).apply(tables);
-  return new ReplayedNode({ shared, ...side }, START_US);
+  return shared;
 }
 
 /** Nodes are at the addresses that WireGuard gives them; whether it lets them in is not asked here. */

@@ -25,11 +25,13 @@ import { SideCounts } from "./side-counts.ts";
 /** Of an IP packet, as `sapwood capture` writes it. */
 const LINKTYPE_RAW = 101;
 const PACKET_MAX = 65_535;
+/** In the year 2255: later ones are no times, and no clock of an engine shows them. */
+const TIME_MAX_US = Number.MAX_SAFE_INTEGER;
 /** Packets that are told one by one. */
 const TOLD_MAX = 10;
 type ReplayedInterface = "tun" | "tunnel";
 
-interface ReplayOptions {
+export interface ReplayOptions {
   readonly nodes: readonly ReplayedNode[]; // one or two
   readonly names: CaptureNames;
   readonly tunMtu: number;
@@ -103,7 +105,7 @@ export class Replay {
       return "outbound";
     }
     if (packet.bytes.length < packet.length) return "snapped";
-    if (packet.bytes.length > PACKET_MAX) return "malformed";
+    if (packet.bytes.length > PACKET_MAX || packet.timeUs < 0 || packet.timeUs > TIME_MAX_US) return "malformed";
     if (at === "tunnel" && (datagram === undefined || datagram.payload.length < datagram.length)) return "malformed";
     return { packet, at, datagram };
   }

@@ -58,6 +58,7 @@ export async function runReplay(plan: ReplayPlan, packetLimitMs = PACKET_LIMIT_M
 }
 
 function overdue(packet: number, limitMs: number): ReplayMessage {
-  const message = `The engine or a policy did not return within ${limitMs} ms at packet ${packet}.`;
+  const where = packet === 0 ? "when it was started" : `at packet ${packet}`;
+  const message = `The engine or a policy did not return within ${limitMs} ms ${where}.`;
   return { kind: "refused", code: "module-refused", message };
 }

@@ -80,7 +80,8 @@ export class ReplayedNode {
   /** `startUs`: of the clock that all times are of. Throws module-refused. */
   constructor({ shared, engine, policies }: ReplayedNodeOptions, startUs: number) {
     this.#shared = shared;
-    this.#nowUs = this.#attendedUs = this.#sweptUs = startUs;
+    this.#nowUs = this.#sweptUs = startUs;
+    this.#attendedUs = startUs - ATTEND_US; // the first probes are sent before the first packet
     this.#node = new PlayedNode(shared);
     const host = new PolicyHost(shared.memory, policies, 0, { clockMs: () => this.#nowUs / 1000 });
     const plain = this.#node.attach(engine, (serviceAt, flowHash, clientHash) =>

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as ProbeLayout from "../../../../assembly/shared/layout/probe.ts";
 import { interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from "../../../../src/control/observe/pcapng.ts";
 import type { ReplayPlan } from "../../../../src/control/replay/replay-contract.ts";
 import { runReplay } from "../../../../src/control/replay/run-replay.ts";
@@ -27,13 +28,20 @@ import {
   C1,
   FROM_B,
   FROM_STRANGER,
+  NODE_B,
+  NODE_C,
+  NODE_D,
   onNodeA,
   RANGES,
   THIS_NODE,
+  TO_B,
+  TO_C,
+  TO_D,
   UNKNOWN,
   world,
 } from "../../../support/world.ts";
 
+const NODES = [NODE_B, NODE_C, NODE_D];
 const ROTATING = new Map([["round-robin", builtModulePath("policies/round-robin")]]);
 const MAIN = fileURLToPath(new URL("../../../../dist/src/main.js", import.meta.url));
 
@@ -189,6 +197,44 @@ describe("a capture of an engine's traffic", () => {
   });
 });
 
+test("probes are answered after the recorded times, from which `closest` chooses", async () => {
+  const fixture = await onNodeA({ policy: () => 1 });
+  const end = await record(fixture, world());
+  const answersAfterMs: Readonly<Record<string, number>> = { [TO_B]: 9, [TO_C]: 2, [TO_D]: 30 };
+  for (let round = 0; round < 3; round++) {
+    fixture.advance(500);
+    const { datagrams } = fixture.probe();
+    const replies = datagrams
+      .map(({ endpoint, bytes }) => ({ endpoint, bytes: replyTo(bytes), afterMs: answersAfterMs[endpoint] ?? 0 }))
+      .sort((a, b) => a.afterMs - b.afterMs);
+    let passedMs = 0;
+    for (const { endpoint, bytes, afterMs } of replies) {
+      fixture.advance(afterMs - passedMs);
+      passedMs = afterMs;
+      const from = NODES.find(
+        ({ underlay }) => endpoint.endsWith(`:${underlay.port}`) && endpoint.includes(underlay.address),
+      );
+      if (from !== undefined) fixture.ingress({ ...from.underlay, bytes });
+    }
+  }
+  for (let sport = 4000; sport < 4006; sport++) fixture.egress(request(sport));
+  const capture = file("probes.pcapng", end());
+  const closest = new Map([["round-robin", builtModulePath("policies/closest")]]);
+  const { differences, sides, recorded } = await replayed(capture, { policyFiles: closest });
+  expect(recorded).toMatchObject({ different: 0, untold: 0 });
+  expect(sides.map(({ choices }) => choices)).toEqual([
+    [{ service: "b", instance: 1, flows: 6 }],
+    [{ service: "b", instance: 2, flows: 6 }], // on node-c
+  ]);
+  expect(differences?.packets).toBe(6);
+});
+
+function replyTo(request: Uint8Array): Uint8Array {
+  const reply = request.slice(0, ProbeLayout.SIZE);
+  reply[ProbeLayout.TYPE_AT] = ProbeLayout.REPLY;
+  return reply;
+}
+
 test("a policy that does not return ends the replay", async () => {
   const fixture = await onNodeA({ policy: () => 0 });
   const end = await record(fixture, world());
@@ -258,10 +304,11 @@ describe("a file", () => {
       packetBlock({ ...captured, interface: 2 }),
       packetBlock({ ...captured, interface: 1 }),
       packetBlock({ ...captured, timeUs: 2 ** 52 }),
+      packetBlock({ ...captured, timeUs: 2 ** 60 }),
       packetBlock(captured),
     ];
     expect(await replayed(file("strange.pcapng", Buffer.concat(blocks)))).toMatchObject({
-      ...{ packets: 4, replayed: 2, notReplayed: { foreign: 1, malformed: 1 }, recorded: { untold: 2 } },
+      ...{ packets: 5, replayed: 2, notReplayed: { foreign: 1, malformed: 2 }, recorded: { untold: 2 } },
     });
   });
 });
