@@ -19,9 +19,10 @@ import {
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const MAN_FOLDER = "dist/man/man1";
 const POLICY_PAGES_MAX = 256; // 16 MiB: what one policy module may keep for itself
 const SHARED_PAGES_MAX = 65536; // 4 GiB: the import accepts every memory that the host may create
 /**
@@ -98,10 +99,21 @@ function targets() {
 /** Host code. tsc also emits what has type errors, so the mark is set only when there were none. */
 async function buildHost(startedMs) {
   await run(tool("typescript", "tsc"), ["-p", "tsconfig.build.json"]);
+  await writeManPages();
   for (const folder of readdirSync(join(ROOT, "dist"))) {
     if (folder !== "wasm" && folder !== ".host") removeOlder(join(ROOT, "dist", folder), startedMs);
   }
   writeFileSync(join(ROOT, "dist/.host"), "");
+}
+
+/** From what the host code just built says of its commands; dated as the newest release, so that builds are alike. */
+async function writeManPages() {
+  const { manPages } = await import(pathToFileURL(join(ROOT, "dist/src/cli/man-pages.js")).href);
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const changes = readFileSync(join(ROOT, "CHANGELOG.md"), "utf8");
+  const date = /^## \[\d[^\]]*\] - ([\d-]+)$/m.exec(changes)?.[1] ?? "";
+  mkdirSync(join(ROOT, MAN_FOLDER), { recursive: true });
+  for (const [name, page] of manPages(version, date)) writeFileSync(join(ROOT, MAN_FOLDER, name), page);
 }
 
 function wasmModule(entry, output, sources, options, verify = () => {}) {

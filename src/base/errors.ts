@@ -32,6 +32,13 @@ const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE;
 
+/** What the exit statuses of commands that fail mean. */
+export const EXIT_MEANINGS: Readonly<Record<(typeof CATALOGUE)[ErrorCode]["exit"], string>> = {
+  1: "The command could not do what it is for, or found a fault or a difference.",
+  2: "There is a mistake in the command line or in a file.",
+  70: "There is an error in sapwood itself.",
+};
+
 /** One of the things that an error is about. */
 export interface ErrorDetail {
   readonly message: string;

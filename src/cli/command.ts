@@ -40,6 +40,9 @@ export interface CommandOption {
   readonly isList?: true; // it may be given several times
 }
 
+/** Of every command, and of the program. */
+export const HELP_OPTION: CommandOption = { flags: "-h, --help", summary: "show this help" };
+
 export interface CommandExample {
   readonly line: string; // without the leading "sapwood "
   readonly does: string;
@@ -128,7 +131,7 @@ export function commandParser(command: Command, terminal: Terminal): Parser {
     parser.argument(isOptional ? `[${name}]` : `<${name}>`, summary);
   }
   for (const option of command.options) addOption(parser, option);
-  parser.helpOption("-h, --help", "show this help");
+  parser.helpOption(HELP_OPTION.flags, HELP_OPTION.summary);
   parser.addHelpText("after", () => examplesText(command.examples));
   parser.action(async () => {
     await command.run(new CommandInput(parser.args, parser.opts()), terminal);

@@ -5,7 +5,7 @@ import { printable } from "../base/printable.ts";
 import type { ErrorTerminal } from "./command.ts";
 
 /** What a shell tells of a program that SIGPIPE (13) ended: 128 + 13. Node itself ignores the signal. */
-const EXIT_BROKEN_PIPE = 141;
+export const EXIT_BROKEN_PIPE = 141;
 const EXIT_UNWRITTEN = 1;
 /** ECMA-48: the cursor to the first column of the first line, then everything from there on is erased. */
 const CLEAR = "\u001b[H\u001b[J";

@@ -5,7 +5,15 @@ import { closestName } from "../base/issues.ts";
 import { applyCommand } from "./apply.ts";
 import { captureCommand } from "./capture.ts";
 import { checkCommand } from "./check.ts";
-import { COMMAND_GROUPS, type Command, type CommandFamily, commandParser, type ErrorTerminal } from "./command.ts";
+import {
+  COMMAND_GROUPS,
+  type Command,
+  type CommandFamily,
+  type CommandOption,
+  commandParser,
+  type ErrorTerminal,
+  HELP_OPTION,
+} from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { countersCommand } from "./counters.ts";
 import { engineLoadCommand } from "./engine-load.ts";
@@ -89,6 +97,12 @@ export const FAMILIES: readonly CommandFamily[] = [
   { name: "engine", group: "Modules", summary: "look at the packet code, replace it while traffic flows" },
 ];
 
+/** What the program is, in one sentence. */
+export const PROGRAM_SUMMARY =
+  "The proxy of a semantic overlay network: one virtual address per service and balancing policy.";
+
+export const VERSION_OPTION: CommandOption = { flags: "-V, --version", summary: "show the version" };
+
 /** Runs the command that `args` name (without node and script) and returns the exit status. Never throws. */
 export async function runProgram(args: readonly string[], version: string, terminal: ErrorTerminal): Promise<number> {
   const failures = failurePrinter(args, terminal);
@@ -104,10 +118,10 @@ export async function runProgram(args: readonly string[], version: string, termi
 function program(version: string, terminal: ErrorTerminal, failures: FailurePrinter): Parser {
   const parser = new Parser("sapwood");
   parser
-    .description("The proxy of a semantic overlay network: one virtual address per service and balancing policy.")
+    .description(PROGRAM_SUMMARY)
     .usage("<command> [options]")
-    .version(version, "-V, --version", "show the version")
-    .helpOption("-h, --help", "show this help")
+    .version(version, VERSION_OPTION.flags, VERSION_OPTION.summary)
+    .helpOption(HELP_OPTION.flags, HELP_OPTION.summary)
     .helpCommand(false)
     .addHelpText("after", '\n"sapwood help <command>" shows the options of a command, with examples.');
   const families = new Map(FAMILIES.map((family) => [family.name, familyParser(family)]));
@@ -142,7 +156,7 @@ function familyParser({ name, group, summary }: CommandFamily): Parser {
     .description(summary)
     .usage("<command> [options]")
     .helpGroup(`${group}:`)
-    .helpOption("-h, --help", "show this help")
+    .helpOption(HELP_OPTION.flags, HELP_OPTION.summary)
     .helpCommand(false)
     .addHelpText("after", `\n"sapwood ${name} help <command>" shows the options of a command, with examples.`);
 }

@@ -8,6 +8,7 @@ import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { parseByteSize } from "../../src/base/byte-size.ts";
 import { parseDuration } from "../../src/base/duration.ts";
+import { manPages } from "../../src/cli/man-pages.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
 import { ROUTES } from "../../src/control/api/api.ts";
 import { parseConfig } from "../../src/control/config/config.ts";
@@ -79,6 +80,12 @@ test("docs/control-api.md describes every error code", () => {
 test("docs/commands.md names every command, and no other", () => {
   const named = [...text("docs/commands.md").matchAll(/^\| `sapwood ((?:key|policy|engine) \w+|[\w-]+)/gm)];
   expect(named.map((match) => match[1]).sort()).toEqual(COMMANDS.map((command) => command.name).sort());
+});
+
+test("package.json names the manual page of every command, so that npm installs it", () => {
+  const { man } = JSON.parse(text("package.json")) as { man: string[] };
+  const pages = manPages("0.0.0", "2026-01-01");
+  expect([...man].sort()).toEqual([...pages.keys()].map((name) => `dist/man/man1/${name}`).sort());
 });
 
 describe("README.md", () => {

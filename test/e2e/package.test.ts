@@ -1,9 +1,9 @@
 // What `npm pack` makes is a whole program: it installs globally and runs without a compiler and without the
 // packages that only building and testing need.
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -17,7 +17,9 @@ nodes:
 services: []
 `;
 
-const manifest: { version: string; devDependencies: Record<string, string> } = JSON.parse(text("package.json"));
+const manifest: { version: string; man: string[]; devDependencies: Record<string, string> } = JSON.parse(
+  text("package.json"),
+);
 const run = promisify(execFile);
 
 let folder: string;
@@ -53,13 +55,14 @@ test("it holds the compiled program, its modules and its documentation", () => {
     "dist/wasm/adoption.wasm",
     "README.md",
     "LICENSE",
+    ...manifest.man,
   ];
   expect(packed).toEqual(expect.arrayContaining([...needed, "dist/wasm/policies/round-robin.wasm"]));
 });
 
 test("it holds no sources but the policy SDK, no tests and no benches", () => {
   const ours = [
-    /^(?:dist\/(?:src|assembly|wasm)|template\/policy|docs|contrib|bench\/results)\//,
+    /^(?:dist\/(?:src|assembly|wasm|man\/man1)|template\/policy|docs|contrib|bench\/results)\//,
     /^(?:scripts\/(?:build\.mjs|require-node\.cjs)|(?:README|SECURITY|CHANGELOG|CONTRIBUTING|bench\/README)\.md|LICENSE|package\.json)$/,
   ];
   const sdk = ["assembly/policy/sdk.ts", "assembly/shared/policies.ts"]; // copied into the folder of a new policy
@@ -70,6 +73,13 @@ test("it holds no sources but the policy SDK, no tests and no benches", () => {
 test("it brings no compiler along", async () => {
   const names = await readdir(join(installed, "node_modules"));
   expect(names.filter((name) => Object.hasOwn(manifest.devDependencies, name))).toEqual([]);
+});
+
+test("man finds its pages", async () => {
+  const pages = await readdir(join(folder, "prefix/share/man/man1"));
+  expect(pages.sort()).toEqual(manifest.man.map((path) => basename(path)).sort());
+  const page = await readFile(join(folder, "prefix/share/man/man1/sapwood-run.1"), "utf8");
+  expect(page).toContain(`"sapwood ${manifest.version}"`);
 });
 
 test("the command says its version", async () => {
