@@ -4,7 +4,7 @@
 
 import type { ProviderSink } from "../provider.ts";
 import type { Jobs } from "./jobs.ts";
-import { interestRemoveMessage, jobTopic, type NodeTopics } from "./messages.ts";
+import { interestRemoveMessage, jobTopic, type NodeTopics, type TableQueryResult } from "./messages.ts";
 import type { Queries, QueryOutcome } from "./queries.ts";
 import type { Session } from "./session.ts";
 
@@ -28,7 +28,7 @@ interface Interest {
   retryMs: number | undefined;
   refreshing: Promise<QueryOutcome> | undefined;
   isStale: boolean; // changed while it was asked for
-  isEnding: boolean;
+  isAsked: boolean; // by name, since it was taken
 }
 
 const LOOK_MS = 500;
@@ -61,9 +61,10 @@ export class Interests {
       known.usedMs = nowMs;
       return;
     }
-    const fresh = { retryMs: undefined, refreshing: undefined, isStale: false, isEnding: false };
-    this.#interests.set(job, { ...fresh, usedMs: nowMs, refreshedMs: nowMs });
-    this.#options.session.subscribe(jobTopic(job));
+    const fresh = { retryMs: undefined, refreshing: undefined, isStale: false, isAsked: false };
+    const interest = { ...fresh, usedMs: nowMs, refreshedMs: nowMs };
+    this.#interests.set(job, interest);
+    void this.#subscribe(job, interest);
   }
 
   /** Whether the address was that of a job which was given up. */
@@ -81,7 +82,16 @@ export class Interests {
 
   /** Updates may have been missed. */
   onConnected(): void {
-    for (const job of this.#interests.keys()) void this.refresh(job);
+    for (const job of this.#interests.keys()) this.onUpdate(job);
+  }
+
+  /** An answer to a query that was given up: it counts like any other. */
+  async onLate(job: string, result: TableQueryResult): Promise<void> {
+    const interest = this.#interests.get(job);
+    if (interest === undefined) return;
+    // A job that is asked for again is given up with that answer at the earliest: the query obtains an interest anew.
+    if (interest.refreshing === undefined) await this.#take(job, interest, result);
+    else await this.#put(job, result);
   }
 
   /** Asks for a job that is held and puts it in force; never rejects. */
@@ -107,58 +117,72 @@ export class Interests {
     clearInterval(this.#timer);
   }
 
+  /**
+   * The answer that an interest is taken for comes before its subscription. What changes between the two is told to
+   * nobody here, so the job is asked for once more, unless it was already.
+   */
+  async #subscribe(job: string, interest: Interest): Promise<void> {
+    const isSubscribed = await this.#options.session.subscribe(jobTopic(job));
+    if (isSubscribed && !interest.isAsked && this.#interests.get(job) === interest) void this.refresh(job);
+  }
+
   async #ask(job: string, interest: Interest): Promise<QueryOutcome> {
+    interest.isAsked = true;
+    const result = await this.#options.queries.ask({ sname: job }, true);
+    if (typeof result === "string") interest.retryMs = performance.now() + RETRY_MS;
+    else await this.#take(job, interest, result);
+    return result;
+  }
+
+  async #take(job: string, interest: Interest, result: TableQueryResult): Promise<void> {
+    interest.retryMs = undefined;
+    interest.refreshedMs = performance.now();
+    // What follows is said at once: the cluster may begin anew at any moment.
+    if (this.#isIdle(interest) && !this.#isInUse(job)) await this.#giveUp(job);
+    else await this.#put(job, result);
+  }
+
+  async #put(job: string, result: TableQueryResult): Promise<void> {
     const { jobs, tell } = this.#options;
-    const result = await this.#query(job, interest);
-    if (result === "unanswered") return result;
     try {
       await jobs.put(job, result.instance_list);
     } catch (error) {
       tell(`the job ${job} stays as it was: ${String(error)}`);
     }
-    return result;
-  }
-
-  async #query(job: string, interest: Interest): Promise<QueryOutcome> {
-    const result = await this.#options.queries.ask({ sname: job }, true);
-    const nowMs = performance.now();
-    interest.retryMs = result === "unanswered" ? nowMs + RETRY_MS : undefined;
-    if (result !== "unanswered") interest.refreshedMs = nowMs;
-    return result;
   }
 
   #look(): void {
-    const { sink, isDeployed, idleMs = IDLE_MS, refreshMs = REFRESH_MS } = this.#options;
+    const { sink, isDeployed, refreshMs = REFRESH_MS } = this.#options;
     const nowMs = performance.now();
-    const isOver = ({ usedMs }: Interest) => nowMs - usedMs >= idleMs;
     // Flows are looked at only when it matters.
-    const inUse = [...this.#interests.values()].some(isOver) ? sink.servicesInUse() : new Set<string>();
+    const isAnyIdle = [...this.#interests.values()].some((interest) => this.#isIdle(interest));
+    const inUse = isAnyIdle ? sink.servicesInUse() : new Set<string>();
     for (const [job, interest] of this.#interests) {
       if (isDeployed(job) || inUse.has(job)) interest.usedMs = nowMs;
-      const isIdle = isOver(interest);
-      const isRetryDue = interest.retryMs !== undefined && nowMs >= interest.retryMs;
-      if (isIdle && (interest.retryMs === undefined || isRetryDue)) void this.#end(job, interest);
-      else if (isRetryDue || nowMs - interest.refreshedMs >= refreshMs) void this.refresh(job);
+      const isDue = this.#isIdle(interest) || nowMs - interest.refreshedMs >= refreshMs;
+      if (interest.retryMs === undefined ? isDue : nowMs >= interest.retryMs) void this.refresh(job);
     }
   }
 
-  async #end(job: string, interest: Interest): Promise<void> {
-    if (interest.isEnding) return;
-    interest.isEnding = true;
-    const { session, topics, jobs, sink, isDeployed, tell } = this.#options;
+  #isIdle({ usedMs }: Interest): boolean {
+    return performance.now() - usedMs >= (this.#options.idleMs ?? IDLE_MS);
+  }
+
+  #isInUse(job: string): boolean {
+    const { sink, isDeployed } = this.#options;
+    return isDeployed(job) || sink.servicesInUse().has(job);
+  }
+
+  async #giveUp(job: string): Promise<void> {
+    const { session, topics, jobs, tell } = this.#options;
+    session.publish(topics.interestRemove, interestRemoveMessage(job));
+    session.unsubscribe(jobTopic(job));
+    this.#interests.delete(job);
+    this.#remember(jobs.addressesOf(job));
     try {
-      const result = await this.#query(job, interest);
-      // What follows is said at once: the cluster may begin anew at any moment.
-      if (result === "unanswered" || isDeployed(job) || sink.servicesInUse().has(job)) return;
-      session.publish(topics.interestRemove, interestRemoveMessage(job));
-      session.unsubscribe(jobTopic(job));
-      this.#interests.delete(job);
-      this.#remember(jobs.addressesOf(job));
       await jobs.remove([job]);
     } catch (error) {
       tell(`the job ${job} could not be given up: ${String(error)}`);
-    } finally {
-      interest.isEnding = false;
     }
   }
 

@@ -3,7 +3,7 @@
 import type { AskedAddress, ProviderSink } from "../provider.ts";
 import type { Interests } from "./interests.ts";
 import type { Jobs } from "./jobs.ts";
-import { isJobName } from "./messages.ts";
+import { isJobName, type TableQueryResult } from "./messages.ts";
 import type { Queries } from "./queries.ts";
 
 interface LookupsOptions {
@@ -30,6 +30,7 @@ const ATTEMPTS_MAX = 4096;
 export class Lookups {
   readonly #options: LookupsOptions;
   readonly #attempts = new Map<string, Attempt>();
+  #open: ReadonlySet<string> = new Set(); // what packets waited for at the last look
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: LookupsOptions) {
@@ -38,43 +39,57 @@ export class Lookups {
     this.#timer.unref();
   }
 
+  /** What could not be asked while the broker was away is asked at once. */
+  onConnected(): void {
+    this.#attempts.clear();
+  }
+
+  /** An answer to a query that was given up: it counts like any other. */
+  onLate(address: string, result: TableQueryResult): Promise<void> {
+    return this.#take(address, result);
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
 
   #look(): void {
     const nowMs = performance.now();
-    for (const asked of this.#options.sink.questions()) {
+    const questions = this.#options.sink.questions();
+    this.#open = new Set(questions.map(({ address }) => address));
+    for (const asked of questions) {
       const attempt = this.#attemptFor(asked.address);
-      if (attempt.isUnderway || nowMs < attempt.nextMs) continue;
-      attempt.isUnderway = true;
-      this.#lookUp(asked, attempt)
-        .catch((error: unknown) => {
-          this.#options.tell(`the result for ${asked.address} could not be put in force: ${String(error)}`);
-          this.#options.sink.refuse(asked.address);
-        })
-        .finally(() => {
-          attempt.isUnderway = false;
-        });
+      if (!attempt.isUnderway && nowMs >= attempt.nextMs) void this.#lookUp(asked, attempt);
     }
   }
 
   async #lookUp({ address, asker }: AskedAddress, attempt: Attempt): Promise<void> {
-    const { queries, jobs, interests, sink } = this.#options;
+    const { queries, interests } = this.#options;
+    attempt.isUnderway = true;
     // A job whose addresses this node had: connections may depend on it.
     const isUrgent = interests.wasKnown(address);
-    const result = await queries.ask({ sip: address }, isUrgent, asker);
+    const result = await queries.ask({ sip: address }, isUrgent, asker, () => this.#open.has(address));
     if (result === "unanswered") {
       attempt.nextMs = performance.now() + Math.min(BACKOFF_MIN_MS * 2 ** attempt.count, BACKOFF_MAX_MS);
       attempt.count += 1;
+      attempt.isUnderway = false;
       return;
     }
+    if (result !== "unwanted") await this.#take(address, result);
     this.#attempts.delete(address);
-    const { app_name: job, instance_list: instances } = result;
-    // The cluster notes an interest only in a job that has instances.
-    if (isJobName(job) && instances.length > 0) {
-      interests.hold(job);
-      await jobs.put(job, instances);
+  }
+
+  /** Never rejects. */
+  async #take(address: string, { app_name: job, instance_list: instances }: TableQueryResult): Promise<void> {
+    const { jobs, interests, sink, tell } = this.#options;
+    try {
+      // The cluster notes an interest only in a job that has instances.
+      if (isJobName(job) && instances.length > 0) {
+        interests.hold(job);
+        await jobs.put(job, instances);
+      }
+    } catch (error) {
+      tell(`the result for ${address} could not be put in force: ${String(error)}`);
     }
     if (!jobs.hasAddress(address)) sink.refuse(address);
   }

@@ -104,14 +104,25 @@ export class Session {
     this.#send();
   }
 
-  subscribe(topic: string): void {
-    if (this.#topics.has(topic)) return;
+  /**
+   * True as soon as the broker has the subscription. False when it refuses it, or is away: then the subscription is in
+   * force at the next onConnected. What is published from now on is behind it.
+   */
+  async subscribe(topic: string): Promise<boolean> {
     this.#topics.add(topic);
-    if (this.#isReady) this.#subscribe([topic]).catch((error: unknown) => this.#options.tell(failureText(error)));
+    // Also while those of a new connection are not acknowledged yet: this one is not among them.
+    if (this.#isClosed || !this.#client.connected) return false;
+    try {
+      await this.#subscribe([topic]);
+      return true;
+    } catch (error) {
+      this.#options.tell(failureText(error));
+      return false;
+    }
   }
 
   unsubscribe(topic: string): void {
-    if (!this.#topics.delete(topic) || !this.#isReady) return;
+    if (!this.#topics.delete(topic) || !this.#client.connected) return;
     this.#client.unsubscribe(topic, () => undefined); // lost with its connection, which ends the subscription as well
   }
 

@@ -70,13 +70,20 @@ export class Worker {
       tls,
       topics: [this.#topics.tableQueryResult, this.#topics.subnetResult],
       onMessage: (topic, payload) => this.#onMessage(topic, payload),
-      onConnected: () => this.#interests.onConnected(),
+      onConnected: () => {
+        this.#interests.onConnected();
+        this.#lookups?.onConnected();
+      },
       onDisconnected: () => this.#queries.onDisconnected(),
       tell,
     });
     this.#queries = new Queries({
       send: (asked) => this.#session.publish(this.#topics.tableQuery, tableQuery(asked)),
       isConnected: () => this.#session.isConnected,
+      onLate: (asked, result) => {
+        if ("sname" in asked) void this.#interests.onLate(asked.sname, result);
+        else void this.#lookups?.onLate(asked.sip, result);
+      },
       tell,
     });
     this.#jobs = new Jobs({ sink, ranges, own, policyOf, tell, onChange: () => this.#file.onChange() });

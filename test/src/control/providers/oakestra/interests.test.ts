@@ -1,5 +1,5 @@
 // Interests in jobs: held while they are used, and given up so that no cluster manager fails.
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Interests } from "../../../../../src/control/providers/oakestra/interests.ts";
 import type { Jobs } from "../../../../../src/control/providers/oakestra/jobs.ts";
 import { nodeTopics } from "../../../../../src/control/providers/oakestra/messages.ts";
@@ -11,12 +11,15 @@ const RESULT = { app_name: JOB, query_key: JOB, instance_list: [{ instance_numbe
 
 let log: string[];
 let outcome: QueryOutcome;
+let answer: Promise<void>; // what answers wait for
+let isSubscribed: Promise<boolean>;
 let isDeployed: boolean;
 const inUse = new Set<string>();
 let interests: Interests;
 
 async function ask({ sname }: { readonly sname: string }): Promise<QueryOutcome> {
   log.push(`ask ${sname}`);
+  await answer;
   return outcome;
 }
 
@@ -24,12 +27,17 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
   log = [];
   outcome = RESULT;
+  answer = Promise.resolve();
+  isSubscribed = Promise.resolve(false); // the broker is away
   isDeployed = false;
   inUse.clear();
   interests = new Interests({
     sink: { servicesInUse: () => inUse } as never,
     session: {
-      subscribe: (topic: string) => void log.push(`subscribe ${topic}`),
+      subscribe: (topic: string) => {
+        log.push(`subscribe ${topic}`);
+        return isSubscribed;
+      },
       unsubscribe: (topic: string) => void log.push(`unsubscribe ${topic}`),
       publish: (topic: string, message: object) => void log.push(`${topic} ${JSON.stringify(message)}`),
     },
@@ -112,4 +120,121 @@ test("a new connection to the broker asks for all that is held [measured 1]", as
   interests.onConnected();
   await vi.advanceTimersByTimeAsync(0);
   expect(log.slice(1)).toEqual([`ask ${JOB}`, `put ${JOB} 1`]);
+});
+
+/** Until settled by hand. */
+function pending<Value>(): { readonly promise: Promise<Value>; readonly settle: (value: Value) => void } {
+  let settle: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, settle };
+}
+
+test("one that is taken for an answer is asked for once more behind its subscription: what changed between the two was told to nobody [behaviour 7]", async () => {
+  const subscribed = pending<boolean>();
+  isSubscribed = subscribed.promise;
+  interests.hold(JOB);
+  interests.hold(JOB);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(log).toEqual([`subscribe ${TOPIC}`]);
+  subscribed.settle(true);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(log.slice(1)).toEqual([`ask ${JOB}`, `put ${JOB} 1`]);
+});
+
+test.each<[string, boolean, () => unknown]>([
+  ["was asked for since, as at a deploy", true, () => interests.refreshAnew(JOB)],
+  ["will be asked for at the next connection", false, () => undefined],
+])("one that %s is not asked for by its subscription", async (_what, granted, meanwhile) => {
+  isSubscribed = Promise.resolve(granted);
+  interests.hold(JOB);
+  meanwhile();
+  await vi.advanceTimersByTimeAsync(5000);
+  const asked = log.filter((line) => line.startsWith("ask"));
+  expect(asked).toHaveLength(granted ? 1 : 0);
+});
+
+describe("while one that nothing uses is asked for the last time", () => {
+  let answered: ReturnType<typeof pending<void>>;
+
+  beforeEach(async () => {
+    answered = pending<void>();
+    answer = answered.promise;
+    interests.hold(JOB);
+    await vi.advanceTimersByTimeAsync(10_500);
+    expect(log.slice(1)).toEqual([`ask ${JOB}`]);
+  });
+
+  async function settle(): Promise<void> {
+    answered.settle();
+    await vi.advanceTimersByTimeAsync(0);
+  }
+
+  test("an update puts nothing in force that is given up then", async () => {
+    interests.onUpdate(JOB);
+    await settle();
+    expect(log.slice(2)).toEqual([
+      `nodes/w/net/interest/remove {"appname":"${JOB}"}`,
+      `unsubscribe ${TOPIC}`,
+      `remove ${JOB}`,
+    ]);
+  });
+
+  test("an update of one that is used again is asked for behind it [behaviour 7]", async () => {
+    isDeployed = true;
+    interests.onUpdate(JOB);
+    await settle();
+    expect(log.slice(2)).toEqual([`put ${JOB} 1`, `ask ${JOB}`, `put ${JOB} 1`]);
+  });
+
+  test("whoever takes it again keeps it", async () => {
+    interests.hold(JOB);
+    await settle();
+    expect([log.slice(2), interests.held]).toEqual([[`put ${JOB} 1`], [JOB]]);
+  });
+
+  test("a deploy asks by a query of its own", async () => {
+    isDeployed = true;
+    void interests.refreshAnew(JOB);
+    await settle();
+    expect(log.filter((line) => line.startsWith("ask"))).toHaveLength(2);
+  });
+});
+
+test("one that is given up and taken again at once is subscribed to and asked for anew", async () => {
+  isSubscribed = Promise.resolve(true);
+  interests.hold(JOB);
+  await vi.advanceTimersByTimeAsync(9_900);
+  log = [];
+  await vi.advanceTimersByTimeAsync(200);
+  interests.hold(JOB);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log).toEqual([
+    `ask ${JOB}`,
+    `nodes/w/net/interest/remove {"appname":"${JOB}"}`,
+    `unsubscribe ${TOPIC}`,
+    `remove ${JOB}`,
+    `subscribe ${TOPIC}`,
+    `ask ${JOB}`,
+    `put ${JOB} 1`,
+  ]);
+});
+
+test("a new connection asks anew for what was being put in force: its answer is older", async () => {
+  interests.hold(JOB);
+  const answered = pending<void>();
+  answer = answered.promise;
+  void interests.refresh(JOB);
+  interests.onConnected();
+  answered.settle();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log.filter((line) => line.startsWith("ask"))).toHaveLength(2);
+});
+
+test("an answer to a query that was given up counts, and one of a job that is not held does not", async () => {
+  interests.hold(JOB);
+  await interests.onLate(JOB, RESULT);
+  await interests.onLate("y.d.y1.d", RESULT);
+  expect(log.slice(1)).toEqual([`put ${JOB} 1`]);
 });

@@ -5,14 +5,16 @@ import { type Asked, Queries, type QueriesOptions } from "../../../../../src/con
 function open(options: Partial<QueriesOptions> = {}) {
   const sent: string[] = [];
   const told: string[] = [];
+  const late: unknown[] = [];
   const queries = new Queries({
     send: (asked: Asked) => sent.push("sip" in asked ? asked.sip : asked.sname),
     isConnected: () => true,
+    onLate: (asked, { app_name }) => late.push([asked, app_name]),
     tell: (sentence) => told.push(sentence),
     ...options,
   });
   const result = (fields: object) => queries.onResult(Buffer.from(JSON.stringify(fields)));
-  return { queries, sent, told, result };
+  return { queries, sent, told, late, result };
 }
 
 test("what is asked twice is sent once, and both get the answer", async () => {
@@ -78,4 +80,38 @@ test("nothing is asked while the broker is away, and what was is unanswered", as
   queries.onDisconnected();
   expect(await Promise.all([...asked, queries.ask({ sip: "10.30.0.3" }, false)])).toEqual(Array(3).fill("unanswered"));
   expect(sent).toEqual(["10.30.0.1"]);
+});
+
+test("what nobody waits for any more is not sent, and holds up nobody behind it [defect 5, measured 9]", async () => {
+  const { queries, sent, result } = open({ othersMax: 1 });
+  let isOver = false;
+  const burst = Array.from({ length: 1000 }, (_, i) => {
+    return queries.ask({ sip: `10.30.${i >> 8}.${i & 255}` }, false, 1, () => !isOver);
+  });
+  void queries.ask({ sip: "10.30.99.1" }, false, 1);
+  void queries.ask({ sip: "10.30.99.2" }, false, 2);
+  isOver = true;
+  result({ query_key: "10.30.0.0" });
+  result({ query_key: "10.30.99.1" });
+  expect(sent).toEqual(["10.30.0.0", "10.30.99.1", "10.30.99.2"]);
+  expect((await Promise.all(burst)).filter((outcome) => outcome === "unwanted")).toHaveLength(999);
+});
+
+test("an answer that comes after its query was given up counts as late, once for each, until the broker goes [defect 4]", async () => {
+  const { queries, sent, late, result } = open({ timeoutMs: 5 });
+  const answer = { query_key: "x.d.x1.d", instance_list: [] };
+  for (let i = 0; i < 2; i++) await queries.ask({ sname: "x.d.x1.d" }, true);
+  const third = queries.ask({ sname: "x.d.x1.d" }, true);
+  result({ ...answer, app_name: "the first" }); // which nobody can tell from the third
+  expect([await third, sent.length]).toMatchObject([{ app_name: "the first" }, 3]);
+  for (const app_name of ["the second", "the third", "nobody's"]) result({ ...answer, app_name });
+  const asked = { sname: "x.d.x1.d" };
+  expect(late).toEqual([
+    [asked, "the second"],
+    [asked, "the third"],
+  ]);
+  await queries.ask({ sip: "10.30.0.1" }, false);
+  queries.onDisconnected();
+  result({ query_key: "10.30.0.1" });
+  expect(late).toHaveLength(2);
 });

@@ -66,7 +66,7 @@ test("what is published while the broker is away is said in its order when it is
     },
   });
   await session.connected(CONNECT_MS);
-  session.subscribe("jobs/x.d.x1.d/updates_available");
+  expect(await session.subscribe("jobs/x.d.x1.d/updates_available")).toBe(true);
   const all = Array.from({ length: 300 }, (_, i) => `order/${i}`);
   for (const topic of all.slice(0, 100)) session.publish(topic, {});
   await broker.kill();
@@ -136,4 +136,42 @@ test("what waits is said before the end, however much it is", async () => {
   for (const topic of all) session.publish(topic, {});
   await session.close();
   await expect.poll(() => broker.published(workerId), PATIENCE).toEqual(all.map((topic) => `${topic} (q1, r0)`));
+});
+
+test("what is subscribed to while the subscriptions of a new connection are not acknowledged yet is in force in that connection [remedy 15]", async () => {
+  const subscribed: Buffer[] = [];
+  const slow = createServer((socket: Socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", (data) => {
+      for (let at = 0; at < data.length; at += 2 + (data[at + 1] ?? 0)) {
+        const packet = data.subarray(at, at + 2 + (data[at + 1] ?? 0)); // shorter than 128 bytes
+        if (packet[0] === CONNECT) socket.write(Buffer.from([0x20, 2, 0, 0])); // CONNACK
+        if (packet[0] === SUBSCRIBE) subscribed.push(packet);
+        if (subscribed.length < 2) continue;
+        const counts = subscribed.splice(0).map((one) => [one, one.includes("jobs/") ? 1 : 2] as const);
+        for (const [one, count] of counts) {
+          socket.write(Buffer.from([0x90, 2 + count, one[2] ?? 0, one[3] ?? 0, ...Array(count).fill(1)])); // SUBACK
+        }
+      }
+    });
+  });
+  slow.listen(0, "127.0.0.1");
+  await once(slow, "listening");
+  const { session } = open({ port: (slow.address() as AddressInfo).port });
+  await expect.poll(() => subscribed.length, PATIENCE).toBe(1);
+  expect(session.isConnected).toBe(false);
+  expect(await session.subscribe("jobs/x.d.x1.d/updates_available")).toBe(true);
+  await session.connected(CONNECT_MS);
+  await session.close();
+  slow.close();
+});
+
+test("a subscription that the broker cannot acknowledge comes with the next connection", async () => {
+  await broker.kill();
+  const { session } = open();
+  expect(await session.subscribe("jobs/x.d.x1.d/updates_available")).toBe(false);
+  const before = broker.log.length;
+  await broker.start();
+  await session.connected(CONNECT_MS);
+  expect(broker.log.slice(before)).toContain("jobs/x.d.x1.d/updates_available (QoS 1)");
 });
