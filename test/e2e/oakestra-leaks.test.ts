@@ -93,9 +93,18 @@ describeLab("deploys on a worker node", () => {
   });
 
   test("deploys and undeploys of one name at once are done one after the other", async () => {
+    await tools.watch();
+    expect((await deploy(0)).status).toBe(200);
+    expect((await undeploy(0)).status).toBe(200);
+    const round = await stepsTaken();
+    expect(round).not.toBe("");
+    await tools.watch();
     const calls = Array.from({ length: 12 }, (_, i) => (i % 3 === 2 ? undeploy(0) : deploy(0)));
     for (const { status } of await Promise.all(calls)) expect([200, 500]).toContain(status);
     expect((await undeploy(0)).status).toBe(200);
+    // What is refused takes no step. All others took theirs in turn, whichever came first.
+    const steps = await stepsTaken();
+    expect(steps).toBe(round.repeat(Math.max(1, Math.round(steps.length / round.length))));
   });
 
   test("a deploy whose caller hangs up is undone", async () => {
@@ -179,6 +188,11 @@ describeLab("deploys on a worker node", () => {
       }
       expect(await everything(), `step ${step}`).toBe(before);
     }
+  }
+
+  /** Without addresses and numbers of descriptors, which are others each time. */
+  async function stepsTaken(): Promise<string> {
+    return (await tools.steps()).replace(/\S*\d\S*/g, "N");
   }
 
   /** So many at a time as end long before the NodeEngine's patience. */

@@ -40,7 +40,7 @@ export class FaultyTools {
 
   /** From now on steps are counted anew, from 1. */
   async failAt(step: number, fault: Fault): Promise<void> {
-    const words = `echo 0 > ${FOLDER}/count; echo ${step} > ${FOLDER}/at; echo ${fault} > ${FOLDER}/fault`;
+    const words = `echo 0 > ${FOLDER}/count; : > ${FOLDER}/steps; echo ${step} > ${FOLDER}/at; echo ${fault} > ${FOLDER}/fault`;
     await this.#sandbox.expect(["sh", "-c", words]);
   }
 
@@ -52,6 +52,11 @@ export class FaultyTools {
   /** Steps since the last `watch` or `failAt`. */
   async count(): Promise<number> {
     return Number(await this.#sandbox.expect(["cat", `${FOLDER}/count`]));
+  }
+
+  /** What they were, in the order in which they began. */
+  steps(): Promise<string> {
+    return this.#sandbox.expect(["cat", `${FOLDER}/steps`]);
   }
 }
 
@@ -72,6 +77,7 @@ fails() { [ $at != 0 ] && { [ $1 = $at ] || { [ $1 -gt $at ] && [ $fault = lasti
 step=$before some= failed=
 take() {
   step=$((step + 1))
+  printf '%s\\n' "$1" >> ${FOLDER}/steps
   [ -z "$failed" ] || return
   if fails $step; then
     failed=$((step - before))
