@@ -142,6 +142,9 @@ describeLab("a cluster of Oakestra in which things fail", () => {
   });
 
   test("1,000 unknown addresses in a second hold up no known service [measured 9, remedy 3]", async () => {
+    const somebodyElse = containerName(CLIENT, 1);
+    await cluster.order("instance", { job: CLIENT, number: 1, ip: "10.30.0.13", ipv6: "fdff::13" });
+    expect(await cluster.deploy("node-a", { job: CLIENT, number: 1 })).toMatchObject({ status: 200 });
     const load = await startLoad(SERVICE);
     await cluster.order("behave", { delayMs: 6 });
     const program = `
@@ -151,14 +154,16 @@ describeLab("a cluster of Oakestra in which things fail", () => {
         if (--left === 0) socket.close();
       });`;
     await cluster.lab.sandbox.expect([process.execPath, "-e", program], containerName(CLIENT, 0));
-    // A service of somebody else is found meanwhile.
+    // Another workload finds a new service meanwhile; this one's own questions would be behind all of its others.
     const address = await newService();
-    expect((await call([address]))[0]?.failures).toEqual([]);
+    expect((await call([address], somebodyElse))[0]?.failures).toEqual([]);
     expect((await tally(load)).failures).toEqual([]);
     const asked = cluster.messages(A ?? "").map(({ message }) => JSON.stringify(message));
     expect(asked.some((text) => text.includes("10.30.100."))).toBe(true); // the flood has come through
     load.endInput();
     await load.ended;
+    expect((await cluster.undeploy("node-a", CLIENT, 1)).status).toBe(200);
+    await cluster.order("removeInstance", { job: CLIENT, number: 1 });
   });
 
   test("a daemon that is killed is back with its three containers, and idle and busy connections go on [defect 25, defect 31, measured 3, remedy 14]", async () => {

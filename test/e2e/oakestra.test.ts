@@ -138,6 +138,7 @@ describeLab("a cluster of Oakestra", () => {
     expect((await cluster.undeploy("node-b", SERVER, 0)).status).toBe(200);
     await cluster.endContainer(containerName(SERVER, 0));
     await load.answeredBy(`${SERVER} 0 moved`, `${SERVER} 1`);
+    await load.failing(`${SERVER} 0`, holders); // one that waited for an answer notices when it sends again
     expectUnderway(load, 2 * addresses.length);
     load.heldFailures.forEach((failures, i) => {
       expect(failures.length).toBe(holders[i] === `${SERVER} 0` ? 1 : 0);
@@ -278,8 +279,9 @@ describeLab("a cluster of Oakestra", () => {
     await deployServer("node-b", 0);
     expect((await call(ALL)).flatMap(({ failures }) => failures)).toEqual([]);
     const file = netmanagerFile("node-a", "state/jobs.json");
-    await eventually("the job to be saved", async () => {
-      return (await cluster.lab.sandbox.run(["cat", file])).stdout.includes(SERVER);
+    await eventually("the job to be saved as it is now", async () => {
+      const text = (await cluster.lab.sandbox.run(["cat", file])).stdout;
+      return /"instance_number":0,[^{}]*"host_ip":"192\.0\.2\.12"/.test(text); // on node-b
     });
     expect(await cluster.lab.sandbox.expect(["stat", "-c", "%a %F", file])).toBe("600 regular file\n");
     await cluster.killBroker();

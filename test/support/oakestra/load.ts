@@ -41,11 +41,11 @@ export class Load {
     });
   }
 
-  /** Resolves when each kept connection has failed. */
-  async failing(): Promise<void> {
+  /** Resolves when each kept connection, or each of those of `holder` in `holders`, has failed. */
+  async failing(holder?: string, holders: Load["holders"] = []): Promise<void> {
     await eventually("the kept connections to fail", async () => {
       await this.#report();
-      return this.heldFailures.every((failures) => failures.length > 0);
+      return this.heldFailures.every((failures, i) => failures.length > 0 || holders[i] !== holder);
     });
   }
 
