@@ -235,6 +235,16 @@ function replyTo(request: Uint8Array): Uint8Array {
   return reply;
 }
 
+test("modules that fail when they are tried are refused before the capture is read", async () => {
+  const wild = assemble(
+    policyText({ choose: '(func (export "choose") (param i32 i32 i32) (result i32) (i32.const 99))' }),
+  );
+  const policyFiles = new Map([["round-robin", file("wild.wasm", wild)]]);
+  await expect(planned({ policyFiles })).rejects.toMatchObject({ code: "module-refused" });
+  const engineFile = file("text.wasm", "no module");
+  await expect(planned({ engineFile })).rejects.toMatchObject({ code: "module-refused" });
+});
+
 test("a policy that does not return ends the replay", async () => {
   const fixture = await onNodeA({ policy: () => 0 });
   const end = await record(fixture, world());
