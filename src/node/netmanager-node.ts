@@ -13,7 +13,7 @@ import { FollowedPolicies } from "../control/providers/oakestra/followed-policie
 import { loadNetcfg } from "../control/providers/oakestra/netcfg.ts";
 import { Netmanager } from "../control/providers/oakestra/netmanager.ts";
 import { nodeSettings } from "../control/providers/oakestra/node-settings.ts";
-import { findPublicAddress } from "../control/providers/oakestra/public-address.ts";
+import { PublicAddress } from "../control/providers/oakestra/public-address.ts";
 import { StateFile } from "../control/providers/oakestra/state-file.ts";
 import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
 import { replaceOwnFile } from "../sys/own-files.ts";
@@ -102,7 +102,8 @@ export class NetmanagerNode {
     const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
     const policies = await FollowedPolicies.open(policiesFile, log);
     if (!isLevelFixed && netcfg.debug) log.level = "debug";
-    const findAddress = () => findPublicAddress(netcfg);
+    const publicAddress = new PublicAddress(netcfg);
+    const findAddress = () => publicAddress.find();
     const address = await findAddress();
     const firewall = machineFirewall();
     await claimSocketPath(apiSocket);

@@ -10,20 +10,64 @@ const FAR = ["8.8.8.8", "2001:4860:4860::8888"];
 const SERVICE_URL = "https://ifconfig.co/ip";
 const SERVICE_TIMEOUT_MS = 5000;
 
-/** Throws network-setup when the node has no way to the outside, or nobody says its address. */
-export async function findPublicAddress(
-  { publicAddress, asksPublicAddress, defaultInterface }: Netcfg,
-  fetchText: (url: string) => Promise<string> = askService,
-): Promise<string> {
-  if (publicAddress !== DISCOVERED) return publicAddress;
-  if (!asksPublicAddress) return outgoingAddress(defaultInterface);
-  const text = await fetchText(SERVICE_URL).catch((error: unknown) => {
-    throw new SapwoodError("network-setup", `${SERVICE_URL} does not say the node's public address: ${String(error)}.`);
-  });
-  const address = canonicalAddress(text.trim());
-  if (address !== undefined) return address;
-  const found = JSON.stringify(text.slice(0, 60));
-  throw new SapwoodError("network-setup", `${SERVICE_URL} must answer with an address; found ${found}.`);
+/** How often the service is asked while the node's own address stays. */
+const ASK_MS = 120_000;
+/** After an attempt that failed; twice as long after each one more. */
+const RETRY_MIN_MS = 5000;
+
+interface Sources {
+  readonly outgoing: (device: string) => Promise<string>;
+  readonly fetchText: (url: string) => Promise<string>;
+}
+
+export class PublicAddress {
+  readonly #netcfg: Netcfg;
+  readonly #sources: Sources;
+  /** The node's own address when the service was asked, and what that said. */
+  #own: string | undefined;
+  #public: string | undefined;
+  #nextAskMs = 0;
+  #retryMs = RETRY_MIN_MS;
+
+  constructor(netcfg: Netcfg, sources: Sources = { outgoing: outgoingAddress, fetchText: askService }) {
+    this.#netcfg = netcfg;
+    this.#sources = sources;
+  }
+
+  /**
+   * May be called every few seconds: the service on the internet is asked when the node's own address has changed, and
+   * now and then. Throws network-setup when the node has no way to the outside, or nobody says its address.
+   */
+  async find(): Promise<string> {
+    const { publicAddress, asksPublicAddress, defaultInterface } = this.#netcfg;
+    if (publicAddress !== DISCOVERED) return publicAddress;
+    const own = await this.#sources.outgoing(defaultInterface);
+    if (!asksPublicAddress) return own;
+    const isChanged = own !== this.#own;
+    if (isChanged) this.#public = undefined;
+    if (isChanged || performance.now() >= this.#nextAskMs) await this.#ask(own);
+    if (this.#public === undefined) throw new SapwoodError("network-setup", `${SERVICE_URL} is not asked again yet.`);
+    return this.#public;
+  }
+
+  async #ask(own: string): Promise<void> {
+    if (own !== this.#own) this.#retryMs = RETRY_MIN_MS;
+    this.#own = own;
+    this.#nextAskMs = performance.now() + this.#retryMs;
+    this.#retryMs = Math.min(2 * this.#retryMs, ASK_MS);
+    const text = await this.#sources.fetchText(SERVICE_URL).catch((error: unknown) => {
+      const reason = String(error);
+      throw new SapwoodError("network-setup", `${SERVICE_URL} does not say the node's public address: ${reason}.`);
+    });
+    const address = canonicalAddress(text.trim());
+    if (address === undefined) {
+      const found = JSON.stringify(text.slice(0, 60));
+      throw new SapwoodError("network-setup", `${SERVICE_URL} must answer with an address; found ${found}.`);
+    }
+    this.#public = address;
+    this.#retryMs = RETRY_MIN_MS;
+    this.#nextAskMs = performance.now() + ASK_MS;
+  }
 }
 
 async function outgoingAddress(device: string): Promise<string> {
