@@ -8,17 +8,19 @@ import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { CallResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import { RESTART_MS } from "../../src/node/netmanager-installation.ts";
 import { report as keptExchanges } from "../support/kept-exchanges.ts";
-import { describeLab } from "../support/lab.ts";
-import { containerName, netmanagerFile, OakestraCluster, PATIENCE_MS } from "../support/oakestra/cluster.ts";
+import { BROKER, containerName, netmanagerFile, OakestraCluster, PATIENCE_MS } from "../support/oakestra/cluster.ts";
+import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 
 const [A, B] = ["65a000000000000000000001", "65a000000000000000000002"];
+/** Another text for the broker's address. */
+const BROKER_NAME = "broker.example";
 const KEPT_EXCHANGES = fileURLToPath(new URL("in-workload/kept-exchanges.mjs", import.meta.url));
 const OTHER_SERVERS = [3, 4];
 const CLIENT = "c.d.client.d";
 const SERVER = "x.d.server.d";
 const SERVICE = ["10.30.0.10", "fdff:2000::10"];
 
-describeLab("a cluster of Oakestra in which things fail", () => {
+describeCluster("a cluster of Oakestra in which things fail", () => {
   let cluster: OakestraCluster;
   let services = 0;
 
@@ -26,6 +28,8 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     cluster = await OakestraCluster.open(2);
     await cluster.order("service", { job: CLIENT, addresses: [] });
     await cluster.order("instance", { job: CLIENT, number: 0, ip: "10.30.0.12", ipv6: "fdff::12" });
+    cluster.lab.sandbox.writeFile("/run/hosts", `127.0.0.1 localhost\n${BROKER} ${BROKER_NAME}\n`);
+    await cluster.lab.sandbox.expect(["mount", "--bind", "/run/hosts", "/etc/hosts"]);
     await Promise.all(cluster.nodes.map((node) => cluster.startNode(node)));
   });
   afterEach(() => cluster.order("behave", { answers: "now", delayMs: 0, gives: "subnet" }));
@@ -43,12 +47,31 @@ describeLab("a cluster of Oakestra in which things fail", () => {
       expect((await cluster.post("node-a", "/container/deploy", { serviceName: CLIENT })).status).toBe(400);
       expect(await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-a")).not.toContain("goProxyBridge");
     }
-    await cluster.order("behave", { gives: "subnet" });
-    expect(await cluster.register("node-a", A)).toEqual({ status: 200, body: "" });
-    expect(await cluster.register("node-b", B)).toEqual({ status: 200, body: "" });
+    await cluster.order("behave", { gives: "subnet", delayMs: 4000 }); // slow, and in time
+    const registered = cluster.nodes.map((node, i) => timed(() => cluster.register(node, [A, B][i] ?? "")));
+    for (const answer of await Promise.all(registered)) expect(answer).toEqual({ status: 200, body: "" });
+    await cluster.order("behave", { delayMs: 0 });
     expect(cluster.daemon("node-a").isRunning).toBe(true);
     expect(await cluster.deploy("node-a", { job: CLIENT, number: 0 })).toMatchObject({ status: 200 });
     await addServer();
+  });
+
+  test("a worker that registers again keeps its containers, whatever it calls its cluster [behaviour 2]", async () => {
+    const load = await startLoad(SERVICE);
+    const before = await networkOf("node-a");
+    const subnets = () => cluster.messages(A ?? "").filter(({ what }) => what === "subnet").length;
+    const asked = subnets();
+    for (const name of ["", BROKER_NAME, BROKER_NAME, BROKER]) {
+      expect(await timed(() => cluster.register("node-a", A ?? "", name))).toEqual({ status: 200, body: "" });
+    }
+    expect([await networkOf("node-a"), subnets()]).toEqual([before, asked]);
+    // One session for each name, the older one at its end before the next begins.
+    expect(cluster.brokerLog).not.toContain(`Client ${A} already connected`);
+    const address = await newService();
+    expect((await call([address]))[0]?.failures).toEqual([]);
+    expect((await tally(load)).failures).toEqual([]);
+    load.endInput();
+    await load.ended;
   });
 
   test("a broker that is killed under traffic costs no connection, and is caught up with when it is back [defect 40, remedy 15]", async () => {
@@ -90,7 +113,7 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     "a cluster manager that is %s holds up no deploy, and nothing that is known [defect 5, measured 4]",
     async (answers) => {
       const address = await newService();
-      await call(SERVICE);
+      const load = await startLoad(SERVICE); // a job that nobody uses may be given up meanwhile
       await cluster.order("behave", { answers });
       const asked = call([address]);
       expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
@@ -107,6 +130,9 @@ describeLab("a cluster of Oakestra in which things fail", () => {
         },
         60_000,
       );
+      expect((await tally(load)).failures).toEqual([]);
+      load.endInput();
+      await load.ended;
       expect((await cluster.undeploy("node-b", SERVER, 2)).status).toBe(200);
       await cluster.order("removeInstance", { job: SERVER, number: 2 });
     },
@@ -217,8 +243,11 @@ describeLab("a cluster of Oakestra in which things fail", () => {
     }
   });
 
-  test("a worker with a new id takes the place of the one before, whose containers go [measured 2]", async () => {
-    expect(await cluster.register("node-a", `${A}f`)).toEqual({ status: 200, body: "" });
+  test("a worker with a new id takes the place of the one before, whose containers and interests go [measured 2]", async () => {
+    const held = async () => (await cluster.interests()).filter((one) => one.startsWith(`${A} `));
+    expect(await held()).not.toEqual([]);
+    expect(await timed(() => cluster.register("node-a", `${A}f`))).toEqual({ status: 200, body: "" });
+    await eventually("the old worker's interests to end", async () => (await held()).length === 0);
     const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-a");
     expect(links).not.toContain("veth00");
     expect(await cluster.deploy("node-a", { job: CLIENT, number: 0 })).toMatchObject({ status: 200 });
@@ -235,13 +264,23 @@ describeLab("a cluster of Oakestra in which things fail", () => {
       "route replace default via 192.0.2.1 src 192.0.2.111",
     ]);
     const changed = () => cluster.messages(`${A}f`).filter(({ what }) => what === "service/address-changed");
-    await eventually("the change to be told", async () => changed().length > 0);
+    await eventually("the change to be told", async () => changed().length > 0, 50_000); // tenfold of 5 s
     expect(changed().map(({ message }) => message)).toEqual([
       {
         ...{ appname: CLIENT, status: "", instance_number: 0, nsip: "", nsipv6: "" },
         ...{ host_port: "50103", host_ip: "192.0.2.111" },
       },
     ]);
+  });
+
+  test("a node whose address changed while its daemon was down says so when it is back [defect 23, remedy 13]", async () => {
+    await stop("node-a");
+    await configure(cluster.lab.sandbox, "node-a", ["route replace default via 192.0.2.1 src 192.0.2.11"]);
+    await cluster.startNode("node-a", { NodePublicAddress: "0.0.0.0" });
+    await eventually("the change to be told", async () => {
+      const changes = cluster.messages(`${A}f`).filter(({ what }) => what === "service/address-changed");
+      return changes.at(-1)?.message?.host_ip === "192.0.2.11";
+    });
   });
 
   test("a restart by systemd keeps what containers need", async () => {

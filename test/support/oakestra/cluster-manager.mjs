@@ -80,8 +80,10 @@ const RULES = {
       const at = nextSubnet++;
       const subnet = { address: `10.18.${at >> 2}.${64 * (at & 3)}`, addressv6: `fc00::${at.toString(16)}00` };
       subnets.set(worker, subnet);
-      publish(topic, subnet);
-      publish(topic, subnet); // a second one has nobody to go to
+      setTimeout(() => {
+        publish(topic, subnet);
+        publish(topic, subnet); // a second one has nobody to go to
+      }, behaviour.delayMs);
     },
   },
   "service/deployed": {

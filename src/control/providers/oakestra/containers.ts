@@ -90,12 +90,12 @@ export class Containers {
     return true;
   }
 
-  /** Tries again to remove what could not be removed. */
-  async removeLeft(): Promise<void> {
+  /** Tries again to remove what could not be removed; begins with nothing more after `timeoutMs`. */
+  async removeLeft(timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
     for (const container of this.leaving) {
-      await this.#remove(container).catch((error: unknown) => {
-        this.#options.tell(`something of ${nameOf(container)} is left: ${reasonOf(error)}`);
-      });
+      if (performance.now() >= deadlineMs) return;
+      await this.#tryToRemove(container);
     }
   }
 
@@ -133,8 +133,19 @@ export class Containers {
     } catch (error) {
       this.#containers.delete(key);
       this.#leaving.set(key, container);
-      await this.removeLeft();
+      await this.#tryToRemove(container);
       throw error;
+    }
+  }
+
+  async #tryToRemove(container: Container): Promise<void> {
+    try {
+      await this.#remove(container);
+    } catch (error) {
+      this.#options.tell(`something of ${nameOf(container)} is left: ${reasonOf(error)}`);
+      // Others have their turn before it the next time.
+      this.#leaving.delete(keyOf(container));
+      this.#leaving.set(keyOf(container), container);
     }
   }
 

@@ -13,7 +13,7 @@ export interface JobsFileOptions {
   readonly folder: string;
   /** Whose jobs they are: those of another worker, or of another cluster, are not read. */
   readonly workerId: string;
-  readonly clusterAddress: string;
+  readonly clusterAddress: () => string;
   /** What is to be written, the oldest first. */
   readonly jobs: () => readonly SavedJob[];
   readonly tell: (sentence: string) => void;
@@ -59,7 +59,7 @@ export class JobsFile {
       if (content === undefined) return [];
       const saved = file.safeParse(JSON.parse(content.toString("utf8")));
       if (!saved.success) throw new Error(problemOf(saved.error));
-      if (saved.data.workerId !== workerId || saved.data.clusterAddress !== clusterAddress) return [];
+      if (saved.data.workerId !== workerId || saved.data.clusterAddress !== clusterAddress()) return [];
       return saved.data.jobs.flatMap((value, i) => {
         const one = job.safeParse(value);
         if (one.success) return one.data;
@@ -102,7 +102,7 @@ export class JobsFile {
   #text(): { readonly text: string; readonly leftOut: number } {
     const { workerId, clusterAddress, jobs, mostBytes = FILE_BYTES_MAX } = this.#options;
     const all = jobs();
-    const empty = JSON.stringify({ version: VERSION, workerId, clusterAddress, jobs: [] });
+    const empty = JSON.stringify({ version: VERSION, workerId, clusterAddress: clusterAddress(), jobs: [] });
     let left = mostBytes - Buffer.byteLength(empty);
     const texts: string[] = [];
     for (const one of [...all].reverse()) {

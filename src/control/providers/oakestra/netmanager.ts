@@ -4,8 +4,9 @@
 import { SapwoodError } from "../../../base/errors.ts";
 import type { Logger } from "../../../base/log.ts";
 import { Turns } from "../../../base/turns.ts";
-import { parsePrefix } from "../../../net/address.ts";
+import { canonicalAddress, parsePrefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
+import { AddressWatch } from "./address-watch.ts";
 import { closeBridge, openBridge } from "./bridge.ts";
 import { Connections } from "./connections.ts";
 import type { Container, SavedContainers } from "./container.ts";
@@ -43,19 +44,20 @@ interface DeployOrder {
 }
 
 interface Registered {
-  readonly clusterAddress: string;
   readonly subnet: Subnet;
   readonly worker: Worker;
   readonly containers: Containers;
 }
 
-// Together less than the 10 s that the NodeEngine waits for an answer.
-const CONNECT_MS = 4500;
-const SUBNET_MS = 3000;
+/** For all that a registration waits for. Its failure takes a second more, and the NodeEngine has 10 s. */
+const REGISTER_MS = 8500;
+/** Of that, how long the old worker's interests may be ended at least. */
+const LEAVE_MIN_MS = 500;
 /** How long a deploy waits for the cluster to know the instance. */
 const ANNOUNCE_MS = 4000;
-/** How often the node's address is looked at, and what could not be removed is tried again. */
-const LOOK_MS = 5000;
+/** How often what could not be removed is tried again, and how long that may hold up a deploy. */
+const LEFT_EVERY_MS = 5000;
+const LEFT_MS = 2000;
 /** What may stand in an MQTT topic and is nobody else's. */
 const WORKER_ID = /^[\w-]{1,64}$/;
 
@@ -63,17 +65,16 @@ export class Netmanager {
   readonly #options: NetmanagerOptions;
   readonly #turns = new Turns();
   readonly #timer: NodeJS.Timeout;
-  #address: string;
+  readonly #address: AddressWatch;
   #registered: Registered | undefined;
-  #isLooking = false;
+  /** Containers of a worker that another one was to take the place of. */
+  #left: readonly Container[] = [];
 
   private constructor(options: NetmanagerOptions) {
     this.#options = options;
-    this.#address = options.address;
-    this.#timer = setInterval(() => {
-      void this.#lookAtAddress();
-      void this.#removeLeft();
-    }, LOOK_MS);
+    const { findAddress: find, address, log } = options;
+    this.#address = new AddressWatch({ find, address, log, onChange: () => this.#onAddressChange() });
+    this.#timer = setInterval(() => void this.#removeLeft(), LEFT_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -92,13 +93,21 @@ export class Netmanager {
   /**
    * Resolves when the worker is registered with its cluster and can deploy. Throws within 10 s, and then nothing of it
    * is left and it may be tried again. A worker id that is new takes the place of the one before, whose containers are
-   * gone.
+   * gone. One that is registered keeps its containers, also at another address of its cluster; "" = where it is.
    */
   register(workerId: string, clusterAddress: string): Promise<void> {
     if (!WORKER_ID.test(workerId)) {
       throw new SapwoodError("usage", `client_id must be 1 to 64 letters, digits, "_" or "-"; found "${workerId}".`);
     }
-    return this.#turns.take(() => this.#register(workerId, clusterAddress || this.#options.netcfg.clusterAddress));
+    const deadlineMs = performance.now() + REGISTER_MS;
+    const leftMs = () => Math.max(0, deadlineMs - performance.now());
+    return this.#turns.take(async () => {
+      const worker = this.#registered?.worker;
+      if (worker?.workerId !== workerId) return this.#register(workerId, clusterAddress, leftMs);
+      if (clusterAddress !== "" && !isSameHost(clusterAddress, worker.clusterAddress)) {
+        await this.#move(worker, clusterAddress, leftMs());
+      }
+    });
   }
 
   /**
@@ -150,6 +159,7 @@ export class Netmanager {
    */
   close(isLasting: boolean): Promise<void> {
     clearInterval(this.#timer);
+    this.#address.close();
     return this.#turns.take(async () => {
       const registered = this.#registered;
       this.#registered = undefined;
@@ -170,60 +180,67 @@ export class Netmanager {
     });
   }
 
-  async #register(workerId: string, clusterAddress: string): Promise<void> {
-    const current = this.#registered;
-    if (current?.worker.workerId === workerId && current.clusterAddress === clusterAddress) return;
-    const { log } = this.#options;
-    const { publicPort, clusterMqttPort } = this.#options.netcfg;
-    log.info(`STARTUP_CONFIG: Node=${this.#address}:${publicPort} | Cluster=${clusterAddress}:${clusterMqttPort}`);
+  async #register(workerId: string, given: string, leftMs: () => number): Promise<void> {
+    const clusterAddress = given || this.#options.netcfg.clusterAddress;
+    this.#logStart(clusterAddress);
     const worker = this.#newWorker(workerId, clusterAddress);
     try {
-      await worker.connected(CONNECT_MS);
-      const subnet = await worker.requestSubnet(SUBNET_MS);
-      const leaving = current === undefined ? [] : await this.#leave(current);
-      const found = { containers: [], leaving };
-      this.#registered = await this.#start({ clusterAddress, subnet, found }, worker);
+      await worker.connected(leftMs());
+      const subnet = await worker.requestSubnet(leftMs());
+      await this.#leave(leftMs());
+      this.#registered = await this.#start(subnet, { containers: [], leaving: this.#left }, worker);
+      this.#left = [];
       this.#save();
       worker.beginAnew();
-      log.info({ workerId, subnet }, "registered");
+      this.#options.log.info({ workerId, subnet }, "registered");
     } catch (error) {
       await worker.close();
       throw error;
     }
+    // The rest is removed by and by.
+    await this.#registered.containers.removeLeft(leftMs());
   }
 
-  /** Removes what a worker of another id, or of another cluster, had; what it could not remove. */
-  async #leave({ worker, containers }: Registered): Promise<readonly Container[]> {
+  /** Ends the worker of another id; its containers are for the next one to remove. */
+  async #leave(timeoutMs: number): Promise<void> {
+    if (this.#registered === undefined) return;
+    const { worker, containers } = this.#registered;
     this.#registered = undefined;
-    for (const { job, number } of containers.all) {
-      await containers.undeploy(job, number).catch((error: unknown) => this.#options.log.error({ err: error }));
-    }
-    await worker.close();
-    await worker.forgetAll();
-    return containers.leaving;
+    this.#left = [...containers.all, ...containers.leaving];
+    await worker.leave(Math.max(timeoutMs, LEAVE_MIN_MS));
+  }
+
+  async #move(worker: Worker, clusterAddress: string, timeoutMs: number): Promise<void> {
+    this.#logStart(clusterAddress);
+    await worker.moveTo(clusterAddress, timeoutMs);
+    this.#save();
+  }
+
+  #logStart(clusterAddress: string): void {
+    const { publicPort, clusterMqttPort } = this.#options.netcfg;
+    this.#options.log.info(
+      `STARTUP_CONFIG: Node=${this.#address.address}:${publicPort} | Cluster=${clusterAddress}:${clusterMqttPort}`,
+    );
   }
 
   async #resume(saved: SavedState): Promise<void> {
     const { workerId, clusterAddress } = saved;
     const worker = this.#newWorker(workerId, clusterAddress);
     try {
-      this.#registered = await this.#start({ ...saved, found: saved }, worker);
+      this.#registered = await this.#start(saved.subnet, saved, worker);
     } catch (error) {
       await worker.close();
       throw error;
     }
     const { containers } = this.#registered;
     await worker.resume(containers.all.map(deployedOf));
-    if (saved.address !== this.#address) worker.announceAddress(containers.all);
-    await containers.removeLeft();
+    if (saved.address !== this.#address.address) worker.announceAddress(containers.all);
+    await containers.removeLeft(LEFT_MS);
     this.#save();
     this.#options.log.info({ workerId, subnet: saved.subnet, containers: containers.all.length }, "resumed");
   }
 
-  async #start(
-    { clusterAddress, subnet, found }: Pick<SavedState, "clusterAddress" | "subnet"> & { found: SavedContainers },
-    worker: Worker,
-  ): Promise<Registered> {
+  async #start(subnet: Subnet, found: SavedContainers, worker: Worker): Promise<Registered> {
     const { mtu, netcfg, tuncfg, firewall, log } = this.#options;
     try {
       await openBridge(subnet, mtu);
@@ -238,7 +255,7 @@ export class Netmanager {
       });
       await network.restore(containers.all);
       worker.serve();
-      return { clusterAddress, subnet, worker, containers };
+      return { subnet, worker, containers };
     } catch (error) {
       if (found.containers.length === 0) await this.#removeNetwork();
       throw error;
@@ -273,7 +290,7 @@ export class Netmanager {
   }
 
   #host(): Host {
-    return { address: this.#address, port: this.#options.netcfg.publicPort };
+    return { address: this.#address.address, port: this.#options.netcfg.publicPort };
   }
 
   #requireRegistered(): Registered {
@@ -283,34 +300,31 @@ export class Netmanager {
 
   #save(): void {
     if (this.#registered === undefined) return;
-    const { clusterAddress, subnet, worker, containers } = this.#registered;
+    const { subnet, worker, containers } = this.#registered;
+    const { workerId, clusterAddress } = worker;
     const { all, leaving } = containers;
-    const address = this.#address;
-    this.#options.state.write({ workerId: worker.workerId, clusterAddress, subnet, address, containers: all, leaving });
+    const { address } = this.#address;
+    this.#options.state.write({ workerId, clusterAddress, subnet, address, containers: all, leaving });
   }
 
   async #removeLeft(): Promise<void> {
-    await this.#turns.take(async () => this.#registered?.containers.removeLeft());
+    await this.#turns.take(async () => this.#registered?.containers.removeLeft(LEFT_MS));
   }
 
-  /** The others must hear at once when the node's address changed. */
-  async #lookAtAddress(): Promise<void> {
-    if (this.#isLooking) return;
-    this.#isLooking = true;
-    const { log, findAddress } = this.#options;
-    try {
-      const address = await findAddress();
-      if (address === this.#address) return;
-      log.warn({ before: this.#address, address }, "the node's address changed");
-      this.#address = address;
-      this.#registered?.worker.announceAddress(this.#registered.containers.all);
-      this.#save();
-    } catch (error) {
-      log.debug({ err: error }, "the node's address cannot be found out at the moment");
-    } finally {
-      this.#isLooking = false;
-    }
+  /** The others must hear of it at once. */
+  #onAddressChange(): void {
+    this.#registered?.worker.announceAddress(this.#registered.containers.all);
+    this.#save();
   }
+}
+
+/** Whether both texts name one host, without asking anybody. */
+function isSameHost(...hosts: [string, string]): boolean {
+  const [a, b] = hosts.map((host) => {
+    const name = host.replace(/^\[(.*)\]$/, "$1");
+    return canonicalAddress(name) ?? name.toLowerCase();
+  });
+  return a === b;
 }
 
 function deployedOf({ job, number, addresses }: Container): Deployed {

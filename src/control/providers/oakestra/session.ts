@@ -37,19 +37,22 @@ const END_MS = 1000;
 const WAITING_MAX = 4096;
 /** Publications whose acknowledgement is awaited. */
 const UNDERWAY_MAX = 64;
+const SILENCE = "the broker does not answer";
 const GRANTED_MAX = 2; // larger return codes of a SUBACK are refusals
 
 export class Session {
   readonly #options: SessionOptions;
-  readonly #client: MqttClient;
+  #host: string;
+  #client: MqttClient;
   readonly #topics: Set<string>;
   readonly #waiting: Publication[] = [];
-  #underway = 0;
+  /** In the order in which they were sent. */
+  readonly #underway = new Set<Publication>();
   /** Is told when nothing waits or is underway any more, or the broker is away. */
   #onSaid: (() => void) | undefined;
   #isReady = false;
   #isClosed = false;
-  #lastError = "the broker does not answer";
+  #lastError = SILENCE;
   #backoffMs = BACKOFF_MIN_MS;
   readonly #onReady = new Set<() => void>();
 
@@ -57,13 +60,13 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#topics = new Set(options.topics);
-    this.#client = connect(clientOptions(options));
-    this.#client.on("connect", () => void this.#onConnect());
-    this.#client.on("close", () => this.#onClose());
-    this.#client.on("error", (error) => {
-      this.#lastError = failureText(error);
-    });
-    this.#client.on("message", (topic, payload) => options.onMessage(topic, payload));
+    this.#host = options.host;
+    this.#client = this.#connect();
+  }
+
+  /** Name or address of the broker. */
+  get host(): string {
+    return this.#host;
   }
 
   /** Whether the broker is there and subscriptions are in force. */
@@ -86,8 +89,7 @@ export class Session {
       };
       const timer = setTimeout(() => {
         this.#onReady.delete(settle);
-        const { host, port } = this.#options;
-        const message = `The MQTT broker ${host}, port ${port}, cannot be used: ${this.#lastError}.`;
+        const message = `The MQTT broker ${this.#host}, port ${this.#options.port}, cannot be used: ${this.#lastError}.`;
         reject(new SapwoodError("not-running", message));
       }, timeoutMs);
       this.#onReady.add(settle);
@@ -126,10 +128,57 @@ export class Session {
     this.#client.unsubscribe(topic, () => undefined); // lost with its connection, which ends the subscription as well
   }
 
+  /**
+   * Goes to the same worker's broker at another host, with all that waits. Throws not-running when that cannot be used in
+   * time, and then the session is with the one before.
+   */
+  async moveTo(host: string, timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    const before = this.#host;
+    await this.#replace(host);
+    try {
+      await this.connected(deadlineMs - performance.now());
+    } catch (error) {
+      await this.#replace(before);
+      throw error;
+    }
+  }
+
   /** Says what waits, as far as the broker takes it within a second, and disconnects. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#disconnect();
+  }
+
+  /** A broker ends the older one of two sessions with one id, so that this one has to be over first. */
+  async #replace(host: string): Promise<void> {
+    const wasReady = this.#isReady;
+    await this.#disconnect();
+    if (wasReady) this.#options.onDisconnected();
+    this.#waiting.unshift(...this.#underway);
+    this.#underway.clear();
+    this.#host = host;
+    this.#backoffMs = BACKOFF_MIN_MS;
+    this.#lastError = SILENCE;
+    this.#client = this.#connect();
+  }
+
+  #connect(): MqttClient {
+    const client = connect(clientOptions(this.#options, this.#host));
+    const isCurrent = () => client === this.#client;
+    client.on("connect", () => void this.#onConnect(client));
+    client.on("close", () => {
+      if (isCurrent()) this.#onClose();
+    });
+    client.on("error", (error) => {
+      if (isCurrent()) this.#lastError = failureText(error);
+    });
+    client.on("message", (topic, payload) => this.#options.onMessage(topic, payload));
+    return client;
+  }
+
+  async #disconnect(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, END_MS);
@@ -143,7 +192,7 @@ export class Session {
   }
 
   get #isSaid(): boolean {
-    return this.#waiting.length === 0 && this.#underway === 0;
+    return this.#waiting.length === 0 && this.#underway.size === 0;
   }
 
   /** Resolves when nothing waits or is underway any more, or the broker is away. */
@@ -154,20 +203,21 @@ export class Session {
     });
   }
 
-  async #onConnect(): Promise<void> {
+  async #onConnect(client: MqttClient): Promise<void> {
     try {
       await this.#subscribe([...this.#topics]);
     } catch (error) {
+      if (client !== this.#client) return;
       this.#lastError = failureText(error);
       this.#options.tell(`the broker refuses a subscription: ${this.#lastError}`);
-      this.#client.stream.destroy(); // connects anew
+      client.stream.destroy(); // connects anew
       return;
     }
-    if (this.#isClosed || !this.#client.connected) return;
+    if (this.#isClosed || client !== this.#client || !client.connected) return;
     this.#backoffMs = BACKOFF_MIN_MS;
     this.#client.options.reconnectPeriod = BACKOFF_MIN_MS;
     this.#isReady = true;
-    this.#options.tell(`connected to the broker ${this.#options.host}, port ${this.#options.port}`);
+    this.#options.tell(`connected to the broker ${this.#host}, port ${this.#options.port}`);
     for (const settle of [...this.#onReady]) settle();
     this.#options.onConnected();
     this.#send();
@@ -193,12 +243,14 @@ export class Session {
 
   /** What is underway when the connection ends is said again by the client, before anything else. */
   #send(): void {
-    while (this.#isReady && this.#underway < UNDERWAY_MAX) {
+    const client = this.#client;
+    while (this.#isReady && this.#underway.size < UNDERWAY_MAX) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
-      this.#underway += 1;
-      this.#client.publish(next.topic, next.payload, { qos: QOS }, (error) => {
-        this.#underway -= 1;
+      this.#underway.add(next);
+      client.publish(next.topic, next.payload, { qos: QOS }, (error) => {
+        if (client !== this.#client) return; // it is the next one's to say
+        this.#underway.delete(next);
         if (error && !this.#isClosed) this.#options.tell(`a message to ${next.topic} failed: ${failureText(error)}`);
         this.#send();
         if (this.#isSaid) this.#onSaid?.();
@@ -207,7 +259,7 @@ export class Session {
   }
 }
 
-function clientOptions({ workerId, host, port, tls }: SessionOptions): IClientOptions {
+function clientOptions({ workerId, port, tls }: SessionOptions, host: string): IClientOptions {
   const name = host.replace(/^\[(.*)\]$/, "$1");
   return {
     protocolVersion: 4,

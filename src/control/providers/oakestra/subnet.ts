@@ -40,11 +40,13 @@ export function bridgeAddresses(subnet: Subnet): AddressPair {
 
 /** Gives out the subnet's addresses; those that came back first before new ones. */
 export class AddressPool {
+  readonly #subnet: Subnet;
   readonly #v4: FamilyPool;
   readonly #v6: FamilyPool;
 
   /** `taken` are in use already. */
   constructor(subnet: Subnet, taken: readonly AddressPair[] = []) {
+    this.#subnet = subnet;
     this.#v4 = new FamilyPool(subnet.v4, LAST_V4, new Set(taken.map(({ v4 }) => v4)));
     this.#v6 = new FamilyPool(subnet.v6, LAST_V6, new Set(taken.map(({ v6 }) => v6)));
   }
@@ -60,9 +62,10 @@ export class AddressPool {
     }
   }
 
+  /** Those of a subnet that the node had before are left alone. */
   release({ v4, v6 }: AddressPair): void {
-    this.#v4.release(v4);
-    this.#v6.release(v6);
+    if (isInSubnet(this.#subnet, v4)) this.#v4.release(v4);
+    if (isInSubnet(this.#subnet, v6)) this.#v6.release(v6);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type Deployed,
   deployedMessage,
   type Host,
+  interestRemoveMessage,
   jobOfTopic,
   type NodeTopics,
   nodeTopics,
@@ -57,6 +58,8 @@ export class Worker {
   readonly #unconfirmed = new Map<string, Deployed>();
   readonly #announcing: NodeJS.Timeout;
   #lookups: Lookups | undefined;
+  /** Asks for nothing by itself any more, so that no interest ends twice. */
+  #isAtRest = false;
   #onSubnet: ((payload: Uint8Array) => void) | undefined;
 
   /** Begins to connect. Throws config-unreadable. */
@@ -71,6 +74,7 @@ export class Worker {
       topics: [this.#topics.tableQueryResult, this.#topics.subnetResult],
       onMessage: (topic, payload) => this.#onMessage(topic, payload),
       onConnected: () => {
+        if (this.#isAtRest) return;
         this.#interests.onConnected();
         this.#lookups?.onConnected();
       },
@@ -81,6 +85,7 @@ export class Worker {
       send: (asked) => this.#session.publish(this.#topics.tableQuery, tableQuery(asked)),
       isConnected: () => this.#session.isConnected,
       onLate: (asked, result) => {
+        if (this.#isAtRest) return;
         if ("sname" in asked) void this.#interests.onLate(asked.sname, result);
         else void this.#lookups?.onLate(asked.sip, result);
       },
@@ -88,7 +93,8 @@ export class Worker {
     });
     this.#jobs = new Jobs({ sink, ranges, own, policyOf, tell, onChange: () => this.#file.onChange() });
     this.#file = new JobsFile({
-      ...{ folder: stateFolder, workerId, clusterAddress: broker.host, tell },
+      ...{ folder: stateFolder, workerId, tell },
+      clusterAddress: () => this.#session.host,
       jobs: () => this.#jobs.saved,
     });
     this.#interests = new Interests({
@@ -108,6 +114,17 @@ export class Worker {
     return this.#options.workerId;
   }
 
+  /** Name or address of the broker. */
+  get clusterAddress(): string {
+    return this.#session.host;
+  }
+
+  /** Finds the same cluster at another address. Throws not-running when it is not there in time, and stays as it was. */
+  async moveTo(clusterAddress: string, timeoutMs: number): Promise<void> {
+    await this.#session.moveTo(clusterAddress, timeoutMs);
+    this.#file.write();
+  }
+
   /** Throws not-running when the broker cannot be used in time. */
   connected(timeoutMs: number): Promise<void> {
     return this.#session.connected(timeoutMs);
@@ -117,7 +134,7 @@ export class Worker {
   requestSubnet(timeoutMs: number): Promise<Subnet> {
     return new Promise<Subnet>((resolve, reject) => {
       const refuse = (why: string) => reject(new SapwoodError("not-running", `The cluster gives no subnet: ${why}.`));
-      const timer = setTimeout(() => refuse(`no answer within ${timeoutMs} ms`), timeoutMs);
+      const timer = setTimeout(() => refuse(`no answer within ${Math.round(timeoutMs)} ms`), timeoutMs);
       this.#onSubnet = (payload) => {
         clearTimeout(timer);
         this.#onSubnet = undefined; // nothing waits for another answer
@@ -215,24 +232,49 @@ export class Worker {
     }
   }
 
-  /** Disconnects; the tables stay. */
+  /** Disconnects; the tables stay, and the cluster counts the worker as interested. */
   async close(): Promise<void> {
+    this.#rest();
+    await this.#disconnect();
+  }
+
+  /** Ends its interests at the cluster, as far as that answers in time, disconnects, and leaves nothing in the tables. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.#rest();
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    const ends = this.#interests.held.map((job) => this.#endInterest(job));
+    await Promise.race([Promise.all(ends), patience]);
+    clearTimeout(timer);
+    await this.#disconnect();
+    await this.#jobs.remove(this.#jobs.names);
+  }
+
+  /** The query right before makes sure that the cluster counts the worker: else the message could end its MQTT client. */
+  async #endInterest(job: string): Promise<void> {
+    const result = await this.#queries.ask({ sname: job }, true);
+    if (typeof result === "string" || !this.#interests.held.includes(job)) return; // the same answer may have ended it
+    this.#session.publish(this.#topics.interestRemove, interestRemoveMessage(job));
+  }
+
+  #rest(): void {
+    this.#isAtRest = true;
     clearInterval(this.#announcing);
     this.#lookups?.close();
     this.#interests.close();
     this.#file.close();
+  }
+
+  async #disconnect(): Promise<void> {
     await this.#session.close();
     this.#queries.onDisconnected();
   }
 
-  /** Takes all that this worker has learnt out of the tables. */
-  forgetAll(): Promise<void> {
-    return this.#jobs.remove(this.#jobs.names);
-  }
-
   #onMessage(topic: string, payload: Uint8Array): void {
     const job = jobOfTopic(topic);
-    if (job !== undefined) this.#interests.onUpdate(job);
+    if (job !== undefined && !this.#isAtRest) this.#interests.onUpdate(job);
     else if (topic === this.#topics.tableQueryResult) this.#queries.onResult(payload);
     else if (topic === this.#topics.subnetResult) this.#onSubnet?.(payload);
   }

@@ -23,7 +23,9 @@ afterEach(() => {
 });
 
 function open(options: Partial<JobsFileOptions> = {}): JobsFile {
-  return new JobsFile({ folder, ...OWNER, jobs: () => jobs, tell: (sentence) => told.push(sentence), ...options });
+  const { workerId, clusterAddress } = OWNER;
+  const owner = { workerId, clusterAddress: () => clusterAddress };
+  return new JobsFile({ folder, ...owner, jobs: () => jobs, tell: (sentence) => told.push(sentence), ...options });
 }
 
 function path(): string {
@@ -41,7 +43,7 @@ test("what was written is read by the next process, and by nobody else", () => {
   expect(open().read()).toEqual(jobs);
   expect(statSync(path()).mode & 0o777).toBe(0o600);
   expect(open({ workerId: "65a1" }).read()).toEqual([]);
-  expect(open({ clusterAddress: "192.0.2.2" }).read()).toEqual([]);
+  expect(open({ clusterAddress: () => "192.0.2.2" }).read()).toEqual([]);
   expect(told).toEqual([]);
 });
 

@@ -173,5 +173,34 @@ test("a subscription that the broker cannot acknowledge comes with the next conn
   const before = broker.log.length;
   await broker.start();
   await session.connected(CONNECT_MS);
-  expect(broker.log.slice(before)).toContain("jobs/x.d.x1.d/updates_available (QoS 1)");
+  const later = () => broker.log.slice(before); // its lines come a moment after its packets
+  await expect.poll(later, PATIENCE).toContain("jobs/x.d.x1.d/updates_available (QoS 1)");
+});
+
+test("a session goes to another host with what waits, after it has ended where it was", async () => {
+  const { session, workerId } = open();
+  await session.connected(CONNECT_MS);
+  for (let i = 0; i < 100; i++) session.publish(`order/${i}`, {});
+  const before = broker.log.length;
+  await session.moveTo("localhost", CONNECT_MS);
+  session.publish("last", {});
+  expect([session.host, session.isConnected]).toEqual(["localhost", true]);
+  const expected = [...Array.from({ length: 100 }, (_, i) => `order/${i}`), "last"];
+  await expect.poll(() => broker.published(workerId), PATIENCE).toEqual(expected.map((topic) => `${topic} (q1, r0)`));
+  const lines = broker.log.slice(before).split("\n");
+  const said = lines.filter((line) => line.includes(workerId) && /DISCONNECT|New client/.test(line));
+  expect(said).toEqual([expect.stringContaining("Received DISCONNECT"), expect.stringContaining("New client")]);
+  expect(broker.log).not.toContain(`Client ${workerId} already connected`);
+});
+
+test("a session whose new host cannot be used is back where it was, and nothing is lost", async () => {
+  let disconnections = 0;
+  const { session, workerId } = open({ onDisconnected: () => void disconnections++ });
+  await session.connected(CONNECT_MS);
+  const moved = session.moveTo("127.0.0.2", 2000); // nobody listens there
+  session.publish("meanwhile", {});
+  await expect(moved).rejects.toThrow(/^The MQTT broker 127\.0\.0\.2, port \d+, cannot be used: .*ECONNREFUSED/);
+  await session.connected(CONNECT_MS);
+  expect([session.host, disconnections]).toEqual(["127.0.0.1", 1]);
+  await expect.poll(() => broker.published(workerId), PATIENCE).toEqual(["meanwhile (q1, r0)"]);
 });

@@ -40,6 +40,13 @@ test("addresses of containers that run already are not given out", () => {
   expect(pool.take()).toEqual({ v4: "10.18.0.67", v6: "fc00::103" });
 });
 
+test("addresses of a container that the node had in another subnet are not given out", () => {
+  const old = { v4: "10.18.0.2", v6: "fc00::2" };
+  const pool = new AddressPool(SUBNET, [old]);
+  pool.release(old);
+  expect(pool.take()).toEqual({ v4: "10.18.0.66", v6: "fc00::102" });
+});
+
 test.each([
   ["10.18.0.64", "fc00::100", SUBNET],
   ["10.18.0.64", "FC00:0::100", SUBNET],
