@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
-import { describeLab } from "../support/lab.ts";
 import { BROKER, containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 
 const JOB = "x.d.server.d";
 const MAPPED_PORT = fileURLToPath(new URL("in-workload/mapped-port.mjs", import.meta.url));
@@ -40,7 +40,7 @@ const MACHINES: readonly Machine[] = [
   },
 ];
 
-describeLab(
+describeCluster(
   "a worker node's firewall",
   () => {
     let cluster: OakestraCluster;

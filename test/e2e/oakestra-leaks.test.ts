@@ -2,8 +2,8 @@
 // it as it was.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { eventually } from "../../src/lab/lab.ts";
-import { describeLab } from "../support/lab.ts";
 import { type HttpAnswer, netmanagerFile, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { FAULTS, type Fault, FaultyTools } from "../support/oakestra/faulty-tools.ts";
 
 const NODE = "node-a";
@@ -13,7 +13,7 @@ const JOB = "x.d.server.d";
 const CAPACITY = 61;
 const NOBODY = 2_000_000_000; // larger than any process id
 
-describeLab("deploys on a worker node", () => {
+describeCluster("deploys on a worker node", () => {
   let cluster: OakestraCluster;
   let tools: FaultyTools;
   let pids: readonly number[];

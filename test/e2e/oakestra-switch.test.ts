@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { eventually } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { describeLab } from "../support/lab.ts";
 import { BROKER, BROKER_PORT, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 
 const NODE = "node-a";
 const WORKER = "65a000000000000000000001";
@@ -25,7 +25,7 @@ const LAYERS = `
 const page = readFileSync(new URL("../../docs/oakestra.md", import.meta.url), "utf8");
 const [, block = ""] = /## Switch a node over, and back\n```\n([^`]+)```/.exec(page) ?? [];
 
-describeLab("a worker node that is switched over to sapwood, and back", () => {
+describeCluster("a worker node that is switched over to sapwood, and back", () => {
   let cluster: OakestraCluster;
   let shell: SandboxProgram;
 

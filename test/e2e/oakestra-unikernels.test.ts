@@ -6,8 +6,8 @@ import { eventually } from "../../src/lab/lab.ts";
 import { addNamespaces, configure } from "../../src/lab/netns.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
-import { describeLab } from "../support/lab.ts";
 import { BROKER, containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 
 const CLIENT = "c.d.client.d";
 const RELAY = new URL("../support/oakestra/tap-relay.mjs", import.meta.url).pathname;
@@ -20,7 +20,7 @@ const NODES = [
   },
 ] as const;
 
-describeLab("unikernels on a worker node", () => {
+describeCluster("unikernels on a worker node", () => {
   let cluster: OakestraCluster;
 
   beforeAll(async () => {

@@ -6,8 +6,8 @@ import { eventually } from "../../src/lab/lab.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { ServiceAddressReport } from "../../src/model/reports.ts";
-import { describeLab } from "../support/lab.ts";
 import { BROKER, containerName, netmanagerFile, OakestraCluster } from "../support/oakestra/cluster.ts";
+import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { Load } from "../support/oakestra/load.ts";
 
 const A = "65a000000000000000000001";
@@ -20,7 +20,7 @@ const ALL = Object.values(SERVICE);
 /** Instance addresses of the server by number. */
 const SERVERS = [0, 1, 2].map((number) => ({ number, ip: `10.30.0.2${number}`, ipv6: `fdff::2${number}` }));
 
-describeLab("a cluster of Oakestra", () => {
+describeCluster("a cluster of Oakestra", () => {
   let cluster: OakestraCluster;
 
   beforeAll(async () => {
@@ -32,7 +32,8 @@ describeLab("a cluster of Oakestra", () => {
       // What a distribution may have set: the kernel drops packets that come from where it would not send to.
       await cluster.lab.sandbox.expect(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1"], node);
     }
-    await Promise.all(cluster.nodes.map((node) => cluster.startNode(node)));
+    const variables = (node: string) => (node === "node-c" ? ["TUN_MTU_SIZE=1400"] : []);
+    await Promise.all(cluster.nodes.map((node) => cluster.startNode(node, {}, variables(node))));
   });
   afterAll(() => cluster?.close());
 
@@ -74,12 +75,14 @@ describeLab("a cluster of Oakestra", () => {
   });
 
   test("a container has its addresses and default routes at once, and MTU 1450 [behaviour 12, behaviour 13]", async () => {
-    const show = "ip -br address show scope global; ip route show default; ip -6 route show default; cat /proc/net/dev";
+    const tentative = ["ip", "-6", "address", "show", "scope", "global", "tentative"];
+    expect(await cluster.lab.sandbox.expect(tentative, containerName(CLIENT, 0))).toBe("");
+    expect(await mtusOf("node-a", containerName(CLIENT, 0))).toEqual([1450, 1450, 1450]);
+    const show = "ip -br address show scope global; ip route show default; ip -6 route show default";
     const seen = await cluster.lab.sandbox.expect(["sh", "-c", show], containerName(CLIENT, 0));
     expect(seen).toMatch(/veth01\w+@\w+ +UP +10\.18\.0\.66\/26 fc00::102\/120/);
     expect(seen).toContain("default via 10.18.0.65");
     expect(seen).toContain("default via fc00::101");
-    expect(seen).not.toContain("tentative");
     const links = await cluster.lab.sandbox.expect(["ip", "-br", "address"], "node-a");
     expect(links).toMatch(/^goProxyTun /m);
     expect(links).toMatch(/^goProxyBridge .* 10\.18\.0\.65\/26 .*fc00::101\/120/m);
@@ -110,6 +113,7 @@ describeLab("a cluster of Oakestra", () => {
     const answering = (...numbers: number[]) => load.answeredBy(...numbers.map((number) => `${SERVER} ${number}`));
     await answering(0);
     await deployServer("node-c", 1);
+    expect(await mtusOf("node-c", containerName(SERVER, 1))).toEqual([1400, 1400, 1400]); // as TUN_MTU_SIZE says
     await deployServer("node-a", 2);
     await answering(0, 1, 2);
     expect(load.failures).toEqual([]);
@@ -225,8 +229,12 @@ describeLab("a cluster of Oakestra", () => {
       expect(await fetchFrom("node-a", url)).toContain(`"${SERVER} 1"`);
     }
     expect(await fetchFrom("node-b", "http://192.0.2.12:8080")).toContain(`"${SERVER} 1"`);
-    // The same port of a service is the service's.
-    expect(await fetchFrom(containerName(CLIENT, 0), "http://10.30.0.21:80")).toContain(`"${SERVER} 1"`);
+    // The same port of a service is the service's, whose servers do not listen there.
+    for (const host of [SERVICE.v4, `[${SERVICE.v6}]`]) {
+      const argv = ["curl", "-sS", "-m", "10", `http://${host}:8080`];
+      const { code, stderr } = await cluster.lab.sandbox.run(argv, containerName(SERVER, 1));
+      expect([code, stderr]).toEqual([7, expect.stringMatching(/refused|Couldn't connect|Could not connect/)]);
+    }
     const again = await cluster.deploy("node-b", { job: SERVER, number: 2, portMappings: "8080:80" });
     expect(again.status).toBe(500);
     for (const portMappings of ["80:80-80", "hello", " 80:", "0"]) {
@@ -351,6 +359,21 @@ describeLab("a cluster of Oakestra", () => {
   async function call(addresses: readonly string[], from = containerName(CLIENT, 0)): Promise<CallResult[]> {
     const calls = addresses.map((address) => ({ protocol: "http", address }) as const);
     return cluster.lab.ask(from, { kind: "together", calls, rounds: 1 });
+  }
+
+  /** MTU of the bridge and of both ends of the only container's interface. */
+  async function mtusOf(node: string, container: string): Promise<number[]> {
+    const ends = [
+      ["show", "goProxyBridge", node],
+      ["show", "type", "veth", node],
+      ["show", "type", "veth", container],
+    ];
+    const texts = await Promise.all(
+      ends.map((words) => cluster.lab.sandbox.expect(["ip", "link", ...words.slice(0, -1)], words.at(-1))),
+    );
+    return texts.flatMap((text) =>
+      [...text.matchAll(/: (?:goProxyBridge|veth0[01]\w*).* mtu (\d+)/g)].map(([, mtu]) => Number(mtu)),
+    );
   }
 
   function fetchFrom(namespace: string, url: string): Promise<string> {

@@ -14,10 +14,11 @@ const JUDGES = ["tcpdump", "tshark"];
 const missing = await whatIsMissing();
 
 /**
- * `describe`, or a skipped one whose name says what this machine lacks: a program that it needs beside the judges, say.
+ * `describe`, or a skipped one whose name says what this machine lacks: one of the programs that it needs beside the
+ * judges, say.
  */
-export function describeLab(name: string, body: () => void, program?: string): void {
-  const problem = missing ?? (program === undefined ? undefined : absence(program));
+export function describeLab(name: string, body: () => void, ...programs: readonly string[]): void {
+  const problem = missing ?? programs.map(absence).find((one) => one !== undefined);
   if (problem === undefined) describe(name, body);
   else describe.skip(`${name} (skipped: ${problem})`, body);
 }

@@ -211,8 +211,11 @@ export class OakestraCluster {
     return sapwoodCommand(...args, "--socket", netmanagerFile(node, "sapwood.sock")).slice(1);
   }
 
+  /** Throws when a node said what breaks the rules of the interface. */
   async close(): Promise<void> {
+    const violations = this.#manager === undefined ? [] : this.violations();
     await this.lab.close();
+    if (violations.length > 0) throw new Error(`The cluster manager met violations: ${JSON.stringify(violations)}`);
   }
 
   #required<T>(value: T | undefined): T {

@@ -70,15 +70,30 @@ describe("netcfg.json", () => {
     expect(() => read(text)).toThrow(sentence);
   });
 
-  test("variables that are not empty come before the file, and flags that cannot be read are ignored [behaviour 15]", () => {
+  test("each of the nine variables comes before the file [behaviour 15]", () => {
     const env = {
-      NodePublicPort: "6000",
-      ClusterUrl: "broker",
-      DefaultInterface: "",
-      Debug: "t",
-      PublicIPNetworking: "y",
+      ...{ NodePublicAddress: "192.0.2.9", NodePublicPort: "6000", ClusterUrl: "broker", ClusterMqttPort: "1883" },
+      ...{ DefaultInterface: "eth7", Debug: "t", PublicIPNetworking: "1", MqttCert: "/c", MqttKey: "/k" },
     };
-    expect(read(SHIPPED, env)).toMatchObject({ publicPort: 6000, clusterAddress: "broker", debug: true });
+    expect(read(SHIPPED, env)).toEqual({
+      ...{ publicAddress: "192.0.2.9", publicPort: 6000, clusterAddress: "broker", clusterMqttPort: 1883 },
+      ...{ defaultInterface: "eth7", debug: true, asksPublicAddress: true, tap: "bridge" },
+      tls: { cert: "/c", key: "/k", ca: "" },
+    });
+  });
+
+  test("variables that are empty, and flags that cannot be read, leave the file in force [behaviour 15]", () => {
+    const given = `{
+      "NodePublicAddress": "192.0.2.9", "NodePublicPort": "6000", "ClusterUrl": "broker", "ClusterMqttPort": "1883",
+      "DefaultInterface": "eth7", "Debug": true, "PublicIPNetworking": true, "MqttCert": "/c", "MqttKey": "/k"
+    }`;
+    const empty = Object.fromEntries(Object.keys(JSON.parse(SHIPPED)).map((name) => [name, ""]));
+    expect(Object.keys(empty)).toHaveLength(9);
+    expect(read(given, empty)).toEqual(read(given));
+    expect(read(given, { Debug: "no", PublicIPNetworking: "y" })).toEqual(read(given));
+    expect(read(SHIPPED, { Debug: "yes", PublicIPNetworking: "on" })).toEqual(read(SHIPPED));
+    const refused = { Debug: "F", PublicIPNetworking: "0" };
+    expect(read(given, refused)).toMatchObject({ debug: false, asksPublicAddress: false });
   });
 
   test("a certificate, or an authority alone, means TLS [measured 11]", () => {
