@@ -73,7 +73,9 @@ export class EngineRegistry {
       }
       this.#options.onChange();
       const { current, fault } = this.state();
-      if (current !== loaded) throw new SapwoodError("module-refused", `The engine module ${fault?.message}.`);
+      if (current !== loaded) {
+        throw new SapwoodError("module-refused", `The engine module ${fault?.message.replace(/\.$/, "")}.`);
+      }
       this.#options.log.info({ source: options.source, sha256: loaded.sha256, ...this.#swap }, "engine loaded");
       return this.state();
     });
