@@ -119,7 +119,13 @@ describeLab("a live update under load", () => {
     await change(() => apply({ nodes: [], services: [{ name: "C", addresses: [], instances: [newer] }] }, "--merge"));
     expect(await instancesOfB()).toEqual(["B 1", "B 3"]);
     expect(await answering()).toEqual(["B 1", "B 3"]);
-    const report = await loadReport();
+    let report = await loadReport();
+    const toB2 = holders.flatMap((holder, index) => (holder === "B 2" ? [index] : []));
+    await eventually("connections to B 2 to notice", async () => {
+      if (toB2.every((index) => (report.held[index]?.failures.length ?? 0) > 0)) return true;
+      report = joined(report, await loadReport()); // they had made their requests before
+      return false;
+    });
     for (const failure of report.failures) expect(failure).toMatch(/ECONNRESET|socket hang up/); // to B 2, underway then
     for (const [index, holder] of holders.entries()) {
       if (holder !== "B 2") expectHolder(report.held[index], holder);
