@@ -3,7 +3,7 @@
 import type { ServerResponse } from "node:http";
 
 /** For a client that does not read, the server does not wait longer. */
-const END_LIMIT_MS = 1000;
+const END_LIMIT_MS = 5000;
 
 export class OpenStreams {
   readonly #ends = new Map<ServerResponse, () => void>();
@@ -14,7 +14,7 @@ export class OpenStreams {
     response.on("close", () => this.#ends.delete(response));
   }
 
-  /** Resolves when all clients have everything, or after a second. */
+  /** Resolves when all clients have everything, or after five seconds. */
   async endAll(): Promise<void> {
     let limit: NodeJS.Timeout | undefined;
     const limited = new Promise<void>((resolve) => {
