@@ -3,6 +3,7 @@
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { Config } from "../control/config/config.ts";
+import type { MemoryOptions } from "../memory/shared-memory.ts";
 
 /** Addresses that bind a socket to all of the machine's. */
 const UNSPECIFIED: readonly string[] = ["::", "0.0.0.0"];
@@ -28,8 +29,26 @@ export function chooseQueues(configured: number | "auto", processors: number): n
   return Math.min(WorkerLayout.MAX, Math.max(1, Math.floor(processors / 2)));
 }
 
+/** The shared memory that a configuration asks for. */
+export function memoryOptionsOf(
+  config: Config,
+  { workers, tunMtu }: { readonly workers: number; readonly tunMtu: number },
+): MemoryOptions {
+  const { capacities, flows, ranges, probe, tunnel, unknown } = config;
+  return {
+    capacities: { ...capacities, flows: flows.limit, workers },
+    timeoutsMs: flows.timeouts,
+    ranges,
+    probeIntervalMs: probe.interval,
+    answers: answersOf(config),
+    tunMtu,
+    outerClass: tunnel,
+    park: unknown.ask ? { ...unknown, timeoutMs: unknown.timeout } : undefined,
+  };
+}
+
 /** What the engine tells clients and from whom it takes packets, as the header has it. */
-export function answersOf({ node: { acceptStrangers }, errors, tcp }: Config): number {
+function answersOf({ node: { acceptStrangers }, errors, tcp }: Config): number {
   return (
     (errors.icmp ? HeaderLayout.ANSWER_WITH_ICMP : 0) |
     (errors.reset ? HeaderLayout.ANSWER_WITH_RESET : 0) |

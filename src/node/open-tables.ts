@@ -9,7 +9,7 @@ import { TableStore, type TableStoreOptions } from "../control/tables/table-stor
 import { memoryPages } from "../dataplane/modules/policy-module.ts";
 import { createSharedMemory, type SharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
-import { answersOf } from "./choices.ts";
+import { memoryOptionsOf } from "./choices.ts";
 import type { OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
 import { type OpenFlows, openFlows } from "./open-flows.ts";
@@ -30,16 +30,7 @@ export async function openTables(
   log: Logger,
   undo: UndoStack,
 ): Promise<OpenTables> {
-  const shared = createSharedMemory({
-    capacities: { ...config.capacities, flows: config.flows.limit, workers: sockets.length },
-    timeoutsMs: config.flows.timeouts,
-    ranges: config.ranges,
-    probeIntervalMs: config.probe.interval,
-    answers: answersOf(config),
-    tunMtu: mtu,
-    outerClass: config.tunnel,
-    park: config.unknown.ask ? { ...config.unknown, timeoutMs: config.unknown.timeout } : undefined,
-  });
+  const shared = createSharedMemory(memoryOptionsOf(config, { workers: sockets.length, tunMtu: mtu }));
   const flows = await openFlows({ ...config.flows, socket, shared, log }, undo);
   inForce.tables = () => config.tables;
   const clock = (): Date => new Date();

@@ -7,12 +7,12 @@ import { type BuiltModules, loadBuiltModules } from "../control/modules/built-mo
 import { PolicyTrials } from "../control/modules/policy-trials.ts";
 import type { ReplayedNodePlan, ReplayPlan, ReplaySide } from "../control/replay/replay-contract.ts";
 import { sha256Of } from "../control/state/loaded-module.ts";
-import { knownPolicies, ModuleStore, type StoredPair } from "../control/state/module-store.ts";
+import { isOutdated, knownPolicies, ModuleStore, type StoredPair } from "../control/state/module-store.ts";
 import { tryEngine } from "../dataplane/modules/module-trial.ts";
 import { memoryPages, policyShape } from "../dataplane/modules/policy-module.ts";
 import { checkBytes, compileBytes, ENGINE_SHAPE, readModule } from "../dataplane/modules/wasm.ts";
 import { chooseMtu } from "../sys/interface.ts";
-import { answersOf } from "./choices.ts";
+import { memoryOptionsOf } from "./choices.ts";
 
 export interface ReplayOrder {
   readonly file: string;
@@ -76,17 +76,7 @@ function nodeOf(config: Config, names: readonly string[]): ReplayedNodePlan {
   const tunMtu = chooseMtu(config.tun.mtu, undefined);
   return {
     nodeId: config.node.id,
-    memory: {
-      capacities: { ...config.capacities, flows: config.flows.limit, workers: 1 },
-      timeoutsMs: config.flows.timeouts,
-      ranges: config.ranges,
-      probeIntervalMs: config.probe.interval,
-      answers: answersOf(config),
-      tunMtu,
-      outerClass: config.tunnel,
-      park: config.unknown.ask ? { ...config.unknown, timeoutMs: config.unknown.timeout } : undefined,
-      hashSeed: SEED,
-    },
+    memory: { ...memoryOptionsOf(config, { workers: 1, tunMtu }), hashSeed: SEED },
     tunMtu,
     ranges: config.ranges,
     location: config.node.location,
@@ -183,8 +173,8 @@ class ModuleSources {
   }
 }
 
-/** What a command loaded, unless the policy's file changed since. */
+/** What a command loaded, unless the policy's file is newer. */
 function newest(stored: StoredPair | undefined, bytes: Uint8Array | undefined): StoredPair["current"] {
-  const isOlder = bytes !== undefined && stored?.instead !== undefined && stored.instead !== sha256Of(bytes);
-  return isOlder ? undefined : stored?.current;
+  if (stored === undefined || isOutdated(stored, bytes && sha256Of(bytes))) return undefined;
+  return stored.current;
 }

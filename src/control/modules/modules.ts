@@ -6,7 +6,7 @@ import type { Logger } from "../../base/log.ts";
 import { endTrials } from "../../dataplane/modules/module-trial.ts";
 import type { Supervisor, SupervisorOptions } from "../../dataplane/worker/supervisor.ts";
 import type { LoadedModule } from "../state/loaded-module.ts";
-import { type LoadedPair, ModuleStore, type StoredModule, type StoredPair } from "../state/module-store.ts";
+import { isOutdated, type LoadedPair, ModuleStore, type StoredModule, type StoredPair } from "../state/module-store.ts";
 import type { BuiltModules } from "./built-modules.ts";
 import { EngineRegistry } from "./engine-registry.ts";
 import { ModuleFiles, type PolicyFiles } from "./module-files.ts";
@@ -47,7 +47,6 @@ export class Modules {
     this.files = new ModuleFiles(options.configFile, this.policies, log);
   }
 
-  /**
   /**
    * Loads the files, and what is remembered of names that are needed; the rest follows after connect(). A module that
    * is refused is told and skipped. Throws already-running when another proxy has the state directory.
@@ -125,11 +124,10 @@ export class Modules {
     await Promise.all([restoringEngine, this.#settle(names.filter(isNeeded))]);
   }
 
-  /** The last order counts: a file whose content is no longer the one that the module took the place of is later. */
   #defer(name: string, stored: StoredPair | undefined): void {
     const file = this.files.of(name);
     if (stored === undefined) return;
-    if (file?.loadedSha256 !== undefined && file.loadedSha256 !== stored.instead) {
+    if (file !== undefined && isOutdated(stored, file.loadedSha256)) {
       const sentence = "the file is newer than the module that a command loaded, and is in force in its place";
       this.#log.warn({ policy: name, file: file.path }, sentence);
       return;

@@ -65,6 +65,14 @@ export interface StoredPair {
   readonly instead: string | undefined;
 }
 
+/**
+ * Whether the file under `policies` is in force in the place of the remembered module, since the last order counts: its
+ * content is another than the one that the module took the place of.
+ */
+export function isOutdated({ instead }: Pick<StoredPair, "instead">, fileSha256: string | undefined): boolean {
+  return fileSha256 !== undefined && fileSha256 !== instead;
+}
+
 /** What is remembered, or undefined where it is not a module that a command loaded. */
 interface Remembered<Pair> {
   readonly engine: Pair | undefined;

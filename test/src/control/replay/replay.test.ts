@@ -10,6 +10,8 @@ import * as ProbeLayout from "../../../../assembly/shared/layout/probe.ts";
 import { interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from "../../../../src/control/observe/pcapng.ts";
 import type { ReplayPlan } from "../../../../src/control/replay/replay-contract.ts";
 import { runReplay } from "../../../../src/control/replay/run-replay.ts";
+import { type LoadedModule, sha256Of } from "../../../../src/control/state/loaded-module.ts";
+import { ModuleStore } from "../../../../src/control/state/module-store.ts";
 import { writtenInstance } from "../../../../src/control/tables/tables-document.ts";
 import { builtModulePath } from "../../../../src/dataplane/modules/wasm.ts";
 import type { Tables } from "../../../../src/model/tables.ts";
@@ -65,10 +67,10 @@ function file(name: string, content: string | Uint8Array): string {
   return path;
 }
 
-function configText({ nodes, services }: Tables): string {
+function configText({ nodes, services }: Tables, state = "state"): string {
   return JSON.stringify({
     node: { id: THIS_NODE, underlay: { address: "192.0.2.1", bind: "::" } },
-    state: { directory: join(folder, "state") },
+    state: { directory: join(folder, state) },
     policies: { "round-robin": { file: "first.wasm" } },
     ranges: RANGES,
     nodes,
@@ -243,6 +245,29 @@ test("modules that fail when they are tried are refused before the capture is re
   await expect(planned({ policyFiles })).rejects.toMatchObject({ code: "module-refused" });
   const engineFile = file("text.wasm", "no module");
   await expect(planned({ engineFile })).rejects.toMatchObject({ code: "module-refused" });
+});
+
+test.each([
+  ["took the place of the file", (): string | undefined => sha256Of(assemble(policyText())), "a command"],
+  ["took the place of another content of the file", (): string | undefined => sha256Of(new Uint8Array()), "the file"],
+  ["is older than the file", (): string | undefined => undefined, "the file"],
+] as const)("of a module that %s, the later order counts", async (what, instead, expected) => {
+  const store = new ModuleStore(join(folder, what));
+  const bytes = assemble(policyText());
+  const current: Pick<LoadedModule, "bytes" | "source" | "sha256"> = {
+    bytes,
+    source: "a command",
+    sha256: sha256Of(bytes),
+  };
+  store.write({
+    engine: undefined,
+    policies: new Map([["round-robin", { current, previous: undefined, instead: instead() }]]),
+  });
+  store.close();
+  const order = { configFile: file(`${what}.yaml`, configText(world(), what)), file: "" };
+  const { sources } = await planReplay({ ...order, engineFile: undefined, policyFiles: new Map() });
+  const found = sources[0]?.policies["round-robin"];
+  expect(found === join(folder, "first.wasm") ? "the file" : found).toBe(expected);
 });
 
 test("a policy that does not return ends the replay", async () => {
