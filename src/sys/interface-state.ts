@@ -262,6 +262,11 @@ function missing(wanted: readonly string[], found: readonly string[]): string[] 
   return wanted.filter((one) => !found.includes(one));
 }
 
+/** Asks /proc/sys/net, which shows this process's network namespace; /sys shows that of whoever mounted it. */
+export function hasInterface(device: string): boolean {
+  return existsSync(sysctlFile(`net/ipv4/conf/${device}`));
+}
+
 /** Undefined when the kernel has no such parameter, or not at the moment. */
 export function readSysctl(path: string): string | undefined {
   try {

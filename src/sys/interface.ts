@@ -10,7 +10,7 @@ import { existsSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { canonicalAddress } from "../net/address.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
-import { KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
+import { hasInterface, KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
 import { ip, ipBatch, parseList } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
 import { removeSourceRules, restoreSourceRules, setSourceRules } from "./source-rules.ts";
@@ -262,11 +262,6 @@ function refuseForeignRoute(range: string, device: string, routes: readonly Reco
     `The service range ${range} must be free to be routed into "${device}"; found a route to ` +
       `"${String(route.dev ?? route.gateway ?? "another target")}" in the main table.`,
   );
-}
-
-/** Asks /proc/sys/net, which shows this process's network namespace; /sys shows that of whoever mounted it. */
-function hasInterface(device: string): boolean {
-  return existsSync(`/proc/sys/net/ipv4/conf/${device}`);
 }
 
 /** Sets the interface up and routes the ranges into it. */

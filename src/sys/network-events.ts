@@ -18,7 +18,6 @@ export type NetworkChange = "none" | "elsewhere" | "ours";
 export class NetworkEvents {
   readonly #routes: NetlinkSocket;
   readonly #filters: NetlinkSocket | undefined;
-  readonly #onSignal = (): void => this.#listener?.();
   #listener: (() => void) | undefined;
 
   constructor() {
@@ -40,7 +39,7 @@ export class NetworkEvents {
     this.#listener = listener;
     // First, and for good: a signal that nobody listens to ends the process, also one that is under way at the end.
     if (!process.listeners("SIGIO").includes(stayAlive)) process.on("SIGIO", stayAlive);
-    process.on("SIGIO", this.#onSignal);
+    process.on("SIGIO", listener);
     for (const socket of [this.#routes, this.#filters]) socket?.signal();
   }
 
@@ -53,7 +52,7 @@ export class NetworkEvents {
 
   close(): void {
     for (const socket of [this.#routes, this.#filters]) socket?.close();
-    process.off("SIGIO", this.#onSignal);
+    if (this.#listener !== undefined) process.off("SIGIO", this.#listener);
     this.#listener = undefined;
   }
 }

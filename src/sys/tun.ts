@@ -91,7 +91,7 @@ export function openTun(options: TunOptions): Tun {
     fds.push(first);
     takePossession(first);
     for (let queue = 1; queue < options.queues; queue++) fds.push(openQueue(options.name, queue, 0));
-    const offers = isLeft ? onThrowAway(offerBoth) : offerBoth(first);
+    const offers = isLeft ? offerThrowAway() : offerBoth(first);
     const kernel: TunKernel = { ...offers, set: (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags) };
     let offloads = settleOffloads(options.switchedOff, kernel);
     return {
@@ -220,11 +220,11 @@ function offerBoth(fd: number): Offers {
   return { tcpWrite: offer(fd, "tcp"), udpWrite: offer(fd, "udp") };
 }
 
-/** A device that is up would hand the kernel what is written. */
-function onThrowAway<Result>(ask: (fd: number) => Result): Result {
+/** A device that was left may be up, and would hand the network what is written: another one is asked. */
+function offerThrowAway(): Offers {
   const fd = openQueue(THROW_AWAY_NAME, 0, IFF_TUN_EXCL);
   try {
-    return ask(fd);
+    return offerBoth(fd);
   } finally {
     close(fd);
   }

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
-import { KeptInterface, type KeptState } from "./interface-state.ts";
+import { hasInterface, KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
 import { ifNametoindex } from "./libc.ts";
 import { addRules, removeRules } from "./routing-rules.ts";
@@ -299,11 +299,6 @@ async function remove(device: string, prefix: string, daemon: ChildProcess | und
   const ended = new Promise((resolve) => daemon.once("exit", resolve));
   daemon.kill("SIGTERM");
   await ended;
-}
-
-/** Asks /proc/sys/net, which shows this process's network namespace. */
-function hasInterface(device: string): boolean {
-  return existsSync(`/proc/sys/net/ipv4/conf/${device}`);
 }
 
 function indexOf(device: string): number {

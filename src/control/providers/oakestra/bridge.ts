@@ -1,7 +1,8 @@
 // The bridge that containers of this node hang on. One that is there already is kept with the containers on it.
 
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { parseAddress } from "../../../net/address.ts";
+import { hasInterface } from "../../../sys/interface-state.ts";
 import { ip, ipBatch, parseList } from "../../../sys/ip-command.ts";
 import { bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
@@ -38,11 +39,6 @@ export function announcement(subnet: Subnet): string {
 
 export async function closeBridge(): Promise<void> {
   if (hasBridge()) await ipBatch([`link del dev ${BRIDGE}`]);
-}
-
-/** /proc/sys/net shows this process's network namespace, /sys that of whoever mounted it. */
-export function hasInterface(device: string): boolean {
-  return existsSync(`/proc/sys/net/ipv4/conf/${device}`);
 }
 
 function hasBridge(): boolean {

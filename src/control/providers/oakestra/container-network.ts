@@ -2,9 +2,10 @@
 // undone by its opposite, whether it was done, done half or not at all.
 
 import { createHash } from "node:crypto";
+import { hasInterface } from "../../../sys/interface-state.ts";
 import { ipBatch } from "../../../sys/ip-command.ts";
 import { addNamedNetns, hasNamedNetns, OpenNetns, removeNamedNetns } from "../../../sys/process-netns.ts";
-import { announcement, BRIDGE, hasInterface } from "./bridge.ts";
+import { announcement, BRIDGE } from "./bridge.ts";
 import type { Connections } from "./connections.ts";
 import type { Container, Guest } from "./container.ts";
 import type { Firewall } from "./firewall-rules.ts";
