@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { Lab } from "../src/lab/lab.ts";
 import { DEMO } from "../src/lab/topology.ts";
 import { killAndRestart, report, startExchanges } from "../test/support/kept-exchanges.ts";
+import { summarise } from "./statistics.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 const NODE = "node-a";
@@ -47,6 +48,6 @@ for (const { name, silencesMs, startsMs } of KINDS) {
 }
 
 function spread(figures: readonly number[]): string {
-  const sorted = figures.map(Math.round).sort((a, b) => a - b);
-  return `${sorted[sorted.length >> 1]} (${sorted[0]} to ${sorted.at(-1)})`;
+  const { median, min, max } = summarise(figures);
+  return `${Math.round(median)} (${Math.round(min)} to ${Math.round(max)})`;
 }

@@ -13,6 +13,7 @@ import { turning } from "../../test/support/hostile-policies.ts";
 import { binaryOf } from "../../test/support/policy-source.ts";
 import { type PublishedFigure, publish } from "../history.ts";
 import { thisMachine } from "../path/machine.ts";
+import { summarise } from "../statistics.ts";
 import { wholeNumber } from "../whole-number.ts";
 import type { SwapResult } from "./protocol.ts";
 import { swapModules, Traffic, type TrafficOutcome } from "./traffic.ts";
@@ -101,8 +102,8 @@ function figuresOf({ swaps, withSwaps, without }: SwapReport): PublishedFigure[]
   const lost = [withSwaps, without].map(({ lost }) => lost);
   return [
     ...Object.entries(swaps).flatMap(([what, { untilAllHadIt, pause }]) => [
-      { name: `${what} swap, until all workers had it`, value: untilAllHadIt.medianMs ?? 0, unit: "ms" },
-      { name: `${what} swap, longest pause`, value: pause.maxMs ?? 0, unit: "ms" },
+      { name: `${what} swap, until all workers had it`, value: untilAllHadIt.medianMs, unit: "ms" },
+      { name: `${what} swap, longest pause`, value: pause.maxMs, unit: "ms" },
     ]),
     ...["with swaps", "without"].map((when, i) => ({ name: `packets lost ${when}`, value: lost[i] ?? 0, unit: "1" })),
   ];
@@ -110,9 +111,9 @@ function figuresOf({ swaps, withSwaps, without }: SwapReport): PublishedFigure[]
 
 function timesOf(swaps: readonly SwapResult[], what: SwapResult["what"]) {
   const own = swaps.filter((swap) => swap.what === what);
-  const spread = (values: number[]) => {
-    const sorted = values.sort((a, b) => a - b);
-    return { medianMs: sorted[sorted.length >> 1], maxMs: sorted.at(-1) };
+  const spread = (values: readonly number[]) => {
+    const { median, max } = summarise(values);
+    return { medianMs: median, maxMs: max };
   };
   return {
     count: own.length,
