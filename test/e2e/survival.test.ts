@@ -6,6 +6,7 @@ import { configFile, controlSocket } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
+import { killAndRestart } from "../support/kept-exchanges.ts";
 import { testKills } from "../support/killed-proxies.ts";
 import { describeLab, openLab, useLab, useProxies } from "../support/lab.ts";
 
@@ -35,7 +36,8 @@ describeLab("proxies that are killed under load", () => {
 
     test("device, addresses and routes are there without a process, and were there all the time", async () => {
       expect(await shown()).toEqual(before);
-      await kill();
+      lab().proxy(NODE).kill("SIGKILL");
+      await lab().proxy(NODE).ended;
       expect({ ...(await shown()), queues: before.queues }).toEqual(before);
       expect((await shown()).queues).toBe(0);
       const next = await lab().startProxy(NODE, undefined, PERSISTENT);
@@ -46,18 +48,17 @@ describeLab("proxies that are killed under load", () => {
     });
 
     test("another MTU in the configuration is in force after a kill, with the same device", async () => {
-      await kill();
-      const next = await lab().startProxy(NODE, undefined, { tun: { ...PERSISTENT.tun, mtu: 1400 } });
+      const next = await killAndRestart(lab(), NODE, { tun: { ...PERSISTENT.tun, mtu: 1400 } });
       expect(next.stderr).toContain("the MTU was 1450, not 1400");
       expect(await shown()).toEqual({ ...before, mtu: 1400 });
       expect((await lab().report<StatusReport>(NODE, "status")).tun.mtu).toBe(1400);
     });
 
     test("a clean stop takes device and routes away, unless it is told to keep them", async () => {
-      await restart({ tun: { ...PERSISTENT.tun, keep: true } });
+      await killAndRestart(lab(), NODE, { tun: { ...PERSISTENT.tun, keep: true } });
       await stop();
       expect({ ...(await shown()), queues: before.queues }).toEqual(before);
-      await restart(PERSISTENT);
+      await killAndRestart(lab(), NODE, PERSISTENT);
       await stop();
       expect(await lab().sandbox.expect(["ip", "-brief", "link", "show"], NODE)).not.toContain(TUN);
       expect(await lab().sandbox.expect(["ip", "rule", "show"], NODE)).not.toContain(TUN);
@@ -75,20 +76,9 @@ describeLab("proxies that are killed under load", () => {
       await lab().startProxy(NODE, undefined, PERSISTENT);
     });
 
-    async function kill(): Promise<void> {
-      const proxy = lab().proxy(NODE);
-      proxy.kill("SIGKILL");
-      await proxy.ended;
-    }
-
     async function stop(): Promise<void> {
       const { code, stderr } = await lab().proxy(NODE).stop();
       expect(code, stderr).toBe(0);
-    }
-
-    async function restart(settings: Readonly<Record<string, unknown>>): Promise<void> {
-      await kill();
-      await lab().startProxy(NODE, undefined, settings);
     }
 
     function ip(command: string): Promise<string> {

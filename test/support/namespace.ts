@@ -1,6 +1,8 @@
 // Runs a script in network and mount namespaces of its own, so that nothing it does touches the machine's network.
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Root needs no user namespace; an ordinary user becomes root of a new one. */
@@ -18,6 +20,16 @@ export function runInNamespace(script: URL, ...args: readonly string[]): unknown
   const run = spawnSync("unshare", command, { encoding: "utf8", timeout: 120_000 });
   if (run.status !== 0) throw new Error(`${script.pathname} ended with ${run.status ?? run.signal}:\n${run.stderr}`);
   return JSON.parse(run.stdout);
+}
+
+/** The same for a script that takes a folder, which is empty and goes with it. */
+export function runInNamespaceWithFolder(script: URL): unknown {
+  const folder = mkdtempSync(join(tmpdir(), "sapwood-test-"));
+  try {
+    return runInNamespace(script, folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 function probeNamespace(): string | undefined {

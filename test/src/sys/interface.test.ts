@@ -1,10 +1,7 @@
 // The TUN's interface: what is decided, and what the kernel then shows in a namespace of its own.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { chooseMtu, parseOwnAddresses, parseUnderlay, sysctlsFor } from "../../../src/sys/interface.ts";
-import { runInNamespace, tunProblem } from "../../support/namespace.ts";
+import { runInNamespaceWithFolder, tunProblem } from "../../support/namespace.ts";
 
 describe("chooseMtu", () => {
   test.each([
@@ -101,12 +98,7 @@ describe.skipIf(tunProblem !== undefined)(`in a network namespace${tunProblem ? 
   let results: Results;
 
   beforeAll(() => {
-    const directory = mkdtempSync(join(tmpdir(), "sapwood-"));
-    try {
-      results = runInNamespace(new URL("./in-namespace/interface.mjs", import.meta.url), directory) as Results;
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
+    results = runInNamespaceWithFolder(new URL("./in-namespace/interface.mjs", import.meta.url)) as Results;
   });
 
   test("the underlay is found by its IPv4 and its IPv6 address", () => {

@@ -1,10 +1,8 @@
 // TUN devices that outlive their process, in a namespace of its own: what the next one finds, and what it leaves alone.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { userInfo } from "node:os";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { OffloadState } from "../../../src/sys/offload.ts";
-import { runInNamespace, tunProblem } from "../../support/namespace.ts";
+import { runInNamespaceWithFolder, tunProblem } from "../../support/namespace.ts";
 
 interface Shown {
   readonly ifindex: number;
@@ -36,12 +34,7 @@ describe.skipIf(tunProblem !== undefined)(`a TUN that was left${tunProblem ? ` (
   const { username } = userInfo();
 
   beforeAll(() => {
-    const directory = mkdtempSync(join(tmpdir(), "sapwood-test-"));
-    try {
-      results = runInNamespace(new URL("./in-namespace/persistent-tun.mjs", import.meta.url), directory) as Results;
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
+    results = runInNamespaceWithFolder(new URL("./in-namespace/persistent-tun.mjs", import.meta.url)) as Results;
   });
 
   test("has its routes without a process, and no queue", () => {
