@@ -194,7 +194,7 @@ test("of records with a wrong byte, each at another place, none misleads a packe
     end(next.file);
     rmSync(path());
   }
-}, 60_000);
+});
 
 test("random bytes are no flows", async () => {
   const random = new Random(testSeed(142));

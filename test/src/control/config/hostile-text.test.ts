@@ -98,7 +98,7 @@ describe("aliases", () => {
 });
 
 describe("very many and very long keys", () => {
-  const COUNT = 50_000; // quadratic, this would take a minute
+  const COUNT = 50_000;
 
   test.each([
     ["in YAML", (count: number) => Array.from({ length: count }, (_, i) => `k${i}: 1`).join("\n")],
@@ -107,22 +107,18 @@ describe("very many and very long keys", () => {
       "in JSON",
       (count: number) => JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 1]))),
     ],
-  ])(
-    "%s: the first are named, the others counted",
-    (_, keys) => {
-      const lines = refusal(keys(COUNT)).split("\n");
-      expect(lines).toHaveLength(101);
-      expect(lines.at(-1)).toBe(`and ${COUNT - 100} more`);
-    },
-    60_000,
-  );
+  ])("%s: the first are named, the others counted", (_, keys) => {
+    const lines = refusal(keys(COUNT)).split("\n");
+    expect(lines).toHaveLength(101);
+    expect(lines.at(-1)).toBe(`and ${COUNT - 100} more`);
+  });
 
   test("mistakes in as many services are named by line", () => {
     const services = Array.from({ length: 20_000 }, (_, i) => `  - { name: s${i}, adresses: [] }`).join("\n");
     const lines = refusal(`services:\n${services}`).split("\n");
     expect(lines[99]).toContain("tables:101:18: services[99].adresses: expected one of");
     expect(lines.at(-1)).toBe("and 19900 more");
-  }, 60_000);
+  });
 
   test("addresses of as many instances are told apart in one step each", () => {
     const instances = Array.from({ length: 10_000 }, (_, number) => ({ number, node: "a", namespace: ["10.1.0.1"] }));
@@ -141,7 +137,7 @@ describe("very many and very long keys", () => {
     const message = refusal(text(10_000));
     expect(message).toContain("and 9980 more");
     expect(message.length).toBeLessThan(50_000);
-  }, 60_000);
+  });
 
   test.each(["key", "value"])("a %s of megabytes is not repeated", (what) => {
     const long = "x".repeat(4_000_000);
