@@ -29,7 +29,7 @@ export type DifferentPart = (typeof DIFFERENT_PARTS)[number];
 /** What happened to one packet, and what left the node for it. */
 interface PacketResult {
   readonly said: string; // as the comment of a captured packet
-  readonly left: readonly string[]; // "192.0.2.2:50103, 84 bytes" ...
+  readonly left: readonly string[]; // "192.0.2.2 port 50103, 84 bytes", "TUN, 84 bytes" ...
 }
 
 /** A packet with two results. */

@@ -38,15 +38,26 @@ export function readTextOnce(path: string): string {
 
 /** Throws an Error that says what is at the path, when it is no regular file of at most `mostBytes`. */
 export function readRegularFile(path: string, mostBytes: number): Buffer {
-  requireFile(statSync(path)); // to open a device may do something
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = openRegularFile(path);
   try {
-    const status = fstatSync(file);
-    requireFile(status);
-    if (status.size > mostBytes) throw tooLarge(mostBytes, `${status.size}`);
+    const { size } = fstatSync(file);
+    if (size > mostBytes) throw tooLarge(mostBytes, `${size}`);
     return readFileSync(file);
   } finally {
     closeSync(file);
+  }
+}
+
+/** A descriptor to read from. Throws an Error that says what is at the path, when it is no regular file. */
+export function openRegularFile(path: string): number {
+  requireFile(statSync(path)); // to open a device may do something
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    requireFile(fstatSync(file));
+    return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
   }
 }
 

@@ -3,10 +3,11 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { TestPacket } from "../../src/dataplane/modules/played-node.ts";
 import { TestNode, type TestWorld } from "../../src/dataplane/modules/test-node.ts";
 import { Dice, type Ends, TrialTraffic } from "../../src/dataplane/modules/trial-traffic.ts";
 import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
-import { type RehearsedPacket, Stage } from "../../src/dataplane/worker/rehearsal.ts";
+import { Stage } from "../../src/dataplane/worker/rehearsal.ts";
 import { copyMemory, refreshCopy } from "../../src/memory/memory-copy.ts";
 
 const PEERS = [
@@ -119,7 +120,7 @@ test("the traffic met drops of all kinds, new flows and known ones", () => {
   }
 });
 
-function packetOf(dice: Dice, traffic: TrialTraffic): RehearsedPacket {
+function packetOf(dice: Dice, traffic: TrialTraffic): TestPacket {
   const family = dice.below(2);
   const pick = (list: readonly (readonly [string, string])[]): string => dice.pick(list)[family] as string;
   if (dice.chance(0.65)) {

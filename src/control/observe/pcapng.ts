@@ -1,27 +1,28 @@
 // Writes packets as pcapng (draft-ietf-opsawg-pcapng): blocks in this machine's byte order, times in microseconds.
-//   block = type u32 | length u32 | body | options | length u32     option = code u16 | length u16 | value, padded to 4
 
-const SECTION = 0x0a0d0d0a;
-const INTERFACE = 1;
+import {
+  BYTE_ORDER_MAGIC,
+  FLAG_INBOUND,
+  FLAG_OUTBOUND,
+  INTERFACE,
+  INTERFACE_NAME,
+  LINKTYPE_RAW,
+  OPTION_COMMENT,
+  OPTION_END,
+  PACKET,
+  PACKET_FLAGS,
+  paddingOf,
+  SECTION,
+} from "./pcapng-format.ts";
+
 const STATISTICS = 5;
-const PACKET = 6;
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const UNKNOWN_LENGTH = 0xffffffff; // of the section, both halves
 
-/** An IP packet, IPv4 or IPv6 by its first nibble (tcpdump.org/linktypes.html). */
-const LINKTYPE_RAW = 101;
-
-const OPTION_END = 0;
-const OPTION_COMMENT = 1;
 const SECTION_APPLICATION = 4;
-const INTERFACE_NAME = 2;
-const PACKET_FLAGS = 2;
 const STATISTICS_START = 2;
 const STATISTICS_END = 3;
 const STATISTICS_RECEIVED = 4;
 const STATISTICS_DROPPED = 5;
-const FLAG_INBOUND = 1;
-const FLAG_OUTBOUND = 2;
 
 export interface CapturedPacket {
   /** Index of its interface in the order of their blocks. */
@@ -99,8 +100,4 @@ function count64(count: number): Uint8Array {
 /** Little-endian, as all machines that sapwood runs on. */
 function words(...values: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
-}
-
-function paddingOf(length: number): number {
-  return -length & 3;
 }

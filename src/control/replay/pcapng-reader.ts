@@ -1,16 +1,24 @@
 // Reads packets from pcapng (draft-ietf-opsawg-pcapng), as `sapwood capture` and programs that handle its files write it.
 // A file is hostile: every length is checked before it is used, and what is kept of it at a time is bounded.
-//   block = type u32 | length u32 | body | options | length u32     option = code u16 | length u16 | value, padded to 4
 
 import { SapwoodError } from "../../base/errors.ts";
 import { shortText } from "../../base/issues.ts";
+import {
+  BYTE_ORDER_MAGIC,
+  FLAG_INBOUND,
+  FLAG_OUTBOUND,
+  INTERFACE,
+  INTERFACE_NAME,
+  OPTION_COMMENT,
+  OPTION_END,
+  PACKET,
+  PACKET_FLAGS,
+  paddingOf,
+  SECTION,
+} from "../observe/pcapng-format.ts";
 
-const SECTION = 0x0a0d0d0a;
-const INTERFACE = 1;
 const OLD_PACKET = 2;
 const SIMPLE_PACKET = 3;
-const PACKET = 6;
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const HEAD = 8; // type and length
 const BLOCK_MIN = 12;
 /** Many times what a packet of 64 KiB with its comment needs. */
@@ -18,28 +26,22 @@ const BLOCK_MAX = 2 ** 24;
 /** As programs that merge files write one for each of theirs. */
 const INTERFACES_MAX = 4096;
 
-const OPTION_END = 0;
-const OPTION_COMMENT = 1;
-const INTERFACE_NAME = 2;
 const INTERFACE_RESOLUTION = 9;
 const INTERFACE_TIME_OFFSET = 14;
-const PACKET_FLAGS = 2;
-const DIRECTION_MASK = 3;
 const INTERFACE_BODY = 8;
 const PACKET_BODY = 20;
 
 /** First bytes of files that are something else, read as little-endian. */
-const OTHER_FILES: ReadonlyMap<number, string> = new Map([
-  [0xa1b2c3d4, "a pcap file"],
-  [0xd4c3b2a1, "a pcap file"],
-  [0xa1b23c4d, "a pcap file"],
-  [0x4d3cb2a1, "a pcap file"],
-]);
+const PCAP: readonly number[] = [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1];
 const GZIP = 0x8b1f;
 
 /** By the flags of a packet. */
-const DIRECTIONS = [undefined, "inbound", "outbound"] as const;
-type Direction = (typeof DIRECTIONS)[number];
+const DIRECTIONS: ReadonlyMap<number, "inbound" | "outbound"> = new Map([
+  [FLAG_INBOUND, "inbound"],
+  [FLAG_OUTBOUND, "outbound"],
+]);
+const DIRECTION_MASK = 3;
+type Direction = ReturnType<typeof DIRECTIONS.get>;
 
 export interface PcapngInterface {
   readonly name: string; // "" = it has none
@@ -180,14 +182,14 @@ export class PcapngReader {
     if (known === undefined) throw this.#refusal("an interface of the section", `number ${index}`);
     const ticks = this.#u32(body, 4) * 2 ** 32 + this.#u32(body, 8);
     const captured = this.#u32(body, 12);
-    const end = PACKET_BODY + captured + (-captured & 3);
+    const end = PACKET_BODY + captured + paddingOf(captured);
     this.#require(body, end, `${captured} bytes of a packet`);
     let direction: Direction;
     let comment = "";
     for (const { code, value } of this.#options(body.subarray(end))) {
       if (code === OPTION_COMMENT && comment === "") comment = value.toString("utf8");
       else if (code === PACKET_FLAGS && value.length === 4)
-        direction = DIRECTIONS[this.#u32(value, 0) & DIRECTION_MASK];
+        direction = DIRECTIONS.get(this.#u32(value, 0) & DIRECTION_MASK);
     }
     return {
       number: this.#packets,
@@ -206,7 +208,7 @@ export class PcapngReader {
       if (code === OPTION_END) return;
       this.#require(bytes, at + 4 + length, "an option");
       yield { code, value: bytes.subarray(at + 4, at + 4 + length) };
-      at += 4 + length + (-length & 3);
+      at += 4 + length + paddingOf(length);
     }
   }
 
@@ -235,7 +237,8 @@ function resolution(exponent: number): number {
 
 function otherFile(first: number): string {
   if ((first & 0xffff) === GZIP) return "a compressed file";
+  if (PCAP.includes(first)) return "a pcap file";
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(first);
-  return OTHER_FILES.get(first) ?? `one that begins with "${shortText(bytes.toString("latin1"))}"`;
+  return `one that begins with "${shortText(bytes.toString("latin1"))}"`;
 }

@@ -38,29 +38,16 @@ export interface Datagram {
 
 /** Undefined: its outer headers are not those of a UDP datagram. */
 export function datagramOf(packet: Uint8Array): Datagram | undefined {
+  const found = transportOf(packet);
+  if (found?.protocol !== IPPROTO_UDP) return undefined;
+  const { at, isV4 } = found;
   const view = viewOf(packet);
-  const version = (packet[0] ?? 0) >>> 4;
-  if (version === 4 && packet.length >= IPV4_HEADER) {
-    const headerLength = 4 * (view.getUint8(0) & 15);
-    const isWhole = headerLength >= IPV4_HEADER && (view.getUint16(6) & FRAGMENT_MASK) === 0;
-    if (!isWhole || view.getUint8(9) !== IPPROTO_UDP) return undefined;
-    return insideOf(packet, headerLength, mapped(packet, 12), view.getUint8(1));
-  }
-  if (version === 6 && packet.length >= IPV6_HEADER && view.getUint8(6) === IPPROTO_UDP) {
-    return insideOf(packet, IPV6_HEADER, packet.subarray(8, 24), (view.getUint16(0) >>> 4) & 0xff);
-  }
-  return undefined;
-}
-
-function insideOf(packet: Uint8Array, udpAt: number, from: Uint8Array, trafficClass: number): Datagram | undefined {
-  if (packet.length < udpAt + UDP_HEADER) return undefined;
-  const view = viewOf(packet);
-  const length = view.getUint16(udpAt + 4) - UDP_HEADER;
+  const length = view.getUint16(at + 4) - UDP_HEADER;
   if (length < 0) return undefined;
   return {
-    from: { address: formatAddress(from), port: view.getUint16(udpAt) },
-    trafficClass,
-    payload: packet.subarray(udpAt + UDP_HEADER, udpAt + UDP_HEADER + length),
+    from: { address: formatAddress(isV4 ? mapped(packet, 12) : packet.subarray(8, 24)), port: view.getUint16(at) },
+    trafficClass: isV4 ? view.getUint8(1) : (view.getUint16(0) >>> 4) & 0xff,
+    payload: packet.subarray(at + UDP_HEADER, at + UDP_HEADER + length),
     length,
   };
 }
@@ -94,11 +81,12 @@ interface Transport {
 /** Undefined: no whole TCP or UDP header follows the IP header. */
 function transportOf(packet: Uint8Array): Transport | undefined {
   const view = viewOf(packet);
-  const isV4 = (packet[0] ?? 0) >>> 4 === 4;
-  if (packet.length < (isV4 ? IPV4_HEADER : IPV6_HEADER)) return undefined;
-  if (isV4 && (view.getUint16(6) & FRAGMENT_MASK) !== 0) return undefined;
+  const version = (packet[0] ?? 0) >>> 4;
+  const isV4 = version === 4;
+  if ((!isV4 && version !== 6) || packet.length < (isV4 ? IPV4_HEADER : IPV6_HEADER)) return undefined;
   const protocol = view.getUint8(isV4 ? 9 : 6);
   const at = isV4 ? 4 * (view.getUint8(0) & 15) : IPV6_HEADER;
+  if (isV4 && (at < IPV4_HEADER || (view.getUint16(6) & FRAGMENT_MASK) !== 0)) return undefined;
   const least = protocol === IPPROTO_TCP ? TCP_HEADER : protocol === IPPROTO_UDP ? UDP_HEADER : undefined;
   return least === undefined || packet.length < at + least ? undefined : { protocol, at, isV4 };
 }

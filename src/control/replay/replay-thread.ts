@@ -1,6 +1,6 @@
 // Entry of the thread in which a capture is replayed: makes a node for each side, reads the file, answers, and ends.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { SapwoodError } from "../../base/errors.ts";
 import { printableLine } from "../../base/printable.ts";
@@ -9,7 +9,7 @@ import { createSharedMemory, type SharedMemory } from "../../memory/shared-memor
 import { TableWriter } from "../../memory/table-writer.ts";
 import type { Node } from "../../model/tables.ts";
 import { tunnelAddressOf } from "../../net/wireguard-key.ts";
-import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
+import { openRegularFile, whyUnreadable } from "../../sys/user-file.ts";
 import { CaptureNames } from "../observe/capture-names.ts";
 import { TableStore, type TableStoreOptions } from "../tables/table-store.ts";
 import { type PcapngPacket, PcapngReader } from "./pcapng-reader.ts";
@@ -83,9 +83,7 @@ const ENCRYPTED: NonNullable<TableStoreOptions["underlay"]> = {
 function* piecesOf(path: string): Generator<Buffer> {
   let file: number | undefined;
   try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const problem = whyNoFile(fstatSync(file));
-    if (problem !== undefined) throw new Error(problem);
+    file = openRegularFile(path);
     for (;;) {
       const piece = Buffer.alloc(PIECE_BYTES);
       const count = readSync(file, piece);
@@ -93,7 +91,6 @@ function* piecesOf(path: string): Generator<Buffer> {
       yield piece.subarray(0, count);
     }
   } catch (error) {
-    if (error instanceof SapwoodError) throw error;
     throw unreadable(printableLine(path), `it cannot be read: ${whyUnreadable(error)}`);
   } finally {
     if (file !== undefined) closeSync(file);

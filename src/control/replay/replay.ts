@@ -17,13 +17,12 @@ import {
   type ReplayReport,
 } from "../../model/replay-report.ts";
 import { type CaptureNames, commentOf, type PacketSaid } from "../observe/capture-names.ts";
+import { LINKTYPE_RAW } from "../observe/pcapng-format.ts";
 import type { PcapngInterface, PcapngPacket } from "./pcapng-reader.ts";
 import { type Datagram, datagramOf, frameOf } from "./recorded-packet.ts";
 import { isProbe, RecordedProbes } from "./recorded-probes.ts";
 import { SideCounts } from "./side-counts.ts";
 
-/** Of an IP packet, as `sapwood capture` writes it. */
-const LINKTYPE_RAW = 101;
 const PACKET_MAX = 65_535;
 /** In the year 2255: later ones are no times, and no clock of an engine shows them. */
 const TIME_MAX_US = Number.MAX_SAFE_INTEGER;
@@ -151,7 +150,7 @@ export class Replay {
 
   #resultOf({ packet, datagram }: Task, played: PlayedPacket): Result {
     const inner = datagram?.payload ?? packet.bytes;
-    const { destination = "" } = inner.length === 0 ? {} : (packetKey(inner, inner.length) ?? {});
+    const { destination = "" } = packetKey(inner, inner.length) ?? {};
     const said = this.#options.names.said(played.verdict, played.reason, destination, played.target);
     return { ...played, said, comment: commentOf(said) };
   }

@@ -23,6 +23,11 @@ export interface TestMessage {
   readonly trafficClass: number;
 }
 
+/** From the TUN with its virtio_net_hdr, or from the tunnel. */
+export type TestPacket =
+  | { readonly direction: "egress"; readonly frame: Uint8Array }
+  | { readonly direction: "ingress"; readonly message: TestMessage };
+
 /** Both hexadecimal; `to` is address and port as in a sockaddr_in6. */
 export interface SentMessage {
   readonly to: string;
@@ -62,6 +67,12 @@ export class PlayedNode {
   /** The engine is in a generation of the tables. */
   get isInCall(): boolean {
     return (this.#u32(WorkerLayout.SEQUENCE) & 1) !== 0;
+  }
+
+  /** The only one of its direction. */
+  put(packet: TestPacket): void {
+    if (packet.direction === "egress") this.putFrames([packet.frame]);
+    else this.putMessages([packet.message]);
   }
 
   putFrames(frames: readonly Uint8Array[]): void {

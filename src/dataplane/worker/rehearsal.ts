@@ -9,14 +9,9 @@ import { formatAddress } from "../../net/address.ts";
 import { CandidateReader } from "../modules/candidate-reader.ts";
 import { type PolicyCandidate, readCandidate } from "../modules/candidate-record.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
-import { PlayedNode, type TestMessage } from "../modules/played-node.ts";
+import { PlayedNode, type TestPacket } from "../modules/played-node.ts";
 import { PolicyHost } from "./policies.ts";
 import type { PolicyModule } from "./worker-contract.ts";
-
-/** From the TUN with its virtio_net_hdr, or from the tunnel. */
-export type RehearsedPacket =
-  | { readonly direction: "egress"; readonly frame: Uint8Array }
-  | { readonly direction: "ingress"; readonly message: TestMessage };
 
 /** A policy was asked for an instance. */
 interface RehearsedChoice {
@@ -70,16 +65,11 @@ export class Stage {
   }
 
   /** `nowUs` is of the workers' clock. */
-  play(packet: RehearsedPacket, nowUs: number): Rehearsal {
+  play(packet: TestPacket, nowUs: number): Rehearsal {
     const before = readCounters(this.#shared);
     this.#choice = null;
-    if (packet.direction === "egress") {
-      this.#node.putFrames([packet.frame]);
-      this.#engine.egress(0, 1, nowUs);
-    } else {
-      this.#node.putMessages([packet.message]);
-      this.#engine.ingress(0, 1, nowUs);
-    }
+    this.#node.put(packet);
+    this.#engine[packet.direction](0, 1, nowUs);
     const after = readCounters(this.#shared);
     const { direction } = packet;
     return {

@@ -4,14 +4,15 @@
 import { Worker } from "node:worker_threads";
 import { SapwoodError } from "../../base/errors.ts";
 import type { MemoryPlan } from "../../memory/memory-copy.ts";
-import type { Rehearsal, RehearsedPacket } from "./rehearsal.ts";
+import type { TestPacket } from "../modules/played-node.ts";
+import type { Rehearsal } from "./rehearsal.ts";
 import type { PolicyModule } from "./worker-contract.ts";
 
 export interface RehearsalOptions {
   readonly plan: MemoryPlan;
   readonly engine: WebAssembly.Module;
   readonly policies: readonly PolicyModule[];
-  readonly packet: RehearsedPacket;
+  readonly packet: TestPacket;
   readonly nowUs: number; // of the workers' clock
 }
 

@@ -26,9 +26,8 @@ import { CaptureTap } from "../capture/capture-tap.ts";
 import { CapturingEngine } from "../capture/capturing-engine.ts";
 import { WorkerArea } from "../io/device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
-import { PlayedNode, type TestMessage } from "../modules/played-node.ts";
+import { PlayedNode, type TestMessage, type TestPacket } from "../modules/played-node.ts";
 import { PolicyHost } from "./policies.ts";
-import type { RehearsedPacket } from "./rehearsal.ts";
 import type { PolicyModule } from "./worker-contract.ts";
 
 /** What leaves a node. */
@@ -105,15 +104,10 @@ export class ReplayedNode {
   }
 
   /** At the time of advance(). */
-  play(packet: RehearsedPacket): PlayedPacket {
+  play(packet: TestPacket): PlayedPacket {
     const flowsBefore = this.#flowsOpened;
-    if (packet.direction === "egress") {
-      this.#node.putFrames([packet.frame]);
-      this.#engine.egress(0, 1, this.#nowUs);
-    } else {
-      this.#node.putMessages([packet.message]);
-      this.#engine.ingress(0, 1, this.#nowUs);
-    }
+    this.#node.put(packet);
+    this.#engine[packet.direction](0, 1, this.#nowUs);
     let said: Pick<PlayedPacket, "verdict" | "reason" | "target"> = { verdict: -1, reason: 0, target: "" };
     let isSaid = false;
     const left: LeftPacket[] = [];

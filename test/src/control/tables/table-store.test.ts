@@ -6,30 +6,7 @@ import { createSharedMemory } from "../../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../../src/memory/table-writer.ts";
 import { BUILT_IN_POLICIES } from "../../../../src/model/policy-names.ts";
 import type { Instance, Node, Service, Tables, TablesPatch } from "../../../../src/model/tables.ts";
-import { parsePrefix } from "../../../../src/net/address.ts";
-
-const RANGES = ["10.30.0.0/16", "fdff::/16"].map(parsePrefix);
-const NODE_B: Node = { id: "node-b", underlay: { address: "192.0.2.12", port: 50103 } };
-const ONE: Instance = {
-  number: 1,
-  node: "node-b",
-  namespaceAddresses: ["10.18.3.1", "fc00::18:3:1"],
-  instanceAddresses: ["10.30.0.3", "fdff::3"],
-  weight: 1,
-  draining: false,
-};
-const TWO: Instance = { ...ONE, number: 2, namespaceAddresses: ["10.18.3.2"], instanceAddresses: ["10.30.0.4"] };
-const B: Service = {
-  name: "b.demo",
-  addresses: [{ address: "10.30.0.2", policy: "round-robin" }],
-  instances: [ONE, TWO],
-};
-const A: Service = {
-  name: "a.demo",
-  addresses: [],
-  instances: [{ ...ONE, node: "node-a", namespaceAddresses: ["10.101.3.23"], instanceAddresses: ["10.30.1.5"] }],
-};
-const GOOD: Tables = { nodes: [NODE_B], services: [A, B] };
+import { A, B, GOOD, NODE_B, ONE, RANGES, TWO } from "./support/good-tables.ts";
 
 function freshStore(addresses = 64): TableStore {
   const capacities = { flows: 64, addresses, instances: 32, workloads: 16, nodes: 4, workers: 1 };

@@ -3,27 +3,9 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { TableStore } from "../../../../src/control/tables/table-store.ts";
 import { createSharedMemory } from "../../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../../src/memory/table-writer.ts";
-import type { Instance, Node, Service, Tables, TablesPatch } from "../../../../src/model/tables.ts";
-import { parsePrefix } from "../../../../src/net/address.ts";
+import type { Service, TablesPatch } from "../../../../src/model/tables.ts";
+import { A, B, GOOD, ONE, RANGES, TWO } from "./support/good-tables.ts";
 
-const RANGES = ["10.30.0.0/16", "fdff::/16"].map(parsePrefix);
-const NODE_B: Node = { id: "node-b", underlay: { address: "192.0.2.12", port: 50103 } };
-const ONE: Instance = {
-  number: 1,
-  node: "node-b",
-  namespaceAddresses: ["10.18.3.1", "fc00::18:3:1"],
-  instanceAddresses: ["10.30.0.3", "fdff::3"],
-  weight: 1,
-  draining: false,
-};
-const TWO: Instance = { ...ONE, number: 2, namespaceAddresses: ["10.18.3.2"], instanceAddresses: ["10.30.0.4"] };
-const B: Service = {
-  name: "b.demo",
-  addresses: [{ address: "10.30.0.2", policy: "round-robin" }],
-  instances: [ONE, TWO],
-};
-const A: Service = { name: "a.demo", addresses: [], instances: [] };
-const GOOD: Tables = { nodes: [NODE_B], services: [A, B] };
 const NEWER: Service = {
   name: "c.demo",
   addresses: [],
