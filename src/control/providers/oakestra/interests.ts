@@ -17,8 +17,6 @@ interface InterestsOptions {
   /** Whether an instance of the job runs on this node. */
   readonly isDeployed: (job: string) => boolean;
   readonly tell: (sentence: string) => void;
-  readonly idleMs?: number;
-  readonly refreshMs?: number;
 }
 
 interface Interest {
@@ -43,6 +41,7 @@ export class Interests {
   readonly #interests = new Map<string, Interest>();
   readonly #formerAddresses = new Set<string>();
   readonly #timer: NodeJS.Timeout;
+  #isEnding = false;
 
   constructor(options: InterestsOptions) {
     this.#options = options;
@@ -113,6 +112,12 @@ export class Interests {
     return this.refresh(job);
   }
 
+  /** Gives all of them up, whoever uses them; resolves when they are, or it is clear that the cluster does not answer. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    await Promise.all(this.held.map((job) => this.refreshAnew(job)));
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
@@ -138,7 +143,7 @@ export class Interests {
     interest.retryMs = undefined;
     interest.refreshedMs = performance.now();
     // What follows is said at once: the cluster may begin anew at any moment.
-    if (this.#isIdle(interest) && !this.#isInUse(job)) await this.#giveUp(job);
+    if (this.#isEnding || (this.#isIdle(interest) && !this.#isInUse(job))) await this.#giveUp(job);
     else await this.#put(job, result);
   }
 
@@ -152,20 +157,20 @@ export class Interests {
   }
 
   #look(): void {
-    const { sink, isDeployed, refreshMs = REFRESH_MS } = this.#options;
+    const { sink, isDeployed } = this.#options;
     const nowMs = performance.now();
     // Flows are looked at only when it matters.
     const isAnyIdle = [...this.#interests.values()].some((interest) => this.#isIdle(interest));
     const inUse = isAnyIdle ? sink.servicesInUse() : new Set<string>();
     for (const [job, interest] of this.#interests) {
       if (isDeployed(job) || inUse.has(job)) interest.usedMs = nowMs;
-      const isDue = this.#isIdle(interest) || nowMs - interest.refreshedMs >= refreshMs;
+      const isDue = this.#isIdle(interest) || nowMs - interest.refreshedMs >= REFRESH_MS;
       if (interest.retryMs === undefined ? isDue : nowMs >= interest.retryMs) void this.refresh(job);
     }
   }
 
   #isIdle({ usedMs }: Interest): boolean {
-    return performance.now() - usedMs >= (this.#options.idleMs ?? IDLE_MS);
+    return performance.now() - usedMs >= IDLE_MS;
   }
 
   #isInUse(job: string): boolean {

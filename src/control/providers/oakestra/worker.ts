@@ -13,7 +13,6 @@ import {
   type Deployed,
   deployedMessage,
   type Host,
-  interestRemoveMessage,
   jobOfTopic,
   type NodeTopics,
   nodeTopics,
@@ -43,8 +42,15 @@ interface WorkerOptions {
   readonly tell: (sentence: string) => void;
 }
 
+/** An instance of this node that the cluster was told of and does not know yet. */
+interface Unconfirmed {
+  readonly deployed: Deployed;
+  readonly toldMs: number;
+}
+
 /** A cluster that has just connected anew heard nothing of what was said before; it is told again until it confirms. */
 const ANNOUNCE_AGAIN_MS = 5000;
+const LOOK_MS = 1000;
 
 export class Worker {
   readonly #options: WorkerOptions;
@@ -54,11 +60,10 @@ export class Worker {
   readonly #jobs: Jobs;
   readonly #file: JobsFile;
   readonly #interests: Interests;
-  /** Instances of this node that the cluster was told of and does not know yet. */
-  readonly #unconfirmed = new Map<string, Deployed>();
+  readonly #unconfirmed = new Map<string, Unconfirmed>();
   readonly #announcing: NodeJS.Timeout;
   #lookups: Lookups | undefined;
-  /** Asks for nothing by itself any more, so that no interest ends twice. */
+  /** Asks for nothing by itself any more. */
   #isAtRest = false;
   #onSubnet: ((payload: Uint8Array) => void) | undefined;
 
@@ -106,7 +111,7 @@ export class Worker {
       isDeployed,
       tell,
     });
-    this.#announcing = setInterval(() => this.#announceAgain(), ANNOUNCE_AGAIN_MS);
+    this.#announcing = setInterval(() => this.#announceAgain(), LOOK_MS);
     this.#announcing.unref();
   }
 
@@ -170,28 +175,27 @@ export class Worker {
    * will not soon: the cluster is silent or does not know the instance. Then it is told again until it does.
    */
   async announce(deployed: Deployed, waitMs: number): Promise<boolean> {
-    const key = keyOf(deployed.job, deployed.number);
-    this.#unconfirmed.set(key, deployed);
-    this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
+    this.#tellDeployed(deployed);
     this.#interests.hold(deployed.job);
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, waitMs);
-    });
-    await Promise.race([this.#interests.refreshAnew(deployed.job), patience]);
-    clearTimeout(timer);
-    if (this.#isConfirmed(deployed)) this.#unconfirmed.delete(key);
+    await within(waitMs, this.#interests.refreshAnew(deployed.job));
+    if (this.#isConfirmed(deployed)) this.#unconfirmed.delete(keyOf(deployed.job, deployed.number));
     return this.#jobs.hasOwn(deployed.job, deployed.number);
   }
 
   #announceAgain(): void {
-    for (const [key, deployed] of this.#unconfirmed) {
+    const nowMs = performance.now();
+    for (const [key, { deployed, toldMs }] of this.#unconfirmed) {
       if (this.#isConfirmed(deployed)) this.#unconfirmed.delete(key);
-      else if (this.#session.isConnected) {
-        this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
+      else if (this.#session.isConnected && nowMs - toldMs >= ANNOUNCE_AGAIN_MS) {
+        this.#tellDeployed(deployed);
         void this.#interests.refresh(deployed.job);
       }
     }
+  }
+
+  #tellDeployed(deployed: Deployed): void {
+    this.#unconfirmed.set(keyOf(deployed.job, deployed.number), { deployed, toldMs: performance.now() });
+    this.#session.publish(this.#topics.deployed, deployedMessage(deployed, this.#options.host()));
   }
 
   /** The tables have the instance, and the cluster has said where it is. */
@@ -205,10 +209,7 @@ export class Worker {
    */
   async resume(deployed: readonly Deployed[]): Promise<void> {
     await this.#jobs.restore(this.#file.read());
-    for (const one of deployed.filter((it) => !this.#isConfirmed(it))) {
-      this.#unconfirmed.set(keyOf(one.job, one.number), one);
-      this.#session.publish(this.#topics.deployed, deployedMessage(one, this.#options.host()));
-    }
+    for (const one of deployed) if (!this.#isConfirmed(one)) this.#tellDeployed(one);
     for (const job of new Set([...deployed.map(({ job }) => job), ...this.#jobs.names])) {
       this.#interests.hold(job);
       void this.#interests.refresh(job);
@@ -241,22 +242,9 @@ export class Worker {
   /** Ends its interests at the cluster, as far as that answers in time, disconnects, and leaves nothing in the tables. */
   async leave(timeoutMs: number): Promise<void> {
     this.#rest();
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
-    const ends = this.#interests.held.map((job) => this.#endInterest(job));
-    await Promise.race([Promise.all(ends), patience]);
-    clearTimeout(timer);
+    await within(timeoutMs, this.#interests.end());
     await this.#disconnect();
     await this.#jobs.remove(this.#jobs.names);
-  }
-
-  /** The query right before makes sure that the cluster counts the worker: else the message could end its MQTT client. */
-  async #endInterest(job: string): Promise<void> {
-    const result = await this.#queries.ask({ sname: job }, true);
-    if (typeof result === "string" || !this.#interests.held.includes(job)) return; // the same answer may have ended it
-    this.#session.publish(this.#topics.interestRemove, interestRemoveMessage(job));
   }
 
   #rest(): void {
@@ -278,6 +266,16 @@ export class Worker {
     else if (topic === this.#topics.tableQueryResult) this.#queries.onResult(payload);
     else if (topic === this.#topics.subnetResult) this.#onSubnet?.(payload);
   }
+}
+
+/** Resolves when the work is done, and after `waitMs` at the latest. */
+async function within(waitMs: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, waitMs);
+  });
+  await Promise.race([work, patience]);
+  clearTimeout(timer);
 }
 
 function keyOf(job: string, number: number): string {

@@ -155,6 +155,32 @@ test.each<[string, boolean, () => unknown]>([
   expect(asked).toHaveLength(granted ? 1 : 0);
 });
 
+test("at the end all are given up, each exactly once and behind a query, whoever uses them [behaviour 8, measured 2]", async () => {
+  const answered = pending<void>();
+  answer = answered.promise;
+  isDeployed = true;
+  interests.hold(JOB);
+  void interests.refresh(JOB);
+  interests.onUpdate(JOB);
+  const ended = interests.end();
+  answered.settle();
+  await ended;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(log.slice(1)).toEqual([
+    `ask ${JOB}`,
+    `nodes/w/net/interest/remove {"appname":"${JOB}"}`,
+    `unsubscribe ${TOPIC}`,
+    `remove ${JOB}`,
+  ]);
+});
+
+test("at the end nothing is removed that the cluster does not answer for [defect 45]", async () => {
+  outcome = "unanswered";
+  interests.hold(JOB);
+  await interests.end();
+  expect(log).toEqual([`subscribe ${TOPIC}`, `ask ${JOB}`]);
+});
+
 describe("while one that nothing uses is asked for the last time", () => {
   let answered: ReturnType<typeof pending<void>>;
 
