@@ -266,7 +266,8 @@ describeCluster("a cluster of Oakestra", () => {
   });
 
   test("an undeploy says nothing, and leaves neither interface nor interest, also when the cluster began anew [behaviour 8, defect 29, measured 1, remedy 15]", async () => {
-    await cluster.order("restart"); // an interest that it does not know would end it
+    // An interest that it does not know would end it.
+    await cluster.order("forget", { worker: WORKERS["node-c"], job: SERVER });
     const before = said(WORKERS["node-c"]).length;
     expect(await cluster.undeploy("node-c", SERVER, 0)).toEqual({ status: 200, body: "" });
     const links = await cluster.lab.sandbox.expect(["ip", "-br", "link"], "node-c");

@@ -10,7 +10,7 @@ const TOPIC = /^nodes\/([\w-]+)\/net\/(.+)$/;
 const ADDRESS_V4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 const ADDRESS_V6 = /^[0-9a-f:]+$/;
 
-/** Jobs by name: { addresses: [...], instances: Map(number -> record) }. */
+/** Jobs by name: { addresses: [...], instances: Map(number -> record), ordered: numbers of all that ever were }. */
 const jobs = new Map();
 /** "worker job" of all interests that queries obtained. */
 const interests = new Set();
@@ -91,15 +91,16 @@ const RULES = {
     check: (message) => {
       if (!isJob(message.appname)) return "expected the full name of a job";
       if (message.status !== "DEPLOYED") return "expected the status DEPLOYED";
-      if (!Number.isInteger(message.instance_number)) return "expected a number of the instance";
+      // One that the root has taken back meanwhile may be told again: no worker hears of that before its undeploy.
+      if (!jobs.get(message.appname)?.ordered.has(message.instance_number))
+        return "expected an instance that was ordered";
       if (!ADDRESS_V4.test(message.nsip)) return "expected an IPv4 namespace address";
       if (!ADDRESS_V6.test(message.nsipv6)) return "expected an IPv6 namespace address";
       return hostProblem(message);
     },
     handle: ({ appname, instance_number, nsip, nsipv6, host_ip, host_port }, worker) => {
       const record = jobs.get(appname)?.instances.get(instance_number);
-      if (record === undefined)
-        return print({ event: "violation", why: `${appname} ${instance_number} is not ordered` });
+      if (record === undefined) return;
       Object.assign(record, { worker_id: worker, namespace_ip: nsip, namespace_ip_v6: nsipv6 });
       Object.assign(record, { host_ip, host_port: Number(host_port) });
       updated(appname, "DEPLOYMENT");
@@ -168,11 +169,12 @@ function updated(job, type) {
 
 const ORDERS = {
   /** The root accepts a service. */
-  service: ({ job, addresses }) => jobs.set(job, { addresses, instances: new Map() }),
+  service: ({ job, addresses }) => jobs.set(job, { addresses, instances: new Map(), ordered: new Set() }),
   /** The root orders an instance. */
   instance: ({ job, number, ip, ipv6, ...more }) => {
     const record = { instance_number: number, instance_ip: ip, instance_ip_v6: ipv6, cluster_id: "c", ...more };
     jobs.get(job).instances.set(number, record);
+    jobs.get(job).ordered.add(number);
   },
   removeInstance: ({ job, number }) => {
     jobs.get(job).instances.delete(number);
@@ -183,8 +185,8 @@ const ORDERS = {
   behave: (order) => {
     behaviour = { ...behaviour, ...order };
   },
-  /** It forgets all interests, as it does at each of its starts. */
-  restart: () => interests.clear(),
+  /** As at each of its starts. It forgets no others, because their worker may be just about to give one up. */
+  forget: ({ worker, job }) => void interests.delete(`${worker} ${job}`),
   update: ({ job }) => updated(job, "DEPLOYMENT"),
   say: ({ topic, payload }) => publish(topic, payload),
   interests: () => print({ event: "interests", interests: [...interests].sort() }),
