@@ -78,6 +78,7 @@ export class NodeProxy {
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };
     const control = await openControl(stages, options, undo);
     network.ending.keepsTun = network.persists && opened.config.tun.keep;
+    if (!network.persists) devices.tun.setPersistent(false); // one that was taken over, and was to outlive its process
     return new NodeProxy(undo, stages, control);
   }
 }

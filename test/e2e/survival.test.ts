@@ -2,7 +2,7 @@
 // idle, and new ones open. Then the same with TUN devices that outlive them, and what becomes of such a device.
 // test/long/killed-proxies.test.ts kills thirty times.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { configFile, controlSocket } from "../../src/lab/lab.ts";
+import { configFile, controlSocket, eventually } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
@@ -62,6 +62,15 @@ describeLab("proxies that are killed under load", () => {
       await stop();
       expect(await lab().sandbox.expect(["ip", "-brief", "link", "show"], NODE)).not.toContain(TUN);
       expect(await lab().sandbox.expect(["ip", "rule", "show"], NODE)).not.toContain(TUN);
+    });
+
+    test("a device that is no longer to outlive its process goes with it", async () => {
+      await lab().startProxy(NODE, undefined, PERSISTENT);
+      await killAndRestart(lab(), NODE, { tun: { persist: false } });
+      expect((await shown()).queues).toBe(before.queues);
+      lab().proxy(NODE).kill("SIGKILL");
+      await lab().proxy(NODE).ended;
+      await eventually("the device to go", async () => !(await ip("-brief link show")).includes(TUN));
     });
 
     test("somebody else's device of that name is refused in one sentence, and stays as it is", async () => {
