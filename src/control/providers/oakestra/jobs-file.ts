@@ -23,8 +23,13 @@ export interface JobsFileOptions {
 
 const VERSION = 1;
 const FILE_BYTES_MAX = 8 * 2 ** 20;
-/** Changes within this time are one write. */
-const PAUSE_MS = 1000;
+/**
+ * Changes within this time are one write. A connection to an instance that is not in the file yet is reset at the next
+ * start, because the tables say then that its service has others.
+ */
+const PAUSE_MS = 50;
+/** A long file is written less often: writing takes at most one part of so many of the time. */
+const REST_FACTOR = 20;
 
 const file = z.object({
   version: z.literal(VERSION, `expected version ${VERSION}`),
@@ -43,6 +48,7 @@ export class JobsFile {
   readonly #path: string;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #tookMs = 0; // the last write
   /** What was told last of a write that left something out or failed. */
   #problem: string | undefined;
 
@@ -75,13 +81,15 @@ export class JobsFile {
   /** Writes what there is, a moment later. */
   onChange(): void {
     if (this.#isClosed) return;
-    this.#timer ??= setTimeout(() => this.write(), this.#options.pauseMs ?? PAUSE_MS).unref();
+    const pauseMs = Math.max(this.#options.pauseMs ?? PAUSE_MS, REST_FACTOR * this.#tookMs);
+    this.#timer ??= setTimeout(() => this.write(), pauseMs).unref();
   }
 
   /** Writes what there is at once. */
   write(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const startedMs = performance.now();
     try {
       const { text, leftOut } = this.#text();
       replaceOwnFile(this.#path, text);
@@ -90,6 +98,7 @@ export class JobsFile {
       const reason = (error as NodeJS.ErrnoException).code ?? reasonOf(error); // without the draft's name
       this.#tell(`${this.#path} cannot be written for the next start: ${reason}`);
     }
+    this.#tookMs = performance.now() - startedMs;
   }
 
   /** Writes what waits, and nothing more. */
