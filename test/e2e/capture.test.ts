@@ -48,6 +48,16 @@ describeLab("captures", () => {
     return { program, file };
   }
 
+  /** The events of node-b, which has a capture already. */
+  async function followEvents(): Promise<SandboxProgram> {
+    const program = lab().startSapwood("node-b", ["events", "--follow", "--socket", controlSocket("node-b")]);
+    const connected = ["ss", "-Hx", "state", "connected", "src", controlSocket("node-b")];
+    await eventually("the capture and the events to be asked for", async () => {
+      return (await lab().sandbox.expect(connected, "node-b")).trim().split("\n").length >= 2;
+    });
+    return program;
+  }
+
   async function ended(program: SandboxProgram, signal?: NodeJS.Signals): Promise<void> {
     if (signal !== undefined) program.kill(signal);
     const { code, stderr } = await program.ended;
@@ -246,7 +256,7 @@ describeLab("captures", () => {
 
   test("end with a proxy that stops, and events that are followed, too", async () => {
     const { program, file } = await startOn("node-b");
-    const events = lab().startSapwood("node-b", ["events", "--follow", "--socket", controlSocket("node-b")]);
+    const events = await followEvents();
     await untilCaptured(file, "sapwood");
     lab().proxy("node-b").kill("SIGTERM");
     await ended(program);
@@ -262,7 +272,7 @@ describeLab("captures", () => {
 
   test("say so when their proxy ends suddenly, and leave whole files", async () => {
     const { program, file } = await startOn("node-b");
-    const events = lab().startSapwood("node-b", ["events", "--follow", "--socket", controlSocket("node-b")]);
+    const events = await followEvents();
     await untilCaptured(file, "sapwood");
     lab().proxy("node-b").kill("SIGKILL");
     for (const follower of [program, events]) {

@@ -289,6 +289,7 @@ describeCluster("a cluster of Oakestra", () => {
     expect((await call(ALL)).flatMap(({ failures }) => failures)).toEqual([]);
     const file = netmanagerFile("node-a", "state/jobs.json");
     await eventually("the job to be saved as it is now", async () => {
+      await call(ALL); // a job that nobody uses is forgotten after ten seconds
       const text = (await cluster.lab.sandbox.run(["cat", file])).stdout;
       return /"instance_number":0,[^{}]*"host_ip":"192\.0\.2\.12"/.test(text); // on node-b
     });
