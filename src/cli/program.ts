@@ -16,6 +16,7 @@ import {
 } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { countersCommand } from "./counters.ts";
+import { doctorCommand } from "./doctor.ts";
 import { engineLoadCommand } from "./engine-load.ts";
 import { engineRollbackCommand } from "./engine-rollback.ts";
 import { engineShowCommand } from "./engine-show.ts";
@@ -52,6 +53,7 @@ export const COMMANDS: readonly Command[] = [
   installNetmanagerCommand,
   uninstallNetmanagerCommand,
   checkCommand,
+  doctorCommand,
   statusCommand,
   servicesCommand,
   instancesCommand,

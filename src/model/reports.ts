@@ -86,6 +86,7 @@ export const StatusReport = report("StatusReport", {
   tables: z.record(z.string(), UsageReport).readonly(),
   memory: z.object({ rssBytes: count, sharedBytes: count }).readonly(),
   lostLogLines: count.describe("lines of the log that could not be written"),
+  clockJumpMs: z.number().describe("how far the clock was set since the start; below 0: back"),
 });
 export type StatusReport = z.infer<typeof StatusReport>;
 

@@ -1,5 +1,6 @@
 // The `iptables` and `ip6tables` commands, whichever of the kernel's two interfaces they were built for.
 
+import { readFileSync } from "node:fs";
 import type { OpenNetns } from "./process-netns.ts";
 import { hasTool, runTool, type Tool } from "./tool.ts";
 
@@ -18,6 +19,37 @@ export async function listRules(family: Family, table: string, chain: readonly s
   const options = [...PATIENCE, "-t", table, "-S", ...chain];
   const text = await runTool(toolOf(family), options, "", () => options.join(" "));
   return text.split("\n").filter((line) => line !== "");
+}
+
+/** The programs that print all rules of a family: of the kernel's newer interface or the older one, and of the older one alone. */
+const SAVERS = ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"] as const;
+export type IptablesProgram = (typeof SAVERS)[number];
+/** Tables of the older interface that there are; to ask for others would make them. */
+const LEGACY_TABLES = {
+  "iptables-legacy": "/proc/net/ip_tables_names",
+  "ip6tables-legacy": "/proc/net/ip6_tables_names",
+};
+
+/** Those of `SAVERS` that are installed and have something to tell. */
+export function iptablesSavers(): IptablesProgram[] {
+  return SAVERS.filter((program) => {
+    if (!hasTool({ program: `${program}-save`, package: "iptables" })) return false;
+    return program === "iptables" || program === "ip6tables" || hasText(LEGACY_TABLES[program]);
+  });
+}
+
+/** What iptables-save(8) prints. Throws missing-tool, missing-rights or network-setup. */
+export function savedRules(program: IptablesProgram): Promise<string> {
+  const tool = { program: `${program}-save`, package: "iptables" };
+  return runTool(tool, [], "", () => "");
+}
+
+function hasText(path: string): boolean {
+  try {
+    return readFileSync(path, "utf8").trim() !== "";
+  } catch {
+    return false; // there is no such interface, or it may not be read: then neither may the rules
+  }
 }
 
 /**

@@ -153,6 +153,8 @@ export const setpriority = bind<[number, number, number]>("int setpriority(int w
 export const getrlimit = bind<[number, Bytes]>("int getrlimit(int resource, void *limit)");
 export const setrlimit = bind<[number, Bytes]>("int setrlimit(int resource, const void *limit)");
 export const gettid = bind<[]>("int gettid()");
+/** `clock` is a struct timex; with its modes 0 nothing is changed (adjtimex(2)). */
+export const adjtimex = bind<[Bytes]>("int adjtimex(void *clock)");
 /** `time` is a struct timespec. */
 export const clockGettime = bind<[number, Bytes]>("int clock_gettime(int clock, void *time)");
 const execvCall: (path: string, argv: readonly (string | null)[]) => number = library.func(

@@ -59,6 +59,14 @@ export async function openNodeTun(options: TunOptions, nodeId: string, waitMs = 
   }
 }
 
+/** Throws tun-unavailable when a node could not have a TUN of that name: a device is somebody else's, or is held. */
+export async function expectTunFree(name: string, nodeId: string): Promise<void> {
+  const found = await findTun(name);
+  if (found === undefined) return;
+  requireOurs(name, found, nodeId);
+  if (found.queues > 0) throw heldFailure(name);
+}
+
 /** From now on the device outlives this process, marked as the node's. */
 export async function keepTun(tun: Tun, nodeId: string): Promise<void> {
   await ip(["link", "set", "dev", tun.name, "alias", aliasOf(nodeId)]);

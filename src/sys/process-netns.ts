@@ -20,6 +20,12 @@ export function isInNetns({ pid, inode }: NetnsProcess): boolean {
   return inodeOf(String(pid)) === inode;
 }
 
+/** Whether a process is in the namespace of this one; also when that cannot be told. */
+export function sharesNetns(pid: number): boolean {
+  const theirs = inodeOf(String(pid));
+  return theirs === undefined || theirs === inodeOf("self");
+}
+
 export function hasNamedNetns(name: string): boolean {
   return existsSync(join(NAMED_FOLDER, name));
 }

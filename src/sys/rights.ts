@@ -35,19 +35,40 @@ interface Rights {
   readonly isSealed: boolean;
 }
 
+/** Capabilities by which a proxy sets up the network, and opens a port below 1024. */
+interface NetworkRights {
+  readonly hasNetAdmin: boolean;
+  readonly hasBindService: boolean;
+}
+
 /** Those of this process; throws when /proc does not tell. */
 function readRights(): Rights {
   const status = readFileSync("/proc/self/status", "utf8");
-  const field = (name: string): string => {
-    const value = new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1];
-    if (value === undefined) throw new Error(`/proc/self/status must have ${name}; found none`);
-    return value;
-  };
   return {
-    permitted: BigInt(`0x${field("CapPrm")}`),
-    bounding: BigInt(`0x${field("CapBnd")}`),
-    isSealed: field("NoNewPrivs") === "1",
+    permitted: BigInt(`0x${statusField(status, "CapPrm")}`),
+    bounding: BigInt(`0x${statusField(status, "CapBnd")}`),
+    isSealed: statusField(status, "NoNewPrivs") === "1",
   };
+}
+
+/** What a process may do in the network; undefined when there is no such process. */
+export function networkRightsOf(process: number | "self"): NetworkRights | undefined {
+  let status: string;
+  try {
+    status = readFileSync(`/proc/${process}/status`, "utf8");
+  } catch {
+    return undefined;
+  }
+  const effective = BigInt(`0x${statusField(status, "CapEff")}`);
+  const has = (capability: number): boolean => (effective & maskOf([capability])) !== 0n;
+  return { hasNetAdmin: has(CAP_NET_ADMIN), hasBindService: has(CAP_NET_BIND_SERVICE) };
+}
+
+/** Of /proc/PID/status (proc(5)). */
+function statusField(status: string, name: string): string {
+  const value = new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1];
+  if (value === undefined) throw new Error(`/proc/PID/status must have ${name}; found none`);
+  return value;
 }
 
 /**

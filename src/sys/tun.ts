@@ -220,6 +220,13 @@ function offerBoth(fd: number): Offers {
   return { tcpWrite: offer(fd, "tcp"), udpWrite: offer(fd, "udp") };
 }
 
+/** Which offloads the kernel gives a new TUN, which is gone when this returns. Throws as openTun(). */
+export function tryTun(): readonly OffloadState[] {
+  const tun = openTun({ name: THROW_AWAY_NAME, queues: 1, switchedOff: {} });
+  tun.close();
+  return tun.offloads;
+}
+
 /** A device that was left may be up, and would hand the network what is written: another one is asked. */
 function offerThrowAway(): Offers {
   const fd = openQueue(THROW_AWAY_NAME, 0, IFF_TUN_EXCL);

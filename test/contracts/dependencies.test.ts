@@ -58,6 +58,7 @@ const HOST_PARTS = [
   "src/control/replay",
   "src/control/api",
   "src/node",
+  "src/doctor",
   "src/lab",
   "src/cli",
   "src/start.ts",

@@ -60,6 +60,7 @@ export const STATUS: StatusReport = {
   tables: { addresses: { used: 6, limit: 65_536 }, nodes: { used: 3, limit: 1024 } },
   memory: { rssBytes: 100 * 2 ** 20, sharedBytes: 200 * 2 ** 20 },
   lostLogLines: 0,
+  clockJumpMs: 0,
 };
 
 export const KEY: KeyReport = {

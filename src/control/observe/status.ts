@@ -47,6 +47,7 @@ export function statusReport(source: StatusSource): StatusReport {
     tables: tableUsage(store.snapshot(), node.id, shared),
     memory: { rssBytes: process.memoryUsage.rss(), sharedBytes: shared.bytes.byteLength },
     lostLogLines: lostLogLines(),
+    clockJumpMs: Math.round(Date.now() - performance.timeOrigin - performance.now()),
   };
 }
 

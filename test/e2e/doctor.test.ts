@@ -1,0 +1,167 @@
+// `sapwood doctor` in a lab: all is well at first, with the proxy and without; then one thing after the other is broken
+// for real, and each is told with what to type. Each step mends what it broke, and the doctor says so.
+
+import { expect, test } from "vitest";
+import type { DoctorReport } from "../../src/doctor/finding.ts";
+import { configFile, controlSocket, eventually } from "../../src/lab/lab.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import { describeLab, openLab, useLab } from "../support/lab.ts";
+
+const NODE = "node-a";
+const ME = ["--socket", controlSocket(NODE)];
+const OTHER_USER = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+
+describeLab(
+  "sapwood doctor",
+  () => {
+    const lab = useLab(() => openLab(DEMO));
+
+    /** What it found that is not well, as lines. */
+    async function complaints(...args: string[]): Promise<{ readonly code: number | null; readonly found: string[] }> {
+      const program = lab().startSapwood(NODE, ["doctor", "--json", ...ME, ...args]);
+      const { code, stdout, stderr } = await program.ended;
+      expect(stdout, stderr).not.toBe("");
+      const { findings, ok } = JSON.parse(stdout) as DoctorReport;
+      expect(code === 0).toBe(ok);
+      return {
+        code,
+        found: findings
+          .filter(({ state }) => state !== "ok")
+          .map((one) => `${one.check}: ${one.message} -> ${one.advice}`),
+      };
+    }
+
+    /** Types what the doctor said, in the broken state, and sees that it helps. */
+    async function cured(how: readonly string[], mend: readonly string[], expected: RegExp): Promise<void> {
+      await lab().sandbox.expect(how, NODE);
+      try {
+        const { found } = await complaints();
+        const line = found.find((one) => expected.test(one)) ?? "";
+        expect(line, found.join("\n")).toMatch(expected);
+        for (const one of found) await lab().sandbox.expect(["sh", "-c", one.split(" -> ")[1] ?? ""], NODE);
+        expect(await complaints()).toEqual({ code: 0, found: [] });
+      } finally {
+        await lab().sandbox.expect(mend, NODE);
+      }
+    }
+
+    test("says that all is well", async () => {
+      await eventually("all peers to answer", async () => (await complaints()).found.length === 0);
+      const { code, stdout } = await lab().sapwood(NODE, ["doctor"]);
+      expect(code, stdout).toBe(0);
+      expect(stdout).toMatch(/^ok {5}proxy +process \d+ runs node-a/m);
+      expect(stdout).toMatch(/^ok {5}peers +node-b answers in [\d.]+ ms, path MTU not met$/m);
+      for (const check of [
+        "config",
+        "rights",
+        "tun",
+        "kernel",
+        "mtu",
+        "forwarding",
+        "rp_filter",
+        "firewall",
+        "port",
+        "clock",
+      ]) {
+        expect(stdout).toMatch(new RegExp(`^ok +${check} `, "m"));
+      }
+    });
+
+    test("finds a firewall of nftables that drops what is forwarded, and what it says helps", async () => {
+      const table =
+        "table inet strict { chain forward { type filter hook forward priority filter; policy drop; ct state established accept; }; }";
+      await cured(
+        ["nft", table],
+        ["nft", "delete table inet strict"],
+        /^firewall: the policy of chain forward of nft's table inet strict drops packets of workloads at br0 into sapwood0/,
+      );
+    });
+
+    test("finds a firewall of iptables that drops what is forwarded, and what it says helps", async () => {
+      await cured(
+        ["iptables", "-P", "FORWARD", "DROP"],
+        ["sh", "-c", "iptables -P FORWARD ACCEPT; iptables -F FORWARD"],
+        /^firewall: the policy of chain FORWARD of iptables's table ip filter drops packets of workloads/,
+      );
+    });
+
+    test("finds a rule that drops the tunnel, however it says so", async () => {
+      const table = `table inet strict { set ports { type inet_service; flags interval; elements = { 50000-50200 }; };
+        chain guard { udp dport @ports reject; };
+        chain input { type filter hook input priority filter; policy accept; meta l4proto udp jump guard; }; }`;
+      await cured(
+        ["nft", table],
+        ["nft", "delete table inet strict"],
+        /^firewall: a rule of chain input .* drops datagrams of other nodes to UDP port 50103/,
+      );
+      await cured(
+        ["sh", "-c", "iptables -A INPUT -p udp -m multiport --dports 53,50100:50110 -j DROP"],
+        ["iptables", "-F", "INPUT"],
+        /^firewall: a rule of chain INPUT of iptables's .* drops datagrams of other nodes/,
+      );
+    });
+
+    test("finds a strict check of reverse paths", async () => {
+      await cured(
+        ["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1"],
+        ["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0"],
+        /^rp_filter: sapwood0 drops/,
+      );
+    });
+
+    test("finds an underlay that is too narrow for the TUN", async () => {
+      await cured(
+        ["ip", "link", "set", "dev", "eth0", "mtu", "1400"],
+        ["ip", "link", "set", "dev", "eth0", "mtu", "1500"],
+        /^mtu: packets of 1450 bytes in sapwood0 take 1478 on eth0, which takes 1400/,
+      );
+    });
+
+    test("finds forwarding that somebody switched off", async () => {
+      await cured(
+        ["sysctl", "-qw", "net.ipv4.ip_forward=0"],
+        ["sysctl", "-qw", "net.ipv4.ip_forward=1"],
+        /^forwarding: net\/ipv4\/ip_forward must be 1, found 0/,
+      );
+    });
+
+    test("finds a peer that is dead", async () => {
+      lab().proxy("node-d").kill("SIGKILL");
+      await lab().proxy("node-d").ended;
+      await eventually("the peer to be lost", async () =>
+        /node-d does not answer/.test((await complaints()).found.join("\n")),
+      );
+      await lab().startProxy("node-d");
+      await eventually("the peer to answer", async () => (await complaints()).found.length === 0);
+    });
+
+    test("without rights says so", async () => {
+      const { code, stdout } = await lab().sandbox.run(
+        [...OTHER_USER, ...lab().sapwoodCommand(["doctor", ...ME])],
+        NODE,
+      );
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/^WRONG +rights +this user lacks CAP_NET_ADMIN.*\n +type: sudo sapwood doctor$/m);
+      expect(stdout).toMatch(/^\? +proxy +The control socket .* may not be used by this user/m);
+    });
+
+    test("without a proxy it reads the configuration, and finds a port that is taken", async () => {
+      const config = ["--config", configFile(NODE)];
+      expect((await lab().proxy(NODE).stop()).code).toBe(0);
+      expect(await complaints(...config)).toEqual({ code: 0, found: [] });
+      const { stdout } = await lab().sapwood(NODE, ["doctor", ...config]);
+      expect(stdout).toMatch(/^ok +peers +node-d answers in [\d.]+ ms$/m);
+      const holder = lab().sandbox.start(["socat", "-u", "UDP-RECV:50103,bind=192.0.2.11", "STDOUT"], NODE);
+      await eventually("the port to be taken", async () => (await complaints(...config)).code === 1);
+      const { found } = await complaints(...config);
+      expect(found.join("\n")).toMatch(/^port: UDP port 50103 is taken by process \d+ \(socat\) -> kill \d+/m);
+      await holder.stop();
+      const text = await complaints("--config", "/run/sapwood/none.yaml");
+      expect(text.found.join("\n")).toMatch(/^config: .*none\.yaml.* -> sapwood check \/run\/sapwood\/none\.yaml/m);
+      await lab().startProxy(NODE);
+    });
+  },
+  "nft",
+  "iptables",
+  "socat",
+);
