@@ -2,25 +2,21 @@
 
 import { count } from "../area/count.ts";
 import { confirmation } from "../area/generation.ts";
-import { candidatesAt } from "../area/regions.ts";
 import { isParked } from "../ask/park.ts";
-import { Candidate } from "../record/candidate.ts";
 import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
 import { Counter } from "../shared/counters.ts";
-import * as CandidateLayout from "../shared/layout/candidate.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { create, discard, insert } from "../table/flow.ts";
-import { policyClientHash, policyFlowHash } from "../table/hash.ts";
 import { incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown, isReachable } from "../table/node.ts";
 import { sealOf } from "../table/seal.ts";
 import { Packet } from "../wire/packet.ts";
-import { choose } from "./policy.ts";
+import { chooseInstance } from "./selection.ts";
 import { firstState, forgetTcp } from "./state.ts";
 import { claimWirePort } from "./wire-port.ts";
 
@@ -111,56 +107,4 @@ function findAddresses(isIpv4: bool, client: u32, target: u32): DropReason {
   const isComplete =
     !isNoAddress(instanceAddress(client, isWireIpv4)) && !isNoAddress(instanceAddress(target, areAnswersIpv4));
   return isComplete ? DropReason.none : DropReason.noAddressOfFamily;
-}
-
-/** Index of the instance that takes the flow, or 0. */
-function chooseInstance(service: usize, packet: Packet, clientAddress: v128): u32 {
-  const first = Service.at(service).candidates;
-  if (Service.at(service).kind == ServiceKind.instance) return first;
-  const candidateCount = Service.at(service).candidateCount;
-  if (candidateCount == 0) return 0;
-  const candidates = candidatesAt + <usize>first * CandidateLayout.SIZE;
-  const hash = policyFlowHash(clientAddress, packet.destination, packet.ports, packet.protocol);
-  const choice = <u32>choose(service, hash, policyClientHash(clientAddress));
-  const isValid = choice < candidateCount && !isDraining(candidates, choice);
-  const chosen = isValid ? candidateInstance(candidates, choice) : 0;
-  if (isValid && isReachable(nodeOf(chosen))) {
-    count(Counter.policyChoices, 1);
-    return chosen;
-  }
-  const instance = fallback(candidates, candidateCount, hash, packet.isIpv4);
-  if (instance != 0 && isReachable(nodeOf(instance))) {
-    count(isValid ? Counter.policyOverruled : Counter.policyFallbacks, 1);
-  }
-  return instance;
-}
-
-/**
- * The engine's own choice: by the hash, of those that take new flows one whose node is not lost before others, and of
- * these one that has the packet's own family; 0 = none.
- */
-function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: bool): u32 {
-  let lost: u32 = 0;
-  let other: u32 = 0;
-  const start = hash % candidateCount;
-  for (let i: u32 = 0; i < candidateCount; i++) {
-    const candidate = (start + i) % candidateCount;
-    if (isDraining(candidates, candidate)) continue;
-    const instance = candidateInstance(candidates, candidate);
-    if (!isReachable(nodeOf(instance))) {
-      lost = instance;
-      continue;
-    }
-    if (!isNoAddress(namespaceAddress(instance, isIpv4))) return instance;
-    if (other == 0) other = instance;
-  }
-  return other == 0 ? lost : other;
-}
-
-function candidateInstance(candidates: usize, index: u32): u32 {
-  return Candidate.at(candidates + <usize>index * CandidateLayout.SIZE).instance;
-}
-
-function isDraining(candidates: usize, index: u32): bool {
-  return (Candidate.at(candidates + <usize>index * CandidateLayout.SIZE).flags & CandidateLayout.DRAINING) != 0;
 }

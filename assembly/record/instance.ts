@@ -14,6 +14,7 @@ export class Instance {
   died: u32;
   number: u32;
   version: u32;
+  private health: u32;
 
   @inline
   static at(address: usize): Instance {
@@ -23,6 +24,11 @@ export class Instance {
   @inline
   loadDied(): u32 {
     return atomic.load<u32>(changetype<usize>(this), InstanceLayout.DIED);
+  }
+
+  @inline
+  loadHealth(): u32 {
+    return atomic.load<u32>(changetype<usize>(this), InstanceLayout.HEALTH);
   }
 
   @inline
@@ -42,4 +48,5 @@ export function checkInstance(): void {
   if (offsetof<Instance>("died") != InstanceLayout.DIED) ERROR("Instance.died is misplaced");
   if (offsetof<Instance>("number") != InstanceLayout.NUMBER) ERROR("Instance.number is misplaced");
   if (offsetof<Instance>("version") != InstanceLayout.VERSION) ERROR("Instance.version is misplaced");
+  if (offsetof<Instance>("health") != InstanceLayout.HEALTH) ERROR("Instance.health is misplaced");
 }

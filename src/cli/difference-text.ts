@@ -14,7 +14,7 @@ export function* differencePieces({ generation, nodes, services }: DifferenceRep
   });
   yield* listPieces(services, {
     told: (name) => `service ${name}`,
-    changed: (service) => [`service ${service.name}`, ...serviceLines(service)],
+    changed: (service) => [`service ${service.name}${fieldsText(service.fields)}`, ...serviceLines(service)],
   });
 }
 

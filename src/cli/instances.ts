@@ -2,7 +2,11 @@
 
 import type { InstanceReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
+import { durationText } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
+
+/** Characters that a line needs for reasons as well. */
+const WIDE = 120;
 
 export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>({
   name: "instances",
@@ -12,7 +16,7 @@ export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>
     { line: "instances --json", does: "the same for a program" },
   ],
   path: () => "/v1/instances",
-  async render(instances) {
+  async render(instances, _input, columns = WIDE) {
     if (instances.length === 0) return "No instances.\n";
     const { TextTable } = await import("../base/text-table.ts");
     const table = new TextTable(
@@ -23,6 +27,7 @@ export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>
         { head: "address" },
         { head: "weight", align: "right" },
         { head: "state" },
+        { head: "health" },
         { head: "flows", align: "right" },
       ],
       instances.map((row) => [
@@ -32,9 +37,18 @@ export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>
         row.instanceAddresses.join("\n"),
         String(row.weight),
         row.draining ? "draining" : "active",
+        healthText(row, columns >= WIDE),
         String(row.flows),
       ]),
     );
     return table.pieces();
   },
 });
+
+/** "unhealthy", and below it for how long and why. */
+function healthText({ health, healthAgeMs, healthReason }: InstanceReport, isWide: boolean): string {
+  if (health === "unchecked") return "-";
+  const since = healthAgeMs === null ? [] : [`for ${durationText(healthAgeMs)}`];
+  const reason = isWide && healthReason !== null ? [healthReason] : [];
+  return [health, ...since, ...reason].join("\n");
+}

@@ -10,6 +10,7 @@ import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
+import { InstanceHealth } from "../../assembly/shared/layout/instance.ts";
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
@@ -201,6 +202,7 @@ export class TableWriter {
     this.#writePlace(at, placed);
     this.#cells.atomic(at + InstanceLayout.VERSION, versionWord(generation, 0));
     this.#cells.u32(at + InstanceLayout.NUMBER, placed.instance.number);
+    this.#cells.atomic(at + InstanceLayout.HEALTH, InstanceHealth.unknown);
     this.#cells.atomic(at + InstanceLayout.DIED, InstanceLayout.ALIVE);
   }
 

@@ -101,6 +101,9 @@ export const ServiceAddressReport = report("ServiceAddressReport", {
 export type ServiceAddressReport = z.infer<typeof ServiceAddressReport>;
 export const ServiceAddressReports = reports("ServiceAddressReports", ServiceAddressReport);
 
+/** "unchecked": its service asks for no checks. "unknown": nothing is known yet, or its node does not say. */
+const instanceHealth = z.enum(["unchecked", "unknown", "healthy", "unhealthy"]);
+
 export const InstanceReport = report("InstanceReport", {
   service: z.string(),
   number: count,
@@ -111,6 +114,9 @@ export const InstanceReport = report("InstanceReport", {
   weight: count,
   draining: z.boolean(),
   flows: count.describe("of this node's clients to a service address, served by the instance now"),
+  health: instanceHealth,
+  healthAgeMs: ageMs.nullable().describe("since it is so; null = unchecked"),
+  healthReason: z.string().nullable().describe("why the last check failed; null = it did not, or nothing is known"),
 });
 export type InstanceReport = z.infer<typeof InstanceReport>;
 export const InstanceReports = reports("InstanceReports", InstanceReport);
@@ -222,6 +228,7 @@ function changeOf<Name extends z.ZodRawShape>(name: Name) {
 
 export const ServiceDifference = report("ServiceDifference", {
   name: z.string(),
+  fields: list(FieldChange).describe("of the service itself"),
   addresses: difference(
     z.object({ address: z.string(), policy: z.string() }).readonly(),
     changeOf({ address: z.string() }),
@@ -246,6 +253,8 @@ export const TablesDocument = report("TablesDocument", {
 export type TablesDocument = z.infer<typeof TablesDocument>;
 
 const EVENT_KINDS = [
+  "instance-healthy",
+  "instance-unhealthy",
   "node-found",
   "node-lost",
   "path-mtu",
@@ -268,7 +277,7 @@ export const EventReport = report("EventReport", {
   id: count.describe("grows by 1"),
   at: time,
   kind: z.enum(EVENT_KINDS),
-  subject: z.string().nullable().describe("a node, policy, offload or worker"),
+  subject: z.string().nullable().describe("a node, instance, policy, offload or worker"),
   message: z.string().describe("one sentence"),
   advice: z.string().nullable().describe("what to do about it"),
   untold: count.describe("the same about this subject, left out since the last one because there were too many"),

@@ -60,10 +60,28 @@ export interface Instance {
   readonly draining: boolean;
 }
 
+/**
+ * How an instance's own node finds out whether it serves, at its namespace address. Exactly one of `tcp`, `http` and
+ * `icmp` is there.
+ */
+export interface ServiceHealth {
+  readonly tcp?: number | undefined; // port that must take a connection
+  readonly http?: string | undefined; // path that must be answered with a status below 400
+  readonly port?: number | undefined; // of HTTP; HEALTH_HTTP_PORT unless given
+  readonly icmp?: true | undefined; // an echo request must be answered
+  readonly interval: number; // milliseconds from the start of one check to the next
+  readonly timeout: number; // milliseconds, not more than the interval
+  readonly healthy: number; // checks in a row that an unhealthy instance must pass
+  readonly unhealthy: number; // checks in a row that a healthy instance may not pass
+}
+
+export const HEALTH_HTTP_PORT = 80;
+
 export interface Service {
   readonly name: string;
   readonly addresses: readonly ServiceAddress[];
   readonly instances: readonly Instance[];
+  readonly health?: ServiceHealth | undefined; // absent = its instances are not checked
 }
 
 /** The whole content of the translation tables: one generation. */

@@ -4,9 +4,11 @@ import { SapwoodError } from "../base/errors.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { ControlApi } from "../control/api/api.ts";
 import { readText } from "../control/config/text-reader.ts";
+import { InstanceHealth } from "../control/health/instance-health.ts";
 import { ModuleControl } from "../control/modules/module-control.ts";
 import { ModuleReporter } from "../control/modules/module-reporter.ts";
 import { Captures } from "../control/observe/captures.ts";
+import { EventLog } from "../control/observe/event-log.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
 import { NodeWatch } from "../control/observe/node-watch.ts";
 import { Observation } from "../control/observe/observation.ts";
@@ -49,11 +51,17 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     nowMs,
     isKnown: (address) => store.hasAddress(address),
   });
-  const reporter = openReporter(stages);
+  const events = new EventLog({ clock: () => new Date(), nowMs: () => performance.now() });
+  const health = new InstanceHealth({
+    ...{ nodeId: config.node.id, shared, store, log },
+    tell: (event) => events.add(event),
+  });
+  undo.add("stop checking the instances", () => health.close());
+  const reporter = openReporter(stages, health);
   const moduleReporter = openModuleReporter(stages);
   const observation = new Observation({
     ...{ config, status, reporter, moduleReporter, modules, supervisor, reloader, offloads, shared, store, log },
-    ...{ nowMs, clock: () => new Date(), workerRestarts: watch.restarts },
+    ...{ nowMs, events, workerRestarts: watch.restarts },
     network: () => networkWatch.report,
   });
   undo.add("stop watching for events", () => observation.close());
@@ -120,7 +128,10 @@ function openCaptures(
   });
 }
 
-function openReporter({ config, shared, store, supervisor, encrypted, tun, sockets }: Stages): Reporter {
+function openReporter(
+  { config, shared, store, supervisor, encrypted, tun, sockets }: Stages,
+  health: InstanceHealth,
+): Reporter {
   return new Reporter({
     shared,
     node: config.node,
@@ -128,6 +139,7 @@ function openReporter({ config, shared, store, supervisor, encrypted, tun, socke
     nowMs: () => supervisor.nowMs(),
     publicKey: () => encrypted?.report().publicKey,
     kernelDrops: () => readKernelDrops(tun.name, sockets),
+    healthOf: (service, instance) => health.reportOf(service, instance),
   });
 }
 

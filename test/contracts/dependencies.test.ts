@@ -49,6 +49,7 @@ const HOST_PARTS = [
   "src/dataplane/capture",
   "src/dataplane/worker",
   "src/control/tables",
+  "src/control/health",
   "src/control/config",
   "src/control/state",
   "src/control/modules",

@@ -7,7 +7,13 @@ import type { CaptureRequest } from "../../src/control/observe/capture-request.t
 import { LineStream } from "../../src/control/observe/line-stream.ts";
 import { Page } from "../../src/control/observe/pages.ts";
 import type { DryRunReport, EngineReport, PolicyDetailReport, PolicyReport } from "../../src/model/module-reports.ts";
-import type { AppliedReport, DifferenceReport, FlowQuery, StatusReport } from "../../src/model/reports.ts";
+import type {
+  AppliedReport,
+  DifferenceReport,
+  FlowQuery,
+  InstanceReport,
+  StatusReport,
+} from "../../src/model/reports.ts";
 import type { OffloadState } from "../../src/sys/offload.ts";
 import {
   DIFFERENCE,
@@ -127,7 +133,7 @@ export class FakeSource {
     ];
   }
 
-  instances() {
+  instances(): InstanceReport[] {
     return [
       {
         service: "b",
@@ -139,6 +145,9 @@ export class FakeSource {
         weight: 1,
         draining: true,
         flows: 5,
+        health: "unhealthy",
+        healthAgeMs: 12_000,
+        healthReason: "refused the connection (TCP port 80)",
       },
     ];
   }

@@ -15,6 +15,7 @@ import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { addressHash } from "../../src/memory/hash.ts";
+import { type InstanceHealthName, writeInstanceHealth } from "../../src/memory/instance-health.ts";
 import { writeOwnAddresses } from "../../src/memory/own-addresses.ts";
 import { refuseAddress } from "../../src/memory/questions.ts";
 import {
@@ -157,6 +158,14 @@ export class EngineFixture {
     await this.tables.settled();
     this.inForce = tables;
     this.twin?.apply(tables);
+  }
+
+  /** Checks say so of an instance. */
+  setHealth(service: string, number: number, health: InstanceHealthName): void {
+    const place = this.inForce.services.find(({ name }) => name === service)?.instances ?? [];
+    const index = this.tables.instanceIndices(service)[place.findIndex((instance) => instance.number === number)];
+    if (index !== undefined) writeInstanceHealth(this.shared, index, health);
+    this.twin?.tables.setUnhealthy(service, number, health === "unhealthy");
   }
 
   /** Any number of frames from the TUN. */

@@ -151,6 +151,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       DIED: u32,
       NUMBER: u32,
       VERSION: u32,
+      HEALTH: u32,
     },
   },
   "place of an instance": {

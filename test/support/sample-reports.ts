@@ -207,6 +207,7 @@ export const DIFFERENCE: DifferenceReport = {
     changed: [
       {
         name: "web",
+        fields: [{ field: "health.interval", before: "5000ms", after: "1000ms" }],
         addresses: {
           added: [{ address: "fdff::9", policy: "closest" }],
           removed: [],

@@ -39,6 +39,8 @@ export interface TrafficTarget {
   /** The control plane says that there is no such address. */
   refuse(address: string): void;
   pathError(errno: number, to: Endpoint, about?: ErrorAbout): void;
+  /** Checks say so of an instance. */
+  setHealth?(service: string, number: number, health: "healthy" | "unhealthy"): void;
   advance(milliseconds: number): void;
 }
 
@@ -75,7 +77,7 @@ export class TrafficEvents {
     const { random, fixture, world } = this;
     this.probe();
     fixture.unpark();
-    if (random.chance(0.03)) fixture.refuse(world.anyUnknown());
+    if (random.chance(0.06)) fixture.refuse(world.anyUnknown());
     if (random.chance(0.15)) {
       if (random.chance(0.5)) world.hide();
       else world.show();
@@ -83,6 +85,7 @@ export class TrafficEvents {
     }
     if (random.chance(0.05)) this.changeSilence();
     if (random.chance(0.05)) this.changeVersion();
+    if (random.chance(0.3)) this.changeHealth();
     if (random.chance(0.06)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
     if (random.chance(0.1)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS) });
@@ -157,6 +160,15 @@ export class TrafficEvents {
   private changeVersion(): void {
     const { id } = this.random.pick(this.world.tables().nodes);
     if (!this.older.delete(id)) this.older.add(id);
+  }
+
+  /** An instance falls ill or recovers; now and then all of its service. */
+  private changeHealth(): void {
+    const { random, fixture } = this;
+    const service = random.pick(this.world.tables().services.filter(({ instances }) => instances.length > 0));
+    const changed = random.chance(0.2) ? service.instances : [random.pick(service.instances)];
+    const health = random.chance(0.5) ? "unhealthy" : "healthy";
+    for (const { number } of changed) fixture.setHealth?.(service.name, number, health);
   }
 
   private anyUnderlay(): Endpoint {

@@ -12,7 +12,7 @@ export const ADDRESS_MASK = 24; // u32: slots of the address table - 1
 export const WORKLOAD_MASK = 28; // u32: slots of the workload table - 1
 export const RANGE_COUNT = 32; // u32: service ranges in force
 export const NODE_COUNT = 36; // u32: node records in use are below this index
-export const METRICS_EPOCH = 40; // u32 atomic; writer: data plane, +1 when a round-trip time changed
+export const METRICS_EPOCH = 40; // u32 atomic; writers: all, +1 when a round-trip time, distance or health changed
 export const FLOW_COUNT = 44; // u32 atomic; writer: data plane: flows that exist now
 export const FLOW_NEXT = 48; // u32 atomic; writer: data plane: first flow record never used
 export const PROBE_INTERVAL_MS = 52; // u32: how often each other node is probed, 0 = never

@@ -16,6 +16,7 @@ export const INCARNATION = 68; // u32: grows each time the index is given to ano
 export const DIED = 72; // u32 atomic: first generation without it; ALIVE as long as it is there
 export const NUMBER = 76; // u32: instance number within its service (reports only)
 export const VERSION = 80; // u32 atomic: versioned word over the two places
+export const HEALTH = 84; // u32 atomic: InstanceHealth, of the instance that has the record now
 export const ALIVE = -1; // 0xffffffff as i32: later than every generation
 
 // Instance loads (writer: data plane; control sets them to 0 when the instance is gone). Each count is the lower half
@@ -24,3 +25,10 @@ export const ALIVE = -1; // 0xffffffff as i32: later than every generation
 export const LOAD_SIZE = 16;
 export const LOAD_SERVED = 0; // live flows of this node's clients to service addresses that it serves
 export const LOAD_CALLED = 8; // flows that it has as a client: its share of the flow table
+
+/** What is known of an instance from checks that its service asks for. */
+export enum InstanceHealth {
+  unknown, // it is not checked, or nothing is known yet: it is used like a healthy one
+  healthy,
+  unhealthy, // it gets no new flows while the service has an instance that may be healthy
+}

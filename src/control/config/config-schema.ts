@@ -53,6 +53,15 @@ const POLICY_TIME_MAX_MS = 10_000;
 const POLICY_MEMORY_MAX_BYTES = 2 ** 30;
 const DSCP_MAX = 63; // six bits (RFC 2474)
 const SENDER_ADDRESSES_MAX = 8;
+const HEALTH_INTERVAL_MIN_MS = 100;
+const HEALTH_INTERVAL_MAX_MS = 3_600_000;
+const HEALTH_TIMEOUT_MIN_MS = 10;
+const HEALTH_TIMEOUT_MAX_MS = 60_000;
+const HEALTH_THRESHOLD_MAX = 100;
+const DEFAULT_HEALTH_INTERVAL_MS = 5000;
+const DEFAULT_HEALTH_TIMEOUT_MS = 2000;
+/** Path and query of a request line (RFC 9112 section 3.2.1). */
+const HTTP_PATH = /^\/[\x21-\x7e]{0,2047}$/;
 export const DEFAULT_RANGES = ["10.30.0.0/16", "fdff::/16"];
 
 const text = z.string("expected text");
@@ -160,10 +169,26 @@ const serviceAddress = section({
   instance: whole(0, 0xffff_ffff, "an instance number").optional(),
 });
 
+/** That exactly one kind of check is asked for is a rule between fields. */
+const health = section({
+  tcp: port.optional(),
+  http: text.refine((path) => HTTP_PATH.test(path), "expected a path like /ready").optional(),
+  port: port.optional(),
+  icmp: z.literal(true, "expected true").optional(),
+  interval: duration(HEALTH_INTERVAL_MIN_MS, HEALTH_INTERVAL_MAX_MS).default(DEFAULT_HEALTH_INTERVAL_MS),
+  timeout: duration(HEALTH_TIMEOUT_MIN_MS, HEALTH_TIMEOUT_MAX_MS).optional(),
+  healthy: whole(1, HEALTH_THRESHOLD_MAX, "a number of checks").default(2),
+  unhealthy: whole(1, HEALTH_THRESHOLD_MAX, "a number of checks").default(3),
+}).transform(({ timeout, ...rest }) => ({
+  ...rest,
+  timeout: timeout ?? Math.min(DEFAULT_HEALTH_TIMEOUT_MS, rest.interval),
+}));
+
 const service = section({
   name,
   addresses: list(serviceAddress).default([]),
   instances: list(instance).default([]),
+  health: health.optional(),
 });
 
 const tables = { nodes: list(node).default([]), services: list(service).default([]) };

@@ -15,7 +15,7 @@ import type { ModuleReporter } from "../modules/module-reporter.ts";
 import type { Modules } from "../modules/modules.ts";
 import type { TableStore } from "../tables/table-store.ts";
 import { Admission, readToken } from "./admission.ts";
-import { EventLog } from "./event-log.ts";
+import type { EventLog } from "./event-log.ts";
 import { EventWatch, type NodeSituation, type Situation } from "./event-watch.ts";
 import { Explainer } from "./explainer.ts";
 import { LineStream } from "./line-stream.ts";
@@ -42,7 +42,7 @@ interface ObservationOptions {
   readonly log: Logger;
   /** Milliseconds of the workers' clock. */
   readonly nowMs: () => number;
-  readonly clock: () => Date;
+  readonly events: EventLog;
 }
 
 export class Observation {
@@ -53,7 +53,7 @@ export class Observation {
   readonly #watch: EventWatch;
 
   constructor(options: ObservationOptions) {
-    const { config, status, reporter, moduleReporter, modules, supervisor, reloader, clock } = options;
+    const { config, status, reporter, moduleReporter, modules, supervisor, reloader } = options;
     this.#options = options;
     const source = {
       status,
@@ -68,7 +68,7 @@ export class Observation {
       reloads: () => reloader.counts,
     };
     this.pages = new ObservationPages(source, config.observe.readyPeers);
-    this.events = new EventLog({ clock, nowMs: () => performance.now() });
+    this.events = options.events;
     this.explainer = new Explainer({
       nodeId: config.node.id,
       plan: options.shared,

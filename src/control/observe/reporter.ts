@@ -30,6 +30,10 @@ interface ReporterOptions {
   /** Milliseconds of the workers' clock. */
   readonly nowMs: () => number;
   readonly kernelDrops: () => KernelDrops;
+  readonly healthOf: (
+    service: string,
+    instance: number,
+  ) => Pick<InstanceReport, "health" | "healthAgeMs" | "healthReason">;
   /** Of this node, while its underlay is encrypted. */
   readonly publicKey: () => string | undefined;
 }
@@ -57,7 +61,7 @@ export class Reporter {
   }
 
   instances(): InstanceReport[] {
-    const { shared, node, store } = this.#options;
+    const { shared, node, store, healthOf } = this.#options;
     return store.snapshot().services.flatMap((service) => {
       const indices = store.instanceIndices(service.name);
       return service.instances.map((instance, i) => {
@@ -67,6 +71,7 @@ export class Reporter {
           ...instance,
           isLocal: instance.node === node.id,
           flows: index === undefined ? 0 : readInstanceLoad(shared, index),
+          ...healthOf(service.name, instance.number),
         };
       });
     });

@@ -2,6 +2,7 @@
 
 import { ofFamilies, type PolicyCandidate } from "../../dataplane/modules/candidate-record.ts";
 import type { CandidateSet } from "../../dataplane/modules/policy-trial-contract.ts";
+import { isUnhealthy } from "../../memory/instance-health.ts";
 import { readInstanceLoad, readNodeMetrics } from "../../memory/measurements.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type { Instance, Node, Service, ServiceAddress } from "../../model/tables.ts";
@@ -75,10 +76,18 @@ function candidatesNow(
   const indices = store.instanceIndices(service.name);
   const nodes = new Map(store.snapshot().nodes.map((node) => [node.id, node]));
   const indexOf = new Map(service.instances.map((instance, i) => [instance, indices[i]]));
+  const metricsOf = ({ node }: Instance): ReturnType<typeof readNodeMetrics> | undefined => {
+    const nodeIndex = store.nodeIndex(node);
+    return nodeIndex === undefined ? undefined : readNodeMetrics(shared, nodeIndex, nowMs());
+  };
+  const isFit = (instance: Instance): boolean => {
+    const index = indexOf.get(instance);
+    return metricsOf(instance)?.health !== "lost" && (index === undefined || !isUnhealthy(shared, index));
+  };
+  const isLenient = !instances.some((instance) => !instance.draining && isFit(instance));
   return instances.map((instance) => {
     const index = indexOf.get(instance);
-    const nodeIndex = store.nodeIndex(instance.node);
-    const metrics = nodeIndex === undefined ? undefined : readNodeMetrics(shared, nodeIndex, nowMs());
+    const metrics = metricsOf(instance);
     const location = nodes.get(instance.node)?.location;
     const isLocal = instance.node === own.id;
     const distance = own.location && location ? distanceKm(own.location, location) : Number.NaN;
@@ -90,7 +99,7 @@ function candidatesNow(
       distanceKm: isLocal ? 0 : distance,
       isLocal,
       isDraining: instance.draining,
-      isHealthy: metrics?.health !== "lost",
+      isHealthy: isLenient ? metrics?.health !== "lost" : isFit(instance),
       ...ofFamilies(instance.namespaceAddresses.map(familyOf), called),
     };
   });

@@ -2,7 +2,7 @@
 
 import type { DifferenceReport, FieldChange, ListDifference, ServiceDifference } from "../../model/reports.ts";
 import type { Service, Tables } from "../../model/tables.ts";
-import { writtenInstance } from "./tables-document.ts";
+import { writtenHealth, writtenInstance } from "./tables-document.ts";
 
 export function differenceOf(before: Tables, after: Tables): Pick<DifferenceReport, "nodes" | "services"> {
   return {
@@ -30,8 +30,10 @@ function compareServices(before: Service, after: Service): ServiceDifference | u
     told: ({ number, node }) => ({ number, node }),
     change: (a, b) => withFields({ number: b.number }, a, b),
   });
+  const written = ({ health }: Service): object => ({ health: writtenHealth(health) });
+  const fields = withFields({}, written(before), written(after))?.fields ?? [];
   const isSame = [addresses, instances].every((list) => Object.values(list).every(({ length }) => length === 0));
-  return isSame ? undefined : { name: after.name, addresses, instances };
+  return isSame && fields.length === 0 ? undefined : { name: after.name, fields, addresses, instances };
 }
 
 interface Comparison<Item, Told, Change> {

@@ -6,7 +6,7 @@ import { SapwoodError } from "../../base/errors.ts";
 import { type FieldPath, type Issue, issueLines } from "../../base/issues.ts";
 import type { TableChange, TableNode } from "../../memory/table-change.ts";
 import type { TableWriter } from "../../memory/table-writer.ts";
-import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "../../model/tables.ts";
+import type { Endpoint, Location, Node, Service, ServiceHealth, Tables, TablesPatch } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
 import { emptyingIssues } from "./emptying.ts";
 import { mergeTables } from "./merged-tables.ts";
@@ -60,6 +60,12 @@ interface Applied {
   readonly changes: ChangeCounts;
 }
 
+/** The services that came or changed, and the names of those that went. */
+export interface ChangedServices {
+  readonly setServices: readonly Service[];
+  readonly removeServices: readonly string[];
+}
+
 /** Where an instance record leads in reports. */
 export interface InstanceName {
   readonly service: string;
@@ -78,7 +84,7 @@ export class TableStore {
   readonly #addressOwners = new Map<string, string>();
   readonly #namespaceOwners = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
-  #onChange: () => Promise<void> = () => Promise.resolve();
+  readonly #listeners: ((changed: ChangedServices) => void | Promise<void>)[] = [];
 
   constructor(writer: TableWriter, options: TableStoreOptions) {
     this.#writer = writer;
@@ -94,9 +100,9 @@ export class TableStore {
     return this.#writer.generation;
   }
 
-  /** Is told of each change that came into force; the change is done when the listener is. */
-  onChange(listener: () => Promise<void>): void {
-    this.#onChange = listener;
+  /** Is told of each change that came into force, before the next; the change is done when the listener is. */
+  onChange(listener: (changed: ChangedServices) => void | Promise<void>): void {
+    this.#listeners.push(listener);
   }
 
   /** Makes these the tables in force. Without any difference the generation stays. */
@@ -213,7 +219,7 @@ export class TableStore {
       );
     }
     await this.#options.underlay?.settle(setNodes, removeNodes);
-    await this.#onChange();
+    await Promise.all(this.#listeners.map((listener) => listener({ setServices, removeServices })));
     return { generation, changes };
   }
 
@@ -405,7 +411,8 @@ function isSameNode(a: Node | undefined, b: Node): boolean {
 function isSameService(a: Service, b: Service): boolean {
   return (
     a === b ||
-    (isSameList(a.addresses, b.addresses, (x, y) => x.address === y.address && x.policy === y.policy) &&
+    (isSameHealth(a.health, b.health) &&
+      isSameList(a.addresses, b.addresses, (x, y) => x.address === y.address && x.policy === y.policy) &&
       isSameList(
         a.instances,
         b.instances,
@@ -418,6 +425,20 @@ function isSameService(a: Service, b: Service): boolean {
             isSameList(x.namespaceAddresses, y.namespaceAddresses, Object.is) &&
             isSameList(x.instanceAddresses, y.instanceAddresses, Object.is)),
       ))
+  );
+}
+
+export function isSameHealth(a: ServiceHealth | undefined, b: ServiceHealth | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (
+    a.tcp === b.tcp &&
+    a.http === b.http &&
+    a.port === b.port &&
+    a.icmp === b.icmp &&
+    a.interval === b.interval &&
+    a.timeout === b.timeout &&
+    a.healthy === b.healthy &&
+    a.unhealthy === b.unhealthy
   );
 }
 

@@ -4,7 +4,7 @@
 import { type FieldPath, type Issue, LINES_MAX, meantText, nameList, shortText } from "../../base/issues.ts";
 import { isName, NAME_RULE } from "../../model/names.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
-import type { Instance, Node, Service, Tables } from "../../model/tables.ts";
+import type { Instance, Node, Service, ServiceHealth, Tables } from "../../model/tables.ts";
 import { ADDRESS_SIZE, contains, type Family, familyOf, type Prefix, unusableRange } from "../../net/address.ts";
 import * as Bulk from "../../net/bulk-address.ts";
 import { type OwnEndpoint, peerProblem } from "./underlay-rules.ts";
@@ -36,6 +36,7 @@ export interface ServiceAtPath {
 }
 
 const NOTHING_TAKEN: Taken = { addressOwner: () => undefined, namespaceOwner: () => undefined };
+const HEALTH_KINDS = ["tcp", "http", "icmp"] as const;
 const WEIGHT_MAX = 65_535;
 const PORT_MAX = 65_535;
 const NUMBER_MAX = 0xffff_ffff;
@@ -189,8 +190,9 @@ class ServiceCheck {
   }
 
   service(service: Service, path: FieldPath): void {
-    const { name, addresses, instances } = service;
+    const { name, addresses, instances, health } = service;
     if (!isName(name)) this.#report([...path, "name"], NAME_RULE, name);
+    if (health !== undefined) this.issues.push(...healthIssues(health, [...path, "health"]));
     addresses.forEach(({ address, policy }, i) => {
       this.#serviceRangeAddress([...path, "addresses", i, "address"], address, name);
       const policies = this.#rules.policies ?? BUILT_IN_POLICIES;
@@ -275,6 +277,22 @@ class ServiceCheck {
   #report(path: FieldPath, expected: string, found: string | number, known: Iterable<string> = []): void {
     this.issues.push(issue(path, expected, found, this.issues.length < LINES_MAX ? [...known] : []));
   }
+}
+
+function healthIssues(health: ServiceHealth, path: FieldPath): Issue[] {
+  const { http, port, interval, timeout } = health;
+  const kinds = HEALTH_KINDS.filter((kind) => health[kind] !== undefined);
+  const issues: Issue[] = [];
+  if (kinds.length !== 1) {
+    issues.push(issue(path, `one of ${HEALTH_KINDS.join(", ")}`, kinds.length === 0 ? "none" : kinds.join(" and ")));
+  }
+  if (port !== undefined && http === undefined) {
+    issues.push(issue([...path, "port"], "no port without http (tcp has its own)", port));
+  }
+  if (timeout > interval) {
+    issues.push(issue([...path, "timeout"], `no more than the interval of ${interval}ms`, `${timeout}ms`));
+  }
+  return issues;
 }
 
 /** Expected and found, and what was probably meant. */

@@ -5,6 +5,7 @@ import * as CandidateLayout from "../../../assembly/shared/layout/candidate.ts";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../assembly/shared/layout/header.ts";
 import * as InstanceLayout from "../../../assembly/shared/layout/instance.ts";
+import { InstanceHealth } from "../../../assembly/shared/layout/instance.ts";
 import * as NodeLayout from "../../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../../assembly/shared/layout/node-metrics.ts";
 import { NodeHealth } from "../../../assembly/shared/layout/node-metrics.ts";
@@ -46,8 +47,10 @@ export class CandidateReader {
     const first = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATES, true);
     const ownFamily = this.view.getUint32(serviceAt + ServiceLayout.FAMILY, true) === 4 ? RECORD_IPV4 : RECORD_IPV6;
     const candidatesAt = this.#recordAt(Region.candidates, first, CandidateLayout.SIZE);
+    const isLenient = !this.#hasFit(candidatesAt, count);
     for (let index = 0; index < count; index += 1) {
-      this.#copyOne(candidatesAt + index * CandidateLayout.SIZE, ownFamily, records, recordsAt + index * RECORD_SIZE);
+      const candidateAt = candidatesAt + index * CandidateLayout.SIZE;
+      this.#copyOne(candidateAt, ownFamily, isLenient, records, recordsAt + index * RECORD_SIZE);
     }
   }
 
@@ -78,12 +81,24 @@ export class CandidateReader {
     for (let index = 0; index < count; index += 1) {
       const candidateAt = candidatesAt + index * CandidateLayout.SIZE;
       const flags = this.view.getUint16(candidateAt + CandidateLayout.FLAGS, true);
-      if ((flags & CandidateLayout.DRAINING) === 0 && this.#isHealthy(this.#nodeOf(candidateAt))) return true;
+      if ((flags & CandidateLayout.DRAINING) === 0 && this.#isReachable(this.#nodeOf(candidateAt))) return true;
     }
     return false;
   }
 
-  #copyOne(candidateAt: number, ownFamily: number, records: DataView, at: number): void {
+  /** Whether there is a candidate that takes new flows and that nothing speaks against. */
+  #hasFit(candidatesAt: number, count: number): boolean {
+    for (let index = 0; index < count; index += 1) {
+      const candidateAt = candidatesAt + index * CandidateLayout.SIZE;
+      const flags = this.view.getUint16(candidateAt + CandidateLayout.FLAGS, true);
+      if ((flags & CandidateLayout.DRAINING) !== 0 || !this.#isReachable(this.#nodeOf(candidateAt))) continue;
+      if (!this.#isUnhealthy(this.view.getUint32(candidateAt + CandidateLayout.INSTANCE, true))) return true;
+    }
+    return false;
+  }
+
+  /** `isLenient`: what checks say of instances does not count, because they say it of all. */
+  #copyOne(candidateAt: number, ownFamily: number, isLenient: boolean, records: DataView, at: number): void {
     const { view } = this;
     const instance = view.getUint32(candidateAt + CandidateLayout.INSTANCE, true);
     const instanceAt = this.#recordAt(Region.instances, instance, InstanceLayout.SIZE);
@@ -107,7 +122,7 @@ export class CandidateReader {
       view.getUint32(metricsAt + NodeMetricsLayout.RTT_US, true),
       view.getFloat32(nodeAt + NodeLayout.DISTANCE_KM, true),
       recordFlags(view.getUint16(candidateAt + CandidateLayout.FLAGS, true)) |
-        (this.#isHealthy(node) ? RECORD_HEALTHY : 0) |
+        (this.#isReachable(node) && (isLenient || !this.#isUnhealthy(instance)) ? RECORD_HEALTHY : 0) |
         families |
         (isOwnFamily ? RECORD_OWN_FAMILY : 0),
     );
@@ -130,7 +145,12 @@ export class CandidateReader {
     );
   }
 
-  #isHealthy(node: number): boolean {
+  #isUnhealthy(instance: number): boolean {
+    const instanceAt = this.#recordAt(Region.instances, instance, InstanceLayout.SIZE);
+    return Atomics.load(this.#words, (instanceAt + InstanceLayout.HEALTH) >>> 2) === InstanceHealth.unhealthy;
+  }
+
+  #isReachable(node: number): boolean {
     const metricsAt = this.#recordAt(Region.nodeMetrics, node, NodeMetricsLayout.SIZE);
     return this.view.getUint32(metricsAt + NodeMetricsLayout.HEALTH, true) !== NodeHealth.lost;
   }

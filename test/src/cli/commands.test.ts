@@ -64,8 +64,9 @@ describe("queries", () => {
   test("instances shows each family in a line of its own", async () => {
     const { out } = await sapwood(["instances", "-s", proxy.socket]);
     const lines = cells(out);
-    expect(lines[1]).toEqual(["b#2", "node-c", "10.21.3.2", "10.30.0.4", "1", "draining", "5"]);
-    expect(lines[2]).toEqual(["", "fc00::21:3:2", "fdff::4"]);
+    expect(lines[1]).toEqual(["b#2", "node-c", "10.21.3.2", "10.30.0.4", "1", "draining", "unhealthy", "5"]);
+    expect(lines[2]).toEqual(["", "fc00::21:3:2", "fdff::4", "for 12 s"]);
+    expect(lines[3]).toEqual(["", "refused the connection (TCP port 80)"]);
   });
 
   test("nodes shows a dash for what was never measured", async () => {
@@ -165,7 +166,7 @@ describe("apply --dry-run", () => {
 ~ node node-b, underlay.port 50103 -> 50104
 - service old
 + service new
-~ service web
+~ service web, health.interval 5000ms -> 1000ms
     + address fdff::9, closest
     ~ address 10.30.0.2, policy round-robin -> closest
     - instance 1 on node-c

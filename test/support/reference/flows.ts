@@ -260,20 +260,24 @@ export class TwinFlows {
 
     const chosen = candidates[choice.index];
     const isValid = chosen !== undefined && !chosen.isDraining;
-    const canAnswer = ({ instance }: TwinCandidate): boolean =>
+    const isReachable = ({ instance }: TwinCandidate): boolean =>
       instance.isLocal || this.nodes.isReachable(instance.node);
-    if (isValid && canAnswer(chosen)) {
+    const isFit = (one: TwinCandidate): boolean => isReachable(one) && !this.tables.isUnhealthy(one.instance);
+    const start = choice.flowHash % candidates.length;
+    const eligible = [...candidates.slice(start), ...candidates.slice(0, start)].filter((one) => !one.isDraining);
+    const isAnyFit = eligible.some(isFit);
+    if (isValid && (isAnyFit ? isFit(chosen) : isReachable(chosen))) {
+      if (!isFit(chosen)) this.meet("all instances are unhealthy, and one is used");
       this.count("policyChoices", 1);
       return chosen.instance;
     }
-    const start = choice.flowHash % candidates.length;
-    const eligible = [...candidates.slice(start), ...candidates.slice(0, start)].filter((one) => !one.isDraining);
-    const reachable = eligible.filter(canAnswer);
+    if (isValid && isReachable(chosen)) this.meet("an unhealthy instance is passed over");
+    const isAnyReachable = eligible.some(isReachable);
+    const suitable = eligible.filter(isAnyFit ? isFit : isAnyReachable ? isReachable : () => true);
     const isOwnFamily = ({ instance }: TwinCandidate): boolean => instance.namespace[familyOf(called)] !== undefined;
-    const fallback = reachable.find(isOwnFamily) ?? reachable[0];
-    if (fallback === undefined) return eligible.at(-1)?.instance ?? DropReason.noInstance;
-    this.count(isValid ? "policyOverruled" : "policyFallbacks", 1);
-    return fallback.instance;
+    const fallback = suitable.find(isOwnFamily) ?? suitable[0];
+    if (isAnyReachable) this.count(isValid ? "policyOverruled" : "policyFallbacks", 1);
+    return fallback?.instance ?? DropReason.noInstance;
   }
 
   clear(): void {

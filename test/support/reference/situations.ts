@@ -20,6 +20,8 @@ export const SITUATIONS = [
   "node returned",
   "a flow of a lost node",
   "a lost node's flow that was never answered goes elsewhere",
+  "an unhealthy instance is passed over",
+  "all instances are unhealthy, and one is used",
   // Unknown addresses
   "parked: a packet",
   "parked: a super-packet",

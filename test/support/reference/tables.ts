@@ -43,6 +43,7 @@ export class TwinTables {
   private instances = new Map<string, TwinInstance>(); // by service and number
   private byIdentity = new Map<number, TwinInstance>();
   private identities = 0;
+  private readonly unhealthy = new Set<number>(); // by identity
   private addresses = new Map<string, TwinAddress>();
   private workloads = new Map<string, TwinInstance>();
   private nodes = new Map<string, Node>();
@@ -83,6 +84,18 @@ export class TwinTables {
     this.firstIds = new Map([...this.formerIds].map(([id, former]) => [id, this.firstIds.get(former) ?? id]));
     for (const service of tables.services) this.addService(service, before);
     this.byIdentity = new Map([...this.instances.values()].map((instance) => [instance.identity, instance]));
+  }
+
+  /** What checks say of an instance in the tables, until it leaves them. */
+  setUnhealthy(service: string, number: number, isUnhealthy: boolean): void {
+    const instance = this.instances.get(JSON.stringify([service, number]));
+    if (instance === undefined) return;
+    if (isUnhealthy) this.unhealthy.add(instance.identity);
+    else this.unhealthy.delete(instance.identity);
+  }
+
+  isUnhealthy({ identity }: TwinInstance): boolean {
+    return this.unhealthy.has(identity);
   }
 
   /** What the instance is now; undefined when it is not in the tables, or was not in between. */

@@ -20,6 +20,8 @@ import { OWN_NODE, TABLES } from "../../../support/tables.ts";
 const NOW_MS = 10_000;
 const RANGES = ["10.30.0.0/16", "fdff::/16"].map(parsePrefix);
 
+const UNCHECKED = { health: "unchecked", healthAgeMs: null, healthReason: null } as const;
+
 let shared: SharedMemory;
 let store: TableStore;
 let reporter: Reporter;
@@ -42,6 +44,7 @@ beforeEach(async () => {
     nowMs: () => NOW_MS,
     publicKey: () => undefined,
     kernelDrops,
+    healthOf: () => UNCHECKED,
   });
 });
 
@@ -63,8 +66,8 @@ test("instances have their place, their addresses and their load", () => {
   view.setInt32(shared.at(Region.instanceLoads) + second * InstanceLayout.LOAD_SIZE, 7, true);
   const [service] = TABLES.services;
   expect(reporter.instances()).toEqual([
-    { service: "b", ...service?.instances[0], isLocal: false, flows: 0 },
-    { service: "b", ...service?.instances[1], isLocal: true, flows: 7 },
+    { service: "b", ...service?.instances[0], isLocal: false, flows: 0, ...UNCHECKED },
+    { service: "b", ...service?.instances[1], isLocal: true, flows: 7, ...UNCHECKED },
   ]);
 });
 

@@ -57,6 +57,7 @@ test("of a service the addresses and instances that come, go and change", () => 
   expect(difference({ services: [after] }).services.changed).toEqual([
     {
       name: "b",
+      fields: [],
       addresses: {
         added: [{ address: "10.30.0.9", policy: "closest" }],
         removed: [{ address: "fdff:1000::1", policy: "closest" }],

@@ -1,0 +1,87 @@
+// The health of instances: checks those of this node, hears of the others', and says what is known of each to the data
+// plane and to who asks.
+
+import type { Logger } from "../../base/log.ts";
+import { writeInstanceHealth } from "../../memory/instance-health.ts";
+import type { SharedMemory } from "../../memory/shared-memory.ts";
+import type { InstanceReport } from "../../model/reports.ts";
+import type { Instance, ServiceHealth } from "../../model/tables.ts";
+import type { TableStore } from "../tables/table-store.ts";
+import { CheckSchedule, type Subject } from "./check-schedule.ts";
+import { type CheckedInstance, HealthBook } from "./health-book.ts";
+import { type CheckResult, checkHttp, checkIcmp, checkTcp } from "./health-check.ts";
+import { type HealthEvent, HealthNews } from "./health-news.ts";
+
+interface InstanceHealthOptions {
+  readonly nodeId: string;
+  readonly shared: SharedMemory;
+  readonly store: Pick<TableStore, "snapshot" | "instanceIndices" | "onChange">;
+  readonly tell: (event: HealthEvent) => void;
+  readonly log: Logger;
+}
+
+export class InstanceHealth {
+  readonly #book: HealthBook;
+  readonly #schedule = new CheckSchedule();
+  readonly #subjects = new Map<CheckedInstance, Subject>();
+  readonly #news: HealthNews;
+  #isClosed = false;
+
+  constructor({ nodeId, shared, store, tell, log }: InstanceHealthOptions) {
+    this.#news = new HealthNews({ tell, log });
+    this.#book = new HealthBook({
+      ...{ nodeId, nowMs: () => performance.now() },
+      indicesOf: (service) => store.instanceIndices(service),
+      onState: (index, state) => writeInstanceHealth(shared, index, state),
+      onChange: (checked, before) => this.#news.add(checked, before),
+      onCome: (checked) => this.#begin(checked),
+      onGo: (checked) => this.#end(checked),
+    });
+    store.onChange((changed) => {
+      if (!this.#isClosed) this.#book.follow(changed);
+    });
+    this.#book.follow({ setServices: store.snapshot().services, removeServices: [] });
+  }
+
+  reportOf(service: string, number: number): Pick<InstanceReport, "health" | "healthAgeMs" | "healthReason"> {
+    const known = this.#book.of(service, number);
+    if (known === undefined) return { health: "unchecked", healthAgeMs: null, healthReason: null };
+    const healthAgeMs = Math.max(0, performance.now() - known.sinceMs);
+    return { health: known.state, healthAgeMs, healthReason: known.reason ?? null };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#schedule.close();
+    this.#news.close();
+  }
+
+  #begin(checked: CheckedInstance): void {
+    if (!checked.isLocal) return;
+    const subject: Subject = {
+      intervalMs: checked.settings.interval,
+      check: () => checkInstance(checked.instance, checked.settings),
+      onResult: (failure) => this.#book.noteCheck(checked, failure),
+    };
+    this.#subjects.set(checked, subject);
+    this.#schedule.add(subject);
+  }
+
+  #end(checked: CheckedInstance): void {
+    const subject = this.#subjects.get(checked);
+    this.#subjects.delete(checked);
+    if (subject !== undefined) this.#schedule.remove(subject);
+  }
+}
+
+/** At each of its addresses: it serves when it does so at one of them, whichever families its program knows. */
+async function checkInstance({ namespaceAddresses }: Instance, settings: ServiceHealth): Promise<CheckResult> {
+  const results = await Promise.all(namespaceAddresses.map((address) => checkAddress(address, settings)));
+  return results.includes(undefined) ? undefined : results[0];
+}
+
+function checkAddress(address: string, settings: ServiceHealth): Promise<CheckResult> {
+  const { tcp, icmp, timeout } = settings;
+  if (tcp !== undefined) return checkTcp(address, tcp, timeout);
+  return icmp ? checkIcmp(address, timeout) : checkHttp(address, settings);
+}
