@@ -161,9 +161,9 @@ export class OakestraCluster {
     return this.post(node, "/container/deploy", { pid, serviceName: job, instanceNumber: number, portMappings });
   }
 
-  undeploy(node: string, job: string, number: number): Promise<HttpAnswer> {
+  undeploy(node: string, job: string, number: number, patienceMs?: number): Promise<HttpAnswer> {
     const order = { pid: -1, serviceName: job, instanceNumber: number, portMappings: "" };
-    return this.post(node, "/container/undeploy", order);
+    return this.post(node, "/container/undeploy", order, undefined, patienceMs);
   }
 
   /** A server in a new network namespace without any link; its process id. One of the same name ends first. */
@@ -200,10 +200,16 @@ export class OakestraCluster {
     return Number((await this.lab.sandbox.expect(["ip", "netns", "pids", name])).split("\n")[0]);
   }
 
-  /** As the NodeEngine asks: one connection for each request, and 10 s of patience. */
-  async post(node: string, route: string, body: unknown, signal?: AbortSignal): Promise<HttpAnswer> {
+  /** As the NodeEngine asks: one connection for each request, and 10 s of patience, unless that is not what matters. */
+  async post(
+    node: string,
+    route: string,
+    body: unknown,
+    signal?: AbortSignal,
+    patienceMs = PATIENCE_MS,
+  ): Promise<HttpAnswer> {
     const socketPath = this.lab.sandbox.pathFromOutside(netmanagerFile(node, "netmanager.sock"));
-    return postTo(socketPath, route, typeof body === "string" ? body : JSON.stringify(body), signal);
+    return postTo(socketPath, route, typeof body === "string" ? body : JSON.stringify(body), patienceMs, signal);
   }
 
   /** `sapwood ARGS` on the control socket of a node, without the program that runs it. */
@@ -228,8 +234,14 @@ function sapwoodCommand(...args: string[]): string[] {
   return [process.execPath, builtFile("src/main.js"), ...args];
 }
 
-/** The status is 0 when the connection was cut, or nothing came within the NodeEngine's 10 s. */
-function postTo(socketPath: string, path: string, body: string, signal?: AbortSignal): Promise<HttpAnswer> {
+/** The status is 0 when the connection was cut, or nothing came in time. */
+function postTo(
+  socketPath: string,
+  path: string,
+  body: string,
+  patienceMs: number,
+  signal?: AbortSignal,
+): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const fail = (error: Error) => resolve({ status: 0, body: error.message });
     const headers = { "Content-Type": "application/json", "Host": "localhost:0" };
@@ -240,7 +252,7 @@ function postTo(socketPath: string, path: string, body: string, signal?: AbortSi
       });
       answer.on("error", fail).on("end", () => resolve({ status: answer.statusCode ?? 0, body: text }));
     });
-    call.on("error", fail).setTimeout(PATIENCE_MS, () => call.destroy(new Error("no answer in time")));
+    call.on("error", fail).setTimeout(patienceMs, () => call.destroy(new Error("no answer in time")));
     call.end(body);
   });
 }
