@@ -25,8 +25,9 @@ export const installNetmanagerCommand: Command = {
       const message = `${foreign.join(" and ")} would have to make place: say so at the terminal, or with --yes.`;
       throw new SapwoodError("usage", message);
     }
-    for (const path of installation.install()) terminal.print(`${path} written\n`);
-    for (const path of foreign) terminal.print(`${path}.before-sapwood is what was there\n`);
+    const { written, kept } = installation.install();
+    for (const path of written) terminal.print(`${path} written\n`);
+    for (const { path, as } of kept) terminal.print(`${as} is what ${path} was before\n`);
   },
 };
 
@@ -44,15 +45,24 @@ export const uninstallNetmanagerCommand: Command = {
   },
 };
 
-/** False also when there is nobody to ask. */
+/** False also when there is nobody to ask, or who is there goes without a word. */
 async function isConfirmed(paths: readonly string[]): Promise<boolean> {
   if (!process.stdin.isTTY) return false;
-  const { createInterface } = await import("node:readline/promises");
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  process.stderr.write(`Keep ${paths.join(" and ")} as *.before-sapwood and write anew? [y/N] `);
+  const answer = await firstLine(process.stdin);
+  if (answer === undefined) process.stderr.write("\n"); // what follows has a line of its own
+  return /^y(?:es)?$/i.test(answer?.trim() ?? "");
+}
+
+/** The terminal edits the line itself, and its Ctrl-C ends this process as any other. */
+async function firstLine(input: NodeJS.ReadStream): Promise<string | undefined> {
+  const { createInterface } = await import("node:readline");
   try {
-    const answer = await terminal.question(`Keep ${paths.join(" and ")} as *.before-sapwood and write anew? [y/N] `);
-    return /^y(?:es)?$/i.test(answer.trim());
+    for await (const line of createInterface({ input, terminal: false })) return line;
+  } catch {
+    // The terminal is gone (EIO), and nobody has answered.
   } finally {
-    terminal.close();
+    input.unref(); // nothing more is waited for
   }
+  return undefined;
 }

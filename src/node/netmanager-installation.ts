@@ -16,6 +16,18 @@ const UNIT_MODE = 0o644;
 const PROGRAM = "/bin/NetManager";
 const UNIT = "/etc/systemd/system/netmanager.service";
 
+/** What an installation has done. */
+interface Installed {
+  readonly written: readonly string[];
+  /** Files that were there, and what they are called now. */
+  readonly kept: readonly Renamed[];
+}
+
+interface Renamed {
+  readonly path: string;
+  readonly as: string;
+}
+
 interface InstalledFile {
   readonly path: string;
   readonly mode: number;
@@ -38,18 +50,22 @@ export class NetmanagerInstallation {
   }
 
   /**
-   * Writes both files, and keeps a copy of what is there; returns their paths. Throws missing-rights or network-setup, and then
-   * all is as it was.
+   * Writes both files, and keeps what is there, also what an installation before has kept. Throws missing-rights or
+   * network-setup, and then all is as it was.
    */
-  install(): string[] {
+  install(): Installed {
     const done: (() => void)[] = [];
+    const kept: Renamed[] = [];
+    const rename = (path: string, as: string): void => {
+      renameSync(path, as);
+      kept.push({ path, as });
+      done.push(() => renameSync(as, path));
+    };
     try {
       // systemd makes the log, but not its folder (systemd.exec(5), StandardOutput).
       attempt(dirname(join(this.#root, LOG)), (folder) => mkdirSync(folder, { recursive: true }));
-      return this.#files().map((file) => {
-        attempt(file.path, () => done.push(put(file)));
-        return file.path;
-      });
+      for (const file of this.#files()) attempt(file.path, () => put(file, { rename, done }));
+      return { written: this.#files().map(({ path }) => path), kept };
     } catch (error) {
       for (const undo of done.reverse()) undo();
       throw error;
@@ -76,22 +92,36 @@ export class NetmanagerInstallation {
   }
 }
 
-/** Returns how to undo it. */
-function put({ path, mode, text }: InstalledFile): () => void {
+interface Steps {
+  readonly rename: (path: string, as: string) => void;
+  /** How each step is undone. */
+  readonly done: (() => void)[];
+}
+
+function put({ path, mode, text }: InstalledFile, { rename, done }: Steps): void {
   mkdirSync(dirname(path), { recursive: true });
   const draft = `${path}.new`;
   rmSync(draft, { force: true }); // its mode would stay
+  done.push(() => rmSync(draft, { force: true }));
   writeFileSync(draft, text, { mode });
   const isForeign = isThere(path) && !isOurs(path);
   const older = isThere(path) && !isForeign ? readFileSync(path) : undefined;
-  if (isForeign) renameSync(path, path + BEFORE);
+  if (isForeign) {
+    if (isThere(path + BEFORE)) rename(path + BEFORE, freeName(path + BEFORE));
+    rename(path, path + BEFORE);
+  }
   // Renamed into place, so that a program that runs is not written into.
   renameSync(draft, path);
-  return () => {
-    if (isForeign) renameSync(path + BEFORE, path);
-    else if (older !== undefined) writeFileSync(path, older, { mode });
-    else rmSync(path, { force: true });
-  };
+  done.push(() => {
+    if (older === undefined) rmSync(path, { force: true });
+    else writeFileSync(path, older, { mode });
+  });
+}
+
+function freeName(path: string): string {
+  let number = 1;
+  while (isThere(`${path}.${number}`)) number++;
+  return `${path}.${number}`;
 }
 
 /** A link that leads nowhere is there as well. */
