@@ -5,6 +5,7 @@ import { count, countEgressDrop } from "./area/count.ts";
 import { enter, leave } from "./area/generation.ts";
 import { attachRegions } from "./area/regions.ts";
 import { clearNotes, isNoting } from "./area/verdict-notes.ts";
+import { forgetCallers } from "./ask/callers.ts";
 import { forgetRefused, learnRefusals, setUnparking } from "./ask/park.ts";
 import { allowPortTries } from "./flow/wire-port.ts";
 import { ingressMessage, messagePackets } from "./forward/incoming.ts";
@@ -85,6 +86,7 @@ export function sweep(nowUs: f64, budget: u32): u32 {
   if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
   forgetStale(nowMs);
   forgetRefused(nowMs);
+  forgetCallers(nowMs);
   leave();
   return ended;
 }

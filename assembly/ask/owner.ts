@@ -24,5 +24,5 @@ export function nodeOwner(node: u32): u32 {
 }
 
 function ownerAt(address: usize): u32 {
-  return max<u32>(addressHash(address), WaitingLayout.OWNER_OTHERS + 1);
+  return max<u32>(addressHash(address) & ~WaitingLayout.OWNER_URGENT, WaitingLayout.OWNER_OTHERS + 1);
 }

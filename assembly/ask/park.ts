@@ -27,8 +27,10 @@ import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, sameAddress } from "../table/address.ts";
 import { fragmentKey } from "../table/first-fragment.ts";
+import { findForward, packetHash } from "../table/flow.ts";
 import { addressHash } from "../table/hash.ts";
 import { Packet } from "../wire/packet.ts";
+import { hasCalled } from "./callers.ts";
 import { workloadOwner } from "./owner.ts";
 
 /** How long an address that was refused is refused without asking. */
@@ -44,7 +46,7 @@ export function park(packet: Packet, nowMs: u32): DropReason {
   const address = packet.destination;
   const length: u32 = VIRTIO_NET_HDR_SIZE + packet.length;
   if (length > HEADER.parkBytes) return DropReason.holdFull;
-  const owner = workloadOwner(packet);
+  const owner = ownerOfParked(packet, nowMs);
   const waiting = countParked(address);
   if (waiting == HEADER.parkPackets && !crowdOut(owner, blocksOf(length), address)) {
     return DropReason.holdFull;
@@ -59,6 +61,16 @@ export function park(packet: Packet, nowMs: u32): DropReason {
   count(Counter.packetsParked, 1);
   if (waiting == 0) count(Counter.addressesAsked, 1);
   return DropReason.none;
+}
+
+/**
+ * What a connection or an answer depends on has a share of its own, so that what the same workload calls besides leaves
+ * it its room.
+ */
+function ownerOfParked(packet: Packet, nowMs: u32): u32 {
+  const isUrgent =
+    findForward(packet, packetHash(packet)) != 0 || hasCalled(packet.destinationAt, packet.sourceAt, nowMs);
+  return workloadOwner(packet) | (isUrgent ? <u32>WaitingLayout.OWNER_URGENT : 0);
 }
 
 /** Whether packets to the address wait already; then others have to wait behind them. */

@@ -2,6 +2,7 @@
 // called; anything else is delivered as it is, if it may come in.
 
 import { confirmation } from "../area/generation.ts";
+import { noteCaller } from "../ask/callers.ts";
 import { canChangeFamily, changeFamily } from "../family/header.ts";
 import { isClientAlive } from "../flow/confirm.ts";
 import { isFlow } from "../flow/open.ts";
@@ -24,7 +25,7 @@ import { rewrite } from "./rewrite.ts";
 /** Translates a parsed packet of another node, or of NodeLayout.STRANGER, in place. The passage says which flow it answers. */
 export function translateIngress(packet: Packet, passage: Passage, sender: u32, nowMs: u32): DropReason {
   const flow = answeredFlow(packet);
-  if (flow == 0) return admit(packet, sender);
+  if (flow == 0) return admit(packet, sender, nowMs);
   if (!isFlow(flow)) return <DropReason>(<i32>flow);
   passage.flow = <u32>flow;
   if (!speaksFor(sender, Flow.at(flow).node) && !isUnknownNow(packet, sender)) return DropReason.wrongNode;
@@ -89,15 +90,21 @@ function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, no
 }
 
 /** Whether a packet that answers nothing may come in from the sender. */
-function admit(packet: Packet, sender: u32): DropReason {
+function admit(packet: Packet, sender: u32, nowMs: u32): DropReason {
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
-  return admitSource(packet, sender);
+  const service = findService(packet.sourceAt);
+  const refused = admitAs(service, packet, sender);
+  if (service == 0 && refused == DropReason.none && HEADER.parkMs != 0) noteCaller(packet, nowMs);
+  return refused;
 }
 
 /** Whether the sender may send in the name of the packet's source: an instance on a node that it speaks for. */
 export function admitSource(packet: Packet, sender: u32): DropReason {
+  return admitAs(findService(packet.sourceAt), packet, sender);
+}
+
+function admitAs(service: usize, packet: Packet, sender: u32): DropReason {
   if (!isInServiceRange(packet.source)) return DropReason.notServiceSource;
-  const service = findService(packet.sourceAt);
   if (service == 0) return acceptsUnknownSources(sender) ? DropReason.none : DropReason.unknownSource;
   if (Service.at(service).kind != ServiceKind.instance) return DropReason.balancedSource;
   return speaksFor(sender, nodeOf(Service.at(service).candidates)) ? DropReason.none : DropReason.wrongNode;

@@ -12,8 +12,10 @@ import type { SharedMemory } from "./shared-memory.ts";
 export interface Question {
   readonly address: string;
   readonly ageMs: number;
-  /** A number for the workload of the oldest packet, which is charged for the room. */
-  readonly asker: number;
+  /** Numbers for the workloads whose packets wait, which are charged for the room. */
+  readonly askers: readonly number[];
+  /** A connection depends on it that was there before, or an answer to somebody who called. */
+  readonly isUrgent: boolean;
 }
 
 /** A worker's clock may be that much ahead of the caller's. */
@@ -24,17 +26,26 @@ const AHEAD_MS = 1000;
  * so that no question is lost as long as its packet is not.
  */
 export function readQuestions(shared: SharedMemory, nowMs: number, maxAgeMs: number): Question[] {
-  const oldest = new Map<string, Question>();
+  const asked = new Map<string, Question>();
   for (let worker = 0; worker < shared.capacities.workers; worker++) {
     const recordsAt = shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.HELD;
     for (let block = WaitingLayout.HOLD_FRAGMENT_BLOCKS; block < WaitingLayout.HOLD_BLOCK_COUNT; block++) {
       const question = readQuestion(shared, recordsAt + block * WaitingLayout.HELD_SIZE, nowMs);
       if (question === undefined || question.ageMs >= maxAgeMs) continue;
-      const other = oldest.get(question.address);
-      if (other === undefined || other.ageMs < question.ageMs) oldest.set(question.address, question);
+      const other = asked.get(question.address);
+      asked.set(question.address, other === undefined ? question : joined(other, question));
     }
   }
-  return [...oldest.values()];
+  return [...asked.values()];
+}
+
+function joined(a: Question, b: Question): Question {
+  return {
+    address: a.address,
+    ageMs: Math.max(a.ageMs, b.ageMs),
+    askers: [...new Set([...a.askers, ...b.askers])],
+    isUrgent: a.isUrgent || b.isUrgent,
+  };
 }
 
 /** What a packet that waits asks; undefined when none does, or when it changes at this moment. */
@@ -43,9 +54,15 @@ function readQuestion(shared: SharedMemory, at: number, nowMs: number): Question
   if (Atomics.load(shared.i32, (at + WaitingLayout.HELD_STATE) >>> 2) !== WaitingLayout.HOLD_FIRST) return undefined;
   const address = formatAddress(shared.bytes, at + WaitingLayout.HELD_DESTINATION);
   const ageMs = (Math.trunc(nowMs % 2 ** 32) - (shared.u32[(at + WaitingLayout.HELD_SINCE_MS) >>> 2] ?? 0)) >>> 0;
-  const asker = shared.u32[(at + WaitingLayout.HELD_OWNER) >>> 2] ?? 0;
+  const owner = shared.u32[(at + WaitingLayout.HELD_OWNER) >>> 2] ?? 0;
   const isSettled = changes % 2 === 0 && Atomics.load(shared.i32, (at + WaitingLayout.HELD_CHANGES) >>> 2) === changes;
-  return isSettled ? { address, ageMs: ageMs >= 2 ** 32 - AHEAD_MS ? 0 : ageMs, asker } : undefined;
+  if (!isSettled) return undefined;
+  return {
+    address,
+    ageMs: ageMs >= 2 ** 32 - AHEAD_MS ? 0 : ageMs,
+    askers: [owner & ~WaitingLayout.OWNER_URGENT],
+    isUrgent: (owner & WaitingLayout.OWNER_URGENT) !== 0,
+  };
 }
 
 /** Lets the workers give up packets to the address, and refuse it for a second. */

@@ -146,6 +146,63 @@ describe("bounds", () => {
   });
 });
 
+describe("beside a flood of the same workload", () => {
+  const ROOM = 768;
+  const answers = HeaderLayout.ACCEPT_STRANGERS;
+  const flood = (start: number): Uint8Array[] =>
+    Array.from({ length: ROOM }, (_, i) => call(`10.30.${100 + start + (i >> 8)}.${i & 255}`, 1));
+  const urgent = (fixture: EngineFixture): string[] =>
+    readQuestions(fixture.shared, fixture.nowMs, PARK.timeoutMs).flatMap((one) => (one.isUrgent ? one.address : []));
+
+  function crowded(): Promise<EngineFixture> {
+    return onNodeA({ memory: { park: { ...PARK, bytes: 10_000_000 }, answers } });
+  }
+
+  test.each([UNKNOWN.v4, UNKNOWN.v6])(
+    "an answer to a caller at %s is urgent and keeps its place [measured 9]",
+    async (caller) => {
+      const fixture = await crowded();
+      const workload = caller.includes(":") ? A1.v6 : A1.v4;
+      const bytes = packet().ip(caller, workload).udp({ sport: 53, dport: 7 }).payload(20).bytes();
+      expect(fixture.ingress({ ...FROM_STRANGER, bytes }).tunWrites).toHaveLength(1);
+      fixture.egress(...flood(0), call(caller, 7), ...flood(10));
+      expect(urgent(fixture)).toEqual([caller]);
+      await learn(fixture);
+      expect(sourcePorts(fixture.unpark())).toEqual([7]);
+    },
+  );
+
+  test("a packet of a connection whose service is unknown now is urgent and keeps its place [measured 6, measured 9]", async () => {
+    const fixture = await crowded();
+    fixture.egress(call(B_ROUND_ROBIN.v4, 7));
+    await fixture.apply({ ...world(), services: world().services.filter(({ name }) => name !== "b") });
+    fixture.egress(...flood(0), call(B_ROUND_ROBIN.v4, 7), call(B_ROUND_ROBIN.v4, 8), ...flood(10));
+    expect(urgent(fixture)).toEqual([B_ROUND_ROBIN.v4]);
+    await fixture.apply(world());
+    expect(sourcePorts(fixture.unpark())).toEqual([7]);
+  });
+
+  test.each([
+    ["another workload", C1, 0],
+    ["the same one, long after", A1, 60_000],
+  ])("who was called is urgent for nobody else: %s", async (_who, client, laterMs) => {
+    const fixture = await crowded();
+    const bytes = packet().ip(UNKNOWN.v4, A1.v4).udp({ sport: 53, dport: 7 }).payload(20).bytes();
+    fixture.ingress({ ...FROM_STRANGER, bytes });
+    fixture.advance(laterMs);
+    fixture.egress(call(UNKNOWN.v4, 7, client));
+    expect([questions(fixture), urgent(fixture)]).toEqual([[UNKNOWN.v4], []]);
+  });
+
+  test("all who wait for an address ask for it", async () => {
+    const fixture = await parking();
+    fixture.egress(call(UNKNOWN.v4, 1), call(UNKNOWN.v4, 2), call(UNKNOWN.v4, 3, C1), call(OTHER_UNKNOWN, 4, C1));
+    const [both, one] = readQuestions(fixture.shared, fixture.nowMs, PARK.timeoutMs).map(({ askers }) => askers);
+    expect([both?.length, one?.length]).toEqual([2, 1]);
+    expect(both).toContain(one?.[0]);
+  });
+});
+
 describe("no answer", () => {
   test("after its time a packet is refused, and the address for a second more [defect 5, remedy 2]", async () => {
     const fixture = await parking();

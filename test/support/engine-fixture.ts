@@ -2,6 +2,7 @@
 // twin: each batch goes through both, and whatever they disagree about fails the test.
 import { readFile } from "node:fs/promises";
 import { expect } from "vitest";
+import * as CallerLayout from "../../assembly/shared/layout/caller.ts";
 import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
 import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
 import { FlowState } from "../../assembly/shared/layout/flow.ts";
@@ -61,6 +62,7 @@ const LOOK_MS = 50;
 const PROBE_MAGIC = [0x53, 0x57] as const;
 /** From which the node's kernel sends ICMP errors. */
 export const OWN_ADDRESSES = ["10.18.0.254", "fc00::254", "192.0.2.1", "2001:db8::1"];
+const REFUSAL_SETS = RefusalLayout.REFUSED_MAX / RefusalLayout.REFUSED_SET;
 const SMALL = { flows: 4096, addresses: 1024, instances: 1024, workloads: 256, nodes: 64, workers: 1 };
 
 let engineModule: Promise<WebAssembly.Module> | undefined;
@@ -127,7 +129,13 @@ export class EngineFixture {
         probeIntervalMs,
         ...(tunMtu !== undefined && { tunMtu }),
         ...(outerClass !== undefined && { outerClass }),
-        ...(park !== undefined && { park: { ...park, placeOf: (address: string) => this.refusalPlace(address) } }),
+        ...(park !== undefined && {
+          park: {
+            ...park,
+            placeOf: (address: string) => this.hashOf(address) % REFUSAL_SETS,
+            callerPlaceOf: (caller: string, workload: string) => this.callerPlace(caller, workload),
+          },
+        }),
       },
       {
         nextChoice: () => this.pending.shift(),
@@ -390,13 +398,16 @@ export class EngineFixture {
     return endpoint === "tun" ? this.result?.tunWrites[index]?.subarray(10) : this.byEndpoint.get(endpoint)?.[index];
   }
 
-  /** By the host's twin of the hash by which the engine places addresses. */
-  private refusalPlace(address: string): number {
+  private callerPlace(caller: string, workload: string): number {
+    const pair = (Math.imul(this.hashOf(caller), 0x9e3779b1) ^ this.hashOf(workload)) >>> 0;
+    return Math.max(pair, 1) % (CallerLayout.MAX / CallerLayout.SET);
+  }
+
+  /** The host's twin of the hash by which the engine places addresses. */
+  private hashOf(address: string): number {
     const bytes = Buffer.from(address.length === 4 ? V4_MAPPED + address : address, "latin1");
     const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) as [number, number, number, number];
-    return (
-      addressHash(this.shared.addressHashKey, w0, w1, w2, w3) % (RefusalLayout.REFUSED_MAX / RefusalLayout.REFUSED_SET)
-    );
+    return addressHash(this.shared.addressHashKey, w0, w1, w2, w3);
   }
 
   private timeouts(): Record<number, number> {

@@ -1,12 +1,13 @@
 // What the end-to-end tests share: whether this machine can run a lab, a lab with its proxies and judges, and
 // `sapwood lab` as a process of its own.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import type { Topology } from "../../src/lab/topology.ts";
+import { absence } from "./programs.ts";
 import { judgeTunnel, Recordings } from "./recording.ts";
 
 /** Programs without which no lab's packets can be judged. */
@@ -112,11 +113,6 @@ export function spawnProgram(argv: readonly string[], env: NodeJS.ProcessEnv = p
 /** Command line of `sapwood ARGS`. */
 export function sapwoodCommand(...args: string[]): string[] {
   return [process.execPath, builtFile("src/main.js"), ...args];
-}
-
-function absence(program: string): string | undefined {
-  const { status } = spawnSync("sh", ["-c", `command -v ${program}`]);
-  return status === 0 ? undefined : `${program} is not installed`;
 }
 
 async function whatIsMissing(): Promise<string | undefined> {

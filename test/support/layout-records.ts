@@ -1,6 +1,7 @@
 // The records of the memory map, with the size of each field.
 
 import * as AddressLayout from "../../assembly/shared/layout/address.ts";
+import * as CallerLayout from "../../assembly/shared/layout/caller.ts";
 import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
 import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
 import { FlowState } from "../../assembly/shared/layout/flow.ts";
@@ -31,6 +32,7 @@ interface Field {
 /** The constants of assembly/shared/layout, by namespace. */
 export const LAYOUTS = {
   AddressLayout,
+  CallerLayout,
   CandidateLayout,
   FlowLayout,
   FragmentLayout,
@@ -358,6 +360,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       HELD: array(WaitingLayout.HOLD_BLOCK_COUNT, WaitingLayout.HELD_SIZE),
       HOLD_BLOCKS: array(WaitingLayout.HOLD_BLOCK_COUNT, WaitingLayout.HOLD_BLOCK_SIZE),
       REFUSED: array(RefusalLayout.REFUSED_MAX, RefusalLayout.SIZE),
+      CALLERS: array(CallerLayout.MAX, CallerLayout.SIZE),
       SHARES: array(WaitingLayout.SHARE_MAX, WaitingLayout.SHARE_SIZE),
       PADDING: { bytes: WorkerLayout.PADDING_SIZE, align: 64 },
       NOTES: array(VerdictNoteLayout.MAX, VerdictNoteLayout.SIZE),
@@ -374,6 +377,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
     fields: { ROW_FIRST: u32, ROW_LAST: u32, ROW_COUNT: u32, ROW_BYTES: u32 },
   },
   share: { layout: "WaitingLayout", size: WaitingLayout.SHARE_SIZE, fields: { SHARE_OWNER: u32, SHARE_BLOCKS: u32 } },
+  caller: { layout: "CallerLayout", size: CallerLayout.SIZE, fields: { AT_MS: u32, PAIR: u32 } },
   refusal: {
     layout: "RefusalLayout",
     size: RefusalLayout.SIZE,

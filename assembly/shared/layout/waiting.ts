@@ -7,6 +7,8 @@ export const ROW_BYTES = 12; // u32
 
 // Who takes up room that others would like to have, too: a hash of the workload's address, or of the node's.
 export const OWNER_OTHERS = 1; // all others together; 0 = no owner
+/** In the owner of a parked packet on which a connection or an answer depends: it has a share of its own. */
+export const OWNER_URGENT = 0x40000000;
 
 // A packet that waits lies in consecutive blocks. The record with the number of the first block describes it.
 // The first blocks are for fragments, the others for packets to unknown addresses.

@@ -1,5 +1,6 @@
 // The area of a worker (writer: that worker).
 
+import * as CallerLayout from "./caller.ts";
 import * as FragmentLayout from "./fragment.ts";
 import * as KernelLayout from "./kernel.ts";
 import * as NodeLayout from "./node.ts";
@@ -92,7 +93,9 @@ export const HELD = FRAGMENTS + FragmentLayout.SIZE * FragmentLayout.MAX; // HEL
 export const HOLD_BLOCKS = HELD + WaitingLayout.HELD_SIZE * WaitingLayout.HOLD_BLOCK_COUNT; // HOLD_BLOCK_SIZE each
 // Refused addresses, RefusalLayout.SIZE x RefusalLayout.REFUSED_MAX
 export const REFUSED = HOLD_BLOCKS + WaitingLayout.HOLD_BLOCK_SIZE * WaitingLayout.HOLD_BLOCK_COUNT;
-export const SHARES = REFUSED + RefusalLayout.SIZE * RefusalLayout.REFUSED_MAX; // SHARE_SIZE x SHARE_MAX
+// Callers from unknown addresses, CallerLayout.SIZE x CallerLayout.MAX
+export const CALLERS = REFUSED + RefusalLayout.SIZE * RefusalLayout.REFUSED_MAX;
+export const SHARES = CALLERS + CallerLayout.SIZE * CallerLayout.MAX; // SHARE_SIZE x SHARE_MAX
 // Where each message of the UDP transmit queue goes: the tables may change before the host sends it.
 export const UDP_TX_NAMES = SHARES + WaitingLayout.SHARE_SIZE * WaitingLayout.SHARE_MAX; // ENDPOINT_SIZE x UDP_TX_MAX
 /** Zeros that are never written. Probes of sizes are filled up with them. */

@@ -8,8 +8,10 @@ export interface AskedAddress {
   readonly address: string; // canonical
   /** Of the oldest packet that waits. */
   readonly ageMs: number;
-  /** A number for the workload that asks; the same for all its packets. */
-  readonly asker: number;
+  /** A number for each workload that asks, not 0; the same for all its packets. */
+  readonly askers: readonly number[];
+  /** A connection that was there before depends on it, or an answer to somebody who called. */
+  readonly isUrgent: boolean;
 }
 
 export interface ProviderSink {

@@ -109,6 +109,11 @@ export class TwinFlows {
     return DropReason.nodeUnreachable;
   }
 
+  /** Whether the packet is part of a flow, whatever becomes of that. */
+  isThere(packet: ParsedPacket): boolean {
+    return this.forward.has(flowKey(packet, packet));
+  }
+
   /** The flow that goes from one end to the other, if it goes on. */
   known(packet: ParsedPacket, ends: Ends): TwinFlow | undefined {
     const flow = this.forward.get(flowKey(packet, ends));

@@ -21,6 +21,8 @@ export interface ParkOptions {
   readonly bytes: number;
   /** The set in which the engine remembers that an address was refused. */
   readonly placeOf: (address: string) => number;
+  /** The set in which it remembers who called a workload. */
+  readonly callerPlaceOf: (caller: string, workload: string) => number;
 }
 
 interface Parked extends Waiting {
@@ -51,8 +53,11 @@ export class TwinPark {
     private readonly ledger: Ledger,
   ) {}
 
-  /** Keeps a frame to an unknown address; else says why not. */
-  take({ bytes, packet, offload }: Frame, nowMs: number): DropReason {
+  /**
+   * Keeps a frame to an unknown address; else says why not. What is urgent takes none of the room that its workload has
+   * for all else.
+   */
+  take({ bytes, packet, offload }: Frame, isUrgent: boolean, nowMs: number): DropReason {
     if (this.options === undefined) return DropReason.unknownAddress;
     const address = packet.destination;
     this.learn(nowMs);
@@ -61,7 +66,8 @@ export class TwinPark {
       return DropReason.unknownAddress;
     }
     const frame = bytes.slice(0, VIRTIO_NET_HDR_SIZE + packet.totalLength);
-    const owner = this.tables.ownerOf(packet.source) ?? "others";
+    const workload = this.tables.ownerOf(packet.source) ?? "others";
+    const owner = isUrgent ? `${workload}, urgent` : workload;
     const ahead = this.waitingFor(address).length;
     const isKnown = this.tables.address(address) !== undefined;
     const mayWait =

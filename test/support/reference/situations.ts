@@ -31,6 +31,7 @@ export const SITUATIONS = [
   "parked: no, too many bytes",
   "parked: made place for another one's",
   "parked: no, the address was refused just now",
+  "parked: an answer to a caller that is unknown",
   "parked: sent in the end",
   "parked: given up, its time is over",
   "parked: given up, the address was refused",

@@ -5,6 +5,7 @@ import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Tables } from "../../../src/model/tables.ts";
 import { TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
+import { TwinCallers } from "./callers.ts";
 import type { Counts } from "./counts.ts";
 import type { Across } from "./cross-family.ts";
 import { cutTo, type Fit, fitToWay, isToBeCut, lengthOf } from "./fit.ts";
@@ -86,6 +87,7 @@ export class ReferenceTranslator {
   private readonly ways: TwinWays;
   private readonly sender = new TwinSender(this.ledger);
   private readonly fragments: TwinLaterFragments;
+  private readonly callers: TwinCallers;
   private readonly tunMtu: number;
 
   constructor(
@@ -98,6 +100,7 @@ export class ReferenceTranslator {
     this.nodes = new TwinNodes(this.tables, this.ledger, probeIntervalMs, options.tunMtu);
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
     this.parked = new TwinPark(options.park, this.tables, this.ledger);
+    this.callers = new TwinCallers(options.park?.callerPlaceOf ?? (() => 0));
     this.table = new TwinFlows(
       this.tables,
       this.nodes,
@@ -222,7 +225,11 @@ export class ReferenceTranslator {
   }
 
   private park(frame: Frame, nowMs: number): DropReason {
-    const waits = this.parked.take(frame, nowMs);
+    const { source, destination } = frame.packet;
+    const isOfFlow = this.table.isThere(frame.packet);
+    const isAnswer = this.callers.hasCalled(destination, source, nowMs);
+    const waits = this.parked.take(frame, isOfFlow || isAnswer, nowMs);
+    if (isAnswer && waits === DropReason.none) this.ledger.meet("parked: an answer to a caller that is unknown");
     const isKnown = this.tables.address(frame.packet.destination) !== undefined;
     if (waits === DropReason.none && isKnown) this.ledger.meet("parked: behind others, though the address is known");
     return waits === DropReason.unknownAddress ? this.whyUnknown(frame.packet, nowMs) : waits;
@@ -359,12 +366,17 @@ export class ReferenceTranslator {
     } else {
       const refusal = this.ways.admit(packet, node);
       if (refusal !== DropReason.none) return refusal;
+      this.noteCaller(packet, nowMs);
     }
     if (node === STRANGER) this.ledger.meet(flow === undefined ? "a stranger asks" : "a stranger answers");
     if (isToBeCut(datagram, packet, parse(bytes) as ParsedPacket, 0)) this.sender.cutIntoTun(bytes, datagram);
     else this.sender.write("ingress", bytes);
     this.fragments.follow(node, packet, bytes, undefined, nowMs);
     return DropReason.none;
+  }
+
+  private noteCaller({ source, destination }: ParsedPacket, nowMs: number): void {
+    if (this.tables.address(source) === undefined) this.callers.note(source, destination, nowMs);
   }
 
   /**

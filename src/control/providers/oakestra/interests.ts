@@ -1,6 +1,8 @@
 // The jobs whose changes this node hears of: as long as an instance runs here, or a flow leads to one. The cluster
 // counts a node as interested from a table query on, until interest/remove, which must come from a node that it counts:
-// a cluster that began anew has forgotten all of them and would fail. So the job is asked for once more right before.
+// a cluster that began anew has forgotten all of them and would fail. So the job is asked for once more right before, by
+// its name; what the cluster does not know then is given up in silence. The removal is said in the connection of that
+// answer alone, and if that ends first, all of it is done anew in the next one.
 
 import type { ProviderSink } from "../provider.ts";
 import type { Jobs } from "./jobs.ts";
@@ -10,7 +12,7 @@ import type { Session } from "./session.ts";
 
 interface InterestsOptions {
   readonly sink: ProviderSink;
-  readonly session: Pick<Session, "subscribe" | "unsubscribe" | "publish">;
+  readonly session: Pick<Session, "subscribe" | "unsubscribe" | "publishOnce">;
   readonly topics: NodeTopics;
   readonly queries: Queries;
   readonly jobs: Jobs;
@@ -27,6 +29,7 @@ interface Interest {
   refreshing: Promise<QueryOutcome> | undefined;
   isStale: boolean; // changed while it was asked for
   isAsked: boolean; // by name, since it was taken
+  address: string | undefined; // one that the job had
 }
 
 const LOOK_MS = 500;
@@ -60,7 +63,7 @@ export class Interests {
       known.usedMs = nowMs;
       return;
     }
-    const fresh = { retryMs: undefined, refreshing: undefined, isStale: false, isAsked: false };
+    const fresh = { retryMs: undefined, refreshing: undefined, isStale: false, isAsked: false, address: undefined };
     const interest = { ...fresh, usedMs: nowMs, refreshedMs: nowMs };
     this.#interests.set(job, interest);
     void this.#subscribe(job, interest);
@@ -89,21 +92,18 @@ export class Interests {
     const interest = this.#interests.get(job);
     if (interest === undefined) return;
     // A job that is asked for again is given up with that answer at the earliest: the query obtains an interest anew.
-    if (interest.refreshing === undefined) await this.#take(job, interest, result);
-    else await this.#put(job, result);
+    if (interest.refreshing !== undefined) return this.#put(job, interest, result);
+    await this.#refreshBy(job, interest, async () => {
+      await this.#take(job, interest, result);
+      return result;
+    });
   }
 
   /** Asks for a job that is held and puts it in force; never rejects. */
   refresh(job: string): Promise<QueryOutcome> {
     const interest = this.#interests.get(job);
     if (interest === undefined) return Promise.resolve("unanswered");
-    interest.refreshing ??= this.#ask(job, interest).finally(() => {
-      interest.refreshing = undefined;
-      if (!interest.isStale) return;
-      interest.isStale = false;
-      void this.refresh(job);
-    });
-    return interest.refreshing;
+    return interest.refreshing ?? this.#refreshBy(job, interest, () => this.#ask(job, interest));
   }
 
   /** The same, by a query that is sent from now on. */
@@ -131,9 +131,19 @@ export class Interests {
     if (isSubscribed && !interest.isAsked && this.#interests.get(job) === interest) void this.refresh(job);
   }
 
+  #refreshBy(job: string, interest: Interest, work: () => Promise<QueryOutcome>): Promise<QueryOutcome> {
+    interest.refreshing = work().finally(() => {
+      interest.refreshing = undefined;
+      if (!interest.isStale) return;
+      interest.isStale = false;
+      void this.refresh(job);
+    });
+    return interest.refreshing;
+  }
+
   async #ask(job: string, interest: Interest): Promise<QueryOutcome> {
     interest.isAsked = true;
-    const result = await this.#options.queries.ask({ sname: job }, true);
+    const result = await this.#options.queries.ask({ sname: job });
     if (typeof result === "string") interest.retryMs = performance.now() + RETRY_MS;
     else await this.#take(job, interest, result);
     return result;
@@ -142,13 +152,13 @@ export class Interests {
   async #take(job: string, interest: Interest, result: TableQueryResult): Promise<void> {
     interest.retryMs = undefined;
     interest.refreshedMs = performance.now();
-    // What follows is said at once: the cluster may begin anew at any moment.
-    if (this.#isEnding || (this.#isIdle(interest) && !this.#isInUse(job))) await this.#giveUp(job);
-    else await this.#put(job, result);
+    if (this.#isOver(job, interest)) await this.#giveUp(job, interest, result);
+    else await this.#put(job, interest, result);
   }
 
-  async #put(job: string, result: TableQueryResult): Promise<void> {
+  async #put(job: string, interest: Interest, result: TableQueryResult): Promise<void> {
     const { jobs, tell } = this.#options;
+    interest.address = jobs.addressesOf(job)[0] ?? interest.address;
     try {
       await jobs.put(job, result.instance_list);
     } catch (error) {
@@ -178,9 +188,24 @@ export class Interests {
     return isDeployed(job) || sink.servicesInUse().has(job);
   }
 
-  async #giveUp(job: string): Promise<void> {
+  /** Nobody needs it any more. */
+  #isOver(job: string, interest: Interest): boolean {
+    return this.#isEnding || (this.#isIdle(interest) && !this.#isInUse(job));
+  }
+
+  /** Right behind the answer to a query, because the cluster may begin anew at any moment. */
+  async #giveUp(job: string, interest: Interest, result: TableQueryResult): Promise<void> {
     const { session, topics, jobs, tell } = this.#options;
-    session.publish(topics.interestRemove, interestRemoveMessage(job));
+    const isCounted = await this.#isCounted(job, interest, result);
+    const isEnded = isCounted && (await session.publishOnce(topics.interestRemove, interestRemoveMessage(job)));
+    if (isCounted !== isEnded || isCounted === undefined) {
+      interest.retryMs = performance.now() + RETRY_MS;
+      return;
+    }
+    if (!this.#isOver(job, interest)) {
+      interest.isStale = true; // taken again meanwhile: the next query obtains it anew
+      return;
+    }
     session.unsubscribe(jobTopic(job));
     this.#interests.delete(job);
     this.#remember(jobs.addressesOf(job));
@@ -189,6 +214,18 @@ export class Interests {
     } catch (error) {
       tell(`the job ${job} could not be given up: ${String(error)}`);
     }
+  }
+
+  /**
+   * Whether the cluster counts this node since the answer: it does if it knows the job. An empty answer to a name does
+   * not say whether it does, one to an address of the job says so. Undefined when nobody answers.
+   */
+  async #isCounted(job: string, interest: Interest, result: TableQueryResult): Promise<boolean | undefined> {
+    if (result.instance_list.length > 0) return true;
+    const address = this.#options.jobs.addressesOf(job)[0] ?? interest.address;
+    if (address === undefined) return false;
+    const answer = await this.#options.queries.ask({ sip: address });
+    return typeof answer === "string" ? undefined : answer.app_name === job;
   }
 
   #remember(addresses: readonly string[]): void {

@@ -4,7 +4,7 @@ import type { AskedAddress, ProviderSink } from "../provider.ts";
 import type { Interests } from "./interests.ts";
 import type { Jobs } from "./jobs.ts";
 import { isJobName, type TableQueryResult } from "./messages.ts";
-import type { Queries } from "./queries.ts";
+import type { Asking, Queries } from "./queries.ts";
 
 interface LookupsOptions {
   readonly sink: ProviderSink;
@@ -59,16 +59,22 @@ export class Lookups {
     this.#open = new Set(questions.map(({ address }) => address));
     for (const asked of questions) {
       const attempt = this.#attemptFor(asked.address);
-      if (!attempt.isUnderway && nowMs >= attempt.nextMs) void this.#lookUp(asked, attempt);
+      // Whoever calls it as well has a turn of its own.
+      if (attempt.isUnderway) this.#options.queries.join({ sip: asked.address }, this.#askingFor(asked));
+      else if (nowMs >= attempt.nextMs) void this.#lookUp(asked, attempt);
     }
   }
 
-  async #lookUp({ address, asker }: AskedAddress, attempt: Attempt): Promise<void> {
-    const { queries, interests } = this.#options;
-    attempt.isUnderway = true;
+  #askingFor({ address, askers, isUrgent }: AskedAddress): Asking {
     // A job whose addresses this node had: connections may depend on it.
-    const isUrgent = interests.wasKnown(address);
-    const result = await queries.ask({ sip: address }, isUrgent, asker, () => this.#open.has(address));
+    const isKnown = this.#options.interests.wasKnown(address);
+    return { askers, isUrgent: isUrgent || isKnown, isWanted: () => this.#open.has(address) };
+  }
+
+  async #lookUp(asked: AskedAddress, attempt: Attempt): Promise<void> {
+    const { address } = asked;
+    attempt.isUnderway = true;
+    const result = await this.#options.queries.ask({ sip: address }, this.#askingFor(asked));
     if (result === "unanswered") {
       attempt.nextMs = performance.now() + Math.min(BACKOFF_MIN_MS * 2 ** attempt.count, BACKOFF_MAX_MS);
       attempt.count += 1;

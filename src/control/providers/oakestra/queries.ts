@@ -1,12 +1,21 @@
 // Table queries to the cluster: one at a time for a thing that is asked, within a limit, and fair. Urgent ones (what
-// living connections and containers of this node depend on) have a limit of their own, so that nothing that is unknown
-// delays them; of the others each asker has its turn.
+// living connections, their answers and containers of this node depend on) have a limit of their own, so that nothing
+// that is unknown delays them, not even what the same workload asks for besides. In both each asker has its turn.
 
 import { canonicalAddress } from "../../../net/address.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { Odd, readTableQueryResult, type TableQueryResult } from "./messages.ts";
 
 /** By the address of a service or an instance, or by the name of a job. */
 export type Asked = { readonly sip: string } | { readonly sname: string };
+
+/** On whose behalf something is asked. */
+export interface Asking {
+  readonly isUrgent: boolean;
+  readonly askers: readonly number[];
+  /** Whether somebody still waits for the answer; looked at when the query's turn comes. Not given = always. */
+  readonly isWanted?: () => boolean;
+}
 
 export interface QueriesOptions {
   readonly send: (asked: Asked) => void;
@@ -23,54 +32,62 @@ export interface QueriesOptions {
 export type QueryOutcome = TableQueryResult | "unanswered" | "unwanted";
 
 interface Query {
+  readonly key: string;
   readonly asked: Asked;
-  readonly isUrgent: boolean;
-  readonly isWanted: () => boolean;
+  /** Where it waits for its turn: several may. */
+  readonly places: Map<FairQueue<Query>, Set<number>>;
+  isWanted: (() => boolean) | undefined;
   readonly answered: Promise<QueryOutcome>;
   readonly settle: (outcome: QueryOutcome) => void;
-  timer: NodeJS.Timeout | undefined; // set once it is sent
+  underway: Underway | undefined; // set once it is sent
+}
+
+interface Underway {
+  readonly queue: FairQueue<Query>;
+  readonly asker: number; // whose turn it was
+  readonly timer: NodeJS.Timeout;
 }
 
 const TIMEOUT_MS = 5000;
 const URGENT_MAX = 32;
-/** The cluster answers a query after the other; so many are ahead of an urgent one at most. */
+/** The cluster answers a query after the other; so many are ahead of an urgent one at most, and one for each asker. */
 const OTHERS_MAX = 8;
 /** Queries that were given up and may be answered yet; the oldest goes. */
 const LATE_MAX = 4096;
+/** The node itself, for its containers. No workload has this number. */
+const OWN: Asking = { isUrgent: true, askers: [0] };
 
 export class Queries {
   readonly #options: QueriesOptions;
   readonly #queries = new Map<string, Query>();
-  readonly #urgent: string[] = [];
-  readonly #others = new Map<number, string[]>(); // by asker, in the order of their turns
+  readonly #urgent: FairQueue<Query>;
+  readonly #others: FairQueue<Query>;
   readonly #late = new Map<string, { readonly asked: Asked; count: number }>();
-  #urgentUnderway = 0;
-  #othersUnderway = 0;
 
   constructor(options: QueriesOptions) {
     this.#options = options;
+    this.#urgent = new FairQueue(options.urgentMax ?? URGENT_MAX);
+    this.#others = new FairQueue(options.othersMax ?? OTHERS_MAX);
   }
 
   /**
-   * What is asked already gets the same answer. `asker` matters for what is not urgent. When its turn comes, `isWanted`
-   * says whether somebody still waits for the answer.
+   * What is asked already gets the same answer, and its turn is that of whoever comes first of all that ask for it.
+   * Without `asking` the node itself asks.
    */
-  ask(asked: Asked, isUrgent: boolean, asker = 0, isWanted = () => true): Promise<QueryOutcome> {
+  ask(asked: Asked, asking: Asking = OWN): Promise<QueryOutcome> {
     if (!this.#options.isConnected()) return Promise.resolve("unanswered");
-    const key = keyOf(asked);
-    const known = this.#queries.get(key);
-    if (known !== undefined) return known.answered;
-    let settle: (outcome: QueryOutcome) => void = () => undefined;
-    const answered = new Promise<QueryOutcome>((resolve) => {
-      settle = resolve;
-    });
-    this.#queries.set(key, { asked, isUrgent, isWanted, answered, settle, timer: undefined });
-    const others = this.#others.get(asker);
-    if (isUrgent) this.#urgent.push(key);
-    else if (others === undefined) this.#others.set(asker, [key]);
-    else others.push(key);
+    const query = this.#queries.get(keyOf(asked)) ?? this.#add(asked, asking);
+    this.join(asked, asking);
+    return query.answered;
+  }
+
+  /** Somebody asks as well for what is asked already, and may have an earlier turn; nothing if it is not, or was sent. */
+  join(asked: Asked, asking: Asking): void {
+    const query = this.#queries.get(keyOf(asked));
+    if (query === undefined || query.underway !== undefined) return;
+    if (asking.isWanted === undefined) query.isWanted = undefined;
+    this.#place(query, asking);
     this.#sendNext();
-    return answered;
   }
 
   /** A message of the cluster. What nobody asked for is left alone. */
@@ -80,7 +97,12 @@ export class Queries {
     const { query_key, app_name } = result;
     const address = canonicalAddress(query_key);
     const key = address === undefined ? keyOf({ sname: query_key || app_name }) : keyOf({ sip: address });
-    if (this.#queries.get(key)?.timer !== undefined) return this.#end(key, result);
+    const query = this.#queries.get(key);
+    if (query?.underway !== undefined) {
+      this.#end(query, result);
+      this.#sendNext();
+      return;
+    }
     const late = this.#late.get(key);
     if (late === undefined) return;
     late.count -= 1;
@@ -90,71 +112,80 @@ export class Queries {
 
   /** The broker is gone, and the answers with it. */
   onDisconnected(): void {
-    this.#urgent.length = 0;
-    this.#others.clear();
     this.#late.clear();
-    for (const key of [...this.#queries.keys()]) this.#end(key, "unanswered");
+    for (const query of [...this.#queries.values()]) this.#end(query, "unanswered");
+  }
+
+  #add(asked: Asked, { isWanted }: Asking): Query {
+    let settle: (outcome: QueryOutcome) => void = () => undefined;
+    const answered = new Promise<QueryOutcome>((resolve) => {
+      settle = resolve;
+    });
+    const key = keyOf(asked);
+    const query = { key, asked, places: new Map(), isWanted, answered, settle, underway: undefined };
+    this.#queries.set(key, query);
+    return query;
+  }
+
+  #place(query: Query, { isUrgent, askers }: Asking): void {
+    const queue = isUrgent ? this.#urgent : this.#others;
+    const known = query.places.get(queue) ?? new Set();
+    query.places.set(queue, known);
+    for (const asker of askers) {
+      known.add(asker);
+      queue.add(asker, query);
+    }
   }
 
   #sendNext(): void {
-    const { send, timeoutMs = TIMEOUT_MS, urgentMax = URGENT_MAX, othersMax = OTHERS_MAX } = this.#options;
-    for (;;) {
-      const key =
-        (this.#urgentUnderway < urgentMax ? this.#firstWanted(this.#urgent) : undefined) ??
-        (this.#othersUnderway < othersMax ? this.#nextOfOthers() : undefined);
-      const query = key === undefined ? undefined : this.#queries.get(key);
-      if (key === undefined || query === undefined) return;
-      if (query.isUrgent) this.#urgentUnderway += 1;
-      else this.#othersUnderway += 1;
-      query.timer = setTimeout(() => this.#giveUp(key, query), timeoutMs);
-      query.timer.unref();
+    const { send, timeoutMs = TIMEOUT_MS } = this.#options;
+    while (this.#options.isConnected()) {
+      const next = this.#takeFrom(this.#urgent) ?? this.#takeFrom(this.#others);
+      if (next === undefined) return;
+      const { query, queue, asker } = next;
+      leavePlaces(query);
+      const timer = setTimeout(() => this.#giveUp(query), timeoutMs).unref();
+      query.underway = { queue, asker, timer };
       send(query.asked);
     }
   }
 
-  /** Of whoever has waited longest for its turn. */
-  #nextOfOthers(): string | undefined {
-    for (const [asker, keys] of this.#others) {
-      this.#others.delete(asker);
-      const key = this.#firstWanted(keys);
-      if (keys.length > 0) this.#others.set(asker, keys); // behind all others
-      if (key !== undefined) return key;
-    }
-    return undefined;
+  #takeFrom(queue: FairQueue<Query>) {
+    const taken = queue.take((query) => {
+      const isWanted = query.isWanted?.() ?? true;
+      if (!isWanted) this.#end(query, "unwanted");
+      return isWanted;
+    });
+    return taken === undefined ? undefined : { query: taken.thing, queue, asker: taken.asker };
   }
 
-  /** Takes it out of a queue, and all in front of it: a burst that is over holds up nobody behind it. */
-  #firstWanted(keys: string[]): string | undefined {
-    for (let key = keys.shift(); key !== undefined; key = keys.shift()) {
-      const query = this.#queries.get(key);
-      if (query?.isWanted()) return key;
-      this.#queries.delete(key);
-      query?.settle("unwanted");
-    }
-    return undefined;
-  }
-
-  #giveUp(key: string, { asked }: Query): void {
+  #giveUp(query: Query): void {
+    const { key, asked } = query;
     const count = (this.#late.get(key)?.count ?? 0) + 1;
     this.#late.delete(key);
     this.#late.set(key, { asked, count });
     const [oldest] = this.#late.keys();
     if (this.#late.size > LATE_MAX && oldest !== undefined) this.#late.delete(oldest);
-    this.#end(key, "unanswered");
-  }
-
-  #end(key: string, outcome: QueryOutcome): void {
-    const query = this.#queries.get(key);
-    if (query === undefined) return;
-    this.#queries.delete(key);
-    if (query.timer !== undefined) {
-      clearTimeout(query.timer);
-      if (query.isUrgent) this.#urgentUnderway -= 1;
-      else this.#othersUnderway -= 1;
-    }
-    query.settle(outcome);
+    this.#end(query, "unanswered");
     this.#sendNext();
   }
+
+  #end(query: Query, outcome: QueryOutcome): void {
+    this.#queries.delete(query.key);
+    leavePlaces(query);
+    if (query.underway !== undefined) {
+      clearTimeout(query.underway.timer);
+      query.underway.queue.end(query.underway.asker);
+    }
+    query.settle(outcome);
+  }
+}
+
+function leavePlaces(query: Query): void {
+  for (const [queue, askers] of query.places) {
+    for (const asker of askers) queue.remove(asker, query);
+  }
+  query.places.clear();
 }
 
 function keyOf(asked: Asked): string {

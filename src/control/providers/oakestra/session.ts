@@ -19,11 +19,16 @@ export interface SessionOptions {
   readonly onDisconnected: () => void;
   /** Sentences for the log. */
   readonly tell: (sentence: string) => void;
+  /** From 0 to 1; Math.random unless something else is given. */
+  readonly random?: () => number;
 }
 
 interface Publication {
   readonly topic: string;
   readonly payload: string;
+  /** Of one that counts in one connection alone: is told whether the broker has it. */
+  readonly settle?: (isSaid: boolean) => void;
+  messageId?: number; // set once it is sent
 }
 
 const QOS = 1;
@@ -31,6 +36,8 @@ const KEEPALIVE_S = 30;
 const CONNECT_TIMEOUT_MS = 5000;
 const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
+/** Of each pause at least; the rest is by chance, so that not all workers of a cluster come back at one moment. */
+const BACKOFF_SHARE_MIN = 0.5;
 /** How long the end of a session waits for the broker. */
 const END_MS = 1000;
 /** What waits for the broker; then the oldest goes. */
@@ -98,12 +105,16 @@ export class Session {
 
   /** Says it now, or in its turn when the broker is back. */
   publish(topic: string, message: object): void {
-    if (this.#waiting.length === WAITING_MAX) {
-      const lost = this.#waiting.shift();
-      this.#options.tell(`${WAITING_MAX} messages wait for the broker; one to ${lost?.topic} is given up`);
-    }
-    this.#waiting.push({ topic, payload: JSON.stringify(message) });
-    this.#send();
+    this.#enqueue({ topic, payload: JSON.stringify(message) });
+  }
+
+  /**
+   * Says it in this connection, in its turn, or not at all: what is true now need not be when the broker is back. True as
+   * soon as the broker has it; false when there is no connection, or it ended before that.
+   */
+  publishOnce(topic: string, message: object): Promise<boolean> {
+    if (!this.#isReady) return Promise.resolve(false);
+    return new Promise((settle) => this.#enqueue({ topic, payload: JSON.stringify(message), settle }));
   }
 
   /**
@@ -156,8 +167,6 @@ export class Session {
     const wasReady = this.#isReady;
     await this.#disconnect();
     if (wasReady) this.#options.onDisconnected();
-    this.#waiting.unshift(...this.#underway);
-    this.#underway.clear();
     this.#host = host;
     this.#backoffMs = BACKOFF_MIN_MS;
     this.#lastError = SILENCE;
@@ -186,6 +195,7 @@ export class Session {
     await Promise.race([this.#said(), patience]);
     const isForced = !this.#isReady || !this.#isSaid;
     this.#isReady = false;
+    this.#takeBack();
     await Promise.race([this.#client.endAsync(isForced), patience]);
     clearTimeout(timer);
     this.#client.stream.destroy(); // of a broker that does not close its end
@@ -214,8 +224,7 @@ export class Session {
       return;
     }
     if (this.#isClosed || client !== this.#client || !client.connected) return;
-    this.#backoffMs = BACKOFF_MIN_MS;
-    this.#client.options.reconnectPeriod = BACKOFF_MIN_MS;
+    this.#planPause(BACKOFF_MIN_MS);
     this.#isReady = true;
     this.#options.tell(`connected to the broker ${this.#host}, port ${this.#options.port}`);
     for (const settle of [...this.#onReady]) settle();
@@ -225,10 +234,10 @@ export class Session {
 
   #onClose(): void {
     // The client has planned its next attempt; this is the one after it.
-    this.#backoffMs = Math.min(2 * this.#backoffMs, BACKOFF_MAX_MS);
-    this.#client.options.reconnectPeriod = this.#backoffMs;
+    this.#planPause(Math.min(2 * this.#backoffMs, BACKOFF_MAX_MS));
     if (!this.#isReady) return;
     this.#isReady = false;
+    this.#takeBack();
     this.#onSaid?.();
     if (this.#isClosed) return;
     this.#options.tell(`the connection to the broker ended: ${this.#lastError}`);
@@ -241,7 +250,23 @@ export class Session {
     if (refused !== undefined) throw new Error(`no right to subscribe to ${refused.topic}`);
   }
 
-  /** What is underway when the connection ends is said again by the client, before anything else. */
+  #planPause(longestMs: number): void {
+    const { random = Math.random } = this.#options;
+    this.#backoffMs = longestMs;
+    const share = BACKOFF_SHARE_MIN + (1 - BACKOFF_SHARE_MIN) * random();
+    this.#client.options.reconnectPeriod = Math.round(longestMs * share);
+  }
+
+  #enqueue(publication: Publication): void {
+    if (this.#waiting.length >= WAITING_MAX) {
+      const lost = this.#waiting.shift();
+      lost?.settle?.(false);
+      this.#options.tell(`${WAITING_MAX} messages wait for the broker; one to ${lost?.topic} is given up`);
+    }
+    this.#waiting.push(publication);
+    this.#send();
+  }
+
   #send(): void {
     const client = this.#client;
     while (this.#isReady && this.#underway.size < UNDERWAY_MAX) {
@@ -249,12 +274,28 @@ export class Session {
       if (next === undefined) return;
       this.#underway.add(next);
       client.publish(next.topic, next.payload, { qos: QOS }, (error) => {
-        if (client !== this.#client) return; // it is the next one's to say
-        this.#underway.delete(next);
+        if (!this.#underway.delete(next)) return; // it was taken back
         if (error && !this.#isClosed) this.#options.tell(`a message to ${next.topic} failed: ${failureText(error)}`);
+        next.settle?.(!error);
         this.#send();
         if (this.#isSaid) this.#onSaid?.();
       });
+      next.messageId = client.getLastMessageId();
+    }
+  }
+
+  /**
+   * The connection ended. What the broker has not acknowledged waits again, in front of all else. The client would say
+   * it again by itself, also what counted in that connection alone.
+   */
+  #takeBack(): void {
+    const unsaid = [...this.#underway, ...this.#waiting.splice(0)];
+    const messageIds = [...this.#underway].flatMap(({ messageId }) => messageId ?? []);
+    this.#underway.clear();
+    for (const id of messageIds) this.#client.removeOutgoingMessage(id);
+    for (const one of unsaid) {
+      if (one.settle === undefined) this.#waiting.push(one);
+      else one.settle(false);
     }
   }
 }

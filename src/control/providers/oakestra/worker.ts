@@ -87,7 +87,8 @@ export class Worker {
       tell,
     });
     this.#queries = new Queries({
-      send: (asked) => this.#session.publish(this.#topics.tableQuery, tableQuery(asked)),
+      // All of them end with the connection; an answer in the next one would be nobody's.
+      send: (asked) => void this.#session.publishOnce(this.#topics.tableQuery, tableQuery(asked)),
       isConnected: () => this.#session.isConnected,
       onLate: (asked, result) => {
         if (this.#isAtRest) return;

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Interests } from "../../../../../src/control/providers/oakestra/interests.ts";
 import type { Jobs } from "../../../../../src/control/providers/oakestra/jobs.ts";
-import { nodeTopics } from "../../../../../src/control/providers/oakestra/messages.ts";
-import type { Queries, QueryOutcome } from "../../../../../src/control/providers/oakestra/queries.ts";
+import { nodeTopics, type TableQueryResult } from "../../../../../src/control/providers/oakestra/messages.ts";
+import type { Asked, Queries, QueryOutcome } from "../../../../../src/control/providers/oakestra/queries.ts";
 
 const JOB = "x.d.x1.d";
 const TOPIC = `jobs/${JOB}/updates_available`;
@@ -11,16 +11,18 @@ const RESULT = { app_name: JOB, query_key: JOB, instance_list: [{ instance_numbe
 
 let log: string[];
 let outcome: QueryOutcome;
+let outcomeByAddress: QueryOutcome;
 let answer: Promise<void>; // what answers wait for
 let isSubscribed: Promise<boolean>;
+let isSaid: Promise<boolean>;
 let isDeployed: boolean;
 const inUse = new Set<string>();
 let interests: Interests;
 
-async function ask({ sname }: { readonly sname: string }): Promise<QueryOutcome> {
-  log.push(`ask ${sname}`);
+async function ask(asked: Asked): Promise<QueryOutcome> {
+  log.push(`ask ${"sip" in asked ? asked.sip : asked.sname}`);
   await answer;
-  return outcome;
+  return "sip" in asked ? outcomeByAddress : outcome;
 }
 
 beforeEach(() => {
@@ -29,6 +31,7 @@ beforeEach(() => {
   outcome = RESULT;
   answer = Promise.resolve();
   isSubscribed = Promise.resolve(false); // the broker is away
+  isSaid = Promise.resolve(true);
   isDeployed = false;
   inUse.clear();
   interests = new Interests({
@@ -39,7 +42,10 @@ beforeEach(() => {
         return isSubscribed;
       },
       unsubscribe: (topic: string) => void log.push(`unsubscribe ${topic}`),
-      publish: (topic: string, message: object) => void log.push(`${topic} ${JSON.stringify(message)}`),
+      publishOnce: (topic: string, message: object) => {
+        log.push(`${topic} ${JSON.stringify(message)}`);
+        return isSaid;
+      },
     },
     topics: nodeTopics("w"),
     queries: { ask } as unknown as Queries,
@@ -103,6 +109,51 @@ test("one that the cluster does not answer for is held, so that nothing is remov
   outcome = RESULT;
   await vi.advanceTimersByTimeAsync(5_000);
   expect(interests.held).toEqual([]);
+});
+
+const EMPTY = { ...RESULT, instance_list: [] };
+
+test.each<[string, Partial<TableQueryResult> | "unanswered", number]>([
+  ["knows without instances is given up with a removal", { app_name: JOB }, 1],
+  ["does not know is given up in silence", { app_name: "" }, 0],
+  ["says nothing of is held", "unanswered", 0],
+])("a job that the cluster %s [defect 45, measured 1]", async (_what, byAddress, removals) => {
+  interests.hold(JOB);
+  outcome = EMPTY;
+  outcomeByAddress = byAddress === "unanswered" ? byAddress : { ...EMPTY, ...byAddress };
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(log.slice(1, 3)).toEqual([`ask ${JOB}`, "ask 10.30.0.1"]);
+  expect(log.filter((line) => line.includes("interest/remove"))).toHaveLength(removals);
+  expect(interests.held).toEqual(byAddress === "unanswered" ? [JOB] : []);
+});
+
+test("a removal that the broker did not get before it went is said once more, behind another query [measured 1]", async () => {
+  interests.hold(JOB);
+  const said = pending<boolean>();
+  isSaid = said.promise;
+  await vi.advanceTimersByTimeAsync(11_000);
+  const removal = `nodes/w/net/interest/remove {"appname":"${JOB}"}`;
+  expect(log.slice(1)).toEqual([`ask ${JOB}`, removal]);
+  said.settle(false);
+  isSaid = Promise.resolve(true);
+  await vi.advanceTimersByTimeAsync(0);
+  interests.onConnected();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log.slice(3)).toEqual([`ask ${JOB}`, removal, `unsubscribe ${TOPIC}`, `remove ${JOB}`]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(log).toHaveLength(7);
+});
+
+test("one that is taken again while its removal is underway is asked for anew, and kept", async () => {
+  interests.hold(JOB);
+  const said = pending<boolean>();
+  isSaid = said.promise;
+  await vi.advanceTimersByTimeAsync(11_000);
+  interests.hold(JOB);
+  said.settle(true);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log.slice(3)).toEqual([`ask ${JOB}`, `put ${JOB} 1`]);
+  expect(interests.held).toEqual([JOB]);
 });
 
 test("an update is asked for, one more that comes meanwhile once again, and those of others are not [behaviour 7]", async () => {

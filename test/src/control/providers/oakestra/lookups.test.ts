@@ -56,8 +56,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function waiting(address: string, asker = 1): AskedAddress {
-  return { address, ageMs: 0, asker };
+function waiting(address: string, ...askers: number[]): AskedAddress {
+  return { address, ageMs: 0, askers: askers.length === 0 ? [1] : askers, isUrgent: false };
 }
 
 function answer(fields: object): void {
@@ -86,6 +86,21 @@ test("a burst whose packets wait no longer holds up nobody: the cluster is not a
   answer({ query_key: "10.30.100.0" });
   await vi.advanceTimersByTimeAsync(0);
   expect(sent.slice(8)).toEqual([ADDRESS]);
+});
+
+test.each([
+  ["another workload calls", { askers: [1, 2] }],
+  ["an answer depends on", { isUrgent: true }],
+])("an address of a burst that %s does not wait behind it [measured 9]", async (_what, change) => {
+  const burst = Array.from({ length: 700 }, (_, i) => waiting(`10.30.${100 + (i >> 8)}.${i & 255}`));
+  questions = [...burst, waiting(ADDRESS)];
+  await vi.advanceTimersByTimeAsync(20);
+  expect(sent).toHaveLength(8);
+  questions = [...burst, { ...waiting(ADDRESS), ...change }];
+  await vi.advanceTimersByTimeAsync(20);
+  expect(sent.slice(8)).toEqual([ADDRESS]);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(sent).toHaveLength(9);
 });
 
 test("what could not be asked while the broker was away is asked as soon as it is back [defect 40, remedy 15]", async () => {
