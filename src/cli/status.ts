@@ -1,6 +1,6 @@
 // `sapwood status`: one look at a running proxy.
 
-import type { ConfigReport, NetworkReport, ReloadReport, StatusReport } from "../model/reports.ts";
+import type { ConfigReport, NetworkReport, ProviderReport, ReloadReport, StatusReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
 import { countText, durationText, endpointText, mebibytesText } from "./format.ts";
 import { queryCommand } from "./query-command.ts";
@@ -37,6 +37,7 @@ export const statusCommand: Command = queryCommand<StatusReport>({
       ["flows", `${flows.used} of ${flows.limit}`],
       ["tables", tables.join("\n")],
       ["memory", `${mebibytesText(memory.rssBytes)} resident`],
+      ...(status.provider === undefined ? [] : [[status.provider.name, providerText(status.provider)] as const]),
     ]);
   },
 });
@@ -47,6 +48,14 @@ function networkText({ isUp, routes, problems, repairs, lastRepair }: NetworkRep
     lines.push(`put back ${countText(repairs, "time")}, last ${lastRepair.at}: ${lastRepair.what.join(", ")}`);
   }
   return lines.join("\n");
+}
+
+function providerText(report: ProviderReport): string {
+  const { worker, cluster, isConnected, interests, waitingMessages, oddRecords, oddMessages } = report;
+  const odd = `left out of what the cluster said: ${countText(oddRecords, "odd record")}, ${countText(oddMessages, "odd message")}`;
+  if (worker === null) return `not registered\n${odd}`;
+  const broker = isConnected ? "connected" : `NOT connected, ${countText(waitingMessages, "message")} waiting`;
+  return [`worker ${worker}, broker ${cluster} ${broker}`, countText(interests, "interest"), odd].join("\n");
 }
 
 function configText({ file, isFollowed, problem }: ConfigReport): string {

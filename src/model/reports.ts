@@ -69,6 +69,19 @@ export const ConfigReport = report("ConfigReport", {
 });
 export type ConfigReport = z.infer<typeof ConfigReport>;
 
+/** What a source of services beside the configuration has to say of itself. */
+export const ProviderReport = report("ProviderReport", {
+  name: z.string().describe("`oakestra`"),
+  worker: z.string().nullable().describe("id that this node is registered under; null = it is not registered"),
+  cluster: z.string().nullable().describe("name or address of the broker; null = the node is not registered"),
+  isConnected: z.boolean().describe("whether the broker is there"),
+  interests: count.describe("services whose changes this node hears of"),
+  waitingMessages: count.describe("for the broker to be back"),
+  oddRecords: count.describe("parts of the cluster's answers that were left out since the start; the log says why"),
+  oddMessages: count.describe("messages of the cluster that were left out as a whole since the start"),
+});
+export type ProviderReport = z.infer<typeof ProviderReport>;
+
 export const StatusReport = report("StatusReport", {
   version: z.string(),
   node: z.string(),
@@ -87,6 +100,7 @@ export const StatusReport = report("StatusReport", {
   memory: z.object({ rssBytes: count, sharedBytes: count }).readonly(),
   lostLogLines: count.describe("lines of the log that could not be written"),
   clockJumpMs: z.number().describe("how far the clock was set since the start; below 0: back"),
+  provider: ProviderReport.optional().describe("absent unless services come from an orchestrator's provider"),
 });
 export type StatusReport = z.infer<typeof StatusReport>;
 

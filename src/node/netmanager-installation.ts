@@ -152,18 +152,19 @@ function attempt<Result>(path: string, work: (path: string) => Result): Result {
 /** The sub-commands are those of NetManager. */
 function programText(): string {
   const main = fileURLToPath(new URL("../main.js", import.meta.url));
-  const sapwood = `exec ${quoted(process.execPath)} ${quoted(main)}`;
+  const sapwood = `${quoted(process.execPath)} ${quoted(main)}`;
   return `#!/bin/sh
 # NetManager of an Oakestra worker node; ${MARK}.
 LOG=${LOG}
 case "$1" in
-  version) ${sapwood} --version ;;
+  version) exec ${sapwood} --version ;;
   status)
     systemctl status netmanager --no-pager
     grep STARTUP_CONFIG "$LOG" | tail -n 1
+    ${sapwood} status || true # says why when no daemon runs
     ;;
   logs) exec tail -n 100 -F "$LOG" ;;
-  *) ${sapwood} netmanager "$@" ;;
+  *) exec ${sapwood} netmanager "$@" ;;
 esac
 `;
 }

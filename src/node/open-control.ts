@@ -18,7 +18,7 @@ import type { ProviderSink } from "../control/providers/provider.ts";
 import { Reloader } from "../control/providers/reloader.ts";
 import { Questions } from "../control/tables/questions.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
-import type { StatusReport } from "../model/reports.ts";
+import type { ProviderReport, StatusReport } from "../model/reports.ts";
 import { ADDRESS_SIZE, parseAddress } from "../net/address.ts";
 import type { LoadedConfig, NodeProxyOptions, OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
@@ -44,7 +44,8 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   const nodeWatch = new NodeWatch({ shared, store, nowMs, log });
   undo.add("stop watching the nodes", () => nodeWatch.close());
   const offloads = new OffloadSwitch(stages);
-  const status = statusOf(stages, options.version, offloads, reloader);
+  let readProvider: (() => ProviderReport) | undefined;
+  const status = statusOf(stages, options.version, offloads, reloader, () => readProvider?.());
   const questions = new Questions({
     shared,
     timeoutMs: config.unknown.timeout,
@@ -86,8 +87,14 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   undo.add("close the observation listener", () => listener?.close());
   watcher.watch(reloader);
   undo.add("stop watching the configuration", () => watcher.close());
-  const policies = () => modules.policies.names;
-  return { status, sink: providerSink({ nodeId: config.node.id, store, questions, shared, policies }) };
+  const sink = providerSink({
+    ...{ nodeId: config.node.id, store, questions, shared },
+    policies: () => modules.policies.names,
+    showStatus: (read) => {
+      readProvider = read;
+    },
+  });
+  return { status, sink };
 }
 
 function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodeProxyOptions): Reloader<LoadedConfig> {
@@ -153,6 +160,7 @@ function statusOf(
   version: string,
   offloads: OffloadSwitch,
   reloader: Reloader<LoadedConfig>,
+  provider: () => ProviderReport | undefined,
 ): () => StatusReport {
   return () =>
     statusReport({
@@ -167,6 +175,7 @@ function statusOf(
       store,
       config: watcher.following,
       lastReload: reloader.last,
+      provider: provider(),
     });
 }
 

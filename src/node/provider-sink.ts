@@ -12,9 +12,17 @@ interface ProviderSinkOptions {
   readonly questions: Questions;
   readonly shared: SharedMemory;
   readonly policies: () => readonly string[];
+  readonly showStatus: ProviderSink["showStatus"];
 }
 
-export function providerSink({ nodeId, store, questions, shared, policies }: ProviderSinkOptions): ProviderSink {
+export function providerSink({
+  nodeId,
+  store,
+  questions,
+  shared,
+  policies,
+  showStatus,
+}: ProviderSinkOptions): ProviderSink {
   return {
     nodeId,
     merge: async (patch) => {
@@ -28,5 +36,6 @@ export function providerSink({ nodeId, store, questions, shared, policies }: Pro
       return new Set(names.filter((name) => store.instanceIndices(name).some((index) => used.has(index))));
     },
     policies,
+    showStatus,
   };
 }

@@ -60,6 +60,8 @@ describeCluster("a worker node that is switched over to sapwood, and back", () =
     expect(status).toBe(0);
     const lines = text.split("\n").filter((line) => line.includes("STARTUP_CONFIG"));
     expect(lines).toEqual([expect.stringContaining(STARTUP)]);
+    expect(text).toContain(`worker ${WORKER}, broker ${BROKER} connected`);
+    expect(text).toContain("left out of what the cluster said: 0 odd records, 0 odd messages");
   });
 
   test("NetManager logs shows the log and follows it, also when it is replaced", async () => {

@@ -61,6 +61,10 @@ export const STATUS: StatusReport = {
   memory: { rssBytes: 100 * 2 ** 20, sharedBytes: 200 * 2 ** 20 },
   lostLogLines: 0,
   clockJumpMs: 0,
+  provider: {
+    ...{ name: "oakestra", worker: "65a0", cluster: "192.0.2.9", isConnected: false },
+    ...{ interests: 2, waitingMessages: 3, oddRecords: 4, oddMessages: 1 },
+  },
 };
 
 export const KEY: KeyReport = {

@@ -106,6 +106,23 @@ function describeProxy(registry: MetricRegistry, source: MetricsSource): void {
   registry.gauge(offload, () =>
     source.status().offloads.map(({ name, on }): Sample => [{ offload: name }, Number(on)]),
   );
+  const odd = {
+    name: "sapwood_provider_odd_total",
+    help: "What was left out of what an orchestrator said, by whether it was a part of a message or all of it.",
+    labels: ["what"],
+  };
+  registry.counter(odd, () => {
+    const { provider } = source.status();
+    if (provider === undefined) return [];
+    return [
+      [{ what: "record" }, provider.oddRecords],
+      [{ what: "message" }, provider.oddMessages],
+    ];
+  });
+  registry.gauge({ name: "sapwood_provider_connected", help: "1 while an orchestrator can be reached." }, () => {
+    const { provider } = source.status();
+    return provider === undefined ? [] : [[{}, Number(provider.isConnected)]];
+  });
   const reloads = { name: "sapwood_reloads_total", help: "Changes of the tables, by result.", labels: ["result"] };
   registry.counter(reloads, () => Object.entries(source.reloads()).map(([result, count]) => [{ result }, count]));
   registry.gauge({ name: "sapwood_last_reload_successful", help: "0 after a change that was refused." }, () => [

@@ -7,6 +7,7 @@ import type {
   ConfigReport,
   NetworkReport,
   OffloadReport,
+  ProviderReport,
   ReloadReport,
   StatusReport,
   UsageReport,
@@ -26,6 +27,7 @@ interface StatusSource {
   readonly store: TableStore;
   readonly config: ConfigReport;
   readonly lastReload: ReloadReport | undefined;
+  readonly provider: ProviderReport | undefined;
 }
 
 export function statusReport(source: StatusSource): StatusReport {
@@ -48,6 +50,7 @@ export function statusReport(source: StatusSource): StatusReport {
     memory: { rssBytes: process.memoryUsage.rss(), sharedBytes: shared.bytes.byteLength },
     lostLogLines: lostLogLines(),
     clockJumpMs: Math.round(Date.now() - performance.timeOrigin - performance.now()),
+    provider: source.provider,
   };
 }
 

@@ -1,6 +1,7 @@
 // The interface between a node and the source of its services. A provider knows the model and this sink, and nothing
 // else of the node; the composition root alone knows the provider.
 
+import type { ProviderReport } from "../../model/reports.ts";
 import type { TablesPatch } from "../../model/tables.ts";
 
 /** An address that packets of this node's workloads wait for. */
@@ -27,4 +28,6 @@ export interface ProviderSink {
   servicesInUse(): ReadonlySet<string>;
   /** Names of the policies that an address may have. */
   policies(): readonly string[];
+  /** From now on the node's status has what the provider says of itself. */
+  showStatus(read: () => ProviderReport): void;
 }

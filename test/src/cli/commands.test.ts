@@ -50,6 +50,8 @@ describe("queries", () => {
     expect(out).toContain("node.yaml:12: services[0].name: expected a name, found 5.");
     expect(out).toContain("takes effect at the next start: tun.mtu");
     expect(out).toContain("addresses 6 of 65536");
+    expect(out).toContain("worker 65a0, broker 192.0.2.9 NOT connected, 3 messages waiting");
+    expect(out).toContain("left out of what the cluster said: 4 odd records, 1 odd message");
   });
 
   test("services has one line per address", async () => {

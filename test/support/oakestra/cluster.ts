@@ -6,6 +6,7 @@ import { Lab } from "../../../src/lab/lab.ts";
 import { addNamespaces, configure } from "../../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../../src/lab/topology.ts";
+import type { ProviderReport } from "../../../src/model/reports.ts";
 
 export const BROKER = "192.0.2.1";
 export const BROKER_PORT = 10003;
@@ -215,6 +216,12 @@ export class OakestraCluster {
   /** `sapwood ARGS` on the control socket of a node, without the program that runs it. */
   sapwoodArguments(node: string, ...args: string[]): string[] {
     return sapwoodCommand(...args, "--socket", netmanagerFile(node, "sapwood.sock")).slice(1);
+  }
+
+  /** What the daemon of a node says of its cluster. */
+  async provider(node: string): Promise<ProviderReport> {
+    const argv = [process.execPath, ...this.sapwoodArguments(node, "status", "--json")];
+    return JSON.parse(await this.lab.sandbox.expect(argv, node)).provider;
   }
 
   /** Throws when a node said what breaks the rules of the interface. */

@@ -4,6 +4,7 @@
 import { SapwoodError } from "../../../base/errors.ts";
 import type { Logger } from "../../../base/log.ts";
 import { Turns } from "../../../base/turns.ts";
+import type { ProviderReport } from "../../../model/reports.ts";
 import { canonicalAddress, parsePrefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
 import { AddressWatch } from "./address-watch.ts";
@@ -67,6 +68,8 @@ export class Netmanager {
   readonly #timer: NodeJS.Timeout;
   readonly #address: AddressWatch;
   #registered: Registered | undefined;
+  /** What workers before have counted. */
+  #oddBefore = { oddRecords: 0, oddMessages: 0 };
   /** Containers of a worker that another one was to take the place of. */
   #left: readonly Container[] = [];
 
@@ -81,13 +84,23 @@ export class Netmanager {
   /** With what a process before left: its registration, subnet and containers. */
   static async open(options: NetmanagerOptions): Promise<Netmanager> {
     const netmanager = new Netmanager(options);
+    options.sink.showStatus(() => netmanager.report);
     const saved = options.state.read();
     if (saved !== undefined) await netmanager.#resume(saved);
     return netmanager;
   }
 
-  get workerId(): string | undefined {
-    return this.#registered?.worker.workerId;
+  get report(): ProviderReport {
+    const worker = this.#registered?.worker;
+    const { oddRecords, oddMessages } = this.#oddBefore;
+    const nothing = { isConnected: false, interests: 0, waitingMessages: 0, oddRecords: 0, oddMessages: 0 };
+    const report = worker?.report ?? nothing;
+    return {
+      ...{ name: "oakestra", worker: worker?.workerId ?? null, cluster: worker?.clusterAddress ?? null },
+      ...report,
+      oddRecords: oddRecords + report.oddRecords,
+      oddMessages: oddMessages + report.oddMessages,
+    };
   }
 
   /**
@@ -205,6 +218,8 @@ export class Netmanager {
   async #leave(timeoutMs: number): Promise<void> {
     if (this.#registered === undefined) return;
     const { worker, containers } = this.#registered;
+    const { oddRecords, oddMessages } = this.report;
+    this.#oddBefore = { oddRecords, oddMessages };
     this.#registered = undefined;
     this.#left = [...containers.all, ...containers.leaving];
     await worker.leave(Math.max(timeoutMs, LEAVE_MIN_MS));

@@ -62,6 +62,7 @@ export class Queries {
   readonly #queries = new Map<string, Query>();
   readonly #urgent: FairQueue<Query>;
   readonly #others: FairQueue<Query>;
+  #oddMessages = 0;
   readonly #late = new Map<string, { readonly asked: Asked; count: number }>();
 
   constructor(options: QueriesOptions) {
@@ -90,10 +91,18 @@ export class Queries {
     this.#sendNext();
   }
 
+  /** Results that were left out as a whole. */
+  get oddMessages(): number {
+    return this.#oddMessages;
+  }
+
   /** A message of the cluster. What nobody asked for is left alone. */
   onResult(payload: Uint8Array): void {
     const result = readTableQueryResult(payload);
-    if (result instanceof Odd) return this.#options.tell(`a table query's result cannot be used: ${result.sentence}`);
+    if (result instanceof Odd) {
+      this.#oddMessages += 1;
+      return this.#options.tell(`a table query's result cannot be used: ${result.sentence}`);
+    }
     const { query_key, app_name } = result;
     const address = canonicalAddress(query_key);
     const key = address === undefined ? keyOf({ sname: query_key || app_name }) : keyOf({ sip: address });

@@ -1,6 +1,7 @@
 // All that a registered worker says to its cluster and learns from it: one MQTT session, and what depends on it.
 
 import { SapwoodError } from "../../../base/errors.ts";
+import type { ProviderReport } from "../../../model/reports.ts";
 import type { Prefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
 import { Interests } from "./interests.ts";
@@ -41,6 +42,8 @@ interface WorkerOptions {
   readonly isDeployed: (job: string) => boolean;
   readonly tell: (sentence: string) => void;
 }
+
+type WorkerReport = Omit<ProviderReport, "name" | "worker" | "cluster">;
 
 /** An instance of this node that the cluster was told of and does not know yet. */
 interface Unconfirmed {
@@ -123,6 +126,16 @@ export class Worker {
   /** Name or address of the broker. */
   get clusterAddress(): string {
     return this.#session.host;
+  }
+
+  get report(): WorkerReport {
+    return {
+      isConnected: this.#session.isConnected,
+      interests: this.#interests.held.length,
+      waitingMessages: this.#session.waitingCount,
+      oddRecords: this.#jobs.oddRecords,
+      oddMessages: this.#queries.oddMessages,
+    };
   }
 
   /** Finds the same cluster at another address. Throws not-running when it is not there in time, and stays as it was. */

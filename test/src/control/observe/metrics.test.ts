@@ -71,6 +71,9 @@ describe("metrics", () => {
       'sapwood_reloads_total{result="refused"}': "1",
       "sapwood_last_reload_successful": "0",
       "sapwood_table_generation": "7",
+      'sapwood_provider_odd_total{what="record"}': "4",
+      'sapwood_provider_odd_total{what="message"}': "1",
+      "sapwood_provider_connected": "0",
       'sapwood_offload_enabled{offload="udp-gso"}': "0",
     };
     expect(Object.fromEntries([...series].filter(([name]) => Object.hasOwn(expected, name)))).toEqual(expected);

@@ -161,6 +161,7 @@ describe("flows", () => {
       offloads: [],
       shared,
       workerRestarts: [2],
+      provider: undefined,
       store,
       config: { file: "/etc/sapwood/node.yaml", isFollowed: true },
       lastReload: undefined,

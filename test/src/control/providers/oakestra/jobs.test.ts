@@ -50,6 +50,7 @@ function newJobs(): Jobs {
       refuse: () => undefined,
       servicesInUse: () => new Set(),
       policies: () => BUILT_IN_POLICIES,
+      showStatus: () => undefined,
     },
     ranges: RANGES,
     policyOf: (job, address) => bound.get(job) ?? bound.get(address),
