@@ -8,6 +8,7 @@ const SUBJECTS = {
   path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
   adoption: { about: "a start that takes over the flows of the process before", load: () => import("./adoption.ts") },
   kills: { about: "how long connections are silent when a proxy is killed", load: () => import("./kills.ts") },
+  idle: { about: "what a proxy costs that nobody uses", load: () => import("./idle.ts") },
   publish: { about: "very many changes of the tables under traffic", load: () => import("./publish/main.ts") },
   swap: { about: "swaps of policies and engines under traffic", load: () => import("./swap/main.ts") },
   oakestra: {

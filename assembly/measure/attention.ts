@@ -4,8 +4,8 @@
 
 import { HEADER } from "../record/header.ts";
 
-/** Several times what passes between two looks at the nodes. */
-const STEP_MAX_MS: u32 = 200;
+/** Somewhat more than what passes between two looks at the nodes (probe.ts, PAUSE_MAX_MS). */
+const STEP_MAX_MS: u32 = 600;
 
 /** Advances the clock, by the worker that probes; returns its time. Wraps after 49 days, as ages do not mind. */
 export function attend(nowMs: u32): u32 {

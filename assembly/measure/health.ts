@@ -38,11 +38,12 @@ export function judge(metrics: usize, nowUs: f64, ms: u32): void {
   if (isSilent(metrics, ms)) setHealth(metrics, NodeHealth.lost, nowUs);
 }
 
-export function isProbeDue(metrics: usize, intervalMs: u32, ms: u32): bool {
-  return (
-    NodeMetrics.at(metrics).probesSent == 0 ||
-    ms - NodeMetrics.at(metrics).probedMs >= probePauseMs(metrics, intervalMs, ms)
-  );
+/** When the node is to be probed next; 0 = now. */
+export function probeDueInMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
+  if (NodeMetrics.at(metrics).probesSent == 0) return 0;
+  const passedMs = ms - NodeMetrics.at(metrics).probedMs;
+  const pauseMs = probePauseMs(metrics, intervalMs, ms);
+  return pauseMs - min(pauseMs, passedMs);
 }
 
 function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
@@ -52,6 +53,12 @@ function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
   if (isDoubted(metrics)) return 0;
   const isLate = unanswered != 0 && probeAgeMs(metrics, answered + 1, ms) >= RETRY_MS;
   return isLate ? min(intervalMs, RETRY_MS) : intervalMs;
+}
+
+/** Whether it may soon have to be called lost. */
+export function isInQuestion(metrics: usize): bool {
+  const unanswered = NodeMetrics.at(metrics).probesSent - NodeMetrics.at(metrics).answered;
+  return unanswered >= UNANSWERED_MIN && NodeMetrics.at(metrics).health == NodeHealth.reachable;
 }
 
 function isSilent(metrics: usize, ms: u32): bool {

@@ -55,6 +55,7 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
   count(Counter.pathErrors, 1);
   if (!isSize) NodeMetrics.at(metrics).storeRefused(1);
   else if (size >= SIZE_MIN) NodeMetrics.at(metrics).storeHint(size);
+  HEADER.storeProbePauseMs(0);
 }
 
 /**

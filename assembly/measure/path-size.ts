@@ -46,6 +46,11 @@ export function sizeToTry(metrics: usize, ms: u32): u32 {
     : 0;
 }
 
+/** Whether what is known of the path's size may change with the next answer, or with one that does not come. */
+export function isSizeInTrial(metrics: usize): bool {
+  return NodeMetrics.at(metrics).sizeTrial != 0;
+}
+
 /** The size was sent; the next small probe will show that the path carries something. */
 export function noteTry(metrics: usize, ms: u32): void {
   NodeMetrics.at(metrics).sizeTriedMs = ms;

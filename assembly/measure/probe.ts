@@ -11,33 +11,57 @@ import { Probe } from "../record/probe.ts";
 import { ProbeNote } from "../record/probe-note.ts";
 import { Counter } from "../shared/counters.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
+import { NodeHealth } from "../shared/layout/node-metrics.ts";
 import * as ProbeLayout from "../shared/layout/probe.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { addRttSample, isNodeKnown, metricsAt } from "../table/node.ts";
 import { attend, attentiveMs } from "./attention.ts";
-import { isProbeDue, judge } from "./health.ts";
+import { isInQuestion, judge, probeDueInMs } from "./health.ts";
 import { findNote, isSizeNote, maskNode, nextSizeNote, noteOf, writeNote } from "./note.ts";
-import { notePassed, noteTry, sizeToTry } from "./path-size.ts";
+import { isSizeInTrial, notePassed, noteTry, sizeToTry } from "./path-size.ts";
 
 /** Probes of one call, or one more: the rest waits for the next. */
 const PROBES_MAX: u32 = 256;
 /** Of an answer: more time than that without attention was a pause of our own, which is no part of a round trip. */
 const PAUSE_MS: f64 = 500;
 
+/** However little is due, the nodes are looked at so often. */
+const PAUSE_MAX_MS: u32 = 400;
+
 /** Node at which the next call goes on. */
 let cursor: u32 = 0;
 
-/** Looks at every other node, and queues the probes that are due; returns how many. */
+/**
+ * Looks at every other node, and queues the probes that are due; returns how many. The header tells for how long
+ * nothing more is due.
+ */
 export function queueProbes(nowUs: f64, nowMs: u32): u32 {
   const ms = attend(nowMs);
   const nodes = HEADER.nodeCount;
+  HEADER.storeProbePauseMs(PAUSE_MAX_MS); // before anybody is looked at: a hint that comes meanwhile is not forgotten
+  let pauseMs = PAUSE_MAX_MS;
   let queued: u32 = 0;
-  for (let i: u32 = 1; i < nodes && queued < PROBES_MAX; i++) {
+  for (let i: u32 = 1; i < nodes; i++) {
+    if (queued >= PROBES_MAX) {
+      pauseMs = 0;
+      break;
+    }
     cursor = cursor + 1 < nodes ? cursor + 1 : NodeLayout.LOCAL + 1;
-    if (isNodeKnown(cursor)) queued += attendNode(cursor, nowUs, ms);
+    if (!isNodeKnown(cursor)) continue;
+    queued += attendNode(cursor, nowUs, ms);
+    pauseMs = min(pauseMs, attentionDueInMs(cursor, ms));
   }
+  HEADER.shortenProbePause(pauseMs);
   count(Counter.probesSent, queued);
   return queued;
+}
+
+/** When a node has to be looked at again; 0 = as soon as may be. */
+function attentionDueInMs(node: u32, ms: u32): u32 {
+  const metrics = metricsAt(node);
+  if (isSizeInTrial(metrics) || isInQuestion(metrics)) return 0;
+  const intervalMs = HEADER.probeIntervalMs;
+  return intervalMs == 0 ? PAUSE_MAX_MS : probeDueInMs(metrics, intervalMs, ms);
 }
 
 function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
@@ -51,7 +75,7 @@ function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
     return 2;
   }
   const intervalMs = HEADER.probeIntervalMs;
-  if (intervalMs == 0 || !isProbeDue(metrics, intervalMs, ms)) return 0;
+  if (intervalMs == 0 || probeDueInMs(metrics, intervalMs, ms) != 0) return 0;
   sendNumbered(node, metrics, nowUs, ms);
   return 1;
 }
@@ -94,6 +118,7 @@ function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f
   if (ProbeNote.at(note).exchangeIfNonce(nonce, 0) != nonce) return false;
   // Later than the last change of its health, also when the clock shows the same: judge() compares the two.
   NodeMetrics.at(metrics).heardUs = max<f64>(nowUs, NodeMetrics.at(metrics).sinceUs + 1);
+  if (NodeMetrics.at(metrics).health != NodeHealth.reachable) HEADER.storeProbePauseMs(0); // judge() has news
   if (isSizeNote(metrics, note)) {
     notePassed(metrics, value);
     return true;

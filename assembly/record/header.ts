@@ -57,8 +57,9 @@ export class Header {
   attentiveMs: u32;
   attendedMs: u32;
   healthEpoch: u32;
-  private gap17: u32;
-  private gap18: u64;
+  probePauseMs: u32;
+  private gap17: u64;
+  private gap18: v128;
   private gap19: v128;
   private gap20: v128;
   private gap21: v128;
@@ -67,7 +68,6 @@ export class Header {
   private gap24: v128;
   private gap25: v128;
   private gap26: v128;
-  private gap27: v128;
   ranges: v128;
 
   @inline
@@ -103,6 +103,12 @@ export class Header {
   @inline
   loadFlowRoom(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.FLOW_ROOM);
+  }
+
+  /** Wakes whoever makes room for more. */
+  @inline
+  notifyFlowRoom(): void {
+    atomic.notify(changetype<usize>(this) + HeaderLayout.FLOW_ROOM, i32.MAX_VALUE);
   }
 
   @inline
@@ -143,6 +149,24 @@ export class Header {
   @inline
   loadHealthEpoch(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.HEALTH_EPOCH);
+  }
+
+  /** Wakes whoever waits for a change. */
+  @inline
+  notifyHealthEpoch(): void {
+    atomic.notify(changetype<usize>(this) + HeaderLayout.HEALTH_EPOCH, i32.MAX_VALUE);
+  }
+
+  @inline
+  storeProbePauseMs(value: u32): void {
+    atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.PROBE_PAUSE_MS);
+  }
+
+  /** Unless somebody wants it shorter. */
+  @inline
+  shortenProbePause(value: u32): void {
+    const known = atomic.load<u32>(changetype<usize>(this), HeaderLayout.PROBE_PAUSE_MS);
+    if (value < known) atomic.cmpxchg<u32>(changetype<usize>(this), known, value, HeaderLayout.PROBE_PAUSE_MS);
   }
 
   @inline
@@ -215,6 +239,7 @@ export function checkHeader(): void {
   if (offsetof<Header>("attentiveMs") != HeaderLayout.ATTENTIVE_MS) ERROR("Header.attentiveMs is misplaced");
   if (offsetof<Header>("attendedMs") != HeaderLayout.ATTENDED_MS) ERROR("Header.attendedMs is misplaced");
   if (offsetof<Header>("healthEpoch") != HeaderLayout.HEALTH_EPOCH) ERROR("Header.healthEpoch is misplaced");
+  if (offsetof<Header>("probePauseMs") != HeaderLayout.PROBE_PAUSE_MS) ERROR("Header.probePauseMs is misplaced");
   if (offsetof<Header>("ranges") != HeaderLayout.RANGES) ERROR("Header.ranges is misplaced");
 }
 

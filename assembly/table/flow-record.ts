@@ -46,7 +46,9 @@ export function allocate(): usize {
   while (true) {
     const fresh = HEADER.loadFlowNext();
     if (fresh >= HEADER.loadFlowRoom()) return 0;
-    if (HEADER.exchangeIfFlowNext(fresh, fresh + 1) == fresh) return flowAt(fresh);
+    if (HEADER.exchangeIfFlowNext(fresh, fresh + 1) != fresh) continue;
+    if (fresh % FlowLayout.ROOM_NOTICE == 0) HEADER.notifyFlowRoom();
+    return flowAt(fresh);
   }
 }
 

@@ -119,6 +119,7 @@ export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void 
   if (health == NodeHealth.lost) NodeMetrics.at(metrics).takesEcn = 0; // another program may be there when it returns
   HEADER.addMetricsEpoch(1);
   HEADER.addHealthEpoch(1);
+  HEADER.notifyHealthEpoch();
 }
 
 /**

@@ -69,6 +69,11 @@ export function healthEpoch(shared: SharedMemory): number {
   return Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2);
 }
 
+/** Resolves when the epoch is another one than `known`. Keeps no process alive. */
+export async function nextHealthEpoch(shared: SharedMemory, known: number): Promise<void> {
+  await Atomics.waitAsync(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2, known).value;
+}
+
 /**
  * The record is that of another instance from now on, which begins with no flows. Flows of the one before, which end
  * later, are not counted down on it: their incarnation is another one.

@@ -339,3 +339,13 @@ describe("established flows to a node that is lost", () => {
     expect(counts).toMatchObject({ flowsRechosen: 1, flowsOpened: 1 });
   });
 });
+
+describe("a node that has nothing to do", () => {
+  test("wakes to send probes, for their answers, and no more", async () => {
+    const { nodes } = await open({ withoutTwin: true });
+    nodes.run(10_000); // the sizes of the paths are known
+    nodes.wakeUps = 0;
+    nodes.run(10_000);
+    expect(nodes.wakeUps).toBe(2 * 25);
+  });
+});

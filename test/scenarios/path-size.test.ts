@@ -181,7 +181,7 @@ describe("an ICMP error", () => {
     expect(sendLarge(fixture, 1372).messages.map(({ fragments }) => fragments)).toEqual([
       KernelLayout.FRAGMENTS_IF_REFUSED,
     ]);
-    nodes.run(600_100);
+    nodes.run(600_500);
     expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_IF_REFUSED]);
   });
 });

@@ -102,6 +102,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       ATTENTIVE_MS: u32,
       ATTENDED_MS: u32,
       HEALTH_EPOCH: u32,
+      PROBE_PAUSE_MS: u32,
       PARK_MS: u32,
       PARK_PACKETS: u32,
       PARK_BYTES: u32,

@@ -1,11 +1,12 @@
 // Nodes that answer the probes of an engine, each over a path of its own.
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import { corrupt } from "./packet-builder.ts";
 import { endpointText } from "./reference/tables.ts";
 
-/** How often a running worker looks at the nodes. */
+/** A running worker looks at the nodes no more often. */
 export const LOOK_MS = 50;
 
 interface Path {
@@ -20,6 +21,9 @@ export class AnsweringNodes {
   readonly sent: { readonly atMs: number; readonly node: string; readonly length: number }[] = [];
   /** Whether they take over the ECN field of outer headers; older versions know nothing of that. */
   takeEcn = false;
+  /** How often a worker would have looked at them, or taken answers. */
+  wakeUps = 0;
+  private lookedMs = Number.NEGATIVE_INFINITY;
   private readonly paths = new Map<string, Path>();
   private replies: { readonly dueMs: number; readonly from: Node["underlay"]; readonly bytes: Uint8Array }[] = [];
 
@@ -38,18 +42,23 @@ export class AnsweringNodes {
   run(milliseconds: number): void {
     const endMs = this.fixture.nowMs + milliseconds;
     while (this.fixture.nowMs < endMs) {
-      this.look();
-      const lookMs = Math.min(endMs, this.fixture.nowMs + LOOK_MS);
-      while (this.fixture.nowMs < lookMs) {
-        const next = Math.min(lookMs, ...this.replies.map(({ dueMs }) => dueMs));
-        this.fixture.advance(Math.max(0, next - this.fixture.nowMs));
-        this.deliver();
-      }
+      if (this.fixture.nowMs >= this.lookDueMs()) this.look();
+      const nextMs = Math.min(endMs, this.lookDueMs(), ...this.replies.map(({ dueMs }) => dueMs));
+      this.fixture.advance(Math.max(0, nextMs - this.fixture.nowMs));
+      this.deliver();
     }
+  }
+
+  /** When the engine wants the nodes to be looked at. */
+  private lookDueMs(): number {
+    const pauseMs = this.fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.PROBE_PAUSE_MS, true);
+    return this.lookedMs + Math.max(LOOK_MS, pauseMs);
   }
 
   /** One look of the worker at the nodes. */
   look(): void {
+    this.wakeUps += 1;
+    this.lookedMs = this.fixture.nowMs;
     for (const { endpoint, bytes } of this.fixture.probe().datagrams) {
       const node = this.nodes.find(({ underlay }) => endpointText(underlay.address, underlay.port) === endpoint);
       if (node === undefined) continue;
@@ -65,6 +74,8 @@ export class AnsweringNodes {
   private deliver(): void {
     const due = this.replies.filter(({ dueMs }) => dueMs <= this.fixture.nowMs);
     this.replies = this.replies.filter((reply) => !due.includes(reply));
-    if (due.length > 0) this.fixture.ingress(...due.map(({ from, bytes }) => ({ ...from, bytes })));
+    if (due.length === 0) return;
+    this.wakeUps += 1;
+    this.fixture.ingress(...due.map(({ from, bytes }) => ({ ...from, bytes })));
   }
 }

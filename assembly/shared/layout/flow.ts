@@ -16,6 +16,8 @@ export const TAG_SHIFT = 21;
 export const INDEX_MASK = 0xfffff;
 /** Records beyond the limit: an evicted record is reused only when no worker can still be reading it. */
 export const SLACK = 4096;
+/** With each so many records that were never used before, HeaderLayout.FLOW_ROOM is notified (Atomics.notify). */
+export const ROOM_NOTICE = 256;
 export const LIMIT_MAX = INDEX_MASK - SLACK; // record 0 is never used
 
 //    0 client namespace address     16 called address      } forward key, with ports and protocol

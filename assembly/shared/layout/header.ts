@@ -40,6 +40,7 @@ export const PROBE_NONCES = 336; // u64 atomic; writer: data plane: nonces made 
 export const ATTENTIVE_MS = 344; // u32 atomic
 export const ATTENDED_MS = 348; // u32: when it was last advanced, by the workers' clock
 export const HEALTH_EPOCH = 352; // u32 atomic; writer: data plane, +1 when a node's NodeMetricsLayout.HEALTH changed
+export const PROBE_PAUSE_MS = 356; // u32 atomic; writer: data plane: nothing is due for a node for so long, 0 = something may be
 // Secrets, random at start and read by the engine alone: keys cannot be chosen to collide (table/hash.ts).
 export const FLOW_HASH_KEY = 384; // u64 x FLOW_HASH_KEY_WORDS
 export const FLOW_HASH_KEY_WORDS = 11;

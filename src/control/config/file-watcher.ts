@@ -5,6 +5,7 @@
 
 import { type FSWatcher, realpathSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { CommonInterval } from "../../base/common-interval.ts";
 import type { ConfigReport } from "../../model/reports.ts";
 import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
 import { isBeingWritten } from "../../sys/writers.ts";
@@ -37,7 +38,7 @@ export class FileWatcher<Content> {
   #listener: FileListener<Content> | undefined;
   #loadedSignature: string | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #look: NodeJS.Timeout | undefined;
+  #look: CommonInterval | undefined;
   #firstEventMs: number | undefined;
   #work: Promise<void> = Promise.resolve();
 
@@ -58,11 +59,10 @@ export class FileWatcher<Content> {
     this.#listener = listener;
     this.#watchFolders();
     this.#schedule();
-    this.#look = setInterval(() => {
+    this.#look = new CommonInterval(LOOK_MS, () => {
       if (this.#signature() !== this.#loadedSignature) this.#schedule();
       this.#tellProblem();
-    }, LOOK_MS);
-    this.#look.unref();
+    });
   }
 
   /** Reads the file again whether it changed or not; resolves when its listener is done. */
@@ -82,7 +82,7 @@ export class FileWatcher<Content> {
   close(): Promise<void> {
     this.#listener = undefined;
     clearTimeout(this.#timer);
-    clearInterval(this.#look);
+    this.#look?.close();
     for (const watcher of this.#folders.values()) watcher.close();
     this.#folders.clear();
     return this.#work;

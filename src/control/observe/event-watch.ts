@@ -1,6 +1,7 @@
 // Finds out what happened by comparing what a proxy is like with what it was like half a second ago. It needs nothing
 // of the parts that it looks at, and tells a change once, however many packets met it.
 
+import { CommonInterval } from "../../base/common-interval.ts";
 import type { ReloadReport } from "../../model/reports.ts";
 import type { EventLog, NewEvent } from "./event-log.ts";
 
@@ -32,7 +33,7 @@ export interface Situation {
 export class EventWatch {
   readonly #look: () => Situation;
   readonly #log: EventLog;
-  readonly #timer: NodeJS.Timeout;
+  readonly #interval: CommonInterval;
   #known: Situation;
 
   constructor(look: () => Situation, log: EventLog) {
@@ -40,7 +41,7 @@ export class EventWatch {
     this.#log = log;
     this.#known = look();
     for (const event of refusedOffloads(new Map(), this.#known.offloads)) log.add(event);
-    this.#timer = setInterval(() => this.look(), LOOK_PAUSE_MS).unref();
+    this.#interval = new CommonInterval(LOOK_PAUSE_MS, () => this.look());
   }
 
   look(): void {
@@ -50,7 +51,7 @@ export class EventWatch {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#interval.close();
   }
 }
 

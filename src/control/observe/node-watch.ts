@@ -1,11 +1,9 @@
 // Tells in the log which nodes are lost and which return, as the data plane's probes find out.
 
 import type { Logger } from "../../base/log.ts";
-import { healthEpoch, type NodeHealthName, readNodeMetrics } from "../../memory/measurements.ts";
+import { healthEpoch, type NodeHealthName, nextHealthEpoch, readNodeMetrics } from "../../memory/measurements.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type { Node } from "../../model/tables.ts";
-
-const LOOK_PAUSE_MS = 200;
 
 interface NodeWatchOptions {
   readonly shared: SharedMemory;
@@ -21,21 +19,27 @@ interface NodeWatchOptions {
 
 export class NodeWatch {
   readonly #options: NodeWatchOptions;
-  readonly #timer: NodeJS.Timeout;
   readonly #lostSinceMs = new Map<string, number>();
   #epoch = 0;
+  #isClosed = false;
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.look(), LOOK_PAUSE_MS);
-    this.#timer.unref();
+    void this.#watch();
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#isClosed = true;
   }
 
-  /** Costs one load as long as nothing changed. */
+  /** Looks when the data plane says that the health of a node changed. */
+  async #watch(): Promise<void> {
+    while (!this.#isClosed) {
+      this.look();
+      await nextHealthEpoch(this.#options.shared, this.#epoch);
+    }
+  }
+
   look(): void {
     const { shared, store, nowMs } = this.#options;
     const epoch = healthEpoch(shared);

@@ -48,7 +48,8 @@ const HEADER_SIZE = 128;
 /** What the file grows by: some 22,000 flows. At least so much is free when it is looked at. */
 const STEP = 4 * 2 ** 20;
 const FILE_BYTES_MAX = RECORDS_AT + (1 + FlowLayout.LIMIT_MAX + FlowLayout.SLACK) * FlowLayout.SIZE + STEP;
-const LOOK_MS = 50;
+
+const ROOM_WORD = (HeaderLayout.AT + HeaderLayout.FLOW_ROOM) >>> 2;
 
 export interface FlowFileOptions {
   readonly shared: SharedMemory;
@@ -77,7 +78,7 @@ export class FlowFile {
   readonly #onProblem: (reason: string) => void;
   #draft: { readonly path: string; readonly file: number } | undefined;
   #mappedBytes = 0;
-  #growing: NodeJS.Timeout | undefined;
+  #isClosed = false;
   /** Why flows of this process do not outlive it, or not all of them; undefined: they do. */
   problem: string | undefined;
   /** Why the flows of the process before were not taken over; undefined: they were, or there are none. */
@@ -131,14 +132,21 @@ export class FlowFile {
     if (this.#former !== undefined) closeSync(this.#former.file);
     if (this.#draft === undefined) return removeOwnFile(path);
     renameSync(this.#draft.path, path);
-    this.#grow(0);
-    this.#growing = setInterval(() => this.#grow(0), LOOK_MS);
-    this.#growing.unref();
+    void this.#growOn();
+  }
+
+  /** Whenever the data plane says that records are used up, as long as there are more. */
+  async #growOn(): Promise<void> {
+    while (!this.#isClosed && this.problem === undefined && this.#mappedBytes < this.#regionBytes) {
+      this.#grow(0);
+      const room = Atomics.load(this.#shared.i32, ROOM_WORD);
+      await Atomics.waitAsync(this.#shared.i32, ROOM_WORD, room).value; // only this writes it
+    }
   }
 
   /** The file stays. */
   close(): void {
-    clearInterval(this.#growing);
+    this.#isClosed = true;
     if (this.#draft !== undefined) closeSync(this.#draft.file);
     this.#lock.release();
   }
@@ -175,7 +183,6 @@ export class FlowFile {
     } catch (error) {
       this.problem = reasonOf(error);
       this.#setRoom(this.#shared.records.flows);
-      clearInterval(this.#growing);
       this.#onProblem(this.problem);
     }
   }
@@ -195,7 +202,7 @@ export class FlowFile {
   }
 
   #setRoom(records: number): void {
-    Atomics.store(this.#shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_ROOM) >>> 2, records);
+    Atomics.store(this.#shared.i32, ROOM_WORD, records);
   }
 }
 

@@ -20,7 +20,8 @@ export interface EngineExports {
   ingress(first: number, count: number, nowUs: number): number;
   /**
    * Looks at the other nodes and queues the probes that are due (after emptying both transmit queues); returns how
-   * many. To be called every 50 ms or so: time without a call is none in which a node could have answered.
+   * many. To be called when HeaderLayout.PROBE_PAUSE_MS is over: in a much longer time without a call no node could
+   * have answered.
    */
   probe(nowUs: number): number;
   /**

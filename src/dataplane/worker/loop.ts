@@ -1,7 +1,7 @@
 // One breath of the data path: wait, read a batch from each device, let the engine translate it, write what it queued.
 // Between two breaths it carries out orders; only then is the engine replaced.
 // Knows no descriptor and no clock of its own: all is passed in. Promises: neither direction starves the other, a
-// busy loop still attends to sweeping and probing, an idle one wakes 10 to 20 times a second.
+// busy loop still attends to sweeping and probing, an idle one wakes as seldom as that allows.
 
 import { READY_TUN, READY_UDP, type WorkerDevices } from "../io/device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
@@ -19,8 +19,8 @@ interface LoopOptions extends WorkerDevices {
   readonly flowRecords: () => number;
   /** Packets of this worker that wait for their address to become known. */
   readonly parkedPackets: () => number;
-  /** Whether this worker is the one that probes the other nodes. */
-  readonly isProber: boolean;
+  /** The worker that probes the other nodes: microseconds in which nothing is due for them; undefined = another one. */
+  readonly probePauseUs: (() => number) | undefined;
   /** Carries out what was ordered since the last breath; false = return. */
   readonly attendOrders: () => boolean;
 }
@@ -29,8 +29,9 @@ interface LoopOptions extends WorkerDevices {
 const SWEEP_ROUND_US = 2_000_000;
 /** Under load the table is swept in small pieces, so that no packet waits for a large one. */
 const SWEEP_PAUSE_US = 10_000;
-const PROBE_PAUSE_US = 50_000;
-const SLEEP_MAX_MS = 100;
+/** The other nodes are looked at no more often, whatever is due. */
+const PROBE_PAUSE_MIN_US = 50_000;
+const SLEEP_MAX_MS = 400;
 /** As long as packets are parked. */
 const PARKED_SLEEP_MAX_MS = 10;
 /**
@@ -114,7 +115,7 @@ export class Loop {
 
   /** What is due by time rather than by packet. */
   #attend(nowUs: number): void {
-    const { engine, isProber, flowRecords, parkedPackets } = this.#options;
+    const { engine, flowRecords, parkedPackets } = this.#options;
     if (parkedPackets() > 0) this.#unpark(nowUs);
     const sinceSweepUs = nowUs - this.#sweptUs;
     if (sinceSweepUs >= SWEEP_PAUSE_US) {
@@ -122,7 +123,7 @@ export class Loop {
       const share = Math.min(1, sinceSweepUs / SWEEP_ROUND_US);
       engine.current.sweep(nowUs, Math.ceil(flowRecords() * share));
     }
-    if (isProber && nowUs - this.#probedUs >= PROBE_PAUSE_US) {
+    if (nowUs >= this.#probeDueUs()) {
       this.#probedUs = nowUs;
       engine.current.probe(nowUs);
       this.#flush();
@@ -139,11 +140,14 @@ export class Loop {
 
   /** How long nothing is due. */
   #sleepMs(nowUs: number): number {
-    const { isProber, parkedPackets } = this.#options;
-    const longestMs = parkedPackets() > 0 ? PARKED_SLEEP_MAX_MS : SLEEP_MAX_MS;
-    if (!isProber) return longestMs;
-    const leftMs = Math.ceil((this.#probedUs + PROBE_PAUSE_US - nowUs) / 1000);
+    const longestMs = this.#options.parkedPackets() > 0 ? PARKED_SLEEP_MAX_MS : SLEEP_MAX_MS;
+    const leftMs = Math.ceil((this.#probeDueUs() - nowUs) / 1000);
     return Math.max(0, Math.min(longestMs, leftMs));
+  }
+
+  #probeDueUs(): number {
+    const pauseUs = this.#options.probePauseUs?.() ?? Number.POSITIVE_INFINITY;
+    return this.#probedUs + Math.max(PROBE_PAUSE_MIN_US, pauseUs);
   }
 }
 

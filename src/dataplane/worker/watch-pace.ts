@@ -2,10 +2,11 @@
 // are asked when flows begin, and then by worker threads: the first call wakes the watch at once.
 // Promises: while nobody asks a policy, it wakes the main thread SLOW_MS apart.
 
+import { CommonInterval } from "../../base/common-interval.ts";
 import { WATCH_LOOKS, WATCH_SLEEPS } from "../modules/policy-board.ts";
 
 /** The calls of engines are looked at so often also then; they may take several times as long. */
-const SLOW_MS = 250;
+const SLOW_MS = 500;
 /** Without a call of a policy for so long, the watch sleeps: what it knows of their time is from the last second. */
 const AWAKE_MS = 1000;
 
@@ -20,7 +21,8 @@ interface WatchPaceOptions {
 export class WatchPace {
   readonly #options: WatchPaceOptions;
   readonly #slowMs: number;
-  #timer: NodeJS.Timeout | undefined;
+  #fast: NodeJS.Timeout | undefined;
+  #slow: CommonInterval | undefined;
   #quietMs = 0;
   #isClosed = false;
 
@@ -32,22 +34,24 @@ export class WatchPace {
 
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#timer);
+    this.#stop();
     this.#wake();
   }
 
   #lookAlways(): void {
     const { fastMs, look } = this.#options;
     this.#quietMs = 0;
-    this.#every(fastMs, () => {
+    this.#stop();
+    this.#fast = setInterval(() => {
       this.#quietMs = look(1) ? 0 : this.#quietMs + fastMs;
       if (this.#quietMs >= AWAKE_MS) this.#sleep();
-    });
+    }, fastMs).unref();
   }
 
   #sleep(): void {
     const { word, fastMs, look } = this.#options;
-    this.#every(this.#slowMs, () => {
+    this.#stop();
+    this.#slow = new CommonInterval(this.#slowMs, () => {
       if (look(this.#slowMs / fastMs)) this.#wake();
     });
     Atomics.store(word, 0, WATCH_SLEEPS);
@@ -58,13 +62,13 @@ export class WatchPace {
     });
   }
 
+  #stop(): void {
+    clearInterval(this.#fast);
+    this.#slow?.close();
+  }
+
   #wake(): void {
     Atomics.store(this.#options.word, 0, WATCH_LOOKS);
     Atomics.notify(this.#options.word, 0);
-  }
-
-  #every(intervalMs: number, action: () => void): void {
-    clearInterval(this.#timer);
-    this.#timer = setInterval(action, intervalMs).unref();
   }
 }

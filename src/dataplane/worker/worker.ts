@@ -51,6 +51,11 @@ function createParkedPackets(memory: WebAssembly.Memory, worker: number): () => 
   return () => words[at] as number;
 }
 
+function createProbePause(memory: WebAssembly.Memory): () => number {
+  const header = new Int32Array(memory.buffer, HeaderLayout.AT);
+  return () => Atomics.load(header, HeaderLayout.PROBE_PAUSE_MS >> 2) * 1000;
+}
+
 /** Makes the engines that this worker runs: on its memory, watched, with its policies. */
 function engineMaker(
   { memory, worker }: WorkerOptions,
@@ -100,7 +105,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     clock,
     flowRecords: createFlowRecords(memory),
     parkedPackets: createParkedPackets(memory, worker),
-    isProber: worker === 0,
+    probePauseUs: worker === 0 ? createProbePause(memory) : undefined,
     attendOrders: createAttendant(options, port, (order) => {
       if (order.kind === "engine") engine.current = captures.around(attached(order.module));
       else if (order.kind === "capture") {

@@ -7,7 +7,7 @@ import { TwinPathSize } from "./path-size.ts";
 import { endpointText, STRANGER, type TwinTables } from "./tables.ts";
 
 /** Time that passes between two looks at the nodes counts for no more than this. */
-const ATTENTION_MS = 200;
+const ATTENTION_MS = 600;
 /** A node is silent when so many probes in a row, and the first of them for so long, are unanswered. */
 const UNANSWERED = 3;
 const SILENCE_MS = 3000;

@@ -26,17 +26,23 @@ function watched() {
     nowMs: () => nowMs,
     log: { warn: tell("warn"), info: tell("info") } as unknown as Logger,
   });
-  watch.close(); // the test looks itself
+  const change = (index: number, health: NodeHealth): void => {
+    const at = shared.at(Region.nodeMetrics) + index * NodeMetricsLayout.SIZE;
+    shared.u32[(at + NodeMetricsLayout.HEALTH) >>> 2] = health;
+    shared.f64[(at + NodeMetricsLayout.HEARD_US) >>> 3] = (nowMs - 3100) * 1000;
+    Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2, 1);
+  };
   return {
+    watch,
+    lose: (index: number) => change(index, NodeHealth.lost),
     look(index: number, health: NodeHealth): string[] {
-      const at = shared.at(Region.nodeMetrics) + index * NodeMetricsLayout.SIZE;
-      shared.u32[(at + NodeMetricsLayout.HEALTH) >>> 2] = health;
-      shared.f64[(at + NodeMetricsLayout.HEARD_US) >>> 3] = (nowMs - 3100) * 1000;
-      Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2, 1);
+      change(index, health);
       nowMs += 1000;
-      watch.look();
+      watch.look(); // nobody has woken the watch
       return told.splice(0);
     },
+    told,
+    wake: () => Atomics.notify(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2),
     remove(): void {
       nodes = NODES.slice(1);
     },
@@ -56,4 +62,13 @@ test("a lost node that leaves the tables does not return when it comes back", ()
   look(1, NodeHealth.lost);
   remove();
   expect(look(2, NodeHealth.reachable)).toEqual([]);
+});
+
+test("a change wakes the watch", async () => {
+  const { watch, told, lose, wake } = watched();
+  lose(1);
+  expect(told).toEqual([]);
+  expect(wake()).toBe(1);
+  await expect.poll(() => told).toEqual(["warn: node node-b is lost: it does not answer any more"]);
+  watch.close();
 });
