@@ -25,6 +25,19 @@ export function displayWidth(text: string): number {
   return width;
 }
 
+/** The beginning of a text, as far as it fits. */
+export function cutToWidth(text: string, columns: number): string {
+  if (displayWidth(text) <= columns) return text;
+  let cut = "";
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    width += displayWidth(segment);
+    if (width > columns) break;
+    cut += segment;
+  }
+  return cut;
+}
+
 function charactersWidth(text: string): number {
   let width = 0;
   for (const character of text) {

@@ -20,6 +20,7 @@ const CATALOGUE = {
   "not-remembered": { exit: 1, http: 507 },
   "policy-faulty": { exit: 1, http: 422 },
   "replay-differs": { exit: 1, http: 422 },
+  "no-answer": { exit: 1, http: 504 },
   "not-well": { exit: 1, http: 503 },
   "offload-refused": { exit: 1, http: 422 },
   "not-running": { exit: 1, http: 503 },

@@ -68,6 +68,23 @@ export interface Terminal {
   printPage(pieces: Iterable<string>): Promise<void>;
   /** Undefined when no person reads along: then no line is broken to fit. */
   readonly columns: number | undefined;
+  /** Takes the whole terminal; absent when no person reads along. */
+  readonly openScreen?: (() => Screen) | undefined;
+}
+
+/** "left": the user wants to end. */
+export type ScreenEvent = "time" | "resized" | "left";
+
+/** A whole terminal. */
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+  /** In the place of what was there, as far as it fits. */
+  show(lines: readonly string[]): void;
+  /** What happens first: the time passes, or the user does something. */
+  next(afterMs: number): Promise<ScreenEvent>;
+  /** The terminal is as it was before. */
+  close(): void;
 }
 
 /** A terminal that also takes messages for people beside the output. */

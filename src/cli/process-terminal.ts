@@ -3,6 +3,7 @@
 
 import { printable } from "../base/printable.ts";
 import type { ErrorTerminal } from "./command.ts";
+import { ProcessScreen } from "./screen.ts";
 
 /** What a shell tells of a program that SIGPIPE (13) ended: 128 + 13. Node itself ignores the signal. */
 export const EXIT_BROKEN_PIPE = 141;
@@ -32,6 +33,7 @@ export function processTerminal(livesOn: boolean): ErrorTerminal {
       if (!stdout.isTTY) return printAll(pieces);
       await write(`${CLEAR}${printable(firstLines(pieces, stdout.rows - 1))}`);
     },
+    ...(stdout.isTTY && { openScreen: () => new ProcessScreen() }),
     printError: (text) => stderr.write(printable(text)),
   };
 }

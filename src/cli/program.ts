@@ -34,6 +34,7 @@ import { labCommand } from "./lab.ts";
 import { netmanagerCommand } from "./netmanager.ts";
 import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
+import { pingCommand } from "./ping.ts";
 import { policyListCommand } from "./policy-list.ts";
 import { policyLoadCommand } from "./policy-load.ts";
 import { policyNewCommand } from "./policy-new.ts";
@@ -46,6 +47,7 @@ import { runCommand } from "./run.ts";
 import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
 import { tablesCommand } from "./tables.ts";
+import { topCommand } from "./top.ts";
 
 export const COMMANDS: readonly Command[] = [
   runCommand,
@@ -60,8 +62,10 @@ export const COMMANDS: readonly Command[] = [
   nodesCommand,
   flowsCommand,
   countersCommand,
+  topCommand,
   tablesCommand,
   eventsCommand,
+  pingCommand,
   explainCommand,
   captureCommand,
   applyCommand,

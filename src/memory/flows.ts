@@ -127,13 +127,13 @@ export function* liveFlows(shared: SharedMemory): Generator<FlowView> {
 }
 
 /** One more than the last record that was ever used. */
-function flowRecordEnd(shared: SharedMemory): number {
+export function flowRecordEnd(shared: SharedMemory): number {
   const next = Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_NEXT) >>> 2);
   return Math.min(next, 1 + shared.capacities.flows + FlowLayout.SLACK);
 }
 
 /** Whether the index of an instance record is still that of the same instance. */
-function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
+export function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
   const at = shared.at(Region.instances) + index * InstanceLayout.SIZE + InstanceLayout.INCARNATION;
   return shared.u32[at >>> 2] === incarnation;
 }

@@ -92,3 +92,32 @@ export function readInstanceLoad(shared: SharedMemory, instance: number): number
   const at = shared.at(Region.instanceLoads) + instance * InstanceLayout.LOAD_SIZE + InstanceLayout.LOAD_SERVED;
   return Math.max(0, Atomics.load(shared.i32, at >>> 2)); // below 0 for a moment, as in table/instance.ts
 }
+
+/** Number of the last probe that was sent to a node; those of sizes have none. */
+export function lastProbe(shared: SharedMemory, node: number): number {
+  const at = shared.at(Region.nodeMetrics) + node * NodeMetricsLayout.SIZE;
+  return Atomics.load(shared.u32, (at + NodeMetricsLayout.PROBES_SENT) >>> 2);
+}
+
+/** Whether a probe was answered; one that so many others followed that it is forgotten was not. */
+export function isProbeAnswered(shared: SharedMemory, node: number, number: number): boolean {
+  const at =
+    shared.at(Region.nodeMetrics) +
+    node * NodeMetricsLayout.SIZE +
+    NodeMetricsLayout.PROBES +
+    (number % NodeMetricsLayout.PROBE_COUNT) * NodeMetricsLayout.PROBE_NOTE_SIZE;
+  const word = (offset: number): number => Atomics.load(shared.u32, (at + offset) >>> 2);
+  return (
+    word(NodeMetricsLayout.PROBE_NOTE_VALUE) === number &&
+    word(NodeMetricsLayout.PROBE_NOTE_NONCE) === 0 &&
+    word(NodeMetricsLayout.PROBE_NOTE_NONCE + 4) === 0
+  );
+}
+
+/** The last round trip that was measured, in microseconds, and a number that is another one after the next. */
+export function lastRoundTrip(shared: SharedMemory, node: number): { readonly place: number; readonly rttUs: number } {
+  const at = shared.at(Region.nodeMetrics) + node * NodeMetricsLayout.SIZE;
+  const place = Atomics.load(shared.u32, (at + NodeMetricsLayout.RTT_NEXT) >>> 2);
+  const before = (place + NodeMetricsLayout.RTT_SAMPLE_COUNT - 1) % NodeMetricsLayout.RTT_SAMPLE_COUNT;
+  return { place, rttUs: Atomics.load(shared.u32, (at + NodeMetricsLayout.RTT_SAMPLES + before * 4) >>> 2) };
+}

@@ -6,6 +6,7 @@ import type { ErrorDetail as ErrorDetailShape } from "../base/errors.ts";
 import { FLOW_PROTOCOLS, type FlowProtocol } from "./flow-protocols.ts";
 import { ageMs, count, list, REPORTS, report, reports, time } from "./report-schema.ts";
 import { ENCRYPTIONS } from "./tables.ts";
+import type { TRAFFIC_BY, TRAFFIC_SORTS } from "./traffic-orders.ts";
 
 const ErrorDetail = report("ErrorDetail", {
   message: z.string(),
@@ -155,6 +156,57 @@ export const NodeReport = report("NodeReport", {
 });
 export type NodeReport = z.infer<typeof NodeReport>;
 export const NodeReports = reports("NodeReports", NodeReport);
+
+const rate = z.number().nullable().describe("packets per second; null = nobody looked before");
+
+/** A service, or an instance. */
+export const TrafficRow = report("TrafficRow", {
+  service: z.string(),
+  instance: count.nullable().describe("null = all of the service"),
+  node: z.string().nullable(),
+  instances: count,
+  flows: count.describe("live ones of this node's clients, those to instance addresses included"),
+  outPerSecond: rate,
+  inPerSecond: rate,
+});
+export type TrafficRow = z.infer<typeof TrafficRow>;
+
+/** How busy services or instances are. */
+export const TrafficReport = report("TrafficReport", {
+  overMs: z.number().nullable().describe("time that the rates are of; null = nobody looked before"),
+  totals: z
+    .object({
+      ...{ outPackets: z.number(), outBytes: z.number(), inPackets: z.number(), inBytes: z.number() },
+      dropped: z.number(),
+    })
+    .readonly()
+    .nullable()
+    .describe("of the node, per second"),
+  rowCount: count.describe("that there are"),
+  rows: list(TrafficRow).describe("the first of them"),
+});
+export type TrafficReport = z.infer<typeof TrafficReport>;
+
+export interface TrafficOrder {
+  readonly by: (typeof TRAFFIC_BY)[number];
+  readonly sort: (typeof TRAFFIC_SORTS)[number];
+  readonly limit: number;
+}
+
+/** One round trip through the tunnel. */
+export const PingReport = report("PingReport", {
+  to: z.string().describe("as asked for"),
+  node: z.string(),
+  service: z.string().nullable().describe("null = a node was asked for"),
+  instance: count.nullable(),
+  isLocal: z.boolean().describe("it is this node: nothing is measured"),
+  underlay: z.object({ address: z.string(), port: count }).readonly(),
+  encryption: encryption.describe("of the way to it"),
+  state: nodeState,
+  mtu: count.nullable().describe("of the path; null = no limit was met"),
+  rttMs: z.number().nullable().describe("null = the probe was not answered"),
+});
+export type PingReport = z.infer<typeof PingReport>;
 
 /** Who this node is in the encrypted underlay. */
 export const KeyReport = report("KeyReport", {

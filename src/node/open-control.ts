@@ -14,6 +14,7 @@ import { NodeWatch } from "../control/observe/node-watch.ts";
 import { Observation } from "../control/observe/observation.ts";
 import { Reporter } from "../control/observe/reporter.ts";
 import { statusReport } from "../control/observe/status.ts";
+import { Traffic } from "../control/observe/traffic.ts";
 import type { ProviderSink } from "../control/providers/provider.ts";
 import { Reloader } from "../control/providers/reloader.ts";
 import { Questions } from "../control/tables/questions.ts";
@@ -60,6 +61,7 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   undo.add("stop checking the instances", () => health.close());
   const reporter = openReporter(stages, health);
   const moduleReporter = openModuleReporter(stages);
+  const traffic = new Traffic({ shared, store, counters: () => reporter.counters(), nowMs: () => performance.now() });
   const observation = new Observation({
     ...{ config, status, reporter, moduleReporter, modules, supervisor, reloader, offloads, shared, store, log },
     ...{ nowMs, events, workerRestarts: watch.restarts },
@@ -72,6 +74,7 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     captures,
     status,
     reporter,
+    traffic,
     observation,
     tables: reloader,
     questions,

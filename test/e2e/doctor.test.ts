@@ -1,10 +1,11 @@
-// `sapwood doctor` in a lab: all is well at first, with the proxy and without; then one thing after the other is broken
+// `sapwood doctor`, `ping` and `top` in a lab. The doctor: all is well at first, with the proxy and without; then one thing after the other is broken
 // for real, and each is told with what to type. Each step mends what it broke, and the doctor says so.
 
 import { expect, test } from "vitest";
 import type { DoctorReport } from "../../src/doctor/finding.ts";
 import { configFile, controlSocket, eventually } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
+import type { TrafficReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
 
 const NODE = "node-a";
@@ -12,7 +13,7 @@ const ME = ["--socket", controlSocket(NODE)];
 const OTHER_USER = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
 
 describeLab(
-  "sapwood doctor",
+  "doctor, ping and top",
   () => {
     const lab = useLab(() => openLab(DEMO));
 
@@ -125,12 +126,67 @@ describeLab(
       );
     });
 
-    test("finds a peer that is dead", async () => {
+    test("ping measures a node, an instance, and what a service address leads to", async () => {
+      const ping = async (to: string) => {
+        const { code, stdout, stderr } = await lab().sapwood(NODE, ["ping", to, "-c", "2", "-i", "0.1", "--json"]);
+        expect(code, stderr).toBe(0);
+        return JSON.parse(stdout);
+      };
+      const whole = { answered: 2, loss: 0, rttMs: { min: expect.any(Number) } };
+      expect(await ping("node-b")).toMatchObject({ ...whole, node: "node-b", service: null });
+      expect(await ping("192.0.2.13")).toMatchObject({ ...whole, node: "node-c" });
+      expect(await ping("fdff::5")).toMatchObject({ ...whole, node: "node-d", service: "B", instance: 3 });
+      expect(await ping("10.30.0.2")).toMatchObject({ ...whole, service: "B", instance: expect.any(Number) });
+      expect(await ping("10.30.1.5")).toMatchObject({ node: NODE, service: "A", instance: 1, isLocal: true });
+      for (const [to, message] of [
+        ["node-x", /^sapwood: There is no node "node-x", and it is no address; there are node-a, node-b, /],
+        ["10.30.77.77", /^sapwood: No node, service or instance has the address 10\.30\.77\.77\.$/m],
+      ] as const) {
+        const { code, stderr } = await lab().sapwood(NODE, ["ping", to]);
+        expect(stderr).toMatch(message);
+        expect(code).toBe(1);
+      }
+    });
+
+    test("top shows who has the traffic, and gives the terminal back", async () => {
+      const load = lab().startClient("a1", {
+        ...{ kind: "load", addresses: [], held: Array<string>(8).fill("10.30.0.2"), pauseMs: 20 },
+      });
+      await eventually("the flows to be seen", async () => {
+        const { code, stdout, stderr } = await lab().sapwood(NODE, ["top", "--json", "-n", "1", "-i", "200ms"]);
+        expect(code, stderr).toBe(0);
+        const { rowCount, rows } = JSON.parse(stdout) as TrafficReport;
+        const [row] = rows;
+        return rowCount === 2 && row?.service === "B" && row.flows === 8 && (row.outPerSecond ?? 0) > 0;
+      });
+      const command = lab()
+        .sapwoodCommand(["top", "-i", "100ms", ...ME])
+        .join(" ");
+      for (const leave of ["q", "\u0003"]) {
+        const terminal = lab().sandbox.start(
+          ["script", "-qec", `stty rows 12 cols 60; ${command}; stty -a`, "/dev/null"],
+          NODE,
+        );
+        await terminal.until("the table", ({ stdout }) => /^B +3 +8 /m.test(stdout));
+        terminal.write(leave);
+        const { code, stdout } = await terminal.ended;
+        expect(code).toBe(0);
+        const [, after = ""] = stdout.split("\u001b[?25h\u001b[?1049l"); // the cursor and the screen before
+        expect(after).toMatch(/ icanon .* echo /s);
+      }
+      await load.stop();
+    });
+
+    test("doctor and ping find a peer that is dead", async () => {
       lab().proxy("node-d").kill("SIGKILL");
       await lab().proxy("node-d").ended;
       await eventually("the peer to be lost", async () =>
         /node-d does not answer/.test((await complaints()).found.join("\n")),
       );
+      const { code, stdout, stderr } = await lab().sapwood(NODE, ["ping", "node-d", "-c", "1"]);
+      expect(stdout).toMatch(/^node-d does not answer \(lost\)\n1 sent, 0 answered, 100 % lost$/m);
+      expect(stderr).toContain("node-d answered none of 1");
+      expect(code).toBe(1);
       await lab().startProxy("node-d");
       await eventually("the peer to answer", async () => (await complaints()).found.length === 0);
     });
@@ -164,4 +220,5 @@ describeLab(
   "nft",
   "iptables",
   "socat",
+  "script",
 );

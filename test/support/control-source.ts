@@ -12,7 +12,10 @@ import type {
   DifferenceReport,
   FlowQuery,
   InstanceReport,
+  PingReport,
   StatusReport,
+  TrafficOrder,
+  TrafficReport,
 } from "../../src/model/reports.ts";
 import type { OffloadState } from "../../src/sys/offload.ts";
 import {
@@ -27,6 +30,7 @@ import {
   LISTED,
   NO_MODULE,
   OFFLOADS,
+  PING,
   POLICY,
   QUESTION,
   STATUS,
@@ -41,6 +45,8 @@ export class FakeSource {
   readonly questionWaits: number[] = [];
   readonly refused: string[] = [];
   readonly explained: string[] = [];
+  trafficLooks = 0;
+  readonly pinged: string[] = [];
   readonly captured: CaptureRequest[] = [];
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
@@ -54,6 +60,7 @@ export class FakeSource {
     return {
       status: () => this.status(),
       reporter: this,
+      traffic: { report: (order) => this.traffic(order) },
       captures: {
         open: (request) => {
           this.captured.push(request);
@@ -73,6 +80,7 @@ export class FakeSource {
             return EXPLANATION;
           },
         },
+        pinger: { ping: (to) => this.ping(to) },
         followEvents: () =>
           new LineStream((write) => {
             write(EVENT);
@@ -201,6 +209,25 @@ export class FakeSource {
 
   offloads(): readonly OffloadState[] {
     return OFFLOADS;
+  }
+
+  traffic({ by, limit }: TrafficOrder): TrafficReport {
+    this.trafficLooks += 1;
+    const isFirst = this.trafficLooks === 1;
+    const rates = isFirst ? { outPerSecond: null, inPerSecond: null } : { outPerSecond: 1500, inPerSecond: 0.5 };
+    const rows = Array.from({ length: Math.min(limit, 10_000) }, (_, i) => ({
+      ...{ service: `service-${i}`, instance: by === "instance" ? 1 : null, node: by === "instance" ? "node-c" : null },
+      ...{ instances: 3, flows: 10_000 - i, ...rates },
+    }));
+    const totals = { outPackets: 1500, outBytes: 187_500, inPackets: 0, inBytes: 0, dropped: 2 };
+    return { overMs: isFirst ? null : 1000, totals: isFirst ? null : totals, rowCount: 10_000, rows };
+  }
+
+  /** Every second round trip is lost. */
+  async ping(to: string): Promise<PingReport> {
+    if (this.failure !== undefined) throw this.failure;
+    this.pinged.push(to);
+    return { ...PING, to, rttMs: this.pinged.length % 2 === 0 ? null : PING.rttMs };
   }
 
   #preview(what: string): DifferenceReport {

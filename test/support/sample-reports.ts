@@ -13,6 +13,7 @@ import type {
   EventReport,
   FlowReport,
   KeyReport,
+  PingReport,
   QuestionReport,
   StatusReport,
 } from "../../src/model/reports.ts";
@@ -122,6 +123,17 @@ export const EXPLANATION: ExplanationReport = {
   ],
   written: [],
   counters: { egressPackets: 1 },
+};
+
+export const PING: PingReport = {
+  ...{ to: "10.30.0.4", node: "node-c", service: "b", instance: 2, isLocal: false },
+  ...{
+    underlay: { address: "192.0.2.3", port: 50103 },
+    encryption: "none",
+    state: "reachable",
+    mtu: 1372,
+    rttMs: 0.25,
+  },
 };
 
 export const QUESTION: QuestionReport = { address: "10.30.77.77", ageMs: 120 };

@@ -21,10 +21,11 @@ import { Explainer } from "./explainer.ts";
 import { LineStream } from "./line-stream.ts";
 import { ObserveServer } from "./observe-server.ts";
 import { ObservationPages } from "./pages.ts";
+import { Pinger } from "./pinger.ts";
 import type { Reporter } from "./reporter.ts";
 
 interface ObservationOptions {
-  readonly config: Pick<Config, "node" | "observe">;
+  readonly config: Pick<Config, "node" | "observe" | "probe">;
   readonly status: () => StatusReport;
   readonly reporter: Reporter;
   readonly moduleReporter: ModuleReporter;
@@ -49,6 +50,7 @@ export class Observation {
   readonly pages: ObservationPages;
   readonly events: EventLog;
   readonly explainer: Explainer;
+  readonly pinger: Pinger;
   readonly #options: ObservationOptions;
   readonly #watch: EventWatch;
 
@@ -78,6 +80,14 @@ export class Observation {
       policies: () => modules.policies.modules(),
       nowMs: options.nowMs,
       rehearse,
+    });
+    this.pinger = new Pinger({
+      shared: options.shared,
+      store: options.store,
+      nodes: () => reporter.nodes(),
+      probeIntervalMs: config.probe.interval,
+      explain: (to) => this.explainer.explain(to, undefined),
+      nowMs: () => performance.now(),
     });
     this.#watch = new EventWatch(() => this.#situation(), this.events);
   }

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { ExplanationReport } from "../../../model/explanation-report.ts";
-import { CaptureFile, EventReports, HealthReport, MetricsText } from "../../../model/reports.ts";
+import { CaptureFile, EventReports, HealthReport, MetricsText, PingReport } from "../../../model/reports.ts";
 import { CAPTURE_PARAMETERS } from "../../observe/capture-request.ts";
 import { CAPTURE_CONTENT_TYPE, type Captures } from "../../observe/captures.ts";
 import type { Observation } from "../../observe/observation.ts";
@@ -13,9 +13,13 @@ export interface ObservationParts {
     readonly pages: Pick<Observation["pages"], "page">;
     readonly events: Pick<Observation["events"], "all">;
     readonly explainer: Pick<Observation["explainer"], "explain">;
+    readonly pinger: Pick<Observation["pinger"], "ping">;
   };
   readonly captures: Pick<Captures, "open">;
 }
+
+const ORDER_MAX_BYTES = 65_536;
+const pingOrder = z.object({ to: z.string({ error: "a node or an address" }) });
 
 const route = routesOn<ObservationParts>();
 const read = { method: "GET", body: undefined } as const;
@@ -36,6 +40,15 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
     query: z.strictObject({ to: z.string().default(""), from: z.string().optional() }),
     answers: ExplanationReport,
     handle: ({ observation }, { query }) => observation.explainer.explain(query.to, query.from),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/ping",
+    summary: "One round trip to a node, by the next probe",
+    query: NO_PARAMETERS,
+    body: { type: "application/json", mostBytes: ORDER_MAX_BYTES, schema: pingOrder },
+    answers: PingReport,
+    handle: ({ observation }, { body }) => observation.pinger.ping(body.to),
   }),
   route({
     ...read,

@@ -12,28 +12,42 @@ import {
   ServiceAddressReports,
   StatusReport,
   TablesDocument,
+  type TrafficOrder,
+  TrafficReport,
 } from "../../../model/reports.ts";
+import { TRAFFIC_BY, TRAFFIC_SORTS } from "../../../model/traffic-orders.ts";
 import type { Reporter } from "../../observe/reporter.ts";
+import type { Traffic } from "../../observe/traffic.ts";
 import { JsonText, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
 export interface StatusParts {
   readonly status: () => StatusReport;
+  readonly traffic: Pick<Traffic, "report">;
   readonly reporter: Pick<Reporter, "services" | "instances" | "nodes" | "flows" | "counters" | "tables">;
 }
 
 const FLOW_LIMIT_DEFAULT = 100;
+const TRAFFIC_LIMIT_DEFAULT = 20;
+const TRAFFIC_LIMIT_MAX = 1000;
 const WHOLE_NUMBER = "a whole number of 1 or more";
 
+const limit = z
+  .string()
+  .regex(/^[0-9]+$/, WHOLE_NUMBER)
+  .transform(Number)
+  .refine((number) => Number.isSafeInteger(number) && number >= 1, WHOLE_NUMBER);
+
 const flowQuery = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^[0-9]+$/, WHOLE_NUMBER)
-    .transform(Number)
-    .refine((limit) => Number.isSafeInteger(limit) && limit >= 1, WHOLE_NUMBER)
-    .default(FLOW_LIMIT_DEFAULT),
+  limit: limit.default(FLOW_LIMIT_DEFAULT),
   service: z.string().transform(canonicalName).optional(),
   protocol: flowProtocol.optional(),
 }) satisfies z.ZodType<FlowQuery>;
+
+const trafficQuery = z.strictObject({
+  by: z.enum(TRAFFIC_BY, { error: `one of ${TRAFFIC_BY.join(", ")}` }).default("service"),
+  sort: z.enum(TRAFFIC_SORTS, { error: `one of ${TRAFFIC_SORTS.join(", ")}` }).default("packets"),
+  limit: limit.default(TRAFFIC_LIMIT_DEFAULT).transform((number) => Math.min(number, TRAFFIC_LIMIT_MAX)),
+}) satisfies z.ZodType<TrafficOrder>;
 
 const route = routesOn<StatusParts>();
 const read = { method: "GET", query: NO_PARAMETERS, body: undefined } as const;
@@ -74,6 +88,14 @@ export const STATUS_ROUTES: readonly Route<StatusParts>[] = [
     query: flowQuery,
     answers: FlowsReport,
     handle: ({ reporter }, { query }) => reporter.flows(query),
+  }),
+  route({
+    ...read,
+    path: "/v1/traffic",
+    summary: "How busy services or instances are",
+    query: trafficQuery,
+    answers: TrafficReport,
+    handle: ({ traffic }, { query }) => traffic.report(query),
   }),
   route({
     ...read,

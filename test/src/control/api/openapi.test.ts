@@ -40,7 +40,7 @@ test.each(ROUTES.map((route) => [`${route.method} ${route.path}`, route] as cons
   async (_title, route) => {
     const query = queryOf(route, new URLSearchParams());
     const bodies = {
-      "application/json": { name: "udp-gro", on: false, address: "10.30.77.77" },
+      "application/json": { name: "udp-gro", on: false, address: "10.30.77.77", to: "node-c" },
       "application/yaml": "services: []",
       "application/wasm": Uint8Array.of(0),
     };
