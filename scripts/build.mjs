@@ -1,11 +1,12 @@
-// Builds dist/: the host code with tsc, the WebAssembly modules with asc and wasm-opt, as many at once as there are
-// processors.
+// Builds dist/: the host code with tsc, the live page with esbuild, the WebAssembly modules with asc and wasm-opt, as
+// many at once as there are processors.
 //
 //   node scripts/build.mjs               builds everything
 //   node scripts/build.mjs --if-needed   builds what is older than its sources; in an installed package, which has no
 //                                    sources, that is nothing, so that no compiler is needed there
 import { spawn } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -23,6 +24,11 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const MAN_FOLDER = "dist/man/man1";
+const PAGE_FOLDER = "dist/page";
+/** Of the folders in dist, those that the host's build does not write. */
+const OTHERS_FOLDERS = ["wasm", "page"];
+/** Licence files of a package by the names that are usual. */
+const LICENSE_NAMES = ["LICENSE", "LICENSE.md", "license"];
 const POLICY_PAGES_MAX = 256; // 16 MiB: what one policy module may keep for itself
 const SHARED_PAGES_MAX = 65536; // 4 GiB: the import accepts every memory that the host may create
 /**
@@ -85,6 +91,14 @@ function targets() {
       ],
       build: buildHost,
     },
+    {
+      output: `${PAGE_FOLDER}/licenses.txt`,
+      sources: [
+        ...["scripts/build.mjs", "src/page", "src/model/page-reports.ts"],
+        ...["preact", "uplot", "esbuild"].map((name) => `node_modules/${name}/package.json`),
+      ],
+      build: buildPage,
+    },
     ...policies.map((name) =>
       wasmModule(
         `assembly/policy/${name}.ts`,
@@ -101,7 +115,7 @@ async function buildHost(startedMs) {
   await run(tool("typescript", "tsc"), ["-p", "tsconfig.build.json"]);
   await writeManPages();
   for (const folder of readdirSync(join(ROOT, "dist"))) {
-    if (folder !== "wasm" && folder !== ".host") removeOlder(join(ROOT, "dist", folder), startedMs);
+    if (!OTHERS_FOLDERS.includes(folder) && folder !== ".host") removeOlder(join(ROOT, "dist", folder), startedMs);
   }
   writeFileSync(join(ROOT, "dist/.host"), "");
 }
@@ -114,6 +128,43 @@ async function writeManPages() {
   const date = /^## \[\d[^\]]*\] - ([\d-]+)$/m.exec(changes)?.[1] ?? "";
   mkdirSync(join(ROOT, MAN_FOLDER), { recursive: true });
   for (const [name, page] of manPages(version, date)) writeFileSync(join(ROOT, MAN_FOLDER, name), page);
+}
+
+/** One script and one style sheet, with all that they need, and the licences of what is in them. */
+async function buildPage() {
+  const { build } = await import("esbuild").catch(() => {
+    throw new Error("the package esbuild is needed to build and is not installed; run: npm ci");
+  });
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: [
+      { in: "src/page/main.tsx", out: "app" },
+      { in: "src/page/page.css", out: "app" },
+    ],
+    outdir: PAGE_FOLDER,
+    bundle: true,
+    minify: true,
+    metafile: true,
+    format: "esm",
+    target: ["es2022", "chrome111", "firefox113", "safari16.4"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    legalComments: "none",
+    logLevel: "silent",
+  });
+  for (const name of ["index.html", "icon.svg"])
+    copyFileSync(join(ROOT, "src/page", name), join(ROOT, PAGE_FOLDER, name));
+  const inside = Object.keys(metafile.inputs).map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
+  const names = [...new Set(inside.filter((name) => name !== undefined))].sort();
+  writeFileSync(join(ROOT, PAGE_FOLDER, "licenses.txt"), names.map(licenseOf).join("\n\n"));
+}
+
+function licenseOf(name) {
+  const folder = join(ROOT, "node_modules", name);
+  const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const file = LICENSE_NAMES.map((each) => join(folder, each)).find((path) => existsSync(path));
+  if (file === undefined) throw new Error(`the package ${name}, which the page contains, has no licence file`);
+  return `${name} ${version} (${license})\n\n${readFileSync(file, "utf8").trim()}\n`;
 }
 
 function wasmModule(entry, output, sources, options, verify = () => {}) {

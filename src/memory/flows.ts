@@ -20,11 +20,14 @@ const PROTOCOL_NAMES: ReadonlyMap<number, FlowProtocol> = new Map([
 export class FlowView {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  /** Index of the flow's record. */
+  readonly record: number;
   /** Whether the index in `instance` is still that of the instance of this flow. */
   readonly isInstanceKnown: boolean;
 
-  constructor(bytes: Uint8Array, isInstanceKnown: (index: number, incarnation: number) => boolean) {
+  constructor(bytes: Uint8Array, record: number, isInstanceKnown: (index: number, incarnation: number) => boolean) {
     this.#bytes = bytes;
+    this.record = record;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.isInstanceKnown = isInstanceKnown(this.instance, this.#view.getUint32(FlowLayout.INSTANCE_INCARNATION, true));
   }
@@ -80,6 +83,11 @@ export class FlowView {
     return FlowState[(this.#bytes[FlowLayout.STATE] ?? 0) & ~FlowLayout.UNBOUND] ?? "unknown";
   }
 
+  /** A connection that is over; its record stays for a while. */
+  get isOver(): boolean {
+    return ((this.#bytes[FlowLayout.STATE] ?? 0) & ~FlowLayout.UNBOUND) === FlowState.tcpClosed;
+  }
+
   get forwardPackets(): number {
     return this.#view.getUint32(FlowLayout.FORWARD_PACKETS, true);
   }
@@ -112,17 +120,21 @@ export function instancesInUse(shared: SharedMemory): Set<number> {
 }
 
 /** All live flows, in the order of their records. */
-export function* liveFlows(shared: SharedMemory): Generator<FlowView> {
+export function liveFlows(shared: SharedMemory): Generator<FlowView> {
+  return liveFlowsBetween(shared, 1, flowRecordEnd(shared));
+}
+
+/** The live flows among the records from `first` on, below `end`. */
+export function* liveFlowsBetween(shared: SharedMemory, first: number, end: number): Generator<FlowView> {
   const flowsAt = shared.at(Region.flows);
-  const recordEnd = flowRecordEnd(shared);
   const isInstanceKnown = (index: number, incarnation: number) => isIncarnation(shared, index, incarnation);
-  for (let record = 1; record < recordEnd; record++) {
+  for (let record = Math.max(first, 1); record < end; record++) {
     const at = flowsAt + record * FlowLayout.SIZE;
     if (shared.bytes[at + FlowLayout.STATE] === FlowState.free) continue;
     const copy = shared.bytes.slice(at, at + FlowLayout.SIZE);
     // Ended, and perhaps being filled in anew, while it was copied.
     if (shared.bytes[at + FlowLayout.STATE] === FlowState.free) continue;
-    yield new FlowView(copy, isInstanceKnown);
+    yield new FlowView(copy, record, isInstanceKnown);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { SapwoodError } from "../base/errors.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
-import { ControlApi } from "../control/api/api.ts";
+import { ControlApi, orderListener } from "../control/api/api.ts";
 import { readText } from "../control/config/text-reader.ts";
 import { InstanceHealth } from "../control/health/instance-health.ts";
 import { ModuleControl } from "../control/modules/module-control.ts";
@@ -86,7 +86,12 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     log.error({ err: error }, "a request to the control socket met an unexpected error"),
   );
   undo.add("close the control socket", () => api.close());
-  const listener = await observation.listen(options.configFile);
+  const listener = await observation.listen(options.configFile, async ({ takesOrders, onFailure }) => {
+    const { PageSite } = await import("../control/page/page-site.ts"); // which many nodes do not need
+    const events = () => observation.events.all();
+    const source = { ...observation.source, events, shared, store, nowMs, epochMs: () => Date.now() };
+    return new PageSite({ source, orders: takesOrders ? orderListener(parts, onFailure) : undefined, onFailure });
+  });
   undo.add("close the observation listener", () => listener?.close());
   watcher.watch(reloader);
   undo.add("stop watching the configuration", () => watcher.close());

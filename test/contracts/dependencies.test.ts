@@ -42,6 +42,7 @@ const HOST_PARTS = [
   "src/base",
   "src/net",
   "src/model",
+  "src/page",
   "src/sys",
   "src/memory",
   "src/dataplane/io",
@@ -58,6 +59,7 @@ const HOST_PARTS = [
   "src/control/observe",
   "src/control/replay",
   "src/control/api",
+  "src/control/page",
   "src/node",
   "src/doctor",
   "src/lab",
@@ -136,11 +138,18 @@ describe("host", () => {
   test.each([
     ["src/net", ["src/base"]],
     ["src/model", ["assembly/shared", "src/base", "src/net"]],
+    ["src/page", ["src/model"]],
     ["src/sys", ["assembly/shared", "src/base", "src/net"]],
     ["src/memory", ["assembly/shared", "src/base", "src/net", "src/model"]],
     ["src/lab", ["assembly/shared", "src/base", "src/net", "src/model", "src/sys"]],
   ])("%s knows nothing of what stands beside it", (folder, below) => {
     expect(upwards(importsBelow(folder), [...below, folder])).toEqual([]);
+  });
+
+  test("nothing of the proxy imports what runs in a browser, and that knows of the proxy only what it is told", () => {
+    expect(HOST.filter(({ from, to }) => !from.startsWith("src/page/") && to.startsWith("src/page/"))).toEqual([]);
+    const known = HOST.filter(({ from, to }) => from.startsWith("src/page/") && to.startsWith("src/model/"));
+    expect(new Set(known.map(({ to }) => to))).toEqual(new Set(["src/model/page-reports.ts"]));
   });
 
   test("only the node knows where its tables come from", () => {
@@ -165,6 +174,9 @@ describe("host", () => {
     ["commander", /^src\/(?:cli\/|start\.ts$)/],
     ["prom-client", /^src\/control\/observe\//],
     ["get-east-asian-width", /^src\/base\//],
+    ["preact", /^src\/page\//],
+    ["preact/hooks", /^src\/page\//],
+    ["uplot", /^src\/page\//],
   ])("%s is used where it belongs", (library, place) => {
     expect(HOST.filter(({ from, to }) => to === library && !place.test(from))).toEqual([]);
   });

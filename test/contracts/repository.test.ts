@@ -50,12 +50,12 @@ describe("package-lock.json", () => {
 });
 
 test("every source says at its top what it is; tests say it by their names", () => {
-  const sources = FILES.filter((path) => /\.(?:ts|mjs)$/.test(path) && !path.endsWith(".test.ts"));
+  const sources = FILES.filter((path) => /\.(?:tsx?|mjs)$/.test(path) && !path.endsWith(".test.ts"));
   expect(sources.filter((path) => !/^(?:#!.*\n)?(?:\/\/|\/\*)/.test(text(path)))).toEqual([]);
 });
 
 test("no source is too long to be read at once", () => {
-  const sources = FILES.filter((path) => /^(?:src|assembly|test|bench|scripts)\/.*\.(?:ts|mjs|cjs)$/.test(path));
+  const sources = FILES.filter((path) => /^(?:src|assembly|test|bench|scripts)\/.*\.(?:tsx?|mjs|cjs|css)$/.test(path));
   const lengths = sources.map((path) => ({ path, lines: text(path).trimEnd().split("\n").length }));
   expect(lengths.filter(({ lines }) => lines > LINES_MAX)).toEqual([]);
 });

@@ -98,6 +98,9 @@ export class FakeSource {
         previewMerge: async (text, allowEmpty) => {
           return this.#preview(`the merge of ${text}${allowEmpty ? " even if empty" : ""}`);
         },
+        drain: async ({ node, service, instance, draining }) => {
+          return this.#take(`${draining ? "drain" : "undrain"} ${node} ${service} ${instance}`, this.merged);
+        },
       },
       questions: {
         next: async (waitMs) => {

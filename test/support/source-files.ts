@@ -18,7 +18,7 @@ export function filesBelow(folder: string): string[] {
 }
 
 export function sourcesBelow(folder: string): string[] {
-  return filesBelow(folder).filter((path) => path.endsWith(".ts"));
+  return filesBelow(folder).filter((path) => /\.tsx?$/.test(path));
 }
 
 export function text(path: string): string {

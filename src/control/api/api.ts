@@ -1,10 +1,10 @@
 // HTTP over a unix socket: what programs and `sapwood status | flows | policy ...` ask a running proxy.
 // Routes, bodies and error codes are described in docs/control-api.md. Every answer is JSON.
 
-import type { Server, ServerResponse } from "node:http";
+import type { RequestListener, Server, ServerResponse } from "node:http";
 import { ReadableStream } from "node:stream/web";
 import { setImmediate } from "node:timers/promises";
-import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import { createAdaptorServer, getRequestListener, type HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -35,6 +35,8 @@ export const ROUTES: readonly Route<ControlParts>[] = [
   ...NODE_ROUTES,
   ...MODULE_ROUTES,
 ];
+/** Those by which a person on the live page changes something. */
+const ORDERS = ["PUT /v1/policies/{name}", "POST /v1/policies/{name}/rollback", "POST /v1/drain"];
 /** Where the description of the routes is. */
 const OPENAPI_PATH = "/v1/openapi.json";
 
@@ -42,6 +44,12 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTION_MAX = 256;
 /** Of requests without a Host field, as HTTP/1.0 allows them. */
 const HOSTNAME = "sapwood";
+
+const ADAPTER = {
+  hostname: HOSTNAME,
+  autoCleanupIncoming: false, // what is left of a refused body is not read
+  overrideGlobalObjects: false,
+};
 
 type App = Hono<{ Bindings: HttpBindings }>;
 type RequestContext = Context<{ Bindings: HttpBindings }>;
@@ -61,12 +69,8 @@ export class ControlApi {
   static async listen(path: string, parts: ControlParts, onFailure: (error: unknown) => void): Promise<ControlApi> {
     await claimSocketPath(path);
     const streams = new OpenStreams();
-    const server = createAdaptorServer({
-      fetch: controlApp(parts, streams, onFailure).fetch,
-      hostname: HOSTNAME,
-      autoCleanupIncoming: false, // what is left of a refused body is not read
-      overrideGlobalObjects: false,
-    }) as Server;
+    const { fetch } = controlApp(ROUTES, parts, streams, onFailure);
+    const server = createAdaptorServer({ fetch, ...ADAPTER }) as Server;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.maxConnections = CONNECTION_MAX;
     await listenOn(server, path);
@@ -88,26 +92,38 @@ export class ControlApi {
   }
 }
 
-function controlApp(parts: ControlParts, streams: OpenStreams, onFailure: (error: unknown) => void): App {
+/** The routes of the control socket by which the live page gives orders, for a server that knows who may. */
+export function orderListener(parts: ControlParts, onFailure: (error: unknown) => void): RequestListener {
+  const routes = ROUTES.filter(({ method, path }) => ORDERS.includes(`${method} ${path}`));
+  const { fetch } = controlApp(routes, parts, new OpenStreams(), onFailure);
+  return getRequestListener(fetch, ADAPTER);
+}
+
+function controlApp(
+  routes: readonly Route<ControlParts>[],
+  parts: ControlParts,
+  streams: OpenStreams,
+  onFailure: (error: unknown) => void,
+): App {
   const app: App = new Hono();
-  for (const route of ROUTES) {
+  for (const route of routes) {
     app.on(route.method, honoPath(route.path), async (context) => {
       const query = queryOf(route, new URL(context.req.url).searchParams);
       const body = await bodyOf(route.body, context);
       return answer(context, streams, await route.handle(parts, { query, name: nameOf(context), body }));
     });
   }
-  app.get(OPENAPI_PATH, (context) => context.json(describeRoutes(ROUTES)));
-  for (const path of new Set(ROUTES.map((route) => route.path))) {
+  app.get(OPENAPI_PATH, (context) => context.json(describeRoutes(routes)));
+  for (const path of new Set(routes.map((route) => route.path))) {
     app.all(honoPath(path), (context) => {
-      const methods = ROUTES.filter((route) => route.path === path).map(({ method }) => method);
+      const methods = routes.filter((route) => route.path === path).map(({ method }) => method);
       context.header("allow", methods.join(", ")); // RFC 9110 section 15.5.6
       const found = `"${context.req.path}" takes ${methods.join(", ")}; found ${context.req.method}.`;
       return refuse(context, new SapwoodError("method-not-allowed", found));
     });
   }
   app.notFound((context) => {
-    const paths = [...new Set(ROUTES.map(({ path }) => path)), OPENAPI_PATH].join(", ");
+    const paths = [...new Set(routes.map(({ path }) => path)), OPENAPI_PATH].join(", ");
     return refuse(context, new SapwoodError("not-found", `There is no "${context.req.path}"; there are ${paths}.`));
   });
   app.onError((error, context) => {

@@ -73,7 +73,10 @@ export const flag = z
 /**
  * The parameters of a request as the route's schema makes them. A misspelt filter would otherwise select everything.
  */
-export function queryOf(route: Pick<Route<never>, "path" | "query">, search: URLSearchParams): unknown {
+export function queryOf<Query extends z.ZodObject>(
+  route: { readonly path: string; readonly query: Query },
+  search: URLSearchParams,
+): z.infer<Query> {
   const known = Object.keys(route.query.shape);
   for (const name of search.keys()) {
     if (!known.includes(name)) {
@@ -99,7 +102,7 @@ function fieldsOf(text: string): unknown {
   }
 }
 
-function checked(schema: z.ZodType, value: object | unknown): unknown {
+function checked<Schema extends z.ZodType>(schema: Schema, value: object | unknown): z.infer<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

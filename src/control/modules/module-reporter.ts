@@ -1,6 +1,7 @@
 // Answers what policies and engine a proxy has: their modules, joined with what the workers count of them.
 
 import { LAYOUT_VERSION } from "../../../assembly/shared/layout/version.ts";
+import { oncePer } from "../../base/once-per.ts";
 import { type PolicyBoard, PolicyCount } from "../../dataplane/modules/policy-board.ts";
 import type { HandOver } from "../../dataplane/worker/supervisor.ts";
 import { liveFlows } from "../../memory/flows.ts";
@@ -15,6 +16,7 @@ import type {
   PolicyReport,
   SwapReport,
 } from "../../model/module-reports.ts";
+import type { Tables } from "../../model/tables.ts";
 import type { LoadedModule } from "../state/loaded-module.ts";
 import { candidatesOf } from "../tables/address-candidates.ts";
 import type { TableStore } from "../tables/table-store.ts";
@@ -38,6 +40,7 @@ export interface PolicyTimes {
 
 export class ModuleReporter {
   readonly #options: ModuleReporterOptions;
+  readonly #boundCounts = oncePer(boundCountsOf);
 
   constructor(options: ModuleReporterOptions) {
     this.#options = options;
@@ -58,7 +61,7 @@ export class ModuleReporter {
       state: current === undefined ? "no module" : fault === undefined ? "in force" : "faulty",
       module: current === undefined ? null : moduleReport(current),
       previous: previous === undefined ? null : moduleReport(previous),
-      addresses: this.#bound(name).length,
+      addresses: this.#boundCounts(this.#options.store.snapshot()).get(name) ?? 0,
       choices: count(PolicyCount.choices),
       choiceUs: timed === 0 ? null : (1000 * count(PolicyCount.timedMs)) / timed,
       faults: { declined, outOfRange, traps, refusals, unprepared: count(PolicyCount.unprepared), overdue, greedy },
@@ -127,6 +130,15 @@ export class ModuleReporter {
       };
     });
   }
+}
+
+/** Addresses by the policy that decides about them. */
+function boundCountsOf({ services }: Tables): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { policy } of services.flatMap((service) => service.addresses)) {
+    counts.set(policy, (counts.get(policy) ?? 0) + 1);
+  }
+  return counts;
 }
 
 export function spreadReport({ service, address, instances, now, after }: AddressSpread): AddressSpreadReport {

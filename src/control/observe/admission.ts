@@ -10,13 +10,14 @@ const TOKEN_MAX_BYTES = 4096;
 const TOKEN = /^[\x21-\x7e]{16,}$/;
 
 interface Refusal {
-  readonly status: 401 | 421;
+  readonly status: 401 | 403 | 421;
   readonly message: string;
 }
 
-interface Credentials {
-  readonly host: string | undefined;
-  readonly authorization: string | undefined;
+/** Headers of a request. */
+interface Provenance {
+  readonly host?: string | undefined;
+  readonly origin?: string | undefined;
 }
 
 export class Admission {
@@ -29,14 +30,21 @@ export class Admission {
     this.#tokenHash = token === undefined ? undefined : hashOf(token);
   }
 
-  /** Undefined when the request may be answered. */
-  refusal({ host, authorization }: Credentials): Refusal | undefined {
+  /** Whether the request was meant for this node, and no page from elsewhere made it. Undefined when that is so. */
+  strangeness({ host, origin }: Provenance): Refusal | undefined {
     // A page from elsewhere whose name was made to lead here sends that name; an address cannot be made to lead here.
     const name = hostName(host ?? "");
     if (name === undefined || !(this.#hosts.has(name) || canonicalAddress(name) !== undefined)) {
       const message = `The Host header must be an address, localhost or one of observe.hosts; found "${printable(host ?? "")}".`;
       return { status: 421, message };
     }
+    if (origin === undefined || isOriginOf(origin, host ?? "")) return undefined;
+    const message = `The page that asks must be this node's own; found the origin "${printable(origin)}".`;
+    return { status: 403, message };
+  }
+
+  /** Undefined when who asks has the token, or none is needed. */
+  refusal(authorization: string | undefined): Refusal | undefined {
     if (this.#tokenHash === undefined) return undefined;
     const given = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1] ?? "";
     // Of equal length, so that the time tells nothing about the token.
@@ -70,6 +78,11 @@ function refused(path: string, reason: string): SapwoodError {
 function hostName(host: string): string | undefined {
   const found = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@]+))(?::\d{1,5})?$/i.exec(host);
   return (found?.[1] ?? found?.[2])?.toLowerCase();
+}
+
+/** RFC 6454 section 7; the scheme is https where another program encrypts in front of the listener. */
+function isOriginOf(origin: string, host: string): boolean {
+  return /^https?:\/\//.test(origin) && origin.replace(/^https?:\/\//, "").toLowerCase() === host.toLowerCase();
 }
 
 function printable(text: string): string {

@@ -19,7 +19,8 @@ import type { EventLog } from "./event-log.ts";
 import { EventWatch, type NodeSituation, type Situation } from "./event-watch.ts";
 import { Explainer } from "./explainer.ts";
 import { LineStream } from "./line-stream.ts";
-import { ObserveServer } from "./observe-server.ts";
+import type { MetricsSource } from "./metrics-source.ts";
+import { ObserveServer, type ObserveSite } from "./observe-server.ts";
 import { ObservationPages } from "./pages.ts";
 import { Pinger } from "./pinger.ts";
 import type { Reporter } from "./reporter.ts";
@@ -46,18 +47,24 @@ interface ObservationOptions {
   readonly events: EventLog;
 }
 
+type OpenSite = (options: {
+  readonly takesOrders: boolean; // from those who have the token
+  readonly onFailure: (error: unknown) => void;
+}) => Promise<ObserveSite>;
+
 export class Observation {
   readonly pages: ObservationPages;
   readonly events: EventLog;
   readonly explainer: Explainer;
   readonly pinger: Pinger;
+  readonly source: MetricsSource;
   readonly #options: ObservationOptions;
   readonly #watch: EventWatch;
 
   constructor(options: ObservationOptions) {
     const { config, status, reporter, moduleReporter, modules, supervisor, reloader } = options;
     this.#options = options;
-    const source = {
+    this.source = {
       status,
       instances: () => reporter.instances(),
       nodes: () => reporter.nodes(),
@@ -69,7 +76,7 @@ export class Observation {
       workerCpuMs: () => supervisor.cpuMs(),
       reloads: () => reloader.counts,
     };
-    this.pages = new ObservationPages(source, config.observe.readyPeers);
+    this.pages = new ObservationPages(this.source, config.observe.readyPeers);
     this.events = options.events;
     this.explainer = new Explainer({
       nodeId: config.node.id,
@@ -92,18 +99,20 @@ export class Observation {
     this.#watch = new EventWatch(() => this.#situation(), this.events);
   }
 
-  /** Opens the listener if the configuration has one. The token's file is relative to the configuration's. */
-  async listen(configFile: string): Promise<ObserveServer | undefined> {
+  /**
+   * Opens the listener if the configuration has one. The token's file is relative to the configuration's. `openSite`
+   * makes what it shows beside the pages for programs.
+   */
+  async listen(configFile: string, openSite: OpenSite): Promise<ObserveServer | undefined> {
     const { config, log } = this.#options;
     const { listen, token, hosts } = config.observe;
     if (listen === undefined) return undefined;
     const secret = token === undefined ? undefined : readToken(resolve(dirname(configFile), token));
-    return await ObserveServer.open({
-      listen,
-      admission: new Admission(hosts, secret),
-      pages: this.pages,
-      onFailure: (error) => log.error({ err: error }, "a request to the observation listener met an unexpected error"),
-    });
+    const onFailure = (error: unknown): void =>
+      log.error({ err: error }, "a request to the observation listener met an unexpected error");
+    const admission = new Admission(hosts, secret);
+    const site = await openSite({ takesOrders: secret !== undefined, onFailure });
+    return await ObserveServer.open({ listen, admission, pages: this.pages, site, onFailure });
   }
 
   /** Those that are there, and then each that comes. */

@@ -1,5 +1,6 @@
-// The TCP listener for monitoring programs. Read-only. Promises: whoever may not ask learns nothing; however many
-// clients come and however slowly they read, the proxy keeps a bounded number of connections, each for a bounded time.
+// The TCP listener for monitoring programs and for the live page. Promises: whoever may not ask learns nothing; however
+// many clients come and however slowly they read, the proxy keeps a bounded number of connections, each for a bounded
+// time or as long as its client reads.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { SapwoodError } from "../../base/errors.ts";
@@ -7,11 +8,26 @@ import type { ListenerAddress } from "../../net/listener.ts";
 import type { Admission } from "./admission.ts";
 import { isPagePath, type ObservationPages, PAGES, Page } from "./pages.ts";
 
-const CONNECTION_MAX = 64;
+const CONNECTION_MAX = 256;
 const DEFAULT_PATIENCE: Patience = { requestMs: 5000, answerMs: 10_000 };
 /** How often connections are looked at, in parts of the patience. */
 const CHECKS = 5;
 const HEADERS_MAX_BYTES = 8192;
+/**
+ * A browser takes scripts, styles and data from here alone, runs no script inside a page, shows nothing from here
+ * inside a page of others, and tells nobody else where it was.
+ */
+const SECURITY_HEADERS = {
+  "content-security-policy": [
+    "default-src 'none'",
+    ...["script-src", "style-src", "img-src", "connect-src"].map((kind) => `${kind} 'self'`),
+    ...["base-uri", "form-action", "frame-ancestors"].map((kind) => `${kind} 'none'`),
+  ].join("; "),
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+} as const;
 
 /** How long a client may take. */
 interface Patience {
@@ -21,10 +37,20 @@ interface Patience {
   readonly answerMs: number;
 }
 
+/** What the listener serves beside the pages for programs. */
+export interface ObserveSite {
+  /** A file that tells nothing of the node, so that anybody may have it. Undefined when there is none. */
+  file(path: string): Page | undefined;
+  /** Is asked what those ask who have the token; it may answer by itself, and for as long as it likes. */
+  answer(request: IncomingMessage, response: ServerResponse): Page | "answered" | "not mine";
+  close(): void;
+}
+
 interface ObserveServerOptions {
   readonly listen: ListenerAddress;
   readonly admission: Admission;
   readonly pages: Pick<ObservationPages, "page">;
+  readonly site?: ObserveSite | undefined;
   /** Is told of unexpected errors. */
   readonly onFailure: (error: unknown) => void;
   readonly patience?: Patience;
@@ -32,10 +58,12 @@ interface ObserveServerOptions {
 
 export class ObserveServer {
   readonly #server: Server;
+  readonly #site: ObserveSite | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, site: ObserveSite | undefined) {
     this.#server = server;
+    this.#site = site;
   }
 
   /** Throws port-in-use, missing-rights or system-call. */
@@ -51,7 +79,8 @@ export class ObserveServer {
     const server = createServer(limits, (request, response) => {
       const deadline = setTimeout(() => request.socket.destroy(), patience.answerMs);
       response.on("close", () => clearTimeout(deadline));
-      answer(options, request, response).catch(onFailure);
+      const goesOn = () => clearTimeout(deadline);
+      answer(options, request, response, goesOn).catch(onFailure);
     });
     server.maxConnections = CONNECTION_MAX;
     await new Promise<void>((resolve, reject) => {
@@ -61,12 +90,13 @@ export class ObserveServer {
       throw listenFailure(error, listen);
     });
     server.removeAllListeners("error").on("error", onFailure);
-    return new ObserveServer(server);
+    return new ObserveServer(server, options.site);
   }
 
   /** Ends all connections. */
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
+      this.#site?.close();
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });
@@ -75,23 +105,33 @@ export class ObserveServer {
 }
 
 async function answer(
-  { admission, pages, onFailure }: ObserveServerOptions,
+  { admission, pages, site, onFailure }: ObserveServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
+  goesOn: () => void,
 ): Promise<void> {
-  const { host, authorization } = request.headers;
-  const refusal = admission.refusal({ host, authorization });
-  if (refusal !== undefined) {
-    if (refusal.status === 401) response.setHeader("www-authenticate", "Bearer"); // RFC 9110 section 11.6.1
-    return send(request, response, textPage(refusal.status, refusal.message));
-  }
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    response.setHeader("allow", "GET, HEAD");
-    return send(request, response, textPage(405, `Everything here takes GET; found ${request.method}.`));
-  }
+  const { host, origin, authorization } = request.headers;
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
+  const strangeness = admission.strangeness({ host, origin });
+  if (strangeness !== undefined) return send(request, response, textPage(strangeness.status, strangeness.message));
   const path = (request.url ?? "").split("?")[0] ?? "";
-  if (!isPagePath(path)) return send(request, response, textPage(404, `There are ${PAGES.join(", ")}.`));
+  const isRead = request.method === "GET" || request.method === "HEAD";
   try {
+    const file = isRead ? site?.file(path) : undefined;
+    if (file !== undefined) return send(request, response, file);
+    const refusal = admission.refusal(authorization);
+    if (refusal !== undefined) {
+      response.setHeader("www-authenticate", "Bearer"); // RFC 9110 section 11.6.1
+      return send(request, response, textPage(refusal.status, refusal.message));
+    }
+    const answered = site?.answer(request, response) ?? "not mine";
+    if (answered === "answered") return goesOn();
+    if (answered !== "not mine") return send(request, response, answered);
+    if (!isRead) {
+      response.setHeader("allow", "GET, HEAD");
+      return send(request, response, textPage(405, `Everything here takes GET; found ${request.method}.`));
+    }
+    if (!isPagePath(path)) return send(request, response, textPage(404, `There are ${PAGES.join(", ")}.`));
     send(request, response, await pages.page(path));
   } catch (error) {
     onFailure(error);
@@ -106,7 +146,6 @@ function send(request: IncomingMessage, response: ServerResponse, { status, cont
     "content-type": contentType,
     "content-length": bytes.length,
     "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
   });
   response.end(request.method === "HEAD" ? undefined : bytes);
 }

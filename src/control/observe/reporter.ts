@@ -3,6 +3,7 @@
 
 import { SapwoodError } from "../../base/errors.ts";
 import { meantText, nameList, shortText } from "../../base/issues.ts";
+import { oncePer } from "../../base/once-per.ts";
 import { readCounters } from "../../memory/counters.ts";
 import { type FlowView, liveFlows } from "../../memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../../memory/measurements.ts";
@@ -16,7 +17,7 @@ import type {
   NodeReport,
   ServiceAddressReport,
 } from "../../model/reports.ts";
-import type { Node } from "../../model/tables.ts";
+import type { Node, Tables } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
 import { candidatesOf } from "../tables/address-candidates.ts";
 import type { InstanceName, TableStore } from "../tables/table-store.ts";
@@ -40,6 +41,7 @@ interface ReporterOptions {
 
 export class Reporter {
   readonly #options: ReporterOptions;
+  readonly #instanceCounts = oncePer(instanceCountsOf);
 
   constructor(options: ReporterOptions) {
     this.#options = options;
@@ -79,12 +81,9 @@ export class Reporter {
 
   nodes(): NodeReport[] {
     const { node: own, store } = this.#options;
-    const { nodes, services } = store.snapshot();
-    const instanceCounts = new Map<string, number>();
-    for (const { node } of services.flatMap((service) => service.instances)) {
-      instanceCounts.set(node, (instanceCounts.get(node) ?? 0) + 1);
-    }
-    return [own, ...nodes].map((node) => ({
+    const tables = store.snapshot();
+    const instanceCounts = this.#instanceCounts(tables);
+    return [own, ...tables.nodes].map((node) => ({
       id: node.id,
       isLocal: node === own,
       underlay: { address: node.underlay.address, port: node.underlay.port },
@@ -141,6 +140,15 @@ export class Reporter {
       mtu: metrics?.mtu ?? null,
     };
   }
+}
+
+/** By node. */
+function instanceCountsOf({ services }: Tables): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { node } of services.flatMap((service) => service.instances)) {
+    counts.set(node, (counts.get(node) ?? 0) + 1);
+  }
+  return counts;
 }
 
 function flowReport(flow: FlowView, instance: InstanceName | undefined, nowMs: number): FlowReport {

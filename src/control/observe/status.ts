@@ -1,6 +1,7 @@
 // The answer of GET /v1/status: what is open, how much of it is in use, and how the last reload went.
 
 import { lostLogLines } from "../../base/log.ts";
+import { oncePer } from "../../base/once-per.ts";
 import { flowCount } from "../../memory/counters.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type {
@@ -54,20 +55,25 @@ export function statusReport(source: StatusSource): StatusReport {
   };
 }
 
-function tableUsage({ nodes, services }: Tables, ownNode: string, shared: SharedMemory): Record<string, UsageReport> {
-  const { capacities } = shared;
+/** Asked for several times a second, of tables that may have ten thousands of services. */
+const entriesOf = oncePer(({ nodes, services }: Tables) => {
   const instances = services.flatMap((service) => service.instances);
-  const addresses = services.flatMap((service) => [
-    ...service.addresses,
-    ...service.instances.flatMap((instance) => instance.instanceAddresses),
-  ]);
-  const workloads = instances
-    .filter((instance) => instance.node === ownNode)
-    .flatMap((instance) => instance.namespaceAddresses);
+  const workloads = new Map<string, number>(); // namespace addresses by node
+  let addresses = services.reduce((sum, service) => sum + service.addresses.length, 0);
+  for (const { node, instanceAddresses, namespaceAddresses } of instances) {
+    addresses += instanceAddresses.length;
+    workloads.set(node, (workloads.get(node) ?? 0) + namespaceAddresses.length);
+  }
+  return { addresses, instances: instances.length, workloads, nodes: nodes.length };
+});
+
+function tableUsage(tables: Tables, ownNode: string, shared: SharedMemory): Record<string, UsageReport> {
+  const { capacities } = shared;
+  const entries = entriesOf(tables);
   return {
-    addresses: { used: addresses.length, limit: capacities.addresses },
-    instances: { used: instances.length, limit: capacities.instances },
-    workloads: { used: workloads.length, limit: capacities.workloads },
-    nodes: { used: nodes.length, limit: capacities.nodes },
+    addresses: { used: entries.addresses, limit: capacities.addresses },
+    instances: { used: entries.instances, limit: capacities.instances },
+    workloads: { used: entries.workloads.get(ownNode) ?? 0, limit: capacities.workloads },
+    nodes: { used: entries.nodes, limit: capacities.nodes },
   };
 }

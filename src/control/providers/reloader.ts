@@ -9,6 +9,7 @@ import type { AppliedReport, DifferenceReport, ErrorBody, ReloadReport } from ".
 import type { Tables, TablesPatch } from "../../model/tables.ts";
 import { changedFields } from "../config/changed-fields.ts";
 import type { FileListener } from "../config/file-watcher.ts";
+import { type DrainOrder, drainPatch } from "../tables/draining.ts";
 import { differenceOf } from "../tables/table-difference.ts";
 import type { Preview } from "../tables/table-store.ts";
 
@@ -24,7 +25,7 @@ export interface Reloadable {
 interface ReloadTarget {
   readonly generation: number;
   apply(tables: Tables): Promise<{ readonly generation: number }>;
-  merge(patch: TablesPatch): Promise<{ readonly generation: number }>;
+  merge(patch: TablesPatch | ((inForce: Tables) => TablesPatch)): Promise<{ readonly generation: number }>;
   previewApply(tables: Tables): Promise<Preview>;
   previewMerge(patch: TablesPatch): Promise<Preview>;
   snapshot(): Tables;
@@ -110,6 +111,11 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
   mergeText(text: string, allowEmpty = false): Promise<AppliedReport> {
     const { parseTablesPatch, target } = this.#options;
     return this.#fromSocket(async () => target.merge(await parseTablesPatch(text, this.#inForce, allowEmpty)));
+  }
+
+  /** Throws not-found when there is no such instance. */
+  drain(order: DrainOrder): Promise<AppliedReport> {
+    return this.#fromSocket(() => this.#options.target.merge((inForce) => drainPatch(inForce, order)));
   }
 
   /** What applyText() would change. Throws what it would throw. */

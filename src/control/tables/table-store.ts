@@ -112,10 +112,13 @@ export class TableStore {
 
   /**
    * Makes some changes to the tables in force, at a cost that hardly depends on what stays. They are newer than what
-   * stays: an instance of another service that has the namespace address of one that comes is withdrawn.
+   * stays: an instance of another service that has the namespace address of one that comes is withdrawn. A function is
+   * given what the change finds in force.
    */
-  merge(patch: TablesPatch): Promise<Applied> {
-    return this.#inTurn(() => this.#putInForce(this.#patched(patch)));
+  merge(patch: TablesPatch | ((inForce: Tables) => TablesPatch)): Promise<Applied> {
+    return this.#inTurn(async () => {
+      return this.#putInForce(this.#patched(typeof patch === "function" ? patch(this.#tables) : patch));
+    });
   }
 
   /** Refuses what apply() would refuse, and changes nothing. */

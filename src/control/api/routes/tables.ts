@@ -2,7 +2,9 @@
 
 import { z } from "zod";
 import { parseDuration } from "../../../base/duration.ts";
+import { canonicalName } from "../../../model/names.ts";
 import { AppliedReport, DifferenceReport, type QuestionReport, QuestionReports } from "../../../model/reports.ts";
+import type { DrainOrder } from "../../tables/draining.ts";
 import type { Questions } from "../../tables/questions.ts";
 import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
@@ -15,6 +17,8 @@ export interface TableParts {
     /** What these two would change. */
     previewText(text: string, allowEmpty: boolean): Promise<DifferenceReport>;
     previewMerge(text: string, allowEmpty: boolean): Promise<DifferenceReport>;
+    /** Has instances take no new flows, or take them again. */
+    drain(order: DrainOrder): Promise<AppliedReport>;
   };
   readonly questions: { next(waitMs: number): Promise<readonly QuestionReport[]> } & Pick<Questions, "refuse">;
 }
@@ -23,6 +27,14 @@ export const BODY_MAX_BYTES = 64 * 1024 * 1024;
 /** Below the time in which a request has to be finished. */
 const QUESTION_WAIT_MAX_MS = 25_000;
 const WAIT = `a duration of at most ${QUESTION_WAIT_MAX_MS}ms`;
+
+const ORDER_MAX_BYTES = 65_536;
+const drainOrder = z.strictObject({
+  node: z.string({ error: "a node's id" }).transform(canonicalName).optional(),
+  service: z.string({ error: "a service's name" }).transform(canonicalName).optional(),
+  instance: z.int({ error: "an instance's number" }).nonnegative("an instance's number").optional(),
+  draining: z.boolean({ error: "true or false" }).default(true),
+}) satisfies z.ZodType<DrainOrder>;
 
 const text = { type: "application/yaml", mostBytes: BODY_MAX_BYTES } as const;
 const addressText = z.string({ error: "an IPv4 or IPv6 address" });
@@ -48,6 +60,15 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
     answers: z.union([AppliedReport, DifferenceReport]),
     handle: ({ tables }, { query: { allowEmpty, dryRun }, body }) =>
       dryRun ? tables.previewMerge(body, allowEmpty) : tables.mergeText(body, allowEmpty),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/drain",
+    summary: "Has an instance, or all of a node or a service, take no new flows, or take them again",
+    query: NO_PARAMETERS,
+    body: { type: "application/json", mostBytes: ORDER_MAX_BYTES, schema: drainOrder },
+    answers: AppliedReport,
+    handle: ({ tables }, { body }) => tables.drain(body),
   }),
   route({
     method: "GET",

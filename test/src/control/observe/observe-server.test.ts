@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Admission, readToken } from "../../../../src/control/observe/admission.ts";
 import { ObserveServer } from "../../../../src/control/observe/observe-server.ts";
 import { Page, type PagePath } from "../../../../src/control/observe/pages.ts";
+import { freePort } from "../../../support/free-port.ts";
 
 const TOKEN = "0123456789abcdefghij";
 /** More than the kernel takes for a client that does not read. */
@@ -124,9 +125,14 @@ describe("the observation listener", () => {
     if (status === 401) expect(answer.headers["www-authenticate"]).toBe("Bearer");
   });
 
-  test("a hundred clients, of whom none says or reads anything, keep nobody away for long", async () => {
+  test("a page of others that asks is refused", async () => {
+    await open();
+    expect(await ask("/metrics", { origin: "http://elsewhere.example" })).toMatchObject({ status: 403 });
+  });
+
+  test("three hundred clients, of whom none says or reads anything, keep nobody away for long", async () => {
     await open([], undefined, LARGE, { requestMs: 300, answerMs: 300 });
-    const clients = Array.from({ length: 100 }, (_, i) => silentClient(i % 2 === 0));
+    const clients = Array.from({ length: 300 }, (_, i) => silentClient(i % 2 === 0));
     await Promise.all(clients.map(({ connected }) => connected));
     // Those beyond the limit are cut off at once, the others after their time.
     await Promise.all(clients.map(({ ended }) => ended));
@@ -196,13 +202,4 @@ function silentClient(isAsking: boolean): { connected: Promise<void>; ended: Pro
     socket.once("close", () => clearInterval(timer));
   });
   return { connected, ended, socket };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return address.port;
 }

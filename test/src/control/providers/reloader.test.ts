@@ -57,7 +57,7 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
         return 1 + applied.length;
       },
       apply: take,
-      merge: take,
+      merge: (change) => take(typeof change === "function" ? change(TABLES) : change),
       previewApply: preview,
       previewMerge: preview,
       snapshot: () => TABLES,
