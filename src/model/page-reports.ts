@@ -90,6 +90,8 @@ export interface PageShare {
   readonly node: string;
   readonly state: PageNode["state"]; // of the node
   readonly draining: boolean;
+  readonly health: "unchecked" | "unknown" | "healthy" | "unhealthy";
+  readonly healthReason: string | null; // why the last check failed
   readonly weight: number;
   readonly flows: number; // live ones
   readonly ended: number; // those that are over, and still in the table

@@ -88,8 +88,11 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   undo.add("close the control socket", () => api.close());
   const listener = await observation.listen(options.configFile, async ({ takesOrders, onFailure }) => {
     const { PageSite } = await import("../control/page/page-site.ts"); // which many nodes do not need
-    const events = () => observation.events.all();
-    const source = { ...observation.source, events, shared, store, nowMs, epochMs: () => Date.now() };
+    const healthOf = (service: string, instance: number) => health.reportOf(service, instance);
+    const source = {
+      ...{ ...observation.source, healthOf, shared, store, nowMs },
+      ...{ events: () => events.all(), epochMs: () => Date.now() },
+    };
     return new PageSite({ source, orders: takesOrders ? orderListener(parts, onFailure) : undefined, onFailure });
   });
   undo.add("close the observation listener", () => listener?.close());

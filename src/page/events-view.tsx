@@ -4,6 +4,7 @@ import type { PageEvent } from "../model/page-reports.ts";
 
 const MOODS: Readonly<Record<string, string>> = {
   "node-lost": "bad",
+  "instance-unhealthy": "bad",
   "policy-faulty": "bad",
   "engine-faulty": "bad",
   "network-problem": "bad",

@@ -170,7 +170,7 @@ describeLab(
     async function writeScreenshot(): Promise<void> {
       mkdirSync(dirname(SCREENSHOT), { recursive: true });
       await page.mouse.move(0, 0);
-      await page.waitForTimeout(60_000); // some throughput to see
+      await page.waitForTimeout(30_000); // some throughput to see
       await page.screenshot({ path: SCREENSHOT });
     }
   },

@@ -36,6 +36,7 @@ export class PageWorld {
   status = WELL;
   nodes: readonly NodeReport[];
   counters: CountersReport = { counters: {}, drops: { egress: {}, ingress: {} }, kernel: {} };
+  unhealthy: readonly string[] = []; // "b 1"
   epochMs = 1_800_000_000_000;
   #nextRecord = 1;
 
@@ -71,6 +72,12 @@ export class PageWorld {
       probeLoss: () => 0,
       workerCpuMs: () => [1],
       events: () => [EVENT],
+      healthOf: (service, instance) => {
+        const isUnhealthy = this.unhealthy.includes(`${service} ${instance}`);
+        return isUnhealthy
+          ? { health: "unhealthy", healthReason: "nobody listens" }
+          : { health: "healthy", healthReason: null };
+      },
       shared: this.shared,
       store: this.store,
       nowMs: () => this.epochMs % 2 ** 32,

@@ -13,6 +13,12 @@ const DROP_RATIO = 0.01;
 const DROPS_PER_SECOND = 5;
 const GRAVITY: Readonly<Record<Mood, number>> = { bad: 2, warning: 1, well: 0 };
 
+interface UnhealthyInstance {
+  readonly service: string;
+  readonly number: number;
+  readonly reason: string | null; // why its last check failed
+}
+
 export interface Condition {
   readonly status: StatusReport;
   readonly nodes: readonly NodeReport[];
@@ -21,6 +27,7 @@ export interface Condition {
   /** Of each worker, undefined while there is none. */
   readonly workerCpuMs: readonly (number | undefined)[];
   readonly services: readonly IndexedService[];
+  readonly unhealthy: readonly UnhealthyInstance[];
   readonly drops: { readonly perSecond: number; readonly ratio: number; readonly reason: string | undefined };
 }
 
@@ -30,6 +37,7 @@ export function headlineOf(condition: Condition): Headline {
     ...networkReasons(condition),
     ...nodeReasons(condition),
     ...serviceReasons(condition),
+    ...healthReasons(condition),
     ...moduleReasons(condition),
     ...configReasons(condition),
     ...roomReasons(condition),
@@ -77,6 +85,18 @@ function serviceReasons({ services, nodes }: Condition): HeadlineReason[] {
       ? `Service ${names} has no instance that can be reached and takes new flows.`
       : `${without.length} services have no instance that can be reached and takes new flows: ${names}.`;
   return [{ mood: "bad", text, view: "services" }];
+}
+
+function healthReasons({ unhealthy }: Condition): HeadlineReason[] {
+  const [first] = unhealthy;
+  if (first === undefined) return [];
+  const names = named(unhealthy.map(({ service, number }) => `${service} ${number}`));
+  const why = first.reason === null ? "." : `: ${sentence(first.reason)}`;
+  const text =
+    unhealthy.length === 1
+      ? `Instance ${names} is unhealthy${why}`
+      : `${unhealthy.length} instances are unhealthy: ${names}.`;
+  return [{ mood: "warning", text, view: "services" }];
 }
 
 function moduleReasons({ policies, engine }: Condition): HeadlineReason[] {

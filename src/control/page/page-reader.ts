@@ -4,7 +4,7 @@ import { oncePer } from "../../base/once-per.ts";
 import type { PageOverview, PageSample } from "../../model/page-reports.ts";
 import type { NodeReport } from "../../model/reports.ts";
 import type { Tables } from "../../model/tables.ts";
-import { headlineOf } from "./headline.ts";
+import { type Condition, headlineOf } from "./headline.ts";
 import type { PageSource } from "./page-source.ts";
 import type { Readings } from "./page-views.ts";
 import { TableIndex } from "./table-index.ts";
@@ -41,6 +41,7 @@ export class PageReader {
     const headline = headlineOf({
       ...{ status, nodes, policies, engine: source.engine(), workerCpuMs: source.workerCpuMs() },
       services: index.services,
+      unhealthy: this.#unhealthy(index),
       drops: { ...this.#throughput.recentDrops(DROP_SECONDS), reason: drops[0]?.reason },
     });
     const overview: PageOverview = {
@@ -57,7 +58,17 @@ export class PageReader {
       takesOrders: this.#takesOrders,
     };
     const probeLoss = (node: string): number | null => source.probeLoss(node);
-    return { overview, readings: { nodes, policies, drops, events: source.events(), index, probeLoss } };
+    const healthOf: PageSource["healthOf"] = (service, instance) => source.healthOf(service, instance);
+    return { overview, readings: { nodes, policies, drops, events: source.events(), index, probeLoss, healthOf } };
+  }
+
+  #unhealthy({ checked }: TableIndex): Condition["unhealthy"] {
+    return checked.flatMap(({ name, instances }) =>
+      instances.flatMap(({ number }) => {
+        const { health, healthReason } = this.#source.healthOf(name, number);
+        return health === "unhealthy" ? [{ service: name, number, reason: healthReason }] : [];
+      }),
+    );
   }
 
   /** Samples after a time of the epoch, the oldest first. */

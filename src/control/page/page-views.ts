@@ -15,6 +15,7 @@ import type {
 } from "../../model/page-reports.ts";
 import type { EventReport, NodeReport } from "../../model/reports.ts";
 import { type FlowSurvey, keyOf } from "./flow-survey.ts";
+import type { PageSource } from "./page-source.ts";
 import type { IndexedService, TableIndex } from "./table-index.ts";
 
 export const ROWS_MAX = 50;
@@ -36,6 +37,7 @@ export interface Readings {
   readonly index: TableIndex;
   readonly survey: FlowSurvey;
   readonly probeLoss: (node: string) => number | null;
+  readonly healthOf: PageSource["healthOf"];
 }
 
 export class PageViews {
@@ -138,7 +140,8 @@ export class PageViews {
     const shares = instances.map(({ number, node, draining, weight }, i): PageShare => {
       const { live = 0, ended = 0 } = survey.instances.get(records[i] ?? 0) ?? {};
       const state = this.#states.get(node) ?? "unknown";
-      return { number, node, state, draining, weight, flows: live, ended };
+      const { health, healthReason } = this.#readings.healthOf(name, number);
+      return { number, node, state, draining, weight, health, healthReason, flows: live, ended };
     });
     const sumOf = (count: (share: PageShare) => number): number => shares.reduce((sum, one) => sum + count(one), 0);
     const shown = shares

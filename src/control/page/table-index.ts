@@ -29,6 +29,8 @@ const FILTERS_MAX = 64;
 export class TableIndex {
   readonly services: readonly IndexedService[]; // by name
   readonly instances: ReadonlyMap<number, IndexedInstance>; // by record
+  /** Services whose instances are checked. */
+  readonly checked: readonly Service[];
   /** Service of each address that a policy decides about. */
   readonly serviceOf: ReadonlyMap<string, IndexedService>;
   readonly #onNodes: ReadonlyMap<string, NodeInstances>;
@@ -38,6 +40,7 @@ export class TableIndex {
     this.services = services
       .map((service) => ({ service, records: store.instanceIndices(service.name), text: textOf(service) }))
       .sort((a, b) => (a.service.name < b.service.name ? -1 : 1));
+    this.checked = services.filter(({ health }) => health !== undefined);
     const instances = new Map<number, IndexedInstance>();
     const onNodes = new Map<string, { total: number; draining: number }>();
     const serviceOf = new Map<string, IndexedService>();

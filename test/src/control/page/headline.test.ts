@@ -17,6 +17,7 @@ function condition(changes: Partial<Condition> = {}): Condition {
     engine: source.engine(),
     workerCpuMs: [1, 1],
     services: new TableIndex(world.store.snapshot(), world.store).services,
+    unhealthy: [],
     drops: { perSecond: 0, ratio: 0, reason: undefined },
     ...changes,
   };
@@ -55,6 +56,12 @@ test.each<[string, Partial<Condition>, string, RegExp]>([
   ["one node is lost", { nodes: withStates("lost", "reachable") }, "warning", /^Node node-b does not answer\.$/],
   ["no node is left", { nodes: withStates("lost", "lost") }, "bad", /^Service b has no instance that can be reached/],
   ["all instances drain", { services: draining() }, "bad", /^Service b has no instance/],
+  [
+    "an instance fails its checks",
+    { unhealthy: [{ service: "b", number: 1, reason: "nobody listens" }] },
+    "warning",
+    /^Instance b 1 is unhealthy: nobody listens\.$/,
+  ],
   ["a policy failed", { policies: faulty.slice(0, 1) }, "warning", /failed: unreachable\.$/],
   [
     "a change was refused",

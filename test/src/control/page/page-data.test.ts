@@ -26,6 +26,7 @@ async function viewsOf(world: PageWorld, lists: readonly FlowList[] = []): Promi
     index: new TableIndex(world.store.snapshot(), world.store),
     survey: await surveyed(world, lists),
     probeLoss: () => 0,
+    healthOf: source.healthOf,
   });
 }
 
@@ -39,6 +40,7 @@ describe("services", () => {
     world.addFlow("b", 0, "10.30.0.1");
     world.addFlow("b", 0, "10.30.0.1");
     world.addFlow("b", 1, "10.30.0.1", 10, FlowState.tcpClosed);
+    world.unhealthy = ["b 2"];
     const { rows } = report(await viewsOf(world), { ...ALL, view: "services" });
     expect(rows).toMatchObject([
       {
@@ -47,7 +49,7 @@ describe("services", () => {
         ended: 1,
         instances: [
           { number: 1, node: "node-b", flows: 2, ended: 0, state: "reachable" },
-          { number: 2, node: "node-c", flows: 0, ended: 1 },
+          { number: 2, node: "node-c", flows: 0, ended: 1, health: "unhealthy", healthReason: "nobody listens" },
         ],
       },
     ]);
