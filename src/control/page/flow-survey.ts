@@ -8,8 +8,8 @@ import type { PageFlow, PageRows } from "../../model/page-reports.ts";
 import type { PageSource } from "./page-source.ts";
 import type { IndexedInstance, TableIndex } from "./table-index.ts";
 
-/** Records of a slice: some milliseconds of work. */
-const SLICE = 4096;
+/** Records of a slice: a few milliseconds of work, after which others have their turn. */
+const SLICE = 512;
 const REST_MIN_MS = 800;
 const REST_PER_WORK = 9;
 

@@ -39,9 +39,9 @@ export class PageSite implements ObserveSite {
   }
 
   answer(request: IncomingMessage, response: ServerResponse): Page | "answered" | "not mine" {
-    const url = new URL(request.url ?? "/", "http://sapwood");
-    if (url.pathname === STREAM_PATH && request.method === "GET") return this.#follow(url.searchParams, response);
-    if (!url.pathname.startsWith(ORDERS_PATH) || this.#orders === undefined) return "not mine";
+    const [path = "", search = ""] = (request.url ?? "").split("?", 2);
+    if (path === STREAM_PATH && request.method === "GET") return this.#follow(request, search, response);
+    if (!path.startsWith(ORDERS_PATH) || this.#orders === undefined) return "not mine";
     this.#orders(request, response);
     return "answered";
   }
@@ -50,13 +50,15 @@ export class PageSite implements ObserveSite {
     this.#stream.close();
   }
 
-  #follow(search: URLSearchParams, response: ServerResponse): Page | "answered" {
+  #follow({ headers }: IncomingMessage, search: string, response: ServerResponse): Page | "answered" {
+    const site = headers["sec-fetch-site"] ?? "none"; // an image of another page has no Origin, but this (W3C Fetch Metadata)
+    if (site !== "none" && site !== "same-origin") return refusal(403, "Only this node's own page may follow it.");
     if (!this.#stream.hasRoom) {
       response.setHeader("retry-after", RETRY_SECONDS);
       return refusal(503, `At most ${CLIENTS_MAX} may look at the page of a node at once, and so many do.`);
     }
     try {
-      const { since, ...query } = queryOf(STREAM, search);
+      const { since, ...query } = queryOf(STREAM, new URLSearchParams(search));
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       this.#stream.add(response, query, since);
       return "answered";

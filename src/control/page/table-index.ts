@@ -8,8 +8,6 @@ export interface IndexedService {
   readonly service: Service;
   /** Index of each instance's record, in their order. */
   readonly records: readonly number[];
-  /** What a filter is looked for in: names and addresses, in small letters. */
-  readonly text: string;
 }
 
 export interface IndexedInstance {
@@ -34,11 +32,13 @@ export class TableIndex {
   /** Service of each address that a policy decides about. */
   readonly serviceOf: ReadonlyMap<string, IndexedService>;
   readonly #onNodes: ReadonlyMap<string, NodeInstances>;
+  /** What filters are looked for in, by service: made when the first one is. */
+  #texts: readonly string[] | undefined;
   readonly #found = new Map<string, readonly IndexedService[]>(); // by filter
 
   constructor({ services }: Tables, store: Pick<PageSource["store"], "instanceIndices">) {
     this.services = services
-      .map((service) => ({ service, records: store.instanceIndices(service.name), text: textOf(service) }))
+      .map((service) => ({ service, records: store.instanceIndices(service.name) }))
       .sort((a, b) => (a.service.name < b.service.name ? -1 : 1));
     this.checked = services.filter(({ health }) => health !== undefined);
     const instances = new Map<number, IndexedInstance>();
@@ -67,7 +67,9 @@ export class TableIndex {
     const known = this.#found.get(wanted);
     if (known !== undefined) return known;
     if (this.#found.size >= FILTERS_MAX) this.#found.clear();
-    const found = this.services.filter(({ text }) => text.includes(wanted));
+    this.#texts ??= this.services.map(({ service }) => textOf(service));
+    const texts = this.#texts;
+    const found = this.services.filter((_service, i) => texts[i]?.includes(wanted) === true);
     this.#found.set(wanted, found);
     return found;
   }
@@ -77,6 +79,7 @@ export class TableIndex {
   }
 }
 
+/** Names and addresses in small letters. */
 function textOf({ name, addresses, instances }: Service): string {
   const called = addresses.flatMap(({ address, policy }) => [address, policy]);
   return [name, ...called, ...instances.flatMap(placeOf)].join("\n").toLowerCase();

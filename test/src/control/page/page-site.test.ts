@@ -166,6 +166,21 @@ test.each([
   expect((await ask("/", headers)).status).toBe(status);
 });
 
+test("no image of another page takes a place among the clients", async () => {
+  await open();
+  expect((await ask("/page/stream", { "sec-fetch-site": "cross-site" })).status).toBe(403);
+  expect((await send("/page/stream", { "sec-fetch-site": "same-origin" })).statusCode).toBe(200);
+});
+
+test.each(["//", "/page/stream?%", "*", "/page/stream?view=%ff"])(
+  "a request for %s is answered, and no error",
+  async (path) => {
+    await open();
+    expect((await send(path)).statusCode).toBeLessThan(500);
+    expect(failures).toEqual([]);
+  },
+);
+
 test("orders go through the routes of the control socket, and no other route is there", async () => {
   await open(TOKEN);
   const put = await ask("/v1/policies/closest?source=x.wasm", BEARER, "PUT", "wasm");
