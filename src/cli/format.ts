@@ -32,3 +32,16 @@ export function countText(count: number, thing: string): string {
 export function orDash<Value>(value: Value | null, text: (value: Value) => string): string {
   return value === null ? "-" : text(value);
 }
+
+/** "0", "12", "1.5 k", "20 Mbit/s": two digits at least, where there are any. */
+export function rateText(perSecond: number, unitName = ""): string {
+  const units = ["", "k", "M", "G", "T"];
+  let value = perSecond;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = value < 10 && value !== Math.round(value) ? 1 : 0;
+  return `${value.toFixed(digits)} ${units[unit]}${unitName}`.trimEnd();
+}

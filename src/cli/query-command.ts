@@ -24,6 +24,12 @@ const WATCH_OPTION: CommandOption = {
   summary: "show it again every second, or every interval (500ms, 5s), until Ctrl-C; with --json one line each time",
 };
 
+/** What the answer before said, when it is asked for again and again. */
+interface Earlier<Report> {
+  readonly report: Report;
+  readonly agoMs: number;
+}
+
 interface QueryDescription<Report> {
   readonly name: string;
   readonly summary: string;
@@ -33,7 +39,12 @@ interface QueryDescription<Report> {
   /** Route and query to ask. */
   path(input: CommandInput): string;
   /** The answer as text for people; `columns` is the width to fit into, if any. */
-  render(report: Report, input: CommandInput, columns: number | undefined): Promise<string | Iterable<string>>;
+  render(
+    report: Report,
+    input: CommandInput,
+    columns: number | undefined,
+    earlier?: Earlier<Report>,
+  ): Promise<string | Iterable<string>>;
 }
 
 /** A command that prints what one GET route answers, once or with --watch again and again. */
@@ -60,11 +71,17 @@ export function queryCommand<Report>(description: QueryDescription<Report>): Com
           (line) => terminal.printAll(line),
         );
       }
-      await watch(
-        intervalMs,
-        async () => asPieces(await description.render(await ask(), input, terminal.columns)),
-        (page) => terminal.printPage(page),
-      );
+      let last: { readonly report: Report; readonly atMs: number } | undefined;
+      const page = async (): Promise<Iterable<string>> => {
+        const before = last;
+        const atMs = performance.now();
+        last = undefined; // a proxy that is restarted counts anew
+        const report = await ask();
+        last = { report, atMs };
+        const earlier = before && { report: before.report, agoMs: atMs - before.atMs };
+        return asPieces(await description.render(report, input, terminal.columns, earlier));
+      };
+      await watch(intervalMs, page, (text) => terminal.printPage(text));
     },
   };
 }

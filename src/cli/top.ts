@@ -3,7 +3,7 @@
 import type { TrafficReport, TrafficRow } from "../model/reports.ts";
 import { TRAFFIC_BY, TRAFFIC_SORTS } from "../model/traffic-orders.ts";
 import type { Command, CommandInput, Screen } from "./command.ts";
-import { orDash } from "./format.ts";
+import { orDash, rateText } from "./format.ts";
 import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
 
 const INTERVAL_DEFAULT_MS = 1000;
@@ -115,19 +115,6 @@ function totalText(totals: TrafficReport["totals"]): string {
     `out ${rateText(outPackets)} packets/s, ${bits(outBytes)}   in ${rateText(inPackets)} packets/s, ${bits(inBytes)}   ` +
     `dropped ${rateText(dropped)}/s`
   );
-}
-
-/** "0", "12", "1.5 k", "20 Mbit/s": two digits at least, where there are any. */
-export function rateText(perSecond: number, unitName = ""): string {
-  const units = ["", "k", "M", "G", "T"];
-  let value = perSecond;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  const digits = value < 10 && value !== Math.round(value) ? 1 : 0;
-  return `${value.toFixed(digits)} ${units[unit]}${unitName}`.trimEnd();
 }
 
 function pathOf(input: CommandInput, limit: number): string {

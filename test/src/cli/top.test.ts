@@ -2,8 +2,8 @@
 
 import { expect, test } from "vitest";
 import type { ErrorTerminal, Screen, ScreenEvent } from "../../../src/cli/command.ts";
+import { rateText } from "../../../src/cli/format.ts";
 import { runProgram } from "../../../src/cli/program.ts";
-import { rateText } from "../../../src/cli/top.ts";
 import { cells, sapwood, useFakeProxy } from "./support/fake-proxy.ts";
 
 const proxy = useFakeProxy();

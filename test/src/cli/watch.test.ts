@@ -70,6 +70,22 @@ test("a table is shown again and again", async () => {
   expect(error).toContain("the reader has left");
 });
 
+test("offloads are shown so as well, and one is not switched so", async () => {
+  const { pages } = await watched(["offload", "--watch", "100ms"], 2);
+  expect(pages[1]).toMatch(/^OFFLOAD +STATE/);
+  const { error, exit } = await watched(["offload", "udp-gro", "off", "--watch"], 1);
+  expect(error).toContain("expected no --watch");
+  expect(exit).toBe(2);
+});
+
+test("counters have rates from the second time on", async () => {
+  const { pages } = await watched(["counters", "--watch", "100ms"], 2);
+  expect(pages[0]).toMatch(/^COUNTER +VALUE\negressPackets +12\n/);
+  expect(pages[1]).toMatch(/^COUNTER +VALUE +PER SECOND\negressPackets +12 +0\n/);
+  expect(pages[1]).toMatch(/^DROPPED BECAUSE +EGRESS +INGRESS +PER SECOND\nnoInstance +3 +0 +0\n/m);
+  expect(pages[1]).toMatch(/^tunDrops +17 +0$/m);
+});
+
 test("with --json there is one object a line", async () => {
   const { lines } = await watched(["status", "--watch", "100ms", "--json"], 2);
   const [first, second, end] = lines.split("\n");
