@@ -34,7 +34,10 @@ export const runCommand: Command = {
     { line: "run -c node.yaml --log-level debug", does: "tell more" },
   ],
   async run(input, terminal) {
-    const { reduceRights } = await import("../sys/rights.ts");
+    const [{ reduceRights }, { ServiceManager }] = await Promise.all([
+      import("../sys/rights.ts"),
+      import("../sys/service-manager.ts"),
+    ]);
     const file = configFile(input.optionalText("config"));
     reduceRights([fileURLToPath(import.meta.url), file]);
     // The young garbage of a large change is collected by this thread alone: with one helper per processor, as V8 does
@@ -43,14 +46,16 @@ export const runCommand: Command = {
     const ending = firstEnding();
     const running = await startProxy(file, input, terminal);
     process.on("SIGHUP", () => void running.reload());
-    try {
-      // Resolves at the first signal; throws when the data path is lost or something unforeseen happened.
-      await Promise.race([ending, running.failure]);
-    } catch (error) {
-      await running.close(true);
-      throw error;
-    }
-    await running.close();
+    const manager = new ServiceManager(process.env);
+    manager.ready(`${running.status().node} serves packets`);
+    // Resolves at the first signal; rejects when the data path is lost or something unforeseen happened.
+    const failure = await Promise.race([ending, running.failure]).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    manager.stopping();
+    await running.close(failure !== undefined);
+    if (failure !== undefined) throw failure.error;
   },
 };
 

@@ -123,6 +123,9 @@ export const ioctlNumber = bind<[number, number, number]>(
 export const socket = bind<[number, number, number]>("int socket(int family, int type, int protocol)");
 export const bindSocket = bind<[number, Bytes, number]>("int bind(int fd, const void *address, uint32_t size)");
 export const connectSocket = bind<[number, Bytes, number]>("int connect(int fd, const void *address, uint32_t size)");
+export const sendto = bind<[number, Bytes, number, number, Bytes, number]>(
+  "int64_t sendto(int fd, const void *buffer, size_t size, int flags, const void *address, uint32_t length)",
+);
 export const getsockname = bind<[number, Bytes, Uint32Array]>("int getsockname(int fd, void *address, void *size)");
 export const setsockopt = bind<[number, number, number, Bytes, number]>(
   "int setsockopt(int fd, int level, int option, const void *value, uint32_t size)",

@@ -122,6 +122,14 @@ test("docs/two-machines.md quotes the unit as it is", () => {
   for (const part of quoted.trim().split("\n\n")) expect(lines.replaceAll("\n\n", "\n")).toContain(part);
 });
 
+test("the unit takes away what the proxy does not use, by the judgement of systemd itself", ({ skip }) => {
+  const args = ["security", "--offline=true", "--no-pager", "contrib/systemd/sapwood.service"];
+  const { error, status, stdout } = spawnSync("systemd-analyze", args, { encoding: "utf8", cwd: ROOT });
+  if (error !== undefined) skip("systemd-analyze is not installed");
+  expect(status, stdout).toBe(0);
+  expect(Number(/exposure level for sapwood\.service: ([\d.]+)/.exec(stdout)?.[1])).toBeLessThan(4); // "OK"
+});
+
 describe("docs/configuration.md", () => {
   const page = text("docs/configuration.md");
   const rows = [...page.matchAll(/^\| (`[^|]+`) \| ([^|]+) \|/gm)].flatMap(([, fields = "", defaults = ""]) => {
