@@ -21,6 +21,7 @@ interface Machine {
   /** Takes tools away from the daemon. */
   readonly tools: string;
   readonly iptables: string;
+  readonly backend: "nftables" | "iptables";
   /** Another program's rules, for both families. */
   readonly foreign: string;
 }
@@ -28,15 +29,20 @@ interface Machine {
 const MACHINES: readonly Machine[] = [
   {
     ...{ what: "nftables beside Docker's iptables", node: "node-a", address: { v4: "192.0.2.11", v6: "2001:db8::11" } },
-    ...{ tools: ":", iptables: "iptables-nft", foreign: "-P FORWARD DROP" },
+    ...{ tools: ":", iptables: "iptables-nft", backend: "nftables", foreign: "-P FORWARD DROP" },
   },
   {
     ...{ what: "iptables upon nftables", node: "node-b", address: { v4: "192.0.2.12", v6: "2001:db8::12" } },
-    ...{ tools: WITHOUT_NFT, iptables: "iptables-nft", foreign: "-A FORWARD -j REJECT" },
+    ...{ tools: WITHOUT_NFT, iptables: "iptables-nft", backend: "iptables", foreign: "-A FORWARD -j REJECT" },
   },
   {
     ...{ what: "iptables of old", node: "node-c", address: { v4: "192.0.2.13", v6: "2001:db8::13" } },
-    ...{ tools: `${WITHOUT_NFT}; ${LEGACY}`, iptables: "iptables-legacy", foreign: "-P FORWARD DROP" },
+    ...{
+      tools: `${WITHOUT_NFT}; ${LEGACY}`,
+      iptables: "iptables-legacy",
+      backend: "iptables",
+      foreign: "-P FORWARD DROP",
+    },
   },
 ];
 
@@ -55,11 +61,16 @@ describeCluster(
     afterAll(() => cluster?.close());
 
     describe.each(MACHINES)("$what", (machine) => {
-      const { node, address, iptables, foreign } = machine;
+      const { node, address, iptables, backend, foreign } = machine;
       const number = MACHINES.indexOf(machine);
       const container = containerName(JOB, number);
       const other = MACHINES.find((one) => one.node !== node)?.node ?? "";
       const mappings = { job: JOB, number, portMappings: "8080:80,8081:80/udp" };
+      /** NetManager takes no rule away when it ends. This one would take the mapped port. */
+      const leftByNetManager = `$it -t nat -N OAKESTRA
+        for chain in PREROUTING OUTPUT; do $it -t nat -A $chain -j OAKESTRA; done
+        case $it in *ip6*) to='[fc00::909]';; *) to=10.18.9.9;; esac
+        $it -t nat -A OAKESTRA -p tcp --dport 8080 -j DNAT --to-destination $to:80`;
       let clients: readonly SandboxProgram[];
       let before: string;
 
@@ -67,6 +78,7 @@ describeCluster(
         await cluster.order("instance", { job: JOB, number, ip: `10.30.0.2${number}`, ipv6: `fdff::2${number}` });
         await cluster.lab.sandbox.expect(["sh", "-c", both(`$it -t filter ${foreign}; $it -t nat -S`)], node);
         before = await rules();
+        await cluster.lab.sandbox.expect(["sh", "-c", both(leftByNetManager)], node);
         await start();
         expect((await cluster.register(node, `65a00000000000000000000${number}`)).status).toBe(200);
       });
@@ -89,6 +101,42 @@ describeCluster(
         for (const client of clients) {
           for (const protocol of ["tcp", "udp"]) await saw(client, `${protocol} ${JOB} ${number}`);
         }
+      });
+
+      test("the chain of mapped ports has its name, once, at both hooks of the node's own addresses, in both families [behaviour 13]", async () => {
+        const { v4, v6 } = await addressesOf(container);
+        const text = await nat();
+        if (backend === "nftables") {
+          expect(text).not.toContain("-N OAKESTRA"); // of NetManager
+          const table = await cluster.lab.sandbox.expect(
+            ["nft", "-y", "list", "table", "inet", "sapwood_netmanager"],
+            node,
+          );
+          const [, ports] = /chain OAKESTRA \{\s*([^}]*?)\s*\}/.exec(table) ?? [];
+          expect(ports?.split(/\s*\n\s*/)).toEqual([
+            "dnat ip to tcp dport map @tcp4",
+            "dnat ip6 to tcp dport map @tcp6",
+            "dnat ip to udp dport map @udp4",
+            "dnat ip6 to udp dport map @udp6",
+          ]);
+          for (const hook of ["prerouting", "output"]) {
+            const chain = `chain ${hook} \\{\\s*type nat hook ${hook} priority -100; policy accept;\\s*`;
+            expect(table).toMatch(new RegExp(`${chain}fib daddr type local jump OAKESTRA\\s*\\}`));
+          }
+          expect(table.match(/jump OAKESTRA/g)).toHaveLength(2);
+          expect(table).toContain(`elements = { 8080 : ${v4} . 80 }`);
+          expect(table).toContain(`elements = { 8080 : ${v6} . 80 }`);
+          return;
+        }
+        const lines = text.split("\n").filter((line) => line.includes("OAKESTRA") && !line.includes("OAKESTRA_LEAVE"));
+        const of = (to: string) => [
+          "-N OAKESTRA",
+          "-A PREROUTING -m addrtype --dst-type LOCAL -j OAKESTRA",
+          "-A OUTPUT -m addrtype --dst-type LOCAL -j OAKESTRA",
+          `-A OAKESTRA -p tcp -m tcp --dport 8080 -j DNAT --to-destination ${to}:80`,
+          `-A OAKESTRA -p udp -m udp --dport 8081 -j DNAT --to-destination ${to}:80`,
+        ];
+        expect(lines).toEqual([...of(v4), ...of(`[${v6}]`)]);
       });
 
       test("a container reaches the outside with the node's address", async () => {
@@ -168,6 +216,10 @@ describeCluster(
       /** For both families of this machine's iptables. */
       function both(commands: string): string {
         return `set -e; for it in ${iptables} ${iptables.replace("ip", "ip6")}; do ${commands}; done`;
+      }
+
+      function nat(): Promise<string> {
+        return cluster.lab.sandbox.expect(["sh", "-c", both("$it -t nat -S")], node);
       }
 
       /** iptables leaves the chains of the kernel that it has used once. */

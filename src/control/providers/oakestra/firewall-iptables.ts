@@ -1,13 +1,17 @@
 // The address translation of containers in the table "nat" of iptables, in chains of their own.
 
 import { changeRules, type Family, listRules } from "../../../sys/iptables-command.ts";
-import type { Firewall, FirewallOptions, GuestPlace, MappedPorts } from "./firewall-rules.ts";
+import {
+  type Firewall,
+  type FirewallOptions,
+  type GuestPlace,
+  type MappedPorts,
+  PORTS_CHAIN,
+} from "./firewall-rules.ts";
 import { type AddressPair, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
-/** Mapped ports, under the name that Oakestra's NetManager gives them. */
-const PORTS = "OAKESTRA";
 const LEAVE = "OAKESTRA_LEAVE";
-const CHAINS = [PORTS, LEAVE];
+const CHAINS = [PORTS_CHAIN, LEAVE];
 const FAMILIES: readonly Family[] = [4, 6];
 const LOCAL = "-m addrtype --dst-type LOCAL";
 
@@ -21,11 +25,17 @@ export class IptablesFirewall implements Firewall {
         ...ports.flatMap((one) => portRules(family, one)),
         ...options.devices.map((device) => `-A ${LEAVE} -o ${device} -j RETURN`),
         `-A ${LEAVE} -j MASQUERADE`,
-        `-A PREROUTING ${LOCAL} -j ${PORTS}`,
-        `-A OUTPUT ${LOCAL} -j ${PORTS}`,
+        `-A PREROUTING ${LOCAL} -j ${PORTS_CHAIN}`,
+        `-A OUTPUT ${LOCAL} -j ${PORTS_CHAIN}`,
         `-A POSTROUTING -s ${subnetOf(family, options)} -j ${LEAVE}`,
       ]);
     }
+  }
+
+  /** Whether there is any of its chains. A table that cannot be looked at has none. */
+  async isThere(): Promise<boolean> {
+    const rules = await Promise.all(FAMILIES.map((family) => listRules(family, "nat").catch(() => [])));
+    return CHAINS.some((chain) => rules.flat().includes(`-N ${chain}`));
   }
 
   async remove(): Promise<void> {
@@ -61,7 +71,7 @@ function withoutJumps(rules: readonly string[]): string[] {
 function portRules(family: Family, { addresses, mappings }: MappedPorts): string[] {
   const address = family === 4 ? addresses.v4 : `[${addresses.v6}]`;
   return mappings.map(({ protocol, host, container }) => {
-    return `-A ${PORTS} -p ${protocol} -m ${protocol} --dport ${host} -j DNAT --to-destination ${address}:${container}`;
+    return `-A ${PORTS_CHAIN} -p ${protocol} -m ${protocol} --dport ${host} -j DNAT --to-destination ${address}:${container}`;
   });
 }
 

@@ -1,7 +1,13 @@
 // The address translation of containers as a table of nftables.
 
 import { nft } from "../../../sys/nft-command.ts";
-import type { Firewall, FirewallOptions, GuestPlace, MappedPorts } from "./firewall-rules.ts";
+import {
+  type Firewall,
+  type FirewallOptions,
+  type GuestPlace,
+  type MappedPorts,
+  PORTS_CHAIN,
+} from "./firewall-rules.ts";
 import { type AddressPair, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
 const TABLE = "inet sapwood_netmanager";
@@ -12,20 +18,30 @@ const MAPS = (["tcp", "udp"] as const).flatMap((protocol) =>
 const REMOVAL = [`add table ${TABLE}`, `delete table ${TABLE}`];
 
 export class NftablesFirewall implements Firewall {
+  #removeOthers: () => Promise<void>;
+
+  /** `removeOthers` takes away the rules of another firewall for the same containers, which would come first. */
+  constructor(removeOthers: () => Promise<void>) {
+    this.#removeOthers = removeOthers;
+  }
+
   async replace({ subnet, devices }: FirewallOptions, ports: readonly MappedPorts[]): Promise<void> {
+    await this.#removeOthers();
+    this.#removeOthers = async () => undefined; // once
     const names = devices.map((device) => `"${device}"`).join(", ");
     const outside = `oifname != { ${names} } masquerade`;
     await nft([
       ...REMOVAL,
       `table ${TABLE} {`,
       ...MAPS.map(({ name, family }) => `map ${name} { type inet_service : ipv${family}_addr . inet_service; }`),
-      "chain ports {",
+      `chain ${PORTS_CHAIN} {`,
       ...MAPS.map(({ protocol, family, name }) => {
         return `dnat ${family === 4 ? "ip" : "ip6"} to ${protocol} dport map @${name}`;
       }),
       "}",
-      "chain prerouting { type nat hook prerouting priority -100; fib daddr type local jump ports; }",
-      "chain output { type nat hook output priority -100; fib daddr type local jump ports; }",
+      ...["prerouting", "output"].map((hook) => {
+        return `chain ${hook} { type nat hook ${hook} priority -100; fib daddr type local jump ${PORTS_CHAIN}; }`;
+      }),
       "chain postrouting { type nat hook postrouting priority 100;",
       `ip saddr ${subnet.v4}/${V4_LENGTH} ${outside}`,
       `ip6 saddr ${subnet.v6}/${V6_LENGTH} ${outside}`,

@@ -4,6 +4,9 @@ import type { OpenNetns } from "../../../sys/process-netns.ts";
 import type { PortMapping } from "./port-mappings.ts";
 import type { AddressPair, Subnet } from "./subnet.ts";
 
+/** Chain of mapped ports, under the name that Oakestra's NetManager gives it and that others look for. */
+export const PORTS_CHAIN = "OAKESTRA";
+
 export interface GuestPlace {
   readonly netns: OpenNetns;
   /** The interface in the namespace. */

@@ -11,7 +11,13 @@ import type { Firewall } from "./firewall-rules.ts";
 
 /** Throws missing-tool. */
 export function machineFirewall(): Firewall {
-  if (hasNft()) return new NftablesFirewall();
+  if (hasNft()) return new NftablesFirewall(removeIptablesRules);
   if (hasIptables()) return new IptablesFirewall();
   throw new SapwoodError("missing-tool", `The command "nft" or "iptables" is needed: install nftables or iptables.`);
+}
+
+/** Those of Oakestra's NetManager, or of this program when the machine had no nftables. */
+async function removeIptablesRules(): Promise<void> {
+  const iptables = new IptablesFirewall();
+  if (hasIptables() && (await iptables.isThere())) await iptables.remove();
 }
