@@ -10,6 +10,13 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const FAILURES_MAX = 3;
 const UDP_RETRY_MS = 1_000; // a datagram may get lost; that is no failure, no answer at all is
 
+/** Why a request over HTTP failed, and the local end of its connection, if there was one. */
+class RequestError extends Error {
+  constructor(address: string, localPort: number | undefined, cause: unknown) {
+    super(`to ${address} from port ${localPort ?? "none"}: ${String(cause)}`, { cause });
+  }
+}
+
 /** An answer and the two ends of the socket that it came over, as the client sees them. */
 interface Heard {
   readonly answer: WorkloadAnswer;
@@ -53,7 +60,8 @@ export class Call {
       this.#sources.add(`${answer.source} ${answer.sourcePort}`);
       this.#localPort = localPort;
     } catch (error) {
-      this.#failures.push(`request ${this.#askedCount}: ${String(error)}`);
+      const reason = error instanceof RequestError ? ` ${error.message}` : `: ${String(error)}`;
+      this.#failures.push(`request ${this.#askedCount}${reason}`);
     }
   }
 
@@ -85,8 +93,10 @@ export class HttpTransport implements Transport {
   readonly #agent: Agent;
   readonly #address: string;
   readonly #sourcePort: number | undefined;
+  readonly #timeoutMs: number;
 
-  constructor(address: string, isKept: boolean, sourcePort?: number) {
+  constructor(address: string, isKept: boolean, sourcePort?: number, timeoutMs = REQUEST_TIMEOUT_MS) {
+    this.#timeoutMs = timeoutMs;
     this.#agent = new Agent({ keepAlive: isKept, maxSockets: isKept ? 1 : Number.POSITIVE_INFINITY });
     this.#address = address;
     this.#sourcePort = sourcePort;
@@ -98,16 +108,28 @@ export class HttpTransport implements Transport {
       host: this.#address,
       port: SERVICE_PORT,
       path: `/${encodeURIComponent(echo)}`,
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      signal: AbortSignal.timeout(this.#timeoutMs),
       ...(this.#sourcePort === undefined ? {} : { localPort: this.#sourcePort }),
     });
+    // A socket forgets both of its ends when it closes.
+    let localPort: number | undefined;
+    outgoing.once("socket", (socket) => {
+      const note = (): void => {
+        localPort = socket.localPort;
+      };
+      if (socket.connecting) socket.once("connect", note);
+      else note();
+    });
     outgoing.end();
-    const [response] = await once(outgoing, "response");
-    // Read before the body ends: a socket that is not kept forgets its peer when it closes.
-    const { remoteAddress, localPort } = response.socket;
-    let body = "";
-    for await (const chunk of response.setEncoding("utf8")) body += chunk;
-    return { answer: JSON.parse(body), from: remoteAddress, localPort };
+    try {
+      const [response] = await once(outgoing, "response");
+      const { remoteAddress, localPort: port } = response.socket;
+      let body = "";
+      for await (const chunk of response.setEncoding("utf8")) body += chunk;
+      return { answer: JSON.parse(body), from: remoteAddress, localPort: port };
+    } catch (error) {
+      throw new RequestError(this.#address, localPort, error);
+    }
   }
 
   close(): void {
@@ -184,9 +206,9 @@ class UdpPort {
 export async function openCalls(plans: readonly CallPlan[]): Promise<Call[]> {
   const shared = new Map<string, UdpPort>();
   const calls: Call[] = [];
-  for (const { protocol, address, sourcePort } of plans) {
+  for (const { protocol, address, sourcePort, timeoutMs } of plans) {
     if (protocol === "http") {
-      calls.push(new Call(new HttpTransport(address, true, sourcePort)));
+      calls.push(new Call(new HttpTransport(address, true, sourcePort, timeoutMs)));
       continue;
     }
     const family = isIPv6(address) ? "udp6" : "udp4";

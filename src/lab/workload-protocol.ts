@@ -20,6 +20,7 @@ export interface CallPlan {
   readonly protocol: "http" | "udp";
   readonly address: string;
   readonly sourcePort?: number;
+  readonly timeoutMs?: number; // of each HTTP request
 }
 
 /** What came of a call: one entry per answer, in their order. */

@@ -6,6 +6,7 @@ import { eventually } from "../../src/lab/lab.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { ServiceAddressReport } from "../../src/model/reports.ts";
+import { Arrivals } from "../support/oakestra/arrivals.ts";
 import { BROKER, containerName, netmanagerFile, OakestraCluster } from "../support/oakestra/cluster.ts";
 import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { Load } from "../support/oakestra/load.ts";
@@ -22,9 +23,11 @@ const SERVERS = [0, 1, 2].map((number) => ({ number, ip: `10.30.0.2${number}`, i
 
 describeCluster("a cluster of Oakestra", () => {
   let cluster: OakestraCluster;
+  let arrivals: Arrivals;
 
   beforeAll(async () => {
     cluster = await OakestraCluster.open(3);
+    arrivals = new Arrivals(cluster.lab.sandbox);
     await cluster.order("service", { job: CLIENT, addresses: [] });
     const address = { IpType: "RR", Address: SERVICE.v4, Address_v6: SERVICE.v6 };
     await cluster.order("service", { job: SERVER, addresses: [address] });
@@ -118,9 +121,11 @@ describeCluster("a cluster of Oakestra", () => {
     await answering(0, 1, 2);
     expect(load.failures).toEqual([]);
     await removeServer("node-c", 1);
+    await answering(0, 2);
+    expectOnlyTo(load, 2 * ALL.length, [`${SERVER} 1`]);
     await removeServer("node-a", 2);
     await answering(0);
-    expectUnderway(load, 2 * 2 * ALL.length);
+    expectOnlyTo(load, 2 * 2 * ALL.length, [`${SERVER} 1`, `${SERVER} 2`]);
     expect(load.heldFailures.flat()).toEqual([]); // those of the one that stays
     await load.end();
   });
@@ -136,6 +141,7 @@ describeCluster("a cluster of Oakestra", () => {
     expect(load.failures).toEqual([]);
     // It is there before it is gone where it was, as far as the cluster tells.
     const pid = await cluster.startContainer("moved", `${SERVER} 0 moved`);
+    await arrivals.watch(`${SERVER} 0 moved`, "moved");
     const order = { pid, serviceName: SERVER, instanceNumber: 0, portMappings: "" };
     expect(await cluster.post("node-c", "/container/deploy", order)).toMatchObject({ status: 200 });
     await load.answeredBy(`${SERVER} 0 moved`, `${SERVER} 1`);
@@ -143,7 +149,7 @@ describeCluster("a cluster of Oakestra", () => {
     await cluster.endContainer(containerName(SERVER, 0));
     await load.answeredBy(`${SERVER} 0 moved`, `${SERVER} 1`);
     await load.failing(`${SERVER} 0`, holders); // one that waited for an answer notices when it sends again
-    expectUnderway(load, 2 * addresses.length);
+    expectOnlyTo(load, 2 * addresses.length, [`${SERVER} 0`]);
     load.heldFailures.forEach((failures, i) => {
       expect(failures.length).toBe(holders[i] === `${SERVER} 0` ? 1 : 0);
     });
@@ -329,10 +335,13 @@ describeCluster("a cluster of Oakestra", () => {
     expect(cluster.violations()).toEqual([]);
   });
 
-  /** Nothing has failed but calls that were underway when an instance was removed: at most as many as the load has open. */
-  function expectUnderway({ freshFailures }: Load, most: number): void {
+  /** Nothing has failed but calls that were underway, and had arrived at one of the instances that were removed. */
+  function expectOnlyTo({ freshFailures }: Load, most: number, removed: readonly string[]): void {
     expect(freshFailures.length).toBeLessThanOrEqual(most);
     for (const failure of freshFailures) expect(failure).toMatch(/ECONNRESET|socket hang up/);
+    const others = arrivals.instancesOf(freshFailures).filter((instance) => !removed.includes(instance));
+    expect(others, freshFailures.join("\n")).toEqual([]);
+    process.stdout.write(`${freshFailures.length} calls failed, all to ${removed.join(" or ")}\n`);
   }
 
   function said(worker: string): [string | undefined, unknown][] {
@@ -341,7 +350,10 @@ describeCluster("a cluster of Oakestra", () => {
 
   async function deployServer(node: string, number: number): Promise<void> {
     await cluster.order("instance", { job: SERVER, ...SERVERS[number] });
-    expect(await cluster.deploy(node, { job: SERVER, number })).toMatchObject({ status: 200 });
+    const pid = await cluster.startContainer(containerName(SERVER, number), `${SERVER} ${number}`);
+    await arrivals.watch(`${SERVER} ${number}`, containerName(SERVER, number));
+    const order = { pid, serviceName: SERVER, instanceNumber: number, portMappings: "" };
+    expect(await cluster.post(node, "/container/deploy", order)).toMatchObject({ status: 200 });
   }
 
   /** As an orchestrator does it: the cluster forgets it first, and its container is gone a moment later. */
