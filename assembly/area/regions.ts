@@ -19,6 +19,7 @@ export let ownAddressesAt: usize = 0;
 export let candidatesAt: usize = 0;
 export let flowBucketsAt: usize = 0;
 export let flowsAt: usize = 0;
+export let healthPagesAt: usize = 0;
 let workersAt: usize = 0;
 /** The area of the worker that this instance serves. */
 export let workerAt: usize = 0;
@@ -48,6 +49,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   candidatesAt = regionAt(Region.candidates);
   flowBucketsAt = regionAt(Region.flowBuckets);
   flowsAt = regionAt(Region.flows);
+  healthPagesAt = regionAt(Region.healthPages);
   workersAt = regionAt(Region.workers);
   worker = index;
   workerAt = workerAreaAt(index);

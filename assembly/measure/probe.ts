@@ -10,16 +10,20 @@ import { NodeMetrics } from "../record/node-metrics.ts";
 import { Probe } from "../record/probe.ts";
 import { ProbeNote } from "../record/probe-note.ts";
 import { Counter } from "../shared/counters.ts";
+import * as HealthPageLayout from "../shared/layout/health-page.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import { NodeHealth } from "../shared/layout/node-metrics.ts";
 import * as ProbeLayout from "../shared/layout/probe.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { addRttSample, isNodeKnown, metricsAt } from "../table/node.ts";
+import { addRttSample, isNodeKnown, metricsAt, wantedPage } from "../table/node.ts";
 import { attend, attentiveMs } from "./attention.ts";
 import { isInQuestion, judge, probeDueInMs } from "./health.ts";
+import { copyPage, keepPage, toldRevision } from "./health-page.ts";
 import { findNote, isSizeNote, maskNode, nextSizeNote, noteOf, writeNote } from "./note.ts";
 import { isSizeInTrial, notePassed, noteTry, sizeToTry } from "./path-size.ts";
 
+/** A request that asks for a health page, and an answer with one: smaller than every path MTU that is believed. */
+const PAGE_PROBE_SIZE: u32 = ProbeLayout.SIZE + HealthPageLayout.SIZE;
 /** Probes of one call, or one more: the rest waits for the next. */
 const PROBES_MAX: u32 = 256;
 /** Of an answer: more time than that without attention was a pause of our own, which is no part of a round trip. */
@@ -69,7 +73,7 @@ function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
   judge(metrics, nowUs, ms);
   const size = sizeToTry(metrics, ms);
   if (size != 0) {
-    send(node, size, writeNote(nextSizeNote(metrics), size, nowUs, ms));
+    send(node, size, writeNote(nextSizeNote(metrics), size, nowUs, ms), 0);
     noteTry(metrics, ms);
     sendNumbered(node, metrics, nowUs, ms); // its witness
     return 2;
@@ -93,9 +97,7 @@ export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, n
   if (length < <u32>ProbeLayout.SIZE || Probe.at(at).version != ProbeLayout.VERSION) return DropReason.badProbe;
   const type = Probe.at(at).type;
   if (type == ProbeLayout.REQUEST) {
-    Probe.at(at).type = <u8>ProbeLayout.REPLY;
-    Probe.at(at).abilities = ProbeLayout.TAKES_ECN;
-    sendToSender(sender, at, ProbeLayout.SIZE);
+    sendToSender(sender, at, turnIntoReply(at, length));
     count(Counter.probesAnswered, 1);
     return DropReason.none;
   }
@@ -105,9 +107,28 @@ export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, n
   const metrics = metricsAt(from);
   const note = findNote(metrics, nonce);
   if (note == 0 || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
-  NodeMetrics.at(metrics).takesEcn = <u32>Probe.at(at).abilities & ProbeLayout.TAKES_ECN;
+  NodeMetrics.at(metrics).takesEcn = Probe.at(at).abilities & ProbeLayout.TAKES_ECN;
+  takeHealth(at, length, metrics, from);
   count(Counter.probeReplies, 1);
   return DropReason.none;
+}
+
+/** Returns its length: an answer is never longer than what it answers. */
+function turnIntoReply(at: usize, length: u32): u32 {
+  const isAsked = (Probe.at(at).abilities & ProbeLayout.ASKS_PAGE) != 0 && length >= PAGE_PROBE_SIZE;
+  const page = Probe.at(at).page;
+  const revision = toldRevision();
+  Probe.at(at).type = <u8>ProbeLayout.REPLY;
+  Probe.at(at).abilities = ProbeLayout.TAKES_ECN | (revision == 0 ? 0 : ProbeLayout.TELLS_HEALTH);
+  Probe.at(at).page = revision;
+  return isAsked && copyPage(page, revision, at + ProbeLayout.SIZE) ? PAGE_PROBE_SIZE : ProbeLayout.SIZE;
+}
+
+function takeHealth(at: usize, length: u32, metrics: usize, from: u32): void {
+  const isTold = (Probe.at(at).abilities & ProbeLayout.TELLS_HEALTH) != 0;
+  const revision = isTold ? Probe.at(at).page : 0;
+  NodeMetrics.at(metrics).storeToldRevision(revision);
+  if (revision != 0 && length == PAGE_PROBE_SIZE) keepPage(from, revision, at + ProbeLayout.SIZE);
 }
 
 /** False when another worker took it first, or the note is another probe's by now. */
@@ -141,16 +162,20 @@ function sendNumbered(node: u32, metrics: usize, nowUs: f64, ms: u32): void {
   const number = NodeMetrics.at(metrics).probesSent + 1;
   NodeMetrics.at(metrics).probesSent = number;
   NodeMetrics.at(metrics).probedMs = ms;
-  send(node, ProbeLayout.SIZE, writeNote(noteOf(metrics, number), number, nowUs, ms));
+  const wanted = wantedPage(node);
+  const size: u32 = wanted == 0 ? ProbeLayout.SIZE : PAGE_PROBE_SIZE;
+  send(node, size, writeNote(noteOf(metrics, number), number, nowUs, ms), wanted);
 }
 
-function send(node: u32, size: u32, nonce: u64): void {
+/** `wanted` is 1 + the health page that it asks for, 0 = none. */
+function send(node: u32, size: u32, nonce: u64, wanted: u32): void {
   const probe = takeHeader(ProbeLayout.SIZE);
   store<u16>(probe, ProbeLayout.MAGIC);
   Probe.at(probe).version = <u8>ProbeLayout.VERSION;
   Probe.at(probe).type = <u8>ProbeLayout.REQUEST;
   Probe.at(probe).node = maskNode(node, nonce);
   Probe.at(probe).nonce = nonce;
-  Probe.at(probe).abilities = 0;
+  Probe.at(probe).abilities = wanted == 0 ? 0 : ProbeLayout.ASKS_PAGE;
+  Probe.at(probe).page = wanted == 0 ? 0 : wanted - 1;
   sendProbe(node, probe, ProbeLayout.SIZE, size - ProbeLayout.SIZE);
 }

@@ -73,10 +73,16 @@ export class NodeMetrics {
   sizeState: u32;
   sizeHintedMs: u32;
   rttNext: u32;
+  private toldRevision: u32;
 
   @inline
   static at(address: usize): NodeMetrics {
     return changetype<NodeMetrics>(address);
+  }
+
+  @inline
+  storeToldRevision(value: u32): void {
+    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.TOLD_REVISION);
   }
 
   @inline
@@ -177,4 +183,6 @@ export function checkNodeMetrics(): void {
   if (offsetof<NodeMetrics>("sizeHintedMs") != NodeMetricsLayout.SIZE_HINTED_MS)
     ERROR("NodeMetrics.sizeHintedMs is misplaced");
   if (offsetof<NodeMetrics>("rttNext") != NodeMetricsLayout.RTT_NEXT) ERROR("NodeMetrics.rttNext is misplaced");
+  if (offsetof<NodeMetrics>("toldRevision") != NodeMetricsLayout.TOLD_REVISION)
+    ERROR("NodeMetrics.toldRevision is misplaced");
 }

@@ -10,7 +10,8 @@ export class Probe {
   type: u8;
   node: u32;
   nonce: u64;
-  abilities: u64;
+  abilities: u32;
+  page: u32; // or the revision
 
   @inline
   static at(address: usize): Probe {
@@ -25,4 +26,6 @@ export function checkProbe(): void {
   if (offsetof<Probe>("node") != ProbeLayout.NODE_AT) ERROR("Probe.node is misplaced");
   if (offsetof<Probe>("nonce") != ProbeLayout.NONCE_AT) ERROR("Probe.nonce is misplaced");
   if (offsetof<Probe>("abilities") != ProbeLayout.ABILITIES_AT) ERROR("Probe.abilities is misplaced");
+  if (offsetof<Probe>("page") != ProbeLayout.PAGE_AT) ERROR("Probe.page is misplaced");
+  if (offsetof<Probe>("page") != ProbeLayout.REVISION_AT) ERROR("Probe.page is misplaced");
 }

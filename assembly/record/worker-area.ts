@@ -61,6 +61,16 @@ export class WorkerArea {
   }
 
   @inline
+  loadPagesReceived(): u32 {
+    return atomic.load<u32>(changetype<usize>(this), WorkerLayout.PAGES_RECEIVED);
+  }
+
+  @inline
+  storePagesReceived(value: u32): void {
+    atomic.store<u32>(changetype<usize>(this), value, WorkerLayout.PAGES_RECEIVED);
+  }
+
+  @inline
   addSequence(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, WorkerLayout.SEQUENCE);
   }

@@ -54,6 +54,11 @@ export function nodeBehind(name: usize, node: u32): u32 {
   return NodeLayout.LOCAL;
 }
 
+/** 1 + the health page that the node is to be asked for, 0 = none. */
+export function wantedPage(node: u32): u32 {
+  return Node.at(nodeAt(node)).loadWantedPage();
+}
+
 export function metricsAt(node: u32): usize {
   return nodeMetricsAt + <usize>node * NodeMetricsLayout.SIZE;
 }

@@ -15,12 +15,15 @@ local fields = {
   type = ProtoField.uint8("sapwood.probe.type", "Type", base.DEC, types),
   node = ProtoField.uint32("sapwood.probe.node", "Node index, masked", base.HEX),
   nonce = ProtoField.uint64("sapwood.probe.nonce", "Nonce", base.HEX),
-  abilities = ProtoField.uint64("sapwood.probe.abilities", "Abilities", base.HEX),
+  abilities = ProtoField.uint32("sapwood.probe.abilities", "Abilities", base.HEX),
   takes_ecn = ProtoField.bool("sapwood.probe.takes_ecn", "Takes over the outer ECN field", 8, nil, 1),
-  padding = ProtoField.uint32("sapwood.probe.padding", "Padding, in bytes"),
+  tells_health = ProtoField.bool("sapwood.probe.tells_health", "Tells the health of its instances", 8, nil, 2),
+  asks_page = ProtoField.bool("sapwood.probe.asks_page", "Asks for a health page", 8, nil, 4),
+  page = ProtoField.uint32("sapwood.probe.page", "Page asked for, or revision of what is told"),
+  padding = ProtoField.uint32("sapwood.probe.padding", "Padding or health page, in bytes"),
 }
 local malformed = ProtoExpert.new("sapwood.malformed", "Neither an IP packet nor a probe", expert.group.MALFORMED, expert.severity.ERROR)
-sapwood.fields = { fields.magic, fields.version, fields.type, fields.node, fields.nonce, fields.abilities, fields.takes_ecn, fields.padding }
+sapwood.fields = { fields.magic, fields.version, fields.type, fields.node, fields.nonce, fields.abilities, fields.takes_ecn, fields.tells_health, fields.asks_page, fields.page, fields.padding }
 sapwood.experts = { malformed }
 sapwood.prefs.port = Pref.uint("UDP port", 50103, "Port of the tunnel (node.underlay.port)")
 
@@ -35,7 +38,11 @@ local function probe(buffer, pinfo, root)
   tree:add(fields.type, buffer(3, 1))
   tree:add_le(fields.node, buffer(4, 4))
   tree:add_le(fields.nonce, buffer(8, 8))
-  tree:add_le(fields.abilities, buffer(16, 8)):add(fields.takes_ecn, buffer(16, 1))
+  local abilities = tree:add_le(fields.abilities, buffer(16, 4))
+  abilities:add(fields.takes_ecn, buffer(16, 1))
+  abilities:add(fields.tells_health, buffer(16, 1))
+  abilities:add(fields.asks_page, buffer(16, 1))
+  tree:add_le(fields.page, buffer(20, 4))
   local padding = buffer:len() - PROBE_SIZE
   if padding > 0 then tree:add(fields.padding, buffer(PROBE_SIZE), padding) end
   pinfo.cols.protocol = "SAPWOOD"

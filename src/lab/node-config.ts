@@ -1,7 +1,7 @@
 // The files that a lab's nodes are given, as `sapwood run` and `sapwood apply` read them.
 import { stringify } from "yaml";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
-import type { Tables } from "../model/tables.ts";
+import { type Tables, writtenHealth } from "../model/tables.ts";
 import type { Topology } from "./topology.ts";
 
 /** All nodes and services of the topology. */
@@ -50,8 +50,9 @@ function ownNode(topology: Topology, node: string) {
 export function tablesText(node: string, { nodes, services }: Tables, keys: PublicKeys = new Map()): string {
   return stringify({
     nodes: nodes.filter(({ id }) => id !== node).map((one) => ({ publicKey: keys.get(one.id), ...one })),
-    services: services.map(({ instances, ...service }) => ({
+    services: services.map(({ instances, health, ...service }) => ({
       ...service,
+      health: writtenHealth(health),
       instances: instances.map(({ namespaceAddresses, instanceAddresses, ...instance }) => ({
         ...instance,
         namespace: namespaceAddresses,

@@ -8,6 +8,7 @@ import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
 import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
+import * as HealthPageLayout from "../../assembly/shared/layout/health-page.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
@@ -141,6 +142,7 @@ const ALIGNMENTS: ReadonlyMap<Region, number> = new Map([
 /** Of a process before this one, that are looked at at once. */
 export const ADOPTION_RECORDS = 4096;
 const PROBE_KEY_SIZE = 16;
+const HEALTH_PAGES_MAX = 1024;
 // Of a TOS or traffic class
 const DSCP_MASK = 0xff & ~ECN_MASK;
 const DSCP_SHIFT = 2;
@@ -301,6 +303,7 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     flowBuckets: records.flowBuckets * FlowLayout.BUCKET_SIZE,
     flows: records.flows * FlowLayout.SIZE,
     workers: capacities.workers * WorkerLayout.SIZE,
+    healthPages: HealthPageLayout.HEAD + healthPageRoom(capacities) * HealthPageLayout.SIZE,
     adoption: ADOPTION_RECORDS * FlowLayout.SIZE,
   };
   const at = new Array<number>(Region.count).fill(0);
@@ -312,6 +315,11 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     end += size;
   }
   return { at, end };
+}
+
+/** Pages that this node may tell: enough for all instances, but for more than anybody would ask for. */
+export function healthPageRoom({ instances }: Capacities): number {
+  return Math.min(HEALTH_PAGES_MAX, Math.ceil(instances / HealthPageLayout.ADDRESS_MAX) + 1);
 }
 
 /** Short probes, and room for old and new keys side by side when most of a full table changes at once. */

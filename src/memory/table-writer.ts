@@ -162,6 +162,7 @@ export class TableWriter {
       this.#cells.atomic(at + NodeLayout.VERSION, versionWord(generation, 0));
       // Measured of the node that had the index before.
       this.#clearMetrics(index);
+      this.#cells.atomic(at + NodeLayout.WANTED_PAGE, 0);
       this.#cells.atomic(at + NodeLayout.STATE, AddressLayout.SLOT_USED);
     } else {
       const place = placeToWrite(this.#shared.u32[(at + NodeLayout.VERSION) >>> 2] ?? 0, generation);

@@ -96,3 +96,9 @@ export interface TablesPatch extends Tables {
   /** Refuses to take away the last one of a kind (emptying.ts). */
   readonly keepsSome?: boolean;
 }
+
+/** As a file has it: lengths of time with their unit. */
+export function writtenHealth(health: ServiceHealth | undefined) {
+  if (health === undefined) return undefined;
+  return { ...health, interval: `${health.interval}ms`, timeout: `${health.timeout}ms` };
+}

@@ -16,7 +16,7 @@ import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { addressHash } from "../../src/memory/hash.ts";
-import { type InstanceHealthName, writeInstanceHealth } from "../../src/memory/instance-health.ts";
+import type { InstanceHealthName } from "../../src/memory/instance-health.ts";
 import { writeOwnAddresses } from "../../src/memory/own-addresses.ts";
 import { refuseAddress } from "../../src/memory/questions.ts";
 import {
@@ -30,6 +30,7 @@ import type { Tables } from "../../src/model/tables.ts";
 import { parsePrefix } from "../../src/net/address.ts";
 import { type Endpoint, EngineMemory, type ErrorAbout, originOf, type SentMessage } from "./engine-memory.ts";
 import { compareLists, cutUp, datagramsOf, grouped, type Result, sameCounts } from "./engine-result.ts";
+import { FixtureHealth } from "./fixture-health.ts";
 import { expectSame } from "./quick-expect.ts";
 import type { Counts } from "./reference/counts.ts";
 import type { Choice } from "./reference/flows.ts";
@@ -81,6 +82,7 @@ export class EngineFixture {
   nowUs = START_US;
   /** Stands for the policy modules. */
   policy: Policy;
+  private readonly health: FixtureHealth;
   private readonly atStart: BigUint64Array;
   private inForce: Tables = { nodes: [], services: [] };
   private choices: Choice[] = [];
@@ -110,6 +112,7 @@ export class EngineFixture {
       this.choose(serviceAt, flowHash >>> 0, clientHash >>> 0),
     );
     this.engine.attach(0, 0n);
+    this.health = new FixtureHealth(this.shared, this.tables, () => this.twin);
     this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
     const { answers = 0, tunMtu, park, outerClass, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
@@ -170,10 +173,17 @@ export class EngineFixture {
 
   /** Checks say so of an instance. */
   setHealth(service: string, number: number, health: InstanceHealthName): void {
-    const place = this.inForce.services.find(({ name }) => name === service)?.instances ?? [];
-    const index = this.tables.instanceIndices(service)[place.findIndex((instance) => instance.number === number)];
-    if (index !== undefined) writeInstanceHealth(this.shared, index, health);
-    this.twin?.tables.setUnhealthy(service, number, health === "unhealthy");
+    this.health.set(this.inForce, service, number, health);
+  }
+
+  /** The control plane has something to tell of this node's instances; each is a whole page. */
+  tellHealth(revision: number, pages: readonly Uint8Array[]): void {
+    this.health.tell(revision, pages);
+  }
+
+  /** The control plane wants a page of a node, or none. */
+  wantPage(id: string, page: number | undefined): void {
+    this.health.want(id, page);
   }
 
   /** Any number of frames from the TUN. */
@@ -327,6 +337,7 @@ export class EngineFixture {
       this.twin.pass(this.nowMs);
       twin();
       this.conclude(result, this.twin.take());
+      this.health.conclude(this.inForce);
     }
     return result;
   }

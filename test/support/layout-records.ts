@@ -8,6 +8,7 @@ import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import * as FragmentLayout from "../../assembly/shared/layout/fragment.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
+import * as HealthPageLayout from "../../assembly/shared/layout/health-page.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
@@ -37,6 +38,7 @@ export const LAYOUTS = {
   FlowLayout,
   FragmentLayout,
   HeaderLayout,
+  HealthPageLayout,
   InstanceLayout,
   KernelLayout,
   NodeLayout,
@@ -60,6 +62,8 @@ const u16: Field = { bytes: 2 };
 const u32: Field = { bytes: 4 };
 const u64: Field = { bytes: 8 };
 const address: Field = { bytes: 16, align: 8 };
+const endpoints: Field = { bytes: 2 * NodeLayout.ENDPOINT_SIZE, align: NodeLayout.ENDPOINT_SIZE };
+const page: Field = { bytes: HealthPageLayout.SIZE, align: 8 };
 
 function array(count: number, elementSize: number, align = Math.min(elementSize & -elementSize, 64)): Field {
   return { bytes: count * elementSize, align };
@@ -176,12 +180,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
   node: {
     layout: "NodeLayout",
     size: NodeLayout.SIZE,
-    fields: {
-      VERSION: u32,
-      STATE: u32,
-      DISTANCE_KM: u32,
-      ENDPOINTS: array(2, NodeLayout.ENDPOINT_SIZE),
-    },
+    fields: { VERSION: u32, STATE: u32, DISTANCE_KM: u32, WANTED_PAGE: u32, ENDPOINTS: endpoints },
   },
   sockaddr: {
     layout: "KernelLayout",
@@ -200,6 +199,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       RTT_US: u32,
       RTT_SAMPLES: array(NodeMetricsLayout.RTT_SAMPLE_COUNT, 4, 4),
       RTT_NEXT: u32,
+      TOLD_REVISION: u32,
       TAKES_ECN: u32,
       HEALTH: u32,
       MTU: u32,
@@ -284,8 +284,36 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       TYPE_AT: u8,
       NODE_AT: u32,
       NONCE_AT: u64,
-      ABILITIES_AT: u64,
+      ABILITIES_AT: u32,
+      PAGE_AT: u32,
     },
+  },
+  "probe that is an answer": {
+    layout: "ProbeLayout",
+    size: ProbeLayout.SIZE,
+    fields: { ABILITIES_AT: u32, REVISION_AT: u32 },
+  },
+  "health page": {
+    layout: "HealthPageLayout",
+    size: HealthPageLayout.SIZE,
+    fields: {
+      NUMBER: u16,
+      COUNT: u16,
+      ADDRESS_COUNT: u16,
+      ABOVE: address,
+      UP_TO: address,
+      ADDRESSES: array(HealthPageLayout.ADDRESS_MAX, 16, 8),
+    },
+  },
+  "head of the health pages": {
+    layout: "HealthPageLayout",
+    size: HealthPageLayout.HEAD,
+    fields: { SEQUENCE: u32, PAGE_COUNT: u32 },
+  },
+  "health page that came": {
+    layout: "HealthPageLayout",
+    size: HealthPageLayout.RECEIVED_SIZE,
+    fields: { RECEIVED_TURN: u32, RECEIVED_NODE: u32, RECEIVED_REVISION: u32, RECEIVED_PAGE: page },
   },
   mmsghdr: {
     layout: "KernelLayout",
@@ -333,6 +361,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       FRAGMENT_NEXT: u32,
       REFUSAL_COUNT: u32,
       AGE_CURSOR: u32,
+      PAGES_RECEIVED: u32,
       FRAGMENT_KEY: { bytes: FragmentLayout.KEY_SIZE, align: 64 },
       ERROR_NAME: { bytes: NodeLayout.ENDPOINT_SIZE, align: 8 },
       ERROR_QUOTE: { bytes: WorkerLayout.ERROR_QUOTE_SIZE, align: 16 },
@@ -365,6 +394,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       SHARES: array(WaitingLayout.SHARE_MAX, WaitingLayout.SHARE_SIZE),
       PADDING: { bytes: WorkerLayout.PADDING_SIZE, align: 64 },
       NOTES: array(VerdictNoteLayout.MAX, VerdictNoteLayout.SIZE),
+      RECEIVED_PAGES: array(HealthPageLayout.RECEIVED_MAX, HealthPageLayout.RECEIVED_SIZE),
     },
   },
   "verdict note": {

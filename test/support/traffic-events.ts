@@ -1,5 +1,6 @@
 // What happens beside packets, at random: nodes answer probes or fall silent, the kernel reports what it could not
 // send, and the control plane answers what it was asked.
+import * as HealthPageLayout from "../../assembly/shared/layout/health-page.ts";
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
@@ -24,6 +25,7 @@ const PATH_WIDE = 1452;
 const LOOKS_AT_REST = 320;
 const LOOK_REST_MS = 200;
 const FLOOD = 1100;
+const PAGE_PROBE = ProbeLayout.SIZE + HealthPageLayout.SIZE;
 const OUTER_MTU_SMALL = 1308;
 const STRANGER: Endpoint = { address: "198.51.100.66", port: 50_103 };
 
@@ -41,6 +43,9 @@ export interface TrafficTarget {
   pathError(errno: number, to: Endpoint, about?: ErrorAbout): void;
   /** Checks say so of an instance. */
   setHealth?(service: string, number: number, health: "healthy" | "unhealthy"): void;
+  /** The control plane has pages to tell, and wants a node's. */
+  tellHealth?(revision: number, pages: readonly Uint8Array[]): void;
+  wantPage?(node: string, page: number | undefined): void;
   advance(milliseconds: number): void;
 }
 
@@ -86,6 +91,7 @@ export class TrafficEvents {
     if (random.chance(0.05)) this.changeSilence();
     if (random.chance(0.05)) this.changeVersion();
     if (random.chance(0.3)) this.changeHealth();
+    if (random.chance(0.1)) this.askPage();
     if (random.chance(0.06)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
     if (random.chance(0.1)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS) });
@@ -147,7 +153,29 @@ export class TrafficEvents {
 
   private answer(id: string, probe: Uint8Array): Uint8Array {
     const reply = corrupt(probe.subarray(0, ProbeLayout.SIZE), ProbeLayout.TYPE_AT, ProbeLayout.REPLY);
-    return this.older.has(id) ? reply : corrupt(reply, ProbeLayout.ABILITIES_AT, ProbeLayout.TAKES_ECN);
+    if (this.older.has(id)) return reply;
+    const { random } = this;
+    const tells = random.chance(0.5);
+    const answer = Buffer.from(reply);
+    answer.writeUInt32LE(ProbeLayout.TAKES_ECN + (tells ? ProbeLayout.TELLS_HEALTH : 0), ProbeLayout.ABILITIES_AT);
+    answer.writeUInt32LE(random.below(5), ProbeLayout.REVISION_AT);
+    const isAsked =
+      probe.length === PAGE_PROBE &&
+      (Buffer.from(probe).readUInt32LE(ProbeLayout.ABILITIES_AT) & ProbeLayout.ASKS_PAGE) !== 0;
+    // Whole, or not whole, which is no page.
+    return isAsked
+      ? Buffer.concat([answer, random.bytes(HealthPageLayout.SIZE - (random.chance(0.2) ? 1 : 0))])
+      : answer;
+  }
+
+  /** A node that asks about the health of this one's instances, for a page that there may not be. */
+  private askPage(): void {
+    const { random, fixture } = this;
+    const request = Buffer.alloc(random.chance(0.8) ? PAGE_PROBE : PAGE_PROBE - 1);
+    request.set([0x53, 0x57, ProbeLayout.VERSION, ProbeLayout.REQUEST]);
+    request.writeUInt32LE(ProbeLayout.ASKS_PAGE, ProbeLayout.ABILITIES_AT);
+    request.writeUInt32LE(random.below(4), ProbeLayout.PAGE_AT);
+    fixture.ingress({ ...this.anyUnderlay(), bytes: request });
   }
 
   /** A node stops or starts answering. */
@@ -169,6 +197,13 @@ export class TrafficEvents {
     const changed = random.chance(0.2) ? service.instances : [random.pick(service.instances)];
     const health = random.chance(0.5) ? "unhealthy" : "healthy";
     for (const { number } of changed) fixture.setHealth?.(service.name, number, health);
+    if (random.chance(0.2)) fixture.tellHealth?.(random.between(1, 1000), this.anyPages());
+    const wanted = random.chance(0.6) ? random.below(3) : undefined;
+    fixture.wantPage?.(random.pick(this.world.tables().nodes).id, wanted);
+  }
+
+  private anyPages(): Uint8Array[] {
+    return Array.from({ length: this.random.between(1, 3) }, () => this.random.bytes(HealthPageLayout.SIZE));
   }
 
   private anyUnderlay(): Endpoint {

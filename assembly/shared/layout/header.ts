@@ -85,6 +85,7 @@ export enum Region {
   flowBuckets, // writer: data plane
   flows, // writer: data plane
   workers, // writer: each worker its own area
+  healthPages, // writer: control
   adoption, // writer: control: flow records of a process before this one, a part at a time
   count,
 }

@@ -41,6 +41,7 @@ export const SIZE_NEXT = 680; // u32: probes of sizes sent
 export const SIZE_STATE = 684; // u32: SizeSearch
 export const SIZE_HINTED_MS = 688; // u32: when a hint last began a search, 0 = never
 export const RTT_NEXT = 692; // u32: where the next round-trip sample goes
+export const TOLD_REVISION = 696; // u32 atomic: of its last answer (ProbeLayout.REVISION_AT), 0 = it tells nothing
 
 /** What is remembered of a probe until it is answered. */
 export const PROBE_NOTE_SIZE = 24;

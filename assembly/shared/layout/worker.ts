@@ -2,6 +2,7 @@
 
 import * as CallerLayout from "./caller.ts";
 import * as FragmentLayout from "./fragment.ts";
+import * as HealthPageLayout from "./health-page.ts";
 import * as KernelLayout from "./kernel.ts";
 import * as NodeLayout from "./node.ts";
 import * as RefusalLayout from "./refusal.ts";
@@ -35,6 +36,7 @@ export const RELEASED_FIRST = 224; // u32: those in a transmit queue until the n
 export const FRAGMENT_NEXT = 228; // u32: first fragment at which the next search for a place goes on
 export const REFUSAL_COUNT = 232; // u32: refusals of HeaderLayout.REFUSALS that were taken over
 export const AGE_CURSOR = 236; // u32: first fragment at which the next sweep goes on
+export const PAGES_RECEIVED = 240; // u32 atomic: pages of other nodes that came to this worker (RECEIVED_PAGES)
 export const FRAGMENT_KEY = 256; // FragmentLayout.KEY_SIZE: of the fragment in hand
 
 export const ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host
@@ -102,4 +104,7 @@ export const UDP_TX_NAMES = SHARES + WaitingLayout.SHARE_SIZE * WaitingLayout.SH
 export const PADDING = UDP_TX_NAMES + NodeLayout.ENDPOINT_SIZE * UDP_TX_MAX;
 export const PADDING_SIZE = 65536;
 export const NOTES = PADDING + PADDING_SIZE; // VerdictNoteLayout.SIZE x VerdictNoteLayout.MAX, in the order of the packets
-export const SIZE = (NOTES + VerdictNoteLayout.SIZE * VerdictNoteLayout.MAX + 0xffff) & ~0xffff; // a multiple of 64 KiB
+/** A ring: HealthPageLayout.RECEIVED_SIZE x HealthPageLayout.RECEIVED_MAX */
+export const RECEIVED_PAGES = NOTES + VerdictNoteLayout.SIZE * VerdictNoteLayout.MAX;
+const END = RECEIVED_PAGES + HealthPageLayout.RECEIVED_SIZE * HealthPageLayout.RECEIVED_MAX;
+export const SIZE = (END + 0xffff) & ~0xffff; // a multiple of 64 KiB

@@ -14,7 +14,8 @@ export interface HealthEvent {
 }
 
 interface HealthNewsOptions {
-  readonly tell: (event: HealthEvent) => void;
+  /** False when it was left out, because too many came: then the log leaves it out as well. */
+  readonly tell: (event: HealthEvent) => boolean;
   readonly log: Logger;
 }
 
@@ -59,7 +60,7 @@ export class HealthNews {
 
   #tellOne(event: HealthEvent): void {
     const { tell, log } = this.#options;
-    tell(event);
+    if (!tell(event)) return;
     if (event.kind === "instance-unhealthy") log.warn({ instance: event.subject }, event.message);
     else log.info({ instance: event.subject }, event.message);
   }

@@ -11,12 +11,14 @@ import { CheckSchedule, type Subject } from "./check-schedule.ts";
 import { type CheckedInstance, HealthBook } from "./health-book.ts";
 import { type CheckResult, checkHttp, checkIcmp, checkTcp } from "./health-check.ts";
 import { type HealthEvent, HealthNews } from "./health-news.ts";
+import { PeerHealth } from "./peer-health.ts";
+import { ToldHealth } from "./told-health.ts";
 
 interface InstanceHealthOptions {
   readonly nodeId: string;
   readonly shared: SharedMemory;
-  readonly store: Pick<TableStore, "snapshot" | "instanceIndices" | "onChange">;
-  readonly tell: (event: HealthEvent) => void;
+  readonly store: Pick<TableStore, "snapshot" | "instanceIndices" | "nodeIndex" | "onChange">;
+  readonly tell: (event: HealthEvent) => boolean;
   readonly log: Logger;
 }
 
@@ -25,15 +27,26 @@ export class InstanceHealth {
   readonly #schedule = new CheckSchedule();
   readonly #subjects = new Map<CheckedInstance, Subject>();
   readonly #news: HealthNews;
+  readonly #told: ToldHealth;
+  readonly #peers: PeerHealth;
   #isClosed = false;
 
   constructor({ nodeId, shared, store, tell, log }: InstanceHealthOptions) {
     this.#news = new HealthNews({ tell, log });
+    this.#told = new ToldHealth(shared, () => this.#book.all());
+    this.#peers = new PeerHealth({
+      shared,
+      nodeIndex: (id) => store.nodeIndex(id),
+      onWord: (checked, state, reason) => this.#book.noteWord(checked, state, reason),
+    });
     this.#book = new HealthBook({
       ...{ nodeId, nowMs: () => performance.now() },
       indicesOf: (service) => store.instanceIndices(service),
       onState: (index, state) => writeInstanceHealth(shared, index, state),
-      onChange: (checked, before) => this.#news.add(checked, before),
+      onChange: (checked, before) => {
+        this.#news.add(checked, before);
+        if (checked.isLocal) this.#told.change();
+      },
       onCome: (checked) => this.#begin(checked),
       onGo: (checked) => this.#end(checked),
     });
@@ -53,11 +66,14 @@ export class InstanceHealth {
   close(): void {
     this.#isClosed = true;
     this.#schedule.close();
+    this.#told.close();
+    this.#peers.close();
     this.#news.close();
   }
 
   #begin(checked: CheckedInstance): void {
-    if (!checked.isLocal) return;
+    if (!checked.isLocal) return this.#peers.add(checked);
+    this.#told.change();
     const subject: Subject = {
       intervalMs: checked.settings.interval,
       check: () => checkInstance(checked.instance, checked.settings),
@@ -71,6 +87,8 @@ export class InstanceHealth {
     const subject = this.#subjects.get(checked);
     this.#subjects.delete(checked);
     if (subject !== undefined) this.#schedule.remove(subject);
+    if (checked.isLocal) this.#told.change();
+    else this.#peers.remove(checked);
   }
 }
 

@@ -39,11 +39,12 @@ export class EventLog {
     this.#options = options;
   }
 
-  add({ kind, subject, message, advice }: NewEvent): void {
+  /** False when it was left out, because too many came. */
+  add({ kind, subject, message, advice }: NewEvent): boolean {
     const repetition = this.#repetitionOf(`${kind} ${subject ?? ""}`);
     if (repetition.timesMs.length >= SAME_PER_MINUTE) {
       repetition.untold += 1;
-      return;
+      return false;
     }
     repetition.timesMs.push(this.#options.nowMs());
     const event: EventReport = {
@@ -59,6 +60,7 @@ export class EventLog {
     this.#events.push(event);
     if (this.#events.length > (this.#options.capacity ?? CAPACITY)) this.#events.shift();
     for (const follower of this.#followers) follower(event);
+    return true;
   }
 
   /** Those in the ring, the oldest first. */

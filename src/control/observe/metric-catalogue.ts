@@ -19,6 +19,7 @@ const BY_DIRECTION: Readonly<Record<string, readonly [metric: string, direction:
   ingressBytes: ["sapwood_bytes_total", "ingress"],
   localBytes: ["sapwood_bytes_total", "local"],
 };
+const INSTANCE_HEALTH = ["unchecked", "unknown", "healthy", "unhealthy"] as const;
 const NODE_STATES = ["reachable", "lost", "unknown"] as const;
 
 export function describeMetrics(registry: MetricRegistry, source: MetricsSource): void {
@@ -149,6 +150,11 @@ function describeTables(registry: MetricRegistry, source: MetricsSource): void {
       ({ service, number, node, flows }): Sample => [{ service, instance: `${number}`, node }, flows],
     ),
   );
+  const byHealth = { name: "sapwood_instances", help: "Instances in the tables, by their health.", labels: ["health"] };
+  registry.gauge(byHealth, () => {
+    const instances = source.instances();
+    return INSTANCE_HEALTH.map((health) => [{ health }, instances.filter((one) => one.health === health).length]);
+  });
   registry.gauge({ name: "sapwood_instances_left_out", help: "Instances without a series of their own." }, () => [
     [{}, busiest(source.instances()).leftOut.length],
   ]);

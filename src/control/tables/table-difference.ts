@@ -1,8 +1,8 @@
 // What a change of the tables would add, remove and change, by the names of nodes, services and instances.
 
 import type { DifferenceReport, FieldChange, ListDifference, ServiceDifference } from "../../model/reports.ts";
-import type { Service, Tables } from "../../model/tables.ts";
-import { writtenHealth, writtenInstance } from "./tables-document.ts";
+import { type Service, type Tables, writtenHealth } from "../../model/tables.ts";
+import { writtenInstance } from "./tables-document.ts";
 
 export function differenceOf(before: Tables, after: Tables): Pick<DifferenceReport, "nodes" | "services"> {
   return {

@@ -1,7 +1,7 @@
 // Tables as a document that can be applied again: with the field names of the configuration file.
 
 import { inPieces } from "../../base/pieces.ts";
-import type { Instance, Node, Service, ServiceHealth, Tables } from "../../model/tables.ts";
+import { type Instance, type Node, type Service, type Tables, writtenHealth } from "../../model/tables.ts";
 
 /** An instance's addresses are called so in a file. */
 type WrittenInstance = Omit<Instance, "namespaceAddresses" | "instanceAddresses"> & {
@@ -11,12 +11,6 @@ type WrittenInstance = Omit<Instance, "namespaceAddresses" | "instanceAddresses"
 
 export function writtenInstance({ namespaceAddresses, instanceAddresses, ...rest }: Instance): WrittenInstance {
   return { ...rest, namespace: namespaceAddresses, addresses: instanceAddresses };
-}
-
-/** Lengths of time are written with their unit. */
-export function writtenHealth(health: ServiceHealth | undefined) {
-  if (health === undefined) return undefined;
-  return { ...health, interval: `${health.interval}ms`, timeout: `${health.timeout}ms` };
 }
 
 /** The document as JSON, in pieces, so that a million instances are neither one text nor one turn of the event loop. */

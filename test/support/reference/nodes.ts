@@ -28,6 +28,10 @@ const UDP_PAYLOAD_MAX = 65_507;
 const EMSGSIZE = 90;
 /** Where the answer to a probe says what its sender is able to. */
 const ABILITIES = 16;
+/** Which page a request asks for, or the revision of what an answer tells. */
+const PAGE = 20;
+/** A probe with a health page, or that asks for one. */
+const PAGE_PROBE = 496;
 
 interface Probe {
   readonly number: number; // of one of a size: 0
@@ -52,6 +56,7 @@ interface Knowledge {
   health: "unknown" | "reachable" | "lost";
   isHeard: boolean; // since its health changed
   takesEcn: boolean;
+  toldRevision: number; // 0 = it tells nothing
 }
 
 /** An error about a datagram that was sent. */
@@ -69,6 +74,12 @@ interface PathError {
 
 export class TwinNodes {
   private known = new Map<string, Knowledge>();
+  /** What this node tells of its instances. */
+  told: { readonly revision: number; readonly pages: readonly Uint8Array[] } = { revision: 0, pages: [] };
+  /** By node, the page that it is asked for. */
+  readonly wanted = new Map<string, number>();
+  /** Pages of other nodes, for the control plane. */
+  readonly pagesHeard: { readonly id: string; readonly revision: number; readonly page: string }[] = [];
   private attentiveMs = 0;
   private attendedMs = 0;
 
@@ -95,7 +106,8 @@ export class TwinNodes {
   attend(nowMs: number, sentTo: (endpoint: string) => readonly Uint8Array[]): void {
     this.attentiveMs += Math.min(nowMs - this.attendedMs, ATTENTION_MS);
     this.attendedMs = nowMs;
-    for (const node of this.known.values()) {
+    for (const [id, node] of this.known) {
+      const page = this.wanted.get(id);
       this.judge(node);
       const { endpoint } = node;
       const probes = [...sentTo(endpoint)];
@@ -111,7 +123,8 @@ export class TwinNodes {
       if (size !== undefined || this.isDue(node)) {
         node.sent += 1;
         node.probedMs = this.attentiveMs;
-        this.send(endpoint, node, ProbeLayout.SIZE, node.sent, probes.shift(), nowMs);
+        const length = page === undefined ? ProbeLayout.SIZE : PAGE_PROBE;
+        this.send(endpoint, node, length, node.sent, probes.shift(), nowMs, page);
       }
     }
   }
@@ -126,9 +139,7 @@ export class TwinNodes {
     if (from === STRANGER) return DropReason.badProbe;
     if (probe.length < ProbeLayout.SIZE || probe[2] !== ProbeLayout.VERSION) return DropReason.badProbe;
     if (probe[3] === ProbeLayout.REQUEST) {
-      const reply = probe.slice(0, ProbeLayout.SIZE);
-      reply[3] = ProbeLayout.REPLY;
-      reply.set([ProbeLayout.TAKES_ECN, 0, 0, 0, 0, 0, 0, 0], ABILITIES);
+      const reply = this.replyTo(probe);
       this.ledger.send(endpointText(sender.address, sender.port), reply);
       this.ledger.count("probesAnswered");
       return DropReason.none;
@@ -140,8 +151,40 @@ export class TwinNodes {
     if (probe[3] !== ProbeLayout.REPLY || node === undefined || asked === undefined) return DropReason.badProbe;
     this.answer(node, asked, nowMs);
     node.takesEcn = ((probe[ABILITIES] as number) & ProbeLayout.TAKES_ECN) !== 0;
+    this.hear(from, node, probe);
     this.ledger.count("probeReplies");
     return DropReason.none;
+  }
+
+  /** A request gets as much back as it brought, and no page that there is not. */
+  private replyTo(probe: Uint8Array): Uint8Array {
+    const request = Buffer.from(probe);
+    const { revision, pages } = this.told;
+    const asksPage = (request.readUInt32LE(ABILITIES) & ProbeLayout.ASKS_PAGE) !== 0;
+    const page = asksPage && probe.length >= PAGE_PROBE ? pages[request.readUInt32LE(PAGE)] : undefined;
+    const reply = Buffer.from(request.subarray(0, ProbeLayout.SIZE));
+    reply[3] = ProbeLayout.REPLY;
+    reply.writeUInt32LE(ProbeLayout.TAKES_ECN + (revision === 0 ? 0 : ProbeLayout.TELLS_HEALTH), ABILITIES);
+    reply.writeUInt32LE(revision, PAGE);
+    if (page === undefined) return reply;
+    this.ledger.meet("a node is given a health page");
+    return Buffer.concat([reply, page]);
+  }
+
+  /** What an answer says of the health of its node's instances. */
+  private hear(id: string, node: Knowledge, probe: Uint8Array): void {
+    const answer = Buffer.from(probe);
+    const tells = (answer.readUInt32LE(ABILITIES) & ProbeLayout.TELLS_HEALTH) !== 0;
+    node.toldRevision = tells ? answer.readUInt32LE(PAGE) : 0;
+    if (node.toldRevision === 0 || probe.length !== PAGE_PROBE) return;
+    this.ledger.meet("a node gives a health page");
+    const page = answer.subarray(ProbeLayout.SIZE).toString("hex");
+    this.pagesHeard.push({ id, revision: node.toldRevision, page });
+  }
+
+  /** Of what a node tells, 0 = nothing. */
+  toldRevision(id: string): number {
+    return this.of(id).toldRevision;
   }
 
   pathError({ errno, isLocal, address, port, mtu, isOurs }: PathError): void {
@@ -250,10 +293,15 @@ export class TwinNodes {
     number: number,
     made: Uint8Array | undefined,
     nowMs: number,
+    page?: number,
   ): void {
     const probe = Buffer.alloc(size);
     probe.set([0x53, 0x57, ProbeLayout.VERSION, ProbeLayout.REQUEST]);
     probe.set((made ?? probe).subarray(4, 16), 4); // what only the engine knows
+    if (page !== undefined) {
+      probe.writeUInt32LE(ProbeLayout.ASKS_PAGE, ABILITIES);
+      probe.writeUInt32LE(page, PAGE);
+    }
     const sent = {
       ...{ number, size, id: identityOf(probe), isAnswered: false },
       ...{ sentMs: nowMs, sentAttentiveMs: this.attentiveMs },
@@ -292,6 +340,7 @@ export class TwinNodes {
       }),
       ...{ probes: [], sizes: [], sent: 0, answered: 0, probedMs: 0, rttsMs: [] },
       ...{ isRefused: false, doubt: undefined, health: "unknown", isHeard: false, takesEcn: false },
+      toldRevision: 0,
     };
   }
 }

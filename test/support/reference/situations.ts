@@ -22,6 +22,8 @@ export const SITUATIONS = [
   "a lost node's flow that was never answered goes elsewhere",
   "an unhealthy instance is passed over",
   "all instances are unhealthy, and one is used",
+  "a node is given a health page",
+  "a node gives a health page",
   // Unknown addresses
   "parked: a packet",
   "parked: a super-packet",

@@ -14,7 +14,7 @@ beforeEach(() => {
   logged = [];
   const log = (level: string) => (_fields: object, sentence: string) => void logged.push(`${level}: ${sentence}`);
   news = new HealthNews({
-    tell: (event) => events.push(event),
+    tell: (event) => events.push(event) < 20,
     log: { warn: log("warn"), info: log("info") } as unknown as Logger,
   });
 });

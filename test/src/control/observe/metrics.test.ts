@@ -87,6 +87,12 @@ describe("metrics", () => {
     expect(missing).toEqual([]);
   });
 
+  test("count instances by their health", async () => {
+    const series = await shown();
+    expect(series.get('sapwood_instances{health="unhealthy"}')).toBe("1");
+    expect(series.get('sapwood_instances{health="healthy"}')).toBe("0");
+  });
+
   test("count the classes of a histogram up", async () => {
     const series = await shown();
     const bucket = (le: string): string | undefined =>

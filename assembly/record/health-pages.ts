@@ -1,0 +1,31 @@
+// The head of the region of health pages, as a type. shared/layout/health-page.ts says what each field means. The
+// compiler holds the fields to their places.
+
+import * as HealthPageLayout from "../shared/layout/health-page.ts";
+
+@unmanaged
+export class HealthPages {
+  private sequence: u32;
+  pageCount: u32;
+
+  @inline
+  static at(address: usize): HealthPages {
+    return changetype<HealthPages>(address);
+  }
+
+  @inline
+  loadSequence(): u32 {
+    return atomic.load<u32>(changetype<usize>(this), HealthPageLayout.SEQUENCE);
+  }
+
+  /** The same, and nothing that was read before is read afterwards. */
+  @inline
+  fenceSequence(): u32 {
+    return atomic.add<u32>(changetype<usize>(this), 0, HealthPageLayout.SEQUENCE);
+  }
+}
+
+/** Ends the compilation when a field is not at its place. */
+export function checkHealthPages(): void {
+  if (offsetof<HealthPages>("pageCount") != HealthPageLayout.PAGE_COUNT) ERROR("HealthPages.pageCount is misplaced");
+}
