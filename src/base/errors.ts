@@ -25,6 +25,7 @@ const CATALOGUE = {
   "offload-refused": { exit: 1, http: 422 },
   "not-running": { exit: 1, http: 503 },
   "already-running": { exit: 1, http: 409 },
+  "takeover-failed": { exit: 1, http: 409 },
   "not-found": { exit: 1, http: 404 },
   "method-not-allowed": { exit: 1, http: 405 },
   "body-too-large": { exit: 1, http: 413 },

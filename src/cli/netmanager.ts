@@ -5,6 +5,7 @@ import type { Command } from "./command.ts";
 import { firstEnding } from "./ending.ts";
 import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
 import { SOCKET_OPTION } from "./query-command.ts";
+import { beginTakeover, TAKEOVER_OPTION } from "./takeover.ts";
 
 /** As `install-netmanager` names it. */
 const UNIT = "netmanager.service";
@@ -39,6 +40,7 @@ export const netmanagerCommand: Command = {
       choices: LOG_LEVELS,
     },
     LOG_FORMAT_OPTION,
+    TAKEOVER_OPTION,
   ],
   examples: [{ line: "netmanager", does: "until SIGTERM or Ctrl-C" }],
   async run(input, terminal) {
@@ -55,6 +57,8 @@ export const netmanagerCommand: Command = {
     }
     const target = await logTarget(input);
     const ending = firstEnding();
+    const version = packageVersion();
+    const takeover = await beginTakeover(input, version, () => Promise.resolve(input.text("socket")));
     const running = await NetmanagerNode.start({
       netcfgFile: input.text("netcfg"),
       tuncfgFile: input.text("tuncfg"),
@@ -62,17 +66,18 @@ export const netmanagerCommand: Command = {
       apiSocket: input.text("listen"),
       controlSocket: input.text("socket"),
       stateFolder: input.text("state"),
-      version: packageVersion(),
+      version,
       log: createLogger(level ?? "info", target),
       isLevelFixed: level !== undefined,
       env: process.env,
+      takeover,
     });
     terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
     process.on("SIGHUP", () => void running.reload());
     let isLasting = false;
     try {
-      await Promise.race([ending, running.proxy.failure]);
-      isLasting = !(await systemd.isBeingRestarted(UNIT, process.env));
+      const takenOver = await Promise.race([ending, running.proxy.failure, running.proxy.takenOver]);
+      isLasting = takenOver === undefined && !(await systemd.isBeingRestarted(UNIT, process.env));
     } finally {
       await running.close(isLasting);
     }

@@ -48,6 +48,7 @@ import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
 import { tablesCommand } from "./tables.ts";
 import { topCommand } from "./top.ts";
+import { upgradeCommand } from "./upgrade.ts";
 
 export const COMMANDS: readonly Command[] = [
   runCommand,
@@ -69,6 +70,7 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   captureCommand,
   applyCommand,
+  upgradeCommand,
   offloadCommand,
   keyStatusCommand,
   keyShowCommand,

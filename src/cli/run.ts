@@ -9,6 +9,7 @@ import type { Command, CommandInput, Terminal } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { firstEnding } from "./ending.ts";
 import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
+import { beginTakeover, TAKEOVER_OPTION } from "./takeover.ts";
 
 const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 /** For tests (docs/testing.md). */
@@ -27,6 +28,7 @@ export const runCommand: Command = {
       choices: LOG_LEVELS,
     },
     LOG_FORMAT_OPTION,
+    TAKEOVER_OPTION,
   ],
   examples: [
     { line: "run", does: "until SIGTERM or Ctrl-C" },
@@ -48,12 +50,17 @@ export const runCommand: Command = {
     process.on("SIGHUP", () => void running.reload());
     const manager = new ServiceManager(process.env);
     manager.ready(`${running.status().node} serves packets`);
-    // Resolves at the first signal; rejects when the data path is lost or something unforeseen happened.
-    const failure = await Promise.race([ending, running.failure]).then(
+    // Resolves at the first signal, or when another process has taken over, which is the main one from then on. Rejects
+    // when the data path is lost or something unforeseen happened.
+    const failure = await Promise.race([
+      ending.then(() => manager.stopping()),
+      running.failure,
+      running.takenOver,
+    ]).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    manager.stopping();
+    if (failure !== undefined) manager.stopping();
     await running.close(failure !== undefined);
     if (failure !== undefined) throw failure.error;
   },
@@ -71,12 +78,19 @@ async function startProxy(configFile: string, input: CommandInput, terminal: Ter
     throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
   }
   const target = await logTarget(input);
+  const version = packageVersion();
+  const takeover = await beginTakeover(input, version, async () => {
+    const { loadConfig } = await import("../control/config/config.ts");
+    const { knownPolicies } = await import("../control/state/module-store.ts");
+    return loadConfig(configFile, { policies: knownPolicies }).control.socket;
+  });
   const proxy = await NodeProxy.start({
     configFile,
     socket: input.optionalText("socket"),
-    version: packageVersion(),
+    version,
     log: createLogger(level ?? "info", target),
     isLevelFixed: level !== undefined,
+    takeover,
     faults: await faultsToInject(),
   });
   const { node, tun, tunnel, workers, generation } = proxy.status();

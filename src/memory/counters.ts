@@ -34,6 +34,12 @@ export function flowCount(shared: SharedMemory): number {
   return Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_COUNT) >>> 2);
 }
 
+/** Packets that left by the tunnel or the TUN since the start. */
+export function packetsPassed(shared: SharedMemory): number {
+  const { egressPackets = 0, ingressPackets = 0, localPackets = 0 } = readCounters(shared).counters;
+  return egressPackets + ingressPackets + localPackets;
+}
+
 function sums(shared: SharedMemory, names: ReadonlyMap<number, string>, offset: number): Record<string, number> {
   const view = new DataView(shared.memory.buffer, shared.at(Region.workers));
   const result: Record<string, number> = {};

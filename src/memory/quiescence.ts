@@ -23,6 +23,13 @@ export async function quiescence(shared: SharedMemory): Promise<void> {
   }
 }
 
+/** By worker: calls of the engine that it began or ended, modulo 2^32. */
+export function callSteps(shared: SharedMemory): number[] {
+  return Array.from({ length: shared.capacities.workers }, (_, worker) =>
+    Atomics.load(shared.i32, sequenceAt(shared, worker)),
+  );
+}
+
 function sequenceAt(shared: SharedMemory, worker: number): number {
   return (shared.at(Region.workers) + worker * WorkerLayout.SIZE + WorkerLayout.SEQUENCE) >>> 2;
 }

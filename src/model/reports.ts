@@ -335,6 +335,8 @@ const EVENT_KINDS = [
   "worker-restarted",
   "network-repaired",
   "network-problem",
+  "taken-over",
+  "takeover-failed",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -350,6 +352,8 @@ export const EventReport = report("EventReport", {
 });
 export type EventReport = z.infer<typeof EventReport>;
 export const EventReports = reports("EventReports", EventReport);
+
+export const TakeoverReport = report("TakeoverReport", { pid: count.describe("of the process that called back") });
 
 /** Which of the other nodes must not be lost for this one to be ready. */
 export const READY_PEERS = ["any", "all", "none"] as const;

@@ -186,6 +186,7 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
+NotifyAccess=main
 ExecStart=${PROGRAM}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always

@@ -18,6 +18,7 @@ import { StateFile } from "../control/providers/oakestra/state-file.ts";
 import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
 import { replaceOwnFile } from "../sys/own-files.ts";
 import { NodeProxy } from "./node-proxy.ts";
+import type { Takeover } from "./takeover/takeover.ts";
 
 interface NetmanagerNodeOptions {
   readonly netcfgFile: string;
@@ -32,6 +33,8 @@ interface NetmanagerNodeOptions {
   /** The level was given to the command: Debug of netcfg.json does not count. */
   readonly isLevelFixed: boolean;
   readonly env: NodeJS.ProcessEnv;
+  /** Of the proxy that runs at the control socket; undefined: no proxy may be there. */
+  readonly takeover: Takeover | undefined;
 }
 
 /** MTU of the bridge and of containers, unless TUN_MTU_SIZE says another one. */
@@ -67,6 +70,7 @@ export class NetmanagerNode {
       return await NetmanagerNode.#open(options, undo);
     } catch (error) {
       await undo.run();
+      options.takeover?.fail(reasonOf(error));
       throw error;
     }
   }
@@ -97,6 +101,7 @@ export class NetmanagerNode {
       log,
       isLevelFixed,
       env,
+      takeover,
     } = options;
     const netcfg = loadNetcfg(netcfgFile, env);
     const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
@@ -106,13 +111,15 @@ export class NetmanagerNode {
     const findAddress = () => publicAddress.find();
     const address = await findAddress();
     const firewall = machineFirewall();
-    await claimSocketPath(apiSocket);
+    if (takeover === undefined) await claimSocketPath(apiSocket);
     const state = openState(stateFolder);
     const configFile = join(stateFolder, "node.json");
     const settings = nodeSettings({ address, tuncfg, controlSocket, stateFolder, policies: policies.started });
     replaceOwnFile(configFile, JSON.stringify(settings, null, 2));
-    const proxy = await NodeProxy.start({ configFile, socket: controlSocket, version, log, isLevelFixed: true });
-    undo.add("stop the proxy", () => proxy.close());
+    const common = { configFile, socket: controlSocket, version, log, isLevelFixed: true };
+    const proxy = await NodeProxy.start({ ...common, isFileFollowed: false, takeover });
+    undo.add("stop the proxy", () => proxy.close(takeover !== undefined));
+    await claimSocketPath(apiSocket);
     const mtu = containerMtu(env.TUN_MTU_SIZE);
     const netmanager = await Netmanager.open({
       ...{

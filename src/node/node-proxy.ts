@@ -2,30 +2,36 @@
 // Promises: a start that fails leaves no device, route, kernel parameter or socket behind, but those that a process
 // before left for it.
 
+import { reasonOf } from "../base/errors.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { ProviderSink } from "../control/providers/provider.ts";
 import type { StatusReport } from "../model/reports.ts";
 import { type NodeProxyOptions, openConfig } from "./open-config.ts";
-import type { OpenControl, Stages } from "./open-control.ts";
+import type { OpenControl } from "./open-control.ts";
 import { openDevices } from "./open-devices.ts";
 import { openNetwork } from "./open-network.ts";
 import { openTables } from "./open-tables.ts";
 import { openWorkers } from "./open-workers.ts";
+import type { Stages } from "./stages.ts";
+import { takeOver } from "./takeover/take-over.ts";
 
 export class NodeProxy {
   /** Rejects when the data path is lost for good; otherwise it stays pending. */
   readonly failure: Promise<never>;
+  /** Resolves when another process has taken over, and this one is to close; otherwise it stays pending. */
+  readonly takenOver: Promise<string>;
   /** For a provider beside the configuration. */
   readonly sink: ProviderSink;
   readonly #undo: UndoStack;
   readonly #stages: Stages;
   readonly #status: () => StatusReport;
 
-  private constructor(undo: UndoStack, stages: Stages, { status, sink }: OpenControl) {
+  private constructor(undo: UndoStack, stages: Stages, { status, sink, handOver }: OpenControl) {
     this.#undo = undo;
     this.#stages = stages;
     this.#status = status;
     this.sink = sink;
+    this.takenOver = handOver.completed;
     this.failure = Promise.race([stages.watch.failure, stages.networkWatch.failure]);
     this.failure.catch(() => undefined); // may happen before anybody waits for it
   }
@@ -37,6 +43,7 @@ export class NodeProxy {
       return await NodeProxy.#open(options, undo);
     } catch (error) {
       await undo.run();
+      options.takeover?.fail(reasonOf(error));
       throw error;
     }
   }
@@ -63,22 +70,27 @@ export class NodeProxy {
   }
 
   static async #open(options: NodeProxyOptions, undo: UndoStack): Promise<NodeProxy> {
-    const { configFile, log } = options;
+    const { log, takeover } = options;
     const opened = await openConfig(options);
-    const devices = await openDevices(opened.config, log, undo);
-    const tables = await openTables(opened, devices, configFile, log, undo);
+    const devices = await openDevices(opened.config, log, undo, takeover?.passedOn);
+    const tables = await openTables(opened, devices, options, undo);
     // The threads start while other programs set up the network. A TUN that a process before left has its network, so
     // that its packets are served as soon as the threads run.
     const setUp = bothOf(
       openNetwork(opened, devices, tables, log, undo.part("undo the network")),
-      openWorkers(opened, devices, tables, options, undo.part("undo the workers")),
+      openWorkers(opened, devices, tables, options, takeover !== undefined, undo.part("undo the workers")),
     );
     const loaded = import("./open-control.ts"); // a third of the program, which no packet needs
     const [[network, workers], { openControl }] = await bothOf(setUp, loaded);
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };
+    if (takeover !== undefined) await takeOver(stages, takeover, log);
     const control = await openControl(stages, options, undo);
     network.ending.keepsTun = network.persists && opened.config.tun.keep;
     if (!network.persists) devices.tun.setPersistent(false); // one that was taken over, and was to outlive its process
+    if (takeover !== undefined) {
+      await takeover.finish();
+      tables.flows.commit();
+    }
     return new NodeProxy(undo, stages, control);
   }
 }

@@ -12,6 +12,7 @@ import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
 import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
 import type { Tables } from "../model/tables.ts";
 import { readTextFile } from "../sys/user-file.ts";
+import type { Takeover } from "./takeover/takeover.ts";
 
 export interface NodeProxyOptions {
   readonly configFile: string;
@@ -21,6 +22,10 @@ export interface NodeProxyOptions {
   readonly log: Logger;
   /** The level was given to the command: the configuration's does not count. */
   readonly isLevelFixed: boolean;
+  /** Of the proxy that runs at the control socket; undefined: no proxy may be there. */
+  readonly takeover?: Takeover | undefined;
+  /** Whether a change of the file is to come into force. */
+  readonly isFileFollowed?: boolean;
   /** What the devices are told to do wrong, in a test; nothing unless given. */
   readonly faults?: FaultSettings | undefined;
 }
@@ -69,7 +74,7 @@ export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig>
   inForce.bindings = () => config.bindings;
   if (!isLevelFixed) log.level = config.log.level;
   const socket = options.socket ?? config.control.socket;
-  await claimSocketPath(socket); // before anything is opened that a running proxy might share
+  if (options.takeover === undefined) await claimSocketPath(socket); // before anything is opened that a running proxy might share
   return { config, started, watcher, socket, inForce };
 }
 

@@ -21,20 +21,18 @@ import { Questions } from "../control/tables/questions.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
 import type { ProviderReport, StatusReport } from "../model/reports.ts";
 import { ADDRESS_SIZE, parseAddress } from "../net/address.ts";
-import type { LoadedConfig, NodeProxyOptions, OpenConfig } from "./open-config.ts";
-import type { Devices } from "./open-devices.ts";
-import type { OpenNetwork } from "./open-network.ts";
-import type { OpenTables } from "./open-tables.ts";
-import type { OpenWorkers } from "./open-workers.ts";
+import { Listeners } from "./listeners.ts";
+import type { LoadedConfig, NodeProxyOptions } from "./open-config.ts";
 import { providerSink } from "./provider-sink.ts";
-
-/** All that was opened before. */
-export interface Stages extends OpenConfig, Devices, OpenTables, OpenNetwork, OpenWorkers {}
+import type { Stages } from "./stages.ts";
+import type { HandOver } from "./takeover/hand-over.ts";
+import { openHandOver } from "./takeover/open-hand-over.ts";
 
 export interface OpenControl {
   readonly status: () => StatusReport;
   /** For a provider beside the configuration. */
   readonly sink: ProviderSink;
+  readonly handOver: HandOver;
 }
 
 export async function openControl(stages: Stages, options: NodeProxyOptions, undo: UndoStack): Promise<OpenControl> {
@@ -68,9 +66,17 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     network: () => networkWatch.report,
   });
   undo.add("stop watching for events", () => observation.close());
+  if (options.takeover !== undefined) {
+    const { pid, version } = options.takeover.passedOn;
+    const message = `This process has taken over from process ${pid}, version ${version}.`;
+    events.add({ kind: "taken-over", message });
+  }
   const captures = openCaptures(stages, options);
   undo.add("end the captures", () => captures.close());
+  const listeners = new Listeners();
+  const handOver = openHandOver(stages, options, events, listeners);
   const parts = {
+    takeover: handOver,
     captures,
     status,
     reporter,
@@ -82,22 +88,31 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     key: () => encrypted ?? refuseKey(),
     modules: new ModuleControl(modules, moduleReporter),
   };
-  const api = await ControlApi.listen(socket, parts, (error) =>
-    log.error({ err: error }, "a request to the control socket met an unexpected error"),
+  listeners.add(() =>
+    ControlApi.listen(socket, parts, (error) =>
+      log.error({ err: error }, "a request to the control socket met an unexpected error"),
+    ),
   );
-  undo.add("close the control socket", () => api.close());
-  const listener = await observation.listen(options.configFile, async ({ takesOrders, onFailure }) => {
-    const { PageSite } = await import("../control/page/page-site.ts"); // which many nodes do not need
-    const healthOf = (service: string, instance: number) => health.reportOf(service, instance);
-    const source = {
-      ...{ ...observation.source, healthOf, shared, store, nowMs },
-      ...{ events: () => events.all(), epochMs: () => Date.now() },
-    };
-    return new PageSite({ source, orders: takesOrders ? orderListener(parts, onFailure) : undefined, onFailure });
-  });
-  undo.add("close the observation listener", () => listener?.close());
-  watcher.watch(reloader);
-  undo.add("stop watching the configuration", () => watcher.close());
+  listeners.add(() =>
+    observation.listen(options.configFile, async ({ takesOrders, onFailure }) => {
+      const { PageSite } = await import("../control/page/page-site.ts"); // which many nodes do not need
+      const healthOf = (service: string, instance: number) => health.reportOf(service, instance);
+      const source = {
+        ...{ ...observation.source, healthOf, shared, store, nowMs },
+        ...{ events: () => events.all(), epochMs: () => Date.now() },
+      };
+      return new PageSite({ source, orders: takesOrders ? orderListener(parts, onFailure) : undefined, onFailure });
+    }),
+  );
+  if (options.isFileFollowed !== false) {
+    listeners.add(() => {
+      watcher.watch(reloader);
+      return watcher;
+    });
+  }
+  undo.add("close what the proxy listens at", () => listeners.close());
+  await listeners.open();
+  undo.add("end a takeover", () => handOver.close());
   const sink = providerSink({
     ...{ nodeId: config.node.id, store, questions, shared },
     policies: () => modules.policies.names,
@@ -105,7 +120,7 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
       readProvider = read;
     },
   });
-  return { status, sink };
+  return { status, sink, handOver };
 }
 
 function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodeProxyOptions): Reloader<LoadedConfig> {

@@ -1,6 +1,7 @@
 // Second stage: the tunnel's sockets, with WireGuard below them if the configuration wants it, and the TUN.
 
 import { availableParallelism } from "node:os";
+import { SapwoodError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import type { Config } from "../control/config/config.ts";
@@ -9,9 +10,10 @@ import { EncryptedUnderlay } from "../control/underlay/encrypted-underlay.ts";
 import { keyFiles } from "../control/underlay/key-file.ts";
 import { chooseMtu, findUnderlay, type Underlay } from "../sys/interface.ts";
 import { openNodeTun } from "../sys/persistent-tun.ts";
-import type { Tun } from "../sys/tun.ts";
-import { openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
+import { adoptTun, type Tun } from "../sys/tun.ts";
+import { adoptUdpSocket, openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { chooseQueues, underlayAddress } from "./choices.ts";
+import type { PassedOn } from "./takeover/takeover.ts";
 
 export interface Devices {
   /** The interface that the tunnel's datagrams leave by; undefined when none has its address yet. */
@@ -27,8 +29,15 @@ export interface Devices {
   readonly switchedOff: ReturnType<typeof offloadsSwitchedOff>;
 }
 
-export async function openDevices(config: Config, log: Logger, undo: UndoStack): Promise<Devices> {
+/** With `passedOn`, those of the running proxy. Throws takeover-failed when they are not as the configuration wants them. */
+export async function openDevices(
+  config: Config,
+  log: Logger,
+  undo: UndoStack,
+  passedOn: PassedOn | undefined,
+): Promise<Devices> {
   const underlay = await findUnderlay(underlayAddress(config));
+  if (passedOn !== undefined) return adoptDevices(config, passedOn, underlay, undo);
   const encrypted = await openEncrypted(config, underlay, log, undo);
   const queues = chooseQueues(config.tun.queues, availableParallelism());
   const switchedOff = offloadsSwitchedOff(config.offloads);
@@ -44,6 +53,32 @@ export async function openDevices(config: Config, log: Logger, undo: UndoStack):
   undo.add("close the TUN", () => tun.close());
   const mtu = chooseMtu(config.tun.mtu, encrypted?.mtu ?? underlay?.mtu);
   return { underlay, encrypted, sockets, port: socketAt(sockets, 0).port, tun, isAdopted, mtu, switchedOff };
+}
+
+function adoptDevices(
+  { tun: { name, queues, mtu: configuredMtu }, node, offloads }: Config,
+  passedOn: PassedOn,
+  underlay: Underlay | undefined,
+  undo: UndoStack,
+): Devices {
+  const expect = (field: string, expected: unknown, found: unknown): void => {
+    if (expected === found) return;
+    const sentence = `${field} is ${expected}, and the running proxy has ${found}: this takes a restart.`;
+    throw new SapwoodError("takeover-failed", sentence);
+  };
+  expect("node.underlay.encryption", node.underlay.encryption, "none");
+  if (queues !== "auto") expect("tun.queues", queues, passedOn.tun.length);
+  const switchedOff = offloadsSwitchedOff(offloads);
+  const { bind: address, port } = node.underlay;
+  const sockets = passedOn.sockets.map((fd) => adoptUdpSocket(fd, { address, port, switchedOff }));
+  undo.add("close the tunnel's sockets", () => {
+    for (const socket of sockets) socket.close();
+  });
+  const tun = adoptTun({ name, switchedOff }, passedOn.tun);
+  undo.add("close the TUN", () => tun.close());
+  const mtu = chooseMtu(configuredMtu, underlay?.mtu);
+  const devices = { underlay, encrypted: undefined, sockets, port: socketAt(sockets, 0).port };
+  return { ...devices, tun, isAdopted: true, mtu, switchedOff };
 }
 
 export function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {

@@ -26,28 +26,34 @@ interface OpenFlowsOptions {
   readonly socket: string;
   readonly shared: SharedMemory;
   readonly log: Logger;
+  /** The lock on the flows that the running process passed on. */
+  readonly passedLock?: number | undefined;
 }
 
 export interface OpenFlows {
   /** When the workers' clock is 0, in milliseconds of CLOCK_MONOTONIC. */
   readonly clockOriginMs: number;
+  /** Undefined: flows do not outlive this process. */
+  readonly file: FlowFile | undefined;
   /** Takes over the flows of the process before; to be called when the first tables are in force. */
-  takeOver(): Promise<void>;
+  adopt(): Promise<void>;
+  /** From now on the next start finds the flows of this process, and no longer those of the process before. */
+  commit(): void;
 }
 
 /** Throws already-running when another process has the folder. */
 export async function openFlows(options: OpenFlowsOptions, undo: UndoStack): Promise<OpenFlows> {
-  const { keep, socket, shared, log } = options;
+  const { keep, socket, shared, log, passedLock } = options;
   const clockOriginMs = monotonicMs();
-  const takeNone = { clockOriginMs, takeOver: () => Promise.resolve() };
+  const takeNone = { clockOriginMs, file: undefined, adopt: () => Promise.resolve(), commit: () => undefined };
   if (!keep) return takeNone;
   const folder = options.directory ?? join(dirname(socket), `${basename(socket, ".sock")}.flows`);
   let file: FlowFile;
   try {
     const onProblem = (reason: string) => log.warn(`flows from now on will not outlive this process: ${reason}`);
-    file = await openFile({ shared, folder, clockOriginMs, onProblem });
+    file = await openFile({ shared, folder, clockOriginMs, passedLock, onProblem });
   } catch (error) {
-    if (error instanceof SapwoodError && error.code === "already-running") throw error;
+    if (error instanceof SapwoodError) throw error; // another process has them
     log.warn(`flows will not outlive this process: ${reasonOf(error)}`);
     return takeNone;
   }
@@ -56,12 +62,14 @@ export async function openFlows(options: OpenFlowsOptions, undo: UndoStack): Pro
   if (file.refusal !== undefined) log.warn(`flows of the process before are left behind: ${file.refusal}`);
   return {
     clockOriginMs,
-    takeOver: async () => {
+    file,
+    commit: () => file.commit(),
+    adopt: async () => {
       const startMs = monotonicMs();
       const nowMs = startMs - clockOriginMs;
       shared.u32[(HeaderLayout.AT + HeaderLayout.UNBOUND_END_MS) >>> 2] = nowMs + UNBOUND_MAX_MS;
       await adoptFlows(shared, file, nowMs);
-      file.commit();
+      file.followGrowth();
       const { flowsAdopted = 0, flowsRefused = 0, flowsExpired = 0 } = readCounters(shared).counters;
       if (flowsAdopted + flowsRefused + flowsExpired === 0) return;
       const tookMs = Math.round(monotonicMs() - startMs);

@@ -1,6 +1,5 @@
 // Third stage: the shared memory, the modules, and the first generation of the tables.
 
-import type { Logger } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { loadBuiltModules } from "../control/modules/built-modules.ts";
 import { Modules } from "../control/modules/modules.ts";
@@ -10,9 +9,10 @@ import { memoryPages } from "../dataplane/modules/policy-module.ts";
 import { createSharedMemory, type SharedMemory } from "../memory/shared-memory.ts";
 import { TableWriter } from "../memory/table-writer.ts";
 import { memoryOptionsOf } from "./choices.ts";
-import type { OpenConfig } from "./open-config.ts";
+import type { NodeProxyOptions, OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
 import { type OpenFlows, openFlows } from "./open-flows.ts";
+import { tablesInForce } from "./takeover/tables-in-force.ts";
 
 export interface OpenTables {
   readonly shared: SharedMemory;
@@ -26,19 +26,21 @@ export interface OpenTables {
 export async function openTables(
   { config, socket, inForce }: OpenConfig,
   { encrypted, mtu, sockets }: Devices,
-  configFile: string,
-  log: Logger,
+  { configFile, log, takeover }: NodeProxyOptions,
   undo: UndoStack,
 ): Promise<OpenTables> {
   const shared = createSharedMemory(memoryOptionsOf(config, { workers: sockets.length, tunMtu: mtu }));
-  const flows = await openFlows({ ...config.flows, socket, shared, log }, undo);
-  inForce.tables = () => config.tables;
+  const { flowsLock, stateLock } = takeover?.passedOn ?? {};
+  const flows = await openFlows({ ...config.flows, socket, shared, log, passedLock: flowsLock }, undo);
+  const started = takeover === undefined ? config.tables : await tablesInForce(config, takeover);
+  inForce.tables = () => started;
   const clock = (): Date => new Date();
   const modules = await Modules.open({
     built: await loadBuiltModules(clock()),
     stateDirectory: config.state.directory,
     configFile,
     files: config.policies,
+    passedLock: stateLock,
     callTimeMs: config.policyLimits.time,
     memoryPagesMax: memoryPages(config.policyLimits.memory),
     candidates: (policy) => inForce.candidates(policy),
@@ -62,7 +64,7 @@ export async function openTables(
   };
   const policySlot = (name: string): number => modules.policies.slot(name);
   const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
-  await store.apply(config.tables);
+  await store.apply(started);
   inForce.tables = () => store.snapshot();
   encrypted?.onMoved((ids) => store.moveNodes(ids));
   return { shared, modules, rules, store, flows };

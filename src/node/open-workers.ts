@@ -13,16 +13,21 @@ export interface OpenWorkers {
   readonly watch: WorkerWatch;
 }
 
+/** With `isHeld` the workers touch neither descriptors nor flows until they are released. */
 export async function openWorkers(
   { config, inForce }: OpenConfig,
   { tun, sockets }: Devices,
   { shared, modules, store, flows }: OpenTables,
   { faults, log }: NodeProxyOptions,
+  isHeld: boolean,
   undo: UndoStack,
 ): Promise<OpenWorkers> {
   if (faults !== undefined) log.warn({ faults }, "faults are injected into the devices: this proxy is under test");
   const watch = new WorkerWatch(tun.fds.length, log);
-  await flows.takeOver();
+  if (!isHeld) {
+    await flows.adopt();
+    flows.commit();
+  }
   const forWorkers = modules.forWorkers();
   const supervisor = await Supervisor.start({
     memory: shared.memory,
@@ -30,6 +35,7 @@ export async function openWorkers(
     policyTimeMs: config.policyLimits.time,
     queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
     faults,
+    isHeld,
     clockOriginMs: flows.clockOriginMs,
     onWorkerEnd: (end) => watch.onEnd(end),
   });

@@ -1,7 +1,8 @@
 // A lock on a folder that ends with its owner: whatever ends the process, the kernel lets it go (flock(2)). The folder
 // should be open to its owner alone, since whoever may open it may lock it.
 
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
+import { SapwoodError } from "../base/errors.ts";
 import { EAGAIN, expectSuccess, flock } from "./libc.ts";
 
 // sys/file.h
@@ -27,6 +28,24 @@ export class FolderLock {
     closeSync(file);
     if (result !== -EAGAIN) expectSuccess(result, `Locking ${folder}`);
     return undefined;
+  }
+
+  /**
+   * The lock on `folder` that another process holds and has passed on as `file`: both hold it, until both have let it go.
+   * Throws takeover-failed when the descriptor is another one, and closes it.
+   */
+  static adopt(folder: string, file: number): FolderLock {
+    const [passed, expected] = [fstatSync(file), lstatSync(folder)];
+    const isSame = passed.dev === expected.dev && passed.ino === expected.ino;
+    if (isSame && flock(file, LOCK_EX | LOCK_NB) >= 0) return new FolderLock(file);
+    closeSync(file);
+    const message = `The running proxy must have the lock on ${folder}; what it passed on is none: is the folder another one?`;
+    throw new SapwoodError("takeover-failed", message);
+  }
+
+  /** To be passed on. */
+  get descriptor(): number {
+    return this.#file;
   }
 
   release(): void {

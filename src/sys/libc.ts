@@ -30,6 +30,7 @@ function errnoNumber(name: string): number {
 
 export const EPERM = errnoNumber("EPERM");
 export const ENOENT = errnoNumber("ENOENT");
+export const ENOSYS = errnoNumber("ENOSYS");
 export const EINTR = errnoNumber("EINTR");
 export const EIO = errnoNumber("EIO");
 export const ENXIO = errnoNumber("ENXIO");
@@ -106,6 +107,15 @@ export function recvmsg(fd: number, messageAt: number, flags: number): number {
   return result < 0 ? -koffi.errno() : result;
 }
 
+const sendmsgCall: Call<[number, number, number]> = library.func(
+  "int64_t sendmsg(int fd, uintptr_t message, int flags)",
+);
+
+export function sendmsg(fd: number, messageAt: number, flags: number): number {
+  const result = sendmsgCall(fd, messageAt, flags | MSG_DONTWAIT);
+  return result < 0 ? -koffi.errno() : result;
+}
+
 /** `timeoutMs` -1 waits for ever. */
 export function poll(pollfdsAt: number, count: number, timeoutMs: number): number {
   const result = pollCall(pollfdsAt, count, timeoutMs);
@@ -125,6 +135,11 @@ export const bindSocket = bind<[number, Bytes, number]>("int bind(int fd, const 
 export const connectSocket = bind<[number, Bytes, number]>("int connect(int fd, const void *address, uint32_t size)");
 export const sendto = bind<[number, Bytes, number, number, Bytes, number]>(
   "int64_t sendto(int fd, const void *buffer, size_t size, int flags, const void *address, uint32_t length)",
+);
+export const listen = bind<[number, number]>("int listen(int fd, int backlog)");
+/** `addressAt` and `sizeAt` 0: who it is is not asked for. */
+export const accept = bind<[number, number, number, number]>(
+  "int accept4(int fd, uintptr_t address, uintptr_t size, int flags)",
 );
 export const getsockname = bind<[number, Bytes, Uint32Array]>("int getsockname(int fd, void *address, void *size)");
 export const setsockopt = bind<[number, number, number, Bytes, number]>(
@@ -168,6 +183,19 @@ const execvCall: (path: string, argv: readonly (string | null)[]) => number = li
 export function execv(path: string, argv: readonly string[]): number {
   execvCall(path, [...argv, null]);
   return -koffi.errno();
+}
+// asm-generic/unistd.h, the same numbers on all machines; musl has no functions for them.
+const SYS_PIDFD_SEND_SIGNAL = 424;
+const SYS_PIDFD_OPEN = 434;
+const systemCall = bind<[number, number, number, number, number]>(
+  "long syscall(long number, long first, long second, long third, long fourth)",
+);
+/** A descriptor of a process, close-on-exec. */
+export function pidfdOpen(pid: number): number {
+  return systemCall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
+}
+export function pidfdSendSignal(fd: number, signal: number): number {
+  return systemCall(SYS_PIDFD_SEND_SIGNAL, fd, signal, 0, 0);
 }
 /** Non-blocking and close-on-exec, starting at 0. */
 export const eventfd = bind<[number, number]>("int eventfd(unsigned int initial, int flags)");

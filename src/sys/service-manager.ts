@@ -34,6 +34,11 @@ export class ServiceManager {
     this.#tell("STOPPING=1\n");
   }
 
+  /** Another process is the main one from now on, and says the rest. */
+  succeededBy(pid: number): void {
+    this.#tell(`MAINPID=${pid}\n`);
+  }
+
   #tell(text: string): void {
     if (this.#address === undefined) return;
     const fd = socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC | O_NONBLOCK, 0);

@@ -1,6 +1,7 @@
 // Opens a TUN device with one queue per worker and agrees with the kernel on offloads.
 // The device exists as long as one of its descriptors is open, unless it is told to outlive them (persistent-tun.ts).
 
+import { fstatSync, statSync } from "node:fs";
 import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import {
@@ -37,12 +38,15 @@ const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
 const TUNSETOWNER = 0x400454cc;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNGETIFF = 0x800454d2;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TUN = 0x0001;
 const IFF_MULTI_QUEUE = 0x0100;
+const IFF_DETACH_QUEUE = 0x0400;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000; // virtio_net_hdr of 10 bytes, the kernel's default size
 const IFF_TUN_EXCL = 0x8000;
+const QUEUE_FLAGS = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
 const TUN_F_TSO6 = 0x04;
@@ -91,29 +95,71 @@ export function openTun(options: TunOptions): Tun {
     fds.push(first);
     takePossession(first);
     for (let queue = 1; queue < options.queues; queue++) fds.push(openQueue(options.name, queue, 0));
-    const offers = isLeft ? offerThrowAway() : offerBoth(first);
-    const kernel: TunKernel = { ...offers, set: (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags) };
-    let offloads = settleOffloads(options.switchedOff, kernel);
-    return {
-      name: options.name,
-      fds: [...fds],
-      get offloads() {
-        return offloads;
-      },
-      settleOffloads(switchedOff) {
-        offloads = settleOffloads(switchedOff, kernel);
-        return offloads;
-      },
-      setPersistent(isPersistent) {
-        const result = ioctlNumber(first, TUNSETPERSIST, isPersistent ? 1 : 0);
-        if (result !== -EBADFD) expectSuccess(result, "Making the TUN outlive its process (TUNSETPERSIST)");
-      },
-      close: closeAll,
-    };
+    return openedTun(options, first, [...fds], isLeft ? offerThrowAway() : offerBoth(first), closeAll);
   } catch (error) {
     closeAll();
     throw error;
   }
+}
+
+/**
+ * The TUN whose queues another process passed on, which may be reading them still. They stay open and are this
+ * process's to close, also when this throws tun-unavailable because one of them is something else.
+ */
+export function adoptTun({ name, switchedOff }: Omit<TunOptions, "queues" | "isLeft">, fds: readonly number[]): Tun {
+  const [first] = fds;
+  if (first === undefined) throw new SapwoodError("tun-unavailable", `The TUN "${name}" was passed on with no queue.`);
+  for (const fd of fds) {
+    const found = attachedTo(fd);
+    if (found === name) continue;
+    const sentence = `Expected a queue of the TUN "${name}" with a virtio_net_hdr; the running proxy passed on ${found}.`;
+    throw new SapwoodError("tun-unavailable", sentence);
+  }
+  const open = [...fds];
+  return openedTun({ name, switchedOff }, first, fds, offerThrowAway(), () => {
+    for (const fd of open.splice(0)) close(fd);
+  });
+}
+
+/** The name of the TUN that a descriptor is a queue of, if it is one as openQueue() makes them; else what it is. */
+function attachedTo(fd: number): string {
+  const status = fstatSync(fd);
+  if (!status.isCharacterDevice() || status.rdev !== statSync(TUN_PATH).rdev) return "no descriptor of a TUN";
+  const request = Buffer.alloc(IFREQ_SIZE);
+  const result = ioctl(fd, TUNGETIFF, request);
+  if (result < 0) return `a queue of no TUN (${errnoName(result)})`;
+  const name = request.toString("utf8", 0, request.indexOf(0));
+  const flags = request.readUInt16LE(IFNAMSIZ);
+  const isLike = (flags & QUEUE_FLAGS) === QUEUE_FLAGS && (flags & IFF_DETACH_QUEUE) === 0;
+  return isLike ? name : `a queue of "${name}" with the flags 0x${flags.toString(16)}`;
+}
+
+/** Settles the offloads of an open device, whose first queue is `first`. */
+function openedTun(
+  { name, switchedOff: switchedOffFirst }: Pick<TunOptions, "name" | "switchedOff">,
+  first: number,
+  fds: readonly number[],
+  offers: Offers,
+  closeAll: () => void,
+): Tun {
+  const kernel: TunKernel = { ...offers, set: (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags) };
+  let offloads = settleOffloads(switchedOffFirst, kernel);
+  return {
+    name,
+    fds,
+    get offloads() {
+      return offloads;
+    },
+    settleOffloads(switchedOff) {
+      offloads = settleOffloads(switchedOff, kernel);
+      return offloads;
+    },
+    setPersistent(isPersistent) {
+      const result = ioctlNumber(first, TUNSETPERSIST, isPersistent ? 1 : 0);
+      if (result !== -EBADFD) expectSuccess(result, "Making the TUN outlive its process (TUNSETPERSIST)");
+    },
+    close: closeAll,
+  };
 }
 
 /** The first queue of a new device has IFF_TUN_EXCL: to attach to one that exists would share its owner's traffic. */
@@ -122,7 +168,7 @@ function openQueue(name: string, queue: number, exclusive: number): number {
   if (fd < 0) throw openFailure(fd);
   const request = Buffer.alloc(IFREQ_SIZE);
   request.write(name);
-  request.writeUInt16LE(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | exclusive, IFNAMSIZ);
+  request.writeUInt16LE(QUEUE_FLAGS | exclusive, IFNAMSIZ);
   const result = ioctl(fd, TUNSETIFF, request);
   if (result < 0) {
     close(fd);

@@ -1,6 +1,7 @@
 // Opens the tunnel's UDP socket: one KernelLayout.AF_INET6 socket for IPv4 and IPv6 peers, the former v4-mapped
 // (RFC 3493 section 3.7), non-blocking, with large buffers and the kernel's segmentation offloads.
 
+import { fstatSync } from "node:fs";
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import {
   IP_RECVTOS,
@@ -13,7 +14,7 @@ import {
   UDP_SEGMENT,
 } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
-import { parseAddress } from "../net/address.ts";
+import { ADDRESS_SIZE, canonicalAddress, formatAddress, parseAddress } from "../net/address.ts";
 import {
   bindSocket,
   close,
@@ -34,11 +35,14 @@ import { type OffloadName, type OffloadState, offloadOff, offloadOn, type Switch
 
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
+const SO_TYPE = 3;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_REUSEPORT = 15;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
+const SO_PROTOCOL = 38;
+const SO_DOMAIN = 39;
 const SO_MEMINFO = 55;
 // linux/sock_diag.h: what SO_MEMINFO answers, as u32 each
 const SK_MEMINFO_DROPS = 8;
@@ -99,25 +103,59 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
       setNumber(fd, SOL_IPV6, IPV6_RECVTCLASS, 1),
       "Asking for the traffic class of IPv6 datagrams (IPV6_RECVTCLASS)",
     );
-    let offloads = settleOffloads(fd, options.switchedOff);
     bindTo(fd, options);
-    return {
-      fd,
-      port: boundPort(fd),
-      get offloads() {
-        return offloads;
-      },
-      settleOffloads(switchedOff) {
-        offloads = settleOffloads(fd, switchedOff);
-        return offloads;
-      },
-      receiveDrops: () => receiveDrops(fd),
-      close: closeOnce,
-    };
+    return openedSocket(fd, options.switchedOff, closeOnce);
   } catch (error) {
     closeOnce();
     throw error;
   }
+}
+
+/**
+ * A socket of the tunnel that another process passed on, which may be reading it still. It is this process's to close,
+ * also when this throws network-setup because it is something else.
+ */
+export function adoptUdpSocket(fd: number, options: Omit<UdpSocketOptions, "reusePort">): UdpSocket {
+  const { address, port, switchedOff } = options;
+  const expected = { SO_DOMAIN: KernelLayout.AF_INET6, SO_TYPE: SOCK_DGRAM, SO_PROTOCOL: IPPROTO_UDP };
+  const found = fstatSync(fd).isSocket()
+    ? {
+        SO_DOMAIN: getNumber(fd, SO_DOMAIN),
+        SO_TYPE: getNumber(fd, SO_TYPE),
+        SO_PROTOCOL: getNumber(fd, SO_PROTOCOL),
+      }
+    : undefined;
+  if (JSON.stringify(found) !== JSON.stringify(expected)) throw notTheTunnels("no UDP socket of IPv6", options);
+  const bound = boundTo(fd);
+  const isSame = bound.address === canonicalAddress(address) && (port === 0 || bound.port === port);
+  if (!isSame) throw notTheTunnels(`one of ${bound.address}, port ${bound.port}`, options);
+  let isOpen = true;
+  return openedSocket(fd, switchedOff, () => {
+    if (isOpen) close(fd);
+    isOpen = false;
+  });
+}
+
+function notTheTunnels(found: string, { address, port }: Omit<UdpSocketOptions, "reusePort">): SapwoodError {
+  const sentence = `Expected the tunnel's socket of ${address}, port ${port}; the running proxy passed on ${found}.`;
+  return new SapwoodError("network-setup", sentence);
+}
+
+function openedSocket(fd: number, switchedOffFirst: SwitchedOff, closeOnce: () => void): UdpSocket {
+  let offloads = settleOffloads(fd, switchedOffFirst);
+  return {
+    fd,
+    port: boundTo(fd).port,
+    get offloads() {
+      return offloads;
+    },
+    settleOffloads(switchedOff) {
+      offloads = settleOffloads(fd, switchedOff);
+      return offloads;
+    },
+    receiveDrops: () => receiveDrops(fd),
+    close: closeOnce,
+  };
 }
 
 /**
@@ -222,16 +260,23 @@ function bindFailure(errno: number, address: string, port: number): SapwoodError
   }
 }
 
-function boundPort(fd: number): number {
+function boundTo(fd: number): { readonly address: string; readonly port: number } {
   const sockaddr = Buffer.alloc(KernelLayout.SOCKADDR_SIZE);
   expectSuccess(
     getsockname(fd, sockaddr, Uint32Array.of(KernelLayout.SOCKADDR_SIZE)),
     "Asking for the tunnel's port (getsockname)",
   );
-  return sockaddr.readUInt16BE(KernelLayout.SOCKADDR_PORT);
+  const address = sockaddr.subarray(KernelLayout.SOCKADDR_ADDRESS, KernelLayout.SOCKADDR_ADDRESS + ADDRESS_SIZE);
+  return { address: formatAddress(address), port: sockaddr.readUInt16BE(KernelLayout.SOCKADDR_PORT) };
 }
 
 function setNumber(fd: number, level: number, option: number, value: number): number {
   const bytes = Uint32Array.of(value);
   return setsockopt(fd, level, option, bytes, bytes.byteLength);
+}
+
+function getNumber(fd: number, option: number): number {
+  const value = new Uint32Array(1);
+  expectSuccess(getsockopt(fd, SOL_SOCKET, option, value, Uint32Array.of(value.byteLength)), "Asking what a socket is");
+  return value[0] ?? 0;
 }

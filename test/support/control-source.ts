@@ -51,6 +51,7 @@ export class FakeSource {
   /** Orders about modules, with the first bytes and the source of what was sent. */
   readonly modules: string[] = [];
   failure: Error | undefined;
+  takeovers = 0;
   /** Events come faster than anybody reads them. */
   isFlooding = false;
 
@@ -58,6 +59,12 @@ export class FakeSource {
   get parts(): ControlParts {
     const source = this;
     return {
+      takeover: {
+        begin: () => {
+          this.takeovers += 1;
+          if (this.failure !== undefined) throw this.failure;
+        },
+      },
       status: () => this.status(),
       reporter: this,
       traffic: { report: (order) => this.traffic(order) },

@@ -17,6 +17,8 @@ interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs" | "mem
   readonly stateDirectory: string;
   readonly configFile: string;
   readonly files: PolicyFiles;
+  /** The lock on the state directory that the process before passed on. */
+  readonly passedLock?: number | undefined;
   readonly clock: () => Date;
   readonly log: Logger;
 }
@@ -53,7 +55,7 @@ export class Modules {
    */
   static async open(options: ModulesOptions): Promise<Modules> {
     const modules = new Modules(options);
-    modules.#store.claim();
+    modules.#store.claim(options.passedLock);
     try {
       await modules.#restore(options);
     } catch (error) {
@@ -99,6 +101,11 @@ export class Modules {
     await this.policies.connect(workers, given.policies);
     this.files.watch();
     void this.#settle(this.policies.deferred);
+  }
+
+  /** Of the lock on the state directory, to be passed on; undefined: there is none. */
+  get lockDescriptor(): number | undefined {
+    return this.#store.lockDescriptor;
   }
 
   async close(): Promise<void> {

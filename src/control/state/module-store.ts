@@ -89,8 +89,15 @@ export class ModuleStore {
     this.#folder = join(directory, MODULE_FOLDER);
   }
 
-  /** Keeps other proxies out of a state directory that exists. Throws already-running. */
-  claim(): void {
+  /**
+   * Keeps other proxies out of a state directory that exists; by the lock that the process before passed on, if it did.
+   * Throws already-running.
+   */
+  claim(passedLock?: number): void {
+    if (passedLock !== undefined) {
+      this.#lock = FolderLock.adopt(this.#folder, passedLock);
+      return;
+    }
     if (lstatSync(this.#directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
     try {
       requireOwnFolder(this.#folder, FOLDER_MODE);
@@ -98,6 +105,11 @@ export class ModuleStore {
       return; // nothing can be written here; whoever reads or writes modules hears why
     }
     this.#take();
+  }
+
+  /** Of the lock on the state directory, to be passed on; undefined: there is none. */
+  get lockDescriptor(): number | undefined {
+    return this.#lock?.descriptor;
   }
 
   close(): void {

@@ -63,6 +63,7 @@ export class NetworkWatch {
   #checkedMs = 0;
   #repairsMs: number[] = []; // when, within the window
   #checking: Promise<void> | undefined;
+  #isPaused = false;
   #isClosed = false;
 
   constructor(options: NetworkWatchOptions) {
@@ -86,6 +87,7 @@ export class NetworkWatch {
     const { tun, others, events, nowMs, log } = this.#options;
     if (this.#isClosed) return;
     this.#lookAtMs = Number.POSITIVE_INFINITY;
+    if (this.#isPaused) return;
     try {
       tun.expectThere();
     } catch (error) {
@@ -116,6 +118,19 @@ export class NetworkWatch {
         this.#dueMs = Math.min(this.#dueMs, now + (isWell ? QUIET_MS : CHECK_MS));
         this.#lookBy(nowMs() + SETTLE_MS); // there may be more events than were read at once
       });
+  }
+
+  /** When this resolves nothing is put back until resume(). */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await this.#checking;
+  }
+
+  /** Looks at all, and puts back what differs. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#dueMs = 0;
+    this.#lookBy(this.#options.nowMs());
   }
 
   /** When this resolves nothing is put back any more. */

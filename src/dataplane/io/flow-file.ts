@@ -56,6 +56,8 @@ export interface FlowFileOptions {
   readonly folder: string;
   /** When the workers' clock is 0, in milliseconds of CLOCK_MONOTONIC. */
   readonly clockOriginMs: number;
+  /** The lock on the folder that the process before passed on; this process's own from now on. */
+  readonly passedLock?: number | undefined;
   /** What the file grows by, a multiple of RECORDS_AT; STEP unless given. */
   readonly stepBytes?: number;
   /** Is told why flows from now on do not outlive this process, when that comes about while it runs. */
@@ -77,6 +79,8 @@ export class FlowFile {
   readonly #stepBytes: number;
   readonly #onProblem: (reason: string) => void;
   #draft: { readonly path: string; readonly file: number } | undefined;
+  #isCommitted = false;
+  #isGrowing = false;
   #mappedBytes = 0;
   #isClosed = false;
   /** Why flows of this process do not outlive it, or not all of them; undefined: they do. */
@@ -91,7 +95,7 @@ export class FlowFile {
     this.#lock = lock;
     this.#stepBytes = stepBytes;
     this.#onProblem = onProblem;
-    for (const name of readdirSync(folder)) if (nameOfDraft(name) === FILE) removeOwnFile(join(folder, name));
+    removeDrafts(folder);
     try {
       this.#former = openFormer(join(folder, FILE), clockOriginMs);
     } catch (error) {
@@ -106,9 +110,20 @@ export class FlowFile {
 
   /** Undefined when another process has the folder. Throws when the folder is not this user's own. */
   static tryOpen(options: FlowFileOptions): FlowFile | undefined {
-    requireOwnFolder(options.folder, FOLDER_MODE);
-    const lock = FolderLock.tryTake(options.folder);
+    const { folder, passedLock } = options;
+    requireOwnFolder(folder, FOLDER_MODE);
+    const lock = passedLock === undefined ? FolderLock.tryTake(folder) : FolderLock.adopt(folder, passedLock);
     return lock && new FlowFile(options, lock);
+  }
+
+  /** Of the lock on the folder, to be passed on. */
+  get lockDescriptor(): number {
+    return this.#lock.descriptor;
+  }
+
+  /** Removes what a process left that was to take over from this one and did not. */
+  removeOthersDrafts(): void {
+    removeDrafts(this.#folder);
   }
 
   /** Reads the next records of the process before into Region.adoption, from `first` on; returns how many, 0 at the end. */
@@ -132,6 +147,14 @@ export class FlowFile {
     if (this.#former !== undefined) closeSync(this.#former.file);
     if (this.#draft === undefined) return removeOwnFile(path);
     renameSync(this.#draft.path, path);
+    this.#isCommitted = true;
+    this.followGrowth();
+  }
+
+  /** From now on the file grows with the table. */
+  followGrowth(): void {
+    if (this.#draft === undefined || this.#isGrowing) return;
+    this.#isGrowing = true;
     void this.#growOn();
   }
 
@@ -144,10 +167,13 @@ export class FlowFile {
     }
   }
 
-  /** The file stays. */
+  /** The file stays, or that of the process before where this one did not come to take its place. */
   close(): void {
     this.#isClosed = true;
-    if (this.#draft !== undefined) closeSync(this.#draft.file);
+    if (this.#draft !== undefined) {
+      closeSync(this.#draft.file);
+      if (!this.#isCommitted) removeOwnFile(this.#draft.path);
+    }
     this.#lock.release();
   }
 
@@ -204,6 +230,10 @@ export class FlowFile {
   #setRoom(records: number): void {
     Atomics.store(this.#shared.i32, ROOM_WORD, records);
   }
+}
+
+function removeDrafts(folder: string): void {
+  for (const name of readdirSync(folder)) if (nameOfDraft(name) === FILE) removeOwnFile(join(folder, name));
 }
 
 /** Throws for a file that is none of this proxy's, or that this version cannot read. */

@@ -7,6 +7,7 @@ import { DEFAULT_POLICY_TIME_MS } from "../../model/policy-names.ts";
 import type { CaptureOrders } from "../capture/capture-contract.ts";
 import { CallWatch, type WatchedCall } from "../modules/call-watch.ts";
 import { PolicyBoard } from "../modules/policy-board.ts";
+import { Gate } from "./gate.ts";
 import { NO_SLOT, ShareWatch } from "./share-watch.ts";
 import { WatchPace } from "./watch-pace.ts";
 import { monotonicMs, type Order, type PolicyModule, type PolicyOrder } from "./worker-contract.ts";
@@ -27,6 +28,8 @@ export interface SupervisorOptions extends WorkerThreadOptions {
   readonly policies: readonly PolicyModule[];
   /** When the workers' clock is 0, in milliseconds of monotonicMs(); now unless given. */
   readonly clockOriginMs?: number;
+  /** The workers wait for release() before they touch their descriptors. */
+  readonly isHeld?: boolean;
   /** How long a call of a policy may take; DEFAULT_POLICY_TIME_MS unless given. */
   readonly policyTimeMs?: number;
   /**
@@ -71,6 +74,7 @@ export class Supervisor {
   readonly #threads: readonly WorkerThread[];
   readonly #deaths: WorkerDeaths;
   readonly #clockOriginMs: number;
+  readonly #gate: Gate;
   #pace: WatchPace | undefined;
   #ordersGiven = 0;
   readonly #replacing = new Set<number>(); // orders that took an overdue module out of force
@@ -85,12 +89,15 @@ export class Supervisor {
       policies: new Map(options.policies.map((one) => [one.slot, one])),
     };
     this.#deaths = new WorkerDeaths(options.memory);
+    const gate = Gate.create(options.isHeld !== true);
+    this.#gate = gate;
     this.#threads = options.queues.map(
-      (_, worker) => new WorkerThread(options, worker, this.#clockOriginMs, this.#modules, this.board, this.#deaths),
+      (_, worker) =>
+        new WorkerThread(options, worker, this.#clockOriginMs, this.#modules, this.board, gate, this.#deaths),
     );
   }
 
-  /** Resolves when every worker reads its queue. When one cannot, the others are stopped, and its error is thrown. */
+  /** Resolves when every worker reads its queue, or is held before that. When one cannot, the others are stopped, and its error is thrown. */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const supervisor = new Supervisor(options);
     const starts = await Promise.allSettled(supervisor.#threads.map((thread) => thread.start()));
@@ -138,10 +145,23 @@ export class Supervisor {
     return this.#giveAll({ kind: "capture", captures }, () => this.handCaptures(undefined));
   }
 
+  /** Resolves when no worker touches its descriptors any more, until release(). Packets wait in the kernel's queues. */
+  hold(): Promise<HandOver> {
+    this.#gate.shut();
+    return this.#giveAll({ kind: "hold" }, () => this.hold());
+  }
+
+  /** Ends what hold() began; the workers go on with what waits. */
+  release(): void {
+    this.#gate.open();
+  }
+
   /** Stops all workers, within about a second. */
   async close(): Promise<void> {
     this.#pace?.close();
-    await Promise.all(this.#threads.map((thread) => thread.close()));
+    const closing = this.#threads.map((thread) => thread.close());
+    this.#gate.open(); // they have been told to stop
+    await Promise.all(closing);
     await this.#deaths.settled();
   }
 

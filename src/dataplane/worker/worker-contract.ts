@@ -30,8 +30,13 @@ interface CaptureOrder {
   readonly captures: CaptureOrders | undefined;
 }
 
+/** Leaves the descriptors alone from now on, as long as the gate is shut. */
+interface HoldOrder {
+  readonly kind: "hold";
+}
+
 /** What a running worker is told to do, between two breaths. */
-export type Order = PolicyOrder | EngineOrder | CaptureOrder;
+export type Order = PolicyOrder | EngineOrder | CaptureOrder | HoldOrder;
 export type NumberedOrder = Order & { readonly id: number };
 
 export interface WorkerOptions {
@@ -46,6 +51,7 @@ export interface WorkerOptions {
   readonly clockOriginMs: number; // monotonicMs() of the supervisor: time 0 of every worker
   readonly orders: SharedArrayBuffer; // one i32: how many orders were given, ORDERS_STOP = return
   readonly ordersGiven: number; // those that `engine`, `policies` and `captures` include
+  readonly gate: SharedArrayBuffer; // Gate
   readonly board: SharedArrayBuffer; // PolicyBoard
   readonly captures: CaptureOrders | undefined;
 }

@@ -10,6 +10,7 @@ import type { CaptureOrders } from "../capture/capture-contract.ts";
 import { WorkerArea } from "../io/device.ts";
 import type { FaultSettings } from "../io/fault-settings.ts";
 import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, CALL_THREAD, type PolicyBoard } from "../modules/policy-board.ts";
+import type { Gate } from "./gate.ts";
 import {
   monotonicMs,
   ORDERS_STOP,
@@ -72,6 +73,7 @@ export class WorkerThread {
   readonly #clockOriginMs: number;
   readonly #modules: ModuleSet;
   readonly #board: PolicyBoard;
+  readonly #gate: Gate;
   readonly #deaths: WorkerDeaths;
   readonly #call: Int32Array;
   readonly #areaWords: Uint32Array;
@@ -91,6 +93,7 @@ export class WorkerThread {
     clockOriginMs: number,
     modules: ModuleSet,
     board: PolicyBoard,
+    gate: Gate,
     deaths: WorkerDeaths,
   ) {
     this.#options = options;
@@ -98,6 +101,7 @@ export class WorkerThread {
     this.#clockOriginMs = clockOriginMs;
     this.#modules = modules;
     this.#board = board;
+    this.#gate = gate;
     this.#deaths = deaths;
     this.#call = board.call(worker);
     this.#areaWords = new WorkerArea(options.memory, worker).words;
@@ -182,6 +186,7 @@ export class WorkerThread {
       clockOriginMs: this.#clockOriginMs,
       orders: this.#orders.buffer,
       ordersGiven: Atomics.load(this.#orders, 0),
+      gate: this.#gate.buffer,
       board: this.#board.buffer,
       captures: this.#modules.captures,
     };

@@ -111,7 +111,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
       else if (order.kind === "capture") {
         captures.set(order.captures);
         engine.current = captures.around(engine.current);
-      } else policies.replace(order);
+      } else if (order.kind === "policy") policies.replace(order);
     }),
   });
   report({ type: "ready" });

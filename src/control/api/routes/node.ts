@@ -2,12 +2,14 @@
 
 import { z } from "zod";
 import type { OffloadSwitch } from "../../../dataplane/worker/offload-switch.ts";
-import { KeyReport, OffloadReports } from "../../../model/reports.ts";
+import { KeyReport, OffloadReports, TakeoverReport } from "../../../model/reports.ts";
 import { OFFLOAD_SWITCHES } from "../../../sys/offload.ts";
 import type { EncryptedUnderlay } from "../../underlay/encrypted-underlay.ts";
 import { NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
 export interface NodeParts {
+  /** Calls back the process that waits beside the control socket. */
+  readonly takeover: { begin(): void };
   readonly offloads: Pick<OffloadSwitch, "states" | "set">;
   /** Throws not-found when the underlay is not encrypted. */
   readonly key: () => Pick<EncryptedUnderlay, "report" | "activateNextKey">;
@@ -60,5 +62,17 @@ export const NODE_ROUTES: readonly Route<NodeParts>[] = [
     body: undefined,
     answers: KeyReport,
     handle: ({ key }) => key().activateNextKey(),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/takeover",
+    summary: "Calls back the process that waits beside the control socket to take over",
+    query: NO_PARAMETERS,
+    body: undefined,
+    answers: TakeoverReport,
+    handle: ({ takeover }) => {
+      takeover.begin();
+      return { pid: process.pid };
+    },
   }),
 ];

@@ -1,0 +1,202 @@
+// The next process's side of a takeover: gets the descriptors, says when it is ready for packets, and goes on with
+// them. What the running process says is checked; its descriptors are checked by those who use them.
+
+import { unlinkSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SapwoodError } from "../../base/errors.ts";
+import { Answering, type Asking, TAKEOVER_PROTOCOL, takeoverSocket } from "../../model/takeover-messages.ts";
+import { MessageSocket } from "../../sys/message-socket.ts";
+import { Channel } from "./channel.ts";
+import { askRunning } from "./running-proxy.ts";
+
+/** For what takes the running process no time, on a machine that has none to give. */
+const ANSWER_MS = 15_000;
+/** Closing what it listens at, and in the end everything, may take the running process a while. */
+const END_MS = 60_000;
+const LOOK_MS = 2;
+
+type Kind = Answering["kind"];
+type Answer<Wanted extends Kind> = Extract<Answering, { readonly kind: Wanted }>;
+
+export interface PassedOn {
+  readonly version: string;
+  readonly pid: number;
+  readonly generation: number;
+  readonly tun: readonly number[]; // one per queue
+  readonly sockets: readonly number[];
+  readonly flowsLock: number | undefined;
+  readonly stateLock: number | undefined;
+}
+
+export class Takeover {
+  readonly passedOn: PassedOn;
+  readonly #channel: Channel<Asking, Answering>;
+  readonly #socket: string;
+  /** The running process has ended: all is this one's. */
+  #isAlone = false;
+
+  private constructor(socket: string, channel: Channel<Asking, Answering>, passedOn: PassedOn) {
+    this.#socket = socket;
+    this.#channel = channel;
+    this.passedOn = passedOn;
+  }
+
+  /** Of the proxy at a control socket. Throws not-running, already-running, missing-rights or takeover-failed. */
+  static async begin(socket: string, version: string): Promise<Takeover> {
+    const channel = await openChannel(socket);
+    try {
+      channel.send({ kind: "takeOver", protocol: TAKEOVER_PROTOCOL, version });
+      const { message, descriptors } = await expectAnswer(channel, "descriptors");
+      return new Takeover(socket, channel, passedOnOf(message, descriptors));
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
+  }
+
+  /** The tables in force in the running process, as the text of a document. */
+  async tables(): Promise<string> {
+    return await askRunning(this.#socket, "GET", "/v1/tables");
+  }
+
+  /**
+   * Resolves when the running process touches no descriptor any more: with what is in force there; undefined when it
+   * ended. Throws takeover-failed.
+   */
+  async holdRunning(): Promise<Pick<Answer<"held">, "generation" | "passes"> | undefined> {
+    this.#channel.send({ kind: "prepared" });
+    return await this.#answer("held");
+  }
+
+  /** Packets pass: resolves when nobody else answers at the control socket. Throws takeover-failed. */
+  async confirm(pauseMs: number, flows: number): Promise<void> {
+    this.#channel.send({ kind: "flowing", pauseMs, flows });
+    await this.#answer("released");
+  }
+
+  /** This process answers everywhere: resolves when the running one has ended. */
+  async finish(): Promise<void> {
+    this.#channel.send({ kind: "ready" });
+    if (!this.#isAlone) await this.#channel.ended(END_MS);
+    this.#channel.close();
+  }
+
+  /** This process has let go of everything: the running one goes on. */
+  fail(reason: string): void {
+    this.#channel.send({ kind: "failed", reason });
+    this.#channel.close();
+  }
+
+  async #answer<Wanted extends Kind>(wanted: Wanted): Promise<Answer<Wanted> | undefined> {
+    if (this.#isAlone) return undefined;
+    const answer = await receive(this.#channel, wanted);
+    if (answer !== "closed") return answer.message;
+    this.#isAlone = true;
+    return undefined;
+  }
+}
+
+/** Asks the running process to call back, and makes sure that it is who answers. */
+export async function openChannel(socket: string): Promise<Channel<Asking, Answering>> {
+  const path = takeoverSocket(socket);
+  const listener = listenAt(path);
+  try {
+    await askRunning(socket, "POST", "/v1/takeover");
+    const giveUpAtMs = performance.now() + ANSWER_MS;
+    for (;;) {
+      const accepted = listener.accept();
+      if (accepted !== undefined) return new Channel(trusted(accepted), Answering);
+      if (performance.now() > giveUpAtMs) throw failed("it did not call back");
+      await sleep(LOOK_MS);
+    }
+  } finally {
+    listener.close();
+    unlinkSync(path);
+  }
+}
+
+/** The answer that says `wanted`. Throws takeover-failed, also when the other process ended. */
+export async function expectAnswer<Wanted extends Kind>(
+  channel: Channel<Asking, Answering>,
+  wanted: Wanted,
+  limitMs = ANSWER_MS,
+): Promise<{ readonly message: Answer<Wanted>; readonly descriptors: readonly number[] }> {
+  const answer = await receive(channel, wanted, limitMs);
+  if (answer === "closed") throw failed("it ended");
+  return answer;
+}
+
+async function receive<Wanted extends Kind>(channel: Channel<Asking, Answering>, wanted: Wanted, limitMs = ANSWER_MS) {
+  let received: Awaited<ReturnType<typeof channel.receive>>;
+  try {
+    received = await channel.receive(limitMs);
+  } catch (error) {
+    throw failed((error as Error).message);
+  }
+  if (received === "closed") return received;
+  const { message, descriptors } = received;
+  if (message.kind === "failed") throw new SapwoodError("takeover-failed", message.reason);
+  if (message.kind !== wanted) throw failed(`it said "${message.kind}" instead of "${wanted}"`);
+  return { message: message as Answer<Wanted>, descriptors };
+}
+
+function passedOnOf(message: Answer<"descriptors">, descriptors: readonly number[]): PassedOn {
+  const { version, pid, generation, queues, locks, protocol } = message;
+  const expected = 2 * queues + locks.length;
+  if (protocol !== TAKEOVER_PROTOCOL) {
+    throw failed(`it speaks version ${protocol} of the takeover, this one ${TAKEOVER_PROTOCOL}: restart the proxy`);
+  }
+  if (descriptors.length !== expected) throw failed(`it passed on ${descriptors.length} descriptors, not ${expected}`);
+  const lock = (name: "flows" | "state"): number | undefined =>
+    locks.includes(name) ? descriptors[2 * queues + locks.indexOf(name)] : undefined;
+  return {
+    ...{ version, pid, generation },
+    tun: descriptors.slice(0, queues),
+    sockets: descriptors.slice(queues, 2 * queues),
+    flowsLock: lock("flows"),
+    stateLock: lock("state"),
+  };
+}
+
+/** A socket that a process left behind is no obstacle. */
+function listenAt(path: string): MessageSocket {
+  const previous = process.umask(0o177);
+  try {
+    return MessageSocket.listen(path);
+  } catch (error) {
+    if (isAnswered(path)) {
+      throw new SapwoodError("already-running", `Another takeover of this proxy is under way, at ${path}.`, {
+        cause: error,
+      });
+    }
+    try {
+      unlinkSync(path);
+      return MessageSocket.listen(path);
+    } catch (cause) {
+      const message = `The socket ${path}, at which the running proxy is to call back, cannot be made: ${String(cause)}.`;
+      throw new SapwoodError("missing-rights", message, { cause });
+    }
+  } finally {
+    process.umask(previous);
+  }
+}
+
+function isAnswered(path: string): boolean {
+  try {
+    MessageSocket.connect(path).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function trusted(socket: MessageSocket): MessageSocket {
+  const { uid } = socket.peer;
+  if (uid === process.geteuid?.()) return socket;
+  socket.close();
+  throw failed(`user ${uid} answered, which is not this process's user`);
+}
+
+function failed(what: string): SapwoodError {
+  return new SapwoodError("takeover-failed", `The running proxy cannot be taken over: ${what}.`);
+}
