@@ -74,14 +74,14 @@ export function lineWidth(packets: number | null): number {
   return packets === null || packets < 1 ? 1.5 : Math.min(8, 2 + Math.log10(packets) * 1.4);
 }
 
-/** From a round-trip time to a part of the radius, by its logarithm. */
+/** From a round-trip time to a part of the radius, by its logarithm: the slowest is farthest out. */
 function scaleFor(nodes: readonly MapNode[]): (rttMs: number) => number {
   const measured = measuredOf(nodes);
-  const least = Math.min(...measured, Number.POSITIVE_INFINITY);
-  const most = Math.max(...measured, least * LEAST_RANGE);
+  const most = Math.max(...measured, 0);
+  const range = Math.max(most / Math.min(...measured, most), LEAST_RANGE);
   return (rttMs) => {
-    const part = Math.log(rttMs / least) / Math.log(most / least);
-    return INNER + (OUTER - INNER) * Math.min(1, Math.max(0, part));
+    const part = Math.log(most / rttMs) / Math.log(range);
+    return OUTER - (OUTER - INNER) * Math.min(1, Math.max(0, part));
   };
 }
 

@@ -4,7 +4,7 @@ import type { PageOverview, PageViewReport } from "../model/page-reports.ts";
 import type { Told } from "./connection.ts";
 import { DropTable } from "./drops-view.tsx";
 import { EventList } from "./events-view.tsx";
-import { bits, count, percent, perSecond } from "./format.ts";
+import { bits, count, percent, perSecond, quantity } from "./format.ts";
 import { NodeMap } from "./node-map.tsx";
 import { hashOf } from "./place.ts";
 import { PolicyCard } from "./policies-view.tsx";
@@ -129,5 +129,5 @@ function Part({ title, link, more, children }: PartProps) {
 }
 
 function packets(rate: number): string {
-  return `${perSecond(rate).replace(" /s", "")} packets/s`;
+  return `${quantity(Math.round(rate), "")} packets/s`;
 }

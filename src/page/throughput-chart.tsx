@@ -106,7 +106,7 @@ function optionsOf(box: HTMLElement, unit: Unit): uPlot.Options {
       y: { range: (_plot, _from, to) => [0, to > 0 ? 1.15 * to : 1] },
     },
     axes: [
-      { ...axis, space: 70, values: (_plot, times) => times.map(clockTime) },
+      { ...axis, size: 34, space: 70, values: (_plot, times) => times.map(clockTime) },
       {
         ...axis,
         size: 76,
