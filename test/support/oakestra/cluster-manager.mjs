@@ -56,7 +56,7 @@ function receive(topic, payload, { qos, retain }) {
   if (keys !== rules.keys) violation(`expected the keys ${rules.keys}`);
   const why = rules.check(message, worker);
   if (why !== undefined) return violation(why);
-  print({ event: "message", worker, what, message });
+  print({ event: "message", worker, what, message, payload: text });
   rules.handle(message, worker);
 }
 

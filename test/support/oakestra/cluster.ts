@@ -1,5 +1,6 @@
 // A cluster of Oakestra in a lab: a real Mosquitto and a scripted cluster manager on the underlay, `sapwood netmanager`
 // on each node, and the NodeEngine's part: HTTP on its unix socket, containers in network namespaces of their own.
+import { existsSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { builtFile } from "../../../src/lab/build-paths.ts";
 import { Lab } from "../../../src/lab/lab.ts";
@@ -7,6 +8,7 @@ import { addNamespaces, configure } from "../../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
 import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../../src/lab/topology.ts";
 import type { ProviderReport } from "../../../src/model/reports.ts";
+import { expectNoSecret } from "../secrets.ts";
 
 export const BROKER = "192.0.2.1";
 export const BROKER_PORT = 10003;
@@ -20,6 +22,7 @@ interface ManagerEvent {
   readonly worker?: string;
   readonly what?: string;
   readonly message?: Readonly<Record<string, unknown>>;
+  readonly payload?: string; // of the message, as it came
   readonly interests?: readonly string[];
 }
 
@@ -34,6 +37,9 @@ interface Deployment {
   readonly portMappings?: string;
 }
 
+/** Fields of netcfg.json. */
+type Netcfg = Readonly<Record<string, unknown>> & { readonly MqttKey?: string };
+
 /** Files of a node's NetManager, as on a machine of its own. */
 export function netmanagerFile(node: string, name: string): string {
   return `/run/netmanager/${node}/${name}`;
@@ -45,6 +51,9 @@ export class OakestraCluster {
   #manager: SandboxProgram | undefined;
   readonly #containers = new Map<string, SandboxProgram>();
   readonly #daemons = new Map<string, SandboxProgram>();
+  /** Of all daemons that ever ran. */
+  readonly #logs: SandboxProgram[] = [];
+  readonly #keyFiles = new Set<string>();
 
   private constructor(lab: Lab) {
     this.lab = lab;
@@ -83,6 +92,24 @@ export class OakestraCluster {
   get brokerLog(): string {
     const { stdout, stderr } = this.#required(this.#broker);
     return stdout + stderr;
+  }
+
+  /**
+   * What the broker got of a client, in its order: "CONNECT", "SUBSCRIBE TOPIC (QoS 1)", "UNSUBSCRIBE TOPIC", "PUBLISH
+   * TOPIC".
+   */
+  brokerHeard(clientId: string): string[] {
+    const heard: string[] = [];
+    let list: string | undefined; // of topics, which follow one a line
+    for (const line of this.brokerLog.split("\n").map((one) => one.replace(/^\d+: /, ""))) {
+      const [, kind] = new RegExp(`^Received (SUBSCRIBE|UNSUBSCRIBE) from ${clientId}$`).exec(line) ?? [];
+      const [, topic] = new RegExp(`^Received PUBLISH from ${clientId} .*'([^']+)'`).exec(line) ?? [];
+      if (kind === undefined && list !== undefined && line.startsWith("\t")) heard.push(`${list} ${line.trim()}`);
+      else if (/^(?:Received|Sending) /.test(line)) list = kind;
+      if (topic !== undefined) heard.push(`PUBLISH ${topic}`);
+      if (new RegExp(`^New client connected from \\S+ as ${clientId} `).test(line)) heard.push("CONNECT");
+    }
+    return heard;
   }
 
   async killBroker(): Promise<void> {
@@ -127,10 +154,10 @@ export class OakestraCluster {
   }
 
   /** Starts NetManager's daemon on a node; `environment` are variables of it. */
-  async startNode(node: string, netcfg: object = {}, environment: readonly string[] = []): Promise<SandboxProgram> {
+  async startNode(node: string, netcfg: Netcfg = {}, environment: readonly string[] = []): Promise<SandboxProgram> {
     const { sandbox } = this.lab;
     const underlay = this.lab.topology.nodes.find(({ id }) => id === node)?.underlay.v4;
-    const content = {
+    const content: Netcfg = {
       ...{ NodePublicAddress: underlay, NodePublicPort: "50103", ClusterUrl: "0.0.0.0", ClusterMqttPort: BROKER_PORT },
       ...netcfg,
     };
@@ -143,6 +170,8 @@ export class OakestraCluster {
       ...["--socket", netmanagerFile(node, "sapwood.sock"), "--log-level", "info"],
     );
     const daemon = sandbox.start(["env", ...environment, ...argv], node);
+    this.#logs.push(daemon);
+    if (content.MqttKey !== undefined) this.#keyFiles.add(content.MqttKey);
     await daemon.until(`NetManager of ${node}`, ({ stdout }) => stdout.includes("sapwood netmanager ready"));
     this.#daemons.set(node, daemon);
     return daemon;
@@ -224,10 +253,17 @@ export class OakestraCluster {
     return JSON.parse(await this.lab.sandbox.expect(argv, node)).provider;
   }
 
-  /** Throws when a node said what breaks the rules of the interface. */
+  /** No daemon's log, nor any of the `texts`, has anything of a key that was configured. */
+  expectNoSecret(...texts: readonly string[]): void {
+    const keys = [...this.#keyFiles].filter((file) => existsSync(file)).map((file) => readFileSync(file, "utf8"));
+    expectNoSecret([...texts, ...this.#logs.flatMap(({ stdout, stderr }) => [stdout, stderr])], keys);
+  }
+
+  /** Throws when a node said what breaks the rules of the interface, or a secret. */
   async close(): Promise<void> {
     const violations = this.#manager === undefined ? [] : this.violations();
     await this.lab.close();
+    this.expectNoSecret();
     if (violations.length > 0) throw new Error(`The cluster manager met violations: ${JSON.stringify(violations)}`);
   }
 

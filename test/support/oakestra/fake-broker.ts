@@ -14,11 +14,15 @@ export class FakeBroker {
   readonly host = HOST;
   /**
    * What happened, in its order: "CONNECT", "SUBSCRIBE TOPIC, ...", "UNSUBSCRIBE TOPIC", "PUBLISH TOPIC PAYLOAD" when it
-   * came, "SUBACK" and "PUBACK" when it was said.
+   * came, "CONNACK", "SUBACK" and "PUBACK" when it was said.
    */
   readonly log: string[] = [];
-  /** Whether subscriptions and publications are acknowledged as soon as they come. */
-  acknowledges = { subscriptions: true, publications: true };
+  /** Whether these are acknowledged as soon as they come. */
+  acknowledges = { connections: true, subscriptions: true, publications: true };
+  /** Return codes; others than these are refusals. */
+  codes = { connection: 0, subscription: 1 };
+  /** May answer with `publish`. */
+  onPublish: (topic: string, payload: string) => void = () => undefined;
   /** Connections are closed as soon as they come. */
   refuse = false;
   readonly port: number;
@@ -49,9 +53,13 @@ export class FakeBroker {
     for (const say of this.#held.splice(0)) say();
   }
 
+  get connectionCount(): number {
+    return this.#sockets.size;
+  }
+
   /** To all that are connected, with QoS 0. */
-  publish(topic: string, message: object): void {
-    const packet = framed(0x30, Buffer.concat([textField(topic), Buffer.from(JSON.stringify(message))]));
+  publish(topic: string, payload: string): void {
+    const packet = framed(0x30, Buffer.concat([textField(topic), Buffer.from(payload)]));
     for (const socket of this.#sockets) socket.write(packet);
   }
 
@@ -69,6 +77,7 @@ export class FakeBroker {
 
   #serve(socket: Socket): void {
     if (this.refuse) {
+      this.log.push("REFUSED");
       socket.destroy();
       return;
     }
@@ -85,16 +94,21 @@ export class FakeBroker {
   }
 
   #take(socket: Socket, first: number, body: Buffer): void {
-    const { subscriptions, publications } = this.acknowledges;
+    const { connections, subscriptions, publications } = this.acknowledges;
+    const { connection, subscription } = this.codes;
     switch (first >> 4) {
       case TYPE.connect:
         this.log.push("CONNECT");
-        socket.write(framed(TYPE.connack << 4, Buffer.from([0, 0])));
-        return;
+        return this.#acknowledge(
+          connections,
+          "CONNACK",
+          socket,
+          framed(TYPE.connack << 4, Buffer.from([0, connection])),
+        );
       case TYPE.subscribe: {
         const topics = textFields(body.subarray(2), 1);
         this.log.push(`SUBSCRIBE ${topics.join(", ")}`);
-        const granted = Buffer.concat([body.subarray(0, 2), Buffer.from(topics.map(() => 1))]);
+        const granted = Buffer.concat([body.subarray(0, 2), Buffer.from(topics.map(() => subscription))]);
         return this.#acknowledge(subscriptions, "SUBACK", socket, framed(TYPE.suback << 4, granted));
       }
       case TYPE.unsubscribe:
@@ -105,10 +119,12 @@ export class FakeBroker {
         const topicEnd = 2 + body.readUInt16BE(0);
         const isAcknowledged = (first & QOS_1) !== 0;
         const payload = body.subarray(topicEnd + (isAcknowledged ? 2 : 0)).toString();
-        this.log.push(`PUBLISH ${body.subarray(2, topicEnd)} ${payload}`);
-        if (!isAcknowledged) return;
+        const topic = body.subarray(2, topicEnd).toString();
+        this.log.push(`PUBLISH ${topic} ${payload}`);
         const id = body.subarray(topicEnd, topicEnd + 2);
-        return this.#acknowledge(publications, "PUBACK", socket, framed(TYPE.puback << 4, id));
+        if (isAcknowledged) this.#acknowledge(publications, "PUBACK", socket, framed(TYPE.puback << 4, id));
+        this.onPublish(topic, payload);
+        return;
       }
       case PINGREQ:
         socket.write(PINGRESP);

@@ -1,6 +1,6 @@
-// Tools of the node's network that fail at one step of the set-up or removal of a container or a unikernel. A step is a line
-// of `ip -batch`, a namespace that `ip` adds or deletes, a transaction of `nft` or `iptables-restore`, a look at the rules
-// that are there, or a script of `sh`. What a daemon does beside its containers is left alone.
+// Tools of the node's network that fail at one step of a registration, or of the set-up or removal of a container or a
+// unikernel. A step is a line of `ip -batch`, a namespace that `ip` adds or deletes, a transaction of `nft` or
+// `iptables-restore`, a look at the rules that are there, or a script of `sh`. What a daemon does beside these is left alone.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Sandbox } from "../../../src/lab/sandbox.ts";
 
@@ -9,8 +9,9 @@ export const FIREWALL_TOOLS = {
   nftables: ["nft"],
   iptables: ["iptables", "iptables-restore", "ip6tables", "ip6tables-restore"],
 } as const;
-/** By which steps of containers are known. The node's own filter is looked at as a table. */
-const MARK = "*veth0*|*sapwood_netmanager*|*OAKESTRA*|*instance*|*tap0*|*ip_forward*|*' -S'*|*'list chain'*";
+/** By which steps are known. The node's own filter is looked at as a table. */
+const MARK =
+  "*goProxyBridge*|*veth0*|*sapwood_netmanager*|*OAKESTRA*|*instance*|*tap0*|*ip_forward*|*' -S'*|*'list chain'*";
 
 /** before: nothing of the step is done. after: it is done, but fails. lasting: so do all that follow. */
 export const FAULTS = ["before", "after", "lasting"] as const;
@@ -59,6 +60,14 @@ export class FaultyTools {
     rmSync(this.#file("count"), { force: true });
   }
 
+  /** From now on each step waits, until the function is called that this returns. */
+  hang(): () => void {
+    this.watch();
+    const file = this.#file("hang");
+    writeFileSync(file, "");
+    return () => rmSync(file, { force: true });
+  }
+
   /** Steps since the last `watch` or `failAt`. */
   count(): number {
     return Number(readFileSync(this.#file("count"), "utf8"));
@@ -86,6 +95,7 @@ case " $* " in
 esac
 feed() { text=$1; shift; printf '%s\\n' "$text" | ${path} "$@"; }
 case $input in ${MARK}) ;; *) feed "$input" "$@"; exit ;; esac
+while [ -e ${folder}/hang ]; do sleep 0.1; done
 read -r at < ${folder}/at
 read -r fault < ${folder}/fault
 fails() { [ $at != 0 ] && { [ $1 = $at ] || { [ $1 -gt $at ] && [ $fault = lasting ]; }; }; }

@@ -1,7 +1,7 @@
 // The part that Oakestra's NetManager plays on a worker node: registered by its NodeEngine, it gives containers their
 // network and the node's tables their services.
 
-import { SapwoodError } from "../../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../../base/errors.ts";
 import type { Logger } from "../../../base/log.ts";
 import { Turns } from "../../../base/turns.ts";
 import type { ProviderReport } from "../../../model/reports.ts";
@@ -52,6 +52,8 @@ interface Registered {
 
 /** For all that a registration waits for. Its failure takes a second more, and the NodeEngine has 10 s. */
 const REGISTER_MS = 8500;
+/** When a registration is answered at the latest, whatever holds it up: a command that hangs, say. */
+const ANSWER_MS = 9500;
 /** Of that, how long the old worker's interests may be ended at least. */
 const LEAVE_MIN_MS = 500;
 /** How long a deploy waits for the cluster to know the instance. */
@@ -72,6 +74,8 @@ export class Netmanager {
   #oddBefore = { oddRecords: 0, oddMessages: 0 };
   /** Containers of a worker that another one was to take the place of. */
   #left: readonly Container[] = [];
+  /** Something of the bridge or the rules could not be removed, and nobody needs it. */
+  #isNetworkLeft = false;
 
   private constructor(options: NetmanagerOptions) {
     this.#options = options;
@@ -114,13 +118,15 @@ export class Netmanager {
     }
     const deadlineMs = performance.now() + REGISTER_MS;
     const leftMs = () => Math.max(0, deadlineMs - performance.now());
-    return this.#turns.take(async () => {
+    const registered = this.#turns.take(async () => {
       const worker = this.#registered?.worker;
       if (worker?.workerId !== workerId) return this.#register(workerId, clusterAddress, leftMs);
       if (clusterAddress !== "" && !isSameHost(clusterAddress, worker.clusterAddress)) {
         await this.#move(worker, clusterAddress, leftMs());
       }
+      this.#save(); // it may have failed before
     });
+    return inTime(registered, ANSWER_MS);
   }
 
   /**
@@ -176,7 +182,7 @@ export class Netmanager {
     return this.#turns.take(async () => {
       const registered = this.#registered;
       this.#registered = undefined;
-      if (registered === undefined) return;
+      if (registered === undefined) return this.#isNetworkLeft ? this.#removeNetwork() : undefined;
       await registered.worker.close();
       if (isLasting || registered.containers.all.length === 0) await this.#removeNetwork();
     });
@@ -197,19 +203,27 @@ export class Netmanager {
     const clusterAddress = given || this.#options.netcfg.clusterAddress;
     this.#logStart(clusterAddress);
     const worker = this.#newWorker(workerId, clusterAddress);
+    let subnet: Subnet;
     try {
       await worker.connected(leftMs());
-      const subnet = await worker.requestSubnet(leftMs());
+      subnet = await worker.requestSubnet(leftMs());
       await this.#leave(leftMs());
-      this.#registered = await this.#start(subnet, { containers: [], leaving: this.#left }, worker);
-      this.#left = [];
-      this.#save();
-      worker.beginAnew();
-      this.#options.log.info({ workerId, subnet }, "registered");
     } catch (error) {
       await worker.close();
       throw error;
     }
+    try {
+      this.#registered = await this.#start(subnet, { containers: [], leaving: this.#left }, worker);
+      this.#save();
+    } catch (error) {
+      this.#registered = undefined;
+      await worker.close();
+      await this.#tryToRemoveNetwork();
+      throw error;
+    }
+    this.#left = [];
+    worker.beginAnew();
+    this.#options.log.info({ workerId, subnet }, "registered");
     // The rest is removed by and by.
     await this.#registered.containers.removeLeft(leftMs());
   }
@@ -221,6 +235,7 @@ export class Netmanager {
     const { oddRecords, oddMessages } = this.report;
     this.#oddBefore = { oddRecords, oddMessages };
     this.#registered = undefined;
+    this.#isNetworkLeft = true; // until the next one takes it over
     this.#left = [...containers.all, ...containers.leaving];
     await worker.leave(Math.max(timeoutMs, LEAVE_MIN_MS));
   }
@@ -245,6 +260,7 @@ export class Netmanager {
       this.#registered = await this.#start(saved.subnet, saved, worker);
     } catch (error) {
       await worker.close();
+      if (saved.containers.length === 0) await this.#tryToRemoveNetwork();
       throw error;
     }
     const { containers } = this.#registered;
@@ -257,30 +273,37 @@ export class Netmanager {
 
   async #start(subnet: Subnet, found: SavedContainers, worker: Worker): Promise<Registered> {
     const { mtu, netcfg, tuncfg, firewall, log } = this.#options;
-    try {
-      await openBridge(subnet, mtu);
-      const connections = new Connections((sentence) => log.warn(sentence));
-      const network = new ContainerNetwork({ subnet, mtu, firewall, connections, tun: tuncfg.device });
-      const tell = (sentence: string) => log.error(sentence);
-      const containers = new Containers({
-        ...{ subnet, found, network, tell },
-        tunnelPort: tuncfg.port,
-        tap: netcfg.tap,
-        save: () => this.#save(),
-      });
-      await network.restore(containers.all);
-      worker.serve();
-      return { subnet, worker, containers };
-    } catch (error) {
-      if (found.containers.length === 0) await this.#removeNetwork();
-      throw error;
-    }
+    await openBridge(subnet, mtu);
+    const connections = new Connections((sentence) => log.warn(sentence));
+    const network = new ContainerNetwork({ subnet, mtu, firewall, connections, tun: tuncfg.device });
+    const tell = (sentence: string) => log.error(sentence);
+    const containers = new Containers({
+      ...{ subnet, found, network, tell },
+      tunnelPort: tuncfg.port,
+      tap: netcfg.tap,
+      save: () => this.#save(),
+    });
+    await network.restore(containers.all);
+    worker.serve();
+    this.#isNetworkLeft = false;
+    return { subnet, worker, containers };
   }
 
+  /** As much of it as can be; throws when something is left. */
   async #removeNetwork(): Promise<void> {
-    await endForwarding();
-    await this.#options.firewall.remove();
-    await closeBridge();
+    const steps = [endForwarding, () => this.#options.firewall.remove(), closeBridge];
+    const failures: unknown[] = [];
+    for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+    this.#isNetworkLeft = failures.length > 0;
+    if (this.#isNetworkLeft) throw failures[0];
+  }
+
+  async #tryToRemoveNetwork(): Promise<void> {
+    try {
+      await this.#removeNetwork();
+    } catch (error) {
+      this.#options.log.error(`something of the node's network is left: ${reasonOf(error)}`);
+    }
   }
 
   #newWorker(workerId: string, clusterAddress: string): Worker {
@@ -323,7 +346,10 @@ export class Netmanager {
   }
 
   async #removeLeft(): Promise<void> {
-    await this.#turns.take(async () => this.#registered?.containers.removeLeft(LEFT_MS));
+    await this.#turns.take(async () => {
+      if (this.#registered !== undefined) await this.#registered.containers.removeLeft(LEFT_MS);
+      else if (this.#isNetworkLeft) await this.#tryToRemoveNetwork();
+    });
   }
 
   /** The others must hear of it at once. */
@@ -344,6 +370,20 @@ function isSameHost(...hosts: [string, string]): boolean {
 
 function deployedOf({ job, number, addresses }: Container): Deployed {
   return { job, number, nsip: addresses.v4, nsipv6: addresses.v6 };
+}
+
+/** What is not finished by then is refused, and goes on. */
+async function inTime<Result>(work: Promise<Result>, patienceMs: number): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<never>((_resolve, reject) => {
+    const message = `The registration has not ended after ${patienceMs} ms. It goes on, and may be asked for again.`;
+    timer = setTimeout(() => reject(new SapwoodError("not-running", message)), patienceMs);
+  });
+  try {
+    return await Promise.race([work, patience]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function abortOf(signal: AbortSignal): Promise<false> {
