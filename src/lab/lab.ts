@@ -17,6 +17,7 @@ export class Lab {
   readonly sandbox: Sandbox;
   readonly topology: Topology;
   readonly #proxies = new Map<string, SandboxProgram>();
+  readonly #everStarted: SandboxProgram[] = []; // proxies
   readonly #beforeClose: (() => Promise<void>)[] = [];
   #keys: PublicKeys = new Map();
 
@@ -59,8 +60,14 @@ export class Lab {
     const command = this.sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)]);
     const program = this.sandbox.start(["env", ...variables, ...command], node);
     this.#proxies.set(node, program);
+    this.#everStarted.push(program);
     await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("sapwood ready"));
     return program;
+  }
+
+  /** What proxies have said, also those that have ended. */
+  get logs(): readonly string[] {
+    return this.#everStarted.map(({ stdout, stderr }) => stdout + stderr);
   }
 
   /** The proxy that was last started on a node. */

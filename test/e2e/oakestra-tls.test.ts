@@ -1,6 +1,6 @@
 // The session with the broker over TLS: certificates of both sides, made here, and everything that must be refused.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -56,17 +56,36 @@ describeCluster(
       expect(connections()).toBe(before); // the broker was not even asked
     });
 
+    test.each([
+      ["a certificate in its key's place", { MqttKey: "worker.crt" }],
+      ["its key in the certificate's place", { MqttCert: "worker.key" }],
+      ["the key of another one", { MqttKey: "broker.key" }],
+      ["a key that is cut", { MqttKey: "cut.key" }],
+    ])("a worker with %s is refused, and nobody hears of a key [defect 38]", async (_what, files) => {
+      const key = readFileSync(join(folder, "worker.key"), "utf8");
+      writeFileSync(join(folder, "cut.key"), key.replace(/\n[^\n]+\n(-----END)/, "\n$1"));
+      const { status, body } = await registered(files, ["Debug=true"]);
+      expect([status, body]).toEqual([
+        500,
+        expect.stringMatching(/MqttCert \S+, MqttKey \S+, MqttCa \S+: cannot be used for TLS/),
+      ]);
+      cluster.expectNoSecret(body);
+    });
+
     test("with the right ones a worker is registered, and its log has no key [defect 38, measured 11]", async () => {
       expect(await registered({})).toEqual({ status: 200, body: "" });
       expect(cluster.violations()).toEqual([]);
-      expect(cluster.daemon(NODE).stderr).not.toContain("PRIVATE");
+      cluster.expectNoSecret();
     });
 
     /** Registers a daemon whose files are the right ones but for `files`, and ends it. */
-    async function registered(files: Readonly<Record<string, string>>): Promise<HttpAnswer> {
+    async function registered(
+      files: Readonly<Record<string, string>>,
+      environment: readonly string[] = [],
+    ): Promise<HttpAnswer> {
       const names = { MqttCert: "worker.crt", MqttKey: "worker.key", MqttCa: "ca.crt", ...files };
       const paths = Object.entries(names).map(([field, name]) => [field, name === "" ? "" : join(folder, name)]);
-      const daemon = await cluster.startNode(NODE, Object.fromEntries(paths));
+      const daemon = await cluster.startNode(NODE, Object.fromEntries(paths), environment);
       const answer = await cluster.register(NODE, WORKER);
       daemon.kill("SIGTERM");
       expect((await daemon.ended).code).toBe(0);

@@ -9,6 +9,7 @@ import { Sandbox } from "../../src/lab/sandbox.ts";
 import type { Topology } from "../../src/lab/topology.ts";
 import { absence } from "./programs.ts";
 import { judgeTunnel, Recordings } from "./recording.ts";
+import { expectNoSecret } from "./secrets.ts";
 
 /** Programs without which no lab's packets can be judged. */
 const JUDGES = ["tcpdump", "tshark"];
@@ -37,6 +38,7 @@ export async function openLab(
     await start(lab);
     await recordTunnel(lab);
     lab.beforeClose(() => judgeRecorded(lab));
+    lab.beforeClose(() => judgeLogs(lab));
     return lab;
   } catch (error) {
     await lab.close();
@@ -54,6 +56,13 @@ async function judgeRecorded(lab: Lab): Promise<void> {
   const recordings = recorded.get(lab);
   recorded.delete(lab);
   if (recordings !== undefined) await judgeTunnel(lab, recordings);
+}
+
+/** No log of a proxy has anything of a node's private key. */
+async function judgeLogs(lab: Lab): Promise<void> {
+  const find = "find /run/sapwood -name '*.key' -exec cat {} +";
+  const keys = (await lab.sandbox.run(["sh", "-c", find])).stdout;
+  expectNoSecret(lab.logs, [keys]);
 }
 
 /**

@@ -2,6 +2,7 @@
 // in its order, as soon as it is back. Its subscriptions are renewed first (MQTT 3.1.1, clean session).
 
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { SapwoodError } from "../../../base/errors.ts";
 import type { TlsFiles } from "./netcfg.ts";
@@ -63,7 +64,7 @@ export class Session {
   #backoffMs = BACKOFF_MIN_MS;
   readonly #onReady = new Set<() => void>();
 
-  /** Throws config-unreadable when a file of the certificate cannot be read. */
+  /** Throws config-unreadable when a file of the certificate cannot be read, config-invalid when it cannot be used. */
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#topics = new Set(options.topics);
@@ -319,10 +320,20 @@ function clientOptions({ workerId, port, tls }: SessionOptions, host: string): I
 
 /** Without a CA of its own the system's are trusted. */
 function pemOf({ cert, key, ca }: TlsFiles): IClientOptions {
-  return {
+  const pem = {
     ...(cert === "" ? {} : { cert: readPem(cert, "MqttCert"), key: readPem(key, "MqttKey") }),
     ...(ca === "" ? {} : { ca: readPem(ca, "MqttCa") }),
   };
+  try {
+    createSecureContext(pem);
+  } catch (error) {
+    const files = Object.entries({ MqttCert: cert, MqttKey: key, MqttCa: ca }).filter(([, file]) => file !== "");
+    const named = files.map(([field, file]) => `${field} ${file}`).join(", ");
+    throw new SapwoodError("config-invalid", `${named}: cannot be used for TLS: ${failureText(error)}.`, {
+      cause: error,
+    });
+  }
+  return pem;
 }
 
 function readPem(path: string, field: string): Buffer {

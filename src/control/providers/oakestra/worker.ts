@@ -70,7 +70,7 @@ export class Worker {
   #isAtRest = false;
   #onSubnet: ((payload: Uint8Array) => void) | undefined;
 
-  /** Begins to connect. Throws config-unreadable. */
+  /** Begins to connect. Throws config-unreadable or config-invalid. */
   constructor(options: WorkerOptions) {
     const { workerId, broker, stateFolder, tls, sink, ranges, own, policyOf, isDeployed, tell } = options;
     this.#options = options;
