@@ -7,7 +7,7 @@
 import type { ProviderSink } from "../provider.ts";
 import type { Jobs } from "./jobs.ts";
 import { interestRemoveMessage, jobTopic, type NodeTopics, type TableQueryResult } from "./messages.ts";
-import type { Queries, QueryOutcome } from "./queries.ts";
+import type { Asking, Queries, QueryOutcome } from "./queries.ts";
 import type { Session } from "./session.ts";
 
 interface InterestsOptions {
@@ -32,6 +32,8 @@ interface Interest {
   address: string | undefined; // one that the job had
 }
 
+/** What the NodeEngine waits for has a turn of its own: after each connection all held jobs are asked for. */
+const AWAITED: Asking = { isUrgent: true, askers: [-1] };
 const LOOK_MS = 500;
 const IDLE_MS = 10_000;
 const REFRESH_MS = 60_000;
@@ -100,16 +102,17 @@ export class Interests {
   }
 
   /** Asks for a job that is held and puts it in force; never rejects. */
-  refresh(job: string): Promise<QueryOutcome> {
+  refresh(job: string, asking?: Asking): Promise<QueryOutcome> {
     const interest = this.#interests.get(job);
     if (interest === undefined) return Promise.resolve("unanswered");
-    return interest.refreshing ?? this.#refreshBy(job, interest, () => this.#ask(job, interest));
+    return interest.refreshing ?? this.#refreshBy(job, interest, () => this.#ask(job, interest, asking));
   }
 
-  /** The same, by a query that is sent from now on. */
+  /** The same, by a query that is sent from now on, before those that nobody waits for. */
   async refreshAnew(job: string): Promise<QueryOutcome> {
+    this.#options.queries.join({ sname: job }, AWAITED);
     await this.#interests.get(job)?.refreshing;
-    return this.refresh(job);
+    return this.refresh(job, AWAITED);
   }
 
   /** Gives all of them up, whoever uses them; resolves when they are, or it is clear that the cluster does not answer. */
@@ -141,9 +144,9 @@ export class Interests {
     return interest.refreshing;
   }
 
-  async #ask(job: string, interest: Interest): Promise<QueryOutcome> {
+  async #ask(job: string, interest: Interest, asking?: Asking): Promise<QueryOutcome> {
     interest.isAsked = true;
-    const result = await this.#options.queries.ask({ sname: job });
+    const result = await this.#options.queries.ask({ sname: job }, asking);
     if (typeof result === "string") interest.retryMs = performance.now() + RETRY_MS;
     else await this.#take(job, interest, result);
     return result;

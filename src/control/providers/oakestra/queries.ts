@@ -4,7 +4,13 @@
 
 import { canonicalAddress } from "../../../net/address.ts";
 import { FairQueue } from "./fair-queue.ts";
-import { Odd, readTableQueryResult, type TableQueryResult } from "./messages.ts";
+import {
+  Odd,
+  readInstanceRecord,
+  readServiceAddress,
+  readTableQueryResult,
+  type TableQueryResult,
+} from "./messages.ts";
 
 /** By the address of a service or an instance, or by the name of a job. */
 export type Asked = { readonly sip: string } | { readonly sname: string };
@@ -103,17 +109,15 @@ export class Queries {
       this.#oddMessages += 1;
       return this.#options.tell(`a table query's result cannot be used: ${result.sentence}`);
     }
-    const { query_key, app_name } = result;
-    const address = canonicalAddress(query_key);
-    const key = address === undefined ? keyOf({ sname: query_key || app_name }) : keyOf({ sip: address });
-    const query = this.#queries.get(key);
-    if (query?.underway !== undefined) {
-      this.#end(query, result);
-      this.#sendNext();
-      return;
-    }
-    const late = this.#late.get(key);
-    if (late === undefined) return;
+    const keys = keysOf(result);
+    const answered = keys
+      .flatMap((key) => this.#queries.get(key) ?? [])
+      .filter(({ underway }) => underway !== undefined);
+    for (const query of answered) this.#end(query, result);
+    if (answered.length > 0) return this.#sendNext();
+    const key = keys.find((one) => this.#late.has(one));
+    const late = key === undefined ? undefined : this.#late.get(key);
+    if (key === undefined || late === undefined) return;
     late.count -= 1;
     if (late.count === 0) this.#late.delete(key);
     this.#options.onLate(late.asked, result);
@@ -195,6 +199,19 @@ function leavePlaces(query: Query): void {
     for (const asker of askers) queue.remove(asker, query);
   }
   query.places.clear();
+}
+
+/** What a result may answer. One without query_key answers by the job's name, and by all addresses in it. */
+function keysOf({ query_key, app_name, instance_list }: TableQueryResult): string[] {
+  const address = canonicalAddress(query_key);
+  if (address !== undefined) return [keyOf({ sip: address })];
+  if (query_key !== "") return [keyOf({ sname: query_key })];
+  const texts = instance_list.map(readInstanceRecord).flatMap((record) => {
+    return record instanceof Odd ? [] : record.service_ip.map(readServiceAddress);
+  });
+  const addresses = texts.flatMap((read) => (read instanceof Odd ? [] : [read.Address, read.Address_v6]));
+  const canonical = new Set(addresses.flatMap((text) => canonicalAddress(text) ?? []));
+  return [keyOf({ sname: app_name }), ...[...canonical].map((sip) => keyOf({ sip }))];
 }
 
 function keyOf(asked: Asked): string {

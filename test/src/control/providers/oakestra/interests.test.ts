@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Interests } from "../../../../../src/control/providers/oakestra/interests.ts";
 import type { Jobs } from "../../../../../src/control/providers/oakestra/jobs.ts";
 import { nodeTopics, type TableQueryResult } from "../../../../../src/control/providers/oakestra/messages.ts";
-import type { Asked, Queries, QueryOutcome } from "../../../../../src/control/providers/oakestra/queries.ts";
+import { type Asked, Queries, type QueryOutcome } from "../../../../../src/control/providers/oakestra/queries.ts";
 
 const JOB = "x.d.x1.d";
 const TOPIC = `jobs/${JOB}/updates_available`;
@@ -34,7 +34,11 @@ beforeEach(() => {
   isSaid = Promise.resolve(true);
   isDeployed = false;
   inUse.clear();
-  interests = new Interests({
+  interests = new Interests(options());
+});
+
+function options(): ConstructorParameters<typeof Interests>[0] {
+  return {
     sink: { servicesInUse: () => inUse } as never,
     session: {
       subscribe: (topic: string) => {
@@ -48,7 +52,7 @@ beforeEach(() => {
       },
     },
     topics: nodeTopics("w"),
-    queries: { ask } as unknown as Queries,
+    queries: { ask, join: () => undefined } as unknown as Queries,
     jobs: {
       put: async (name: string, list: readonly unknown[]) => void log.push(`put ${name} ${list.length}`),
       remove: async (names: readonly string[]) => void log.push(`remove ${names.join()}`),
@@ -56,8 +60,8 @@ beforeEach(() => {
     } as unknown as Jobs,
     isDeployed: () => isDeployed,
     tell: (sentence: string) => void log.push(sentence),
-  });
-});
+  };
+}
 
 afterEach(() => {
   interests.close();
@@ -307,6 +311,30 @@ test("a new connection asks anew for what was being put in force: its answer is 
   answered.settle();
   await vi.advanceTimersByTimeAsync(0);
   expect(log.filter((line) => line.startsWith("ask"))).toHaveLength(2);
+});
+
+test("what a deploy waits for is asked for before all that is held, as after a new connection [measured 4]", async () => {
+  const sent: string[] = [];
+  const queries = new Queries({
+    send: (asked) => void ("sname" in asked && sent.push(asked.sname)),
+    isConnected: () => true,
+    onLate: () => undefined,
+    tell: () => undefined,
+  });
+  const held = new Interests({ ...options(), queries });
+  const names = Array.from({ length: 200 }, (_, i) => `x.d.s${i}.d`);
+  for (const name of names) held.hold(name);
+  held.onConnected();
+  expect(sent).not.toContain("x.d.s199.d");
+  void held.refreshAnew("x.d.s199.d");
+  held.hold("x.d.new.d");
+  void held.refreshAnew("x.d.new.d");
+  expect(sent.at(-1)).toBe("x.d.s199.d");
+  queries.onResult(Buffer.from('{"query_key":"x.d.s199.d"}'));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(sent.slice(-2)).toContain("x.d.new.d");
+  held.close();
+  queries.onDisconnected();
 });
 
 test("an answer to a query that was given up counts, and one of a job that is not held does not", async () => {

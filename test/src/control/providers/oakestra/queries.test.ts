@@ -61,6 +61,16 @@ test("a result belongs to the address or the name in its query_key, in whatever 
   ]);
 });
 
+test("a result without a query_key answers by its name, or by the addresses in it [behaviour 6]", async () => {
+  const { queries, result } = open();
+  const addresses = ["10.30.0.1", "fdff:2000::1", "10.30.0.9"].map((sip) => queries.ask({ sip }, by(1)));
+  const name = queries.ask({ sname: "x.d.x1.d" });
+  const service_ip = [null, { IpType: "RR", Address: "10.30.0.1", Address_v6: "FDFF:2000:0::1" }];
+  result({ app_name: "x.d.x1.d", query_key: null, instance_list: [7, { service_ip }, { service_ip }] });
+  expect(await Promise.all([name, ...addresses.slice(0, 2)])).toMatchObject(Array(3).fill({ app_name: "x.d.x1.d" }));
+  expect(await Promise.race([addresses[2], Promise.resolve("waits")])).toBe("waits");
+});
+
 test("garbage and answers that nobody asked for change nothing [defect 39, remedy 15]", async () => {
   const { queries, told, result } = open();
   const asked = queries.ask({ sip: "10.30.0.1" }, by(1));
