@@ -1,6 +1,6 @@
 // Whether the clock is such that others believe it. Measurements and timeouts go by a clock that nobody sets.
 
-import { type Finding, ok, wrong } from "../finding.ts";
+import { type Finding, ok, unseen, wrong } from "../finding.ts";
 
 /** A clock that is steered goes faster or slower for a while; one that is off by more is set at once. */
 const JUMP_MS = 1000;
@@ -25,9 +25,10 @@ export function clockFindings({ isSynchronised, jumpMs = 0, isEncrypted }: Clock
       ),
     ];
   }
+  // Somebody else may keep it right: the host of a virtual machine, say.
   if (isSynchronised === false && isEncrypted) {
     return [
-      wrong(
+      unseen(
         "clock",
         "it is not synchronised, and WireGuard's peers refuse handshakes from the past",
         "timedatectl set-ntp true",

@@ -79,7 +79,14 @@ function tunnelStreams({ device, port, peers }: FirewallFacts["tunnels"][number]
       {
         what: `datagrams of other nodes to UDP port ${port}${place}`,
         hooks: ["prerouting", "input"],
-        packet: { ...common, source: peer, incoming: device, outgoing: "", destinationPort: String(port) },
+        packet: {
+          ...common,
+          source: peer,
+          incoming: device,
+          outgoing: "",
+          destinationPort: String(port),
+          destinationType: "local",
+        },
         nft: `udp dport ${port}`,
         iptables: `-p udp --dport ${port}`,
       },

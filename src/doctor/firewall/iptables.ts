@@ -16,6 +16,8 @@ const FIELDS: Readonly<Record<string, keyof Packet>> = {
   "--dport": "destinationPort",
   "--dports": "destinationPort",
   "--ctstate": "state",
+  "--ctstatus": "status",
+  "--dst-type": "destinationType",
   "--state": "state",
 };
 /** Options with one value that say nothing. */
@@ -83,7 +85,7 @@ function valuesOf(field: keyof Packet, value: string): string[] {
     if (field === "incoming" || field === "outgoing") return one.replace(/\+$/, "*");
     if (field === "sourcePort" || field === "destinationPort") return one.replace(":", "-");
     if (field === "protocol") return PROTOCOLS[one] ?? one;
-    return field === "state" ? one.toLowerCase() : one;
+    return field === "state" || field === "destinationType" ? one.toLowerCase() : one;
   });
 }
 

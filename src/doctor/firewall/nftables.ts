@@ -105,12 +105,17 @@ const META: Readonly<Record<string, Subject>> = {
   nfproto: { field: "family", rename: { ipv4: "4", ipv6: "6" } },
   protocol: { field: "family", rename: { ip: "4", ip6: "6" } },
 };
+const CONNECTION: Readonly<Record<string, Subject>> = { state: { field: "state" }, status: { field: "status" } };
 const PORTS: Readonly<Record<string, keyof Packet>> = { sport: "sourcePort", dport: "destinationPort" };
 const ADDRESSES: Readonly<Record<string, keyof Packet>> = { saddr: "source", daddr: "destination" };
 
-function fieldOf({ meta, ct, payload }: Json): Subject | undefined {
+function fieldOf({ meta, ct, fib, payload }: Json): Subject | undefined {
   if (meta !== undefined) return META[String(objectOf(meta).key)];
-  if (ct !== undefined) return objectOf(ct).key === "state" ? { field: "state" } : undefined;
+  if (ct !== undefined) return CONNECTION[String(objectOf(ct).key)];
+  if (fib !== undefined) {
+    const { result, flags } = objectOf(fib);
+    return result === "type" && listOf(flags).join() === "daddr" ? { field: "destinationType" } : undefined;
+  }
   if (payload === undefined) return undefined;
   const { protocol, field } = objectOf(payload);
   const name = String(field);

@@ -25,6 +25,10 @@ export interface Packet {
   readonly destinationPort?: string | undefined;
   /** As connection tracking knows it. */
   readonly state: "new" | "established" | "untracked";
+  /** What connection tracking did to it: nothing, where nobody forwards a port of the tunnel or of a service. */
+  readonly status?: undefined;
+  /** Whose the destination is, where that is known. */
+  readonly destinationType?: "local" | undefined;
 }
 
 export interface Condition {
@@ -101,21 +105,27 @@ class Walk {
     return this.#blame;
   }
 
-  /** `reached` by which of the packets; true: none of those goes on after the chain. */
-  #walk(chain: FilterChain, reached: Match, depth: number): boolean {
+  /** `by` which of the packets it is reached; true: none of those goes on after the chain. */
+  #walk(chain: FilterChain, by: Match, depth: number): boolean {
+    let reached = by;
+    let haveReturned = false; // some of them, perhaps
     for (const { conditions, verdict, text } of chain.rules) {
       const match = weakest(conditions.map((condition) => matchOf(condition, this.#packet)));
       if (match === "none") continue;
       const isForAll = match === "all";
-      const by = weakest([match, reached]);
-      if (verdict.kind === "drop") this.#drop(text, by);
-      else if (verdict.kind === "accept" && by === "unknown") this.#mayBeAccepted = true;
+      const meant = weakest([match, reached]);
+      if (verdict.kind === "drop") this.#drop(text, meant);
+      else if (verdict.kind === "accept" && meant === "unknown") this.#mayBeAccepted = true;
       if (verdict.kind === "jump" || verdict.kind === "goto") {
         const next = this.#table.chains.find(({ name }) => name === verdict.chain);
         if (next === undefined || depth >= DEPTH_MAX) continue;
-        const isEnded = this.#walk(next, by, depth + 1);
-        if (isForAll && (isEnded || verdict.kind === "goto")) return isEnded;
-      } else if (isForAll) return verdict.kind !== "return";
+        const isEnded = this.#walk(next, meant, depth + 1);
+        if (isForAll && (isEnded || verdict.kind === "goto")) return isEnded && !haveReturned;
+      } else if (isForAll) return verdict.kind !== "return" && !haveReturned;
+      else if (verdict.kind === "return") {
+        haveReturned = true;
+        reached = meant;
+      }
     }
     return false;
   }
@@ -131,6 +141,7 @@ function weakest(matches: readonly Match[]): Match {
 }
 
 function matchOf({ field, values, isNegated }: Condition, packet: Packet): Match {
+  if (field === "status") return isMatch(isNegated);
   const value = field === undefined ? undefined : packet[field];
   if (field === undefined || value === undefined) return "unknown";
   const found = values.map((wanted) => compare(field, value, wanted));

@@ -102,6 +102,37 @@ describe("iptables", () => {
     expect(judged(iptables(docker, chains))).toEqual([expect.stringContaining(`drops ${OUT}`)]);
   });
 
+  test("what ufw writes is understood: its port is dropped until it is allowed", () => {
+    const chains = ":INPUT DROP [0:0]\n:ufw-before-input - [0:0]\n:ufw-not-local - [0:0]\n:ufw-user-input - [0:0]";
+    const rules = (allowed: string) =>
+      [
+        "-A INPUT -j ufw-before-input",
+        "-A ufw-before-input -i lo -j ACCEPT",
+        "-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-A ufw-before-input -m conntrack --ctstate INVALID -j DROP",
+        "-A ufw-before-input -p udp -m udp --sport 67 --dport 68 -j ACCEPT",
+        "-A ufw-before-input -j ufw-not-local",
+        "-A ufw-before-input -j ufw-user-input",
+        "-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN",
+        "-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN",
+        "-A ufw-not-local -j DROP",
+        allowed,
+      ].join("\n");
+    expect(judged(iptables(rules("-A ufw-user-input -p udp -m udp --dport 50103 -j ACCEPT"), chains))).toEqual(["ok"]);
+    expect(judged(iptables(rules(""), chains))).toEqual([
+      expect.stringMatching(/^wrong: chain INPUT .* -> iptables -I INPUT -p udp --dport 50103 -j ACCEPT$/),
+    ]);
+  });
+
+  test("after packets that may have returned nobody is blamed for sure", () => {
+    const chains = ":INPUT ACCEPT [0:0]\n:guard - [0:0]";
+    const rules = "-A INPUT -j guard\n-A guard -m mark --mark 0x1 -j RETURN\n-A guard -j DROP";
+    expect(judged(iptables(rules, chains))).toEqual(["ok"]);
+    expect(judged(iptables(`${rules}\n-A INPUT -j DROP`, chains))).toEqual([
+      expect.stringMatching(/^wrong: .*-A INPUT -j DROP/),
+    ]);
+  });
+
   test("other tables are looked at, and those for addresses are not", () => {
     const saved =
       "*nat\n:PREROUTING DROP [0:0]\nCOMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p udp -j DROP\nCOMMIT\n";
@@ -205,6 +236,28 @@ describe("nftables", () => {
     ["a statement that is new", [{ flux: {} }, DROP]],
   ])("a rule about %s is nobody's concern", (_, expr) => {
     expect(judged(nft([INPUT], [["input", ...expr]]))).toEqual(["ok"]);
+  });
+
+  test("what firewalld writes is understood", () => {
+    const accept = { accept: null };
+    const rules = (...allowed: readonly unknown[]) =>
+      [
+        ["input", match({ ct: { key: "state" } }, { set: ["established", "related"] }), accept],
+        ["input", match({ ct: { key: "status" } }, "dnat", "in"), accept],
+        ["input", match({ meta: { key: "iifname" } }, "lo"), accept],
+        ["input", { jump: { target: "zones" } }],
+        ["input", match({ ct: { key: "state" } }, "invalid", "in"), DROP],
+        ["input", { reject: { type: "icmpx", expr: "admin-prohibited" } }],
+        ["zones", match({ meta: { key: "iifname" } }, "eth0"), { goto: { target: "public" } }],
+        ["public", match({ fib: { result: "type", flags: ["daddr"] } }, "broadcast"), DROP],
+        ["public", ...allowed],
+      ] as const;
+    const chains = [INPUT, { name: "zones" }, { name: "public" }];
+    const states = match({ ct: { key: "state" } }, { set: ["new", "untracked"] });
+    expect(judged(nft(chains, rules(match(UDP_PORT, 50103), states, accept)))).toEqual(["ok"]);
+    expect(judged(nft(chains, rules(match(UDP_PORT, 22), states, accept)))).toEqual([
+      expect.stringMatching(/^wrong: .*\(handle 6\) drops datagrams of other nodes/),
+    ]);
   });
 
   test("rules are followed from chain to chain", () => {
