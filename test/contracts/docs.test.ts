@@ -1,5 +1,8 @@
 // Everything that a user can meet by name has its place in the documentation.
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -14,6 +17,7 @@ import { ROUTES } from "../../src/control/api/api.ts";
 import { parseConfig } from "../../src/control/config/config.ts";
 import { configSchema } from "../../src/control/config/config-schema.ts";
 import { KERNEL_DROPS } from "../../src/control/observe/kernel-drops.ts";
+import { NetmanagerInstallation } from "../../src/node/netmanager-installation.ts";
 import { filesBelow, text } from "../support/source-files.ts";
 
 const COUNTERS = text("docs/counters.md");
@@ -120,6 +124,22 @@ test("docs/two-machines.md quotes the unit as it is", () => {
   const lines = unit.filter((line) => !line.startsWith("#")).join("\n");
   expect(quoted.length).toBeGreaterThan(0);
   for (const part of quoted.trim().split("\n\n")) expect(lines.replaceAll("\n\n", "\n")).toContain(part);
+});
+
+test("both units for systemd start a daemon that ended again in the same way", () => {
+  const root = mkdtempSync(join(tmpdir(), "sapwood-units-"));
+  try {
+    new NetmanagerInstallation(root).install();
+    const other = readFileSync(join(root, "etc/systemd/system/netmanager.service"), "utf8").split("\n");
+    const unit = text("contrib/systemd/sapwood.service").split("\n");
+    const settings = ["StartLimitIntervalSec", "Restart", "RestartSec", "ExecStopPost"];
+    const linesOf = (lines: readonly string[]) =>
+      settings.map((name) => lines.find((line) => line.startsWith(`${name}=`)));
+    expect(linesOf(unit)).toEqual(linesOf(other));
+    expect(linesOf(unit)).not.toContain(undefined);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });
 
 test("the unit takes away what the proxy does not use, by the judgement of systemd itself", ({ skip }) => {

