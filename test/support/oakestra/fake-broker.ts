@@ -19,6 +19,8 @@ export class FakeBroker {
   readonly log: string[] = [];
   /** Whether these are acknowledged as soon as they come. */
   acknowledges = { connections: true, subscriptions: true, publications: true };
+  /** What is published to it is never acknowledged. */
+  silentTopic: string | undefined;
   /** Return codes; others than these are refusals. */
   codes = { connection: 0, subscription: 1 };
   /** May answer with `publish`. */
@@ -122,7 +124,8 @@ export class FakeBroker {
         const topic = body.subarray(2, topicEnd).toString();
         this.log.push(`PUBLISH ${topic} ${payload}`);
         const id = body.subarray(topicEnd, topicEnd + 2);
-        if (isAcknowledged) this.#acknowledge(publications, "PUBACK", socket, framed(TYPE.puback << 4, id));
+        const isAtOnce = publications && topic !== this.silentTopic;
+        if (isAcknowledged) this.#acknowledge(isAtOnce, "PUBACK", socket, framed(TYPE.puback << 4, id));
         this.onPublish(topic, payload);
         return;
       }
