@@ -187,6 +187,7 @@ StartLimitIntervalSec=0
 
 [Service]
 NotifyAccess=main
+FileDescriptorStoreMax=64
 ExecStart=${PROGRAM}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always

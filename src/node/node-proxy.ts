@@ -6,6 +6,7 @@ import { reasonOf } from "../base/errors.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { ProviderSink } from "../control/providers/provider.ts";
 import type { StatusReport } from "../model/reports.ts";
+import { keepDevices } from "./kept-devices.ts";
 import { type NodeProxyOptions, openConfig } from "./open-config.ts";
 import type { OpenControl } from "./open-control.ts";
 import { openDevices } from "./open-devices.ts";
@@ -91,6 +92,9 @@ export class NodeProxy {
       await takeover.finish();
       tables.flows.commit();
     }
+    // WireGuard's interface, which filters what the sockets take, is made anew by each process.
+    const { encrypted, tun, sockets } = devices;
+    if (network.persists && encrypted === undefined) keepDevices(process.env, tun, sockets);
     return new NodeProxy(undo, stages, control);
   }
 }

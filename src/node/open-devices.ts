@@ -1,7 +1,8 @@
 // Second stage: the tunnel's sockets, with WireGuard below them if the configuration wants it, and the TUN.
 
 import { availableParallelism } from "node:os";
-import { SapwoodError } from "../base/errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { reasonOf, SapwoodError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import type { Config } from "../control/config/config.ts";
@@ -9,11 +10,16 @@ import { offloadsSwitchedOff } from "../control/config/offload-config.ts";
 import { EncryptedUnderlay } from "../control/underlay/encrypted-underlay.ts";
 import { keyFiles } from "../control/underlay/key-file.ts";
 import { chooseMtu, findUnderlay, type Underlay } from "../sys/interface.ts";
+import { close } from "../sys/libc.ts";
 import { openNodeTun } from "../sys/persistent-tun.ts";
 import { adoptTun, type Tun } from "../sys/tun.ts";
 import { adoptUdpSocket, openUdpSockets, type UdpSocket } from "../sys/udp-socket.ts";
 import { chooseQueues, underlayAddress } from "./choices.ts";
-import type { PassedOn } from "./takeover/takeover.ts";
+import { forgetDevices, keptDevices } from "./kept-devices.ts";
+import type { PassedDevices } from "./takeover/takeover.ts";
+
+const FORGET_MS = 5000;
+const LOOK_MS = 20;
 
 export interface Devices {
   /** The interface that the tunnel's datagrams leave by; undefined when none has its address yet. */
@@ -29,20 +35,38 @@ export interface Devices {
   readonly switchedOff: ReturnType<typeof offloadsSwitchedOff>;
 }
 
-/** With `passedOn`, those of the running proxy. Throws takeover-failed when they are not as the configuration wants them. */
+/** With `passedOn`, those of the running proxy; else those that systemd kept, or new ones. Throws takeover-failed when they are not as the configuration wants them. */
 export async function openDevices(
   config: Config,
   log: Logger,
   undo: UndoStack,
-  passedOn: PassedOn | undefined,
+  passedOn: PassedDevices | undefined,
 ): Promise<Devices> {
   const underlay = await findUnderlay(underlayAddress(config));
-  if (passedOn !== undefined) return adoptDevices(config, passedOn, underlay, undo);
+  if (passedOn !== undefined) {
+    try {
+      return adoptDevices(config, passedOn, underlay, undo);
+    } catch (error) {
+      throw new SapwoodError("takeover-failed", `${reasonOf(error)} This takes a restart.`, { cause: error });
+    }
+  }
+  const kept = keptDevices(process.env);
+  let waitMs = 0;
+  if (kept !== undefined) {
+    try {
+      return adoptDevices(config, kept, underlay, undo);
+    } catch (error) {
+      log.warn(`the devices that systemd kept are opened anew: ${reasonOf(error)}`);
+      for (const fd of [...kept.tun, ...kept.sockets]) close(fd);
+      forgetDevices(process.env, kept.tun.length);
+      waitMs = FORGET_MS;
+    }
+  }
   const encrypted = await openEncrypted(config, underlay, log, undo);
   const queues = chooseQueues(config.tun.queues, availableParallelism());
   const switchedOff = offloadsSwitchedOff(config.offloads);
   const { bind, port } = config.node.underlay;
-  const sockets = openUdpSockets(queues, { address: bind, port, switchedOff });
+  const sockets = await openSockets(queues, { address: bind, port, switchedOff }, waitMs);
   undo.add("close the tunnel's sockets", () => {
     for (const socket of sockets) socket.close();
   });
@@ -55,15 +79,16 @@ export async function openDevices(
   return { underlay, encrypted, sockets, port: socketAt(sockets, 0).port, tun, isAdopted, mtu, switchedOff };
 }
 
+/** When it throws, all that was passed on is open still. */
 function adoptDevices(
   { tun: { name, queues, mtu: configuredMtu }, node, offloads }: Config,
-  passedOn: PassedOn,
+  passedOn: PassedDevices,
   underlay: Underlay | undefined,
   undo: UndoStack,
 ): Devices {
   const expect = (field: string, expected: unknown, found: unknown): void => {
     if (expected === found) return;
-    const sentence = `${field} is ${expected}, and the running proxy has ${found}: this takes a restart.`;
+    const sentence = `${field} is ${expected}, and ${found} in the devices that were passed on.`;
     throw new SapwoodError("takeover-failed", sentence);
   };
   expect("node.underlay.encryption", node.underlay.encryption, "none");
@@ -71,14 +96,32 @@ function adoptDevices(
   const switchedOff = offloadsSwitchedOff(offloads);
   const { bind: address, port } = node.underlay;
   const sockets = passedOn.sockets.map((fd) => adoptUdpSocket(fd, { address, port, switchedOff }));
+  const tun = adoptTun({ name, switchedOff }, passedOn.tun);
   undo.add("close the tunnel's sockets", () => {
     for (const socket of sockets) socket.close();
   });
-  const tun = adoptTun({ name, switchedOff }, passedOn.tun);
   undo.add("close the TUN", () => tun.close());
   const mtu = chooseMtu(configuredMtu, underlay?.mtu);
   const devices = { underlay, encrypted: undefined, sockets, port: socketAt(sockets, 0).port };
   return { ...devices, tun, isAdopted: true, mtu, switchedOff };
+}
+
+/** Systemd lets go of what it kept a moment after it was told to. */
+async function openSockets(
+  count: number,
+  options: Parameters<typeof openUdpSockets>[1],
+  waitMs: number,
+): Promise<readonly UdpSocket[]> {
+  const giveUpAtMs = performance.now() + waitMs;
+  for (;;) {
+    try {
+      return openUdpSockets(count, options);
+    } catch (error) {
+      const isTaken = error instanceof SapwoodError && error.code === "port-in-use";
+      if (!isTaken || performance.now() > giveUpAtMs) throw error;
+      await sleep(LOOK_MS);
+    }
+  }
 }
 
 export function socketAt(sockets: readonly UdpSocket[], worker: number): UdpSocket {

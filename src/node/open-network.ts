@@ -11,6 +11,7 @@ import { NetworkEvents } from "../sys/network-events.ts";
 import { keepTun } from "../sys/persistent-tun.ts";
 import { sysctlStateFile } from "../sys/sysctl.ts";
 import { isGuarded, isPersistent } from "./choices.ts";
+import { forgetDevices } from "./kept-devices.ts";
 import type { OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
 import type { OpenTables } from "./open-tables.ts";
@@ -55,7 +56,9 @@ export async function openNetwork(
   undo.add("restore the network", async () => {
     const failures = await network.close({ guard: ending.keepsGuard, device: ending.keepsTun });
     for (const sentence of failures) log.error(sentence);
-    if (!ending.keepsTun) tun.setPersistent(false);
+    if (ending.keepsTun) return;
+    tun.setPersistent(false);
+    forgetDevices(process.env, tun.fds.length);
   });
   if (isAdopted) log.info({ corrected: network.corrected }, "took over the TUN of the process before");
   const persists = isPersistent(config, process.env);

@@ -133,9 +133,6 @@ export const ioctlNumber = bind<[number, number, number]>(
 export const socket = bind<[number, number, number]>("int socket(int family, int type, int protocol)");
 export const bindSocket = bind<[number, Bytes, number]>("int bind(int fd, const void *address, uint32_t size)");
 export const connectSocket = bind<[number, Bytes, number]>("int connect(int fd, const void *address, uint32_t size)");
-export const sendto = bind<[number, Bytes, number, number, Bytes, number]>(
-  "int64_t sendto(int fd, const void *buffer, size_t size, int flags, const void *address, uint32_t length)",
-);
 export const listen = bind<[number, number]>("int listen(int fd, int backlog)");
 /** `addressAt` and `sizeAt` 0: who it is is not asked for. */
 export const accept = bind<[number, number, number, number]>(

@@ -15,6 +15,7 @@ import {
   O_CLOEXEC,
   O_NONBLOCK,
   recvmsg,
+  SOCK_DGRAM,
   sendmsg,
   socket,
 } from "./libc.ts";
@@ -31,6 +32,7 @@ const MSG_TRUNC = 0x20;
 const MSG_CTRUNC = 0x8;
 // sys/un.h
 const SUN_PATH = 2;
+const AT_SIGN = 0x40;
 const SOCKADDR_UN_SIZE = 110;
 // struct msghdr on 64-bit machines
 const MSGHDR_SIZE = 56;
@@ -128,6 +130,21 @@ export class MessageSocket {
   }
 }
 
+/**
+ * Sends one datagram to the socket of a path, or of a name in no folder, which begins with "@". Throws when nobody takes
+ * it.
+ */
+export function sendDatagram(path: string, text: string, descriptors: readonly number[] = []): void {
+  const fd = expectSuccess(socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC, 0), "Opening a unix socket");
+  try {
+    const address = pathAddress(path);
+    expectSuccess(connectSocket(fd, address, address.length), `Connecting to ${path}`);
+    new MessageSocket(fd).send(Buffer.from(text), descriptors);
+  } finally {
+    close(fd);
+  }
+}
+
 function opened(prepare: (fd: number) => void): MessageSocket {
   const fd = expectSuccess(socket(AF_UNIX, SOCK_SEQPACKET | O_NONBLOCK | O_CLOEXEC, 0), "Opening a unix socket");
   try {
@@ -139,11 +156,13 @@ function opened(prepare: (fd: number) => void): MessageSocket {
   }
 }
 
-/** struct sockaddr_un. */
+/** struct sockaddr_un; a leading "@" stands for the zero byte of a name that is in no folder. */
 function pathAddress(path: string): Uint8Array {
   const bytes = Buffer.from(path);
   if (bytes.length >= SOCKADDR_UN_SIZE - SUN_PATH) throw new Error(`the path of a unix socket is too long: ${path}`);
-  const address = Buffer.alloc(SUN_PATH + bytes.length + 1);
+  const isName = bytes[0] === AT_SIGN;
+  if (isName) bytes[0] = 0;
+  const address = Buffer.alloc(SUN_PATH + bytes.length + (isName ? 0 : 1));
   address.writeUInt16LE(AF_UNIX);
   bytes.copy(address, SUN_PATH);
   return address;

@@ -4,6 +4,7 @@
 
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
+import { storedDescriptors } from "./descriptor-store.ts";
 import { capset, EACCES, EPERM, errnoName, execv, expectSuccess, fcntlNumber, prctl } from "./libc.ts";
 
 // linux/capability.h
@@ -97,7 +98,7 @@ export function reduceRights(files: readonly string[]): void {
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0); // refused by old kernels; root needs it not
   }
   // Node marks what it inherited to be closed when it becomes another program.
-  for (const standard of [0, 1, 2]) fcntlNumber(standard, F_SETFD, 0);
+  for (const fd of [0, 1, 2, ...storedDescriptors(process.env).values()]) fcntlNumber(fd, F_SETFD, 0);
   const { execPath, execArgv, argv } = process;
   const result = execv(execPath, [execPath, ...execArgv, ...argv.slice(1)]);
   throw new SapwoodError(

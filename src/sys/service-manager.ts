@@ -1,23 +1,19 @@
 // Tells the service manager (systemd) how this process is: sd_notify(3), one datagram to the socket that it named.
 // Without such a socket nothing is told. What cannot be told is lost: the service manager has its own timeouts.
 
-import { close, O_CLOEXEC, O_NONBLOCK, SOCK_DGRAM, sendto, socket } from "./libc.ts";
+import { sendDatagram } from "./message-socket.ts";
 
-const AF_UNIX = 1;
-const FAMILY_SIZE = 2;
-/** sizeof(sockaddr_un.sun_path) (unix(7)). */
-const PATH_MAX = 108;
-const MSG_NOSIGNAL = 0x4000;
 /** Of the time after which systemd takes the process for dead (sd_watchdog_enabled(3)). */
 const WATCHDOG_PART = 3;
 
 export class ServiceManager {
-  readonly #address: Uint8Array | undefined;
+  readonly #path: string | undefined;
   readonly #watchdogMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(env: NodeJS.ProcessEnv) {
-    this.#address = addressOf(env.NOTIFY_SOCKET ?? "");
+    const path = env.NOTIFY_SOCKET ?? "";
+    this.#path = /^[/@]./.test(path) ? path : undefined;
     this.#watchdogMs = watchdogOf(env);
   }
 
@@ -39,27 +35,24 @@ export class ServiceManager {
     this.#tell(`MAINPID=${pid}\n`);
   }
 
-  #tell(text: string): void {
-    if (this.#address === undefined) return;
-    const fd = socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC | O_NONBLOCK, 0);
-    if (fd < 0) return;
-    const bytes = Buffer.from(text);
-    sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, this.#address, this.#address.length);
-    close(fd);
+  /** Keeps a descriptor while no process of the unit runs; one that it has under the name already stays. */
+  keep(name: string, fd: number): void {
+    // FDPOLL: an error of a socket is no reason to let it go.
+    this.#tell(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0\n`, [fd]);
   }
-}
 
-/** A sockaddr_un: a path, or a name that begins with "@" in the place of a zero. Undefined for anything else. */
-function addressOf(name: string): Uint8Array | undefined {
-  if (!/^[/@]./.test(name)) return undefined;
-  const path = Buffer.from(name);
-  if (path.length >= PATH_MAX) return undefined;
-  const isAbstract = path[0] === 0x40;
-  if (isAbstract) path[0] = 0;
-  const address = Buffer.alloc(FAMILY_SIZE + path.length + (isAbstract ? 0 : 1));
-  address.writeUInt16LE(AF_UNIX);
-  path.copy(address, FAMILY_SIZE);
-  return address;
+  forget(name: string): void {
+    this.#tell(`FDSTOREREMOVE=1\nFDNAME=${name}\n`);
+  }
+
+  #tell(text: string, descriptors: readonly number[] = []): void {
+    if (this.#path === undefined) return;
+    try {
+      sendDatagram(this.#path, text, descriptors);
+    } catch {
+      // It has gone, or takes nothing more.
+    }
+  }
 }
 
 /** Milliseconds; undefined when no watchdog, or that of another process, is meant. */

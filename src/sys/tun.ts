@@ -112,7 +112,7 @@ export function adoptTun({ name, switchedOff }: Omit<TunOptions, "queues" | "isL
   for (const fd of fds) {
     const found = attachedTo(fd);
     if (found === name) continue;
-    const sentence = `Expected a queue of the TUN "${name}" with a virtio_net_hdr; the running proxy passed on ${found}.`;
+    const sentence = `Expected a queue of the TUN "${name}" with a virtio_net_hdr; found ${found}.`;
     throw new SapwoodError("tun-unavailable", sentence);
   }
   const open = [...fds];

@@ -137,7 +137,7 @@ export function adoptUdpSocket(fd: number, options: Omit<UdpSocketOptions, "reus
 }
 
 function notTheTunnels(found: string, { address, port }: Omit<UdpSocketOptions, "reusePort">): SapwoodError {
-  const sentence = `Expected the tunnel's socket of ${address}, port ${port}; the running proxy passed on ${found}.`;
+  const sentence = `Expected the tunnel's socket of ${address}, port ${port}; found ${found}.`;
   return new SapwoodError("network-setup", sentence);
 }
 

@@ -147,7 +147,7 @@ describeLab("a proxy that another process takes over from", () => {
     const argv = ["run", "--config", other, "--socket", controlSocket(NODE), "--takeover"];
     const { code, stderr } = await lab().startSapwood(NODE, argv).ended;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/Expected a queue of the TUN "other0"[^\n]+the running proxy passed on sapwood0/);
+    expect(stderr).toMatch(/Expected a queue of the TUN "other0"[^\n]+found sapwood0/);
     expect((await status()).pid).toBe(before.pid);
     await expectNothingLost();
   });

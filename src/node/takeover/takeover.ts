@@ -18,12 +18,15 @@ const LOOK_MS = 2;
 type Kind = Answering["kind"];
 type Answer<Wanted extends Kind> = Extract<Answering, { readonly kind: Wanted }>;
 
-export interface PassedOn {
+export interface PassedDevices {
+  readonly tun: readonly number[]; // one per queue
+  readonly sockets: readonly number[];
+}
+
+interface PassedOn extends PassedDevices {
   readonly version: string;
   readonly pid: number;
   readonly generation: number;
-  readonly tun: readonly number[]; // one per queue
-  readonly sockets: readonly number[];
   readonly flowsLock: number | undefined;
   readonly stateLock: number | undefined;
 }

@@ -1,0 +1,77 @@
+// A service manager keeps the descriptors of the TUN and the tunnel while the proxy is killed and starts again: packets
+// wait in their queues, and none is dropped. A program stands for systemd (in-node/service-manager.mjs).
+import { beforeAll, expect, test } from "vitest";
+import { sourceFile } from "../../src/lab/build-paths.ts";
+import { configFile, controlSocket } from "../../src/lab/lab.ts";
+import { tablesOf } from "../../src/lab/node-config.ts";
+import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO } from "../../src/lab/topology.ts";
+import type { CountersReport, StatusReport } from "../../src/model/reports.ts";
+import { report, startExchanges } from "../support/kept-exchanges.ts";
+import { describeLab, openLab, useLab } from "../support/lab.ts";
+
+const NODE = "node-a";
+const SOCKET = "/run/sapwood/notify.sock";
+const KILLS = 3;
+const DATAGRAMS_PER_SECOND = 100;
+
+describeLab("a proxy whose descriptors a service manager keeps", () => {
+  const lab = useLab(() => openLab(DEMO));
+  let manager: SandboxProgram;
+
+  beforeAll(async () => {
+    expect((await lab().proxy(NODE).stop()).code).toBe(0);
+    const run = lab().sapwoodCommand(["run", "--config", configFile(NODE), "--socket", controlSocket(NODE)]);
+    const program = sourceFile("test/e2e/in-node/service-manager.mjs");
+    manager = lab().sandbox.start([process.execPath, program, SOCKET, ...run], NODE);
+    await manager.until("the proxy's descriptors", ({ stdout }) => stdout.includes("kept tun-0\nkept tunnel-0\n"));
+  });
+
+  test("drops nothing while it is killed and starts again, and loses no connection", async () => {
+    const exchanges = await startExchanges(lab());
+    const client = sourceFile("test/e2e/in-workload/numbered-datagrams.mjs");
+    const argv = [process.execPath, client, String(DATAGRAMS_PER_SECOND), "10.30.0.3"];
+    const datagrams = lab().sandbox.start(argv, "a1");
+    await datagrams.until("the client to send", ({ stdout }) => stdout.includes("sending\n"));
+    const dropsBefore = await tunDrops();
+    for (let kill = 0; kill < KILLS; kill++) await killed();
+    const { broken, moved } = await report(exchanges);
+    expect({ broken, moved }).toEqual({ broken: [], moved: 0 });
+    expect(await tunDrops()).toBe(dropsBefore);
+    expect(manager.stderr.match(/took over the TUN of the process before/g)).toHaveLength(KILLS);
+    await datagrams.stop();
+    await exchanges.stop();
+  });
+
+  test("opens devices anew that its configuration has otherwise", async () => {
+    lab().writeConfig(NODE, tablesOf(DEMO), { tun: { queues: 2 } });
+    await killed();
+    expect(manager.stderr).toContain("the devices that systemd kept are opened anew");
+    expect((await lab().report<StatusReport>(NODE, "status")).tun.queues).toBe(2);
+    await manager.until("the new descriptors", ({ stdout }) =>
+      stdout.includes("kept tun-1\nkept tunnel-0\nkept tunnel-1\n"),
+    );
+  });
+
+  test("takes them back when it is stopped, so that nothing is left", async () => {
+    manager.kill("SIGTERM");
+    const { code, stdout } = await manager.ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/(?:forgot tun(?:nel)?-[01]\n){4}$/);
+    expect(await lab().sandbox.expect(["ip", "-brief", "link", "show"], NODE)).not.toContain("sapwood0");
+    lab().writeConfig(NODE, tablesOf(DEMO));
+    await lab().startProxy(NODE);
+  });
+
+  async function killed(): Promise<void> {
+    const ready = () => manager.stdout.split("sapwood ready").length;
+    const before = ready();
+    const { pid } = await lab().report<StatusReport>(NODE, "status");
+    await lab().sandbox.expect(["kill", "-KILL", String(pid)], NODE);
+    await manager.until("the next process to be ready", () => ready() > before);
+  }
+
+  async function tunDrops(): Promise<number> {
+    return (await lab().report<CountersReport>(NODE, "counters")).kernel.tunDrops ?? 0;
+  }
+});
