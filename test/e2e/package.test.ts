@@ -53,6 +53,7 @@ test("it holds the compiled program, its modules and its documentation", () => {
     "dist/assembly/shared/layout/version.js",
     "dist/wasm/engine.wasm",
     "dist/wasm/adoption.wasm",
+    "dist/page/index.html",
     "README.md",
     "LICENSE",
     ...manifest.man,
@@ -62,7 +63,7 @@ test("it holds the compiled program, its modules and its documentation", () => {
 
 test("it holds no sources but the policy SDK, no tests and no benches", () => {
   const ours = [
-    /^(?:dist\/(?:src|assembly|wasm|man\/man1)|template\/policy|docs|contrib|bench\/results)\//,
+    /^(?:dist\/(?:src|assembly|wasm|page|man\/man1)|template\/policy|docs|contrib|bench\/results)\//,
     /^(?:scripts\/(?:build\.mjs|require-node\.cjs)|(?:README|SECURITY|CHANGELOG|CONTRIBUTING|bench\/README)\.md|LICENSE|package\.json)$/,
   ];
   const sdk = ["assembly/policy/sdk.ts", "assembly/shared/policies.ts"]; // copied into the folder of a new policy
