@@ -8,6 +8,8 @@ import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import { containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
 import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { Load } from "../support/oakestra/load.ts";
+import { packet, TCP_SYN } from "../support/packet-builder.ts";
+import { spoof } from "../support/spoof.ts";
 
 const WORKERS = { "node-a": "65a000000000000000000001", "node-b": "65a000000000000000000002" } as const;
 const CLIENT = "c.d.client.d";
@@ -15,6 +17,8 @@ const SERVER = "x.d.server.d";
 const NEW = "n.d.new.d";
 const SERVICE = { v4: "10.30.0.10", v6: "fdff:2000::10" };
 const NEW_SERVICE = { v4: "10.30.0.11", v6: "fdff:2000::11" };
+/** An instance that no node has heard of. */
+const CALLER = "10.30.0.99";
 const UNKNOWN = 1000;
 const UNKNOWN_ADDRESS = /^10\.30\.1\d\d\./;
 /** So many queries of unknown addresses are unanswered at a time. New ones take their place after 5 s. */
@@ -26,6 +30,7 @@ const CAPTURE_SIZE = 8192;
 
 describeCluster("a thousand unknown addresses on a worker node", () => {
   let cluster: OakestraCluster;
+  let namespaceAddress: string; // of the client that calls them
 
   beforeAll(async () => {
     cluster = await OakestraCluster.open(2);
@@ -41,7 +46,9 @@ describeCluster("a thousand unknown addresses on a worker node", () => {
       ["node-b", SERVER, 0],
       ["node-b", NEW, 0],
     ] as const) {
-      expect(await cluster.deploy(node, { job, number })).toMatchObject({ status: 200 });
+      const { status, body } = await cluster.deploy(node, { job, number });
+      expect(status).toBe(200);
+      if (job === CLIENT && number === 0) namespaceAddress = JSON.parse(body).nsAddress;
     }
   });
   afterAll(() => cluster?.close());
@@ -75,6 +82,26 @@ describeCluster("a thousand unknown addresses on a worker node", () => {
       const others = comments.filter((one) => !/^verdict=(?:sent|delivered); service=x\.d\.server\.d; /.test(one));
       expect([...new Set(others)]).toEqual([]);
     }
+  });
+
+  test("an answer of the workload that calls them is asked for beside them all, whoever called it [measured 9]", async () => {
+    await cluster.order("behave", { answers: "silent" });
+    const before = asked().length;
+    await callUnknown(160);
+    const unknown = (): string[] =>
+      asked()
+        .slice(before)
+        .filter((one) => UNKNOWN_ADDRESS.test(one));
+    await eventually("unknown addresses to be asked for", async () => unknown().length >= UNANSWERED);
+    const told = asked().length;
+    const syn = packet().ip(CALLER, namespaceAddress).tcp({ sport: 4000, dport: 80, flags: TCP_SYN, seq: 1 }).bytes();
+    const sender = { namespace: "node-b", from: ["192.0.2.12", 40_000], to: ["192.0.2.11", 50_103] } as const;
+    await spoof(cluster.lab.sandbox, { ...sender, datagrams: [Buffer.from(syn).toString("hex")] }, () =>
+      eventually("the caller to be asked for", async () => asked().slice(told).includes(CALLER)),
+    );
+    // As many as may have taken the places of others meanwhile, and not the thousand.
+    expect(asked().slice(told).indexOf(CALLER)).toBeLessThanOrEqual(UNANSWERED);
+    await cluster.order("behave", { answers: "now" });
   });
 
   async function order(job: string, address?: typeof SERVICE, ...numbers: readonly number[]): Promise<void> {
