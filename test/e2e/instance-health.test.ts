@@ -6,7 +6,7 @@ import { tablesOf } from "../../src/lab/node-config.ts";
 import { DEMO, SERVICE_A, SERVICE_B, type Topology } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import type { EventReport, InstanceReport } from "../../src/model/reports.ts";
-import type { Service } from "../../src/model/tables.ts";
+import type { Service, ServiceHealth } from "../../src/model/tables.ts";
 import { given } from "../support/given.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
 import { Load } from "../support/oakestra/load.ts";
@@ -59,6 +59,24 @@ describeLab(
       await expectHealth(["healthy", "healthy", "healthy"]);
     });
 
+    test("a service may ask for other checks at any time: HTTP, or an echo request", async () => {
+      const times = { interval: 500, timeout: 500, healthy: 2, unhealthy: 3 };
+      configureAll({ http: "/ready?deep=1", ...times });
+      await expectHealth(["healthy", "healthy", "healthy"]);
+      configureAll({ http: "/", port: 9, ...times });
+      await expectHealth(["unhealthy", "unhealthy", "unhealthy"]);
+      configureAll({ icmp: true, ...times });
+      await expectHealth(["healthy", "healthy", "healthy"]);
+      await filter("b1", "icmp type echo-request drop", "icmpv6 type echo-request drop");
+      await expectHealth(["unhealthy", "healthy", "healthy"]);
+      await allow("b1");
+      await expectHealth(["healthy", "healthy", "healthy"]);
+      configureAll(undefined);
+      await expectHealth(["unchecked", "unchecked", "unchecked"]);
+      configureAll(HEALTH);
+      await expectHealth(["healthy", "healthy", "healthy"]);
+    });
+
     test("a node that lies is believed about its own instances alone", async () => {
       // In the tables of node-b instance 2 runs there, at an address where nobody is.
       const lie = B.instances.map((one) =>
@@ -75,6 +93,12 @@ describeLab(
       await expectHealth(["healthy", "healthy", "healthy"], "node-b");
       await expectHealth(["healthy", "healthy", "healthy"]);
     });
+
+    /** Every node's file says so. */
+    function configureAll(health: ServiceHealth | undefined): void {
+      const tables = { ...tablesOf(TOPOLOGY), services: [SERVICE_A, { ...B, health }] };
+      for (const { id } of TOPOLOGY.nodes) lab().writeConfig(id, tables);
+    }
 
     async function expectHealth(expected: readonly string[], node = "node-a"): Promise<void> {
       let found: string[] = [];
@@ -100,7 +124,13 @@ describeLab(
 
     /** New connections that match are refused, established ones go on. */
     async function refuse(workload: string, ...matches: readonly string[]): Promise<void> {
-      const rules = matches.map((match) => `${match} tcp flags & (syn | ack) == syn reject with tcp reset`);
+      await filter(
+        workload,
+        ...matches.map((match) => `${match} tcp flags & (syn | ack) == syn reject with tcp reset`),
+      );
+    }
+
+    async function filter(workload: string, ...rules: readonly string[]): Promise<void> {
       const chain = `type filter hook input priority 0;\n${rules.join("\n")}\n`;
       await lab().sandbox.expect(["nft", `table inet stopped {\nchain input {\n${chain}}\n}`], workload);
     }
