@@ -117,7 +117,8 @@ export type ServiceAddressReport = z.infer<typeof ServiceAddressReport>;
 export const ServiceAddressReports = reports("ServiceAddressReports", ServiceAddressReport);
 
 /** "unchecked": its service asks for no checks. "unknown": nothing is known yet, or its node does not say. */
-const instanceHealth = z.enum(["unchecked", "unknown", "healthy", "unhealthy"]);
+export const INSTANCE_HEALTH = ["unchecked", "unknown", "healthy", "unhealthy"] as const;
+const instanceHealth = z.enum(INSTANCE_HEALTH);
 
 export const InstanceReport = report("InstanceReport", {
   service: z.string(),

@@ -9,6 +9,7 @@ import {
   type PolicyCandidate,
 } from "../../dataplane/modules/candidate-record.ts";
 import type { CandidateSet } from "../../dataplane/modules/policy-trial-contract.ts";
+import { INSTANCE_HEALTH } from "../../model/reports.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { ConfigDocument } from "../config/config-document.ts";
 
@@ -37,6 +38,9 @@ const fields = {
   node: text.optional(),
   namespaceAddresses: texts,
   instanceAddresses: texts,
+  health: z.enum(INSTANCE_HEALTH, `expected one of ${INSTANCE_HEALTH.join(", ")}`).optional(),
+  healthAgeMs: measure.nullish(),
+  healthReason: text.nullish(),
 };
 const KNOWN_FIELDS = Object.keys(fields).join(", ");
 
@@ -82,7 +86,7 @@ export function readCandidateSets(listed: NamedText, nodesListed?: NamedText): C
       distanceKm: row.distanceKm ?? node?.distanceKm ?? Number.NaN,
       isLocal: row.isLocal,
       isDraining: row.draining,
-      isHealthy: row.healthy && node?.state !== "lost",
+      isHealthy: row.healthy && row.health !== "unhealthy" && node?.state !== "lost",
     });
   }
   return [...services].flatMap(([name, candidates]) => setsOf(name, candidates));

@@ -54,10 +54,12 @@ test("what a proxy prints is one set per service, with the times and distances o
         distanceKm: node?.distanceKm,
         isLocal: instance?.isLocal,
         isDraining: instance?.draining,
-        isHealthy: true,
+        isHealthy: instance?.health !== "unhealthy",
       },
     ],
   });
+  const healthy = source.instances().map((row) => ({ ...row, health: "healthy" }));
+  expect(read(JSON.stringify(healthy))[0]?.candidates[0]).toMatchObject({ isHealthy: true });
   const mixed = "[{ number: 1, service: a }, { number: 1, service: b, node: x }, { number: 2, service: a, node: x }]";
   expect(
     read(mixed, "[{ id: x, rttMs: 2, distanceKm: null }]").map(({ name, candidates }) => [
