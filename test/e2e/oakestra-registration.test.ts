@@ -28,7 +28,7 @@ describeCluster("a worker node from its registration on", () => {
   beforeAll(async () => {
     cluster = await OakestraCluster.open(1);
     await configure(cluster.lab.sandbox, UNDERLAY_NAMESPACE, [`addr add ${CLUSTER}/24 dev br0`]);
-    tools = await FaultyTools.make(cluster.lab.sandbox, NODE, "nftables");
+    tools = await FaultyTools.make(cluster.lab.sandbox, NODE, "nftables", "made");
     await cluster.startNode(NODE, { NodePublicAddress: HOST }, [await tools.path()]);
     blank = await network();
   });

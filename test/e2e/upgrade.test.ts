@@ -204,10 +204,17 @@ describeLab("a proxy that another process takes over from", () => {
       const found = await seeingProcesses(`pgrep -f "[m]ain.js run --config ${configFile(NODE)}"`);
       return found.trim() === String(pid);
     });
-    const files = await lab().sandbox.expect(["ls", "/run/sapwood/node-a", "/run/sapwood/node-a/sapwood.flows"], NODE);
-    expect(files).toBe(
-      "/run/sapwood/node-a:\nnode.yaml\nsapwood.flows\nsapwood.sock\n\n/run/sapwood/node-a/sapwood.flows:\nflows\n",
-    );
+    // The file of the flows is put in its place when the process before has ended.
+    await eventually("the files of one process", async () => {
+      const files = await lab().sandbox.expect(
+        ["ls", "/run/sapwood/node-a", "/run/sapwood/node-a/sapwood.flows"],
+        NODE,
+      );
+      return (
+        files ===
+        "/run/sapwood/node-a:\nnode.yaml\nsapwood.flows\nsapwood.sock\n\n/run/sapwood/node-a/sapwood.flows:\nflows\n"
+      );
+    });
     await eventually("as many descriptors as before", async () => {
       return JSON.stringify(await openFiles()) === JSON.stringify(descriptors);
     });

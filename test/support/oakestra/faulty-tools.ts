@@ -1,6 +1,8 @@
 // Tools of the node's network that fail at one step of a registration, or of the set-up or removal of a container or a
 // unikernel. A step is a line of `ip -batch`, a namespace that `ip` adds or deletes, a transaction of `nft` or
-// `iptables-restore`, a look at the rules that are there, or a script of `sh`. What a daemon does beside these is left alone.
+// `iptables-restore`, a look at the rules that are there, or a script of `sh`. What a daemon does beside these is left
+// alone; so are the rules that guard the tunnel, which a proxy puts back whenever it finds them changed, unless they are
+// made as well.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Sandbox } from "../../../src/lab/sandbox.ts";
 
@@ -12,6 +14,9 @@ export const FIREWALL_TOOLS = {
 /** By which steps are known. The node's own filter is looked at as a table. */
 const MARK =
   "*goProxyBridge*|*veth0*|*sapwood_netmanager*|*OAKESTRA*|*instance*|*tap0*|*ip_forward*|*' -S'*|*'list chain'*";
+
+/** The proxy's own rules. */
+const GUARD = "*'table inet sapwood-goProxyTun'*";
 
 /** before: nothing of the step is done. after: it is done, but fails. lasting: so do all that follow. */
 export const FAULTS = ["before", "after", "lasting"] as const;
@@ -27,11 +32,16 @@ export class FaultyTools {
   }
 
   /** Those of one node, with the tools of its firewall. */
-  static async make(sandbox: Sandbox, node: string, firewall: keyof typeof FIREWALL_TOOLS): Promise<FaultyTools> {
+  static async make(
+    sandbox: Sandbox,
+    node: string,
+    firewall: keyof typeof FIREWALL_TOOLS,
+    guard: "kept" | "made" = "kept",
+  ): Promise<FaultyTools> {
     const made = new FaultyTools(sandbox, `/run/faults/${node}`);
     for (const tool of ["ip", "sh", ...FIREWALL_TOOLS[firewall]]) {
       const path = (await sandbox.expect(["sh", "-c", `command -v ${tool}`])).trim();
-      sandbox.writeProgram(`${made.#folder}/${tool}`, program(tool, path, made.#folder));
+      sandbox.writeProgram(`${made.#folder}/${tool}`, program(tool, path, made.#folder, guard === "kept"));
     }
     made.repair();
     return made;
@@ -85,7 +95,7 @@ export class FaultyTools {
 }
 
 /** The shell does nearly all of it by itself: a process for each word of it would take most of a test's time. */
-function program(tool: string, path: string, folder: string): string {
+function program(tool: string, path: string, folder: string, leavesGuard: boolean): string {
   return `#!/bin/sh
 read -r before 2>/dev/null < ${folder}/count || exec ${path} "$@"
 case " $* " in
@@ -94,6 +104,7 @@ case " $* " in
   *) exec ${path} "$@" ;;
 esac
 feed() { text=$1; shift; printf '%s\\n' "$text" | ${path} "$@"; }
+${leavesGuard ? `case $input in ${GUARD}) feed "$input" "$@"; exit ;; esac` : ""}
 case $input in ${MARK}) ;; *) feed "$input" "$@"; exit ;; esac
 while [ -e ${folder}/hang ]; do sleep 0.1; done
 read -r at < ${folder}/at

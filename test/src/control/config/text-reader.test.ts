@@ -46,6 +46,8 @@ test("this thread goes on while a text with very many mistakes is read", async (
     await new Promise((resolve) => setTimeout(resolve, 1));
     if (isReading) turns += 1;
   }
-  expect(await reading).toContain('services[0]: expected fields (name, addresses, instances, health), found the text "a"');
+  expect(await reading).toContain(
+    'services[0]: expected fields (name, addresses, instances, health), found the text "a"',
+  );
   expect(turns).toBeGreaterThan(20);
 });
