@@ -42,7 +42,8 @@ describe(missing === undefined ? "the Debian package" : `the Debian package (ski
         ready: "1",
         asked: "1",
         ended: "0",
-        notified: "READY=1 STATUS=node-a serves packets STOPPING=1 WATCHDOG=1 ",
+        notified:
+          "FDNAME=tun-0 FDNAME=tunnel-0 FDPOLL=0 FDSTORE=1 FDSTOREREMOVE=1 READY=1 STATUS=node-a serves packets STOPPING=1 WATCHDOG=1 ",
         upgraded: `ii ${version}+1`,
         setting: "SAPWOOD_LOG_LEVEL=debug",
         configuration: "kept",
