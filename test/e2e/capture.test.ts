@@ -19,16 +19,21 @@ const DISSECTOR = fileURLToPath(new URL("../../contrib/wireshark/sapwood.lua", i
 const FIVE = ["fdff:1000::1", "fdff:2000::1", "fdff::5", "10.30.0.2", "10.30.0.1"];
 const NOWHERE = "10.30.99.99";
 const STATISTICS_BLOCK = 5;
-/** A policy that chooses the last candidate, whatever that is worth. Counts are kept before the records. */
-const LAST_CANDIDATE = policyText({
-  update: `(func (export "update") (param $service i32) (param $count i32) (result i32)
-    (i32.store (i32.shl (i32.and (local.get $service) (i32.const 127)) (i32.const 2)) (local.get $count))
-    (i32.const 0))`,
-  choose: `(func (export "choose") (param $service i32) (param i32 i32) (result i32)
-    (i32.sub
-      (i32.load (i32.shl (i32.and (local.get $service) (i32.const 127)) (i32.const 2)))
-      (i32.const 1)))`,
-});
+/**
+ * A policy that always chooses the candidate at `place`, or the last one, whatever that is worth. Counts are kept before
+ * the records.
+ */
+const always = (place: number): string =>
+  policyText({
+    update: `(func (export "update") (param $service i32) (param $count i32) (result i32)
+      (i32.store (i32.shl (i32.and (local.get $service) (i32.const 127)) (i32.const 2)) (local.get $count))
+      (i32.const 0))`,
+    choose: `(func (export "choose") (param $service i32) (param i32 i32) (result i32) (local $last i32)
+      (local.set $last (i32.sub
+        (i32.load (i32.shl (i32.and (local.get $service) (i32.const 127)) (i32.const 2)))
+        (i32.const 1)))
+      (select (local.get $last) (i32.const ${place}) (i32.lt_s (local.get $last) (i32.const ${place}))))`,
+  });
 const TRANSFER_BYTES = 2 ** 26;
 
 describeLab("captures", () => {
@@ -109,7 +114,7 @@ describeLab("captures", () => {
       ["udp.dstport", "frame.comment"],
       'tcp.port == 80 && tcp.len > 0 && frame.interface_name == "tunnel"',
     );
-    expect(inside).toHaveLength(2 * FIVE.length);
+    expect(inside.length).toBeGreaterThanOrEqual(2 * FIVE.length); // TCP may send one again
     const comment = /^50103\tverdict=(sent|delivered); service=B; instance=[123]$/;
     expect(inside.filter((line) => !comment.test(line))).toEqual([]);
   });
@@ -151,8 +156,9 @@ describeLab("captures", () => {
     }
     expect([1, 2, 3].map(flowsOf).reduce((sum, flows) => sum + flows, 0)).toBe(2 * FIVE.length);
 
-    writeFileSync(lab().sandbox.pathFromOutside("/run/last.wasm"), assemble(LAST_CANDIDATE));
-    const other = await replay("--policy", "closest=/run/last.wasm");
+    const wanted = closest[0] === "B 3" ? 1 : 3; // not what was chosen: a busy node need not be the closest
+    writeFileSync(lab().sandbox.pathFromOutside("/run/other.wasm"), assemble(always(wanted - 1)));
+    const other = await replay("--policy", "closest=/run/other.wasm");
     expect(other.report.recorded).toEqual(report.recorded);
     const same = await replay("--policy", `closest=${builtModulePath("policies/closest")}`);
     expect({ code: same.code, differences: same.report.differences }).toEqual({
@@ -162,8 +168,10 @@ describeLab("captures", () => {
     expect(other.code).toBe(1);
     const [first] = other.report.differences?.first ?? [];
     expect(first).toMatchObject({ interface: "tun", what: ["instance", "bytes"] });
-    expect(first?.results[0].said).toBe("verdict=sent; service=B; instance=1");
-    expect(first?.results[1].said).toBe("verdict=sent; service=B; instance=3");
+    expect(closest.map((name) => `verdict=sent; service=B; instance=${name.slice(2)}`)).toContain(
+      first?.results[0].said,
+    );
+    expect(first?.results[1].said).toBe(`verdict=sent; service=B; instance=${wanted}`);
   });
 
   test("show probes, which the dissector knows", async () => {

@@ -113,7 +113,10 @@ describeLab(
       await page.getByRole("link", { name: "Services", exact: true }).focus();
       await page.keyboard.press("Enter");
       await seen(page.getByRole("heading", { name: "Services" }));
-      await page.keyboard.press("/");
+      await eventually("the filter to have the focus", async () => {
+        await page.keyboard.press("/"); // nobody listens before the view is drawn
+        return await page.evaluate<boolean>("document.activeElement.matches('input[type=search]')");
+      });
       await page.keyboard.type("10.30.1.5");
       await seen(page.getByText("1–1 of 1 services"));
       await seen(page.getByRole("heading", { name: "A", exact: true }));
