@@ -17,10 +17,19 @@ interface FilterProps {
 export function Filter({ place, label, hint }: FilterProps) {
   const [text, setText] = useState(place.filter);
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => setText(place.filter), [place.filter]);
+  const said = useRef(place.filter);
+  // Another place than the one that was said last is somebody's step back. What was typed since then is kept otherwise.
+  useEffect(() => {
+    if (place.filter === said.current) return;
+    said.current = place.filter;
+    setText(place.filter);
+  }, [place.filter]);
   useEffect(() => {
     if (text === place.filter) return;
-    const timer = setTimeout(() => location.replace(hashOf({ ...place, filter: text, offset: 0 })), TYPING_MS);
+    const timer = setTimeout(() => {
+      said.current = text;
+      location.replace(hashOf({ ...place, filter: text, offset: 0 }));
+    }, TYPING_MS);
     return () => clearTimeout(timer);
   }, [text, place]);
   useEffect(() => {
