@@ -1,6 +1,8 @@
 // What the live page is told: events of its stream, as JSON. The page and the proxy that shows it are always of the
 // same version, so nothing here is kept for older ones.
 
+import type { FlowReport } from "./reports.ts";
+
 /** How a node, or a thing of it, is doing. */
 export type Mood = "well" | "warning" | "bad";
 
@@ -106,21 +108,6 @@ export interface PageService {
   readonly ended: number;
 }
 
-export interface PageFlow {
-  readonly protocol: string;
-  readonly client: string;
-  readonly clientPort: number;
-  readonly called: string;
-  readonly calledPort: number;
-  readonly service: string | null;
-  readonly instance: number | null;
-  readonly node: string | null;
-  readonly state: string;
-  readonly idleMs: number;
-  readonly forwardPackets: number;
-  readonly reversePackets: number;
-}
-
 export interface PageModule {
   readonly sha256: string;
   readonly source: string;
@@ -183,7 +170,7 @@ export type PageViewReport =
       readonly events: readonly PageEvent[];
     }
   | ({ readonly view: "services" } & PageRows<PageService>)
-  | ({ readonly view: "flows"; readonly passMs: number } & PageRows<PageFlow>)
+  | ({ readonly view: "flows"; readonly passMs: number } & PageRows<FlowReport>)
   | ({ readonly view: "nodes" } & PageRows<PageNode>)
   | { readonly view: "policies"; readonly rows: readonly PagePolicy[] }
   | { readonly view: "drops"; readonly rows: readonly PageDrop[] }

@@ -2,6 +2,7 @@
 
 import type { PageDrop } from "../model/page-reports.ts";
 import { count, perSecond } from "./format.ts";
+import { TableHead } from "./table-head.tsx";
 
 const WHERE = { egress: "to other nodes", ingress: "from other nodes", kernel: "by the kernel" } as const;
 
@@ -21,19 +22,7 @@ export function DropTable({ rows }: { readonly rows: readonly PageDrop[] }) {
   return (
     <div class="scroll">
       <table class="texts">
-        <thead>
-          <tr>
-            <th scope="col">Reason</th>
-            <th scope="col" class="number">
-              Now
-            </th>
-            <th scope="col" class="number">
-              Packets
-            </th>
-            <th scope="col">Meaning</th>
-            <th scope="col">What to do</th>
-          </tr>
-        </thead>
+        <TableHead columns={["Reason", { figure: "Now" }, { figure: "Packets" }, "Meaning", "What to do"]} />
         <tbody>
           {rows.map(({ reason, direction, packets, perSecond: rate, meaning, advice }) => (
             <tr key={`${direction} ${reason}`} class={rate > 0 ? "active" : ""}>

@@ -3,6 +3,7 @@
 import type { PageViewReport } from "../model/page-reports.ts";
 import { count, duration, endpoint } from "./format.ts";
 import { Filter, Pager } from "./list-tools.tsx";
+import { TableHead } from "./table-head.tsx";
 import type { ViewProps } from "./view-props.ts";
 
 type Flows = Extract<PageViewReport, { view: "flows" }>;
@@ -17,24 +18,18 @@ export function FlowsView({ view, place }: ViewProps & { readonly view: Flows })
       <p class="note">Each word must be somewhere in a row. Connections that are over stay in the table for a while.</p>
       <div class="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Protocol</th>
-              <th scope="col">Client</th>
-              <th scope="col">Called</th>
-              <th scope="col">Served by</th>
-              <th scope="col">State</th>
-              <th scope="col" class="number">
-                Idle
-              </th>
-              <th scope="col" class="number">
-                Packets out
-              </th>
-              <th scope="col" class="number">
-                back
-              </th>
-            </tr>
-          </thead>
+          <TableHead
+            columns={[
+              "Protocol",
+              "Client",
+              "Called",
+              "Served by",
+              "State",
+              { figure: "Idle" },
+              { figure: "Packets out" },
+              { figure: "back" },
+            ]}
+          />
           <tbody>
             {view.rows.map((flow) => (
               <tr key={`${flow.protocol} ${flow.client} ${flow.clientPort} ${flow.called} ${flow.calledPort}`}>

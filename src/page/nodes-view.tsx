@@ -3,6 +3,7 @@
 import type { PageNode, PageViewReport } from "../model/page-reports.ts";
 import { count, duration, endpoint, percent, perSecond, roundTrip } from "./format.ts";
 import { Filter, Pager } from "./list-tools.tsx";
+import { TableHead } from "./table-head.tsx";
 import type { ViewProps } from "./view-props.ts";
 
 type Nodes = Extract<PageViewReport, { view: "nodes" }>;
@@ -25,35 +26,21 @@ export function NodesView({ view, place, orders, onOutcome }: ViewProps & { read
       </div>
       <div class="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Node</th>
-              <th scope="col">State</th>
-              <th scope="col" class="number">
-                Round trip
-              </th>
-              <th scope="col" class="number">
-                Probes lost
-              </th>
-              <th scope="col" class="number">
-                Path MTU
-              </th>
-              <th scope="col" class="number">
-                Distance
-              </th>
-              <th scope="col" class="number">
-                Instances
-              </th>
-              <th scope="col" class="number">
-                Flows
-              </th>
-              <th scope="col" class="number">
-                Packets
-              </th>
-              <th scope="col">Underlay</th>
-              {orders !== undefined && <th scope="col">Orders</th>}
-            </tr>
-          </thead>
+          <TableHead
+            columns={[
+              "Node",
+              "State",
+              { figure: "Round trip" },
+              { figure: "Probes lost" },
+              { figure: "Path MTU" },
+              { figure: "Distance" },
+              { figure: "Instances" },
+              { figure: "Flows" },
+              { figure: "Packets" },
+              "Underlay",
+              ...(orders === undefined ? [] : ["Orders"]),
+            ]}
+          />
           <tbody>
             {view.rows.map((node) => (
               <tr key={node.id} class={node.state === "lost" ? "bad" : ""}>

@@ -5,7 +5,7 @@ import { SapwoodError } from "../../base/errors.ts";
 import { meantText, nameList, shortText } from "../../base/issues.ts";
 import { oncePer } from "../../base/once-per.ts";
 import { readCounters } from "../../memory/counters.ts";
-import { type FlowView, liveFlows } from "../../memory/flows.ts";
+import { liveFlows } from "../../memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../../memory/measurements.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type {
@@ -20,8 +20,9 @@ import type {
 import type { Node, Tables } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
 import { candidatesOf } from "../tables/address-candidates.ts";
-import type { InstanceName, TableStore } from "../tables/table-store.ts";
+import type { TableStore } from "../tables/table-store.ts";
 import { tablesJson } from "../tables/tables-document.ts";
+import { flowReport } from "./flow-report.ts";
 import type { KernelDrops } from "./kernel-drops.ts";
 
 interface ReporterOptions {
@@ -149,21 +150,4 @@ function instanceCountsOf({ services }: Tables): ReadonlyMap<string, number> {
     counts.set(node, (counts.get(node) ?? 0) + 1);
   }
   return counts;
-}
-
-function flowReport(flow: FlowView, instance: InstanceName | undefined, nowMs: number): FlowReport {
-  return {
-    protocol: flow.protocolName === "other" ? String(flow.protocol) : flow.protocolName,
-    client: flow.client,
-    clientPort: flow.clientPort,
-    called: flow.called,
-    calledPort: flow.calledPort,
-    service: instance?.service ?? null,
-    instance: instance?.number ?? null,
-    node: instance?.node ?? null,
-    state: flow.state,
-    idleMs: flow.idleMs(nowMs),
-    forwardPackets: flow.forwardPackets,
-    reversePackets: flow.reversePackets,
-  };
 }

@@ -4,7 +4,9 @@
 
 import { setImmediate } from "node:timers/promises";
 import { type FlowView, flowRecordEnd, liveFlowsBetween } from "../../memory/flows.ts";
-import type { PageFlow, PageRows } from "../../model/page-reports.ts";
+import type { PageRows } from "../../model/page-reports.ts";
+import type { FlowReport } from "../../model/reports.ts";
+import { flowReport } from "../observe/flow-report.ts";
 import type { PageSource } from "./page-source.ts";
 import type { IndexedInstance, TableIndex } from "./table-index.ts";
 
@@ -35,7 +37,7 @@ export interface FlowSurvey {
   readonly nodes: ReadonlyMap<string, { readonly flows: number; readonly packets: number | null }>;
   /** Flows to service addresses, by address and number of the instance. */
   readonly addresses: ReadonlyMap<string, ReadonlyMap<number, number>>;
-  readonly lists: ReadonlyMap<string, PageRows<PageFlow>>; // by keyOf(list)
+  readonly lists: ReadonlyMap<string, PageRows<FlowReport>>; // by keyOf(list)
   /** Whether there was a walk before, so that packets in a second are known. */
   readonly hasRates: boolean;
   /** How long the walk worked. */
@@ -138,7 +140,7 @@ class Pass {
       if (words.length > 0 && !isMatch(searchText(flow, instance), words)) continue;
       const row = found.matching - list.offset;
       found.matching += 1;
-      if (row >= 0 && row < list.limit) found.rows.push(rowOf(flow, instance, this.#nowMs));
+      if (row >= 0 && row < list.limit) found.rows.push(flowReport(flow, instance, this.#nowMs));
     }
   }
 
@@ -153,7 +155,7 @@ class Pass {
       ),
       addresses: this.#addresses,
       lists: new Map(
-        this.#lists.map(({ list, found }) => [keyOf(list), { ...found, offset: list.offset } as PageRows<PageFlow>]),
+        this.#lists.map(({ list, found }) => [keyOf(list), { ...found, offset: list.offset } as PageRows<FlowReport>]),
       ),
       hasRates,
       passMs,
@@ -175,7 +177,7 @@ class Pass {
 }
 
 interface Found {
-  readonly rows: PageFlow[];
+  readonly rows: FlowReport[];
   matching: number;
 }
 
@@ -202,21 +204,4 @@ function searchText(flow: FlowView, instance: IndexedInstance | undefined): stri
   const to =
     instance === undefined ? "" : `${instance.service} ${instance.service}#${instance.number} ${instance.node}`;
   return `${name} ${client}:${clientPort} ${called}:${calledPort} ${state} ${to}`.toLowerCase();
-}
-
-function rowOf(flow: FlowView, instance: IndexedInstance | undefined, nowMs: number): PageFlow {
-  return {
-    protocol: flow.protocolName === "other" ? String(flow.protocol) : flow.protocolName,
-    client: flow.client,
-    clientPort: flow.clientPort,
-    called: flow.called,
-    calledPort: flow.calledPort,
-    service: instance?.service ?? null,
-    instance: instance?.number ?? null,
-    node: instance?.node ?? null,
-    state: flow.state,
-    idleMs: flow.idleMs(nowMs),
-    forwardPackets: flow.forwardPackets,
-    reversePackets: flow.reversePackets,
-  };
 }
