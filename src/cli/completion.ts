@@ -7,7 +7,7 @@ const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];
 
 /** `commands` are all there are, this one included. */
-export function completionCommand(commands: () => readonly Command[]): Command {
+export function completionCommand(commands: () => Promise<readonly Command[]>): Command {
   return {
     name: "completion",
     group: "Try it",
@@ -26,7 +26,7 @@ export function completionCommand(commands: () => readonly Command[]): Command {
         const { SapwoodError } = await import("../base/errors.ts");
         throw new SapwoodError("usage", `The shell must be one of ${SHELLS.join(", ")}; found "${asked}".`);
       }
-      terminal.print(completionText(shell, commands()));
+      terminal.print(completionText(shell, await commands()));
     },
   };
 }

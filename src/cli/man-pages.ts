@@ -3,10 +3,12 @@
 
 import { EXIT_MEANINGS } from "../base/errors.ts";
 import { COMMAND_GROUPS, type Command, type CommandArgument, type CommandOption, HELP_OPTION } from "./command.ts";
+import { allCommands } from "./commands.ts";
 import { EXIT_BROKEN_PIPE } from "./process-terminal.ts";
-import { COMMANDS, FAMILIES, PROGRAM_SUMMARY, VERSION_OPTION } from "./program.ts";
+import { FAMILIES, PROGRAM_SUMMARY, VERSION_OPTION } from "./program.ts";
 import { bold, entry, escaped, italic, line, prose, section, syntax } from "./roff.ts";
 
+const COMMANDS = await allCommands();
 const LEFT = "The reader of its output left before the end.";
 
 /** A page about what `sapwood NAME` is; the empty name is the program itself. */

@@ -1,10 +1,7 @@
-// The whole command line: all commands under one parser, and what a failure prints and exits with.
+// The whole command line: the commands under one parser, and what a failure prints and exits with.
 
 import { CommanderError, Command as Parser } from "commander";
 import { closestName } from "../base/issues.ts";
-import { applyCommand } from "./apply.ts";
-import { captureCommand } from "./capture.ts";
-import { checkCommand } from "./check.ts";
 import {
   COMMAND_GROUPS,
   type Command,
@@ -14,82 +11,8 @@ import {
   type ErrorTerminal,
   HELP_OPTION,
 } from "./command.ts";
-import { completionCommand } from "./completion.ts";
-import { countersCommand } from "./counters.ts";
-import { doctorCommand } from "./doctor.ts";
-import { engineLoadCommand } from "./engine-load.ts";
-import { engineRollbackCommand } from "./engine-rollback.ts";
-import { engineShowCommand } from "./engine-show.ts";
-import { eventsCommand } from "./events.ts";
-import { explainCommand } from "./explain.ts";
+import { commandsFor } from "./commands.ts";
 import { type FailurePrinter, failurePrinter } from "./failure.ts";
-import { flowsCommand } from "./flows.ts";
-import { installNetmanagerCommand, uninstallNetmanagerCommand } from "./install-netmanager.ts";
-import { instancesCommand } from "./instances.ts";
-import { keyActivateCommand } from "./key-activate.ts";
-import { keyNextCommand } from "./key-next.ts";
-import { keyShowCommand } from "./key-show.ts";
-import { keyStatusCommand } from "./key-status.ts";
-import { labCommand } from "./lab.ts";
-import { netmanagerCommand } from "./netmanager.ts";
-import { nodesCommand } from "./nodes.ts";
-import { offloadCommand } from "./offload.ts";
-import { pingCommand } from "./ping.ts";
-import { policyListCommand } from "./policy-list.ts";
-import { policyLoadCommand } from "./policy-load.ts";
-import { policyNewCommand } from "./policy-new.ts";
-import { policyRollbackCommand } from "./policy-rollback.ts";
-import { policyShowCommand } from "./policy-show.ts";
-import { policyTestCommand } from "./policy-test.ts";
-import { policyUnloadCommand } from "./policy-unload.ts";
-import { replayCommand } from "./replay.ts";
-import { runCommand } from "./run.ts";
-import { servicesCommand } from "./services.ts";
-import { statusCommand } from "./status.ts";
-import { tablesCommand } from "./tables.ts";
-import { topCommand } from "./top.ts";
-import { upgradeCommand } from "./upgrade.ts";
-
-export const COMMANDS: readonly Command[] = [
-  runCommand,
-  netmanagerCommand,
-  installNetmanagerCommand,
-  uninstallNetmanagerCommand,
-  checkCommand,
-  doctorCommand,
-  statusCommand,
-  servicesCommand,
-  instancesCommand,
-  nodesCommand,
-  flowsCommand,
-  countersCommand,
-  topCommand,
-  tablesCommand,
-  eventsCommand,
-  pingCommand,
-  explainCommand,
-  captureCommand,
-  applyCommand,
-  upgradeCommand,
-  offloadCommand,
-  keyStatusCommand,
-  keyShowCommand,
-  keyNextCommand,
-  keyActivateCommand,
-  policyListCommand,
-  policyShowCommand,
-  policyLoadCommand,
-  policyRollbackCommand,
-  policyUnloadCommand,
-  engineShowCommand,
-  engineLoadCommand,
-  engineRollbackCommand,
-  replayCommand,
-  policyNewCommand,
-  policyTestCommand,
-  labCommand,
-  completionCommand(() => COMMANDS),
-];
 
 export const FAMILIES: readonly CommandFamily[] = [
   {
@@ -115,7 +38,7 @@ export const VERSION_OPTION: CommandOption = { flags: "-V, --version", summary: 
 export async function runProgram(args: readonly string[], version: string, terminal: ErrorTerminal): Promise<number> {
   const failures = failurePrinter(args, terminal);
   try {
-    await program(version, terminal, failures).parseAsync(args, { from: "user" });
+    await program(await commandsFor(args), version, terminal, failures).parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
@@ -123,7 +46,12 @@ export async function runProgram(args: readonly string[], version: string, termi
   }
 }
 
-function program(version: string, terminal: ErrorTerminal, failures: FailurePrinter): Parser {
+function program(
+  commands: readonly Command[],
+  version: string,
+  terminal: ErrorTerminal,
+  failures: FailurePrinter,
+): Parser {
   const parser = new Parser("sapwood");
   parser
     .description(PROGRAM_SUMMARY)
@@ -138,7 +66,7 @@ function program(version: string, terminal: ErrorTerminal, failures: FailurePrin
       const own = families.get(family.name);
       if (family.group === group && own !== undefined) parser.addCommand(own);
     }
-    for (const command of COMMANDS) {
+    for (const command of commands) {
       const [first = ""] = command.name.split(" ");
       const family = first === command.name ? parser : families.get(first);
       if (command.group === group) family?.addCommand(commandParser(command, terminal));

@@ -11,8 +11,8 @@ import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { parseByteSize } from "../../src/base/byte-size.ts";
 import { parseDuration } from "../../src/base/duration.ts";
+import { allCommands } from "../../src/cli/commands.ts";
 import { manPages } from "../../src/cli/man-pages.ts";
-import { COMMANDS } from "../../src/cli/program.ts";
 import { ROUTES } from "../../src/control/api/api.ts";
 import { parseConfig } from "../../src/control/config/config.ts";
 import { configSchema } from "../../src/control/config/config-schema.ts";
@@ -20,6 +20,7 @@ import { KERNEL_DROPS } from "../../src/control/observe/kernel-drops.ts";
 import { NetmanagerInstallation } from "../../src/node/netmanager-installation.ts";
 import { filesBelow, text } from "../support/source-files.ts";
 
+const COMMANDS = await allCommands();
 const COUNTERS = text("docs/counters.md");
 const CONTROL_API = text("docs/control-api.md");
 const README = text("README.md");

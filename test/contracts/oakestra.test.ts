@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { commandParser } from "../../src/cli/command.ts";
-import { COMMANDS } from "../../src/cli/program.ts";
+import { allCommands } from "../../src/cli/commands.ts";
 
+const COMMANDS = await allCommands();
 const ROW = /^\| ((?:behaviour|defect|remedy|measured) \d+) \|(.*)$/gm;
 const TAGS = /\[((?:behaviour|defect|remedy|measured) \d+(?:, (?:behaviour|defect|remedy|measured) \d+)*)\]["`]/g;
 /** 14 is so by design. */

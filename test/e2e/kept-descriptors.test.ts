@@ -1,17 +1,16 @@
 // A service manager keeps the descriptors of the TUN and the tunnel while the proxy is killed and starts again: packets
-// wait in their queues, and none is dropped. A program stands for systemd (in-node/service-manager.mjs).
+// wait in their queues, and none is dropped. A program stands for systemd (support/kept-descriptors.ts).
 import { beforeAll, expect, test } from "vitest";
 import { sourceFile } from "../../src/lab/build-paths.ts";
-import { configFile, controlSocket } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { CountersReport, StatusReport } from "../../src/model/reports.ts";
+import { killManaged, startManaged } from "../support/kept-descriptors.ts";
 import { report, startExchanges } from "../support/kept-exchanges.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
 
 const NODE = "node-a";
-const SOCKET = "/run/sapwood/notify.sock";
 const KILLS = 3;
 const DATAGRAMS_PER_SECOND = 100;
 
@@ -21,10 +20,7 @@ describeLab("a proxy whose descriptors a service manager keeps", () => {
 
   beforeAll(async () => {
     expect((await lab().proxy(NODE).stop()).code).toBe(0);
-    const run = lab().sapwoodCommand(["run", "--config", configFile(NODE), "--socket", controlSocket(NODE)]);
-    const program = sourceFile("test/e2e/in-node/service-manager.mjs");
-    manager = lab().sandbox.start([process.execPath, program, SOCKET, ...run], NODE);
-    await manager.until("the proxy's descriptors", ({ stdout }) => stdout.includes("kept tun-0\nkept tunnel-0\n"));
+    manager = await startManaged(lab(), NODE);
   });
 
   test("drops nothing while it is killed and starts again, and loses no connection", async () => {
@@ -63,13 +59,7 @@ describeLab("a proxy whose descriptors a service manager keeps", () => {
     await lab().startProxy(NODE);
   });
 
-  async function killed(): Promise<void> {
-    const ready = () => manager.stdout.split("sapwood ready").length;
-    const before = ready();
-    const { pid } = await lab().report<StatusReport>(NODE, "status");
-    await lab().sandbox.expect(["kill", "-KILL", String(pid)], NODE);
-    await manager.until("the next process to be ready", () => ready() > before);
-  }
+  const killed = (): Promise<void> => killManaged(lab(), NODE, manager);
 
   async function tunDrops(): Promise<number> {
     return (await lab().report<CountersReport>(NODE, "counters")).kernel.tunDrops ?? 0;

@@ -5,8 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { COMMANDS, runProgram } from "../../../src/cli/program.ts";
+import { allCommands } from "../../../src/cli/commands.ts";
+import { runProgram } from "../../../src/cli/program.ts";
 
+const COMMANDS = await allCommands();
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "sapwood-completion-"));

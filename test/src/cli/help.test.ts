@@ -1,9 +1,22 @@
 // The help of the program, of its families and of each command.
 
 import { describe, expect, test, vi } from "vitest";
-import { COMMANDS, FAMILIES } from "../../../src/cli/program.ts";
+import { allCommands, commandsFor } from "../../../src/cli/commands.ts";
+import { FAMILIES } from "../../../src/cli/program.ts";
 import { sapwood, useFakeProxy } from "./support/fake-proxy.ts";
 
+const COMMANDS = await allCommands();
+
+test.each(COMMANDS.map(({ name }) => name))("%s loads no other command", async (name) => {
+  expect((await commandsFor([...name.split(" "), "x"])).map((command) => command.name)).toEqual([name]);
+});
+
+test.each([[[]], [["help", "run"]], [["policy"]], [["policy", "help", "load"]], [["constructor"]]])(
+  "%j loads all commands",
+  async (args) => {
+    expect(await commandsFor(args)).toHaveLength(COMMANDS.length);
+  },
+);
 const proxy = useFakeProxy();
 
 describe("help", () => {

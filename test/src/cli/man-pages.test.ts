@@ -5,10 +5,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { allCommands } from "../../../src/cli/commands.ts";
 import { manPages } from "../../../src/cli/man-pages.ts";
-import { COMMANDS, FAMILIES } from "../../../src/cli/program.ts";
+import { FAMILIES } from "../../../src/cli/program.ts";
 import { escaped, line, prose, syntax } from "../../../src/cli/roff.ts";
 
+const COMMANDS = await allCommands();
 const PAGES = manPages("1.2.3", "2026-11-27");
 
 function fileOf(name: string): string {
