@@ -1,7 +1,9 @@
 // What `sapwood replay` prints for people.
 
-import { renderTable } from "../base/text-table.ts";
+import { nameList } from "../base/issues.ts";
+import { renderFields, renderTable } from "../base/text-table.ts";
 import type { NotReplayed, ReplayReport } from "../model/replay-report.ts";
+import { candidatesText, packetFields, resultFields } from "./explanation-text.ts";
 import { countText } from "./format.ts";
 
 const WHY: Readonly<Record<NotReplayed, string>> = {
@@ -24,6 +26,13 @@ export function* replayText(report: ReplayReport): Generator<string> {
   yield `recorded verdicts: ${equal + otherInstance} equal`;
   if (otherInstance > 0) yield ` (${otherInstance} with another instance)`;
   yield `, ${different} different, ${untold} not told\n`;
+  const { unknownServices } = recorded;
+  if (unknownServices.length > 0) {
+    yield `  recorded with services that the configuration has not: ${nameList(unknownServices)}\n`;
+  }
+  if (equal + otherInstance === 0 && different > 0) {
+    yield "  none is as recorded: perhaps the capture is of another node, or of other tables\n";
+  }
   for (const { packet, recorded: was, replayed: now } of recorded.first) {
     const label = `  packet ${packet}: `;
     yield `${label}recorded ${was}\n${" ".repeat(label.length)}replayed ${now}\n`;
@@ -65,10 +74,16 @@ function* differencesText({ packets, first }: NonNullable<ReplayReport["differen
   if (packets === 0) yield "\nno packet fares otherwise\n";
   for (const { packet, time, interface: at, what, results } of first) {
     yield `\npacket ${packet} at ${time}, from ${at === "tun" ? "a workload" : "another node"}: another ${what.join(", ")}\n`;
-    for (const [index, { said, left }] of results.entries()) {
+    yield indented(renderFields(packetFields(results[0].explanation)), "  ");
+    for (const [index, { said, left, explanation }] of results.entries()) {
       yield `  ${index === 0 ? "A" : "B"}  ${said}\n`;
       for (const one of left) yield `     to ${one}\n`;
+      yield indented(renderFields(resultFields(explanation)) + candidatesText(explanation), "     ");
     }
   }
   if (packets > first.length) yield `\nand ${packets - first.length} more\n`;
+}
+
+function indented(lines: string, indent: string): string {
+  return lines.replace(/^(?=.)/gm, indent);
 }

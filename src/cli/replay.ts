@@ -2,6 +2,8 @@
 
 import { SapwoodError } from "../base/errors.ts";
 import { printableLine } from "../base/printable.ts";
+import { canonicalName } from "../model/names.ts";
+import { policyName } from "../model/policy-names.ts";
 import type { ReplayReport } from "../model/replay-report.ts";
 import type { SourcedSide } from "../node/replay-plan.ts";
 import type { Command } from "./command.ts";
@@ -63,7 +65,8 @@ function sideAt(sources: readonly SourcedSide[], index: number): SourcedSide {
 function policyFiles(given: readonly string[]): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const text of given) {
-    const [, name = "", file = ""] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    const [, typed = "", file = ""] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    const name = policyName(canonicalName(typed));
     if (name === "" || files.has(name)) {
       const expected = "a policy and its module like closest=new.wasm, each policy once";
       throw new SapwoodError("usage", `--policy must be ${expected}; found "${printableLine(text)}".`);

@@ -20,13 +20,27 @@ const DROP_NAMES = keysOf(DropReason, DropReason.none + 1, DropReason.count);
 
 /** Every counter, also those at 0. Exact up to 2^53; workers go on counting meanwhile. */
 export function readCounters(shared: SharedMemory): CounterSnapshot {
-  return {
-    counters: sums(shared, COUNTER_NAMES, WorkerLayout.COUNTERS),
-    drops: {
-      egress: sums(shared, DROP_NAMES, WorkerLayout.EGRESS_DROPS),
-      ingress: sums(shared, DROP_NAMES, WorkerLayout.INGRESS_DROPS),
-    },
-  };
+  return snapshotOf(countedBytes(shared));
+}
+
+/** What the counters were: cheaper to keep than a snapshot, which can be made of it later. */
+export class CounterNote {
+  readonly #counted: readonly Uint8Array[];
+  readonly #kept: readonly Uint8Array[];
+
+  constructor(shared: SharedMemory) {
+    this.#counted = countedBytes(shared);
+    this.#kept = this.#counted.map((bytes) => new Uint8Array(bytes.length));
+  }
+
+  take(): void {
+    for (const [worker, bytes] of this.#counted.entries()) this.#kept[worker]?.set(bytes);
+  }
+
+  /** As they were when they were taken. */
+  snapshot(): CounterSnapshot {
+    return snapshotOf(this.#kept);
+  }
 }
 
 /** Flows that exist now. */
@@ -40,15 +54,32 @@ export function packetsPassed(shared: SharedMemory): number {
   return egressPackets + ingressPackets + localPackets;
 }
 
-function sums(shared: SharedMemory, names: ReadonlyMap<number, string>, offset: number): Record<string, number> {
-  const view = new DataView(shared.memory.buffer, shared.at(Region.workers));
+/** The counters of each worker. */
+function countedBytes(shared: SharedMemory): Uint8Array[] {
+  const at = shared.at(Region.workers) + WorkerLayout.COUNTERS;
+  const size = WorkerLayout.SCRATCH - WorkerLayout.COUNTERS;
+  return Array.from({ length: shared.capacities.workers }, (_, worker) => {
+    const start = at + worker * WorkerLayout.SIZE;
+    return shared.bytes.subarray(start, start + size);
+  });
+}
+
+function snapshotOf(counted: readonly Uint8Array[]): CounterSnapshot {
+  return {
+    counters: sums(counted, COUNTER_NAMES, WorkerLayout.COUNTERS),
+    drops: {
+      egress: sums(counted, DROP_NAMES, WorkerLayout.EGRESS_DROPS),
+      ingress: sums(counted, DROP_NAMES, WorkerLayout.INGRESS_DROPS),
+    },
+  };
+}
+
+function sums(counted: readonly Uint8Array[], names: ReadonlyMap<number, string>, offset: number) {
+  const views = counted.map(({ buffer, byteOffset, length }) => new DataView(buffer, byteOffset, length));
   const result: Record<string, number> = {};
   for (const [index, name] of names) {
-    let sum = 0n;
-    for (let worker = 0; worker < shared.capacities.workers; worker++) {
-      sum += view.getBigUint64(worker * WorkerLayout.SIZE + offset + 8 * index, true);
-    }
-    result[name] = Number(sum);
+    const at = offset - WorkerLayout.COUNTERS + 8 * index;
+    result[name] = Number(views.reduce((sum, view) => sum + view.getBigUint64(at, true), 0n));
   }
   return result;
 }

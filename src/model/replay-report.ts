@@ -1,5 +1,7 @@
 // What a replay of a capture found.
 
+import type { ExplanationReport } from "./explanation-report.ts";
+
 /** What happened to packets that came in by one interface. */
 interface VerdictCount {
   readonly interface: "tun" | "tunnel";
@@ -27,9 +29,10 @@ export const DIFFERENT_PARTS = ["verdict", "reason", "service", "instance", "byt
 export type DifferentPart = (typeof DIFFERENT_PARTS)[number];
 
 /** What happened to one packet, and what left the node for it. */
-interface PacketResult {
+export interface PacketResult {
   readonly said: string; // as the comment of a captured packet
   readonly left: readonly string[]; // "192.0.2.2 port 50103, 84 bytes", "TUN, 84 bytes" ...
+  readonly explanation: ExplanationReport;
 }
 
 /** A packet with two results. */
@@ -71,6 +74,8 @@ export interface ReplayReport {
     /** Another verdict or reason. */
     readonly different: number;
     readonly untold: number;
+    /** Services that the recording node had and the configuration has not. */
+    readonly unknownServices: readonly string[];
     readonly first: readonly RecordedDifference[]; // of those with another verdict or reason
   };
   /** What is configured and, if it is to be compared with others, what it is compared with. */

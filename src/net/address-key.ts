@@ -1,6 +1,6 @@
 // Addresses as keys of sets and maps: their 16 bytes as a text, IPv4 as v4-mapped IPv6.
 
-import { parseAddress } from "./address.ts";
+import { formatAddress, parseAddress } from "./address.ts";
 
 const V4_MAPPED = `${"\0".repeat(10)}\xff\xff`;
 
@@ -18,4 +18,8 @@ export function mappedKey(bytes: Uint8Array, at: number): string {
 export function keyOfText(address: string): string | undefined {
   const bytes = parseAddress(address);
   return bytes === undefined ? undefined : addressKey(bytes, 0);
+}
+
+export function textOfKey(key: string): string {
+  return formatAddress(Buffer.from(key, "latin1"));
 }

@@ -2,6 +2,7 @@
 
 import { dirname, resolve } from "node:path";
 import { SapwoodError } from "../base/errors.ts";
+import { meantText, nameList, shortText } from "../base/issues.ts";
 import { type Config, loadConfig } from "../control/config/config.ts";
 import { type BuiltModules, loadBuiltModules } from "../control/modules/built-modules.ts";
 import { PolicyTrials } from "../control/modules/policy-trials.ts";
@@ -104,8 +105,9 @@ function usedPolicies({ tables }: Config): string[] {
 
 function requireUsed(name: string, used: readonly string[]): void {
   if (used.includes(name)) return;
-  const known = used.length === 0 ? "there is none" : `there are ${used.join(", ")}`;
-  throw new SapwoodError("usage", `--policy must name a policy that a service address has; ${known}; found "${name}".`);
+  const known = used.length === 0 ? "there is none" : `there are ${nameList(used)}`;
+  const found = `found "${shortText(name)}"${meantText(name, used)}`;
+  throw new SapwoodError("usage", `--policy must name a policy that a service address has; ${known}; ${found}.`);
 }
 
 /**

@@ -7,10 +7,10 @@ import type { PolicyModule } from "../../dataplane/worker/worker-contract.ts";
 import type { MemoryPlan } from "../../memory/memory-copy.ts";
 import type { ExplanationReport } from "../../model/explanation-report.ts";
 import type { NodeReport } from "../../model/reports.ts";
-import type { Service, Tables } from "../../model/tables.ts";
-import { familyOf, formatAddress } from "../../net/address.ts";
-import { counterText } from "./counter-texts.ts";
+import type { Tables } from "../../model/tables.ts";
+import { familyOf } from "../../net/address.ts";
 import { type ExplainedPacket, frameOf, parseEnd, parseTarget } from "./explain-packet.ts";
+import { type ExplanationNames, explanationOf } from "./explanation.ts";
 
 interface ExplainerOptions {
   readonly nodeId: string;
@@ -25,8 +25,6 @@ interface ExplainerOptions {
 
 /** A port that workloads use as clients. */
 const CLIENT_PORT = 40_000;
-const IPV4_ADDRESSES_AT = 12;
-const IPV6_ADDRESSES_AT = 8;
 
 export class Explainer {
   readonly #options: ExplainerOptions;
@@ -54,29 +52,18 @@ export class Explainer {
       packet: { direction: "egress", frame: frameOf(packet) },
       nowUs: nowMs() * 1000,
     });
-    const { drops, counts, choice, sent, written } = rehearsal;
-    const [reason] = Object.keys(drops);
-    return {
-      packet: {
-        protocol: packet.protocol,
-        source: packet.source.address,
-        sourcePort: packet.source.port ?? null,
-        destination: packet.destination.address,
-        destinationPort: packet.destination.port ?? null,
-      },
-      verdict: verdictOf(rehearsal, reason),
-      drop: reason === undefined ? null : { reason, ...wordsOf(reason) },
-      flow: flowOf(counts, reason),
-      choice: choice === null ? null : this.#choice(choice, packet.destination.address, modules),
-      sent: sent.map(({ address, port, packets }) => ({
-        ...addressesOf(packets),
-        ...this.#nodeAt(address, port),
-        address,
-        port,
-      })),
-      written: written.map((frame) => addressesOf(frame.slice(VIRTIO_DIGITS))),
-      counters: counts,
+    const told: ExplanationReport["packet"] = {
+      protocol: packet.protocol,
+      source: packet.source.address,
+      sourcePort: packet.source.port ?? null,
+      destination: packet.destination.address,
+      destinationPort: packet.destination.port ?? null,
     };
+    return explanationOf(told, rehearsal, {
+      services: this.#options.tables().services,
+      policyOf: (slot) => modules.find((module) => module.slot === slot)?.name ?? null,
+      nodeAt: (address, port) => this.#nodeAt(address, port),
+    });
   }
 
   #packet(to: string, from: string | undefined): ExplainedPacket {
@@ -101,63 +88,8 @@ export class Explainer {
     throw new SapwoodError("usage", `"from" must be given: no workload of this node has the family of ${called}.`);
   }
 
-  #choice(
-    { slot, candidates, choice }: NonNullable<ToldRehearsal["choice"]>,
-    called: string,
-    modules: readonly PolicyModule[],
-  ): NonNullable<ExplanationReport["choice"]> {
-    const service = this.#options
-      .tables()
-      .services.find(({ addresses }: Service) => addresses.some(({ address }) => address === called));
-    const nodeOf = new Map(service?.instances.map(({ number, node }) => [number, node]));
-    return {
-      service: service?.name ?? null,
-      policy: modules.find((module) => module.slot === slot)?.name ?? null,
-      candidates: candidates.map(({ rttUs, distanceKm, ...candidate }, index) => ({
-        ...candidate,
-        node: nodeOf.get(candidate.instance) ?? null,
-        rttMs: rttUs === 0 ? null : rttUs / 1000,
-        distanceKm: Number.isNaN(distanceKm) ? null : distanceKm,
-        isChosen: index === choice,
-      })),
-    };
-  }
-
-  #nodeAt(address: string, port: number): { readonly node: string | null; readonly mtu: number | null } {
+  #nodeAt(address: string, port: number): ReturnType<ExplanationNames["nodeAt"]> {
     const found = this.#options.nodes().find(({ underlay }) => underlay.address === address && underlay.port === port);
     return { node: found?.id ?? null, mtu: found?.mtu ?? null };
   }
-}
-
-const VIRTIO_DIGITS = 20;
-
-function verdictOf({ sent, written, counts }: ToldRehearsal, reason: string | undefined): ExplanationReport["verdict"] {
-  if (reason !== undefined) return "dropped";
-  if (sent.length > 0) return "sent";
-  if (written.length > 0) return "delivered";
-  return (counts.packetsParked ?? 0) > 0 ? "waits" : "nothing";
-}
-
-function flowOf(counts: ToldRehearsal["counts"], reason: string | undefined): ExplanationReport["flow"] {
-  if ((counts.flowsOpened ?? 0) > 0) return "opened";
-  return reason === undefined ? "known" : "none";
-}
-
-function wordsOf(reason: string): { readonly meaning: string | null; readonly advice: string | null } {
-  const { meaning, advice } = counterText(reason) ?? {};
-  return { meaning: meaning ?? null, advice: advice || null };
-}
-
-/** Of an IP packet, hexadecimal. */
-function addressesOf(packet: string): { readonly source: string; readonly destination: string } {
-  const bytes = Buffer.from(packet, "hex");
-  const isV4 = (bytes[0] ?? 0) >>> 4 === 4;
-  const [at, size] = isV4 ? [IPV4_ADDRESSES_AT, 4] : [IPV6_ADDRESSES_AT, 16];
-  const text = (from: number): string => {
-    const address = new Uint8Array(16);
-    if (isV4) address.set([0xff, 0xff], 10);
-    address.set(bytes.subarray(from, from + size), 16 - size);
-    return formatAddress(address);
-  };
-  return { source: text(at), destination: text(at + size) };
 }

@@ -70,8 +70,8 @@ interface KnownInterface extends PcapngInterface {
 }
 
 export class PcapngReader {
-  /** Of all interfaces so far; bounded. */
-  readonly interfaceNames = new Set<string>();
+  /** All interfaces so far, each name with each link type once; bounded. */
+  readonly #known = new Map<string, PcapngInterface>();
   readonly #name: string;
   readonly #interfaces: KnownInterface[] = [];
   #rest: Buffer = Buffer.alloc(0);
@@ -83,6 +83,10 @@ export class PcapngReader {
   /** `name` stands for the file in sentences. */
   constructor(name: string) {
     this.#name = name;
+  }
+
+  get knownInterfaces(): PcapngInterface[] {
+    return [...this.#known.values()];
   }
 
   /** The packets of the blocks that this piece completes. Throws capture-unreadable. */
@@ -170,8 +174,9 @@ export class PcapngReader {
         offsetUs = 1e6 * Number(this.#isBigEndian ? value.readBigInt64BE() : value.readBigInt64LE());
       }
     }
-    if (this.interfaceNames.size < INTERFACES_MAX) this.interfaceNames.add(name);
-    this.#interfaces.push({ name, linkType: this.#u16(body, 0), usPerTick, offsetUs });
+    const found = { name, linkType: this.#u16(body, 0), usPerTick, offsetUs };
+    if (this.#known.size < INTERFACES_MAX) this.#known.set(`${found.linkType} ${name}`, found);
+    this.#interfaces.push(found);
   }
 
   #packet(body: Buffer): PcapngPacket {

@@ -13,14 +13,17 @@ import {
   NOT_REPLAYED,
   type NotReplayed,
   type PacketDifference,
+  type PacketResult,
   type RecordedDifference,
   type ReplayReport,
 } from "../../model/replay-report.ts";
 import { type CaptureNames, commentOf, type PacketSaid } from "../observe/capture-names.ts";
+import { type ExplanationNames, explanationOf, packetEnds } from "../observe/explanation.ts";
 import { LINKTYPE_RAW } from "../observe/pcapng-format.ts";
 import type { PcapngInterface, PcapngPacket } from "./pcapng-reader.ts";
 import { type Datagram, datagramOf, frameOf } from "./recorded-packet.ts";
 import { isProbe, RecordedProbes } from "./recorded-probes.ts";
+import { RecordedServices } from "./recorded-services.ts";
 import { SideCounts } from "./side-counts.ts";
 
 const PACKET_MAX = 65_535;
@@ -30,9 +33,18 @@ const TIME_MAX_US = Number.MAX_SAFE_INTEGER;
 const TOLD_MAX = 10;
 type ReplayedInterface = "tun" | "tunnel";
 
+/** A node with one set of modules. */
+export interface PlayedSide {
+  readonly node: ReplayedNode;
+  /** Of its tables and modules. */
+  readonly names: ExplanationNames;
+}
+
 export interface ReplayOptions {
-  readonly nodes: readonly ReplayedNode[]; // one or two
+  readonly sides: readonly PlayedSide[]; // one or two
   readonly names: CaptureNames;
+  /** Of the tables. */
+  readonly services: Iterable<string>;
   readonly tunMtu: number;
   /** Virtual time of the first packet, in microseconds. */
   readonly startUs: number;
@@ -55,13 +67,14 @@ interface Result extends PlayedPacket {
 export class Replay {
   readonly #options: ReplayOptions;
   readonly #probes = new RecordedProbes();
-  readonly #sides: readonly SideCounts[];
+  readonly #counts: readonly SideCounts[];
   readonly #notReplayed: Record<NotReplayed, number>;
   #firstUs: number | undefined;
   #nowUs: number;
   #packets = 0;
   #replayed = 0;
-  #recorded = { equal: 0, otherInstance: 0, different: 0, untold: 0 };
+  readonly #recorded = { equal: 0, otherInstance: 0, different: 0, untold: 0 };
+  readonly #services: RecordedServices;
   readonly #recordedFirst: RecordedDifference[] = [];
   #different = 0;
   readonly #differentFirst: PacketDifference[] = [];
@@ -69,8 +82,14 @@ export class Replay {
   constructor(options: ReplayOptions) {
     this.#options = options;
     this.#nowUs = options.startUs;
-    this.#sides = options.nodes.map(() => new SideCounts());
+    this.#services = new RecordedServices(options.services);
+    this.#counts = options.sides.map(() => new SideCounts());
     this.#notReplayed = Object.fromEntries(NOT_REPLAYED.map((why) => [why, 0])) as Record<NotReplayed, number>;
+  }
+
+  /** The capture names services, and the tables have none of them. */
+  get hasOtherTables(): boolean {
+    return this.#services.areForeign;
   }
 
   /** The next packet of the file, in the order of time. Throws module-refused when an engine fails at it. */
@@ -88,9 +107,9 @@ export class Replay {
       packets: this.#packets,
       replayed: this.#replayed,
       notReplayed: this.#notReplayed,
-      recorded: { ...this.#recorded, first: this.#recordedFirst },
-      sides: this.#sides.map((side) => side.report()),
-      differences: this.#sides.length < 2 ? null : { packets: this.#different, first: this.#differentFirst },
+      recorded: { ...this.#recorded, unknownServices: this.#services.unknown(), first: this.#recordedFirst },
+      sides: this.#counts.map((side) => side.report()),
+      differences: this.#counts.length < 2 ? null : { packets: this.#different, first: this.#differentFirst },
     };
   }
 
@@ -115,7 +134,7 @@ export class Replay {
     this.#nowUs = Math.max(this.#nowUs, this.#options.startUs + packet.timeUs - this.#firstUs);
     const rttUs = task.datagram && this.#probes.rttOf(task.datagram, packet.timeUs);
     this.#options.watch.enter(packet.number);
-    const played = this.#options.nodes.map((node) => this.#playOn(node, task, rttUs));
+    const played = this.#options.sides.map(({ node }) => this.#playOn(node, task, rttUs));
     this.#options.watch.leave();
     const results = played.flatMap((one) => (one === undefined ? [] : [this.#resultOf(task, one)]));
     if (results.length < played.length) {
@@ -123,7 +142,7 @@ export class Replay {
       return;
     }
     this.#replayed += 1;
-    results.forEach((result, i) => this.#sides[i]?.add(task.at, result.said, result.hasOpenedFlow));
+    results.forEach((result, i) => this.#counts[i]?.add(task.at, result.said, result.hasOpenedFlow));
     const [first, second] = results as [Result, Result | undefined];
     this.#compareRecorded(packet, first);
     if (second !== undefined) this.#compare(task, first, second);
@@ -148,8 +167,8 @@ export class Replay {
     }
   }
 
-  #resultOf({ packet, datagram }: Task, played: PlayedPacket): Result {
-    const inner = datagram?.payload ?? packet.bytes;
+  #resultOf(task: Task, played: PlayedPacket): Result {
+    const inner = innerOf(task);
     const { destination = "" } = packetKey(inner, inner.length) ?? {};
     const said = this.#options.names.said(played.verdict, played.reason, destination, played.target);
     return { ...played, said, comment: commentOf(said) };
@@ -157,6 +176,7 @@ export class Replay {
 
   #compareRecorded({ number, comment }: PcapngPacket, { comment: replayed }: Result): void {
     const recorded = verdictOf(comment);
+    if (recorded !== undefined) this.#services.add(comment);
     if (recorded === undefined) this.#recorded.untold += 1;
     else if (comment === replayed) this.#recorded.equal += 1;
     else if (recorded === verdictOf(replayed)) this.#recorded.otherInstance += 1;
@@ -168,19 +188,37 @@ export class Replay {
     }
   }
 
-  #compare({ packet, at }: Task, first: Result, second: Result): void {
+  #compare(task: Task, first: Result, second: Result): void {
+    const { packet, at } = task;
     const what = DIFFERENT_PARTS.filter((part) => isDifferent(part, first, second));
     if (what.length === 0) return;
     this.#different += 1;
     if (this.#differentFirst.length === TOLD_MAX) return;
     this.#differentFirst.push({
       ...{ packet: packet.number, time: timeText(packet.timeUs), interface: at, what },
-      results: [told(first), told(second)],
+      results: [this.#told(task, first, 0), this.#told(task, second, 1)],
     });
+  }
+
+  /** Before another packet is played. */
+  #told(task: Task, { comment, left }: Result, index: 0 | 1): PacketResult {
+    const { node, names } = this.#options.sides[index] as PlayedSide;
+    const rehearsal = node.explain(task.at === "tun" ? "egress" : "ingress");
+    return {
+      said: comment,
+      left: left.map(leftText),
+      explanation: explanationOf(packetEnds(innerOf(task)), rehearsal, names),
+    };
   }
 }
 
-function interfaceOf(known: PcapngInterface | undefined): ReplayedInterface | undefined {
+/** As the workload sent it, or is to get it. */
+function innerOf({ packet, datagram }: Task): Uint8Array {
+  return datagram?.payload ?? packet.bytes;
+}
+
+/** Undefined: it is none of sapwood's. */
+export function interfaceOf(known: PcapngInterface | undefined): ReplayedInterface | undefined {
   if (known?.linkType !== LINKTYPE_RAW) return undefined;
   return known.name === "tun" || known.name === "tunnel" ? known.name : undefined;
 }
@@ -197,10 +235,6 @@ function isDifferent(part: DifferentPart, first: Result, second: Result): boolea
 
 function isSame(one: LeftPacket, other: LeftPacket | undefined): boolean {
   return other !== undefined && one.to === other.to && Buffer.compare(one.bytes, other.bytes) === 0;
-}
-
-function told({ comment, left }: Result): { readonly said: string; readonly left: readonly string[] } {
-  return { said: comment, left: left.map(leftText) };
 }
 
 function leftText({ point, to, bytes }: LeftPacket): string {

@@ -45,6 +45,8 @@ export interface HostedPolicyState extends Readonly<Record<Exclude<keyof typeof 
 interface PolicyHostOptions {
   /** Monotonic. */
   readonly clockMs?: () => number;
+  /** Of the same memory. */
+  readonly candidates?: CandidateReader;
   readonly board?: PolicyBoard;
   readonly onFault?: (slot: number, message: string) => void;
 }
@@ -61,9 +63,9 @@ export class PolicyHost {
     memory: WebAssembly.Memory,
     modules: readonly PolicyModule[],
     worker: number,
-    { clockMs = () => performance.now(), board, onFault = () => undefined }: PolicyHostOptions = {},
+    { clockMs = () => performance.now(), candidates, board, onFault = () => undefined }: PolicyHostOptions = {},
   ) {
-    this.#candidates = new CandidateReader(memory);
+    this.#candidates = candidates ?? new CandidateReader(memory);
     const ownBoard = board ?? PolicyBoard.create(worker + 1);
     this.#surroundings = {
       candidates: this.#candidates,

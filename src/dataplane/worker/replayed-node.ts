@@ -26,8 +26,8 @@ import { CaptureTap } from "../capture/capture-tap.ts";
 import { CapturingEngine } from "../capture/capturing-engine.ts";
 import { WorkerArea } from "../io/device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
-import { PlayedNode, type TestMessage, type TestPacket } from "../modules/played-node.ts";
-import { PolicyHost } from "./policies.ts";
+import type { TestMessage, TestPacket } from "../modules/played-node.ts";
+import { type Rehearsal, Stage } from "./rehearsal.ts";
 import type { PolicyModule } from "./worker-contract.ts";
 
 /** What leaves a node. */
@@ -65,7 +65,7 @@ const PROBES_KEPT = 16;
 const NO_TARGET = "\0".repeat(ADDRESS_SIZE);
 
 export class ReplayedNode {
-  readonly #node: PlayedNode;
+  readonly #stage: Stage;
   readonly #shared: SharedMemory;
   readonly #area: WorkerArea;
   readonly #engine: EngineExports;
@@ -81,15 +81,15 @@ export class ReplayedNode {
     this.#shared = shared;
     this.#nowUs = this.#sweptUs = startUs;
     this.#attendedUs = startUs - ATTEND_US; // the first probes are sent before the first packet
-    this.#node = new PlayedNode(shared);
-    const host = new PolicyHost(shared.memory, policies, 0, { clockMs: () => this.#nowUs / 1000 });
-    const plain = this.#node.attach(engine, (serviceAt, flowHash, clientHash) =>
-      host.choose(serviceAt, flowHash, clientHash),
-    );
+    this.#stage = new Stage({ shared, engine, policies, clockMs: () => this.#nowUs / 1000 });
     this.#area = new WorkerArea(shared.memory, 0, 0n);
     const ring = createRing();
     const everything = { bit: 0, snapLength: SNAP_LENGTH_MAX, isDroppedOnly: false };
-    this.#engine = new CapturingEngine(plain, this.#area, new CaptureTap(this.#area, ring, [everything], () => 0));
+    this.#engine = new CapturingEngine(
+      this.#stage.engine,
+      this.#area,
+      new CaptureTap(this.#area, ring, [everything], () => 0),
+    );
     this.#reader = new RingReader(ring);
   }
 
@@ -106,7 +106,7 @@ export class ReplayedNode {
   /** At the time of advance(). */
   play(packet: TestPacket): PlayedPacket {
     const flowsBefore = this.#flowsOpened;
-    this.#node.put(packet);
+    this.#stage.put(packet);
     this.#engine[packet.direction](0, 1, this.#nowUs);
     let said: Pick<PlayedPacket, "verdict" | "reason" | "target"> = { verdict: -1, reason: 0, target: "" };
     let isSaid = false;
@@ -121,6 +121,11 @@ export class ReplayedNode {
       }
     });
     return { ...said, hasOpenedFlow: this.#flowsOpened !== flowsBefore, left };
+  }
+
+  /** What came of the packet that was played last, before time goes on. */
+  explain(direction: TestPacket["direction"]): Rehearsal {
+    return this.#stage.told(direction);
   }
 
   /**

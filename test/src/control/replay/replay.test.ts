@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as ProbeLayout from "../../../../assembly/shared/layout/probe.ts";
+import { replayText } from "../../../../src/cli/replay-text.ts";
+import { counterText } from "../../../../src/control/observe/counter-texts.ts";
 import { interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from "../../../../src/control/observe/pcapng.ts";
 import type { ReplayPlan } from "../../../../src/control/replay/replay-contract.ts";
 import { runReplay } from "../../../../src/control/replay/run-replay.ts";
@@ -149,8 +151,55 @@ describe("a capture of an engine's traffic", () => {
     expect(differences?.first[0]).toMatchObject({ interface: "tun", what: ["instance", "bytes"] });
     expect(differences?.first[0]?.time).toMatch(/^2026-01-01T00:\d\d:\d\d\.\d{6}Z$/);
     const [before, after] = differences?.first[0]?.results ?? [];
-    expect(before).toEqual({ said: "verdict=sent; service=b; instance=1", left: ["192.0.2.2 port 50103, 40 bytes"] });
+    expect(before).toMatchObject({
+      said: "verdict=sent; service=b; instance=1",
+      left: ["192.0.2.2 port 50103, 40 bytes"],
+    });
     expect(after?.said).toMatch(/^verdict=sent; service=b; instance=[23]$/);
+  });
+
+  test("tells of both sides which candidates each policy saw with which numbers, and the choice", async () => {
+    const leastConnections = new Map([["round-robin", builtModulePath("policies/least-connections")]]);
+    const { differences } = await replayed(capture, { policyFiles: leastConnections });
+    const [one] = differences?.first ?? [];
+    for (const { said, explanation } of one?.results ?? []) {
+      expect(explanation).toMatchObject({
+        packet: { protocol: "tcp", source: A1.v4, destination: B_ROUND_ROBIN.v4, destinationPort: 80 },
+        ...{ verdict: "sent", drop: null, flow: "opened", sent: [{ source: A1.instanceV4, mtu: null }] },
+        choice: { service: "b", policy: "round-robin" },
+      });
+      const { candidates = [] } = explanation.choice ?? {};
+      const told = candidates.map(({ instance, node, weight, rttMs }) => ({ instance, node, weight, rttMs }));
+      expect(told).toEqual([
+        { instance: 1, node: "node-b", weight: 1, rttMs: null },
+        { instance: 2, node: "node-c", weight: 1, rttMs: null },
+        { instance: 3, node: "node-d", weight: 1, rttMs: null },
+      ]);
+      const chosen = candidates.filter(({ isChosen }) => isChosen);
+      expect(chosen.map(({ instance }) => said.endsWith(`instance=${instance}`))).toEqual([true]);
+      expect(explanation.sent[0]?.node).toBe(chosen[0]?.node);
+    }
+    // It asks for the flows of the moment; the policy that is configured does not, and saw those of its first call.
+    const last = differences?.first.findLast(({ results }) => results[0].explanation.flow === "opened");
+    const flows = last?.results.map(({ explanation }) => explanation.choice?.candidates.map((seen) => seen.flows));
+    expect(flows?.[0]).toEqual([0, 0, 0]);
+    expect(flows?.[1]?.toSorted()).toEqual([1, 2, 2]);
+  });
+
+  test("is told in the same bytes each time", async () => {
+    const told = async () => {
+      const { plan, sources } = await planReplay({
+        ...{ file: capture, configFile },
+        ...{ engineFile: undefined, policyFiles: ROTATING },
+      });
+      const findings = await runReplay(plan);
+      const sides = findings.sides.map((side, i) => ({ ...side, ...(sources[i] as (typeof sources)[number]) }));
+      return [[...replayText({ ...findings, sides })].join(""), JSON.stringify(findings)];
+    };
+    const [text, json] = await told();
+    expect(text).toMatch(/^ {5}policy +round-robin, for service b$/m);
+    expect(text).toMatch(/^ {5}\* +1 +node-b /m);
+    expect(await told()).toEqual([text, json]);
   });
 
   test("fares otherwise with packet code that drops for another reason", async () => {
@@ -166,6 +215,8 @@ describe("a capture of an engine's traffic", () => {
       "verdict=dropped; reason=unknownAddress",
       "verdict=dropped; reason=noInstance",
     ]);
+    const drops = differences?.first[0]?.results.map(({ explanation }) => explanation.drop);
+    expect(drops).toEqual(["unknownAddress", "noInstance"].map((reason) => ({ reason, ...counterText(reason) })));
   });
 
   test("counts what was cut", async () => {
@@ -186,7 +237,7 @@ describe("a capture of an engine's traffic", () => {
     expect(changed.status).toBe(1);
     expect(changed.stderr).toMatch(/^sapwood: \d+ packets would fare otherwise\.\n$/);
     expect(changed.stdout).toMatch(/^packet \d+ at 2026-\S+Z, from a workload: another instance, bytes$/m);
-    const { status, stdout } = run("--json", "--policy", `round-robin=${rotating}`);
+    const { status, stdout } = run("--json", "--policy", `RR=${rotating}`); // as Oakestra names it
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
       recorded: { equal: 11 },
@@ -291,6 +342,12 @@ describe("a file", () => {
     return new Uint8Array(Uint32Array.from(values).buffer);
   }
 
+  function ethernet(name: string): Uint8Array {
+    const block = Uint8Array.from(interfaceBlock(name, 0));
+    new DataView(block.buffer).setUint16(8, 1, true);
+    return block;
+  }
+
   test.each<[string, readonly Uint8Array[], RegExp]>([
     ["without bytes", [], /expected a pcapng file, found no bytes/],
     ["of pcap", [u32(0xa1b2c3d4, 0, 0, 0, 0, 0)], /found a pcap file/],
@@ -314,6 +371,16 @@ describe("a file", () => {
     ],
     ["of an interface that is not there", [...start, packetBlock({ ...captured, interface: 2 })], /found number 2/],
     ["of another program", [sectionBlock("x"), interfaceBlock("eth0", 0)], /"tun" and "tunnel".*found "eth0"/],
+    [
+      "of another link type",
+      [sectionBlock("x"), ethernet("tun"), ethernet("tunnel")],
+      /link type 101, found "tun" of link type 1, "tunnel" of link type 1\.$/,
+    ],
+    [
+      "of other tables",
+      [...start, packetBlock({ ...captured, comment: "verdict=sent; service=shop; instance=1" })],
+      /services of the configuration, which are a, b, .*found those of shop\.$/,
+    ],
   ])("%s is refused", async (name, blocks, message) => {
     const path = file(`${name}.pcapng`, Buffer.concat(blocks));
     const refusal = { code: "capture-unreadable", message: expect.stringMatching(message) };
@@ -329,6 +396,14 @@ describe("a file", () => {
     const ending = statisticsBlock({ interface: 0, fromUs: 1, toUs: 2, received: 0, dropped: 0 });
     expect(await replayed(file("empty.pcapng", Buffer.concat([...start, ending])))).toMatchObject({
       ...{ packets: 0, replayed: 0, recorded: { equal: 0, different: 0, untold: 0 }, differences: null },
+    });
+  });
+
+  test("of tables that changed is replayed, and the services that are gone are told", async () => {
+    const comments = ["verdict=sent; service=shop; instance=1", "verdict=dropped; reason=malformed; service=b"];
+    const blocks = [...start, ...comments.map((comment) => packetBlock({ ...captured, comment }))];
+    expect(await replayed(file("changed.pcapng", Buffer.concat(blocks)))).toMatchObject({
+      ...{ replayed: 2, recorded: { unknownServices: ["shop"] } },
     });
   });
 
