@@ -10,6 +10,10 @@ const SUBJECTS = {
   kills: { about: "how long connections are silent when a proxy is killed", load: () => import("./kills.ts") },
   idle: { about: "what a proxy costs that nobody uses", load: () => import("./idle.ts") },
   publish: { about: "very many changes of the tables under traffic", load: () => import("./publish/main.ts") },
+  "control-plane": {
+    about: "what very many services cost the control plane",
+    load: () => import("./control-plane.ts"),
+  },
   swap: { about: "swaps of policies and engines under traffic", load: () => import("./swap/main.ts") },
   oakestra: {
     about: "an Oakestra node whose containers call unknown addresses",
@@ -26,7 +30,7 @@ function subjectIn(args: string[]): keyof typeof SUBJECTS {
     args.shift();
     return first as keyof typeof SUBJECTS;
   }
-  const known = Object.entries(SUBJECTS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
+  const known = Object.entries(SUBJECTS).map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`);
   process.stderr.write(`There is no benchmark "${first}"; there are:\n${known.join("\n")}\n`);
   process.exit(2);
 }

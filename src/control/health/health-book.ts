@@ -4,7 +4,8 @@
 
 import type { InstanceHealthName } from "../../memory/instance-health.ts";
 import type { Instance, Service, ServiceHealth } from "../../model/tables.ts";
-import { type ChangedServices, isSameHealth } from "../tables/table-store.ts";
+import { isSameHealth } from "../tables/sameness.ts";
+import type { ChangedServices } from "../tables/table-store.ts";
 
 export interface CheckedInstance {
   readonly service: string;

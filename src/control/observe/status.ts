@@ -1,7 +1,6 @@
 // The answer of GET /v1/status: what is open, how much of it is in use, and how the last reload went.
 
 import { lostLogLines } from "../../base/log.ts";
-import { oncePer } from "../../base/once-per.ts";
 import { flowCount } from "../../memory/counters.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type {
@@ -13,7 +12,7 @@ import type {
   StatusReport,
   UsageReport,
 } from "../../model/reports.ts";
-import type { Node, Tables } from "../../model/tables.ts";
+import type { Node } from "../../model/tables.ts";
 import type { TableStore } from "../tables/table-store.ts";
 
 interface StatusSource {
@@ -47,7 +46,7 @@ export function statusReport(source: StatusSource): StatusReport {
     network,
     offloads,
     flows: { used: flowCount(shared), limit: shared.capacities.flows },
-    tables: tableUsage(store.snapshot(), node.id, shared),
+    tables: tableUsage(store, shared),
     memory: { rssBytes: process.memoryUsage.rss(), sharedBytes: shared.bytes.byteLength },
     lostLogLines: lostLogLines(),
     clockJumpMs: Math.round(Date.now() - performance.timeOrigin - performance.now()),
@@ -55,25 +54,13 @@ export function statusReport(source: StatusSource): StatusReport {
   };
 }
 
-/** Asked for several times a second, of tables that may have ten thousands of services. */
-const entriesOf = oncePer(({ nodes, services }: Tables) => {
-  const instances = services.flatMap((service) => service.instances);
-  const workloads = new Map<string, number>(); // namespace addresses by node
-  let addresses = services.reduce((sum, service) => sum + service.addresses.length, 0);
-  for (const { node, instanceAddresses, namespaceAddresses } of instances) {
-    addresses += instanceAddresses.length;
-    workloads.set(node, (workloads.get(node) ?? 0) + namespaceAddresses.length);
-  }
-  return { addresses, instances: instances.length, workloads, nodes: nodes.length };
-});
-
-function tableUsage(tables: Tables, ownNode: string, shared: SharedMemory): Record<string, UsageReport> {
-  const { capacities } = shared;
-  const entries = entriesOf(tables);
+/** Kept with each change, so that no walk over the tables is needed. */
+function tableUsage(store: TableStore, { capacities }: SharedMemory): Record<string, UsageReport> {
+  const { addresses, instances, workloads, nodes } = store.usage;
   return {
-    addresses: { used: entries.addresses, limit: capacities.addresses },
-    instances: { used: entries.instances, limit: capacities.instances },
-    workloads: { used: entries.workloads.get(ownNode) ?? 0, limit: capacities.workloads },
-    nodes: { used: entries.nodes, limit: capacities.nodes },
+    addresses: { used: addresses, limit: capacities.addresses },
+    instances: { used: instances, limit: capacities.instances },
+    workloads: { used: workloads, limit: capacities.workloads },
+    nodes: { used: nodes, limit: capacities.nodes },
   };
 }

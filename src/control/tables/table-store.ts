@@ -5,11 +5,13 @@ import * as AddressLayout from "../../../assembly/shared/layout/address.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { type FieldPath, type Issue, issueLines } from "../../base/issues.ts";
 import type { TableChange, TableNode } from "../../memory/table-change.ts";
+import type { TableCounts } from "../../memory/table-counts.ts";
 import type { TableWriter } from "../../memory/table-writer.ts";
-import type { Endpoint, Location, Node, Service, ServiceHealth, Tables, TablesPatch } from "../../model/tables.ts";
+import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
 import { emptyingIssues } from "./emptying.ts";
 import { mergeTables } from "./merged-tables.ts";
+import { isSameNode, isSameService } from "./sameness.ts";
 import {
   duplicateNames,
   nodeIssues,
@@ -98,6 +100,11 @@ export class TableStore {
 
   get generation(): number {
     return this.#writer.generation;
+  }
+
+  /** How much of each capacity the tables in force use. */
+  get usage(): TableCounts {
+    return this.#writer.usage();
   }
 
   /** Is told of each change that came into force, before the next; the change is done when the listener is. */
@@ -391,60 +398,4 @@ function namespaceAddresses(service: Service): string[] {
 export function sendersOf({ accept }: Node, endpoint: Endpoint): Endpoint[] {
   const port = accept?.anyPort ? AddressLayout.ANY_PORT : endpoint.port;
   return [endpoint.address, ...(accept?.addresses ?? [])].map((address) => ({ address, port }));
-}
-
-function isSameNode(a: Node | undefined, b: Node): boolean {
-  return (
-    a === b ||
-    (a?.underlay.address === b.underlay.address &&
-      a.underlay.port === b.underlay.port &&
-      a.underlay.wireguardPort === b.underlay.wireguardPort &&
-      a.underlay.encryption === b.underlay.encryption &&
-      a.publicKey === b.publicKey &&
-      a.accept?.anyPort === b.accept?.anyPort &&
-      a.accept?.anyAddress === b.accept?.anyAddress &&
-      a.accept?.unknownSources === b.accept?.unknownSources &&
-      isSameList(a.accept?.addresses ?? [], b.accept?.addresses ?? [], Object.is) &&
-      a.nextPublicKey === b.nextPublicKey &&
-      a.location?.latitude === b.location?.latitude &&
-      a.location?.longitude === b.location?.longitude)
-  );
-}
-
-function isSameService(a: Service, b: Service): boolean {
-  return (
-    a === b ||
-    (isSameHealth(a.health, b.health) &&
-      isSameList(a.addresses, b.addresses, (x, y) => x.address === y.address && x.policy === y.policy) &&
-      isSameList(
-        a.instances,
-        b.instances,
-        (x, y) =>
-          x === y ||
-          (x.number === y.number &&
-            x.node === y.node &&
-            x.weight === y.weight &&
-            x.draining === y.draining &&
-            isSameList(x.namespaceAddresses, y.namespaceAddresses, Object.is) &&
-            isSameList(x.instanceAddresses, y.instanceAddresses, Object.is)),
-      ))
-  );
-}
-
-export function isSameHealth(a: ServiceHealth | undefined, b: ServiceHealth | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return (
-    a.tcp === b.tcp &&
-    a.http === b.http &&
-    a.port === b.port &&
-    a.icmp === b.icmp &&
-    a.interval === b.interval &&
-    a.timeout === b.timeout &&
-    a.healthy === b.healthy &&
-    a.unhealthy === b.unhealthy
-  );
-}
-
-function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (x: T, y: T) => boolean): boolean {
-  return a.length === b.length && a.every((x, i) => isSame(x, b[i] as T));
 }
