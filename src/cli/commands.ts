@@ -24,6 +24,8 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import("./explain.ts")).explainCommand,
   capture: async () => (await import("./capture.ts")).captureCommand,
   apply: async () => (await import("./apply.ts")).applyCommand,
+  drain: async () => (await import("./drain.ts")).drainCommand,
+  undrain: async () => (await import("./drain.ts")).undrainCommand,
   upgrade: async () => (await import("./upgrade.ts")).upgradeCommand,
   offload: async () => (await import("./offload.ts")).offloadCommand,
   "key status": async () => (await import("./key-status.ts")).keyStatusCommand,

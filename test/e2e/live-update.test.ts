@@ -84,11 +84,14 @@ describeLab("a live update under load", () => {
     await restHeld();
   });
 
-  test("`sapwood apply` adds it again, and a file that says the same as before takes it away", async () => {
+  test("`sapwood apply` adds it again, `sapwood drain` drains it, and a file that says the same as before takes it away", async () => {
     await change(() => apply(tablesWith(B1, B2, B3)));
     expect(await answering()).toEqual(["B 1", "B 2", "B 3"]);
-    await change(() => apply(tablesWith(B1, DRAINING_B2, B3)));
+    await change(() => order("drain", "B", "2"));
+    expect(await instancesOfB()).toEqual(["B 1", "B 2 draining", "B 3"]);
     await eventually("the load to leave B 2", async () => (await loadReport()).byInstance["B 2"] === undefined);
+    await change(() => order("undrain", "B", "2"));
+    expect(await answering()).toEqual(["B 1", "B 2", "B 3"]);
     await change(() => lab.writeConfig(NODE, tablesWith(B1, B3)));
     expect(await answering()).toEqual(["B 1", "B 3"]);
     expect((await loadReport()).failures).toEqual([]);
@@ -160,6 +163,11 @@ describeLab("a live update under load", () => {
 
   async function apply(tables: Tables, ...options: readonly string[]): Promise<void> {
     const { code, stderr } = await applyText(tablesText(NODE, tables), ...options);
+    expect(code, stderr).toBe(0);
+  }
+
+  async function order(...line: readonly string[]): Promise<void> {
+    const { code, stderr } = await lab.sapwood(NODE, line);
     expect(code, stderr).toBe(0);
   }
 

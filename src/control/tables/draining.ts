@@ -1,7 +1,7 @@
 // Drains instances: they keep their flows and take no new ones.
 
 import { SapwoodError } from "../../base/errors.ts";
-import { shortText } from "../../base/issues.ts";
+import { meantText, shortText } from "../../base/issues.ts";
 import type { Instance, Service, Tables, TablesPatch } from "../../model/tables.ts";
 
 /** Which instances: all that agree with what is given. */
@@ -28,7 +28,11 @@ export function drainPatch({ services }: Tables, order: DrainOrder): TablesPatch
     (node === undefined || node === one.node) &&
     (instance === undefined || instance === one.number);
   const meant = services.filter(({ name, instances }) => instances.some((one) => isMeant(name, one)));
-  if (meant.length === 0) throw new SapwoodError("not-found", `There is no instance ${placeOf(order)}.`);
+  if (meant.length === 0) {
+    const names = services.map(({ name }) => name);
+    const hint = service === undefined || names.includes(service) ? "" : meantText(service, names);
+    throw new SapwoodError("not-found", `There is no instance ${placeOf(order)}${hint}.`);
+  }
   const changed = meant.map((one): Service => {
     const instances = one.instances.map((each) => (isMeant(one.name, each) ? { ...each, draining } : each));
     return { ...one, instances };

@@ -161,6 +161,57 @@ describe("apply", () => {
   });
 });
 
+describe("drain", () => {
+  const [DRAINING] = new FakeSource().instances();
+
+  test.each<[readonly string[], string]>([
+    [["drain", "b", "2"], "drain undefined b 2"],
+    [["drain", "b"], "drain undefined b undefined"],
+    [["drain", "--node", "node-c"], "drain node-c undefined undefined"],
+    [["undrain", "b", "2", "--node", "node-c"], "undrain node-c b 2"],
+  ])("%j is the order %j, and shows the instances that are meant", async (line, ordered) => {
+    const { exit, out, error } = await sapwood([...line, "-s", proxy.socket]);
+    expect({ exit, error }).toEqual({ exit: 0, error: "" });
+    expect(proxy.source.merged).toEqual([ordered]);
+    expect(cells(out).slice(0, 2)).toEqual([
+      ["INSTANCE", "NODE", "STATE", "FLOWS"],
+      ["b#2", "node-c", "draining", "5"],
+    ]);
+    expect(out).toContain("Generation 8: ");
+    const { out: json } = await sapwood([...line, "-s", proxy.socket, "--json"]);
+    expect(JSON.parse(json)).toEqual({ generation: 8, instances: [DRAINING] });
+  });
+
+  test("says when nobody serves any more, and how long it lasts", async () => {
+    const { out } = await sapwood(["drain", "b", "-s", proxy.socket]);
+    expect(out).toContain("No instance of b takes new flows any more.\n");
+    expect(out).toMatch(/until "sapwood undrain", a\nrestart of the proxy, or a change of the configuration/);
+  });
+
+  test("waits until the last flow is over, and no longer than it is told", async () => {
+    const instances = proxy.source.instances();
+    const flowCounts = [5, 3, 0];
+    proxy.source.instances = () => instances.map((one) => ({ ...one, flows: flowCounts.shift() ?? 0 }));
+    const { exit, out } = await sapwood(["drain", "b", "2", "--wait", "10m", "-s", proxy.socket]);
+    expect({ exit, flows: cells(out)[1]?.[3] }).toEqual({ exit: 0, flows: "0" });
+    proxy.source.instances = () => instances;
+    expect(await sapwood(["drain", "b", "2", "--wait", "1ms", "-s", proxy.socket])).toMatchObject({
+      ...{ exit: 1, error: "sapwood: After 1ms, 5 flows had not ended.\n" },
+    });
+  });
+
+  test.each<[readonly string[], RegExp]>([
+    [["drain"], /Expected a service, with or without the number of an instance, or --node\./],
+    [["undrain", "b", "two"], /Expected the number of an instance, found "two"\./],
+    [["drain", "b", "--wait", "soon"], /--wait: expected a time like 30s or 10m, found "soon"\./],
+  ])("%j is a mistake in the command line, and changes nothing", async (line, message) => {
+    const { exit, error } = await sapwood([...line, "-s", proxy.socket]);
+    expect(exit).toBe(2);
+    expect(error).toMatch(message);
+    expect(proxy.source.merged).toEqual([]);
+  });
+});
+
 describe("apply --dry-run", () => {
   const TEXT = `Generation 7 would change:
 - node node-c

@@ -29,7 +29,8 @@ test.each<[DrainOrder, readonly string[], readonly string[]]>([
 test.each<[DrainOrder, string, RegExp]>([
   [{ draining: true }, "usage", /Which instances\?/],
   [{ instance: 1, draining: true }, "usage", /Expected the service of instance 1/],
-  [{ service: "d", draining: true }, "not-found", /There is no instance of the service "d"\.$/],
+  [{ service: "dd", draining: true }, "not-found", /There is no instance of the service "dd"\.$/],
+  [{ service: "B", draining: true }, "not-found", /There is no instance of the service "B" \(did you mean b\?\)\.$/],
   [{ service: "b", instance: 9, draining: true }, "not-found", /There is no instance 9 of the service "b"\.$/],
   [{ node: "node-z", draining: true }, "not-found", /There is no instance on the node "node-z"\.$/],
 ])("%j is refused with %s", (order, code, message) => {
