@@ -47,8 +47,9 @@ describeLab(
         const { found } = await complaints();
         const line = found.find((one) => expected.test(one)) ?? "";
         expect(line, found.join("\n")).toMatch(expected);
-        // A machine that is busy enough keeps a peer from answering in time.
-        for (const one of found.filter((each) => !each.startsWith("peers:"))) {
+        // A machine that is busy enough keeps a peer from answering in time. And the proxy may have found first, and
+        // told as a problem with its TUN, what the doctor finds.
+        for (const one of found.filter((each) => !/^(peers|tun):/.test(each) || expected.test(each))) {
           await lab().sandbox.expect(["sh", "-c", one.split(" -> ")[1] ?? ""], NODE);
         }
         await allIsWell();
