@@ -3,12 +3,20 @@ import { BaseSequencer, type Reporter, type TestModule, type TestSpecification }
 
 /** Names of files that take long, slowest first; what vitest remembers of earlier runs comes after them. */
 const SLOW: Readonly<Record<string, readonly string[]>> = {
-  unit: ["twin", "modules", "self-test", "supervisor", "policy-trial", "main", "rehearsal", "policy-template"],
-  e2e: [
-    ...["offloads", "oakestra-faults", "encrypted", "five-requests", "tools", "dscp-ecn", "cross-family", "lifecycle"],
-    ...["hostile-policies", "path-mtu", "lossy-path", "oakestra-tls", "judges", "slow-path", "changed-network"],
+  unit: [
+    ...["twin", "modules", "flow-storm", "replay", "policy-template", "self-test", "main", "supervisor", "rehearsal"],
+    ...["policy-trial", "consistent-hash", "netmanager-installation", "hostile-text", "release"],
   ],
-  long: ["killed-threads", "lossy-path"],
+  e2e: [
+    ...["oakestra-steps", "offloads", "oakestra-faults", "survival", "oakestra-leaks", "upgrade", "package", "doctor"],
+    ...["capture", "five-requests", "encrypted", "oakestra-registration", "attacks-kernel", "page", "dead-proxy"],
+    ...["oakestra-firewall", "hot-swap", "transfer", "oakestra", "hostile-policies", "oakestra-tls", "dscp-ecn"],
+    ...["tools", "cross-family", "lifecycle", "path-mtu"],
+  ],
+  long: [
+    ...["killed-threads", "lossy-path", "hot-swap", "twin", "oakestra-steps", "killed-proxies", "canary"],
+    ...["debian-package"],
+  ],
 };
 const SHOWN = 8;
 const EVERY_MS = 30_000;
