@@ -44,13 +44,17 @@ export const netmanagerCommand: Command = {
   ],
   examples: [{ line: "netmanager", does: "until SIGTERM or Ctrl-C" }],
   async run(input, terminal) {
-    const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }, systemd] = await Promise.all([
-      import("../node/netmanager-node.ts"),
-      import("../base/log.ts"),
-      import("../base/errors.ts"),
-      import("../base/version.ts"),
-      import("../sys/systemd.ts"),
-    ]);
+    const { SpareThread } = await import("../dataplane/worker/spare-thread.ts");
+    const spare = new SpareThread();
+    const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }, systemd, { ServiceManager }] =
+      await Promise.all([
+        import("../node/netmanager-node.ts"),
+        import("../base/log.ts"),
+        import("../base/errors.ts"),
+        import("../base/version.ts"),
+        import("../sys/systemd.ts"),
+        import("../sys/service-manager.ts"),
+      ]);
     const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
     if (level !== undefined && !isLogLevel(level)) {
       throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
@@ -71,14 +75,18 @@ export const netmanagerCommand: Command = {
       isLevelFixed: level !== undefined,
       env: process.env,
       takeover,
+      spare,
     });
     terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
     process.on("SIGHUP", () => void running.reload());
+    const manager = new ServiceManager(process.env);
+    manager.ready(`${running.proxy.status().node} serves packets and the NodeEngine`);
     let isLasting = false;
     try {
       const takenOver = await Promise.race([ending, running.proxy.failure, running.proxy.takenOver]);
       isLasting = takenOver === undefined && !(await systemd.isBeingRestarted(UNIT, process.env));
     } finally {
+      manager.stopping();
       await running.close(isLasting);
     }
   },

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
 import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
+import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
 import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
@@ -45,8 +46,10 @@ export const runCommand: Command = {
     // The young garbage of a large change is collected by this thread alone: with one helper per processor, as V8 does
     // it by itself, every collection held up the workers (docs/performance.md).
     setFlagsFromString("--no-parallel-scavenge");
+    const { SpareThread } = await import("../dataplane/worker/spare-thread.ts");
+    const spare = new SpareThread();
     const ending = firstEnding();
-    const running = await startProxy(file, input, terminal);
+    const running = await startProxy(file, spare, input, terminal);
     process.on("SIGHUP", () => void running.reload());
     const manager = new ServiceManager(process.env);
     manager.ready(`${running.status().node} serves packets`);
@@ -66,7 +69,12 @@ export const runCommand: Command = {
   },
 };
 
-async function startProxy(configFile: string, input: CommandInput, terminal: Terminal): Promise<NodeProxy> {
+async function startProxy(
+  configFile: string,
+  spare: SpareThread,
+  input: CommandInput,
+  terminal: Terminal,
+): Promise<NodeProxy> {
   const [{ NodeProxy }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
     import("../node/node-proxy.ts"),
     import("../base/log.ts"),
@@ -91,6 +99,7 @@ async function startProxy(configFile: string, input: CommandInput, terminal: Ter
     log: createLogger(level ?? "info", target),
     isLevelFixed: level !== undefined,
     takeover,
+    spare,
     faults: await faultsToInject(),
   });
   const { node, tun, tunnel, workers, generation } = proxy.status();

@@ -16,6 +16,7 @@ import { nodeSettings } from "../control/providers/oakestra/node-settings.ts";
 import { PublicAddress } from "../control/providers/oakestra/public-address.ts";
 import { StateFile } from "../control/providers/oakestra/state-file.ts";
 import { loadTuncfg } from "../control/providers/oakestra/tuncfg.ts";
+import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
 import { replaceOwnFile } from "../sys/own-files.ts";
 import { NodeProxy } from "./node-proxy.ts";
 import type { Takeover } from "./takeover/takeover.ts";
@@ -35,6 +36,8 @@ interface NetmanagerNodeOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Of the proxy that runs at the control socket; undefined: no proxy may be there. */
   readonly takeover: Takeover | undefined;
+  /** Is taken by the first worker. */
+  readonly spare?: SpareThread | undefined;
 }
 
 /** MTU of the bridge and of containers, unless TUN_MTU_SIZE says another one. */
@@ -102,6 +105,7 @@ export class NetmanagerNode {
       isLevelFixed,
       env,
       takeover,
+      spare,
     } = options;
     const netcfg = loadNetcfg(netcfgFile, env);
     const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
@@ -117,7 +121,7 @@ export class NetmanagerNode {
     const settings = nodeSettings({ address, tuncfg, controlSocket, stateFolder, policies: policies.started });
     replaceOwnFile(configFile, JSON.stringify(settings, null, 2));
     const common = { configFile, socket: controlSocket, version, log, isLevelFixed: true };
-    const proxy = await NodeProxy.start({ ...common, isFileFollowed: false, takeover });
+    const proxy = await NodeProxy.start({ ...common, isFileFollowed: false, takeover, spare });
     undo.add("stop the proxy", () => proxy.close(takeover !== undefined));
     await claimSocketPath(apiSocket);
     const mtu = containerMtu(env.TUN_MTU_SIZE);

@@ -71,16 +71,17 @@ export class NodeProxy {
   }
 
   static async #open(options: NodeProxyOptions, undo: UndoStack): Promise<NodeProxy> {
-    const { log, takeover } = options;
+    const { log, takeover, spare } = options;
+    undo.add("end the spare thread", () => spare?.close());
     const opened = await openConfig(options);
     const devices = await openDevices(opened.config, log, undo, takeover?.passedOn);
     const tables = await openTables(opened, devices, options, undo);
-    // The threads start while other programs set up the network. A TUN that a process before left has its network, so
-    // that its packets are served as soon as the threads run.
-    const setUp = bothOf(
-      openNetwork(opened, devices, tables, log, undo.part("undo the network")),
-      openWorkers(opened, devices, tables, options, takeover !== undefined, undo.part("undo the workers")),
-    );
+    // The threads start while other programs set up the network. A TUN that a process before left has its network: its
+    // packets are served as soon as the threads run, and nothing is to hold these up.
+    const [networkUndo, workersUndo] = [undo.part("undo the network"), undo.part("undo the workers")];
+    const startingWorkers = openWorkers(opened, devices, tables, options, takeover !== undefined, workersUndo);
+    if (devices.isAdopted) await Promise.allSettled([startingWorkers]);
+    const setUp = bothOf(openNetwork(opened, devices, tables, log, networkUndo), startingWorkers);
     const loaded = import("./open-control.ts"); // a third of the program, which no packet needs
     const [[network, workers], { openControl }] = await bothOf(setUp, loaded);
     const stages: Stages = { ...opened, ...devices, ...tables, ...network, ...workers };

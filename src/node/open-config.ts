@@ -10,6 +10,7 @@ import type { Reloadable } from "../control/providers/reloader.ts";
 import { knownPolicies } from "../control/state/module-store.ts";
 import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
 import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
+import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
 import type { Tables } from "../model/tables.ts";
 import { readTextFile } from "../sys/user-file.ts";
 import type { Takeover } from "./takeover/takeover.ts";
@@ -26,6 +27,8 @@ export interface NodeProxyOptions {
   readonly takeover?: Takeover | undefined;
   /** Whether a change of the file is to come into force. */
   readonly isFileFollowed?: boolean;
+  /** Is taken by the first worker. */
+  readonly spare?: SpareThread | undefined;
   /** What the devices are told to do wrong, in a test; nothing unless given. */
   readonly faults?: FaultSettings | undefined;
 }

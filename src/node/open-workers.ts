@@ -18,7 +18,7 @@ export async function openWorkers(
   { config, inForce }: OpenConfig,
   { tun, sockets }: Devices,
   { shared, modules, store, flows }: OpenTables,
-  { faults, log }: NodeProxyOptions,
+  { faults, log, spare }: NodeProxyOptions,
   isHeld: boolean,
   undo: UndoStack,
 ): Promise<OpenWorkers> {
@@ -35,6 +35,7 @@ export async function openWorkers(
     policyTimeMs: config.policyLimits.time,
     queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
     faults,
+    spare,
     isHeld,
     clockOriginMs: flows.clockOriginMs,
     onWorkerEnd: (end) => watch.onEnd(end),

@@ -131,18 +131,16 @@ export class TunInterface {
     const opened = new TunInterface(options);
     let wasGuarded = false; // by a process before
     try {
-      for (const range of ranges) {
-        const routes = await routesTo(range);
-        refuseForeignRoute(range, device, routes);
-        wasGuarded ||= routes.some(isGuardRoute);
-      }
+      const found = await Promise.all(ranges.map(async (range) => ({ range, routes: await routesTo(range) })));
+      for (const { range, routes } of found) refuseForeignRoute(range, device, routes);
+      wasGuarded = found.some(({ routes }) => routes.some(isGuardRoute));
       for (const sysctl of sysctlsFor(options)) opened.#sysctls.set(sysctl);
       if (isGuarded) await setGuardRoutes(ranges);
       opened.#isLinkUp = true;
       if (isAdopted) await opened.#takeOver();
       else await bringUp(options);
       await setSourceRules(device, ranges);
-      if (!isGuarded) await removeGuardRoutes(ranges);
+      if (!isGuarded && wasGuarded) await removeGuardRoutes(ranges);
       return opened;
     } catch (error) {
       await opened.close({ guard: wasGuarded, device: isAdopted });

@@ -28,27 +28,28 @@ export async function ownRules(family: FamilyOption): Promise<FoundRule[]> {
 export async function addRules(family: FamilyOption, rules: readonly string[]): Promise<string[]> {
   const present = new Set((await ownRules(family)).map(({ text }) => text));
   const missing = [...new Set(rules)].filter((rule) => !present.has(rule));
-  await change(family, "add", missing, ` protocol ${PROTOCOL}`);
+  await changeRules(family, [], missing);
   return missing;
 }
 
 /** Removes those that there are, in their order. */
 export async function removeRules(family: FamilyOption, rules: readonly string[]): Promise<void> {
   const present = new Set((await ownRules(family)).map(({ text }) => text));
-  await change(
-    family,
-    "del",
-    rules.filter((rule) => present.has(rule)),
-    "",
-  );
+  const found = rules.filter((rule) => present.has(rule));
+  await changeRules(family, found, []);
 }
 
-async function change(family: FamilyOption, verb: string, rules: readonly string[], mark: string): Promise<void> {
-  if (rules.length === 0) return;
-  await ipBatch(
-    rules.map((rule) => `rule ${verb} ${rule}${mark}`),
-    [family],
-  );
+/** Removes rules that there are, then adds others that there are not. */
+export async function changeRules(
+  family: FamilyOption,
+  removed: readonly string[],
+  added: readonly string[],
+): Promise<void> {
+  const commands = [
+    ...removed.map((rule) => `rule del ${rule}`),
+    ...added.map((rule) => `rule add ${rule} protocol ${PROTOCOL}`),
+  ];
+  if (commands.length > 0) await ipBatch(commands, [family]);
 }
 
 function foundRule(rule: Record<string, unknown>): FoundRule {

@@ -9,7 +9,7 @@
 // The rule for local delivery (0) comes before. The check of reverse paths (rp_filter) of a workload's packet to a
 // service asks with the TUN as the interface, and so passes.
 
-import { addRules, type FamilyOption, type FoundRule, ownRules, removeRules } from "./routing-rules.ts";
+import { addRules, changeRules, type FamilyOption, type FoundRule, ownRules, removeRules } from "./routing-rules.ts";
 
 const EXCEPTION_PRIORITY = 99;
 const PRIORITY = 100;
@@ -24,11 +24,10 @@ export async function setSourceRules(device: string, ranges: readonly string[]):
     const isLeft = (rule: FoundRule): boolean => {
       return !wanted.includes(rule.text) && (rule.incoming === device || isOrphan(rule, staying));
     };
-    await removeRules(
-      family,
-      found.filter(isLeft).map(({ text }) => text),
-    );
-    await addRules(family, wanted);
+    const removed = found.filter(isLeft).map(({ text }) => text);
+    const present = found.map(({ text }) => text);
+    const missing = [...new Set(wanted)].filter((rule) => !present.includes(rule));
+    await changeRules(family, removed, missing);
   }
 }
 

@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout/version.ts";
 import { POLICY_PAGES_MAX, PolicyExport } from "../../assembly/shared/policies.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
+import { POLICY_SHAPE } from "../../src/dataplane/modules/policy-module.ts";
+import { checkBytes, ENGINE_SHAPE } from "../../src/dataplane/modules/wasm.ts";
 import { bytes, sourcesBelow } from "../support/source-files.ts";
 
 /** Each export of the engine with the number of its parameters; tsc refuses a missing or a wrong one. */
@@ -18,6 +20,9 @@ const ENGINE_EXPORTS: { readonly [Name in keyof EngineExports]: Parameters<Engin
   pathError: 4,
 };
 const POLICY_EXPORTS = [PolicyExport.abiVersion, PolicyExport.reserve, PolicyExport.update, PolicyExport.choose];
+const POLICIES = sourcesBelow("assembly/policy")
+  .map((path) => path.slice("assembly/policy/".length, -".ts".length))
+  .filter((name) => name !== "sdk");
 const SHARED_PAGES_MAX = 65536;
 
 // WebAssembly binary format, section ids
@@ -92,16 +97,19 @@ describe("engine.wasm", () => {
   });
 });
 
-describe("policies", () => {
-  const names = sourcesBelow("assembly/policy")
-    .map((path) => path.slice("assembly/policy/".length, -".ts".length))
-    .filter((name) => name !== "sdk");
+test("the engine and the policies of the package are within the limits, to which no start holds them", () => {
+  for (const name of ["engine", ...POLICIES.map((policy) => `policies/${policy}`)]) {
+    const shape = name === "engine" ? ENGINE_SHAPE : POLICY_SHAPE;
+    expect(() => checkBytes(bytes(`dist/wasm/${name}.wasm`), shape, name)).not.toThrow();
+  }
+});
 
+describe("policies", () => {
   test("there are some", () => {
-    expect(names).toEqual(expect.arrayContaining(["closest", "round-robin"]));
+    expect(POLICIES).toEqual(expect.arrayContaining(["closest", "round-robin"]));
   });
 
-  test.each(names)("%s is sealed: it imports nothing, and its own memory has a limit", (name) => {
+  test.each(POLICIES)("%s is sealed: it imports nothing, and its own memory has a limit", (name) => {
     const { module } = load(`policies/${name}.wasm`);
     expect(importNames(module).filter((each) => each !== "env.abort: function")).toEqual([]);
     const instance = new WebAssembly.Instance(module, { env: { abort: () => {} } });
@@ -111,7 +119,7 @@ describe("policies", () => {
     expect(() => memory.grow(POLICY_PAGES_MAX + 1 - pages)).toThrow(RangeError);
   });
 
-  test.each(names)("%s exports what every policy has", (name) => {
+  test.each(POLICIES)("%s exports what every policy has", (name) => {
     const exported = WebAssembly.Module.exports(load(`policies/${name}.wasm`).module).map((each) => each.name);
     expect(exported).toEqual(expect.arrayContaining(POLICY_EXPORTS.map((each) => PolicyExport[each])));
   });

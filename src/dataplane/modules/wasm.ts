@@ -99,6 +99,11 @@ export function checkBytes(bytes: Uint8Array, shape: ModuleShape, name: string):
 /** Checks and compiles a module. `name` stands for it in sentences. Throws module-refused. */
 export async function compileBytes(bytes: Uint8Array, shape: ModuleShape, name: string): Promise<WebAssembly.Module> {
   checkBytes(bytes, shape, name);
+  return compileKnown(bytes, shape, name);
+}
+
+/** The same of bytes whose limits were checked elsewhere. */
+export async function compileKnown(bytes: Uint8Array, shape: ModuleShape, name: string): Promise<WebAssembly.Module> {
   let module: WebAssembly.Module;
   try {
     module = await WebAssembly.compile(bytes);

@@ -1,7 +1,7 @@
 // One thread of the data plane, from its start through its restarts to its end, on the same descriptors and memory.
 // Promises: closes only what it opened (its eventfd, its thread); nobody waits for a thread that has died.
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { WakeEvent } from "../../sys/poll.ts";
@@ -11,6 +11,7 @@ import { WorkerArea } from "../io/device.ts";
 import type { FaultSettings } from "../io/fault-settings.ts";
 import { CALL_ENGINE, CALL_SEQUENCE, CALL_SLOT, CALL_THREAD, type PolicyBoard } from "../modules/policy-board.ts";
 import type { Gate } from "./gate.ts";
+import { type SpareThread, startThread } from "./spare-thread.ts";
 import {
   monotonicMs,
   ORDERS_STOP,
@@ -44,6 +45,8 @@ export interface WorkerThreadOptions {
   /** A worker ended by itself. Whether another engine was handed over, with which it starts at once. */
   readonly onEngineFailed?: (error: SapwoodError) => boolean;
   readonly onPolicyFailed?: (slot: number, message: string) => void;
+  /** Of the first worker's first start; without it a thread is started. */
+  readonly spare?: SpareThread | undefined;
   /** The worker's compiled entry; only a test that runs from source has to name it. */
   readonly workerFile?: URL;
 }
@@ -135,13 +138,12 @@ export class WorkerThread {
 
   /** Resolves when the worker is ready; rejects when it ends before. */
   start(): Promise<void> {
-    const workerData = this.#workerData();
-    const running = new Worker(this.#options.workerFile ?? new URL("./worker.js", import.meta.url), {
-      name: `sapwood-${this.#worker}`,
-      workerData,
-    });
+    const spare = this.#worker === 0 ? this.#options.spare?.take() : undefined;
+    const running = spare ?? startThread(this.#worker, this.#options.workerFile);
+    const options = this.#workerOptions();
+    running.postMessage(options);
     this.#running = running;
-    this.#engine = workerData.engine;
+    this.#engine = options.engine;
 
     return new Promise((resolve, reject) => {
       let isReady = false;
@@ -171,7 +173,7 @@ export class WorkerThread {
     });
   }
 
-  #workerData(): WorkerOptions {
+  #workerOptions(): WorkerOptions {
     const { memory, queues, faults } = this.#options;
     const queue = queues[this.#worker];
     if (queue === undefined) throw new RangeError(`worker ${this.#worker} has no queue`);

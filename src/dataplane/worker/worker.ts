@@ -1,8 +1,8 @@
-// Entry of a data-plane thread: binds an engine to the descriptors it is given and runs the loop until it is told to
-// stop.
+// Entry of a data-plane thread: waits for its options, binds an engine to the descriptors that these name, and runs the
+// loop until it is told to stop.
 // Opens nothing, so closes nothing: descriptors and memory outlive the thread, and a successor takes them over.
 
-import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort } from "node:worker_threads";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../assembly/shared/layout/header.ts";
 import * as WaitingLayout from "../../../assembly/shared/layout/waiting.ts";
@@ -120,12 +120,12 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
 }
 
 const port = parentPort;
-if (port !== null) {
+port?.once("message", (options: WorkerOptions) => {
   try {
-    runWorker(workerData as WorkerOptions, port);
+    runWorker(options, port);
   } catch (error) {
     const code = error instanceof SapwoodError ? error.code : "internal";
     const message = error instanceof SapwoodError ? error.message : `The engine failed: ${String(error)}.`;
     port.postMessage({ type: "failed", code, message } satisfies WorkerMessage);
   }
-}
+});

@@ -1,6 +1,6 @@
 // Stands for the data plane's worker: the real loop, engine and policies, with devices in memory. Notes what it does in
 // the log that it shares with test/support/trace.ts, which says where log, frame and words are.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import * as HeaderLayout from "../../../dist/assembly/shared/layout/header.js";
 import * as KernelLayout from "../../../dist/assembly/shared/layout/kernel.js";
 import * as NodeLayout from "../../../dist/assembly/shared/layout/node.js";
@@ -15,7 +15,8 @@ import { Loop } from "../../../dist/src/dataplane/worker/loop.js";
 import { PolicyHost } from "../../../dist/src/dataplane/worker/policies.js";
 import { monotonicMs } from "../../../dist/src/dataplane/worker/worker-contract.js";
 
-const { memory, worker, engine: firstEngine, policies: modules, clockOriginMs, board } = workerData;
+const options = await new Promise((resolve) => parentPort.once("message", resolve));
+const { memory, worker, engine: firstEngine, policies: modules, clockOriginMs, board } = options;
 const [LINE_COUNT, FRAME_LENGTH, HOLD, INSIDE] = [1, 2, 3, 4];
 const [HOLD_ASKED, HOLD_BEGUN] = [1, 2];
 const [FRAME_AT, LINES_AT, LINE_SIZE] = [3584, 256, 128];
@@ -119,7 +120,7 @@ const loop = new Loop({
   flowRecords: () => 0,
   parkedPackets: waiting,
   isProber: false,
-  attendOrders: createAttendant(workerData, parentPort, (order) => {
+  attendOrders: createAttendant(options, parentPort, (order) => {
     note(`S->>W: order: ${order.kind}`);
     if (order.kind === "engine") seat.current = attached(order.module);
     else policyHost.replace(order);

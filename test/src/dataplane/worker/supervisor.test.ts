@@ -3,10 +3,12 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../../../assembly/shared/layout/worker.ts";
+import { SpareThread } from "../../../../src/dataplane/worker/spare-thread.ts";
 import { type Overdue, Supervisor, type SupervisorOptions } from "../../../../src/dataplane/worker/supervisor.ts";
 import type { WorkerEnd } from "../../../../src/dataplane/worker/worker-thread.ts";
 import { runInNamespace, tunProblem } from "../../../support/namespace.ts";
 
+const TOY = new URL("./toy-worker.mjs", import.meta.url);
 const AREAS_AT = 65536;
 /** Words of the memory that tell toy-worker.mjs what to do. */
 const FAILURES = 0; // starts that end by an accident, once ready
@@ -50,7 +52,7 @@ function createToy(workers = 1): Toy {
           ends.push(end);
           for (const { count, resolve } of waiting) if (ends.length >= count) resolve();
         },
-        workerFile: new URL("./toy-worker.mjs", import.meta.url),
+        workerFile: TOY,
         ...options,
       });
       onTestFinished(() => supervisor.close());
@@ -85,6 +87,25 @@ test("all workers are started, and stopped when it is closed, twice without harm
   await supervisor.close();
   await supervisor.close();
   expect(toy.ends).toEqual([]);
+});
+
+test("the first worker takes the spare thread, once", async () => {
+  const spare = new SpareThread(TOY);
+  const toy = createToy(2);
+  toy.words[FAILURES] = 1;
+  await toy.start({ spare });
+  expect(spare.take()).toBeUndefined();
+  await toy.ended(1);
+  await expect.poll(() => toy.words[STARTS]).toBe(3);
+});
+
+test("a spare thread that ended is nobody's, and one that is closed ends", async () => {
+  const ended = new SpareThread(new URL("file:///nowhere.mjs"));
+  await expect.poll(() => ended.isThere).toBe(false);
+  await createToy().start({ spare: ended });
+  const spare = new SpareThread(TOY);
+  await spare.close();
+  expect(spare.take()).toBeUndefined();
 });
 
 test.each([

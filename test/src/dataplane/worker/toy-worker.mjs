@@ -1,8 +1,10 @@
 // Stands for the data plane's worker: behaves as the memory's word at 0 says, which it counts down.
-import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { PolicyBoard } from "../../../../dist/src/dataplane/modules/policy-board.js";
 
-const { memory, worker, orders, ordersGiven, board, engine } = workerData;
+const { memory, worker, orders, ordersGiven, board, engine } = await new Promise((resolve) =>
+  parentPort.once("message", resolve),
+);
 const [FAILURES, STARTS, MODE, ENGINES_AT] = [0, 1, 2, 16];
 const [FAILS_AT_START, NEVER_STOPS, SECOND_FAILS_AT_START, REFUSES_ORDERS, HANGS_IN_POLICY] = [1, 2, 3, 4, 5];
 const words = new Int32Array(memory.buffer);

@@ -1,0 +1,43 @@
+// A thread of the data plane that is started before it is known what it is to do, so that it loads the program while the
+// main thread reads the configuration.
+// Promises: a thread that nobody takes keeps no process from ending; close() ends it.
+
+import { Worker } from "node:worker_threads";
+
+const WORKER = new URL("./worker.js", import.meta.url);
+
+/** A thread that waits for its WorkerOptions, as a message. */
+export function startThread(worker: number, file: URL = WORKER): Worker {
+  return new Worker(file, { name: `sapwood-${worker}` });
+}
+
+export class SpareThread {
+  #thread: Worker | undefined;
+
+  /** For the first worker; `file` as startThread() takes it. */
+  constructor(file?: URL) {
+    const thread = startThread(0, file);
+    this.#thread = thread;
+    thread.unref();
+    thread.on("error", () => undefined); // another one is started then, and says why it cannot be
+    thread.once("exit", () => {
+      this.#thread = undefined;
+    });
+  }
+
+  get isThere(): boolean {
+    return this.#thread !== undefined;
+  }
+
+  /** The thread, once; undefined when it has ended or was taken. */
+  take(): Worker | undefined {
+    const thread = this.#thread;
+    this.#thread = undefined;
+    thread?.ref();
+    return thread;
+  }
+
+  async close(): Promise<void> {
+    await this.take()?.terminate();
+  }
+}
