@@ -51,6 +51,8 @@ interface BenchNodeOptions {
   readonly choose?: (memory: WebAssembly.Memory) => Promise<Choose>;
   /** Module file of another engine than the one of this build. */
   readonly engineFile?: string | undefined;
+  /** What takes the engine's place. */
+  readonly around?: (engine: EngineExports, shared: SharedMemory) => EngineExports;
 }
 
 type Choose = EngineImports["policy"]["choose"];
@@ -94,7 +96,7 @@ export class BenchNode {
     const module = await compileFile(options.engineFile ?? builtModulePath("engine"), ENGINE_SHAPE);
     const engine = instantiateEngine(module, shared.memory, choose);
     engine.attach(0, 0n);
-    return new BenchNode(shared, engine, await loadWorkbench(shared));
+    return new BenchNode(shared, options.around?.(engine, shared) ?? engine, await loadWorkbench(shared));
   }
 
   /** Hands frames of one length to the engine, batch by batch. They wait where messages would be received. */

@@ -5,6 +5,7 @@ import process from "node:process";
 const SUBJECTS = {
   micro: { about: "the engine and the policies beside their twins (the default)", load: () => import("./micro.ts") },
   engines: { about: "packets in the engine of this build and in others, in turns", load: () => import("./engines.ts") },
+  capture: { about: "packets without a capture and with one", load: () => import("./capture.ts") },
   path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
   adoption: { about: "a start that takes over the flows of the process before", load: () => import("./adoption.ts") },
   kills: { about: "how long connections are silent when a proxy is killed", load: () => import("./kills.ts") },

@@ -17,7 +17,7 @@ export function sapwood(...args: readonly string[]): string[] {
 export async function dropsOf(sandbox: Sandbox, node: string): Promise<Drops> {
   const ask = async (command: string): Promise<string> =>
     sandbox.expect(sapwood(command, "--json", "--socket", controlSocket(node)), node);
-  const { drops }: CountersReport = JSON.parse(await ask("counters"));
+  const { counters, drops }: CountersReport = JSON.parse(await ask("counters"));
   const { tun }: StatusReport = JSON.parse(await ask("status"));
   const link = await sandbox.expect(["ip", "-json", "-stats", "link", "show", "dev", tun.name], node);
   const [{ stats64 }] = JSON.parse(link);
@@ -25,6 +25,7 @@ export async function dropsOf(sandbox: Sandbox, node: string): Promise<Drops> {
   return nonZero([
     ...Object.entries(drops.egress).map(([reason, count]) => [`egress ${reason}`, count] as const),
     ...Object.entries(drops.ingress).map(([reason, count]) => [`ingress ${reason}`, count] as const),
+    ["passed, and not captured", counters.packetsNotCaptured ?? 0],
     ["TUN queue full", stats64.tx.dropped],
     ["TUN write refused", stats64.rx.dropped],
     ["tunnel's receive buffer full", receiveBufferErrors(protocols)],

@@ -1,6 +1,7 @@
 // `npm run bench path`: the whole way from a client to a service on another node, through sapwood and, in turns with
 // it, through the kernel's own overlay on the same network. Everything runs in private namespaces and ends with it.
 import { mkdirSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { SapwoodError } from "../../src/base/errors.ts";
@@ -10,7 +11,7 @@ import { renderChart } from "./chart.ts";
 import { openKernelPath } from "./kernel-path.ts";
 import { describeMachine, loadOf, requireTools, sourceCommit, thisMachine } from "./machine.ts";
 import { MEASUREMENTS } from "./measurements.ts";
-import { ENCRYPTED, PATH_NAMES, type Path, type PathName, PLAIN } from "./path.ts";
+import { CAPTURED, ENCRYPTED, OTHER, PATH_NAMES, type Path, type PathName, PLAIN } from "./path.ts";
 import { type Report, ratiosOf, renderDrops, renderResults, rowsOf } from "./report.ts";
 import { measureInTurns, type Series } from "./rounds.ts";
 import { openSapwoodPath } from "./sapwood-path.ts";
@@ -24,6 +25,8 @@ interface Options {
   readonly json?: true;
   readonly publish?: true;
   readonly encrypted?: true;
+  readonly captured?: true;
+  readonly beside?: string;
   readonly only?: string;
   readonly path?: PathName;
   readonly queues?: number;
@@ -38,12 +41,16 @@ const options = new Command("bench path")
   .option("--only <text>", "take the measurements whose name contains the text: tcp1, udp64, rtt, v6 ...")
   .option("--path <name>", "measure one path alone: sapwood or kernel", pathName)
   .option("--encrypted", "compare both inside WireGuard, beside sapwood in clear")
+  .option("--captured", "compare sapwood while all packets of both nodes are captured with sapwood alone")
+  .option("--beside <folder>", "compare sapwood with that of another checkout, built")
   .option("--queues <n>", "tun.queues of sapwood (default: its own choice)", wholeNumber)
   .option("--rounds <n>", "how often each measurement is taken on each path", wholeNumber, 3)
   .option("--seconds <n>", "time for each measurement", wholeNumber, 3)
   .parse()
   .opts<Options>();
 
+/** What the ratios are. */
+const COMPARISON = options.beside ? OTHER : options.captured ? CAPTURED : options.encrypted ? ENCRYPTED : PLAIN;
 const measurements = MEASUREMENTS.filter(({ name }) => options.only === undefined || name.includes(options.only));
 try {
   await run();
@@ -68,11 +75,16 @@ async function run(): Promise<void> {
   }
   const paths: Path[] = [];
   try {
+    const { queues, beside } = options;
     if (options.path !== "kernel") {
-      if (options.encrypted) paths.push(await openSapwoodPath(options.queues, true));
-      paths.push(await openSapwoodPath(options.queues, false));
+      if (options.encrypted) paths.push(await openSapwoodPath({ name: "sapwood encrypted", queues }));
+      if (options.captured) paths.push(await openSapwoodPath({ name: "sapwood captured", queues }));
+      paths.push(await openSapwoodPath({ name: "sapwood", queues }));
+      const program = beside === undefined ? undefined : resolve(beside, "dist/src/main.js");
+      if (program !== undefined) paths.push(await openSapwoodPath({ name: "other sapwood", queues, program }));
     }
-    if (options.path !== "sapwood") paths.push(await openKernelPath(options.encrypted ?? false));
+    const isKernelWanted = options.path !== "sapwood" && COMPARISON.with.startsWith("kernel");
+    if (isKernelWanted) paths.push(await openKernelPath(options.encrypted ?? false));
     const series = await measureInTurns(paths, { ...options, measurements }, showProgress);
     const drops = await Promise.all(paths.map(async ({ name, drops }) => prefixed(name, await drops())));
     showProgress(1, "");
@@ -93,7 +105,7 @@ function conclude(series: readonly Series[], drops: Report["drops"]): void {
   const machine = thisMachine();
   const commit = sourceCommit();
   const date = new Date().toISOString();
-  const rows = rowsOf(series, options.encrypted ? ENCRYPTED : PLAIN);
+  const rows = rowsOf(series, COMPARISON);
   const results = rows.flatMap((row) => row.results);
   const report: Report = { machine, commit, date, rounds, seconds, queues, results, ratios: ratiosOf(rows), drops };
   const json = `${JSON.stringify(report, null, 2)}\n`;
@@ -105,7 +117,7 @@ function conclude(series: readonly Series[], drops: Report["drops"]): void {
   const figures = results.map(({ name, path, value, unit }) => ({ name: `${name} ${path}`, value, unit }));
   publish("path", { rounds, seconds, queues }, figures);
   // A part of the measurements would replace the whole.
-  if (options.only !== undefined || options.path !== undefined) return;
+  if (options.only !== undefined || options.path !== undefined || options.beside || options.captured) return;
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(`${RESULTS}path${options.encrypted ? "-encrypted" : ""}.json`, json);
   if (options.encrypted) return;

@@ -4,7 +4,12 @@ import type { Drops } from "./drops.ts";
 
 /** What is measured, and what it is compared with. */
 export const PATH_NAMES = ["sapwood", "kernel"] as const;
-export type PathName = (typeof PATH_NAMES)[number] | "sapwood encrypted" | "kernel encrypted";
+export type PathName =
+  | (typeof PATH_NAMES)[number]
+  | "sapwood encrypted"
+  | "kernel encrypted"
+  | "sapwood captured" // all packets of both nodes, cut as a capture for headers is
+  | "other sapwood"; // of another checkout
 
 /** Whose figure is divided by whose. */
 interface Comparison {
@@ -22,3 +27,5 @@ export interface Path {
   drops(): Promise<Readonly<Record<string, Drops>>>;
   close(): Promise<void>;
 }
+export const CAPTURED: Comparison = { path: "sapwood captured", with: "sapwood" };
+export const OTHER: Comparison = { path: "sapwood", with: "other sapwood" };

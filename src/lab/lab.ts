@@ -57,7 +57,8 @@ export class Lab {
   ): Promise<SandboxProgram> {
     this.writeConfig(node, tables, settings);
     const variables = Object.entries(this.topology.environment ?? {}).map(([name, value]) => `${name}=${value}`);
-    const command = this.sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)]);
+    const { program: entry } = this.topology;
+    const command = this.sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)], entry);
     const program = this.sandbox.start(["env", ...variables, ...command], node);
     this.#proxies.set(node, program);
     this.#everStarted.push(program);
@@ -83,8 +84,8 @@ export class Lab {
   }
 
   /** The command line `sapwood ARGS`. */
-  sapwoodCommand(args: readonly string[]): string[] {
-    return [process.execPath, builtFile("src/main.js"), ...args];
+  sapwoodCommand(args: readonly string[], entry = builtFile("src/main.js")): string[] {
+    return [process.execPath, entry, ...args];
   }
 
   /** Starts the command line `sapwood ARGS` in a node. */

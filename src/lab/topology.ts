@@ -54,6 +54,8 @@ export interface Topology {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Further variables of every proxy's environment. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Entry of another build of the program, for the proxies. */
+  readonly program?: string | undefined;
 }
 
 export const NODES: readonly LabNode[] = [

@@ -23,10 +23,11 @@ import {
   RECORD_VERDICT_AT,
 } from "./capture-contract.ts";
 import { RingWriter } from "./capture-ring.ts";
-import { matches, packetKey } from "./packet-match.ts";
+import { hasAddresses, hasKey, matches, packetKey } from "./packet-match.ts";
 
 /** What a packet's head may have that filters look at: IP header with extensions, and ports. */
 const HEAD_MAX = 512;
+const NOTHING = new Uint8Array(0);
 
 /** What happened to a packet. Addresses are of the memory, 0 = none. */
 interface PacketVerdict {
@@ -41,6 +42,9 @@ export class CaptureTap {
   readonly #memory: Uint8Array;
   readonly #ring: RingWriter;
   readonly #filters: readonly CaptureFilter[];
+  /** Whether any of them looks at it. */
+  readonly #hasKey: boolean;
+  readonly #hasAddresses: boolean;
   readonly #clock: () => number;
 
   /** `clock`: microseconds since 1970. */
@@ -49,6 +53,8 @@ export class CaptureTap {
     this.#memory = new Uint8Array(area.words.buffer);
     this.#ring = new RingWriter(ring);
     this.#filters = filters;
+    this.#hasKey = filters.some(hasKey);
+    this.#hasAddresses = filters.some(hasAddresses);
     this.#clock = clock;
   }
 
@@ -62,9 +68,9 @@ export class CaptureTap {
   /** A packet in pieces, `length` bytes together. */
   take(point: CapturePoint, parts: readonly Uint8Array[], length: number, said: PacketVerdict): void {
     const target = said.flow === 0 ? 0 : said.flow + FlowLayout.TARGET;
-    const head = headOf(parts);
+    const head = this.#hasKey ? headOf(parts) : NOTHING;
     const key = packetKey(head, head.length);
-    const targetKey = target === 0 ? "" : addressKey(this.#memory, target);
+    const targetKey = target === 0 || !this.#hasAddresses ? "" : addressKey(this.#memory, target);
     let captures = 0;
     let captured = 0;
     for (const filter of this.#filters) {
@@ -99,8 +105,8 @@ export class CaptureTap {
 
 /** The beginning of a packet in one piece, as far as filters look. */
 function headOf(parts: readonly Uint8Array[]): Uint8Array {
-  const [first = new Uint8Array(0), ...others] = parts;
-  if (first.length >= HEAD_MAX || others.length === 0) return first;
+  const [first = NOTHING] = parts;
+  if (first.length >= HEAD_MAX || parts.length < 2) return first;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const head = new Uint8Array(Math.min(HEAD_MAX, length));
   copyParts(parts, head.length, head, 0);

@@ -17,14 +17,32 @@ const EXTENSIONS_MAX = 8;
 const EXTENSIONS: readonly number[] = [IPPROTO_HOP_BY_HOP, IPPROTO_ROUTING, IPPROTO_DESTINATION_OPTIONS];
 const OFFSET_MASK = 0x1fff;
 
-/** What filters look at. */
-interface PacketKey {
-  source: string;
-  destination: string;
-  protocol: number;
+/** What filters look at, of bytes that stay as long as it is used: a worker does not pay for what nobody asks for. */
+class PacketKey {
+  readonly #bytes: Uint8Array;
+  readonly #isV4: boolean;
+  readonly protocol: number;
   /** -1: it has none, or they are not in it. */
-  sourcePort: number;
-  destinationPort: number;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+
+  /** `transportAt`: behind the IP header and its extensions. */
+  constructor(bytes: Uint8Array, length: number, isV4: boolean, protocol: number, transportAt: number) {
+    const hasPorts = (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && transportAt + 4 <= length;
+    this.#bytes = bytes;
+    this.#isV4 = isV4;
+    this.protocol = protocol;
+    this.sourcePort = hasPorts ? word(bytes, transportAt) : -1;
+    this.destinationPort = hasPorts ? word(bytes, transportAt + 2) : -1;
+  }
+
+  get source(): string {
+    return this.#isV4 ? mappedKey(this.#bytes, 12) : addressKey(this.#bytes, 8);
+  }
+
+  get destination(): string {
+    return this.#isV4 ? mappedKey(this.#bytes, 16) : addressKey(this.#bytes, 24);
+  }
 }
 
 /** Undefined: it is no IP packet. */
@@ -35,7 +53,17 @@ export function packetKey(bytes: Uint8Array, length: number): PacketKey | undefi
   return undefined;
 }
 
-/** `target` is a further address that it belongs to; "" = none. */
+/** Whether it looks at addresses, of a packet or of its target. */
+export function hasAddresses({ parties, address }: CaptureFilter): boolean {
+  return parties !== undefined || address !== undefined;
+}
+
+/** Whether it looks at more than the verdict. */
+export function hasKey(filter: CaptureFilter): boolean {
+  return hasAddresses(filter) || filter.protocols !== undefined || filter.port !== undefined;
+}
+
+/** `key` and `target`, a further address that it belongs to ("" = none), are there if the filter looks at them. */
 export function matches(
   filter: CaptureFilter,
   key: PacketKey | undefined,
@@ -43,12 +71,13 @@ export function matches(
   target: string,
 ): boolean {
   if (filter.isDroppedOnly && !isDropped) return false;
-  const { parties, address, protocols, port } = filter;
-  if (parties === undefined && address === undefined && protocols === undefined && port === undefined) return true;
+  if (!hasKey(filter)) return true;
   if (key === undefined) return false;
-  const { source, destination } = key;
+  const { parties, address, protocols, port } = filter;
   if (protocols !== undefined && !protocols.includes(key.protocol)) return false;
   if (port !== undefined && port !== key.sourcePort && port !== key.destinationPort) return false;
+  if (!hasAddresses(filter)) return true;
+  const { source, destination } = key;
   if (address !== undefined && address !== source && address !== destination && address !== target) return false;
   return parties === undefined || parties.has(destination) || parties.has(source) || parties.has(target);
 }
@@ -56,11 +85,7 @@ export function matches(
 function keyV4(bytes: Uint8Array, length: number): PacketKey {
   const isFirst = (word(bytes, 6) & OFFSET_MASK) === 0;
   const transportAt = isFirst ? 4 * ((bytes[0] as number) & 15) : length;
-  return {
-    source: mappedKey(bytes, 12),
-    destination: mappedKey(bytes, 16),
-    ...transportOf(bytes, length, bytes[9] as number, transportAt),
-  };
+  return new PacketKey(bytes, length, true, bytes[9] as number, transportAt);
 }
 
 function keyV6(bytes: Uint8Array, length: number): PacketKey {
@@ -73,20 +98,7 @@ function keyV6(bytes: Uint8Array, length: number): PacketKey {
     else break;
     protocol = next;
   }
-  return {
-    source: addressKey(bytes, 8),
-    destination: addressKey(bytes, 24),
-    ...transportOf(bytes, length, protocol, at),
-  };
-}
-
-function transportOf(bytes: Uint8Array, length: number, protocol: number, at: number) {
-  const hasPorts = (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && at + 4 <= length;
-  return {
-    protocol,
-    sourcePort: hasPorts ? word(bytes, at) : -1,
-    destinationPort: hasPorts ? word(bytes, at + 2) : -1,
-  };
+  return new PacketKey(bytes, length, false, protocol, at);
 }
 
 function word(bytes: Uint8Array, at: number): number {

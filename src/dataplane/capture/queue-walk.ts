@@ -68,10 +68,12 @@ export class QueueWalk {
   /** The iovecs that the native address at `offset` leads to. */
   #parts(offset: number, count: number): Uint8Array[] {
     const first = this.#pointer(offset) - this.#area.at;
-    return Array.from({ length: count }, (_, i) => {
-      const at = this.#pointer(first + i * KernelLayout.IOVEC_SIZE);
-      return this.#memory.subarray(at, at + this.#area.word(first + i * KernelLayout.IOVEC_SIZE + 8));
-    });
+    const parts: Uint8Array[] = [];
+    for (let iovec = first; parts.length < count; iovec += KernelLayout.IOVEC_SIZE) {
+      const at = this.#pointer(iovec);
+      parts.push(this.#memory.subarray(at, at + this.#area.word(iovec + 8)));
+    }
+    return parts;
   }
 
   /** The address in this memory of a native one. */
