@@ -23,6 +23,7 @@ export function createLogger(level: LogLevel, target: LogTarget = jsonLines()): 
 }
 
 let lost = 0;
+let isInLine = false; // a part of a line was written, and no end of it
 
 /** Lines that could not be written, because the disk is full or the terminal closed, say. */
 export function lostLogLines(): number {
@@ -33,7 +34,7 @@ export function lostLogLines(): number {
 export const STDERR_LINES: LogTarget = {
   write(line) {
     try {
-      writeWhole(Buffer.from(line));
+      writeWhole(Buffer.from(isInLine ? `\n${line}` : line));
     } catch {
       lost += 1;
     }
@@ -48,7 +49,10 @@ function jsonLines(): LogTarget {
 /** A pipe may take a part of a line at a time. */
 function writeWhole(line: Buffer): void {
   let at = 0;
-  while (at < line.length) at += writeSync(STDERR, line, at);
+  while (at < line.length) {
+    at += writeSync(STDERR, line, at);
+    isInLine = at < line.length;
+  }
 }
 
 function levelName(label: string): { level: string } {

@@ -2,9 +2,12 @@
 // of the shape that the control socket answers with.
 
 import { CommanderError } from "commander";
-import { SapwoodError } from "../base/errors.ts";
+import { reasonOf, SapwoodError } from "../base/errors.ts";
+import { shortageOf } from "../base/shortage.ts";
 import type { ErrorReport } from "../model/reports.ts";
 import type { ErrorTerminal } from "./command.ts";
+
+type ErrorOutput = Pick<ErrorTerminal, "printError">;
 
 export interface FailurePrinter {
   /** What the parser of the command line says of it. */
@@ -16,7 +19,7 @@ export interface FailurePrinter {
 const EXIT_USAGE = new SapwoodError("usage", "").exitCode;
 const EXIT_INTERNAL = new SapwoodError("internal", "").exitCode;
 
-export function failurePrinter(args: readonly string[], terminal: ErrorTerminal): FailurePrinter {
+export function failurePrinter(args: readonly string[], terminal: ErrorOutput): FailurePrinter {
   return asksForJson(args) ? new JsonFailures(terminal) : new TextFailures(terminal);
 }
 
@@ -27,9 +30,9 @@ function asksForJson(args: readonly string[]): boolean {
 }
 
 class TextFailures implements FailurePrinter {
-  readonly #terminal: ErrorTerminal;
+  readonly #terminal: ErrorOutput;
 
-  constructor(terminal: ErrorTerminal) {
+  constructor(terminal: ErrorOutput) {
     this.#terminal = terminal;
   }
 
@@ -37,8 +40,9 @@ class TextFailures implements FailurePrinter {
     this.#terminal.printError(text);
   }
 
-  print(error: unknown): number {
-    if (error instanceof CommanderError) return EXIT_USAGE; // told by printUsage()
+  print(thrown: unknown): number {
+    if (thrown instanceof CommanderError) return EXIT_USAGE; // told by printUsage()
+    const error = namedShortage(thrown);
     if (error instanceof SapwoodError) {
       this.#terminal.printError(`sapwood: ${error.message}\n`);
       return error.exitCode;
@@ -50,9 +54,9 @@ class TextFailures implements FailurePrinter {
 }
 
 class JsonFailures implements FailurePrinter {
-  readonly #terminal: ErrorTerminal;
+  readonly #terminal: ErrorOutput;
 
-  constructor(terminal: ErrorTerminal) {
+  constructor(terminal: ErrorOutput) {
     this.#terminal = terminal;
   }
 
@@ -66,7 +70,17 @@ class JsonFailures implements FailurePrinter {
   }
 }
 
-function described(error: unknown): { readonly report: ErrorReport; readonly exitCode: number } {
+/** What the machine ran out of is no error in the program. Anything else is what was thrown. */
+function namedShortage(thrown: unknown): unknown {
+  if (thrown instanceof SapwoodError) return thrown;
+  const shortage = shortageOf(thrown);
+  if (shortage === undefined) return thrown;
+  const { sentence, advice } = shortage;
+  return new SapwoodError("system-call", `${sentence} (${reasonOf(thrown)}). ${advice}`, { cause: thrown });
+}
+
+function described(thrown: unknown): { readonly report: ErrorReport; readonly exitCode: number } {
+  const error = namedShortage(thrown);
   if (error instanceof SapwoodError) {
     const { code, message, details, exitCode } = error;
     return { report: { error: { code, message, details } }, exitCode };

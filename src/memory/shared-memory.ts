@@ -161,10 +161,19 @@ export function createSharedMemory(options: MemoryOptions = {}): SharedMemory {
       `flows.limit and tables together need ${Math.ceil(regions.end / 2 ** 20)} MiB, expected at most 4096 MiB`,
     );
   }
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const memory = reserve(pages);
   const shared = viewsOf({ memory, capacities, records }, (region) => regions.at[region] ?? 0);
   writeHeader(shared, regions.at, options);
   return shared;
+}
+
+function reserve(pages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    const message = `The machine has no memory for the tables and flows, ${(pages * WASM_PAGE_BYTES) / 2 ** 20} MiB: lower flows.limit or tables, or give the process more.`;
+    throw new SapwoodError("system-call", message, { cause });
+  }
 }
 
 /** The views of a memory whose regions are `at` these addresses. */

@@ -338,6 +338,17 @@ const EVENT_KINDS = [
   "network-problem",
   "taken-over",
   "takeover-failed",
+  "underlay-changed",
+  "workloads-unreachable",
+  "sends-refused",
+  "out-of-descriptors",
+  "log-unwritable",
+  "state-unwritable",
+  "state-unusable",
+  "clock-jumped",
+  "process-paused",
+  "recovered",
+  "proxy-ending",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -346,7 +357,7 @@ export const EventReport = report("EventReport", {
   id: count.describe("grows by 1"),
   at: time,
   kind: z.enum(EVENT_KINDS),
-  subject: z.string().nullable().describe("a node, instance, policy, offload or worker"),
+  subject: z.string().nullable().describe("a node, instance, policy, offload, worker or file"),
   message: z.string().describe("one sentence"),
   advice: z.string().nullable().describe("what to do about it"),
   untold: count.describe("the same about this subject, left out since the last one because there were too many"),

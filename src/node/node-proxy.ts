@@ -34,7 +34,12 @@ export class NodeProxy {
     this.sink = sink;
     this.takenOver = handOver.completed;
     this.failure = Promise.race([stages.watch.failure, stages.networkWatch.failure]);
-    this.failure.catch(() => undefined); // may happen before anybody waits for it
+    // It may happen before anybody waits for it, and whoever follows the events is to hear of it.
+    this.failure.catch((error: unknown) => {
+      const message = `The proxy ends: ${reasonOf(error)}`;
+      const advice = 'Under systemd it starts again by itself; elsewhere, start "sapwood run" again.';
+      stages.alarms.tell({ kind: "proxy-ending", message, advice });
+    });
   }
 
   /** Resolves when packets are served and the control socket answers. */

@@ -6,11 +6,14 @@ import { type Config, loadConfig } from "../control/config/config.ts";
 import { FileWatcher } from "../control/config/file-watcher.ts";
 import { readText } from "../control/config/text-reader.ts";
 import type { PolicyRegistryOptions } from "../control/modules/policy-registry.ts";
+import { EventAlarms } from "../control/observe/event-alarms.ts";
+import { EventLog } from "../control/observe/event-log.ts";
 import type { Reloadable } from "../control/providers/reloader.ts";
 import { knownPolicies } from "../control/state/module-store.ts";
 import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
 import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
 import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
+import type { Alarms } from "../model/alarms.ts";
 import type { Tables } from "../model/tables.ts";
 import { readTextFile } from "../sys/user-file.ts";
 import type { Takeover } from "./takeover/takeover.ts";
@@ -55,6 +58,8 @@ export interface OpenConfig {
   readonly watcher: FileWatcher<LoadedConfig>;
   readonly socket: string;
   readonly inForce: InForce;
+  readonly events: EventLog;
+  readonly alarms: Alarms;
 }
 
 export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig> {
@@ -78,7 +83,8 @@ export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig>
   if (!isLevelFixed) log.level = config.log.level;
   const socket = options.socket ?? config.control.socket;
   if (options.takeover === undefined) await claimSocketPath(socket); // before anything is opened that a running proxy might share
-  return { config, started, watcher, socket, inForce };
+  const events = new EventLog({ clock: () => new Date(), nowMs: () => performance.now() });
+  return { config, started, watcher, socket, inForce, events, alarms: new EventAlarms(events, log) };
 }
 
 /** What can change while the proxy runs, and the rest by its names in the file. */

@@ -1,6 +1,8 @@
 // Last stage: who changes the tables, who reports, and the control socket.
 
+import { closeSync, openSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
+import { lostLogLines } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { ControlApi, orderListener } from "../control/api/api.ts";
 import { readText } from "../control/config/text-reader.ts";
@@ -8,8 +10,8 @@ import { InstanceHealth } from "../control/health/instance-health.ts";
 import { ModuleControl } from "../control/modules/module-control.ts";
 import { ModuleReporter } from "../control/modules/module-reporter.ts";
 import { Captures } from "../control/observe/captures.ts";
-import { EventLog } from "../control/observe/event-log.ts";
 import { readKernelDrops } from "../control/observe/kernel-drops.ts";
+import { MachineWatch } from "../control/observe/machine-watch.ts";
 import { NodeWatch } from "../control/observe/node-watch.ts";
 import { Observation } from "../control/observe/observation.ts";
 import { Reporter } from "../control/observe/reporter.ts";
@@ -19,6 +21,7 @@ import type { ProviderSink } from "../control/providers/provider.ts";
 import { Reloader } from "../control/providers/reloader.ts";
 import { Questions } from "../control/tables/questions.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
+import { readCounters } from "../memory/counters.ts";
 import type { ProviderReport, StatusReport } from "../model/reports.ts";
 import { ADDRESS_SIZE, parseAddress } from "../net/address.ts";
 import { Listeners } from "./listeners.ts";
@@ -36,7 +39,8 @@ export interface OpenControl {
 }
 
 export async function openControl(stages: Stages, options: NodeProxyOptions, undo: UndoStack): Promise<OpenControl> {
-  const { config, watcher, socket, encrypted, modules, shared, store, supervisor, watch, networkWatch } = stages;
+  const { config, watcher, socket, encrypted, modules, shared, store, supervisor, watch, networkWatch, events } =
+    stages;
   const { log } = options;
   const nowMs = (): number => supervisor.nowMs();
   const reloader = openReloader(stages, options);
@@ -51,7 +55,6 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     nowMs,
     isKnown: (address) => store.hasAddress(address),
   });
-  const events = new EventLog({ clock: () => new Date(), nowMs: () => performance.now() });
   const health = new InstanceHealth({
     ...{ nodeId: config.node.id, shared, store, log },
     tell: (event) => events.add(event),
@@ -66,6 +69,8 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     network: () => networkWatch.report,
   });
   undo.add("stop watching for events", () => observation.close());
+  const machineWatch = openMachineWatch(stages);
+  undo.add("stop watching the machine", () => machineWatch.close());
   if (options.takeover !== undefined) {
     const { pid, version } = options.takeover.passedOn;
     const message = `This process has taken over from process ${pid}, version ${version}.`;
@@ -121,6 +126,20 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     },
   });
   return { status, sink, handOver };
+}
+
+function openMachineWatch({ alarms, shared }: Stages): MachineWatch {
+  return new MachineWatch({
+    alarms,
+    nowMs: () => performance.now(),
+    wallMs: () => Date.now(),
+    tryDescriptor: () => closeSync(openSync("/dev/null", "r")),
+    lostLogLines,
+    unsent: () => {
+      const { queueFull = 0, sendFailed = 0 } = readCounters(shared).drops.egress;
+      return { queueFull, sendFailed };
+    },
+  });
 }
 
 function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodeProxyOptions): Reloader<LoadedConfig> {

@@ -6,11 +6,13 @@ import type { UndoStack } from "../base/undo-stack.ts";
 import { NetworkWatch } from "../control/underlay/network-watch.ts";
 import { OwnAddresses } from "../control/underlay/own-addresses.ts";
 import { PacketGuard } from "../control/underlay/packet-guard.ts";
-import { TunInterface } from "../sys/interface.ts";
+import { UnderlayWatch } from "../control/underlay/underlay-watch.ts";
+import { WorkloadLinks } from "../control/underlay/workload-links.ts";
+import { findUnderlay, TunInterface } from "../sys/interface.ts";
 import { NetworkEvents } from "../sys/network-events.ts";
 import { keepTun } from "../sys/persistent-tun.ts";
 import { sysctlStateFile } from "../sys/sysctl.ts";
-import { isGuarded, isPersistent } from "./choices.ts";
+import { isGuarded, isPersistent, underlayAddress } from "./choices.ts";
 import { forgetDevices } from "./kept-devices.ts";
 import type { OpenConfig } from "./open-config.ts";
 import type { Devices } from "./open-devices.ts";
@@ -36,7 +38,7 @@ export interface OpenNetwork {
 }
 
 export async function openNetwork(
-  { config, socket }: OpenConfig,
+  { config, socket, alarms }: OpenConfig,
   { underlay, encrypted, tun, isAdopted, mtu, port }: Devices,
   { shared, store }: Pick<OpenTables, "shared" | "store">,
   log: Logger,
@@ -70,14 +72,17 @@ export async function openNetwork(
     underlayDevice: underlay?.device,
     guardsWorkloads: config.guard.workloads,
     tables: () => store.snapshot(),
+    workloadLinks: new WorkloadLinks(alarms),
   });
   undo.add("remove the packet filter", () => guard.close(ending.keepsTun));
   store.onChange(() => guard.follow());
   const own = await OwnAddresses.follow(shared);
+  const address = underlayAddress(config);
+  const underlayWatch = new UnderlayWatch({ address, read: () => findUnderlay(address), alarms });
   const networkWatch = new NetworkWatch({
     tun: network,
     routes,
-    others: [guard, own, ...(encrypted === undefined ? [] : [encrypted])],
+    others: [guard, own, underlayWatch, ...(encrypted === undefined ? [] : [encrypted])],
     events: new NetworkEvents(),
     log,
     nowMs: () => performance.now(),

@@ -24,7 +24,7 @@ export interface OpenTables {
 }
 
 export async function openTables(
-  { config, socket, inForce }: OpenConfig,
+  { config, socket, inForce, alarms }: OpenConfig,
   { encrypted, mtu, sockets }: Devices,
   { configFile, log, takeover }: NodeProxyOptions,
   undo: UndoStack,
@@ -47,6 +47,7 @@ export async function openTables(
     uses: (policy) => policyUses(policy, inForce.tables(), inForce.bindings()),
     clock,
     log,
+    alarms,
   });
   undo.add("stop watching the modules' files", () => modules.close());
   inForce.policies = () => modules.policies.names;

@@ -9,10 +9,20 @@ const MOODS: Readonly<Record<string, string>> = {
   "engine-faulty": "bad",
   "network-problem": "bad",
   "worker-restarted": "bad",
+  "sends-refused": "bad",
+  "workloads-unreachable": "bad",
+  "out-of-descriptors": "bad",
+  "log-unwritable": "bad",
+  "state-unwritable": "bad",
+  "state-unusable": "bad",
+  "proxy-ending": "bad",
   "reload-refused": "warning",
   "flow-table-full": "warning",
   "offload-refused": "warning",
   "network-repaired": "warning",
+  "underlay-changed": "warning",
+  "clock-jumped": "warning",
+  "process-paused": "warning",
 };
 
 export function EventsView({ rows }: { readonly rows: readonly PageEvent[] }) {

@@ -146,8 +146,10 @@ async function readInterface(target: InterfaceTarget): Promise<InterfaceState | 
   }
 }
 
+/** What cannot be looked at counts as there: a process without a free descriptor has not lost its device. */
 function isThere({ device, index }: InterfaceTarget): boolean {
-  return ifNametoindex(device) === index;
+  const found = ifNametoindex(device);
+  return found === index || found < 0;
 }
 
 /** `ip` shows a host's route without its length, and "default". */

@@ -12,7 +12,7 @@ import { canonicalAddress } from "../net/address.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { hasInterface, KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
 import { ip, ipBatch, parseList } from "./ip-command.ts";
-import { ifNametoindex } from "./libc.ts";
+import { expectSuccess, ifNametoindex } from "./libc.ts";
 import { removeSourceRules, restoreSourceRules, setSourceRules } from "./source-rules.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
@@ -61,16 +61,25 @@ export interface Underlay {
   readonly mtu: number;
 }
 
+/** How it is at the moment. */
+export interface UnderlayLink extends Underlay {
+  readonly index: number;
+  readonly isUp: boolean;
+  readonly hasCarrier: boolean;
+}
+
 /** The interface that has `address`, or undefined when none has. */
-export async function findUnderlay(address: string): Promise<Underlay | undefined> {
+export async function findUnderlay(address: string): Promise<UnderlayLink | undefined> {
   return parseUnderlay(await ip(["-json", "address", "show", "to", address]));
 }
 
 /** Reads the output of `ip -json address show`. */
-export function parseUnderlay(json: string): Underlay | undefined {
+export function parseUnderlay(json: string): UnderlayLink | undefined {
   const [link] = parseList(json);
-  const { ifname, mtu } = link ?? {};
-  return typeof ifname === "string" && typeof mtu === "number" ? { device: ifname, mtu } : undefined;
+  const { ifname, mtu, flags, ifindex } = link ?? {};
+  if (typeof ifname !== "string" || typeof mtu !== "number") return undefined;
+  const isSet = (flag: string): boolean => Array.isArray(flags) && flags.includes(flag);
+  return { device: ifname, index: Number(ifindex ?? 0), mtu, isUp: isSet("UP"), hasCarrier: isSet("LOWER_UP") };
 }
 
 /** The addresses that this machine can be known by elsewhere, canonical and sorted. */
@@ -113,7 +122,7 @@ export class TunInterface {
     this.#forwarding = shared.filter(({ onlyFrom }) => onlyFrom === undefined);
     this.#kept = new KeptInterface({
       device,
-      index: ifNametoindex(device),
+      index: expectSuccess(ifNametoindex(device), `Asking for the interface "${device}"`),
       mtu,
       queueLength: QUEUE_LENGTH,
       addresses: [],

@@ -145,8 +145,14 @@ export const setsockopt = bind<[number, number, number, Bytes, number]>(
 export const getsockopt = bind<[number, number, number, Bytes, Uint32Array]>(
   "int getsockopt(int fd, int level, int option, void *value, void *size)",
 );
-/** 0: there is none in this network namespace. */
-export const ifNametoindex = bind<[string]>("unsigned int if_nametoindex(const char *name)");
+const ifNametoindexCall: Call<[string]> = library.func("unsigned int if_nametoindex(const char *name)");
+/** 0: there is none in this network namespace; below 0: it cannot be told, without a descriptor to ask by (-EMFILE), say. */
+export function ifNametoindex(name: string): number {
+  const index = ifNametoindexCall(name);
+  if (index !== 0) return index;
+  const errno = koffi.errno();
+  return errno === ENODEV ? 0 : -errno;
+}
 /** With operations whose argument is a number. */
 export const fcntlNumber = bind<[number, number, number]>("int fcntl(int fd, int operation, long argument)");
 /** Gives a file room for a range of its bytes, or says why not (-ENOSPC): writing there can no longer fail. */

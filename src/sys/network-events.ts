@@ -43,10 +43,10 @@ export class NetworkEvents {
     for (const socket of [this.#routes, this.#filters]) socket?.signal();
   }
 
-  /** "ours": something that may concern one of these interfaces, or a rule. */
-  look(interfaces: readonly number[]): NetworkChange {
+  /** "ours": something that may concern one of these interfaces, or a rule. Of `links` the routes do not matter. */
+  look(interfaces: readonly number[], links: readonly number[]): NetworkChange {
     const elsewhere = this.#filters !== undefined && drain(this.#filters, () => false) !== "none";
-    const found = drain(this.#routes, (datagram) => concerns(datagram, interfaces));
+    const found = drain(this.#routes, (datagram) => concerns(datagram, interfaces, links));
     return found === "none" && elsewhere ? "elsewhere" : found;
   }
 

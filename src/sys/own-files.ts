@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
 const FILE_MODE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
 const OPEN_TO_OTHERS = 0o077;
@@ -101,7 +101,19 @@ function readFile(path: string, mostBytes: number, check: (status: Stats) => voi
 /** Writes a new file beside `path` and renames it, so that a crash leaves the old content or the new one. */
 export function replaceOwnFile(path: string, content: string | Uint8Array): void {
   const draft = join(dirname(path), draftOf(basename(path)));
-  const file = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+  writeDraft(draft, content);
+  try {
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(path));
+}
+
+/** Writes a file that is not there yet, and waits until the disk has it. When it throws there is no file. */
+export function writeDraft(draft: string, content: string | Uint8Array, mode = FILE_MODE): void {
+  const file = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
     try {
       writeFileSync(file, content);
@@ -109,10 +121,22 @@ export function replaceOwnFile(path: string, content: string | Uint8Array): void
     } finally {
       closeSync(file);
     }
-    renameSync(draft, path);
   } catch (error) {
     rmSync(draft, { force: true });
     throw error;
+  }
+}
+
+/** Waits until the disk has the names of a folder: else the machine's end may undo a rename. */
+export function syncFolder(folder: string): void {
+  let file: number | undefined;
+  try {
+    file = openSync(folder, O_RDONLY | O_DIRECTORY);
+    fsyncSync(file);
+  } catch {
+    // What was renamed is so, also where the file system or a lack of descriptors allows no more.
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

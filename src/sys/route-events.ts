@@ -25,16 +25,20 @@ const LINK_INDEX = HEADER + 4;
 const ROUTE_ATTRIBUTES = HEADER + 12;
 const RTA_OIF = 4;
 
-/** Whether a datagram of rtnetlink has a message about one of these interfaces, or about a rule. */
-export function concerns(bytes: DataView, interfaces: readonly number[]): boolean {
+/**
+ * Whether a datagram of rtnetlink has a message about one of these interfaces, its addresses or its routes, or about a
+ * rule. Of `links` the routes do not matter.
+ */
+export function concerns(bytes: DataView, interfaces: readonly number[], links: readonly number[] = []): boolean {
   for (let at = 0; at + HEADER <= bytes.byteLength; ) {
     const length = bytes.getUint32(at, true);
     if (length < HEADER || at + length > bytes.byteLength) return false;
     const message = new DataView(bytes.buffer, bytes.byteOffset + at, length);
     const kind = message.getUint16(TYPE, true) & ~3; // of RTM_NEW..., RTM_DEL..., RTM_GET..., RTM_SET...
     if (kind === RTM_NEWRULE) return true;
-    const found = kind === RTM_NEWROUTE ? outgoing(message) : linkIndex(message, kind);
-    if (found !== undefined && interfaces.includes(found)) return true;
+    const isRoute = kind === RTM_NEWROUTE;
+    const found = isRoute ? outgoing(message) : linkIndex(message, kind);
+    if (found !== undefined && (interfaces.includes(found) || (!isRoute && links.includes(found)))) return true;
     at += align(length);
   }
   return false;

@@ -56,7 +56,8 @@ export function toolFailure(tool: Tool, error: Error, stderr: string, command: s
     });
   }
   const [line] = stderr.split("\n");
-  const reason = (line || error.message).replace(/\.+$/, "");
+  const [own = ""] = error.message.split("\n"); // Node repeats what the program said in further lines
+  const reason = (line || own).replace(/\.+$/, "");
   const code = /not permitted|denied/i.test(stderr) ? "missing-rights" : "network-setup";
   return new SapwoodError(code, `"${tool.program} ${command}" failed: ${reason}.`, { cause: error });
 }

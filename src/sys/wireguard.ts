@@ -7,7 +7,7 @@ import { SapwoodError } from "../base/errors.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { hasInterface, KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
-import { ifNametoindex } from "./libc.ts";
+import { expectSuccess, ifNametoindex } from "./libc.ts";
 import { addRules, removeRules } from "./routing-rules.ts";
 import { runTool, type Tool, toolEnvironment } from "./tool.ts";
 
@@ -302,7 +302,7 @@ async function remove(device: string, prefix: string, daemon: ChildProcess | und
 }
 
 function indexOf(device: string): number {
-  const index = ifNametoindex(device);
+  const index = expectSuccess(ifNametoindex(device), `Asking for the interface "${device}"`);
   if (index === 0) throw new SapwoodError("network-setup", `The interface "${device}" is gone.`);
   return index;
 }

@@ -1,11 +1,13 @@
 // Sees every way in which a file changes: written in place, replaced by rename, swapped through a symlink
 // (as Kubernetes mounts do it). It therefore watches folders, not the file: that of the path, and that of the file
 // to which the path leads. A look every second sees what happens above these folders, and folders that come and go.
-// Reads a file only when nobody writes to it any more. Loads one at a time, in order.
+// Reads a file only when nobody writes to it any more. Loads one at a time, in order. What failed for lack of
+// descriptors or memory is tried again at each look.
 
 import { type FSWatcher, realpathSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CommonInterval } from "../../base/common-interval.ts";
+import { shortageOf } from "../../base/shortage.ts";
 import type { ConfigReport } from "../../model/reports.ts";
 import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
 import { isBeingWritten } from "../../sys/writers.ts";
@@ -41,6 +43,7 @@ export class FileWatcher<Content> {
   #look: CommonInterval | undefined;
   #firstEventMs: number | undefined;
   #work: Promise<void> = Promise.resolve();
+  #toldShortage: string | undefined; // of the change that is tried again
 
   constructor(path: string, load: (path: string) => Content | Promise<Content>) {
     this.#path = resolve(path);
@@ -123,8 +126,13 @@ export class FileWatcher<Content> {
     if (listener === undefined) return;
     try {
       await listener.onContent(await this.load());
+      this.#toldShortage = undefined;
     } catch (error) {
-      listener.onRefused(error);
+      const shortage = shortageOf(error)?.code;
+      if (shortage === undefined || shortage !== this.#toldShortage) listener.onRefused(error);
+      this.#toldShortage = shortage;
+      // Nothing is wrong with the file: the next look finds a change again.
+      if (shortage !== undefined) this.#loadedSignature = undefined;
     }
   }
 

@@ -38,12 +38,16 @@ function ask(request: TextRequest): Promise<TextAnswer> {
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
   const limit = setTimeout(() => child.kill("SIGKILL"), WALL_LIMIT_MS);
-  return new Promise<TextAnswer>((resolve) => {
+  return new Promise<TextAnswer>((resolve, reject) => {
     child.once("exit", () => resolve(tooMuch(request)));
-    child.once("error", (error) => resolve({ kind: "failed", message: error.message }));
+    child.once("error", (cause) => reject(noProcess(request, cause)));
     child.once("message", (answer: TextAnswer) => resolve(answer));
-    child.send(request);
+    if (child.connected) child.send(request); // else it could not be started
   }).finally(() => clearTimeout(limit));
+}
+
+function noProcess({ name }: TextRequest, cause: Error): SapwoodError {
+  return new SapwoodError("system-call", `${name} could not be read: ${cause.message}.`, { cause });
 }
 
 function tooMuch({ name, text }: TextRequest): TextAnswer {

@@ -3,8 +3,10 @@
 
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
+import { shortageOf } from "../../base/shortage.ts";
 import { endTrials } from "../../dataplane/modules/module-trial.ts";
 import type { Supervisor, SupervisorOptions } from "../../dataplane/worker/supervisor.ts";
+import type { Alarms } from "../../model/alarms.ts";
 import type { LoadedModule } from "../state/loaded-module.ts";
 import { isOutdated, type LoadedPair, ModuleStore, type StoredModule, type StoredPair } from "../state/module-store.ts";
 import type { BuiltModules } from "./built-modules.ts";
@@ -21,8 +23,11 @@ interface ModulesOptions extends Pick<PolicyRegistryOptions, "callTimeMs" | "mem
   readonly passedLock?: number | undefined;
   readonly clock: () => Date;
   readonly log: Logger;
+  readonly alarms: Alarms;
 }
 
+/** What could not be written down is tried again so often. */
+const REWRITE_MS = 1000;
 /** Remembered modules that are tried at a time. */
 const LANES = 4;
 
@@ -36,12 +41,15 @@ export class Modules {
   #isRestoring = true;
   /** Why the last change is not written down. */
   #unwritten: string | undefined;
+  #rewrite: NodeJS.Timeout | undefined;
   #isClosed = false;
+  readonly #alarms: Alarms;
 
   private constructor(options: ModulesOptions) {
-    const { built, clock, log } = options;
+    const { built, clock, log, alarms } = options;
     const onChange = (): void => this.#remember();
     this.#log = log;
+    this.#alarms = alarms;
     this.#store = new ModuleStore(options.stateDirectory);
     const fileOf = (policy: string): string | undefined => this.files.of(policy)?.path;
     this.policies = new PolicyRegistry({ ...options, builtIn: built.policies, onChange, fileOf });
@@ -110,6 +118,7 @@ export class Modules {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#rewrite);
     endTrials();
     await this.files.close();
     this.#store.close();
@@ -117,7 +126,12 @@ export class Modules {
 
   async #restore({ files, uses }: ModulesOptions): Promise<void> {
     const { engine, policies } = this.#store.read((name, message) =>
-      this.#log.error({ module: name }, `a module is not there any more: ${message}`),
+      this.#alarms.tell({
+        kind: "state-unusable",
+        subject: name,
+        message: `A module is not there any more: ${name}: ${message}`,
+        advice: 'Load it again ("sapwood policy load", "sapwood engine load").',
+      }),
     );
     const restoringEngine =
       engine &&
@@ -200,13 +214,26 @@ export class Modules {
       const { current, previous, instead } = this.#stored.get(name) ?? {};
       if (current !== undefined) policies.set(name, { current, previous, instead });
     }
+    clearTimeout(this.#rewrite);
     try {
       this.#store.write({ engine: keptOf(this.engine.state()), policies });
+      if (this.#unwritten !== undefined)
+        this.#alarms.end("modules", "The loaded modules are remembered over a restart.");
       this.#unwritten = undefined;
     } catch (error) {
+      if (this.#unwritten === undefined) this.#tellUnwritten(error);
       this.#unwritten = reasonOf(error).replace(/\.+$/, "");
-      this.#log.error({ err: error }, "the loaded modules cannot be remembered over a restart");
+      this.#rewrite = setTimeout(() => this.#remember(), REWRITE_MS).unref();
     }
+  }
+
+  #tellUnwritten(error: unknown): void {
+    this.#alarms.tell({
+      kind: "state-unwritable",
+      subject: "modules",
+      message: `The loaded modules cannot be remembered over a restart: ${reasonOf(error)}`,
+      advice: `${shortageOf(error)?.advice ?? "See who may write to state.directory."} It is tried again each second.`,
+    });
   }
 }
 

@@ -3,14 +3,8 @@
 // the next one.
 
 import { SapwoodError } from "../../base/errors.ts";
-import type { EventKind, EventReport } from "../../model/reports.ts";
-
-export interface NewEvent {
-  readonly kind: EventKind;
-  readonly subject?: string | undefined;
-  readonly message: string; // one sentence
-  readonly advice?: string | undefined; // what to do about it
-}
+import type { NewEvent } from "../../model/alarms.ts";
+import type { EventReport } from "../../model/reports.ts";
 
 interface EventLogOptions {
   readonly clock: () => Date;

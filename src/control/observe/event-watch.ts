@@ -2,8 +2,9 @@
 // of the parts that it looks at, and tells a change once, however many packets met it.
 
 import { CommonInterval } from "../../base/common-interval.ts";
+import type { NewEvent } from "../../model/alarms.ts";
 import type { ReloadReport } from "../../model/reports.ts";
-import type { EventLog, NewEvent } from "./event-log.ts";
+import type { EventLog } from "./event-log.ts";
 
 const LOOK_PAUSE_MS = 500;
 
@@ -143,6 +144,13 @@ function networkEvents(before: Situation["network"], now: Situation["network"]):
     .map(
       (message): NewEvent => ({ kind: "network-problem", message, advice: "Find out who changed it, and undo it." }),
     );
+  if (now.problems.length === 0 && before.problems.length > 0) {
+    events.push({
+      kind: "recovered",
+      subject: "network",
+      message: "Nothing is wrong with the node's network any more.",
+    });
+  }
   if (now.repairs > before.repairs) {
     const message = `Somebody changed the node's network, and it was put back: ${now.lastRepair}.`;
     events.push({ kind: "network-repaired", message, advice: "Find out who changed it." });

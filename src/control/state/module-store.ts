@@ -4,7 +4,7 @@
 // is told and skipped. All lies in a folder of its own, which one proxy has at a time. Nothing is removed but files
 // that an index named and drafts, and no link is followed.
 
-import { lstatSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
@@ -25,6 +25,8 @@ import { type LoadedModule, sha256Of } from "./loaded-module.ts";
 /** Within the state directory; what else lies there is not ours. */
 export const MODULE_FOLDER = "sapwood-modules";
 const INDEX = "index.json";
+/** What a damaged index is called from then on. */
+const DAMAGED = ".damaged";
 const INDEX_BYTES_MAX = 2 ** 20;
 const FORMAT = 1;
 const DIRECTORY_MODE = 0o755;
@@ -188,13 +190,20 @@ export class ModuleStore {
     );
   }
 
-  /** Files that the index names. Throws when it is none of ours, so that it is not replaced either. */
+  /**
+   * Files that the index names. Throws when it is none of ours, so that it is not replaced either; one that is no text of
+   * JSON any more is put beside.
+   */
   #namedFiles(): Set<string> {
     let index: Index | undefined;
     try {
       index = this.#readIndex();
     } catch (cause) {
       const path = join(this.#folder, INDEX);
+      if (cause instanceof SyntaxError) {
+        renameSync(path, `${path}${DAMAGED}`);
+        return new Set();
+      }
       throw new Error(`${path} is not what this program wrote; move it away (${messageOf(cause)})`, { cause });
     }
     const records = [...Object.values(index?.policies ?? {}), ...(index?.engine === undefined ? [] : [index.engine])];

@@ -5,16 +5,17 @@ import {
   closeSync,
   constants,
   fstatSync,
-  fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
-  writeFileSync,
+  rmSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { SapwoodError } from "../../base/errors.ts";
 import { isWireguardKey, newPrivateKey, publicKeyOf } from "../../net/wireguard-key.ts";
+import { draftOf, syncFolder, writeDraft } from "../../sys/own-files.ts";
 
 /** Where the key in force is, and the one that is to replace it, if there is one. */
 export interface KeyFiles {
@@ -50,26 +51,25 @@ export function readKey(path: string): string | undefined {
 export function promoteNextKey({ current, next }: KeyFiles): void {
   try {
     renameSync(next, current);
+    syncFolder(dirname(current));
   } catch (error) {
     throw unusable(`${next} could not be renamed to ${current}`, error);
   }
 }
 
+/** A key is there as a whole or not at all, also where the disk is full or the machine ends meanwhile. */
 function makeKey(path: string): string {
   const key = newPrivateKey();
+  const draft = join(dirname(path), draftOf(basename(path)));
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const file = openSync(
-      path,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-      0o600,
-    );
+    writeDraft(draft, `${key}\n`);
     try {
-      writeFileSync(file, `${key}\n`);
-      fsyncSync(file);
+      linkSync(draft, path); // never takes the place of a file, as a rename would
     } finally {
-      closeSync(file);
+      rmSync(draft, { force: true });
     }
+    syncFolder(dirname(path));
   } catch (error) {
     throw unusable(`${path} could not be written`, error);
   }

@@ -28,6 +28,8 @@ const WINDOW_MS = 600_000;
 export interface Kept {
   /** Interfaces whose changes matter. */
   readonly indices: readonly number[];
+  /** Interfaces of which the link and the addresses matter, and the routes do not. */
+  readonly linkIndices?: readonly number[];
   /** Looks, and puts back what differs. */
   check(): Promise<KeptState>;
   /** Whether something differs that changes without an event, as kernel parameters do. Costs next to nothing. */
@@ -84,7 +86,7 @@ export class NetworkWatch {
 
   /** Starts a check if one is due. */
   look(): void {
-    const { tun, others, events, nowMs, log } = this.#options;
+    const { tun, others, events, nowMs } = this.#options;
     if (this.#isClosed) return;
     this.#lookAtMs = Number.POSITIVE_INFINITY;
     if (this.#isPaused) return;
@@ -97,7 +99,10 @@ export class NetworkWatch {
     }
     const kept = [tun, ...others];
     const now = nowMs();
-    const change = events.look(kept.flatMap(({ indices }) => indices));
+    const change = events.look(
+      kept.flatMap(({ indices }) => indices),
+      kept.flatMap(({ linkIndices }) => linkIndices ?? []),
+    );
     if (change === "ours") this.#dueMs = Math.min(this.#dueMs, now);
     else if (change === "elsewhere" || kept.some((one) => one.hasDrifted?.())) {
       this.#dueMs = Math.min(this.#dueMs, this.#checkedMs + CHECK_MS);
@@ -109,7 +114,7 @@ export class NetworkWatch {
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#checking = this.#check()
       .catch((error: unknown) => {
-        log.error({ err: error }, "could not see whether the node's network is as it was");
+        if (!(error instanceof SapwoodError && error.code === "tun-unavailable")) this.#noteUnseen(error);
         this.#dueMs = Math.min(this.#dueMs, now + CHECK_MS);
       })
       .finally(() => {
@@ -169,6 +174,13 @@ export class NetworkWatch {
     const { repairs } = this.#report;
     this.#report = { ...this.#report, repairs: repairs + 1, lastRepair: { at: clock().toISOString(), what: repaired } };
     log.warn({ what: repaired }, "somebody changed the node's network; it is as it was before");
+  }
+
+  /** Nobody can say what is wrong; perhaps nothing is. */
+  #noteUnseen(error: unknown): void {
+    const problems = [`Whether the node's network is as it was set up cannot be seen: ${reasonOf(error)}`];
+    this.#report = { ...this.#report, problems };
+    this.#tellProblems(problems);
   }
 
   /** Once per change. */

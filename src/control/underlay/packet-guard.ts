@@ -8,6 +8,7 @@ import type { KeptState } from "../../sys/interface-state.ts";
 import { Routes } from "../../sys/links.ts";
 import { type FilterTarget, PacketFilter } from "../../sys/packet-filter.ts";
 import type { Kept } from "./network-watch.ts";
+import type { WorkloadLinks } from "./workload-links.ts";
 
 interface PacketGuardOptions {
   readonly nodeId: string;
@@ -19,6 +20,7 @@ interface PacketGuardOptions {
   /** Whether hosts on the links are kept from the namespace addresses of workloads. */
   readonly guardsWorkloads: boolean;
   readonly tables: () => Tables;
+  readonly workloadLinks: WorkloadLinks;
 }
 
 export class PacketGuard implements Kept {
@@ -83,6 +85,7 @@ export class PacketGuard implements Kept {
     const own = services.flatMap(({ instances }) => instances.filter(({ node }) => node === nodeId));
     const workloads = [...new Set(own.flatMap(({ namespaceAddresses }) => namespaceAddresses))].sort();
     const routes = await Routes.read();
+    this.#options.workloadLinks.look(routes, workloads, tun);
     const workloadLinks = [...routes.nearLinksTo(workloads)].filter((link) => link !== tun).sort();
     const outer = routes.linksTo(
       nodes.flatMap(({ underlay, accept }) => [underlay.address, ...(accept?.addresses ?? [])]),

@@ -3,12 +3,18 @@
 // Promises: a thread that nobody takes keeps no process from ending; close() ends it.
 
 import { Worker } from "node:worker_threads";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 
 const WORKER = new URL("./worker.js", import.meta.url);
 
-/** A thread that waits for its WorkerOptions, as a message. */
+/** A thread that waits for its WorkerOptions, as a message. Throws when the machine has none for it. */
 export function startThread(worker: number, file: URL = WORKER): Worker {
-  return new Worker(file, { name: `sapwood-${worker}` });
+  try {
+    return new Worker(file, { name: `sapwood-${worker}` });
+  } catch (cause) {
+    const message = `Worker ${worker} cannot be started: ${reasonOf(cause)}.`;
+    throw new SapwoodError("system-call", message, { cause });
+  }
 }
 
 export class SpareThread {

@@ -136,8 +136,8 @@ export class WorkerThread {
     return thread === 0 ? undefined : threadCpuMs(thread);
   }
 
-  /** Resolves when the worker is ready; rejects when it ends before. */
-  start(): Promise<void> {
+  /** Resolves when the worker is ready; rejects when it ends before, or when the machine has no thread for it. */
+  async start(): Promise<void> {
     const spare = this.#worker === 0 ? this.#options.spare?.take() : undefined;
     const running = spare ?? startThread(this.#worker, this.#options.workerFile);
     const options = this.#workerOptions();
@@ -145,7 +145,7 @@ export class WorkerThread {
     this.#running = running;
     this.#engine = options.engine;
 
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       let isReady = false;
       let error = new SapwoodError("system-call", `Worker ${this.#worker} ended without saying why.`);
       running.on("message", (message: WorkerMessage) => {

@@ -4,7 +4,7 @@
 
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
-import type { NewEvent } from "../../control/observe/event-log.ts";
+import type { NewEvent } from "../../model/alarms.ts";
 import { type Answering, Asking, TAKEOVER_PROTOCOL, takeoverSocket } from "../../model/takeover-messages.ts";
 import { MessageSocket } from "../../sys/message-socket.ts";
 import { OtherProcess } from "../../sys/other-process.ts";

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../src/base/errors.ts";
+import { failurePrinter } from "../../../src/cli/failure.ts";
 import { sapwood, useFakeProxy } from "./support/fake-proxy.ts";
 
 const proxy = useFakeProxy();
@@ -93,6 +94,22 @@ describe("failures", () => {
   test("an empty path of a socket is no path", async () => {
     const { exit, error } = await sapwood(["status", "-s", ""]);
     expect({ exit, error }).toEqual({ exit: 2, error: "sapwood: --socket must be a path; found an empty text.\n" });
+  });
+
+  test.each([
+    ["ENOSPC", "No room is left on the disk"],
+    ["EMFILE", "The process has as many files and sockets open as it may"],
+  ])("what the machine ran out of (%s) is one sentence and exit status 1", (code, sentence) => {
+    const thrown = Object.assign(new Error(`${code}: no, open '/x'`), { code, syscall: "open" });
+    for (const args of [[], ["--json"]]) {
+      let printed = "";
+      const printError = (text: string): void => {
+        printed += text;
+      };
+      expect(failurePrinter(args, { printError }).print(thrown)).toBe(1);
+      expect(printed.trimEnd()).not.toContain("\n");
+      expect(printed).toContain(`${sentence} (${code}: no, open '/x').`);
+    }
   });
 
   test("an unforeseen error is exit status 70 with its stack", async () => {

@@ -23,7 +23,21 @@ describe("parseUnderlay", () => {
     ["no interface", "[]", undefined],
     ["empty objects, as iproute2 prints for interfaces that its filter left out", "[{},{}]", undefined],
     ["an interface without MTU", '[{"ifname":"eth0"}]', undefined],
-    ["an interface", '[{},{"ifname":"eth0","mtu":1500,"addr_info":[]}]', { device: "eth0", mtu: 1500 }],
+    [
+      "an interface",
+      '[{},{"ifname":"eth0","mtu":1500,"addr_info":[]}]',
+      { device: "eth0", index: 0, mtu: 1500, isUp: false, hasCarrier: false },
+    ],
+    [
+      "a link that is up, on a cable",
+      '[{"ifindex":7,"ifname":"eth0","mtu":1500,"flags":["BROADCAST","UP","LOWER_UP"]}]',
+      { device: "eth0", index: 7, mtu: 1500, isUp: true, hasCarrier: true },
+    ],
+    [
+      "a link that is up, without carrier",
+      '[{"ifindex":7,"ifname":"eth0","mtu":1500,"flags":["NO-CARRIER","BROADCAST","UP"]}]',
+      { device: "eth0", index: 7, mtu: 1500, isUp: true, hasCarrier: false },
+    ],
   ])("reads %s", (_what, json, underlay) => {
     expect(parseUnderlay(json)).toEqual(underlay);
   });
@@ -103,7 +117,7 @@ describe.skipIf(tunProblem !== undefined)(`in a network namespace${tunProblem ? 
 
   test("the underlay is found by its IPv4 and its IPv6 address", () => {
     const underlay = { device: "under0", mtu: 1500 };
-    expect(results.underlays).toEqual([underlay, underlay]);
+    expect(results.underlays).toMatchObject([underlay, underlay]);
     expect(results.unknownUnderlay).toBe(true);
   });
 

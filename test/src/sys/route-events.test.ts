@@ -54,6 +54,14 @@ describe("a message concerns interface 7", () => {
     expect(concerns(view(bytes), [7])).toBe(expected);
   });
 
+  test.each([
+    ["its link changed", ofLink(NEWLINK, 7), true],
+    ["its address went", ofLink(DELADDR, 7), true],
+    ["a route to it went", ofRoute(DELROUTE, attribute(RTA_OIF, [7, 0, 0, 0])), false],
+  ] as const)("as a link alone: %s", (_what, bytes, expected) => {
+    expect(concerns(view(bytes), [], [7])).toBe(expected);
+  });
+
   test("nothing that is cut off or claims a wrong length is read beyond its end", () => {
     const whole = [
       ...ofRoute(NEWROUTE, attribute(RTA_DST, [10]), attribute(RTA_OIF, [8, 0, 0, 0])),

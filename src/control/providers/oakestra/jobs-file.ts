@@ -28,6 +28,8 @@ const FILE_BYTES_MAX = 8 * 2 ** 20;
  * start, because the tables say then that its service has others.
  */
 const PAUSE_MS = 50;
+/** What could not be written is tried again so often. */
+const AGAIN_MS = 1000;
 /** A long file is written less often: writing takes at most one part of so many of the time. */
 const REST_FACTOR = 20;
 
@@ -97,6 +99,7 @@ export class JobsFile {
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code ?? reasonOf(error); // without the draft's name
       this.#tell(`${this.#path} cannot be written for the next start: ${reason}`);
+      if (!this.#isClosed) this.#timer = setTimeout(() => this.write(), AGAIN_MS).unref();
     }
     this.#tookMs = performance.now() - startedMs;
   }

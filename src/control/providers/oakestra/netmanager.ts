@@ -76,6 +76,7 @@ export class Netmanager {
   #left: readonly Container[] = [];
   /** Something of the bridge or the rules could not be removed, and nobody needs it. */
   #isNetworkLeft = false;
+  #isUnsaved = false;
 
   private constructor(options: NetmanagerOptions) {
     this.#options = options;
@@ -347,6 +348,7 @@ export class Netmanager {
 
   async #removeLeft(): Promise<void> {
     await this.#turns.take(async () => {
+      if (this.#isUnsaved) this.#tryToSave();
       if (this.#registered !== undefined) await this.#registered.containers.removeLeft(LEFT_MS);
       else if (this.#isNetworkLeft) await this.#tryToRemoveNetwork();
     });
@@ -355,7 +357,19 @@ export class Netmanager {
   /** The others must hear of it at once. */
   #onAddressChange(): void {
     this.#registered?.worker.announceAddress(this.#registered.containers.all);
-    this.#save();
+    this.#tryToSave();
+  }
+
+  /** Where nobody waits for an answer that says so: what fails is tried again. */
+  #tryToSave(): void {
+    try {
+      this.#save();
+      this.#isUnsaved = false;
+    } catch (error) {
+      if (!this.#isUnsaved)
+        this.#options.log.error({ err: error }, "the worker's state cannot be written; trying again");
+      this.#isUnsaved = true;
+    }
   }
 }
 

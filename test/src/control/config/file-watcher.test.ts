@@ -23,11 +23,13 @@ let file: string;
 let watcher: FileWatcher<string>;
 let heard: string[];
 let tellNext: (() => void) | undefined;
+let missing: number; // reads for which there is no descriptor
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sapwood-watch-"));
   file = join(folder, "node.yaml");
   writeFileSync(file, "first");
+  missing = 0;
 });
 
 afterEach(async () => {
@@ -36,6 +38,10 @@ afterEach(async () => {
 });
 
 function load(path: string): string {
+  if (missing > 0) {
+    missing -= 1;
+    throw Object.assign(new Error("no descriptor"), { code: "EMFILE", syscall: "open" });
+  }
   const text = readFileSync(path, "utf8");
   if (text.includes("bad")) throw new Error(`refused ${text}`);
   return text;
@@ -192,6 +198,15 @@ test("another file of the folder is not taken for a change", async () => {
   await new Promise((resolve) => setTimeout(resolve, 200)); // longer than the debounce; too short would pass as well
   await afterHearing(() => writeFileSync(file, "second"));
   expect(heard).toEqual(["first", "second"]);
+});
+
+test("a change that no descriptor was left to read comes into force without another one, and is refused once", async () => {
+  await watchFile();
+  missing = 2;
+  await afterHearing(() => writeFileSync(file, "second"));
+  expect(heard).toEqual(["first", "no descriptor"]);
+  await expect.poll(() => heard, { timeout: 60_000 }).toEqual(["first", "no descriptor", "second"]);
+  expect(missing).toBe(0);
 });
 
 test("reload reads the file although it did not change", async () => {

@@ -1,5 +1,5 @@
 // Policies and engine from the state directory, from files and from commands, with real modules and no workers.
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -8,6 +8,8 @@ import { createLogger } from "../../../../src/base/log.ts";
 import { loadBuiltModules } from "../../../../src/control/modules/built-modules.ts";
 import type { PolicyFiles } from "../../../../src/control/modules/module-files.ts";
 import { Modules } from "../../../../src/control/modules/modules.ts";
+import { EventAlarms } from "../../../../src/control/observe/event-alarms.ts";
+import { EventLog } from "../../../../src/control/observe/event-log.ts";
 import { sha256Of } from "../../../../src/control/state/loaded-module.ts";
 import { memoryPages } from "../../../../src/dataplane/modules/policy-module.ts";
 import { binaryOf, policySource } from "../../../support/policy-source.ts";
@@ -23,6 +25,9 @@ const WORKERS = {
   handPolicy: async () => ({ tookMs: 0, pauseMs: 0 }),
   handEngine: async () => ({ tookMs: 0, pauseMs: 0 }),
 };
+
+/** As a command loads one. */
+const LOADED = { source: "/srv/mine.wasm", isRemembered: true };
 
 let folder: string;
 let opened: Modules[];
@@ -44,6 +49,7 @@ afterEach(async () => {
 /** As a proxy does at its start, after the one before it ended. */
 async function open(files: PolicyFiles = {}): Promise<Modules> {
   for (const before of opened.splice(0)) await before.close();
+  const log = createLogger("info", { write: (line) => void lines.push(JSON.parse(line)) });
   const modules = await Modules.open({
     built,
     stateDirectory: join(folder, "state"),
@@ -54,7 +60,8 @@ async function open(files: PolicyFiles = {}): Promise<Modules> {
     candidates: () => [],
     uses: (policy) => (bound.includes(policy) ? ["10.30.0.1"] : []),
     clock: () => new Date(0),
-    log: createLogger("info", { write: (line) => void lines.push(JSON.parse(line)) }),
+    log,
+    alarms: new EventAlarms(new EventLog({ clock: () => new Date(0), nowMs: () => performance.now() }), log),
   });
   opened.push(modules);
   return modules;
@@ -93,16 +100,19 @@ describe("over a restart", () => {
   test("a change that cannot be written down says that it is in force, and will not survive", async () => {
     const modules = await open();
     writeFileSync(join(folder, "state"), "a file in the way");
-    const load = modules.written(
-      modules.policies.load("mine", FIRST, { source: "/srv/mine.wasm", isRemembered: true }),
-    );
+    const load = modules.written(modules.policies.load("mine", FIRST, LOADED));
     await expect(load).rejects.toMatchObject({
       code: "not-remembered",
       message: expect.stringMatching(/in force, but will not survive a restart of the proxy: .*state/),
     });
     expect(modules.policies.state("mine").current?.source).toBe("/srv/mine.wasm");
+    await expect(modules.written(modules.policies.load("mine", SECOND, LOADED))).rejects.toThrow();
     rmSync(join(folder, "state"));
-    await modules.written(modules.policies.load("mine", SECOND, { source: "/srv/mine.wasm", isRemembered: true }));
+    // Without another order.
+    await expect
+      .poll(() => existsSync(join(folder, "state/sapwood-modules/index.json")), { timeout: 60_000 })
+      .toBe(true);
+    expect(lines.map(({ event }) => event).filter(Boolean)).toEqual(["state-unwritable", "recovered"]);
     bound.push("mine");
     expect((await open()).policies.state("mine").current?.sha256).toBe(sha256Of(SECOND));
   });
@@ -139,7 +149,7 @@ describe("over a restart", () => {
       bound.push("closest");
       const { policies } = await open();
       expect(policies.state("closest")).toMatchObject({ current: { source: inForce }, previous: { source: previous } });
-      expect(errors()).toMatchObject([{ module: "closest", msg: expect.stringContaining("its file has changed") }]);
+      expect(errors()).toMatchObject([{ subject: "closest", msg: expect.stringContaining("its file has changed") }]);
     },
   );
 
@@ -152,7 +162,7 @@ describe("over a restart", () => {
     const after = await open();
     expect(after.policies.names).toContain("mine");
     expect(after.policies.state("mine").current).toBeUndefined();
-    expect(errors()).toMatchObject([{ module: "mine", msg: expect.stringContaining("its file has changed") }]);
+    expect(errors()).toMatchObject([{ subject: "mine", msg: expect.stringContaining("its file has changed") }]);
   });
 });
 

@@ -191,6 +191,22 @@ test("a folder that is a link, or that others may write to, is not used", () => 
   expect(problems).toEqual([expect.stringContaining("found mode 0777")]);
 });
 
+test.each([
+  ["half of it", (text: string) => text.slice(0, text.length / 2)],
+  ["zeros", (text: string) => "\0".repeat(text.length)],
+  ["nothing", () => ""],
+])("an index of which %s is left is put beside, and the next change is written", (_what, damage) => {
+  const index = join(modules, "index.json");
+  write({ mine: pair(1) });
+  const damaged = damage(readFileSync(index, "utf8"));
+  writeFileSync(index, damaged);
+  expect(read().policies.size).toBe(0);
+  expect(problems).toEqual([expect.stringContaining("index.json cannot be used")]);
+  write({ mine: pair(2) });
+  expect(read().policies.get("mine")?.current?.source).toBe("/srv/2.wasm");
+  expect(readFileSync(`${index}.damaged`, "utf8")).toBe(damaged);
+});
+
 test("an index that something else wrote is not replaced", () => {
   mkdirSync(modules, { recursive: true });
   writeFileSync(join(modules, "index.json"), '{"name": "another program"}');

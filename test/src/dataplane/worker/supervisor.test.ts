@@ -213,6 +213,17 @@ describe("a module that is handed over", () => {
   });
 });
 
+test("a worker for which the machine has no thread any more is tried again, each time later", async () => {
+  const toy = createToy();
+  const workerFile = new URL("./toy-worker.mjs", import.meta.url);
+  toy.words[FAILURES] = 1;
+  await toy.start({ workerFile });
+  workerFile.pathname = "/no%2Fpath"; // Worker() throws, as it does for lack of a thread
+  await toy.ended(2);
+  expect(toy.ends.map(({ restartInMs }) => restartInMs)).toEqual([100, 400]);
+  expect(toy.ends[1]?.error.message).toMatch(/^Worker 0 cannot be started: .*\.$/);
+});
+
 describe("a call that does not return", () => {
   const endless = { slot: 9, name: "endless", module: moduleWith(1) };
 
