@@ -1,15 +1,18 @@
-// Deploys and undeploys of a worker node that fail at each of their steps, in another way at each step and on each node.
-// All three ways at each step: test/long/oakestra-steps.test.ts.
+// Deploys and undeploys of a worker node that fail at some of their steps, in another way at each step and other steps
+// on each node. Each step in each way, and 300 times: test/long/oakestra-steps.test.ts.
 import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { testFailingSteps } from "../support/oakestra/failing-steps.ts";
 import { FAULTS } from "../support/oakestra/faulty-tools.ts";
 
-const COUNT = 200;
+const COUNT = 40;
+/** Shares no factor with the number of ways, so that all ways get their turn. */
+const STEPS_APART = 4;
 
 describeCluster("the steps of deploys on worker nodes", () => {
   testFailingSteps(
-    "200 deploys and undeploys, also failing at every single step in turn, leave no address, device, rule, namespace or interest [defect 42]",
+    "40 deploys and undeploys, failing at every fourth step, leave no address, device, rule, namespace or interest [defect 42]",
     COUNT,
-    (step, machine) => FAULTS.slice((step + machine) % FAULTS.length).slice(0, 1),
+    (step, machine) =>
+      (step + machine) % STEPS_APART === 0 ? FAULTS.slice((step + machine) % FAULTS.length).slice(0, 1) : [],
   );
 });

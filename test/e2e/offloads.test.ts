@@ -1,100 +1,24 @@
-// Every offload is a matter of speed alone: whatever the kernel takes over or refuses, the same bytes arrive.
+// Every offload is a matter of speed alone: whatever the kernel takes over or refuses, the same bytes arrive. Each
+// offload by itself switched off in the configuration: test/long/offloads.test.ts.
 import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Lab } from "../../src/lab/lab.ts";
-import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
-import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/model/reports.ts";
+import type { CountersReport, NodeReport, StatusReport } from "../../src/model/reports.ts";
 import { OFFLOAD_SWITCHES, type SwitchableOffload } from "../../src/sys/offload.ts";
 import { describeLab, openLab, useLab, useProxies } from "../support/lab.ts";
-
-const BURSTS_PROGRAM = fileURLToPath(new URL("./in-workload/udp-bursts.mjs", import.meta.url));
-const TRANSFER_BYTES = 16 * 2 ** 20;
-const HTTP_ROUNDS = 20;
-const BURSTS = 10;
-/** What the server's answer adds to a datagram, and the largest headers in front of it. */
-const ANSWER_BYTES = 150 + 40 + 8;
-
-/** Client and server on two nodes; addresses lead to B 1 alone. */
-const TWO_NODES: Topology = {
-  ...DEMO,
-  nodes: DEMO.nodes.slice(0, 2),
-  workloads: DEMO.workloads.slice(0, 2),
-  services: DEMO.services.map((service) => ({ ...service, instances: service.instances.slice(0, 1) })),
-};
-const NODES = TWO_NODES.nodes.map(({ id }) => id);
-const CALLED = [
-  ["IPv4", "10.30.0.2"],
-  ["IPv6", "fdff:2000::1"],
-] as const;
-
-const CONFIG_FIELDS: Readonly<Record<SwitchableOffload, string>> = {
-  "tun-tcp": "tunTcp",
-  "tun-udp": "tunUdp",
-  "udp-gso": "udpGso",
-  "udp-gro": "udpGro",
-};
-
-function switchedOff(names: readonly SwitchableOffload[]): Topology["settings"] {
-  return { offloads: Object.fromEntries(names.map((name) => [CONFIG_FIELDS[name], false])) };
-}
-
-/** Requests, a transfer and bursts of datagrams, over both families. */
-function itCarriesEverything(openedLab: () => Lab, mtu = TWO_NODES.workloadMtu): void {
-  test.for(CALLED)("HTTP over %s", async ([, address]) => {
-    const job = { kind: "together", calls: [{ protocol: "http", address }], rounds: HTTP_ROUNDS } as const;
-    const [result] = await openedLab().ask<CallResult[]>("a1", job);
-    expect(result?.failures).toEqual([]);
-    expect(result?.instances).toEqual(Array(HTTP_ROUNDS).fill("B 1"));
-  });
-
-  test.for(CALLED)("16 MiB of TCP over %s arrive with the same SHA-256", async ([, address]) => {
-    const result = await openedLab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: TRANSFER_BYTES });
-    expect(result.received).toBe(result.sent);
-  });
-
-  test.for(CALLED)("bursts of UDP datagrams over %s are all answered", async ([, address]) => {
-    await expectBursts(openedLab(), address, mtu - ANSWER_BYTES);
-  });
-}
-
-async function expectBursts(lab: Lab, address: string, size: number): Promise<void> {
-  const argv = [process.execPath, BURSTS_PROGRAM, address, String(size), String(BURSTS)];
-  const { asked, answered, wrong } = JSON.parse(await lab.sandbox.expect(argv, "a1"));
-  expect({ answered, wrong }).toEqual({ answered: asked, wrong: 0 });
-}
-
-async function offloadsOf(lab: Lab, node: string): Promise<readonly OffloadReport[]> {
-  return (await lab.report<StatusReport>(node, "status")).offloads;
-}
-
-async function switchOffload(lab: Lab, name: SwitchableOffload, state: "on" | "off"): Promise<void> {
-  for (const node of NODES) {
-    const { code, stderr } = await lab.sapwood(node, ["offload", name, state]);
-    expect(code, stderr).toBe(0);
-  }
-}
-
-/** What each offload must not do when it is off: counters that would tell. */
-async function expectUnused(lab: Lab, names: readonly SwitchableOffload[]): Promise<void> {
-  for (const node of NODES) {
-    const { counters } = await lab.report<CountersReport>(node, "counters");
-    const {
-      tunReadFrames = 0,
-      egressPackets = 0,
-      udpSentMessages = 0,
-      udpReceivedMessages = 0,
-      ingressPackets = 0,
-    } = counters;
-    expect(egressPackets).toBeGreaterThan(100); // those of the receiver acknowledge many segments each
-    if (names.includes("tun-tcp") && names.includes("tun-udp")) {
-      expect(tunReadFrames).toBeGreaterThanOrEqual(egressPackets);
-    }
-    if (names.includes("udp-gso")) expect(udpSentMessages).toBeGreaterThanOrEqual(egressPackets);
-    if (names.includes("udp-gro")) expect(udpReceivedMessages).toBeGreaterThanOrEqual(ingressPackets);
-  }
-}
+import {
+  CALLED,
+  expectBursts,
+  HTTP_ROUNDS,
+  itCarriesEverything,
+  NODES,
+  offloadsOf,
+  TRANSFER_BYTES,
+  TWO_NODES,
+  testSwitchedOff,
+} from "../support/offloads.ts";
 
 const hasEthtool = isInstalled("ethtool");
 
@@ -131,7 +55,7 @@ describeLab("between two nodes", () => {
         expect(http?.failures).toEqual([]);
         const sent = await lab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: TRANSFER_BYTES });
         expect(sent.received).toBe(sent.sent);
-        await expectBursts(lab(), address, TWO_NODES.workloadMtu - ANSWER_BYTES);
+        await expectBursts(lab(), address, TWO_NODES.workloadMtu);
       }
       await switchOffload(lab(), name, "on");
       for (const node of NODES) expect((await offloadsOf(lab(), node)).filter(({ on }) => !on)).toEqual([]);
@@ -160,25 +84,7 @@ describeLab("between two nodes", () => {
     });
   });
 
-  describe("switched off in the configuration", () => {
-    const cases = [
-      ...OFFLOAD_SWITCHES.map((name) => ({ what: name, off: [name] })),
-      { what: "all of them", off: OFFLOAD_SWITCHES },
-    ];
-    describe.each(cases)("$what", ({ off }) => {
-      useProxies(lab, switchedOff(off));
-      itCarriesEverything(lab);
-
-      test("is off, says so, and is not used", async () => {
-        for (const node of NODES) {
-          const states = (await offloadsOf(lab(), node)).filter(({ on }) => !on);
-          const reason = "switched off in the configuration";
-          expect(states).toEqual(off.map((name) => ({ name, on: false, reason })));
-        }
-        await expectUnused(lab(), off);
-      });
-    });
-  });
+  testSwitchedOff(lab, OFFLOAD_SWITCHES);
 
   // The last: the devices stay as they are made here.
   describe.skipIf(!hasEthtool)(
@@ -237,6 +143,13 @@ describeLab("over an underlay whose devices", () => {
     });
   });
 });
+
+async function switchOffload(lab: Lab, name: SwitchableOffload, state: "on" | "off"): Promise<void> {
+  for (const node of NODES) {
+    const { code, stderr } = await lab.sapwood(node, ["offload", name, state]);
+    expect(code, stderr).toBe(0);
+  }
+}
 
 async function withoutOffloads(lab: Lab, namespace: string, device: string): Promise<void> {
   const features = ["rx", "tx", "sg", "tso", "gso", "gro", "tx-udp-segmentation"];

@@ -1,0 +1,107 @@
+// What tests of the offloads share: two nodes, what has to arrive between them, and proxies with offloads switched off.
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import type { Lab } from "../../src/lab/lab.ts";
+import { DEMO, type Topology } from "../../src/lab/topology.ts";
+import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
+import type { CountersReport, OffloadReport, StatusReport } from "../../src/model/reports.ts";
+import type { SwitchableOffload } from "../../src/sys/offload.ts";
+import { useProxies } from "./lab.ts";
+
+const BURSTS_PROGRAM = fileURLToPath(new URL("../e2e/in-workload/udp-bursts.mjs", import.meta.url));
+export const TRANSFER_BYTES = 16 * 2 ** 20;
+export const HTTP_ROUNDS = 20;
+const BURSTS = 10;
+/** What the server's answer adds to a datagram, and the largest headers in front of it. */
+const ANSWER_BYTES = 150 + 40 + 8;
+
+/** Client and server on two nodes; addresses lead to B 1 alone. */
+export const TWO_NODES: Topology = {
+  ...DEMO,
+  nodes: DEMO.nodes.slice(0, 2),
+  workloads: DEMO.workloads.slice(0, 2),
+  services: DEMO.services.map((service) => ({ ...service, instances: service.instances.slice(0, 1) })),
+};
+export const NODES = TWO_NODES.nodes.map(({ id }) => id);
+export const CALLED = [
+  ["IPv4", "10.30.0.2"],
+  ["IPv6", "fdff:2000::1"],
+] as const;
+
+const CONFIG_FIELDS: Readonly<Record<SwitchableOffload, string>> = {
+  "tun-tcp": "tunTcp",
+  "tun-udp": "tunUdp",
+  "udp-gso": "udpGso",
+  "udp-gro": "udpGro",
+};
+
+function switchedOff(names: readonly SwitchableOffload[]): Topology["settings"] {
+  return { offloads: Object.fromEntries(names.map((name) => [CONFIG_FIELDS[name], false])) };
+}
+
+/** Requests, a transfer and bursts of datagrams, over both families. */
+export function itCarriesEverything(openedLab: () => Lab, mtu = TWO_NODES.workloadMtu): void {
+  test.for(CALLED)("HTTP over %s", async ([, address]) => {
+    const job = { kind: "together", calls: [{ protocol: "http", address }], rounds: HTTP_ROUNDS } as const;
+    const [result] = await openedLab().ask<CallResult[]>("a1", job);
+    expect(result?.failures).toEqual([]);
+    expect(result?.instances).toEqual(Array(HTTP_ROUNDS).fill("B 1"));
+  });
+
+  test.for(CALLED)("16 MiB of TCP over %s arrive with the same SHA-256", async ([, address]) => {
+    const result = await openedLab().ask<SendResult>("a1", { kind: "send", address, sizeBytes: TRANSFER_BYTES });
+    expect(result.received).toBe(result.sent);
+  });
+
+  test.for(CALLED)("bursts of UDP datagrams over %s are all answered", async ([, address]) => {
+    await expectBursts(openedLab(), address, mtu);
+  });
+}
+
+export async function expectBursts(lab: Lab, address: string, mtu: number): Promise<void> {
+  const size = mtu - ANSWER_BYTES;
+  const argv = [process.execPath, BURSTS_PROGRAM, address, String(size), String(BURSTS)];
+  const { asked, answered, wrong } = JSON.parse(await lab.sandbox.expect(argv, "a1"));
+  expect({ answered, wrong }).toEqual({ answered: asked, wrong: 0 });
+}
+
+export async function offloadsOf(lab: Lab, node: string): Promise<readonly OffloadReport[]> {
+  return (await lab.report<StatusReport>(node, "status")).offloads;
+}
+
+/** What each offload must not do when it is off: counters that would tell. */
+async function expectUnused(lab: Lab, names: readonly SwitchableOffload[]): Promise<void> {
+  for (const node of NODES) {
+    const { counters } = await lab.report<CountersReport>(node, "counters");
+    const {
+      tunReadFrames = 0,
+      egressPackets = 0,
+      udpSentMessages = 0,
+      udpReceivedMessages = 0,
+      ingressPackets = 0,
+    } = counters;
+    expect(egressPackets).toBeGreaterThan(100); // those of the receiver acknowledge many segments each
+    if (names.includes("tun-tcp") && names.includes("tun-udp")) {
+      expect(tunReadFrames).toBeGreaterThanOrEqual(egressPackets);
+    }
+    if (names.includes("udp-gso")) expect(udpSentMessages).toBeGreaterThanOrEqual(egressPackets);
+    if (names.includes("udp-gro")) expect(udpReceivedMessages).toBeGreaterThanOrEqual(ingressPackets);
+  }
+}
+
+/** Proxies of an open lab whose configuration has some offloads switched off: all arrives, and none of them is used. */
+export function testSwitchedOff(lab: () => Lab, off: readonly SwitchableOffload[]): void {
+  describe(`${off.join(", ")} switched off in the configuration`, () => {
+    useProxies(lab, switchedOff(off));
+    itCarriesEverything(lab);
+
+    test("is off, says so, and is not used", async () => {
+      for (const node of NODES) {
+        const states = (await offloadsOf(lab(), node)).filter(({ on }) => !on);
+        const reason = "switched off in the configuration";
+        expect(states).toEqual(off.map((name) => ({ name, on: false, reason })));
+      }
+      await expectUnused(lab(), off);
+    });
+  });
+}
