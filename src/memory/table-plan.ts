@@ -7,6 +7,7 @@ import type { Family } from "../net/address.ts";
 import type { Binding } from "./address-slots.ts";
 import type { CandidateRange } from "./candidate-ranges.ts";
 import type { TableNode } from "./table-change.ts";
+import type { TableCounts } from "./table-counts.ts";
 
 interface PlacedNode {
   readonly index: number;
@@ -62,6 +63,8 @@ export interface PlacedService {
 
 /** One generation's work. "Dead" is what only older generations show. */
 export class Plan {
+  /** How much of each capacity the tables use afterwards. */
+  readonly counts: TableCounts;
   readonly nodes: PlacedNode[] = [];
   readonly newInstances: PlacedInstance[] = [];
   readonly changedInstances: PlacedInstance[] = [];
@@ -84,4 +87,8 @@ export class Plan {
   readonly nodeIndices = new Map<string, number | undefined>();
   readonly senders = new Map<string, readonly Endpoint[] | undefined>();
   readonly tunnels = new Map<string, string | undefined>();
+
+  constructor(counts: TableCounts) {
+    this.counts = counts;
+  }
 }

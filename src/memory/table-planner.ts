@@ -5,6 +5,7 @@
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import { ServiceKind } from "../../assembly/shared/layout/service.ts";
 import { SapwoodError } from "../base/errors.ts";
+import { Slices } from "../base/slices.ts";
 import type { Endpoint, Instance, Service } from "../model/tables.ts";
 import { familyOf } from "../net/address.ts";
 import type { AddressSlots } from "./address-slots.ts";
@@ -77,13 +78,14 @@ export class TablePlanner {
   }
 
   /** Throws when a capacity does not suffice or a name is unknown; then everything is as before. */
-  plan(change: TableChange): Plan {
-    this.#checkCapacities(this.#countsAfter(change));
-    const plan = new Plan();
+  async plan(change: TableChange): Promise<Plan> {
+    const slices = new Slices();
+    const plan = new Plan(await this.#countsAfter(change, slices));
+    this.#checkCapacities(plan.counts);
     try {
       this.#planNodes(plan, change);
-      for (const name of change.removeServices ?? []) this.#planRemoval(plan, name);
-      for (const service of change.setServices ?? []) this.#planService(plan, service);
+      await slices.each(change.removeServices ?? [], (name) => this.#planRemoval(plan, name));
+      await slices.each(change.setServices ?? [], (service) => this.#planService(plan, service));
       this.#checkSlots(plan);
       return plan;
     } catch (error) {
@@ -93,16 +95,13 @@ export class TablePlanner {
   }
 
   /** Throws as plan() does, and plans nothing. */
-  check(change: TableChange): void {
-    this.#abandon(this.plan(change));
+  async check(change: TableChange): Promise<void> {
+    this.#abandon(await this.plan(change));
   }
 
   /** The plan was written: what it says is in force. */
   commit(plan: Plan): void {
-    const delta = { addresses: 0, instances: 0, workloads: 0 };
     for (const [name, placed] of plan.services) {
-      countService(delta, this.#services.get(name)?.service, -1, this.#options.nodeId);
-      countService(delta, placed?.service, 1, this.#options.nodeId);
       if (placed === undefined) this.#services.delete(name);
       else this.#services.set(name, placed);
     }
@@ -118,12 +117,7 @@ export class TablePlanner {
       if (tunnel === undefined) this.#tunnels.delete(id);
       else this.#tunnels.set(id, tunnel);
     }
-    this.#counts = {
-      addresses: this.#counts.addresses + delta.addresses,
-      instances: this.#counts.instances + delta.instances,
-      workloads: this.#counts.workloads + delta.workloads,
-      nodes: this.#nodes.size - 1,
-    };
+    this.#counts = plan.counts;
   }
 
   /** No worker can see the dead of this plan any more. */
@@ -205,13 +199,14 @@ export class TablePlanner {
   }
 
   #planInstances(plan: Plan, service: Service, old: PlacedService | undefined) {
-    const before = new Map(old?.service.instances.map((instance, i) => [instance.number, i]));
+    const former = old?.service.instances ?? [];
+    const before = new Map(former.map((instance, i) => [instance.number, i]));
     const instances: number[] = [];
     const instanceRecords: number[] = [];
     let isChanged = false;
     for (const instance of service.instances) {
       const i = before.get(instance.number);
-      const previous = i === undefined ? undefined : old?.service.instances[i];
+      const previous = i === undefined ? undefined : former[i];
       let placed: { index: number; record: number };
       if (old === undefined || i === undefined || previous === undefined) {
         placed = this.#planInstance(plan, service, instance);
@@ -348,15 +343,16 @@ export class TablePlanner {
     return taken;
   }
 
-  #countsAfter(change: TableChange): TableCounts {
+  async #countsAfter(change: TableChange, slices: Slices): Promise<TableCounts> {
     const counts = { ...this.#counts };
-    for (const name of change.removeServices ?? []) {
-      countService(counts, this.#services.get(name)?.service, -1, this.#options.nodeId);
-    }
-    for (const service of change.setServices ?? []) {
-      countService(counts, this.#services.get(service.name)?.service, -1, this.#options.nodeId);
-      countService(counts, service, 1, this.#options.nodeId);
-    }
+    const { nodeId } = this.#options;
+    await slices.each(change.removeServices ?? [], (name) => {
+      countService(counts, this.#services.get(name)?.service, -1, nodeId);
+    });
+    await slices.each(change.setServices ?? [], (service) => {
+      countService(counts, this.#services.get(service.name)?.service, -1, nodeId);
+      countService(counts, service, 1, nodeId);
+    });
     counts.nodes -= change.removeNodes?.filter((id) => this.#nodes.has(id)).length ?? 0;
     counts.nodes += change.setNodes?.filter(({ id }) => !this.#nodes.has(id)).length ?? 0;
     return counts;

@@ -15,6 +15,7 @@ import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
+import { Slices } from "../base/slices.ts";
 import { familyOf } from "../net/address.ts";
 import { AddressSlots } from "./address-slots.ts";
 import { Cells } from "./cells.ts";
@@ -23,7 +24,7 @@ import { quiescence } from "./quiescence.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
 import type { TableCounts } from "./table-counts.ts";
-import type { PlacedInstance, Plan } from "./table-plan.ts";
+import type { PlacedInstance, Plan, ServiceRecord } from "./table-plan.ts";
 import { TablePlanner } from "./table-planner.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
@@ -81,7 +82,9 @@ export class TableWriter {
 
   /** Throws as apply() does, and changes nothing. */
   check(change: TableChange): Promise<void> {
-    return this.#ready.then(() => this.#planner.check(change));
+    const checked = this.#ready.then(() => this.#planner.check(change));
+    this.#ready = checked.catch(() => undefined); // the caller is told
+    return checked;
   }
 
   /** Resolves when nothing of older generations is left in the tables. */
@@ -104,25 +107,29 @@ export class TableWriter {
     return this.#planner.counts;
   }
 
-  #write(change: TableChange): { generation: number; plan: Plan } {
-    const plan = this.#planner.plan(change);
+  /** In slices of this thread. Until the generation is stored, nobody looks at what was written for it. */
+  async #write(change: TableChange): Promise<{ generation: number; plan: Plan }> {
+    const plan = await this.#planner.plan(change);
     const generation = this.#generation + 1;
+    const slices = new Slices();
     const isDistanceNew = plan.nodes.some(
       ({ index, node }) => !Object.is(this.#distanceOf(index), Math.fround(node.distanceKm)),
     );
     for (const { index, node, isNew } of plan.nodes) this.#writeNode(index, node, isNew, generation);
-    for (const placed of plan.newInstances) this.#writeInstance(placed, generation);
-    for (const placed of plan.changedInstances) this.#changeInstance(placed, generation);
-    this.#writeServices(plan);
-    for (const index of plan.deadInstances)
+    await slices.each(plan.newInstances, (placed) => this.#writeInstance(placed, generation));
+    await slices.each(plan.changedInstances, (placed) => this.#changeInstance(placed, generation));
+    await slices.each(plan.newLists, (list) => this.#writeList(list));
+    await slices.each(plan.newRecords, (record) => this.#writeRecord(record));
+    await slices.each(plan.deadInstances, (index) => {
       this.#cells.atomic(this.#instanceAt(index) + InstanceLayout.DIED, generation);
+    });
     // All unbindings first: what one service gives up another may take in the same generation.
-    for (const address of plan.unbindAddresses) this.#addresses.unbind({ address }, generation);
-    for (const address of plan.unbindWorkloads) this.#workloads.unbind({ address }, generation);
-    for (const sender of plan.unbindSenders) this.#senders.unbind(sender, generation);
-    for (const binding of plan.bindAddresses) this.#addresses.bind(binding, generation);
-    for (const binding of plan.bindWorkloads) this.#workloads.bind(binding, generation);
-    for (const binding of plan.bindSenders) this.#senders.bind(binding, generation);
+    await slices.each(plan.unbindAddresses, (address) => this.#addresses.unbind({ address }, generation));
+    await slices.each(plan.unbindWorkloads, (address) => this.#workloads.unbind({ address }, generation));
+    await slices.each(plan.unbindSenders, (sender) => this.#senders.unbind(sender, generation));
+    await slices.each(plan.bindAddresses, (binding) => this.#addresses.bind(binding, generation));
+    await slices.each(plan.bindWorkloads, (binding) => this.#workloads.bind(binding, generation));
+    await slices.each(plan.bindSenders, (binding) => this.#senders.bind(binding, generation));
     this.#cells.u32(HeaderLayout.AT + HeaderLayout.NODE_COUNT, this.#planner.nodeEnd);
     this.#cells.atomic(HeaderLayout.AT + HeaderLayout.GENERATION, generation);
     this.#generation = generation;
@@ -134,12 +141,12 @@ export class TableWriter {
   /** Frees what only older generations showed. */
   async #release(plan: Plan): Promise<void> {
     await quiescence(this.#shared);
-    for (const index of plan.deadInstances) {
+    await new Slices().each(plan.deadInstances, (index) => {
       const at = this.#instanceAt(index) + InstanceLayout.INCARNATION;
       const incarnation = (this.#shared.u32[at >>> 2] ?? 0) + 1;
       this.#cells.atomic(at, incarnation);
       resetInstanceLoad(this.#shared, index, incarnation);
-    }
+    });
     for (const index of plan.deadNodes)
       this.#cells.atomic(this.#nodeAt(index) + NodeLayout.STATE, AddressLayout.SLOT_EMPTY);
     this.#addresses.retire();
@@ -223,26 +230,25 @@ export class TableWriter {
     this.#cells.u32(at + InstanceLayout.NODE, node);
   }
 
-  #writeServices(plan: Plan): void {
-    for (const { range, candidates } of plan.newLists) {
-      candidates.forEach(({ instance, weight, isDraining, isLocal }, i) => {
-        const at = this.#shared.at(Region.candidates) + (range.first + i) * CandidateLayout.SIZE;
-        this.#cells.u32(at + CandidateLayout.INSTANCE, instance);
-        this.#cells.u16(at + CandidateLayout.WEIGHT, weight);
-        const flags = (isDraining ? CandidateLayout.DRAINING : 0) | (isLocal ? CandidateLayout.LOCAL : 0);
-        this.#cells.u16(at + CandidateLayout.FLAGS, flags);
-      });
-    }
-    for (const { record, kind, policy, id, revision, candidateCount, first, family } of plan.newRecords) {
-      const at = this.#shared.at(Region.services) + record * ServiceLayout.SIZE;
-      this.#cells.u32(at + ServiceLayout.KIND, kind);
-      this.#cells.u32(at + ServiceLayout.POLICY, policy);
-      this.#cells.u32(at + ServiceLayout.ID, id);
-      this.#cells.u32(at + ServiceLayout.REVISION, revision);
-      this.#cells.u32(at + ServiceLayout.CANDIDATE_COUNT, candidateCount);
-      this.#cells.u32(at + ServiceLayout.CANDIDATES, first);
-      this.#cells.u32(at + ServiceLayout.FAMILY, family);
-    }
+  #writeList({ range, candidates }: Plan["newLists"][number]): void {
+    candidates.forEach(({ instance, weight, isDraining, isLocal }, i) => {
+      const at = this.#shared.at(Region.candidates) + (range.first + i) * CandidateLayout.SIZE;
+      this.#cells.u32(at + CandidateLayout.INSTANCE, instance);
+      this.#cells.u16(at + CandidateLayout.WEIGHT, weight);
+      const flags = (isDraining ? CandidateLayout.DRAINING : 0) | (isLocal ? CandidateLayout.LOCAL : 0);
+      this.#cells.u16(at + CandidateLayout.FLAGS, flags);
+    });
+  }
+
+  #writeRecord({ record, kind, policy, id, revision, candidateCount, first, family }: ServiceRecord): void {
+    const at = this.#shared.at(Region.services) + record * ServiceLayout.SIZE;
+    this.#cells.u32(at + ServiceLayout.KIND, kind);
+    this.#cells.u32(at + ServiceLayout.POLICY, policy);
+    this.#cells.u32(at + ServiceLayout.ID, id);
+    this.#cells.u32(at + ServiceLayout.REVISION, revision);
+    this.#cells.u32(at + ServiceLayout.CANDIDATE_COUNT, candidateCount);
+    this.#cells.u32(at + ServiceLayout.CANDIDATES, first);
+    this.#cells.u32(at + ServiceLayout.FAMILY, family);
   }
 
   /** As the record has it, of single precision. */

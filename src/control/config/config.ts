@@ -11,7 +11,7 @@ import { isLoopback } from "../../net/listener.ts";
 import { TUNNEL_PREFIX } from "../../net/wireguard-key.ts";
 import { readTextFile } from "../../sys/user-file.ts";
 import type { WireguardBackend } from "../../sys/wireguard.ts";
-import { emptyingIssues } from "../tables/emptying.ts";
+import { emptyingIssues, sizesOf } from "../tables/emptying.ts";
 import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "../tables/policy-bindings.ts";
 import { policyIssue, type TableRules, validateTables } from "../tables/table-validation.ts";
 import { ownUnderlayIssues } from "../tables/underlay-rules.ts";
@@ -110,7 +110,7 @@ export function configOf(document: ConfigDocument, options: ConfigOptions = {}):
   const inForce = options.inForce?.() ?? NO_TABLES;
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
   const issues = [
-    ...(allowEmpty ? [] : emptyingIssues(tables, inForce)),
+    ...(allowEmpty ? [] : emptyingIssues(sizesOf(tables), sizesOf(inForce))),
     ...ownUnderlayIssues(node.underlay, rest.ranges),
     ...encryptionIssues(node, rest.ranges),
     ...observeIssues(rest.observe),
@@ -152,7 +152,7 @@ export function parseTables(
   const { nodes, services: written, allowEmpty: isSaid } = document.parse(tablesSchema);
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
-  const emptying = allowEmpty || isSaid ? [] : emptyingIssues(tables, inForce);
+  const emptying = allowEmpty || isSaid ? [] : emptyingIssues(sizesOf(tables), sizesOf(inForce));
   const issues = [
     ...emptying,
     ...unbound,

@@ -161,7 +161,7 @@ export class Observation {
     const { shared, store, nowMs } = this.#options;
     const now = nowMs();
     return new Map(
-      store.snapshot().nodes.flatMap(({ id }): [string, NodeSituation][] => {
+      store.nodes.flatMap(({ id }): [string, NodeSituation][] => {
         const index = store.nodeIndex(id);
         if (index === undefined) return [];
         const { health, mtu } = readNodeMetrics(shared, index, now);

@@ -28,7 +28,8 @@ interface ReloadTarget {
   merge(patch: TablesPatch | ((inForce: Tables) => TablesPatch)): Promise<{ readonly generation: number }>;
   previewApply(tables: Tables): Promise<Preview>;
   previewMerge(patch: TablesPatch): Promise<Preview>;
-  snapshot(): Tables;
+  /** How many there are in force. */
+  readonly sizes: Omit<AppliedReport, "generation">;
 }
 
 interface ReloaderOptions<Config extends Reloadable> {
@@ -79,7 +80,7 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
     const needRestart = changedFields(started.fixed, config.fixed);
     this.#remember(file, undefined, needRestart);
     if (!isLevelFixed) log.level = config.logLevel;
-    log.info({ file, generation, ...sizes(config.tables) }, "tables applied");
+    log.info({ file, generation, ...sizesIn(this.#options.target) }, "tables applied");
     if (needRestart.length > 0) {
       log.warn({ file, fields: needRestart }, "these settings changed and take effect at the next start");
     }
@@ -134,7 +135,7 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
     const { log, target } = this.#options;
     try {
       const { generation } = await this.#turns.take(change); // a change is read as what it finds in force has it
-      const report = { generation, ...sizes(target.snapshot()) };
+      const report = { generation, ...sizesIn(target) };
       this.#remember(SOCKET_SOURCE, undefined, []);
       log.info({ source: SOCKET_SOURCE, ...report }, "tables applied");
       return report;
@@ -156,9 +157,8 @@ function differenceReport({ generation, before, after }: Preview): DifferenceRep
   return { generation, ...differenceOf(before, after) };
 }
 
-function sizes({ nodes, services }: Tables): Omit<AppliedReport, "generation"> {
-  const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
-  return { nodes: nodes.length, services: services.length, instances };
+function sizesIn({ sizes: { nodes, services, instances } }: ReloadTarget): Omit<AppliedReport, "generation"> {
+  return { nodes, services, instances };
 }
 
 function errorBody(error: unknown): ErrorBody {

@@ -75,18 +75,18 @@ function candidatesNow(
 ): PolicyCandidate[] {
   const indices = store.instanceIndices(service.name);
   const nodes = new Map(store.snapshot().nodes.map((node) => [node.id, node]));
-  const indexOf = new Map(service.instances.map((instance, i) => [instance, indices[i]]));
+  const indexOf = new Map(service.instances.map(({ number }, i) => [number, indices[i]]));
   const metricsOf = ({ node }: Instance): ReturnType<typeof readNodeMetrics> | undefined => {
     const nodeIndex = store.nodeIndex(node);
     return nodeIndex === undefined ? undefined : readNodeMetrics(shared, nodeIndex, nowMs());
   };
   const isFit = (instance: Instance): boolean => {
-    const index = indexOf.get(instance);
+    const index = indexOf.get(instance.number);
     return metricsOf(instance)?.health !== "lost" && (index === undefined || !isUnhealthy(shared, index));
   };
   const isLenient = !instances.some((instance) => !instance.draining && isFit(instance));
   return instances.map((instance) => {
-    const index = indexOf.get(instance);
+    const index = indexOf.get(instance.number);
     const metrics = metricsOf(instance);
     const location = nodes.get(instance.node)?.location;
     const isLocal = instance.node === own.id;

@@ -27,7 +27,9 @@ export function drainPatch({ services }: Tables, order: DrainOrder): TablesPatch
     (service === undefined || service === name) &&
     (node === undefined || node === one.node) &&
     (instance === undefined || instance === one.number);
-  const meant = services.filter(({ name, instances }) => instances.some((one) => isMeant(name, one)));
+  // Of a service with another name, nothing more is read.
+  const named = services.filter(({ name }) => service === undefined || name === service);
+  const meant = named.filter(({ name, instances }) => instances.some((one) => isMeant(name, one)));
   if (meant.length === 0) {
     const names = services.map(({ name }) => name);
     const hint = service === undefined || names.includes(service) ? "" : meantText(service, names);

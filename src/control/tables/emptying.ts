@@ -4,30 +4,37 @@
 import type { Issue } from "../../base/issues.ts";
 import type { Tables } from "../../model/tables.ts";
 
-/**
- * What a change may take the last one away of: the section that would say it, what one is called, how many there are.
- */
+/** How many there are of each kind. */
+export interface TableSizes {
+  readonly nodes: number;
+  readonly services: number;
+  readonly addresses: number; // service addresses
+  readonly instances: number;
+}
+
+/** The section that would say the last one of a kind, and what one is called. */
 const KINDS = [
-  { section: "nodes", one: "node", count: ({ nodes }: Tables) => nodes.length },
-  { section: "services", one: "service", count: ({ services }: Tables) => services.length },
-  {
-    section: "services",
-    one: "service address",
-    count: ({ services }: Tables) => services.reduce((sum, { addresses }) => sum + addresses.length, 0),
-  },
-  {
-    section: "services",
-    one: "instance",
-    count: ({ services }: Tables) => services.reduce((sum, { instances }) => sum + instances.length, 0),
-  },
-] as const;
+  { section: "nodes", one: "node", size: "nodes" },
+  { section: "services", one: "service", size: "services" },
+  { section: "services", one: "service address", size: "addresses" },
+  { section: "services", one: "instance", size: "instances" },
+] as const satisfies readonly { readonly size: keyof TableSizes; readonly section: string; readonly one: string }[];
+
+export function sizesOf({ nodes, services }: Tables): TableSizes {
+  const sizes = { nodes: nodes.length, services: services.length, addresses: 0, instances: 0 };
+  for (const { addresses, instances } of services) {
+    sizes.addresses += addresses.length;
+    sizes.instances += instances.length;
+  }
+  return sizes;
+}
 
 /** One issue per section of which nothing is left. */
-export function emptyingIssues(after: Tables, inForce: Tables): Issue[] {
+export function emptyingIssues(after: TableSizes, inForce: TableSizes): Issue[] {
   const issues = new Map<string, Issue>();
-  for (const { section, one, count } of KINDS) {
-    const before = count(inForce);
-    if (before === 0 || count(after) > 0 || issues.has(section)) continue;
+  for (const { section, one, size } of KINDS) {
+    const before = inForce[size];
+    if (before === 0 || after[size] > 0 || issues.has(section)) continue;
     const message = `expected at least one ${one}, as there are ${before} in force, or allowEmpty: true; found none`;
     issues.set(section, { path: [section], message });
   }

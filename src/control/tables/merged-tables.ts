@@ -1,13 +1,18 @@
 // Tables with a change made to them.
 
-import type { Tables, TablesPatch } from "../../model/tables.ts";
+import type { Node, Tables, TablesPatch } from "../../model/tables.ts";
 
 /** What changes keeps its place, what is new comes last. */
 export function mergeTables({ nodes, services }: Tables, { remove, ...set }: TablesPatch): Tables {
   return {
-    nodes: mergeLists(nodes, set.nodes, remove.nodes, ({ id }) => id),
+    nodes: mergeNodes(nodes, { ...set, remove }),
     services: mergeLists(services, set.services, remove.services, ({ name }) => name),
   };
+}
+
+/** The same for nodes alone. */
+export function mergeNodes(nodes: readonly Node[], { remove, ...set }: TablesPatch): Node[] {
+  return mergeLists(nodes, set.nodes, remove.nodes, ({ id }) => id);
 }
 
 function mergeLists<T>(

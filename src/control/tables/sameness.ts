@@ -1,6 +1,6 @@
-// Whether nodes, services and checks say the same as others: what does not differ is not written again.
+// Whether nodes and checks say the same as others: what does not differ is not written again.
 
-import type { Node, Service, ServiceHealth } from "../../model/tables.ts";
+import type { Node, ServiceHealth } from "../../model/tables.ts";
 
 export function isSameNode(a: Node | undefined, b: Node): boolean {
   return (
@@ -17,26 +17,6 @@ export function isSameNode(a: Node | undefined, b: Node): boolean {
       a.nextPublicKey === b.nextPublicKey &&
       a.location?.latitude === b.location?.latitude &&
       a.location?.longitude === b.location?.longitude)
-  );
-}
-
-export function isSameService(a: Service, b: Service): boolean {
-  return (
-    a === b ||
-    (isSameHealth(a.health, b.health) &&
-      isSameList(a.addresses, b.addresses, (x, y) => x.address === y.address && x.policy === y.policy) &&
-      isSameList(
-        a.instances,
-        b.instances,
-        (x, y) =>
-          x === y ||
-          (x.number === y.number &&
-            x.node === y.node &&
-            x.weight === y.weight &&
-            x.draining === y.draining &&
-            isSameList(x.namespaceAddresses, y.namespaceAddresses, Object.is) &&
-            isSameList(x.instanceAddresses, y.instanceAddresses, Object.is)),
-      ))
   );
 }
 

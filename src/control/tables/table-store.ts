@@ -3,20 +3,22 @@
 
 import * as AddressLayout from "../../../assembly/shared/layout/address.ts";
 import { SapwoodError } from "../../base/errors.ts";
-import { type FieldPath, type Issue, issueLines } from "../../base/issues.ts";
+import { type Issue, issueLines } from "../../base/issues.ts";
+import { Slices } from "../../base/slices.ts";
 import type { TableChange, TableNode } from "../../memory/table-change.ts";
 import type { TableCounts } from "../../memory/table-counts.ts";
 import type { TableWriter } from "../../memory/table-writer.ts";
 import type { Endpoint, Location, Node, Service, Tables, TablesPatch } from "../../model/tables.ts";
 import { distanceKm } from "../../net/location.ts";
-import { emptyingIssues } from "./emptying.ts";
-import { mergeTables } from "./merged-tables.ts";
-import { isSameNode, isSameService } from "./sameness.ts";
+import { emptyingIssues, type TableSizes } from "./emptying.ts";
+import { mergeNodes, mergeTables } from "./merged-tables.ts";
+import { isSameNode } from "./sameness.ts";
+import { type Compared, ServicesInForce } from "./services-in-force.ts";
 import {
   duplicateNames,
   nodeIssues,
   type ServiceAtPath,
-  serviceIssues,
+  ServiceCheck,
   type TableRules,
   type Taken,
 } from "./table-validation.ts";
@@ -75,16 +77,13 @@ export interface InstanceName {
   readonly node: string;
 }
 
-const NO_TABLES: Tables = { nodes: [], services: [] };
-
 export class TableStore {
   readonly #writer: TableWriter;
   readonly #options: TableStoreOptions;
-  #tables: Tables = NO_TABLES;
   #nodes: ReadonlyMap<string, Node> = new Map();
-  #services = new Map<string, Service>();
-  readonly #addressOwners = new Map<string, string>();
-  readonly #namespaceOwners = new Map<string, string>();
+  readonly #services = new ServicesInForce();
+  /** Given to somebody since the last change. */
+  #snapshot: Tables | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   readonly #listeners: ((changed: ChangedServices) => void | Promise<void>)[] = [];
 
@@ -95,7 +94,18 @@ export class TableStore {
 
   /** The tables in force. */
   snapshot(): Tables {
-    return this.#tables;
+    this.#snapshot ??= snapshotOf(this.nodes, () => this.#services.all());
+    return this.#snapshot;
+  }
+
+  /** The other nodes in force. */
+  get nodes(): readonly Node[] {
+    return [...this.#nodes.values()];
+  }
+
+  /** Without a look at all of them. */
+  get sizes(): TableSizes {
+    return { ...this.#services.sizes, nodes: this.#nodes.size };
   }
 
   get generation(): number {
@@ -114,7 +124,7 @@ export class TableStore {
 
   /** Makes these the tables in force. Without any difference the generation stays. */
   apply(tables: Tables): Promise<Applied> {
-    return this.#inTurn(() => this.#putInForce(this.#replacement(tables)));
+    return this.#inTurn(async () => this.#putInForce(await this.#replacement(tables)));
   }
 
   /**
@@ -124,18 +134,18 @@ export class TableStore {
    */
   merge(patch: TablesPatch | ((inForce: Tables) => TablesPatch)): Promise<Applied> {
     return this.#inTurn(async () => {
-      return this.#putInForce(this.#patched(typeof patch === "function" ? patch(this.#tables) : patch));
+      return this.#putInForce(this.#patched(typeof patch === "function" ? patch(this.snapshot()) : patch));
     });
   }
 
   /** Refuses what apply() would refuse, and changes nothing. */
   previewApply(tables: Tables): Promise<Preview> {
-    return this.#inTurn(() => this.#preview(this.#replacement(tables)));
+    return this.#inTurn(async () => this.#preview(await this.#replacement(tables)));
   }
 
   /** The same for merge(). */
   previewMerge(patch: TablesPatch): Promise<Preview> {
-    return this.#inTurn(() => this.#preview(this.#patched(patch)));
+    return this.#inTurn(async () => this.#preview(this.#patched(patch)));
   }
 
   /** Asks anew where these nodes are. */
@@ -148,7 +158,7 @@ export class TableStore {
 
   /** Whether a service or an instance has the address, given in canonical text. */
   hasAddress(address: string): boolean {
-    return this.#addressOwners.has(address);
+    return this.#services.addressOwner(address) !== undefined;
   }
 
   hasService(name: string): boolean {
@@ -167,11 +177,11 @@ export class TableStore {
   /** All instances in force by the index of their record. */
   instanceNames(): Map<number, InstanceName> {
     const names = new Map<number, InstanceName>();
-    for (const service of this.#tables.services) {
-      this.#writer.instanceIndices(service.name).forEach((index, i) => {
-        const instance = service.instances[i];
+    for (const { name, instances } of this.#services.all()) {
+      this.#writer.instanceIndices(name).forEach((index, i) => {
+        const instance = instances[i];
         if (instance !== undefined) {
-          names.set(index, { service: service.name, number: instance.number, node: instance.node });
+          names.set(index, { service: name, number: instance.number, node: instance.node });
         }
       });
     }
@@ -184,33 +194,65 @@ export class TableStore {
     return applied;
   }
 
-  #replacement(tables: Tables): Planned {
-    const issues = [...duplicateNames(tables), ...nodeIssues(tables.nodes, this.#options)];
-    return { tables, difference: this.#difference(tables), issues, withdrawn: [] };
+  async #replacement({ nodes, services }: Tables): Promise<Planned> {
+    const ids = new Set(nodes.map(({ id }) => id));
+    const { next, set, removed } = await this.#services.compare(services);
+    return {
+      nodes,
+      next,
+      after: () => ({ nodes, services }),
+      difference: {
+        setNodes: this.#changedNodes(nodes),
+        removeNodes: [...this.#nodes.keys()].filter((id) => !ids.has(id)),
+        setServices: set,
+        removeServices: removed,
+      },
+      issues: [...duplicateNames({ services }), ...nodeIssues(nodes, this.#options)],
+      withdrawn: [],
+    };
   }
 
   #patched(patch: TablesPatch): Planned {
-    const withdrawn = withdrawnBy(patch, this.#services, (address) => this.#namespaceOwners.get(address));
-    const whole = { ...patch, services: [...patch.services, ...withoutInstances(withdrawn, this.#services)] };
-    const tables = mergeTables(this.#tables, whole);
-    const emptying = patch.keepsSome ? emptyingIssues(tables, this.#tables) : [];
-    const issues = [...this.#patchIssues(patch), ...emptying];
-    return { tables, difference: this.#patchDifference(whole), issues, withdrawn };
+    const inForce = this.#services;
+    const withdrawn = withdrawnBy(patch, inForce, (address) => inForce.namespaceOwner(address));
+    const services = [...patch.services, ...withoutInstances(withdrawn, inForce)];
+    const { nodes: removeNodes, services: removeServices } = patch.remove;
+    const nodes = mergeNodes(this.nodes, patch);
+    const difference = {
+      setNodes: this.#changedNodes(patch.nodes),
+      removeNodes,
+      setServices: inForce.changedAmong(services),
+      removeServices,
+    };
+    const planned = {
+      ...{ nodes, next: undefined, difference, withdrawn },
+      after: (before: Tables) => mergeTables(before, { ...patch, services }),
+    };
+    const sizesAfter = (): TableSizes => ({
+      ...inForce.sizesAfter(difference.setServices, removeServices),
+      nodes: nodes.length,
+    });
+    const emptying = patch.keepsSome ? emptyingIssues(sizesAfter(), this.sizes) : [];
+    return { ...planned, issues: [...this.#patchIssues(patch), ...emptying] };
+  }
+
+  #changedNodes(nodes: readonly Node[]): Node[] {
+    return nodes.filter((node) => !isSameNode(this.#nodes.get(node.id), node));
   }
 
   async #preview(planned: Planned): Promise<Preview> {
-    const { tables, difference } = planned;
-    this.#check(planned);
+    const { difference } = planned;
+    await this.#check(planned);
     this.#options.underlay?.requireOthers(difference.setNodes);
     await this.#writer.check(this.#tableChange(difference));
-    return { generation: this.#writer.generation, before: this.#tables, after: tables };
+    const before = { nodes: this.nodes, services: this.#services.all() };
+    return { generation: this.#writer.generation, before, after: planned.after(before) };
   }
 
   async #putInForce(planned: Planned): Promise<Applied> {
-    this.#check(planned);
-    const { tables, difference, withdrawn } = planned;
-    const { setNodes, removeNodes, removeServices } = difference;
-    const setServices = difference.setServices.map(({ service }) => service);
+    await this.#check(planned);
+    const { nodes, difference, next, withdrawn } = planned;
+    const { setNodes, removeNodes, setServices, removeServices } = difference;
     const changes = {
       nodesSet: setNodes.length,
       nodesRemoved: removeNodes.length,
@@ -218,53 +260,36 @@ export class TableStore {
       servicesRemoved: removeServices.length,
     };
     let { generation } = this.#writer;
-    if (Object.values(changes).some((count) => count > 0)) {
-      await this.#options.underlay?.admit(setNodes);
-      generation = await this.#writer.apply(this.#tableChange(difference));
+    const prepared = await this.#services.prepare(setServices);
+    try {
+      if (Object.values(changes).some((count) => count > 0)) {
+        await this.#options.underlay?.admit(setNodes);
+        generation = await this.#writer.apply(this.#tableChange(difference));
+      }
+    } catch (error) {
+      await this.#services.release(prepared);
+      throw error;
     }
-    this.#commit(tables, setServices, removeServices);
+    void this.#snapshot?.services; // whoever has it reads what it was made of
+    this.#snapshot = undefined;
+    this.#nodes = new Map(nodes.map((node) => [node.id, node]));
+    const replaced = this.#services.commit(prepared, removeServices, next);
     for (const { service, number, address, by } of withdrawn) {
       this.#options.tell?.(
         `instance ${number} of ${service} is withdrawn: ${by} has its namespace address ${address} now`,
       );
     }
+    await this.#services.release(replaced);
     await this.#options.underlay?.settle(setNodes, removeNodes);
-    await Promise.all(this.#listeners.map((listener) => listener({ setServices, removeServices })));
+    const changed = { setServices: setServices.map(({ service }) => service), removeServices };
+    await Promise.all(this.#listeners.map((listener) => listener(changed)));
     return { generation, changes };
-  }
-
-  #difference(tables: Tables): Difference {
-    const nodeIds = new Set(tables.nodes.map(({ id }) => id));
-    const names = new Set(tables.services.map(({ name }) => name));
-    return {
-      ...this.#changesIn(tables),
-      pathOf: (_, i) => ["services", i],
-      removeNodes: [...this.#nodes.keys()].filter((id) => !nodeIds.has(id)),
-      removeServices: [...this.#services.keys()].filter((name) => !names.has(name)),
-    };
-  }
-
-  #patchDifference(patch: TablesPatch): Difference {
-    const { nodes: removeNodes, services: removeServices } = patch.remove;
-    return { ...this.#changesIn(patch), pathOf: ({ name }) => ["services", name], removeNodes, removeServices };
-  }
-
-  /** The nodes and services among these that differ from those in force. */
-  #changesIn({ nodes, services }: Tables): Pick<Difference, "setNodes" | "setServices"> {
-    const setServices: ServiceAtPath[] = [];
-    services.forEach((service, i) => {
-      const before = this.#services.get(service.name);
-      if (before === undefined || !isSameService(before, service)) {
-        setServices.push({ service, path: ["services", i] });
-      }
-    });
-    return { setNodes: nodes.filter((node) => !isSameNode(this.#nodes.get(node.id), node)), setServices };
   }
 
   /** What is wrong with a patch but for its services. */
   #patchIssues(patch: TablesPatch): Issue[] {
     const ids = new Set([...patch.nodes.map(({ id }) => id), ...patch.remove.nodes]);
-    const staying = this.#tables.nodes.filter(({ id }) => !ids.has(id)); // right by themselves
+    const staying = this.nodes.filter(({ id }) => !ids.has(id)); // right by themselves
     return [
       ...duplicateNames(patch),
       ...nodeIssues([...staying, ...patch.nodes], this.#options).map(({ path: [section, i, ...field], message }) => {
@@ -284,39 +309,33 @@ export class TableStore {
     };
   }
 
-  #check({ tables, difference, issues: found }: Planned): void {
+  async #check({ nodes, next, difference, issues: found }: Planned): Promise<void> {
     const { setServices, removeServices, removeNodes } = difference;
     // A node that goes may still be named by services that are otherwise the same.
-    const checked = removeNodes.length === 0 ? setServices : withInstancesOnRemoved(tables, difference);
+    const checked = [...setServices, ...(removeNodes.length === 0 ? [] : this.#onRemoved(difference, next))];
     const touched = new Set([...removeServices, ...checked.map(({ service }) => service.name)]);
     const untouched = (owner: string | undefined) => (owner === undefined || touched.has(owner) ? undefined : owner);
     const taken: Taken = {
-      addressOwner: (address) => untouched(this.#addressOwners.get(address)),
-      namespaceOwner: (address) => untouched(this.#namespaceOwners.get(address)),
+      addressOwner: (address) => untouched(this.#services.addressOwner(address)),
+      namespaceOwner: (address) => untouched(this.#services.namespaceOwner(address)),
     };
-    const nodeIds = new Set([this.#options.nodeId, ...tables.nodes.map(({ id }) => id)]);
-    const issues = [...found, ...serviceIssues(checked, nodeIds, this.#options, taken)];
+    const nodeIds = new Set([this.#options.nodeId, ...nodes.map(({ id }) => id)]);
+    const check = new ServiceCheck(nodeIds, this.#options, taken);
+    await new Slices().each(checked, ({ service, path }) => check.service(service, path));
+    const issues = [...found, ...check.issues];
     if (issues.length > 0) throw new SapwoodError("tables-invalid", issueLines(issues));
   }
 
-  #commit(tables: Tables, setServices: readonly Service[], removeServices: readonly string[]): void {
-    for (const name of removeServices) this.#forget(name);
-    for (const { name } of setServices) this.#forget(name);
-    for (const service of setServices) {
-      this.#services.set(service.name, service);
-      for (const address of calledAddresses(service)) this.#addressOwners.set(address, service.name);
-      for (const address of namespaceAddresses(service)) this.#namespaceOwners.set(address, service.name);
-    }
-    this.#nodes = new Map(tables.nodes.map((node) => [node.id, node]));
-    this.#tables = tables;
-  }
-
-  #forget(name: string): void {
-    const service = this.#services.get(name);
-    if (service === undefined) return;
-    for (const address of calledAddresses(service)) this.#addressOwners.delete(address);
-    for (const address of namespaceAddresses(service)) this.#namespaceOwners.delete(address);
-    this.#services.delete(name);
+  /** The services that stay as they are and have an instance on a node that goes. */
+  #onRemoved({ setServices, removeServices, removeNodes }: Difference, next: Planned["next"]): ServiceAtPath[] {
+    const others = new Set([...setServices.map(({ service }) => service.name), ...removeServices]);
+    const gone = new Set(removeNodes);
+    const places = next === undefined ? undefined : new Map([...next.keys()].map((name, i) => [name, i]));
+    return this.#services
+      .all()
+      .filter((service) => removeNodes.some((node) => service.mentions(node)) && !others.has(service.name))
+      .filter(({ instances }) => instances.some(({ node }) => gone.has(node)))
+      .map((service) => ({ service, path: ["services", places?.get(service.name) ?? service.name] }));
   }
 
   #tableNode(node: Node): TableNode {
@@ -335,36 +354,39 @@ export class TableStore {
 
 /** A change before it is checked. */
 interface Planned {
-  readonly tables: Tables; // as they will be
+  readonly nodes: readonly Node[]; // as they will be
+  readonly next: Compared["next"] | undefined; // of a replacement
+  /** What these tables become by it. */
+  after(before: Tables): Tables;
   readonly difference: Difference;
   readonly issues: readonly Issue[]; // those that were found already
   readonly withdrawn: readonly Withdrawn[];
 }
 
 interface Difference {
-  /** Field of a service that stays; `i` is its place in the tables that come. */
-  pathOf(service: Service, i: number): FieldPath;
   readonly setNodes: readonly Node[];
   readonly removeNodes: readonly string[];
   readonly setServices: readonly ServiceAtPath[];
   readonly removeServices: readonly string[];
 }
 
-/** The services to be set, and those that have an instance on a node that goes. */
-function withInstancesOnRemoved({ services }: Tables, { setServices, removeNodes, pathOf }: Difference) {
-  const set = new Set(setServices.map(({ service }) => service));
-  const gone = new Set(removeNodes);
-  const others = services
-    .map((service, i) => ({ service, path: pathOf(service, i) }))
-    .filter(({ service }) => !set.has(service) && service.instances.some(({ node }) => gone.has(node)));
-  return [...setServices, ...others];
+/** The tables of one generation. The services are listed when somebody asks for them. */
+function snapshotOf(nodes: readonly Node[], list: () => readonly Service[]): Tables {
+  let services: readonly Service[] | undefined;
+  return {
+    nodes,
+    get services() {
+      services ??= list();
+      return services;
+    },
+  };
 }
 
 /** A name that is mistyped would otherwise stay, and nobody would notice. */
 function removalIssues(
   section: string,
   names: readonly string[],
-  inForce: ReadonlyMap<string, unknown>,
+  inForce: Pick<ReadonlyMap<string, unknown>, "has">,
   set: ReadonlySet<string>,
 ): Issue[] {
   return names.flatMap((name, i) => {
@@ -381,17 +403,6 @@ function removalIssues(
 
 function nameOf({ name }: Service): string {
   return name;
-}
-
-function calledAddresses(service: Service): string[] {
-  return [
-    ...service.addresses.map(({ address }) => address),
-    ...service.instances.flatMap(({ instanceAddresses }) => instanceAddresses),
-  ];
-}
-
-function namespaceAddresses(service: Service): string[] {
-  return service.instances.flatMap((instance) => instance.namespaceAddresses);
 }
 
 /** Where a node's datagrams come from. */

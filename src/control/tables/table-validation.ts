@@ -52,7 +52,7 @@ export function validateTables(tables: Tables, rules: TableRules): Issue[] {
 }
 
 /** Names that appear twice. */
-export function duplicateNames({ services }: Tables): Issue[] {
+export function duplicateNames({ services }: Pick<Tables, "services">): Issue[] {
   const firstAt = new Map<string, number>();
   return services.flatMap(({ name }, i) => {
     const first = firstAt.get(name);
@@ -173,7 +173,8 @@ export function policyIssue(path: FieldPath, policy: string, known: readonly str
   return known.includes(policy) ? [] : [issue(path, `one of ${nameList(known)}`, policy, known)];
 }
 
-class ServiceCheck {
+/** Keeps the rules for one service after the other. */
+export class ServiceCheck {
   readonly issues: Issue[] = [];
   readonly #nodeIds: ReadonlySet<string>;
   readonly #rules: TableRules;

@@ -10,10 +10,13 @@ export interface Withdrawn {
   readonly by: string; // service that has it afterwards
 }
 
+/** The services in force by name. */
+type InForce = Pick<ReadonlyMap<string, Service>, "get">;
+
 /** In the order of the patch. What the patch itself sets or removes is no business of this. */
 export function withdrawnBy(
   { services, remove }: TablesPatch,
-  inForce: ReadonlyMap<string, Service>,
+  inForce: InForce,
   ownerOf: (namespaceAddress: string) => string | undefined,
 ): Withdrawn[] {
   const decided = new Set([...services.map(({ name }) => name), ...remove.services]);
@@ -32,7 +35,7 @@ export function withdrawnBy(
 }
 
 /** The services of the instances, without them. */
-export function withoutInstances(withdrawn: readonly Withdrawn[], inForce: ReadonlyMap<string, Service>): Service[] {
+export function withoutInstances(withdrawn: readonly Withdrawn[], inForce: InForce): Service[] {
   const gone = new Map<string, Set<number>>();
   for (const { service, number } of withdrawn) {
     gone.set(service, (gone.get(service) ?? new Set()).add(number));

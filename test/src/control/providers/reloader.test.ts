@@ -60,7 +60,7 @@ function createReloader(isLevelFixed: boolean): Reloader<Reloadable> {
       merge: (change) => take(typeof change === "function" ? change(TABLES) : change),
       previewApply: preview,
       previewMerge: preview,
-      snapshot: () => TABLES,
+      sizes: { nodes: TABLES.nodes.length, services: TABLES.services.length, instances: 0 },
     },
     async prepare(config) {
       prepared.push(config);

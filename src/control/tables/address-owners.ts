@@ -1,0 +1,118 @@
+// Who has an address, of very many: a hash and a number for each in one array, 8 bytes at a time, instead of texts in a
+// Map. What the number stands for says whether it has the address: two addresses may have one hash.
+
+import { randomFillSync } from "node:crypto";
+import { notAnAddress } from "../../memory/cells.ts";
+import { addressHash } from "../../memory/hash.ts";
+import { ADDRESS_SIZE } from "../../net/address.ts";
+import * as Bulk from "../../net/bulk-address.ts";
+
+const LEAST_SLOTS = 64;
+/** Words of addressHash()'s key. */
+const KEY_WORDS = 10;
+/** Of each slot: the hash, and the owner. */
+const SLOT_WORDS = 2;
+
+export class AddressOwners {
+  readonly #has: (owner: number, address: string) => boolean;
+  readonly #hashKey = randomFillSync(new Uint32Array(KEY_WORDS));
+  readonly #bytes = new Uint8Array(ADDRESS_SIZE);
+  readonly #words = new Uint32Array(this.#bytes.buffer);
+  #slots = new Uint32Array(LEAST_SLOTS * SLOT_WORDS); // owner 0 = empty
+  #used = 0;
+
+  /** `has` tells whether an owner that was added has an address, and counts. */
+  constructor(has: (owner: number, address: string) => boolean) {
+    this.#has = has;
+  }
+
+  /** Makes room for so many more addresses in one step. */
+  reserve(count: number): void {
+    let slots = this.#slotCount;
+    while (2 * (this.#used + count) > slots) slots *= 2;
+    if (slots > this.#slotCount) this.#resize(slots);
+  }
+
+  /** `owner` is from 1 to 2^32 - 1. */
+  add(address: string, owner: number): void {
+    this.reserve(1);
+    this.#put(this.#hashOf(address), owner);
+    this.#used += 1;
+  }
+
+  /** What was added before. */
+  remove(address: string, owner: number): void {
+    const hash = this.#hashOf(address);
+    for (let slot = this.#homeOf(hash); this.#ownerAt(slot) !== 0; slot = this.#after(slot)) {
+      if (this.#hashAt(slot) !== hash || this.#ownerAt(slot) !== owner) continue;
+      this.#empty(slot);
+      this.#used -= 1;
+      return;
+    }
+  }
+
+  /** 0 = nobody. */
+  find(address: string): number {
+    const hash = this.#hashOf(address);
+    for (let slot = this.#homeOf(hash); this.#ownerAt(slot) !== 0; slot = this.#after(slot)) {
+      const owner = this.#ownerAt(slot);
+      if (this.#hashAt(slot) === hash && this.#has(owner, address)) return owner;
+    }
+    return 0;
+  }
+
+  #put(hash: number, owner: number): void {
+    let slot = this.#homeOf(hash);
+    while (this.#ownerAt(slot) !== 0) slot = this.#after(slot);
+    this.#slots[slot * SLOT_WORDS] = hash;
+    this.#slots[slot * SLOT_WORDS + 1] = owner;
+  }
+
+  /** What follows moves up as far as its home allows, so that no search ends too early. */
+  #empty(slot: number): void {
+    let free = slot;
+    for (let next = this.#after(free); this.#ownerAt(next) !== 0; next = this.#after(next)) {
+      const mask = this.#slotCount - 1;
+      const isPastHome = ((next - this.#homeOf(this.#hashAt(next))) & mask) >= ((next - free) & mask);
+      if (!isPastHome) continue;
+      this.#slots.copyWithin(free * SLOT_WORDS, next * SLOT_WORDS, (next + 1) * SLOT_WORDS);
+      free = next;
+    }
+    this.#slots[free * SLOT_WORDS + 1] = 0;
+  }
+
+  #resize(slotCount: number): void {
+    const before = this.#slots;
+    this.#slots = new Uint32Array(slotCount * SLOT_WORDS);
+    for (let at = 0; at < before.length; at += SLOT_WORDS) {
+      const owner = before[at + 1] ?? 0;
+      if (owner !== 0) this.#put(before[at] ?? 0, owner);
+    }
+  }
+
+  #hashOf(address: string): number {
+    if (!Bulk.readAddress(address, this.#bytes, 0)) throw notAnAddress(address);
+    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#words;
+    return addressHash(this.#hashKey, w0, w1, w2, w3);
+  }
+
+  get #slotCount(): number {
+    return this.#slots.length / SLOT_WORDS;
+  }
+
+  #homeOf(hash: number): number {
+    return hash & (this.#slotCount - 1);
+  }
+
+  #after(slot: number): number {
+    return (slot + 1) & (this.#slotCount - 1);
+  }
+
+  #hashAt(slot: number): number {
+    return this.#slots[slot * SLOT_WORDS] ?? 0;
+  }
+
+  #ownerAt(slot: number): number {
+    return this.#slots[slot * SLOT_WORDS + 1] ?? 0;
+  }
+}

@@ -1,0 +1,36 @@
+// The index of addresses against a Map, through many changes in random order.
+
+import { expect, test } from "vitest";
+import { AddressOwners } from "../../../../src/control/tables/address-owners.ts";
+import { Random } from "../../../support/random.ts";
+
+test("finds the owner of each address that was added and not removed", () => {
+  const random = new Random(5);
+  const twin = new Map<string, number>();
+  const owners = new AddressOwners((owner, address) => twin.get(address) === owner);
+  for (let step = 0; step < 20_000; step++) {
+    const address = `fdff::${random.below(400).toString(16)}`;
+    const owner = twin.get(address);
+    expect(owners.find(address)).toBe(owner ?? 0);
+    if (owner === undefined) {
+      const added = 1 + random.below(50);
+      twin.set(address, added);
+      owners.add(address, added);
+    } else {
+      owners.remove(address, owner);
+      twin.delete(address);
+    }
+  }
+  for (const [address, owner] of twin) expect(owners.find(address)).toBe(owner);
+});
+
+test("an owner that does not count has nothing", () => {
+  const inForce = new Set([1]);
+  const owners = new AddressOwners((owner) => inForce.has(owner));
+  owners.add("10.30.0.1", 2);
+  expect(owners.find("10.30.0.1")).toBe(0);
+  owners.add("10.30.0.1", 1);
+  expect(owners.find("10.30.0.1")).toBe(1);
+  owners.remove("10.30.0.1", 2);
+  expect(owners.find("10.30.0.1")).toBe(1);
+});
