@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
@@ -86,6 +87,57 @@ async function leaveFlows(flows: number): Promise<Uint8Array[]> {
 }
 
 const path = (): string => join(folder, "flows");
+
+// As flow-file.ts and flow-layout.ts have them
+const [VERSION_AT, RECORD_SIZE_AT, BOOT_AT, FIELD_COUNT_AT, FIELDS_AT, FIELD_SIZE] = [8, 12, 32, 72, 128, 6] as const;
+/** Fields that a record does without. */
+const OPTIONAL = [11, 13, 14, 16, 17];
+
+/** Rewrites the file as a version would leave it whose records have the fields in the reverse order, and one more. */
+function layOutOtherwise(of: { readonly recordSize: number; readonly isLeftOut: (id: number) => boolean }): void {
+  const bytes = readFileSync(path());
+  const count = bytes.readUInt32LE(FIELD_COUNT_AT);
+  const fields = Array.from({ length: count }, (_, i) => {
+    const at = FIELDS_AT + i * FIELD_SIZE;
+    return { id: bytes.readUInt16LE(at), from: bytes.readUInt16LE(at + 2), size: bytes.readUInt16LE(at + 4), to: 0 };
+  }).filter(({ id }) => !of.isLeftOut(id));
+  let to = 5; // of the new field
+  for (const field of fields.reverse()) {
+    field.to = to;
+    to += field.size;
+  }
+  const records = Math.floor((bytes.length - RECORDS_AT) / FlowLayout.SIZE);
+  const other = Buffer.alloc(RECORDS_AT + records * of.recordSize, 0xee);
+  bytes.copy(other, 0, 0, FIELDS_AT);
+  other.fill(0, FIELDS_AT, RECORDS_AT);
+  other.writeUInt32LE(7, VERSION_AT);
+  other.writeUInt32LE(of.recordSize, RECORD_SIZE_AT);
+  other.writeUInt32LE(fields.length + 1, FIELD_COUNT_AT);
+  for (const [i, { id, to: at, size }] of [...fields, { id: 999, to: 0, size: 5 }].entries()) {
+    other.writeUInt16LE(id, FIELDS_AT + i * FIELD_SIZE);
+    other.writeUInt16LE(at, FIELDS_AT + i * FIELD_SIZE + 2);
+    other.writeUInt16LE(size, FIELDS_AT + i * FIELD_SIZE + 4);
+  }
+  for (let record = 0; record < records; record++) {
+    const [source, target] = [RECORDS_AT + record * FlowLayout.SIZE, RECORDS_AT + record * of.recordSize];
+    for (const { from, to: at, size } of fields) bytes.copy(other, target + at, source + from, source + from + size);
+  }
+  writeFileSync(path(), other);
+}
+
+function leaveNoList(version: number): void {
+  patch(FIELD_COUNT_AT, [0]);
+  patch(VERSION_AT, [version]);
+}
+
+/** What version 0.2.0 left of three flows to B 2 when it was killed, compressed. */
+const FILE_OF_0_2_0 = [
+  "H4sIAAAAAAACA+3TsUpCURgH8HO9ldGSSzTVG1y4onZzk57AF3Aw8kIQJDQIrS21N1dDbyAtLfUI6lu0OQthy5WyoUmh4feb",
+  "zvf9D5z/cq66/UF+cTmIQgjvoXA7bC2OtSw7rqe9s6SaneZJvXuUJ81eM02q1Uaa1vK01s2yAAAAAAAAAAAAAAAAAAAAAAAA",
+  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAP/GfL7Ti/eX5sNQWp6jzaV5L/6Vh43yKLS3",
+  "4u1peVQKUZG0K7Pp4lbrZDeEh/ln6Y/342IT/Ug7s7dh9HQdr73/uOg/Xm3/j/j58eX+tbL2/pOi/2S1/Rudm/753ezAP4Fv",
+  "X9nCkzUABgEA",
+].join("");
 
 test("they go on with their instance, whatever the policy would choose now", async () => {
   const sent = await leaveFlows(20);
@@ -229,10 +281,10 @@ test("of a file that was cut, what is whole is taken over", async () => {
 });
 
 test.each<[string, () => void, RegExp]>([
-  ["no header", () => truncateSync(path(), 20), /begin with 128 bytes of header; found 20/],
+  ["no header", () => truncateSync(path(), 20), /begin with 512 bytes of header; found 20/],
   ["another file", () => patch(0, [0]), /be a file of flows; found something else/],
-  ["another version", () => patch(8, [99]), /be of version \d+; found version 99/],
-  ["another size of records", () => patch(12, [0]), /have records of 192 bytes/],
+  ["no list of fields, and another version", () => leaveNoList(99), /list the fields of a record or be of version 1/],
+  ["another size of records", () => patch(12, [0]), /have each field within 0 bytes; found field 1, which ends at 16/],
   ["another boot", () => patch(32, [120]), /be of this boot/],
   ["a time to come", () => patch(16, [0, 0, 0, 0, 0, 0, 0xf0, 0x7f]), /be of a process that began before this one/],
   ["a link", () => link(symlinkSync), /must be a file; found a link/],
@@ -252,6 +304,65 @@ test.each<[string, () => void, RegExp]>([
   expect(last.file.refusal).toBeUndefined();
   await takeOver(last);
   expect(last.fixture.countsSinceStart().flowsAdopted).toBe(1);
+});
+
+test("the file of version 0.2.0 is taken over", async () => {
+  const bytes = gunzipSync(Buffer.from(FILE_OF_0_2_0, "base64"));
+  bytes.write(readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim(), BOOT_AT, "latin1");
+  writeFileSync(path(), bytes, { mode: 0o600 });
+  const next = await start(0, ORIGIN_MS + 1000);
+  expect(next.file.refusal).toBeUndefined();
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 3 });
+  for (const flow of [0, 1, 2]) expect(next.fixture.egress(tcp(flow, TCP_ACK)).datagrams[0]?.endpoint).toBe(TO_C);
+});
+
+test("records of another layout are taken over one by one, by the fields that the file lists", async () => {
+  const sent = await leaveFlows(20);
+  layOutOtherwise({ recordSize: 250, isLeftOut: (id) => OPTIONAL.includes(id) });
+  patch(RECORDS_AT + 250 * 3 + 9, [0xaa]); // a part of a record, whatever it is
+  const next = await start(0, ORIGIN_MS + 1000);
+  expect(next.file.refusal).toBeUndefined();
+  await takeOver(next);
+  expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 19, flowsRefused: 1 });
+  expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 19, broken: [] });
+  const kept = sent.filter((bytes, flow) => {
+    const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
+    return datagrams[0]?.endpoint === TO_C && Buffer.compare(sentPacket({ datagrams }), bytes) === 0;
+  });
+  expect(kept.length).toBeGreaterThanOrEqual(19); // the policy chooses another one
+  end(next.file);
+  const last = await start(0, ORIGIN_MS + 2000); // its own layout again
+  await takeOver(last);
+  expect(last.fixture.countsSinceStart().flowsAdopted).toBeGreaterThanOrEqual(19);
+});
+
+test.each(Array.from({ length: 19 }, (_, i) => i + 1).filter((id) => !OPTIONAL.includes(id)))(
+  "without the field %i nothing is taken over",
+  async (id) => {
+    await leaveFlows(2);
+    layOutOtherwise({ recordSize: 250, isLeftOut: (one) => one === id });
+    const next = await start(0);
+    expect(next.file.refusal).toMatch(new RegExp(`have the field ${id} of a record; found none`));
+  },
+);
+
+test("random lists of fields never take over a record that is not whole", async () => {
+  const random = new Random(testSeed(11));
+  for (let round = 0; round < 10; round++) {
+    await leaveFlows(5);
+    const bytes = readFileSync(path());
+    for (let change = 0; change < 1 + random.below(3); change++)
+      bytes[FIELDS_AT + random.below(114)] = random.below(256);
+    writeFileSync(path(), bytes);
+    const next = await start(0);
+    await takeOver(next);
+    const { flowsAdopted = 0 } = next.fixture.countsSinceStart();
+    expect(flowsAdopted).toBeLessThanOrEqual(5);
+    expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: flowsAdopted, broken: [] });
+    end(next.file);
+    rmSync(path());
+  }
 });
 
 test.runIf(process.geteuid?.() === 0)("a file of another user is not read", async () => {

@@ -2,7 +2,7 @@
 // proxy's alone. A start writes a new file and reads the one before; only when all flows that live on are in the new
 // one does it take the place of the other. So a process may be killed at any instruction, also while it starts.
 //
-//   bytes 0...        FileHeader: what the records are, written before the first of them
+//   bytes 0...        header: what the records are and where their fields are, written before the first of them
 //   bytes RECORDS_AT  the flow records, as in the memory (assembly/shared/layout/flow.ts)
 //
 // The file grows with the table. Records for which the machine has no more room lie in the memory alone.
@@ -29,12 +29,24 @@ import { FolderLock } from "../../sys/file-lock.ts";
 import { addressOf } from "../../sys/libc.ts";
 import { isInMemory, mapFile } from "../../sys/mapped-file.ts";
 import { draftOf, nameOfDraft, openToRead, removeOwnFile, requireOwnFolder } from "../../sys/own-files.ts";
+import {
+  type Expect,
+  FIRST_LAYOUT,
+  isSameLayout,
+  LIST_SIZE,
+  OWN_LAYOUT,
+  RecordConverter,
+  type RecordLayout,
+} from "./flow-layout.ts";
 
 const FILE = "flows";
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const MAGIC = Buffer.from("sapwflow", "latin1");
-/** Raise it when a flow record of the file means something else. */
+/**
+ * Of records that are laid out as those of 0.2.0, whose files list no fields: such a program reads version 1 alone. Raise
+ * it when a field has another place, so that an older one does not take it for another.
+ */
 export const FLOW_FILE_VERSION = 1;
 /** A whole page of any machine. */
 export const RECORDS_AT = 65_536;
@@ -44,10 +56,12 @@ const RECORD_SIZE_AT = 12; // u32
 const CLOCK_ORIGIN_AT = 16; // f64: of CLOCK_MONOTONIC in ms, when the clock of LAST_USED_MS was 0
 const BOOT_AT = 32; // 36 characters: the boot that the clock is of
 const BOOT_SIZE = 36;
-const HEADER_SIZE = 128;
+const FIELD_COUNT_AT = 72; // u32: how many fields of a record are listed; 0: those of version 1
+const FIELDS_AT = 128; // flow-layout.ts
+const HEADER_SIZE = FIELDS_AT + LIST_SIZE;
 /** What the file grows by: some 22,000 flows. At least so much is free when it is looked at. */
 const STEP = 4 * 2 ** 20;
-const FILE_BYTES_MAX = RECORDS_AT + (1 + FlowLayout.LIMIT_MAX + FlowLayout.SLACK) * FlowLayout.SIZE + STEP;
+const RECORDS_MAX = 1 + FlowLayout.LIMIT_MAX + FlowLayout.SLACK;
 
 const ROOM_WORD = (HeaderLayout.AT + HeaderLayout.FLOW_ROOM) >>> 2;
 
@@ -69,6 +83,8 @@ interface FormerFlows {
   /** What their times are to be advanced by, modulo 2^32. */
   readonly shiftMs: number;
   readonly file: number;
+  /** Undefined: the records are laid out as this program's. */
+  readonly converter: RecordConverter | undefined;
 }
 
 export class FlowFile {
@@ -130,11 +146,15 @@ export class FlowFile {
   readFormer(first: number): number {
     if (this.#former === undefined) return 0;
     this.#grow(ADOPTION_RECORDS);
+    if (first >= RECORDS_MAX) return 0;
+    const { file, converter } = this.#former;
     const at = this.#shared.at(Region.adoption);
-    const size = ADOPTION_RECORDS * FlowLayout.SIZE;
-    const from = RECORDS_AT + first * FlowLayout.SIZE;
-    const length = from >= FILE_BYTES_MAX ? 0 : readSync(this.#former.file, this.#shared.bytes, at, size, from);
-    return Math.floor(length / FlowLayout.SIZE);
+    const recordSize = converter?.recordSize ?? FlowLayout.SIZE;
+    const size = ADOPTION_RECORDS * recordSize;
+    const from = RECORDS_AT + first * recordSize;
+    if (converter === undefined) return Math.floor(readSync(file, this.#shared.bytes, at, size, from) / recordSize);
+    const records = Buffer.allocUnsafe(size);
+    return converter.convert(records.subarray(0, readSync(file, records, 0, size, from)), this.#shared.bytes, at);
   }
 
   get shiftMs(): number {
@@ -189,6 +209,8 @@ export class FlowFile {
       header.writeUInt32LE(FlowLayout.SIZE, RECORD_SIZE_AT);
       header.writeDoubleLE(clockOriginMs, CLOCK_ORIGIN_AT);
       header.write(bootId(), BOOT_AT, BOOT_SIZE, "latin1");
+      header.writeUInt32LE(OWN_LAYOUT.count, FIELD_COUNT_AT);
+      OWN_LAYOUT.list.copy(header, FIELDS_AT);
       writeSync(file, header, 0, header.length, 0);
       this.#draft = { path, file };
       this.#mapNext();
@@ -244,35 +266,50 @@ function openFormer(path: string, clockOriginMs: number): FormerFlows | undefine
     const expect: Expect = (isRight, what, found) => {
       if (!isRight) throw new Error(`${path} must ${what}; found ${String(found)}`);
     };
-    checkStatus(fstatSync(file), expect);
-    return { file, shiftMs: shiftOf(file, clockOriginMs, expect) };
+    const status = fstatSync(file);
+    checkStatus(status, expect);
+    const header = readHeader(file, expect);
+    const converter = converterOf(header, expect);
+    const sizeMax = RECORDS_AT + RECORDS_MAX * (converter?.recordSize ?? FlowLayout.SIZE) + STEP;
+    expect(status.size <= sizeMax, `have at most ${sizeMax} bytes`, status.size);
+    return { file, shiftMs: shiftOf(header, clockOriginMs, expect), converter };
   } catch (error) {
     closeSync(file);
     throw error;
   }
 }
 
-/** Throws that the file must be so when it is not. */
-type Expect = (isRight: boolean, what: string, found: unknown) => void;
-
 function checkStatus(status: Stats, expect: Expect): void {
   expect(status.isFile(), "be a file", "something else");
   expect(status.uid === process.geteuid?.(), "belong to this user", `user ${status.uid}`);
   expect((status.mode & 0o077) === 0, "be open to its owner alone (mode 0600)", (status.mode & 0o777).toString(8));
   expect(status.nlink === 1, "have one name", status.nlink);
-  expect(status.size <= FILE_BYTES_MAX, `have at most ${FILE_BYTES_MAX} bytes`, status.size);
 }
 
-/** FormerFlows.shiftMs, once the header says that the records are of this boot and can be read. */
-function shiftOf(file: number, clockOriginMs: number, expect: Expect): number {
+function readHeader(file: number, expect: Expect): Buffer {
   const header = Buffer.alloc(HEADER_SIZE);
   const length = readSync(file, header, 0, HEADER_SIZE, 0);
   expect(length === HEADER_SIZE, `begin with ${HEADER_SIZE} bytes of header`, length);
   expect(header.subarray(0, MAGIC.length).equals(MAGIC), "be a file of flows", "something else");
+  return header;
+}
+
+/** FormerFlows.converter, once the header says how the records are laid out. */
+function converterOf(header: Buffer, expect: Expect): RecordConverter | undefined {
   const version = header.readUInt32LE(VERSION_AT);
-  expect(version === FLOW_FILE_VERSION, `be of version ${FLOW_FILE_VERSION}`, `version ${version}`);
   const recordSize = header.readUInt32LE(RECORD_SIZE_AT);
-  expect(recordSize === FlowLayout.SIZE, `have records of ${FlowLayout.SIZE} bytes`, recordSize);
+  const count = header.readUInt32LE(FIELD_COUNT_AT);
+  let layout: RecordLayout = { recordSize, count, list: header.subarray(FIELDS_AT) };
+  if (count === 0) {
+    expect(version === 1, "list the fields of a record or be of version 1", `version ${version}`);
+    expect(recordSize === FIRST_LAYOUT.recordSize, `have records of ${FIRST_LAYOUT.recordSize} bytes`, recordSize);
+    layout = FIRST_LAYOUT;
+  }
+  return isSameLayout(layout, OWN_LAYOUT) ? undefined : new RecordConverter(layout, expect);
+}
+
+/** FormerFlows.shiftMs, once the header says that the clock is of this boot. */
+function shiftOf(header: Buffer, clockOriginMs: number, expect: Expect): number {
   const boot = header.toString("latin1", BOOT_AT, BOOT_AT + BOOT_SIZE);
   expect(boot === bootId(), `be of this boot (${bootId()})`, JSON.stringify(boot));
   const origin = header.readDoubleLE(CLOCK_ORIGIN_AT);

@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as FlowLayout from "../../../../assembly/shared/layout/flow.ts";
 import { Region } from "../../../../assembly/shared/layout/header.ts";
 import { FLOW_FILE_VERSION, FlowFile, RECORDS_AT } from "../../../../src/dataplane/io/flow-file.ts";
+import { FIRST_LAYOUT, isSameLayout, OWN_LAYOUT } from "../../../../src/dataplane/io/flow-layout.ts";
 import { createSharedMemory, type SharedMemory } from "../../../../src/memory/shared-memory.ts";
 import { isInMemory } from "../../../../src/sys/mapped-file.ts";
 
@@ -31,6 +32,8 @@ const VERSION_AT = 8;
 const RECORD_SIZE_AT = 12;
 const CLOCK_ORIGIN_AT = 16;
 const BOOT_AT = 32;
+const FIELD_COUNT_AT = 72;
+const FIELDS_AT = 128;
 
 describe.skipIf(!existsSync(TMPFS) || !isInMemory(TMPFS))("the file with the flows", () => {
   let folder: string;
@@ -92,6 +95,10 @@ describe.skipIf(!existsSync(TMPFS) || !isInMemory(TMPFS))("the file with the flo
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
+  test("says that a program of 0.2.0 can read it, as long as records are laid out as that has them", () => {
+    expect(FLOW_FILE_VERSION === 1).toBe(isSameLayout(OWN_LAYOUT, FIRST_LAYOUT));
+  });
+
   test("stays as it was until another one takes its place, and a draft that a crash left goes", () => {
     leave();
     const first = FlowFile.tryOpen({
@@ -126,21 +133,46 @@ describe.skipIf(!existsSync(TMPFS) || !isInMemory(TMPFS))("the file with the flo
   });
 
   test.for<[what: string, spoil: () => void, reason: string]>([
-    ["empty", () => truncateSync(path), "begin with 128 bytes of header; found 0"],
-    ["cut in its header", () => truncateSync(path, 100), "begin with 128 bytes of header; found 100"],
+    ["empty", () => truncateSync(path), "begin with 512 bytes of header; found 0"],
+    ["cut in its header", () => truncateSync(path, 100), "begin with 512 bytes of header; found 100"],
     ["larger than any", () => truncateSync(path, 2 ** 30), "must have at most"],
     ["something else", () => writeFileSync(path, Buffer.alloc(RECORDS_AT, "x")), "must be a file of flows"],
     ["readable by others", () => chmodSync(path, 0o640), "open to its owner alone (mode 0600); found 640"],
     ["under two names", () => linkSync(path, join(folder, "second")), "must have one name; found 2"],
     [
-      "of another version",
-      () => overwrite((bytes) => bytes.writeUInt32LE(99, VERSION_AT)),
-      `be of version ${FLOW_FILE_VERSION}; found version 99`,
+      "of another version without a list of fields",
+      () => overwrite((bytes) => bytes.writeUInt32LE(99, VERSION_AT) && bytes.writeUInt32LE(0, FIELD_COUNT_AT)),
+      "list the fields of a record or be of version 1; found version 99",
     ],
     [
-      "of other records",
-      () => overwrite((bytes) => bytes.writeUInt32LE(128, RECORD_SIZE_AT)),
+      "of other records without a list of fields",
+      () => overwrite((bytes) => bytes.writeUInt32LE(128, RECORD_SIZE_AT) && bytes.writeUInt32LE(0, FIELD_COUNT_AT)),
       "records of 192 bytes; found 128",
+    ],
+    [
+      "of records without room for their fields",
+      () => overwrite((bytes) => bytes.writeUInt32LE(128, RECORD_SIZE_AT)),
+      "have each field within 128 bytes; found field 18, which ends at 144",
+    ],
+    [
+      "of huge records",
+      () => overwrite((bytes) => bytes.writeUInt32LE(4097, RECORD_SIZE_AT)),
+      "have records of at most 4096 bytes; found 4097",
+    ],
+    [
+      "of too many fields",
+      () => overwrite((bytes) => bytes.writeUInt32LE(65, FIELD_COUNT_AT) && bytes.writeUInt8(9, FIELDS_AT)),
+      "list at most 64 fields of a record; found 65",
+    ],
+    [
+      "of a field that is listed twice",
+      () => overwrite((bytes) => bytes.writeUInt16LE(2, FIELDS_AT)),
+      "list each field once; found field 2 twice",
+    ],
+    [
+      "of a field of another size",
+      () => overwrite((bytes) => bytes.writeUInt16LE(15, FIELDS_AT + 4)),
+      "have 16 bytes of field 1; found 15",
     ],
     ["of another boot", () => overwrite((bytes) => bytes.write("0", BOOT_AT)), "must be of this boot"],
     [
