@@ -64,15 +64,6 @@ describeLab("a node whose network somebody changes", () => {
     await eventually("the route", async () => (await network()).routes.includes("10.30.0.0/16"));
   });
 
-  test("a TUN that was deleted ends the proxy with a sentence, and it can start again [defect 36]", async () => {
-    const proxy = lab.proxy(NODE);
-    await lab.sandbox.expect(["ip", "link", "del", "sapwood0"], NODE);
-    const { code, stderr } = await proxy.ended;
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^sapwood: The TUN "sapwood0" is gone: [^\n]+\.$/m);
-    await lab.startProxy(NODE);
-  });
-
   async function network(): Promise<NetworkReport> {
     return (await lab.report<StatusReport>(NODE, "status")).network;
   }
