@@ -52,6 +52,7 @@ function adoptOne(old: usize, shiftMs: u32, nowMs: u32): void {
   Flow.at(flow).clientInstance = 0;
   Flow.at(flow).clientIncarnation = FlowLayout.NEVER;
   Flow.at(flow).confirmed = FlowLayout.NEVER;
+  Flow.at(flow).openedMs = 0;
   if (idleTime(flow, nowMs) == 0) Flow.at(flow).lastUsedMs = nowMs; // never in a time that is to come
   if (!adoptRecord(flow, state, nowMs)) return count(Counter.flowsRefused, 1);
   count(Counter.flowsAdopted, 1);

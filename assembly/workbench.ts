@@ -22,6 +22,7 @@ import { checkInstanceLoad } from "./record/instance-load.ts";
 import { checkMmsghdr } from "./record/mmsghdr.ts";
 import { checkNode } from "./record/node.ts";
 import { checkNodeMetrics } from "./record/node-metrics.ts";
+import { checkOutlier } from "./record/outlier.ts";
 import { checkProbe } from "./record/probe.ts";
 import { checkProbeNote } from "./record/probe-note.ts";
 import { checkReceivedPage } from "./record/received-page.ts";
@@ -144,6 +145,7 @@ export function checkRecords(): void {
   checkMmsghdr();
   checkNode();
   checkNodeMetrics();
+  checkOutlier();
   checkProbe();
   checkHealthPages();
   checkProbeNote();

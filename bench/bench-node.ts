@@ -9,7 +9,12 @@ import type { EngineExports, EngineImports } from "../src/dataplane/modules/engi
 import { POLICY_SHAPE } from "../src/dataplane/modules/policy-module.ts";
 import { builtModulePath, compileFile, ENGINE_SHAPE, instantiateEngine } from "../src/dataplane/modules/wasm.ts";
 import { PolicyHost } from "../src/dataplane/worker/policies.ts";
-import { type Capacities, createSharedMemory, type SharedMemory } from "../src/memory/shared-memory.ts";
+import {
+  type Capacities,
+  createSharedMemory,
+  DEFAULT_PASSIVE_HEALTH,
+  type SharedMemory,
+} from "../src/memory/shared-memory.ts";
 import { TableWriter } from "../src/memory/table-writer.ts";
 import type { Instance, Service, Tables } from "../src/model/tables.ts";
 import { parsePrefix } from "../src/net/address.ts";
@@ -83,6 +88,7 @@ export class BenchNode {
         ...options.capacities,
       },
       ranges: RANGES.map(parsePrefix),
+      passiveHealth: DEFAULT_PASSIVE_HEALTH,
       offloads: options.offloads,
       hashSeed: 1,
     });

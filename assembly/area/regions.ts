@@ -20,6 +20,7 @@ export let candidatesAt: usize = 0;
 export let flowBucketsAt: usize = 0;
 export let flowsAt: usize = 0;
 export let healthPagesAt: usize = 0;
+export let outliersAt: usize = 0;
 let workersAt: usize = 0;
 /** The area of the worker that this instance serves. */
 export let workerAt: usize = 0;
@@ -50,6 +51,7 @@ export function attachRegions(index: u32, memoryBase: u64): void {
   flowBucketsAt = regionAt(Region.flowBuckets);
   flowsAt = regionAt(Region.flows);
   healthPagesAt = regionAt(Region.healthPages);
+  outliersAt = regionAt(Region.outliers);
   workersAt = regionAt(Region.workers);
   worker = index;
   workerAt = workerAreaAt(index);

@@ -4,21 +4,27 @@ import { count } from "../area/count.ts";
 import { confirmation } from "../area/generation.ts";
 import { isParked } from "../ask/park.ts";
 import { Flow } from "../record/flow.ts";
+import { HEADER } from "../record/header.ts";
 import { Service } from "../record/service.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
+import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { create, discard, insert } from "../table/flow.ts";
 import { incarnation, instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown, isReachable } from "../table/node.ts";
+import { openingMs } from "../table/outlier.ts";
 import { sealOf } from "../table/seal.ts";
 import { Packet } from "../wire/packet.ts";
+import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
 import { chooseInstance } from "./selection.ts";
 import { firstState, forgetTcp } from "./state.ts";
 import { claimWirePort } from "./wire-port.ts";
+
+const OPENING_FLAGS: u32 = TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN;
 
 /** What findAddresses() found. */
 let isWireIpv4: bool = false;
@@ -36,7 +42,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   if (client == 0) return DropReason.unknownWorkload;
   const service = findService(packet.destinationAt);
   if (service == 0 || isParked(packet.destination)) return DropReason.unknownAddress;
-  const target = chooseInstance(service, packet, identity(client, packet.isIpv4));
+  const target = chooseInstance(service, packet, client, identity(client, packet.isIpv4), nowMs);
   if (target == 0) return DropReason.noInstance;
   const reason = findAddresses(packet.isIpv4, client, target);
   if (reason != DropReason.none) return reason;
@@ -49,6 +55,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   fill(Flow.at(flow), packet, client, target, nowMs);
   Flow.at(flow).node = <u16>node;
   Flow.at(flow).seen = firstSeen(service, packet.isIpv4);
+  Flow.at(flow).openedMs = isOpening(service, packet) ? openingMs() : 0;
   forgetTcp(flow);
   if (!claimWirePort(flow, packet, nowMs)) {
     discard(flow);
@@ -80,6 +87,13 @@ function fill(record: Flow, packet: Packet, client: u32, target: u32, nowMs: u32
   record.lastUsedMs = nowMs;
   record.forwardPackets = 0;
   record.reversePackets = 0;
+}
+
+/** Whether the packet is one that its instance answers, or refuses, by itself: not a segment of another connection. */
+function isOpening(service: usize, packet: Packet): bool {
+  if (HEADER.outlierFailures == 0 || Service.at(service).kind != ServiceKind.balanced) return false;
+  if (packet.protocol == IPPROTO_TCP) return (packet.flags & OPENING_FLAGS) == TCP_SYN;
+  return packet.protocol == IPPROTO_UDP;
 }
 
 function firstSeen(service: usize, isIpv4: bool): u8 {

@@ -8,11 +8,13 @@ import { Candidate } from "../record/candidate.ts";
 import { Service } from "../record/service.ts";
 import { Counter } from "../shared/counters.ts";
 import * as CandidateLayout from "../shared/layout/candidate.ts";
+import { InstanceHealth } from "../shared/layout/instance.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
 import { isNoAddress } from "../table/address.ts";
 import { policyClientHash, policyFlowHash } from "../table/hash.ts";
-import { isUnhealthy, namespaceAddress, nodeOf } from "../table/instance.ts";
+import { healthOf, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isReachable } from "../table/node.ts";
+import { isAvoided } from "../table/outlier.ts";
 import { Packet } from "../wire/packet.ts";
 import { choose } from "./policy.ts";
 
@@ -28,7 +30,7 @@ enum Fitness {
 const RANK_MAX: u32 = ((<u32>Fitness.fit) << 1) | 1;
 
 /** Index of the instance that takes the flow, or 0. */
-export function chooseInstance(service: usize, packet: Packet, clientAddress: v128): u32 {
+export function chooseInstance(service: usize, packet: Packet, client: u32, clientAddress: v128, nowMs: u32): u32 {
   const first = Service.at(service).candidates;
   if (Service.at(service).kind == ServiceKind.instance) return first;
   const candidateCount = Service.at(service).candidateCount;
@@ -38,10 +40,10 @@ export function chooseInstance(service: usize, packet: Packet, clientAddress: v1
   const choice = <u32>choose(service, hash, policyClientHash(clientAddress));
   const isValid = choice < candidateCount && !isDraining(candidates, choice);
   const chosen = isValid ? candidateInstance(candidates, choice) : 0;
-  const fitness = fitnessOf(chosen);
+  const fitness = fitnessOf(chosen, packet, client, nowMs);
   if (fitness == Fitness.fit) return chosenByPolicy(chosen);
-  const other = fallback(candidates, candidateCount, hash, packet.isIpv4);
-  const otherFitness = fitnessOf(other);
+  const other = fallback(candidates, candidateCount, hash, packet, client, nowMs);
+  const otherFitness = fitnessOf(other, packet, client, nowMs);
   if (fitness == Fitness.unhealthy && otherFitness <= fitness) return chosenByPolicy(chosen);
   if (otherFitness > Fitness.lost) count(isValid ? Counter.policyOverruled : Counter.policyFallbacks, 1);
   return other;
@@ -56,7 +58,7 @@ function chosenByPolicy(instance: u32): u32 {
  * The engine's own choice: by the hash, one of the fittest of those that take new flows, and of these one that has the
  * packet's own family; 0 = none.
  */
-function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: bool): u32 {
+function fallback(candidates: usize, candidateCount: u32, hash: u32, packet: Packet, client: u32, nowMs: u32): u32 {
   let best: u32 = 0;
   let bestRank: u32 = 0;
   const start = hash % candidateCount;
@@ -64,8 +66,8 @@ function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: boo
     const candidate = (start + i) % candidateCount;
     if (isDraining(candidates, candidate)) continue;
     const instance = candidateInstance(candidates, candidate);
-    const family: u32 = isNoAddress(namespaceAddress(instance, isIpv4)) ? 0 : 1;
-    const rank = ((<u32>fitnessOf(instance)) << 1) | family;
+    const family: u32 = isNoAddress(namespaceAddress(instance, packet.isIpv4)) ? 0 : 1;
+    const rank = ((<u32>fitnessOf(instance, packet, client, nowMs)) << 1) | family;
     if (rank <= bestRank) continue;
     best = instance;
     bestRank = rank;
@@ -74,10 +76,15 @@ function fallback(candidates: usize, candidateCount: u32, hash: u32, isIpv4: boo
   return best;
 }
 
-function fitnessOf(instance: u32): Fitness {
+/** To the client of the packet. What its own openings met counts where no check knows better. */
+function fitnessOf(instance: u32, packet: Packet, client: u32, nowMs: u32): Fitness {
   if (instance == 0) return Fitness.none;
   if (!isReachable(nodeOf(instance))) return Fitness.lost;
-  return isUnhealthy(instance) ? Fitness.unhealthy : Fitness.fit;
+  const health = healthOf(instance);
+  if (health == InstanceHealth.unhealthy) return Fitness.unhealthy;
+  if (health == InstanceHealth.healthy) return Fitness.fit;
+  const port = packet.destinationPort;
+  return isAvoided(client, instance, packet.protocol, port, nowMs) ? Fitness.unhealthy : Fitness.fit;
 }
 
 function candidateInstance(candidates: usize, index: u32): u32 {

@@ -8,8 +8,10 @@
 import { Flow } from "../record/flow.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
+import { OutlierCause } from "../shared/layout/outlier.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
 import { setState } from "../table/flow-state.ts";
+import { noteAnswered, noteFailed } from "../table/outlier.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
 import {
   findOption,
@@ -66,13 +68,29 @@ export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u
   see(flow, FlowLayout.SEEN_REPLY);
   const state: u32 = Flow.at(flow).state;
   if (packet.protocol != IPPROTO_TCP) {
-    if (state == FlowState.udpUnreplied) setState(flow, state, FlowState.udpStream);
-    else if (state == FlowState.otherUnreplied) setState(flow, state, FlowState.otherStream);
+    if (state == FlowState.udpUnreplied) {
+      setState(flow, state, FlowState.udpStream);
+      noteAnswered(flow, nowMs);
+    }
+    if (state == FlowState.otherUnreplied) setState(flow, state, FlowState.otherStream);
     return;
   }
-  if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, false);
+  if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) {
+    if (state == FlowState.tcpOpening) noteOutcome(flow, packet, nowMs);
+    return turn(flow, packet, state, false);
+  }
   noteWindow(packet, flow + FlowLayout.REVERSE_TCP);
   if (state == FlowState.tcpOpening) establish(flow, packet, FlowLayout.SEEN_REPLY);
+}
+
+/**
+ * How an opening ends. A reset is an answer to the client's SYN if it acknowledges that, and the client sent no more
+ * (RFC 9293 section 3.10.7.1): one to a segment that the client made up says nothing of the port.
+ */
+function noteOutcome(flow: usize, packet: Packet, nowMs: u32): void {
+  const kind = packet.flags & (TCP_SYN | TCP_ACK | TCP_RST);
+  if (kind == (TCP_SYN | TCP_ACK)) noteAnswered(flow, nowMs);
+  else if (kind == (TCP_RST | TCP_ACK) && Flow.at(flow).forwardTcp == 0) noteFailed(flow, OutlierCause.refused, nowMs);
 }
 
 /** Another worker may be seeing the other direction. */

@@ -88,7 +88,7 @@ function ingressDatagram(at: usize, length: u32, node: u32, ecn: u32, rest: u32,
   }
   const refused =
     packet.kind == PacketKind.error
-      ? translateErrorIngress(packet, node)
+      ? translateErrorIngress(packet, node, nowMs)
       : translateIngress(packet, passage, node, nowMs);
   if (refused != DropReason.none) return refused;
   // Headers that became IPv6 are elsewhere, so that the received ones still say whether it may be fragmented.

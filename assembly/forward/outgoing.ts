@@ -137,7 +137,7 @@ function egressError(nowMs: u32): DropReason {
   const refused = translateErrorEgress(packet, passage);
   if (refused != DropReason.none) return refused;
   if (passage.errorNode == NodeLayout.LOCAL) {
-    const undelivered = translateErrorLocal(packet);
+    const undelivered = translateErrorLocal(packet, nowMs);
     if (undelivered != DropReason.none) return undelivered;
     writePlain();
     count(Counter.localPackets, 1);

@@ -9,12 +9,14 @@ import { changeErrorFamily } from "../family/icmp-error.ts";
 import { isFlow } from "../flow/open.ts";
 import { Flow } from "../record/flow.ts";
 import { Service } from "../record/service.ts";
+import { OutlierCause } from "../shared/layout/outlier.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isNoAddress, isOwnAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import { findForward, packetHash } from "../table/flow.ts";
 import { instanceAddress, namespaceAddress, nodeOf } from "../table/instance.ts";
 import { isNodeKnown } from "../table/node.ts";
+import { noteFailed } from "../table/outlier.ts";
 import { speaksFor } from "../table/sender.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
@@ -61,20 +63,20 @@ function translateStateless(packet: Packet, passage: Passage, answer: Packet, wo
  * Translates an ICMP error of the node `sender`. It must be about a flow of this node's workloads to that node: what a
  * workload does beside the overlay is nothing that other nodes may speak of (RFC 5927).
  */
-export function translateErrorIngress(packet: Packet, sender: u32): DropReason {
+export function translateErrorIngress(packet: Packet, sender: u32, nowMs: u32): DropReason {
   if (!isAboutReceiver(packet)) return DropReason.unrelatedError;
   const answer = packet.quoted;
   answer.turn();
   const flow = answeredFlow(answer);
   if (!isFlow(flow)) return DropReason.unrelatedError;
   if (!speaksFor(sender, Flow.at(flow).node)) return DropReason.wrongNode;
-  return giveErrorBack(flow, packet, packet.isIpv4); // as in translateIngress()
+  return giveErrorBack(flow, packet, packet.isIpv4, nowMs); // as in translateIngress()
 }
 
 /** The same for an error that translateErrorEgress() addressed to a workload of this node. */
-export function translateErrorLocal(packet: Packet): DropReason {
+export function translateErrorLocal(packet: Packet, nowMs: u32): DropReason {
   const flow = answeredFlow(packet.quoted);
-  return isFlow(flow) ? giveErrorBack(flow, packet, false) : <DropReason>(<i32>flow);
+  return isFlow(flow) ? giveErrorBack(flow, packet, false, nowMs) : <DropReason>(<i32>flow);
 }
 
 /** Whether the receiver of the error is said to have sent the packet; as the bytes have it (packet.ts, neverV4). */
@@ -84,7 +86,12 @@ function isAboutReceiver(packet: Packet): bool {
   return sameAddress(Ipv6.at(packet.at).destination, Ipv6.at(quoted.at).source);
 }
 
-function giveErrorBack(flow: usize, packet: Packet, isDetached: bool): DropReason {
+function giveErrorBack(flow: usize, packet: Packet, isDetached: bool, nowMs: u32): DropReason {
+  const icmp = Icmp.at(packet.transportAt);
+  if (icmp.isUnreachable(packet.isIpv4)) {
+    const cause = icmp.isOfPort(packet.isIpv4) ? OutlierCause.refused : OutlierCause.unreachable;
+    noteFailed(flow, cause, nowMs);
+  }
   const ports = (packet.quoted.ports & 0xffff) | ((<u32>Flow.at(flow).clientPort) << 16);
   return rewriteError(packet, Flow.at(flow).called, Flow.at(flow).client, ports, isDetached);
 }

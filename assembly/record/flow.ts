@@ -32,7 +32,7 @@ export class Flow {
   instanceIncarnation: u32;
   clientInstance: u32;
   clientIncarnation: u32;
-  private gap: u32;
+  openedMs: u32;
   seal: u64;
 
   @inline
@@ -48,6 +48,11 @@ export class Flow {
   @inline
   storeState(value: u8): void {
     atomic.store<u8>(changetype<usize>(this), value, FlowLayout.STATE);
+  }
+
+  @inline
+  exchangeIfOpenedMs(expected: u32, value: u32): u32 {
+    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, FlowLayout.OPENED_MS);
   }
 
   /** Of a process before this one, and not yet bound to what the tables hold. */
@@ -111,5 +116,6 @@ export function checkFlow(): void {
   if (offsetof<Flow>("clientInstance") != FlowLayout.CLIENT_INSTANCE) ERROR("Flow.clientInstance is misplaced");
   if (offsetof<Flow>("clientIncarnation") != FlowLayout.CLIENT_INCARNATION)
     ERROR("Flow.clientIncarnation is misplaced");
+  if (offsetof<Flow>("openedMs") != FlowLayout.OPENED_MS) ERROR("Flow.openedMs is misplaced");
   if (offsetof<Flow>("seal") != FlowLayout.SEAL) ERROR("Flow.seal is misplaced");
 }

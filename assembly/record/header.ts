@@ -8,7 +8,7 @@ export class Header {
   layoutVersion: u32;
   generation: u32;
   workerCount: u32;
-  private gapA: u32;
+  outlierFailures: u32;
   flowLimit: u32;
   flowBucketMask: u32;
   addressMask: u32;
@@ -58,8 +58,11 @@ export class Header {
   attendedMs: u32;
   healthEpoch: u32;
   probePauseMs: u32;
+  private outlierEpoch: u32;
+  private outlierUntilMs: u32;
+  outlierPauseMs: u32;
+  outlierUnansweredMs: u32;
   private gap17: u64;
-  private gap18: v128;
   private gap19: v128;
   private gap20: v128;
   private gap21: v128;
@@ -139,6 +142,32 @@ export class Header {
   @inline
   storeAttentiveMs(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.ATTENTIVE_MS);
+  }
+
+  @inline
+  addOutlierEpoch(value: u32): u32 {
+    return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.OUTLIER_EPOCH);
+  }
+
+  /** Wakes whoever tells of the instances. */
+  @inline
+  notifyOutlierEpoch(): void {
+    atomic.notify(changetype<usize>(this) + HeaderLayout.OUTLIER_EPOCH, i32.MAX_VALUE);
+  }
+
+  @inline
+  loadOutlierUntilMs(): u32 {
+    return atomic.load<u32>(changetype<usize>(this), HeaderLayout.OUTLIER_UNTIL_MS);
+  }
+
+  @inline
+  storeOutlierUntilMs(value: u32): void {
+    atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.OUTLIER_UNTIL_MS);
+  }
+
+  @inline
+  exchangeIfOutlierUntilMs(expected: u32, value: u32): u32 {
+    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, HeaderLayout.OUTLIER_UNTIL_MS);
   }
 
   @inline

@@ -45,5 +45,7 @@ export enum Counter {
   flowsRefused, // of a process before this one, and not taken over: a record that is not whole, or no room
   packetsNotCaptured, // those that a capture wanted, while there was no room for them
   faultsInjected, // what this node's devices were told to do wrong (docs/testing.md)
+  openingsRefused, // flows to a service that did not begin, because their instance or its node refused them
+  openingsUnanswered, // TCP flows to a service that did not begin, because nobody answered in time
   count,
 }

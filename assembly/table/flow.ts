@@ -22,6 +22,7 @@ import { allocate, flowAt, idleTime, recordEnd, recordIndex, release } from "./f
 import { countChange, setState } from "./flow-state.ts";
 import { flowHash, forwardHash } from "./hash.ts";
 import { countCalled, uncountCalled } from "./instance.ts";
+import { endPauses, noteWaiting } from "./outlier.ts";
 
 /** Evictions that one insertion may cause, before it gives up. */
 const EVICTIONS_MAX = 4;
@@ -187,6 +188,7 @@ export function end(flow: usize): bool {
 
 /** Ends the idle ones among this worker's share of the next `budget` records. */
 export function sweep(nowMs: u32, budget: u32): u32 {
+  endPauses(nowMs);
   const recordsEnd = recordEnd();
   let cursor = WorkerArea.at(workerAt).sweepCursor;
   let ended: u32 = 0;
@@ -205,6 +207,7 @@ export function sweep(nowMs: u32, budget: u32): u32 {
         continue;
       }
     }
+    if (state == FlowState.tcpOpening && (Flow.at(flow).seen & FlowLayout.SEEN_REPLY) == 0) noteWaiting(flow, nowMs);
     if (idleTime(flow, nowMs) < timeoutOf(state)) continue;
     if (end(flow)) ended++;
   }

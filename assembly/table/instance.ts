@@ -6,7 +6,6 @@ import { HEADER } from "../record/header.ts";
 import { Instance } from "../record/instance.ts";
 import { InstanceLoad } from "../record/instance-load.ts";
 import * as InstanceLayout from "../shared/layout/instance.ts";
-import { InstanceHealth } from "../shared/layout/instance.ts";
 import { isNoAddress, isV4Mapped, sameAddress } from "./address.ts";
 
 export function namespaceAddress(index: u32, isIpv4: bool): v128 {
@@ -39,9 +38,9 @@ export function isAlive(index: u32, expectedIncarnation: u32): bool {
   return Instance.at(at).incarnation == expectedIncarnation && Instance.at(at).loadDied() > generation;
 }
 
-/** Whether checks say that it does not serve. */
-export function isUnhealthy(index: u32): bool {
-  return Instance.at(instanceAt(index)).loadHealth() == InstanceHealth.unhealthy;
+/** What checks say of it: an InstanceHealth. */
+export function healthOf(index: u32): u32 {
+  return Instance.at(instanceAt(index)).loadHealth();
 }
 
 /** Counts flows that the instance serves, as long as it is the one of this incarnation. */

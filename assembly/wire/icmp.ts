@@ -16,6 +16,16 @@ export const ICMPV6_PARAMETER_PROBLEM = 4;
 export const ICMPV6_ECHO_REQUEST = 128;
 export const ICMPV6_ECHO_REPLY = 129;
 
+/**
+ * Codes of "unreachable", one bit each, that hold for all packets to a port: those of the network, the host, the
+ * protocol, the port and of filters (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1), none of a packet's size, options,
+ * class or source.
+ */
+const ANY_PACKET: u32 = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 3) | (1 << 9) | (1 << 10) | (1 << 13);
+const ANY_PACKET_V6: u32 = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 6);
+const PORT: u32 = 3;
+const PORT_V6: u32 = 4;
+
 @unmanaged
 export class Icmp {
   type: u8;
@@ -52,6 +62,17 @@ export class Icmp {
     const type: u32 = this.type;
     if (!isIpv4) return type == ICMPV6_UNREACHABLE || type == ICMPV6_TIME_EXCEEDED;
     return this.isError(true);
+  }
+
+  /** Whether an error says that no packet gets to where the quoted one was to go, whatever it is like. */
+  isUnreachable(isIpv4: bool): bool {
+    if (this.type != <u8>(isIpv4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE) || this.code > 31) return false;
+    return (((isIpv4 ? ANY_PACKET : ANY_PACKET_V6) >> this.code) & 1) != 0;
+  }
+
+  /** Of an isUnreachable(): nobody listens at the port. */
+  isOfPort(isIpv4: bool): bool {
+    return <u32>this.code == (isIpv4 ? PORT : PORT_V6);
   }
 
   /** Of the errors that quote a packet, those that hosts act upon: neither source quench (RFC 6633) nor redirects. */

@@ -6,17 +6,20 @@ import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import { InstanceHealth } from "../../assembly/shared/layout/instance.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
-export type InstanceHealthName = keyof typeof InstanceHealth;
+/** What checks say. */
+export type InstanceHealthName = Exclude<keyof typeof InstanceHealth, "suspect">;
 
 /** New flows are chosen by it at once; policies see it with their next refresh. Established flows stay. */
-export function writeInstanceHealth(shared: SharedMemory, instance: number, health: InstanceHealthName): void {
+export function writeInstanceHealth(shared: SharedMemory, instance: number, health: keyof typeof InstanceHealth): void {
   const before = Atomics.exchange(shared.i32, healthAt(shared, instance), InstanceHealth[health]);
   if (before === InstanceHealth[health]) return;
   Atomics.add(shared.i32, (HeaderLayout.AT + HeaderLayout.METRICS_EPOCH) >>> 2, 1);
 }
 
+/** As policies see it. */
 export function isUnhealthy(shared: SharedMemory, instance: number): boolean {
-  return Atomics.load(shared.i32, healthAt(shared, instance)) === InstanceHealth.unhealthy;
+  const health = Atomics.load(shared.i32, healthAt(shared, instance));
+  return health === InstanceHealth.unhealthy || health === InstanceHealth.suspect;
 }
 
 function healthAt(shared: SharedMemory, instance: number): number {

@@ -12,6 +12,7 @@ import * as HealthPageLayout from "../../assembly/shared/layout/health-page.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import * as OutlierLayout from "../../assembly/shared/layout/outlier.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout/version.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
@@ -79,8 +80,18 @@ export interface MemoryOptions {
    */
   readonly park?: { readonly timeoutMs: number; readonly packets: number; readonly bytes: number } | undefined;
   readonly outerClass?: OuterClass | undefined; // default: DEFAULT_OUTER_CLASS
+  readonly passiveHealth?: PassiveHealth | undefined; // default: openings are not judged
   readonly hashSeed?: number | undefined; // the hash keys follow from it, so that a run can be repeated; random unless given
 }
+
+/** When an instance gets no new flows because openings failed (docs/reliability.md). */
+export interface PassiveHealth {
+  readonly failures: number; // in a row
+  readonly pauseMs: number;
+  readonly unansweredMs: number;
+}
+
+export const DEFAULT_PASSIVE_HEALTH: PassiveHealth = { failures: 3, pauseMs: 10_000, unansweredMs: 3000 };
 
 /** What the outer header of a packet gets of its DSCP and ECN. */
 interface OuterClass {
@@ -239,6 +250,9 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
   header(HeaderLayout.PARK_PACKETS, options.park?.packets ?? 0);
   header(HeaderLayout.PARK_BYTES, options.park?.bytes ?? 0);
   header(HeaderLayout.PROBE_INTERVAL_MS, options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS);
+  header(HeaderLayout.OUTLIER_FAILURES, options.passiveHealth?.failures ?? 0);
+  header(HeaderLayout.OUTLIER_PAUSE_MS, options.passiveHealth?.pauseMs ?? 0);
+  header(HeaderLayout.OUTLIER_UNANSWERED_MS, options.passiveHealth?.unansweredMs ?? 0);
   shared.bytes.set(randomBytes(PROBE_KEY_SIZE), HeaderLayout.AT + HeaderLayout.PROBE_KEY);
   regionsAt.forEach((at, region) => {
     header(HeaderLayout.REGIONS + 4 * region, at);
@@ -313,6 +327,7 @@ function placeRegions(capacities: Capacities, records: Records): { at: number[];
     flows: records.flows * FlowLayout.SIZE,
     workers: capacities.workers * WorkerLayout.SIZE,
     healthPages: HealthPageLayout.HEAD + healthPageRoom(capacities) * HealthPageLayout.SIZE,
+    outliers: OutlierLayout.SETS * OutlierLayout.WAYS * OutlierLayout.SIZE,
     adoption: ADOPTION_RECORDS * FlowLayout.SIZE,
   };
   const at = new Array<number>(Region.count).fill(0);

@@ -92,7 +92,7 @@ export interface PageShare {
   readonly node: string;
   readonly state: PageNode["state"]; // of the node
   readonly draining: boolean;
-  readonly health: "unchecked" | "unknown" | "healthy" | "unhealthy";
+  readonly health: "unchecked" | "unknown" | "healthy" | "avoided" | "unhealthy";
   readonly healthReason: string | null; // why the last check failed
   readonly weight: number;
   readonly flows: number; // live ones

@@ -116,8 +116,12 @@ export const ServiceAddressReport = report("ServiceAddressReport", {
 export type ServiceAddressReport = z.infer<typeof ServiceAddressReport>;
 export const ServiceAddressReports = reports("ServiceAddressReports", ServiceAddressReport);
 
-/** "unchecked": its service asks for no checks. "unknown": nothing is known yet, or its node does not say. */
-export const INSTANCE_HEALTH = ["unchecked", "unknown", "healthy", "unhealthy"] as const;
+/**
+ * "unchecked": its service asks for no checks. "unknown": nothing is known yet, or its node does not say. "avoided":
+ * new flows failed there, and those of the same clients go elsewhere. "unhealthy": checks failed, or new flows of many
+ * clients.
+ */
+export const INSTANCE_HEALTH = ["unchecked", "unknown", "healthy", "avoided", "unhealthy"] as const;
 const instanceHealth = z.enum(INSTANCE_HEALTH);
 
 export const InstanceReport = report("InstanceReport", {
@@ -132,7 +136,10 @@ export const InstanceReport = report("InstanceReport", {
   flows: count.describe("of this node's clients to a service address, served by the instance now"),
   health: instanceHealth,
   healthAgeMs: ageMs.nullable().describe("since it is so; null = unchecked"),
-  healthReason: z.string().nullable().describe("why the last check failed; null = it did not, or nothing is known"),
+  healthReason: z
+    .string()
+    .nullable()
+    .describe("why the last check or the last flows failed; null = none did, or nothing is known"),
 });
 export type InstanceReport = z.infer<typeof InstanceReport>;
 export const InstanceReports = reports("InstanceReports", InstanceReport);
@@ -322,6 +329,7 @@ export type TablesDocument = z.infer<typeof TablesDocument>;
 const EVENT_KINDS = [
   "instance-healthy",
   "instance-unhealthy",
+  "instance-avoided",
   "node-found",
   "node-lost",
   "path-mtu",

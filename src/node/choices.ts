@@ -34,12 +34,19 @@ export function memoryOptionsOf(
   config: Config,
   { workers, tunMtu }: { readonly workers: number; readonly tunMtu: number },
 ): MemoryOptions {
-  const { capacities, flows, ranges, probe, tunnel, unknown } = config;
+  const { capacities, flows, passiveHealth, ranges, probe, tunnel, unknown } = config;
   return {
     capacities: { ...capacities, flows: flows.limit, workers },
     timeoutsMs: flows.timeouts,
     ranges,
     probeIntervalMs: probe.interval,
+    passiveHealth: passiveHealth.enabled
+      ? {
+          failures: passiveHealth.failures,
+          pauseMs: passiveHealth.pause,
+          unansweredMs: passiveHealth.unanswered,
+        }
+      : undefined,
     answers: answersOf(config),
     tunMtu,
     outerClass: tunnel,

@@ -56,7 +56,7 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     isKnown: (address) => store.hasAddress(address),
   });
   const health = new InstanceHealth({
-    ...{ nodeId: config.node.id, shared, store, log },
+    ...{ nodeId: config.node.id, shared, store, log, workersMs: nowMs },
     tell: (event) => events.add(event),
   });
   undo.add("stop checking the instances", () => health.close());

@@ -16,6 +16,7 @@ const MOODS: Readonly<Record<string, string>> = {
   "state-unwritable": "bad",
   "state-unusable": "bad",
   "proxy-ending": "bad",
+  "instance-avoided": "warning",
   "reload-refused": "warning",
   "flow-table-full": "warning",
   "offload-refused": "warning",

@@ -37,11 +37,14 @@ export function ShareList({ shares }: { readonly shares: readonly PageShare[] })
   return (
     <ul class="shares">
       {shares.map(({ number, node, state, draining, health, healthReason, flows, ended }) => (
-        <li key={number} class={state === "lost" || health === "unhealthy" ? "bad" : draining ? "warning" : ""}>
+        <li
+          key={number}
+          class={state === "lost" || health === "unhealthy" ? "bad" : draining || health === "avoided" ? "warning" : ""}
+        >
           <span class={`swatch colour-${number % COLOURS}`} aria-hidden="true" />
           <b>{number}</b> {node}
           {state === "lost" && <em> lost</em>}
-          {health === "unhealthy" && <em title={healthReason ?? ""}> unhealthy</em>}
+          {(health === "unhealthy" || health === "avoided") && <em title={healthReason ?? ""}> {health}</em>}
           {draining && <em> draining</em>} <data value={flows}>{count(flows)}</data>
           {ended > 0 && <small title="flows that are over and still in the table"> +{count(ended)} ended</small>}
         </li>

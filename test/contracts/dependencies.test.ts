@@ -1,6 +1,7 @@
 // Which source may import which: the rules of docs/architecture.md, "Dependencies", read from the imports.
 import { describe, expect, test } from "vitest";
-import { fieldName, RECORDS } from "../support/layout-records.ts";
+import { fieldName } from "../support/layout-fields.ts";
+import { RECORDS } from "../support/layout-records.ts";
 import { importsOf, sourcesBelow, text } from "../support/source-files.ts";
 
 interface Import {

@@ -11,7 +11,8 @@ import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
-import { fieldName, LAYOUTS, type LayoutRecord, RECORDS } from "../support/layout-records.ts";
+import { fieldName, LAYOUTS, type LayoutRecord } from "../support/layout-fields.ts";
+import { RECORDS } from "../support/layout-records.ts";
 import { sourcesBelow } from "../support/source-files.ts";
 
 /** Constants that are no offset: sizes, counts, flags, values. */
@@ -36,6 +37,7 @@ const NOT_FIELDS: Readonly<Record<keyof typeof LAYOUTS, string>> = {
     CONTROL_SIZE`,
   NodeLayout: "ACCEPTS_UNKNOWN_SOURCES SIZE ENDPOINT_SIZE LOCAL STRANGER ACCEPTS_ANY_ADDRESS",
   NodeMetricsLayout: "SIZE RTT_SAMPLE_COUNT PROBE_COUNT SIZE_PROBE_COUNT PROBE_NOTE_SIZE",
+  OutlierLayout: "SETS WAYS SIZE CLIENT_SHIFT INSTANCE_SHIFT INDEX_BITS UDP_SHIFT EVERYBODY CLIENTS_MIN FORGET_MS",
   ProbeLayout: "TAKES_ECN TELLS_HEALTH ASKS_PAGE SIZE MAGIC VERSION REQUEST REPLY",
   RefusalLayout: "REFUSED_MAX MAX SIZE REFUSED_SET",
   ServiceLayout: "SIZE",
@@ -44,7 +46,7 @@ const NOT_FIELDS: Readonly<Record<keyof typeof LAYOUTS, string>> = {
     HELD_SIZE ROW_SIZE SHARE_MAX SHARE_SIZE OWNER_OTHERS OWNER_URGENT HELD_DESTINATION HOLD_BLOCK_SIZE HOLD_BLOCK_COUNT
     HOLD_FRAGMENT_BLOCKS HOLD_FREE HOLD_FIRST HOLD_CONTINUED HOLD_RELEASED`,
   WorkerLayout: `
-    ERROR_QUOTE_SIZE PADDING_SIZE MAX SIZE COUNTER_MAX DROP_REASON_MAX BATCH_SIZE SLOT_HEADROOM SLOT_SIZE
+    ERROR_QUOTE_SIZE PADDING_SIZE MAX SIZE COUNTER_MAX DROP_REASON_MAX BATCH_SIZE SLOT_HEADROOM SLOT_SIZE BATCH_CLASSES
     FRAME_MAX UDP_TX_MAX TUN_TX_MAX IOVEC_MAX TX_HEADERS_SIZE TUN_TX_SIZE UDP_TX_CONTROL_SIZE UDP_RETRY_MAX`,
 };
 

@@ -13,7 +13,7 @@ import { Load } from "../support/oakestra/load.ts";
 
 const HEALTH = { tcp: 80, interval: 500, timeout: 500, healthy: 2, unhealthy: 3 };
 const B: Service = { ...SERVICE_B, health: HEALTH };
-const TOPOLOGY: Topology = { ...DEMO, services: [SERVICE_A, B] };
+const TOPOLOGY: Topology = { ...DEMO, services: [SERVICE_A, B], settings: { passiveHealth: { pause: "2s" } } };
 const ROUND_ROBIN = "10.30.0.2";
 const WORKLOADS = ["b1", "b2", "b3"];
 const ALL = ["B 1", "B 2", "B 3"];
@@ -72,6 +72,23 @@ describeLab(
       await allow("b1");
       await expectHealth(["healthy", "healthy", "healthy"]);
       configureAll(undefined);
+      await expectHealth(["unchecked", "unchecked", "unchecked"]);
+      configureAll(HEALTH);
+      await expectHealth(["healthy", "healthy", "healthy"]);
+    });
+
+    test("without checks, one that refuses connections is avoided as soon as that is seen, and is tried again", async () => {
+      configureAll(undefined);
+      await expectHealth(["unchecked", "unchecked", "unchecked"]);
+      await refuse("b1", "tcp dport 80");
+      const refused = await connections();
+      expect(refused.reached).toEqual(["B 2", "B 3"]);
+      expect(refused.failures.length).toBeGreaterThan(0);
+      await expectHealth(["avoided", "unchecked", "unchecked"]);
+      expect((await connections()).failures.length).toBeLessThanOrEqual(3); // of those that try again
+      await expectTold("instance-avoided", "B#1 on node-b is avoided: it refused the last");
+      await allow("b1");
+      await eventually("B 1 to be used again", async () => (await connections()).reached.length === 3, PATIENCE_MS);
       await expectHealth(["unchecked", "unchecked", "unchecked"]);
       configureAll(HEALTH);
       await expectHealth(["healthy", "healthy", "healthy"]);

@@ -115,7 +115,14 @@ export class EngineFixture {
     this.health = new FixtureHealth(this.shared, this.tables, () => this.twin);
     this.atStart = this.io.snapshot();
     if (options.withoutTwin) return;
-    const { answers = 0, tunMtu, park, outerClass, probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS } = options.memory ?? {};
+    const {
+      answers = 0,
+      tunMtu,
+      park,
+      outerClass,
+      passiveHealth,
+      probeIntervalMs = DEFAULT_PROBE_INTERVAL_MS,
+    } = options.memory ?? {};
     this.twin = new ReferenceTranslator(
       {
         nodeId: options.nodeId,
@@ -130,6 +137,7 @@ export class EngineFixture {
         clampMss: (answers & HeaderLayout.CLAMP_MSS) !== 0,
         acceptsStrangers: (answers & HeaderLayout.ACCEPT_STRANGERS) !== 0,
         probeIntervalMs,
+        passiveHealth,
         ...(tunMtu !== undefined && { tunMtu }),
         ...(outerClass !== undefined && { outerClass }),
         ...(park !== undefined && {

@@ -23,7 +23,7 @@ export class FixtureHealth {
     const instances = services.find(({ name }) => name === service)?.instances ?? [];
     const index = this.tables.instanceIndices(service)[instances.findIndex((one) => one.number === number)];
     if (index !== undefined) writeInstanceHealth(this.shared, index, health);
-    this.twin()?.tables.setUnhealthy(service, number, health === "unhealthy");
+    this.twin()?.tables.setHealth(service, number, health);
   }
 
   tell(revision: number, pages: readonly Uint8Array[]): void {

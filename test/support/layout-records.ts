@@ -13,66 +13,19 @@ import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import * as OutlierLayout from "../../assembly/shared/layout/outlier.ts";
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import * as VerdictNoteLayout from "../../assembly/shared/layout/verdict-note.ts";
 import * as WaitingLayout from "../../assembly/shared/layout/waiting.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
+import { address, array, endpoints, type LayoutRecord, page, u8, u16, u32, u64 } from "./layout-fields.ts";
 
 /** At least as much as wire/packet.ts notes of the packet in hand. */
 const SCRATCH_SIZE = 256;
 /** At least as much as nat/passage.ts notes. */
 const PASSAGE_SIZE = 64;
-
-interface Field {
-  readonly bytes: number;
-  readonly align?: number; // when it is not the size: arrays
-}
-
-/** The constants of assembly/shared/layout, by namespace. */
-export const LAYOUTS = {
-  AddressLayout,
-  CallerLayout,
-  CandidateLayout,
-  FlowLayout,
-  FragmentLayout,
-  HeaderLayout,
-  HealthPageLayout,
-  InstanceLayout,
-  KernelLayout,
-  NodeLayout,
-  NodeMetricsLayout,
-  ProbeLayout,
-  RefusalLayout,
-  ServiceLayout,
-  VerdictNoteLayout,
-  WaitingLayout,
-  WorkerLayout,
-} as const;
-
-export interface LayoutRecord {
-  readonly layout: keyof typeof LAYOUTS; // where its fields are
-  readonly size: number;
-  readonly fields: Readonly<Record<string, Field>>;
-}
-
-const u8: Field = { bytes: 1 };
-const u16: Field = { bytes: 2 };
-const u32: Field = { bytes: 4 };
-const u64: Field = { bytes: 8 };
-const address: Field = { bytes: 16, align: 8 };
-const endpoints: Field = { bytes: 2 * NodeLayout.ENDPOINT_SIZE, align: NodeLayout.ENDPOINT_SIZE };
-const page: Field = { bytes: HealthPageLayout.SIZE, align: 8 };
-
-function array(count: number, elementSize: number, align = Math.min(elementSize & -elementSize, 64)): Field {
-  return { bytes: count * elementSize, align };
-}
-
-/** The name that the sources use for a field of a record. */
-export function fieldName(record: LayoutRecord, field: string): string {
-  return `${record.layout}.${field}`;
-}
 
 export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
   header: {
@@ -82,6 +35,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       LAYOUT_VERSION: u32,
       GENERATION: u32,
       WORKER_COUNT: u32,
+      OUTLIER_FAILURES: u32,
       FLOW_LIMIT: u32,
       FLOW_BUCKET_MASK: u32,
       ADDRESS_MASK: u32,
@@ -107,6 +61,10 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       ATTENDED_MS: u32,
       HEALTH_EPOCH: u32,
       PROBE_PAUSE_MS: u32,
+      OUTLIER_EPOCH: u32,
+      OUTLIER_UNTIL_MS: u32,
+      OUTLIER_PAUSE_MS: u32,
+      OUTLIER_UNANSWERED_MS: u32,
       PARK_MS: u32,
       PARK_PACKETS: u32,
       PARK_BYTES: u32,
@@ -263,6 +221,7 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       INSTANCE_INCARNATION: u32,
       CLIENT_INSTANCE: u32,
       CLIENT_INCARNATION: u32,
+      OPENED_MS: u32,
       CONFIRMED: u32,
       FORWARD_TCP: u64,
       REVERSE_TCP: u64,
@@ -315,6 +274,21 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
     size: HealthPageLayout.RECEIVED_SIZE,
     fields: { RECEIVED_TURN: u32, RECEIVED_NODE: u32, RECEIVED_REVISION: u32, RECEIVED_PAGE: page },
   },
+  outlier: {
+    layout: "OutlierLayout",
+    size: OutlierLayout.SIZE,
+    fields: {
+      KEY: u64,
+      INCARNATION: u32,
+      USED_MS: u32,
+      FAILURES: u8,
+      CAUSE: u8,
+      HAS_ANSWERED: u8,
+      CLIENT_COUNT: u8,
+      FIRST_CLIENT: u32,
+      SECOND_CLIENT: u32,
+    },
+  },
   mmsghdr: {
     layout: "KernelLayout",
     size: KernelLayout.MMSGHDR_SIZE,
@@ -362,6 +336,8 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       REFUSAL_COUNT: u32,
       AGE_CURSOR: u32,
       PAGES_RECEIVED: u32,
+      TUN_BATCHES: array(WorkerLayout.BATCH_CLASSES, 8),
+      UDP_BATCHES: array(WorkerLayout.BATCH_CLASSES, 8),
       FRAGMENT_KEY: { bytes: FragmentLayout.KEY_SIZE, align: 64 },
       ERROR_NAME: { bytes: NodeLayout.ENDPOINT_SIZE, align: 8 },
       ERROR_QUOTE: { bytes: WorkerLayout.ERROR_QUOTE_SIZE, align: 16 },

@@ -6,7 +6,7 @@ import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
 import { nth } from "./given.ts";
-import { corrupt, packet, TCP_SYN, virtioFrame } from "./packet-builder.ts";
+import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
 import type { Message } from "./reference/translator.ts";
@@ -25,6 +25,8 @@ const PATH_WIDE = 1452;
 const LOOKS_AT_REST = 320;
 const LOOK_REST_MS = 200;
 const FLOOD = 1100;
+const REFUSED_PORT = 7777;
+const OPENINGS = 24;
 const PAGE_PROBE = ProbeLayout.SIZE + HealthPageLayout.SIZE;
 const OUTER_MTU_SMALL = 1308;
 const STRANGER: Endpoint = { address: "198.51.100.66", port: 50_103 };
@@ -42,7 +44,7 @@ export interface TrafficTarget {
   refuse(address: string): void;
   pathError(errno: number, to: Endpoint, about?: ErrorAbout): void;
   /** Checks say so of an instance. */
-  setHealth?(service: string, number: number, health: "healthy" | "unhealthy"): void;
+  setHealth?(service: string, number: number, health: "healthy" | "unhealthy" | "unknown"): void;
   /** The control plane has pages to tell, and wants a node's. */
   tellHealth?(revision: number, pages: readonly Uint8Array[]): void;
   wantPage?(node: string, page: number | undefined): void;
@@ -92,6 +94,7 @@ export class TrafficEvents {
     if (random.chance(0.05)) this.changeVersion();
     if (random.chance(0.3)) this.changeHealth();
     if (random.chance(0.1)) this.askPage();
+    if (random.chance(0.05)) this.refuseOpenings();
     if (random.chance(0.06)) this.paths.set(random.pick(world.tables().nodes).id, random.pick(PATHS));
     if (random.chance(0.1)) fixture.pathError(ECONNREFUSED, this.anyUnderlay());
     if (random.chance(0.1)) fixture.pathError(EMSGSIZE, this.anyUnderlay(), { mtu: random.pick(OUTER_MTUS) });
@@ -200,6 +203,46 @@ export class TrafficEvents {
     if (random.chance(0.2)) fixture.tellHealth?.(random.between(1, 1000), this.anyPages());
     const wanted = random.chance(0.6) ? random.below(3) : undefined;
     fixture.wantPage?.(random.pick(this.world.tables().nodes).id, wanted);
+  }
+
+  /** Connections of this node's workloads to a service, one of whose instances refuses them, mostly. */
+  private refuseOpenings(): void {
+    const { random, fixture } = this;
+    const { services, nodes } = this.world.tables();
+    const clients = services
+      .flatMap(({ instances }) => instances)
+      .filter((one) => one.node === THIS_NODE && isIpv4(one))
+      .flatMap(({ namespaceAddresses }) => namespaceAddresses.filter(isV4));
+    const remote = services.map(({ name, addresses, instances }) => ({
+      name,
+      called: addresses.map(({ address }) => address).find(isV4),
+      answering: instances.filter((one) => one.node !== THIS_NODE && isIpv4(one)),
+    }));
+    const { name, called, answering } = random.pick(remote.filter((one) => one.answering.length > 0));
+    if (called === undefined || clients.length === 0) return;
+    const refusing = random.pick(answering);
+    fixture.setHealth?.(name, refusing.number, "unknown"); // what checks say counts more
+    for (let opening = 0; opening < OPENINGS; opening++) {
+      const client = random.pick(clients);
+      const ports = { sport: random.between(1, 65_535), dport: REFUSED_PORT };
+      fixture.egress(
+        packet()
+          .ip(client, called)
+          .tcp({ ...ports, flags: TCP_SYN })
+          .frame(),
+      );
+      const isRefused = random.chance(0.9);
+      // Of all instances: only the answer of the chosen one is taken.
+      const answers = answering.flatMap((one) => {
+        const underlay = nodes.find(({ id }) => id === one.node)?.underlay;
+        const source = one.instanceAddresses.find(isV4);
+        if (underlay === undefined || source === undefined) return [];
+        const flags = (one === refusing && isRefused ? TCP_RST : TCP_SYN) | TCP_ACK;
+        const answer = packet().ip(source, client).tcp({ sport: ports.dport, dport: ports.sport, flags, ack: 1 });
+        return [{ address: underlay.address, port: underlay.port, bytes: answer.bytes() }];
+      });
+      fixture.ingress(...answers);
+    }
   }
 
   private anyPages(): Uint8Array[] {

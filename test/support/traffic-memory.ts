@@ -22,6 +22,7 @@ export function trafficMemory(seed: number, flows: number, random: Random): Memo
       HeaderLayout.ANSWER_LOST |
       HeaderLayout.ANSWER_LOST_WITH_RESET,
     tunMtu: 1300,
+    passiveHealth: { failures: 2, pauseMs: 4000, unansweredMs: 600 },
     park: { timeoutMs: 1500, packets: 6, bytes: 12_000 },
     offloads:
       seed % 2 === 0

@@ -54,6 +54,8 @@ export const INSTANCE = 148; // u32: record of the target
 export const INSTANCE_INCARNATION = 152; // u32
 export const CLIENT_INSTANCE = 156; // u32: record of the client
 export const CLIENT_INCARNATION = 160; // u32
+/** u32 atomic: when the opening began, by the attentive clock; 0 = its outcome is known, or does not count (OutlierLayout). */
+export const OPENED_MS = 164;
 /** Over what a flow is known by and leads to, written before it begins: a record of another process is held to it. */
 export const SEAL = 168; // u64
 

@@ -6,6 +6,7 @@ export const SIZE = 4096;
 export const LAYOUT_VERSION = 0; // u32
 export const GENERATION = 4; // u32 atomic: the tables that are in force
 export const WORKER_COUNT = 8; // u32
+export const OUTLIER_FAILURES = 12; // u32: failed openings in a row after which an instance is avoided, 0 = openings are not judged
 export const FLOW_LIMIT = 16; // u32: flows that may exist at once
 export const FLOW_BUCKET_MASK = 20; // u32: bucket count - 1
 export const ADDRESS_MASK = 24; // u32: slots of the address table - 1
@@ -41,6 +42,10 @@ export const ATTENTIVE_MS = 344; // u32 atomic
 export const ATTENDED_MS = 348; // u32: when it was last advanced, by the workers' clock
 export const HEALTH_EPOCH = 352; // u32 atomic; writer: data plane, +1 when a node's NodeMetricsLayout.HEALTH changed
 export const PROBE_PAUSE_MS = 356; // u32 atomic; writer: data plane: nothing is due for a node for so long, 0 = something may be
+export const OUTLIER_EPOCH = 360; // u32 atomic; writer: data plane, +1 (Atomics.notify) when an instance is avoided or, by a success, not any more
+export const OUTLIER_UNTIL_MS = 364; // u32 atomic; writer: data plane: none is avoided after that, by the workers' clock; 0 = none is
+export const OUTLIER_PAUSE_MS = 368; // u32: for how long an instance is avoided
+export const OUTLIER_UNANSWERED_MS = 372; // u32: a TCP opening without an answer failed after that
 // Secrets, random at start and read by the engine alone: keys cannot be chosen to collide (table/hash.ts).
 export const FLOW_HASH_KEY = 384; // u64 x FLOW_HASH_KEY_WORDS
 export const FLOW_HASH_KEY_WORDS = 11;
@@ -86,6 +91,7 @@ export enum Region {
   flows, // writer: data plane
   workers, // writer: each worker its own area
   healthPages, // writer: control
+  outliers, // writer: data plane
   adoption, // writer: control: flow records of a process before this one, a part at a time
   count,
 }

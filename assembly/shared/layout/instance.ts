@@ -26,9 +26,10 @@ export const LOAD_SIZE = 16;
 export const LOAD_SERVED = 0; // live flows of this node's clients to service addresses that it serves
 export const LOAD_CALLED = 8; // flows that it has as a client: its share of the flow table
 
-/** What is known of an instance from checks that its service asks for. */
+/** What is known of an instance from checks that its service asks for, or from flows that it refused. */
 export enum InstanceHealth {
   unknown, // it is not checked, or nothing is known yet: it is used like a healthy one
   healthy,
+  suspect, // not checked; it refuses at a port where it served: policies see it like an unhealthy one, the engine goes by ports
   unhealthy, // it gets no new flows while the service has an instance that may be healthy
 }

@@ -37,6 +37,10 @@ export const FRAGMENT_NEXT = 228; // u32: first fragment at which the next searc
 export const REFUSAL_COUNT = 232; // u32: refusals of HeaderLayout.REFUSALS that were taken over
 export const AGE_CURSOR = 236; // u32: first fragment at which the next sweep goes on
 export const PAGES_RECEIVED = 240; // u32 atomic: pages of other nodes that came to this worker (RECEIVED_PAGES)
+// Batches by their size: class n counts those of more than 2^(n - 1) and at most 2^n; writer: host
+export const TUN_BATCHES = 320; // u64 x BATCH_CLASSES: frames that were read from the TUN at once
+export const UDP_BATCHES = 384; // u64 x BATCH_CLASSES: messages that were received at once
+export const BATCH_CLASSES = 7;
 export const FRAGMENT_KEY = 256; // FragmentLayout.KEY_SIZE: of the fragment in hand
 
 export const ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host

@@ -15,6 +15,7 @@ import { printableLine } from "../../base/printable.ts";
 import {
   DEFAULT_CAPACITIES,
   DEFAULT_OUTER_CLASS,
+  DEFAULT_PASSIVE_HEALTH,
   DEFAULT_PROBE_INTERVAL_MS,
   DEFAULT_TIMEOUTS_MS,
 } from "../../memory/shared-memory.ts";
@@ -58,6 +59,8 @@ const HEALTH_INTERVAL_MAX_MS = 3_600_000;
 const HEALTH_TIMEOUT_MIN_MS = 10;
 const HEALTH_TIMEOUT_MAX_MS = 60_000;
 const HEALTH_THRESHOLD_MAX = 100;
+const PASSIVE_PAUSE_MIN_MS = 100;
+const PASSIVE_PAUSE_MAX_MS = 3_600_000;
 const DEFAULT_HEALTH_INTERVAL_MS = 5000;
 const DEFAULT_HEALTH_TIMEOUT_MS = 2000;
 /** Path and query of a request line (RFC 9112 section 3.2.1). */
@@ -253,6 +256,12 @@ export const configSchema = section({
   }).prefault({}),
   probe: section({
     interval: duration(PROBE_INTERVAL_MIN_MS, PROBE_INTERVAL_MAX_MS, true).default(DEFAULT_PROBE_INTERVAL_MS),
+  }).prefault({}),
+  passiveHealth: section({
+    enabled: flag.default(true),
+    failures: whole(1, HEALTH_THRESHOLD_MAX, "a number of flows").default(DEFAULT_PASSIVE_HEALTH.failures),
+    pause: duration(PASSIVE_PAUSE_MIN_MS, PASSIVE_PAUSE_MAX_MS).default(DEFAULT_PASSIVE_HEALTH.pauseMs),
+    unanswered: duration(PASSIVE_PAUSE_MIN_MS, HEALTH_TIMEOUT_MAX_MS).default(DEFAULT_PASSIVE_HEALTH.unansweredMs),
   }).prefault({}),
   offloads: section({
     tunTcp: flag.default(true),

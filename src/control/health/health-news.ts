@@ -4,13 +4,20 @@
 import type { Logger } from "../../base/log.ts";
 import type { InstanceHealthName } from "../../memory/instance-health.ts";
 import type { EventKind } from "../../model/reports.ts";
+import type { InstanceName } from "../tables/table-store.ts";
 import type { CheckedInstance } from "./health-book.ts";
 
 export interface HealthEvent {
-  readonly kind: Extract<EventKind, "instance-healthy" | "instance-unhealthy">;
+  readonly kind: Extract<EventKind, "instance-healthy" | "instance-unhealthy" | "instance-avoided">;
   readonly subject?: string;
   readonly message: string; // one sentence
   readonly advice?: string;
+}
+
+/** What openings met at an instance that is avoided: for everybody, or by some clients. */
+export interface PassiveState {
+  readonly health: "unhealthy" | "avoided";
+  readonly reason: string; // end of a sentence about the instance
 }
 
 interface HealthNewsOptions {
@@ -23,6 +30,11 @@ interface HealthNewsOptions {
 const TOGETHER_MS = 250;
 /** Of one kind, that are told one by one. */
 const SINGLE_MAX = 10;
+const BECAME: Readonly<Record<HealthEvent["kind"], string>> = {
+  "instance-unhealthy": "unhealthy",
+  "instance-avoided": "avoided",
+  "instance-healthy": "healthy again",
+};
 
 export class HealthNews {
   readonly #options: HealthNewsOptions;
@@ -35,7 +47,15 @@ export class HealthNews {
 
   add(checked: CheckedInstance, before: InstanceHealthName): void {
     const event = eventOf(checked, before);
-    if (event === undefined) return;
+    if (event !== undefined) this.#add(event);
+  }
+
+  /** Without a state it is not avoided any more. */
+  addPassive(instance: InstanceName, state: PassiveState | undefined): void {
+    this.#add(passiveEventOf(instance, state));
+  }
+
+  #add(event: HealthEvent): void {
     this.#untold.push(event);
     this.#timer ??= setTimeout(() => this.#tell(), TOGETHER_MS).unref();
   }
@@ -48,20 +68,23 @@ export class HealthNews {
   #tell(): void {
     this.#timer = undefined;
     const events = this.#untold.splice(0);
-    for (const kind of ["instance-unhealthy", "instance-healthy"] as const) {
+    for (const kind of ["instance-unhealthy", "instance-avoided", "instance-healthy"] as const) {
       const same = events.filter((event) => event.kind === kind);
       for (const event of same.slice(0, SINGLE_MAX)) this.#tellOne(event);
       const rest = same.length - SINGLE_MAX;
       if (rest <= 0) continue;
-      const became = kind === "instance-unhealthy" ? "unhealthy" : "healthy again";
-      this.#tellOne({ kind, message: `${rest} more instances are ${became}.`, advice: 'See "sapwood instances".' });
+      this.#tellOne({
+        kind,
+        message: `${rest} more instances are ${BECAME[kind]}.`,
+        advice: 'See "sapwood instances".',
+      });
     }
   }
 
   #tellOne(event: HealthEvent): void {
     const { tell, log } = this.#options;
     if (!tell(event)) return;
-    if (event.kind === "instance-unhealthy") log.warn({ instance: event.subject }, event.message);
+    if (event.kind !== "instance-healthy") log.warn({ instance: event.subject }, event.message);
     else log.info({ instance: event.subject }, event.message);
   }
 }
@@ -81,4 +104,20 @@ function eventOf(
   }
   if (before !== "unhealthy" || state !== "healthy") return undefined;
   return { kind: "instance-healthy", subject, message: `Instance ${subject} on ${node} is healthy again.` };
+}
+
+function passiveEventOf({ service, number, node }: InstanceName, state: PassiveState | undefined): HealthEvent {
+  const subject = `${service}#${number}`;
+  const name = `Instance ${subject} on ${node}`;
+  if (state === undefined) return { kind: "instance-healthy", subject, message: `${name} is not avoided any more.` };
+  const { health, reason } = state;
+  return {
+    kind: `instance-${health}`,
+    subject,
+    message: `${name} is ${health}: it ${reason}.`,
+    advice:
+      health === "unhealthy"
+        ? "See whether its workload runs and serves; new flows go elsewhere, and it is tried again after a pause."
+        : "See whether its workload serves at that port; new flows of the client go elsewhere, and it is tried again after a pause.",
+  };
 }

@@ -2,7 +2,7 @@
 // plane and to who asks.
 
 import type { Logger } from "../../base/log.ts";
-import { writeInstanceHealth } from "../../memory/instance-health.ts";
+import { type InstanceHealthName, writeInstanceHealth } from "../../memory/instance-health.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type { InstanceReport } from "../../model/reports.ts";
 import type { Instance, ServiceHealth } from "../../model/tables.ts";
@@ -11,13 +11,16 @@ import { CheckSchedule, type Subject } from "./check-schedule.ts";
 import { type CheckedInstance, HealthBook } from "./health-book.ts";
 import { type CheckResult, checkHttp, checkIcmp, checkTcp } from "./health-check.ts";
 import { type HealthEvent, HealthNews } from "./health-news.ts";
+import { PassiveHealth } from "./passive-health.ts";
 import { PeerHealth } from "./peer-health.ts";
 import { ToldHealth } from "./told-health.ts";
 
 interface InstanceHealthOptions {
   readonly nodeId: string;
   readonly shared: SharedMemory;
-  readonly store: Pick<TableStore, "snapshot" | "instanceIndices" | "nodeIndex" | "onChange">;
+  readonly store: Pick<TableStore, "snapshot" | "instanceIndices" | "instanceNames" | "nodeIndex" | "onChange">;
+  /** Milliseconds of the workers' clock. */
+  readonly workersMs: () => number;
   readonly tell: (event: HealthEvent) => boolean;
   readonly log: Logger;
 }
@@ -29,9 +32,17 @@ export class InstanceHealth {
   readonly #news: HealthNews;
   readonly #told: ToldHealth;
   readonly #peers: PeerHealth;
+  readonly #passive: PassiveHealth;
+  /** Of the instances, by their records: what is written is what checks say, else what flows met. */
+  readonly #checked = new Map<number, InstanceHealthName>();
+  readonly #shared: SharedMemory;
+  readonly #workersMs: () => number;
+  #suspects: ReadonlySet<number> = new Set();
   #isClosed = false;
 
-  constructor({ nodeId, shared, store, tell, log }: InstanceHealthOptions) {
+  constructor({ nodeId, shared, store, workersMs, tell, log }: InstanceHealthOptions) {
+    this.#shared = shared;
+    this.#workersMs = workersMs;
     this.#news = new HealthNews({ tell, log });
     this.#told = new ToldHealth(shared, () => this.#book.all());
     this.#peers = new PeerHealth({
@@ -42,7 +53,11 @@ export class InstanceHealth {
     this.#book = new HealthBook({
       ...{ nodeId, nowMs: () => performance.now() },
       indicesOf: (service) => store.instanceIndices(service),
-      onState: (index, state) => writeInstanceHealth(shared, index, state),
+      onState: (index, state) => {
+        if (state === "unknown") this.#checked.delete(index);
+        else this.#checked.set(index, state);
+        this.#write(index);
+      },
       onChange: (checked, before) => {
         this.#news.add(checked, before);
         if (checked.isLocal) this.#told.change();
@@ -54,10 +69,24 @@ export class InstanceHealth {
       if (!this.#isClosed) this.#book.follow(changed);
     });
     this.#book.follow({ setServices: store.snapshot().services, removeServices: [] });
+    this.#passive = new PassiveHealth({
+      shared,
+      names: () => store.instanceNames(),
+      nowMs: workersMs,
+      onSuspects: (suspects) => this.#suspect(suspects),
+      onChange: (instance, state) => {
+        if (this.#isUnchecked(instance.service, instance.number)) this.#news.addPassive(instance, state);
+      },
+    });
   }
 
   reportOf(service: string, number: number): Pick<InstanceReport, "health" | "healthAgeMs" | "healthReason"> {
     const known = this.#book.of(service, number);
+    const passive = this.#isUnchecked(service, number) ? this.#passive.of(service, number) : undefined;
+    if (passive !== undefined) {
+      const healthAgeMs = Math.max(0, this.#workersMs() - passive.sinceMs);
+      return { health: passive.health, healthAgeMs, healthReason: passive.reason };
+    }
     if (known === undefined) return { health: "unchecked", healthAgeMs: null, healthReason: null };
     const healthAgeMs = Math.max(0, performance.now() - known.sinceMs);
     return { health: known.state, healthAgeMs, healthReason: known.reason ?? null };
@@ -65,10 +94,28 @@ export class InstanceHealth {
 
   close(): void {
     this.#isClosed = true;
+    this.#passive.close();
     this.#schedule.close();
     this.#told.close();
     this.#peers.close();
     this.#news.close();
+  }
+
+  /** Whether no check says how it is, so that what flows met counts. */
+  #isUnchecked(service: string, number: number): boolean {
+    const state = this.#book.of(service, number)?.state ?? "unknown";
+    return state === "unknown";
+  }
+
+  #suspect(suspects: ReadonlySet<number>): void {
+    const before = this.#suspects;
+    this.#suspects = suspects;
+    for (const index of new Set([...before, ...suspects])) this.#write(index);
+  }
+
+  #write(index: number): void {
+    const state = this.#checked.get(index) ?? (this.#suspects.has(index) ? "suspect" : "unknown");
+    writeInstanceHealth(this.#shared, index, state);
   }
 
   #begin(checked: CheckedInstance): void {

@@ -97,7 +97,7 @@ export class CandidateReader {
     return false;
   }
 
-  /** `isLenient`: what checks say of instances does not count, because they say it of all. */
+  /** `isLenient`: what is known of instances does not count, because it is said of all. */
   #copyOne(candidateAt: number, ownFamily: number, isLenient: boolean, records: DataView, at: number): void {
     const { view } = this;
     const instance = view.getUint32(candidateAt + CandidateLayout.INSTANCE, true);
@@ -147,7 +147,8 @@ export class CandidateReader {
 
   #isUnhealthy(instance: number): boolean {
     const instanceAt = this.#recordAt(Region.instances, instance, InstanceLayout.SIZE);
-    return Atomics.load(this.#words, (instanceAt + InstanceLayout.HEALTH) >>> 2) === InstanceHealth.unhealthy;
+    const health = Atomics.load(this.#words, (instanceAt + InstanceLayout.HEALTH) >>> 2);
+    return health === InstanceHealth.unhealthy || health === InstanceHealth.suspect;
   }
 
   #isReachable(node: number): boolean {

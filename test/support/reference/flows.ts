@@ -6,6 +6,7 @@ import type { AnswerOptions } from "./answers.ts";
 import type { CountName } from "./counts.ts";
 import { type FlowLife, isMidStream, isRestart, newLife } from "./flow-state.ts";
 import type { TwinNodes } from "./nodes.ts";
+import type { TwinOutliers } from "./outliers.ts";
 import type { TwinPark } from "./park.ts";
 import type { Ends, ParsedPacket } from "./parser.ts";
 import type { Situation } from "./situations.ts";
@@ -55,6 +56,8 @@ export interface TwinFlow {
   readonly isBalanced: boolean;
   readonly life: FlowLife;
   lastUsedMs: number;
+  /** When its opening began, by the attentive clock; undefined: its outcome is known, or does not count. */
+  openedMs: number | undefined;
 }
 
 export class TwinFlows {
@@ -66,6 +69,7 @@ export class TwinFlows {
     private readonly tables: TwinTables,
     private readonly nodes: TwinNodes,
     private readonly parked: TwinPark,
+    private readonly outliers: TwinOutliers,
     private readonly options: FlowOptions,
     private readonly decisions: FlowDecisions,
     private readonly count: (name: CountName, by: number) => void,
@@ -75,6 +79,7 @@ export class TwinFlows {
   /** Ends what has been idle for too long. */
   sweep(nowMs: number): void {
     for (const flow of [...this.forward.values()]) {
+      this.outliers.waits(flow, this.nodes.attentiveMs, nowMs);
       if (nowMs - flow.lastUsedMs < (this.options.timeoutsMs[flow.life.state] as number)) continue;
       this.end(flow);
       this.count("flowsExpired", 1);
@@ -201,7 +206,7 @@ export class TwinFlows {
     const client = this.tables.workload(packet.source);
     if (client === undefined) return DropReason.unknownWorkload;
     if (this.parked.isAwaited(packet.destination)) return DropReason.unknownAddress;
-    const target = this.choose(packet.destination);
+    const target = this.choose(packet, client, nowMs);
     if (typeof target === "number") return target;
     const addresses = addressesOf(familyOf(packet.source), client, target);
     if (typeof addresses === "number") return addresses;
@@ -224,6 +229,7 @@ export class TwinFlows {
       wirePort = this.wirePorts.next((port) => this.reverse.has(reverseKeyOf(port)));
       this.count("portsRewritten", 1);
     }
+    const isBalanced = this.tables.address(packet.destination)?.kind === "balanced";
     const flow: TwinFlow = {
       key: flowKey(packet, packet),
       reverseKey: reverseKeyOf(wirePort),
@@ -236,9 +242,10 @@ export class TwinFlows {
       calledPort: packet.destinationPort,
       ...addresses,
       wirePort,
-      isBalanced: this.tables.address(packet.destination)?.kind === "balanced",
+      isBalanced,
       life: newLife(keyProtocol(packet)),
       lastUsedMs: nowMs,
+      openedMs: this.outliers.isJudged(packet, isBalanced) ? Math.max(1, this.nodes.attentiveMs) : undefined,
     };
     this.forward.set(flow.key, flow);
     this.reverse.set(flow.reverseKey, flow);
@@ -246,7 +253,8 @@ export class TwinFlows {
     return flow;
   }
 
-  private choose(called: string): TwinInstance | DropReason {
+  private choose(packet: ParsedPacket, client: TwinInstance, nowMs: number): TwinInstance | DropReason {
+    const called = packet.destination;
     const address = this.tables.address(called);
     if (address === undefined) return DropReason.unknownAddress;
     if (address.kind === "instance") return address.instance;
@@ -267,7 +275,10 @@ export class TwinFlows {
     const isValid = chosen !== undefined && !chosen.isDraining;
     const isReachable = ({ instance }: TwinCandidate): boolean =>
       instance.isLocal || this.nodes.isReachable(instance.node);
-    const isFit = (one: TwinCandidate): boolean => isReachable(one) && !this.tables.isUnhealthy(one.instance);
+    const isFit = (one: TwinCandidate): boolean =>
+      isReachable(one) &&
+      !this.tables.isUnhealthy(one.instance) &&
+      !this.outliers.isAvoided(client, one.instance, packet, nowMs);
     const start = choice.flowHash % candidates.length;
     const eligible = [...candidates.slice(start), ...candidates.slice(0, start)].filter((one) => !one.isDraining);
     const isAnyFit = eligible.some(isFit);

@@ -80,7 +80,7 @@ export class TwinNodes {
   readonly wanted = new Map<string, number>();
   /** Pages of other nodes, for the control plane. */
   readonly pagesHeard: { readonly id: string; readonly revision: number; readonly page: string }[] = [];
-  private attentiveMs = 0;
+  attentiveMs = 0;
   private attendedMs = 0;
 
   constructor(

@@ -22,6 +22,9 @@ export const SITUATIONS = [
   "a lost node's flow that was never answered goes elsewhere",
   "an unhealthy instance is passed over",
   "all instances are unhealthy, and one is used",
+  "an instance is avoided by its client",
+  "an instance is avoided by everybody",
+  "an opening succeeds where others failed",
   "a node is given a health page",
   "a node gives a health page",
   // Unknown addresses

@@ -43,7 +43,7 @@ export class TwinTables {
   private instances = new Map<string, TwinInstance>(); // by service and number
   private byIdentity = new Map<number, TwinInstance>();
   private identities = 0;
-  private readonly unhealthy = new Set<number>(); // by identity
+  private readonly health = new Map<number, "healthy" | "unhealthy">(); // by identity
   private addresses = new Map<string, TwinAddress>();
   private workloads = new Map<string, TwinInstance>();
   private nodes = new Map<string, Node>();
@@ -87,15 +87,20 @@ export class TwinTables {
   }
 
   /** What checks say of an instance in the tables, until it leaves them. */
-  setUnhealthy(service: string, number: number, isUnhealthy: boolean): void {
+  setHealth(service: string, number: number, health: "unknown" | "healthy" | "unhealthy"): void {
     const instance = this.instances.get(JSON.stringify([service, number]));
     if (instance === undefined) return;
-    if (isUnhealthy) this.unhealthy.add(instance.identity);
-    else this.unhealthy.delete(instance.identity);
+    if (health === "unknown") this.health.delete(instance.identity);
+    else this.health.set(instance.identity, health);
+  }
+
+  /** Whether checks say anything of it. */
+  isChecked({ identity }: TwinInstance): boolean {
+    return this.health.has(identity);
   }
 
   isUnhealthy({ identity }: TwinInstance): boolean {
-    return this.unhealthy.has(identity);
+    return this.health.get(identity) === "unhealthy";
   }
 
   /** What the instance is now; undefined when it is not in the tables, or was not in between. */

@@ -15,6 +15,7 @@ import { TwinLaterFragments } from "./later-fragments.ts";
 import { Ledger, type Output, type Place } from "./ledger.ts";
 import { clampMss } from "./mss.ts";
 import { CARRIED_ALWAYS, TwinNodes } from "./nodes.ts";
+import { type OutlierOptions, TwinOutliers } from "./outliers.ts";
 import { type ParkOptions, TwinPark } from "./park.ts";
 import { type ParsedPacket, parse, parseOffload } from "./parser.ts";
 import type { ChecksumState } from "./rewrite.ts";
@@ -56,6 +57,7 @@ interface TwinOptions {
   readonly ownAddresses?: readonly string[];
   readonly tunMtu?: number; // default: not known
   readonly park?: ParkOptions; // default: nothing waits
+  readonly passiveHealth?: OutlierOptions | undefined; // default: openings are not judged
   readonly probeIntervalMs?: number; // default: never
   readonly outerClass?: TwinOuterClass; // default: copied, ECN to nodes that take it
 }
@@ -88,6 +90,7 @@ export class ReferenceTranslator {
   private readonly sender = new TwinSender(this.ledger);
   private readonly fragments: TwinLaterFragments;
   private readonly callers: TwinCallers;
+  private readonly outliers: TwinOutliers;
   private readonly tunMtu: number;
 
   constructor(
@@ -101,10 +104,12 @@ export class ReferenceTranslator {
     this.answers = new TwinAnswers(answers, this.tables, this.ledger);
     this.parked = new TwinPark(options.park, this.tables, this.ledger);
     this.callers = new TwinCallers(options.park?.callerPlaceOf ?? (() => 0));
+    this.outliers = new TwinOutliers(options.passiveHealth, this.tables, this.ledger);
     this.table = new TwinFlows(
       this.tables,
       this.nodes,
       this.parked,
+      this.outliers,
       { timeoutsMs, resets: answers.reset, lost: answers.lost },
       { nextChoice: () => this.decisions.nextChoice() },
       (name, by) => this.ledger.count(name, by),
@@ -396,6 +401,7 @@ export class ReferenceTranslator {
     segmentSize: number,
     nowMs: number,
   ): Uint8Array | DropReason {
+    if (packet.embedded !== undefined) this.outliers.erred(flow, bytes, packet, nowMs);
     const translated = translate(bytes, packet, replyEnds(flow, packet), state, this.acrossTo(undefined, segmentSize));
     if (typeof translated === "number" || packet.embedded !== undefined) return translated;
     this.see(flow, packet, true, nowMs);
@@ -404,6 +410,7 @@ export class ReferenceTranslator {
 
   private see(flow: TwinFlow, packet: ParsedPacket, isReply: boolean, nowMs: number): void {
     flow.lastUsedMs = nowMs;
+    if (isReply) this.outliers.answered(flow, packet, nowMs);
     const before = flow.life.state;
     observe(flow.life, flow.protocol, packet.flags, packet.tcp, isReply);
     const after = flow.life.state;

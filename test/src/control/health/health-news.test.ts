@@ -62,6 +62,21 @@ test.each([
   expect(events).toEqual([]);
 });
 
+test("an instance at which flows fail is told with why, and when it is not avoided any more", () => {
+  const instance = { service: "web", number: 4, node: "node-b" };
+  const reason = "refused the last 3 flows of client shop#1 to TCP port 80";
+  news.addPassive(instance, { health: "avoided", reason });
+  news.addPassive(instance, { health: "unhealthy", reason });
+  news.addPassive(instance, undefined);
+  vi.runAllTimers();
+  expect(events.map(({ kind, message }) => [kind, message])).toEqual([
+    ["instance-unhealthy", `Instance web#4 on node-b is unhealthy: it ${reason}.`],
+    ["instance-avoided", `Instance web#4 on node-b is avoided: it ${reason}.`],
+    ["instance-healthy", "Instance web#4 on node-b is not avoided any more."],
+  ]);
+  expect(logged.map((line) => line.split(":")[0])).toEqual(["warn", "warn", "info"]);
+});
+
 test("of 10,000 at once ten are told, and the others are counted", () => {
   for (let number = 0; number < 10_000; number++) news.add(checked(number, "unhealthy"), "healthy");
   vi.runAllTimers();

@@ -1,0 +1,70 @@
+// What the records of the memory map are described by (layout-records.ts): namespaces of constants, and sizes of fields.
+
+import * as AddressLayout from "../../assembly/shared/layout/address.ts";
+import * as CallerLayout from "../../assembly/shared/layout/caller.ts";
+import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
+import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
+import * as FragmentLayout from "../../assembly/shared/layout/fragment.ts";
+import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
+import * as HealthPageLayout from "../../assembly/shared/layout/health-page.ts";
+import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as NodeLayout from "../../assembly/shared/layout/node.ts";
+import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
+import * as OutlierLayout from "../../assembly/shared/layout/outlier.ts";
+import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
+import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
+import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
+import * as VerdictNoteLayout from "../../assembly/shared/layout/verdict-note.ts";
+import * as WaitingLayout from "../../assembly/shared/layout/waiting.ts";
+import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
+
+interface Field {
+  readonly bytes: number;
+  readonly align?: number; // when it is not the size: arrays
+}
+
+/** The constants of assembly/shared/layout, by namespace. */
+export const LAYOUTS = {
+  AddressLayout,
+  CallerLayout,
+  CandidateLayout,
+  FlowLayout,
+  FragmentLayout,
+  HeaderLayout,
+  HealthPageLayout,
+  InstanceLayout,
+  KernelLayout,
+  NodeLayout,
+  NodeMetricsLayout,
+  OutlierLayout,
+  ProbeLayout,
+  RefusalLayout,
+  ServiceLayout,
+  VerdictNoteLayout,
+  WaitingLayout,
+  WorkerLayout,
+} as const;
+
+export interface LayoutRecord {
+  readonly layout: keyof typeof LAYOUTS; // where its fields are
+  readonly size: number;
+  readonly fields: Readonly<Record<string, Field>>;
+}
+
+export const u8: Field = { bytes: 1 };
+export const u16: Field = { bytes: 2 };
+export const u32: Field = { bytes: 4 };
+export const u64: Field = { bytes: 8 };
+export const address: Field = { bytes: 16, align: 8 };
+export const endpoints: Field = { bytes: 2 * NodeLayout.ENDPOINT_SIZE, align: NodeLayout.ENDPOINT_SIZE };
+export const page: Field = { bytes: HealthPageLayout.SIZE, align: 8 };
+
+export function array(count: number, elementSize: number, align = Math.min(elementSize & -elementSize, 64)): Field {
+  return { bytes: count * elementSize, align };
+}
+
+/** The name that the sources use for a field of a record. */
+export function fieldName(record: LayoutRecord, field: string): string {
+  return `${record.layout}.${field}`;
+}
