@@ -43,6 +43,20 @@ export class CounterNote {
   }
 }
 
+/** Upper bounds of the classes of readBatches(). */
+export const BATCH_BOUNDS: readonly number[] = Array.from({ length: WorkerLayout.BATCH_CLASSES }, (_, i) => 2 ** i);
+
+/** How many batches had which size, by BATCH_BOUNDS: frames read from the TUN at once, messages received at once. */
+export function readBatches(shared: SharedMemory): Readonly<Record<"tun" | "udp", readonly number[]>> {
+  const view = new DataView(shared.memory.buffer, shared.at(Region.workers));
+  const workers = Array.from({ length: shared.capacities.workers }, (_, worker) => worker * WorkerLayout.SIZE);
+  const countsAt = (classesAt: number): number[] =>
+    BATCH_BOUNDS.map((_, i) =>
+      Number(workers.reduce((sum, at) => sum + view.getBigUint64(at + classesAt + 8 * i, true), 0n)),
+    );
+  return { tun: countsAt(WorkerLayout.TUN_BATCHES), udp: countsAt(WorkerLayout.UDP_BATCHES) };
+}
+
 /** Flows that exist now. */
 export function flowCount(shared: SharedMemory): number {
   return Atomics.load(shared.i32, (HeaderLayout.AT + HeaderLayout.FLOW_COUNT) >>> 2);

@@ -2,7 +2,8 @@
 // Promises: the number of series has a bound, whatever the tables hold.
 
 import { CHOICE_BOUNDS_US } from "../../dataplane/modules/policy-board.ts";
-import type { InstanceReport, NodeReport, StatusReport } from "../../model/reports.ts";
+import { BATCH_BOUNDS } from "../../memory/counters.ts";
+import { INSTANCE_HEALTH, type InstanceReport, type NodeReport, type StatusReport } from "../../model/reports.ts";
 import { counterText } from "./counter-texts.ts";
 import type { MetricRegistry, Sample } from "./metric-registry.ts";
 import type { MetricsSource } from "./metrics-source.ts";
@@ -19,7 +20,6 @@ const BY_DIRECTION: Readonly<Record<string, readonly [metric: string, direction:
   ingressBytes: ["sapwood_bytes_total", "ingress"],
   localBytes: ["sapwood_bytes_total", "local"],
 };
-const INSTANCE_HEALTH = ["unchecked", "unknown", "healthy", "unhealthy"] as const;
 const NODE_STATES = ["reachable", "lost", "unknown"] as const;
 
 export function describeMetrics(registry: MetricRegistry, source: MetricsSource): void {
@@ -67,6 +67,19 @@ function describeDataPlane(registry: MetricRegistry, source: MetricsSource): voi
   registry.counter(kernel, () =>
     Object.entries(source.counters().kernel).map(([reason, count]) => [{ reason }, count]),
   );
+  const batches = {
+    name: "sapwood_batch_size",
+    help: "Frames read from the TUN, or messages received from other nodes, at once.",
+    labels: ["queue"],
+  };
+  registry.histogram(batches, BATCH_BOUNDS, () => {
+    const { counters } = source.counters();
+    const { tun, udp } = source.batches();
+    return [
+      { labels: { queue: "tun" }, classes: [...tun, 0], sum: counters.tunReadFrames ?? 0 },
+      { labels: { queue: "udp" }, classes: [...udp, 0], sum: counters.udpReceivedMessages ?? 0 },
+    ];
+  });
   const cpu = {
     name: "sapwood_worker_cpu_seconds_total",
     help: "Processor time of a worker's thread; its rate is the share of the time in which the worker is busy.",

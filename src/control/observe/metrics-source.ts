@@ -9,6 +9,8 @@ export interface MetricsSource {
   instances(): readonly InstanceReport[];
   nodes(): readonly NodeReport[];
   counters(): CountersReport;
+  /** Batches by their size (BATCH_BOUNDS). */
+  batches(): Readonly<Record<"tun" | "udp", readonly number[]>>;
   policies(): readonly PolicyReport[];
   engine(): EngineReport;
   /** The part of the last probes to a node that was not answered; null = not known. */

@@ -44,6 +44,7 @@ export class Metrics {
       policies: once("policies", () => source.policies()),
       engine: once("engine", () => source.engine()),
       probeLoss: (node) => source.probeLoss(node),
+      batches: () => source.batches(),
       policyTimes: () => source.policyTimes(),
       workerCpuMs: () => source.workerCpuMs(),
       reloads: () => source.reloads(),

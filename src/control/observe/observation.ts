@@ -6,7 +6,7 @@ import type { Logger } from "../../base/log.ts";
 import type { OffloadSwitch } from "../../dataplane/worker/offload-switch.ts";
 import { rehearse } from "../../dataplane/worker/rehearse.ts";
 import type { Supervisor } from "../../dataplane/worker/supervisor.ts";
-import { readCounters } from "../../memory/counters.ts";
+import { readBatches, readCounters } from "../../memory/counters.ts";
 import { readNodeMetrics, readProbeLoss } from "../../memory/measurements.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type { NetworkReport, ReloadReport, StatusReport } from "../../model/reports.ts";
@@ -69,6 +69,7 @@ export class Observation {
       instances: () => reporter.instances(),
       nodes: () => reporter.nodes(),
       counters: () => reporter.counters(),
+      batches: () => readBatches(options.shared),
       policies: () => modules.policies.states().map((state) => moduleReporter.policy(state)),
       engine: () => moduleReporter.engine(modules.engine.state()),
       probeLoss: (node: string) => this.#probeLoss(node),

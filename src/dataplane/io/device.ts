@@ -86,6 +86,11 @@ export class WorkerArea {
     this.#add(WorkerLayout.COUNTERS + 8 * counter, amount);
   }
 
+  /** A batch of frames or messages, by its size; `classesAt` is TUN_BATCHES or UDP_BATCHES. */
+  countBatch(classesAt: number, size: number): void {
+    this.#add(classesAt + 8 * (32 - Math.clz32(size - 1)), 1);
+  }
+
   countEgressDrops(reason: DropReason, packets: number): void {
     this.#add(WorkerLayout.EGRESS_DROPS + 8 * reason, packets);
   }

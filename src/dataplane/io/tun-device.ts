@@ -46,6 +46,7 @@ export class TunDevice implements FrameDevice {
     if (count > 0) {
       area.count(Counter.tunReadFrames, count);
       area.count(Counter.tunReadBatches, 1);
+      area.countBatch(WorkerLayout.TUN_BATCHES, count);
     }
     return count;
   }

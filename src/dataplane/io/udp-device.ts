@@ -76,6 +76,7 @@ export class UdpDevice implements DatagramDevice {
     this.#usedMessages = count;
     area.count(Counter.udpReceivedMessages, count);
     area.count(Counter.udpReceivedBatches, 1);
+    area.countBatch(WorkerLayout.UDP_BATCHES, count);
     this.#adaptMessages(count);
     return count;
   }

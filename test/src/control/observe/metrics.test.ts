@@ -1,7 +1,10 @@
 // What a proxy made of constants shows as metrics, judged by Prometheus' own tool.
 
 import { spawnSync } from "node:child_process";
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { Counter } from "../../../../assembly/shared/counters.ts";
 import { Metrics } from "../../../../src/control/observe/metrics.ts";
 import type { MetricsSource } from "../../../../src/control/observe/metrics-source.ts";
@@ -29,6 +32,10 @@ class ObservedSource extends FakeSource implements MetricsSource {
 
   probeLoss(node: string) {
     return node === "node-d" ? 0.25 : null;
+  }
+
+  batches() {
+    return { tun: [1, 2, 3, 0, 0, 0, 4], udp: [0, 0, 0, 0, 0, 0, 0] };
   }
 
   policyTimes() {
@@ -100,6 +107,10 @@ describe("metrics", () => {
     expect([bucket("0.000001"), bucket("0.000002"), bucket("0.000005"), bucket("+Inf")]).toEqual(["2", "4", "6", "6"]);
     expect(CHOICE_BOUNDS_US.map((us) => bucket(String(us / 1e6))).includes(undefined)).toBe(false);
     expect(series.get('sapwood_policy_choice_seconds_count{policy="closest"}')).toBe("6");
+    const batches = ["1", "4", "64", "+Inf"].map((le) =>
+      series.get(`sapwood_batch_size_bucket{queue="tun",le="${le}"}`),
+    );
+    expect(batches).toEqual(["1", "6", "10", "10"]);
   });
 
   test("have a bounded number of series, and say what they leave out", async () => {
@@ -158,4 +169,40 @@ describe("contrib", () => {
     const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", rules], { encoding: "utf8" });
     expect(status, stdout + stderr).toBe(0);
   });
+
+  test.skipIf(!hasPromtool)(
+    "instances that are unhealthy raise an alert, also when they are tried again (promtool test rules)",
+    () => {
+      const rules = new URL("../../../../contrib/prometheus/sapwood.rules.yaml", import.meta.url).pathname;
+      const folder = mkdtempSync(join(tmpdir(), "sapwood-rules-"));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const file = join(folder, "test.yaml");
+      const alert = JSON.stringify({
+        exp_labels: { severity: "warning", health: "unhealthy", instance: "node-a" },
+        exp_annotations: {
+          summary: "1 instances are unhealthy, as node-a knows.",
+          action: "sapwood instances says which ones and why.",
+        },
+      });
+      writeFileSync(
+        file,
+        `
+rule_files: [${rules}]
+evaluation_interval: 15s
+tests:
+  - interval: 15s
+    input_series:
+      - { series: 'sapwood_instances{health="unhealthy", instance="node-a"}', values: "1 0 1 0 1 0 1 0 1 0 0 0 0 0 0 0 0 0 0" }
+      - { series: 'sapwood_instances{health="avoided", instance="node-a"}', values: "3x18" }
+    alert_rule_test:
+      - { eval_time: 45s, alertname: SapwoodInstancesUnhealthy, exp_alerts: [] }
+      - { eval_time: 2m, alertname: SapwoodInstancesUnhealthy, exp_alerts: [${alert}] }
+      - { eval_time: 4m15s, alertname: SapwoodInstancesUnhealthy, exp_alerts: [] }
+      - { eval_time: 4m, alertname: SapwoodInstancesAvoided, exp_alerts: [] }
+`,
+      );
+      const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
+      expect(status, stdout + stderr).toBe(0);
+    },
+  );
 });
