@@ -30,6 +30,14 @@ export function shortText(text: string, mostUnits = SHOWN_LENGTH_MAX): string {
   return `${printableLine(whole)}...`;
 }
 
+/** A value of any type, depth and length as a message may repeat it: of what holds other values only what it is. */
+export function valueText(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") return `"${shortText(value)}"`;
+  if (value === null || typeof value !== "object") return String(value);
+  return Array.isArray(value) ? "a list" : "fields";
+}
+
 /** One line per issue. */
 export function issueLines(issues: readonly Issue[]): string {
   return joinLines(issues.map(({ path, message }) => `${fieldName(path)}: ${message}`));

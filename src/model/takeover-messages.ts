@@ -18,13 +18,20 @@ export const TAKEOVER_PROTOCOL = 1;
 
 const protocol = z.int();
 const reason = z.string().describe("one sentence");
+const version = z.string().max(64);
+const path = z
+  .string()
+  .max(4096)
+  .regex(/^[^\0]+$/); // PATH_MAX (linux/limits.h)
+const milliseconds = z.number().min(0);
+const count = z.int().min(0);
 
 /** Of the one who asked, to the running process. */
 export const Asking = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("takeOver"), protocol, version: z.string() }),
-  z.object({ kind: z.literal("start"), node: z.string(), program: z.string() }),
+  z.object({ kind: z.literal("takeOver"), protocol, version }),
+  z.object({ kind: z.literal("start"), node: path, program: path }),
   z.object({ kind: z.literal("prepared") }),
-  z.object({ kind: z.literal("flowing"), pauseMs: z.number(), flows: z.int() }),
+  z.object({ kind: z.literal("flowing"), pauseMs: milliseconds, flows: count }),
   z.object({ kind: z.literal("ready") }),
   z.object({ kind: z.literal("failed"), reason }),
 ]);
@@ -36,7 +43,7 @@ export const Answering = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("descriptors"),
     protocol,
-    version: z.string(),
+    version,
     pid: z.int(),
     generation: z.int(),
     queues: z.int().min(1),
@@ -47,11 +54,11 @@ export const Answering = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("released") }),
   z.object({
     kind: z.literal("done"),
-    from: z.string(),
-    to: z.string(),
+    from: version,
+    to: version,
     pid: z.int(),
-    pauseMs: z.number(),
-    flows: z.int(),
+    pauseMs: milliseconds,
+    flows: count,
   }),
   z.object({ kind: z.literal("failed"), reason }),
 ]);

@@ -19,6 +19,7 @@ import {
   sendmsg,
   socket,
 } from "./libc.ts";
+import { Poller } from "./poll.ts";
 
 // sys/socket.h
 const AF_UNIX = 1;
@@ -30,6 +31,8 @@ const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
 const MSG_TRUNC = 0x20;
 const MSG_CTRUNC = 0x8;
+// poll.h
+const POLLRDHUP = 0x2000;
 // sys/un.h
 const SUN_PATH = 2;
 const AT_SIGN = 0x40;
@@ -115,13 +118,19 @@ export class MessageSocket {
     const buffers = new MessageBuffers(MESSAGE_BYTES_MAX, DESCRIPTORS_MAX);
     const length = recvmsg(this.#fd, buffers.headerAt, MSG_CMSG_CLOEXEC);
     if (length === -EAGAIN || length === -EINTR) return undefined;
-    if (length <= 0) return "closed"; // an error as well: the other end has died
+    // An error as well: the other end has died. A message of no bytes is none of an end that has gone.
+    if (length < 0 || (length === 0 && this.#hasEnded)) return "closed";
     const descriptors = buffers.readDescriptors();
     if ((buffers.flags & (MSG_TRUNC | MSG_CTRUNC)) !== 0) {
       for (const fd of descriptors) close(fd);
       throw new Error(`a message must have at most ${MESSAGE_BYTES_MAX} bytes and ${DESCRIPTORS_MAX} descriptors`);
     }
     return { bytes: buffers.bytes.slice(0, length), descriptors };
+  }
+
+  /** Whether the other end will send nothing any more. */
+  get #hasEnded(): boolean {
+    return new Poller([this.#fd], POLLRDHUP).wait(0) > 0;
   }
 
   close(): void {

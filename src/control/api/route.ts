@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { SapwoodError } from "../../base/errors.ts";
+import { valueText } from "../../base/issues.ts";
 
 /** The place of a name in a path. */
 export const NAME_PART = "{name}";
@@ -108,5 +109,5 @@ function checked<Schema extends z.ZodType>(schema: Schema, value: object | unkno
   const [issue] = result.error.issues;
   const field = String(issue?.path[0] ?? "");
   const found = Object.entries(Object(value)).find(([name]) => name === field)?.[1];
-  throw new SapwoodError("usage", `"${field}" must be ${issue?.message}; found ${JSON.stringify(found)}.`);
+  throw new SapwoodError("usage", `"${field}" must be ${issue?.message}; found ${valueText(found)}.`);
 }

@@ -25,6 +25,9 @@ const BLOCK_MIN = 12;
 const BLOCK_MAX = 2 ** 24;
 /** As programs that merge files write one for each of theirs. */
 const INTERFACES_MAX = 4096;
+/** Of a name and of a comment so many bytes are read: many times what sapwood and the kernel write. */
+const NAME_MAX = 256;
+const COMMENT_MAX = 4096;
 
 const INTERFACE_RESOLUTION = 9;
 const INTERFACE_TIME_OFFSET = 14;
@@ -74,6 +77,10 @@ export class PcapngReader {
   readonly #known = new Map<string, PcapngInterface>();
   readonly #name: string;
   readonly #interfaces: KnownInterface[] = [];
+  /** Of a block that is not whole yet, in pieces: it is put together once. */
+  #pieces: Buffer[] = [];
+  #size = 0; // of the pieces
+  #needed = BLOCK_MIN; // so many bytes of them are to be looked at
   #rest: Buffer = Buffer.alloc(0);
   #at = 0; // of #rest in the file
   #isBigEndian = false;
@@ -91,26 +98,34 @@ export class PcapngReader {
 
   /** The packets of the blocks that this piece completes. Throws capture-unreadable. */
   *add(piece: Buffer): Generator<PcapngPacket> {
-    this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
+    this.#pieces.push(piece);
+    this.#size += piece.length;
+    if (this.#size < this.#needed) return;
+    this.#rest = this.#pieces.length === 1 ? piece : Buffer.concat(this.#pieces);
+    this.#needed = BLOCK_MIN;
     let done = 0;
     for (;;) {
       const left = this.#rest.length - done;
       if (left < BLOCK_MIN) break;
       const length = this.#blockLength(done);
-      if (left < length) break;
+      if (left < length) {
+        this.#needed = length;
+        break;
+      }
       const packet = this.#block(this.#rest.subarray(done, done + length));
       done += length;
       this.#at += length;
       if (packet !== undefined) yield packet;
     }
-    this.#rest = this.#rest.subarray(done);
+    this.#pieces = [this.#rest.subarray(done)];
+    this.#size = this.#rest.length - done;
   }
 
   /** The file has no more bytes. Throws capture-unreadable when it ends within a block. */
   end(): void {
-    if (!this.#isBegun) throw this.#refusal("a pcapng file", this.#rest.length === 0 ? "no bytes" : "a few bytes");
-    if (this.#rest.length === 0) return;
-    throw this.#refusal("a whole block", `${this.#rest.length} bytes of one, after packet ${this.#packets}`);
+    if (!this.#isBegun) throw this.#refusal("a pcapng file", this.#size === 0 ? "no bytes" : "a few bytes");
+    if (this.#size === 0) return;
+    throw this.#refusal("a whole block", `${this.#size} bytes of one, after packet ${this.#packets}`);
   }
 
   /** How long the block at `offset` of #rest says that it is. */
@@ -151,7 +166,7 @@ export class PcapngReader {
       case SIMPLE_PACKET:
         this.#packets += 1;
         return {
-          ...{ number: this.#packets, interface: undefined, timeUs: 0, bytes: body, length: body.length },
+          ...{ number: this.#packets, interface: undefined, timeUs: 0, bytes: Buffer.from(body), length: body.length },
           ...{ direction: undefined, comment: "" },
         };
       default:
@@ -168,7 +183,7 @@ export class PcapngReader {
     let usPerTick = 1;
     let offsetUs = 0;
     for (const { code, value } of this.#options(body.subarray(INTERFACE_BODY))) {
-      if (code === INTERFACE_NAME) name = value.toString("utf8");
+      if (code === INTERFACE_NAME) name = value.toString("utf8", 0, NAME_MAX);
       else if (code === INTERFACE_RESOLUTION && value.length >= 1) usPerTick = 1e6 * resolution(value[0] as number);
       else if (code === INTERFACE_TIME_OFFSET && value.length === 8) {
         offsetUs = 1e6 * Number(this.#isBigEndian ? value.readBigInt64BE() : value.readBigInt64LE());
@@ -192,7 +207,7 @@ export class PcapngReader {
     let direction: Direction;
     let comment = "";
     for (const { code, value } of this.#options(body.subarray(end))) {
-      if (code === OPTION_COMMENT && comment === "") comment = value.toString("utf8");
+      if (code === OPTION_COMMENT && comment === "") comment = value.toString("utf8", 0, COMMENT_MAX);
       else if (code === PACKET_FLAGS && value.length === 4)
         direction = DIRECTIONS.get(this.#u32(value, 0) & DIRECTION_MASK);
     }
@@ -200,7 +215,7 @@ export class PcapngReader {
       number: this.#packets,
       interface: known,
       timeUs: ticks * known.usPerTick + known.offsetUs,
-      bytes: body.subarray(PACKET_BODY, PACKET_BODY + captured),
+      bytes: Buffer.from(body.subarray(PACKET_BODY, PACKET_BODY + captured)), // who keeps it keeps nothing else
       length: this.#u32(body, 16),
       direction,
       comment,

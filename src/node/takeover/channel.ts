@@ -2,11 +2,14 @@
 
 import { closeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { shortText } from "../../base/issues.ts";
 import type { Answering, Asking } from "../../model/takeover-messages.ts";
 import type { MessageSocket } from "../../sys/message-socket.ts";
 
 /** Packets wait as long as an answer is not seen. */
 const LOOK_MS = 1;
+/** Of what it said, in a sentence. */
+const TOLD_BYTES = 200;
 
 interface Received<Incoming> {
   readonly message: Incoming;
@@ -40,8 +43,19 @@ export class Channel<Outgoing extends Asking | Answering, Incoming> {
     }
   }
 
-  /** "closed": the other process is gone. Throws an Error when it says something else than expected, or nothing in time. */
-  async receive(limitMs: number): Promise<Received<Incoming> | "closed"> {
+  /**
+   * "closed": the other process is gone. Throws an Error when it says something else than expected, or nothing in time.
+   * Descriptors that come along are closed.
+   */
+  async receive(limitMs: number): Promise<Incoming | "closed"> {
+    const received = await this.receiveDescriptors(limitMs);
+    if (received === "closed") return received;
+    closeAll(received.descriptors);
+    return received.message;
+  }
+
+  /** The same for a message with descriptors. */
+  async receiveDescriptors(limitMs: number): Promise<Received<Incoming> | "closed"> {
     const giveUpAtMs = performance.now() + limitMs;
     for (;;) {
       if (this.#isClosed) return "closed";
@@ -57,9 +71,9 @@ export class Channel<Outgoing extends Asking | Answering, Incoming> {
   async ended(limitMs: number): Promise<boolean> {
     const giveUpAtMs = performance.now() + limitMs;
     while (performance.now() < giveUpAtMs) {
-      const received = await this.receive(limitMs).catch(() => undefined);
-      if (received === "closed") return true;
-      for (const fd of received?.descriptors ?? []) closeSync(fd);
+      const left = giveUpAtMs - performance.now();
+      if ((await this.receive(left).catch(() => undefined)) === "closed") return true;
+      await sleep(LOOK_MS); // one that says very much holds up nothing else
     }
     return false;
   }
@@ -73,8 +87,13 @@ export class Channel<Outgoing extends Asking | Answering, Incoming> {
     try {
       return { message: this.#schema.parse(JSON.parse(Buffer.from(bytes).toString("utf8"))), descriptors };
     } catch {
-      for (const fd of descriptors) closeSync(fd);
-      throw new Error(`it said something that this version does not know: ${Buffer.from(bytes.subarray(0, 200))}`);
+      closeAll(descriptors);
+      const found = shortText(Buffer.from(bytes.subarray(0, TOLD_BYTES)).toString("utf8"), TOLD_BYTES);
+      throw new Error(`it said something that this version does not know: ${found}`);
     }
   }
+}
+
+function closeAll(descriptors: readonly number[]): void {
+  for (const fd of descriptors) closeSync(fd);
 }

@@ -119,9 +119,8 @@ export class HandOver {
   async #serve(channel: NextChannel, pid: number): Promise<void> {
     const asked = await channel.receive(ASK_MS).catch(() => "closed" as const);
     if (asked === "closed") return channel.close();
-    const { message } = asked;
-    if (message.kind === "start") return this.#startNext(channel, message);
-    if (message.kind !== "takeOver" || message.protocol !== TAKEOVER_PROTOCOL) {
+    if (asked.kind === "start") return this.#startNext(channel, asked);
+    if (asked.kind !== "takeOver" || asked.protocol !== TAKEOVER_PROTOCOL) {
       const reason = `The running proxy speaks version ${TAKEOVER_PROTOCOL} of the takeover: restart it.`;
       channel.send({ kind: "failed", reason });
       return channel.close();
@@ -132,7 +131,7 @@ export class HandOver {
     }
     this.#next = channel;
     const other = OtherProcess.of(pid);
-    this.#underWay = this.#handOver(channel, message.version, other).finally(() => {
+    this.#underWay = this.#handOver(channel, asked.version, other).finally(() => {
       other.close();
       this.#next = undefined;
     });
@@ -231,9 +230,8 @@ export class HandOver {
       throw new Error(`${reasonOf(error)}, when it was to say "${kind}".`);
     });
     if (heard === "closed") throw new Error(`it ended before it said "${kind}".`);
-    const { message } = heard;
-    if (message.kind === "failed") throw new LetGo(message.reason);
-    if (message.kind !== kind) throw new Error(`it said "${message.kind}" instead of "${kind}".`);
-    return message as Extract<Asking, { readonly kind: Kind }>;
+    if (heard.kind === "failed") throw new LetGo(heard.reason);
+    if (heard.kind !== kind) throw new Error(`it said "${heard.kind}" instead of "${kind}".`);
+    return heard as Extract<Asking, { readonly kind: Kind }>;
   }
 }

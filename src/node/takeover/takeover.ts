@@ -49,8 +49,10 @@ export class Takeover {
     const channel = await openChannel(socket);
     try {
       channel.send({ kind: "takeOver", protocol: TAKEOVER_PROTOCOL, version });
-      const { message, descriptors } = await expectAnswer(channel, "descriptors");
-      return new Takeover(socket, channel, passedOnOf(message, descriptors));
+      const received = await heard(channel.receiveDescriptors(ANSWER_MS));
+      if (received === "closed") throw failed("it ended");
+      const { message, descriptors } = received;
+      return new Takeover(socket, channel, passedOnOf(expectKind(message, "descriptors"), descriptors));
     } catch (error) {
       channel.close();
       throw error;
@@ -93,7 +95,7 @@ export class Takeover {
   async #answer<Wanted extends Kind>(wanted: Wanted): Promise<Answer<Wanted> | undefined> {
     if (this.#isAlone) return undefined;
     const answer = await receive(this.#channel, wanted);
-    if (answer !== "closed") return answer.message;
+    if (answer !== "closed") return answer;
     this.#isAlone = true;
     return undefined;
   }
@@ -123,24 +125,30 @@ export async function expectAnswer<Wanted extends Kind>(
   channel: Channel<Asking, Answering>,
   wanted: Wanted,
   limitMs = ANSWER_MS,
-): Promise<{ readonly message: Answer<Wanted>; readonly descriptors: readonly number[] }> {
+): Promise<Answer<Wanted>> {
   const answer = await receive(channel, wanted, limitMs);
   if (answer === "closed") throw failed("it ended");
   return answer;
 }
 
 async function receive<Wanted extends Kind>(channel: Channel<Asking, Answering>, wanted: Wanted, limitMs = ANSWER_MS) {
-  let received: Awaited<ReturnType<typeof channel.receive>>;
+  const message = await heard(channel.receive(limitMs));
+  return message === "closed" ? message : expectKind(message, wanted);
+}
+
+/** What the running process said. Throws takeover-failed. */
+async function heard<Received>(saying: Promise<Received>): Promise<Received> {
   try {
-    received = await channel.receive(limitMs);
+    return await saying;
   } catch (error) {
     throw failed((error as Error).message);
   }
-  if (received === "closed") return received;
-  const { message, descriptors } = received;
+}
+
+function expectKind<Wanted extends Kind>(message: Answering, wanted: Wanted): Answer<Wanted> {
   if (message.kind === "failed") throw new SapwoodError("takeover-failed", message.reason);
   if (message.kind !== wanted) throw failed(`it said "${message.kind}" instead of "${wanted}"`);
-  return { message: message as Answer<Wanted>, descriptors };
+  return message as Answer<Wanted>;
 }
 
 function passedOnOf(message: Answer<"descriptors">, descriptors: readonly number[]): PassedOn {

@@ -10,7 +10,7 @@ export async function requestUpgrade(socket: string, next: { readonly node: stri
   const channel = await openChannel(socket);
   try {
     channel.send({ kind: "start", ...next });
-    const { kind: _done, ...done } = (await expectAnswer(channel, "done", UPGRADE_MS)).message;
+    const { kind: _done, ...done } = await expectAnswer(channel, "done", UPGRADE_MS);
     return done;
   } finally {
     channel.close();

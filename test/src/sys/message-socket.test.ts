@@ -38,6 +38,18 @@ describe("a message between two processes", () => {
     for (const one of [far, listener]) one.close();
   });
 
+  test("of no bytes is no end", () => {
+    const { near, far, listener } = pair();
+    near.send(new Uint8Array());
+    near.send(Buffer.from("more"));
+    expect(far.receive()).toMatchObject({ bytes: new Uint8Array() });
+    expect(far.receive()).toMatchObject({ bytes: new Uint8Array(Buffer.from("more")) });
+    expect(far.receive()).toBeUndefined();
+    near.close();
+    expect(far.receive()).toBe("closed");
+    for (const one of [far, listener]) one.close();
+  });
+
   test("takes descriptors along, which are the same files under other numbers", () => {
     const { near, far, listener } = pair();
     const file = openSync(folder, "r");

@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
 import { SapwoodError } from "../../../base/errors.ts";
+import { valueText } from "../../../base/issues.ts";
 import type { Logger } from "../../../base/log.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 import type { Netmanager } from "./netmanager.ts";
@@ -86,7 +87,7 @@ async function read<Shape extends z.ZodRawShape>(
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
   const sentences = parsed.error.issues.map(({ path, message }) => {
-    return `${path.join(".")}: ${message}, found ${JSON.stringify(given[String(path[0])])}`;
+    return `${path.join(".")}: ${message}, found ${valueText(given[String(path[0])])}`;
   });
   throw new SapwoodError("usage", `${sentences.join("; ")}.`);
 }

@@ -1,6 +1,7 @@
 // What a table query's result, or a saved one, says of a job, as a service of the tables. What is odd in it is left out
 // and told, and the rest of it counts.
 
+import { shortText, valueText } from "../../../base/issues.ts";
 import { policyName } from "../../../model/policy-names.ts";
 import type { Instance, Node, Service } from "../../../model/tables.ts";
 import { contains, formatAddress, type Prefix, parseAddress, unusableRange } from "../../../net/address.ts";
@@ -125,7 +126,7 @@ export class JobReader {
       const isInstance = INSTANCE_TYPES.includes(read.IpType);
       const policy = policyName(read.IpType);
       if (!isInstance && !this.#options.sink.policies().includes(policy)) {
-        this.odd(`${read.Address} of ${name} has the unknown policy ${JSON.stringify(read.IpType)}`);
+        this.odd(`${shortText(read.Address)} of ${name} has the unknown policy ${valueText(read.IpType)}`);
         continue;
       }
       usable.push(read);
@@ -156,7 +157,7 @@ export class JobReader {
     const bytes = parseAddress(text);
     if (bytes !== undefined && this.#options.ranges.some((range) => contains(range, bytes)))
       return formatAddress(bytes);
-    this.odd(`${JSON.stringify(text)} of ${name} is no address of a service range`);
+    this.odd(`${valueText(text)} of ${name} is no address of a service range`);
     return undefined;
   }
 
@@ -185,7 +186,7 @@ export class JobReader {
     const bytes = parseAddress(host);
     const isInRange = bytes !== undefined && this.#options.ranges.some((range) => contains(range, bytes));
     if (bytes === undefined || isInRange || unusableRange(bytes) !== undefined || port < 1 || port > PORT_MAX) {
-      return this.odd(`${here}: expected the address and port of a node, found ${JSON.stringify(`${host} ${port}`)}`);
+      return this.odd(`${here}: expected the address and port of a node, found ${valueText(`${host} ${port}`)}`);
     }
     const address = formatAddress(bytes);
     // The cluster does not know yet that it does not run here any more.

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
 import { SapwoodError } from "../../../base/errors.ts";
+import { valueText } from "../../../base/issues.ts";
 import { canonicalAddress } from "../../../net/address.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 import { TAP_LAYOUTS, type TapLayout } from "./guest-network.ts";
@@ -99,7 +100,7 @@ export function parseNetcfg(content: string, path: string, env: NodeJS.ProcessEn
   const parsed = schema.safeParse({ ...withoutNulls(withKnownKeys(found, FIELDS)), ...overrides(env) });
   if (!parsed.success) {
     const lines = parsed.error.issues.map(({ path: [field], message }) => {
-      return `${path}: ${String(field)}: ${message}, found ${JSON.stringify(found[String(field)])}`;
+      return `${path}: ${String(field)}: ${message}, found ${valueText(found[String(field)])}`;
     });
     throw new SapwoodError("config-invalid", lines.join("\n"));
   }
@@ -137,20 +138,20 @@ function addressOf(value: string, path: string): string {
   if (value === DISCOVERED) return value;
   const address = canonicalAddress(value);
   if (address !== undefined) return address;
-  const message = `expected an IPv4 or IPv6 address, or ${DISCOVERED} to find it out, found ${JSON.stringify(value)}`;
+  const message = `expected an IPv4 or IPv6 address, or ${DISCOVERED} to find it out, found ${valueText(value)}`;
   throw new SapwoodError("config-invalid", `${path}: NodePublicAddress: ${message}`);
 }
 
 function layoutOf(value: string, path: string): TapLayout {
   const layout = TAP_LAYOUTS.find((one) => one === (value || TAP_LAYOUTS[0]));
   if (layout !== undefined) return layout;
-  const message = `expected one of ${TAP_LAYOUTS.join(", ")}, found ${JSON.stringify(value)}`;
+  const message = `expected one of ${TAP_LAYOUTS.join(", ")}, found ${valueText(value)}`;
   throw new SapwoodError("config-invalid", `${path}: UnikernelTap: ${message}`);
 }
 
 function portOf(value: string, field: Field, path: string): number {
   const port = Number(value);
   if (/^\d{1,5}$/.test(value) && port >= 1 && port <= PORT_MAX) return port;
-  const message = `expected a port from 1 to ${PORT_MAX}, found ${JSON.stringify(value)}`;
+  const message = `expected a port from 1 to ${PORT_MAX}, found ${valueText(value)}`;
   throw new SapwoodError("config-invalid", `${path}: ${field}: ${message}`);
 }

@@ -2,6 +2,7 @@
 // network and the node's tables their services.
 
 import { reasonOf, SapwoodError } from "../../../base/errors.ts";
+import { valueText } from "../../../base/issues.ts";
 import type { Logger } from "../../../base/log.ts";
 import { Turns } from "../../../base/turns.ts";
 import type { ProviderReport } from "../../../model/reports.ts";
@@ -139,7 +140,7 @@ export class Netmanager {
     this.#requireRegistered();
     if (!isJobName(job)) {
       const expected = "four parts of up to 30 letters and digits, joined by dots";
-      throw new SapwoodError("network-setup", `serviceName must have ${expected}; found ${JSON.stringify(job)}.`);
+      throw new SapwoodError("network-setup", `serviceName must have ${expected}; found ${valueText(job)}.`);
     }
     const mappings = parsePortMappings(portMappings);
     const { container, confirmed } = await this.#turns.take(async () => {

@@ -1,6 +1,7 @@
 // The addresses of a node's own subnet: a /26 and a /120, of which the bridge has the first and containers the others.
 
 import { SapwoodError } from "../../../base/errors.ts";
+import { valueText } from "../../../base/issues.ts";
 import { contains, formatAddress, parseAddress, parsePrefix } from "../../../net/address.ts";
 
 /** Network addresses, canonical. */
@@ -26,10 +27,10 @@ const LAST_V6 = 255;
 export function readSubnet(address: string, addressv6: string): Subnet | string {
   const [v4, v6] = [parseAddress(address), parseAddress(addressv6)];
   if (v4 === undefined || address.includes(":") || ((v4[15] ?? 0) & 63) !== 0) {
-    return `expected the network address of a /${V4_LENGTH}, found ${JSON.stringify(address)}`;
+    return `expected the network address of a /${V4_LENGTH}, found ${valueText(address)}`;
   }
   if (v6 === undefined || !addressv6.includes(":") || v6[15] !== 0) {
-    return `expected the network address of a /${V6_LENGTH}, found ${JSON.stringify(addressv6)}`;
+    return `expected the network address of a /${V6_LENGTH}, found ${valueText(addressv6)}`;
   }
   return { v4: formatAddress(v4), v6: formatAddress(v6) };
 }

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { TUNNEL_PORT } from "../../../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../../../base/errors.ts";
+import { valueText } from "../../../base/issues.ts";
 import { contains, networkOf, parseAddress, parsePrefix, strictAddress } from "../../../net/address.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 
@@ -74,7 +75,7 @@ export function parseTuncfg(content: string, path: string, tell: (sentence: stri
     if (given[name] === undefined || given[name] === null) continue;
     const parsed = schema.safeParse(given[name]);
     if (parsed.success) values[name] = parsed.data;
-    else told(`${name} cannot be ${JSON.stringify(given[name])}; the default ${String(values[name])} is used`);
+    else told(`${name} cannot be ${valueText(given[name])}; the default ${String(values[name])} is used`);
   }
   return tuncfgOf(values as Values, told);
 }

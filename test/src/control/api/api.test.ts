@@ -325,6 +325,21 @@ describe("routes", () => {
   });
 });
 
+test("a value of any depth in a body is named as what it is, and not repeated", async () => {
+  await listen();
+  const deep = `${"[".repeat(30_000)}${"]".repeat(30_000)}`; // JSON.stringify would use up the stack
+  const message = '"service" must be a service\'s name; found a list.';
+  expect(await ask("POST", "/v1/drain", `{"service":${deep}}`)).toMatchObject({
+    status: 400,
+    body: { error: { code: "usage", message } },
+  });
+  const long = await ask("POST", "/v1/drain", `{"instance":"${"x".repeat(60_000)}"}`);
+  expect(long.body).toMatchObject({
+    error: { message: `"instance" must be an instance's number; found "${"x".repeat(60)}...".` },
+  });
+  expect(unforeseen).toEqual([]);
+});
+
 describe("socket", () => {
   test("its folder is made, and owner and group may use it", async () => {
     await listen();

@@ -87,6 +87,20 @@ test.each([
   expect(calls).toEqual([]);
 });
 
+test("a value of any depth is named as what it is, and not repeated", async () => {
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`; // JSON.stringify would use up the stack
+  const answers = await Promise.all([
+    post("/container/deploy", `{"serviceName":${deep}}`),
+    post("/container/deploy", `{"portMappings":{"a":${deep}}}`),
+    post("/container/deploy", `{"pid":"${"7".repeat(60_000)}"}`),
+  ]);
+  expect(answers).toEqual([
+    { status: 400, body: '{"error":"serviceName: expected text, found a list."}' },
+    { status: 400, body: '{"error":"portMappings: expected text, found fields."}' },
+    { status: 400, body: `{"error":"pid: expected a whole number, found \\"${"7".repeat(60)}...\\"."}` },
+  ]);
+});
+
 test("other methods and paths [behaviour 1]", async () => {
   expect((await post("/register", "", "GET")).status).toBe(405);
   expect((await post("/status", "{}")).status).toBe(404);

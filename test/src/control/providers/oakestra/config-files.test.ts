@@ -55,6 +55,11 @@ describe("netcfg.json", () => {
   test.each([
     ["a flag as text", `{ ${LEAST}, "Debug": "true" }`, 'netcfg.json: Debug: expected true or false, found "true"'],
     ["a list", "[]", "netcfg.json: expected fields (NodePublicAddress, NodePublicPort"],
+    [
+      "a flag that holds itself",
+      `{ ${LEAST}, "Debug": &a [*a] }`,
+      "netcfg.json: Debug: expected true or false, found a list",
+    ],
     ["a comment of another language", `// mine\n{ ${LEAST} }`, "netcfg.json: expected YAML or JSON; found an error: "],
     [
       "no port",
