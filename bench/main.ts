@@ -21,7 +21,6 @@ const SUBJECTS = {
     load: () => import("./oakestra/main.ts"),
   },
   history: { about: "the figures that were published, by name and date", load: () => import("./show-history.ts") },
-  fuzz: { about: "a search: two engines that differ in their free memory", load: () => import("./fuzz.ts") },
 } as const;
 
 function subjectIn(args: string[]): keyof typeof SUBJECTS {

@@ -1,5 +1,5 @@
-// No byte that leaves comes from anywhere but the packet in hand and its new headers, on a million packets; `npm run bench fuzz`
-// tries ten. SAPWOOD_TEST_SEED=n repeats one seed.
+// No byte that leaves comes from anywhere but the packet in hand and its new headers, on a million packets; `npm run fuzz --
+// --target pair` tries as many as one likes. SAPWOOD_TEST_SEED=n repeats one seed.
 import { test } from "vitest";
 import { expectNoForeignBytes } from "../support/canary-run.ts";
 import { seeds } from "../support/random.ts";

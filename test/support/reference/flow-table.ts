@@ -200,10 +200,12 @@ class FlowTable {
     );
   }
 
+  /** Answers that come in another family name the client's address of that family. */
   private reverseKey(at: number): bigint[] {
+    const crosses = (this.view.getUint8(at + FlowLayout.SEEN) & FlowLayout.ANSWERS_CROSS) !== 0;
     return this.key(
       at + FlowLayout.TARGET_INSTANCE_ADDRESS,
-      at + FlowLayout.CLIENT,
+      at + (crosses ? FlowLayout.ANSWERED : FlowLayout.CLIENT),
       at + FlowLayout.CALLED_PORT,
       at + FlowLayout.WIRE_PORT,
       at,
