@@ -119,7 +119,7 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   await listeners.open();
   undo.add("end a takeover", () => handOver.close());
   const sink = providerSink({
-    ...{ nodeId: config.node.id, store, questions, shared },
+    ...{ nodeId: config.node.id, store, questions, shared, alarms: stages.alarms },
     policies: () => modules.policies.names,
     showStatus: (read) => {
       readProvider = read;

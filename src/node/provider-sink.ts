@@ -5,6 +5,7 @@ import type { Questions } from "../control/tables/questions.ts";
 import type { TableStore } from "../control/tables/table-store.ts";
 import { instancesInUse } from "../memory/flows.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
+import type { Alarms } from "../model/alarms.ts";
 
 interface ProviderSinkOptions {
   readonly nodeId: string;
@@ -13,6 +14,7 @@ interface ProviderSinkOptions {
   readonly shared: SharedMemory;
   readonly policies: () => readonly string[];
   readonly showStatus: ProviderSink["showStatus"];
+  readonly alarms: Alarms;
 }
 
 export function providerSink({
@@ -22,6 +24,7 @@ export function providerSink({
   shared,
   policies,
   showStatus,
+  alarms,
 }: ProviderSinkOptions): ProviderSink {
   return {
     nodeId,
@@ -37,5 +40,6 @@ export function providerSink({
     },
     policies,
     showStatus,
+    alarms,
   };
 }

@@ -167,6 +167,18 @@ describeCluster("a cluster of Oakestra in which things fail", () => {
     expect(cluster.daemon("node-a").isRunning).toBe(true);
   });
 
+  test("a bridge that somebody removes is made anew with its containers, and connections go on", async () => {
+    const load = await startLoad(SERVICE);
+    const before = await networkOf("node-a");
+    await cluster.lab.sandbox.expect(["ip", "link", "delete", "goProxyBridge"], "node-a");
+    await eventually("it to be told", async () => cluster.daemon("node-a").stderr.includes("it was put back"));
+    expect(await networkOf("node-a")).toBe(before);
+    expect((await tally(load)).failures).toEqual([]);
+    expect((await call(SERVICE)).flatMap(({ failures }) => failures)).toEqual([]);
+    load.endInput();
+    await load.ended;
+  });
+
   test("a daemon that is killed is back with its three containers, and idle and busy connections go on [defect 25, defect 31, measured 3, remedy 14]", async () => {
     for (const number of [1, 2]) {
       const addresses = { ip: `10.30.0.${12 + number}`, ipv6: `fdff::${12 + number}` };

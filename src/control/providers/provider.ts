@@ -1,6 +1,7 @@
 // The interface between a node and the source of its services. A provider knows the model and this sink, and nothing
 // else of the node; the composition root alone knows the provider.
 
+import type { Alarms } from "../../model/alarms.ts";
 import type { ProviderReport } from "../../model/reports.ts";
 import type { TablesPatch } from "../../model/tables.ts";
 
@@ -30,4 +31,6 @@ export interface ProviderSink {
   policies(): readonly string[];
   /** From now on the node's status has what the provider says of itself. */
   showStatus(read: () => ProviderReport): void;
+  /** Whom faults of the provider's own things are told. */
+  readonly alarms: Alarms;
 }

@@ -41,7 +41,7 @@ export async function closeBridge(): Promise<void> {
   if (hasBridge()) await ipBatch([`link del dev ${BRIDGE}`]);
 }
 
-function hasBridge(): boolean {
+export function hasBridge(): boolean {
   return hasInterface(BRIDGE);
 }
 

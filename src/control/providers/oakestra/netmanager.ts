@@ -9,7 +9,8 @@ import type { ProviderReport } from "../../../model/reports.ts";
 import { canonicalAddress, parsePrefix } from "../../../net/address.ts";
 import type { ProviderSink } from "../provider.ts";
 import { AddressWatch } from "./address-watch.ts";
-import { closeBridge, openBridge } from "./bridge.ts";
+import { closeBridge, hasBridge, openBridge } from "./bridge.ts";
+import { BridgeWatch } from "./bridge-watch.ts";
 import { Connections } from "./connections.ts";
 import type { Container, SavedContainers } from "./container.ts";
 import { ContainerNetwork } from "./container-network.ts";
@@ -49,6 +50,7 @@ interface Registered {
   readonly subnet: Subnet;
   readonly worker: Worker;
   readonly containers: Containers;
+  readonly network: ContainerNetwork;
 }
 
 /** For all that a registration waits for. Its failure takes a second more, and the NodeEngine has 10 s. */
@@ -70,6 +72,7 @@ export class Netmanager {
   readonly #turns = new Turns();
   readonly #timer: NodeJS.Timeout;
   readonly #address: AddressWatch;
+  readonly #bridge: BridgeWatch;
   #registered: Registered | undefined;
   /** What workers before have counted. */
   #oddBefore = { oddRecords: 0, oddMessages: 0 };
@@ -83,6 +86,11 @@ export class Netmanager {
     this.#options = options;
     const { findAddress: find, address, log } = options;
     this.#address = new AddressWatch({ find, address, log, onChange: () => this.#onAddressChange() });
+    this.#bridge = new BridgeWatch({
+      isMissing: () => this.#registered !== undefined && !hasBridge(),
+      restore: () => this.#turns.take(() => this.#restoreNetwork()),
+      alarms: options.sink.alarms,
+    });
     this.#timer = setInterval(() => void this.#removeLeft(), LEFT_EVERY_MS);
     this.#timer.unref();
   }
@@ -180,6 +188,7 @@ export class Netmanager {
    */
   close(isLasting: boolean): Promise<void> {
     clearInterval(this.#timer);
+    this.#bridge.close();
     this.#address.close();
     return this.#turns.take(async () => {
       const registered = this.#registered;
@@ -288,7 +297,15 @@ export class Netmanager {
     await network.restore(containers.all);
     worker.serve();
     this.#isNetworkLeft = false;
-    return { subnet, worker, containers };
+    return { subnet, worker, containers, network };
+  }
+
+  /** As after a start: the bridge, and all containers on it. */
+  async #restoreNetwork(): Promise<void> {
+    if (this.#registered === undefined) return;
+    const { subnet, containers, network } = this.#registered;
+    await openBridge(subnet, this.#options.mtu);
+    await network.restore(containers.all);
   }
 
   /** As much of it as can be; throws when something is left. */

@@ -53,6 +53,7 @@ beforeEach(async () => {
     questions: { open: () => [], refuse: () => undefined } as never,
     policies: () => BUILT_IN_POLICIES,
     showStatus: () => undefined,
+    alarms: { tell: () => undefined, end: () => undefined },
   });
   const tell = (sentence: string): void => expect.fail(sentence);
   const jobs = new Jobs({

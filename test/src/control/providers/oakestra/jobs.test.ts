@@ -51,6 +51,7 @@ function newJobs(): Jobs {
       servicesInUse: () => new Set(),
       policies: () => BUILT_IN_POLICIES,
       showStatus: () => undefined,
+      alarms: { tell: () => undefined, end: () => undefined },
     },
     ranges: RANGES,
     policyOf: (job, address) => bound.get(job) ?? bound.get(address),

@@ -70,6 +70,7 @@ beforeEach(async () => {
       servicesInUse: () => new Set(),
       policies: () => BUILT_IN_POLICIES,
       showStatus: () => undefined,
+      alarms: { tell: () => undefined, end: () => undefined },
     },
     ranges: [parsePrefix("10.30.0.0/16")],
     host: () => ({ address: "192.0.2.1", port: 50103 }),
