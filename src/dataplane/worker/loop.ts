@@ -29,6 +29,13 @@ interface LoopOptions extends WorkerDevices {
 const SWEEP_ROUND_US = 2_000_000;
 /** Under load the table is swept in small pieces, so that no packet waits for a large one. */
 const SWEEP_PAUSE_US = 10_000;
+/**
+ * A loop that did not come around for so long was stopped: no sleep is that long. What came meanwhile still waits, and
+ * its flows look idle.
+ */
+const STOPPED_US = 2_000_000;
+/** Then the sweep waits, until all that waits has been read, by each worker. */
+const STOPPED_GRACE_US = 2_000_000;
 /** The other nodes are looked at no more often, whatever is due. */
 const PROBE_PAUSE_MIN_US = 50_000;
 const SLEEP_MAX_MS = 400;
@@ -118,7 +125,8 @@ export class Loop {
     const { engine, flowRecords, parkedPackets } = this.#options;
     if (parkedPackets() > 0) this.#unpark(nowUs);
     const sinceSweepUs = nowUs - this.#sweptUs;
-    if (sinceSweepUs >= SWEEP_PAUSE_US) {
+    if (sinceSweepUs > STOPPED_US) this.#sweptUs = nowUs + STOPPED_GRACE_US;
+    else if (sinceSweepUs >= SWEEP_PAUSE_US) {
       this.#sweptUs = nowUs;
       const share = Math.min(1, sinceSweepUs / SWEEP_ROUND_US);
       engine.current.sweep(nowUs, Math.ceil(flowRecords() * share));

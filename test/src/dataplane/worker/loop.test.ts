@@ -220,10 +220,32 @@ describe("what is due by time", () => {
     expect(swept).toBeLessThan(2500);
   });
 
-  test("a long pause sweeps the table once, not more", () => {
+  test.each([
+    ["seconds", 2_100_000],
+    ["minutes", 180_000_000],
+  ])(
+    "a loop that was stopped for %s reads what waits for two seconds, before flows that look idle end",
+    (_what, stoppedUs) => {
+      const world = new World();
+      const loop = world.createLoop();
+      loop.breathe();
+      world.nowUs += stoppedUs;
+      const resumedUs = world.nowUs;
+      for (; world.nowUs < resumedUs + 1_990_000; world.nowUs += 10_000) {
+        Object.assign(world, { ready: READY_TUN, frames: 1 });
+        loop.breathe();
+      }
+      expect(world.calls.filter((call) => call.startsWith("egress"))).toHaveLength(199);
+      expect(world.sweeps).toEqual([]);
+      for (; world.nowUs < resumedUs + 4_100_000; world.nowUs += 10_000) loop.breathe();
+      expect(world.sweeps.reduce((sum, { budget }) => sum + budget, 0)).toBeGreaterThanOrEqual(2000);
+    },
+  );
+
+  test("the longest sleep is no stop", () => {
     const world = new World();
     const loop = world.createLoop();
-    world.nowUs += 60_000_000;
+    world.nowUs += 2_000_000;
     loop.breathe();
     expect(world.sweeps.map(({ budget }) => budget)).toEqual([2000]);
   });
