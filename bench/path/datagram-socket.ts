@@ -2,22 +2,7 @@
 // so that the tool costs little beside the path. IPv4 peers are v4-mapped. Everything in a batch goes to one peer.
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import { parseAddress } from "../../src/net/address.ts";
-import {
-  addressOf,
-  bindSocket,
-  EAGAIN,
-  ECONNREFUSED,
-  EINTR,
-  ENOBUFS,
-  expectSuccess,
-  POLLOUT,
-  read,
-  recvmmsg,
-  SOCK_DGRAM,
-  sendmmsg,
-  setsockopt,
-  socket,
-} from "../../src/sys/libc.ts";
+import * as Libc from "../../src/sys/libc.ts";
 import { Poller } from "../../src/sys/poll.ts";
 
 const DATAGRAM_SIZE = 64;
@@ -39,22 +24,25 @@ export class DatagramSocket {
   readonly fd: number;
   readonly #bytes = new Uint8Array(new ArrayBuffer(MEMORY_SIZE));
   readonly #view = new DataView(this.#bytes.buffer);
-  readonly #at = Number(addressOf(this.#bytes.buffer));
+  readonly #at = Number(Libc.addressOf(this.#bytes.buffer));
   readonly #writable: Poller;
 
   /** Blocks in `receiveOne`, for `timeoutMs` at most; nothing else blocks for ever. Lives as long as its process. */
   constructor(port: number, timeoutMs: number) {
-    this.fd = expectSuccess(socket(KernelLayout.AF_INET6, SOCK_DGRAM, 0), "Opening a UDP socket");
-    this.#writable = new Poller([this.fd], POLLOUT);
+    this.fd = Libc.expectSuccess(Libc.socket(KernelLayout.AF_INET6, Libc.SOCK_DGRAM, 0), "Opening a UDP socket");
+    this.#writable = new Poller([this.fd], Libc.POLLOUT);
     const size = new Uint8Array(new Uint32Array([RECEIVE_BUFFER_SIZE]).buffer);
-    setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.byteLength); // else the default size has to do
+    Libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.byteLength); // else the default size has to do
     const timeval = new BigInt64Array([BigInt(Math.floor(timeoutMs / 1000)), BigInt((timeoutMs % 1000) * 1000)]);
     const timeout = new Uint8Array(timeval.buffer);
-    expectSuccess(setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.byteLength), "Setting SO_RCVTIMEO");
+    Libc.expectSuccess(
+      Libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.byteLength),
+      "Setting SO_RCVTIMEO",
+    );
     this.#view.setUint16(PEER, KernelLayout.AF_INET6, true);
     this.#view.setUint16(PEER + KernelLayout.SOCKADDR_PORT, port);
     const local = this.#bytes.subarray(PEER, PEER + KernelLayout.SOCKADDR_SIZE);
-    expectSuccess(bindSocket(this.fd, local, KernelLayout.SOCKADDR_SIZE), `Binding UDP port ${port}`);
+    Libc.expectSuccess(Libc.bindSocket(this.fd, local, KernelLayout.SOCKADDR_SIZE), `Binding UDP port ${port}`);
     for (let index = 0; index < BATCH_SIZE; index++) this.#writeMessage(index);
   }
 
@@ -67,28 +55,30 @@ export class DatagramSocket {
 
   /** Sends `count` datagrams, the first one marked; returns how many. Waits when the socket's buffer is full. */
   send(count: number): number {
-    const sent = sendmmsg(this.fd, this.#at + MESSAGES, count);
-    if (sent === -EAGAIN || sent === -ENOBUFS) {
+    const sent = Libc.sendmmsg(this.fd, this.#at + MESSAGES, count);
+    if (sent === -Libc.EAGAIN || sent === -Libc.ENOBUFS) {
       this.#writable.wait(1);
       return 0;
     }
     // A proxy that has not learned of the peer yet, or a server that is gone: the datagram counts as lost.
-    return sent === -ECONNREFUSED || sent === -EINTR ? 0 : expectSuccess(sent, "Sending datagrams (sendmmsg)");
+    return sent === -Libc.ECONNREFUSED || sent === -Libc.EINTR
+      ? 0
+      : Libc.expectSuccess(sent, "Sending datagrams (sendmmsg)");
   }
 
   /** Waits for a datagram; whether one came. */
   receiveOne(): boolean {
-    const size = read(this.fd, this.#at + PAYLOADS, DATAGRAM_SIZE);
-    if (size === -EAGAIN || size === -EINTR || size === -ECONNREFUSED) return false;
-    expectSuccess(size, "Receiving a datagram (read)");
+    const size = Libc.read(this.fd, this.#at + PAYLOADS, DATAGRAM_SIZE);
+    if (size === -Libc.EAGAIN || size === -Libc.EINTR || size === -Libc.ECONNREFUSED) return false;
+    Libc.expectSuccess(size, "Receiving a datagram (read)");
     return true;
   }
 
   /** Takes what has arrived, BATCH_SIZE at most, without waiting; the sender of the last becomes the peer. */
   receiveWaiting(): number {
-    const count = recvmmsg(this.fd, this.#at + MESSAGES, BATCH_SIZE);
-    if (count === -EAGAIN || count === -EINTR || count === -ECONNREFUSED) return 0;
-    return expectSuccess(count, "Receiving datagrams (recvmmsg)");
+    const count = Libc.recvmmsg(this.fd, this.#at + MESSAGES, BATCH_SIZE);
+    if (count === -Libc.EAGAIN || count === -Libc.EINTR || count === -Libc.ECONNREFUSED) return 0;
+    return Libc.expectSuccess(count, "Receiving datagrams (recvmmsg)");
   }
 
   /** Marks the datagram that `send` sends. */

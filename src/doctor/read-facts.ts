@@ -6,7 +6,7 @@ import type { StatusReport } from "../model/reports.ts";
 import { TUNNEL_PREFIX } from "../net/wireguard-key.ts";
 import { isClockSynchronised } from "../sys/clock-state.ts";
 import { chooseMtu, findUnderlay, sysctlsFor, type Underlay } from "../sys/interface.ts";
-import { readSysctl } from "../sys/interface-state.ts";
+import { readSysctl } from "../sys/kernel-sysctls.ts";
 import { Routes } from "../sys/links.ts";
 import { expectTunFree } from "../sys/persistent-tun.ts";
 import { udpPortHolders } from "../sys/port-holders.ts";

@@ -105,18 +105,54 @@ export class FlowView {
 
 /** Indices of the instances that flows lead to: of all but closed connections. Copies nothing. */
 export function instancesInUse(shared: SharedMemory): Set<number> {
-  const flowsAt = shared.at(Region.flows);
-  const recordEnd = flowRecordEnd(shared);
   const used = new Set<number>();
-  for (let record = 1; record < recordEnd; record++) {
-    const at = flowsAt + record * FlowLayout.SIZE;
-    const state = shared.bytes[at + FlowLayout.STATE];
-    if (state === FlowState.free || state === FlowState.tcpClosed) continue;
-    const index = shared.u32[(at + FlowLayout.INSTANCE) >>> 2] ?? 0;
-    const incarnation = shared.u32[(at + FlowLayout.INSTANCE_INCARNATION) >>> 2] ?? 0;
-    if (!used.has(index) && isIncarnation(shared, index, incarnation)) used.add(index);
-  }
+  forEachRecord(shared, (at) => {
+    if (shared.bytes[at + FlowLayout.STATE] === FlowState.tcpClosed) return;
+    const instance = instanceAt(shared, at);
+    if (instance !== undefined) used.add(instance);
+  });
   return used;
+}
+
+/** Calls with the address of each record that has a flow, and its index; while it looks, the flow may end. Copies nothing. */
+export function forEachRecord(
+  shared: SharedMemory,
+  take: (at: number, record: number) => void,
+  first = 1,
+  end = flowRecordEnd(shared),
+): void {
+  const flowsAt = shared.at(Region.flows);
+  for (let record = Math.max(first, 1); record < end; record++) {
+    const at = flowsAt + record * FlowLayout.SIZE;
+    if (shared.bytes[at + FlowLayout.STATE] !== FlowState.free) take(at, record);
+  }
+}
+
+/** The instance of the flow at an address, unless its record is another instance's now. */
+export function instanceAt(shared: SharedMemory, at: number): number | undefined {
+  const index = shared.u32[(at + FlowLayout.INSTANCE) >>> 2] ?? 0;
+  const incarnation = shared.u32[(at + FlowLayout.INSTANCE_INCARNATION) >>> 2] ?? 0;
+  return isIncarnation(shared, index, incarnation) ? index : undefined;
+}
+
+/** By how much the packets of each flow grew between two walks. */
+export class PacketGrowth {
+  #before = new Uint32Array(0);
+  #now = new Uint32Array(0);
+
+  /** Of a walk over the records below `end`. */
+  begin(end: number): void {
+    this.#before = this.#now;
+    this.#now = new Uint32Array(end);
+  }
+
+  /** A count that is lower than before is another flow's, or began again at 0. */
+  grown(record: number, packets: number): number {
+    const now = packets >>> 0;
+    const before = this.#before[record] ?? 0;
+    this.#now[record] = now;
+    return now >= before ? now - before : now;
+  }
 }
 
 /** All live flows, in the order of their records. */
@@ -145,7 +181,7 @@ export function flowRecordEnd(shared: SharedMemory): number {
 }
 
 /** Whether the index of an instance record is still that of the same instance. */
-export function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
+function isIncarnation(shared: SharedMemory, index: number, incarnation: number): boolean {
   const at = shared.at(Region.instances) + index * InstanceLayout.SIZE + InstanceLayout.INCARNATION;
   return shared.u32[at >>> 2] === incarnation;
 }

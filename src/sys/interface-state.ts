@@ -1,9 +1,9 @@
 // Whether an interface that this process set up is as it was left, and how to put back what somebody else changed:
 // the link, its MTU, addresses and routes.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { reasonOf, SapwoodError } from "../base/errors.ts";
 import { ip, ipBatch } from "./ip-command.ts";
+import { hasSysctl, kernelSysctls, readSysctl } from "./kernel-sysctls.ts";
 import { ifNametoindex } from "./libc.ts";
 
 /** Below that the kernel takes IPv6 away from an interface, with all settings (RFC 8200 section 5). */
@@ -254,7 +254,7 @@ async function restoreLink(
   ];
   // An interface that gets IPv6 back while it is up would give itself an address, and speak.
   if (state.mtu < IPV6_MTU_MIN) commands.unshift(`link set dev ${device} down`);
-  if (existsSync(sysctlFile("net/ipv6"))) commands.push(`link set dev ${device} addrgenmode none`);
+  if (hasSysctl("net/ipv6")) commands.push(`link set dev ${device} addrgenmode none`);
   await attempt(() => ipBatch(commands));
   for (const { path, value } of sysctls) await attempt(async () => setSysctl(path, value));
   await attempt(() => ip(["link", "set", "dev", device, "up"]));
@@ -266,30 +266,17 @@ function missing(wanted: readonly string[], found: readonly string[]): string[] 
 
 /** Asks /proc/sys/net, which shows this process's network namespace; /sys shows that of whoever mounted it. */
 export function hasInterface(device: string): boolean {
-  return existsSync(sysctlFile(`net/ipv4/conf/${device}`));
-}
-
-/** Undefined when the kernel has no such parameter, or not at the moment. */
-export function readSysctl(path: string): string | undefined {
-  try {
-    return readFileSync(sysctlFile(path), "utf8").trim();
-  } catch {
-    return undefined;
-  }
+  return hasSysctl(`net/ipv4/conf/${device}`);
 }
 
 function setSysctl(path: string, value: string): void {
   const found = readSysctl(path);
   if (found === undefined || found === value) return;
   try {
-    writeFileSync(sysctlFile(path), value);
+    kernelSysctls.write(path, value);
   } catch (cause) {
     throw new SapwoodError("network-setup", `The kernel parameter ${path} must be ${value}, found ${found}.`, {
       cause,
     });
   }
-}
-
-function sysctlFile(path: string): string {
-  return `/proc/sys/${path}`;
 }

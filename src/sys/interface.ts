@@ -6,12 +6,12 @@
 // that it learned from them, unless accept_ra of the interface is 2 (Documentation/networking/ip-sysctl.rst).
 // The interface that carries the tunnel is therefore set to 2 first; other interfaces are the administrator's.
 
-import { existsSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { canonicalAddress } from "../net/address.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
-import { hasInterface, KeptInterface, type KeptState, readSysctl } from "./interface-state.ts";
+import { hasInterface, KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch, parseList } from "./ip-command.ts";
+import { hasSysctl, readSysctl } from "./kernel-sysctls.ts";
 import { expectSuccess, ifNametoindex } from "./libc.ts";
 import { removeSourceRules, restoreSourceRules, setSourceRules } from "./source-rules.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
@@ -275,7 +275,7 @@ function refuseForeignRoute(range: string, device: string, routes: readonly Reco
 async function bringUp({ device, mtu, ranges }: InterfaceOptions): Promise<void> {
   const commands = [`link set dev ${device} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}`];
   // The TUN has no IPv6 address of its own, so that the kernel sends no neighbour or multicast reports into it.
-  if (existsSync("/proc/sys/net/ipv6")) commands.push(`link set dev ${device} addrgenmode none`);
+  if (hasSysctl("net/ipv6")) commands.push(`link set dev ${device} addrgenmode none`);
   commands.push(`link set dev ${device} up`);
   for (const range of ranges) commands.push(`route add ${range} dev ${device}`);
   await ipBatch(commands);

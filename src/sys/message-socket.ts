@@ -1,24 +1,7 @@
 // Messages between two processes of one machine, with descriptors in them (unix(7), SOCK_SEQPACKET and SCM_RIGHTS).
 // Nothing here blocks; descriptors that come are the receiver's, and are closed when it becomes another program.
 
-import {
-  accept,
-  addressOf,
-  bindSocket,
-  close,
-  connectSocket,
-  EAGAIN,
-  EINTR,
-  expectSuccess,
-  getsockopt,
-  listen,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  recvmsg,
-  SOCK_DGRAM,
-  sendmsg,
-  socket,
-} from "./libc.ts";
+import * as Libc from "./libc.ts";
 import { Poller } from "./poll.ts";
 
 // sys/socket.h
@@ -75,8 +58,8 @@ export class MessageSocket {
   static listen(path: string): MessageSocket {
     return opened((fd) => {
       const address = pathAddress(path);
-      expectSuccess(bindSocket(fd, address, address.length), `Binding ${path}`);
-      expectSuccess(listen(fd, 1), `Listening at ${path}`);
+      Libc.expectSuccess(Libc.bindSocket(fd, address, address.length), `Binding ${path}`);
+      Libc.expectSuccess(Libc.listen(fd, 1), `Listening at ${path}`);
     });
   }
 
@@ -84,22 +67,25 @@ export class MessageSocket {
   static connect(path: string): MessageSocket {
     return opened((fd) => {
       const address = pathAddress(path);
-      expectSuccess(connectSocket(fd, address, address.length), `Connecting to ${path}`);
+      Libc.expectSuccess(Libc.connectSocket(fd, address, address.length), `Connecting to ${path}`);
     });
   }
 
   /** Who connected; undefined: nobody yet. */
   accept(): MessageSocket | undefined {
-    const fd = accept(this.#fd, 0, 0, O_CLOEXEC | O_NONBLOCK);
-    if (fd === -EAGAIN || fd === -EINTR) return undefined;
-    return new MessageSocket(expectSuccess(fd, "Accepting a connection"));
+    const fd = Libc.accept(this.#fd, 0, 0, Libc.O_CLOEXEC | Libc.O_NONBLOCK);
+    if (fd === -Libc.EAGAIN || fd === -Libc.EINTR) return undefined;
+    return new MessageSocket(Libc.expectSuccess(fd, "Accepting a connection"));
   }
 
   /** Of a listener that was connected to, it is the process that listens. */
   get peer(): Peer {
     const credentials = new Uint32Array(3); // struct ucred: pid, uid, gid
     const size = Uint32Array.of(credentials.byteLength);
-    expectSuccess(getsockopt(this.#fd, SOL_SOCKET, SO_PEERCRED, credentials, size), "Asking who the other end is");
+    Libc.expectSuccess(
+      Libc.getsockopt(this.#fd, SOL_SOCKET, SO_PEERCRED, credentials, size),
+      "Asking who the other end is",
+    );
     const [pid = 0, uid = 0] = credentials;
     return { pid, uid };
   }
@@ -110,19 +96,19 @@ export class MessageSocket {
     const buffers = new MessageBuffers(bytes.length, descriptors.length);
     buffers.bytes.set(bytes);
     buffers.writeDescriptors(descriptors);
-    expectSuccess(sendmsg(this.#fd, buffers.headerAt, MSG_NOSIGNAL), "Sending a message to another process");
+    Libc.expectSuccess(Libc.sendmsg(this.#fd, buffers.headerAt, MSG_NOSIGNAL), "Sending a message to another process");
   }
 
   /** The next message; undefined: there is none yet; "closed": there will be none any more. */
   receive(): Message | "closed" | undefined {
     const buffers = new MessageBuffers(MESSAGE_BYTES_MAX, DESCRIPTORS_MAX);
-    const length = recvmsg(this.#fd, buffers.headerAt, MSG_CMSG_CLOEXEC);
-    if (length === -EAGAIN || length === -EINTR) return undefined;
+    const length = Libc.recvmsg(this.#fd, buffers.headerAt, MSG_CMSG_CLOEXEC);
+    if (length === -Libc.EAGAIN || length === -Libc.EINTR) return undefined;
     // An error as well: the other end has died. A message of no bytes is none of an end that has gone.
     if (length < 0 || (length === 0 && this.#hasEnded)) return "closed";
     const descriptors = buffers.readDescriptors();
     if ((buffers.flags & (MSG_TRUNC | MSG_CTRUNC)) !== 0) {
-      for (const fd of descriptors) close(fd);
+      for (const fd of descriptors) Libc.close(fd);
       throw new Error(`a message must have at most ${MESSAGE_BYTES_MAX} bytes and ${DESCRIPTORS_MAX} descriptors`);
     }
     return { bytes: buffers.bytes.slice(0, length), descriptors };
@@ -134,7 +120,7 @@ export class MessageSocket {
   }
 
   close(): void {
-    if (this.#isOpen) close(this.#fd);
+    if (this.#isOpen) Libc.close(this.#fd);
     this.#isOpen = false;
   }
 }
@@ -144,23 +130,26 @@ export class MessageSocket {
  * it.
  */
 export function sendDatagram(path: string, text: string, descriptors: readonly number[] = []): void {
-  const fd = expectSuccess(socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC, 0), "Opening a unix socket");
+  const fd = Libc.expectSuccess(Libc.socket(AF_UNIX, Libc.SOCK_DGRAM | Libc.O_CLOEXEC, 0), "Opening a unix socket");
   try {
     const address = pathAddress(path);
-    expectSuccess(connectSocket(fd, address, address.length), `Connecting to ${path}`);
+    Libc.expectSuccess(Libc.connectSocket(fd, address, address.length), `Connecting to ${path}`);
     new MessageSocket(fd).send(Buffer.from(text), descriptors);
   } finally {
-    close(fd);
+    Libc.close(fd);
   }
 }
 
 function opened(prepare: (fd: number) => void): MessageSocket {
-  const fd = expectSuccess(socket(AF_UNIX, SOCK_SEQPACKET | O_NONBLOCK | O_CLOEXEC, 0), "Opening a unix socket");
+  const fd = Libc.expectSuccess(
+    Libc.socket(AF_UNIX, SOCK_SEQPACKET | Libc.O_NONBLOCK | Libc.O_CLOEXEC, 0),
+    "Opening a unix socket",
+  );
   try {
     prepare(fd);
     return new MessageSocket(fd);
   } catch (error) {
-    close(fd);
+    Libc.close(fd);
     throw error;
   }
 }
@@ -192,7 +181,7 @@ class MessageBuffers {
     const buffer = new ArrayBuffer(bytesAt + byteCount);
     this.#view = new DataView(buffer);
     this.bytes = new Uint8Array(buffer, bytesAt, byteCount);
-    this.headerAt = Number(addressOf(buffer));
+    this.headerAt = Number(Libc.addressOf(buffer));
     this.#setWord(iovecAt, this.headerAt + bytesAt);
     this.#setWord(iovecAt + 8, byteCount);
     this.#setWord(MSGHDR_IOV, this.headerAt + iovecAt);

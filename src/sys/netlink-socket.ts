@@ -1,20 +1,7 @@
 // A socket that hears what the kernel tells of changes in this network namespace (netlink(7)).
 // Promises: reading never waits; `close()` twice is harmless.
 
-import {
-  addressOf,
-  bindSocket,
-  close,
-  EAGAIN,
-  EINTR,
-  ENOBUFS,
-  expectSuccess,
-  fcntlNumber,
-  read,
-  SOCK_RAW,
-  setsockopt,
-  socket,
-} from "./libc.ts";
+import * as Libc from "./libc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_NONBLOCK = 0o4000;
@@ -42,18 +29,18 @@ interface NetlinkOptions {
 export class NetlinkSocket {
   readonly #fd: number;
   readonly #bytes = new DataView(new ArrayBuffer(DATAGRAM_MAX));
-  readonly #at = Number(addressOf(this.#bytes.buffer as ArrayBuffer));
+  readonly #at = Number(Libc.addressOf(this.#bytes.buffer as ArrayBuffer));
   #isOpen = true;
 
   /** Throws system-call. */
   constructor({ protocol, groups, bufferSize }: NetlinkOptions) {
-    this.#fd = expectSuccess(
-      socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol),
+    this.#fd = Libc.expectSuccess(
+      Libc.socket(AF_NETLINK, Libc.SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol),
       "Opening a socket for changes of the network",
     );
     try {
       const size = new Uint8Array(new Uint32Array([bufferSize]).buffer);
-      setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, size.byteLength); // else the default size has to do
+      Libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, size.byteLength); // else the default size has to do
       const address = new DataView(new ArrayBuffer(SOCKADDR_NL_SIZE));
       address.setUint16(0, AF_NETLINK, true);
       address.setUint32(
@@ -61,8 +48,8 @@ export class NetlinkSocket {
         groups.reduce((mask, group) => mask + 2 ** (group - 1), 0),
         true,
       );
-      const bound = bindSocket(this.#fd, new Uint8Array(address.buffer), SOCKADDR_NL_SIZE);
-      expectSuccess(bound, "Subscribing to changes of the network");
+      const bound = Libc.bindSocket(this.#fd, new Uint8Array(address.buffer), SOCKADDR_NL_SIZE);
+      Libc.expectSuccess(bound, "Subscribing to changes of the network");
     } catch (error) {
       this.close();
       throw error;
@@ -72,24 +59,24 @@ export class NetlinkSocket {
   /** From now on this process gets SIGIO when there is something to read; it must listen to that signal. */
   signal(): void {
     const what = "Asking for a signal at changes of the network";
-    expectSuccess(fcntlNumber(this.#fd, F_SETOWN, process.pid), what);
-    expectSuccess(fcntlNumber(this.#fd, F_SETFL, O_ASYNC | SOCK_NONBLOCK), what);
+    Libc.expectSuccess(Libc.fcntlNumber(this.#fd, F_SETOWN, process.pid), what);
+    Libc.expectSuccess(Libc.fcntlNumber(this.#fd, F_SETFL, O_ASYNC | SOCK_NONBLOCK), what);
   }
 
   /** The next datagram, which is valid until the next call; "lost": there were some that found no room. */
   read(): DataView | "none" | "lost" {
     for (;;) {
-      const size = read(this.#fd, this.#at, DATAGRAM_MAX);
-      if (size === -EAGAIN) return "none";
-      if (size === -EINTR) continue;
-      if (size === -ENOBUFS) return "lost";
-      expectSuccess(size, "Reading changes of the network");
+      const size = Libc.read(this.#fd, this.#at, DATAGRAM_MAX);
+      if (size === -Libc.EAGAIN) return "none";
+      if (size === -Libc.EINTR) continue;
+      if (size === -Libc.ENOBUFS) return "lost";
+      Libc.expectSuccess(size, "Reading changes of the network");
       return new DataView(this.#bytes.buffer, 0, size);
     }
   }
 
   close(): void {
-    if (this.#isOpen) close(this.#fd);
+    if (this.#isOpen) Libc.close(this.#fd);
     this.#isOpen = false;
   }
 }

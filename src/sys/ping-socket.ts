@@ -3,22 +3,9 @@
 // net.ipv4.ping_group_range names, of both families.
 // Promises: sending and receiving never wait; `close()` twice is harmless.
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { ADDRESS_SIZE, familyOf, parseAddress } from "../net/address.ts";
-import {
-  addressOf,
-  close,
-  connectSocket,
-  EACCES,
-  EAGAIN,
-  errnoName,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  read,
-  SOCK_DGRAM,
-  socket,
-  write,
-} from "./libc.ts";
+import { kernelSysctls } from "./kernel-sysctls.ts";
+import * as Libc from "./libc.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -37,7 +24,7 @@ const ECHO_REQUEST_V6 = 128;
 const ECHO_REPLY_V6 = 129;
 const SEQUENCE_AT = 6;
 const MESSAGE_SIZE = 16;
-const GROUP_RANGE = "/proc/sys/net/ipv4/ping_group_range";
+const GROUP_RANGE = "net/ipv4/ping_group_range";
 
 /** What became of an echo request so far: its answer, nothing yet, or the kernel's error. */
 export type EchoState = "answered" | "awaited" | { readonly error: string };
@@ -46,7 +33,7 @@ export class PingSocket {
   readonly #fd: number;
   readonly #isIpv4: boolean;
   readonly #answer = new Uint8Array(new ArrayBuffer(MESSAGE_SIZE));
-  readonly #answerAt = Number(addressOf(this.#answer.buffer));
+  readonly #answerAt = Number(Libc.addressOf(this.#answer.buffer));
   #sequence = 0;
   #isOpen = true;
 
@@ -59,13 +46,13 @@ export class PingSocket {
   static open(address: string): PingSocket | { readonly error: string } {
     const isIpv4 = familyOf(address) === 4;
     const fd = openAnyhow(isIpv4);
-    if (fd < 0) return { error: errnoName(fd) };
+    if (fd < 0) return { error: Libc.errnoName(fd) };
     const opened = new PingSocket(fd, isIpv4);
     const name = sockaddrOf(address, isIpv4);
-    const connected = connectSocket(fd, name, name.length);
+    const connected = Libc.connectSocket(fd, name, name.length);
     if (connected >= 0) return opened;
     opened.close();
-    return { error: errnoName(connected) };
+    return { error: Libc.errnoName(connected) };
   }
 
   /** Undefined when it is on its way, else the kernel's error. */
@@ -74,16 +61,16 @@ export class PingSocket {
     const message = Buffer.alloc(MESSAGE_SIZE);
     message[0] = this.#isIpv4 ? ECHO_REQUEST : ECHO_REQUEST_V6;
     message.writeUInt16BE(this.#sequence, SEQUENCE_AT);
-    const sent = write(this.#fd, message, MESSAGE_SIZE);
-    return sent < 0 ? errnoName(sent) : undefined;
+    const sent = Libc.write(this.#fd, message, MESSAGE_SIZE);
+    return sent < 0 ? Libc.errnoName(sent) : undefined;
   }
 
   /** Of the last request. */
   receive(): EchoState {
     for (;;) {
-      const size = read(this.#fd, this.#answerAt, MESSAGE_SIZE);
-      if (size === -EAGAIN) return "awaited";
-      if (size < 0) return { error: errnoName(size) };
+      const size = Libc.read(this.#fd, this.#answerAt, MESSAGE_SIZE);
+      if (size === -Libc.EAGAIN) return "awaited";
+      if (size < 0) return { error: Libc.errnoName(size) };
       const [type] = this.#answer;
       const sequence = Buffer.from(this.#answer.buffer).readUInt16BE(SEQUENCE_AT);
       if (type === (this.#isIpv4 ? ECHO_REPLY : ECHO_REPLY_V6) && sequence === this.#sequence) return "answered";
@@ -91,7 +78,7 @@ export class PingSocket {
   }
 
   close(): void {
-    if (this.#isOpen) close(this.#fd);
+    if (this.#isOpen) Libc.close(this.#fd);
     this.#isOpen = false;
   }
 }
@@ -102,12 +89,12 @@ export class PingSocket {
  */
 function openAnyhow(isIpv4: boolean): number {
   const tried = openOnce(isIpv4);
-  if (tried !== -EACCES) return tried;
+  if (tried !== -Libc.EACCES) return tried;
   let before: string;
   try {
-    before = readFileSync(GROUP_RANGE, "utf8");
+    before = kernelSysctls.read(GROUP_RANGE);
     const group = process.getegid?.() ?? 0;
-    writeFileSync(GROUP_RANGE, `${group} ${group}`);
+    kernelSysctls.write(GROUP_RANGE, `${group} ${group}`);
   } catch {
     return tried;
   }
@@ -115,13 +102,13 @@ function openAnyhow(isIpv4: boolean): number {
     return openOnce(isIpv4);
   } finally {
     // "1 0" is the kernel's way to say that no group may.
-    writeFileSync(GROUP_RANGE, before);
+    kernelSysctls.write(GROUP_RANGE, before);
   }
 }
 
 function openOnce(isIpv4: boolean): number {
   const [family, protocol] = isIpv4 ? [AF_INET, IPPROTO_ICMP] : [AF_INET6, IPPROTO_ICMPV6];
-  return socket(family, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, protocol);
+  return Libc.socket(family, Libc.SOCK_DGRAM | Libc.O_NONBLOCK | Libc.O_CLOEXEC, protocol);
 }
 
 function sockaddrOf(address: string, isIpv4: boolean): Buffer {

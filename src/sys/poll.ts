@@ -2,21 +2,7 @@
 // Promises: waiting allocates nothing and never lasts longer than its timeout.
 
 import { SapwoodError } from "../base/errors.ts";
-import {
-  addressOf,
-  close,
-  EAGAIN,
-  EINTR,
-  errnoName,
-  eventfd,
-  expectSuccess,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  POLLIN,
-  poll,
-  read,
-  write,
-} from "./libc.ts";
+import * as Libc from "./libc.ts";
 
 // struct pollfd: i32 fd, i16 events, i16 revents
 const POLLFD_SIZE = 8;
@@ -29,11 +15,11 @@ export class Poller {
   readonly #at: number;
   readonly #count: number;
 
-  constructor(fds: readonly number[], events: number = POLLIN) {
+  constructor(fds: readonly number[], events: number = Libc.POLLIN) {
     this.#count = fds.length;
     const buffer = new ArrayBuffer(POLLFD_SIZE * this.#count); // outside the heap: never moves
     this.#view = new DataView(buffer);
-    this.#at = Number(addressOf(buffer));
+    this.#at = Number(Libc.addressOf(buffer));
     fds.forEach((fd, index) => {
       this.#view.setInt32(index * POLLFD_SIZE, fd, true);
       this.#view.setInt16(index * POLLFD_SIZE + POLLFD_EVENTS, events, true);
@@ -42,12 +28,12 @@ export class Poller {
 
   /** Returns how many descriptors have an event; 0 after `timeoutMs` or a signal. */
   wait(timeoutMs: number): number {
-    const count = poll(this.#at, this.#count, timeoutMs);
+    const count = Libc.poll(this.#at, this.#count, timeoutMs);
     if (count >= 0) return count;
     this.#clear();
     // EAGAIN is a kernel short of memory (poll(2)); the caller's next round tries again.
-    if (count === -EINTR || count === -EAGAIN) return 0;
-    throw new SapwoodError("system-call", `Waiting for packets (poll) failed with ${errnoName(count)}.`);
+    if (count === -Libc.EINTR || count === -Libc.EAGAIN) return 0;
+    throw new SapwoodError("system-call", `Waiting for packets (poll) failed with ${Libc.errnoName(count)}.`);
   }
 
   /** The events (POLLIN, POLLERR ...) that the last wait found for descriptor `index`. */
@@ -70,15 +56,15 @@ export class WakeEvent {
   #isOpen = true;
 
   constructor() {
-    this.fd = expectSuccess(eventfd(0, O_NONBLOCK | O_CLOEXEC), "Opening an eventfd");
+    this.fd = Libc.expectSuccess(Libc.eventfd(0, Libc.O_NONBLOCK | Libc.O_CLOEXEC), "Opening an eventfd");
   }
 
   wake(): void {
-    if (this.#isOpen) write(this.fd, this.#one, this.#one.byteLength); // EAGAIN: it is awake already
+    if (this.#isOpen) Libc.write(this.fd, this.#one, this.#one.byteLength); // EAGAIN: it is awake already
   }
 
   close(): void {
-    if (this.#isOpen) close(this.fd);
+    if (this.#isOpen) Libc.close(this.fd);
     this.#isOpen = false;
   }
 }
@@ -91,10 +77,10 @@ export class WakeDrain {
 
   constructor(fd: number) {
     this.#fd = fd;
-    this.#at = Number(addressOf(this.#buffer));
+    this.#at = Number(Libc.addressOf(this.#buffer));
   }
 
   drain(): void {
-    read(this.#fd, this.#at, this.#buffer.byteLength);
+    Libc.read(this.#fd, this.#at, this.#buffer.byteLength);
   }
 }

@@ -3,13 +3,13 @@
 // such file per network namespace, which all proxies in it share: a parameter is put back by the last one that needs
 // it. Promises: what somebody else changed in the meantime is not overwritten.
 
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { reasonOf, SapwoodError } from "../base/errors.ts";
 import { withFolderLock } from "./file-lock.ts";
+import { kernelSysctls, type SysctlStore } from "./kernel-sysctls.ts";
 import { readOwnFile, removeOwnFile, replaceOwnFile, requireOwnFolder } from "./own-files.ts";
 
-const SYSCTL_ROOT = "/proc/sys";
 const STATE_BYTES_MAX = 2 ** 20;
 const FOLDER = "network";
 /** Whoever may open the folder may lock it. */
@@ -37,21 +37,9 @@ interface State {
   readonly changes: readonly Change[];
 }
 
-/** Where parameters are read and written; a test passes its own. */
-export interface SysctlStore {
-  read(path: string): string;
-  write(path: string, value: string): void;
-}
-
-const kernelSysctls: SysctlStore = {
-  read: (path) => readFileSync(`${SYSCTL_ROOT}/${path}`, "utf8").trim(),
-  write: (path, value) => writeFileSync(`${SYSCTL_ROOT}/${path}`, value),
-};
-
 /** Names the running kernel and this process's network namespace. */
 export function currentScope(): string {
-  const boot = readFileSync(`${SYSCTL_ROOT}/kernel/random/boot_id`, "utf8").trim();
-  return `${boot} ${readlinkSync("/proc/self/ns/net")}`;
+  return `${kernelSysctls.read("kernel/random/boot_id")} ${readlinkSync("/proc/self/ns/net")}`;
 }
 
 /**

@@ -4,27 +4,7 @@
 import { fstatSync, statSync } from "node:fs";
 import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
-import {
-  close,
-  EACCES,
-  EBADFD,
-  EBUSY,
-  EINVAL,
-  EIO,
-  ENODEV,
-  ENOENT,
-  ENXIO,
-  EPERM,
-  errnoName,
-  expectSuccess,
-  ioctl,
-  ioctlNumber,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDWR,
-  open,
-  write,
-} from "./libc.ts";
+import * as Libc from "./libc.ts";
 import { type OffloadState, offloadOff, offloadOn, type SwitchedOff } from "./offload.ts";
 import { superPacket } from "./super-packet.ts";
 
@@ -87,7 +67,7 @@ export function openTun(options: TunOptions): Tun {
   }
   const fds: number[] = [];
   const closeAll = () => {
-    for (const fd of fds.splice(0)) close(fd);
+    for (const fd of fds.splice(0)) Libc.close(fd);
   };
   try {
     const { isLeft = false } = options;
@@ -117,7 +97,7 @@ export function adoptTun({ name, switchedOff }: Omit<TunOptions, "queues" | "isL
   }
   const open = [...fds];
   return openedTun({ name, switchedOff }, first, fds, offerThrowAway(), () => {
-    for (const fd of open.splice(0)) close(fd);
+    for (const fd of open.splice(0)) Libc.close(fd);
   });
 }
 
@@ -126,8 +106,8 @@ function attachedTo(fd: number): string {
   const status = fstatSync(fd);
   if (!status.isCharacterDevice() || status.rdev !== statSync(TUN_PATH).rdev) return "no descriptor of a TUN";
   const request = Buffer.alloc(IFREQ_SIZE);
-  const result = ioctl(fd, TUNGETIFF, request);
-  if (result < 0) return `a queue of no TUN (${errnoName(result)})`;
+  const result = Libc.ioctl(fd, TUNGETIFF, request);
+  if (result < 0) return `a queue of no TUN (${Libc.errnoName(result)})`;
   const name = request.toString("utf8", 0, request.indexOf(0));
   const flags = request.readUInt16LE(IFNAMSIZ);
   const isLike = (flags & QUEUE_FLAGS) === QUEUE_FLAGS && (flags & IFF_DETACH_QUEUE) === 0;
@@ -142,7 +122,7 @@ function openedTun(
   offers: Offers,
   closeAll: () => void,
 ): Tun {
-  const kernel: TunKernel = { ...offers, set: (flags) => ioctlNumber(first, TUNSETOFFLOAD, flags) };
+  const kernel: TunKernel = { ...offers, set: (flags) => Libc.ioctlNumber(first, TUNSETOFFLOAD, flags) };
   let offloads = settleOffloads(switchedOffFirst, kernel);
   return {
     name,
@@ -155,8 +135,8 @@ function openedTun(
       return offloads;
     },
     setPersistent(isPersistent) {
-      const result = ioctlNumber(first, TUNSETPERSIST, isPersistent ? 1 : 0);
-      if (result !== -EBADFD) expectSuccess(result, "Making the TUN outlive its process (TUNSETPERSIST)");
+      const result = Libc.ioctlNumber(first, TUNSETPERSIST, isPersistent ? 1 : 0);
+      if (result !== -Libc.EBADFD) Libc.expectSuccess(result, "Making the TUN outlive its process (TUNSETPERSIST)");
     },
     close: closeAll,
   };
@@ -164,14 +144,14 @@ function openedTun(
 
 /** The first queue of a new device has IFF_TUN_EXCL: to attach to one that exists would share its owner's traffic. */
 function openQueue(name: string, queue: number, exclusive: number): number {
-  const fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  const fd = Libc.open(TUN_PATH, Libc.O_RDWR | Libc.O_NONBLOCK | Libc.O_CLOEXEC);
   if (fd < 0) throw openFailure(fd);
   const request = Buffer.alloc(IFREQ_SIZE);
   request.write(name);
   request.writeUInt16LE(QUEUE_FLAGS | exclusive, IFNAMSIZ);
-  const result = ioctl(fd, TUNSETIFF, request);
+  const result = Libc.ioctl(fd, TUNSETIFF, request);
   if (result < 0) {
-    close(fd);
+    Libc.close(fd);
     throw attachFailure(result, name, queue);
   }
   return fd;
@@ -183,14 +163,14 @@ function openQueue(name: string, queue: number, exclusive: number): number {
  * virtio_net_hdr belongs to the device as well, which may be one that was left.
  */
 function takePossession(fd: number): void {
-  expectSuccess(
-    ioctlNumber(fd, TUNSETOWNER, process.geteuid?.() ?? 0),
+  Libc.expectSuccess(
+    Libc.ioctlNumber(fd, TUNSETOWNER, process.geteuid?.() ?? 0),
     "Making the TUN this user's (TUNSETOWNER)",
     "tun-unavailable",
   );
   const size = new Uint8Array(new Int32Array([VIRTIO_NET_HDR_SIZE]).buffer);
-  expectSuccess(
-    ioctl(fd, TUNSETVNETHDRSZ, size),
+  Libc.expectSuccess(
+    Libc.ioctl(fd, TUNSETVNETHDRSZ, size),
     "Setting the size of the TUN's virtio_net_hdr (TUNSETVNETHDRSZ)",
     "tun-unavailable",
   );
@@ -198,21 +178,21 @@ function takePossession(fd: number): void {
 
 /** Why /dev/net/tun could not be opened, as one sentence. */
 export function openFailure(errno: number): SapwoodError {
-  const found = errnoName(errno);
+  const found = Libc.errnoName(errno);
   switch (-errno) {
-    case ENOENT:
+    case Libc.ENOENT:
       return new SapwoodError(
         "tun-unavailable",
         `${TUN_PATH} is missing (${found}): load the kernel's "tun" module, or pass the device into the container.`,
       );
-    case ENXIO:
-    case ENODEV:
+    case Libc.ENXIO:
+    case Libc.ENODEV:
       return new SapwoodError(
         "tun-unavailable",
         `${TUN_PATH} has no driver (${found}): load the kernel's "tun" module.`,
       );
-    case EACCES:
-    case EPERM:
+    case Libc.EACCES:
+    case Libc.EPERM:
       return new SapwoodError(
         "missing-rights",
         `${TUN_PATH} may not be opened (${found}): run as root, or give this user read and write access to it.`,
@@ -224,19 +204,19 @@ export function openFailure(errno: number): SapwoodError {
 
 /** Why TUNSETIFF failed, as one sentence. */
 export function attachFailure(errno: number, name: string, queue: number): SapwoodError {
-  const found = errnoName(errno);
+  const found = Libc.errnoName(errno);
   switch (-errno) {
-    case EPERM:
+    case Libc.EPERM:
       return new SapwoodError(
         "missing-rights",
         `The TUN "${name}" may not be created (${found}): CAP_NET_ADMIN in this network namespace is needed.`,
       );
-    case EBUSY:
+    case Libc.EBUSY:
       return new SapwoodError(
         "tun-unavailable",
         `The TUN "${name}" cannot be created (${found}): a device of that name exists, perhaps of another proxy.`,
       );
-    case EINVAL:
+    case Libc.EINVAL:
       return new SapwoodError(
         "tun-unavailable",
         `The kernel refused the TUN name "${name}" or a multi-queue TUN with a virtio_net_hdr (${found}).`,
@@ -279,7 +259,7 @@ function offerThrowAway(): Offers {
   try {
     return offerBoth(fd);
   } finally {
-    close(fd);
+    Libc.close(fd);
   }
 }
 
@@ -293,8 +273,8 @@ function offerThrowAway(): Offers {
 function offer(fd: number, protocol: "tcp" | "udp"): number {
   for (const family of ["v4", "v6"] as const) {
     const frame = superPacket(protocol, family);
-    const result = write(fd, frame, frame.length);
-    if (result < 0 && result !== -EIO) return result;
+    const result = Libc.write(fd, frame, frame.length);
+    if (result < 0 && result !== -Libc.EIO) return result;
   }
   return 0;
 }
@@ -304,10 +284,10 @@ export function settleOffloads(switchedOff: SwitchedOff, kernel: TunKernel): Off
   // Without checksum offload no segmentation offload exists (tun.c, set_offload).
   const checksum = kernel.set(TUN_F_CSUM);
   if (checksum < 0) {
-    expectSuccess(kernel.set(0), "Switching all offloads of the TUN off (TUNSETOFFLOAD)", "tun-unavailable");
+    Libc.expectSuccess(kernel.set(0), "Switching all offloads of the TUN off (TUNSETOFFLOAD)", "tun-unavailable");
     const needsChecksum = "needs tun-checksum";
     return [
-      offloadOff("tun-checksum", `TUNSETOFFLOAD failed with ${errnoName(checksum)}`),
+      offloadOff("tun-checksum", `TUNSETOFFLOAD failed with ${Libc.errnoName(checksum)}`),
       offloadOff("tun-tcp", switchedOff["tun-tcp"] ?? needsChecksum),
       offloadOff("tun-udp", switchedOff["tun-udp"] ?? needsChecksum),
     ];
@@ -316,9 +296,10 @@ export function settleOffloads(switchedOff: SwitchedOff, kernel: TunKernel): Off
   const settle = (name: "tun-tcp" | "tun-udp", more: number, written: number, hint: string): OffloadState => {
     const why = switchedOff[name];
     if (why !== undefined) return offloadOff(name, why);
-    if (written < 0) return offloadOff(name, `writing a super-packet to the TUN failed with ${errnoName(written)}`);
+    if (written < 0)
+      return offloadOff(name, `writing a super-packet to the TUN failed with ${Libc.errnoName(written)}`);
     const result = kernel.set(flags | more);
-    if (result < 0) return offloadOff(name, `TUNSETOFFLOAD failed with ${errnoName(result)}${hint}`);
+    if (result < 0) return offloadOff(name, `TUNSETOFFLOAD failed with ${Libc.errnoName(result)}${hint}`);
     flags |= more;
     return offloadOn(name);
   };
@@ -329,6 +310,6 @@ export function settleOffloads(switchedOff: SwitchedOff, kernel: TunKernel): Off
     settle("tun-udp", TUN_F_USO4 | TUN_F_USO6, kernel.udpWrite, ", Linux before 6.2 has no USO"),
   ];
   // A refused request may have changed the device's features half-way: say once more what holds.
-  expectSuccess(kernel.set(flags), "Setting the offloads of the TUN (TUNSETOFFLOAD)", "tun-unavailable");
+  Libc.expectSuccess(kernel.set(flags), "Setting the offloads of the TUN (TUNSETOFFLOAD)", "tun-unavailable");
   return states;
 }

@@ -15,22 +15,7 @@ import {
 } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { ADDRESS_SIZE, canonicalAddress, formatAddress, parseAddress } from "../net/address.ts";
-import {
-  bindSocket,
-  close,
-  EACCES,
-  EADDRINUSE,
-  EADDRNOTAVAIL,
-  errnoName,
-  expectSuccess,
-  getsockname,
-  getsockopt,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  SOCK_DGRAM,
-  setsockopt,
-  socket,
-} from "./libc.ts";
+import * as Libc from "./libc.ts";
 import { type OffloadName, type OffloadState, offloadOff, offloadOn, type SwitchedOff } from "./offload.ts";
 
 // asm-generic/socket.h
@@ -81,25 +66,28 @@ export interface UdpSocket {
 
 /** Throws port-in-use, missing-rights, network-setup or system-call; then nothing is left open. */
 export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
-  const fd = expectSuccess(
-    socket(KernelLayout.AF_INET6, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, IPPROTO_UDP),
+  const fd = Libc.expectSuccess(
+    Libc.socket(KernelLayout.AF_INET6, Libc.SOCK_DGRAM | Libc.O_NONBLOCK | Libc.O_CLOEXEC, IPPROTO_UDP),
     "Opening the tunnel's IPv6 UDP socket",
   );
   let isOpen = true;
   const closeOnce = () => {
-    if (isOpen) close(fd);
+    if (isOpen) Libc.close(fd);
     isOpen = false;
   };
   try {
-    expectSuccess(setNumber(fd, SOL_IPV6, IPV6_V6ONLY, 0), "Accepting IPv4 on the tunnel's socket (IPV6_V6ONLY)");
-    if (options.reusePort) expectSuccess(setNumber(fd, SOL_SOCKET, SO_REUSEPORT, 1), "Setting SO_REUSEPORT");
+    Libc.expectSuccess(setNumber(fd, SOL_IPV6, IPV6_V6ONLY, 0), "Accepting IPv4 on the tunnel's socket (IPV6_V6ONLY)");
+    if (options.reusePort) Libc.expectSuccess(setNumber(fd, SOL_SOCKET, SO_REUSEPORT, 1), "Setting SO_REUSEPORT");
     growBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     growBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     setFragments(fd, false);
-    expectSuccess(setNumber(fd, SOL_IP, IP_RECVERR, 1), "Asking for errors about IPv4 datagrams (IP_RECVERR)");
-    expectSuccess(setNumber(fd, SOL_IPV6, IPV6_RECVERR, 1), "Asking for errors about IPv6 datagrams (IPV6_RECVERR)");
-    expectSuccess(setNumber(fd, SOL_IP, IP_RECVTOS, 1), "Asking for the TOS of IPv4 datagrams (IP_RECVTOS)");
-    expectSuccess(
+    Libc.expectSuccess(setNumber(fd, SOL_IP, IP_RECVERR, 1), "Asking for errors about IPv4 datagrams (IP_RECVERR)");
+    Libc.expectSuccess(
+      setNumber(fd, SOL_IPV6, IPV6_RECVERR, 1),
+      "Asking for errors about IPv6 datagrams (IPV6_RECVERR)",
+    );
+    Libc.expectSuccess(setNumber(fd, SOL_IP, IP_RECVTOS, 1), "Asking for the TOS of IPv4 datagrams (IP_RECVTOS)");
+    Libc.expectSuccess(
       setNumber(fd, SOL_IPV6, IPV6_RECVTCLASS, 1),
       "Asking for the traffic class of IPv6 datagrams (IPV6_RECVTCLASS)",
     );
@@ -117,7 +105,7 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
  */
 export function adoptUdpSocket(fd: number, options: Omit<UdpSocketOptions, "reusePort">): UdpSocket {
   const { address, port, switchedOff } = options;
-  const expected = { SO_DOMAIN: KernelLayout.AF_INET6, SO_TYPE: SOCK_DGRAM, SO_PROTOCOL: IPPROTO_UDP };
+  const expected = { SO_DOMAIN: KernelLayout.AF_INET6, SO_TYPE: Libc.SOCK_DGRAM, SO_PROTOCOL: IPPROTO_UDP };
   const found = fstatSync(fd).isSocket()
     ? {
         SO_DOMAIN: getNumber(fd, SO_DOMAIN),
@@ -131,7 +119,7 @@ export function adoptUdpSocket(fd: number, options: Omit<UdpSocketOptions, "reus
   if (!isSame) throw notTheTunnels(`one of ${bound.address}, port ${bound.port}`, options);
   let isOpen = true;
   return openedSocket(fd, switchedOff, () => {
-    if (isOpen) close(fd);
+    if (isOpen) Libc.close(fd);
     isOpen = false;
   });
 }
@@ -184,14 +172,14 @@ export function openUdpSockets(count: number, options: Omit<UdpSocketOptions, "r
  */
 export function setFragments(fd: number, isAllowed: boolean): void {
   const how = isAllowed ? { v4: PMTUDISC_OMIT, v6: PMTUDISC_WANT } : { v4: PMTUDISC_PROBE, v6: PMTUDISC_PROBE };
-  expectSuccess(setNumber(fd, SOL_IP, IP_MTU_DISCOVER, how.v4), "Setting IP_MTU_DISCOVER");
-  expectSuccess(setNumber(fd, SOL_IPV6, IPV6_MTU_DISCOVER, how.v6), "Setting IPV6_MTU_DISCOVER");
+  Libc.expectSuccess(setNumber(fd, SOL_IP, IP_MTU_DISCOVER, how.v4), "Setting IP_MTU_DISCOVER");
+  Libc.expectSuccess(setNumber(fd, SOL_IPV6, IPV6_MTU_DISCOVER, how.v6), "Setting IPV6_MTU_DISCOVER");
 }
 
 /** The FORCE variant passes over net.core.*mem_max and needs CAP_NET_ADMIN in the initial user namespace. */
 function growBuffer(fd: number, forced: number, limited: number): void {
   if (setNumber(fd, SOL_SOCKET, forced, BUFFER_SIZE) < 0) {
-    expectSuccess(setNumber(fd, SOL_SOCKET, limited, BUFFER_SIZE), "Setting the tunnel's socket buffers");
+    Libc.expectSuccess(setNumber(fd, SOL_SOCKET, limited, BUFFER_SIZE), "Setting the tunnel's socket buffers");
   }
 }
 
@@ -204,9 +192,9 @@ function settleSegment(fd: number, whyOff: string | undefined): OffloadState {
   const name: OffloadName = "udp-gso";
   if (whyOff !== undefined) return offloadOff(name, whyOff);
   const value = new Uint32Array(1);
-  const result = getsockopt(fd, SOL_UDP, UDP_SEGMENT, value, Uint32Array.of(value.byteLength));
+  const result = Libc.getsockopt(fd, SOL_UDP, UDP_SEGMENT, value, Uint32Array.of(value.byteLength));
   return result < 0
-    ? offloadOff(name, `UDP_SEGMENT: ${errnoName(result)}, Linux before 4.18 has none`)
+    ? offloadOff(name, `UDP_SEGMENT: ${Libc.errnoName(result)}, Linux before 4.18 has none`)
     : offloadOn(name);
 }
 
@@ -214,12 +202,14 @@ function settleGro(fd: number, whyOff: string | undefined): OffloadState {
   const name: OffloadName = "udp-gro";
   const result = setNumber(fd, SOL_UDP, UDP_GRO, whyOff === undefined ? 1 : 0);
   if (whyOff !== undefined) return offloadOff(name, whyOff); // a kernel that does not know it has it off
-  return result < 0 ? offloadOff(name, `UDP_GRO: ${errnoName(result)}, Linux before 5.0 has none`) : offloadOn(name);
+  return result < 0
+    ? offloadOff(name, `UDP_GRO: ${Libc.errnoName(result)}, Linux before 5.0 has none`)
+    : offloadOn(name);
 }
 
 function receiveDrops(fd: number): number {
   const values = new Uint32Array(SK_MEMINFO_VARS);
-  getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, Uint32Array.of(values.byteLength)); // Linux before 4.12 fills in none
+  Libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, Uint32Array.of(values.byteLength)); // Linux before 4.12 fills in none
   return values[SK_MEMINFO_DROPS] ?? 0;
 }
 
@@ -235,25 +225,25 @@ function bindTo(fd: number, { address, port }: UdpSocketOptions): void {
   sockaddr.writeUInt16LE(KernelLayout.AF_INET6);
   sockaddr.writeUInt16BE(port, KernelLayout.SOCKADDR_PORT);
   sockaddr.set(bytes, KernelLayout.SOCKADDR_ADDRESS);
-  const result = bindSocket(fd, sockaddr, KernelLayout.SOCKADDR_SIZE);
+  const result = Libc.bindSocket(fd, sockaddr, KernelLayout.SOCKADDR_SIZE);
   if (result < 0) throw bindFailure(result, address, port);
 }
 
 /** Why bind() failed, as one sentence. */
 function bindFailure(errno: number, address: string, port: number): SapwoodError {
-  const found = errnoName(errno);
+  const found = Libc.errnoName(errno);
   switch (-errno) {
-    case EADDRINUSE:
+    case Libc.EADDRINUSE:
       return new SapwoodError(
         "port-in-use",
         `UDP port ${port} of ${address} is in use (${found}): another proxy may be running.`,
       );
-    case EADDRNOTAVAIL:
+    case Libc.EADDRNOTAVAIL:
       return new SapwoodError(
         "network-setup",
         `The underlay address ${address} is not an address of this machine (${found}).`,
       );
-    case EACCES:
+    case Libc.EACCES:
       return new SapwoodError("missing-rights", `UDP port ${port} of ${address} may not be bound (${found}).`);
     default:
       return new SapwoodError("system-call", `Binding UDP port ${port} of ${address} failed with ${found}.`);
@@ -262,8 +252,8 @@ function bindFailure(errno: number, address: string, port: number): SapwoodError
 
 function boundTo(fd: number): { readonly address: string; readonly port: number } {
   const sockaddr = Buffer.alloc(KernelLayout.SOCKADDR_SIZE);
-  expectSuccess(
-    getsockname(fd, sockaddr, Uint32Array.of(KernelLayout.SOCKADDR_SIZE)),
+  Libc.expectSuccess(
+    Libc.getsockname(fd, sockaddr, Uint32Array.of(KernelLayout.SOCKADDR_SIZE)),
     "Asking for the tunnel's port (getsockname)",
   );
   const address = sockaddr.subarray(KernelLayout.SOCKADDR_ADDRESS, KernelLayout.SOCKADDR_ADDRESS + ADDRESS_SIZE);
@@ -272,11 +262,14 @@ function boundTo(fd: number): { readonly address: string; readonly port: number 
 
 function setNumber(fd: number, level: number, option: number, value: number): number {
   const bytes = Uint32Array.of(value);
-  return setsockopt(fd, level, option, bytes, bytes.byteLength);
+  return Libc.setsockopt(fd, level, option, bytes, bytes.byteLength);
 }
 
 function getNumber(fd: number, option: number): number {
   const value = new Uint32Array(1);
-  expectSuccess(getsockopt(fd, SOL_SOCKET, option, value, Uint32Array.of(value.byteLength)), "Asking what a socket is");
+  Libc.expectSuccess(
+    Libc.getsockopt(fd, SOL_SOCKET, option, value, Uint32Array.of(value.byteLength)),
+    "Asking what a socket is",
+  );
   return value[0] ?? 0;
 }

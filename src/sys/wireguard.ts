@@ -2,11 +2,11 @@
 // Promises: an interface that sapwood did not make is left alone; a set-up that fails leaves none behind.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { isGuardRoute, removeGuardRoutes, routesTo, setGuardRoutes } from "./guard-routes.ts";
 import { hasInterface, KeptInterface, type KeptState } from "./interface-state.ts";
 import { ip, ipBatch } from "./ip-command.ts";
+import { hasSysctl, kernelSysctls } from "./kernel-sysctls.ts";
 import { expectSuccess, ifNametoindex } from "./libc.ts";
 import { addRules, removeRules } from "./routing-rules.ts";
 import { runTool, type Tool, toolEnvironment } from "./tool.ts";
@@ -271,8 +271,8 @@ async function removeLeftOver(device: string): Promise<void> {
 
 /** New interfaces have no IPv6 where net.ipv6.conf.default.disable_ipv6 says so, as in most containers. */
 function allowIpv6(device: string): void {
-  const path = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
-  if (existsSync(path)) writeFileSync(path, "0");
+  const path = `net/ipv6/conf/${device}/disable_ipv6`;
+  if (hasSysctl(path)) kernelSysctls.write(path, "0");
 }
 
 /**

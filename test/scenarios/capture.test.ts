@@ -4,18 +4,8 @@ import { describe, expect, test } from "vitest";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { DropReason, Verdict } from "../../assembly/shared/verdicts.ts";
-import {
-  type CaptureFilter,
-  CapturePoint,
-  RECORD_CAPTURED_AT,
-  RECORD_CAPTURES_AT,
-  RECORD_LENGTH_AT,
-  RECORD_POINT_AT,
-  RECORD_REASON_AT,
-  RECORD_TARGET_AT,
-  RECORD_VERDICT_AT,
-  SNAP_LENGTH_MAX,
-} from "../../src/dataplane/capture/capture-contract.ts";
+import { type CaptureFilter, CapturePoint, SNAP_LENGTH_MAX } from "../../src/dataplane/capture/capture-contract.ts";
+import * as CaptureRecord from "../../src/dataplane/capture/capture-record.ts";
 import { createRing, RingReader } from "../../src/dataplane/capture/capture-ring.ts";
 import { CaptureTap } from "../../src/dataplane/capture/capture-tap.ts";
 import { CapturingEngine } from "../../src/dataplane/capture/capturing-engine.ts";
@@ -52,13 +42,13 @@ function capture(fixture: EngineFixture, filters: readonly CaptureFilter[] = [EV
     reader.drain(Infinity, (record, bytes) => {
       const about = new Uint8Array(record.buffer, record.byteOffset, record.byteLength);
       captured.push({
-        captures: record.getUint8(RECORD_CAPTURES_AT),
-        point: nameOf(CapturePoint, record.getUint8(RECORD_POINT_AT)),
-        verdict: Verdict[record.getUint8(RECORD_VERDICT_AT)] ?? "",
-        reason: DropReason[record.getUint8(RECORD_REASON_AT)] ?? "",
-        target: formatAddress(about, RECORD_TARGET_AT),
-        length: record.getUint32(RECORD_LENGTH_AT, true),
-        bytes: bytes.slice(0, record.getUint32(RECORD_CAPTURED_AT, true)),
+        captures: record.getUint8(CaptureRecord.CAPTURES_AT),
+        point: nameOf(CapturePoint, record.getUint8(CaptureRecord.POINT_AT)),
+        verdict: Verdict[record.getUint8(CaptureRecord.VERDICT_AT)] ?? "",
+        reason: DropReason[record.getUint8(CaptureRecord.REASON_AT)] ?? "",
+        target: formatAddress(about, CaptureRecord.TARGET_AT),
+        length: record.getUint32(CaptureRecord.LENGTH_AT, true),
+        bytes: bytes.slice(0, record.getUint32(CaptureRecord.CAPTURED_AT, true)),
       });
     });
     return captured;

@@ -3,21 +3,8 @@
 // up neither workers nor others.
 
 import { SapwoodError } from "../../base/errors.ts";
-import {
-  CAPTURE_MAX,
-  type CaptureOrders,
-  CapturePoint,
-  RECORD_CAPTURED_AT,
-  RECORD_CAPTURES_AT,
-  RECORD_LENGTH_AT,
-  RECORD_PEER_AT,
-  RECORD_PEER_PORT_AT,
-  RECORD_POINT_AT,
-  RECORD_REASON_AT,
-  RECORD_TARGET_AT,
-  RECORD_TIME_AT,
-  RECORD_VERDICT_AT,
-} from "../../dataplane/capture/capture-contract.ts";
+import { CAPTURE_MAX, type CaptureOrders, CapturePoint } from "../../dataplane/capture/capture-contract.ts";
+import * as CaptureRecord from "../../dataplane/capture/capture-record.ts";
 import { createRing, RingReader } from "../../dataplane/capture/capture-ring.ts";
 import { packetKey } from "../../dataplane/capture/packet-match.ts";
 import type { Tables } from "../../model/tables.ts";
@@ -152,18 +139,18 @@ export class Captures {
   }
 
   #take(record: DataView, bytes: Uint8Array): void {
-    const point = record.getUint8(RECORD_POINT_AT) as CapturePoint;
+    const point = record.getUint8(CaptureRecord.POINT_AT) as CapturePoint;
     const isTunnel = point === CapturePoint.tunnelIn || point === CapturePoint.tunnelOut;
     const index = isTunnel ? 1 : 0;
-    const captures = record.getUint8(RECORD_CAPTURES_AT);
+    const captures = record.getUint8(CaptureRecord.CAPTURES_AT);
     const takers = [...this.#files].filter(([bit, file]) => (captures & (1 << bit)) !== 0 && file.accepts(index));
     if (takers.length === 0) return;
-    const captured = bytes.slice(0, record.getUint32(RECORD_CAPTURED_AT, true));
-    const length = record.getUint32(RECORD_LENGTH_AT, true);
+    const captured = bytes.slice(0, record.getUint32(CaptureRecord.CAPTURED_AT, true));
+    const length = record.getUint32(CaptureRecord.LENGTH_AT, true);
     const outer = isTunnel ? this.#outerOf(record, point, captured, length) : undefined;
     const packet = {
       interface: index,
-      timeUs: record.getFloat64(RECORD_TIME_AT, true),
+      timeUs: record.getFloat64(CaptureRecord.TIME_AT, true),
       parts: outer === undefined ? [captured] : [outer, captured],
       length: length + (outer?.length ?? 0),
       isInbound: point === CapturePoint.tunIn || point === CapturePoint.tunnelIn,
@@ -175,8 +162,8 @@ export class Captures {
   #outerOf(record: DataView, point: CapturePoint, payload: Uint8Array, length: number): Uint8Array {
     const { own } = this.#options;
     const peer = {
-      address: bytesOf(record).slice(RECORD_PEER_AT, RECORD_PEER_AT + ADDRESS_SIZE),
-      port: record.getUint16(RECORD_PEER_PORT_AT, true),
+      address: bytesOf(record).slice(CaptureRecord.PEER_AT, CaptureRecord.PEER_AT + ADDRESS_SIZE),
+      port: record.getUint16(CaptureRecord.PEER_PORT_AT, true),
     };
     return point === CapturePoint.tunnelIn
       ? outerHeaders(peer, own, payload, length)
@@ -185,8 +172,8 @@ export class Captures {
 
   #commentOf(record: DataView, packet: Uint8Array): string {
     const { destination = "" } = packetKey(packet, packet.length) ?? {};
-    const target = addressKey(bytesOf(record), RECORD_TARGET_AT);
-    const [verdict, reason] = [record.getUint8(RECORD_VERDICT_AT), record.getUint8(RECORD_REASON_AT)];
+    const target = addressKey(bytesOf(record), CaptureRecord.TARGET_AT);
+    const [verdict, reason] = [record.getUint8(CaptureRecord.VERDICT_AT), record.getUint8(CaptureRecord.REASON_AT)];
     return commentOf(this.#names.said(verdict, reason, destination, target === NO_TARGET ? "" : target));
   }
 }

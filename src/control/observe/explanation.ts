@@ -1,13 +1,7 @@
 // Says in names and words what came of a packet that an engine was given: verdict, drop reason and what to do about it,
 // candidates with the numbers that the policy saw, and where it went.
 
-import {
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocols.ts";
 import { packetKey } from "../../dataplane/capture/packet-match.ts";
 import type { Rehearsal } from "../../dataplane/worker/rehearsal.ts";
 import type { ExplanationReport } from "../../model/explanation-report.ts";
@@ -24,10 +18,10 @@ export interface ExplanationNames {
 }
 
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
-  [IPPROTO_ICMP]: "icmp",
-  [IPPROTO_ICMPV6]: "icmp",
-  [IPPROTO_TCP]: "tcp",
-  [IPPROTO_UDP]: "udp",
+  [Protocol.IPPROTO_ICMP]: "icmp",
+  [Protocol.IPPROTO_ICMPV6]: "icmp",
+  [Protocol.IPPROTO_TCP]: "tcp",
+  [Protocol.IPPROTO_UDP]: "udp",
 };
 const NO_PACKET: ExplanationReport["packet"] = {
   ...{ protocol: "unknown", source: "unknown", sourcePort: null, destination: "unknown", destinationPort: null },
@@ -53,7 +47,7 @@ export function explanationOf(
       address,
       port,
     })),
-    written: written.map((frame) => addressesOf(Buffer.from(frame, "hex").subarray(VIRTIO_NET_HDR_SIZE))),
+    written: written.map((frame) => addressesOf(Buffer.from(frame, "hex").subarray(Protocol.VIRTIO_NET_HDR_SIZE))),
     counters: counts,
   };
 }

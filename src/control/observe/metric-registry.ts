@@ -31,12 +31,9 @@ export class MetricRegistry {
   }
 
   /** A number that only grows; it may begin again at 0. */
-  counter({ name, help, labels = [] }: MetricDescription, read: () => Iterable<Sample>): void {
+  counter(description: MetricDescription, read: () => Iterable<Sample>): void {
     new Counter({
-      name,
-      help,
-      labelNames: [...labels],
-      registers: [this.#registry],
+      ...this.#configuration(description),
       collect() {
         this.reset();
         for (const [values, value] of read()) this.inc(values, value);
@@ -44,12 +41,9 @@ export class MetricRegistry {
     });
   }
 
-  gauge({ name, help, labels = [] }: MetricDescription, read: () => Iterable<Sample>): void {
+  gauge(description: MetricDescription, read: () => Iterable<Sample>): void {
     new Gauge({
-      name,
-      help,
-      labelNames: [...labels],
-      registers: [this.#registry],
+      ...this.#configuration(description),
       collect() {
         this.reset();
         for (const [values, value] of read()) this.set(values, value);
@@ -61,6 +55,10 @@ export class MetricRegistry {
   histogram(description: MetricDescription, bounds: readonly number[], read: () => Iterable<HistogramSample>): void {
     const series = () => [...read()].flatMap((sample) => histogramSeries(description.name, bounds, sample));
     this.#registry.registerMetric(new CountedHistogram(description, series));
+  }
+
+  #configuration({ name, help, labels = [] }: MetricDescription) {
+    return { name, help, labelNames: [...labels], registers: [this.#registry] };
   }
 
   /** Memory, processor time, descriptors and event loop of this process. */

@@ -1,19 +1,6 @@
 // Writes packets as pcapng (draft-ietf-opsawg-pcapng): blocks in this machine's byte order, times in microseconds.
 
-import {
-  BYTE_ORDER_MAGIC,
-  FLAG_INBOUND,
-  FLAG_OUTBOUND,
-  INTERFACE,
-  INTERFACE_NAME,
-  LINKTYPE_RAW,
-  OPTION_COMMENT,
-  OPTION_END,
-  PACKET,
-  PACKET_FLAGS,
-  paddingOf,
-  SECTION,
-} from "./pcapng-format.ts";
+import * as Pcapng from "./pcapng-format.ts";
 
 const STATISTICS = 5;
 const UNKNOWN_LENGTH = 0xffffffff; // of the section, both halves
@@ -45,20 +32,24 @@ interface InterfaceStatistics {
 }
 
 export function sectionBlock(application: string): Uint8Array {
-  const body = words(BYTE_ORDER_MAGIC, 1 /* version 1.0 */, UNKNOWN_LENGTH, UNKNOWN_LENGTH);
-  return block(SECTION, [body], [textOption(SECTION_APPLICATION, application)]);
+  const body = words(Pcapng.BYTE_ORDER_MAGIC, 1 /* version 1.0 */, UNKNOWN_LENGTH, UNKNOWN_LENGTH);
+  return block(Pcapng.SECTION, [body], [textOption(SECTION_APPLICATION, application)]);
 }
 
 export function interfaceBlock(name: string, snapLength: number): Uint8Array {
-  return block(INTERFACE, [words(LINKTYPE_RAW, snapLength)], [textOption(INTERFACE_NAME, name)]);
+  return block(Pcapng.INTERFACE, [words(Pcapng.LINKTYPE_RAW, snapLength)], [textOption(Pcapng.INTERFACE_NAME, name)]);
 }
 
 export function packetBlock({ timeUs, parts, length, isInbound, comment, ...packet }: CapturedPacket): Uint8Array {
   const captured = parts.reduce((sum, part) => sum + part.length, 0);
   const head = words(packet.interface, ...timestamp(timeUs), captured, length);
-  const padding = new Uint8Array(paddingOf(captured));
-  const flags = words(isInbound ? FLAG_INBOUND : FLAG_OUTBOUND);
-  return block(PACKET, [head, ...parts, padding], [textOption(OPTION_COMMENT, comment), option(PACKET_FLAGS, flags)]);
+  const padding = new Uint8Array(Pcapng.paddingOf(captured));
+  const flags = words(isInbound ? Pcapng.FLAG_INBOUND : Pcapng.FLAG_OUTBOUND);
+  return block(
+    Pcapng.PACKET,
+    [head, ...parts, padding],
+    [textOption(Pcapng.OPTION_COMMENT, comment), option(Pcapng.PACKET_FLAGS, flags)],
+  );
 }
 
 export function statisticsBlock({ fromUs, toUs, received, dropped, ...about }: InterfaceStatistics): Uint8Array {
@@ -75,7 +66,7 @@ export function statisticsBlock({ fromUs, toUs, received, dropped, ...about }: I
 }
 
 function block(type: number, body: readonly Uint8Array[], options: readonly Uint8Array[]): Uint8Array {
-  const content = [...body, ...options, words(OPTION_END)];
+  const content = [...body, ...options, words(Pcapng.OPTION_END)];
   const length = 12 + content.reduce((sum, part) => sum + part.length, 0);
   return Buffer.concat([words(type, length), ...content, words(length)], length);
 }
@@ -85,7 +76,7 @@ function textOption(code: number, text: string): Uint8Array {
 }
 
 function option(code: number, value: Uint8Array): Uint8Array {
-  return Buffer.concat([words(code | (value.length << 16)), value, new Uint8Array(paddingOf(value.length))]);
+  return Buffer.concat([words(code | (value.length << 16)), value, new Uint8Array(Pcapng.paddingOf(value.length))]);
 }
 
 /** Upper half first. */

@@ -3,7 +3,7 @@
 // as long as it worked, so that a table of a million flows takes a tenth of the main thread at most.
 
 import { setImmediate } from "node:timers/promises";
-import { type FlowView, flowRecordEnd, liveFlowsBetween } from "../../memory/flows.ts";
+import { type FlowView, flowRecordEnd, liveFlowsBetween, PacketGrowth } from "../../memory/flows.ts";
 import type { PageRows } from "../../model/page-reports.ts";
 import type { FlowReport } from "../../model/reports.ts";
 import { flowReport } from "../observe/flow-report.ts";
@@ -62,8 +62,7 @@ export class FlowSurveyor {
   readonly #onPass: (survey: FlowSurvey) => void;
   #isWalking = false;
   #restsUntilMs = 0;
-  /** Packets of each record at the walk before. */
-  #packets = new Uint32Array(0);
+  #packets = new PacketGrowth();
   #walkedMs: number | undefined;
 
   constructor(source: Pick<PageSource, "shared" | "nowMs">, onPass: (survey: FlowSurvey) => void) {
@@ -84,7 +83,7 @@ export class FlowSurveyor {
 
   /** When nobody looks any more. */
   forget(): void {
-    this.#packets = new Uint32Array(0);
+    this.#packets = new PacketGrowth();
     this.#walkedMs = undefined;
   }
 
@@ -92,30 +91,22 @@ export class FlowSurveyor {
     const { shared, nowMs } = this.#source;
     const end = flowRecordEnd(shared);
     const startedMs = nowMs();
-    const before = this.#packets;
-    const packets = new Uint32Array(end);
+    const packets = this.#packets;
+    packets.begin(end);
     const pass = new Pass(index, lists, startedMs);
     let workMs = 0;
     for (let first = 0; first < end; first += SLICE) {
       const sliceMs = performance.now();
       for (const flow of liveFlowsBetween(shared, first, Math.min(end, first + SLICE))) {
-        const seen = (flow.forwardPackets + flow.reversePackets) >>> 0;
-        packets[flow.record] = seen;
-        pass.take(flow, newPackets(seen, before[flow.record] ?? 0));
+        pass.take(flow, packets.grown(flow.record, flow.forwardPackets + flow.reversePackets));
       }
       workMs += performance.now() - sliceMs;
       await setImmediate();
     }
     const seconds = this.#walkedMs === undefined ? undefined : (startedMs - this.#walkedMs) / 1000;
-    this.#packets = packets;
     this.#walkedMs = startedMs;
     return pass.survey(seconds, workMs);
   }
-}
-
-/** A record that counts less than before is that of another flow. */
-function newPackets(seen: number, before: number): number {
-  return seen >= before ? seen - before : seen;
 }
 
 /** Counts of one walk. */

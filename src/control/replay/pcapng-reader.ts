@@ -3,19 +3,7 @@
 
 import { SapwoodError } from "../../base/errors.ts";
 import { shortText } from "../../base/issues.ts";
-import {
-  BYTE_ORDER_MAGIC,
-  FLAG_INBOUND,
-  FLAG_OUTBOUND,
-  INTERFACE,
-  INTERFACE_NAME,
-  OPTION_COMMENT,
-  OPTION_END,
-  PACKET,
-  PACKET_FLAGS,
-  paddingOf,
-  SECTION,
-} from "../observe/pcapng-format.ts";
+import * as Pcapng from "../observe/pcapng-format.ts";
 
 const OLD_PACKET = 2;
 const SIMPLE_PACKET = 3;
@@ -40,8 +28,8 @@ const GZIP = 0x8b1f;
 
 /** By the flags of a packet. */
 const DIRECTIONS: ReadonlyMap<number, "inbound" | "outbound"> = new Map([
-  [FLAG_INBOUND, "inbound"],
-  [FLAG_OUTBOUND, "outbound"],
+  [Pcapng.FLAG_INBOUND, "inbound"],
+  [Pcapng.FLAG_OUTBOUND, "outbound"],
 ]);
 const DIRECTION_MASK = 3;
 type Direction = ReturnType<typeof DIRECTIONS.get>;
@@ -130,7 +118,7 @@ export class PcapngReader {
 
   /** How long the block at `offset` of #rest says that it is. */
   #blockLength(offset: number): number {
-    if (this.#rest.readUInt32LE(offset) === SECTION) this.#isBigEndian = this.#endOfSection(offset);
+    if (this.#rest.readUInt32LE(offset) === Pcapng.SECTION) this.#isBigEndian = this.#endOfSection(offset);
     else if (!this.#isBegun) throw this.#refusal("a pcapng file", otherFile(this.#rest.readUInt32LE(offset)));
     const length = this.#u32(this.#rest, offset + 4);
     if (length < BLOCK_MIN || length > BLOCK_MAX || length % 4 !== 0) {
@@ -142,8 +130,8 @@ export class PcapngReader {
   /** Whether a section is big-endian. */
   #endOfSection(offset: number): boolean {
     const magic = this.#rest.readUInt32LE(offset + HEAD);
-    if (magic === BYTE_ORDER_MAGIC) return false;
-    if (this.#rest.readUInt32BE(offset + HEAD) === BYTE_ORDER_MAGIC) return true;
+    if (magic === Pcapng.BYTE_ORDER_MAGIC) return false;
+    if (this.#rest.readUInt32BE(offset + HEAD) === Pcapng.BYTE_ORDER_MAGIC) return true;
     throw this.#refusal("the byte-order magic of a section", `0x${magic.toString(16)}`);
   }
 
@@ -153,14 +141,14 @@ export class PcapngReader {
       throw this.#refusal(`${block.length} at the end of a block as its length`, `${length}`);
     const body = block.subarray(HEAD, -4);
     switch (type) {
-      case SECTION:
+      case Pcapng.SECTION:
         this.#isBegun = true;
         this.#interfaces.length = 0;
         return undefined;
-      case INTERFACE:
+      case Pcapng.INTERFACE:
         this.#addInterface(body);
         return undefined;
-      case PACKET:
+      case Pcapng.PACKET:
         return this.#packet(body);
       case OLD_PACKET:
       case SIMPLE_PACKET:
@@ -183,7 +171,7 @@ export class PcapngReader {
     let usPerTick = 1;
     let offsetUs = 0;
     for (const { code, value } of this.#options(body.subarray(INTERFACE_BODY))) {
-      if (code === INTERFACE_NAME) name = value.toString("utf8", 0, NAME_MAX);
+      if (code === Pcapng.INTERFACE_NAME) name = value.toString("utf8", 0, NAME_MAX);
       else if (code === INTERFACE_RESOLUTION && value.length >= 1) usPerTick = 1e6 * resolution(value[0] as number);
       else if (code === INTERFACE_TIME_OFFSET && value.length === 8) {
         offsetUs = 1e6 * Number(this.#isBigEndian ? value.readBigInt64BE() : value.readBigInt64LE());
@@ -202,13 +190,13 @@ export class PcapngReader {
     if (known === undefined) throw this.#refusal("an interface of the section", `number ${index}`);
     const ticks = this.#u32(body, 4) * 2 ** 32 + this.#u32(body, 8);
     const captured = this.#u32(body, 12);
-    const end = PACKET_BODY + captured + paddingOf(captured);
+    const end = PACKET_BODY + captured + Pcapng.paddingOf(captured);
     this.#require(body, end, `${captured} bytes of a packet`);
     let direction: Direction;
     let comment = "";
     for (const { code, value } of this.#options(body.subarray(end))) {
-      if (code === OPTION_COMMENT && comment === "") comment = value.toString("utf8", 0, COMMENT_MAX);
-      else if (code === PACKET_FLAGS && value.length === 4)
+      if (code === Pcapng.OPTION_COMMENT && comment === "") comment = value.toString("utf8", 0, COMMENT_MAX);
+      else if (code === Pcapng.PACKET_FLAGS && value.length === 4)
         direction = DIRECTIONS.get(this.#u32(value, 0) & DIRECTION_MASK);
     }
     return {
@@ -225,10 +213,10 @@ export class PcapngReader {
   *#options(bytes: Buffer): Generator<{ readonly code: number; readonly value: Buffer }> {
     for (let at = 0; at + 4 <= bytes.length; ) {
       const [code, length] = [this.#u16(bytes, at), this.#u16(bytes, at + 2)];
-      if (code === OPTION_END) return;
+      if (code === Pcapng.OPTION_END) return;
       this.#require(bytes, at + 4 + length, "an option");
       yield { code, value: bytes.subarray(at + 4, at + 4 + length) };
-      at += 4 + length + paddingOf(length);
+      at += 4 + length + Pcapng.paddingOf(length);
     }
   }
 

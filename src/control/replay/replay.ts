@@ -2,7 +2,7 @@
 // the first with what was recorded.
 
 import * as ProbeLayout from "../../../assembly/shared/layout/probe.ts";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { shortText } from "../../base/issues.ts";
 import { CapturePoint } from "../../dataplane/capture/capture-contract.ts";
 import { packetKey } from "../../dataplane/capture/packet-match.ts";
@@ -161,8 +161,7 @@ export class Replay {
       return rttUs === undefined ? undefined : node.answerProbe(message, rttUs);
     } catch (cause) {
       if (cause instanceof SapwoodError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const sentence = `The engine failed at packet ${packet.number}: ${reason}.`;
+      const sentence = `The engine failed at packet ${packet.number}: ${reasonOf(cause)}.`;
       throw new SapwoodError("module-refused", sentence, { cause });
     }
   }

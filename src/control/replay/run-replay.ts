@@ -3,8 +3,7 @@
 
 import { Worker } from "node:worker_threads";
 import { SapwoodError } from "../../base/errors.ts";
-import { CallWatch } from "../../dataplane/modules/call-watch.ts";
-import { processCpuMs } from "../../sys/thread-clock.ts";
+import { watchThread } from "../../dataplane/modules/call-watch.ts";
 import {
   PROGRESS_BYTES,
   PROGRESS_PACKET,
@@ -30,20 +29,14 @@ export async function runReplay(plan: ReplayPlan, packetLimitMs = PACKET_LIMIT_M
   const workerData: ReplayThreadOptions = { ...plan, progress };
   const thread = new Worker(THREAD, { name: "sapwood-replay", workerData });
   const words = new Int32Array(progress);
-  const watch = new CallWatch([
-    {
-      sequence: () => Atomics.load(words, PROGRESS_SEQUENCE),
-      looks: Math.ceil(packetLimitMs / LOOK_MS),
-      cpuLimitMs: packetLimitMs,
-      cpuMs: processCpuMs,
-    },
-  ]);
-  let timer: NodeJS.Timeout | undefined;
+  const word = words.subarray(PROGRESS_SEQUENCE);
+  let stop = (): void => undefined;
   try {
     const message = await new Promise<ReplayMessage>((resolve) => {
-      timer = setInterval(() => {
-        if (watch.look().length > 0) resolve(overdue(Atomics.load(words, PROGRESS_PACKET), packetLimitMs));
-      }, LOOK_MS);
+      const limits = { limitMs: packetLimitMs, cpuLimitMs: packetLimitMs };
+      stop = watchThread({ word, looksEveryMs: LOOK_MS, ...limits }, () =>
+        resolve(overdue(Atomics.load(words, PROGRESS_PACKET), packetLimitMs)),
+      );
       thread.on("message", resolve);
       thread.on("error", (error) => resolve({ kind: "failed", message: String(error) }));
       thread.on("exit", () => resolve({ kind: "failed", message: "its thread ended without an answer" }));
@@ -52,7 +45,7 @@ export async function runReplay(plan: ReplayPlan, packetLimitMs = PACKET_LIMIT_M
     if (message.kind === "refused") throw new SapwoodError(message.code, message.message);
     throw new SapwoodError("internal", `The capture could not be replayed: ${message.message}.`);
   } finally {
-    clearInterval(timer);
+    stop();
     await thread.terminate();
   }
 }

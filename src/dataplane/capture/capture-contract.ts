@@ -1,5 +1,5 @@
-// What control and the workers say to each other about captures: whose packets a worker is to copy, and the form of a
-// copy in the ring between them.
+// What control and the workers say to each other about captures: whose packets a worker is to copy, and where
+// packets are captured.
 
 /** Places that packets are captured at. */
 export const CapturePoint = {
@@ -34,18 +34,3 @@ export interface CaptureOrders {
   readonly rings: readonly SharedArrayBuffer[];
   readonly filters: readonly CaptureFilter[];
 }
-
-// A record of the ring; all integers little-endian, records at multiples of 8.
-export const RECORD_SIZE_AT = 0; // u32: bytes of the record; RECORD_WRAP = the next one is at the start of the ring
-export const RECORD_WRAP = 0xffffffff;
-export const RECORD_CAPTURES_AT = 4; // u8: bits of the captures that want it
-export const RECORD_POINT_AT = 5; // u8: CapturePoint
-export const RECORD_VERDICT_AT = 6; // u8: Verdict
-export const RECORD_REASON_AT = 7; // u8: DropReason
-export const RECORD_LENGTH_AT = 8; // u32: bytes of the packet
-export const RECORD_CAPTURED_AT = 12; // u32: those that follow the record
-export const RECORD_TIME_AT = 16; // f64: microseconds since 1970
-export const RECORD_PEER_AT = 24; // 16: the other node's address; of the tunnel only
-export const RECORD_PEER_PORT_AT = 40; // u16
-export const RECORD_TARGET_AT = 48; // 16: an address of the instance that serves the packet's flow; zeros: not known
-export const RECORD_HEADER_SIZE = 64;

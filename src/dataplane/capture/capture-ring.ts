@@ -1,7 +1,7 @@
 // Captured packets on their way from one worker to control: a bounded ring in shared memory with one writer and one
 // reader. Promises: neither waits for the other; what finds no room is counted, and the writer goes on.
 
-import { RECORD_HEADER_SIZE, RECORD_SIZE_AT, RECORD_WRAP } from "./capture-contract.ts";
+import * as CaptureRecord from "./capture-record.ts";
 
 // Words in front of the records
 const HEAD = 0; // bytes written so far, modulo 2^32
@@ -49,7 +49,7 @@ export class RingWriter extends RingEnd {
       return -1;
     }
     if (size <= left) return at;
-    this.view.setUint32(at + RECORD_SIZE_AT, RECORD_WRAP, true);
+    this.view.setUint32(at + CaptureRecord.SIZE_AT, CaptureRecord.WRAP, true);
     this.#head = (this.#head + left) >>> 0;
     return 0;
   }
@@ -65,7 +65,7 @@ export class RingWriter extends RingEnd {
   /** Shows the reader the record that was reserved last. */
   commit(at: number, captured: number): void {
     const size = recordSize(captured);
-    this.view.setUint32(at + RECORD_SIZE_AT, size, true);
+    this.view.setUint32(at + CaptureRecord.SIZE_AT, size, true);
     this.#head = (this.#head + size) >>> 0;
     Atomics.store(this.words, HEAD, this.#head | 0);
   }
@@ -86,13 +86,13 @@ export class RingReader extends RingEnd {
     for (let left = most; tail !== head; ) {
       if (left === 0) return true;
       const at = tail & (this.size - 1);
-      const size = this.view.getUint32(at + RECORD_SIZE_AT, true);
-      if (size === RECORD_WRAP) {
+      const size = this.view.getUint32(at + CaptureRecord.SIZE_AT, true);
+      if (size === CaptureRecord.WRAP) {
         tail = (tail + this.size - at) >>> 0;
       } else {
         const { buffer, byteOffset } = this.bytes;
-        const record = new DataView(buffer, byteOffset + at, RECORD_HEADER_SIZE);
-        take(record, this.bytes.subarray(at + RECORD_HEADER_SIZE, at + size));
+        const record = new DataView(buffer, byteOffset + at, CaptureRecord.HEADER_SIZE);
+        take(record, this.bytes.subarray(at + CaptureRecord.HEADER_SIZE, at + size));
         tail = (tail + size) >>> 0;
         left -= 1;
       }
@@ -108,5 +108,5 @@ export class RingReader extends RingEnd {
 }
 
 function recordSize(captured: number): number {
-  return (RECORD_HEADER_SIZE + captured + 7) & ~7;
+  return (CaptureRecord.HEADER_SIZE + captured + 7) & ~7;
 }

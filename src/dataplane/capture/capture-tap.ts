@@ -7,21 +7,8 @@ import { Verdict } from "../../../assembly/shared/verdicts.ts";
 import { ADDRESS_SIZE } from "../../net/address.ts";
 import { addressKey } from "../../net/address-key.ts";
 import type { WorkerArea } from "../io/device.ts";
-import {
-  type CaptureFilter,
-  type CapturePoint,
-  RECORD_CAPTURED_AT,
-  RECORD_CAPTURES_AT,
-  RECORD_HEADER_SIZE,
-  RECORD_LENGTH_AT,
-  RECORD_PEER_AT,
-  RECORD_PEER_PORT_AT,
-  RECORD_POINT_AT,
-  RECORD_REASON_AT,
-  RECORD_TARGET_AT,
-  RECORD_TIME_AT,
-  RECORD_VERDICT_AT,
-} from "./capture-contract.ts";
+import type { CaptureFilter, CapturePoint } from "./capture-contract.ts";
+import * as CaptureRecord from "./capture-record.ts";
 import { RingWriter } from "./capture-ring.ts";
 import { hasAddresses, hasKey, matches, packetKey } from "./packet-match.ts";
 
@@ -82,18 +69,26 @@ export class CaptureTap {
     const at = this.#ring.reserve(captured);
     if (at < 0) return this.#area.count(Counter.packetsNotCaptured, 1);
     const { record, content } = this.#ring;
-    record.setUint8(at + RECORD_CAPTURES_AT, captures);
-    record.setUint8(at + RECORD_POINT_AT, point);
-    record.setUint8(at + RECORD_VERDICT_AT, said.verdict);
-    record.setUint8(at + RECORD_REASON_AT, said.reason);
-    record.setUint32(at + RECORD_LENGTH_AT, length, true);
-    record.setUint32(at + RECORD_CAPTURED_AT, captured, true);
-    record.setFloat64(at + RECORD_TIME_AT, this.#clock(), true);
-    this.#copyAddress(content, at + RECORD_PEER_AT, said.peer === 0 ? 0 : said.peer + KernelLayout.SOCKADDR_ADDRESS);
+    record.setUint8(at + CaptureRecord.CAPTURES_AT, captures);
+    record.setUint8(at + CaptureRecord.POINT_AT, point);
+    record.setUint8(at + CaptureRecord.VERDICT_AT, said.verdict);
+    record.setUint8(at + CaptureRecord.REASON_AT, said.reason);
+    record.setUint32(at + CaptureRecord.LENGTH_AT, length, true);
+    record.setUint32(at + CaptureRecord.CAPTURED_AT, captured, true);
+    record.setFloat64(at + CaptureRecord.TIME_AT, this.#clock(), true);
+    this.#copyAddress(
+      content,
+      at + CaptureRecord.PEER_AT,
+      said.peer === 0 ? 0 : said.peer + KernelLayout.SOCKADDR_ADDRESS,
+    );
     if (said.peer !== 0)
-      record.setUint16(at + RECORD_PEER_PORT_AT, portAt(this.#memory, said.peer + KernelLayout.SOCKADDR_PORT), true);
-    this.#copyAddress(content, at + RECORD_TARGET_AT, target);
-    copyParts(parts, captured, content, at + RECORD_HEADER_SIZE);
+      record.setUint16(
+        at + CaptureRecord.PEER_PORT_AT,
+        portAt(this.#memory, said.peer + KernelLayout.SOCKADDR_PORT),
+        true,
+      );
+    this.#copyAddress(content, at + CaptureRecord.TARGET_AT, target);
+    copyParts(parts, captured, content, at + CaptureRecord.HEADER_SIZE);
     this.#ring.commit(at, captured);
   }
 

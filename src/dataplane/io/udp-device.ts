@@ -6,18 +6,7 @@ import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { ErrorQueue } from "../../sys/error-queue.ts";
-import {
-  EAGAIN,
-  EBADF,
-  EFAULT,
-  EINTR,
-  EINVAL,
-  EMSGSIZE,
-  ENOBUFS,
-  ENOTSOCK,
-  errnoName,
-  POLLOUT,
-} from "../../sys/libc.ts";
+import * as Libc from "../../sys/libc.ts";
 import { Poller } from "../../sys/poll.ts";
 import { setFragments } from "../../sys/udp-socket.ts";
 import { KERNEL, type UdpCalls } from "./calls.ts";
@@ -57,7 +46,7 @@ export class UdpDevice implements DatagramDevice {
     this.#faults = faults;
     this.#calls = calls;
     this.#errors = new ErrorQueue(fd, area.nativeAt(WorkerLayout.ERROR_NAME), area.nativeAt(WorkerLayout.ERROR_QUOTE));
-    this.#writable = new Poller([fd], POLLOUT);
+    this.#writable = new Poller([fd], Libc.POLLOUT);
   }
 
   receiveBatch(): number {
@@ -70,7 +59,7 @@ export class UdpDevice implements DatagramDevice {
       // the socket as ready as long as the error queue holds one.
       if (isLost(-count)) throw lostSocket(-count);
       this.#readErrors();
-      if (count !== -EAGAIN) count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WorkerLayout.UDP_RX), limit);
+      if (count !== -Libc.EAGAIN) count = this.#calls.recvmmsg(this.#fd, area.nativeAt(WorkerLayout.UDP_RX), limit);
     }
     if (count <= 0) return 0; // EAGAIN: nothing is waiting. Anything else passes, and poll tells when to try again.
     this.#usedMessages = count;
@@ -163,14 +152,14 @@ export class UdpDevice implements DatagramDevice {
         mayBeOldError = true;
         continue;
       }
-      if (sent === -EINTR) continue;
-      if (sent !== -EAGAIN && mayBeOldError) {
+      if (sent === -Libc.EINTR) continue;
+      if (sent !== -Libc.EAGAIN && mayBeOldError) {
         // With IP_RECVERR a socket is told so of an earlier datagram; the message itself was perhaps not tried.
         mayBeOldError = false;
         this.#readErrors();
         continue;
       }
-      if ((sent === -EAGAIN || sent === -ENOBUFS) && this.#waitsLeft > 0) {
+      if ((sent === -Libc.EAGAIN || sent === -Libc.ENOBUFS) && this.#waitsLeft > 0) {
         this.#waitsLeft -= 1;
         this.#writable.wait(WAIT_MS);
         continue;
@@ -188,7 +177,7 @@ export class UdpDevice implements DatagramDevice {
     const errno = this.#errno;
     // A message that was not sent still holds its count of packets.
     const packets = area.word(WorkerLayout.UDP_TX + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH);
-    if (errno === EAGAIN || errno === ENOBUFS) {
+    if (errno === Libc.EAGAIN || errno === Libc.ENOBUFS) {
       area.countEgressDrops(DropReason.queueFull, packets);
       return;
     }
@@ -209,7 +198,7 @@ export class UdpDevice implements DatagramDevice {
   #sendCut(queueAt: number, message: number): void {
     const area = this.#area;
     const packets = area.word(queueAt + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_LENGTH);
-    if (this.#errno === EMSGSIZE) {
+    if (this.#errno === Libc.EMSGSIZE) {
       this.#readErrors();
       if (
         area.word(queueAt + message * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_FRAGMENTS) ===
@@ -221,7 +210,7 @@ export class UdpDevice implements DatagramDevice {
       setFragments(this.#fd, false);
       if (sent === 1) return;
     }
-    const isFull = this.#errno === EAGAIN || this.#errno === ENOBUFS;
+    const isFull = this.#errno === Libc.EAGAIN || this.#errno === Libc.ENOBUFS;
     area.countEgressDrops(isFull ? DropReason.queueFull : DropReason.sendFailed, packets);
   }
 }
@@ -236,9 +225,9 @@ export function renewMessage(area: WorkerArea, index: number): void {
 
 /** Errors after which the descriptor never works again. */
 function isLost(errno: number): boolean {
-  return errno === EBADF || errno === ENOTSOCK || errno === EFAULT || errno === EINVAL;
+  return errno === Libc.EBADF || errno === Libc.ENOTSOCK || errno === Libc.EFAULT || errno === Libc.EINVAL;
 }
 
 function lostSocket(errno: number): SapwoodError {
-  return new SapwoodError("system-call", `Receiving from the tunnel (recvmmsg) failed with ${errnoName(errno)}.`);
+  return new SapwoodError("system-call", `Receiving from the tunnel (recvmmsg) failed with ${Libc.errnoName(errno)}.`);
 }

@@ -3,6 +3,8 @@
 // stopped for a while makes no call overdue, and asks how much processor time the caller's thread had meanwhile, so that
 // one that did not get any is not overdue either.
 
+import { processCpuMs } from "../../sys/thread-clock.ts";
+
 export interface WatchedCall {
   /** Odd inside a call, and another number in each. */
   readonly sequence: () => number;
@@ -51,6 +53,31 @@ export class CallWatch {
       return [{ index, times: sight.times }];
     });
   }
+}
+
+interface WatchedThread {
+  /** Its word, of which `sequence` of a WatchedCall is said. */
+  readonly word: Int32Array;
+  readonly looksEveryMs: number;
+  /** Of time, and of processor time of this process. */
+  readonly limitMs: number;
+  readonly cpuLimitMs: number;
+}
+
+/** Looks at the one call at a time that a thread makes, until it is overdue or the function that this returns is called. */
+export function watchThread(
+  { word, looksEveryMs, limitMs, cpuLimitMs }: WatchedThread,
+  onOverdue: () => void,
+): () => void {
+  const sequence = (): number => Atomics.load(word, 0);
+  const looks = Math.ceil(limitMs / looksEveryMs);
+  const watch = new CallWatch([{ sequence, looks, cpuLimitMs, cpuMs: processCpuMs }]);
+  const timer = setInterval(() => {
+    if (watch.look().length === 0) return;
+    clearInterval(timer);
+    onOverdue();
+  }, looksEveryMs);
+  return () => clearInterval(timer);
 }
 
 function isOverdue({ looks, cpuLimitMs = 0, cpuMs }: WatchedCall, sight: Sight): boolean {

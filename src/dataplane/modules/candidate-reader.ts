@@ -10,16 +10,7 @@ import * as NodeLayout from "../../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../../assembly/shared/layout/node-metrics.ts";
 import { NodeHealth } from "../../../assembly/shared/layout/node-metrics.ts";
 import * as ServiceLayout from "../../../assembly/shared/layout/service.ts";
-import {
-  RECORD_DRAINING,
-  RECORD_FLOWS,
-  RECORD_HEALTHY,
-  RECORD_IPV4,
-  RECORD_IPV6,
-  RECORD_LOCAL,
-  RECORD_OWN_FAMILY,
-  RECORD_SIZE,
-} from "../../../assembly/shared/policies.ts";
+import * as Policy from "../../../assembly/shared/policies.ts";
 import { placeInForce } from "../../memory/versioned.ts";
 import { writeRecord } from "./candidate-record.ts";
 
@@ -45,12 +36,13 @@ export class CandidateReader {
   copy(serviceAt: number, records: DataView, recordsAt: number): void {
     const count = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATE_COUNT, true);
     const first = this.view.getUint32(serviceAt + ServiceLayout.CANDIDATES, true);
-    const ownFamily = this.view.getUint32(serviceAt + ServiceLayout.FAMILY, true) === 4 ? RECORD_IPV4 : RECORD_IPV6;
+    const ownFamily =
+      this.view.getUint32(serviceAt + ServiceLayout.FAMILY, true) === 4 ? Policy.RECORD_IPV4 : Policy.RECORD_IPV6;
     const candidatesAt = this.#recordAt(Region.candidates, first, CandidateLayout.SIZE);
     const isLenient = !this.#hasFit(candidatesAt, count);
     for (let index = 0; index < count; index += 1) {
       const candidateAt = candidatesAt + index * CandidateLayout.SIZE;
-      this.#copyOne(candidateAt, ownFamily, isLenient, records, recordsAt + index * RECORD_SIZE);
+      this.#copyOne(candidateAt, ownFamily, isLenient, records, recordsAt + index * Policy.RECORD_SIZE);
     }
   }
 
@@ -64,12 +56,12 @@ export class CandidateReader {
       (this.#recordAt(Region.instanceLoads, 0, InstanceLayout.LOAD_SIZE) + InstanceLayout.LOAD_SERVED) >>> 2;
     let candidateWord =
       (this.#recordAt(Region.candidates, first, CandidateLayout.SIZE) + CandidateLayout.INSTANCE) >>> 2;
-    let recordWord = (recordsAt + RECORD_FLOWS) >>> 2;
+    let recordWord = (recordsAt + Policy.RECORD_FLOWS) >>> 2;
     for (let index = 0; index < count; index += 1) {
       const flows = words[loadWord + (words[candidateWord] as number) * (InstanceLayout.LOAD_SIZE >>> 2)] as number;
       recordWords[recordWord] = flows < 0 ? 0 : flows; // below 0 for a moment, when another worker's end comes first
       candidateWord += CandidateLayout.SIZE >>> 2;
-      recordWord += RECORD_SIZE >>> 2;
+      recordWord += Policy.RECORD_SIZE >>> 2;
     }
   }
 
@@ -109,8 +101,8 @@ export class CandidateReader {
     const nodeAt = this.#recordAt(Region.nodes, node, NodeLayout.SIZE);
     const metricsAt = this.#recordAt(Region.nodeMetrics, node, NodeMetricsLayout.SIZE);
     const families =
-      (this.#hasAddress(placeAt + InstanceLayout.NAMESPACE_V4) ? RECORD_IPV4 : 0) |
-      (this.#hasAddress(placeAt + InstanceLayout.NAMESPACE_V6) ? RECORD_IPV6 : 0);
+      (this.#hasAddress(placeAt + InstanceLayout.NAMESPACE_V4) ? Policy.RECORD_IPV4 : 0) |
+      (this.#hasAddress(placeAt + InstanceLayout.NAMESPACE_V6) ? Policy.RECORD_IPV6 : 0);
     const isOwnFamily = (families & ownFamily) !== 0;
 
     writeRecord(
@@ -122,9 +114,9 @@ export class CandidateReader {
       view.getUint32(metricsAt + NodeMetricsLayout.RTT_US, true),
       view.getFloat32(nodeAt + NodeLayout.DISTANCE_KM, true),
       recordFlags(view.getUint16(candidateAt + CandidateLayout.FLAGS, true)) |
-        (this.#isReachable(node) && (isLenient || !this.#isUnhealthy(instance)) ? RECORD_HEALTHY : 0) |
+        (this.#isReachable(node) && (isLenient || !this.#isUnhealthy(instance)) ? Policy.RECORD_HEALTHY : 0) |
         families |
-        (isOwnFamily ? RECORD_OWN_FAMILY : 0),
+        (isOwnFamily ? Policy.RECORD_OWN_FAMILY : 0),
     );
   }
 
@@ -175,7 +167,7 @@ export class CandidateReader {
 }
 
 function recordFlags(flags: number): number {
-  const draining = (flags & CandidateLayout.DRAINING) === 0 ? 0 : RECORD_DRAINING;
-  const local = (flags & CandidateLayout.LOCAL) === 0 ? 0 : RECORD_LOCAL;
+  const draining = (flags & CandidateLayout.DRAINING) === 0 ? 0 : Policy.RECORD_DRAINING;
+  const local = (flags & CandidateLayout.LOCAL) === 0 ? 0 : Policy.RECORD_LOCAL;
   return draining | local;
 }

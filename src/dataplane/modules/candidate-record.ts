@@ -1,21 +1,6 @@
 // The record by which a policy module sees a candidate, written from values (assembly/shared/policies.ts).
 
-import {
-  RECORD_DISTANCE_KM,
-  RECORD_DRAINING,
-  RECORD_FLAGS,
-  RECORD_FLOWS,
-  RECORD_HEALTHY,
-  RECORD_INSTANCE,
-  RECORD_IPV4,
-  RECORD_IPV6,
-  RECORD_LOCAL,
-  RECORD_OWN,
-  RECORD_OWN_FAMILY,
-  RECORD_RESERVED,
-  RECORD_RTT_US,
-  RECORD_WEIGHT,
-} from "../../../assembly/shared/policies.ts";
+import * as Policy from "../../../assembly/shared/policies.ts";
 import type { Family } from "../../net/address.ts";
 
 export interface PolicyCandidate {
@@ -61,32 +46,32 @@ export function isEligible({ isDraining, isHealthy }: PolicyCandidate): boolean 
 
 export function writeCandidate(records: DataView, at: number, candidate: PolicyCandidate): void {
   const flags =
-    (candidate.isDraining ? RECORD_DRAINING : 0) |
-    (candidate.isLocal ? RECORD_LOCAL : 0) |
-    (candidate.isHealthy ? RECORD_HEALTHY : 0) |
-    (candidate.hasIpv4 ? RECORD_IPV4 : 0) |
-    (candidate.hasIpv6 ? RECORD_IPV6 : 0) |
-    (candidate.isOwnFamily ? RECORD_OWN_FAMILY : 0);
+    (candidate.isDraining ? Policy.RECORD_DRAINING : 0) |
+    (candidate.isLocal ? Policy.RECORD_LOCAL : 0) |
+    (candidate.isHealthy ? Policy.RECORD_HEALTHY : 0) |
+    (candidate.hasIpv4 ? Policy.RECORD_IPV4 : 0) |
+    (candidate.hasIpv6 ? Policy.RECORD_IPV6 : 0) |
+    (candidate.isOwnFamily ? Policy.RECORD_OWN_FAMILY : 0);
   const { instance, weight, flows, rttUs, distanceKm } = candidate;
   writeRecord(records, at, instance, weight, flows, rttUs, distanceKm, flags);
 }
 
 /** The candidate that a record describes. */
 export function readCandidate(records: DataView, at: number): PolicyCandidate {
-  const flags = records.getUint32(at + RECORD_FLAGS, true);
+  const flags = records.getUint32(at + Policy.RECORD_FLAGS, true);
   const has = (flag: number): boolean => (flags & flag) !== 0;
   return {
-    instance: records.getUint32(at + RECORD_INSTANCE, true),
-    weight: records.getUint32(at + RECORD_WEIGHT, true),
-    flows: records.getUint32(at + RECORD_FLOWS, true),
-    rttUs: records.getUint32(at + RECORD_RTT_US, true),
-    distanceKm: records.getFloat32(at + RECORD_DISTANCE_KM, true),
-    isLocal: has(RECORD_LOCAL),
-    isDraining: has(RECORD_DRAINING),
-    isHealthy: has(RECORD_HEALTHY),
-    hasIpv4: has(RECORD_IPV4),
-    hasIpv6: has(RECORD_IPV6),
-    isOwnFamily: has(RECORD_OWN_FAMILY),
+    instance: records.getUint32(at + Policy.RECORD_INSTANCE, true),
+    weight: records.getUint32(at + Policy.RECORD_WEIGHT, true),
+    flows: records.getUint32(at + Policy.RECORD_FLOWS, true),
+    rttUs: records.getUint32(at + Policy.RECORD_RTT_US, true),
+    distanceKm: records.getFloat32(at + Policy.RECORD_DISTANCE_KM, true),
+    isLocal: has(Policy.RECORD_LOCAL),
+    isDraining: has(Policy.RECORD_DRAINING),
+    isHealthy: has(Policy.RECORD_HEALTHY),
+    hasIpv4: has(Policy.RECORD_IPV4),
+    hasIpv6: has(Policy.RECORD_IPV6),
+    isOwnFamily: has(Policy.RECORD_OWN_FAMILY),
   };
 }
 
@@ -101,12 +86,12 @@ export function writeRecord(
   distanceKm: number,
   flags: number,
 ): void {
-  records.setUint32(at + RECORD_INSTANCE, instance, true);
-  records.setUint32(at + RECORD_WEIGHT, weight, true);
-  records.setUint32(at + RECORD_FLOWS, flows, true);
-  records.setUint32(at + RECORD_RTT_US, rttUs, true);
-  records.setFloat32(at + RECORD_DISTANCE_KM, distanceKm, true);
-  records.setUint32(at + RECORD_FLAGS, flags, true);
-  records.setUint32(at + RECORD_OWN, 0, true);
-  records.setUint32(at + RECORD_RESERVED, 0, true);
+  records.setUint32(at + Policy.RECORD_INSTANCE, instance, true);
+  records.setUint32(at + Policy.RECORD_WEIGHT, weight, true);
+  records.setUint32(at + Policy.RECORD_FLOWS, flows, true);
+  records.setUint32(at + Policy.RECORD_RTT_US, rttUs, true);
+  records.setFloat32(at + Policy.RECORD_DISTANCE_KM, distanceKm, true);
+  records.setUint32(at + Policy.RECORD_FLAGS, flags, true);
+  records.setUint32(at + Policy.RECORD_OWN, 0, true);
+  records.setUint32(at + Policy.RECORD_RESERVED, 0, true);
 }

@@ -7,21 +7,7 @@ import { reasonOf } from "../../base/errors.ts";
 import { ownCpuMs } from "../../sys/thread-clock.ts";
 import { isEligible, type PolicyCandidate, writeCandidate } from "./candidate-record.ts";
 import { checkPolicy, instantiatePolicy, type PolicyExports, trapText } from "./policy-module.ts";
-import {
-  type CandidateSet,
-  CHOICE_MEAN_MAX_US,
-  PROGRESS_CALL,
-  PROGRESS_SEQUENCE,
-  PROGRESS_SET,
-  type SetOutcome,
-  TRIAL_LIMIT_MS,
-  TrialCall,
-  type TrialMessage,
-  type TrialOptions,
-  type TrialPlan,
-  type Violation,
-  type ViolationKind,
-} from "./policy-trial-contract.ts";
+import * as Trial from "./policy-trial-contract.ts";
 
 /** So often in a set the candidates are handed over again, with the flows that they have by then. */
 const REFRESHES = 100;
@@ -41,17 +27,17 @@ const TIMED_CHOICES_MAX = 1000;
 /** What goes wrong in a set, by kind. */
 class Violations {
   readonly #set: string | undefined;
-  readonly #found = new Map<ViolationKind, Violation>();
+  readonly #found = new Map<Trial.ViolationKind, Trial.Violation>();
 
   constructor(set: string | undefined) {
     this.#set = set;
   }
 
-  get list(): Violation[] {
+  get list(): Trial.Violation[] {
     return [...this.#found.values()];
   }
 
-  add(kind: ViolationKind, example: string): void {
+  add(kind: Trial.ViolationKind, example: string): void {
     const before = this.#found.get(kind);
     this.#found.set(kind, {
       kind,
@@ -66,22 +52,22 @@ class Violations {
 class TriedModule {
   readonly seesLiveFlows: boolean;
   readonly #module: WebAssembly.Module;
-  readonly #plan: TrialPlan;
+  readonly #plan: Trial.TrialPlan;
   readonly #progress: Int32Array;
   readonly #endMs: number; // of this thread's processor time
   #exports: PolicyExports;
 
   /** Throws module-refused. */
-  constructor({ module, plan, progress }: TrialOptions) {
+  constructor({ module, plan, progress }: Trial.TrialOptions) {
     this.#module = module;
     this.#plan = plan;
     this.#progress = new Int32Array(progress);
-    this.#endMs = ownCpuMs() + (plan.trialLimitMs ?? TRIAL_LIMIT_MS);
-    this.#exports = this.watched(TrialCall.start, () => {
+    this.#endMs = ownCpuMs() + (plan.trialLimitMs ?? Trial.TRIAL_LIMIT_MS);
+    this.#exports = this.watched(Trial.TrialCall.start, () => {
       checkPolicy(module, plan.name);
       return instantiatePolicy(module, plan.name);
     });
-    this.seesLiveFlows = this.watched(TrialCall.start, () => this.#exports.liveFlows?.() === 1);
+    this.seesLiveFlows = this.watched(Trial.TrialCall.start, () => this.#exports.liveFlows?.() === 1);
   }
 
   get exports(): PolicyExports {
@@ -99,21 +85,21 @@ class TriedModule {
 
   /** With fresh memory, as a worker does it after a trap. */
   restart(): void {
-    this.#exports = this.watched(TrialCall.start, () => instantiatePolicy(this.#module, this.#plan.name));
+    this.#exports = this.watched(Trial.TrialCall.start, () => instantiatePolicy(this.#module, this.#plan.name));
   }
 
-  watched<Answer>(call: TrialCall, run: () => Answer): Answer {
-    Atomics.store(this.#progress, PROGRESS_CALL, call);
-    Atomics.add(this.#progress, PROGRESS_SEQUENCE, 1);
+  watched<Answer>(call: Trial.TrialCall, run: () => Answer): Answer {
+    Atomics.store(this.#progress, Trial.PROGRESS_CALL, call);
+    Atomics.add(this.#progress, Trial.PROGRESS_SEQUENCE, 1);
     try {
       return run();
     } finally {
-      Atomics.add(this.#progress, PROGRESS_SEQUENCE, 1);
+      Atomics.add(this.#progress, Trial.PROGRESS_SEQUENCE, 1);
     }
   }
 
   enterSet(index: number): void {
-    Atomics.store(this.#progress, PROGRESS_SET, index);
+    Atomics.store(this.#progress, Trial.PROGRESS_SET, index);
   }
 }
 
@@ -121,8 +107,8 @@ class TriedModule {
 class SetTrial {
   readonly violations: Violations;
   readonly #tried: TriedModule;
-  readonly #plan: TrialPlan;
-  readonly #set: CandidateSet;
+  readonly #plan: Trial.TrialPlan;
+  readonly #set: Trial.CandidateSet;
   readonly #service: number;
   readonly #hasEligible: boolean;
   readonly #flows: number[]; // by candidate, those from before included
@@ -133,7 +119,7 @@ class SetTrial {
   #choosingMs = 0;
   #slowestMs = 0;
 
-  constructor(tried: TriedModule, plan: TrialPlan, set: CandidateSet, service: number) {
+  constructor(tried: TriedModule, plan: Trial.TrialPlan, set: Trial.CandidateSet, service: number) {
     this.violations = new Violations(set.name);
     this.#tried = tried;
     this.#plan = plan;
@@ -144,7 +130,7 @@ class SetTrial {
     this.#chosen = set.candidates.map(() => 0);
   }
 
-  run(isEndured: boolean): SetOutcome {
+  run(isEndured: boolean): Trial.SetOutcome {
     const flows = this.#chooseAll();
     if (this.#traps === 0) this.#judgeTime(flows);
     if (isEndured && this.violations.list.length === 0) this.#endure();
@@ -204,8 +190,8 @@ class SetTrial {
 
   #judgeTime(flows: number): void {
     const meanUs = this.#meanUs(flows);
-    if (meanUs <= CHOICE_MEAN_MAX_US) return;
-    const example = `a choice took ${Math.round(meanUs)} µs in the mean of ${flows}, of ${CHOICE_MEAN_MAX_US} µs`;
+    if (meanUs <= Trial.CHOICE_MEAN_MAX_US) return;
+    const example = `a choice took ${Math.round(meanUs)} µs in the mean of ${flows}, of ${Trial.CHOICE_MEAN_MAX_US} µs`;
     this.violations.add("costly", example);
   }
 
@@ -218,7 +204,7 @@ class SetTrial {
     const { candidates } = this.#set;
     try {
       const recordsAt =
-        this.#timed(TrialCall.reserve, ({ reserve }) => reserve(this.#service, candidates.length)) >>> 0;
+        this.#timed(Trial.TrialCall.reserve, ({ reserve }) => reserve(this.#service, candidates.length)) >>> 0;
       if (
         recordsAt === 0 ||
         recordsAt % 4 !== 0 ||
@@ -232,7 +218,7 @@ class SetTrial {
       candidates.forEach((candidate, index) => {
         writeCandidate(records, index * RECORD_SIZE, { ...candidate, flows: this.#flows[index] ?? 0 });
       });
-      const answer = this.#timed(TrialCall.update, ({ update }) => update(this.#service, candidates.length));
+      const answer = this.#timed(Trial.TrialCall.update, ({ update }) => update(this.#service, candidates.length));
       if (answer === UPDATE_DONE) return true;
       this.violations.add("refused", `update answered ${String(answer)} for ${candidates.length} candidates`);
     } catch (cause) {
@@ -250,7 +236,9 @@ class SetTrial {
     }
     let choice: unknown;
     try {
-      choice = this.#timed(TrialCall.choose, ({ choose }) => choose(this.#service, flowHash(flow), clientHash(flow)));
+      choice = this.#timed(Trial.TrialCall.choose, ({ choose }) =>
+        choose(this.#service, flowHash(flow), clientHash(flow)),
+      );
     } catch (cause) {
       this.#unanswered += 1;
       this.#trapped(`choose: ${trapText(cause)}`);
@@ -292,7 +280,7 @@ class SetTrial {
     }
   }
 
-  #timed<Answer>(call: TrialCall, run: (exports: PolicyExports) => Answer): Answer {
+  #timed<Answer>(call: Trial.TrialCall, run: (exports: PolicyExports) => Answer): Answer {
     const cpuStartMs = ownCpuMs();
     const startMs = performance.now();
     try {
@@ -300,12 +288,15 @@ class SetTrial {
     } finally {
       // What the thread waited for the processor is not the module's fault.
       const tookMs = Math.min(performance.now() - startMs, ownCpuMs() - cpuStartMs);
-      if (call === TrialCall.choose) {
+      if (call === Trial.TrialCall.choose) {
         this.#choosingMs += tookMs;
         this.#slowestMs = Math.max(this.#slowestMs, tookMs);
       }
       if (tookMs > this.#plan.timeLimitMs) {
-        this.violations.add("slow", `${TrialCall[call]} took ${tookMs.toFixed(1)} ms of ${this.#plan.timeLimitMs} ms`);
+        this.violations.add(
+          "slow",
+          `${Trial.TrialCall[call]} took ${tookMs.toFixed(1)} ms of ${this.#plan.timeLimitMs} ms`,
+        );
       }
     }
   }
@@ -335,7 +326,7 @@ class SetTrial {
   /** The bare calls for flows from `first` on. */
   #block(first: number, choices: number): void {
     const { choose } = this.#tried.exports;
-    this.#tried.watched(TrialCall.choose, () => {
+    this.#tried.watched(Trial.TrialCall.choose, () => {
       for (let flow = first; flow < first + choices; flow += 1) {
         choose(this.#service, flowHash(flow), clientHash(flow));
       }
@@ -364,13 +355,13 @@ function scrambled(value: number): number {
   return h ^ (h >>> 16);
 }
 
-function runTrial(options: TrialOptions, tell: (message: TrialMessage) => void): void {
+function runTrial(options: Trial.TrialOptions, tell: (message: Trial.TrialMessage) => void): void {
   const { plan } = options;
   let tried: TriedModule;
   try {
     tried = new TriedModule(options);
   } catch (cause) {
-    const refused: Violation = { kind: "refused", set: undefined, count: 1, example: reasonOf(cause) };
+    const refused: Trial.Violation = { kind: "refused", set: undefined, count: 1, example: reasonOf(cause) };
     tell({ type: "done", memoryBytes: 0, violations: [refused] });
     return;
   }
@@ -384,4 +375,4 @@ function runTrial(options: TrialOptions, tell: (message: TrialMessage) => void):
   tell({ type: "done", memoryBytes: tried.memoryBytes, violations: [] });
 }
 
-runTrial(workerData as TrialOptions, (message) => parentPort?.postMessage(message));
+runTrial(workerData as Trial.TrialOptions, (message) => parentPort?.postMessage(message));

@@ -2,23 +2,8 @@
 // from outside, super-packets, fragments, pings, other protocols, ICMP errors, and a share of each broken on purpose.
 // All of it follows from one seed. Which answer is right is for the engine in force to say (engine-comparison.ts).
 
-import {
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  VIRTIO_CSUM_OFFSET,
-  VIRTIO_CSUM_START,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_GSO_SIZE,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_TYPE,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_HDR_LEN,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../../assembly/shared/protocols.ts";
-import { parseAddress } from "../../net/address.ts";
+import * as Protocol from "../../../assembly/shared/protocols.ts";
+import * as Ip from "./ip-packet.ts";
 
 const PAYLOAD_MAX = 16_384;
 
@@ -83,8 +68,6 @@ const ERRORS_V6: readonly IcmpError[] = [
   [2, 0],
   [3, 0],
 ];
-const TCP_HEADER = 20;
-const UDP_HEADER = 8;
 const SEGMENT_MAX = 1400;
 
 export class TrialTraffic {
@@ -99,7 +82,7 @@ export class TrialTraffic {
     const dice = this.#dice;
     if (dice.chance(0.1)) return this.#broken(this.#superPacket(ends));
     const packet = dice.chance(0.08) ? this.#fragment(ends) : this.packet(ends);
-    return this.#broken(concat(new Uint8Array(VIRTIO_NET_HDR_SIZE), packet));
+    return this.#broken(concat(new Uint8Array(Protocol.VIRTIO_NET_HDR_SIZE), packet));
   }
 
   /** Of an outer header: mostly 0, else any ECN and a few DSCP. */
@@ -117,27 +100,30 @@ export class TrialTraffic {
     const dice = this.#dice;
     const kind = dice.below(20);
     const [isV4, size] = [isIpv4(ends.source), dice.pick(SIZES)];
-    if (kind < 8) return this.transport(ends, IPPROTO_UDP, dice.pick(PORTS), dice.pick(PORTS), size);
-    if (kind < 16) return this.transport(ends, IPPROTO_TCP, dice.pick(PORTS), dice.pick(PORTS), size);
+    if (kind < 8) return this.transport(ends, Protocol.IPPROTO_UDP, dice.pick(PORTS), dice.pick(PORTS), size);
+    if (kind < 16) return this.transport(ends, Protocol.IPPROTO_TCP, dice.pick(PORTS), dice.pick(PORTS), size);
     if (kind < 18) {
       const echo = Uint8Array.of(isV4 ? 8 : 128, 0, 0, 0, 0, dice.below(4), 0, dice.below(256));
-      return ipPacket(ends, isV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, concat(echo, dice.bytes(size % 100)), 2);
+      return ipPacket(
+        ends,
+        isV4 ? Protocol.IPPROTO_ICMP : Protocol.IPPROTO_ICMPV6,
+        concat(echo, dice.bytes(size % 100)),
+      );
     }
-    return ipPacket(ends, dice.pick(OTHER_PROTOCOLS), dice.bytes(size % 600), undefined);
+    return ipPacket(ends, dice.pick(OTHER_PROTOCOLS), dice.bytes(size % 600));
   }
 
   transport(ends: Ends, protocol: number, sourcePort: number, port: number, size: number): Uint8Array {
-    const header = new DataView(new ArrayBuffer(protocol === IPPROTO_TCP ? TCP_HEADER : UDP_HEADER));
+    const header = new DataView(new ArrayBuffer(protocol === Protocol.IPPROTO_TCP ? Ip.TCP_HEADER : Ip.UDP_HEADER));
     header.setUint16(0, sourcePort);
     header.setUint16(2, port);
-    if (protocol === IPPROTO_TCP) {
+    if (protocol === Protocol.IPPROTO_TCP) {
       header.setUint32(4, this.#dice.u32());
       header.setUint32(8, this.#dice.u32());
       header.setUint16(12, 0x5000 | this.#dice.pick(TCP_FLAGS));
       header.setUint16(14, 0xfaf0);
-    } else header.setUint16(4, UDP_HEADER + size);
-    const checksumAt = protocol === IPPROTO_TCP ? 16 : 6;
-    return ipPacket(ends, protocol, concat(new Uint8Array(header.buffer), this.#dice.bytes(size)), checksumAt);
+    } else header.setUint16(4, Ip.UDP_HEADER + size);
+    return ipPacket(ends, protocol, concat(new Uint8Array(header.buffer), this.#dice.bytes(size)));
   }
 
   /** An answer to a packet that was sent to `from`'s workload; undefined for what has no ports. */
@@ -146,7 +132,8 @@ export class TrialTraffic {
     const isV4 = sent[0] === 0x45;
     const protocol = sent[isV4 ? 9 : 6];
     const at = isV4 ? 20 : 40;
-    if ((protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) || sent.length < at + UDP_HEADER) return undefined;
+    if ((protocol !== Protocol.IPPROTO_TCP && protocol !== Protocol.IPPROTO_UDP) || sent.length < at + Ip.UDP_HEADER)
+      return undefined;
     const ends = { source: from, destination: addressAt(sent, isV4 ? 12 : 8, isV4 ? 4 : 16) };
     if (this.#dice.chance(0.1)) return this.#error(sent, ends);
     return this.transport(ends, protocol, view.getUint16(at + 2), view.getUint16(at), this.#dice.pick(SIZES));
@@ -167,11 +154,11 @@ export class TrialTraffic {
     const [type, code] = this.#dice.pick(isV4 ? ERRORS_V4 : ERRORS_V6);
     const header = Uint8Array.of(type, code, 0, 0, 0, 0, 0x05, 0x14);
     const body = concat(header, quoted.subarray(0, this.#dice.pick([28, 48, 200, 500])));
-    return ipPacket(ends, isV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, body, 2);
+    return ipPacket(ends, isV4 ? Protocol.IPPROTO_ICMP : Protocol.IPPROTO_ICMPV6, body);
   }
 
   #fragment(ends: Ends): Uint8Array {
-    const whole = this.transport(ends, IPPROTO_UDP, 5000, 53, 1472);
+    const whole = this.transport(ends, Protocol.IPPROTO_UDP, 5000, 53, 1472);
     if (!isIpv4(ends.source)) return whole;
     const isFirst = this.#dice.chance(0.5);
     const length = 20 + 800;
@@ -181,7 +168,7 @@ export class TrialTraffic {
     view.setUint16(4, this.#dice.below(8));
     view.setUint16(6, isFirst ? 0x2000 : 800 / 8);
     view.setUint16(10, 0);
-    view.setUint16(10, checksum(fragment.subarray(0, 20)));
+    view.setUint16(10, Ip.checksumOf(Ip.wordSum(fragment.subarray(0, Ip.IPV4_HEADER))));
     return fragment;
   }
 
@@ -191,19 +178,24 @@ export class TrialTraffic {
     const isTcp = dice.chance(0.6);
     const isV4 = isIpv4(ends.source);
     const size = SEGMENT_MAX * (2 + dice.below(6)) + dice.below(SEGMENT_MAX);
-    const protocol = isTcp ? IPPROTO_TCP : IPPROTO_UDP;
+    const protocol = isTcp ? Protocol.IPPROTO_TCP : Protocol.IPPROTO_UDP;
     const packet = this.transport(ends, protocol, dice.pick(PORTS), dice.pick(PORTS), size);
-    const ip = isV4 ? 20 : 40;
+    const ip = isV4 ? Ip.IPV4_HEADER : Ip.IPV6_HEADER;
     const view = new DataView(packet.buffer);
     if (isTcp) view.setUint8(ip + 13, 0x18);
-    view.setUint16(ip + (isTcp ? 16 : 6), ~checksum(pseudoHeader(ends, protocol, packet.length - ip)) & 0xffff);
-    const header = new DataView(new ArrayBuffer(VIRTIO_NET_HDR_SIZE));
-    header.setUint8(0, VIRTIO_F_NEEDS_CSUM);
-    header.setUint8(VIRTIO_GSO_TYPE, isTcp ? (isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4);
-    header.setUint16(VIRTIO_HDR_LEN, ip + (isTcp ? TCP_HEADER : UDP_HEADER), true);
-    header.setUint16(VIRTIO_GSO_SIZE, dice.pick([500, 1200, SEGMENT_MAX]), true);
-    header.setUint16(VIRTIO_CSUM_START, ip, true);
-    header.setUint16(VIRTIO_CSUM_OFFSET, isTcp ? 16 : 6, true);
+    const { source, destination } = rawEnds(ends, protocol);
+    const checksumAt = Ip.CHECKSUM_AT[protocol] ?? 0;
+    view.setUint16(ip + checksumAt, Ip.foldedSum(Ip.pseudoSum(source, destination, protocol, packet.length - ip)));
+    const header = new DataView(new ArrayBuffer(Protocol.VIRTIO_NET_HDR_SIZE));
+    header.setUint8(0, Protocol.VIRTIO_F_NEEDS_CSUM);
+    header.setUint8(
+      Protocol.VIRTIO_GSO_TYPE,
+      isTcp ? (isV4 ? Protocol.VIRTIO_GSO_TCPV4 : Protocol.VIRTIO_GSO_TCPV6) : Protocol.VIRTIO_GSO_UDP_L4,
+    );
+    header.setUint16(Protocol.VIRTIO_HDR_LEN, ip + (isTcp ? Ip.TCP_HEADER : Ip.UDP_HEADER), true);
+    header.setUint16(Protocol.VIRTIO_GSO_SIZE, dice.pick([500, 1200, SEGMENT_MAX]), true);
+    header.setUint16(Protocol.VIRTIO_CSUM_START, ip, true);
+    header.setUint16(Protocol.VIRTIO_CSUM_OFFSET, checksumAt, true);
     return concat(new Uint8Array(header.buffer), packet);
   }
 }
@@ -212,34 +204,15 @@ function isIpv4(address: string): boolean {
   return !address.includes(":");
 }
 
-/** With every checksum in its place; `checksumAt` in the payload, undefined without one. */
-function ipPacket(ends: Ends, protocol: number, payload: Uint8Array, checksumAt: number | undefined): Uint8Array {
-  const isV4 = isIpv4(ends.source);
-  const header = new DataView(new ArrayBuffer(isV4 ? 20 : 40));
-  const bytes = new Uint8Array(header.buffer);
-  if (isV4) {
-    header.setUint16(0, 0x4500);
-    header.setUint16(2, bytes.length + payload.length);
-    header.setUint16(6, payload.length % 3 === 0 ? 0x4000 : 0);
-    header.setUint8(8, 64);
-    header.setUint8(9, protocol);
-    bytes.set(rawAddress(ends.source), 12);
-    bytes.set(rawAddress(ends.destination), 16);
-    header.setUint16(10, checksum(bytes));
-  } else {
-    header.setUint32(0, 0x60000000);
-    header.setUint16(4, payload.length);
-    header.setUint8(6, protocol);
-    header.setUint8(7, 64);
-    bytes.set(rawAddress(ends.source), 8);
-    bytes.set(rawAddress(ends.destination), 24);
-  }
-  if (checksumAt !== undefined) {
-    const hasPseudoHeader = protocol !== IPPROTO_ICMP;
-    const covered = hasPseudoHeader ? concat(pseudoHeader(ends, protocol, payload.length), payload) : payload;
-    new DataView(payload.buffer, payload.byteOffset).setUint16(checksumAt, checksum(covered) || 0xffff);
-  }
-  return concat(bytes, payload);
+/** With every checksum in its place. */
+function ipPacket(ends: Ends, protocol: number, payload: Uint8Array): Uint8Array {
+  const raw = rawEnds(ends, protocol);
+  Ip.finishChecksum(payload, raw);
+  return concat(Ip.ipHeader({ ...raw, length: payload.length, isWhole: payload.length % 3 === 0 }), payload);
+}
+
+function rawEnds({ source, destination }: Ends, protocol: number) {
+  return { source: Ip.rawAddress(source), destination: Ip.rawAddress(destination), protocol };
 }
 
 /** In place, with the IPv4 header's checksum. */
@@ -248,28 +221,9 @@ function setTrafficClass(packet: Uint8Array, trafficClass: number): Uint8Array {
   if (packet[0] === 0x45) {
     view.setUint8(1, trafficClass);
     view.setUint16(10, 0);
-    view.setUint16(10, checksum(packet.subarray(0, 20)));
+    view.setUint16(10, Ip.checksumOf(Ip.wordSum(packet.subarray(0, Ip.IPV4_HEADER))));
   } else view.setUint32(0, 0x60000000 | (trafficClass << 20));
   return packet;
-}
-
-function pseudoHeader({ source, destination }: Ends, protocol: number, length: number): Uint8Array {
-  const rest = Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length, 0, 0, 0, protocol);
-  return concat(rawAddress(source), rawAddress(destination), rest);
-}
-
-/** RFC 1071. */
-function checksum(bytes: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < bytes.length; i += 2) sum += ((bytes[i] as number) << 8) | (bytes[i + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
-
-function rawAddress(text: string): Uint8Array {
-  const mapped = parseAddress(text);
-  if (mapped === undefined) throw new RangeError(`no address: ${text}`);
-  return isIpv4(text) ? mapped.subarray(12) : mapped;
 }
 
 function addressAt(bytes: Uint8Array, at: number, length: number): string {

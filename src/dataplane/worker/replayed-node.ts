@@ -10,17 +10,8 @@ import { backdateProbe } from "../../memory/probe-notes.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import { ADDRESS_SIZE, formatAddress } from "../../net/address.ts";
 import { addressKey } from "../../net/address-key.ts";
-import {
-  CapturePoint,
-  RECORD_CAPTURED_AT,
-  RECORD_PEER_AT,
-  RECORD_PEER_PORT_AT,
-  RECORD_POINT_AT,
-  RECORD_REASON_AT,
-  RECORD_TARGET_AT,
-  RECORD_VERDICT_AT,
-  SNAP_LENGTH_MAX,
-} from "../capture/capture-contract.ts";
+import { CapturePoint, SNAP_LENGTH_MAX } from "../capture/capture-contract.ts";
+import * as CaptureRecord from "../capture/capture-record.ts";
 import { createRing, RingReader } from "../capture/capture-ring.ts";
 import { CaptureTap } from "../capture/capture-tap.ts";
 import { CapturingEngine } from "../capture/capturing-engine.ts";
@@ -114,8 +105,8 @@ export class ReplayedNode {
     this.#drain((record, leaving) => {
       if (leaving !== undefined) left.push(leaving);
       else if (!isSaid) {
-        const target = addressKey(new Uint8Array(record.buffer, record.byteOffset), RECORD_TARGET_AT);
-        const [verdict, reason] = [record.getUint8(RECORD_VERDICT_AT), record.getUint8(RECORD_REASON_AT)];
+        const target = addressKey(new Uint8Array(record.buffer, record.byteOffset), CaptureRecord.TARGET_AT);
+        const [verdict, reason] = [record.getUint8(CaptureRecord.VERDICT_AT), record.getUint8(CaptureRecord.REASON_AT)];
         said = { verdict, reason, target: target === NO_TARGET ? "" : target };
         isSaid = true;
       }
@@ -171,13 +162,13 @@ export class ReplayedNode {
 
   #drain(take: (record: DataView, leaving: LeftPacket | undefined) => void): void {
     this.#reader.drain(Number.POSITIVE_INFINITY, (record, packet) => {
-      const point = record.getUint8(RECORD_POINT_AT) as CapturePoint;
+      const point = record.getUint8(CaptureRecord.POINT_AT) as CapturePoint;
       if (point === CapturePoint.tunIn || point === CapturePoint.tunnelIn) return take(record, undefined);
-      const bytes = packet.slice(0, record.getUint32(RECORD_CAPTURED_AT, true));
+      const bytes = packet.slice(0, record.getUint32(CaptureRecord.CAPTURED_AT, true));
       const about = new Uint8Array(record.buffer, record.byteOffset, record.byteLength);
       const isTunnel = point === CapturePoint.tunnelOut;
       const to = isTunnel
-        ? `${formatAddress(about, RECORD_PEER_AT)} ${record.getUint16(RECORD_PEER_PORT_AT, true)}`
+        ? `${formatAddress(about, CaptureRecord.PEER_AT)} ${record.getUint16(CaptureRecord.PEER_PORT_AT, true)}`
         : "";
       take(record, { point, to, bytes });
     });

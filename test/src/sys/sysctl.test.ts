@@ -3,7 +3,8 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { readState, SysctlSession, type SysctlStore } from "../../../src/sys/sysctl.ts";
+import type { SysctlStore } from "../../../src/sys/kernel-sysctls.ts";
+import { readState, SysctlSession } from "../../../src/sys/sysctl.ts";
 
 const FORWARD = "net/ipv4/ip_forward";
 const FILTER = "net/ipv4/conf/tun.7/rp_filter";

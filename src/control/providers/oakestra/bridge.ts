@@ -1,9 +1,9 @@
 // The bridge that containers of this node hang on. One that is there already is kept with the containers on it.
 
-import { writeFileSync } from "node:fs";
 import { parseAddress } from "../../../net/address.ts";
 import { hasInterface } from "../../../sys/interface-state.ts";
 import { ip, ipBatch, parseList } from "../../../sys/ip-command.ts";
+import { kernelSysctls } from "../../../sys/kernel-sysctls.ts";
 import { bridgeAddresses, type Subnet, V4_LENGTH, V6_LENGTH } from "./subnet.ts";
 
 export const BRIDGE = "goProxyBridge";
@@ -25,7 +25,7 @@ export async function openBridge(subnet: Subnet, mtu: number): Promise<void> {
   }
   commands.push(`link set dev ${BRIDGE} up`);
   await ipBatch(commands);
-  for (const name of NOTIFY) writeFileSync(`/proc/sys/net/${name}`, "1");
+  for (const name of NOTIFY) kernelSysctls.write(`net/${name}`, "1");
 }
 
 /**

@@ -1,6 +1,6 @@
 // The ring between a worker and control: what is put in comes out, in order and whole; what has no room is counted.
 import { describe, expect, test } from "vitest";
-import { RECORD_HEADER_SIZE } from "../../../../src/dataplane/capture/capture-contract.ts";
+import * as CaptureRecord from "../../../../src/dataplane/capture/capture-record.ts";
 import { createRing, RingReader, RingWriter } from "../../../../src/dataplane/capture/capture-ring.ts";
 import { expectSame } from "../../../support/quick-expect.ts";
 import { Random } from "../../../support/random.ts";
@@ -11,7 +11,7 @@ function put(writer: RingWriter, packet: Uint8Array): boolean {
   const at = writer.reserve(packet.length);
   if (at < 0) return false;
   writer.record.setUint32(at + 8, packet.length, true);
-  writer.content.set(packet, at + RECORD_HEADER_SIZE);
+  writer.content.set(packet, at + CaptureRecord.HEADER_SIZE);
   writer.commit(at, packet.length);
   return true;
 }
