@@ -2,20 +2,21 @@
 
 import type { Logger } from "../base/log.ts";
 import { claimSocketPath } from "../control/api/control-socket.ts";
-import { type Config, loadConfig } from "../control/config/config.ts";
+import { type Config, parseConfig } from "../control/config/config.ts";
 import { FileWatcher } from "../control/config/file-watcher.ts";
-import { readText } from "../control/config/text-reader.ts";
+import { openTextFile } from "../control/config/text-reader.ts";
 import type { PolicyRegistryOptions } from "../control/modules/policy-registry.ts";
 import { EventAlarms } from "../control/observe/event-alarms.ts";
 import { EventLog } from "../control/observe/event-log.ts";
 import type { Reloadable } from "../control/providers/reloader.ts";
 import { knownPolicies } from "../control/state/module-store.ts";
+import { sizesOf, type TableSizes } from "../control/tables/emptying.ts";
 import type { PolicyBinding } from "../control/tables/policy-bindings.ts";
 import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
 import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
 import type { Alarms } from "../model/alarms.ts";
+import { BUILT_IN_POLICIES } from "../model/policy-names.ts";
 import type { Tables } from "../model/tables.ts";
-import { readTextFile } from "../sys/user-file.ts";
 import type { Takeover } from "./takeover/takeover.ts";
 
 export interface NodeProxyOptions {
@@ -46,10 +47,13 @@ interface InForce {
   /** Names of policies, with those that the state directory has. */
   policies: (stateDirectory: string) => readonly string[];
   tables: () => Tables;
+  sizes: () => TableSizes;
   bindings: () => readonly PolicyBinding[];
   /** What a policy would be asked about now. */
   candidates: PolicyRegistryOptions["candidates"];
 }
+
+const NO_TABLES: Tables = { nodes: [], services: [] };
 
 export interface OpenConfig {
   readonly config: Config;
@@ -66,25 +70,38 @@ export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig>
   const { configFile, log, isLevelFixed } = options;
   const inForce: InForce = {
     policies: knownPolicies,
-    tables: () => ({ nodes: [], services: [] }),
+    tables: () => NO_TABLES,
+    sizes: () => sizesOf(NO_TABLES),
     bindings: () => [],
     candidates: () => [],
   };
-  let read = async (path: string): Promise<Config> => loadConfig(path, { policies: knownPolicies });
-  const watcher = new FileWatcher(configFile, async (path) => reloadable(await read(path)));
+  const watcher = new FileWatcher(configFile, async (path) => reloadable(await readConfig(path, inForce)));
   const started = await watcher.load();
   const { config } = started;
-  // From now on there is something that a long text must not hold up.
-  read = (path) => {
-    const options = { policies: inForce.policies(config.state.directory), inForce: inForce.tables() };
-    return readText({ kind: "config", text: readTextFile(path), name: path, options });
-  };
   inForce.bindings = () => config.bindings;
   if (!isLevelFixed) log.level = config.log.level;
   const socket = options.socket ?? config.control.socket;
   if (options.takeover === undefined) await claimSocketPath(socket); // before anything is opened that a running proxy might share
   const events = new EventLog({ clock: () => new Date(), nowMs: () => performance.now() });
   return { config, started, watcher, socket, inForce, events, alarms: new EventAlarms(events, log) };
+}
+
+/** A long file is read by another process: what it takes to read it, this one would not give back. */
+async function readConfig(path: string, inForce: InForce): Promise<Config> {
+  const text = openTextFile(path);
+  if (typeof text === "string") {
+    const { policies, tables } = inForce;
+    return parseConfig(text, path, { policies, inForce: tables });
+  }
+  try {
+    const directory = text.read({ kind: "state", name: path, options: {} });
+    // Where that is wrong, everything else that is wrong is to be told as well.
+    const policies = await directory.then(inForce.policies, () => BUILT_IN_POLICIES);
+    const options = { policies, inForce: inForce.tables(), sizesInForce: inForce.sizes() };
+    return await text.read({ kind: "config", name: path, options });
+  } finally {
+    text.close();
+  }
 }
 
 /** What can change while the proxy runs, and the rest by its names in the file. */

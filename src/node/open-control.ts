@@ -152,11 +152,14 @@ function openReloader(stages: Stages, { configFile, log, isLevelFixed }: NodePro
     parseTables: (text, { config: { bindings } }, allowEmpty) => {
       const { nodeId, ranges, policies, own, isEncrypted } = rules;
       const plain = { nodeId, ranges, policies, own, isEncrypted };
-      const options = { bindings, rules: plain, inForce: store.snapshot(), allowEmpty };
-      return readText({ kind: "tables", text, name: "tables", options });
+      const options = {
+        ...{ bindings, rules: plain, allowEmpty },
+        ...{ inForce: store.snapshot(), sizesInForce: store.sizes },
+      };
+      return readText(text, { kind: "tables", name: "tables", options });
     },
     parseTablesPatch: (text, { config: { bindings } }, allowEmpty) =>
-      readText({ kind: "patch", text, name: "tables", options: { bindings, allowEmpty } }),
+      readText(text, { kind: "patch", name: "tables", options: { bindings, allowEmpty } }),
     log,
     isLevelFixed,
     clock: () => new Date(),

@@ -67,6 +67,7 @@ export async function openTables(
   const store = new TableStore(new TableWriter(shared, { nodeId: config.node.id, policySlot }), rules);
   await store.apply(started);
   inForce.tables = () => store.snapshot();
+  inForce.sizes = () => store.sizes;
   encrypted?.onMoved((ids) => store.moveNodes(ids));
   return { shared, modules, rules, store, flows };
 }

@@ -1,11 +1,12 @@
 // Reads a file that a user named, whatever is at its path: a pipe or a device might never end, or never begin.
 
+import { constants as BUFFER } from "node:buffer";
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, type Stats, statSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { printableLine } from "../base/printable.ts";
 
-/** More than the tables of a million services need. */
-export const TEXT_BYTES_MAX = 256 * 2 ** 20;
+/** The longest text that Node.js can hold, more than all the instances need that the tables have room for. */
+export const TEXT_BYTES_MAX = BUFFER.MAX_STRING_LENGTH;
 
 const STANDARD_INPUT = 0;
 /** The path that stands for it. */
@@ -34,6 +35,11 @@ export function readTextOnce(path: string): string {
       closeSync(file);
     }
   });
+}
+
+/** All that comes on standard input, to its end. */
+export function readStandardInput(): Buffer {
+  return readToEnd(STANDARD_INPUT, TEXT_BYTES_MAX);
 }
 
 /** Throws an Error that says what is at the path, when it is no regular file of at most `mostBytes`. */

@@ -99,8 +99,10 @@ export class FakeSource {
           }),
       },
       tables: {
-        applyText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.applied),
-        mergeText: async (text, allowEmpty) => this.#take(allowEmpty ? `${text}, may be empty` : text, this.merged),
+        applyText: async (text, allowEmpty) =>
+          this.#take(allowEmpty ? `${text}, may be empty` : `${text}`, this.applied),
+        mergeText: async (text, allowEmpty) =>
+          this.#take(allowEmpty ? `${text}, may be empty` : `${text}`, this.merged),
         previewText: async (text, allowEmpty) => this.#preview(`${text}${allowEmpty ? " even if empty" : ""}`),
         previewMerge: async (text, allowEmpty) => {
           return this.#preview(`the merge of ${text}${allowEmpty ? " even if empty" : ""}`);

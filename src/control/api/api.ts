@@ -17,7 +17,7 @@ import { Page } from "../observe/pages.ts";
 import { claimSocketPath, listenOn } from "./control-socket.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { describeRoutes } from "./openapi.ts";
-import { readBytes, readText } from "./request-body.ts";
+import { readBytes, readText, receiveBody } from "./request-body.ts";
 import { JsonText, jsonOf, NAME_PART, queryOf, type Route, type RouteBody } from "./route.ts";
 import { MODULE_ROUTES, type ModuleParts } from "./routes/modules.ts";
 import { NODE_ROUTES, type NodeParts } from "./routes/node.ts";
@@ -183,8 +183,8 @@ async function bodyOf(body: RouteBody | undefined, context: RequestContext): Pro
   if (body === undefined) return undefined;
   const { incoming } = context.env;
   if (body.type === "application/wasm") return readBytes(incoming, body.mostBytes);
-  const text = await readText(incoming, body.mostBytes);
-  return body.type === "application/json" ? jsonOf(body.schema, text) : text;
+  if (body.type === "application/yaml") return receiveBody(incoming, body.mostBytes);
+  return jsonOf(body.schema, await readText(incoming, body.mostBytes));
 }
 
 function refuse(context: RequestContext, error: unknown): Response {

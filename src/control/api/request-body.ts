@@ -1,22 +1,26 @@
 // Bodies of requests, read as far as they may be long.
 
 import type { IncomingMessage } from "node:http";
-import { SapwoodError } from "../../base/errors.ts";
+import { notText, receiveText, tooLarge, type WrittenText } from "../config/text-reader.ts";
 
 export async function readText(request: IncomingMessage, mostBytes: number): Promise<string> {
   const body = await readBytes(request, mostBytes);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(body);
   } catch {
-    throw new SapwoodError("tables-invalid", "The body must be YAML or JSON in UTF-8; found bytes that are no UTF-8.");
+    throw notText();
   }
+}
+
+/** A text that may be long, held elsewhere then. */
+export async function receiveBody(request: IncomingMessage, mostBytes: number): Promise<WrittenText> {
+  if (Number(request.headers["content-length"] ?? 0) > mostBytes) throw tooLarge(mostBytes);
+  return receiveText(request, mostBytes);
 }
 
 /** A body that is too large is not read any further; its connection has to end with the answer. */
 export async function readBytes(request: IncomingMessage, mostBytes: number): Promise<Uint8Array> {
-  const tooLarge = () =>
-    new SapwoodError("body-too-large", `A body may have at most ${mostBytes} bytes here; this one has more.`);
-  if (Number(request.headers["content-length"] ?? 0) > mostBytes) throw tooLarge();
+  if (Number(request.headers["content-length"] ?? 0) > mostBytes) throw tooLarge(mostBytes);
   const parts: Buffer[] = [];
   let sizeBytes = 0;
   // Not "for await": leaving it early destroys the connection, and with it the answer that says why.
@@ -26,7 +30,7 @@ export async function readBytes(request: IncomingMessage, mostBytes: number): Pr
       if (sizeBytes > mostBytes) {
         request.pause();
         request.removeAllListeners("data");
-        reject(tooLarge());
+        reject(tooLarge(mostBytes));
       } else {
         parts.push(part);
       }

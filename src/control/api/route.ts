@@ -4,11 +4,12 @@
 import { z } from "zod";
 import { SapwoodError } from "../../base/errors.ts";
 import { valueText } from "../../base/issues.ts";
+import type { WrittenText } from "../config/text-reader.ts";
 
 /** The place of a name in a path. */
 export const NAME_PART = "{name}";
 
-/** A body as it is handed to the route: bytes, text in UTF-8, or what a schema makes of JSON. */
+/** A body as it is handed to the route: bytes, text in UTF-8 of any length, or what a schema makes of JSON. */
 export type RouteBody =
   | { readonly type: "application/wasm"; readonly mostBytes: number }
   | { readonly type: "application/yaml"; readonly mostBytes: number }
@@ -19,7 +20,7 @@ type BodyOf<Body> = Body extends { readonly schema: infer Schema extends z.ZodTy
   : Body extends { readonly type: "application/wasm" }
     ? Uint8Array
     : Body extends { readonly type: "application/yaml" }
-      ? string
+      ? WrittenText
       : undefined;
 
 interface RouteDefinition<Parts, Query extends z.ZodObject, Body extends RouteBody | undefined> {

@@ -2,7 +2,7 @@
 // as "file:line:column: field: expected ..., found ...".
 
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Pair, type YAMLMap } from "yaml";
-import type { z } from "zod";
+import { z } from "zod";
 import { type ErrorDetail, SapwoodError } from "../../base/errors.ts";
 import {
   type FieldPath,
@@ -14,6 +14,7 @@ import {
   shortText,
 } from "../../base/issues.ts";
 import { printableLine } from "../../base/printable.ts";
+import { readServices } from "./bulk-service.ts";
 import { checkJsonNesting, countFields } from "./nesting.ts";
 import { yamlFault } from "./yaml-errors.ts";
 import { placeOf, readYaml, YamlError, yamlValue } from "./yaml-text.ts";
@@ -54,9 +55,13 @@ export class ConfigDocument {
 
   /** The content as the schema has it; throws config-invalid with everything that is wrong. */
   parse<Schema extends z.ZodType>(schema: Schema): z.output<Schema> {
-    const result = schema.safeParse(this.#value);
-    if (result.success) return result.data;
-    throw this.refusal(result.error.issues.flatMap((issue) => this.#translate(issue)));
+    const written = knowsServices(schema) ? this.#valueAt(["services"]) : undefined;
+    const { services, issues } = readServices(Array.isArray(written) ? written : []);
+    // The schema itself takes several times as long for very many of them.
+    const result = schema.safeParse(Array.isArray(written) ? { ...Object(this.#value), services: [] } : this.#value);
+    const found = [...(result.error?.issues ?? []), ...issues];
+    if (!result.success || found.length > 0) throw this.refusal(found.flatMap((issue) => this.#translate(issue)));
+    return Array.isArray(written) ? { ...Object(result.data), services } : result.data;
   }
 
   /** Whether the text names this section, with whatever content. */
@@ -177,6 +182,10 @@ export class ConfigDocument {
     }
     return pairs;
   }
+}
+
+function knowsServices(schema: z.ZodType): boolean {
+  return schema instanceof z.ZodObject && "services" in schema.shape;
 }
 
 /** Its own message, or that of its last branch: the first is a fixed word. */

@@ -187,14 +187,14 @@ const health = section({
   timeout: timeout ?? Math.min(DEFAULT_HEALTH_TIMEOUT_MS, rest.interval),
 }));
 
-const service = section({
+export const serviceSchema = section({
   name,
   addresses: list(serviceAddress).default([]),
   instances: list(instance).default([]),
   health: health.optional(),
 });
 
-const tables = { nodes: list(node).default([]), services: list(service).default([]) };
+const tables = { nodes: list(node).default([]), services: list(serviceSchema).default([]) };
 
 /** Whether a change may take away the last node, service, service address or instance. */
 const allowEmpty = flag.default(false);

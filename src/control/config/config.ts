@@ -11,9 +11,9 @@ import { isLoopback } from "../../net/listener.ts";
 import { TUNNEL_PREFIX } from "../../net/wireguard-key.ts";
 import { readTextFile } from "../../sys/user-file.ts";
 import type { WireguardBackend } from "../../sys/wireguard.ts";
-import { emptyingIssues, sizesOf } from "../tables/emptying.ts";
+import { emptyingIssues, sizesOf, type TableSizes } from "../tables/emptying.ts";
 import { bindPolicies, DEFAULT_BINDINGS, type PolicyBinding, withDefaultBindings } from "../tables/policy-bindings.ts";
-import { policyIssue, type TableRules, validateTables } from "../tables/table-validation.ts";
+import { markChecked, policyIssue, rulesKey, type TableRules, validateTables } from "../tables/table-validation.ts";
 import { ownUnderlayIssues } from "../tables/underlay-rules.ts";
 import { ConfigDocument } from "./config-document.ts";
 import {
@@ -57,6 +57,8 @@ export interface ConfigOptions {
   readonly policies?: ((stateDirectory: string) => readonly string[]) | undefined;
   /** The tables of the running proxy; none before it runs. */
   readonly inForce?: (() => Tables) | undefined;
+  /** How many they have; counted unless given. */
+  readonly sizesInForce?: TableSizes | undefined;
   /** What is wrong with files that the configuration names; nothing unless given. */
   readonly fileIssues?: ((config: PolicyFiles) => readonly Issue[]) | undefined;
 }
@@ -68,6 +70,8 @@ export interface ParseTablesOptions {
   readonly rules?: TableRules | undefined;
   /** None unless given. */
   readonly inForce?: Tables | undefined;
+  /** How many they have; counted unless given. */
+  readonly sizesInForce?: TableSizes | undefined;
   /** As if the text itself had the field. */
   readonly allowEmpty?: boolean | undefined;
 }
@@ -81,7 +85,12 @@ export function loadConfig(path: string, options: ConfigOptions = {}): Config {
 
 /** The state directory alone: a node needs its key before its file can name those of the others. */
 export function loadStateDirectory(path: string): string {
-  const { state, node } = new ConfigDocument(readTextFile(path), path).parse(stateSchema);
+  return stateDirectoryOf(new ConfigDocument(readTextFile(path), path));
+}
+
+/** The same of a text that was read already. */
+export function stateDirectoryOf(document: ConfigDocument): string {
+  const { state, node } = document.parse(stateSchema);
   return state.directory ?? stateDirectory(node.id);
 }
 
@@ -109,29 +118,25 @@ export function configOf(document: ConfigDocument, options: ConfigOptions = {}):
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const inForce = options.inForce?.() ?? NO_TABLES;
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
+  const own = ownUnderlay(node.underlay, rest.tun.name);
+  const rules: TableRules = {
+    ...{ nodeId: node.id, ranges: rest.ranges, policies, own },
+    isEncrypted: node.underlay.encryption === "wireguard",
+  };
   const issues = [
-    ...(allowEmpty ? [] : emptyingIssues(sizesOf(tables), sizesOf(inForce))),
+    ...(allowEmpty ? [] : absenceIssues(document, tables, options.sizesInForce ?? sizesOf(inForce))),
     ...ownUnderlayIssues(node.underlay, rest.ranges),
     ...encryptionIssues(node, rest.ranges),
     ...observeIssues(rest.observe),
     ...bindingIssues(ownBindings, rest.ranges, policies),
     ...unbound,
-    ...atFields(
-      validateTables(tables, {
-        nodeId: node.id,
-        ranges: rest.ranges,
-        policies,
-        own: ownUnderlay(node.underlay, rest.tun.name),
-        isEncrypted: node.underlay.encryption === "wireguard",
-      }),
-      fieldOf,
-    ),
+    ...atFields(validateTables(tables, rules), fieldOf),
     ...capacityIssues(tables, node.id, capacities),
     ...(options.fileIssues?.(rest) ?? []),
   ];
   if (issues.length > 0) throw document.refusal(issues);
-  const underlay = ownUnderlay(node.underlay, rest.tun.name);
-  return { ...rest, state, bindings, node: { ...node, underlay }, capacities, tables };
+  if (isWhole(document)) markChecked(tables, rulesKey(rules));
+  return { ...rest, state, bindings, node: { ...node, underlay: own }, capacities, tables };
 }
 
 /** A folder for a node's id, which may have any printable characters. */
@@ -142,23 +147,32 @@ function stateDirectory(nodeId: string): string {
 }
 
 /** Nodes and services alone, as `sapwood apply` sends them; JSON is YAML, too. */
-export function parseTables(
-  text: string,
-  fileName: string,
-  { bindings = DEFAULT_BINDINGS, rules, inForce = NO_TABLES, allowEmpty = false }: ParseTablesOptions = {},
+export function parseTables(text: string, fileName: string, options?: ParseTablesOptions): Tables {
+  return tablesOfDocument(new ConfigDocument(text, fileName), options);
+}
+
+/** The same of a text that was read already. */
+export function tablesOfDocument(
+  document: ConfigDocument,
+  {
+    bindings = DEFAULT_BINDINGS,
+    rules,
+    inForce = NO_TABLES,
+    sizesInForce,
+    allowEmpty = false,
+  }: ParseTablesOptions = {},
 ): Tables {
-  const document = new ConfigDocument(text, fileName);
   requireNoRemoval(document);
   const { nodes, services: written, allowEmpty: isSaid } = document.parse(tablesSchema);
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
-  const emptying = allowEmpty || isSaid ? [] : emptyingIssues(sizesOf(tables), sizesOf(inForce));
   const issues = [
-    ...emptying,
+    ...(allowEmpty || isSaid ? [] : absenceIssues(document, tables, sizesInForce ?? sizesOf(inForce))),
     ...unbound,
     ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf)),
   ];
   if (issues.length > 0) throw document.refusal(issues);
+  if (rules !== undefined && isWhole(document)) markChecked(tables, rulesKey(rules));
   return tables;
 }
 
@@ -166,9 +180,16 @@ export function parseTables(
 export function parseTablesPatch(
   text: string,
   fileName: string,
+  options?: Pick<ParseTablesOptions, "bindings" | "allowEmpty">,
+): TablesPatch {
+  return parseTablesPatchOf(new ConfigDocument(text, fileName), options);
+}
+
+/** The same of a text that was read already. */
+export function parseTablesPatchOf(
+  document: ConfigDocument,
   { bindings = DEFAULT_BINDINGS, allowEmpty = false }: Pick<ParseTablesOptions, "bindings" | "allowEmpty"> = {},
 ): TablesPatch {
-  const document = new ConfigDocument(text, fileName);
   const { services: written, allowEmpty: isSaid, ...rest } = document.parse(tablesPatchSchema);
   const { services, issues } = bindPolicies(written, bindings);
   if (issues.length > 0) throw document.refusal(issues);
@@ -187,6 +208,20 @@ function withAbsentOnes(document: ConfigDocument, tables: Tables, inForce: Table
     nodes: document.has("nodes") ? tables.nodes : inForce.nodes,
     services: document.has("services") ? tables.services : inForce.services,
   };
+}
+
+/** Whether all that was checked is in the text itself. */
+function isWhole(document: ConfigDocument): boolean {
+  return document.has("nodes") && document.has("services");
+}
+
+/** What a text takes the last one away of; a section that it does not name takes nothing away. */
+function absenceIssues(document: ConfigDocument, tables: Tables, inForce: TableSizes): Issue[] {
+  const { nodes, ...services } = sizesOf(tables);
+  return emptyingIssues(
+    { ...inForce, ...(document.has("nodes") && { nodes }), ...(document.has("services") && services) },
+    inForce,
+  );
 }
 
 function atFields(issues: readonly Issue[], fieldOf: (path: FieldPath) => FieldPath): Issue[] {

@@ -1,32 +1,44 @@
-// What the process that reads long texts is asked, and what it answers.
+// What the process that holds a long text is asked, and what it answers. The services of an answer do not come with it
+// but before it, on the process's standard output: packed, one per line, and an empty line at their end.
 
 import type { ErrorCode, ErrorDetail } from "../../base/errors.ts";
-import type { Tables, TablesPatch } from "../../model/tables.ts";
+import { PackedService } from "../../model/packed-service.ts";
+import type { Service, Tables, TablesPatch } from "../../model/tables.ts";
+import type { TableSizes } from "../tables/emptying.ts";
 import type { Config, ParseTablesOptions } from "./config.ts";
 
 /** The policies that there are, and the tables in force. */
 interface ConfigContext {
   readonly policies: readonly string[];
   readonly inForce: Tables;
+  readonly sizesInForce?: TableSizes | undefined;
 }
 
 /** Each kind of text: what it is read with, and what it is read as. */
 export interface TextKinds {
   readonly config: { readonly options: ConfigContext; readonly value: Config };
+  /** Of a configuration, the state directory alone. */
+  readonly state: { readonly options: Record<never, never>; readonly value: string };
   readonly tables: { readonly options: ParseTablesOptions; readonly value: Tables };
   readonly patch: { readonly options: Omit<ParseTablesOptions, "rules" | "inForce">; readonly value: TablesPatch };
 }
 
 export interface TextRequest<Kind extends keyof TextKinds = keyof TextKinds> {
   readonly kind: Kind;
-  readonly text: string;
   /** What errors call the text. */
   readonly name: string;
   readonly options: TextKinds[Kind]["options"];
 }
 
 export type TextAnswer =
-  | { readonly kind: "read"; readonly value: unknown }
+  | {
+      readonly kind: "read";
+      readonly value: unknown;
+      /** The text does not name services: those in force stay. */
+      readonly keepsServices: boolean;
+      /** As rulesKey() has them. */
+      readonly checkedBy: string | undefined;
+    }
   | {
       readonly kind: "refused";
       readonly code: ErrorCode;
@@ -34,3 +46,36 @@ export type TextAnswer =
       readonly details: readonly ErrorDetail[];
     }
   | { readonly kind: "failed"; readonly message: string };
+
+type Value = TextKinds[keyof TextKinds]["value"];
+
+/** The tables of what was read; none of a state directory. */
+export function tablesOf(value: Value): Tables | undefined {
+  if (typeof value === "string") return undefined;
+  return "tables" in value ? value.tables : value;
+}
+
+/** The same value with other tables. */
+export function withTables(value: Value, tables: Tables): Value {
+  if (typeof value === "string") return value;
+  return "tables" in value ? { ...value, tables } : { ...value, ...tables };
+}
+
+const TAB = "\t"; // JSON has none outside of its white space, and none is written
+
+export function lineOf(service: Service): string {
+  const { name, health, text } = PackedService.of(service);
+  return `${JSON.stringify(name)}${TAB}${health === undefined ? "" : JSON.stringify(health)}${TAB}${text}\n`;
+}
+
+/** What lineOf() wrote, without the end of the line. */
+export function serviceOf(line: string): PackedService {
+  const healthAt = line.indexOf(TAB) + 1;
+  const textAt = line.indexOf(TAB, healthAt) + 1;
+  const health = line.slice(healthAt, textAt - 1);
+  return new PackedService(
+    JSON.parse(line.slice(0, healthAt - 1)),
+    health === "" ? undefined : JSON.parse(health),
+    line.slice(textAt),
+  );
+}

@@ -1,15 +1,32 @@
-// Entry of the process in which a long text is read. It may die of it: its memory and processor time are limited.
+// Entry of the process that holds a long text, and reads it as what it is told. It may die of it: its memory and
+// processor time are limited.
 
+import { writeSync } from "node:fs";
 import { SapwoodError } from "../../base/errors.ts";
+import { inPieces } from "../../base/pieces.ts";
+import type { Service } from "../../model/tables.ts";
 import { becomeExpendable, limitProcessorTime } from "../../sys/limits.ts";
-import { parseText } from "./parse-text.ts";
-import type { TextAnswer, TextRequest } from "./text-contract.ts";
+import { readStandardInput, readTextFile } from "../../sys/user-file.ts";
+import { checkedBy } from "../tables/table-validation.ts";
+import { ConfigDocument } from "./config-document.ts";
+import { parseDocument } from "./parse-text.ts";
+import { lineOf, type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
-const CPU_SECONDS = Number(process.argv[2]);
+const [, , cpuSeconds, file] = process.argv;
+const STANDARD_OUTPUT = 1;
+const END_OF_SERVICES = Buffer.from("\n");
+/** In the place of the services in force, which are not needed here. */
+const IN_FORCE: readonly Service[] = [];
 
-function answerTo(request: TextRequest): TextAnswer {
+function answerTo(documentOf: (name: string) => ConfigDocument, request: TextRequest): TextAnswer {
   try {
-    return { kind: "read", value: parseText(request) };
+    const value = parseDocument(documentOf(request.name), withoutServices(request));
+    const tables = tablesOf(value);
+    if (tables === undefined) return { kind: "read", value, keepsServices: true, checkedBy: undefined };
+    for (const piece of inPieces(linesOf(tables.services))) writeAll(Buffer.from(piece));
+    const rest = withTables(value, { ...tables, services: [] });
+    const keepsServices = tables.services === IN_FORCE;
+    return { kind: "read", value: rest, keepsServices, checkedBy: checkedBy(tables) };
   } catch (error) {
     if (error instanceof SapwoodError) {
       const { code, message, details } = error;
@@ -19,9 +36,38 @@ function answerTo(request: TextRequest): TextAnswer {
   }
 }
 
+function withoutServices(request: TextRequest): TextRequest {
+  const inForce = "inForce" in request.options ? request.options.inForce : undefined;
+  if (inForce === undefined) return request;
+  return { ...request, options: { ...request.options, inForce: { ...inForce, services: IN_FORCE } } };
+}
+
+function* linesOf(services: readonly Service[]): Generator<string> {
+  for (const service of services) yield lineOf(service);
+}
+
+function writeAll(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(STANDARD_OUTPUT, bytes, at);
+}
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new SapwoodError("tables-invalid", "The body must be YAML or JSON in UTF-8; found bytes that are no UTF-8.");
+  }
+}
+
 becomeExpendable();
-limitProcessorTime(CPU_SECONDS);
+limitProcessorTime(Number(cpuSeconds));
 process.on("disconnect", () => process.exit());
+const received = file === undefined ? readStandardInput() : undefined;
+let document: ConfigDocument | undefined;
 process.on("message", (request: TextRequest) => {
-  process.send?.(answerTo(request), () => process.exit());
+  const answer = answerTo((name) => {
+    document ??= new ConfigDocument(received === undefined ? readTextFile(file ?? "") : textOf(received), name);
+    return document;
+  }, request);
+  writeAll(END_OF_SERVICES);
+  process.send?.(answer);
 });

@@ -2,57 +2,91 @@
 // that do not return. YAML takes seconds per MiB, and its tree some 500 times the text's memory. A short text is read
 // here, a longer one in a process that can die of it.
 
-import { fork } from "node:child_process";
+import { statSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { SapwoodError } from "../../base/errors.ts";
-import { parseText } from "./parse-text.ts";
-import type { TextAnswer, TextKinds, TextRequest } from "./text-contract.ts";
+import { readTextFile } from "../../sys/user-file.ts";
+import { ConfigDocument } from "./config-document.ts";
+import { LongText } from "./long-text.ts";
+import { parseDocument } from "./parse-text.ts";
+import type { TextKinds, TextRequest } from "./text-contract.ts";
 
-// Compiled, this file has the process's beside it; as source (a test) it uses the compiled one.
-const PROCESS = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/src/control/config/text-process.js" : "./text-process.js",
-  import.meta.url,
-);
-/** In UTF-16 units. A process takes about as long to start as the slowest text of this length to be read. */
+/** A process takes about as long to start as the slowest text of so many bytes to be read. */
 export const SHORT_TEXT = 32_768;
-const HEAP_MIB = 1536;
-const CPU_SECONDS = 60;
-/** For a machine on which a process gets no processor time. */
-const WALL_LIMIT_MS = 300_000;
+
+/** A text as it came, to be read once. */
+export type WrittenText = string | LongText;
 
 /** Throws config-invalid, also when the text takes too much time or memory. */
 export async function readText<Kind extends keyof TextKinds>(
+  text: WrittenText,
   request: TextRequest<Kind>,
 ): Promise<TextKinds[Kind]["value"]> {
-  if (request.text.length <= SHORT_TEXT) return parseText(request);
-  const answer = await ask(request);
-  if (answer.kind === "read") return answer.value as TextKinds[Kind]["value"];
-  if (answer.kind === "refused") throw new SapwoodError(answer.code, answer.message, { details: answer.details });
-  throw new SapwoodError("internal", `${request.name} could not be read: ${answer.message}.`);
+  if (typeof text === "string" && text.length <= SHORT_TEXT) {
+    return parseDocument(new ConfigDocument(text, request.name), request);
+  }
+  const held = typeof text === "string" ? await LongText.of(text) : text;
+  try {
+    return await held.read(request);
+  } finally {
+    held.close();
+  }
 }
 
-function ask(request: TextRequest): Promise<TextAnswer> {
-  const child = fork(PROCESS, [String(CPU_SECONDS)], {
-    execArgv: [`--max-old-space-size=${HEAP_MIB}`],
-    env: {},
-    serialization: "advanced",
-    stdio: ["ignore", "ignore", "ignore", "ipc"],
-  });
-  const limit = setTimeout(() => child.kill("SIGKILL"), WALL_LIMIT_MS);
-  return new Promise<TextAnswer>((resolve, reject) => {
-    child.once("exit", () => resolve(tooMuch(request)));
-    child.once("error", (cause) => reject(noProcess(request, cause)));
-    child.once("message", (answer: TextAnswer) => resolve(answer));
-    if (child.connected) child.send(request); // else it could not be started
-  }).finally(() => clearTimeout(limit));
+/** The text of a file. Throws config-unreadable, of a long one not before it is read. */
+export function openTextFile(path: string): WrittenText {
+  const { size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  return size <= SHORT_TEXT ? readTextFile(path) : new LongText(path);
 }
 
-function noProcess({ name }: TextRequest, cause: Error): SapwoodError {
-  return new SapwoodError("system-call", `${name} could not be read: ${cause.message}.`, { cause });
+/** What a stream brings, at the pace at which it can be taken. Throws body-too-large when it is longer. */
+export async function receiveText(stream: Readable, mostBytes: number): Promise<WrittenText> {
+  const short: Uint8Array[] = [];
+  let sizeBytes = 0;
+  let long: LongText | undefined;
+  // Not "for await": leaving it early destroys the connection, and with it the answer that says why.
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const take = async (part: Uint8Array): Promise<void> => {
+        sizeBytes += part.length;
+        if (sizeBytes > mostBytes) {
+          stream.pause();
+          stream.removeAllListeners("data");
+          return reject(tooLarge(mostBytes));
+        }
+        if (long === undefined && sizeBytes <= SHORT_TEXT) return void short.push(part);
+        stream.pause();
+        const parts = long === undefined ? [...short, part] : [part];
+        long ??= new LongText();
+        for (const one of parts) await long.write(one);
+        stream.resume();
+      };
+      stream.on("data", (part: Uint8Array) => void take(part).catch(reject));
+      stream.on("end", resolve);
+      stream.on("error", reject);
+      stream.on("close", () => reject(new Error("the stream ended before its text was complete")));
+    });
+  } catch (error) {
+    (long as LongText | undefined)?.close();
+    throw error;
+  }
+  if (long === undefined) return shortText(Buffer.concat(short));
+  (long as LongText).end();
+  return long;
 }
 
-function tooMuch({ name, text }: TextRequest): TextAnswer {
-  const message =
-    `${name}: expected a text that can be read in ${CPU_SECONDS} s and ${HEAP_MIB} MiB of memory, found one of ` +
-    `${text.length} characters that takes more. JSON takes a fraction of what YAML takes.`;
-  return { kind: "refused", code: "config-invalid", message, details: [] };
+export function tooLarge(mostBytes: number): SapwoodError {
+  return new SapwoodError("body-too-large", `A body may have at most ${mostBytes} bytes here; this one has more.`);
+}
+
+function shortText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw notText();
+  }
+}
+
+export function notText(): SapwoodError {
+  return new SapwoodError("tables-invalid", "The body must be YAML or JSON in UTF-8; found bytes that are no UTF-8.");
 }

@@ -9,6 +9,7 @@ import type { AppliedReport, DifferenceReport, ErrorBody, ReloadReport } from ".
 import type { Tables, TablesPatch } from "../../model/tables.ts";
 import { changedFields } from "../config/changed-fields.ts";
 import type { FileListener } from "../config/file-watcher.ts";
+import type { WrittenText } from "../config/text-reader.ts";
 import { type DrainOrder, drainPatch } from "../tables/draining.ts";
 import { differenceOf } from "../tables/table-difference.ts";
 import type { Preview } from "../tables/table-store.ts";
@@ -39,8 +40,8 @@ interface ReloaderOptions<Config extends Reloadable> {
   /** Makes ready what the tables of a configuration need. */
   readonly prepare: (config: Config) => Promise<void>;
   /** `inForce` is the configuration that was applied last. */
-  readonly parseTables: (text: string, inForce: Config, allowEmpty: boolean) => Promise<Tables>;
-  readonly parseTablesPatch: (text: string, inForce: Config, allowEmpty: boolean) => Promise<TablesPatch>;
+  readonly parseTables: (text: WrittenText, inForce: Config, allowEmpty: boolean) => Promise<Tables>;
+  readonly parseTablesPatch: (text: WrittenText, inForce: Config, allowEmpty: boolean) => Promise<TablesPatch>;
   readonly log: Logger;
   /** The level was chosen for this run: the configuration's does not count. */
   readonly isLevelFixed: boolean;
@@ -103,13 +104,13 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
   }
 
   /** Replaces nodes and services by those of a YAML or JSON text, which may take the last of them away if so wanted. */
-  applyText(text: string, allowEmpty = false): Promise<AppliedReport> {
+  applyText(text: WrittenText, allowEmpty = false): Promise<AppliedReport> {
     const { parseTables, target } = this.#options;
     return this.#fromSocket(async () => target.apply(await parseTables(text, this.#inForce, allowEmpty)));
   }
 
   /** Changes nodes and services by the patch of a YAML or JSON text, and leaves the others as they are. */
-  mergeText(text: string, allowEmpty = false): Promise<AppliedReport> {
+  mergeText(text: WrittenText, allowEmpty = false): Promise<AppliedReport> {
     const { parseTablesPatch, target } = this.#options;
     return this.#fromSocket(async () => target.merge(await parseTablesPatch(text, this.#inForce, allowEmpty)));
   }
@@ -120,13 +121,13 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
   }
 
   /** What applyText() would change. Throws what it would throw. */
-  async previewText(text: string, allowEmpty = false): Promise<DifferenceReport> {
+  async previewText(text: WrittenText, allowEmpty = false): Promise<DifferenceReport> {
     const { parseTables, target } = this.#options;
     return differenceReport(await target.previewApply(await parseTables(text, this.#inForce, allowEmpty)));
   }
 
   /** What mergeText() would change. Throws what it would throw. */
-  async previewMerge(text: string, allowEmpty = false): Promise<DifferenceReport> {
+  async previewMerge(text: WrittenText, allowEmpty = false): Promise<DifferenceReport> {
     const { parseTablesPatch, target } = this.#options;
     return differenceReport(await target.previewMerge(await parseTablesPatch(text, this.#inForce, allowEmpty)));
   }

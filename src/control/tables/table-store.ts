@@ -15,8 +15,10 @@ import { mergeNodes, mergeTables } from "./merged-tables.ts";
 import { isSameNode } from "./sameness.ts";
 import { type Compared, ServicesInForce } from "./services-in-force.ts";
 import {
+  checkedBy,
   duplicateNames,
   nodeIssues,
+  rulesKey,
   type ServiceAtPath,
   ServiceCheck,
   type TableRules,
@@ -194,7 +196,9 @@ export class TableStore {
     return applied;
   }
 
-  async #replacement({ nodes, services }: Tables): Promise<Planned> {
+  async #replacement(tables: Tables): Promise<Planned> {
+    const { nodes, services } = tables;
+    const isChecked = checkedBy(tables) === rulesKey(this.#options);
     const ids = new Set(nodes.map(({ id }) => id));
     const { next, set, removed } = await this.#services.compare(services);
     return {
@@ -207,7 +211,8 @@ export class TableStore {
         setServices: set,
         removeServices: removed,
       },
-      issues: [...duplicateNames({ services }), ...nodeIssues(nodes, this.#options)],
+      issues: isChecked ? [] : [...duplicateNames({ services }), ...nodeIssues(nodes, this.#options)],
+      isChecked,
       withdrawn: [],
     };
   }
@@ -225,7 +230,7 @@ export class TableStore {
       removeServices,
     };
     const planned = {
-      ...{ nodes, next: undefined, difference, withdrawn },
+      ...{ nodes, next: undefined, difference, withdrawn, isChecked: false },
       after: (before: Tables) => mergeTables(before, { ...patch, services }),
     };
     const sizesAfter = (): TableSizes => ({
@@ -309,7 +314,8 @@ export class TableStore {
     };
   }
 
-  async #check({ nodes, next, difference, issues: found }: Planned): Promise<void> {
+  async #check({ nodes, next, difference, issues: found, isChecked }: Planned): Promise<void> {
+    if (isChecked) return;
     const { setServices, removeServices, removeNodes } = difference;
     // A node that goes may still be named by services that are otherwise the same.
     const checked = [...setServices, ...(removeNodes.length === 0 ? [] : this.#onRemoved(difference, next))];
@@ -360,6 +366,7 @@ interface Planned {
   after(before: Tables): Tables;
   readonly difference: Difference;
   readonly issues: readonly Issue[]; // those that were found already
+  readonly isChecked: boolean; // nothing else need be looked for
   readonly withdrawn: readonly Withdrawn[];
 }
 

@@ -51,6 +51,31 @@ export function validateTables(tables: Tables, rules: TableRules): Issue[] {
   ];
 }
 
+/** Whole tables and the rules that they were found to keep, by rulesKey(). */
+const CHECKED = new WeakMap<Tables, string>();
+
+/** Notes that tables keep the rules with this key, so that it need not be found out again. */
+export function markChecked(tables: Tables, key: string): void {
+  CHECKED.set(tables, key);
+}
+
+/** Undefined when nobody has noted it. */
+export function checkedBy(tables: Tables): string | undefined {
+  return CHECKED.get(tables);
+}
+
+/** The same text for the same rules. */
+export function rulesKey({
+  nodeId,
+  ranges,
+  policies = BUILT_IN_POLICIES,
+  own,
+  isEncrypted = false,
+}: TableRules): string {
+  const endpoint = own && [own.address, own.port, own.bind];
+  return JSON.stringify([nodeId, ranges.map(({ text }) => text), [...new Set(policies)].sort(), endpoint, isEncrypted]);
+}
+
 /** Names that appear twice. */
 export function duplicateNames({ services }: Pick<Tables, "services">): Issue[] {
   const firstAt = new Map<string, number>();

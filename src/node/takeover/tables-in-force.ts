@@ -18,5 +18,5 @@ export async function tablesInForce(config: Config, takeover: Takeover): Promise
   };
   const text = await takeover.tables();
   const options = { bindings, rules, inForce: { nodes: [], services: [] }, allowEmpty: true };
-  return await readText({ kind: "tables", text, name: "the tables in force", options });
+  return await readText(text, { kind: "tables", name: "the tables in force", options });
 }

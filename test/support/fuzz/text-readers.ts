@@ -1,6 +1,7 @@
 // The readers of texts: configuration, tables, what an orchestrator says, what processes say to each other.
 import { pino } from "pino";
-import { parseText } from "../../../src/control/config/parse-text.ts";
+import { ConfigDocument } from "../../../src/control/config/config-document.ts";
+import { parseDocument } from "../../../src/control/config/parse-text.ts";
 import { netmanagerApp } from "../../../src/control/providers/oakestra/api.ts";
 import { JobReader } from "../../../src/control/providers/oakestra/job-reader.ts";
 import {
@@ -67,7 +68,8 @@ const configReader: Reader = {
   words: ["<<: *a", "*a", "&b", "!!binary", "? ", "---\n", "...", "policies:", "weight", "wireguard", "/proc/self/mem"],
   read: (input) => {
     const options = { policies: POLICIES, inForce: world() };
-    takesOrRefuses(() => parseText({ kind: "config", text: text(input), name: "given", options }));
+    const name = "given";
+    takesOrRefuses(() => parseDocument(new ConfigDocument(text(input), name), { kind: "config", name, options }));
   },
 };
 
@@ -76,12 +78,13 @@ const tablesReader: Reader = {
   seeds: [encode(TABLES), encode(CONFIG.slice(CONFIG.indexOf("nodes:")))],
   words: ["nodes", "services", "weight", "draining", "remove", "accept", "10.30.0.0/33", "::ffff:10.30.0.1", "*a"],
   read: (input) => {
-    const given = { text: text(input), name: "given" };
+    const name = "given";
     const rules = { nodeId: THIS_NODE, ranges: RANGES.map(parsePrefix), policies: POLICIES, isEncrypted: false };
     const own = { address: "192.0.2.11", port: 50_103, bind: "192.0.2.11" };
     const options = { bindings: [], rules: { ...rules, own }, inForce: world(), allowEmpty: true };
-    takesOrRefuses(() => parseText({ ...given, kind: "tables", options }));
-    takesOrRefuses(() => parseText({ ...given, kind: "patch", options: { bindings: [] } }));
+    const patch = { bindings: [] };
+    takesOrRefuses(() => parseDocument(new ConfigDocument(text(input), name), { kind: "tables", name, options }));
+    takesOrRefuses(() => parseDocument(new ConfigDocument(text(input), name), { kind: "patch", name, options: patch }));
   },
 };
 

@@ -4,6 +4,8 @@ import { z } from "zod";
 import { parseDuration } from "../../../base/duration.ts";
 import { canonicalName } from "../../../model/names.ts";
 import { AppliedReport, DifferenceReport, type QuestionReport, QuestionReports } from "../../../model/reports.ts";
+import { TEXT_BYTES_MAX } from "../../../sys/user-file.ts";
+import type { WrittenText } from "../../config/text-reader.ts";
 import type { DrainOrder } from "../../tables/draining.ts";
 import type { Questions } from "../../tables/questions.ts";
 import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
@@ -11,19 +13,19 @@ import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 export interface TableParts {
   readonly tables: {
     /** Replaces nodes and services by those of a YAML or JSON text, as one generation. */
-    applyText(text: string, allowEmpty: boolean): Promise<AppliedReport>;
+    applyText(text: WrittenText, allowEmpty: boolean): Promise<AppliedReport>;
     /** Sets and removes some of them and leaves the others as they are, as one generation. */
-    mergeText(text: string, allowEmpty: boolean): Promise<AppliedReport>;
+    mergeText(text: WrittenText, allowEmpty: boolean): Promise<AppliedReport>;
     /** What these two would change. */
-    previewText(text: string, allowEmpty: boolean): Promise<DifferenceReport>;
-    previewMerge(text: string, allowEmpty: boolean): Promise<DifferenceReport>;
+    previewText(text: WrittenText, allowEmpty: boolean): Promise<DifferenceReport>;
+    previewMerge(text: WrittenText, allowEmpty: boolean): Promise<DifferenceReport>;
     /** Has instances take no new flows, or take them again. */
     drain(order: DrainOrder): Promise<AppliedReport>;
   };
   readonly questions: { next(waitMs: number): Promise<readonly QuestionReport[]> } & Pick<Questions, "refuse">;
 }
 
-export const BODY_MAX_BYTES = 64 * 1024 * 1024;
+const REFUSALS_MAX_BYTES = 64 * 1024 * 1024;
 /** Below the time in which a request has to be finished. */
 const QUESTION_WAIT_MAX_MS = 25_000;
 const WAIT = `a duration of at most ${QUESTION_WAIT_MAX_MS}ms`;
@@ -36,7 +38,7 @@ const drainOrder = z.strictObject({
   draining: z.boolean({ error: "true or false" }).default(true),
 }) satisfies z.ZodType<DrainOrder>;
 
-const text = { type: "application/yaml", mostBytes: BODY_MAX_BYTES } as const;
+const text = { type: "application/yaml", mostBytes: TEXT_BYTES_MAX } as const;
 const addressText = z.string({ error: "an IPv4 or IPv6 address" });
 const route = routesOn<TableParts>();
 
@@ -92,7 +94,7 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
     query: NO_PARAMETERS,
     body: {
       type: "application/json",
-      mostBytes: BODY_MAX_BYTES,
+      mostBytes: REFUSALS_MAX_BYTES,
       schema: z.union([z.object({ addresses: z.array(addressText) }), z.object({ address: addressText })], {
         error: "address, or addresses as a list of IPv4 and IPv6 addresses",
       }),

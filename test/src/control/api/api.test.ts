@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { ControlApi, ROUTES } from "../../../../src/control/api/api.ts";
-import { BODY_MAX_BYTES } from "../../../../src/control/api/routes/tables.ts";
+import { TEXT_BYTES_MAX } from "../../../../src/sys/user-file.ts";
 import { FakeSource } from "../../../support/control-source.ts";
 import { EVENT, FLOW, POLICY, QUESTION, STATUS } from "../../../support/sample-reports.ts";
 
@@ -275,7 +275,7 @@ describe("routes", () => {
   });
 
   test("a body that announces more than the limit is refused without being read", async () => {
-    const answer = await ask("POST", "/v1/tables", undefined, { "content-length": String(BODY_MAX_BYTES + 1) });
+    const answer = await ask("POST", "/v1/tables", undefined, { "content-length": String(TEXT_BYTES_MAX + 1) });
     expect(answer).toMatchObject({ status: 413, body: errorBody("body-too-large") });
     expect(source.applied).toEqual([]);
   });
@@ -283,7 +283,7 @@ describe("routes", () => {
   test("a body that grows beyond the limit is refused, and the proxy goes on answering", async () => {
     const answer = await new Promise<number>((resolve, reject) => {
       const headers = { "transfer-encoding": "chunked" };
-      const options = { socketPath: socket, method: "POST", path: "/v1/tables", headers, agent: false };
+      const options = { socketPath: socket, method: "POST", path: "/v1/drain", headers, agent: false };
       let isAnswered = false;
       const outgoing = request(options, (response) => {
         isAnswered = true;
