@@ -15,3 +15,18 @@ export function* inPieces(parts: Iterable<string>): Generator<string> {
   }
   if (piece !== "") yield piece;
 }
+
+/** A list as JSON, in such pieces: an item is asked for when those before it have been taken. */
+export function* listJson(items: Iterable<unknown>): Generator<string> {
+  yield* inPieces(
+    (function* () {
+      yield "[";
+      let isFirst = true;
+      for (const item of items) {
+        yield (isFirst ? "" : ",") + JSON.stringify(item);
+        isFirst = false;
+      }
+      yield "]";
+    })(),
+  );
+}

@@ -5,6 +5,7 @@
 // last three steps all workers leave the calls that they are in: nobody compares a key that is being rewritten.
 
 import * as AddressLayout from "../../assembly/shared/layout/address.ts";
+import { Slices } from "../base/slices.ts";
 import { ADDRESS_SIZE } from "../net/address.ts";
 import * as Bulk from "../net/bulk-address.ts";
 import { type Cells, notAnAddress } from "./cells.ts";
@@ -88,19 +89,19 @@ export class AddressSlots {
   }
 
   /** No worker is left in an older generation: takes the dead keys out. */
-  retire(): void {
-    for (const slot of this.#dying) {
+  async retire(): Promise<void> {
+    await new Slices().each(this.#dying, (slot) => {
       // Another binding of the same generation may have revived it.
-      if (this.#newestValue(slot) !== 0 || !isUsed(this.#state(slot))) continue;
+      if (this.#newestValue(slot) !== 0 || !isUsed(this.#state(slot))) return;
       this.#cells.atomic(this.#slotAt(slot) + AddressLayout.STATE, AddressLayout.SLOT_BUSY);
       this.#retired.push(slot);
-    }
+    });
     this.#dying = [];
   }
 
   /** No worker compares a retired key any more: ends of probe chains become empty, other slots await another key. */
-  reclaim(): void {
-    for (const retired of this.#retired) {
+  async reclaim(): Promise<void> {
+    await new Slices().each(this.#retired, (retired) => {
       let slot = retired;
       while (
         this.#state(slot) === AddressLayout.SLOT_BUSY &&
@@ -110,7 +111,7 @@ export class AddressSlots {
         this.#occupied -= 1;
         slot = (slot + this.#slotCount - 1) % this.#slotCount;
       }
-    }
+    });
     this.#retired = [];
   }
 

@@ -149,13 +149,13 @@ export class TableWriter {
     });
     for (const index of plan.deadNodes)
       this.#cells.atomic(this.#nodeAt(index) + NodeLayout.STATE, AddressLayout.SLOT_EMPTY);
-    this.#addresses.retire();
-    this.#workloads.retire();
-    this.#senders.retire();
+    await this.#addresses.retire();
+    await this.#workloads.retire();
+    await this.#senders.retire();
     await quiescence(this.#shared);
-    this.#addresses.reclaim();
-    this.#workloads.reclaim();
-    this.#senders.reclaim();
+    await this.#addresses.reclaim();
+    await this.#workloads.reclaim();
+    await this.#senders.reclaim();
     this.#planner.release(plan);
   }
 

@@ -66,7 +66,7 @@ export class Observation {
     this.#options = options;
     this.source = {
       status,
-      instances: () => reporter.instances(),
+      instances: () => [...reporter.instances()],
       nodes: () => reporter.nodes(),
       counters: () => reporter.counters(),
       batches: () => readBatches(options.shared),

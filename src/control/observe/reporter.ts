@@ -53,31 +53,33 @@ export class Reporter {
     return tablesJson(this.#options.store.snapshot());
   }
 
-  services(): ServiceAddressReport[] {
-    return this.#options.store.snapshot().services.flatMap((service) =>
-      service.addresses.map(({ address, policy }) => {
-        const candidates = candidatesOf(service);
-        const draining = candidates.filter((candidate) => candidate.draining).length;
-        return { service: service.name, address, policy, candidates: candidates.length, draining };
-      }),
-    );
+  /** Those of one generation, each made when it is asked for. */
+  *services(): Generator<ServiceAddressReport> {
+    for (const service of this.#options.store.snapshot().services) {
+      const candidates = candidatesOf(service);
+      const draining = candidates.filter((candidate) => candidate.draining).length;
+      for (const { address, policy } of service.addresses) {
+        yield { service: service.name, address, policy, candidates: candidates.length, draining };
+      }
+    }
   }
 
-  instances(): InstanceReport[] {
+  /** Likewise. An instance whose service has changed since has no flows any more. */
+  *instances(): Generator<InstanceReport> {
     const { shared, node, store, healthOf } = this.#options;
-    return store.snapshot().services.flatMap((service) => {
-      const indices = store.instanceIndices(service.name);
-      return service.instances.map((instance, i) => {
+    for (const service of store.snapshot().services) {
+      const indices = store.isInForce(service) ? store.instanceIndices(service.name) : [];
+      for (const [i, instance] of service.instances.entries()) {
         const index = indices[i];
-        return {
+        yield {
           service: service.name,
           ...instance,
           isLocal: instance.node === node.id,
           flows: index === undefined ? 0 : readInstanceLoad(shared, index),
           ...healthOf(service.name, instance.number),
         };
-      });
-    });
+      }
+    }
   }
 
   nodes(): NodeReport[] {

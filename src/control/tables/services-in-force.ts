@@ -77,11 +77,13 @@ export class ServicesInForce {
   }
 
   /** Those that are new or differ from what is in force. */
-  changedAmong(services: readonly Service[]): ServiceAtPath[] {
-    return services.flatMap((service, i) => {
+  async changedAmong(services: readonly Service[]): Promise<ServiceAtPath[]> {
+    const changed: ServiceAtPath[] = [];
+    await new Slices().each(services, (service, i) => {
       const packed = PackedService.of(service);
-      return isSame(this.get(service.name), packed) ? [] : [{ service: packed, path: ["services", i] }];
+      if (!isSame(this.get(service.name), packed)) changed.push({ service: packed, path: ["services", i] });
     });
+    return changed;
   }
 
   /** What it takes to have these services and no others. */

@@ -136,7 +136,7 @@ export class TableStore {
    */
   merge(patch: TablesPatch | ((inForce: Tables) => TablesPatch)): Promise<Applied> {
     return this.#inTurn(async () => {
-      return this.#putInForce(this.#patched(typeof patch === "function" ? patch(this.snapshot()) : patch));
+      return this.#putInForce(await this.#patched(typeof patch === "function" ? patch(this.snapshot()) : patch));
     });
   }
 
@@ -147,7 +147,7 @@ export class TableStore {
 
   /** The same for merge(). */
   previewMerge(patch: TablesPatch): Promise<Preview> {
-    return this.#inTurn(async () => this.#preview(this.#patched(patch)));
+    return this.#inTurn(async () => this.#preview(await this.#patched(patch)));
   }
 
   /** Asks anew where these nodes are. */
@@ -165,6 +165,11 @@ export class TableStore {
 
   hasService(name: string): boolean {
     return this.#services.has(name);
+  }
+
+  /** Whether it is this one, of those that snapshot() has, that is in force under its name. */
+  isInForce(service: Service): boolean {
+    return this.#services.get(service.name) === service;
   }
 
   nodeIndex(id: string): number | undefined {
@@ -217,16 +222,16 @@ export class TableStore {
     };
   }
 
-  #patched(patch: TablesPatch): Planned {
+  async #patched(patch: TablesPatch): Promise<Planned> {
     const inForce = this.#services;
-    const withdrawn = withdrawnBy(patch, inForce, (address) => inForce.namespaceOwner(address));
+    const withdrawn = await withdrawnBy(patch, inForce, (address) => inForce.namespaceOwner(address));
     const services = [...patch.services, ...withoutInstances(withdrawn, inForce)];
     const { nodes: removeNodes, services: removeServices } = patch.remove;
     const nodes = mergeNodes(this.nodes, patch);
     const difference = {
       setNodes: this.#changedNodes(patch.nodes),
       removeNodes,
-      setServices: inForce.changedAmong(services),
+      setServices: await inForce.changedAmong(services),
       removeServices,
     };
     const planned = {

@@ -36,6 +36,7 @@ export interface ServiceAtPath {
 }
 
 const NOTHING_TAKEN: Taken = { addressOwner: () => undefined, namespaceOwner: () => undefined };
+const FAMILIES = [4, 6] as const;
 const HEALTH_KINDS = ["tcp", "http", "icmp"] as const;
 const WEIGHT_MAX = 65_535;
 const PORT_MAX = 65_535;
@@ -198,6 +199,8 @@ export function policyIssue(path: FieldPath, policy: string, known: readonly str
   return known.includes(policy) ? [] : [issue(path, `one of ${nameList(known)}`, policy, known)];
 }
 
+type PathOf = () => FieldPath;
+
 /** Keeps the rules for one service after the other. */
 export class ServiceCheck {
   readonly issues: Issue[] = [];
@@ -215,14 +218,16 @@ export class ServiceCheck {
     this.#taken = taken;
   }
 
+  /** A path is made only of what is wrong: there are millions of fields. */
   service(service: Service, path: FieldPath): void {
     const { name, addresses, instances, health } = service;
     if (!isName(name)) this.#report([...path, "name"], NAME_RULE, name);
     if (health !== undefined) this.issues.push(...healthIssues(health, [...path, "health"]));
+    const policies = this.#rules.policies ?? BUILT_IN_POLICIES;
     addresses.forEach(({ address, policy }, i) => {
-      this.#serviceRangeAddress([...path, "addresses", i, "address"], address, name);
-      const policies = this.#rules.policies ?? BUILT_IN_POLICIES;
-      this.issues.push(...policyIssue([...path, "addresses", i, "policy"], policy, policies));
+      this.#serviceRangeAddress(() => [...path, "addresses", i, "address"], address, name);
+      if (!policies.includes(policy))
+        this.issues.push(...policyIssue([...path, "addresses", i, "policy"], policy, policies));
     });
     const numbers = new Set<number>();
     instances.forEach((instance, i) => {
@@ -230,63 +235,63 @@ export class ServiceCheck {
         this.#report([...path, "instances", i, "number"], "a number that no other instance has", instance.number);
       }
       numbers.add(instance.number);
-      this.#instance(instance, [...path, "instances", i], name);
+      this.#instance(instance, () => [...path, "instances", i], name);
     });
   }
 
-  #instance(instance: Instance, path: FieldPath, service: string): void {
+  #instance(instance: Instance, pathOf: PathOf, service: string): void {
     const { number, node, weight, namespaceAddresses, instanceAddresses } = instance;
-    if (!isWhole(number, 0, NUMBER_MAX)) this.#report([...path, "number"], "a whole number, not negative", number);
+    if (!isWhole(number, 0, NUMBER_MAX)) this.#report([...pathOf(), "number"], "a whole number, not negative", number);
     if (!isWhole(weight, 1, WEIGHT_MAX)) {
-      this.#report([...path, "weight"], `a whole number from 1 to ${WEIGHT_MAX}`, weight);
+      this.#report([...pathOf(), "weight"], `a whole number from 1 to ${WEIGHT_MAX}`, weight);
     }
     if (!this.#nodeIds.has(node)) {
-      this.#report([...path, "node"], "the id of this node or of one under nodes", node, this.#nodeIds);
+      this.#report([...pathOf(), "node"], "the id of this node or of one under nodes", node, this.#nodeIds);
     }
     if (namespaceAddresses.length === 0) {
-      this.issues.push({ path: [...path, "namespace"], message: "expected at least one address, found none" });
+      this.issues.push({ path: [...pathOf(), "namespace"], message: "expected at least one address, found none" });
     }
-    this.#onePerFamily([...path, "namespace"], namespaceAddresses);
-    this.#onePerFamily([...path, "addresses"], instanceAddresses);
+    if (namespaceAddresses.length > 1) this.#onePerFamily([...pathOf(), "namespace"], namespaceAddresses);
+    if (instanceAddresses.length > 1) this.#onePerFamily([...pathOf(), "addresses"], instanceAddresses);
     namespaceAddresses.forEach((address, i) => {
-      this.#namespaceAddress([...path, "namespace", i], address, service);
+      this.#namespaceAddress(() => [...pathOf(), "namespace", i], address, service);
     });
     instanceAddresses.forEach((address, i) => {
-      this.#serviceRangeAddress([...path, "addresses", i], address, service);
+      this.#serviceRangeAddress(() => [...pathOf(), "addresses", i], address, service);
     });
-    for (const family of [4, 6] as const) {
+    for (const family of FAMILIES) {
       // It is the source of all that the workload sends; without it no answer would leave.
       if (hasFamily(namespaceAddresses, family) && !hasFamily(instanceAddresses, family)) {
         const message = `expected an IPv${family} address beside the IPv${family} namespace address, found none`;
-        this.issues.push({ path: [...path, "addresses"], message });
+        this.issues.push({ path: [...pathOf(), "addresses"], message });
       }
     }
   }
 
-  #serviceRangeAddress(path: FieldPath, address: string, owner: string): void {
+  #serviceRangeAddress(pathOf: PathOf, address: string, owner: string): void {
     const { ranges } = this.#rules;
-    if (!this.#checkAddress(path, address)) return;
-    if (!isWithin(ranges, this.#bytes)) this.#report(path, `an address within ${rangeList(ranges)}`, address);
-    this.#claim(path, address, owner, this.#addresses, this.#taken.addressOwner(address));
+    if (!this.#checkAddress(pathOf, address)) return;
+    if (!isWithin(ranges, this.#bytes)) this.#report(pathOf(), `an address within ${rangeList(ranges)}`, address);
+    this.#claim(pathOf, address, owner, this.#addresses, this.#taken.addressOwner(address));
   }
 
-  #namespaceAddress(path: FieldPath, address: string, owner: string): void {
+  #namespaceAddress(pathOf: PathOf, address: string, owner: string): void {
     const { ranges } = this.#rules;
-    if (!this.#checkAddress(path, address)) return;
-    if (isWithin(ranges, this.#bytes)) this.#report(path, `an address outside ${rangeList(ranges)}`, address);
-    this.#claim(path, address, owner, this.#namespaces, this.#taken.namespaceOwner(address));
+    if (!this.#checkAddress(pathOf, address)) return;
+    if (isWithin(ranges, this.#bytes)) this.#report(pathOf(), `an address outside ${rangeList(ranges)}`, address);
+    this.#claim(pathOf, address, owner, this.#namespaces, this.#taken.namespaceOwner(address));
   }
 
   /** Leaves the address in #bytes. */
-  #checkAddress(path: FieldPath, address: string): boolean {
+  #checkAddress(pathOf: PathOf, address: string): boolean {
     const problem = addressProblem(address, this.#bytes);
-    if (problem !== undefined) this.issues.push({ path, message: problem });
+    if (problem !== undefined) this.issues.push({ path: pathOf(), message: problem });
     return problem === undefined;
   }
 
-  #claim(path: FieldPath, address: string, owner: string, seen: Map<string, string>, other: string | undefined): void {
+  #claim(pathOf: PathOf, address: string, owner: string, seen: Map<string, string>, other: string | undefined): void {
     const holder = seen.get(address) ?? other;
-    if (holder !== undefined) this.#report(path, `an address that is not in use (${holder} has it)`, address);
+    if (holder !== undefined) this.#report(pathOf(), `an address that is not in use (${holder} has it)`, address);
     seen.set(address, owner);
   }
 

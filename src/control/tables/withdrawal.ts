@@ -1,5 +1,6 @@
 // Newer records win: an instance in force whose namespace address comes with an instance of another service is withdrawn.
 
+import { Slices } from "../../base/slices.ts";
 import type { Service, TablesPatch } from "../../model/tables.ts";
 
 /** An instance in force that a change takes out, and why. */
@@ -14,23 +15,24 @@ export interface Withdrawn {
 type InForce = Pick<ReadonlyMap<string, Service>, "get">;
 
 /** In the order of the patch. What the patch itself sets or removes is no business of this. */
-export function withdrawnBy(
+export async function withdrawnBy(
   { services, remove }: TablesPatch,
   inForce: InForce,
   ownerOf: (namespaceAddress: string) => string | undefined,
-): Withdrawn[] {
+): Promise<Withdrawn[]> {
   const decided = new Set([...services.map(({ name }) => name), ...remove.services]);
   const withdrawn = new Map<string, Withdrawn>();
-  for (const { name: by, instances } of services) {
-    for (const address of instances.flatMap(({ namespaceAddresses }) => namespaceAddresses)) {
-      const service = ownerOf(address);
-      if (service === undefined || decided.has(service)) continue;
-      const older = inForce.get(service)?.instances.find((one) => one.namespaceAddresses.includes(address));
-      if (older === undefined) continue;
-      const key = `${older.number} ${service}`;
-      if (!withdrawn.has(key)) withdrawn.set(key, { service, number: older.number, address, by });
-    }
-  }
+  const note = (address: string, by: string): void => {
+    const service = ownerOf(address);
+    if (service === undefined || decided.has(service)) return;
+    const older = inForce.get(service)?.instances.find((one) => one.namespaceAddresses.includes(address));
+    if (older === undefined) return;
+    const key = `${older.number} ${service}`;
+    if (!withdrawn.has(key)) withdrawn.set(key, { service, number: older.number, address, by });
+  };
+  await new Slices().each(services, ({ name, instances }) => {
+    for (const { namespaceAddresses } of instances) for (const address of namespaceAddresses) note(address, name);
+  });
   return [...withdrawn.values()];
 }
 

@@ -1,14 +1,17 @@
 // What there is: the proxy itself, services, instances, nodes, flows and counters.
 
 import { z } from "zod";
+import { listJson } from "../../../base/pieces.ts";
 import { canonicalName } from "../../../model/names.ts";
 import {
   CountersReport,
   type FlowQuery,
   FlowsReport,
   flowProtocol,
+  type InstanceReport,
   InstanceReports,
   NodeReports,
+  type ServiceAddressReport,
   ServiceAddressReports,
   StatusReport,
   TablesDocument,
@@ -23,7 +26,10 @@ import { JsonText, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 export interface StatusParts {
   readonly status: () => StatusReport;
   readonly traffic: Pick<Traffic, "report">;
-  readonly reporter: Pick<Reporter, "services" | "instances" | "nodes" | "flows" | "counters" | "tables">;
+  readonly reporter: Pick<Reporter, "nodes" | "flows" | "counters" | "tables"> & {
+    services(): Iterable<ServiceAddressReport>;
+    instances(): Iterable<InstanceReport>;
+  };
 }
 
 const FLOW_LIMIT_DEFAULT = 100;
@@ -65,14 +71,14 @@ export const STATUS_ROUTES: readonly Route<StatusParts>[] = [
     path: "/v1/services",
     summary: "Service addresses",
     answers: ServiceAddressReports,
-    handle: ({ reporter }) => reporter.services(),
+    handle: ({ reporter }) => new JsonText(listJson(reporter.services())),
   }),
   route({
     ...read,
     path: "/v1/instances",
     summary: "Instances",
     answers: InstanceReports,
-    handle: ({ reporter }) => reporter.instances(),
+    handle: ({ reporter }) => new JsonText(listJson(reporter.instances())),
   }),
   route({
     ...read,

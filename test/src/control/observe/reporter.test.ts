@@ -55,7 +55,7 @@ test("flows of a service that does not exist are a mistake, not none", () => {
 });
 
 test("services count the candidates of either family, and the draining among them", () => {
-  expect(reporter.services()).toEqual([
+  expect([...reporter.services()]).toEqual([
     { service: "b", address: "10.30.0.2", policy: "round-robin", candidates: 2, draining: 1 },
     { service: "b", address: "fdff:1000::1", policy: "closest", candidates: 2, draining: 1 },
   ]);
@@ -65,7 +65,7 @@ test("instances have their place, their addresses and their load", () => {
   const [, second = 0] = store.instanceIndices("b");
   view.setInt32(shared.at(Region.instanceLoads) + second * InstanceLayout.LOAD_SIZE, 7, true);
   const [service] = TABLES.services;
-  expect(reporter.instances()).toEqual([
+  expect([...reporter.instances()]).toEqual([
     { service: "b", ...service?.instances[0], isLocal: false, flows: 0, ...UNCHECKED },
     { service: "b", ...service?.instances[1], isLocal: true, flows: 7, ...UNCHECKED },
   ]);
