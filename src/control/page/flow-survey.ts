@@ -12,6 +12,7 @@ import type { IndexedInstance, TableIndex } from "./table-index.ts";
 
 /** Records of a slice: a few milliseconds of work, after which others have their turn. */
 const SLICE = 512;
+const SLICE_MIN = 8;
 const REST_MIN_MS = 800;
 const REST_PER_WORK = 9;
 
@@ -60,25 +61,37 @@ export function keyOf({ filter, offset }: Pick<FlowList, "filter" | "offset">): 
 export class FlowSurveyor {
   readonly #source: Pick<PageSource, "shared" | "nowMs">;
   readonly #onPass: (survey: FlowSurvey) => void;
+  readonly #onFailure: (error: unknown) => void;
   #isWalking = false;
   #restsUntilMs = 0;
   #packets = new PacketGrowth();
   #walkedMs: number | undefined;
 
-  constructor(source: Pick<PageSource, "shared" | "nowMs">, onPass: (survey: FlowSurvey) => void) {
+  /** `onFailure` is told of unexpected errors; the next walk begins as if there had been none. */
+  constructor(
+    source: Pick<PageSource, "shared" | "nowMs">,
+    onPass: (survey: FlowSurvey) => void,
+    onFailure: (error: unknown) => void,
+  ) {
     this.#source = source;
     this.#onPass = onPass;
+    this.#onFailure = onFailure;
   }
 
   /** Begins a walk unless one goes on or the last one was just now. */
   want(index: TableIndex, lists: readonly FlowList[]): void {
     if (this.#isWalking || performance.now() < this.#restsUntilMs) return;
     this.#isWalking = true;
-    void this.#walk(index, lists).then((survey) => {
-      this.#isWalking = false;
-      this.#restsUntilMs = performance.now() + Math.max(REST_MIN_MS, REST_PER_WORK * survey.passMs);
-      this.#onPass(survey);
-    });
+    this.#restsUntilMs = performance.now() + REST_MIN_MS;
+    this.#walk(index, lists)
+      .then((survey) => {
+        this.#restsUntilMs = performance.now() + Math.max(REST_MIN_MS, REST_PER_WORK * survey.passMs);
+        this.#onPass(survey);
+      })
+      .catch(this.#onFailure)
+      .finally(() => {
+        this.#isWalking = false;
+      });
   }
 
   /** When nobody looks any more. */
@@ -95,9 +108,10 @@ export class FlowSurveyor {
     packets.begin(end);
     const pass = new Pass(index, lists, startedMs);
     let workMs = 0;
-    for (let first = 0; first < end; first += SLICE) {
+    const slice = Math.max(SLICE_MIN, Math.floor(SLICE / Math.max(1, lists.length))); // each flow is held to each filter
+    for (let first = 0; first < end; first += slice) {
       const sliceMs = performance.now();
-      for (const flow of liveFlowsBetween(shared, first, Math.min(end, first + SLICE))) {
+      for (const flow of liveFlowsBetween(shared, first, Math.min(end, first + slice))) {
         pass.take(flow, packets.grown(flow.record, flow.forwardPackets + flow.reversePackets));
       }
       workMs += performance.now() - sliceMs;
@@ -127,8 +141,10 @@ class Pass {
   take(flow: FlowView, packets: number): void {
     const instance = flow.isInstanceKnown ? this.#index.instances.get(flow.instance) : undefined;
     if (instance !== undefined) this.#count(flow, instance, packets);
+    let text: string | undefined;
     for (const { list, words, found } of this.#lists) {
-      if (words.length > 0 && !isMatch(searchText(flow, instance), words)) continue;
+      if (words.length > 0) text ??= searchText(flow, instance);
+      if (text !== undefined && !isMatch(text, words)) continue;
       const row = found.matching - list.offset;
       found.matching += 1;
       if (row >= 0 && row < list.limit) found.rows.push(flowReport(flow, instance, this.#nowMs));

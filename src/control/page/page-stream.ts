@@ -46,7 +46,7 @@ export class PageStream {
     const { source, takesOrders } = options;
     this.#options = options;
     this.#reader = new PageReader(source, takesOrders);
-    this.#surveyor = new FlowSurveyor(source, (survey) => this.#guarded(() => this.#surveyed(survey)));
+    this.#surveyor = new FlowSurveyor(source, (survey) => this.#surveyed(survey), options.onFailure);
   }
 
   get hasRoom(): boolean {

@@ -5,24 +5,27 @@ import type { Condition, FilterChain, FilterRule, FilterTable, Hook, Packet, Ver
 import { HOOKS } from "./rule-set.ts";
 
 /** Options with one value that say what a packet is like. */
-const FIELDS: Readonly<Record<string, keyof Packet>> = {
-  "-s": "source",
-  "-d": "destination",
-  "-i": "incoming",
-  "-o": "outgoing",
-  "-p": "protocol",
-  "--sport": "sourcePort",
-  "--sports": "sourcePort",
-  "--dport": "destinationPort",
-  "--dports": "destinationPort",
-  "--ctstate": "state",
-  "--ctstatus": "status",
-  "--dst-type": "destinationType",
-  "--state": "state",
-};
+const FIELDS: ReadonlyMap<string, keyof Packet> = new Map([
+  ["-s", "source"],
+  ["-d", "destination"],
+  ["-i", "incoming"],
+  ["-o", "outgoing"],
+  ["-p", "protocol"],
+  ["--sport", "sourcePort"],
+  ["--sports", "sourcePort"],
+  ["--dport", "destinationPort"],
+  ["--dports", "destinationPort"],
+  ["--ctstate", "state"],
+  ["--ctstatus", "status"],
+  ["--dst-type", "destinationType"],
+  ["--state", "state"],
+]);
 /** Options with one value that say nothing. */
 const SILENT = ["-m", "--comment"];
-const PROTOCOLS: Readonly<Record<string, string>> = { 6: "tcp", 17: "udp" };
+const PROTOCOLS: ReadonlyMap<string, string> = new Map([
+  ["6", "tcp"],
+  ["17", "udp"],
+]);
 
 /** Chains that lead to a decision of the kernel; those of nat decide nothing about packets. */
 export function parseIptables(saved: string, program: FilterTable["program"]): FilterTable[] {
@@ -61,7 +64,7 @@ function ruleOf(words: readonly string[], text: string, isChain: (target: string
       const verdict = verdictOf(words[i + 1] ?? "", word === "-g", isChain);
       return verdict && { text, conditions, verdict };
     }
-    const field = FIELDS[word];
+    const field = FIELDS.get(word);
     if (field !== undefined) {
       i += 1;
       conditions.push({ field, values: valuesOf(field, words[i] ?? ""), isNegated });
@@ -84,7 +87,7 @@ function valuesOf(field: keyof Packet, value: string): string[] {
   return values.map((one) => {
     if (field === "incoming" || field === "outgoing") return one.replace(/\+$/, "*");
     if (field === "sourcePort" || field === "destinationPort") return one.replace(":", "-");
-    if (field === "protocol") return PROTOCOLS[one] ?? one;
+    if (field === "protocol") return PROTOCOLS.get(one) ?? one;
     return field === "state" || field === "destinationType" ? one.toLowerCase() : one;
   });
 }

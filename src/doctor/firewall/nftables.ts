@@ -85,7 +85,7 @@ function matched({ op, left, right }: Json, sets: Sets): Condition[] {
   const values = elementsOf(right, sets).map(textOf);
   if (about === undefined || values.includes(undefined)) return [UNKNOWN];
   if (op !== "==" && op !== "!=" && op !== "in") return [UNKNOWN];
-  const known = values.filter((value) => value !== undefined).map((value) => about.rename?.[value] ?? value);
+  const known = values.filter((value) => value !== undefined).map((value) => about.rename?.get(value) ?? value);
   return [...(about.implied ?? []), { field: about.field, values: known, isNegated: op === "!=" }];
 }
 
@@ -93,25 +93,28 @@ interface Subject {
   readonly field: keyof Packet;
   /** What else a packet has that has such a field. */
   readonly implied?: readonly Condition[];
-  readonly rename?: Readonly<Record<string, string>>;
+  readonly rename?: ReadonlyMap<string, string>;
 }
 
-const META: Readonly<Record<string, Subject>> = {
+/** What a text stands for that somebody else chose: names of Object.prototype stand for nothing. */
+const mapOf = <Value>(values: Readonly<Record<string, Value>>): ReadonlyMap<string, Value> =>
+  new Map(Object.entries(values));
+const META = mapOf<Subject>({
   iifname: { field: "incoming" },
   iif: { field: "incoming" },
   oifname: { field: "outgoing" },
   oif: { field: "outgoing" },
-  l4proto: { field: "protocol", rename: { 6: "tcp", 17: "udp" } },
-  nfproto: { field: "family", rename: { ipv4: "4", ipv6: "6" } },
-  protocol: { field: "family", rename: { ip: "4", ip6: "6" } },
-};
-const CONNECTION: Readonly<Record<string, Subject>> = { state: { field: "state" }, status: { field: "status" } };
-const PORTS: Readonly<Record<string, keyof Packet>> = { sport: "sourcePort", dport: "destinationPort" };
-const ADDRESSES: Readonly<Record<string, keyof Packet>> = { saddr: "source", daddr: "destination" };
+  l4proto: { field: "protocol", rename: mapOf({ 6: "tcp", 17: "udp" }) },
+  nfproto: { field: "family", rename: mapOf({ ipv4: "4", ipv6: "6" }) },
+  protocol: { field: "family", rename: mapOf({ ip: "4", ip6: "6" }) },
+});
+const CONNECTION = mapOf<Subject>({ state: { field: "state" }, status: { field: "status" } });
+const PORTS = mapOf<keyof Packet>({ sport: "sourcePort", dport: "destinationPort" });
+const ADDRESSES = mapOf<keyof Packet>({ saddr: "source", daddr: "destination" });
 
 function fieldOf({ meta, ct, fib, payload }: Json): Subject | undefined {
-  if (meta !== undefined) return META[String(objectOf(meta).key)];
-  if (ct !== undefined) return CONNECTION[String(objectOf(ct).key)];
+  if (meta !== undefined) return META.get(String(objectOf(meta).key));
+  if (ct !== undefined) return CONNECTION.get(String(objectOf(ct).key));
   if (fib !== undefined) {
     const { result, flags } = objectOf(fib);
     return result === "type" && listOf(flags).join() === "daddr" ? { field: "destinationType" } : undefined;
@@ -121,7 +124,7 @@ function fieldOf({ meta, ct, fib, payload }: Json): Subject | undefined {
   const name = String(field);
   if (protocol === "ip" || protocol === "ip6") {
     const isNext = name === "protocol" || name === "nexthdr";
-    const found = isNext ? "protocol" : ADDRESSES[name];
+    const found = isNext ? "protocol" : ADDRESSES.get(name);
     return (
       found && {
         field: found,
@@ -129,7 +132,7 @@ function fieldOf({ meta, ct, fib, payload }: Json): Subject | undefined {
       }
     );
   }
-  const port = PORTS[name];
+  const port = PORTS.get(name);
   if (port === undefined) return undefined;
   if (protocol === "th") return { field: port };
   return { field: port, implied: [{ field: "protocol", values: [String(protocol)], isNegated: false }] };

@@ -32,6 +32,16 @@ const INTO = "packets of workloads at br0 into sapwood0 to 10.30.0.0/16";
 const OUT = "packets out of sapwood0 to workloads at br0, from 10.30.0.0/16";
 
 describe("iptables", () => {
+  test.each(["constructor", "__proto__", "toString"])("a word that is %s hides no rule behind it", (word) => {
+    const rule = `-A FORWARD --string ${word} -j DROP\n-A FORWARD -p ${word} -j DROP`;
+    const [table] = iptables(rule);
+    const [, forward] = table?.chains ?? [];
+    expect(forward?.rules.map(({ verdict, conditions }) => [verdict, conditions.map(({ values }) => values)])).toEqual([
+      [{ kind: "drop" }, [[]]],
+      [{ kind: "drop" }, [[word]]],
+    ]);
+  });
+
   test("a policy that drops what is forwarded is told once for each direction, with the rules that let it pass", () => {
     expect(judged(iptables("", ":FORWARD DROP [0:0]"))).toEqual([
       `wrong: chain FORWARD of iptables's table ip filter drops ${INTO} -> iptables -I FORWARD -i br0 -o sapwood0 -j ACCEPT`,

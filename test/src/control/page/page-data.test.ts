@@ -13,7 +13,11 @@ const ALL: PageQuery = { view: "services", filter: "", offset: 0, order: "name" 
 
 async function surveyed(world: PageWorld, lists: readonly FlowList[] = []): Promise<FlowSurvey> {
   const index = new TableIndex(world.store.snapshot(), world.store);
-  return await new Promise((resolve) => new FlowSurveyor(world.source, resolve).want(index, lists));
+  return await new Promise((resolve, reject) => new FlowSurveyor(world.source, resolve, reject).want(index, lists));
+}
+
+function fail(error: unknown): never {
+  throw error;
 }
 
 async function viewsOf(world: PageWorld, lists: readonly FlowList[] = []): Promise<PageViews> {
@@ -107,6 +111,50 @@ describe("flows", () => {
     expect(lists.get(keyOf(list(filter)))?.matching).toBe(matching);
   });
 
+  test("the more clients look for others, the more often the event loop has its turn", async () => {
+    const world = await PageWorld.open([pageService("b", 1)]);
+    for (let i = 0; i < 1000; i++) world.addFlow("b", i % 2, "10.30.0.1");
+    const lists = Array.from({ length: 48 }, (_, i) => list(`${i} ${"b ".repeat(90)}`));
+    let turns = 0;
+    const count = (): void => {
+      turns += 1;
+      timer = setImmediate(count);
+    };
+    let timer = setImmediate(count);
+    const survey = await surveyed(world, lists);
+    clearImmediate(timer);
+    expect(survey.lists.size).toBe(48);
+    expect(turns).toBeGreaterThan(1000 / 16);
+  });
+
+  test("an error in a walk is told, and the next one finds all", async () => {
+    const world = await PageWorld.open([pageService("b", 1)]);
+    world.addFlow("b", 0, "10.30.0.1");
+    const index = new TableIndex(world.store.snapshot(), world.store);
+    const failures: unknown[] = [];
+    const surveys: FlowSurvey[] = [];
+    let isBroken = true;
+    const nowMs = (): number => {
+      if (isBroken) throw new Error("broken");
+      return 1;
+    };
+    const surveyor = new FlowSurveyor(
+      { ...world.source, nowMs },
+      (survey) => surveys.push(survey),
+      (error) => failures.push(error),
+    );
+    surveyor.want(index, [list("")]);
+    await expect.poll(() => failures).toHaveLength(1);
+    isBroken = false;
+    await expect
+      .poll(() => {
+        surveyor.want(index, [list("")]);
+        return surveys.length;
+      })
+      .toBe(1);
+    expect(surveys[0]?.lists.get(keyOf(list("")))?.matching).toBe(1);
+  });
+
   test("of many, one page is told", async () => {
     const world = await PageWorld.open([pageService("b", 1)]);
     for (let i = 0; i < 10_000; i++) world.addFlow("b", i % 2, "10.30.0.1");
@@ -121,7 +169,7 @@ describe("flows", () => {
     const flow = world.addFlow("b", 0, "10.30.0.1", 100);
     const index = new TableIndex(world.store.snapshot(), world.store);
     const surveys: FlowSurvey[] = [];
-    const surveyor = new FlowSurveyor(world.source, (survey) => surveys.push(survey));
+    const surveyor = new FlowSurveyor(world.source, (survey) => surveys.push(survey), fail);
     surveyor.want(index, []);
     await expect.poll(() => surveys.length).toBe(1);
     expect(surveys[0]?.nodes.get("node-b")).toEqual({ flows: 1, packets: null });
