@@ -41,19 +41,24 @@ try {
   const opened = flowCount(first.node.shared);
   first.file.close();
   const tookMs: number[] = [];
+  const processorMs: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const { node, file } = await start();
     const beganMs = performance.now();
+    const cpuBefore = process.cpuUsage();
     await adoptFlows(node.shared, file, NOW_US / 1000);
     file.commit();
     tookMs.push(performance.now() - beganMs);
+    const { user, system } = process.cpuUsage(cpuBefore);
+    processorMs.push((user + system) / 1000);
     file.close();
     const { flowsAdopted = 0 } = readCounters(node.shared).counters;
     if (flowsAdopted !== opened) throw new Error(`${flowsAdopted} of ${opened} flows were taken over`);
   }
   const { median, min } = summarise(tookMs);
   process.stdout.write(
-    `${opened} flows taken over in ${Math.round(median)} ms (median of ${rounds}, least ${Math.round(min)})\n`,
+    `${opened} flows taken over in ${Math.round(median)} ms (median of ${rounds}, least ${Math.round(min)}), ` +
+      `${Math.round(summarise(processorMs).median)} ms of processor time\n`,
   );
 } finally {
   rmSync(folder, { recursive: true });

@@ -1,0 +1,65 @@
+// What happens to a lab in a soak, one thing at a time, each chosen by the seed.
+import { builtFile } from "../../src/lab/build-paths.ts";
+import { controlSocket, type Lab } from "../../src/lab/lab.ts";
+import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import type { StatusReport } from "../../src/model/reports.ts";
+import type { Random } from "../../test/support/random.ts";
+import { seeingProcesses } from "./processes.ts";
+
+/** Modules in the place of others; none of them is asked about the connections that there are. */
+const POLICIES = ["round-robin", "weighted", "closest", "least-connections"];
+/** Of the underlay: the TUN's packets no longer fit into the smaller ones. */
+const UNDERLAY_MTUS = [1300, 1400, 1500, 1500];
+const EXTRA_SERVICES_MOST = 200;
+
+/** A name of what was done, once it was. */
+type Change = () => Promise<string>;
+
+/** The proxies of `mortal` are killed and taken over from; tables, modules and networks change at all of `nodes`. */
+export function changesOf(
+  lab: Lab,
+  nodes: readonly string[],
+  mortal: readonly string[],
+  random: Random,
+): readonly Change[] {
+  const node = (): string => random.pick(nodes);
+  return [
+    () => killed(lab, random.pick(mortal)),
+    async () => (await Promise.all(mortal.map((one) => killed(lab, one)))).join(", "),
+    () => done(lab, random.pick(mortal), ["upgrade"]),
+    () => tablesChanged(lab, node(), random.below(EXTRA_SERVICES_MOST)),
+    () => done(lab, node(), ["policy", "load", "soak", builtFile(`wasm/policies/${random.pick(POLICIES)}.wasm`)]),
+    () => done(lab, node(), ["engine", "load", builtFile("wasm/engine.wasm")]),
+    () => underlayChanged(lab, node(), random.pick(UNDERLAY_MTUS)),
+  ];
+}
+
+async function killed(lab: Lab, node: string): Promise<string> {
+  const { pid } = await lab.report<StatusReport>(node, "status");
+  // It may be one that took over, which nobody here started. One that ended and was not waited for has no program.
+  await seeingProcesses(lab, node, `kill -KILL ${pid}; while readlink /proc/${pid}/exe; do sleep 0.01; done; true`);
+  await lab.startProxy(node);
+  return `${node} killed`;
+}
+
+async function done(lab: Lab, node: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await lab.sapwood(node, args);
+  if (code !== 0) throw new Error(`sapwood ${args.join(" ")} at ${node} ended with ${code}: ${stderr}${stdout}`);
+  return `${node}: ${args.slice(0, 2).join(" ")}`;
+}
+
+/** Services that nobody calls come beside the others. */
+async function tablesChanged(lab: Lab, node: string, count: number): Promise<string> {
+  const service = (i: number): string =>
+    `{ name: soak-${i}, instances: [], addresses: [{ address: 10.30.200.${i + 1}, policy: closest }] }`;
+  const file = `${controlSocket(node)}.yaml`;
+  lab.sandbox.writeFile(file, `services: [${Array.from({ length: count + 1 }, (_, i) => service(i)).join(", ")}]`);
+  return done(lab, node, ["apply", "--merge", file]).then((what) => `${what} of ${count + 1} services`);
+}
+
+/** Both ends of a node's cable. */
+async function underlayChanged(lab: Lab, node: string, mtu: number): Promise<string> {
+  await lab.sandbox.expect(["ip", "link", "set", "dev", "eth0", "mtu", String(mtu)], node);
+  await lab.sandbox.expect(["ip", "link", "set", "dev", node, "mtu", String(mtu)], UNDERLAY_NAMESPACE);
+  return `${node}: underlay MTU ${mtu}`;
+}
