@@ -82,6 +82,7 @@ function stageDocuments() {
   for (const path of manifest.man) write(`usr/share/man/man1/${basename(path)}.gz`, compressed(read(path)));
   const completion = (shell) => run(process.execPath, [join(ROOT, manifest.bin.sapwood), "completion", shell]);
   write("usr/share/bash-completion/completions/sapwood", completion("bash"));
+  write("usr/share/zsh/vendor-completions/_sapwood", completion("zsh"));
   write("usr/share/fish/vendor_completions.d/sapwood.fish", completion("fish"));
 }
 

@@ -34,7 +34,18 @@ export function completionCommand(commands: () => Promise<readonly Command[]>): 
 function completionText(shell: Shell, commands: readonly Command[]): string {
   if (shell === "fish") return fishText(commands);
   const bash = bashText(commands);
-  return shell === "bash" ? bash : `autoload -U +X bashcompinit && bashcompinit\n${bash}`;
+  return shell === "bash" ? bash : zshText(bash);
+}
+
+/** To be sourced, or a file _sapwood in a folder of $fpath: then compinit makes it a function, which completes at once. */
+function zshText(bash: string): string {
+  return [
+    "#compdef sapwood",
+    "autoload -U +X bashcompinit && bashcompinit",
+    bash.trimEnd(),
+    'if [ "$funcstack[1]" = _sapwood ]; then _bash_complete -F _sapwood; fi',
+    "",
+  ].join("\n");
 }
 
 /** First words of all commands, with what follows each. */

@@ -36,6 +36,7 @@ describe(missing === undefined ? "the Debian package" : `the Debian package (ski
         enabled: "/lib/systemd/system/sapwood.service",
         version,
         pages: String(man.length),
+        completions: "3",
         sums: "right",
         modules: "0",
         doctor: '{"ok":true',

@@ -28,6 +28,7 @@ told installed "$(state)"
 told enabled "$(readlink "$wanted" || echo no)"
 told version "$(inside sapwood --version)"
 told pages "$(ls "$root/usr/share/man/man1" | grep -c '^sapwood')"
+told completions "$(cd "$root/usr/share" && ls bash-completion/completions/sapwood zsh/vendor-completions/_sapwood fish/vendor_completions.d/sapwood.fish | wc -l)"
 told sums "$(inside sh -c 'cd / && md5sum --quiet -c /var/lib/dpkg/info/sapwood.md5sums' && echo right || echo wrong)"
 told modules "$(ls -d "$root/usr/lib/sapwood/node_modules"/typescript "$root/usr/lib/sapwood/node_modules"/vitest 2>/dev/null | wc -l)"
 

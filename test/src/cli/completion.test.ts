@@ -1,7 +1,7 @@
 // Completions, tried in the shells themselves.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { allCommands } from "../../../src/cli/commands.ts";
 import { runProgram } from "../../../src/cli/program.ts";
 
 const COMMANDS = await allCommands();
+const TIMEOUT_MS = 60_000;
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "sapwood-completion-"));
@@ -35,6 +36,7 @@ async function script(shell: string): Promise<string> {
 function run(shell: string, args: readonly string[]): string {
   const { stdout, stderr, status } = spawnSync(shell, args, {
     encoding: "utf8",
+    timeout: TIMEOUT_MS,
     env: { ...process.env, HOME: folder },
   });
   expect(status, stderr).toBe(0);
@@ -71,6 +73,22 @@ test.skipIf(!has("zsh"))("zsh takes its script", async () => {
   writeFileSync(file, await script("zsh"));
   const line = `autoload -U compinit && compinit -u; source ${file}; print -r -- "\${_comps[sapwood]}"`;
   expect(run("zsh", ["-f", "-c", line])).toContain("_sapwood");
+});
+
+test.skipIf(!has("zsh"))("zsh completes by its script in a folder of its own, as a package has it", async () => {
+  const functions = join(folder, "vendor-completions");
+  mkdirSync(functions);
+  writeFileSync(join(functions, "_sapwood"), await script("zsh"));
+  // A terminal in which somebody types, as zsh(1) itself is tested.
+  const typed = `
+    zmodload zsh/zpty
+    zpty shell zsh -f -i
+    zpty -w shell "PS1=; fpath=(${functions} $fpath); autoload -U compinit; compinit -u -D; print ready-$((40 + 2))"
+    zpty -r shell seen "*ready-42*"
+    zpty -w -n shell $'sapwood cou\t --js\t'
+    zpty -r shell seen "*counters*--json*"
+    print -r -- "$seen"`;
+  expect(run("zsh", ["-f", "-c", typed])).toMatch(/sapwood counters.*--json/s); // with sequences for the terminal
 });
 
 test.skipIf(!has("fish"))("fish completes commands and options", async () => {
