@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CLIENTS_MAX } from "../../src/control/page/page-stream.ts";
 import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
@@ -24,12 +25,18 @@ const FOLDER = `/run/sapwood/${NODE}`;
 const PROMETHEUS = "127.0.0.1:9090";
 const SETTINGS = { observe: { listen: LISTEN, readyPeers: "all" } };
 const TOPOLOGY = { ...DEMO, settings: SETTINGS };
+const CROWD = 100;
+const SILENT = 20;
+/** All that they ask for would be three times as much. */
+const MEMORY_MAX_BYTES = 128 * 2 ** 20;
 
 describeLab("a running node, seen from outside", () => {
   let lab: Lab;
   let folder: string;
   let prometheus: SandboxProgram | undefined;
   let follower: SandboxProgram;
+  let crowd: SandboxProgram | undefined;
+  let memoryBefore: number;
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "sapwood-observe-"));
@@ -37,6 +44,7 @@ describeLab("a running node, seen from outside", () => {
     follower = lab.startSapwood(NODE, ["events", "--follow", "--json", "--socket", controlSocket(NODE)]);
   });
   afterAll(async () => {
+    await crowd?.stop();
     await prometheus?.stop();
     await lab?.close();
     if (folder !== undefined) rmSync(folder, { recursive: true });
@@ -109,6 +117,21 @@ describeLab("a running node, seen from outside", () => {
     expect(after.counters.flowsOpened).toBe(before.counters.flowsOpened);
   });
 
+  test("of a hundred who look at the page at once each is served or told why not, at once", async () => {
+    const script = new URL("in-node/page-clients.mjs", import.meta.url).pathname;
+    memoryBefore = (await query("sum(process_resident_memory_bytes)")).get("") ?? 0;
+    const port = LISTEN.split(":").at(-1) ?? "";
+    crowd = lab.sandbox.start([process.execPath, script, port, String(CROWD), String(SILENT)], NODE);
+    await crowd.until("all answers", ({ stdout }) => stdout.includes("answered"));
+    const answers = JSON.parse(crowd.stdout.slice("answered ".length).split("\n")[0] ?? "") as PageAnswer[];
+    expect(answers.filter(({ statusCode }) => statusCode === 200)).toHaveLength(CLIENTS_MAX);
+    const refusal = { statusCode: 503, message: expect.stringContaining(`At most ${CLIENTS_MAX}`), retryAfter: "30" };
+    expect(answers.filter(({ statusCode }) => statusCode !== 200)).toEqual(Array(CROWD - CLIENTS_MAX).fill(refusal));
+    // They stay, beside others who read nothing of what they ask for: packets and reports go their way.
+    await connect(60);
+    expect((await health("healthz")).ok).toBe(true);
+  });
+
   test("a policy that traps is an event with what to do, and a metric", async () => {
     const module = join(folder, "traps.wasm");
     writeFileSync(module, await binaryOf(turning("unreachable();")));
@@ -160,6 +183,13 @@ describeLab("a running node, seen from outside", () => {
     await eventually("all to be heard", async () => (await health("readyz")).ok);
   });
 
+  test("clients that never read are ended, and cost the proxy next to nothing", async () => {
+    await crowd?.until("the silent ones to be ended", ({ stdout }) => stdout.includes("ended"));
+    const memory = Number(/^process_resident_memory_bytes (\S+)/m.exec(await curl(`http://${LISTEN}/metrics`))?.[1]);
+    expect(memory - memoryBefore).toBeLessThan(MEMORY_MAX_BYTES);
+    await connect(60);
+  });
+
   test("who follows is told the same events, each once", async () => {
     const all = await lab.report<readonly EventReport[]>(NODE, "events");
     await follower.until("all events", ({ stdout }) => stdout.trim().split("\n").length >= all.length);
@@ -207,6 +237,11 @@ describeLab("a running node, seen from outside", () => {
     return new Map(data.result.map(({ metric, value }) => [metric.policy ?? metric.node ?? "", Number(value[1])]));
   }
 });
+
+interface PageAnswer {
+  readonly statusCode?: number;
+  readonly message?: string;
+}
 
 interface PrometheusAnswer {
   readonly data: {

@@ -1,8 +1,9 @@
 // The TCP listener for monitoring programs and for the live page. Promises: whoever may not ask learns nothing; however
 // many clients come and however slowly they read, the proxy keeps a bounded number of connections, each for a bounded
-// time or as long as its client reads.
+// time or as long as its client reads, and makes one answer at a time for each.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { SapwoodError } from "../../base/errors.ts";
 import type { ListenerAddress } from "../../net/listener.ts";
 import type { Admission } from "./admission.ts";
@@ -35,6 +36,13 @@ interface Patience {
   readonly requestMs: number;
   /** From the whole request until it has taken the answer. */
   readonly answerMs: number;
+}
+
+interface Connection {
+  /** Requests that came and are not answered to the end. */
+  unanswered: number;
+  /** Ends it when no other request comes in time. */
+  idle: NodeJS.Timeout | undefined;
 }
 
 /** What the listener serves beside the pages for programs. */
@@ -76,7 +84,21 @@ export class ObserveServer {
       connectionsCheckingInterval: patience.requestMs / CHECKS,
       maxHeaderSize: HEADERS_MAX_BYTES,
     };
+    const connections = new WeakMap<Socket, Connection>();
     const server = createServer(limits, (request, response) => {
+      const { socket } = request;
+      const connection = connections.get(socket) ?? { unanswered: 0, idle: undefined };
+      connections.set(socket, connection);
+      clearTimeout(connection.idle);
+      if (connection.unanswered > 1) return void socket.destroy();
+      connection.unanswered += 1;
+      response.on("close", () => {
+        connection.unanswered -= 1;
+        clearTimeout(connection.idle);
+        // Node's own limit begins anew with each byte, also of what is no request, as empty lines.
+        connection.idle = setTimeout(() => socket.destroy(), patience.requestMs).unref();
+      });
+      if (connection.unanswered > 1) return refusePipelined(request, response);
       const deadline = setTimeout(() => request.socket.destroy(), patience.answerMs);
       response.on("close", () => clearTimeout(deadline));
       const goesOn = () => clearTimeout(deadline);
@@ -137,6 +159,19 @@ async function answer(
     onFailure(error);
     send(request, response, textPage(500, "The request met an unexpected error; the proxy's log has it."));
   }
+}
+
+/**
+ * Of answers to requests that come one behind the other (RFC 9112 section 9.3.2) each would wait in memory for its
+ * client to read the one before.
+ */
+function refusePipelined(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("connection", "close");
+  send(
+    request,
+    response,
+    textPage(503, "A connection has one request at a time here; this one came before the answer."),
+  );
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, contentType, body }: Page): void {

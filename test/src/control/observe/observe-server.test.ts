@@ -1,11 +1,11 @@
 // The observation listener over real TCP, with a proxy made of constants behind it.
 
 import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { Admission, readToken } from "../../../../src/control/observe/admission.ts";
 import { ObserveServer } from "../../../../src/control/observe/observe-server.ts";
 import { Page, type PagePath } from "../../../../src/control/observe/pages.ts";
@@ -51,9 +51,9 @@ async function open(
   });
 }
 
-async function ask(path: string, headers: Record<string, string> = {}, method = "GET") {
+async function ask(path: string, headers: Record<string, string> = {}, method = "GET", agent: Agent | false = false) {
   return await new Promise<{ status: number; body: string; headers: Record<string, unknown> }>((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, path, method, headers, agent: false }, (response) => {
+    const outgoing = request({ host: "127.0.0.1", port, path, method, headers, agent }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (part: string) => {
         body += part;
@@ -140,6 +140,34 @@ describe("the observation listener", () => {
     expect(failures).toEqual([]);
   });
 
+  test("keeps no connection for a client that sends empty lines after its answer", async () => {
+    await open([], undefined, "short\n", { requestMs: 300, answerMs: 300 });
+    await silentClient(true, "\r\n").ended;
+    expect(await ask("/healthz")).toMatchObject({ status: 200 });
+  });
+
+  test("makes one answer at a time for a connection, however many requests come at once", async () => {
+    await open();
+    const pipelined = async (count: number): Promise<string> => {
+      const socket = connect({ host: "127.0.0.1", port });
+      let text = "";
+      socket.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      socket.on("error", () => undefined); // it is ended
+      socket.write(`GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`.repeat(count));
+      await new Promise((resolve) => socket.on("close", resolve));
+      return text;
+    };
+    const two = await pipelined(2);
+    expect(two).toMatch(/^HTTP\/1.1 200 OK\r\n[\s\S]*HTTP\/1.1 503 [\s\S]*one request at a time/);
+    expect(await pipelined(1000)).toBe("");
+    // One after the other, on one connection, is another matter.
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    for (let i = 0; i < 20; i++) expect(await ask("/metrics", {}, "GET", agent)).toMatchObject({ status: 200 });
+  });
+
   test("says who has its port", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(port, "127.0.0.1", resolve));
@@ -184,7 +212,10 @@ describe("a token's file", () => {
 });
 
 /** Connects and says nothing, or asks for a page and does not read it. */
-function silentClient(isAsking: boolean): { connected: Promise<void>; ended: Promise<void>; socket: Socket } {
+function silentClient(
+  isAsking: boolean,
+  filler = " ",
+): { connected: Promise<void>; ended: Promise<void>; socket: Socket } {
   const socket = connect({ host: "127.0.0.1", port });
   socket.pause();
   socket.on("error", () => undefined);
@@ -198,7 +229,7 @@ function silentClient(isAsking: boolean): { connected: Promise<void>; ended: Pro
   const ended = new Promise<void>((resolve) => {
     socket.once("close", () => resolve());
     // A socket that does not read sees the end only by writing.
-    const timer = setInterval(() => socket.write(" "), 50);
+    const timer = setInterval(() => socket.write(filler), 50);
     socket.once("close", () => clearInterval(timer));
   });
   return { connected, ended, socket };
