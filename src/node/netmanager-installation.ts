@@ -1,10 +1,11 @@
 // What makes a worker node start sapwood where it started NetManager: its program and its systemd unit. What was
 // there before is kept beside them, and is put back when they are removed.
 
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { reasonOf, SapwoodError } from "../base/errors.ts";
+import { replaceOwnFile, writeDraft } from "../sys/own-files.ts";
 
 /** Marks files that are ours, in their text. */
 const MARK = "written by sapwood install-netmanager";
@@ -103,7 +104,7 @@ function put({ path, mode, text }: InstalledFile, { rename, done }: Steps): void
   const draft = `${path}.new`;
   rmSync(draft, { force: true }); // its mode would stay
   done.push(() => rmSync(draft, { force: true }));
-  writeFileSync(draft, text, { mode });
+  writeDraft(draft, text, mode);
   const isForeign = isThere(path) && !isOurs(path);
   const older = isThere(path) && !isForeign ? readFileSync(path) : undefined;
   if (isForeign) {
@@ -114,7 +115,7 @@ function put({ path, mode, text }: InstalledFile, { rename, done }: Steps): void
   renameSync(draft, path);
   done.push(() => {
     if (older === undefined) rmSync(path, { force: true });
-    else writeFileSync(path, older, { mode });
+    else replaceOwnFile(path, older, mode);
   });
 }
 

@@ -99,9 +99,9 @@ function readFile(path: string, mostBytes: number, check: (status: Stats) => voi
 }
 
 /** Writes a new file beside `path` and renames it, so that a crash leaves the old content or the new one. */
-export function replaceOwnFile(path: string, content: string | Uint8Array): void {
+export function replaceOwnFile(path: string, content: string | Uint8Array, mode = FILE_MODE): void {
   const draft = join(dirname(path), draftOf(basename(path)));
-  writeDraft(draft, content);
+  writeDraft(draft, content, mode);
   try {
     renameSync(draft, path);
   } catch (error) {
@@ -112,7 +112,7 @@ export function replaceOwnFile(path: string, content: string | Uint8Array): void
 }
 
 /** Writes a file that is not there yet, and waits until the disk has it. When it throws there is no file. */
-export function writeDraft(draft: string, content: string | Uint8Array, mode = FILE_MODE): void {
+export function writeDraft(draft: string, content: string | Uint8Array, mode: number): void {
   const file = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
     try {

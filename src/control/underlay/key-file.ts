@@ -23,6 +23,7 @@ export interface KeyFiles {
   readonly next: string;
 }
 
+const KEY_MODE = 0o600;
 /** Longest content that can be a key: 44 characters and the end of the line. */
 const CONTENT_MAX = 64;
 
@@ -63,7 +64,7 @@ function makeKey(path: string): string {
   const draft = join(dirname(path), draftOf(basename(path)));
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeDraft(draft, `${key}\n`);
+    writeDraft(draft, `${key}\n`, KEY_MODE);
     try {
       linkSync(draft, path); // never takes the place of a file, as a rename would
     } finally {
