@@ -19,15 +19,12 @@ test("files that outlive the process are written by one place; the others write 
   expect(sourcesWith(/\b(?:writeFileSync|writeSync|createWriteStream|copyFileSync|cpSync|appendFile\w*)\(/)).toEqual([
     "src/base/log.ts", // to stderr
     "src/cli/save-capture.ts", // where a command was told to
+    "src/control/config/text-process.ts", // to a pipe
     "src/control/modules/policy-template.ts", // a folder that a command makes
-    "src/control/providers/oakestra/bridge.ts", // /proc/sys
     "src/dataplane/io/flow-file.ts", // in memory; a rename puts it in force when it is whole
-    "src/sys/interface-state.ts", // /proc/sys
+    "src/sys/kernel-sysctls.ts", // /proc/sys
     "src/sys/limits.ts", // /proc/self
     "src/sys/own-files.ts", // the place
-    "src/sys/ping-socket.ts", // /proc/sys
-    "src/sys/sysctl.ts", // /proc/sys
-    "src/sys/wireguard.ts", // /proc/sys
   ]);
 });
 

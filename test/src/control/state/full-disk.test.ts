@@ -5,7 +5,8 @@ import { namespaceProblem, runInNamespaceWithFolder } from "../../../support/nam
 type Round = Readonly<Record<string, { readonly said: string; readonly read: number | string }>> & {
   readonly newFiles: readonly string[];
 };
-type Rounds = Readonly<Record<"first" | "full" | "roomAgain" | "readOnly" | "writableAgain", Round>>;
+const ROUNDS = ["first", "full", "roomAgain", "readOnly", "writableAgain"] as const;
+type Rounds = Readonly<Record<(typeof ROUNDS)[number], Round>> & { readonly log: unknown };
 
 const WRITERS = ["modules", "worker", "jobs", "parameters", "settings"];
 const KEY = /^[A-Za-z0-9+/]{43}=$/;
@@ -18,7 +19,7 @@ describe.skipIf(namespaceProblem !== undefined)("files of the state directory", 
   });
 
   test.for(WRITERS)("%s: a full disk, or one that can only be read, leaves what was there", (name) => {
-    const seen = Object.entries(rounds).map(([round, results]) => [round, results[name]?.read]);
+    const seen = ROUNDS.map((round) => [round, rounds[round][name]?.read]);
     expect(Object.fromEntries(seen)).toEqual({ first: 1, full: 1, roomAgain: 2, readOnly: 2, writableAgain: 3 });
     expect(rounds.full[name]?.said).toContain("ENOSPC");
     expect(rounds.readOnly[name]?.said).toContain("EROFS");
@@ -33,9 +34,13 @@ describe.skipIf(namespaceProblem !== undefined)("files of the state directory", 
     expect(rounds.readOnly.key?.said).toContain("EROFS");
   });
 
+  test("a line of the log that was cut ends before the next one begins", () => {
+    expect(rounds.log).toEqual({ lost: 1, lengths: [4096, expect.any(Number), 0], last: "the second" });
+  });
+
   test("no draft stays", () => {
     expect(rounds.full.newFiles).toEqual([]);
     expect(rounds.readOnly.newFiles).toEqual([]);
-    for (const { newFiles } of Object.values(rounds)) expect(newFiles.join()).not.toMatch(/\.new/);
+    for (const round of ROUNDS) expect(rounds[round].newFiles.join()).not.toMatch(/\.new/);
   });
 });

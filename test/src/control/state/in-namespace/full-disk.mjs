@@ -1,8 +1,17 @@
 // Every writer of files that outlive the process, on a disk of its own that gets full, and that can only be read. Prints
-// what each says, what it reads afterwards, and which files are there.
+// what each says, what it reads afterwards, and which files are there; and what becomes of a log there.
 //   full-disk.mjs DIRECTORY
 import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { JobsFile } from "../../../../../dist/src/control/providers/oakestra/jobs-file.js";
 import { StateFile } from "../../../../../dist/src/control/providers/oakestra/state-file.js";
 import { sha256Of } from "../../../../../dist/src/control/state/loaded-module.js";
@@ -105,12 +114,36 @@ function fill() {
 }
 
 mkdirSync(`${disk}/keys`);
+/** The log of a process whose first line has room for its beginning alone; before the second there is more. */
+function logLines() {
+  rmSync(`${disk}/page`);
+  const log = openSync(`${disk}/log`, "w");
+  const program = `
+    import { rmSync } from "node:fs";
+    import { createLogger, lostLogLines } from ${JSON.stringify(LOG)};
+    const log = createLogger("info");
+    log.info("x".repeat(2 * ${PAGE}));
+    rmSync(${JSON.stringify(`${disk}/filler`)});
+    log.info("the second");
+    console.log(lostLogLines());`;
+  const command = ["--input-type=module", "-e", program];
+  const lost = execFileSync(process.execPath, command, { stdio: ["ignore", "pipe", log], encoding: "utf8" });
+  closeSync(log);
+  const lines = readFileSync(`${disk}/log`, "utf8").split("\n");
+  return { lost: Number(lost), lengths: lines.map((line) => line.length), last: JSON.parse(lines.at(-2)).msg };
+}
+
+const LOG = new URL("../../../../../dist/src/base/log.js", import.meta.url).href;
+const PAGE = 4096; // what tmpfs gives room by
+writeFileSync(`${disk}/page`, "x");
 const remount = (mode) => execFileSync("mount", ["-o", `remount,${mode}`, disk]);
 const rounds = { first: round(1) };
 writeFileSync(`${disk}/filler`, "");
 fill();
 rounds.full = round(2);
-rmSync(`${disk}/filler`);
+rounds.log = logLines();
+rmSync(`${disk}/filler`, { force: true });
+rmSync(`${disk}/log`);
 rounds.roomAgain = round(2);
 remount("ro");
 rounds.readOnly = round(3);
