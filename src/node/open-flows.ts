@@ -12,6 +12,7 @@ import { adoptFlows } from "../dataplane/modules/adoption.ts";
 import { monotonicMs } from "../dataplane/worker/worker-contract.ts";
 import { readCounters } from "../memory/counters.ts";
 import type { SharedMemory } from "../memory/shared-memory.ts";
+import type { Alarms } from "../model/alarms.ts";
 
 /** How long flows wait for the tables to have their addresses. An orchestrator may tell them one by one. */
 const UNBOUND_MAX_MS = 300_000;
@@ -26,6 +27,7 @@ interface OpenFlowsOptions {
   readonly socket: string;
   readonly shared: SharedMemory;
   readonly log: Logger;
+  readonly alarms: Alarms;
   /** The lock on the flows that the running process passed on. */
   readonly passedLock?: number | undefined;
 }
@@ -43,23 +45,28 @@ export interface OpenFlows {
 
 /** Throws already-running when another process has the folder. */
 export async function openFlows(options: OpenFlowsOptions, undo: UndoStack): Promise<OpenFlows> {
-  const { keep, socket, shared, log, passedLock } = options;
+  const { keep, socket, shared, log, alarms, passedLock } = options;
   const clockOriginMs = monotonicMs();
   const takeNone = { clockOriginMs, file: undefined, adopt: () => Promise.resolve(), commit: () => undefined };
   if (!keep) return takeNone;
   const folder = options.directory ?? join(dirname(socket), `${basename(socket, ".sock")}.flows`);
   let file: FlowFile;
   try {
-    const onProblem = (reason: string) => log.warn(`flows from now on will not outlive this process: ${reason}`);
+    const onProblem = (reason: string) =>
+      tellUnkept(alarms, `Flows from now on will not outlive this process: ${reason}`);
     file = await openFile({ shared, folder, clockOriginMs, passedLock, onProblem });
   } catch (error) {
     if (error instanceof SapwoodError) throw error; // another process has them
-    log.warn(`flows will not outlive this process: ${reasonOf(error)}`);
+    tellUnkept(alarms, `Flows will not outlive this process: ${reasonOf(error)}`);
     return takeNone;
   }
   undo.add("close the file of the flows", () => file.close());
-  if (file.problem !== undefined) log.warn(`flows will not outlive this process: ${file.problem}`);
-  if (file.refusal !== undefined) log.warn(`flows of the process before are left behind: ${file.refusal}`);
+  if (file.problem !== undefined) tellUnkept(alarms, `Flows will not outlive this process: ${file.problem}`);
+  if (file.refusal !== undefined) {
+    const message = `Flows of the process before are left behind: ${file.refusal}`;
+    const advice = "Nothing: their connections open again. The file is replaced.";
+    alarms.tell({ kind: "state-unusable", subject: "flows", message, advice });
+  }
   return {
     clockOriginMs,
     file,
@@ -76,6 +83,11 @@ export async function openFlows(options: OpenFlowsOptions, undo: UndoStack): Pro
       log.info({ flowsAdopted, flowsRefused, flowsExpired, tookMs }, "took over the flows of the process before");
     },
   };
+}
+
+function tellUnkept(alarms: Alarms, message: string): void {
+  const advice = "Give flows.directory a folder in memory (tmpfs) that has room, and start the proxy again.";
+  alarms.tell({ kind: "state-unwritable", subject: "flows", message, advice });
 }
 
 async function openFile(options: FlowFileOptions): Promise<FlowFile> {

@@ -31,7 +31,7 @@ export async function openTables(
 ): Promise<OpenTables> {
   const shared = createSharedMemory(memoryOptionsOf(config, { workers: sockets.length, tunMtu: mtu }));
   const { flowsLock, stateLock } = takeover?.passedOn ?? {};
-  const flows = await openFlows({ ...config.flows, socket, shared, log, passedLock: flowsLock }, undo);
+  const flows = await openFlows({ ...config.flows, socket, shared, log, alarms, passedLock: flowsLock }, undo);
   const started = takeover === undefined ? config.tables : await tablesInForce(config, takeover);
   inForce.tables = () => started;
   const clock = (): Date => new Date();
