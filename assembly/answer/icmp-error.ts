@@ -3,6 +3,7 @@
 // To be called before the packet is rewritten: it is quoted where it is.
 
 import { count } from "../area/count.ts";
+import { workerAt } from "../area/regions.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import {
@@ -19,8 +20,10 @@ import { takeHeader } from "../queue/arena.ts";
 import { sumStart } from "../queue/parts.ts";
 import { writeParts, writeQuote } from "../queue/tun.ts";
 import { HEADER } from "../record/header.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
+import { AnswerShare } from "../shared/layout/worker.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findWorkload, isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
@@ -53,16 +56,6 @@ const URGENT_RATE: u32 = 1000;
 const URGENT_BURST: u32 = 1000 * COST;
 const REFILL_MAX_MS: u32 = 1000; // all buckets are full by then
 
-enum Share {
-  ordinary,
-  urgent,
-  stranger,
-}
-
-let tokens: u32 = 0;
-let urgentTokens: u32 = 0;
-let strangerTokens: u32 = 0;
-let refilledMs: u32 = 0;
 /** The answer in the making: its virtio_net_hdr. */
 let answerAt: usize = 0;
 
@@ -71,7 +64,7 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
   switch (reason) {
     case DropReason.nodeUnreachable:
       if (isLostReset(packet)) {
-        if (mayAnswer(packet, HeaderLayout.ANSWER_LOST_WITH_RESET, Share.urgent, nowMs)) reset(packet);
+        if (mayAnswer(packet, HeaderLayout.ANSWER_LOST_WITH_RESET, AnswerShare.urgent, nowMs)) reset(packet);
         return;
       }
       return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
@@ -83,19 +76,20 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
     case DropReason.noAddressOfFamily:
       return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
     case DropReason.unknownWorkload:
-      if (!isFromHost(packet) || !claimAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.stranger, nowMs)) return;
+      if (!isFromHost(packet) || !claimAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.stranger, nowMs))
+        return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, PROHIBITED, 0);
       return quote(packet, ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
     case DropReason.tooBig:
-      if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.urgent, nowMs)) return;
+      if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.urgent, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu);
       return quote(packet, ICMPV6_PACKET_TOO_BIG, 0, mtu);
     case DropReason.sourceRoute:
-      if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
+      if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.ordinary, nowMs)) return;
       if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, SOURCE_ROUTE_FAILED, 0);
       return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, packet.segmentsLeftAt - packet.at);
     case DropReason.instanceGone:
-      if (mayAnswer(packet, HeaderLayout.ANSWER_WITH_RESET, Share.urgent, nowMs)) reset(packet);
+      if (mayAnswer(packet, HeaderLayout.ANSWER_WITH_RESET, AnswerShare.urgent, nowMs)) reset(packet);
   }
 }
 
@@ -114,13 +108,13 @@ function isMidStream(packet: Packet): bool {
 }
 
 function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
-  if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, Share.ordinary, nowMs)) return;
+  if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.ordinary, nowMs)) return;
   if (packet.isIpv4) quote(packet, ICMP_UNREACHABLE, code, 0);
   else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);
 }
 
 /** Only workloads of this node get an answer. Other senders are told no more than that they are none. */
-function mayAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
+function mayAnswer(packet: Packet, how: u32, share: AnswerShare, nowMs: u32): bool {
   return findWorkload(packet.sourceAt) != 0 && claimAnswer(packet, how, share, nowMs);
 }
 
@@ -129,7 +123,7 @@ function mayAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
  * RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): nothing about an ICMP error, a later fragment or a packet to a
  * group. Nor to an address that no answer may come from.
  */
-function claimAnswer(packet: Packet, how: u32, share: Share, nowMs: u32): bool {
+function claimAnswer(packet: Packet, how: u32, share: AnswerShare, nowMs: u32): bool {
   if ((HEADER.answers & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;
@@ -162,23 +156,22 @@ function isToHost(packet: Packet): bool {
   return load<u8>(packet.at, 24) != 0xff && !isNoAddress(packet.destination);
 }
 
-function takeToken(share: Share, nowMs: u32): bool {
-  const elapsedMs = min(nowMs - refilledMs, REFILL_MAX_MS);
-  refilledMs = nowMs;
-  tokens = min(tokens + elapsedMs * RATE, BURST);
-  urgentTokens = min(urgentTokens + elapsedMs * URGENT_RATE, URGENT_BURST);
-  strangerTokens = min(strangerTokens + elapsedMs * RATE, BURST);
-  if (share == Share.urgent) {
-    if (urgentTokens < COST) return false;
-    urgentTokens -= COST;
-  } else if (share == Share.stranger) {
-    if (strangerTokens < COST) return false;
-    strangerTokens -= COST;
-  } else {
-    if (tokens < COST) return false;
-    tokens -= COST;
-  }
+function takeToken(share: AnswerShare, nowMs: u32): bool {
+  const area = WorkerArea.at(workerAt);
+  const elapsedMs = min(nowMs - area.answersRefilledMs, REFILL_MAX_MS);
+  area.setAnswersRefilledMs(nowMs);
+  refill(AnswerShare.ordinary, elapsedMs * RATE, BURST);
+  refill(AnswerShare.urgent, elapsedMs * URGENT_RATE, URGENT_BURST);
+  refill(AnswerShare.stranger, elapsedMs * RATE, BURST);
+  const tokens = area.answerTokens(share);
+  if (tokens < COST) return false;
+  area.setAnswerTokens(share, tokens - COST);
   return true;
+}
+
+function refill(share: AnswerShare, tokens: u32, most: u32): void {
+  const area = WorkerArea.at(workerAt);
+  area.setAnswerTokens(share, min(area.answerTokens(share) + tokens, most));
 }
 
 /** Queues an ICMP error about the packet. `word` is the one behind the checksum, in host order. */

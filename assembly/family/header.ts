@@ -1,10 +1,12 @@
 // From one IP version to the other: a packet gets a header of the other family (RFC 7915 sections 4.1 and 5.1).
 // The addresses in it are for rewrite() to set, which takes the checksums from the old ones to the new ones.
 
+import { workerAt } from "../area/regions.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
+import { WorkerArea } from "../record/worker-area.ts";
 import {
   IPPROTO_DESTINATION_OPTIONS,
   IPPROTO_FRAGMENT,
@@ -28,9 +30,6 @@ const LENGTH_MAX: u32 = 65535;
 // RFC 791 section 3.1
 const LOOSE_SOURCE_ROUTE: u32 = 131;
 const STRICT_SOURCE_ROUTE: u32 = 137;
-
-/** Identification of the next IPv4 packet that is made of an IPv6 one; it is unique as long as it may be fragmented. */
-let nextIdentification: u32 = 0;
 
 /** Length that a packet of `length` bytes has in the other family, without what changeFamily() leaves out. */
 export function lengthAcross(packet: Packet, length: u32): u32 {
@@ -119,8 +118,10 @@ export function toIpv4(
     ip.start(tos, length, packet.fragmentId & 0xffff, true, ttl, packet.protocol);
     ip.setFragment(packet.fragmentOffset, packet.hasMore);
   } else {
-    ip.start(tos, length, nextIdentification, mayFragment, ttl, packet.protocol);
-    nextIdentification = (nextIdentification + segments) & 0xffff;
+    const identification = WorkerArea.at(workerAt).nextIdentification;
+    ip.start(tos, length, identification, mayFragment, ttl, packet.protocol);
+    // Unique as long as it may be fragmented, also when another engine is put in force meanwhile.
+    WorkerArea.at(workerAt).setNextIdentification((identification + segments) & 0xffff);
   }
   const addresses = sumAddress(packet.source) + sumAddress(packet.destination);
   ip.checksum = <u16>~fold(sum(at, IPV4_MIN_HEADER - 8) + addresses);

@@ -60,6 +60,37 @@ export class WorkerArea {
     store<u64>(changetype<usize>(this) + (index << 3), hash, WorkerLayout.PREFETCH);
   }
 
+  /** Thousandths of an answer that are left of a WorkerLayout.AnswerShare. */
+  @inline
+  answerTokens(share: u32): u32 {
+    return load<u32>(changetype<usize>(this) + (share << 2), WorkerLayout.ANSWER_TOKENS);
+  }
+
+  @inline
+  setAnswerTokens(share: u32, tokens: u32): void {
+    store<u32>(changetype<usize>(this) + (share << 2), tokens, WorkerLayout.ANSWER_TOKENS);
+  }
+
+  @inline
+  get answersRefilledMs(): u32 {
+    return load<u32>(changetype<usize>(this), WorkerLayout.ANSWERS_REFILLED_MS);
+  }
+
+  @inline
+  setAnswersRefilledMs(nowMs: u32): void {
+    store<u32>(changetype<usize>(this), nowMs, WorkerLayout.ANSWERS_REFILLED_MS);
+  }
+
+  @inline
+  get nextIdentification(): u32 {
+    return load<u32>(changetype<usize>(this), WorkerLayout.NEXT_IDENTIFICATION);
+  }
+
+  @inline
+  setNextIdentification(identification: u32): void {
+    store<u32>(changetype<usize>(this), identification, WorkerLayout.NEXT_IDENTIFICATION);
+  }
+
   @inline
   loadPagesReceived(): u32 {
     return atomic.load<u32>(changetype<usize>(this), WorkerLayout.PAGES_RECEIVED);

@@ -13,6 +13,14 @@ import { type SharedMemory, viewsOf } from "./shared-memory.ts";
 const BLOCK = 65_536;
 const TRIES = 20;
 
+/** Words of a worker's area that are right whatever it was doing. */
+const KEPT = [
+  WorkerLayout.PORT_CURSOR,
+  WorkerLayout.NEXT_IDENTIFICATION,
+  WorkerLayout.ANSWERS_REFILLED_MS,
+  ...Array.from({ length: WorkerLayout.AnswerShare.count }, (_, share) => WorkerLayout.ANSWER_TOKENS + 4 * share),
+];
+
 interface CopiedMemory {
   readonly shared: SharedMemory;
   /** Whether it has what the first worker keeps for itself: fragments, and packets that wait. */
@@ -105,7 +113,7 @@ function leaveCalls(copy: SharedMemory): SharedMemory {
  */
 function mend(copy: SharedMemory): SharedMemory {
   const area = copy.at(Region.workers);
-  const portCursor = copy.u32[(area + WorkerLayout.PORT_CURSOR) >>> 2] ?? 0;
+  const kept = KEPT.map((word) => copy.u32[(area + word) >>> 2] ?? 0);
   for (const [from, to] of [
     [0, WorkerLayout.COUNTERS],
     [WorkerLayout.FRAGMENT_HEADS, WorkerLayout.FRAGMENTS],
@@ -114,7 +122,9 @@ function mend(copy: SharedMemory): SharedMemory {
   ] as const) {
     copy.bytes.fill(0, area + from, area + to);
   }
-  copy.u32[(area + WorkerLayout.PORT_CURSOR) >>> 2] = portCursor;
+  KEPT.forEach((word, i) => {
+    copy.u32[(area + word) >>> 2] = kept[i] ?? 0;
+  });
   const buckets = (copy.u32[(HeaderLayout.AT + HeaderLayout.FLOW_BUCKET_MASK) >>> 2] ?? 0) + 1;
   for (let bucket = 0; bucket < buckets; bucket++) {
     copy.u32[(copy.at(Region.flowBuckets) + bucket * FlowLayout.BUCKET_SIZE + FlowLayout.BUCKET_LOCK) >>> 2] = 0;

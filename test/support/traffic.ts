@@ -42,6 +42,18 @@ export interface TrafficShares {
   readonly runs: number;
 }
 
+/** Some of everything that is meant to be right. */
+export const ALL_KINDS: Omit<TrafficShares, "mutated"> = {
+  superPackets: 0.05,
+  large: 0.06,
+  syns: 0.03,
+  otherKinds: 0.1,
+  errors: 0.06,
+  fragments: 0.1,
+  classes: 0.3,
+  runs: 0.06,
+};
+
 interface Sender {
   readonly address: string;
   readonly port: number;

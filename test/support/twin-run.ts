@@ -8,7 +8,7 @@ import { Random, repeatsOneSeed, seeds } from "./random.ts";
 import type { CountName } from "./reference/counts.ts";
 import type { TwinFlow } from "./reference/flows.ts";
 import { SITUATIONS, type Situation } from "./reference/situations.ts";
-import { Traffic } from "./traffic.ts";
+import { ALL_KINDS, Traffic } from "./traffic.ts";
 import { TrafficEvents } from "./traffic-events.ts";
 import { trafficMemory } from "./traffic-memory.ts";
 import { TrafficWorld } from "./traffic-world.ts";
@@ -51,17 +51,7 @@ const REACHED: readonly CountName[] = [
 /** Throws the first difference, else tells what the traffic led to. The same seed, the same packets. */
 async function compareWithTwin(seed: number, packets: number): Promise<ReadonlySet<CountName | Situation>> {
   const random = new Random(seed);
-  const shares = {
-    mutated: 0.15 + 0.1 * (seed % 3),
-    superPackets: 0.05,
-    large: 0.06,
-    syns: 0.03,
-    otherKinds: 0.1,
-    errors: 0.06,
-    fragments: 0.1,
-    classes: 0.3,
-    runs: 0.06,
-  };
+  const shares = { ...ALL_KINDS, mutated: 0.15 + 0.1 * (seed % 3) };
   const world = new TrafficWorld(random, THIS_NODE);
   const traffic = new Traffic(random, world, shares);
   const fixture = await EngineFixture.create({

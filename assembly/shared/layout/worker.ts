@@ -41,6 +41,10 @@ export const PAGES_RECEIVED = 240; // u32 atomic: pages of other nodes that came
 export const TUN_BATCHES = 320; // u64 x BATCH_CLASSES: frames that were read from the TUN at once
 export const UDP_BATCHES = 384; // u64 x BATCH_CLASSES: messages that were received at once
 export const BATCH_CLASSES = 7;
+// How much a worker may still answer (answer/icmp-error.ts), and how it numbers IPv4 packets (family/header.ts)
+export const ANSWER_TOKENS = 448; // u32 x AnswerShare.count: thousandths of an answer that are left
+export const ANSWERS_REFILLED_MS = 460; // u32: when they were counted up last
+export const NEXT_IDENTIFICATION = 464; // u32: of the next IPv4 packet that is made of an IPv6 one
 export const FRAGMENT_KEY = 256; // FragmentLayout.KEY_SIZE: of the fragment in hand
 
 export const ERROR_NAME = 128; // sockaddr_in6 that an error of the tunnel's socket is about; writer: host
@@ -55,6 +59,14 @@ export const INGRESS_DROPS = EGRESS_DROPS + 8 * DROP_REASON_MAX; // u64 per Drop
 export const SCRATCH = INGRESS_DROPS + 8 * DROP_REASON_MAX; // the packet in hand (wire/packet.ts)
 export const PASSAGE = 2816; // what the steps of its way tell each other (nat/passage.ts)
 export const PREFETCH = 3072; // u64 x BATCH_SIZE: flow hashes of the batch (table/prefetch.ts)
+
+/** Whose answers a budget is for. */
+export enum AnswerShare {
+  ordinary,
+  urgent,
+  stranger,
+  count,
+}
 
 // Received frames. The host reads into a slot and stores how many bytes came.
 export const BATCH_SIZE = 64;
