@@ -4,6 +4,7 @@
 
 import ipaddr from "ipaddr.js";
 import { SapwoodError } from "../base/errors.ts";
+import { shortText } from "../base/issues.ts";
 
 export const ADDRESS_SIZE = 16;
 const V4_AT = 12; // where the IPv4 address is in its v4-mapped form
@@ -92,19 +93,25 @@ export function parsePrefix(text: string): Prefix {
   const address = slash < 0 ? undefined : strictAddress(text.slice(0, slash));
   const digits = text.slice(slash + 1);
   if (address === undefined || !/^(0|[1-9][0-9]{0,2})$/.test(digits)) {
-    throw new SapwoodError("config-invalid", `expected a prefix like 10.30.0.0/16 or fdff::/16, found "${text}"`);
+    throw new SapwoodError(
+      "config-invalid",
+      `expected a prefix like 10.30.0.0/16 or fdff::/16, found "${shortText(text)}"`,
+    );
   }
   const length = Number(digits);
   const family = address instanceof ipaddr.IPv4 ? 4 : 6;
   const bits = BITS[family];
   if (length > bits) {
-    throw new SapwoodError("config-invalid", `expected a prefix length of at most ${bits}, found "${text}"`);
+    throw new SapwoodError("config-invalid", `expected a prefix length of at most ${bits}, found "${shortText(text)}"`);
   }
   const bytes = bytesOf(address);
   const mask = bytesOf(ipaddr.IPv6.subnetMaskFromPrefixLength(length + BITS[6] - bits));
   const canonical = `${networkOf(address.toString(), length)}/${length}`;
   if (bytes.some((byte, i) => (byte & ~(mask[i] ?? 0)) !== 0)) {
-    throw new SapwoodError("config-invalid", `expected a prefix without host bits (${canonical}), found "${text}"`);
+    throw new SapwoodError(
+      "config-invalid",
+      `expected a prefix without host bits (${canonical}), found "${shortText(text)}"`,
+    );
   }
   return { text: canonical, family, length, bytes, mask };
 }

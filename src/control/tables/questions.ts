@@ -3,6 +3,7 @@
 
 import * as RefusalLayout from "../../../assembly/shared/layout/refusal.ts";
 import { SapwoodError } from "../../base/errors.ts";
+import { shortText } from "../../base/issues.ts";
 import { type Question, readQuestions, refuseAddress } from "../../memory/questions.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import { canonicalAddress } from "../../net/address.ts";
@@ -62,7 +63,7 @@ export class Questions {
     const addresses = texts.map((text) => {
       const address = canonicalAddress(text);
       if (address !== undefined) return address;
-      throw new SapwoodError("usage", `An IPv4 or IPv6 address is expected to be refused; found "${text}".`);
+      throw new SapwoodError("usage", `An IPv4 or IPv6 address is expected to be refused; found "${shortText(text)}".`);
     });
     const now = this.#options.nowMs();
     for (const address of addresses) {

@@ -3,7 +3,7 @@
 
 import * as AddressLayout from "../../../assembly/shared/layout/address.ts";
 import { SapwoodError } from "../../base/errors.ts";
-import { type Issue, issueLines } from "../../base/issues.ts";
+import { type Issue, issueLines, shortText } from "../../base/issues.ts";
 import { Slices } from "../../base/slices.ts";
 import type { TableChange, TableNode } from "../../memory/table-change.ts";
 import type { TableCounts } from "../../memory/table-counts.ts";
@@ -409,7 +409,7 @@ function removalIssues(
         : undefined;
     return expected === undefined
       ? []
-      : [{ path: ["remove", section, i], message: `expected ${expected}, found ${name}` }];
+      : [{ path: ["remove", section, i], message: `expected ${expected}, found ${shortText(name)}` }];
   });
 }
 

@@ -334,12 +334,12 @@ function issue(path: FieldPath, expected: string, found: string | number, known:
 
 /** What is wrong with an address by itself; leaves its bytes in `into`. */
 function addressProblem(address: string, into: Uint8Array): string | undefined {
-  if (!Bulk.readAddress(address, into, 0)) return `expected an IPv4 or IPv6 address, found ${address}`;
+  if (!Bulk.readAddress(address, into, 0)) return `expected an IPv4 or IPv6 address, found ${shortText(address)}`;
   const range = unusableRange(into);
   if (range !== undefined) return `expected an address of a host, found the ${range} address ${address}`;
   return Bulk.canonicalAddress(address) === address
     ? undefined
-    : `expected an address in canonical form, found ${address}`;
+    : `expected an address in canonical form, found ${shortText(address)}`;
 }
 
 function isWithin(ranges: readonly Prefix[], bytes: Uint8Array): boolean {

@@ -1,6 +1,7 @@
 // The rules that the addresses of the underlay keep: what a host can have, and what this node's socket can reach.
 
 import type { Issue } from "../../base/issues.ts";
+import { shortText } from "../../base/issues.ts";
 import { contains, type Family, familyOf, type Prefix, parseAddress, unusableRange } from "../../net/address.ts";
 
 /** Addresses that bind a socket to all of the machine's, and the families that it then reaches. */
@@ -25,7 +26,7 @@ export function ownUnderlayIssues(
   ];
   if (issues.length > 0 || bind === undefined || reachedFamilies(bind).includes(familyOf(address))) return issues;
   const expected = `an IPv${familyOf(address)} address or ::, as underlay.address is ${address}`;
-  return [{ path: ["node", "underlay", "bind"], message: `expected ${expected}, found ${bind}` }];
+  return [{ path: ["node", "underlay", "bind"], message: `expected ${expected}, found ${shortText(bind)}` }];
 }
 
 /** Why the node cannot be another one that this node's socket reaches; undefined = it can. */
@@ -50,7 +51,7 @@ function addressIssues(
 ): Issue[] {
   const path = ["node", "underlay", field];
   const bytes = parseAddress(address);
-  if (bytes === undefined) return [{ path, message: `expected an IPv4 or IPv6 address, found ${address}` }];
+  if (bytes === undefined) return [{ path, message: `expected an IPv4 or IPv6 address, found ${shortText(address)}` }];
   const range = ranges.find((one) => contains(one, bytes));
   if (range !== undefined)
     return [{ path, message: `expected an address outside the range ${range.text}, found ${address}` }];

@@ -102,7 +102,8 @@ export async function attempt(reader: Reader, input: Uint8Array): Promise<void> 
   throw new FoundCase(reader.name, await minimized(input, isSame), fault);
 }
 
-async function faultOf(reader: Reader, input: Uint8Array): Promise<Error | undefined> {
+/** What an input brings about that none may; undefined: it is taken or refused. */
+export async function faultOf(reader: Reader, input: Uint8Array): Promise<Error | undefined> {
   const before = process.cpuUsage();
   try {
     await reader.read(input);
