@@ -71,7 +71,7 @@ export async function openNetwork(
     ports: encrypted === undefined ? [port] : [port, config.node.underlay.wireguardPort],
     underlayDevice: underlay?.device,
     guardsWorkloads: config.guard.workloads,
-    tables: () => store.snapshot(),
+    tables: () => ({ nodes: store.nodes, services: store.localServices }),
     workloadLinks: new WorkloadLinks(alarms),
   });
   undo.add("remove the packet filter", () => guard.close(ending.keepsTun));

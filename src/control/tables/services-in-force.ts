@@ -14,6 +14,8 @@ interface Entry {
   readonly service: PackedService;
   /** What the addresses of the service are known by. */
   readonly owner: number;
+  /** Whether it has an instance of this node. */
+  readonly isLocal: boolean;
   /** How many the service has. */
   readonly addresses: number;
   readonly instances: number;
@@ -40,13 +42,20 @@ interface Replaced {
 type Sizes = Omit<TableSizes, "nodes">;
 
 export class ServicesInForce {
+  readonly #nodeId: string;
   #entries = new Map<string, Entry>();
+  /** Those with an instance of this node, by name. */
+  readonly #local = new Map<string, PackedService>();
   #all: readonly PackedService[] | undefined;
   #sizes: Sizes = { services: 0, addresses: 0, instances: 0 };
   readonly #byOwner: (PackedService | undefined)[] = [undefined]; // owners count from 1
   readonly #freeOwners: number[] = [];
   readonly #called = new AddressOwners((owner, address) => this.#has(owner, hasCalled, address));
   readonly #namespaces = new AddressOwners((owner, address) => this.#has(owner, hasNamespace, address));
+
+  constructor(nodeId: string) {
+    this.#nodeId = nodeId;
+  }
 
   get(name: string): PackedService | undefined {
     return this.#entries.get(name)?.service;
@@ -60,6 +69,11 @@ export class ServicesInForce {
   all(): readonly PackedService[] {
     this.#all ??= Array.from(this.#entries.values(), ({ service }) => service);
     return this.#all;
+  }
+
+  /** Those with an instance of this node, without a look at the others. */
+  local(): readonly PackedService[] {
+    return [...this.#local.values()];
   }
 
   get sizes(): Sizes {
@@ -124,7 +138,8 @@ export class ServicesInForce {
       const { addresses, instances } = packed;
       forEachCalled(packed, (address) => this.#called.add(address, owner));
       forEachNamespace(packed, (address) => this.#namespaces.add(address, owner));
-      entries.push({ service: packed, owner, addresses: addresses.length, instances: instances.length });
+      const isLocal = instances.some(({ node }) => node === this.#nodeId);
+      entries.push({ service: packed, owner, isLocal, addresses: addresses.length, instances: instances.length });
     });
     return { entries };
   }
@@ -137,6 +152,7 @@ export class ServicesInForce {
       const entry = this.#entries.get(name);
       if (entry === undefined) return;
       this.#byOwner[entry.owner] = undefined;
+      this.#local.delete(name);
       this.#count(sizes, entry, -1);
       gone.push(entry);
     };
@@ -150,6 +166,7 @@ export class ServicesInForce {
       if (next === undefined) this.#entries.set(name, entry);
       else next.set(name, entry);
       this.#byOwner[entry.owner] = entry.service;
+      if (entry.isLocal) this.#local.set(name, entry.service);
       this.#count(sizes, entry, 1);
     }
     if (next !== undefined) this.#entries = next as Map<string, Entry>; // all that were undefined have been set

@@ -83,7 +83,7 @@ export class TableStore {
   readonly #writer: TableWriter;
   readonly #options: TableStoreOptions;
   #nodes: ReadonlyMap<string, Node> = new Map();
-  readonly #services = new ServicesInForce();
+  readonly #services: ServicesInForce;
   /** Given to somebody since the last change. */
   #snapshot: Tables | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -92,6 +92,7 @@ export class TableStore {
   constructor(writer: TableWriter, options: TableStoreOptions) {
     this.#writer = writer;
     this.#options = options;
+    this.#services = new ServicesInForce(options.nodeId);
   }
 
   /** The tables in force. */
@@ -103,6 +104,11 @@ export class TableStore {
   /** The other nodes in force. */
   get nodes(): readonly Node[] {
     return [...this.#nodes.values()];
+  }
+
+  /** The services with an instance of this node, without a look at the others. */
+  get localServices(): readonly Service[] {
+    return this.#services.local();
   }
 
   /** Without a look at all of them. */

@@ -57,6 +57,17 @@ test("the same tables again cost no store, and no text is read", async () => {
   expect(await workOf(cells, () => store.apply({ nodes, services: written }))).toEqual({ stores: 0, texts: 0 });
 });
 
+test("the services of this node are known without reading the others", async () => {
+  const { store, cells } = await storeOf(1000);
+  const { instances, ...here } = serviceOf(2000, 1);
+  const local = { ...here, instances: instances.map((instance) => ({ ...instance, node: "node-a" })) };
+  await store.merge({ nodes: [], services: [local], remove: { nodes: [], services: [] } });
+  const namesOf = async () => void expect(store.localServices.map(({ name }) => name)).toEqual([here.name]);
+  expect(await workOf(cells, namesOf)).toEqual({ stores: 0, texts: 0 });
+  await store.merge({ nodes: [], services: [{ ...here, instances }], remove: { nodes: [], services: [] } });
+  expect(store.localServices).toEqual([]);
+});
+
 test("how many there are is known without reading one", async () => {
   const { store, cells } = await storeOf(1000);
   const work = await workOf(cells, async () => {
@@ -83,7 +94,7 @@ async function workOf(cells: CountingCells, work: () => Promise<unknown>): Promi
 
 async function storeOf(count: number) {
   const shared: SharedMemory = createSharedMemory({
-    capacities: { flows: 64, addresses: 2 * count, instances: count, workloads: 16, nodes: 4, workers: 1 },
+    capacities: { flows: 64, addresses: 2 * count + 2, instances: count + 1, workloads: 16, nodes: 4, workers: 1 },
   });
   const cells = new CountingCells(shared);
   const writer = new TableWriter(shared, { nodeId: "node-a", policySlot: () => 0, cells });
