@@ -44,9 +44,20 @@ describeLab("a proxy whose descriptors a service manager keeps", () => {
     await killed();
     expect(manager.stderr).toContain("the devices that systemd kept are opened anew");
     expect((await lab().report<StatusReport>(NODE, "status")).tun.queues).toBe(2);
+    // Lines of the proxy may come between them.
     await manager.until("the new descriptors", ({ stdout }) =>
-      stdout.includes("kept tun-1\nkept tunnel-0\nkept tunnel-1\n"),
+      stdout.replace(/^sapwood ready.*\n/gm, "").includes("kept tun-1\nkept tunnel-0\nkept tunnel-1\n"),
     );
+  });
+
+  test("opens anew what it has of a TUN that somebody deleted, when it is started again", async () => {
+    const before = manager.stdout.match(/sapwood ready/g)?.length ?? 0;
+    const refusals = manager.stderr.match(/kept are opened anew/g)?.length ?? 0;
+    await lab().sandbox.expect(["ip", "link", "del", "sapwood0"], NODE);
+    await manager.until("the next start", ({ stdout }) => (stdout.match(/sapwood ready/g)?.length ?? 0) > before);
+    expect(manager.stderr).toMatch(/^sapwood: The TUN "sapwood0" is gone/m);
+    expect(manager.stderr.match(/kept are opened anew/g)?.length).toBe(refusals + 1);
+    expect((await lab().report<StatusReport>(NODE, "status")).network).toMatchObject({ isUp: true, problems: [] });
   });
 
   test("takes them back when it is stopped, so that nothing is left", async () => {

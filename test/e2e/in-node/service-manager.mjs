@@ -1,6 +1,6 @@
-// Stands for systemd: `service-manager.mjs SOCKET COMMAND...` runs the command, starts it again when it is killed, and
+// Stands for systemd: `service-manager.mjs SOCKET COMMAND...` runs the command, starts it again when it fails, and
 // keeps the descriptors that it is sent meanwhile (sd_notify(3), sd_listen_fds(3)). Prints one line for each start and
-// for each descriptor that it keeps or forgets. Ends when the command ends by itself.
+// for each descriptor that it keeps or forgets. Ends when the command ends with 0.
 import { spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import koffi from "koffi";
@@ -8,6 +8,7 @@ import koffi from "koffi";
 const [AF_UNIX, SOCK_DGRAM, MSG_DONTWAIT, MSG_CMSG_CLOEXEC] = [1, 2, 0x40, 0x40000000];
 const [IOVEC_AT, CONTROL_AT, BYTES_AT, CONTROL_SIZE, BYTES_SIZE] = [56, 72, 512, 440, 512];
 const LOOK_MS = 2;
+const RESTART_MS = 100;
 
 const library = koffi.load(null);
 const socket = library.func("int socket(int family, int type, int protocol)");
@@ -73,7 +74,8 @@ function start() {
   process.stdout.write(`started ${child.pid}\n`);
   child.once("exit", (code, signal) => {
     if (signal === "SIGKILL") return start();
-    process.exitCode = code ?? 1;
+    if (code !== 0) return void setTimeout(start, RESTART_MS);
+    process.exitCode = 0;
     setTimeout(() => process.exit(), 50 * LOOK_MS); // what it said last
   });
   process.removeAllListeners("SIGTERM");
