@@ -17,6 +17,8 @@ const CLIENT = "c.d.client.d";
 const SERVER = "x.d.server.d";
 const OTHER = "y.d.other.d";
 const SERVICE = { v4: "10.30.0.10", v6: "fdff:2000::10" };
+/** What a client sees of an instance that goes: a reset, nobody there, or no answer to what had arrived there. */
+const NOTICED = /ECONNRESET|ECONNREFUSED|socket hang up|AbortError/;
 const ALL = Object.values(SERVICE);
 /** Instance addresses of the server by number. */
 const SERVERS = [0, 1, 2].map((number) => ({ number, ip: `10.30.0.2${number}`, ipv6: `fdff::2${number}` }));
@@ -136,6 +138,7 @@ describeCluster("a cluster of Oakestra", () => {
     const client = { kind: "load", addresses, held: [...ALL, ...ALL] } as const;
     const load = new Load(cluster.lab.startClient(containerName(CLIENT, 0), client));
     await load.answeredBy(`${SERVER} 0`, `${SERVER} 1`);
+    await load.holding();
     const holders = load.holders;
     expect(new Set(holders)).toEqual(new Set([`${SERVER} 0`, `${SERVER} 1`]));
     expect(load.failures).toEqual([]);
@@ -151,7 +154,8 @@ describeCluster("a cluster of Oakestra", () => {
     await load.failing(`${SERVER} 0`, holders); // one that waited for an answer notices when it sends again
     expectOnlyTo(load, 2 * addresses.length, [`${SERVER} 0`]);
     load.heldFailures.forEach((failures, i) => {
-      expect(failures.length).toBe(holders[i] === `${SERVER} 0` ? 1 : 0);
+      if (holders[i] === `${SERVER} 0`) expect(failures[0]).toMatch(NOTICED);
+      else expect(failures).toEqual([]);
     });
     await load.end();
     expect((await call(["10.30.0.20"]))[0]?.instances).toEqual([`${SERVER} 0 moved`]);
@@ -186,7 +190,8 @@ describeCluster("a cluster of Oakestra", () => {
       expect.stringContaining(`withdrawn from ${SERVER}, because ${OTHER} has it now: instance 0`),
     ]);
     await load.failing();
-    expect(load.failures.join()).toMatch(/^[^,]*(ECONNRESET|socket hang up),[^,]*(ECONNRESET|socket hang up)$/);
+    // Until node-a has heard of it, connections that are opened anew may be led to the old record as well.
+    for (const failure of load.failures) expect(failure).toMatch(NOTICED);
     await load.end();
     await removeServer("node-b", 1);
     await cluster.order("removeInstance", { job: SERVER, number: 0 });
@@ -338,8 +343,11 @@ describeCluster("a cluster of Oakestra", () => {
   /** Nothing has failed but calls that were underway, and had arrived at one of the instances that were removed. */
   function expectOnlyTo({ freshFailures }: Load, most: number, removed: readonly string[]): void {
     expect(freshFailures.length).toBeLessThanOrEqual(most);
-    for (const failure of freshFailures) expect(failure).toMatch(/ECONNRESET|socket hang up/);
-    const others = arrivals.instancesOf(freshFailures).filter((instance) => !removed.includes(instance));
+    for (const failure of freshFailures) expect(failure).toMatch(NOTICED);
+    // One that ended before it was open has no port by which to find it. One that was not answered in time may have
+    // been led to another instance as well.
+    const found = arrivals.instancesOf(freshFailures.filter((failure) => !failure.includes("from port none")));
+    const others = found.filter((instances) => !instances.split(",").some((one) => removed.includes(one)));
     expect(others, freshFailures.join("\n")).toEqual([]);
     process.stdout.write(`${freshFailures.length} calls failed, all to ${removed.join(" or ")}\n`);
   }

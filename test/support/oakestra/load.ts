@@ -3,6 +3,9 @@ import { eventually } from "../../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
 import type { LoadReport } from "../../../src/lab/workload-protocol.ts";
 
+/** A call whose answer was lost with its instance ends when its client gives it up, after two minutes. */
+const FAILING_MS = 200_000;
+
 export class Load {
   readonly #program: SandboxProgram;
   /** Of connections for one call. */
@@ -43,9 +46,19 @@ export class Load {
 
   /** Resolves when each kept connection, or each of those of `holder` in `holders`, has failed. */
   async failing(holder?: string, holders: Load["holders"] = []): Promise<void> {
-    await eventually("the kept connections to fail", async () => {
-      await this.#report();
-      return this.heldFailures.every((failures, i) => failures.length > 0 || holders[i] !== holder);
+    const waiting = (): number[] =>
+      this.heldFailures.flatMap((failures, i) => (failures.length === 0 && holders[i] === holder ? [i] : []));
+    await eventually(
+      "the kept connections to fail",
+      async () => {
+        await this.#report();
+        return waiting().length === 0;
+      },
+      FAILING_MS,
+    ).catch((error: unknown) => {
+      throw new Error(`connections ${waiting().join()} did not, answered last by ${this.#holders.join()}`, {
+        cause: error,
+      });
     });
   }
 
