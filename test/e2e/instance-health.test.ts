@@ -1,7 +1,7 @@
 // Instances that stop serving, one and all, and a node that lies about them: what clients of another node notice of it.
 // One lab; each test leaves it as it was.
 import { expect, test } from "vitest";
-import { eventually } from "../../src/lab/lab.ts";
+import { controlSocket, eventually } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import { DEMO, SERVICE_A, SERVICE_B, type Topology } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
@@ -39,6 +39,8 @@ describeLab(
       expect(load.heldFailures.flat()).toEqual([]);
       expect(load.holders).toEqual(holders);
       await expectTold("instance-unhealthy", "B#1 on node-b is unhealthy");
+      const curl = ["curl", "-sS", "--fail", "--unix-socket", controlSocket("node-a"), "http://sapwood/metrics"];
+      expect(await lab().sandbox.expect(curl)).toContain('sapwood_instances{health="unhealthy"} 1\n');
 
       await allow("b1");
       await expectHealth(["healthy", "healthy", "healthy"]);

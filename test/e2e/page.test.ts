@@ -1,23 +1,35 @@
 // The live page in a real browser, beside a node of the lab. The tests are the steps of one story: requests, a policy
-// that is swapped, a node that dies, a browser that has the token.
+// that is swapped, a node that dies, an instance that stops, a policy that traps, a browser that has the token.
 //
 // SAPWOOD_SCREENSHOT=write writes docs/images/page.png anew.
 
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
-import { DEMO } from "../../src/lab/topology.ts";
+import { DEMO, SERVICE_A, SERVICE_B } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
 import type { InstanceReport } from "../../src/model/reports.ts";
 import { CHROMIUM, type LabBrowser, openBrowser } from "../support/browser.ts";
+import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { binaryOf } from "../support/policy-source.ts";
 
 const NODE = "node-a";
+const HEALTH = { tcp: 80, interval: 500, timeout: 500, healthy: 2, unhealthy: 3 };
+const SERVICES = [SERVICE_A, { ...SERVICE_B, health: HEALTH }];
+/** New connections are refused, those that are there go on. */
+const STOPPED = `table inet stopped {
+chain input {
+type filter hook input priority 0;
+tcp dport 80 tcp flags & (syn | ack) == syn reject with tcp reset
+}
+}`;
 const LISTEN = "127.0.0.1:9150";
 const ADDRESS = `http://${LISTEN}/`;
 const TOKEN = "correct-horse-battery";
@@ -32,15 +44,17 @@ describeLab(
     let browser: LabBrowser;
     let page: Page;
     const complaints: string[] = [];
+    const folder = mkdtempSync(join(tmpdir(), "sapwood-page-"));
 
     beforeAll(async () => {
-      lab = await openLab({ ...DEMO, settings: { observe: { listen: LISTEN } } });
+      lab = await openLab({ ...DEMO, services: SERVICES, settings: { observe: { listen: LISTEN } } });
       browser = await openBrowser(lab, NODE);
       page = await newPage();
     });
     afterAll(async () => {
       await browser?.close();
       await lab?.close();
+      rmSync(folder, { recursive: true });
     });
 
     test("says that all is well, and shows the nodes with their round trips", async () => {
@@ -105,6 +119,23 @@ describeLab(
       await seen(page.getByRole("heading", { name: "All is well" }));
     });
 
+    test("shows an instance that takes no connections, and that it takes them again", async () => {
+      await lab.sandbox.expect(["nft", STOPPED], "b2");
+      await seen(page.getByRole("link", { name: /^Instance B 2 is unhealthy: / }));
+      await lab.sandbox.expect(["nft", "delete table inet stopped"], "b2");
+      await seen(page.getByRole("heading", { name: "All is well" }));
+    });
+
+    test("shows a policy that traps, and that it was rolled back", async () => {
+      const module = join(folder, "traps.wasm");
+      writeFileSync(module, await binaryOf(turning("unreachable();")));
+      expect(await lab.sapwood(NODE, ["policy", "load", "closest", module])).toMatchObject({ code: 0 });
+      await lab.ask("a1", { kind: "connections", address: "10.30.0.1", count: 60, concurrency: 4 });
+      await seen(page.getByRole("link", { name: /^The policy closest failed: .*unreachable/ }));
+      expect(await lab.sapwood(NODE, ["policy", "rollback", "closest"])).toMatchObject({ code: 0 });
+      await seen(page.getByRole("heading", { name: "All is well" }));
+    });
+
     test("fits a narrow and dark screen, and is operated by keys alone", async () => {
       await page.emulateMedia({ colorScheme: "dark" });
       await page.setViewportSize({ width: 360, height: 740 });
@@ -141,7 +172,8 @@ describeLab(
       await seen(other.getByText("This is not the token of the node."));
       await other.getByLabel("Token").fill(TOKEN);
       await other.getByRole("button", { name: "Look" }).click();
-      await other.getByRole("button", { name: /^Roll back to / }).click();
+      const policy = other.getByRole("article").filter({ has: other.getByRole("heading", { name: "round-robin" }) });
+      await policy.getByRole("button", { name: /^Roll back to / }).click();
       await seen(other.getByText("The policy round-robin is the one before again."));
       expect((await lab.report<PolicyDetailReport>(NODE, "policies/round-robin")).module?.source).toBe("built-in");
       await other.getByLabel("Module for closest").setInputFiles(builtFile("src/main.js"));
@@ -182,6 +214,7 @@ describeLab(
     }
   },
   CHROMIUM,
+  "nft",
 );
 
 async function seen(place: Locator): Promise<void> {
