@@ -12,7 +12,10 @@ export async function startManaged(lab: Lab, node: string): Promise<SandboxProgr
   const run = lab.sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)]);
   const socket = `/run/sapwood/${node}/notify-${performance.now()}.sock`; // one for each such program
   const manager = lab.sandbox.start([process.execPath, PROGRAM, socket, ...run], node);
-  await manager.until("the proxy's descriptors", ({ stdout }) => stdout.includes("kept tun-0\nkept tunnel-0\n"));
+  await manager.until("the proxy's descriptors", ({ stdout }) =>
+    // Lines of the proxy may come between them.
+    ["kept tun-0\n", "kept tunnel-0\n"].every((line) => stdout.includes(line)),
+  );
   return manager;
 }
 
