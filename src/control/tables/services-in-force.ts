@@ -29,16 +29,6 @@ export interface Compared {
   readonly removed: readonly string[];
 }
 
-/** Services that are not in force yet. */
-interface Prepared {
-  readonly entries: readonly Entry[];
-}
-
-/** Services that are not in force any more. */
-interface Replaced {
-  readonly entries: readonly Entry[];
-}
-
 type Sizes = Omit<TableSizes, "nodes">;
 
 export class ServicesInForce {
@@ -130,7 +120,7 @@ export class ServicesInForce {
     return sizes;
   }
 
-  async prepare(set: readonly ServiceAtPath[]): Promise<Prepared> {
+  async prepare(set: readonly ServiceAtPath[]): Promise<Entry[]> {
     const entries: Entry[] = [];
     await new Slices().each(set, ({ service }) => {
       const owner = this.#freeOwners.pop() ?? this.#byOwner.push(undefined) - 1;
@@ -141,11 +131,14 @@ export class ServicesInForce {
       const isLocal = instances.some(({ node }) => node === this.#nodeId);
       entries.push({ service: packed, owner, isLocal, addresses: addresses.length, instances: instances.length });
     });
-    return { entries };
+    return entries;
   }
 
-  /** From now on these are in force and the removed ones are not; `next` is what compare() found, for a replacement. */
-  commit({ entries }: Prepared, removed: readonly string[], next: Compared["next"] | undefined): Replaced {
+  /**
+   * From now on these are in force and the removed ones are not; returns those that went. `next` is what compare()
+   * found, for a replacement.
+   */
+  commit(entries: readonly Entry[], removed: readonly string[], next: Compared["next"] | undefined): Entry[] {
     const gone: Entry[] = [];
     const sizes = { ...this.#sizes };
     const leave = (name: string): void => {
@@ -172,11 +165,11 @@ export class ServicesInForce {
     if (next !== undefined) this.#entries = next as Map<string, Entry>; // all that were undefined have been set
     this.#sizes = sizes;
     this.#all = undefined;
-    return { entries: gone };
+    return gone;
   }
 
   /** Clears away what commit() replaced, or what was prepared and is not wanted any more. */
-  async release({ entries }: Replaced | Prepared): Promise<void> {
+  async release(entries: readonly Entry[]): Promise<void> {
     await new Slices().each(entries, ({ service, owner }) => {
       forEachCalled(service, (address) => this.#called.remove(address, owner));
       forEachNamespace(service, (address) => this.#namespaces.remove(address, owner));
