@@ -62,9 +62,11 @@ describeLab("a node that meets faults", () => {
     await step("address add 192.0.2.11/24 dev eth0", undefined);
     await expectAnswers();
     await inNode("ip", "link", "set", "eth0", "mtu", "1400");
-    await eventually("the MTU to be told", async () => (await kinds("eth0")).includes("underlay-changed"));
+    const mtusTold = async () => (await kinds("eth0")).filter((kind) => kind === "underlay-changed").length;
+    await eventually("the MTU to be told", async () => (await mtusTold()) === 1);
     await expectAnswers();
     await inNode("ip", "link", "set", "eth0", "mtu", "1500");
+    await eventually("the MTU of before to be told", async () => (await mtusTold()) === 2);
     const { restarts } = (await status()).workers[0] ?? {};
     expect(restarts).toBe(0);
     const own = new Set((await events()).slice(told).map(({ kind }) => kind));
