@@ -65,7 +65,7 @@ describeCluster("a worker node that is switched over to sapwood, and back", () =
   });
 
   test("NetManager logs shows the log and follows it, also when it is replaced", async () => {
-    await expectDone("NetManager logs > /run/followed 2>&1 & echo $! > /run/follower");
+    await expectDone("touch /run/followed; NetManager logs > /run/followed 2>&1 & echo $! > /run/follower");
     const followed = async (text: string) => (await expectDone("cat /run/followed")).includes(text);
     await eventually("what was logged before", () => followed(STARTUP));
     expect(await post("container/deploy", { serviceName: "first.of.all" })).toMatch(/500$/);
@@ -100,7 +100,7 @@ describeCluster("a worker node that is switched over to sapwood, and back", () =
     const [, program] = /^ExecStart=(\S+)$/m.exec(unit) ?? [];
     const [, log] = /^StandardOutput=append:(\S+)$/m.exec(unit) ?? [];
     expect(log).toBe(LOG);
-    await expectDone(`${program} >> ${log} 2>&1 & echo $! > /run/daemon`);
+    await expectDone(`touch ${log}; ${program} >> ${log} 2>&1 & echo $! > /run/daemon`);
     await eventually("the daemon", async () => (await expectDone(`cat ${log}`)).includes("sapwood netmanager ready"));
   }
 
