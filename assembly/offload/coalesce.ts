@@ -1,6 +1,8 @@
 // Coalescing (GRO): packets of one flow that follow each other become one super-packet, written to the TUN at once.
 // The payloads stay where they are; the first packet's headers become those of the super-packet.
 //
+// The kernel will not verify a super-packet, so all that is joined is verified here. A packet that stays by itself is
+// not: whoever receives it verifies it.
 // Only the frame that was queued last can grow. Packets of one flow come in a row: the sending node segments a whole
 // super-packet at a time, and the kernel's UDP_GRO joins only what arrived in a row.
 // What is joined here is, when it is cut again, byte for byte what came.
@@ -39,6 +41,8 @@ let headAt: u32 = 0; // IP header of its first packet
 let frameEnd: usize = 0; // after its last iovec; an iovec elsewhere is not its own
 let headTransportAt: u32 = 0;
 let headEnd: u32 = 0; // of its transport header
+let headPayloadAt: u32 = 0; // payload of its first packet
+let isHeadVerified: bool = false;
 let headProtocol: u8 = 0;
 let headIsIpv4: bool = false;
 let virtioAt: usize = 0;
@@ -55,7 +59,9 @@ export function deliver(packet: Packet): void {
     return;
   }
   const length = packet.payloadLength;
-  if (headAt != 0 && follows(packet, length)) {
+  const isVerified = headAt != 0 && follows(packet, length) && isChecksumRight(packet);
+  if (isVerified && (isHeadVerified || isHeadRight())) {
+    isHeadVerified = true;
     extendFrame(packet);
     frameEnd = nextIovecAt();
     payloadLength += length;
@@ -64,6 +70,7 @@ export function deliver(packet: Packet): void {
   } else {
     finishFrame();
     start(packet, length);
+    isHeadVerified = isVerified;
   }
   // A shorter packet can only be the last, and PSH says that it is.
   if (length < segmentSize || endsTcp(packet)) finishFrame();
@@ -82,6 +89,7 @@ function start(packet: Packet, length: u32): void {
   headAt = packet.at;
   headTransportAt = packet.transportAt;
   headEnd = packet.at + packet.headerLength;
+  headPayloadAt = packet.payloadAt;
   headProtocol = packet.protocol;
   headIsIpv4 = packet.isIpv4;
   segmentSize = length;
@@ -98,8 +106,7 @@ function canJoin(packet: Packet): bool {
   if (packet.payloadLength == 0) return false; // no payload, nothing to gain
   // Segmentation would repeat IPv4 options and IPv6 extension headers.
   if (packet.isIpv4 ? !isPlainIpv4(packet) : packet.transportAt - packet.at != IPV6_HEADER) return false;
-  const isPlain = packet.protocol == IPPROTO_TCP ? canJoinTcp(packet) : canJoinUdp(packet);
-  return isPlain && isChecksumRight(packet); // the kernel will not verify what we joined
+  return packet.protocol == IPPROTO_TCP ? canJoinTcp(packet) : canJoinUdp(packet);
 }
 
 /**
@@ -158,20 +165,31 @@ function isChecksumRight(packet: Packet): bool {
   return fold(total) == 0xffff;
 }
 
+/** The same of the frame that may grow, as long as it has one packet. */
+function isHeadRight(): bool {
+  const headerLength = headEnd - headTransportAt;
+  const total = headPseudoSum(headerLength + segmentSize) + sum(headTransportAt, headerLength);
+  return fold(total + sum(headPayloadAt, segmentSize)) == 0xffff;
+}
+
+/** Of the frame that may grow, with a transport header and payload of this length. */
+function headPseudoSum(transportLength: u32): u64 {
+  const addresses = headIsIpv4 ? sum(headAt + 12, 8) : sum(headAt + 8, 32);
+  return ((<u64>headProtocol) << 8) + lengthSum(transportLength) + addresses;
+}
+
 function finishHeaders(): void {
   const headerLength = headEnd - headAt;
   const transportLength = headEnd - headTransportAt + payloadLength;
   const isTcp = headProtocol == IPPROTO_TCP;
-  let pseudo: u64 = ((<u64>headProtocol) << 8) + lengthSum(transportLength);
+  const pseudo = headPseudoSum(transportLength);
   if (headIsIpv4) {
     const ip = Ipv4.at(headAt);
     ip.totalLength = headerLength + payloadLength;
     ip.checksum = 0;
     ip.checksum = <u16>~fold(sum(headAt, IPV4_MIN_HEADER));
-    pseudo += sum(headAt + 12, 8);
   } else {
     Ipv6.at(headAt).payloadLength = headerLength - IPV6_HEADER + payloadLength;
-    pseudo += sum(headAt + 8, 32);
   }
   if (isTcp) finishTcp(headTransportAt, lastFlags, <u16>fold(pseudo));
   else finishUdp(headTransportAt, transportLength, <u16>fold(pseudo));

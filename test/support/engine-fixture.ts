@@ -13,7 +13,7 @@ import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
+import type { EngineExports, EngineImports } from "../../src/dataplane/modules/engine-contract.ts";
 import { builtModulePath, instantiateEngine } from "../../src/dataplane/modules/wasm.ts";
 import { addressHash } from "../../src/memory/hash.ts";
 import type { InstanceHealthName } from "../../src/memory/instance-health.ts";
@@ -52,6 +52,8 @@ export interface FixtureOptions {
   readonly ownAddresses?: readonly string[];
   /** Without the twin: for what it does not know, as a full flow table. */
   readonly withoutTwin?: boolean;
+  /** Makes the engine, in the place of that of the build. */
+  readonly instantiate?: (memory: WebAssembly.Memory, choose: EngineImports["policy"]["choose"]) => EngineExports;
 }
 
 /** Counted by the host around its system calls, or by the engine for the host; no rule of translation. */
@@ -108,7 +110,8 @@ export class EngineFixture {
     writeOwnAddresses(this.shared, ownAddresses);
     this.tables = new TableWriter(this.shared, { nodeId: options.nodeId, policySlot: () => 0 });
     this.io = new EngineMemory(this.shared.memory, this.shared.at(Region.workers));
-    this.engine = instantiateEngine(module, this.shared.memory, (serviceAt, flowHash, clientHash) =>
+    const { instantiate = (memory, choose) => instantiateEngine(module, memory, choose) } = options;
+    this.engine = instantiate(this.shared.memory, (serviceAt, flowHash, clientHash) =>
       this.choose(serviceAt, flowHash >>> 0, clientHash >>> 0),
     );
     this.engine.attach(0, 0n);

@@ -1,9 +1,7 @@
-// The engine with a host call in front of each access to memory, so that a test can break a call off there. Nothing
-// that the engine does changes; only what the end of a thread would leave undone is not done.
-import { readFile } from "node:fs/promises";
-import binaryen from "binaryen";
+// The engine in a form that a test can break off in front of each access to memory: what the end of a thread would
+// leave undone is not done.
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
-import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
+import { instantiateInstrumented, loadInstrumentedEngine } from "./instrumented-engine.ts";
 
 class BrokenOff extends Error {}
 
@@ -18,22 +16,14 @@ export async function interruptibleEngine(
   memory: WebAssembly.Memory,
   choose: () => number,
 ): Promise<InterruptibleEngine> {
-  const module = new WebAssembly.Module(instrument(await readFile(builtModulePath("engine"))));
+  const module = await loadInstrumentedEngine();
   let left = Number.POSITIVE_INFINITY;
-  const access = (_id: number, _bytes: number, _offset: number, address: number): number => {
+  const onAccess = (): void => {
     if (left-- <= 0) throw new BrokenOff();
-    return address;
   };
-  const same = <T>(_id: number, value: T): T => value;
-  const env: Record<string, unknown> = { memory };
-  for (const { name } of WebAssembly.Module.imports(module)) {
-    if (name.endsWith("_ptr")) env[name] = access;
-    else if (name !== "memory" && name !== "choose") env[name] = same;
-  }
   return {
     start(worker) {
-      const { exports } = new WebAssembly.Instance(module, { env, policy: { choose } } as WebAssembly.Imports);
-      const engine = exports as unknown as EngineExports;
+      const engine = instantiateInstrumented(module, memory, choose, onAccess);
       engine.attach(worker, 0n);
       return engine;
     },
@@ -50,13 +40,4 @@ export async function interruptibleEngine(
       }
     },
   };
-}
-
-function instrument(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const module = binaryen.readBinary(bytes);
-  module.setFeatures(binaryen.Features.All);
-  module.runPasses(["instrument-memory"]);
-  const instrumented = module.emitBinary();
-  module.dispose();
-  return new Uint8Array(instrumented);
 }
