@@ -17,8 +17,11 @@ export const BATCH_BYTES = 131_072;
 
 /** The TUN: frames with a virtio_net_hdr in front. */
 export interface FrameDevice {
-  /** Fills TUN slots from the first on, stores their lengths in WorkerLayout.TUN_LENGTHS; returns how many. */
-  readBatch(): number;
+  /**
+   * Fills TUN slots from the first on, at most `most` (BATCH_SIZE unless given), and stores their lengths in
+   * WorkerLayout.TUN_LENGTHS; returns how many.
+   */
+  readBatch(most?: number): number;
   /** Writes out the TUN transmit queue and leaves it empty. */
   writeQueue(): void;
 }

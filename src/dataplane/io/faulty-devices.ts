@@ -36,7 +36,7 @@ export function faultyDevices(
 }
 
 function faultyFrames(inner: FrameDevice, arrivals: FaultyArrivals): FrameDevice {
-  return { readBatch: () => arrivals.receive(() => inner.readBatch()), writeQueue: () => inner.writeQueue() };
+  return { readBatch: (most) => arrivals.receive(() => inner.readBatch(most)), writeQueue: () => inner.writeQueue() };
 }
 
 function faultyDatagrams(inner: DatagramDevice, arrivals: FaultyArrivals): DatagramDevice {

@@ -27,11 +27,11 @@ export class TunDevice implements FrameDevice {
     this.#writable = new Poller([fd], POLLOUT);
   }
 
-  readBatch(): number {
+  readBatch(most: number = WorkerLayout.BATCH_SIZE): number {
     const area = this.#area;
     let count = 0;
     let bytes = 0;
-    while (count < WorkerLayout.BATCH_SIZE && bytes < BATCH_BYTES) {
+    while (count < most && bytes < BATCH_BYTES) {
       const at = area.nativeAt(WorkerLayout.TUN_SLOTS + count * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM);
       const length = this.#calls.read(this.#fd, at, WorkerLayout.FRAME_MAX);
       if (length < 0) {

@@ -3,6 +3,7 @@
 // Knows no descriptor and no clock of its own: all is passed in. Promises: neither direction starves the other, a
 // busy loop still attends to sweeping and probing, an idle one wakes as seldom as that allows.
 
+import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { READY_TUN, READY_UDP, type WorkerDevices } from "../io/device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
 
@@ -47,13 +48,18 @@ const PARKED_SLEEP_MAX_MS = 10;
  * UDP echo on two busy cores: up to 8 looks change neither latency nor processor time, 64 take 15 % more time and win
  * nothing.
  */
-const LOOKS_MIN = 1;
 const LOOKS_MAX = 8;
+/** Where looking does not pay, it is tried after so many breaths with work: packets may come faster by now. */
+const LOOK_TRIAL_BREATHS = 16;
+/** A wait that was shorter did not sleep: what it found was there already, and more may be. */
+const SLEEP_MIN_US = 3;
 
 export class Loop {
   readonly #options: LoopOptions;
-  #looks = LOOKS_MIN; // how many before sleeping, as it paid lately
+  #looks = 0; // how many before sleeping, as it paid lately
   #looksLeft = 0;
+  #unlooked = 0; // breaths with work after which it did not look, in a row
+  #cameAlone = false; // a single packet ended the last sleep
   #sweptUs: number;
   #probedUs: number;
 
@@ -72,19 +78,26 @@ export class Loop {
   breathe(): number {
     const { waiter, clock } = this.#options;
     const isLooking = this.#looksLeft > 0;
-    const ready = waiter.wait(isLooking ? 0 : this.#sleepMs(clock()));
+    const begunUs = clock();
+    const ready = waiter.wait(isLooking ? 0 : this.#sleepMs(begunUs));
+    const hasSlept = !isLooking && clock() - begunUs >= SLEEP_MIN_US;
 
     let handled = 0;
-    if ((ready & READY_TUN) !== 0) handled += this.#egress();
+    if ((ready & READY_TUN) !== 0) handled += this.#egress(hasSlept && this.#cameAlone ? 1 : WorkerLayout.BATCH_SIZE);
     if ((ready & READY_UDP) !== 0) handled += this.#ingress();
+    if (handled > 0) this.#cameAlone = hasSlept && handled === 1;
     this.#adaptLooks(handled > 0, isLooking);
     this.#attend(clock());
     return handled;
   }
 
-  #egress(): number {
+  /**
+   * Only a read that finds nothing says that the TUN is empty. Where frames come alone it is left out: the next wait
+   * says the same, and tells at once if there is one more.
+   */
+  #egress(most: number): number {
     const { tun, engine, clock } = this.#options;
-    const count = tun.readBatch();
+    const count = tun.readBatch(most);
     const nowUs = clock();
     for (let next = 0; next < count; ) {
       next = advance(next, engine.current.egress(next, count, nowUs));
@@ -113,11 +126,17 @@ export class Loop {
   #adaptLooks(hasWorked: boolean, wasLooking: boolean): void {
     if (hasWorked) {
       if (wasLooking && this.#looks < LOOKS_MAX) this.#looks += 1;
-      this.#looksLeft = this.#looks;
+      this.#looksLeft = this.#looks > 0 ? this.#looks : this.#trialLooks();
     } else if (wasLooking) {
       this.#looksLeft -= 1;
-      if (this.#looksLeft === 0 && this.#looks > LOOKS_MIN) this.#looks -= 1;
+      if (this.#looksLeft === 0 && this.#looks > 0) this.#looks -= 1;
     }
+  }
+
+  /** One, now and then. */
+  #trialLooks(): number {
+    this.#unlooked = (this.#unlooked + 1) % LOOK_TRIAL_BREATHS;
+    return this.#unlooked === 0 ? 1 : 0;
   }
 
   /** What is due by time rather than by packet. */

@@ -166,7 +166,7 @@ describe("waiting", () => {
       return world.timeouts.length - 1;
     };
     work(1);
-    expect(looksBeforeSleep()).toBe(1);
+    expect(looksBeforeSleep()).toBe(0);
     work(100);
     const most = looksBeforeSleep();
     expect(most).toBeGreaterThan(1);
@@ -176,7 +176,22 @@ describe("waiting", () => {
       looksBeforeSleep();
     }
     work(1);
-    expect(looksBeforeSleep()).toBe(1);
+    expect(looksBeforeSleep()).toBe(0);
+  });
+
+  test("where looking does not pay, every sixteenth breath with work tries it", () => {
+    const world = new World();
+    const loop = world.createLoop();
+    const looks = Array.from({ length: 32 }, () => {
+      Object.assign(world, { ready: READY_TUN, frames: 1 });
+      loop.breathe();
+      world.timeouts.length = 0;
+      world.ready = 0;
+      while (world.timeouts.at(-1) !== 400) loop.breathe();
+      return world.timeouts.length - 1;
+    });
+    const none = new Array<number>(15).fill(0);
+    expect(looks).toEqual([...none, 1, ...none, 1]);
   });
 
   test("run() ends when an order says so, before the next breath", () => {
