@@ -34,6 +34,7 @@ export async function openWorkers(
     ...forWorkers,
     policyTimeMs: config.policyLimits.time,
     queues: tun.fds.map((tunFd, i) => ({ tunFd, udpFd: socketAt(sockets, i).fd })),
+    lowLatency: config.latency === "low",
     faults,
     spare,
     isHeld,

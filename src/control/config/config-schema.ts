@@ -222,6 +222,7 @@ export const configSchema = section({
     persist: flagOrAuto.default("auto"),
     keep: flag.default(false),
   }).prefault({}),
+  latency: z.enum(["normal", "low"], "expected normal or low").default("normal"),
   ranges: list(prefix)
     .min(1, "expected at least one range")
     .max(HeaderLayout.RANGE_MAX, `expected at most ${HeaderLayout.RANGE_MAX} ranges`)

@@ -6,6 +6,7 @@
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { READY_TUN, READY_UDP, type WorkerDevices } from "../io/device.ts";
 import type { EngineExports } from "../modules/engine-contract.ts";
+import type { Spin } from "./spin.ts";
 
 /** Holds the engine in force. */
 export interface EngineSeat {
@@ -22,6 +23,8 @@ interface LoopOptions extends WorkerDevices {
   readonly parkedPackets: () => number;
   /** The worker that probes the other nodes: microseconds in which nothing is due for them; undefined = another one. */
   readonly probePauseUs: (() => number) | undefined;
+  /** Undefined: sleeps as soon as nothing comes any more. */
+  readonly spin?: Spin | undefined;
   /** Carries out what was ordered since the last breath; false = return. */
   readonly attendOrders: () => boolean;
 }
@@ -59,7 +62,8 @@ export class Loop {
   #looks = 0; // how many before sleeping, as it paid lately
   #looksLeft = 0;
   #unlooked = 0; // breaths with work after which it did not look, in a row
-  #cameAlone = false; // a single packet ended the last sleep
+  #wasEmpty = false; // the last wait found nothing
+  #cameAlone = false; // a single packet was all that came after nothing
   #sweptUs: number;
   #probedUs: number;
 
@@ -76,17 +80,22 @@ export class Loop {
 
   /** Returns how many frames and messages it handled. */
   breathe(): number {
-    const { waiter, clock } = this.#options;
-    const isLooking = this.#looksLeft > 0;
+    const { waiter, clock, spin } = this.#options;
     const begunUs = clock();
+    const isSpinning = spin?.mayLook(begunUs) === true;
+    const isLooking = isSpinning || this.#looksLeft > 0;
     const ready = waiter.wait(isLooking ? 0 : this.#sleepMs(begunUs));
-    const hasSlept = !isLooking && clock() - begunUs >= SLEEP_MIN_US;
+    const wokenUs = clock();
+    const hasJustCome = this.#wasEmpty || (!isLooking && wokenUs - begunUs >= SLEEP_MIN_US);
 
     let handled = 0;
-    if ((ready & READY_TUN) !== 0) handled += this.#egress(hasSlept && this.#cameAlone ? 1 : WorkerLayout.BATCH_SIZE);
+    if ((ready & READY_TUN) !== 0)
+      handled += this.#egress(hasJustCome && this.#cameAlone ? 1 : WorkerLayout.BATCH_SIZE);
     if ((ready & READY_UDP) !== 0) handled += this.#ingress();
-    if (handled > 0) this.#cameAlone = hasSlept && handled === 1;
-    this.#adaptLooks(handled > 0, isLooking);
+    this.#wasEmpty = handled === 0;
+    if (handled > 0) this.#cameAlone = hasJustCome && handled === 1;
+    spin?.note(begunUs, wokenUs, isSpinning, handled > 0);
+    if (!isSpinning) this.#adaptLooks(handled > 0, isLooking);
     this.#attend(clock());
     return handled;
   }

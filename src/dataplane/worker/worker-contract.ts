@@ -46,6 +46,7 @@ export interface WorkerOptions {
   readonly udpFd: number;
   readonly wakeFd: number; // eventfd
   readonly faults: FaultSettings | undefined; // what its devices are told to do wrong
+  readonly lowLatency: boolean; // Spin
   readonly engine: WebAssembly.Module;
   readonly policies: readonly PolicyModule[];
   readonly clockOriginMs: number; // monotonicMs() of the supervisor: time 0 of every worker

@@ -41,6 +41,8 @@ export interface WorkerThreadOptions {
   readonly queues: readonly WorkerQueue[]; // one per worker
   /** What the devices of all workers are told to do wrong; nothing unless given. */
   readonly faults?: FaultSettings | undefined;
+  /** Whether workers look on for a while before they sleep, where processors are free; no unless given. */
+  readonly lowLatency?: boolean;
   readonly onWorkerEnd: (end: WorkerEnd) => void;
   /** A worker ended by itself. Whether another engine was handed over, with which it starts at once. */
   readonly onEngineFailed?: (error: SapwoodError) => boolean;
@@ -174,7 +176,7 @@ export class WorkerThread {
   }
 
   #workerOptions(): WorkerOptions {
-    const { memory, queues, faults } = this.#options;
+    const { memory, queues, faults, lowLatency = false } = this.#options;
     const queue = queues[this.#worker];
     if (queue === undefined) throw new RangeError(`worker ${this.#worker} has no queue`);
     return {
@@ -183,6 +185,7 @@ export class WorkerThread {
       ...queue,
       wakeFd: this.#wake.fd,
       faults,
+      lowLatency,
       engine: this.#modules.engine,
       policies: [...this.#modules.policies.values()],
       clockOriginMs: this.#clockOriginMs,

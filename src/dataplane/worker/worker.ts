@@ -9,6 +9,7 @@ import * as WaitingLayout from "../../../assembly/shared/layout/waiting.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { setThreadNice } from "../../sys/priority.ts";
+import { idleProcessorUs } from "../../sys/processors.ts";
 import { threadId } from "../../sys/thread-clock.ts";
 import { CaptureSwitch } from "../capture/capture-switch.ts";
 import { WorkerArea } from "../io/device.ts";
@@ -19,6 +20,7 @@ import { instantiateEngine } from "../modules/wasm.ts";
 import { createAttendant } from "./attendant.ts";
 import { type EngineSeat, Loop } from "./loop.ts";
 import { PolicyHost } from "./policies.ts";
+import { Spin } from "./spin.ts";
 import { WatchedEngine } from "./watched-engine.ts";
 import { monotonicMs, type WorkerMessage, type WorkerOptions } from "./worker-contract.ts";
 
@@ -106,6 +108,7 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
     flowRecords: createFlowRecords(memory),
     parkedPackets: createParkedPackets(memory, worker),
     probePauseUs: worker === 0 ? createProbePause(memory) : undefined,
+    spin: options.lowLatency ? new Spin({ idleUs: idleProcessorUs }, clock()) : undefined,
     attendOrders: createAttendant(options, port, (order) => {
       if (order.kind === "engine") engine.current = captures.around(attached(order.module));
       else if (order.kind === "capture") {

@@ -200,6 +200,7 @@ describe("a mistake is named with line, field, what was expected and what was fo
       `${MINIMAL}probe: { interval: 400 }`,
       "2: probe.interval: expected a duration like 400ms, 30s, 5m or 24h, from 10ms to 3600000ms, or 0 for never, found the number 400",
     ],
+    [`${MINIMAL}latency: high`, "2: latency: expected normal or low, found high"],
     [
       `${MINIMAL}log: { level: loud }`,
       "2: log.level: expected one of trace, debug, info, warn, error, silent, found loud",

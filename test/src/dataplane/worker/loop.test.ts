@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { READY_TUN, READY_UDP } from "../../../../src/dataplane/io/device.ts";
 import type { EngineExports } from "../../../../src/dataplane/modules/engine-contract.ts";
 import { type EngineSeat, Loop } from "../../../../src/dataplane/worker/loop.ts";
+import { Spin } from "../../../../src/dataplane/worker/spin.ts";
 
 /** Records every call in order; each breath takes its script's next entry. */
 class World {
@@ -47,7 +48,7 @@ class World {
   }
 
   /** `probePauseUs`: what the engine says; undefined = another worker probes. */
-  createLoop(probePauseUs?: number): Loop {
+  createLoop(probePauseUs?: number, spin?: Spin): Loop {
     return new Loop({
       engine: this.seat,
       tun: { readBatch: () => this.#take("frames"), writeQueue: () => this.calls.push("write") },
@@ -62,6 +63,7 @@ class World {
       flowRecords: () => this.flowRecords,
       parkedPackets: () => this.parked,
       probePauseUs: probePauseUs === undefined ? undefined : () => probePauseUs,
+      spin,
       attendOrders: () => this.attendOrders(),
     });
   }
@@ -192,6 +194,24 @@ describe("waiting", () => {
     });
     const none = new Array<number>(15).fill(0);
     expect(looks).toEqual([...none, 1, ...none, 1]);
+  });
+
+  test("a loop that may spin looks on after work, and carries out orders and what is due meanwhile", () => {
+    const world = new World();
+    const spin = new Spin({ idleUs: () => 4 * world.nowUs }, world.nowUs);
+    const loop = world.createLoop(0, spin);
+    world.nowUs += 100_000;
+    Object.assign(world, { ready: READY_TUN, frames: 1 });
+    loop.breathe();
+    world.ready = 0;
+    world.timeouts.length = 0;
+    for (let i = 0; i < 25; i++) {
+      world.nowUs += 10;
+      loop.breathe();
+    }
+    expect(world.timeouts.slice(0, 19)).toEqual(new Array(19).fill(0));
+    expect(world.timeouts.slice(20)).toEqual(new Array(5).fill(50));
+    expect(world.calls).toContain("probe");
   });
 
   test("run() ends when an order says so, before the next breath", () => {
