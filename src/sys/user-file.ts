@@ -18,7 +18,17 @@ const OPEN_DESCRIPTOR = /^\/(?:dev|proc\/(?:self|\d+))\/(?:fd\/\d+|stdin)$/;
 
 /** The text of a file. Throws config-unreadable, also for a pipe, a device or a folder. */
 export function readTextFile(path: string): string {
-  return asText(path, () => readRegularFile(path, TEXT_BYTES_MAX));
+  return decodeTextFile(path, readTextFileBytes(path));
+}
+
+/** The same before it is known to be UTF-8. */
+export function readTextFileBytes(path: string): Buffer {
+  return orUnreadable(path, () => readRegularFile(path, TEXT_BYTES_MAX));
+}
+
+/** The text of a part of such a file. Throws config-unreadable. */
+export function decodeTextFile(path: string, bytes: Uint8Array): string {
+  return orUnreadable(path, () => new TextDecoder("utf-8", { fatal: true }).decode(bytes));
 }
 
 /** The same for a command that reads once: "-" is standard input, and a descriptor that is open may be a pipe. */
@@ -121,9 +131,14 @@ export function fileNameOf(path: string): string {
 }
 
 function asText(path: string, read: () => Buffer): string {
+  return decodeTextFile(path, orUnreadable(path, read));
+}
+
+function orUnreadable<Result>(path: string, read: () => Result): Result {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(read());
+    return read();
   } catch (error) {
+    if (error instanceof SapwoodError) throw error;
     throw new SapwoodError("config-unreadable", `${fileNameOf(path)} cannot be read: ${whyUnreadable(error)}.`, {
       cause: error,
     });

@@ -16,6 +16,7 @@ import {
 import { printableLine } from "../../base/printable.ts";
 import { readServices } from "./bulk-service.ts";
 import { checkJsonNesting, countFields } from "./nesting.ts";
+import type { ServiceContext, ServiceCounts } from "./service-lines.ts";
 import { yamlFault } from "./yaml-errors.ts";
 import { placeOf, readYaml, YamlError, yamlValue } from "./yaml-text.ts";
 
@@ -27,6 +28,8 @@ interface Fault {
 }
 
 export class ConfigDocument {
+  /** Reads the services, which are elsewhere then; undefined: they are in the text. */
+  readonly servicesElsewhere: ((context: ServiceContext) => ServiceCounts) | undefined;
   readonly #fileName: string;
   readonly #lines = new LineCounter();
   readonly #yaml: string;
@@ -35,7 +38,8 @@ export class ConfigDocument {
   #parsed: Document.Parsed | undefined;
 
   /** Throws config-invalid when the text is no YAML, or nested deeper than any configuration. */
-  constructor(yaml: string, fileName: string) {
+  constructor(yaml: string, fileName: string, servicesElsewhere?: (context: ServiceContext) => ServiceCounts) {
+    this.servicesElsewhere = servicesElsewhere;
     this.#fileName = printableLine(fileName);
     this.#yaml = yaml;
     const json = this.#json();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import type { FieldPath, Issue } from "../../base/issues.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
-import type { Encryption, Tables, TablesPatch } from "../../model/tables.ts";
+import type { Encryption, Service, Tables, TablesPatch } from "../../model/tables.ts";
 import { contains, type Prefix } from "../../net/address.ts";
 import { isLoopback } from "../../net/listener.ts";
 import { TUNNEL_PREFIX } from "../../net/wireguard-key.ts";
@@ -24,6 +24,7 @@ import {
   tablesSchema,
 } from "./config-schema.ts";
 import type { PolicyFiles } from "./policy-file-check.ts";
+import type { ServiceCounts } from "./service-lines.ts";
 
 /** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
 const STATE_FOLDER = "/var/lib/sapwood";
@@ -115,23 +116,25 @@ export function configOf(document: ConfigDocument, options: ConfigOptions = {}):
   const known = options.policies?.(state.directory) ?? BUILT_IN_POLICIES;
   const policies = [...new Set([...known, ...Object.keys(rest.policies)])];
   const bindings = withDefaultBindings(ownBindings);
-  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const inForce = options.inForce?.() ?? NO_TABLES;
-  const tables = withAbsentOnes(document, { nodes, services }, inForce);
   const own = ownUnderlay(node.underlay, rest.tun.name);
   const rules: TableRules = {
     ...{ nodeId: node.id, ranges: rest.ranges, policies, own },
     isEncrypted: node.underlay.encryption === "wireguard",
   };
+  const {
+    tables,
+    counts,
+    issues: wrong,
+  } = readTables(document, { nodes, services: written }, inForce, bindings, rules);
   const issues = [
-    ...(allowEmpty ? [] : absenceIssues(document, tables, options.sizesInForce ?? sizesOf(inForce))),
+    ...(allowEmpty ? [] : absenceIssues(document, counts, options.sizesInForce ?? sizesOf(inForce))),
     ...ownUnderlayIssues(node.underlay, rest.ranges),
     ...encryptionIssues(node, rest.ranges),
     ...observeIssues(rest.observe),
     ...bindingIssues(ownBindings, rest.ranges, policies),
-    ...unbound,
-    ...atFields(validateTables(tables, rules), fieldOf),
-    ...capacityIssues(tables, node.id, capacities),
+    ...wrong,
+    ...capacityIssues(counts, capacities),
     ...(options.fileIssues?.(rest) ?? []),
   ];
   if (issues.length > 0) throw document.refusal(issues);
@@ -164,12 +167,14 @@ export function tablesOfDocument(
 ): Tables {
   requireNoRemoval(document);
   const { nodes, services: written, allowEmpty: isSaid } = document.parse(tablesSchema);
-  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
-  const tables = withAbsentOnes(document, { nodes, services }, inForce);
+  const {
+    tables,
+    counts,
+    issues: wrong,
+  } = readTables(document, { nodes, services: written }, inForce, bindings, rules);
   const issues = [
-    ...(allowEmpty || isSaid ? [] : absenceIssues(document, tables, sizesInForce ?? sizesOf(inForce))),
-    ...unbound,
-    ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf)),
+    ...(allowEmpty || isSaid ? [] : absenceIssues(document, counts, sizesInForce ?? sizesOf(inForce))),
+    ...wrong,
   ];
   if (issues.length > 0) throw document.refusal(issues);
   if (rules !== undefined && isWhole(document)) markChecked(tables, rulesKey(rules));
@@ -191,15 +196,58 @@ export function parseTablesPatchOf(
   { bindings = DEFAULT_BINDINGS, allowEmpty = false }: Pick<ParseTablesOptions, "bindings" | "allowEmpty"> = {},
 ): TablesPatch {
   const { services: written, allowEmpty: isSaid, ...rest } = document.parse(tablesPatchSchema);
-  const { services, issues } = bindPolicies(written, bindings);
+  const nothing = { nodes: [], services: written };
+  const { tables, issues } = readTables(document, nothing, NO_TABLES, bindings, undefined);
   if (issues.length > 0) throw document.refusal(issues);
-  return { ...rest, services, keepsSome: !(allowEmpty || isSaid) };
+  return { ...rest, services: tables.services, keepsSome: !(allowEmpty || isSaid) };
 }
 
 /** What is to be removed belongs to a merge; everything else that a file for it has means something else without it. */
 export function requireNoRemoval(document: ConfigDocument): void {
   if (!document.has("remove")) return;
   throw document.refusal([{ path: ["remove"], message: "expected no such field without --merge, found it" }]);
+}
+
+/** What a text says of nodes and services, how many of each there are then, and what is wrong with them. */
+interface ReadTables {
+  readonly tables: Tables; // without services that are elsewhere
+  readonly counts: TableCounts;
+  readonly issues: readonly Issue[];
+}
+
+type TableCounts = ServiceCounts & { readonly nodes: number };
+
+/** Without rules only the shape is looked at. */
+function readTables(
+  document: ConfigDocument,
+  { nodes, services: written }: Pick<ConfigFile, "nodes" | "services">,
+  inForce: Tables,
+  bindings: readonly PolicyBinding[],
+  rules: TableRules | undefined,
+): ReadTables {
+  const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
+  const tables = withAbsentOnes(document, { nodes, services }, inForce);
+  const nodeIds = tables.nodes.map(({ id }) => id);
+  const elsewhere = document.servicesElsewhere?.({ bindings, rules, nodeIds });
+  return {
+    tables,
+    counts: { ...(elsewhere ?? countsOf(tables.services, rules?.nodeId)), nodes: tables.nodes.length },
+    issues: [...unbound, ...(rules === undefined ? [] : atFields(validateTables(tables, rules), fieldOf))],
+  };
+}
+
+/** `nodeId` is the own node's. */
+function countsOf(services: readonly Service[], nodeId: string | undefined): ServiceCounts {
+  const counts = { services: services.length, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
+  for (const { addresses, instances } of services) {
+    counts.addresses += addresses.length;
+    counts.instances += instances.length;
+    for (const { node, namespaceAddresses, instanceAddresses } of instances) {
+      counts.instanceAddresses += instanceAddresses.length;
+      if (node === nodeId) counts.workloads += namespaceAddresses.length;
+    }
+  }
+  return counts;
 }
 
 /** A section that a text does not name keeps what is in force. */
@@ -216,8 +264,9 @@ function isWhole(document: ConfigDocument): boolean {
 }
 
 /** What a text takes the last one away of; a section that it does not name takes nothing away. */
-function absenceIssues(document: ConfigDocument, tables: Tables, inForce: TableSizes): Issue[] {
-  const { nodes, ...services } = sizesOf(tables);
+function absenceIssues(document: ConfigDocument, counts: TableCounts, inForce: TableSizes): Issue[] {
+  const { nodes, services: named, addresses, instances } = counts;
+  const services = { services: named, addresses, instances };
   return emptyingIssues(
     { ...inForce, ...(document.has("nodes") && { nodes }), ...(document.has("services") && services) },
     inForce,
@@ -296,29 +345,12 @@ function bindingIssues(
   });
 }
 
-function capacityIssues({ nodes, services }: Tables, nodeId: string, capacities: ConfigFile["tables"]): Issue[] {
-  const instances = services.flatMap((service) => service.instances);
-  const used: ConfigFile["tables"] = {
-    addresses:
-      services.reduce((sum, service) => sum + service.addresses.length, 0) + lengths(instances, "instanceAddresses"),
-    instances: instances.length,
-    workloads: lengths(
-      instances.filter(({ node }) => node === nodeId),
-      "namespaceAddresses",
-    ),
-    nodes: nodes.length,
-  };
+function capacityIssues(counts: TableCounts, capacities: ConfigFile["tables"]): Issue[] {
+  const used: ConfigFile["tables"] = { ...counts, addresses: counts.addresses + counts.instanceAddresses };
   return (["addresses", "instances", "workloads", "nodes"] as const)
     .filter((field) => used[field] > capacities[field])
     .map((field) => ({
       path: ["tables", field],
       message: `expected at least ${used[field]}, which this file itself needs, found ${capacities[field]}`,
     }));
-}
-
-function lengths<Field extends string>(
-  items: readonly Readonly<Record<Field, readonly unknown[]>>[],
-  field: Field,
-): number {
-  return items.reduce((sum, item) => sum + item[field].length, 0);
 }

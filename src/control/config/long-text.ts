@@ -8,7 +8,8 @@ import { SapwoodError } from "../../base/errors.ts";
 import type { PackedService } from "../../model/packed-service.ts";
 import type { Tables } from "../../model/tables.ts";
 import { markChecked } from "../tables/table-validation.ts";
-import { serviceOf, type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
+import { RESTART, serviceOf } from "./service-line.ts";
+import { type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
 // Compiled, this file has the process's beside it; as source (a test) it uses the compiled one.
 const PROCESS = new URL(
@@ -126,6 +127,7 @@ export class LongText {
       const whole = this.#rest.length === 0 ? line : Buffer.concat([...this.#rest, line]);
       this.#rest = [];
       if (whole.length === 0) this.#onComplete?.();
+      else if (whole.length === RESTART.length - 1) this.#services = [];
       else this.#services.push(serviceOf(whole.toString("utf8")));
       from = at + 1;
     }

@@ -39,10 +39,14 @@ const COLON = 0x3a;
  * Walks a JSON text (RFC 8259) up to its end, valid or not; throws what `refuse` makes when it is nested too deep.
  * Returns how many fields it has, each as often as it occurs.
  */
-export function checkJsonNesting(text: string, refuse: (expected: string, at: number) => Error): number {
+export function checkJsonNesting(
+  text: string,
+  refuse: (expected: string, at: number) => Error,
+  most = NESTING_MAX,
+): number {
   let at = 0;
   let fields = 0;
-  const nesting = new Nesting((expected) => refuse(expected, at));
+  const nesting = new Nesting((expected) => refuse(expected, at), most);
   let isText = false;
   for (; at < text.length; at++) {
     const unit = text.charCodeAt(at);

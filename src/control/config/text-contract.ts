@@ -2,8 +2,7 @@
 // but before it, on the process's standard output: packed, one per line, and an empty line at their end.
 
 import type { ErrorCode, ErrorDetail } from "../../base/errors.ts";
-import { PackedService } from "../../model/packed-service.ts";
-import type { Service, Tables, TablesPatch } from "../../model/tables.ts";
+import type { Tables, TablesPatch } from "../../model/tables.ts";
 import type { TableSizes } from "../tables/emptying.ts";
 import type { Config, ParseTablesOptions } from "./config.ts";
 
@@ -59,23 +58,4 @@ export function tablesOf(value: Value): Tables | undefined {
 export function withTables(value: Value, tables: Tables): Value {
   if (typeof value === "string") return value;
   return "tables" in value ? { ...value, tables } : { ...value, ...tables };
-}
-
-const TAB = "\t"; // JSON has none outside of its white space, and none is written
-
-export function lineOf(service: Service): string {
-  const { name, health, text } = PackedService.of(service);
-  return `${JSON.stringify(name)}${TAB}${health === undefined ? "" : JSON.stringify(health)}${TAB}${text}\n`;
-}
-
-/** What lineOf() wrote, without the end of the line. */
-export function serviceOf(line: string): PackedService {
-  const healthAt = line.indexOf(TAB) + 1;
-  const textAt = line.indexOf(TAB, healthAt) + 1;
-  const health = line.slice(healthAt, textAt - 1);
-  return new PackedService(
-    JSON.parse(line.slice(0, healthAt - 1)),
-    health === "" ? undefined : JSON.parse(health),
-    line.slice(textAt),
-  );
 }

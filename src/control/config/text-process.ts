@@ -3,14 +3,12 @@
 
 import { writeSync } from "node:fs";
 import { SapwoodError } from "../../base/errors.ts";
-import { inPieces } from "../../base/pieces.ts";
 import type { Service } from "../../model/tables.ts";
 import { becomeExpendable, limitProcessorTime } from "../../sys/limits.ts";
-import { readStandardInput, readTextFile } from "../../sys/user-file.ts";
+import { decodeTextFile, readStandardInput, readTextFileBytes } from "../../sys/user-file.ts";
 import { checkedBy } from "../tables/table-validation.ts";
-import { ConfigDocument } from "./config-document.ts";
-import { parseDocument } from "./parse-text.ts";
-import { lineOf, type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
+import { HeldText } from "./held-text.ts";
+import { type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
 const [, , cpuSeconds, file] = process.argv;
 const STANDARD_OUTPUT = 1;
@@ -18,12 +16,11 @@ const END_OF_SERVICES = Buffer.from("\n");
 /** In the place of the services in force, which are not needed here. */
 const IN_FORCE: readonly Service[] = [];
 
-function answerTo(documentOf: (name: string) => ConfigDocument, request: TextRequest): TextAnswer {
+function answerTo(held: () => HeldText, request: TextRequest): TextAnswer {
   try {
-    const value = parseDocument(documentOf(request.name), withoutServices(request));
+    const value = held().read(withoutServices(request), IN_FORCE, writeAll);
     const tables = tablesOf(value);
     if (tables === undefined) return { kind: "read", value, keepsServices: true, checkedBy: undefined };
-    for (const piece of inPieces(linesOf(tables.services))) writeAll(Buffer.from(piece));
     const rest = withTables(value, { ...tables, services: [] });
     const keepsServices = tables.services === IN_FORCE;
     return { kind: "read", value: rest, keepsServices, checkedBy: checkedBy(tables) };
@@ -42,10 +39,6 @@ function withoutServices(request: TextRequest): TextRequest {
   return { ...request, options: { ...request.options, inForce: { ...inForce, services: IN_FORCE } } };
 }
 
-function* linesOf(services: readonly Service[]): Generator<string> {
-  for (const service of services) yield lineOf(service);
-}
-
 function writeAll(bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(STANDARD_OUTPUT, bytes, at);
 }
@@ -58,15 +51,21 @@ function textOf(bytes: Uint8Array): string {
   }
 }
 
+function heldText(): HeldText {
+  if (received !== undefined) return new HeldText(received, textOf);
+  const path = file ?? "";
+  return new HeldText(readTextFileBytes(path), (bytes) => decodeTextFile(path, bytes));
+}
+
 becomeExpendable();
 limitProcessorTime(Number(cpuSeconds));
 process.on("disconnect", () => process.exit());
 const received = file === undefined ? readStandardInput() : undefined;
-let document: ConfigDocument | undefined;
+let held: HeldText | undefined;
 process.on("message", (request: TextRequest) => {
-  const answer = answerTo((name) => {
-    document ??= new ConfigDocument(received === undefined ? readTextFile(file ?? "") : textOf(received), name);
-    return document;
+  const answer = answerTo(() => {
+    held ??= heldText();
+    return held;
   }, request);
   writeAll(END_OF_SERVICES);
   process.send?.(answer);

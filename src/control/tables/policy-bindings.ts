@@ -58,6 +58,11 @@ export function bindPolicies(services: readonly WrittenService[], bindings: read
   return { services: bound, issues: binder.issues, fieldOf: (path) => binder.fieldOf(path) };
 }
 
+/** The first one whose prefix has an address says its policy. */
+export function longestFirst(bindings: readonly PolicyBinding[]): PolicyBinding[] {
+  return [...bindings].sort((a, b) => tableBits(b.prefix) - tableBits(a.prefix));
+}
+
 /** An address that has a policy, or is of an instance, and its place among those written. */
 interface PlacedAddress extends WrittenAddress {
   readonly place: number;
@@ -70,7 +75,7 @@ class Binder {
   readonly #origins = new Map<string, FieldPath>();
 
   constructor(bindings: readonly PolicyBinding[]) {
-    this.#longestFirst = [...bindings].sort((a, b) => tableBits(b.prefix) - tableBits(a.prefix));
+    this.#longestFirst = longestFirst(bindings);
   }
 
   service(written: WrittenService, path: FieldPath): Service {

@@ -2,7 +2,7 @@
 import { PassThrough, Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { parseTables } from "../../../../src/control/config/config.ts";
-import { lineOf, serviceOf } from "../../../../src/control/config/text-contract.ts";
+import { lineOf, serviceOf } from "../../../../src/control/config/service-line.ts";
 import { readText, receiveText, SHORT_TEXT } from "../../../../src/control/config/text-reader.ts";
 import { sizesOf } from "../../../../src/control/tables/emptying.ts";
 import { checkedBy, rulesKey } from "../../../../src/control/tables/table-validation.ts";

@@ -1,0 +1,290 @@
+// Services of a JSON text as the lines that text-contract.ts describes, read byte by byte without an object for each:
+// many times as fast as parsing, the schema and the rules of tables one after the other, whose results these are. It
+// knows services that are written plainly. Others are given to those who know everything, one by one. When something is
+// wrong, the whole text is for them, as they alone know what to say and where.
+
+import { INSTANCE_ADDRESS, policyName } from "../../model/policy-names.ts";
+import { ADDRESS_SIZE, contains, isV4Mapped } from "../../net/address.ts";
+import * as Bulk from "../../net/bulk-address.ts";
+import { longestFirst, type PolicyBinding } from "../tables/policy-bindings.ts";
+import type { TableRules } from "../tables/table-validation.ts";
+import { JsonCursor, NotPlain } from "./json-cursor.ts";
+import { LineBuffer } from "./line-buffer.ts";
+import { lineOf } from "./service-line.ts";
+import { ServiceRules } from "./service-rules.ts";
+import type { ServicesText } from "./services-text.ts";
+import { unusualService } from "./unusual-service.ts";
+
+/** What services are read with. */
+export interface ServiceContext {
+  readonly bindings: readonly PolicyBinding[];
+  /** Undefined: whether they keep them is found out elsewhere. */
+  readonly rules: TableRules | undefined;
+  /** Ids of the other nodes. */
+  readonly nodeIds: readonly string[];
+}
+
+/** How many were read. */
+export interface ServiceCounts {
+  readonly services: number;
+  readonly addresses: number; // of services
+  readonly instances: number;
+  readonly instanceAddresses: number;
+  readonly workloads: number; // namespace addresses of the own node
+}
+
+/** At most one per family. */
+const ADDRESSES_MAX = 2;
+/** Characters of an instance that is written short. */
+const INSTANCE_BYTES = 128;
+const NUMBER_MAX = 0xffff_ffff;
+const WEIGHT_MAX = 65_535;
+const [NAME, ADDRESSES, INSTANCES, ADDRESS, POLICY] = keys("name", "addresses", "instances", "address", "policy");
+const [NUMBER, NODE, NAMESPACE, WEIGHT, DRAINING] = keys("number", "node", "namespace", "weight", "draining");
+
+function keys(...names: string[]): [Buffer, Buffer, Buffer, Buffer, Buffer] {
+  return names.map((name) => Buffer.from(name)) as [Buffer, Buffer, Buffer, Buffer, Buffer];
+}
+
+/** Hands on lines as they are made. Throws NotPlain when something is wrong; some lines may be handed on by then. */
+export function writeServices(
+  text: ServicesText,
+  context: ServiceContext,
+  write: (lines: Uint8Array) => void,
+): ServiceCounts {
+  const lines = new ServiceLines(text, context, write);
+  lines.writeAll(text.to);
+  return lines.counts;
+}
+
+class ServiceLines {
+  readonly counts = { services: 0, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
+  readonly #cursor: JsonCursor;
+  readonly #bindings: readonly PolicyBinding[];
+  readonly #nodeId: string | undefined;
+  readonly #rules: ServiceRules | undefined;
+  readonly #out: LineBuffer;
+  readonly #address = new Uint8Array(ADDRESS_SIZE);
+  readonly #namespace = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
+  readonly #own = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
+  readonly #numbers = new Set<number>();
+  /** Where the id of the node is that was looked up last. */
+  #nodeFrom = 0;
+  #nodeTo = 0;
+  #isOwnNode = false;
+
+  constructor({ bytes, from, to }: ServicesText, context: ServiceContext, write: (lines: Uint8Array) => void) {
+    const { bindings, rules, nodeIds } = context;
+    this.#cursor = new JsonCursor(bytes, from);
+    this.#bindings = longestFirst(bindings);
+    this.#nodeId = rules?.nodeId;
+    this.#rules = rules && new ServiceRules(rules, nodeIds, (to - from) / INSTANCE_BYTES);
+    this.#out = new LineBuffer(write);
+  }
+
+  writeAll(to: number): void {
+    const cursor = this.#cursor;
+    for (let isFirst = true; cursor.hasItem(isFirst); isFirst = false) {
+      const from = cursor.at;
+      const before = { ...this.counts };
+      this.#rules?.begin();
+      this.#out.begin();
+      if (!this.#service()) {
+        Object.assign(this.counts, before);
+        this.#out.begin();
+        cursor.at = from;
+        cursor.skipValue();
+        this.#unusual(cursor.bytes.subarray(from, cursor.at));
+      }
+      this.#out.end();
+      this.counts.services += 1;
+    }
+    if (cursor.at !== to + 1) throw new NotPlain();
+    this.#out.flush();
+  }
+
+  #unusual(bytes: Uint8Array): void {
+    const service = unusualService(bytes, this.#bindings);
+    if (this.#rules?.takeWhole(service) === false) throw new NotPlain();
+    this.#out.utf8(lineOf(service).slice(0, -1));
+    this.counts.addresses += service.addresses.length;
+    this.counts.instances += service.instances.length;
+    for (const { node, namespaceAddresses, instanceAddresses } of service.instances) {
+      this.counts.instanceAddresses += instanceAddresses.length;
+      if (node === this.#nodeId) this.counts.workloads += namespaceAddresses.length;
+    }
+  }
+
+  /** False when it is not plain; then the cursor is anywhere. */
+  #service(): boolean {
+    const cursor = this.#cursor;
+    const out = this.#out;
+    let [nameAt, addressesAt, instancesAt] = [0, 0, 0];
+    if (!cursor.openFields()) return false;
+    for (let isFirst = true; cursor.hasField(isFirst); isFirst = false) {
+      if (nameAt === 0 && cursor.isText(NAME)) nameAt = cursor.at;
+      else if (addressesAt === 0 && cursor.isText(ADDRESSES)) addressesAt = cursor.at;
+      else if (instancesAt === 0 && cursor.isText(INSTANCES)) instancesAt = cursor.at;
+      else return false;
+      cursor.skipValue();
+    }
+    const end = cursor.at;
+    cursor.at = nameAt;
+    if (!cursor.readText()) return false;
+    const name = cursor.text();
+    out.quoted(cursor.bytes, cursor.textFrom, cursor.textTo);
+    out.ascii("\t\t[[");
+    if (!this.#list(addressesAt, () => this.#serviceAddress())) return false;
+    out.ascii("],[");
+    this.#numbers.clear();
+    if (!this.#list(instancesAt, () => this.#instance())) return false;
+    out.ascii("]]");
+    if (this.#rules?.take(name) === false) throw new NotPlain();
+    cursor.at = end;
+    return true;
+  }
+
+  /** `at` is 0 where the list is missing. */
+  #list(at: number, readItem: () => boolean): boolean {
+    const cursor = this.#cursor;
+    if (at === 0) return true;
+    cursor.at = at;
+    if (!cursor.openList()) return false;
+    for (let isFirst = true; cursor.hasItem(isFirst); isFirst = false) {
+      if (!isFirst) this.#out.ascii(",");
+      if (!readItem()) return false;
+    }
+    return true;
+  }
+
+  #serviceAddress(): boolean {
+    const cursor = this.#cursor;
+    const out = this.#out;
+    let isFound = false;
+    let policy: string | undefined;
+    if (!cursor.openFields()) return false;
+    for (let isFirst = true; cursor.hasField(isFirst); isFirst = false) {
+      if (!isFound && cursor.isText(ADDRESS)) {
+        isFound = true;
+        if (!this.#readAddress(this.#address, 0)) return false;
+      } else if (policy === undefined && cursor.isText(POLICY)) {
+        if (!cursor.readText()) return false;
+        policy = policyName(cursor.text());
+      } else return false;
+    }
+    policy ??= this.#bindings.find(({ prefix }) => contains(prefix, this.#address))?.policy;
+    if (!isFound || policy === undefined || policy === INSTANCE_ADDRESS) return false;
+    if (this.#rules?.isPolicy(policy) === false) throw new NotPlain();
+    if (this.#rules?.isCalled(this.#address, 0) === false) throw new NotPlain();
+    out.ascii("[");
+    out.address(this.#address, 0);
+    out.utf8(`,${JSON.stringify(policy)}]`);
+    this.counts.addresses += 1;
+    return true;
+  }
+
+  #instance(): boolean {
+    const cursor = this.#cursor;
+    let [number, weight] = [-1, -1];
+    let draining: boolean | undefined;
+    let [nodeFrom, nodeTo] = [0, 0];
+    let [namespaces, own] = [-1, -1]; // how many
+    if (!cursor.openFields()) return false;
+    for (let isFirst = true; cursor.hasField(isFirst); isFirst = false) {
+      if (number < 0 && cursor.isText(NUMBER)) {
+        number = cursor.readWhole(NUMBER_MAX);
+        if (number < 0) return false;
+      } else if (nodeTo === 0 && cursor.isText(NODE)) {
+        if (!cursor.readText()) return false;
+        nodeFrom = cursor.textFrom;
+        nodeTo = cursor.textTo;
+      } else if (namespaces < 0 && cursor.isText(NAMESPACE)) {
+        namespaces = this.#addressList(this.#namespace);
+        if (namespaces < 0) return false;
+      } else if (own < 0 && cursor.isText(ADDRESSES)) {
+        own = this.#addressList(this.#own);
+        if (own < 0) return false;
+      } else if (weight < 0 && cursor.isText(WEIGHT)) {
+        weight = cursor.readWhole(WEIGHT_MAX);
+        if (weight < 1) return false;
+      } else if (draining === undefined && cursor.isText(DRAINING)) {
+        draining = cursor.readFlag();
+        if (draining === undefined) return false;
+      } else return false;
+    }
+    if (number < 0 || nodeTo === 0 || namespaces < 0) return false;
+    own = Math.max(0, own);
+    if (this.#rules !== undefined && !this.#keepsRules(this.#rules, number, nodeFrom, nodeTo, namespaces, own)) {
+      throw new NotPlain();
+    }
+    const out = this.#out;
+    out.ascii("[");
+    out.whole(number);
+    out.ascii(",");
+    out.quoted(cursor.bytes, nodeFrom, nodeTo);
+    out.ascii(",[");
+    out.addresses(this.#namespace, namespaces);
+    out.ascii("],[");
+    out.addresses(this.#own, own);
+    out.ascii("],");
+    out.whole(weight < 0 ? 1 : weight);
+    out.ascii(draining ? ",1]" : ",0]");
+    this.counts.instances += 1;
+    this.counts.instanceAddresses += own;
+    return true;
+  }
+
+  /** Of the instance whose addresses were read last; also counts those of workloads. */
+  #keepsRules(rules: ServiceRules, number: number, nodeFrom: number, nodeTo: number, namespaces: number, own: number) {
+    const before = this.#numbers.size;
+    if (this.#numbers.add(number).size === before || namespaces === 0) return false;
+    if (!this.#isNodeAsBefore(nodeFrom, nodeTo)) {
+      const id = this.#cursor.bytes.toString("latin1", nodeFrom, nodeTo);
+      if (!rules.isNode(id)) return false;
+      this.#nodeFrom = nodeFrom;
+      this.#nodeTo = nodeTo;
+      this.#isOwnNode = id === this.#nodeId;
+    }
+    if (this.#isOwnNode) this.counts.workloads += namespaces;
+    const [namespaceFamilies, ownFamilies] = [familiesOf(this.#namespace, namespaces), familiesOf(this.#own, own)];
+    if (namespaceFamilies < 0 || ownFamilies < 0 || (namespaceFamilies & ~ownFamilies) !== 0) return false;
+    for (let i = 0; i < namespaces; i++) if (!rules.isNamespace(this.#namespace, i * ADDRESS_SIZE)) return false;
+    for (let i = 0; i < own; i++) if (!rules.isCalled(this.#own, i * ADDRESS_SIZE)) return false;
+    return true;
+  }
+
+  #isNodeAsBefore(from: number, to: number): boolean {
+    const { bytes } = this.#cursor;
+    if (to - from !== this.#nodeTo - this.#nodeFrom) return false;
+    for (let i = 0; i < to - from; i++) if (bytes[from + i] !== bytes[this.#nodeFrom + i]) return false;
+    return true;
+  }
+
+  /** How many there are; -1 when they are not plain. */
+  #addressList(into: Uint8Array): number {
+    const cursor = this.#cursor;
+    let count = 0;
+    if (!cursor.openList()) return -1;
+    for (; cursor.hasItem(count === 0); count++) {
+      if (count === ADDRESSES_MAX || !this.#readAddress(into, count * ADDRESS_SIZE)) return -1;
+    }
+    return count;
+  }
+
+  #readAddress(into: Uint8Array, at: number): boolean {
+    const cursor = this.#cursor;
+    if (!cursor.readText()) return false;
+    return Bulk.readAddressText(cursor.bytes, cursor.textFrom, cursor.textTo, into, at);
+  }
+}
+
+/** A bit for each family; -1 when two are of the same. */
+function familiesOf(bytes: Uint8Array, count: number): number {
+  let families = 0;
+  for (let i = 0; i < count; i++) {
+    const family = isV4Mapped(bytes, i * ADDRESS_SIZE) ? 1 : 2;
+    if ((families & family) !== 0) return -1;
+    families |= family;
+  }
+  return families;
+}
