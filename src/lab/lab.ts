@@ -12,6 +12,9 @@ const POLL_INTERVAL_MS = 100;
 const POLL_TIMEOUT_MS = 60_000; // ten times what a busy machine needs
 const JOB_TIMEOUT_MS = 150_000;
 const ANSWER_TIMEOUT_MS = 30_000;
+const PROXY_RIGHTS = "-all,+net_admin,+net_bind_service,+sys_nice";
+/** Starts a proxy with the rights that contrib/systemd/sapwood.service gives it: one with more begins twice. */
+const WITH_PROXY_RIGHTS = ["setpriv", "--no-new-privs", "--inh-caps", PROXY_RIGHTS, "--bounding-set", PROXY_RIGHTS];
 
 export class Lab {
   readonly sandbox: Sandbox;
@@ -59,7 +62,7 @@ export class Lab {
     const variables = Object.entries(this.topology.environment ?? {}).map(([name, value]) => `${name}=${value}`);
     const { program: entry } = this.topology;
     const command = this.sapwoodCommand(["run", "--config", configFile(node), "--socket", controlSocket(node)], entry);
-    const program = this.sandbox.start(["env", ...variables, ...command], node);
+    const program = this.sandbox.start([...WITH_PROXY_RIGHTS, "env", ...variables, ...command], node);
     this.#proxies.set(node, program);
     this.#everStarted.push(program);
     await program.until(`the proxy of ${node} to be ready`, ({ stdout }) => stdout.includes("sapwood ready"));

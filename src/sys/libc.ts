@@ -58,8 +58,9 @@ const library = koffi.load(null);
 
 /** `definition` is C with koffi's type names; it knows no ssize_t and no socklen_t. */
 function bind<Arguments extends readonly (number | string | Bytes)[]>(definition: string): Call<Arguments> {
-  const call: Call<Arguments> = library.func(definition);
+  let call: Call<Arguments> | undefined; // bound when it is first called: a process needs few of them to start
   return (...args) => {
+    call ??= library.func(definition) as Call<Arguments>;
     const result = call(...args);
     return result < 0 ? -koffi.errno() : result;
   };

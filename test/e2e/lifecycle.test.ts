@@ -71,7 +71,10 @@ describeLab("a node's proxy", () => {
   });
 
   test("keeps three capabilities, in every thread, and no way to more", async () => {
-    const proxy = await startProxy();
+    lab.writeConfig(NODE, tablesOf(DEMO));
+    const proxy = lab.sandbox.start(runCommand(), NODE); // with all that root may do
+    started.push(proxy);
+    await proxy.until("the proxy to be ready", ({ stdout }) => stdout.includes("sapwood ready"));
     const { pid } = await lab.report<StatusReport>(NODE, "status");
     const show = `mount -t proc proc /proc && cat /proc/${pid}/task/*/status`; // the sandbox has the host's
     const status = await lab.sandbox.expect(["unshare", "--mount", "sh", "-c", show]);
