@@ -23,6 +23,7 @@ const CATALOGUE = {
   "no-answer": { exit: 1, http: 504 },
   "not-well": { exit: 1, http: 503 },
   "offload-refused": { exit: 1, http: 422 },
+  "out-of-descriptors": { exit: 1, http: 503 },
   "not-running": { exit: 1, http: 503 },
   "already-running": { exit: 1, http: 409 },
   "takeover-failed": { exit: 1, http: 409 },

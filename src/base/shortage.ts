@@ -1,6 +1,8 @@
 // What a machine may run out of while a program does all right: descriptors, room on a disk, memory, processes. Such an
 // error says nothing about what was asked for, and passes when somebody makes room.
 
+import { SapwoodError } from "./errors.ts";
+
 interface Shortage {
   /** As errno(3) names it. */
   readonly code: string;
@@ -12,6 +14,8 @@ const MORE_DESCRIPTORS =
   'Find who holds so many ("ls -l /proc/PID/fd"), or let the process have more (LimitNOFILE= of its unit, ulimit -n).';
 const MORE_ROOM = "Make room on that disk.";
 const MORE_MEMORY = "Give the machine or the unit more memory (MemoryMax=), or lower flows.limit.";
+
+const NO_DESCRIPTOR = ["EMFILE", "ENFILE"];
 
 const SHORTAGES: readonly Shortage[] = [
   {
@@ -49,4 +53,12 @@ export function shortageOf(thrown: unknown): Shortage | undefined {
     if (found !== undefined && (code !== "EAGAIN" || syscall.startsWith("spawn"))) return found;
   }
   return undefined;
+}
+
+/** Says so if a descriptor was missing when `thrown` came about; undefined: it is about something else. */
+export function descriptorShortage(thrown: unknown): SapwoodError | undefined {
+  const shortage = shortageOf(thrown);
+  if (shortage === undefined || !NO_DESCRIPTOR.includes(shortage.code)) return undefined;
+  const message = `${shortage.sentence}, so that this cannot be answered; packets flow. ${shortage.advice}`;
+  return new SapwoodError("out-of-descriptors", message, { cause: thrown });
 }

@@ -2,12 +2,18 @@
 
 import { type IncomingMessage, request } from "node:http";
 import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isErrorCode, SapwoodError } from "../base/errors.ts";
 import { printableLine } from "../base/printable.ts";
 import type { ErrorReport } from "../model/reports.ts";
 
 /** A proxy answers within milliseconds; one that is stuck must not hold the terminal. */
 const ANSWER_TIMEOUT_MS = 30_000;
+
+/** A proxy without a descriptor sees to it within half a second that it can answer. */
+const AGAIN_MS = 1000;
+/** Somebody is there. */
+const CUT_OFF = ["ECONNRESET", "EPIPE", "ETIMEDOUT"];
 
 /** A part of a sentence for what the kernel says in codes. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -24,7 +30,13 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** The body of a GET, as the route promises it in docs/control-api.md. */
 export async function fetchReport<Report>(socket: string, path: string): Promise<Report> {
-  return (await exchange(socket, "GET", path)) as Report;
+  try {
+    return (await exchange(socket, "GET", path)) as Report;
+  } catch (error) {
+    if (!isReset(error)) throw error;
+    await sleep(AGAIN_MS);
+    return (await exchange(socket, "GET", path)) as Report;
+  }
 }
 
 /** The same for a POST of a YAML or JSON text. */
@@ -132,12 +144,20 @@ function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
       cause: error,
     });
   }
+  if (CUT_OFF.includes(found)) {
+    const message = `The proxy at ${path} gave no answer: ${REASONS[found]} (${found}). Its log may say why.`;
+    return new SapwoodError("not-running", message, { cause: error });
+  }
   return new SapwoodError(
     "not-running",
     `No proxy answers at ${path}, ${REASONS[found] ?? "it cannot be asked"} (${found}): ` +
       'start one with "sapwood run", or name its socket with --socket.',
     { cause: error },
   );
+}
+
+function isReset(error: unknown): boolean {
+  return error instanceof SapwoodError && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ECONNRESET";
 }
 
 function parse(body: string, socket: string): unknown {

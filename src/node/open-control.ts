@@ -1,6 +1,5 @@
 // Last stage: who changes the tables, who reports, and the control socket.
 
-import { closeSync, openSync } from "node:fs";
 import { SapwoodError } from "../base/errors.ts";
 import { lostLogLines } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
@@ -24,6 +23,7 @@ import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
 import { readCounters } from "../memory/counters.ts";
 import type { ProviderReport, StatusReport } from "../model/reports.ts";
 import { ADDRESS_SIZE, parseAddress } from "../net/address.ts";
+import { DescriptorReserve } from "../sys/descriptor-reserve.ts";
 import { Listeners } from "./listeners.ts";
 import type { LoadedConfig, NodeProxyOptions } from "./open-config.ts";
 import { providerSink } from "./provider-sink.ts";
@@ -69,7 +69,9 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
     network: () => networkWatch.report,
   });
   undo.add("stop watching for events", () => observation.close());
-  const machineWatch = openMachineWatch(stages);
+  const descriptors = new DescriptorReserve();
+  undo.add("let go of the descriptors in reserve", () => descriptors.close());
+  const machineWatch = openMachineWatch(stages, descriptors);
   undo.add("stop watching the machine", () => machineWatch.close());
   if (options.takeover !== undefined) {
     const { pid, version } = options.takeover.passedOn;
@@ -128,12 +130,12 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   return { status, sink, handOver };
 }
 
-function openMachineWatch({ alarms, shared }: Stages): MachineWatch {
+function openMachineWatch({ alarms, shared }: Stages, descriptors: DescriptorReserve): MachineWatch {
   return new MachineWatch({
     alarms,
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),
-    tryDescriptor: () => closeSync(openSync("/dev/null", "r")),
+    descriptors,
     lostLogLines,
     unsent: () => {
       const { queueFull = 0, sendFailed = 0 } = readCounters(shared).drops.egress;

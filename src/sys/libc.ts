@@ -139,6 +139,13 @@ export const listen = bind<[number, number]>("int listen(int fd, int backlog)");
 export const accept = bind<[number, number, number, number]>(
   "int accept4(int fd, uintptr_t address, uintptr_t size, int flags)",
 );
+export const receive = bind<[number, Bytes, number, number]>(
+  "int64_t recv(int fd, void *buffer, size_t size, int flags)",
+);
+export const send = bind<[number, Bytes, number, number]>(
+  "int64_t send(int fd, const void *buffer, size_t size, int flags)",
+);
+export const dup2 = bind<[number, number]>("int dup2(int fd, int wanted)");
 export const getsockname = bind<[number, Bytes, Uint32Array]>("int getsockname(int fd, void *address, void *size)");
 export const setsockopt = bind<[number, number, number, Bytes, number]>(
   "int setsockopt(int fd, int level, int option, const void *value, uint32_t size)",

@@ -19,12 +19,15 @@ describeLab("a node that meets faults", () => {
 
   afterEach(expectAnswers);
 
-  test("without a descriptor left packets flow, and what could not be done is done when there are some", async () => {
+  test("without a descriptor left packets flow, who asks is told so, and what could not be done is done when there are some", async () => {
     const { pid } = await lab().report<StatusReport>(NODE, "status");
     await inNode("prlimit", "--pid", `${pid}`, "--nofile=3:");
     await lab()
       .proxy(NODE)
       .until("the fault to be told", ({ stderr }) => stderr.includes("out-of-descriptors"));
+    const told = await lab().sapwood(NODE, ["status"]);
+    expect(told).toMatchObject({ code: 1, stdout: "" });
+    expect(told.stderr).toMatch(/^sapwood: The process has as many files and sockets open as it may, [^\n]+\.$/m);
     await expectAnswers();
     await inNode("ip", "link", "set", "sapwood0", "mtu", "1400");
     const [service, ...others] = tablesOf(RELAYED).services;

@@ -9,6 +9,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { httpStatusOf, SapwoodError } from "../../base/errors.ts";
+import { descriptorShortage } from "../../base/shortage.ts";
 import { canonicalName } from "../../model/names.ts";
 import type { ErrorReport } from "../../model/reports.ts";
 import { ByteStream, sendStream } from "../observe/byte-stream.ts";
@@ -126,7 +127,8 @@ function controlApp(
     const paths = [...new Set(routes.map(({ path }) => path)), OPENAPI_PATH].join(", ");
     return refuse(context, new SapwoodError("not-found", `There is no "${context.req.path}"; there are ${paths}.`));
   });
-  app.onError((error, context) => {
+  app.onError((thrown, context) => {
+    const error = descriptorShortage(thrown) ?? thrown;
     const { incoming } = context.env;
     const hasLeft = incoming.destroyed && !incoming.complete; // the client, before it had sent all
     if (!hasLeft && !(error instanceof SapwoodError)) onFailure(error);

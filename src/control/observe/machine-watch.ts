@@ -4,8 +4,9 @@
 
 import { CommonInterval } from "../../base/common-interval.ts";
 import { reasonOf } from "../../base/errors.ts";
-import { shortageOf } from "../../base/shortage.ts";
+import { descriptorShortage, shortageOf } from "../../base/shortage.ts";
 import type { Alarms } from "../../model/alarms.ts";
+import type { ErrorReport } from "../../model/reports.ts";
 
 const LOOK_PAUSE_MS = 500;
 /** A look that is so late was kept from by more than a busy machine. */
@@ -26,8 +27,14 @@ interface MachineWatchOptions {
   readonly alarms: Alarms;
   readonly nowMs: () => number; // monotonic
   readonly wallMs: () => number;
-  /** Opens something and closes it. Throws what the system says when there is no descriptor. */
-  readonly tryDescriptor: () => void;
+  readonly descriptors: {
+    /** Holds some for who asks the proxy. Throws what the system says when there are none. */
+    fill(): void;
+    /** Whether something can be opened with what was held. */
+    giveUp(): boolean;
+    /** Ends the connections that wait to be accepted. */
+    refuseWaiting(answer: Uint8Array): number;
+  };
   readonly lostLogLines: () => number;
   readonly unsent: () => UnsentPackets;
 }
@@ -91,17 +98,19 @@ export class MachineWatch {
   }
 
   #lookForDescriptors(): void {
-    const { tryDescriptor, alarms } = this.#options;
+    const { descriptors, alarms } = this.#options;
     try {
-      tryDescriptor();
+      descriptors.fill();
       if (this.#isShort) alarms.end("descriptors", "The process can open files and sockets again.");
       this.#isShort = false;
     } catch (error) {
-      const shortage = shortageOf(error);
+      const { sentence, advice } = shortageOf(error) ?? { sentence: `Nothing can be opened: ${reasonOf(error)}` };
+      const isAnswering = descriptors.giveUp();
+      if (!isAnswering) descriptors.refuseWaiting(refusal(descriptorShortage(error)?.message ?? `${sentence}.`));
       if (this.#isShort) return;
       this.#isShort = true;
-      const { sentence, advice } = shortage ?? { sentence: `Nothing can be opened: ${reasonOf(error)}` };
-      const message = `${sentence}: packets flow, but nobody can ask the proxy anything, and it cannot look at the node's network.`;
+      const rest = isAnswering ? "a few are kept for who asks the proxy" : "who asks the proxy is only told so";
+      const message = `${sentence}: packets flow, ${rest}, and it cannot look at the node's network.`;
       alarms.tell({ kind: "out-of-descriptors", subject: "descriptors", message, advice });
     }
   }
@@ -138,6 +147,13 @@ export class MachineWatch {
     this.#toldMs.set(what, now);
     return true;
   }
+}
+
+/** In the form of all errors of the control socket (docs/control-api.md), for whoever speaks HTTP. */
+function refusal(message: string): Uint8Array {
+  const body = JSON.stringify({ error: { code: "out-of-descriptors", message, details: [] } } satisfies ErrorReport);
+  const head = `HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}`;
+  return Buffer.from(`${head}\r\nconnection: close\r\n\r\n${body}`);
 }
 
 function seconds(ms: number): string {

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { SapwoodError } from "../../base/errors.ts";
+import { descriptorShortage } from "../../base/shortage.ts";
 import type { ListenerAddress } from "../../net/listener.ts";
 import type { Admission } from "./admission.ts";
 import { isPagePath, type ObservationPages, PAGES, Page } from "./pages.ts";
@@ -156,6 +157,8 @@ async function answer(
     if (!isPagePath(path)) return send(request, response, textPage(404, `There are ${PAGES.join(", ")}.`));
     send(request, response, await pages.page(path));
   } catch (error) {
+    const shortage = descriptorShortage(error);
+    if (shortage !== undefined) return send(request, response, textPage(503, shortage.message));
     onFailure(error);
     send(request, response, textPage(500, "The request met an unexpected error; the proxy's log has it."));
   }

@@ -1,6 +1,7 @@
 // What the observation listener and the control socket show beside the JSON reports, apart from how HTTP carries it.
 
 import type { HealthReport, ReadyPeers } from "../../model/reports.ts";
+import { expectRoomToLoad } from "../../sys/descriptor-reserve.ts";
 import type { HealthSource } from "./health.ts";
 import { livenessOf, readinessOf } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
@@ -41,8 +42,11 @@ export class ObservationPages {
   }
 
   /** Nothing of it is loaded, and no event loop is measured, before somebody asks. */
-  #loadMetrics(): Promise<Metrics> {
-    this.#metrics ??= import("./metrics.ts").then(({ Metrics }) => new Metrics(this.#source));
+  async #loadMetrics(): Promise<Metrics> {
+    if (this.#metrics === undefined) {
+      expectRoomToLoad();
+      this.#metrics = import("./metrics.ts").then(({ Metrics }) => new Metrics(this.#source));
+    }
     return this.#metrics;
   }
 }

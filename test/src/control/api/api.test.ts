@@ -323,6 +323,14 @@ describe("routes", () => {
     expect(JSON.stringify(body)).not.toContain("inner words");
     expect(unforeseen).toEqual([source.failure]);
   });
+
+  test("what could not be answered without a descriptor says so, with what to do", async () => {
+    source.failure = Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE", syscall: "open" });
+    const { status, body } = await ask("GET", "/v1/status");
+    expect({ status, body }).toMatchObject({ status: 503, body: errorBody("out-of-descriptors") });
+    expect(JSON.stringify(body)).toContain("LimitNOFILE");
+    expect(unforeseen).toEqual([]);
+  });
 });
 
 test("a value of any depth in a body is named as what it is, and not repeated", async () => {

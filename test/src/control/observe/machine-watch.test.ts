@@ -10,6 +10,8 @@ let wallMs: number;
 let lost: number;
 let unsent: { queueFull: number; sendFailed: number };
 let refusal: string | undefined; // of a descriptor
+let hasReserve: boolean;
+let refused: string[];
 let lines: { level: string; event: string }[];
 let events: EventLog;
 let watch: MachineWatch;
@@ -20,14 +22,20 @@ beforeEach(() => {
   lost = 0;
   unsent = { queueFull: 0, sendFailed: 0 };
   refusal = undefined;
+  hasReserve = true;
+  refused = [];
   lines = [];
   events = new EventLog({ clock: () => new Date(wallMs), nowMs: () => nowMs });
   watch = new MachineWatch({
     alarms: new EventAlarms(events, createLogger("info", { write: (line) => void lines.push(JSON.parse(line)) })),
     nowMs: () => nowMs,
     wallMs: () => wallMs,
-    tryDescriptor: () => {
-      if (refusal !== undefined) throw Object.assign(new Error(refusal), { code: refusal, syscall: "open" });
+    descriptors: {
+      fill: () => {
+        if (refusal !== undefined) throw Object.assign(new Error(refusal), { code: refusal, syscall: "open" });
+      },
+      giveUp: () => hasReserve,
+      refuseWaiting: (answer) => refused.push(Buffer.from(answer).toString()),
     },
     lostLogLines: () => lost,
     unsent: () => unsent,
@@ -81,6 +89,20 @@ test("no descriptor is told once, with what to do, and that there is one again",
   refusal = undefined;
   expect(look()).toEqual(["recovered: The process can open files and sockets again."]);
   expect(look()).toEqual([]);
+});
+
+test("who waits to be answered is refused at each look, where what is held does not suffice", () => {
+  refusal = "EMFILE";
+  look();
+  expect(refused).toEqual([]);
+  hasReserve = false;
+  expect(look()).toEqual([]);
+  const [head = "", body = ""] = (refused[0] ?? "").split("\r\n\r\n");
+  expect(head).toMatch(/^HTTP\/1\.1 503 /);
+  expect(head).toContain(`content-length: ${Buffer.byteLength(body)}`);
+  expect(JSON.parse(body)).toMatchObject({ error: { code: "out-of-descriptors", details: [] } });
+  look();
+  expect(refused).toHaveLength(2);
 });
 
 test("lines that the log lost are told once a minute, and none is left out of the number", () => {
