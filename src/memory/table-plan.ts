@@ -7,7 +7,7 @@ import type { Family } from "../net/address.ts";
 import type { Binding } from "./address-slots.ts";
 import type { CandidateRange } from "./candidate-ranges.ts";
 import type { TableNode } from "./table-change.ts";
-import type { TableCounts } from "./table-counts.ts";
+import type { ServiceUse, TableCounts } from "./table-counts.ts";
 
 interface PlacedNode {
   readonly index: number;
@@ -59,6 +59,7 @@ export interface PlacedService {
   readonly instanceRecords: readonly number[]; // their service records; 0 = without instance addresses
   readonly addresses: readonly PlacedAddress[];
   readonly list: CandidateList; // of all its service addresses
+  readonly use: ServiceUse;
 }
 
 /** One generation's work. "Dead" is what only older generations show. */

@@ -13,7 +13,7 @@ import { CandidateLists } from "./candidate-lists.ts";
 import { IndexPool } from "./index-pool.ts";
 import { capacityExceeded, type SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
-import { countService, type TableCounts } from "./table-counts.ts";
+import { countUse, type ServiceUse, type TableCounts, UseCounter } from "./table-counts.ts";
 import { type CandidateList, type PlacedAddress, type PlacedService, Plan, type ServiceRecord } from "./table-plan.ts";
 
 interface PlannerOptions {
@@ -42,6 +42,7 @@ export class TablePlanner {
   readonly #instancePool: IndexPool;
   readonly #recordPool: IndexPool;
   readonly #lists: CandidateLists;
+  readonly #useCounter: UseCounter;
   /** Handles that had an address before, and the revision that follows its last one. */
   readonly #freeIds: { readonly id: number; readonly revision: number }[] = [];
   #nextId = 1;
@@ -53,6 +54,7 @@ export class TablePlanner {
     this.#workloadSlots = slots.workloads;
     this.#senderSlots = slots.senders;
     this.#options = options;
+    this.#useCounter = new UseCounter(options.nodeId);
     this.#nodes = new Map([[options.nodeId, NodeLayout.LOCAL]]);
     this.#nodePool = new IndexPool(shared.records.nodes);
     this.#instancePool = new IndexPool(shared.records.instances);
@@ -80,12 +82,15 @@ export class TablePlanner {
   /** Throws when a capacity does not suffice or a name is unknown; then everything is as before. */
   async plan(change: TableChange): Promise<Plan> {
     const slices = new Slices();
-    const plan = new Plan(await this.#countsAfter(change, slices));
+    const uses: ServiceUse[] = [];
+    const plan = new Plan(await this.#countsAfter(change, slices, uses));
     this.#checkCapacities(plan.counts);
     try {
       this.#planNodes(plan, change);
       await slices.each(change.removeServices ?? [], (name) => this.#planRemoval(plan, name));
-      await slices.each(change.setServices ?? [], (service) => this.#planService(plan, service));
+      await slices.each(change.setServices ?? [], (service, i) =>
+        this.#planService(plan, service, uses[i] as ServiceUse),
+      );
       this.#checkSlots(plan);
       return plan;
     } catch (error) {
@@ -190,12 +195,12 @@ export class TablePlanner {
     plan.services.set(name, undefined);
   }
 
-  #planService(plan: Plan, service: Service): void {
+  #planService(plan: Plan, service: Service, use: ServiceUse): void {
     const old = this.#services.get(service.name);
     const { instances, instanceRecords, isChanged } = this.#planInstances(plan, service, old);
     const list = this.#lists.plan(plan, { service, instances, isChanged, former: old?.list });
     const addresses = this.#planAddresses(plan, service, list, old);
-    plan.services.set(service.name, { service, instances, instanceRecords, addresses, list });
+    plan.services.set(service.name, { service, instances, instanceRecords, addresses, list, use });
   }
 
   #planInstances(plan: Plan, service: Service, old: PlacedService | undefined) {
@@ -343,15 +348,15 @@ export class TablePlanner {
     return taken;
   }
 
-  async #countsAfter(change: TableChange, slices: Slices): Promise<TableCounts> {
+  /** Also puts what each service that is set uses into `uses`. */
+  async #countsAfter(change: TableChange, slices: Slices, uses: ServiceUse[]): Promise<TableCounts> {
     const counts = { ...this.#counts };
-    const { nodeId } = this.#options;
-    await slices.each(change.removeServices ?? [], (name) => {
-      countService(counts, this.#services.get(name)?.service, -1, nodeId);
-    });
+    await slices.each(change.removeServices ?? [], (name) => countUse(counts, this.#services.get(name)?.use, -1));
     await slices.each(change.setServices ?? [], (service) => {
-      countService(counts, this.#services.get(service.name)?.service, -1, nodeId);
-      countService(counts, service, 1, nodeId);
+      const use = this.#useCounter.of(service);
+      countUse(counts, this.#services.get(service.name)?.use, -1);
+      countUse(counts, use, 1);
+      uses.push(use);
     });
     counts.nodes -= change.removeNodes?.filter((id) => this.#nodes.has(id)).length ?? 0;
     counts.nodes += change.setNodes?.filter(({ id }) => !this.#nodes.has(id)).length ?? 0;

@@ -33,16 +33,16 @@ export class AddressOwners {
     if (slots > this.#slotCount) this.#resize(slots);
   }
 
-  /** `owner` is from 1 to 2^32 - 1. */
-  add(address: string, owner: number): void {
+  /** `owner` is from 1 to 2^32 - 1, and the address the part of a text from `from` to `to`. */
+  add(text: string, owner: number, from = 0, to = text.length): void {
     this.reserve(1);
-    this.#put(this.#hashOf(address), owner);
+    this.#put(this.#hashOf(text, from, to), owner);
     this.#used += 1;
   }
 
   /** What was added before. */
-  remove(address: string, owner: number): void {
-    const hash = this.#hashOf(address);
+  remove(text: string, owner: number, from = 0, to = text.length): void {
+    const hash = this.#hashOf(text, from, to);
     for (let slot = this.#homeOf(hash); this.#ownerAt(slot) !== 0; slot = this.#after(slot)) {
       if (this.#hashAt(slot) !== hash || this.#ownerAt(slot) !== owner) continue;
       this.#empty(slot);
@@ -53,7 +53,7 @@ export class AddressOwners {
 
   /** 0 = nobody. */
   find(address: string): number {
-    const hash = this.#hashOf(address);
+    const hash = this.#hashOf(address, 0, address.length);
     for (let slot = this.#homeOf(hash); this.#ownerAt(slot) !== 0; slot = this.#after(slot)) {
       const owner = this.#ownerAt(slot);
       if (this.#hashAt(slot) === hash && this.#has(owner, address)) return owner;
@@ -90,8 +90,8 @@ export class AddressOwners {
     }
   }
 
-  #hashOf(address: string): number {
-    if (!Bulk.readAddress(address, this.#bytes, 0)) throw notAnAddress(address);
+  #hashOf(text: string, from: number, to: number): number {
+    if (!Bulk.readAddressPart(text, from, to, this.#bytes, 0)) throw notAnAddress(text.slice(from, to));
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#words;
     return addressHash(this.#hashKey, w0, w1, w2, w3);
   }

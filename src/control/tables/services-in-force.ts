@@ -3,7 +3,7 @@
 // cleared away afterwards (release). Until its service is in force, an address has no owner.
 
 import { Slices } from "../../base/slices.ts";
-import { PackedService } from "../../model/packed-service.ts";
+import { AddressCursor, PackedService, type Placed } from "../../model/packed-service.ts";
 import type { Service } from "../../model/tables.ts";
 import { AddressOwners } from "./address-owners.ts";
 import type { TableSizes } from "./emptying.ts";
@@ -31,8 +31,9 @@ export interface Compared {
 
 type Sizes = Omit<TableSizes, "nodes">;
 
+const NONE: ReadonlySet<string> = new Set();
+
 export class ServicesInForce {
-  readonly #nodeId: string;
   #entries = new Map<string, Entry>();
   /** Those with an instance of this node, by name. */
   readonly #local = new Map<string, PackedService>();
@@ -40,11 +41,16 @@ export class ServicesInForce {
   #sizes: Sizes = { services: 0, addresses: 0, instances: 0 };
   readonly #byOwner: (PackedService | undefined)[] = [undefined]; // owners count from 1
   readonly #freeOwners: number[] = [];
-  readonly #called = new AddressOwners((owner, address) => this.#has(owner, hasCalled, address));
-  readonly #namespaces = new AddressOwners((owner, address) => this.#has(owner, hasNamespace, address));
+  readonly #called = new AddressOwners((owner, address) => this.#has(owner, isCalled, address));
+  readonly #namespaces = new AddressOwners((owner, address) => this.#has(owner, isNamespace, address));
+  readonly #cursor: AddressCursor;
+  readonly #former: AddressCursor;
+  /** Of the search that is under way: services whose addresses do not count. */
+  #except: ReadonlySet<string> = NONE;
 
   constructor(nodeId: string) {
-    this.#nodeId = nodeId;
+    this.#cursor = new AddressCursor(nodeId);
+    this.#former = new AddressCursor(nodeId);
   }
 
   get(name: string): PackedService | undefined {
@@ -70,14 +76,14 @@ export class ServicesInForce {
     return this.#sizes;
   }
 
-  /** Name of the service that has a service or instance address. */
-  addressOwner(address: string): string | undefined {
-    return this.#byOwner[this.#called.find(address)]?.name;
+  /** Name of the service that has a service or instance address, of all but those of `except`. */
+  addressOwner(address: string, except = NONE): string | undefined {
+    return this.#ownerIn(this.#called, address, except);
   }
 
-  /** Name of the service that has an instance with a namespace address. */
-  namespaceOwner(address: string): string | undefined {
-    return this.#byOwner[this.#namespaces.find(address)]?.name;
+  /** Likewise of the one that has an instance with a namespace address. */
+  namespaceOwner(address: string, except = NONE): string | undefined {
+    return this.#ownerIn(this.#namespaces, address, except);
   }
 
   /** Those that are new or differ from what is in force. */
@@ -122,14 +128,20 @@ export class ServicesInForce {
 
   async prepare(set: readonly ServiceAtPath[]): Promise<Entry[]> {
     const entries: Entry[] = [];
+    const cursor = this.#cursor;
     await new Slices().each(set, ({ service }) => {
-      const owner = this.#freeOwners.pop() ?? this.#byOwner.push(undefined) - 1;
       const packed = PackedService.of(service);
-      const { addresses, instances } = packed;
-      forEachCalled(packed, (address) => this.#called.add(address, owner));
-      forEachNamespace(packed, (address) => this.#namespaces.add(address, owner));
-      const isLocal = instances.some(({ node }) => node === this.#nodeId);
-      entries.push({ service: packed, owner, isLocal, addresses: addresses.length, instances: instances.length });
+      const former = this.#entries.get(packed.name);
+      const keeps = former !== undefined && this.#hasSameAddresses(former.service, packed);
+      const owner = keeps ? former.owner : (this.#freeOwners.pop() ?? this.#byOwner.push(undefined) - 1);
+      let addresses = 0;
+      cursor.start(packed);
+      while (cursor.next()) {
+        if (cursor.placed === "service") addresses += 1;
+        if (!keeps) this.#ownersOf(cursor.placed).add(cursor.text, owner, cursor.from, cursor.to);
+      }
+      const { instances, localInstances } = cursor;
+      entries.push({ service: packed, owner, isLocal: localInstances > 0, addresses, instances });
     });
     return entries;
   }
@@ -141,13 +153,13 @@ export class ServicesInForce {
   commit(entries: readonly Entry[], removed: readonly string[], next: Compared["next"] | undefined): Entry[] {
     const gone: Entry[] = [];
     const sizes = { ...this.#sizes };
-    const leave = (name: string): void => {
+    const leave = (name: string, heir?: number): void => {
       const entry = this.#entries.get(name);
       if (entry === undefined) return;
       this.#byOwner[entry.owner] = undefined;
       this.#local.delete(name);
       this.#count(sizes, entry, -1);
-      gone.push(entry);
+      if (entry.owner !== heir) gone.push(entry);
     };
     for (const name of removed) {
       leave(name);
@@ -155,7 +167,7 @@ export class ServicesInForce {
     }
     for (const entry of entries) {
       const { name } = entry.service;
-      leave(name);
+      leave(name, entry.owner);
       if (next === undefined) this.#entries.set(name, entry);
       else next.set(name, entry);
       this.#byOwner[entry.owner] = entry.service;
@@ -170,16 +182,45 @@ export class ServicesInForce {
 
   /** Clears away what commit() replaced, or what was prepared and is not wanted any more. */
   async release(entries: readonly Entry[]): Promise<void> {
+    const cursor = this.#cursor;
     await new Slices().each(entries, ({ service, owner }) => {
-      forEachCalled(service, (address) => this.#called.remove(address, owner));
-      forEachNamespace(service, (address) => this.#namespaces.remove(address, owner));
+      if (this.#byOwner[owner] !== undefined) return; // it has the addresses still
+      cursor.start(service);
+      while (cursor.next()) this.#ownersOf(cursor.placed).remove(cursor.text, owner, cursor.from, cursor.to);
       this.#freeOwners.push(owner);
     });
   }
 
-  #has(owner: number, has: (service: Service, address: string) => boolean, address: string): boolean {
+  #ownersOf(placed: Placed): AddressOwners {
+    return placed === "namespace" ? this.#namespaces : this.#called;
+  }
+
+  #ownerIn(owners: AddressOwners, address: string, except: ReadonlySet<string>): string | undefined {
+    this.#except = except;
+    const owner = owners.find(address);
+    this.#except = NONE;
+    return this.#byOwner[owner]?.name;
+  }
+
+  #has(owner: number, isMeant: (placed: Placed) => boolean, address: string): boolean {
     const service = this.#byOwner[owner];
-    return service !== undefined && has(service, address);
+    if (service === undefined || this.#except.has(service.name)) return false;
+    const cursor = this.#cursor;
+    cursor.start(service);
+    while (cursor.next()) if (isMeant(cursor.placed) && cursor.isAt(address)) return true;
+    return false;
+  }
+
+  /** In the same order, called or of a namespace in both. */
+  #hasSameAddresses(a: PackedService, b: PackedService): boolean {
+    const [one, other] = [this.#former, this.#cursor];
+    one.start(a);
+    other.start(b);
+    while (one.next()) {
+      if (!other.next() || !one.isSame(other)) return false;
+      if ((one.placed === "namespace") !== (other.placed === "namespace")) return false;
+    }
+    return !other.next();
   }
 
   #count(
@@ -198,23 +239,10 @@ function isSame(a: PackedService | undefined, b: PackedService): boolean {
   return a === b || (a !== undefined && a.text === b.text && isSameHealth(a.health, b.health));
 }
 
-/** Loops, as this is done for every address of a table. */
-function forEachCalled({ addresses, instances }: Service, visit: (address: string) => void): void {
-  for (const { address } of addresses) visit(address);
-  for (const { instanceAddresses } of instances) for (const address of instanceAddresses) visit(address);
+function isCalled(placed: Placed): boolean {
+  return placed !== "namespace";
 }
 
-function forEachNamespace({ instances }: Service, visit: (address: string) => void): void {
-  for (const { namespaceAddresses } of instances) for (const address of namespaceAddresses) visit(address);
-}
-
-function hasCalled({ addresses, instances }: Service, address: string): boolean {
-  return (
-    addresses.some((one) => one.address === address) ||
-    instances.some(({ instanceAddresses }) => instanceAddresses.includes(address))
-  );
-}
-
-function hasNamespace({ instances }: Service, address: string): boolean {
-  return instances.some(({ namespaceAddresses }) => namespaceAddresses.includes(address));
+function isNamespace(placed: Placed): boolean {
+  return placed === "namespace";
 }

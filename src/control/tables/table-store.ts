@@ -230,7 +230,7 @@ export class TableStore {
 
   async #patched(patch: TablesPatch): Promise<Planned> {
     const inForce = this.#services;
-    const withdrawn = await withdrawnBy(patch, inForce, (address) => inForce.namespaceOwner(address));
+    const withdrawn = await withdrawnBy(patch, inForce, (address, except) => inForce.namespaceOwner(address, except));
     const services = [...patch.services, ...withoutInstances(withdrawn, inForce)];
     const { nodes: removeNodes, services: removeServices } = patch.remove;
     const nodes = mergeNodes(this.nodes, patch);
@@ -331,10 +331,9 @@ export class TableStore {
     // A node that goes may still be named by services that are otherwise the same.
     const checked = [...setServices, ...(removeNodes.length === 0 ? [] : this.#onRemoved(difference, next))];
     const touched = new Set([...removeServices, ...checked.map(({ service }) => service.name)]);
-    const untouched = (owner: string | undefined) => (owner === undefined || touched.has(owner) ? undefined : owner);
     const taken: Taken = {
-      addressOwner: (address) => untouched(this.#services.addressOwner(address)),
-      namespaceOwner: (address) => untouched(this.#services.namespaceOwner(address)),
+      addressOwner: (address) => this.#services.addressOwner(address, touched),
+      namespaceOwner: (address) => this.#services.namespaceOwner(address, touched),
     };
     const nodeIds = new Set([this.#options.nodeId, ...nodes.map(({ id }) => id)]);
     const check = new ServiceCheck(nodeIds, this.#options, taken);

@@ -18,13 +18,13 @@ type InForce = Pick<ReadonlyMap<string, Service>, "get">;
 export async function withdrawnBy(
   { services, remove }: TablesPatch,
   inForce: InForce,
-  ownerOf: (namespaceAddress: string) => string | undefined,
+  ownerOf: (namespaceAddress: string, except: ReadonlySet<string>) => string | undefined,
 ): Promise<Withdrawn[]> {
   const decided = new Set([...services.map(({ name }) => name), ...remove.services]);
   const withdrawn = new Map<string, Withdrawn>();
   const note = (address: string, by: string): void => {
-    const service = ownerOf(address);
-    if (service === undefined || decided.has(service)) return;
+    const service = ownerOf(address, decided);
+    if (service === undefined) return;
     const older = inForce.get(service)?.instances.find((one) => one.namespaceAddresses.includes(address));
     if (older === undefined) return;
     const key = `${older.number} ${service}`;
