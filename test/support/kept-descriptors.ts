@@ -21,9 +21,19 @@ export async function startManaged(lab: Lab, node: string): Promise<SandboxProgr
 
 /** Kills the proxy. Resolves when the next one is ready. */
 export async function killManaged(lab: Lab, node: string, manager: SandboxProgram): Promise<void> {
+  const { ready } = await beginKill(lab, node, manager);
+  await ready;
+}
+
+/** Resolves when the proxy is killed; `ready` does when the next one is. */
+export async function beginKill(
+  lab: Lab,
+  node: string,
+  manager: SandboxProgram,
+): Promise<{ readonly ready: Promise<unknown> }> {
   const starts = (): number => manager.stdout.split("sapwood ready").length;
   const before = starts();
   const { pid } = await lab.report<StatusReport>(node, "status");
   await lab.sandbox.expect(["kill", "-KILL", String(pid)], node);
-  await manager.until("the next process to be ready", () => starts() > before);
+  return { ready: manager.until("the next process to be ready", () => starts() > before) };
 }
