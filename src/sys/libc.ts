@@ -47,6 +47,8 @@ export const EADDRINUSE = errnoNumber("EADDRINUSE");
 export const EADDRNOTAVAIL = errnoNumber("EADDRNOTAVAIL");
 export const EMSGSIZE = errnoNumber("EMSGSIZE");
 export const ENOBUFS = errnoNumber("ENOBUFS");
+export const EOPNOTSUPP = errnoNumber("EOPNOTSUPP");
+export const ECANCELED = errnoNumber("ECANCELED");
 export const ECONNREFUSED = errnoNumber("ECONNREFUSED");
 
 /** Memory that a call reads or fills; it must live outside V8's heap only if its address outlives the call. */
@@ -197,6 +199,8 @@ export function execv(path: string, argv: readonly string[]): number {
 }
 // asm-generic/unistd.h, the same numbers on all machines; musl has no functions for them.
 const SYS_PIDFD_SEND_SIGNAL = 424;
+const SYS_IO_URING_SETUP = 425;
+const SYS_IO_URING_ENTER = 426;
 const SYS_PIDFD_OPEN = 434;
 const systemCall = bind<[number, number, number, number, number]>(
   "long syscall(long number, long first, long second, long third, long fourth)",
@@ -207,6 +211,22 @@ export function pidfdOpen(pid: number): number {
 }
 export function pidfdSendSignal(fd: number, signal: number): number {
   return systemCall(SYS_PIDFD_SEND_SIGNAL, fd, signal, 0, 0);
+}
+const ioUringSetupCall: Call<[number, number, Bytes]> = library.func(
+  "long syscall(long number, long entries, void *params)",
+);
+/** A descriptor, close-on-exec; `params` is a struct io_uring_params (io_uring_setup(2)). */
+export function ioUringSetup(entries: number, params: Bytes): number {
+  const result = ioUringSetupCall(SYS_IO_URING_SETUP, entries, params);
+  return result < 0 ? -koffi.errno() : result;
+}
+const ioUringEnterCall: Call<[number, number, number, number, number, number, number]> = library.func(
+  "long syscall(long number, long fd, long submit, long complete, long flags, long argument, long size)",
+);
+/** How many entries were taken (io_uring_enter(2)). */
+export function ioUringEnter(fd: number, submit: number, complete: number, flags: number): number {
+  const result = ioUringEnterCall(SYS_IO_URING_ENTER, fd, submit, complete, flags, 0, 0);
+  return result < 0 ? -koffi.errno() : result;
 }
 /** Non-blocking and close-on-exec, starting at 0. */
 export const eventfd = bind<[number, number]>("int eventfd(unsigned int initial, int flags)");

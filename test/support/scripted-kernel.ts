@@ -5,6 +5,7 @@ import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import type { TunCalls, UdpCalls } from "../../src/dataplane/io/calls.ts";
 import { READY_TUN, READY_UDP, type Waiter, WorkerArea } from "../../src/dataplane/io/device.ts";
+import { type FrameRing, RING_ENTRIES } from "../../src/sys/io-uring.ts";
 import { EAGAIN } from "../../src/sys/libc.ts";
 import type { EngineFixture } from "./engine-fixture.ts";
 import type { Message } from "./reference/translator.ts";
@@ -21,6 +22,8 @@ export interface Calls {
   /** Those reads, of the above, that found nothing. */
   readEmpty: number;
   writev: number;
+  /** Submissions of a ring, each of up to RING_ENTRIES writes. */
+  enter: number;
   recvmmsg: number;
   sendmmsg: number;
   /** Sleeps included. */
@@ -33,6 +36,7 @@ export const NONE: Readonly<Calls> = {
   read: 0,
   readEmpty: 0,
   writev: 0,
+  enter: 0,
   recvmmsg: 0,
   sendmmsg: 0,
   poll: 0,
@@ -89,6 +93,24 @@ export class ScriptedKernel implements TunCalls, UdpCalls, Waiter {
   writev(): number {
     this.calls.writev += 1;
     return 1;
+  }
+
+  /** A ring that takes everything. */
+  ring(): FrameRing {
+    const results = new Int32Array(RING_ENTRIES);
+    let queued = 0;
+    return {
+      results,
+      put: () => {
+        queued += 1;
+      },
+      submit: () => {
+        this.calls.enter += 1;
+        results.fill(1, 0, queued);
+        queued = 0;
+        return true;
+      },
+    };
   }
 
   recvmmsg(_fd: number, messagesAt: number, count: number): number {

@@ -2,7 +2,9 @@
 // somebody else opened and closes. The only place that chooses what is between the loop and the kernel: nothing,
 // unless the settings name faults.
 
+import { type RingHandle, WriteRing } from "../../sys/io-uring.ts";
 import { Poller, WakeDrain } from "../../sys/poll.ts";
+import { KERNEL } from "./calls.ts";
 import { READY_TUN, READY_UDP, type Waiter, type WorkerArea, type WorkerDevices } from "./device.ts";
 import type { FaultSettings } from "./fault-settings.ts";
 import { faultyDevices } from "./faulty-devices.ts";
@@ -14,6 +16,8 @@ interface DeviceSettings {
   readonly udpFd: number;
   /** eventfd by which somebody else ends a wait. */
   readonly wakeFd: number;
+  /** By which many frames are written to the TUN at once; undefined: one by one. */
+  readonly ring: RingHandle | undefined;
   readonly area: WorkerArea;
   readonly onRefused: UdpFaults;
   readonly faults: FaultSettings | undefined;
@@ -22,10 +26,11 @@ interface DeviceSettings {
 }
 
 export function openDevices(settings: DeviceSettings): WorkerDevices {
-  const { tunFd, udpFd, wakeFd, area, onRefused, faults, nowMs } = settings;
+  const { tunFd, udpFd, wakeFd, ring, area, onRefused, faults, nowMs } = settings;
   const waiter = createWaiter(tunFd, udpFd, wakeFd);
   if (faults === undefined) {
-    return { tun: new TunDevice(tunFd, area), udp: new UdpDevice(udpFd, area, onRefused), waiter };
+    const writes = ring === undefined ? undefined : new WriteRing(ring, tunFd);
+    return { tun: new TunDevice(tunFd, area, KERNEL, writes), udp: new UdpDevice(udpFd, area, onRefused), waiter };
   }
   return faultyDevices(faults, area, nowMs, (tunCalls, udpCalls) => ({
     tun: new TunDevice(tunFd, area, tunCalls),

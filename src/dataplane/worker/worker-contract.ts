@@ -1,6 +1,7 @@
 // What the supervisor and a data-plane thread say to each other, and the clock that they share.
 
 import type { ErrorCode } from "../../base/errors.ts";
+import type { RingHandle } from "../../sys/io-uring.ts";
 import type { CaptureOrders } from "../capture/capture-contract.ts";
 import type { FaultSettings } from "../io/fault-settings.ts";
 
@@ -45,6 +46,7 @@ export interface WorkerOptions {
   readonly tunFd: number;
   readonly udpFd: number;
   readonly wakeFd: number; // eventfd
+  readonly ring: RingHandle | undefined; // for writes to the TUN, where the kernel has one
   readonly faults: FaultSettings | undefined; // what its devices are told to do wrong
   readonly lowLatency: boolean; // Spin
   readonly engine: WebAssembly.Module;

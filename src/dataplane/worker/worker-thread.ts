@@ -1,9 +1,11 @@
 // One thread of the data plane, from its start through its restarts to its end, on the same descriptors and memory.
-// Promises: closes only what it opened (its eventfd, its thread); nobody waits for a thread that has died.
+// Promises: closes only what it opened (its eventfd, its ring, its thread); nobody waits for a thread that has died.
 
 import type { Worker } from "node:worker_threads";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { SapwoodError } from "../../base/errors.ts";
+import { openRing, type RingHandle } from "../../sys/io-uring.ts";
+import * as Libc from "../../sys/libc.ts";
 import { WakeEvent } from "../../sys/poll.ts";
 import { threadCpuMs } from "../../sys/thread-clock.ts";
 import type { CaptureOrders } from "../capture/capture-contract.ts";
@@ -83,6 +85,7 @@ export class WorkerThread {
   readonly #call: Int32Array;
   readonly #areaWords: Uint32Array;
   readonly #wake = new WakeEvent();
+  #ring: RingHandle | undefined = openRing();
   readonly #orders = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #unanswered = new Map<number, (answer: OrderAnswer) => void>();
   #running: Worker | undefined;
@@ -184,6 +187,7 @@ export class WorkerThread {
       worker: this.#worker,
       ...queue,
       wakeFd: this.#wake.fd,
+      ring: this.#ring,
       faults,
       lowLatency,
       engine: this.#modules.engine,
@@ -236,6 +240,8 @@ export class WorkerThread {
       clearTimeout(timer);
     }
     this.#wake.close();
+    if (this.#ring !== undefined) Libc.close(this.#ring.fd);
+    this.#ring = undefined;
   }
 
   get #isStopping(): boolean {

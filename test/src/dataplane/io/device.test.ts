@@ -130,6 +130,49 @@ describe.skipIf(tunProblem !== undefined)(`on a real TUN${tunProblem ? ` (${tunP
   });
 });
 
+interface Written {
+  readonly writes: number;
+  readonly answered: readonly number[];
+  readonly queueLeft: number;
+  readonly written: number;
+  readonly sendFailed: number;
+}
+
+describe.skipIf(tunProblem !== undefined)(`writes by a ring${tunProblem ? ` (${tunProblem})` : ""}`, () => {
+  /** One in five of 150 frames is refused, and stands for two packets. */
+  const answered = Array.from({ length: 150 }, (_, i) => i).filter((i) => i % 5 !== 4);
+  const all = { answered, queueLeft: 0, written: 120, sendFailed: 60 };
+  let results: { readonly oneByOne: Written; readonly byRing?: Written; readonly [name: string]: Written | undefined };
+
+  beforeAll(() => {
+    results = runInNamespace(new URL("./in-namespace/tun-ring.mjs", import.meta.url)) as typeof results;
+  });
+
+  test("where the kernel has none, each frame is a call", () => {
+    expect(results.oneByOne).toEqual({ ...all, writes: 150 });
+  });
+
+  test("a ring does the same in the same order, without a call for each", ({ skip }) => {
+    skip(results.byRing === undefined, "this kernel gives no ring");
+    expect(results.byRing).toEqual({ ...all, writes: 0 });
+  });
+
+  test("a few frames are not worth it", ({ skip }) => {
+    skip(results.byRing === undefined, "this kernel gives no ring");
+    expect(results.few).toEqual({ writes: 7, answered: [0, 1, 2, 3, 5, 6], queueLeft: 0, written: 6, sendFailed: 2 });
+  });
+
+  test("what somebody who died left in the ring is forgotten", ({ skip }) => {
+    skip(results.byRing === undefined, "this kernel gives no ring");
+    expect(results.afterDeath).toEqual({ ...all, writes: 0 });
+  });
+
+  test("when the kernel takes nothing more by the ring, each frame is a call, and none is lost", ({ skip }) => {
+    skip(results.byRing === undefined, "this kernel gives no ring");
+    expect(results.withoutRing).toEqual({ ...all, writes: 150 });
+  });
+});
+
 interface Transfer {
   readonly received: readonly Record<string, unknown>[];
   readonly [name: string]: unknown;

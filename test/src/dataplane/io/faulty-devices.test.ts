@@ -234,7 +234,7 @@ test("without faults nothing is between the loop and the devices", () => {
   const { area } = createArea();
   const onRefused = { udpRejected: () => 0, pathError: () => undefined };
   const open = (faults: FaultSettings | undefined): WorkerDevices =>
-    openDevices({ tunFd: -1, udpFd: -1, wakeFd: -1, area, onRefused, faults, nowMs: () => 0 });
+    openDevices({ tunFd: -1, udpFd: -1, wakeFd: -1, ring: undefined, area, onRefused, faults, nowMs: () => 0 });
   const plain = open(undefined);
   expect(plain.tun).toBeInstanceOf(TunDevice);
   expect(plain.udp).toBeInstanceOf(UdpDevice);

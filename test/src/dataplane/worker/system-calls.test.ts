@@ -39,7 +39,7 @@ function times(count: number, ...arrivals: readonly Arrival[]): Arrival[] {
 }
 
 /** Runs the loop until it sleeps with nothing left to come; what happened before the first sleep does not count. */
-async function run(script: readonly Arrival[]): Promise<{ calls: Calls; counts: Counts }> {
+async function run(script: readonly Arrival[], hasRing = false): Promise<{ calls: Calls; counts: Counts }> {
   const fixture: EngineFixture = await onNodeA({
     tables: world(serviceB([instance(1, "node-b", B1)])),
     memory: { offloads: HeaderLayout.OFFLOAD_TUN_UDP },
@@ -50,7 +50,7 @@ async function run(script: readonly Arrival[]): Promise<{ calls: Calls; counts: 
   const kernel = new ScriptedKernel(fixture, script);
   const loop = new Loop({
     engine: { current: fixture.engine },
-    tun: new TunDevice(-1, kernel.area, kernel),
+    tun: new TunDevice(-1, kernel.area, kernel, hasRing ? kernel.ring() : undefined),
     udp: new UdpDevice(-1, kernel.area, fixture.engine, kernel),
     waiter: kernel,
     clock: () => fixture.nowUs,
@@ -126,5 +126,25 @@ describe("system calls", () => {
     const found = await run(script);
     expect(found.calls).toEqual({ ...NONE, ...calls });
     expect(found.counts).toMatchObject(packets);
+  });
+
+  test.each<[string, Arrival[], Partial<Calls>]>([
+    [
+      "batches of 64 answers of as many flows: a wait, a receive and a submission each",
+      times(BURSTS, { messages: MESSAGES }),
+      { wakeUps: 8, poll: 8, recvmmsg: 8, enter: 8 },
+    ],
+    [
+      "answers that come alone: the same as without",
+      times(64, ANSWER),
+      { wakeUps: 64, poll: 67, recvmmsg: 64, writev: 64 },
+    ],
+    [
+      "7 answers of as many flows, fewer than a submission is worth",
+      times(BURSTS, { messages: MESSAGES.slice(0, 7) }),
+      { wakeUps: 8, poll: 8, recvmmsg: 8, writev: 56 },
+    ],
+  ])("with a ring for the TUN, of %s", async (_what, script, calls) => {
+    expect((await run(script, true)).calls).toEqual({ ...NONE, ...calls });
   });
 });
