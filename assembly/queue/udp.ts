@@ -153,9 +153,10 @@ function openMessage(node: u32, at: usize, segmentSize: u32): void {
   openStartMask = startMask(at, copied);
   openStart = load<u16>(at) & openStartMask;
   openAt = pushMessage(endpointAt(node), (trafficClassAt(at) & copied) | fixedClass(), segmentSize);
-  openTakesGso = takesGso(node, segmentSize);
+  openTakesGso = fitsWhole(node, segmentSize);
   noteLength(node, segmentSize);
-  if (!fitsWhole(node, segmentSize)) {
+  if (openTakesGso) openTakesGso = takesGso(node);
+  else {
     Mmsghdr.at(openAt).fragments = KernelLayout.FRAGMENTS_ALLOWED;
     WorkerArea.at(workerAt).udpTxFragmented = WorkerArea.at(workerAt).udpTxFragmented + 1;
   }

@@ -63,10 +63,10 @@ export function metricsAt(node: u32): usize {
   return nodeMetricsAt + <usize>node * NodeMetricsLayout.SIZE;
 }
 
-/** Whether a datagram of `length` bytes may be cut from a larger message: only by a path that it fits in one piece. */
-export function takesGso(node: u32, length: u32): bool {
+/** Whether the kernel may cut a message to the node into datagrams, which have to fit the path in one piece. */
+export function takesGso(node: u32): bool {
   if ((HEADER.offloads & HeaderLayout.OFFLOAD_UDP_GSO) == 0) return false;
-  return NodeMetrics.at(metricsAt(node)).gsoRefused != HEADER.gsoTrial && fitsWhole(node, length);
+  return NodeMetrics.at(metricsAt(node)).gsoRefused != HEADER.gsoTrial;
 }
 
 /** Whether a datagram of `length` bytes fits the path in one piece, as far as is known. */
@@ -86,9 +86,14 @@ export function fixedClass(): u32 {
   return (HEADER.outerClass >>> HeaderLayout.OUTER_CLASS_FIXED) & 0xff;
 }
 
-/** Notes that a datagram of `length` bytes is sent: a path that carries large ones is looked after. */
+/**
+ * Notes that a datagram of `length` bytes is sent: a path that carries large ones is looked after. Workers look at the
+ * cache line with each message, so that a store with each would take it from the others.
+ */
 export function noteLength(node: u32, length: u32): void {
-  if (length > IPV6_MTU_MIN) NodeMetrics.at(metricsAt(node)).largeSent = 1;
+  if (length <= IPV6_MTU_MIN) return;
+  const metrics = NodeMetrics.at(metricsAt(node));
+  if (metrics.largeSent == 0) metrics.largeSent = 1;
 }
 
 /** Holds until UDP_SEGMENT is switched on anew: the route may have changed since. */

@@ -5,7 +5,7 @@ import type { EngineExports, EngineImports } from "../../src/dataplane/modules/e
 import { builtModulePath } from "../../src/dataplane/modules/wasm.ts";
 
 /** Called with the address and the width of each load and store, before it happens; ends the engine's call by throwing. */
-type OnAccess = (address: number, bytes: number) => void;
+type OnAccess = (address: number, bytes: number, isStore: boolean) => void;
 
 let instrumented: Promise<WebAssembly.Module> | undefined;
 
@@ -21,14 +21,16 @@ export function instantiateInstrumented(
   choose: EngineImports["policy"]["choose"],
   onAccess: OnAccess,
 ): EngineExports {
-  const access = (_id: number, bytes: number, offset: number, address: number): number => {
-    onAccess((address >>> 0) + offset, bytes);
-    return address;
-  };
+  const accessOf =
+    (isStore: boolean) =>
+    (_id: number, bytes: number, offset: number, address: number): number => {
+      onAccess((address >>> 0) + offset, bytes, isStore);
+      return address;
+    };
   const same = <T>(_id: number, value: T): T => value;
   const env: Record<string, unknown> = { memory };
   for (const { name } of WebAssembly.Module.imports(module)) {
-    if (name.endsWith("_ptr")) env[name] = access;
+    if (name.endsWith("_ptr")) env[name] = accessOf(name === "store_ptr");
     else if (name !== "memory" && name !== "choose") env[name] = same;
   }
   const { exports } = new WebAssembly.Instance(module, { env, policy: { choose } } as WebAssembly.Imports);
