@@ -4,7 +4,9 @@ import { loadavg } from "node:os";
 import { Command } from "commander";
 import { Lab } from "../src/lab/lab.ts";
 import { DEMO, type Topology } from "../src/lab/topology.ts";
+import { publish } from "./history.ts";
 import { summarise } from "./statistics.ts";
+import { costsBetween, residentMiB, threadCosts } from "./thread-cost.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 const NODE = "node-a";
@@ -12,18 +14,12 @@ const NODE = "node-a";
 const SETTLE_MS = 45_000;
 const ROUND_MS = 10_000;
 
-const { rounds } = new Command("bench idle")
+const { rounds, publish: isPublished } = new Command("bench idle")
   .description("Measures wake-ups and processor time of a proxy without traffic.")
   .option("--rounds <n>", "rounds of ten seconds", wholeNumber, 5)
+  .option("--publish", "add the figures to the history")
   .parse()
-  .opts<{ readonly rounds: number }>();
-
-interface Cost {
-  readonly atMs: number;
-  readonly cpuMs: number;
-  /** Voluntary context switches of each thread: how often it slept, and so woke. */
-  readonly sleeps: ReadonlyMap<string, number>;
-}
+  .opts<{ readonly rounds: number; readonly publish?: true }>();
 
 const lab = await Lab.open(pairOf(DEMO));
 try {
@@ -32,23 +28,31 @@ try {
   const cpuMs: number[] = [];
   const wakeUps: number[] = [];
   const threads = new Map<string, number[]>();
-  let before = await readCost();
+  let before = await readCosts();
   for (let round = 0; round < rounds; round++) {
     await pause(ROUND_MS);
-    const now = await readCost();
+    const now = await readCosts();
     const seconds = (now.atMs - before.atMs) / 1000;
-    cpuMs.push(((now.cpuMs - before.cpuMs) / seconds) * 10);
-    const perSecond = [...now.sleeps].map(
-      ([thread, count]) => [thread, (count - (before.sleeps.get(thread) ?? 0)) / seconds] as const,
-    );
+    const costs = [...costsBetween(before.costs, now.costs)];
+    cpuMs.push((costs.reduce((sum, [, cost]) => sum + cost.cpuMs, 0) / seconds) * 10);
+    const perSecond = costs.map(([thread, { sleeps }]) => [thread, sleeps / seconds] as const);
     wakeUps.push(perSecond.reduce((sum, [, rate]) => sum + rate, 0));
     for (const [thread, rate] of perSecond) threads.set(thread, [...(threads.get(thread) ?? []), rate]);
     before = now;
   }
   process.stdout.write(`${rounds} rounds of 10 s, load ${loadavg()[0]?.toFixed(1)}; median (least to most)\n`);
   process.stdout.write(`processor time per 10 s: ${spread(cpuMs)} ms\nwake-ups per second: ${spread(wakeUps)}\n`);
+  const memoryMiB = await residentMiB(lab.sandbox, NODE);
+  process.stdout.write(`resident memory: ${memoryMiB.toFixed(0)} MiB\n`);
   for (const [thread, rates] of threads) {
     if (summarise(rates).max > 0) process.stdout.write(`  thread ${thread}: ${spread(rates)}\n`);
+  }
+  if (isPublished) {
+    publish("idle", { rounds }, [
+      { name: "processor time per 10 s", value: summarise(cpuMs).median, unit: "ms" },
+      { name: "wake-ups", value: summarise(wakeUps).median, unit: "1/s" },
+      { name: "resident memory", value: memoryMiB, unit: "MiB" },
+    ]);
   }
 } finally {
   await lab.close();
@@ -64,22 +68,8 @@ function pairOf(topology: Topology): Topology {
   return { ...topology, nodes, workloads: topology.workloads.filter(isKept), services };
 }
 
-/** Of the proxy, as the kernel tells: proc(5), and Documentation/scheduler/sched-stats.rst. */
-async function readCost(): Promise<Cost> {
-  // Other labs may run on this machine: only what was started in this one counts.
-  const script = `own=$(readlink /proc/self/ns/pid); for p in /proc/[0-9]*; do
-    [ "$(readlink $p/ns/pid)" = "$own" ] || continue
-    case "$(tr '\\0' ' ' < $p/cmdline)" in ${process.execPath}" "*"main.js run --config "*${NODE}*) ;; *) continue ;; esac
-    grep -H . $p/task/*/schedstat; grep -H ^voluntary $p/task/*/status; done`;
-  const text = await lab.sandbox.expect(["sh", "-c", script], NODE);
-  const rows = text.split("\n").map((line) => /task\/(\d+)\/(\w+):(?:voluntary\D*)?(\d+)/.exec(line) ?? []);
-  const of = (file: string): [string, number][] =>
-    rows.flatMap(([, thread = "", from, figure]) => (from === file ? [[thread, Number(figure)]] : []));
-  return {
-    atMs: performance.now(),
-    cpuMs: of("schedstat").reduce((sum, [, nanoseconds]) => sum + nanoseconds, 0) / 1e6,
-    sleeps: new Map(of("status")),
-  };
+async function readCosts() {
+  return { atMs: performance.now(), costs: await threadCosts(lab.sandbox, NODE) };
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -7,6 +7,7 @@ const SUBJECTS = {
   engines: { about: "packets in the engine of this build and in others, in turns", load: () => import("./engines.ts") },
   capture: { about: "packets without a capture and with one", load: () => import("./capture.ts") },
   path: { about: "whole nodes beside the kernel's own overlay", load: () => import("./path/main.ts") },
+  queues: { about: "what packets cost with one queue and with more", load: () => import("./queues.ts") },
   adoption: { about: "a start that takes over the flows of the process before", load: () => import("./adoption.ts") },
   kills: { about: "how long connections are silent when a proxy is killed", load: () => import("./kills.ts") },
   idle: { about: "what a proxy costs that nobody uses", load: () => import("./idle.ts") },

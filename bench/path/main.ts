@@ -69,6 +69,9 @@ async function run(): Promise<void> {
   const otherLoad = await loadOf(IDLE_CHECK_MS);
   if (otherLoad > LOAD_MAX) {
     const share = `${Math.round(otherLoad * 100)} %`;
+    if (options.publish) {
+      throw new SapwoodError("lab-failed", `--publish needs a machine without other work; found one ${share} busy.`);
+    }
     process.stderr.write(
       `The machine is ${share} busy with other things; the figures will be off, and the ratios too.\n`,
     );
@@ -115,7 +118,12 @@ function conclude(series: readonly Series[], drops: Report["drops"]): void {
 
   if (!options.publish) return;
   const figures = results.map(({ name, path, value, unit }) => ({ name: `${name} ${path}`, value, unit }));
-  publish("path", { rounds, seconds, queues }, figures);
+  const ratios = Object.entries(report.ratios).map(([name, value]) => ({
+    name: `${name} ratio`,
+    value,
+    unit: "ratio",
+  }));
+  publish("path", { rounds, seconds, queues, ratioTo: COMPARISON.with }, [...figures, ...ratios]);
   // A part of the measurements would replace the whole.
   if (options.only !== undefined || options.path !== undefined || options.beside || options.captured) return;
   mkdirSync(RESULTS, { recursive: true });

@@ -6,7 +6,13 @@ import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { Path } from "./path.ts";
 import { busySeconds } from "./processor-time.ts";
 import { CLIENT, type Family, SERVER, SERVICE_ADDRESSES } from "./scenario.ts";
-import { type EchoResult, type FloodReceived, type FloodSent, LISTENING } from "./tool-protocol.ts";
+import {
+  type ConnectionsMade,
+  type EchoResult,
+  type FloodReceived,
+  type FloodSent,
+  LISTENING,
+} from "./tool-protocol.ts";
 
 export interface Metric {
   readonly name: string;
@@ -24,6 +30,7 @@ export interface Measurement {
 }
 
 const GRACE_MS = 20_000; // what a program may take beyond the time that it was told
+const MANY_FLOWS = 64;
 const FLOOD_WARM_UP_SECONDS = 0.4;
 const FLOOD_MARGIN_SECONDS = 0.4;
 const SERVER_GRACE_MS = 2_000;
@@ -40,8 +47,12 @@ export const MEASUREMENTS: readonly Measurement[] = [
   tcp("v6", 1),
   tcp("v4", 4),
   tcp("v6", 4),
-  flood("v4"),
-  flood("v6"),
+  flood("v4", 1),
+  flood("v6", 1),
+  flood("v4", MANY_FLOWS),
+  flood("v6", MANY_FLOWS),
+  connections("v4"),
+  connections("v6"),
   echo("v4", "apart"),
   echo("v6", "apart"),
   echo("v4", "free"),
@@ -81,11 +92,12 @@ function tcp(family: Family, streams: number): Measurement {
 }
 
 /** As many small datagrams as the client's processor can send; those that arrive count. */
-function flood(family: Family): Measurement {
-  const name = `udp64_${family}`;
-  const sent = `udp64_sent_${family}`;
-  const cpu = `cpu_udp64_${family}`;
-  const what = `UDP flood of 64 B, ${familyLabel(family)}`;
+function flood(family: Family, flows: number): Measurement {
+  const kind = flows === 1 ? "udp64" : `udp64_${flows}flows`;
+  const name = `${kind}_${family}`;
+  const sent = `${kind}_sent_${family}`;
+  const cpu = `cpu_${kind}_${family}`;
+  const what = `UDP flood of 64 B${flows === 1 ? "" : `, ${flows} flows`}, ${familyLabel(family)}`;
   return {
     name,
     metrics: [
@@ -96,7 +108,7 @@ function flood(family: Family): Measurement {
         label: `${what}, processor time`,
         unit: "CPU s/Mpacket",
         better: "less",
-        isCharted: family === "v4",
+        isCharted: family === "v4" && flows === 1,
       },
     ],
     async run(path, seconds) {
@@ -104,7 +116,7 @@ function flood(family: Family): Measurement {
       const receiver = path.sandbox.start(tool("flood-receiver", ...window), SERVER.name);
       return withServer(receiver, LISTENING, async () => {
         const total = FLOOD_WARM_UP_SECONDS + seconds + FLOOD_MARGIN_SECONDS;
-        const sender = tool("flood-sender", SERVICE_ADDRESSES[family], String(total));
+        const sender = tool("flood-sender", SERVICE_ADDRESSES[family], String(total), String(flows));
         const { packetsPerSecond }: FloodSent = JSON.parse(await onClient(path, sender, total));
         await receiver.until("the count of the datagrams that arrived", ({ stdout }) => stdout.endsWith("}\n"));
         const received: FloodReceived = JSON.parse(receiver.stdout.slice(LISTENING.length));
@@ -113,6 +125,33 @@ function flood(family: Family): Measurement {
           [sent]: packetsPerSecond,
           [cpu]: received.busySeconds / (received.packets / 1e6),
         };
+      });
+    },
+  };
+}
+
+/** New TCP connections, some at a time: each is opened, gets a byte and is closed by the server. */
+function connections(family: Family): Measurement {
+  const name = `conn_${family}`;
+  const cpu = `cpu_conn_${family}`;
+  const what = `new TCP connections, ${familyLabel(family)}`;
+  return {
+    name,
+    metrics: [
+      { name, label: what, unit: "connections/s", better: "more", isCharted: family === "v4" },
+      { name: cpu, label: `${what}, processor time`, unit: "CPU s/1000", better: "less", isCharted: false },
+    ],
+    async run(path, seconds) {
+      const server = path.sandbox.start(tool("connection-server"), SERVER.name);
+      return withServer(server, LISTENING, async () => {
+        const before = busySeconds();
+        const client = tool("connection-client", SERVICE_ADDRESSES[family], String(seconds));
+        const result: ConnectionsMade = JSON.parse(await onClient(path, client, seconds));
+        const busy = busySeconds() - before;
+        if (result.connections === 0) {
+          throw new SapwoodError("lab-failed", `The path "${path.name}" must carry TCP; found no connection.`);
+        }
+        return { [name]: result.connections / result.seconds, [cpu]: (1000 * busy) / result.connections };
       });
     },
   };

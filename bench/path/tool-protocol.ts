@@ -1,6 +1,6 @@
 // What the measuring tools (programs of their own, in the workloads) print, one JSON line each.
 
-/** The UDP port of the tools' servers. */
+/** The port of the tools' servers. */
 export const TOOL_PORT = 7007;
 
 /** Printed by a server that listens. */
@@ -25,4 +25,11 @@ export interface EchoResult {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly p999Us: number;
+}
+
+/** connection-client: over its whole life. */
+export interface ConnectionsMade {
+  readonly connections: number;
+  readonly failed: number;
+  readonly seconds: number;
 }

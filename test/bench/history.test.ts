@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { publish, readHistory } from "../../bench/history.ts";
+import { renderHistoryChart } from "../../bench/history-chart.ts";
 
 let folder: string;
 let file: string;
@@ -41,4 +42,30 @@ test.each(["", "{", "5", '{"date":"2026-01-01"}'])("%j is no run, and its line i
   publish("micro", {}, [], file);
   appendFileSync(file, `${line}\n{}\n`);
   expect(() => readHistory(file)).toThrow("history.jsonl:2: expected a run of a benchmark");
+});
+
+test("the chart has a dot for each run of a figure, in its machine's colour, the later one further right", () => {
+  const machine = { processor: "a & b", processors: 2, memoryGiB: 4, kernel: "6.18", node: "v20" };
+  const run = (day: number, value: number, processor: string) => ({
+    date: `2026-01-0${day}T00:00:00.000Z`,
+    commit: "0123456789ab",
+    subject: "path",
+    options: {},
+    machine: { ...machine, processor },
+    figures: [
+      { name: "tcp1_v4 ratio", value, unit: "ratio" },
+      { name: "rtt ratio", value: 1, unit: "ratio" },
+    ],
+  });
+  const svg = renderHistoryChart([run(1, 0.25, "a & b"), run(2, 0.5, "a & b"), run(3, 0.5, "other")], "tcp1");
+  expect(svg).toContain("path: tcp1_v4 ratio, ratio");
+  expect(svg).not.toContain("rtt");
+  expect(svg).toContain("a &amp; b");
+  const dots = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)" r="3.5" fill="(#\w+)"><title>([\d.]+ ratio)/g)];
+  const [first, second, third] = dots.map(([, x, y, colour]) => ({ x: Number(x), y: Number(y), colour }));
+  expect(dots.map(([, , , , label]) => label)).toEqual(["0.25 ratio", "0.5 ratio", "0.5 ratio"]);
+  expect(first?.x).toBeLessThan(second?.x ?? 0);
+  expect(first?.y).toBeGreaterThan(second?.y ?? 0); // higher up is more
+  expect([second?.y, second?.colour]).toEqual([third?.y, first?.colour]);
+  expect(third?.colour).not.toBe(first?.colour);
 });
