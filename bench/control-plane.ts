@@ -21,6 +21,7 @@ import { manyServicesConfig, weightPatch } from "./publish/many-services.ts";
 import { summarise } from "./statistics.ts";
 import { wholeNumber } from "./whole-number.ts";
 
+const TICKS_PER_SECOND = 100; // USER_HZ
 const START_TIMEOUT_MS = 300_000;
 const RELOAD_TIMEOUT_MS = 300_000;
 /** Between two looks whether a file was read. */
@@ -92,6 +93,7 @@ class Measurement {
     const startMs = performance.now();
     const proxy = await this.#start(config);
     this.#note("ready after", "s", (performance.now() - startMs) / 1000);
+    this.#note("ready after: processor time", "s", await this.#processorSeconds());
     const { memory } = await this.#status();
     this.#note("memory when ready", "MiB", memory.rssBytes / MIB);
     await this.#timed("status", "GET", "/v1/status");
@@ -139,6 +141,7 @@ class Measurement {
   async #busy(name: string, work: () => Promise<unknown>): Promise<void> {
     const looker = new Worker(new URL("./control-silence.js", import.meta.url), { workerData: this.#socket });
     await once(looker, "message");
+    const before = await this.#processorSeconds();
     const startMs = performance.now();
     const isRefused = await work().then(
       () => false,
@@ -149,10 +152,19 @@ class Measurement {
     );
     const seconds = (performance.now() - startMs) / 1000;
     this.#note(name, "s", isRefused ? undefined : seconds);
+    this.#note(`${name}: processor time`, "s", (await this.#processorSeconds()) - before);
     looker.postMessage("end");
     const [{ longestMs, mostBytes }] = await once(looker, "message");
     this.#note(`${name}: longest silence`, "ms", longestMs);
     this.#mostBytes = Math.max(this.#mostBytes, mostBytes);
+  }
+
+  /** Of the proxy and of the processes that it started and that have ended: utime to cstime of proc_pid_stat(5). */
+  async #processorSeconds(): Promise<number> {
+    const script = `for p in /proc/[0-9]*; do case "$(tr '\\0' ' ' < $p/cmdline)" in *"main.js run "*"${this.#socket} "*) cat $p/stat;; esac; done`;
+    const stat = await this.#sandbox.expect(["sh", "-c", script], CLIENT_NODE.id);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
   }
 
   #prepare(config: string, text: string): void {

@@ -8,6 +8,7 @@ import { publish } from "./history.ts";
 import { newFlowCases } from "./new-flow.ts";
 import { offloadCases } from "./offload.ts";
 import { policyCases } from "./policy.ts";
+import { serviceTextCases } from "./service-text.ts";
 import { tableCases } from "./tables.ts";
 
 /** The case files. */
@@ -16,6 +17,7 @@ const FILES: readonly Cases[] = [
   offloadCases,
   flowTableCases,
   tableCases,
+  serviceTextCases,
   addressCases,
   policyCases,
   newFlowCases,

@@ -23,6 +23,16 @@ export function readCounters(shared: SharedMemory): CounterSnapshot {
   return snapshotOf(countedBytes(shared));
 }
 
+/** One counter, without a look at the others. */
+export function readCounter(shared: SharedMemory, counter: Counter): number {
+  return sumAt(shared, WorkerLayout.COUNTERS + 8 * counter);
+}
+
+/** Likewise of the packets of a direction that were dropped for a reason. */
+export function readDrops(shared: SharedMemory, direction: "egress" | "ingress", reason: DropReason): number {
+  return sumAt(shared, (direction === "egress" ? WorkerLayout.EGRESS_DROPS : WorkerLayout.INGRESS_DROPS) + 8 * reason);
+}
+
 /** What the counters were: cheaper to keep than a snapshot, which can be made of it later. */
 export class CounterNote {
   readonly #counted: readonly Uint8Array[];
@@ -64,8 +74,19 @@ export function flowCount(shared: SharedMemory): number {
 
 /** Packets that left by the tunnel or the TUN since the start. */
 export function packetsPassed(shared: SharedMemory): number {
-  const { egressPackets = 0, ingressPackets = 0, localPackets = 0 } = readCounters(shared).counters;
-  return egressPackets + ingressPackets + localPackets;
+  return [Counter.egressPackets, Counter.ingressPackets, Counter.localPackets].reduce(
+    (sum, counter) => sum + readCounter(shared, counter),
+    0,
+  );
+}
+
+function sumAt(shared: SharedMemory, offset: number): number {
+  let sum = 0;
+  for (let worker = 0; worker < shared.capacities.workers; worker++) {
+    const word = (shared.at(Region.workers) + worker * WorkerLayout.SIZE + offset) >>> 2;
+    sum += (shared.u32[word] ?? 0) + 2 ** 32 * (shared.u32[word + 1] ?? 0);
+  }
+  return sum;
 }
 
 /** The counters of each worker. */

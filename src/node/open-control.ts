@@ -1,5 +1,6 @@
 // Last stage: who changes the tables, who reports, and the control socket.
 
+import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { lostLogLines } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
@@ -20,7 +21,7 @@ import type { ProviderSink } from "../control/providers/provider.ts";
 import { Reloader } from "../control/providers/reloader.ts";
 import { Questions } from "../control/tables/questions.ts";
 import { OffloadSwitch } from "../dataplane/worker/offload-switch.ts";
-import { readCounters } from "../memory/counters.ts";
+import { readDrops } from "../memory/counters.ts";
 import type { ProviderReport, StatusReport } from "../model/reports.ts";
 import { ADDRESS_SIZE, parseAddress } from "../net/address.ts";
 import { DescriptorReserve } from "../sys/descriptor-reserve.ts";
@@ -137,10 +138,10 @@ function openMachineWatch({ alarms, shared }: Stages, descriptors: DescriptorRes
     wallMs: () => Date.now(),
     descriptors,
     lostLogLines,
-    unsent: () => {
-      const { queueFull = 0, sendFailed = 0 } = readCounters(shared).drops.egress;
-      return { queueFull, sendFailed };
-    },
+    unsent: () => ({
+      queueFull: readDrops(shared, "egress", DropReason.queueFull),
+      sendFailed: readDrops(shared, "egress", DropReason.sendFailed),
+    }),
   });
 }
 

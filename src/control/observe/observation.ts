@@ -2,11 +2,13 @@
 // listener that shows them.
 
 import { dirname, resolve } from "node:path";
+import { Counter } from "../../../assembly/shared/counters.ts";
+import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { Logger } from "../../base/log.ts";
 import type { OffloadSwitch } from "../../dataplane/worker/offload-switch.ts";
 import { rehearse } from "../../dataplane/worker/rehearse.ts";
 import type { Supervisor } from "../../dataplane/worker/supervisor.ts";
-import { readBatches, readCounters } from "../../memory/counters.ts";
+import { readBatches, readCounter, readDrops } from "../../memory/counters.ts";
 import { readNodeMetrics, readProbeLoss } from "../../memory/measurements.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import type { NetworkReport, ReloadReport, StatusReport } from "../../model/reports.ts";
@@ -138,7 +140,6 @@ export class Observation {
   #situation(): Situation {
     const { offloads, modules, reloader, workerRestarts, shared } = this.#options;
     const network = this.#options.network();
-    const { counters, drops } = readCounters(shared);
     return {
       nodes: this.#nodes(),
       offloads: new Map(offloads.states.map(({ name, on, reason }) => [name, { on, reason }])),
@@ -154,7 +155,9 @@ export class Observation {
         lastRepair: network.lastRepair?.what.join(", ") ?? "",
       },
       flowsSqueezed:
-        (counters.flowsEvicted ?? 0) + (drops.egress.flowTableFull ?? 0) + (drops.ingress.flowTableFull ?? 0),
+        readCounter(shared, Counter.flowsEvicted) +
+        readDrops(shared, "egress", DropReason.flowTableFull) +
+        readDrops(shared, "ingress", DropReason.flowTableFull),
     };
   }
 

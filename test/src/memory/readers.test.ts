@@ -11,7 +11,7 @@ import * as NodeMetricsLayout from "../../../assembly/shared/layout/node-metrics
 import { NodeHealth } from "../../../assembly/shared/layout/node-metrics.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
-import { flowCount, readCounters } from "../../../src/memory/counters.ts";
+import { flowCount, readCounter, readCounters, readDrops } from "../../../src/memory/counters.ts";
 import { liveFlows } from "../../../src/memory/flows.ts";
 import { readInstanceLoad, readNodeMetrics } from "../../../src/memory/measurements.ts";
 import { forgetGsoRefusals } from "../../../src/memory/offloads.ts";
@@ -39,6 +39,10 @@ describe("counters", () => {
     expect(Object.entries(drops.ingress).filter(([, value]) => value !== 0)).toEqual([["sendFailed", 3]]);
     expect(Object.keys(counters)).toHaveLength(Counter.count);
     expect(Object.keys(drops.egress)).toHaveLength(DropReason.count - 1);
+    expect(readCounter(shared, Counter.egressBytes)).toBe(3 * 2 ** 33 + 3);
+    expect(readDrops(shared, "egress", DropReason.unknownAddress)).toBe(15);
+    expect(readDrops(shared, "ingress", DropReason.sendFailed)).toBe(3);
+    expect(readDrops(shared, "egress", DropReason.sendFailed)).toBe(0);
   });
 
   test("the count of flows is the header's", () => {
