@@ -1,6 +1,7 @@
 // `npm run bench [SUBJECT]`: the benchmarks, one subject at a time; each has options of its own (--help).
 
 import process from "node:process";
+import { LOAD_CHECK_MS, LOAD_MAX, loadOf } from "./path/machine.ts";
 
 const SUBJECTS = {
   micro: { about: "the engine and the policies beside their twins (the default)", load: () => import("./micro.ts") },
@@ -36,7 +37,17 @@ function subjectIn(args: string[]): keyof typeof SUBJECTS {
   process.exit(2);
 }
 
+/** Figures of a machine that does other things as well must not get into the history. */
+async function requireQuiet(): Promise<void> {
+  const load = await loadOf(LOAD_CHECK_MS);
+  if (load <= LOAD_MAX) return;
+  const found = `${Math.round(load * 100)} % busy`;
+  process.stderr.write(`--publish needs a machine that is at most ${LOAD_MAX * 100} % busy; found it ${found}.\n`);
+  process.exit(1);
+}
+
 const args = process.argv.slice(2);
 const subject = subjectIn(args);
+if (args.includes("--publish")) await requireQuiet();
 process.argv.splice(2, Infinity, ...args);
 await SUBJECTS[subject].load();

@@ -7,6 +7,9 @@ import { SapwoodError } from "../../src/base/errors.ts";
 import { busySeconds } from "./processor-time.ts";
 
 const GIB = 2 ** 30;
+/** How long the load is looked at before a measurement, and how high it may be: with more, figures say little. */
+export const LOAD_CHECK_MS = 500;
+export const LOAD_MAX = 0.1;
 
 export interface Machine {
   readonly processor: string;
