@@ -1,5 +1,5 @@
-// Builds dist/: the host code with tsc, the live page with esbuild, the WebAssembly modules with asc and wasm-opt, as
-// many at once as there are processors.
+// Builds dist/: the host code with tsc, and in fewer files with esbuild, as it starts; the live page with esbuild; the
+// WebAssembly modules with asc and wasm-opt. As many at once as there are processors.
 //
 //   node scripts/build.mjs               builds everything
 //   node scripts/build.mjs --if-needed   builds what is older than its sources; in an installed package, which has no
@@ -19,14 +19,15 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const MAN_FOLDER = "dist/man/man1";
 const PAGE_FOLDER = "dist/page";
+const PROGRAM_FOLDER = "dist/program";
 /** Of the folders in dist, those that the host's build does not write. */
-const OTHERS_FOLDERS = ["wasm", "page"];
+const OTHERS_FOLDERS = ["wasm", "page", "program"];
 /** Licence files of a package by the names that are usual. */
 const LICENSE_NAMES = ["LICENSE", "LICENSE.md", "license"];
 const POLICY_PAGES_MAX = 256; // 16 MiB: what one policy module may keep for itself
@@ -92,6 +93,14 @@ function targets() {
       build: buildHost,
     },
     {
+      output: `${PROGRAM_FOLDER}/start.js`,
+      sources: [
+        ...["scripts/build.mjs", "package.json", "tsconfig.json", "src", "assembly/shared"],
+        "node_modules/esbuild/package.json",
+      ],
+      build: buildProgram,
+    },
+    {
       output: `${PAGE_FOLDER}/licenses.txt`,
       sources: [
         ...["scripts/build.mjs", "src/page", "src/model/page-reports.ts"],
@@ -130,11 +139,54 @@ async function writeManPages() {
   for (const [name, page] of manPages(version, date)) writeFileSync(join(ROOT, MAN_FOLDER, name), page);
 }
 
-/** One script and one style sheet, with all that they need, and the licences of what is in them. */
-async function buildPage() {
+/**
+ * The program that dist/src/main.js starts: the same code in few files, because most of what a start costs is finding
+ * and reading files. The npm packages stay outside, each in the version that is installed.
+ */
+async function buildProgram() {
+  const build = await bundler();
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ["src/start.ts"],
+    outdir: PROGRAM_FOLDER,
+    entryNames: "[name]",
+    chunkNames: "[name]-[hash]",
+    bundle: true,
+    splitting: true, // what is imported within a function stays in a file of its own
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    target: "node20.19",
+    sourcemap: "linked",
+    sourcesContent: false,
+    legalComments: "none",
+    metafile: true,
+    logLevel: "silent",
+    plugins: [{ name: "places", setup: (setup) => setup.onLoad({ filter: /\/src\/.*\.ts$/ }, inPlaceOf) }],
+  });
+  const written = new Set(Object.keys(metafile.outputs));
+  for (const name of readdirSync(join(ROOT, PROGRAM_FOLDER))) {
+    if (!written.has(`${PROGRAM_FOLDER}/${name}`)) rmSync(join(ROOT, PROGRAM_FOLDER, name));
+  }
+}
+
+/** The text of a source in which import.meta.url is where tsc puts it: threads and data are found from there. */
+function inPlaceOf({ path }) {
+  const compiled = relative(ROOT, path).replace(/\.ts$/, ".js");
+  const place = `new URL(${JSON.stringify(`../${compiled}`)}, import.meta.url).href`;
+  return { contents: readFileSync(path, "utf8").replaceAll("import.meta.url", place), loader: "ts" };
+}
+
+async function bundler() {
   const { build } = await import("esbuild").catch(() => {
     throw new Error("the package esbuild is needed to build and is not installed; run: npm ci");
   });
+  return build;
+}
+
+/** One script and one style sheet, with all that they need, and the licences of what is in them. */
+async function buildPage() {
+  const build = await bundler();
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: [

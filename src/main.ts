@@ -7,7 +7,7 @@ const leastNode = [20, 19]; // as package.json says
 const foundNode = process.versions.node.split(".").map(Number);
 
 if (isAtLeast(foundNode, leastNode)) {
-  new Function("file", "return import(file)")("./start.js");
+  new Function("file", "return import(file)")("../program/start.js"); // start.ts, with what it imports
 } else {
   process.stderr.write(
     `sapwood: Node.js ${leastNode.join(".")} or newer is needed; found ${process.versions.node}, ${process.execPath}.\n`,

@@ -51,7 +51,7 @@ describe.each(FILES)("%s", (file) => {
   test.each([`${LEAST}.0`, "20.20.1", "22.0.0", "100.0.0"])("lets Node.js %s go on", (version) => {
     const { said, exitCode, loaded } = run(file, version);
     expect({ said, exitCode }).toEqual({ said: "", exitCode: undefined });
-    expect(loaded).toEqual(file.endsWith("main.js") ? ["./start.js"] : []);
+    expect(loaded).toEqual(file.endsWith("main.js") ? ["../program/start.js"] : []);
   });
 
   test("has no syntax that Node.js 6 does not know", () => {

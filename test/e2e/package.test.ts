@@ -50,6 +50,7 @@ afterAll(async () => {
 test("it holds the compiled program, its modules and its documentation", () => {
   const needed = [
     "dist/src/main.js",
+    "dist/program/start.js",
     "dist/assembly/shared/layout/version.js",
     "dist/wasm/engine.wasm",
     "dist/wasm/adoption.wasm",
@@ -63,7 +64,7 @@ test("it holds the compiled program, its modules and its documentation", () => {
 
 test("it holds no sources but the policy SDK, no tests and no benches", () => {
   const ours = [
-    /^(?:dist\/(?:src|assembly|wasm|page|man\/man1)|template\/policy|docs|contrib|bench\/results)\//,
+    /^(?:dist\/(?:src|program|assembly|wasm|page|man\/man1)|template\/policy|docs|contrib|bench\/results)\//,
     /^(?:scripts\/(?:build\.mjs|require-node\.cjs)|(?:README|SECURITY|CHANGELOG|CONTRIBUTING|bench\/README)\.md|LICENSE|package\.json)$/,
   ];
   const sdk = ["assembly/policy/sdk.ts", "assembly/shared/policies.ts"]; // copied into the folder of a new policy
