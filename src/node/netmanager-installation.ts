@@ -187,7 +187,10 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-NotifyAccess=main
+# Ready when packets and the NodeEngine are served. A main thread that does not go on for a minute is started anew.
+Type=notify
+WatchdogSec=60
+# Those of the TUN and the tunnel, whose queues hold what comes while the daemon starts again.
 FileDescriptorStoreMax=64
 ExecStart=${PROGRAM}
 ExecReload=/bin/kill -HUP $MAINPID

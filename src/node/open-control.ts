@@ -5,6 +5,7 @@ import { SapwoodError } from "../base/errors.ts";
 import { lostLogLines } from "../base/log.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { ControlApi, orderListener } from "../control/api/api.ts";
+import { ChangeGate } from "../control/api/change-gate.ts";
 import { readText } from "../control/config/text-reader.ts";
 import { InstanceHealth } from "../control/health/instance-health.ts";
 import { ModuleControl } from "../control/modules/module-control.ts";
@@ -82,9 +83,11 @@ export async function openControl(stages: Stages, options: NodeProxyOptions, und
   const captures = openCaptures(stages, options);
   undo.add("end the captures", () => captures.close());
   const listeners = new Listeners();
-  const handOver = openHandOver(stages, options, events, listeners);
+  const changes = new ChangeGate();
+  const handOver = openHandOver(stages, options, events, { listeners, changes });
   const parts = {
     takeover: handOver,
+    changes,
     captures,
     status,
     reporter,

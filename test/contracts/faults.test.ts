@@ -1,6 +1,7 @@
 // What lets a node survive faults and cannot be seen in one place: who writes files, who reads the clock that can be set,
 // and which ends are followed by a start.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -8,6 +9,20 @@ import { NetmanagerInstallation } from "../../src/node/netmanager-installation.t
 import { sourcesBelow, text } from "../support/source-files.ts";
 
 const PRODUCT = sourcesBelow("src").filter((path) => !/^src\/(?:lab|page)\//.test(path));
+
+/** The texts of the unit of `sapwood run` and of that which `sapwood install-netmanager` writes. */
+function units(): string[] {
+  const root = mkdtempSync(join(tmpdir(), "sapwood-units-"));
+  try {
+    new NetmanagerInstallation(root).install();
+    return [
+      text("contrib/systemd/sapwood.service"),
+      readFileSync(join(root, "etc/systemd/system/netmanager.service"), "utf8"),
+    ];
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
 
 /** Sources with a match outside of comments. */
 function sourcesWith(pattern: RegExp): string[] {
@@ -41,17 +56,36 @@ test("the clock that can be set gives times to people, and nothing waits or ends
 });
 
 test("both units start a proxy again after whatever exit status, as docs/reliability.md says", () => {
-  const root = mkdtempSync(join(tmpdir(), "sapwood-units-"));
-  try {
-    new NetmanagerInstallation(root).install();
-    const installed = readFileSync(join(root, "etc/systemd/system/netmanager.service"), "utf8");
-    for (const unit of [installed, text("contrib/systemd/sapwood.service")]) {
-      expect(unit).toMatch(/^Restart=always$/m);
-      expect(unit).toMatch(/^StartLimitIntervalSec=0$/m);
-      expect(unit).not.toMatch(/^(?:RestartPreventExitStatus|SuccessExitStatus)=/m);
-    }
-  } finally {
-    rmSync(root, { recursive: true });
+  for (const unit of units()) {
+    expect(unit).toMatch(/^Restart=always$/m);
+    expect(unit).toMatch(/^StartLimitIntervalSec=0$/m);
+    expect(unit).not.toMatch(/^(?:RestartPreventExitStatus|SuccessExitStatus)=/m);
   }
   expect(text("docs/reliability.md")).toContain("`Restart=always`, no `RestartPreventExitStatus=`");
+});
+
+test("systemd hears of both when they serve, watches both, and keeps the descriptors of both", () => {
+  const [run = "", netmanager = ""] = units();
+  for (const line of ["Type", "WatchdogSec", "FileDescriptorStoreMax", "Restart", "RestartSec", "ExecStopPost"]) {
+    const of = (unit: string) => new RegExp(`^${line}=.*$`, "m").exec(unit)?.[0];
+    expect(of(run)).toBeDefined();
+    expect(of(netmanager)).toBe(of(run));
+  }
+  expect(run).toMatch(/^Type=notify$/m); // which says NotifyAccess=main as well
+});
+
+test.runIf(existsSync("/usr/bin/systemd-analyze"))("systemd takes each line of both units", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sapwood-verify-"));
+  try {
+    const files = units().map((unit, i) => {
+      const file = join(folder, `sapwood-${i}.service`);
+      // Programs that are installed elsewhere are no matter of the unit.
+      writeFileSync(file, unit.replace(/^ExecStart=\S+/m, "ExecStart=/bin/true"));
+      return file;
+    });
+    const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...files], { encoding: "utf8" });
+    expect(stderr.split("\n").filter((line) => line.includes(folder) || line.includes("sapwood-"))).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -1,6 +1,7 @@
 // A proxy made of constants, for tests of the control socket and of the commands that ask it.
 
 import type { ControlParts } from "../../src/control/api/api.ts";
+import { ChangeGate } from "../../src/control/api/change-gate.ts";
 import type { ModuleOrder } from "../../src/control/modules/module-control.ts";
 import { ByteStream } from "../../src/control/observe/byte-stream.ts";
 import type { CaptureRequest } from "../../src/control/observe/capture-request.ts";
@@ -52,6 +53,7 @@ export class FakeSource {
   readonly modules: string[] = [];
   failure: Error | undefined;
   takeovers = 0;
+  readonly changes = new ChangeGate();
   /** Events come faster than anybody reads them. */
   isFlooding = false;
 
@@ -65,6 +67,7 @@ export class FakeSource {
           if (this.failure !== undefined) throw this.failure;
         },
       },
+      changes: this.changes,
       status: () => this.status(),
       reporter: this,
       traffic: { report: (order) => this.traffic(order) },

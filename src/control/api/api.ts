@@ -111,7 +111,9 @@ function controlApp(
     app.on(route.method, honoPath(route.path), async (context) => {
       const query = queryOf(route, new URL(context.req.url).searchParams);
       const body = await bodyOf(route.body, context);
-      return answer(context, streams, await route.handle(parts, { query, name: nameOf(context), body }));
+      const handle = () => route.handle(parts, { query, name: nameOf(context), body });
+      const { changes } = route;
+      return answer(context, streams, await (changes === undefined ? handle() : parts.changes.run(changes, handle)));
     });
   }
   app.get(OPENAPI_PATH, (context) => context.json(describeRoutes(routes)));

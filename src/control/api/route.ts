@@ -5,6 +5,7 @@ import { z } from "zod";
 import { SapwoodError } from "../../base/errors.ts";
 import { valueText } from "../../base/issues.ts";
 import type { WrittenText } from "../config/text-reader.ts";
+import type { Changed } from "./change-gate.ts";
 
 /** The place of a name in a path. */
 export const NAME_PART = "{name}";
@@ -34,6 +35,8 @@ interface RouteDefinition<Parts, Query extends z.ZodObject, Body extends RouteBo
   readonly body: Body;
   /** Registered in REPORTS. */
   readonly answers: z.ZodType;
+  /** What it changes that a process that takes over has to know of. */
+  readonly changes?: Changed;
   /** Of the answer, when it is no JSON. */
   readonly media?: string;
   /** May throw a SapwoodError. */

@@ -156,7 +156,7 @@ export class Modules {
     try {
       this.policies.claim(name); // addresses may be bound to it
     } catch (error) {
-      this.#log.error({ module: name, err: error }, "a remembered module is skipped");
+      this.#tellSkipped(name, reasonOf(error));
       return;
     }
     this.#stored.set(name, stored);
@@ -198,8 +198,17 @@ export class Modules {
       if (!(error instanceof SapwoodError)) throw error;
       if (name === "engine") this.engine.noteRefusal(error.message);
       else this.policies.noteRefusal(name, error.message);
-      this.#log.error({ module: name, code: error.code }, `a remembered module is skipped: ${error.message}`);
+      this.#tellSkipped(name, error.message);
     }
+  }
+
+  #tellSkipped(name: string, reason: string): void {
+    this.#alarms.tell({
+      kind: "state-unusable",
+      subject: name,
+      message: `A remembered module is skipped: ${name}: ${reason}`,
+      advice: 'Load one that this version takes ("sapwood policy load", "sapwood engine load").',
+    });
   }
 
   /** Writes down what a command loaded and is in force. */

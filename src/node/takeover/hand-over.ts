@@ -4,6 +4,7 @@
 
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
+import type { ChangeGate } from "../../control/api/change-gate.ts";
 import type { NewEvent } from "../../model/alarms.ts";
 import { type Answering, Asking, TAKEOVER_PROTOCOL, takeoverSocket } from "../../model/takeover-messages.ts";
 import { MessageSocket } from "../../sys/message-socket.ts";
@@ -24,12 +25,13 @@ interface HandOverParts {
   /** Packets that were passed on since the start. */
   packetsPassed(): number;
   flows(): number;
+  readonly changes: Pick<ChangeGate, "close" | "open">;
   /** Changes nothing of the node's network any more. */
   leaveNetwork(): Promise<void>;
   resumeNetwork(): void;
   holdWorkers(): Promise<unknown>;
   releaseWorkers(): void;
-  /** What this process listens at; tables and modules are not changed meanwhile. */
+  /** What this process listens at. */
   closeListeners(): Promise<void>;
   openListeners(): Promise<void>;
   /** Removes what a process left that did not come to take over. */
@@ -84,7 +86,7 @@ export class HandOver {
   /** Calls back whoever waits beside the control socket. Throws takeover-failed, missing-rights or already-running. */
   begin(): void {
     const { socket, parts } = this.#options;
-    const refusal = parts.refusal();
+    const refusal = this.#isEnding ? ENDING : parts.refusal();
     if (refusal !== undefined) throw new SapwoodError("takeover-failed", refusal);
     if (this.#next !== undefined) throw new SapwoodError("already-running", "Another takeover is under way.");
     const path = takeoverSocket(socket);
@@ -114,6 +116,7 @@ export class HandOver {
     this.#next?.send({ kind: "failed", reason: ENDING });
     this.#next?.close();
     await this.#underWay;
+    this.#tellAsker({ kind: "failed", reason: ENDING });
   }
 
   async #serve(channel: NextChannel, pid: number): Promise<void> {
@@ -195,6 +198,8 @@ export class HandOver {
     const { parts, version } = this.#options;
     undo.push(() => parts.resumeNetwork());
     await parts.leaveNetwork();
+    undo.push(() => parts.changes.open());
+    await parts.changes.close("modules"); // the next process reads them from now on
     const passedBefore = parts.packetsPassed();
     const locks = [
       { name: "flows" as const, fd: parts.flowsLock },
@@ -213,6 +218,7 @@ export class HandOver {
       [...parts.tun, ...parts.sockets, ...locks.map(({ fd }) => fd)],
     );
     await this.#hear(channel, "prepared", PREPARE_MS);
+    await parts.changes.close("tables"); // which takes workers that run
     undo.push(() => parts.releaseWorkers());
     await parts.holdWorkers();
     const passes = parts.packetsPassed() > passedBefore;

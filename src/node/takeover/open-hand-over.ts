@@ -1,5 +1,6 @@
 // What the running process passes on, and how it lets go of it, in terms of its parts.
 
+import type { ChangeGate } from "../../control/api/change-gate.ts";
 import type { EventLog } from "../../control/observe/event-log.ts";
 import { flowCount, packetsPassed } from "../../memory/counters.ts";
 import { whyUnreplaceable } from "../../sys/main-process.ts";
@@ -12,7 +13,7 @@ export function openHandOver(
   { socket, encrypted, tun, sockets, flows, modules, store, shared, supervisor, networkWatch, ending }: Stages,
   { version, log }: NodeProxyOptions,
   events: EventLog,
-  listeners: Listeners,
+  { listeners, changes }: { readonly listeners: Listeners; readonly changes: ChangeGate },
 ): HandOver {
   const handOver = new HandOver({
     socket,
@@ -28,6 +29,7 @@ export function openHandOver(
       generation: () => store.generation,
       packetsPassed: () => packetsPassed(shared),
       flows: () => flowCount(shared),
+      changes,
       leaveNetwork: () => networkWatch.pause(),
       resumeNetwork: () => networkWatch.resume(),
       holdWorkers: () => supervisor.hold(),

@@ -3,9 +3,11 @@
 
 import { unlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SapwoodError } from "../../base/errors.ts";
+import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { Answering, type Asking, TAKEOVER_PROTOCOL, takeoverSocket } from "../../model/takeover-messages.ts";
+import { FolderLock } from "../../sys/file-lock.ts";
 import { MessageSocket } from "../../sys/message-socket.ts";
+import { requireOwnFolder } from "../../sys/own-files.ts";
 import { Channel } from "./channel.ts";
 import { askRunning } from "./running-proxy.ts";
 
@@ -14,6 +16,8 @@ const ANSWER_MS = 15_000;
 /** Closing what it listens at, and in the end everything, may take the running process a while. */
 const END_MS = 60_000;
 const LOOK_MS = 2;
+/** Whoever may open the folder may lock it. */
+const LOCK_MODE = 0o700;
 
 type Kind = Answering["kind"];
 type Answer<Wanted extends Kind> = Extract<Answering, { readonly kind: Wanted }>;
@@ -104,7 +108,14 @@ export class Takeover {
 /** Asks the running process to call back, and makes sure that it is who answers. */
 export async function openChannel(socket: string): Promise<Channel<Asking, Answering>> {
   const path = takeoverSocket(socket);
-  const listener = listenAt(path);
+  const turn = await takeTurn(path);
+  let listener: MessageSocket;
+  try {
+    listener = listenAt(path);
+  } catch (error) {
+    turn.release();
+    throw error;
+  }
   try {
     await askRunning(socket, "POST", "/v1/takeover");
     const giveUpAtMs = performance.now() + ANSWER_MS;
@@ -117,6 +128,29 @@ export async function openChannel(socket: string): Promise<Channel<Asking, Answe
   } finally {
     listener.close();
     unlinkSync(path);
+    turn.release();
+  }
+}
+
+/**
+ * One process at a time listens where the running one calls back: it would call another one than who asked. Waits as long
+ * as the one before asks. Throws already-running or missing-rights.
+ */
+async function takeTurn(path: string): Promise<FolderLock> {
+  const folder = `${path}.lock`;
+  const giveUpAtMs = performance.now() + ANSWER_MS;
+  try {
+    requireOwnFolder(folder, LOCK_MODE);
+  } catch (cause) {
+    throw new SapwoodError("missing-rights", `${folder} cannot be locked: ${reasonOf(cause)}`, { cause });
+  }
+  for (;;) {
+    const turn = FolderLock.tryTake(folder);
+    if (turn !== undefined) return turn;
+    if (performance.now() > giveUpAtMs) {
+      throw new SapwoodError("already-running", `Another takeover of this proxy is under way, at ${path}.`);
+    }
+    await sleep(LOOK_MS);
   }
 }
 
@@ -174,12 +208,7 @@ function listenAt(path: string): MessageSocket {
   const previous = process.umask(0o177);
   try {
     return MessageSocket.listen(path);
-  } catch (error) {
-    if (isAnswered(path)) {
-      throw new SapwoodError("already-running", `Another takeover of this proxy is under way, at ${path}.`, {
-        cause: error,
-      });
-    }
+  } catch {
     try {
       unlinkSync(path);
       return MessageSocket.listen(path);
@@ -189,15 +218,6 @@ function listenAt(path: string): MessageSocket {
     }
   } finally {
     process.umask(previous);
-  }
-}
-
-function isAnswered(path: string): boolean {
-  try {
-    MessageSocket.connect(path).close();
-    return true;
-  } catch {
-    return false;
   }
 }
 

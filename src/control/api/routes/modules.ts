@@ -46,6 +46,7 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
   }),
   route({
     method: "PUT",
+    changes: "modules",
     path: `/v1/policies/${NAME_PART}`,
     summary: "Loads a policy, or only tries it",
     query: z.strictObject({ source, dryRun: flag, force: flag }),
@@ -58,6 +59,7 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
   }),
   route({
     method: "DELETE",
+    changes: "modules",
     path: `/v1/policies/${NAME_PART}`,
     summary: "Unloads a policy",
     query: NO_PARAMETERS,
@@ -70,6 +72,7 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
   }),
   route({
     method: "POST",
+    changes: "modules",
     path: `/v1/policies/${NAME_PART}/rollback`,
     summary: "Puts the module before in force",
     query: NO_PARAMETERS,
@@ -88,6 +91,7 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
   }),
   route({
     method: "PUT",
+    changes: "modules",
     path: "/v1/engine",
     summary: "Loads an engine",
     query: z.strictObject({ source, force: flag }),
@@ -98,6 +102,7 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
   }),
   route({
     method: "POST",
+    changes: "modules",
     path: "/v1/engine/rollback",
     summary: "Puts the engine before in force",
     query: NO_PARAMETERS,

@@ -5,11 +5,13 @@ import type { OffloadSwitch } from "../../../dataplane/worker/offload-switch.ts"
 import { KeyReport, OffloadReports, TakeoverReport } from "../../../model/reports.ts";
 import { OFFLOAD_SWITCHES } from "../../../sys/offload.ts";
 import type { EncryptedUnderlay } from "../../underlay/encrypted-underlay.ts";
+import type { ChangeGate } from "../change-gate.ts";
 import { NO_PARAMETERS, type Route, routesOn } from "../route.ts";
 
 export interface NodeParts {
   /** Calls back the process that waits beside the control socket. */
   readonly takeover: { begin(): void };
+  readonly changes: Pick<ChangeGate, "run">;
   readonly offloads: Pick<OffloadSwitch, "states" | "set">;
   /** Throws not-found when the underlay is not encrypted. */
   readonly key: () => Pick<EncryptedUnderlay, "report" | "activateNextKey">;

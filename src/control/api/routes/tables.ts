@@ -45,6 +45,7 @@ const route = routesOn<TableParts>();
 export const TABLE_ROUTES: readonly Route<TableParts>[] = [
   route({
     method: "POST",
+    changes: "tables",
     path: "/v1/tables",
     summary: "Replaces nodes and services, or only tells what that would change",
     query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
@@ -55,6 +56,7 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
   }),
   route({
     method: "PATCH",
+    changes: "tables",
     path: "/v1/tables",
     summary: "Changes some of the nodes and services, or only tells what that would change",
     query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
@@ -65,6 +67,7 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
   }),
   route({
     method: "POST",
+    changes: "tables",
     path: "/v1/drain",
     summary: "Has an instance, or all of a node or a service, take no new flows, or take them again",
     query: NO_PARAMETERS,

@@ -4,6 +4,7 @@
 import { reasonOf, SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";
 import type { Logger } from "../../../base/log.ts";
+import { shortageOf } from "../../../base/shortage.ts";
 import { Turns } from "../../../base/turns.ts";
 import type { ProviderReport } from "../../../model/reports.ts";
 import { canonicalAddress, parsePrefix } from "../../../net/address.ts";
@@ -53,6 +54,8 @@ interface Registered {
   readonly network: ContainerNetwork;
 }
 
+/** The subject of events about it. */
+const STATE = "netmanager.json";
 /** For all that a registration waits for. Its failure takes a second more, and the NodeEngine has 10 s. */
 const REGISTER_MS = 8500;
 /** When a registration is answered at the latest, whatever holds it up: a command that hangs, say. */
@@ -380,12 +383,17 @@ export class Netmanager {
 
   /** Where nobody waits for an answer that says so: what fails is tried again. */
   #tryToSave(): void {
+    const { alarms } = this.#options.sink;
     try {
       this.#save();
+      if (this.#isUnsaved) alarms.end(STATE, "The state of the worker is written again.");
       this.#isUnsaved = false;
     } catch (error) {
-      if (!this.#isUnsaved)
-        this.#options.log.error({ err: error }, "the worker's state cannot be written; trying again");
+      if (!this.#isUnsaved) {
+        const message = `The state of the worker cannot be written: ${reasonOf(error)}`;
+        const advice = `${shortageOf(error)?.advice ?? "See who may write to the state folder."} It is tried again.`;
+        alarms.tell({ kind: "state-unwritable", subject: STATE, message, advice });
+      }
       this.#isUnsaved = true;
     }
   }
