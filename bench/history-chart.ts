@@ -17,8 +17,8 @@ const WIDTH = 860;
 const MARGIN = 16;
 const TITLE_HEIGHT = 40;
 const ROW_HEIGHT = 44;
-const PLOT_AT = 300; // x
-const PLOT_WIDTH = 380;
+const PLOT_AT = 380; // x
+const PLOT_WIDTH = 360;
 const PLOT_MARGIN = 8;
 const LEGEND_LINE = 18;
 /** After these, the colours begin again. */

@@ -121,12 +121,13 @@ function conclude(series: readonly Series[], drops: Report["drops"]): void {
 
   if (!options.publish) return;
   const figures = results.map(({ name, path, value, unit }) => ({ name: `${name} ${path}`, value, unit }));
+  const compared = `${COMPARISON.path} / ${COMPARISON.with}`;
   const ratios = Object.entries(report.ratios).map(([name, value]) => ({
-    name: `${name} ratio`,
+    name: `${name} ${compared}`,
     value,
     unit: "ratio",
   }));
-  publish("path", { rounds, seconds, queues, ratioTo: COMPARISON.with }, [...figures, ...ratios]);
+  publish("path", { rounds, seconds, queues }, [...figures, ...ratios]);
   // A part of the measurements would replace the whole.
   if (options.only !== undefined || options.path !== undefined || options.beside || options.captured) return;
   mkdirSync(RESULTS, { recursive: true });

@@ -133,12 +133,14 @@ function flood(family: Family, flows: number): Measurement {
 /** New TCP connections, some at a time: each is opened, gets a byte and is closed by the server. */
 function connections(family: Family): Measurement {
   const name = `conn_${family}`;
+  const failed = `conn_failed_${family}`;
   const cpu = `cpu_conn_${family}`;
   const what = `new TCP connections, ${familyLabel(family)}`;
   return {
     name,
     metrics: [
       { name, label: what, unit: "connections/s", better: "more", isCharted: family === "v4" },
+      { name: failed, label: `${what}, failed`, unit: "connections", better: "neither", isCharted: false },
       { name: cpu, label: `${what}, processor time`, unit: "CPU s/1000", better: "less", isCharted: false },
     ],
     async run(path, seconds) {
@@ -151,7 +153,11 @@ function connections(family: Family): Measurement {
         if (result.connections === 0) {
           throw new SapwoodError("lab-failed", `The path "${path.name}" must carry TCP; found no connection.`);
         }
-        return { [name]: result.connections / result.seconds, [cpu]: (1000 * busy) / result.connections };
+        return {
+          [name]: result.connections / result.seconds,
+          [failed]: result.failed,
+          [cpu]: (1000 * busy) / result.connections,
+        };
       });
     },
   };

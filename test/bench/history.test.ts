@@ -53,12 +53,12 @@ test("the chart has a dot for each run of a figure, in its machine's colour, the
     options: {},
     machine: { ...machine, processor },
     figures: [
-      { name: "tcp1_v4 ratio", value, unit: "ratio" },
-      { name: "rtt ratio", value: 1, unit: "ratio" },
+      { name: "tcp1_v4 sapwood / kernel", value, unit: "ratio" },
+      { name: "rtt_p50_v4 sapwood / kernel", value: 1, unit: "ratio" },
     ],
   });
   const svg = renderHistoryChart([run(1, 0.25, "a & b"), run(2, 0.5, "a & b"), run(3, 0.5, "other")], "tcp1");
-  expect(svg).toContain("path: tcp1_v4 ratio, ratio");
+  expect(svg).toContain("path: tcp1_v4 sapwood / kernel, ratio");
   expect(svg).not.toContain("rtt");
   expect(svg).toContain("a &amp; b");
   const dots = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)" r="3.5" fill="(#\w+)"><title>([\d.]+ ratio)/g)];
