@@ -161,7 +161,7 @@ class Measurement {
 
   /** Of the proxy and of the processes that it started and that have ended: utime to cstime of proc_pid_stat(5). */
   async #processorSeconds(): Promise<number> {
-    const script = `for p in /proc/[0-9]*; do case "$(tr '\\0' ' ' < $p/cmdline)" in *"main.js run "*"${this.#socket} "*) cat $p/stat;; esac; done`;
+    const script = `for p in /proc/[0-9]*; do case "$(tr '\\0' ' ' < $p/cmdline)" in "${process.execPath} "*"main.js run "*"${this.#socket} "*) cat $p/stat;; esac; done`;
     const stat = await this.#sandbox.expect(["sh", "-c", script], CLIENT_NODE.id);
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;

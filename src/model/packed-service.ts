@@ -22,13 +22,15 @@ export class PackedService implements Service {
   declare readonly instances: readonly Instance[];
   readonly health: ServiceHealth | undefined;
   readonly #text: string;
+  readonly #origin: string | undefined;
 
   /** `text` is that of another service that says the same. */
-  constructor(name: string, health: ServiceHealth | undefined, text: string) {
+  constructor(name: string, health: ServiceHealth | undefined, text: string, origin?: string) {
     this.name = name;
     Object.defineProperties(this, FIELDS);
     this.health = health;
     this.#text = text;
+    this.#origin = origin;
   }
 
   static of(service: Service): PackedService {
@@ -39,6 +41,11 @@ export class PackedService implements Service {
   /** Addresses and instances, as the constructor takes them. */
   get text(): string {
     return this.#text;
+  }
+
+  /** By what its reader knows it again, where it was read from a long text (control/config/known-services.ts). */
+  get origin(): string | undefined {
+    return this.#origin;
   }
 
   /** Whether the text may be that of a node, an address or a policy of this service; false when it is of none. */

@@ -4,6 +4,7 @@ import type { Logger } from "../base/log.ts";
 import { claimSocketPath } from "../control/api/control-socket.ts";
 import { type Config, parseConfig } from "../control/config/config.ts";
 import { FileWatcher } from "../control/config/file-watcher.ts";
+import { originsOf } from "../control/config/known-services.ts";
 import { openTextFile } from "../control/config/text-reader.ts";
 import type { PolicyRegistryOptions } from "../control/modules/policy-registry.ts";
 import { EventAlarms } from "../control/observe/event-alarms.ts";
@@ -48,6 +49,8 @@ interface InForce {
   policies: (stateDirectory: string) => readonly string[];
   tables: () => Tables;
   sizes: () => TableSizes;
+  /** Throws what whole tables are refused for. */
+  check: (tables: Tables) => Promise<void>;
   bindings: () => readonly PolicyBinding[];
   /** What a policy would be asked about now. */
   candidates: PolicyRegistryOptions["candidates"];
@@ -72,6 +75,7 @@ export async function openConfig(options: NodeProxyOptions): Promise<OpenConfig>
     policies: knownPolicies,
     tables: () => NO_TABLES,
     sizes: () => sizesOf(NO_TABLES),
+    check: async () => undefined,
     bindings: () => [],
     candidates: () => [],
   };
@@ -98,7 +102,14 @@ async function readConfig(path: string, inForce: InForce): Promise<Config> {
     // Where that is wrong, everything else that is wrong is to be told as well.
     const policies = await directory.then(inForce.policies, () => BUILT_IN_POLICIES);
     const options = { policies, inForce: inForce.tables(), sizesInForce: inForce.sizes() };
-    return await text.read({ kind: "config", name: path, options });
+    const origins = originsOf(options.inForce.services);
+    const config = await text.read({ kind: "config", name: path, options: { ...options, origins } });
+    const isKept = await inForce.check(config.tables).then(
+      () => true,
+      () => false,
+    );
+    // What is not in force was checked without its lines.
+    return isKept ? config : await text.read({ kind: "config", name: path, options });
   } finally {
     text.close();
   }

@@ -68,6 +68,7 @@ export async function openTables(
   await store.apply(started);
   inForce.tables = () => store.snapshot();
   inForce.sizes = () => store.sizes;
+  inForce.check = (tables) => store.check(tables);
   encrypted?.onMoved((ids) => store.moveNodes(ids));
   return { shared, modules, rules, store, flows };
 }

@@ -60,6 +60,8 @@ export interface ConfigOptions {
   readonly inForce?: (() => Tables) | undefined;
   /** How many they have; counted unless given. */
   readonly sizesInForce?: TableSizes | undefined;
+  /** Of services in force that need not be read again, by originsOf(). */
+  readonly origins?: string | undefined;
   /** What is wrong with files that the configuration names; nothing unless given. */
   readonly fileIssues?: ((config: PolicyFiles) => readonly Issue[]) | undefined;
 }
@@ -126,7 +128,7 @@ export function configOf(document: ConfigDocument, options: ConfigOptions = {}):
     tables,
     counts,
     issues: wrong,
-  } = readTables(document, { nodes, services: written }, inForce, bindings, rules);
+  } = readTables(document, { nodes, services: written }, inForce, bindings, rules, options.origins);
   const issues = [
     ...(allowEmpty ? [] : absenceIssues(document, counts, options.sizesInForce ?? sizesOf(inForce))),
     ...ownUnderlayIssues(node.underlay, rest.ranges),
@@ -138,7 +140,7 @@ export function configOf(document: ConfigDocument, options: ConfigOptions = {}):
     ...(options.fileIssues?.(rest) ?? []),
   ];
   if (issues.length > 0) throw document.refusal(issues);
-  if (isWhole(document)) markChecked(tables, rulesKey(rules));
+  if (isWhole(document) && counts.kept === 0) markChecked(tables, rulesKey(rules));
   return { ...rest, state, bindings, node: { ...node, underlay: own }, capacities, tables };
 }
 
@@ -224,11 +226,12 @@ function readTables(
   inForce: Tables,
   bindings: readonly PolicyBinding[],
   rules: TableRules | undefined,
+  origins?: string,
 ): ReadTables {
   const { services, issues: unbound, fieldOf } = bindPolicies(written, bindings);
   const tables = withAbsentOnes(document, { nodes, services }, inForce);
   const nodeIds = tables.nodes.map(({ id }) => id);
-  const elsewhere = document.servicesElsewhere?.({ bindings, rules, nodeIds });
+  const elsewhere = document.servicesElsewhere?.({ bindings, rules, nodeIds, origins });
   return {
     tables,
     counts: { ...(elsewhere ?? countsOf(tables.services, rules?.nodeId)), nodes: tables.nodes.length },
@@ -238,7 +241,7 @@ function readTables(
 
 /** `nodeId` is the own node's. */
 function countsOf(services: readonly Service[], nodeId: string | undefined): ServiceCounts {
-  const counts = { services: services.length, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
+  const counts = { services: services.length, kept: 0, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
   for (const { addresses, instances } of services) {
     counts.addresses += addresses.length;
     counts.instances += instances.length;

@@ -5,10 +5,9 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { totalmem } from "node:os";
 import { SapwoodError } from "../../base/errors.ts";
-import type { PackedService } from "../../model/packed-service.ts";
-import type { Tables } from "../../model/tables.ts";
+import type { Service, Tables } from "../../model/tables.ts";
 import { markChecked } from "../tables/table-validation.ts";
-import { RESTART, serviceOf } from "./service-line.ts";
+import { keptIndex, RESTART, serviceOf } from "./service-line.ts";
 import { type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
 // Compiled, this file has the process's beside it; as source (a test) it uses the compiled one.
@@ -27,7 +26,8 @@ export class LongText {
   readonly #child: ChildProcess;
   readonly #limit: NodeJS.Timeout;
   readonly #ended: Promise<void>;
-  #services: PackedService[] = [];
+  #services: Service[] = [];
+  #inForce: readonly Service[] = [];
   /** Why there is no process. */
   #failure: Error | undefined;
   #rest: Buffer[] = []; // of a line whose end has not come
@@ -103,6 +103,7 @@ export class LongText {
 
   async #ask(request: TextRequest): Promise<TextAnswer> {
     const inForce = inForceOf(request);
+    this.#inForce = inForce?.services ?? [];
     const options =
       inForce === undefined ? request.options : { ...request.options, inForce: { ...inForce, services: [] } };
     const child = this.#child;
@@ -120,6 +121,12 @@ export class LongText {
     return answer;
   }
 
+  #serviceOf(line: string): Service {
+    const index = keptIndex(line);
+    const kept = index === undefined ? undefined : this.#inForce[index];
+    return kept ?? serviceOf(line);
+  }
+
   #take(part: Buffer): void {
     let from = 0;
     for (let at = part.indexOf(END_OF_LINE); at >= 0; at = part.indexOf(END_OF_LINE, from)) {
@@ -128,7 +135,7 @@ export class LongText {
       this.#rest = [];
       if (whole.length === 0) this.#onComplete?.();
       else if (whole.length === RESTART.length - 1) this.#services = [];
-      else this.#services.push(serviceOf(whole.toString("utf8")));
+      else this.#services.push(this.#serviceOf(whole.toString("utf8")));
       from = at + 1;
     }
     if (from < part.length) this.#rest.push(part.subarray(from));

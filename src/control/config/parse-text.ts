@@ -16,6 +16,6 @@ export function parseDocument(
   if (kind === "tables") return tablesOfDocument(document, options as TextKinds["tables"]["options"]);
   if (kind === "patch") return parseTablesPatchOf(document, options as TextKinds["patch"]["options"]);
   if (kind === "state") return stateDirectoryOf(document);
-  const { policies, inForce, sizesInForce } = options as TextKinds["config"]["options"];
-  return configOf(document, { policies: () => policies, inForce: () => inForce, sizesInForce });
+  const { policies, inForce, sizesInForce, origins } = options as TextKinds["config"]["options"];
+  return configOf(document, { policies: () => policies, inForce: () => inForce, sizesInForce, origins });
 }

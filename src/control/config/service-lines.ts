@@ -9,8 +9,9 @@ import * as Bulk from "../../net/bulk-address.ts";
 import { longestFirst, type PolicyBinding } from "../tables/policy-bindings.ts";
 import type { TableRules } from "../tables/table-validation.ts";
 import { JsonCursor, NotPlain } from "./json-cursor.ts";
+import { KnownServices, type OwnCounts, originOf } from "./known-services.ts";
 import { LineBuffer } from "./line-buffer.ts";
-import { lineOf } from "./service-line.ts";
+import { keptLine, lineOf, ORIGIN_MARK } from "./service-line.ts";
 import { ServiceRules } from "./service-rules.ts";
 import type { ServicesText } from "./services-text.ts";
 import { unusualService } from "./unusual-service.ts";
@@ -22,15 +23,14 @@ export interface ServiceContext {
   readonly rules: TableRules | undefined;
   /** Ids of the other nodes. */
   readonly nodeIds: readonly string[];
+  /** Of the services in force, by originsOf(); undefined: nobody wants to know them again. */
+  readonly origins?: string | undefined;
 }
 
 /** How many were read. */
-export interface ServiceCounts {
+export interface ServiceCounts extends OwnCounts {
   readonly services: number;
-  readonly addresses: number; // of services
-  readonly instances: number;
-  readonly instanceAddresses: number;
-  readonly workloads: number; // namespace addresses of the own node
+  readonly kept: number; // of these, in force as they are, and not looked at
 }
 
 /** At most one per family. */
@@ -58,11 +58,12 @@ export function writeServices(
 }
 
 class ServiceLines {
-  readonly counts = { services: 0, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
+  readonly counts = { services: 0, kept: 0, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
   readonly #cursor: JsonCursor;
   readonly #bindings: readonly PolicyBinding[];
   readonly #nodeId: string | undefined;
   readonly #rules: ServiceRules | undefined;
+  readonly #known: KnownServices | undefined;
   readonly #out: LineBuffer;
   readonly #address = new Uint8Array(ADDRESS_SIZE);
   readonly #namespace = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
@@ -74,7 +75,8 @@ class ServiceLines {
   #isOwnNode = false;
 
   constructor({ bytes, from, to }: ServicesText, context: ServiceContext, write: (lines: Uint8Array) => void) {
-    const { bindings, rules, nodeIds } = context;
+    const { bindings, rules, nodeIds, origins } = context;
+    this.#known = origins === undefined ? undefined : new KnownServices(origins, bindings, rules);
     this.#cursor = new JsonCursor(bytes, from);
     this.#bindings = longestFirst(bindings);
     this.#nodeId = rules?.nodeId;
@@ -84,9 +86,12 @@ class ServiceLines {
 
   writeAll(to: number): void {
     const cursor = this.#cursor;
+    const digests = this.#known && this.#digests(this.#known);
     for (let isFirst = true; cursor.hasItem(isFirst); isFirst = false) {
       const from = cursor.at;
       const before = { ...this.counts };
+      const digest = digests?.of[before.services];
+      if (digests?.areSome && digest !== undefined && this.#keep(digest)) continue;
       this.#rules?.begin();
       this.#out.begin();
       if (!this.#service()) {
@@ -96,11 +101,47 @@ class ServiceLines {
         cursor.skipValue();
         this.#unusual(cursor.bytes.subarray(from, cursor.at));
       }
+      if (digest !== undefined) this.#out.ascii(ORIGIN_MARK + originOf(digest, difference(this.counts, before)));
       this.#out.end();
       this.counts.services += 1;
     }
     if (cursor.at !== to + 1) throw new NotPlain();
     this.#out.flush();
+  }
+
+  /** Of all services in their order, and whether those that are known are to be left out. */
+  #digests(known: KnownServices): { readonly of: readonly string[]; readonly areSome: boolean } {
+    const cursor = this.#cursor;
+    const start = cursor.at;
+    const digests: string[] = [];
+    let found = 0;
+    for (let isFirst = true; cursor.hasItem(isFirst); isFirst = false) {
+      const from = cursor.at;
+      cursor.skipValue();
+      const digest = known.digestOf(cursor.bytes.subarray(from, cursor.at));
+      digests.push(digest);
+      if (known.find(digest) !== undefined) found += 1;
+    }
+    cursor.at = start;
+    // Whoever takes the lines checks what is left; where it is much, it is better checked here.
+    return { of: digests, areSome: found * 2 > digests.length };
+  }
+
+  /** Leaves out the service at the cursor if it is known. */
+  #keep(digest: string): boolean {
+    const known = this.#known?.find(digest);
+    if (known === undefined) return false;
+    this.#cursor.skipValue();
+    this.#out.begin();
+    this.#out.ascii(keptLine(known.index).slice(0, -1));
+    this.#out.end();
+    this.counts.services += 1;
+    this.counts.kept += 1;
+    this.counts.addresses += known.counts.addresses;
+    this.counts.instances += known.counts.instances;
+    this.counts.instanceAddresses += known.counts.instanceAddresses;
+    this.counts.workloads += known.counts.workloads;
+    return true;
   }
 
   #unusual(bytes: Uint8Array): void {
@@ -276,6 +317,16 @@ class ServiceLines {
     if (!cursor.readText()) return false;
     return Bulk.readAddressText(cursor.bytes, cursor.textFrom, cursor.textTo, into, at);
   }
+}
+
+/** What came since. */
+function difference(now: OwnCounts, before: OwnCounts): OwnCounts {
+  return {
+    addresses: now.addresses - before.addresses,
+    instances: now.instances - before.instances,
+    instanceAddresses: now.instanceAddresses - before.instanceAddresses,
+    workloads: now.workloads - before.workloads,
+  };
 }
 
 /** A bit for each family; -1 when two are of the same. */

@@ -11,6 +11,8 @@ interface ConfigContext {
   readonly policies: readonly string[];
   readonly inForce: Tables;
   readonly sizesInForce?: TableSizes | undefined;
+  /** By originsOf(): services that are in force as the text has them come back as they are, and are not checked. */
+  readonly origins?: string | undefined;
 }
 
 /** Each kind of text: what it is read with, and what it is read as. */

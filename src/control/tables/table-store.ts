@@ -146,6 +146,11 @@ export class TableStore {
     });
   }
 
+  /** Throws what apply() would throw for rules that are not kept. */
+  check(tables: Tables): Promise<void> {
+    return this.#inTurn(async () => this.#check(await this.#replacement(tables)));
+  }
+
   /** Refuses what apply() would refuse, and changes nothing. */
   previewApply(tables: Tables): Promise<Preview> {
     return this.#inTurn(async () => this.#preview(await this.#replacement(tables)));

@@ -5,8 +5,9 @@ import { describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { ConfigDocument } from "../../../../src/control/config/config-document.ts";
 import { HeldText } from "../../../../src/control/config/held-text.ts";
+import { originsOf } from "../../../../src/control/config/known-services.ts";
 import { parseDocument } from "../../../../src/control/config/parse-text.ts";
-import { lineOf, serviceOf } from "../../../../src/control/config/service-line.ts";
+import { keptIndex, lineOf, serviceOf } from "../../../../src/control/config/service-line.ts";
 import { findServices } from "../../../../src/control/config/services-text.ts";
 import { type TextRequest, tablesOf } from "../../../../src/control/config/text-contract.ts";
 import { checkedBy } from "../../../../src/control/tables/table-validation.ts";
@@ -197,4 +198,55 @@ test("services are found where they are and nowhere else", () => {
   ]) {
     expect(found(text)).toBeUndefined();
   }
+});
+
+describe("services that are in force as a text has them", () => {
+  const count = 10;
+  const CONFIG = { node: { id: "node-a", underlay: { address: "192.0.2.1" } }, nodes: NODES };
+  const services = Array.from({ length: count }, (_, i) => service(i));
+
+  /** What is read anew, how many are kept, and whether all was checked. */
+  function readAgain(text: string, inForce: readonly Service[]) {
+    const options = { policies: ["round-robin"], inForce: { nodes: [], services: [] }, origins: originsOf(inForce) };
+    const read: Service[] = [];
+    let kept: number[] = [];
+    const held = new HeldText(Buffer.from(text), (bytes) => new TextDecoder().decode(bytes));
+    const value = held.read({ kind: "config", name: "text", options }, [], (part) => {
+      for (const line of Buffer.from(part).toString().split("\n")) {
+        const index = keptIndex(line);
+        if (index !== undefined) kept = [...kept, index];
+        else if (line !== "" && line !== "-") read.push(serviceOf(line));
+      }
+    });
+    return { read, kept, isChecked: isMarked(value) };
+  }
+  const configOf = (list: readonly unknown[], more: object = {}): string =>
+    JSON.stringify({ ...CONFIG, services: list, ...more });
+  const { read: inForce } = readAgain(configOf(services), []);
+
+  test("are left out, and the others are read", () => {
+    expect(inForce).toHaveLength(count);
+    expect(readAgain(configOf(services), inForce)).toEqual({ read: [], kept: [...services.keys()], isChecked: false });
+    const changed = services.with(3, service(3, { addresses: [] }));
+    const { read, kept } = readAgain(configOf([...changed.slice(1), service(20)]), inForce);
+    expect(read.map(({ name }) => name)).toEqual(["service-3", "service-20"]);
+    expect(kept).toEqual([1, 2, 4, 5, 6, 7, 8, 9]);
+    expect(read.map((one) => ({ ...one }))).toEqual(
+      readAgain(configOf([changed[3], service(20)]), []).read.map((one) => ({ ...one })),
+    );
+  });
+
+  test("are read where other rules, bindings or more changes are there", () => {
+    const others = [
+      configOf(services, { ranges: ["10.30.0.0/16", "fdff::/16", "10.31.0.0/16"] }),
+      configOf(services, { bindings: [{ prefix: "fdff:2000::/24", policy: "round-robin" }] }),
+      configOf(services.map((_, i) => service(i, i < 6 ? { addresses: [] } : {}))),
+    ];
+    for (const text of others) expect(readAgain(text, inForce)).toMatchObject({ kept: [], isChecked: true });
+  });
+
+  test("count for what a file needs", () => {
+    const tables = { instances: count - 1 };
+    expect(() => readAgain(configOf(services, { tables }), inForce)).toThrow(`expected at least ${count}`);
+  });
 });
