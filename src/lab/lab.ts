@@ -14,7 +14,14 @@ const JOB_TIMEOUT_MS = 150_000;
 const ANSWER_TIMEOUT_MS = 30_000;
 const PROXY_RIGHTS = "-all,+net_admin,+net_bind_service,+sys_nice";
 /** Starts a proxy with the rights that contrib/systemd/sapwood.service gives it: one with more begins twice. */
-const WITH_PROXY_RIGHTS = ["setpriv", "--no-new-privs", "--inh-caps", PROXY_RIGHTS, "--bounding-set", PROXY_RIGHTS];
+export const WITH_PROXY_RIGHTS: readonly string[] = [
+  "setpriv",
+  "--no-new-privs",
+  "--inh-caps",
+  PROXY_RIGHTS,
+  "--bounding-set",
+  PROXY_RIGHTS,
+];
 
 export class Lab {
   readonly sandbox: Sandbox;
