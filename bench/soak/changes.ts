@@ -1,4 +1,7 @@
 // What happens to a lab in a soak, one thing at a time, each chosen by the seed.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { controlSocket, type Lab } from "../../src/lab/lab.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
@@ -15,23 +18,35 @@ const EXTRA_SERVICES_MOST = 200;
 /** A name of what was done, once it was. */
 type Change = () => Promise<string>;
 
-/** The proxies of `mortal` are killed and taken over from; tables, modules and networks change at all of `nodes`. */
+/** Those proxies that `mortal` names at the time are killed and taken over from; tables, modules and networks change at all of `nodes`. */
 export function changesOf(
   lab: Lab,
   nodes: readonly string[],
-  mortal: readonly string[],
+  mortal: () => readonly string[],
   random: Random,
 ): readonly Change[] {
   const node = (): string => random.pick(nodes);
+  const engines = [builtFile("wasm/engine.wasm"), otherBuild()];
   return [
-    () => killed(lab, random.pick(mortal)),
-    async () => (await Promise.all(mortal.map((one) => killed(lab, one)))).join(", "),
-    () => done(lab, random.pick(mortal), ["upgrade"]),
+    () => killed(lab, random.pick(mortal())),
+    async () => (await Promise.all(mortal().map((one) => killed(lab, one)))).join(", "),
+    () => done(lab, random.pick(mortal()), ["upgrade"]),
     () => tablesChanged(lab, node(), random.below(EXTRA_SERVICES_MOST)),
     () => done(lab, node(), ["policy", "load", "soak", builtFile(`wasm/policies/${random.pick(POLICIES)}.wasm`)]),
-    () => done(lab, node(), ["engine", "load", builtFile("wasm/engine.wasm")]),
+    () => done(lab, node(), ["engine", "load", random.pick(engines)]),
     () => underlayChanged(lab, node(), random.pick(UNDERLAY_MTUS)),
   ];
+}
+
+/** The engine as another module: with a section of its own, which means nothing (WebAssembly, 5.5.3). */
+function otherBuild(): string {
+  const name = Buffer.from("soak");
+  const section = Buffer.concat([Buffer.of(0, name.length + 1, name.length), name]);
+  const folder = mkdtempSync(join(tmpdir(), "sapwood-soak-"));
+  process.once("exit", () => rmSync(folder, { recursive: true }));
+  const file = join(folder, "engine.wasm");
+  writeFileSync(file, Buffer.concat([readFileSync(builtFile("wasm/engine.wasm")), section]));
+  return file;
 }
 
 async function killed(lab: Lab, node: string): Promise<string> {

@@ -32,6 +32,11 @@ export class DescriptorReserve {
   /** A daemon reads nothing from its standard input; a file there may be its configuration. */
   constructor() {
     this.#mayTakeInput = leadInputToNothing();
+    try {
+      this.fill();
+    } catch {
+      // Whoever fills it next hears why.
+    }
   }
 
   /** Takes what is missing. Throws what the system says when nothing can be opened. */

@@ -13,7 +13,10 @@ const IDLE = 3;
 /** What the client prints of the time since its last report. */
 interface KeptExchanges {
   readonly answers: number;
+  /** Also those that did not open, unless `refused` has them. */
   readonly broken: readonly string[];
+  /** Connections that did not open because the client was told that the node, or who listens there, is away. */
+  readonly refused: readonly string[];
   readonly moved: number;
   readonly longestSilenceMs: number;
 }
@@ -35,8 +38,14 @@ export async function killAndRestart(lab: Lab, node: string, settings: Topology[
   return await lab.startProxy(node, undefined, settings);
 }
 
-/** What came of all since the last time. */
+/** What came of all since the last time; connections that were refused count as broken. */
 export async function report(client: SandboxProgram): Promise<KeptExchanges> {
+  const { broken, refused, ...rest } = await reportWithRefused(client);
+  return { ...rest, broken: [...broken, ...refused], refused: [] };
+}
+
+/** The same, where nodes may be away. */
+export async function reportWithRefused(client: SandboxProgram): Promise<KeptExchanges> {
   const before = client.stdout.split("\n").length;
   client.write("\n");
   await client.until("the client's report", ({ stdout }) => stdout.split("\n").length > before);

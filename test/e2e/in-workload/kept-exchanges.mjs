@@ -19,7 +19,7 @@ const [busyCount = "", idleCount = "", ...addresses] = process.argv.slice(2);
 let found = nothing();
 
 function nothing() {
-  return { answers: 0, broken: [], moved: 0, longestSilenceMs: 0 };
+  return { answers: 0, broken: [], refused: [], moved: 0, longestSilenceMs: 0 };
 }
 
 /** One TCP connection with one question at a time. */
@@ -35,8 +35,11 @@ class Connection {
     const connection = new Connection();
     const socket = connect({ host: address, port: PORT, noDelay: true });
     connection.#socket = socket;
+    let isOpen = false;
     const breaks = (why) => {
-      if (!connection.#isBroken) found.broken.push(`${address}: ${why}`);
+      // A node that is known to be away is told of before a connection opens.
+      const isRefused = !isOpen && (why === "EHOSTUNREACH" || why === "ECONNREFUSED");
+      if (!connection.#isBroken) found[isRefused ? "refused" : "broken"].push(`${address}: ${why}`);
       connection.#isBroken = true;
       connection.#answered();
     };
@@ -47,6 +50,9 @@ class Connection {
     });
     socket.on("error", ({ code }) => breaks(code));
     socket.on("end", () => breaks("ended"));
+    socket.on("connect", () => {
+      isOpen = true;
+    });
     await once(socket, "connect").catch(() => {});
     return connection;
   }
