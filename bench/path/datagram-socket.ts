@@ -5,6 +5,7 @@ import { parseAddress } from "../../src/net/address.ts";
 import * as Libc from "../../src/sys/libc.ts";
 import { Poller } from "../../src/sys/poll.ts";
 
+/** What is received is cut to it. */
 const DATAGRAM_SIZE = 64;
 export const BATCH_SIZE = 64;
 
@@ -18,21 +19,28 @@ const MESSAGES = 0; // mmsghdr x WorkerLayout.BATCH_SIZE
 const IOVECS = MESSAGES + KernelLayout.MMSGHDR_SIZE * BATCH_SIZE;
 const PEER = IOVECS + KernelLayout.IOVEC_SIZE * BATCH_SIZE; // sockaddr_in6, which all messages name
 const PAYLOADS = PEER + 32;
-const MEMORY_SIZE = PAYLOADS + DATAGRAM_SIZE * BATCH_SIZE;
 
 export class DatagramSocket {
   readonly fd: number;
-  readonly #bytes = new Uint8Array(new ArrayBuffer(MEMORY_SIZE));
-  readonly #view = new DataView(this.#bytes.buffer);
-  readonly #at = Number(Libc.addressOf(this.#bytes.buffer));
+  readonly #size: number;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
+  readonly #at: number;
   readonly #writable: Poller;
 
-  /** Blocks in `receiveOne`, for `timeoutMs` at most; nothing else blocks for ever. Lives as long as its process. */
-  constructor(port: number, timeoutMs: number) {
+  /**
+   * Blocks in `receiveOne`, for `timeoutMs` at most; nothing else blocks for ever. Lives as long as its process.
+   * `size`: of what is sent.
+   */
+  constructor(port: number, timeoutMs: number, size = DATAGRAM_SIZE) {
+    this.#size = size;
+    this.#bytes = new Uint8Array(new ArrayBuffer(PAYLOADS + size * BATCH_SIZE));
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#at = Number(Libc.addressOf(this.#bytes.buffer));
     this.fd = Libc.expectSuccess(Libc.socket(KernelLayout.AF_INET6, Libc.SOCK_DGRAM, 0), "Opening a UDP socket");
     this.#writable = new Poller([this.fd], Libc.POLLOUT);
-    const size = new Uint8Array(new Uint32Array([RECEIVE_BUFFER_SIZE]).buffer);
-    Libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.byteLength); // else the default size has to do
+    const buffer = new Uint8Array(new Uint32Array([RECEIVE_BUFFER_SIZE]).buffer);
+    Libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, buffer, buffer.byteLength); // else the default size has to do
     const timeval = new BigInt64Array([BigInt(Math.floor(timeoutMs / 1000)), BigInt((timeoutMs % 1000) * 1000)]);
     const timeout = new Uint8Array(timeval.buffer);
     Libc.expectSuccess(
@@ -93,7 +101,7 @@ export class DatagramSocket {
 
   /** The mark of a datagram that `receiveWaiting` took. */
   markOf(index: number): number {
-    return this.#view.getUint32(PAYLOADS + DATAGRAM_SIZE * index, true);
+    return this.#view.getUint32(PAYLOADS + this.#size * index, true);
   }
 
   #writeMessage(index: number): void {
@@ -104,7 +112,7 @@ export class DatagramSocket {
     this.#view.setBigUint64(message + KernelLayout.MMSGHDR_IOV, BigInt(this.#at + iovec), true);
     this.#view.setBigUint64(message + KernelLayout.MMSGHDR_IOV_COUNT, 1n, true);
     this.#view.setUint32(message + KernelLayout.MMSGHDR_LENGTH, 0, true);
-    this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS + DATAGRAM_SIZE * index), true);
-    this.#view.setBigUint64(iovec + 8, BigInt(DATAGRAM_SIZE), true);
+    this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS + this.#size * index), true);
+    this.#view.setBigUint64(iovec + 8, BigInt(this.#size), true);
   }
 }

@@ -51,6 +51,8 @@ export const MEASUREMENTS: readonly Measurement[] = [
   flood("v6", 1),
   flood("v4", MANY_FLOWS),
   flood("v6", MANY_FLOWS),
+  flood("v4", 1, 1400),
+  flood("v6", 1, 1400),
   connections("v4"),
   connections("v6"),
   echo("v4", "apart"),
@@ -91,24 +93,26 @@ function tcp(family: Family, streams: number): Measurement {
   };
 }
 
-/** As many small datagrams as the client's processor can send; those that arrive count. */
-function flood(family: Family, flows: number): Measurement {
-  const kind = flows === 1 ? "udp64" : `udp64_${flows}flows`;
+/** As many datagrams as the client's processor can send; those that arrive count. */
+function flood(family: Family, flows: number, bytes = 64): Measurement {
+  const kind = flows === 1 ? `udp${bytes}` : `udp${bytes}_${flows}flows`;
   const name = `${kind}_${family}`;
   const sent = `${kind}_sent_${family}`;
+  const loss = `${kind}_loss_${family}`;
   const cpu = `cpu_${kind}_${family}`;
-  const what = `UDP flood of 64 B${flows === 1 ? "" : `, ${flows} flows`}, ${familyLabel(family)}`;
+  const what = `UDP flood of ${bytes} B${flows === 1 ? "" : `, ${flows} flows`}, ${familyLabel(family)}`;
   return {
     name,
     metrics: [
       { name, label: `${what}, delivered`, unit: "packets/s", better: "more", isCharted: true },
       { name: sent, label: `${what}, sent`, unit: "packets/s", better: "neither", isCharted: false },
+      { name: loss, label: `${what}, lost`, unit: "%", better: "neither", isCharted: false },
       {
         name: cpu,
         label: `${what}, processor time`,
         unit: "CPU s/Mpacket",
         better: "less",
-        isCharted: family === "v4" && flows === 1,
+        isCharted: family === "v4" && flows === 1 && bytes === 64,
       },
     ],
     async run(path, seconds) {
@@ -116,13 +120,15 @@ function flood(family: Family, flows: number): Measurement {
       const receiver = path.sandbox.start(tool("flood-receiver", ...window), SERVER.name);
       return withServer(receiver, LISTENING, async () => {
         const total = FLOOD_WARM_UP_SECONDS + seconds + FLOOD_MARGIN_SECONDS;
-        const sender = tool("flood-sender", SERVICE_ADDRESSES[family], String(total), String(flows));
+        const sender = tool("flood-sender", SERVICE_ADDRESSES[family], String(total), String(flows), String(bytes));
         const { packetsPerSecond }: FloodSent = JSON.parse(await onClient(path, sender, total));
         await receiver.until("the count of the datagrams that arrived", ({ stdout }) => stdout.endsWith("}\n"));
         const received: FloodReceived = JSON.parse(receiver.stdout.slice(LISTENING.length));
+        const delivered = received.packets / received.seconds;
         return {
-          [name]: received.packets / received.seconds,
+          [name]: delivered,
           [sent]: packetsPerSecond,
+          [loss]: Math.max(0, 100 * (1 - delivered / packetsPerSecond)),
           [cpu]: received.busySeconds / (received.packets / 1e6),
         };
       });
