@@ -1,7 +1,7 @@
 // The next process's side of a takeover: gets the descriptors, says when it is ready for packets, and goes on with
 // them. What the running process says is checked; its descriptors are checked by those who use them.
 
-import { unlinkSync } from "node:fs";
+import { fstatSync, rmdirSync, statSync, unlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { Answering, type Asking, TAKEOVER_PROTOCOL, takeoverSocket } from "../../model/takeover-messages.ts";
@@ -113,7 +113,7 @@ export async function openChannel(socket: string): Promise<Channel<Asking, Answe
   try {
     listener = listenAt(path);
   } catch (error) {
-    turn.release();
+    endTurn(path, turn);
     throw error;
   }
   try {
@@ -128,7 +128,7 @@ export async function openChannel(socket: string): Promise<Channel<Asking, Answe
   } finally {
     listener.close();
     unlinkSync(path);
-    turn.release();
+    endTurn(path, turn);
   }
 }
 
@@ -137,21 +137,39 @@ export async function openChannel(socket: string): Promise<Channel<Asking, Answe
  * as the one before asks. Throws already-running or missing-rights.
  */
 async function takeTurn(path: string): Promise<FolderLock> {
-  const folder = `${path}.lock`;
   const giveUpAtMs = performance.now() + ANSWER_MS;
-  try {
-    requireOwnFolder(folder, LOCK_MODE);
-  } catch (cause) {
-    throw new SapwoodError("missing-rights", `${folder} cannot be locked: ${reasonOf(cause)}`, { cause });
-  }
   for (;;) {
-    const turn = FolderLock.tryTake(folder);
+    const turn = tryTurn(turnFolder(path));
     if (turn !== undefined) return turn;
     if (performance.now() > giveUpAtMs) {
       throw new SapwoodError("already-running", `Another takeover of this proxy is under way, at ${path}.`);
     }
     await sleep(LOOK_MS);
   }
+}
+
+/** Undefined: another process has its turn, or has just ended it and removed the folder. */
+function tryTurn(folder: string): FolderLock | undefined {
+  try {
+    requireOwnFolder(folder, LOCK_MODE);
+    const turn = FolderLock.tryTake(folder);
+    if (turn === undefined) return undefined;
+    if (statSync(folder, { throwIfNoEntry: false })?.ino === fstatSync(turn.descriptor).ino) return turn;
+    turn.release();
+    return undefined;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new SapwoodError("missing-rights", `${folder} cannot be locked: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function endTurn(path: string, turn: FolderLock): void {
+  rmdirSync(turnFolder(path));
+  turn.release();
+}
+
+function turnFolder(path: string): string {
+  return `${path}.lock`;
 }
 
 /** The answer that says `wanted`. Throws takeover-failed, also when the other process ended. */

@@ -1,9 +1,9 @@
 // Several processes that want to take over at once, from a running one whose parts are played: one gets what there is, and
 // the others are told. Sockets, locks and messages are real.
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { httpStatusOf, SapwoodError } from "../../../../src/base/errors.ts";
 import { createLogger } from "../../../../src/base/log.ts";
@@ -74,7 +74,8 @@ test("of several processes that take over at once one gets the descriptors, and 
   expect(won).toHaveLength(1);
   won[0]?.fail("it was enough");
   await expect.poll(() => told).toEqual(["takeover-failed"]);
-  const next = await Takeover.begin(socket, "2"); // nothing of the others is left
+  expect(readdirSync(folder)).toEqual([basename(socket)]);
+  const next = await Takeover.begin(socket, "2"); // nothing of the others is in its way
   next.fail("it was enough");
 });
 
