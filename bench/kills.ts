@@ -9,7 +9,7 @@ import { Lab } from "../src/lab/lab.ts";
 import { tablesOf } from "../src/lab/node-config.ts";
 import { DEMO } from "../src/lab/topology.ts";
 import { beginKill, startManaged } from "../test/support/kept-descriptors.ts";
-import { killAndRestart, report, startExchanges } from "../test/support/kept-exchanges.ts";
+import { killAndRestart, reportWithRefused, startExchanges } from "../test/support/kept-exchanges.ts";
 import { Random } from "../test/support/random.ts";
 import { summarise } from "./statistics.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -49,6 +49,7 @@ const kinds = KINDS.filter(({ name }) => name.includes(only)).map((kind) => ({
   ...kind,
   silencesMs: [] as number[],
   startsMs: [] as number[],
+  refused: 0, // new connections
 }));
 if (kinds.length === 0) {
   throw new InvalidArgumentError(
@@ -61,19 +62,21 @@ try {
   await lab.startProxies();
   const client = await startExchanges(lab);
   for (let round = 0; round < rounds; round++) {
-    for (const { nodes, start, silencesMs, startsMs } of kinds) {
+    for (const kind of kinds) {
+      const { nodes, start, silencesMs, startsMs } = kind;
       await Promise.all(nodes.map((node) => lab.proxy(node).stop()));
       const proxies = await Promise.all(nodes.map(start));
-      await report(client);
+      await reportWithRefused(client);
       await pause(random.below(KILLED_AFTER_MOST_MS));
       const killed = await Promise.all(proxies.map((proxy) => proxy.kill()));
       const beganMs = performance.now();
-      const reported = report(client);
+      const reported = reportWithRefused(client);
       await Promise.all(killed.map(({ ready }) => ready));
       startsMs.push(performance.now() - beganMs);
-      const { broken, moved, longestSilenceMs } = await reported;
+      const { broken, refused, moved, longestSilenceMs } = await reported;
       if (broken.length > 0 || moved > 0) throw new Error(`lost: ${broken.join(", ")}; moved: ${moved}`);
       silencesMs.push(longestSilenceMs);
+      kind.refused += refused.length;
       await Promise.all(proxies.map((proxy) => proxy.stop()));
       await Promise.all(nodes.map((node) => lab.startProxy(node, undefined)));
     }
@@ -82,8 +85,11 @@ try {
   await lab.close();
 }
 process.stdout.write(`${rounds} kills each, load ${loadavg()[0]?.toFixed(1)}; in ms: median (least to most)\n`);
-for (const { name, silencesMs, startsMs } of kinds) {
-  process.stdout.write(`${name}: longest silence ${spread(silencesMs)}, until the next is ready ${spread(startsMs)}\n`);
+for (const { name, silencesMs, startsMs, refused } of kinds) {
+  process.stdout.write(
+    `${name}: longest silence ${spread(silencesMs)}, until the next is ready ${spread(startsMs)}, ` +
+      `new connections refused ${refused}\n`,
+  );
 }
 
 function alone(settings: Parameters<typeof killAndRestart>[2]): Start {

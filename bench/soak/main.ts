@@ -78,7 +78,12 @@ async function soak(): Promise<void> {
     lab.sandbox.start(["ping", "-q", "-i", "0.1", "-s", String(PING_BYTES), to], "a1"),
   );
   const processes = new Map(nodes.map((node) => [node, new Processes(lab, node)]));
-  const changes = changesOf(lab, nodes, () => (isWarm ? nodes.filter((node) => node !== immortal) : nodes), random);
+  const changes = await changesOf(
+    lab,
+    nodes,
+    () => (isWarm ? nodes.filter((node) => node !== immortal) : nodes),
+    random,
+  );
   const look = (): Promise<unknown> => Promise.all([...processes.values()].map((one) => one.look()));
   await look();
   const beganMs = performance.now();

@@ -11,10 +11,11 @@ import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { EngineReport, PolicyDetailReport } from "../../src/model/module-reports.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
-import { type Fault, faultyEngines } from "../support/faulty-engines.ts";
+import { faultyEngines } from "../support/faulty-engines.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { binaryOf, NOTE_FIRST, TAKE_FIRST } from "../support/policy-source.ts";
+import { EGRESS, SWEEP, turningLater } from "../support/turning-engines.ts";
 
 const NODE = "node-a";
 const POLICY = "round-robin";
@@ -24,9 +25,6 @@ const CONNECTIONS = 60; // more than a hostile policy waits for
 
 const ENDLESS = "while (true) {}";
 
-/** Where an engine turns hostile: inside of its own marks, and outside. */
-const EGRESS = /function egress\(.*\n.*begin\(nowUs\);/;
-const SWEEP = /function sweep\(.*\{/;
 const NOT_RETURNED = "did not return, and was taken out of force";
 
 /** Engines that pass their self-test, whose clock is far from that of a proxy that has just been started. */
@@ -43,14 +41,6 @@ const TURNING = [
     says: NOT_RETURNED,
   },
 ];
-
-function turningLater(before: RegExp, then: string): Fault {
-  return {
-    file: "assembly/engine.ts",
-    before,
-    after: (isFaulty) => `$& if (${isFaulty} && nowUs < 900_000_000) { ${then} }`,
-  };
-}
 
 describeLab("a module that turns hostile under load", () => {
   let lab: Lab;

@@ -1,9 +1,9 @@
 // The files of this repository as the contract tests read them: relative paths with "/", and what a file imports.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { fileURLToPath } from "node:url";
+import { sourceFile } from "../../src/lab/build-paths.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const ROOT = sourceFile("");
 const NOT_OURS = new Set([".git", "node_modules", "dist"]);
 
 /** Every file below the folder ("" = the repository), what is installed and what is built left out. */
