@@ -1,16 +1,23 @@
 // What a machine does to a node: each fault is told with what to do about it, and what can be is well again without help.
 // One lab of two nodes; each test leaves it as it was, and calls show that it serves.
+import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { configFile, controlSocket, eventually } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
-import type { EventReport, StatusReport } from "../../src/model/reports.ts";
+import type { EventReport, NodeReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
 import { RELAYED } from "../support/relay.ts";
 
 const NODE = "node-a";
 const SERVICES = ["10.30.0.2", "fdff:2000::1"];
+/** Gives a process another real-time clock: from the Debian package faketime. */
+const FAKE_CLOCK = spawnSync("sh", ["-c", "ls /usr/lib/*/faketime/libfaketime.so.1"], {
+  encoding: "utf8",
+}).stdout.trim();
+/** How many seconds that clock is ahead. */
+const CLOCK_FILE = "/run/sapwood/clock";
 /** More than MachineWatch needs to call it a pause, and a look beside. */
 const STOPPED_MS = 6500;
 
@@ -91,6 +98,33 @@ describeLab("a node that meets faults", () => {
     expect((await events()).slice(told).map(({ kind }) => kind)).toEqual(["process-paused"]);
   });
 
+  test.skipIf(FAKE_CLOCK === "")("the clock is set, ahead and back: told, and nothing else happens", async () => {
+    await lab().proxy(NODE).stop();
+    const settings = [`LD_PRELOAD=${FAKE_CLOCK}`, `FAKETIME_TIMESTAMP_FILE=${CLOCK_FILE}`, "FAKETIME_NO_CACHE=1"];
+    const setClock = (seconds: string): Promise<string> =>
+      inNode("sh", "-c", `echo ${seconds} > ${CLOCK_FILE}.next && mv ${CLOCK_FILE}.next ${CLOCK_FILE}`);
+    await setClock("+0");
+    const run = lab().sapwoodCommand(["run", "--config", configFile(NODE), "--socket", controlSocket(NODE)]);
+    const proxy = lab().sandbox.start(["env", ...settings, "FAKETIME_DONT_FAKE_MONOTONIC=1", ...run], NODE);
+    await proxy.until("the proxy to be ready", ({ stdout }) => stdout.includes("sapwood ready"));
+    await expectAnswers();
+    await eventually("the other node to be known", async () => (await unreachable()).length === 0);
+    const before = await status();
+    const told = (await events()).length;
+    for (const [index, seconds] of ["+86400", "-86400"].entries()) {
+      await setClock(seconds);
+      await eventually("the jump to be told", async () => {
+        return (await events()).filter(({ kind }) => kind === "clock-jumped").length > index;
+      });
+      await expectAnswers();
+      expect(await unreachable()).toEqual([]);
+    }
+    expect(await status()).toMatchObject({ pid: before.pid, workers: [{ restarts: 0 }], network: { problems: [] } });
+    expect((await events()).slice(told).map(({ kind }) => kind)).toEqual(["clock-jumped", "clock-jumped"]);
+    await proxy.stop();
+    await lab().startProxy(NODE);
+  });
+
   test("the bridge of the workloads is removed and made anew", async () => {
     await inNode("ip", "link", "del", "br0");
     await eventually("it to be told", async () => (await kinds("br0")).includes("workloads-unreachable"));
@@ -136,6 +170,11 @@ describeLab("a node that meets faults", () => {
 
   async function events(): Promise<readonly EventReport[]> {
     return await lab().report<readonly EventReport[]>(NODE, "events");
+  }
+
+  async function unreachable(): Promise<string[]> {
+    const nodes = await lab().report<readonly NodeReport[]>(NODE, "nodes");
+    return nodes.filter(({ isLocal, state }) => !isLocal && state !== "reachable").map(({ id }) => id);
   }
 
   /** Of the events about a subject. */
