@@ -83,3 +83,11 @@ function sumLanes(lanes: v128): u64 {
     <u64>(<u32>i32x4.extract_lane(lanes, 3))
   );
 }
+
+/**
+ * What a checksum of zero is sent as. RFC 768: zero means "no checksum". An ICMP echo has no pseudo-header: a reply of
+ * nothing but zeros has ones as its checksum (RFC 1071), where an update by difference comes to zero (RFC 1624 section 3).
+ */
+export function orOnes(checksum: u16): u16 {
+  return checksum == 0 ? 0xffff : checksum;
+}

@@ -4,7 +4,7 @@
 import { workerAt } from "../area/regions.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
-import { fold, sum, sumAddress } from "../checksum/sum.ts";
+import { fold, orOnes, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import {
@@ -152,7 +152,8 @@ function changeEcho(packet: Packet): void {
   const pseudoHeader =
     pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(packet.transportLength);
   const delta: u32 = packet.isIpv4 ? fold(pseudoHeader) : <u16>~fold(pseudoHeader);
-  icmp.checksum = update(icmp.checksum, wordDelta(before, load<u16>(packet.transportAt)) + delta);
+  const checksum = update(icmp.checksum, wordDelta(before, load<u16>(packet.transportAt)) + delta);
+  icmp.checksum = packet.isIpv4 ? checksum : orOnes(checksum);
 }
 
 function isUnsummedUdp(packet: Packet): bool {
@@ -166,8 +167,7 @@ function sumUdp(packet: Packet): void {
     pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_UDP) +
     lengthSum(length) +
     sum(packet.transportAt, length);
-  const checksum = <u16>~fold(total);
-  Udp.at(packet.transportAt).checksum = checksum == 0 ? 0xffff : checksum;
+  Udp.at(packet.transportAt).checksum = orOnes(<u16>~fold(total));
 }
 
 /** A header whose checksum is wrong must not come out right, and IPv6 has none. */

@@ -1,7 +1,7 @@
 // Changes addresses and ports together with every checksum that covers them.
 
 import { portsDelta, update, updatePartial } from "../checksum/incremental.ts";
-import { foldWords } from "../checksum/sum.ts";
+import { foldWords, orOnes } from "../checksum/sum.ts";
 import { IPPROTO_DCCP, IPPROTO_TCP, IPPROTO_UDPLITE } from "../shared/protocols.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
@@ -44,7 +44,7 @@ export function rewrite(
   packet.source = source;
   packet.destination = destination;
   if (packet.kind != PacketKind.transport) {
-    return updateOther(packet, addressDelta, portsDelta(oldPorts, packet.ports));
+    return updateOther(packet, addressDelta, oldPorts);
   }
   if (packet.protocol == IPPROTO_TCP) {
     const tcp = Tcp.at(packet.transportAt);
@@ -72,8 +72,11 @@ function storePorts(packet: Packet, ports: u32): void {
   icmp.identifier = packet.sourcePort | packet.destinationPort;
 }
 
-/** The checksum of a packet that is neither TCP nor UDP, if it has one that covers what was changed. */
-function updateOther(packet: Packet, addressDelta: u32, identifierDelta: u32): void {
+/**
+ * The checksum of a packet that is neither TCP nor UDP, if it has one that covers what was changed; an echo had its
+ * identifier in `oldPorts`.
+ */
+function updateOther(packet: Packet, addressDelta: u32, oldPorts: u32): void {
   if (packet.kind == PacketKind.error) {
     if (packet.isIpv4) return;
     const icmp = Icmp.at(packet.transportAt);
@@ -82,8 +85,10 @@ function updateOther(packet: Packet, addressDelta: u32, identifierDelta: u32): v
   }
   if (packet.kind == PacketKind.echo) {
     const icmp = Icmp.at(packet.transportAt);
+    const identifierDelta = portsDelta(oldPorts, packet.ports);
     // RFC 792: the message alone; RFC 4443 section 2.3: the pseudo-header as well.
-    icmp.checksum = update(icmp.checksum, packet.isIpv4 ? identifierDelta : identifierDelta + addressDelta);
+    if (!packet.isIpv4) icmp.checksum = update(icmp.checksum, identifierDelta + addressDelta);
+    else if (packet.ports != oldPorts) icmp.checksum = orOnes(update(icmp.checksum, identifierDelta));
     return;
   }
   if (packet.kind != PacketKind.portless) return;
@@ -93,9 +98,4 @@ function updateOther(packet: Packet, addressDelta: u32, identifierDelta: u32): v
   const udp = Udp.at(packet.transportAt);
   const checksum = update(udp.checksum, addressDelta);
   udp.checksum = packet.protocol == IPPROTO_UDPLITE ? orOnes(checksum) : checksum;
-}
-
-/** RFC 768: zero means "no checksum", so a sum of zero is sent as ones. */
-function orOnes(checksum: u16): u16 {
-  return checksum == 0 ? 0xffff : checksum;
 }

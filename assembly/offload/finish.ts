@@ -1,7 +1,7 @@
 // Finishes checksums whose field holds no more than a pseudo-header sum.
 
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
-import { fold, sum } from "../checksum/sum.ts";
+import { fold, orOnes, sum } from "../checksum/sum.ts";
 import { sumTransport } from "../queue/parts.ts";
 import { IPPROTO_UDP } from "../shared/protocols.ts";
 import { Packet } from "../wire/packet.ts";
@@ -10,8 +10,7 @@ import { UDP_CHECKSUM } from "../wire/udp.ts";
 
 /** Of a packet inside the received one: over all that comes from `start` on, in the field at this offset of it. */
 export function finishInnerChecksum(packet: Packet, start: u32, offset: u32): void {
-  const checksum = <u16>~fold(sum(start, packet.end - start));
-  store<u16>(start + offset, checksum == 0 ? 0xffff : checksum);
+  store<u16>(start + offset, orOnes(<u16>~fold(sum(start, packet.end - start))));
 }
 
 /** Of a TCP or UDP packet. */
@@ -32,6 +31,5 @@ export function checksumAt(transportAt: usize, protocol: u8): usize {
 /** Stores the checksum that goes with a sum. */
 export function storeChecksum(field: usize, total: u64, protocol: u8): void {
   const checksum = <u16>~fold(total);
-  // RFC 768: zero means "no checksum", so a sum of zero is sent as ones.
-  store<u16>(field, protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
+  store<u16>(field, protocol == IPPROTO_UDP ? orOnes(checksum) : checksum);
 }

@@ -114,6 +114,37 @@ test.each(FAMILIES)("a request from another node is delivered as it is: $name", 
   expect(behindHeader(result.tunWrites[0])).toEqual(request);
 });
 
+// Its sum is zero, which a difference does not tell from ones (RFC 1624 section 3): its checksum is ones.
+test("a reply of nothing but zeros has a right checksum, however its identifier came to be zero", async () => {
+  const fixture = await onNodeA();
+  const zeros = (src: string, dst: string): Uint8Array =>
+    packet()
+      .ip(src, dst)
+      .icmp({ type: 0, words: [0, 0] })
+      .payload(new Uint8Array(56))
+      .bytes();
+  fixture.egress(frame(echo(A1.v4, B_ROUND_ROBIN.v4, 8, 0)));
+  const same = fixture.ingress({ ...FROM_B, bytes: zeros(B1.instanceV4, A1.v4) });
+  expectPacket(behindHeader(same.tunWrites[0]), from(B_ROUND_ROBIN.v4), validChecksums());
+  // A second ping with that identifier, to the same instance, is told apart by another one on its way.
+  const other = fixture.egress(frame(echo(A1.v4, B_CLOSEST.v4, 8, 0)));
+  const identifier = identifierOf(sentPacket(other));
+  expect(identifier).not.toBe(0);
+  const answer = packet()
+    .ip(B1.instanceV4, A1.v4)
+    .icmp({ type: 0, words: [identifier, 0] })
+    .payload(new Uint8Array(56))
+    .bytes();
+  const changed = fixture.ingress({ ...FROM_B, bytes: answer });
+  expectPacket(behindHeader(changed.tunWrites[0]), from(B_CLOSEST.v4), validChecksums());
+  expect(identifierOf(behindHeader(changed.tunWrites[0]))).toBe(0);
+  // What was wrong stays wrong.
+  const wrong = zeros(B1.instanceV4, A1.v4);
+  wrong.fill(0, 22, 24);
+  const delivered = fixture.ingress({ ...FROM_B, bytes: wrong });
+  expect(() => expectPacket(behindHeader(delivered.tunWrites[0]), validChecksums())).toThrow("checksum");
+});
+
 test("a checksum that was wrong stays wrong by the same amount", async () => {
   const fixture = await onNodeA();
   const right = echo(A1.v6, B_ROUND_ROBIN.v6, 128, 1);

@@ -49,8 +49,15 @@ export function rewriteTransport(
   }
   // RFC 768: zero means that the sender computed none. In IPv6 too, where RFC 6935 allows it for tunnels.
   if (packet.protocol === IPPROTO_UDP && checksum === 0) return;
-  const updated = incremental(checksum, [...before, ...portsBefore], [...after, ...portsAfter]);
-  const isNeverZero = packet.protocol === IPPROTO_UDP || packet.protocol === IPPROTO_UDPLITE;
+  const [coveredBefore, coveredAfter] = [
+    [...before, ...portsBefore],
+    [...after, ...portsAfter],
+  ];
+  // Of a reply that is nothing but zeros the sum is zero, and its checksum ones: a difference does not tell it from zero.
+  const isIcmpv4 = packet.kind === "echo" && (transport[0] as number) < 128;
+  if (isIcmpv4 && coveredBefore.every((word, i) => word === coveredAfter[i])) return;
+  const updated = incremental(checksum, coveredBefore, coveredAfter);
+  const isNeverZero = packet.protocol === IPPROTO_UDP || packet.protocol === IPPROTO_UDPLITE || isIcmpv4;
   view.setUint16(at, isNeverZero && updated === 0 ? 0xffff : updated);
 }
 
