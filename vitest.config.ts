@@ -55,7 +55,7 @@ export default defineConfig({
           maxWorkers: LONG_LABS,
           expect: PATIENT,
           testTimeout: 1_200_000,
-          hookTimeout: 300_000,
+          hookTimeout: 1_200_000,
           sequence: { groupOrder: 2 },
         },
       },
