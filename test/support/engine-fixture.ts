@@ -153,7 +153,7 @@ export class EngineFixture {
       },
       {
         nextChoice: () => this.pending.shift(),
-        identification: (place) => this.identificationAt(place),
+        identification: (place, at) => this.identificationAt(place, at),
       },
     );
   }
@@ -410,9 +410,9 @@ export class EngineFixture {
     return index;
   }
 
-  private identificationAt(place: Place): number | undefined {
+  private identificationAt(place: Place, at: number): number | undefined {
     const bytes = this.sent(place);
-    return bytes === undefined ? undefined : (bytes[4] as number) * 256 + (bytes[5] as number);
+    return bytes === undefined ? undefined : (bytes[at + 4] as number) * 256 + (bytes[at + 5] as number);
   }
 
   /** The packet at a place of the engine's output. */

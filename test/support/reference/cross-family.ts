@@ -41,13 +41,16 @@ interface Header {
 }
 
 export interface Across {
-  /** Identification for an IPv4 header that gets one of its own. */
-  identification(): number;
+  /** Identification for an IPv4 header that gets one of its own, so many bytes behind the start of the new packet. */
+  identification(at: number): number;
   /** MTU of the link to the receiver of an error; 0 = not known. */
   readonly linkMtu: number;
   /** Payload of each packet that a super-packet stands for; 0 = it is none. */
   readonly segmentSize: number;
 }
+
+/** Where an ICMP error over IPv4 quotes a packet. */
+const QUOTED_AT = 20 + 8;
 
 /** Whether the headers of a packet can be said in the other family. */
 export function isTranslatable(bytes: Uint8Array, packet: ParsedPacket): boolean {
@@ -153,7 +156,7 @@ function chainOf(bytes: Uint8Array, headerLength: number): { readonly type: numb
 }
 
 /** Sections 4.1 and 5.1. */
-function headerAcross(header: Header, packet: ParsedPacket, ends: Ends, across: Across): Uint8Array {
+function headerAcross(header: Header, packet: ParsedPacket, ends: Ends, across: Across, at = 0): Uint8Array {
   const { trafficClass, hopLimit, protocol, contentLength, fragment } = header;
   const addresses = Buffer.from(ends.source + ends.destination, "latin1");
   if (packet.version === 6) {
@@ -163,7 +166,7 @@ function headerAcross(header: Header, packet: ParsedPacket, ends: Ends, across: 
     view.setUint8(0, 0x45);
     view.setUint8(1, trafficClass);
     view.setUint16(2, length);
-    view.setUint16(4, fragment === undefined ? across.identification() : fragment.id & 0xffff);
+    view.setUint16(4, fragment === undefined ? across.identification(at) : fragment.id & 0xffff);
     const longest = across.segmentSize === 0 ? length : 20 + packet.transportLength + across.segmentSize;
     const dontFragment = fragment === undefined && longest > FRAGMENTABLE_MAX ? 0x4000 : 0;
     view.setUint16(6, dontFragment | (fragment?.hasMore ? 0x2000 : 0) | ((fragment?.offset ?? 0) / 8));
@@ -247,7 +250,7 @@ function errorAcross(
   const innerContent = transportAcross(quotedContent, embedded, inner, header.contentLength);
   // A quoted first fragment is quoted in IPv6 as if it were the whole: there is no room for a fragment header.
   const quotedHeader = packet.version === 4 ? { ...header, fragment: undefined } : header;
-  const innerHeader = headerAcross(quotedHeader, embedded, inner, { ...across, segmentSize: 0 });
+  const innerHeader = headerAcross(quotedHeader, embedded, inner, { ...across, segmentSize: 0 }, QUOTED_AT);
   const whole = Uint8Array.from([...counterpart, ...innerHeader, ...innerContent]);
   // RFC 4443 section 2.4 (c): an ICMPv6 error is no longer than the least MTU.
   const message = packet.version === 4 ? whole.slice(0, IPV6_MTU_MIN - 40) : whole;

@@ -31,8 +31,8 @@ import { replyEnds, TwinWays, type Way } from "./ways.ts";
 /** The inputs that are the engine's or the policy's to decide. */
 interface Decisions {
   nextChoice(): Choice | undefined;
-  /** The identification of the IPv4 header there, if the engine made it. */
-  identification(place: Place): number | undefined;
+  /** The identification of the IPv4 header `at` bytes behind the start of the packet there, if the engine made it. */
+  identification(place: Place, at: number): number | undefined;
 }
 
 /** A message as recvmmsg delivers it. */
@@ -305,7 +305,7 @@ export class ReferenceTranslator {
 
   /** What a packet needs to change its family; only the engine can say the identification that it gave it. */
   private acrossTo(target: TwinInstance | undefined, segmentSize: number): Across {
-    const identification = (): number => this.decisions.identification(this.placeFor(target)) ?? 0;
+    const identification = (at: number): number => this.decisions.identification(this.placeFor(target), at) ?? 0;
     return { identification, linkMtu: this.options.tunMtu ?? 0, segmentSize };
   }
 
