@@ -37,7 +37,7 @@ describeLab("a node whose network somebody changes", () => {
       return isUp && problems.length === 0 && RANGES.every((range) => routes.includes(range));
     });
     expect((await network()).lastRepair?.what.join()).toContain(what);
-    expect(lab.proxy(NODE).stderr).toContain(what);
+    await lab.proxy(NODE).until("the repair to be logged", ({ stderr }) => stderr.includes(what));
     const shown = await lab.sandbox.expect(["ip", "-details", "address", "show", "sapwood0"], NODE);
     expect(shown).toMatch(/mtu 1450 .*qlen 4096/);
     expect(shown).not.toContain("inet6"); // it would speak IPv6 by itself
