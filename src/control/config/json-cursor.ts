@@ -1,7 +1,18 @@
 // Walks through a JSON text (RFC 8259) in UTF-8, value by value, without making any. It reads what programs write
 // plainly: texts of printable ASCII without escapes, whole numbers, true and false.
 
-import { afterBlanks, afterValue } from "./services-text.ts";
+import {
+  afterBlanks,
+  afterValue,
+  BACKSLASH,
+  CLOSE_FIELDS,
+  CLOSE_LIST,
+  COLON,
+  COMMA,
+  OPEN_FIELDS,
+  OPEN_LIST,
+  QUOTE,
+} from "./json-bytes.ts";
 
 /** The text has something that is not read here: it is for those who read everything. */
 export class NotPlain extends Error {
@@ -11,14 +22,6 @@ export class NotPlain extends Error {
   }
 }
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const BACKSLASH = 0x5c;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
-const OPEN_FIELDS = 0x7b;
-const CLOSE_FIELDS = 0x7d;
 const ZERO = 0x30;
 const TEXT_MAX = 253;
 const DIGITS_MAX = 10;

@@ -281,8 +281,9 @@ function withoutChecksum(message: Uint8Array): Uint8Array {
 }
 
 /** The words that ICMPv6 sums beside the message (RFC 4443 section 2.3); ICMP sums none. */
+/** A quoted packet may say a length that is less than its header; the new one says it in 16 bits. */
 function pseudoHeader(ends: Ends, version: 4 | 6, length: number): number[] {
-  return version === 4 ? [] : [...addressWords(ends), length, IPPROTO_ICMPV6];
+  return version === 4 ? [] : [...addressWords(ends), length & 0xffff, IPPROTO_ICMPV6];
 }
 
 function other(version: 4 | 6): 4 | 6 {

@@ -162,7 +162,8 @@ describe("over a restart", () => {
     const after = await open();
     expect(after.policies.names).toContain("mine");
     expect(after.policies.state("mine").current).toBeUndefined();
-    expect(errors()).toMatchObject([{ subject: "mine", msg: expect.stringContaining("its file has changed") }]);
+    const told = { event: "state-unusable", subject: "mine", msg: expect.stringContaining("its file has changed") };
+    expect(errors()).toMatchObject([told]);
   });
 });
 
@@ -214,6 +215,7 @@ describe("what is remembered and not needed at the start", () => {
     expect(policies.state("policy-299").current?.source).toBe("/srv/a.wasm");
     expect(policies.names).toHaveLength(256);
     expect(errors()).toHaveLength(NAMES - (256 - built.policies.length));
+    expect(errors()).toEqual(errors().map(() => expect.objectContaining({ event: "state-unusable" })));
     expect(names.filter((name) => policies.names.includes(name))).toHaveLength(256 - built.policies.length);
   });
 
