@@ -59,7 +59,7 @@ function legend(baseline: number): string[] {
   ];
 }
 
-function renderRow({ metric, results, ratio }: Row, top: number): string[] {
+function renderRow({ metric, results, ratios: [ratio] }: Row, top: number): string[] {
   const longest = Math.max(...results.map(({ value }) => value));
   const barTop = top + (ROW_HEIGHT - 2 * BAR_HEIGHT - BAR_GAP) / 2;
   const middle = top + ROW_HEIGHT / 2;

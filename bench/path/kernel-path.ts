@@ -1,13 +1,14 @@
 // The kernel's own overlay, as flannel and kube-proxy (nftables mode) set it up: VXLAN between the nodes, with static
 // neighbours, and on the client's node DNAT of the service address by one look-up in a verdict map. Encrypted: the same
 // inside WireGuard, the kernel's if it has one, else wireguard-go.
+import { availableParallelism } from "node:os";
 import { eventually } from "../../src/lab/lab.ts";
 import { configure } from "../../src/lab/netns.ts";
 import { wireguardDevice } from "../../src/lab/node-config.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import { build, type LabNode, type LabWorkload } from "../../src/lab/topology.ts";
 import { newPrivateKey, publicKeyOf } from "../../src/net/wireguard-key.ts";
-import type { Path } from "./path.ts";
+import type { Path, PathName } from "./path.ts";
 import { CLIENT, CLIENT_NODE, SERVER, SERVER_NODE, SERVICE_ADDRESSES, TOPOLOGY } from "./scenario.ts";
 
 const FORWARD = "for of in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 > /proc/sys/net/$of; done";
@@ -42,16 +43,18 @@ const WIREGUARD_MTU = 1420;
 const VXLAN_OVERHEAD = 50;
 const INSIDE: Readonly<Record<string, string>> = { [CLIENT_NODE.id]: "203.0.113.1", [SERVER_NODE.id]: "203.0.113.2" };
 
-export async function openKernelPath(isEncrypted: boolean): Promise<Path> {
+export async function openKernelPath(name: Extract<PathName, `kernel${string}`>): Promise<Path> {
   const sandbox = await Sandbox.open();
   const close = () => sandbox.close();
+  const isEncrypted = name === "kernel encrypted";
   try {
     await build(sandbox, TOPOLOGY);
     if (isEncrypted) await joinByWireguard(sandbox);
     await joinByVxlan(sandbox, CLIENT_END, SERVER_END, isEncrypted);
     await joinByVxlan(sandbox, SERVER_END, CLIENT_END, isEncrypted);
     await sandbox.expect(["nft", "-f", "-"], CLIENT_NODE.id, RULES);
-    return { name: isEncrypted ? "kernel encrypted" : "kernel", sandbox, drops: async () => ({}), close };
+    if (name === "kernel tuned") await spreadOverProcessors(sandbox);
+    return { name, sandbox, drops: async () => ({}), close };
   } catch (error) {
     await close();
     throw error;
@@ -75,6 +78,15 @@ async function joinByVxlan(sandbox: Sandbox, here: VxlanEnd, there: VxlanEnd, is
     `route add ${there.workload.addresses.v4}/32 via ${there.v4} dev vxlan0`,
     `route add ${there.workload.addresses.v6}/128 via ${there.v6} dev vxlan0`,
   ]);
+}
+
+/** Receive packet steering (RPS) for every device of nodes and workloads. */
+async function spreadOverProcessors(sandbox: Sandbox): Promise<void> {
+  const mask = (2n ** BigInt(availableParallelism()) - 1n).toString(16);
+  const script = `mount -t sysfs none /sys; for queue in /sys/class/net/*/queues/rx-*; do echo ${mask} > $queue/rps_cpus; done`;
+  const namespaces = [...TOPOLOGY.nodes.map(({ id }) => id), ...TOPOLOGY.workloads.map(({ name }) => name)];
+  const spread = ["unshare", "--mount", "sh", "-e", "-c", script];
+  await Promise.all(namespaces.map((namespace) => sandbox.expect(spread, namespace)));
 }
 
 /** As sapwood sets it up, with addresses that nobody has to derive. */

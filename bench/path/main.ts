@@ -19,8 +19,18 @@ import {
   thisMachine,
 } from "./machine.ts";
 import { MEASUREMENTS } from "./measurements.ts";
-import { CAPTURED, ENCRYPTED, OTHER, PATH_NAMES, type Path, type PathName, PLAIN } from "./path.ts";
-import { type Report, ratiosOf, renderDrops, renderResults, rowsOf } from "./report.ts";
+import {
+  CAPTURED,
+  type Comparison,
+  ENCRYPTED,
+  OTHER,
+  PATH_NAMES,
+  type Path,
+  type PathName,
+  PLAIN,
+  TUNED,
+} from "./path.ts";
+import { type Report, type Row, ratiosOf, renderDrops, renderResults, rowsOf } from "./report.ts";
 import { measureInTurns, type Series } from "./rounds.ts";
 import { openSapwoodPath } from "./sapwood-path.ts";
 
@@ -33,6 +43,7 @@ interface Options {
   readonly encrypted?: true;
   readonly captured?: true;
   readonly beside?: string;
+  readonly tuned?: true;
   readonly only?: string;
   readonly path?: PathName;
   readonly queues?: number;
@@ -48,15 +59,15 @@ const options = new Command("bench path")
   .option("--path <name>", "measure one path alone: sapwood or kernel", pathName)
   .option("--encrypted", "compare both inside WireGuard, beside sapwood in clear")
   .option("--captured", "compare sapwood while all packets of both nodes are captured with sapwood alone")
-  .option("--beside <folder>", "compare sapwood with that of another checkout, built")
+  .option("--beside <folder>", "measure the sapwood of another checkout, built, as well")
+  .option("--tuned", "measure the kernel with RPS on as well")
   .option("--queues <n>", "tun.queues of sapwood (default: its own choice)", wholeNumber)
   .option("--rounds <n>", "how often each measurement is taken on each path", wholeNumber, 3)
   .option("--seconds <n>", "time for each measurement", wholeNumber, 3)
   .parse()
   .opts<Options>();
 
-/** What the ratios are. */
-const COMPARISON = options.beside ? OTHER : options.captured ? CAPTURED : options.encrypted ? ENCRYPTED : PLAIN;
+const COMPARISONS = comparisonsOf(options);
 const measurements = MEASUREMENTS.filter(({ name }) => options.only === undefined || name.includes(options.only));
 try {
   await run();
@@ -89,8 +100,10 @@ async function run(): Promise<void> {
       const program = beside === undefined ? undefined : resolve(beside, "dist/src/main.js");
       if (program !== undefined) paths.push(await openSapwoodPath({ name: "other sapwood", queues, program }));
     }
-    const isKernelWanted = options.path !== "sapwood" && COMPARISON.with.startsWith("kernel");
-    if (isKernelWanted) paths.push(await openKernelPath(options.encrypted ?? false));
+    if (options.path !== "sapwood" && !options.captured) {
+      paths.push(await openKernelPath(options.encrypted ? "kernel encrypted" : "kernel"));
+      if (options.tuned) paths.push(await openKernelPath("kernel tuned"));
+    }
     const series = await measureInTurns(paths, { ...options, measurements }, showProgress);
     const drops = await Promise.all(paths.map(async ({ name, drops }) => prefixed(name, await drops())));
     showProgress(1, "");
@@ -98,6 +111,13 @@ async function run(): Promise<void> {
   } finally {
     await Promise.all(paths.map((path) => path.close()));
   }
+}
+
+/** What the ratios are. The first is what the chart shows. */
+function comparisonsOf({ encrypted, captured, beside, tuned }: Options): Comparison[] {
+  if (encrypted) return [ENCRYPTED];
+  if (captured) return [CAPTURED];
+  return [PLAIN, ...(beside === undefined ? [] : [OTHER]), ...(tuned ? [TUNED] : [])];
 }
 
 /** By path and node: two paths have nodes of the same names. */
@@ -111,7 +131,7 @@ function conclude(series: readonly Series[], drops: Report["drops"]): void {
   const machine = thisMachine();
   const commit = sourceCommit();
   const date = new Date().toISOString();
-  const rows = rowsOf(series, COMPARISON);
+  const rows = rowsOf(series, COMPARISONS);
   const results = rows.flatMap((row) => row.results);
   const report: Report = { machine, commit, date, rounds, seconds, queues, results, ratios: ratiosOf(rows), drops };
   const json = `${JSON.stringify(report, null, 2)}\n`;
@@ -121,20 +141,22 @@ function conclude(series: readonly Series[], drops: Report["drops"]): void {
 
   if (!options.publish) return;
   const figures = results.map(({ name, path, value, unit }) => ({ name: `${name} ${path}`, value, unit }));
-  const compared = `${COMPARISON.path} / ${COMPARISON.with}`;
-  const ratios = Object.entries(report.ratios).map(([name, value]) => ({
-    name: `${name} ${compared}`,
-    value,
-    unit: "ratio",
-  }));
+  const ratios = Object.entries(report.ratios).flatMap(([compared, byMetric]) => {
+    return Object.entries(byMetric).map(([name, value]) => ({ name: `${name} ${compared}`, value, unit: "ratio" }));
+  });
   publish("path", { rounds, seconds, queues }, [...figures, ...ratios]);
   // A part of the measurements would replace the whole.
-  if (options.only !== undefined || options.path !== undefined || options.beside || options.captured) return;
+  if (options.only !== undefined || options.path !== undefined || options.captured) return;
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(`${RESULTS}path${options.encrypted ? "-encrypted" : ""}.json`, json);
   if (options.encrypted) return;
   const caption = `${describeMachine(machine)}; ${date.slice(0, 10)}, commit ${commit}; medians of ${rounds} x ${seconds} s`;
-  writeFileSync(`${RESULTS}path.svg`, renderChart(rows, caption));
+  writeFileSync(`${RESULTS}path.svg`, renderChart(rows.map(ofPlainPaths), caption));
+}
+
+/** Two bars are what the chart has room for. */
+function ofPlainPaths(row: Row): Row {
+  return { ...row, results: row.results.filter(({ path }) => PATH_NAMES.some((name) => name === path)) };
 }
 
 function showProgress(done: number, what: string): void {

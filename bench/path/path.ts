@@ -9,16 +9,20 @@ export type PathName =
   | "sapwood encrypted"
   | "kernel encrypted"
   | "sapwood captured" // all packets of both nodes, cut as a capture for headers is
-  | "other sapwood"; // of another checkout
+  | "other sapwood" // of another checkout
+  | "kernel tuned"; // packets that arrive are spread over all processors (RPS)
 
 /** Whose figure is divided by whose. */
-interface Comparison {
+export interface Comparison {
   readonly path: PathName;
   readonly with: PathName;
 }
 
 export const PLAIN: Comparison = { path: "sapwood", with: "kernel" };
 export const ENCRYPTED: Comparison = { path: "sapwood encrypted", with: "kernel encrypted" };
+export const CAPTURED: Comparison = { path: "sapwood captured", with: "sapwood" };
+export const OTHER: Comparison = { path: "other sapwood", with: "kernel" };
+export const TUNED: Comparison = { path: "kernel tuned", with: "kernel" };
 
 export interface Path {
   readonly name: PathName;
@@ -27,5 +31,3 @@ export interface Path {
   drops(): Promise<Readonly<Record<string, Drops>>>;
   close(): Promise<void>;
 }
-export const CAPTURED: Comparison = { path: "sapwood captured", with: "sapwood" };
-export const OTHER: Comparison = { path: "sapwood", with: "other sapwood" };

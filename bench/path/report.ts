@@ -4,7 +4,7 @@ import { type Summary, summarise } from "../statistics.ts";
 import type { Drops } from "./drops.ts";
 import type { Machine } from "./machine.ts";
 import type { Metric } from "./measurements.ts";
-import { type PathName, PLAIN } from "./path.ts";
+import { type Comparison, type PathName, PLAIN } from "./path.ts";
 import { ratioOf, type Series } from "./rounds.ts";
 
 /** `npm run bench -- path --json`. */
@@ -16,8 +16,8 @@ export interface Report {
   readonly seconds: number; // of each measurement
   readonly queues: number | "default";
   readonly results: readonly Result[];
-  /** Sapwood's figure divided by the kernel's, both encrypted or both not, by metric: median over the rounds. */
-  readonly ratios: Readonly<Record<string, number>>;
+  /** A path's figure divided by the other's, by "path / other" and metric: median over the rounds. */
+  readonly ratios: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** What sapwood lost in the whole run, by node and reason. */
   readonly drops: Readonly<Record<string, Drops>>;
 }
@@ -34,22 +34,33 @@ interface Result {
 export interface Row {
   readonly metric: Metric;
   readonly results: readonly Result[]; // one per path that was measured
-  readonly ratio: Summary | undefined; // undefined when there is nothing to compare
+  readonly ratios: readonly Ratio[]; // none when there is nothing to compare
 }
 
-export function rowsOf(series: readonly Series[], compared = PLAIN): Row[] {
+interface Ratio extends Summary {
+  readonly of: string; // "path / other"
+}
+
+export function rowsOf(series: readonly Series[], comparisons: readonly Comparison[] = [PLAIN]): Row[] {
   const metrics = [...new Set(series.map(({ metric }) => metric))];
   return metrics.map((metric) => ({
     metric,
     results: series.filter((one) => one.metric === metric).map(resultOf),
-    ratio: metric.better === "neither" ? undefined : ratioOf(series, metric, compared),
+    ratios: metric.better === "neither" ? [] : comparisons.flatMap((compared) => ratiosIn(series, metric, compared)),
   }));
 }
 
-export function ratiosOf(rows: readonly Row[]): Record<string, number> {
-  return Object.fromEntries(
-    rows.flatMap(({ metric, ratio }) => (ratio === undefined ? [] : [[metric.name, rounded(ratio.median)]])),
-  );
+function ratiosIn(series: readonly Series[], metric: Metric, compared: Comparison): Ratio[] {
+  const ratio = ratioOf(series, metric, compared);
+  return ratio === undefined ? [] : [{ of: `${compared.path} / ${compared.with}`, ...ratio }];
+}
+
+export function ratiosOf(rows: readonly Row[]): Record<string, Record<string, number>> {
+  const ratios: Record<string, Record<string, number>> = {};
+  for (const { metric, ratios: found } of rows) {
+    for (const { of, median } of found) ratios[of] = { ...ratios[of], [metric.name]: rounded(median) };
+  }
+  return ratios;
 }
 
 function resultOf({ metric, path, values }: Series): Result {
@@ -60,7 +71,8 @@ function resultOf({ metric, path, values }: Series): Result {
 
 export function renderResults(rows: readonly Row[]): string {
   const paths = rows[0]?.results.map(({ path }) => path) ?? [];
-  const figures = [...paths, ...(paths.length > 1 ? ["ratio"] : [])].flatMap((name) => [name, "min..max"]);
+  const compared = rows.find(({ ratios }) => ratios.length > 0)?.ratios.map((ratio) => ratio.of) ?? [];
+  const figures = [...paths, ...compared].flatMap((name) => [name, "min..max"]);
   return renderTable(
     [
       { head: "medians" },
@@ -68,14 +80,18 @@ export function renderResults(rows: readonly Row[]): string {
       ...figures.map((head) => ({ head, align: "right" }) as const),
       { head: "" },
     ],
-    rows.map(({ metric, results, ratio }) => [
+    rows.map(({ metric, results, ratios }) => [
       metric.label,
       metric.unit,
       ...results.flatMap(({ value, spread }) => [figure(value), span(spread)]),
-      ...(paths.length < 2 ? [] : ratio === undefined ? ["", ""] : [figure(ratio.median), span(ratio)]),
+      ...compared.flatMap((_, index) => ratioCells(ratios[index])),
       metric.better === "less" ? "less is better" : "",
     ]),
   );
+}
+
+function ratioCells(ratio: Ratio | undefined): [string, string] {
+  return ratio === undefined ? ["", ""] : [figure(ratio.median), span(ratio)];
 }
 
 /** What sapwood lost, or a sentence that it lost nothing. */

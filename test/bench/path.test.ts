@@ -4,7 +4,7 @@ import { renderChart } from "../../bench/path/chart.ts";
 import { dropsSince, receiveBufferErrors } from "../../bench/path/drops.ts";
 import { requireTools } from "../../bench/path/machine.ts";
 import { MEASUREMENTS, type Measurement, type Metric } from "../../bench/path/measurements.ts";
-import { PATH_NAMES, type Path } from "../../bench/path/path.ts";
+import { OTHER, PATH_NAMES, type Path, PLAIN } from "../../bench/path/path.ts";
 import { parseBusySeconds } from "../../bench/path/processor-time.ts";
 import { figure, ratiosOf, renderResults, rowsOf } from "../../bench/path/report.ts";
 import { measureInTurns, ratioOf, type Series } from "../../bench/path/rounds.ts";
@@ -92,7 +92,14 @@ describe("report", () => {
   const rows = rowsOf([...series(RATE, [1, 2, 3], [4, 4, 4]), ...series(SENT, [10], [20])]);
 
   test("what only explains another metric has no ratio", () => {
-    expect(ratiosOf(rows)).toEqual({ rate: 0.5 });
+    expect(ratiosOf(rows)).toEqual({ "sapwood / kernel": { rate: 0.5 } });
+  });
+
+  test("each comparison has its ratio", () => {
+    const other: Series = { metric: RATE, path: "other sapwood", values: [1, 1, 1] };
+    const compared = rowsOf([...series(RATE, [1, 2, 3], [4, 4, 4]), other], [PLAIN, OTHER]);
+    expect(ratiosOf(compared)).toEqual({ "sapwood / kernel": { rate: 0.5 }, "other sapwood / kernel": { rate: 0.25 } });
+    expect(renderResults(compared)).toMatch(/SAPWOOD \/ KERNEL .* OTHER SAPWOOD \/ KERNEL/);
   });
 
   test("a line of the table has the medians of both paths, their spread, and the ratio", () => {
