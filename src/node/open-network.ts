@@ -68,6 +68,7 @@ export async function openNetwork(
   const guard = await PacketGuard.open({
     nodeId: config.node.id,
     tun: tun.name,
+    ranges: routes,
     ports: encrypted === undefined ? [port] : [port, config.node.underlay.wireguardPort],
     underlayDevice: underlay?.device,
     guardsWorkloads: config.guard.workloads,

@@ -13,7 +13,6 @@ import { hasInterface, KeptInterface, type KeptState } from "./interface-state.t
 import { ip, ipBatch, parseList } from "./ip-command.ts";
 import { hasSysctl, readSysctl } from "./kernel-sysctls.ts";
 import { expectSuccess, ifNametoindex } from "./libc.ts";
-import { removeSourceRules, restoreSourceRules, setSourceRules } from "./source-rules.ts";
 import { currentScope, type Sysctl, SysctlSession } from "./sysctl.ts";
 
 /** Outer IPv6 and UDP headers are 40 + 8 bytes; 50 leaves a round number on Ethernet. */
@@ -148,7 +147,6 @@ export class TunInterface {
       opened.#isLinkUp = true;
       if (isAdopted) await opened.#takeOver();
       else await bringUp(options);
-      await setSourceRules(device, ranges);
       if (!isGuarded && wasGuarded) await removeGuardRoutes(ranges);
       return opened;
     } catch (error) {
@@ -186,16 +184,9 @@ export class TunInterface {
    */
   async check(): Promise<KeptState> {
     const state = this.#there(await this.#kept.check());
-    const restored = await restoreSourceRules(this.#options.device, this.#options.ranges);
-    const rules = restored.map((range) => `the rule that takes packets from ${range} from the TUN alone was missing`);
     const forwarding = this.#forwarding.flatMap(unlike);
     this.#toldForwarding = forwarding.join(" ");
-    return {
-      ...state,
-      repaired: [...state.repaired, ...rules],
-      problems: [...state.problems, ...forwarding],
-      hasActed: state.hasActed || rules.length > 0,
-    };
+    return { ...state, problems: [...state.problems, ...forwarding] };
   }
 
   /** Returns a sentence for each thing that could not be put back. */
@@ -205,7 +196,6 @@ export class TunInterface {
     const failures: string[] = [];
     if (this.#isLinkUp) {
       this.#isLinkUp = false;
-      await removeSourceRules(device, ranges).catch((error: unknown) => failures.push(String(error)));
       // Taking the link down removes its routes. A device that is gone has taken them along.
       await ip(["link", "set", "dev", device, "down"]).catch((error: unknown) => {
         if (hasInterface(device)) failures.push(String(error));

@@ -1,16 +1,21 @@
 // A table of nftables of our own: what workloads and hosts on the links could make the node's kernel do for them, past
 // the tunnel. Nothing in it remembers connections, so that a node without connection tracking stays without.
 //
-//   arrive   a packet whose receiver on the wire is a workload comes out of the TUN, or from where workloads are. Answers
+//   arrive   what the engine delivers and what the node sends itself pass. Packets with a source in a service range come
+//            out of the TUN alone.
+//            A packet whose receiver on the wire is a workload comes out of the TUN, or from where workloads are. Answers
 //            to masqueraded workloads, and to ports that the node forwards, have the node's own address on the wire.
 //            The node's own tunnel is no concern of connection tracking: no entry that a workload made earlier may send
 //            its datagrams astray or give them another port.
 //            No workload sends from an address of the node; for IPv4 the kernel does that itself.
+//   originate  no process of the node sends from a service range, but to the node itself.
 //   deliver  a workload has nothing to say to the sockets of the tunnel, whatever address it claims.
 //   leave    after source translation: nobody but the node itself sends from its address and the tunnel's port, and no
 //            workload from the tunnel's port at all, except to services and to other workloads.
 //
-// The table is replaced as a whole, in one transaction (nft(8)).
+// The table is replaced as a whole, in one transaction (nft(8)). Every packet of the node goes through it, so a rule
+// first asks what hardly any packet has. Routing rules could hold sources as well, but with any rule of its own a kernel
+// looks up each route in several tables (fib_lookup() in ip_fib.h).
 
 import { SapwoodError } from "../base/errors.ts";
 import { runTool, type Tool } from "./tool.ts";
@@ -21,6 +26,8 @@ const PLAIN_NAME = /^[^"*\\]+$/;
 
 export interface FilterTarget {
   readonly tun: string;
+  /** Prefixes of the services' addresses, from which only the TUN delivers. */
+  readonly ranges: readonly string[];
   /** UDP ports from which only this node itself sends. */
   readonly ports: readonly number[];
   /** Addresses to which only the TUN, the links below and the node itself may send. */
@@ -79,9 +86,11 @@ function tableName(tun: string): string {
   return `sapwood-${tun.replace(/[^\w.-]/g, "_")}`;
 }
 
-function scriptFor(table: string, { tun, ports, workloads, workloadLinks, innerLinks }: FilterTarget): string {
+function scriptFor(table: string, target: FilterTarget): string {
+  const { tun, ranges, ports, workloads, workloadLinks, innerLinks } = target;
   const own = ports.join(", ");
   const inside = [tun, "lo", ...workloadLinks];
+  const fromRanges = (what: string) => ranges.map((range) => sourceRule(range, what)).join("\n");
   return `add table ${table}
 delete table ${table}
 table ${table} {
@@ -91,26 +100,37 @@ table ${table} {
   set workloads6 { type ipv6_addr; ${elements(workloads.filter((address) => address.includes(":")))} }
   chain arrive {
     type filter hook prerouting priority raw; policy accept;
-    iifname != @inside ip daddr @workloads4 fib daddr type != local counter drop
-    iifname != @inside ip6 daddr @workloads6 fib daddr type != local counter drop
-    iifname @inner fib saddr type local counter drop
+    iifname { ${quoted(tun)}, "lo" } accept
+${fromRanges("counter drop")}
+    ip daddr @workloads4 iifname != @inside fib daddr type != local counter drop
+    ip6 daddr @workloads6 iifname != @inside fib daddr type != local counter drop
+    meta nfproto ipv6 iifname @inner fib saddr type local counter drop
     udp dport { ${own} } fib daddr type local notrack
   }
   chain originate {
     type filter hook output priority raw; policy accept;
+${fromRanges('oifname != "lo" counter drop')}
     udp sport { ${own} } notrack
   }
   chain deliver {
     type filter hook input priority filter; policy accept;
-    iifname @inner udp dport { ${own} } counter drop
+    udp dport { ${own} } iifname @inner counter drop
   }
   chain leave {
     type filter hook postrouting priority srcnat + 1; policy accept;
-    iif > 0 oifname != @inside udp sport { ${own} } fib saddr type local counter drop
-    iifname @inner oifname != @inside udp sport { ${own} } counter drop
+    udp sport { ${own} } iif > 0 jump claim
+  }
+  chain claim {
+    oifname @inside accept
+    fib saddr type local counter drop
+    iifname @inner counter drop
   }
 }
 `;
+}
+
+function sourceRule(range: string, what: string): string {
+  return `    ${range.includes(":") ? "ip6" : "ip"} saddr ${range} ${what}`;
 }
 
 function elements(list: readonly string[]): string {

@@ -13,6 +13,8 @@ import type { WorkloadLinks } from "./workload-links.ts";
 interface PacketGuardOptions {
   readonly nodeId: string;
   readonly tun: string;
+  /** Of the services' addresses. */
+  readonly ranges: readonly string[];
   /** UDP ports of the tunnel, and of WireGuard if there is one. */
   readonly ports: readonly number[];
   /** The interface that carries the tunnel, if it is known. */
@@ -74,13 +76,13 @@ export class PacketGuard implements Kept {
       this.#problem = undefined;
     } catch (error) {
       this.#problem =
-        "No packet filter keeps hosts on the links from handing packets to workloads past the tunnel, and masqueraded " +
-        `workloads from sending as this node: ${reasonOf(error)}`;
+        "No packet filter keeps others from sending with addresses of services, hosts on the links from handing packets " +
+        `to workloads past the tunnel, and masqueraded workloads from sending as this node: ${reasonOf(error)}`;
     }
   }
 
   async #target(): Promise<FilterTarget> {
-    const { nodeId, tun, ports, underlayDevice, guardsWorkloads } = this.#options;
+    const { nodeId, tun, ranges, ports, underlayDevice, guardsWorkloads } = this.#options;
     const { nodes, services } = this.#options.tables();
     const own = services.flatMap(({ instances }) => instances.filter(({ node }) => node === nodeId));
     const workloads = [...new Set(own.flatMap(({ namespaceAddresses }) => namespaceAddresses))].sort();
@@ -93,6 +95,7 @@ export class PacketGuard implements Kept {
     if (underlayDevice !== undefined) outer.add(underlayDevice);
     return {
       tun,
+      ranges,
       ports,
       workloads: guardsWorkloads ? workloads : [],
       workloadLinks,

@@ -55,7 +55,6 @@ const results = {
   changed: await crash({ queues: 3 }, `link set ${NAME} down`),
   down: await crash({}),
   otherRange: await crash({ ranges: ["10.31.0.0/16"] }),
-  rules: ip("rule", "show"),
   sameNode: NODE,
   otherNode: await refusal("node-b"),
 };
