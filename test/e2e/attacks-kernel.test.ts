@@ -148,6 +148,18 @@ function story(underlayFamily: Family): void {
     }
   });
 
+  /** With a rule of its own a kernel looks up each route in several tables. */
+  test("the guard needs no routing rule", async () => {
+    const rules = await lab.sandbox.expect(["sh", "-c", "ip -4 rule; ip -6 rule"], NODE_B);
+    const lookups = rules.split("\n").map((line) => line.replace(/^\d+:\s*/, "").trim());
+    expect([...new Set(lookups)]).toEqual([
+      "from all lookup local",
+      "from all lookup main",
+      "from all lookup default",
+      "",
+    ]);
+  });
+
   test("a clean stop leaves no filter, and a killed proxy's are taken over", async () => {
     const before = await inForce();
     lab.proxy(NODE_B).kill("SIGKILL");
