@@ -76,7 +76,8 @@ export async function openNetwork(
     workloadLinks: new WorkloadLinks(alarms),
   });
   undo.add("remove the packet filter", () => guard.close(ending.keepsTun));
-  store.onChange(() => guard.follow());
+  // It starts processes, which takes the longer the more memory this one has.
+  store.onChange(({ isNearby }) => (isNearby ? guard.follow() : undefined));
   const own = await OwnAddresses.follow(shared);
   const address = underlayAddress(config);
   const underlayWatch = new UnderlayWatch({ address, read: () => findUnderlay(address), alarms });

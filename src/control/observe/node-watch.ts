@@ -9,7 +9,7 @@ interface NodeWatchOptions {
   readonly shared: SharedMemory;
   /** The other nodes in force, and where their records are. */
   readonly store: {
-    snapshot(): { readonly nodes: readonly Node[] };
+    readonly nodes: readonly Node[];
     nodeIndex(id: string): number | undefined;
   };
   /** Milliseconds of the workers' clock. */
@@ -47,7 +47,7 @@ export class NodeWatch {
     this.#epoch = epoch;
     const now = nowMs();
     const gone = new Set(this.#lostSinceMs.keys());
-    for (const node of store.snapshot().nodes) {
+    for (const node of store.nodes) {
       gone.delete(node.id);
       const index = store.nodeIndex(node.id);
       if (index === undefined) continue;

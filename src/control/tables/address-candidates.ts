@@ -74,7 +74,7 @@ function candidatesNow(
   instances: readonly Instance[],
 ): PolicyCandidate[] {
   const indices = store.instanceIndices(service.name);
-  const nodes = new Map(store.snapshot().nodes.map((node) => [node.id, node]));
+  const nodes = new Map(store.nodes.map((node) => [node.id, node]));
   const indexOf = new Map(service.instances.map(({ number }, i) => [number, indices[i]]));
   const metricsOf = ({ node }: Instance): ReturnType<typeof readNodeMetrics> | undefined => {
     const nodeIndex = store.nodeIndex(node);

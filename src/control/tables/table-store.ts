@@ -72,6 +72,12 @@ export interface ChangedServices {
   readonly removeServices: readonly string[];
 }
 
+/** What a generation changed, for those who follow. */
+interface ChangedTables extends ChangedServices {
+  /** Whether other nodes, or services with an instance of this node, are among it. */
+  readonly isNearby: boolean;
+}
+
 /** Where an instance record leads in reports. */
 export interface InstanceName {
   readonly service: string;
@@ -87,7 +93,7 @@ export class TableStore {
   /** Given to somebody since the last change. */
   #snapshot: Tables | undefined;
   #turn: Promise<unknown> = Promise.resolve();
-  readonly #listeners: ((changed: ChangedServices) => void | Promise<void>)[] = [];
+  readonly #listeners: ((changed: ChangedTables) => void | Promise<void>)[] = [];
 
   constructor(writer: TableWriter, options: TableStoreOptions) {
     this.#writer = writer;
@@ -126,7 +132,7 @@ export class TableStore {
   }
 
   /** Is told of each change that came into force, before the next; the change is done when the listener is. */
-  onChange(listener: (changed: ChangedServices) => void | Promise<void>): void {
+  onChange(listener: (changed: ChangedTables) => void | Promise<void>): void {
     this.#listeners.push(listener);
   }
 
@@ -294,7 +300,9 @@ export class TableStore {
     void this.#snapshot?.services; // whoever has it reads what it was made of
     this.#snapshot = undefined;
     this.#nodes = new Map(nodes.map((node) => [node.id, node]));
+    const local = this.#services.local();
     const replaced = this.#services.commit(prepared, removeServices, next);
+    const isNearby = changes.nodesSet + changes.nodesRemoved > 0 || !isSameList(local, this.#services.local());
     for (const { service, number, address, by } of withdrawn) {
       this.#options.tell?.(
         `instance ${number} of ${service} is withdrawn: ${by} has its namespace address ${address} now`,
@@ -302,7 +310,7 @@ export class TableStore {
     }
     await this.#services.release(replaced);
     await this.#options.underlay?.settle(setNodes, removeNodes);
-    const changed = { setServices: setServices.map(({ service }) => service), removeServices };
+    const changed = { setServices: setServices.map(({ service }) => service), removeServices, isNearby };
     await Promise.all(this.#listeners.map((listener) => listener(changed)));
     return { generation, changes };
   }
@@ -425,6 +433,10 @@ function removalIssues(
 
 function nameOf({ name }: Service): string {
   return name;
+}
+
+function isSameList(a: readonly Service[], b: readonly Service[]): boolean {
+  return a.length === b.length && a.every((service, i) => service === b[i]);
 }
 
 /** Where a node's datagrams come from. */

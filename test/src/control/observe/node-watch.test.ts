@@ -18,11 +18,11 @@ function watched() {
   const shared = createSharedMemory({ capacities });
   const told: string[] = [];
   const tell = (level: string) => (_fields: object, sentence: string) => void told.push(`${level}: ${sentence}`);
-  let nodes = NODES;
+  const store = { nodes: NODES, nodeIndex: (id: string) => NODES.findIndex((node) => node.id === id) + 1 };
   let nowMs = 10_000;
   const watch = new NodeWatch({
     shared,
-    store: { snapshot: () => ({ nodes }), nodeIndex: (id) => NODES.findIndex((node) => node.id === id) + 1 },
+    store,
     nowMs: () => nowMs,
     log: { warn: tell("warn"), info: tell("info") } as unknown as Logger,
   });
@@ -44,7 +44,7 @@ function watched() {
     told,
     wake: () => Atomics.notify(shared.i32, (HeaderLayout.AT + HeaderLayout.HEALTH_EPOCH) >>> 2),
     remove(): void {
-      nodes = NODES.slice(1);
+      store.nodes = NODES.slice(1);
     },
   };
 }

@@ -45,6 +45,22 @@ describe("changes", () => {
     expect(store.snapshot()).toEqual({ nodes: [], services: [A] });
   });
 
+  test("whether it concerns this node's network is told: other nodes, and services with an instance here", async () => {
+    const store = freshStore();
+    const told: boolean[] = [];
+    await store.apply(GOOD);
+    store.onChange(({ isNearby }) => void told.push(isNearby));
+    await store.apply(withOne({ weight: 7 }));
+    await store.apply(withOne({ weight: 7, node: "node-a" }));
+    await store.apply(withOne({ weight: 8, node: "node-a" }));
+    await store.apply(GOOD);
+    await store.apply({ ...GOOD, services: [A] });
+    await store.apply({ ...GOOD, services: [B] });
+    const moved = { ...NODE_B, underlay: { ...NODE_B.underlay, port: 50104 } };
+    await store.apply({ nodes: [moved], services: [B] });
+    expect(told).toEqual([false, true, true, true, false, true, true]);
+  });
+
   test("the same tables again are no new generation", async () => {
     const store = freshStore();
     await store.apply(GOOD);
