@@ -1,10 +1,9 @@
-// A configuration with very many services: read byte by byte into packed lines, beside the parser, the schema and the
+// A configuration with very many services: read byte by byte into packed services, beside the parser, the schema and the
 // rules one after the other.
 
 import { ConfigDocument } from "../src/control/config/config-document.ts";
-import { HeldText } from "../src/control/config/held-text.ts";
+import { HeldText, writeWhole } from "../src/control/config/held-text.ts";
 import { parseDocument } from "../src/control/config/parse-text.ts";
-import { lineOf } from "../src/control/config/service-line.ts";
 import { type TextRequest, tablesOf } from "../src/control/config/text-contract.ts";
 import { BUILT_IN_POLICIES } from "../src/model/policy-names.ts";
 import type { Case } from "./harness.ts";
@@ -19,7 +18,7 @@ const REQUEST: TextRequest = {
 };
 
 function requireAll(length: number): void {
-  if (length < INSTANCES) throw new Error(`expected lines of ${SERVICES} services, found ${length} characters`);
+  if (length < INSTANCES) throw new Error(`expected ${SERVICES} services, found ${length} bytes`);
 }
 
 export async function serviceTextCases(): Promise<readonly Case[]> {
@@ -34,8 +33,8 @@ export async function serviceTextCases(): Promise<readonly Case[]> {
         amount: INSTANCES,
         run: () => {
           let read = 0;
-          new HeldText(bytes, decode).read(REQUEST, [], (lines) => {
-            read += lines.length;
+          new HeldText(bytes, decode).read(REQUEST, [], (frames) => {
+            read += frames.length;
           });
           requireAll(read);
         },
@@ -44,7 +43,11 @@ export async function serviceTextCases(): Promise<readonly Case[]> {
         amount: INSTANCES,
         run: () => {
           const tables = tablesOf(parseDocument(new ConfigDocument(text, REQUEST.name), REQUEST));
-          requireAll((tables?.services ?? []).reduce((sum, service) => sum + lineOf(service).length, 0));
+          let written = 0;
+          writeWhole(tables?.services ?? [], (frames) => {
+            written += frames.length;
+          });
+          requireAll(written);
         },
       },
     },

@@ -20,6 +20,14 @@ export class Slices {
     }
   }
 
+  /** Does something so many times. */
+  async times(count: number, visit: (index: number) => void): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      if (index % LOOK_ITEMS === 0 && performance.now() >= this.#endMs) await this.#rest();
+      visit(index);
+    }
+  }
+
   async #rest(): Promise<void> {
     await setImmediate();
     this.#endMs = performance.now() + SLICE_MS;

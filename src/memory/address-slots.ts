@@ -6,9 +6,9 @@
 
 import * as AddressLayout from "../../assembly/shared/layout/address.ts";
 import { Slices } from "../base/slices.ts";
-import { ADDRESS_SIZE } from "../net/address.ts";
-import * as Bulk from "../net/bulk-address.ts";
-import { type Cells, notAnAddress } from "./cells.ts";
+import { ADDRESS_WORDS } from "../net/packed-address.ts";
+import type { AddressRows } from "./address-rows.ts";
+import type { Cells } from "./cells.ts";
 import { addressHash } from "./hash.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
@@ -16,28 +16,19 @@ import { placeToWrite, versionWord } from "./versioned.ts";
 /** One slot of this number stays empty even while old and new keys share the table. */
 const EMPTY_SHARE = 32;
 
-/** What a slot is looked up by. */
-interface SlotKey {
-  readonly address: string;
-  readonly port?: number; // of senders, AddressLayout.ANY_PORT = any
-}
-
-export interface Binding extends SlotKey {
-  readonly value: number; // not 0
-}
-
 export class AddressSlots {
   readonly #shared: SharedMemory;
   readonly #cells: Cells;
   readonly #at: number;
   readonly #slotCount: number;
-  readonly #key = new Uint8Array(ADDRESS_SIZE);
-  readonly #keyWords = new Uint32Array(this.#key.buffer);
+  readonly #key = new Uint32Array(ADDRESS_WORDS);
   /** Slots that lost their value in the last generation. */
   #dying: number[] = [];
   /** BUSY slots of which a worker may still be comparing the key. */
   #retired: number[] = [];
   #occupied = 0;
+  /** What #probe() was asked for is there. */
+  #isFound = false;
 
   constructor(shared: SharedMemory, cells: Cells, at: number, slotCount: number) {
     this.#shared = shared;
@@ -47,15 +38,15 @@ export class AddressSlots {
   }
 
   /** Whether enough slots stay empty with these keys to end every probe. */
-  hasRoomFor(bindings: readonly Binding[]): boolean {
+  hasRoomFor(bindings: AddressRows): boolean {
     const most = this.#slotCount - Math.ceil(this.#slotCount / EMPTY_SHARE);
     if (this.#occupied + bindings.length <= most) return true;
     // Many keys are there already or take the place of a reclaimed one: count those that need an empty slot.
     const claimed = new Set<number>();
     let neededCount = 0;
-    for (const binding of bindings) {
-      const { found, free } = this.#probe(binding, claimed);
-      if (found >= 0) continue;
+    for (let row = 0; row < bindings.length; row++) {
+      const free = this.#probe(bindings, row, claimed);
+      if (this.#isFound) continue;
       claimed.add(free);
       if (this.#state(free) === AddressLayout.SLOT_EMPTY) neededCount += 1;
       if (this.#occupied + neededCount > most) return false;
@@ -63,29 +54,29 @@ export class AddressSlots {
     return true;
   }
 
-  /** From `generation` on the key has this value. */
-  bind(binding: Binding, generation: number): void {
-    const { address, value } = binding;
-    const { found, free } = this.#probe(binding);
-    if (found >= 0) {
-      this.#set(found, value, generation);
+  /** From `generation` on the key of a row has its value, which is not 0. */
+  bind(bindings: AddressRows, row: number, generation: number): void {
+    const value = bindings.valueAt(row);
+    const slot = this.#probe(bindings, row);
+    if (this.#isFound) {
+      this.#set(slot, value, generation);
       return;
     }
-    const at = this.#slotAt(free);
-    if (this.#state(free) === AddressLayout.SLOT_EMPTY) this.#occupied += 1;
-    this.#cells.address(at + AddressLayout.KEY, address);
+    const at = this.#slotAt(slot);
+    if (this.#state(slot) === AddressLayout.SLOT_EMPTY) this.#occupied += 1;
+    this.#cells.address(at + AddressLayout.KEY, this.#key);
     this.#cells.u32(at + AddressLayout.VALUES, 0);
     this.#cells.u32(at + AddressLayout.VALUES + 4, value);
     this.#cells.atomic(at + AddressLayout.VERSION, versionWord(generation, 1));
-    this.#cells.atomic(at + AddressLayout.STATE, usedState(binding));
+    this.#cells.atomic(at + AddressLayout.STATE, usedState(bindings.portAt(row)));
   }
 
-  /** From `generation` on the key has no value. */
-  unbind(key: SlotKey, generation: number): void {
-    const { found } = this.#probe(key);
-    if (found < 0) return;
-    this.#set(found, 0, generation);
-    this.#dying.push(found);
+  /** From `generation` on the key of a row has no value. */
+  unbind(keys: AddressRows, row: number, generation: number): void {
+    const slot = this.#probe(keys, row);
+    if (!this.#isFound) return;
+    this.#set(slot, 0, generation);
+    this.#dying.push(slot);
   }
 
   /** No worker is left in an older generation: takes the dead keys out. */
@@ -122,25 +113,29 @@ export class AddressSlots {
     this.#cells.atomic(at + AddressLayout.VERSION, versionWord(generation, place));
   }
 
-  /** The slot that holds the key, or -1; and the first slot that may take it and is not claimed. */
-  #probe(key: SlotKey, claimed?: ReadonlySet<number>): { found: number; free: number } {
-    const { address } = key;
-    const used = usedState(key);
-    if (!Bulk.readAddress(address, this.#key, 0)) throw notAnAddress(address);
-    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#keyWords;
+  /**
+   * The slot that holds the key of a row, or the first one that may take it and is not claimed. Says in #isFound which
+   * it is, and leaves the key in #key.
+   */
+  #probe(keys: AddressRows, row: number, claimed?: ReadonlySet<number>): number {
+    for (let i = 0; i < ADDRESS_WORDS; i++) this.#key[i] = keys.at(row, i);
+    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#key;
+    const used = usedState(keys.portAt(row));
     const { u32 } = this.#shared;
     let free = -1;
     let slot = addressHash(this.#shared.addressHashKey, w0, w1, w2, w3) & (this.#slotCount - 1);
+    this.#isFound = false;
     for (;;) {
       const state = this.#state(slot);
       if (!isUsed(state)) {
         const isClaimed = claimed?.has(slot) === true;
         if (free < 0 && !isClaimed) free = slot;
-        if (state === AddressLayout.SLOT_EMPTY && !isClaimed) return { found: -1, free };
+        if (state === AddressLayout.SLOT_EMPTY && !isClaimed) return free;
       } else if (state === used) {
         const word = (this.#slotAt(slot) + AddressLayout.KEY) >>> 2;
         if (u32[word] === w0 && u32[word + 1] === w1 && u32[word + 2] === w2 && u32[word + 3] === w3) {
-          return { found: slot, free: slot };
+          this.#isFound = true;
+          return slot;
         }
       }
       slot = this.#next(slot);
@@ -169,8 +164,8 @@ export class AddressSlots {
   }
 }
 
-/** Ports in the tables are in network order, as in a sockaddr. */
-function usedState({ port = 0 }: SlotKey): number {
+/** Ports in the tables are in network order, as in a sockaddr; only senders have one. */
+function usedState(port: number): number {
   const swapped = ((port & 0xff) << 8) | (port >>> 8);
   return (AddressLayout.SLOT_USED | (swapped << AddressLayout.PORT_SHIFT)) >>> 0;
 }

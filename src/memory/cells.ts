@@ -2,8 +2,7 @@
 // after every single store, as a worker on another core may.
 
 import { SapwoodError } from "../base/errors.ts";
-import { ADDRESS_SIZE } from "../net/address.ts";
-import * as Bulk from "../net/bulk-address.ts";
+import { ADDRESS_WORDS } from "../net/packed-address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 export class Cells {
@@ -36,10 +35,10 @@ export class Cells {
     Atomics.store(this.#shared.i32, at >>> 2, value);
   }
 
-  /** The 16 bytes of a canonical address; zeros when there is none. */
-  address(at: number, canonical: string | undefined): void {
-    if (canonical === undefined) this.clear(at, ADDRESS_SIZE);
-    else if (!Bulk.readAddress(canonical, this.#shared.bytes, at)) throw notAnAddress(canonical);
+  /** The four words of an address; zeros when there is none. */
+  address(at: number, words: Uint32Array | undefined): void {
+    const { u32 } = this.#shared;
+    for (let i = 0; i < ADDRESS_WORDS; i++) u32[(at >>> 2) + i] = words?.[i] ?? 0;
   }
 
   clear(at: number, sizeBytes: number): void {

@@ -1,7 +1,6 @@
 // How much of each capacity the tables use.
 
-import { AddressCursor, PackedService } from "../model/packed-service.ts";
-import type { Service } from "../model/tables.ts";
+import { type PackedService, PackedText, ServiceCursor } from "../model/packed-service.ts";
 import type { Capacities } from "./shared-memory.ts";
 
 export type TableCounts = Pick<Capacities, "addresses" | "instances" | "workloads" | "nodes">;
@@ -11,20 +10,21 @@ export type ServiceUse = Omit<TableCounts, "nodes">;
 
 /** Tells what services use. */
 export class UseCounter {
-  readonly #cursor: AddressCursor;
+  readonly #cursor = new ServiceCursor();
+  readonly #nodeId: PackedText;
 
   /** Of the own node, whose instances are workloads. */
   constructor(nodeId: string) {
-    this.#cursor = new AddressCursor(nodeId);
+    this.#nodeId = new PackedText(nodeId);
   }
 
-  of(service: Service): ServiceUse {
+  of(service: PackedService): ServiceUse {
     const cursor = this.#cursor;
-    let [addresses, workloads] = [0, 0];
-    cursor.start(PackedService.of(service));
-    while (cursor.next()) {
-      if (cursor.placed !== "namespace") addresses += 1;
-      else if (cursor.isLocal) workloads += 1;
+    cursor.start(service);
+    let [addresses, workloads] = [cursor.addresses, 0];
+    while (cursor.nextInstance()) {
+      addresses += cursor.own;
+      if (this.#nodeId.isAt(cursor.bytes, cursor.nodeAt, cursor.nodeEnd)) workloads += cursor.namespaces;
     }
     return { addresses, workloads, instances: cursor.instances };
   }

@@ -1,11 +1,11 @@
 // What one generation of the tables changes: the records, lists and slots that it writes, and those that it leaves
 // dead.
 
-import type { ServiceKind } from "../../assembly/shared/layout/service.ts";
-import type { Endpoint, Instance, Service } from "../model/tables.ts";
-import type { Family } from "../net/address.ts";
-import type { Binding } from "./address-slots.ts";
+import type { PackedService } from "../model/packed-service.ts";
+import type { Endpoint } from "../model/tables.ts";
+import { AddressRows } from "./address-rows.ts";
 import type { CandidateRange } from "./candidate-ranges.ts";
+import { Rows } from "./rows.ts";
 import type { TableNode } from "./table-change.ts";
 import type { ServiceUse, TableCounts } from "./table-counts.ts";
 
@@ -15,33 +15,33 @@ interface PlacedNode {
   readonly isNew: boolean;
 }
 
-export interface PlacedInstance {
-  readonly index: number;
-  readonly node: number; // index of the node record
-  readonly instance: Instance;
-}
+/** Columns of an instance that is written. */
+export const PlacedInstance = {
+  index: 0, // of its record
+  node: 1, // index of the node record
+  text: 2, // which of the plan's texts it is in
+  at: 3, // and where
+} as const;
 
-export interface Candidate {
-  readonly instance: number; // index of the instance record
-  readonly weight: number;
-  readonly isDraining: boolean;
-  readonly isLocal: boolean;
+/** Columns of a candidate. */
+export const Candidate = { instance: 0, weight: 1, flags: 2 } as const;
+
+/** Columns of the service record of a service address. */
+export const BalancedRecord = { record: 0, policy: 1, id: 2, revision: 3, candidates: 4, first: 5, family: 6 } as const;
+
+/** Columns of the service record of an instance's addresses. */
+export const InstanceRecord = { record: 0, instance: 1 } as const;
+
+/** A list of candidates that is written: those of the plan from one on. */
+interface NewList {
+  readonly range: CandidateRange;
+  readonly from: number;
+  readonly count: number;
 }
 
 export interface CandidateList {
   readonly range: CandidateRange | undefined; // undefined = no candidates
   readonly count: number;
-}
-
-export interface ServiceRecord {
-  readonly record: number;
-  readonly kind: ServiceKind;
-  readonly policy: number;
-  readonly id: number;
-  readonly revision: number;
-  readonly candidateCount: number;
-  readonly first: number;
-  readonly family: Family | 0; // of a balanced address
 }
 
 export interface PlacedAddress {
@@ -54,7 +54,7 @@ export interface PlacedAddress {
 
 /** What the tables have of a service; the arrays have the order of the service's own. */
 export interface PlacedService {
-  readonly service: Service;
+  readonly service: PackedService;
   readonly instances: readonly number[]; // instance records
   readonly instanceRecords: readonly number[]; // their service records; 0 = without instance addresses
   readonly addresses: readonly PlacedAddress[];
@@ -67,17 +67,21 @@ export class Plan {
   /** How much of each capacity the tables use afterwards. */
   readonly counts: TableCounts;
   readonly nodes: PlacedNode[] = [];
-  readonly newInstances: PlacedInstance[] = [];
-  readonly changedInstances: PlacedInstance[] = [];
-  readonly newLists: { readonly range: CandidateRange; readonly candidates: readonly Candidate[] }[] = [];
-  readonly newRecords: ServiceRecord[] = [];
+  /** Bytes of the services that have something new. */
+  readonly texts: string[] = [];
+  readonly newInstances = new Rows(4);
+  readonly changedInstances = new Rows(4);
+  readonly candidates = new Rows(3);
+  readonly newLists: NewList[] = [];
+  readonly balancedRecords = new Rows(7);
+  readonly instanceRecords = new Rows(2);
   readonly newIds: { readonly id: number; readonly revision: number }[] = [];
-  readonly unbindAddresses: string[] = [];
-  readonly unbindWorkloads: string[] = [];
-  readonly unbindSenders: Endpoint[] = [];
-  readonly bindAddresses: Binding[] = [];
-  readonly bindWorkloads: Binding[] = [];
-  readonly bindSenders: Binding[] = [];
+  readonly unbindAddresses = new AddressRows();
+  readonly unbindWorkloads = new AddressRows();
+  readonly unbindSenders = new AddressRows();
+  readonly bindAddresses = new AddressRows();
+  readonly bindWorkloads = new AddressRows();
+  readonly bindSenders = new AddressRows();
   readonly deadNodes: number[] = [];
   readonly deadInstances: number[] = [];
   readonly deadLists: CandidateRange[] = [];

@@ -2,19 +2,24 @@
 // and by whom; writes nothing to the tables. An instance, known by service and number, keeps its record as long as it
 // is in the tables; weight and draining live in candidate lists only. All addresses of a service have one list.
 
+import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
-import { ServiceKind } from "../../assembly/shared/layout/service.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { Slices } from "../base/slices.ts";
-import type { Endpoint, Instance, Service } from "../model/tables.ts";
-import { familyOf } from "../net/address.ts";
+import { PackedService, PackedText, ServiceCursor } from "../model/packed-service.ts";
+import type { Endpoint } from "../model/tables.ts";
+import { ADDRESS_SIZE } from "../net/address.ts";
+import { familyAt, packAddress } from "../net/packed-address.ts";
+import type { AddressRows } from "./address-rows.ts";
 import type { AddressSlots } from "./address-slots.ts";
 import { CandidateLists } from "./candidate-lists.ts";
+import { notAnAddress } from "./cells.ts";
 import { IndexPool } from "./index-pool.ts";
+import type { Rows } from "./rows.ts";
 import { capacityExceeded, type SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
 import { countUse, type ServiceUse, type TableCounts, UseCounter } from "./table-counts.ts";
-import { type CandidateList, type PlacedAddress, type PlacedService, Plan, type ServiceRecord } from "./table-plan.ts";
+import { type CandidateList, type PlacedAddress, type PlacedService, Plan } from "./table-plan.ts";
 
 interface PlannerOptions {
   readonly nodeId: string;
@@ -43,6 +48,12 @@ export class TablePlanner {
   readonly #recordPool: IndexPool;
   readonly #lists: CandidateLists;
   readonly #useCounter: UseCounter;
+  readonly #nodeId: PackedText;
+  /** In the service that is planned, and in the one that it replaces. */
+  readonly #cursor = new ServiceCursor();
+  readonly #former = new ServiceCursor();
+  /** The node of the instance before: most have the same. */
+  #nodeBefore: { readonly name: PackedText; readonly index: number } | undefined;
   /** Handles that had an address before, and the revision that follows its last one. */
   readonly #freeIds: { readonly id: number; readonly revision: number }[] = [];
   #nextId = 1;
@@ -55,11 +66,12 @@ export class TablePlanner {
     this.#senderSlots = slots.senders;
     this.#options = options;
     this.#useCounter = new UseCounter(options.nodeId);
+    this.#nodeId = new PackedText(options.nodeId);
     this.#nodes = new Map([[options.nodeId, NodeLayout.LOCAL]]);
     this.#nodePool = new IndexPool(shared.records.nodes);
     this.#instancePool = new IndexPool(shared.records.instances);
     this.#recordPool = new IndexPool(shared.records.services);
-    this.#lists = new CandidateLists(shared, options.nodeId, () => this.#counts.instances);
+    this.#lists = new CandidateLists(shared, () => this.#counts.instances);
   }
 
   nodeIndex(id: string): number | undefined {
@@ -82,15 +94,16 @@ export class TablePlanner {
   /** Throws when a capacity does not suffice or a name is unknown; then everything is as before. */
   async plan(change: TableChange): Promise<Plan> {
     const slices = new Slices();
+    const services: PackedService[] = [];
     const uses: ServiceUse[] = [];
-    const plan = new Plan(await this.#countsAfter(change, slices, uses));
+    await slices.each(change.setServices ?? [], (service) => services.push(PackedService.of(service)));
+    const plan = new Plan(await this.#countsAfter(change, services, slices, uses));
     this.#checkCapacities(plan.counts);
+    this.#nodeBefore = undefined;
     try {
       this.#planNodes(plan, change);
       await slices.each(change.removeServices ?? [], (name) => this.#planRemoval(plan, name));
-      await slices.each(change.setServices ?? [], (service, i) =>
-        this.#planService(plan, service, uses[i] as ServiceUse),
-      );
+      await slices.each(services, (service, i) => this.#planService(plan, service, uses[i] as ServiceUse));
       this.#checkSlots(plan);
       return plan;
     } catch (error) {
@@ -136,8 +149,9 @@ export class TablePlanner {
 
   #abandon(plan: Plan): void {
     for (const { index, isNew } of plan.nodes) if (isNew) this.#nodePool.give(index);
-    for (const { index } of plan.newInstances) this.#instancePool.give(index);
-    for (const { record } of plan.newRecords) this.#recordPool.give(record);
+    giveAll(this.#instancePool, plan.newInstances);
+    giveAll(this.#recordPool, plan.balancedRecords);
+    giveAll(this.#recordPool, plan.instanceRecords);
     for (const { range } of plan.newLists) this.#lists.give(range);
     for (const id of plan.newIds) this.#freeIds.push(id);
   }
@@ -150,7 +164,7 @@ export class TablePlanner {
       if (index === undefined || index === NodeLayout.LOCAL) continue;
       if (!renamed.has(id)) plan.deadNodes.push(index);
       plan.nodeIndices.set(id, undefined);
-      plan.unbindSenders.push(...(this.#senders.get(id) ?? []));
+      addSenders(plan.unbindSenders, this.#senders.get(id) ?? []);
       plan.senders.set(id, undefined);
       plan.tunnels.set(id, undefined);
     }
@@ -161,8 +175,8 @@ export class TablePlanner {
       plan.nodes.push({ index, node, isNew: known === undefined });
       plan.nodeIndices.set(node.id, index);
       const { senders = [node.underlay] } = node;
-      plan.unbindSenders.push(...(this.#senders.get(node.id) ?? []));
-      plan.bindSenders.push(...senders.map((sender) => ({ ...sender, value: index })));
+      addSenders(plan.unbindSenders, this.#senders.get(node.id) ?? []);
+      addSenders(plan.bindSenders, senders, index);
       plan.senders.set(node.id, senders);
       plan.tunnels.set(node.id, tunnelOf(node));
     }
@@ -185,160 +199,197 @@ export class TablePlanner {
   #planRemoval(plan: Plan, name: string): void {
     const old = this.#services.get(name);
     if (old === undefined) return;
-    old.service.instances.forEach((_, i) => {
-      this.#bury(plan, old, i);
-    });
-    old.service.addresses.forEach(({ address }, i) => {
-      this.#unbind(plan, address, old.addresses[i]);
-    });
+    const former = this.#former;
+    former.start(old.service);
+    for (let i = 0; former.nextAddress(); i++) {
+      plan.unbindAddresses.add(former.bytes, former.addressAt);
+      dropAddress(plan, old.addresses[i]);
+    }
+    for (let i = 0; former.nextInstance(); i++) this.#bury(plan, old, i);
     if (old.list.range !== undefined) plan.deadLists.push(old.list.range);
     plan.services.set(name, undefined);
   }
 
-  #planService(plan: Plan, service: Service, use: ServiceUse): void {
+  #planService(plan: Plan, service: PackedService, use: ServiceUse): void {
     const old = this.#services.get(service.name);
+    const from = plan.candidates.length;
     const { instances, instanceRecords, isChanged } = this.#planInstances(plan, service, old);
-    const list = this.#lists.plan(plan, { service, instances, isChanged, former: old?.list });
+    const list = this.#lists.plan(plan, { from, isChanged, former: old?.list });
     const addresses = this.#planAddresses(plan, service, list, old);
     plan.services.set(service.name, { service, instances, instanceRecords, addresses, list, use });
   }
 
-  #planInstances(plan: Plan, service: Service, old: PlacedService | undefined) {
-    const former = old?.service.instances ?? [];
-    const before = new Map(former.map((instance, i) => [instance.number, i]));
-    const instances: number[] = [];
-    const instanceRecords: number[] = [];
+  /** Also leaves the candidates of the service at the end of those of the plan. */
+  #planInstances(plan: Plan, service: PackedService, old: PlacedService | undefined) {
+    const cursor = this.#cursor;
+    const before = old === undefined ? undefined : this.#formerInstances(old.service);
+    cursor.start(service);
+    const instances = new Array<number>(cursor.instances);
+    const instanceRecords = new Array<number>(cursor.instances);
     let isChanged = false;
-    for (const instance of service.instances) {
-      const i = before.get(instance.number);
-      const previous = i === undefined ? undefined : former[i];
-      let placed: { index: number; record: number };
-      if (old === undefined || i === undefined || previous === undefined) {
-        placed = this.#planInstance(plan, service, instance);
+    for (let i = 0; cursor.nextInstance(); i++) {
+      const former = before?.get(cursor.number);
+      let [index, record] = [0, 0];
+      if (old === undefined || former === undefined) {
+        index = this.#planInstance(plan, service);
+        record = this.#planInstanceRecord(plan, index, 0);
       } else {
-        before.delete(instance.number);
-        placed = { index: old.instances[i] ?? 0, record: old.instanceRecords[i] ?? 0 };
-        if (!isSameInstance(previous, instance)) {
+        before?.delete(cursor.number);
+        index = old.instances[former.place] ?? 0;
+        record = old.instanceRecords[former.place] ?? 0;
+        if (!cursor.isSamePlace(old.service.bytes, former.at)) {
           isChanged = true;
-          placed.record = this.#planChange(plan, service, previous, instance, placed);
+          record = this.#planChange(plan, service, { bytes: old.service.bytes, at: former.at, index, record });
         }
       }
-      instances.push(placed.index);
-      instanceRecords.push(placed.record);
+      instances[i] = index;
+      instanceRecords[i] = record;
+      // It can be reached from both families as long as it has a namespace address at all.
+      if (cursor.namespaces === 0 || cursor.addresses === 0) continue;
+      const flags =
+        (cursor.isDraining ? CandidateLayout.DRAINING : 0) | (this.#isLocal(cursor) ? CandidateLayout.LOCAL : 0);
+      plan.candidates.push(index, cursor.weight, flags);
     }
-    if (old !== undefined) for (const i of before.values()) this.#bury(plan, old, i);
+    for (const { place, at } of before?.values() ?? []) {
+      this.#former.readInstance(old?.service.bytes ?? "", at);
+      this.#bury(plan, old as PlacedService, place);
+    }
     return { instances, instanceRecords, isChanged };
   }
 
-  #planInstance(plan: Plan, service: Service, instance: Instance): { index: number; record: number } {
-    const node = this.#nodeOf(plan, service, instance);
-    const index = this.#instancePool.take();
-    if (index === undefined) throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + 1);
-    plan.newInstances.push({ index, node, instance });
-    if (node === NodeLayout.LOCAL) {
-      for (const address of instance.namespaceAddresses) plan.bindWorkloads.push({ address, value: index });
-    }
-    if (instance.instanceAddresses.length === 0) return { index, record: 0 };
-    const record = this.#takeInstanceRecord(plan, index);
-    for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
-    return { index, record };
+  /** By their numbers: which one of the service it is, and where in its bytes. */
+  #formerInstances(service: PackedService): Map<number, { readonly place: number; readonly at: number }> {
+    const former = this.#former;
+    const found = new Map<number, { readonly place: number; readonly at: number }>();
+    former.start(service);
+    for (let place = 0; former.nextInstance(); place++) found.set(former.number, { place, at: former.instanceAt });
+    return found;
   }
 
-  /** An instance that was there and changed. Returns the service record of its addresses, 0 = it has none. */
+  /** The instance at the cursor, which is new; returns the index of its record. */
+  #planInstance(plan: Plan, service: PackedService): number {
+    const cursor = this.#cursor;
+    const node = this.#nodeOf(plan, service);
+    const index = this.#instancePool.take();
+    if (index === undefined) throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + 1);
+    plan.newInstances.push(index, node, textOf(plan, service), cursor.instanceAt);
+    if (node === NodeLayout.LOCAL)
+      addAll(plan.bindWorkloads, cursor.bytes, cursor.namespacesAt, cursor.namespaces, index);
+    return index;
+  }
+
+  /** The instance at the cursor, which was there and changed. Returns the service record of its addresses, 0 = it has none. */
   #planChange(
     plan: Plan,
-    service: Service,
-    previous: Instance,
-    instance: Instance,
-    placed: { readonly index: number; readonly record: number },
+    service: PackedService,
+    before: { readonly bytes: string; readonly at: number; readonly index: number; readonly record: number },
   ): number {
-    const { index } = placed;
-    plan.changedInstances.push({ index, node: this.#nodeOf(plan, service, instance), instance });
-    const isLocal = (one: Instance): boolean => one.node === this.#options.nodeId;
-    if (isLocal(previous)) plan.unbindWorkloads.push(...previous.namespaceAddresses);
-    if (isLocal(instance)) {
-      for (const address of instance.namespaceAddresses) plan.bindWorkloads.push({ address, value: index });
-    }
-    plan.unbindAddresses.push(...previous.instanceAddresses);
-    if (instance.instanceAddresses.length === 0) {
-      if (placed.record !== 0) plan.deadRecords.push(placed.record);
-      return 0;
-    }
-    const record = placed.record === 0 ? this.#takeInstanceRecord(plan, index) : placed.record;
-    for (const address of instance.instanceAddresses) plan.bindAddresses.push({ address, value: record });
+    const [cursor, former] = [this.#cursor, this.#former];
+    const { index, record } = before;
+    former.readInstance(before.bytes, before.at);
+    plan.changedInstances.push(index, this.#nodeOf(plan, service), textOf(plan, service), cursor.instanceAt);
+    this.#unbindInstance(plan);
+    if (this.#isLocal(cursor)) addAll(plan.bindWorkloads, cursor.bytes, cursor.namespacesAt, cursor.namespaces, index);
+    if (cursor.own === 0 && record !== 0) plan.deadRecords.push(record);
+    return this.#planInstanceRecord(plan, index, record);
+  }
+
+  /** Binds the addresses of the instance at the cursor to a service record, which is taken unless it has one. */
+  #planInstanceRecord(plan: Plan, index: number, known: number): number {
+    const cursor = this.#cursor;
+    if (cursor.own === 0) return 0;
+    const record = known === 0 ? this.#takeRecord() : known;
+    if (known === 0) plan.instanceRecords.push(record, index);
+    addAll(plan.bindAddresses, cursor.bytes, cursor.ownAt, cursor.own, record);
     return record;
   }
 
-  #nodeOf(plan: Plan, service: Service, instance: Instance): number {
-    const node = plan.nodeIndices.has(instance.node)
-      ? plan.nodeIndices.get(instance.node)
-      : this.#nodes.get(instance.node);
-    if (node !== undefined) return node;
-    throw new SapwoodError(
-      "tables-invalid",
-      `instance ${instance.number} of ${service.name}: expected a known node, found "${instance.node}"`,
-    );
+  /** Index of the node of the instance at the cursor. */
+  #nodeOf(plan: Plan, service: PackedService): number {
+    const cursor = this.#cursor;
+    const before = this.#nodeBefore;
+    if (before?.name.isAt(cursor.bytes, cursor.nodeAt, cursor.nodeEnd)) return before.index;
+    const id = cursor.node;
+    const index = plan.nodeIndices.has(id) ? plan.nodeIndices.get(id) : this.#nodes.get(id);
+    if (index === undefined) {
+      throw new SapwoodError(
+        "tables-invalid",
+        `instance ${cursor.number} of ${service.name}: expected a known node, found "${id}"`,
+      );
+    }
+    this.#nodeBefore = { name: new PackedText(id), index };
+    return index;
   }
 
-  #takeInstanceRecord(plan: Plan, index: number): number {
-    return this.#takeRecord(plan, {
-      kind: ServiceKind.instance,
-      policy: 0,
-      id: 0,
-      revision: 0,
-      candidateCount: 1,
-      first: index,
-      family: 0,
-    });
+  #isLocal({ bytes, nodeAt, nodeEnd }: ServiceCursor): boolean {
+    return this.#nodeId.isAt(bytes, nodeAt, nodeEnd);
   }
 
-  #bury(plan: Plan, old: PlacedService, i: number): void {
-    const instance = old.service.instances[i];
-    const record = old.instanceRecords[i] ?? 0;
-    if (instance === undefined) return;
-    plan.deadInstances.push(old.instances[i] ?? 0);
+  /** An instance of an old service, at the cursor of the former one, that goes. */
+  #bury(plan: Plan, old: PlacedService, place: number): void {
+    const record = old.instanceRecords[place] ?? 0;
+    plan.deadInstances.push(old.instances[place] ?? 0);
     if (record !== 0) plan.deadRecords.push(record);
-    plan.unbindAddresses.push(...instance.instanceAddresses);
-    if (instance.node === this.#options.nodeId) plan.unbindWorkloads.push(...instance.namespaceAddresses);
+    this.#unbindInstance(plan);
   }
 
-  #planAddresses(plan: Plan, service: Service, list: CandidateList, old: PlacedService | undefined): PlacedAddress[] {
-    const before = new Map(old?.service.addresses.map(({ address }, i) => [address, old.addresses[i]]));
-    const addresses = service.addresses.map(({ address, policy: policyName }) => {
-      const policy = this.#options.policySlot(policyName);
-      const previous = before.get(address);
-      before.delete(address);
-      if (previous !== undefined && previous.policy === policy && previous.list === list) return previous;
+  /** What the instance at the cursor of the former service has. */
+  #unbindInstance(plan: Plan): void {
+    const { bytes, own, ownAt, namespaces, namespacesAt } = this.#former;
+    addAll(plan.unbindAddresses, bytes, ownAt, own);
+    if (this.#isLocal(this.#former)) addAll(plan.unbindWorkloads, bytes, namespacesAt, namespaces);
+  }
+
+  #planAddresses(
+    plan: Plan,
+    service: PackedService,
+    list: CandidateList,
+    old: PlacedService | undefined,
+  ): PlacedAddress[] {
+    const cursor = this.#cursor;
+    const before = old === undefined ? undefined : this.#formerAddresses(old);
+    const placed: PlacedAddress[] = [];
+    cursor.start(service);
+    while (cursor.nextAddress()) {
+      const policy = this.#options.policySlot(cursor.policy);
+      const address = cursor.bytes.slice(cursor.addressAt, cursor.addressAt + ADDRESS_SIZE);
+      const previous = before?.get(address);
+      before?.delete(address);
+      if (previous !== undefined && previous.policy === policy && previous.list === list) {
+        placed.push(previous);
+        continue;
+      }
       const { id, revision } =
         previous === undefined ? this.#takeId(plan) : { id: previous.id, revision: previous.revision + 1 };
       if (previous !== undefined) plan.deadRecords.push(previous.record);
-      const record = this.#takeRecord(plan, {
-        kind: ServiceKind.balanced,
-        policy,
-        id,
-        revision,
-        candidateCount: list.count,
-        first: list.range?.first ?? 0,
-        family: familyOf(address),
-      });
-      plan.bindAddresses.push({ address, value: record });
-      return { record, id, revision, policy, list };
-    });
-    for (const [address, placed] of before) this.#unbind(plan, address, placed);
-    return addresses;
+      const record = this.#takeRecord();
+      const family = familyAt(cursor.bytes, cursor.addressAt);
+      plan.balancedRecords.push(record, policy, id, revision, list.count, list.range?.first ?? 0, family);
+      plan.bindAddresses.add(cursor.bytes, cursor.addressAt, record);
+      placed.push({ record, id, revision, policy, list });
+    }
+    for (const [address, previous] of before ?? []) {
+      plan.unbindAddresses.add(address, 0);
+      dropAddress(plan, previous);
+    }
+    return placed;
   }
 
-  #unbind(plan: Plan, address: string, placed: PlacedAddress | undefined): void {
-    if (placed === undefined) return;
-    plan.unbindAddresses.push(address);
-    plan.deadRecords.push(placed.record);
-    plan.deadIds.push({ id: placed.id, revision: placed.revision + 1 });
+  #formerAddresses(old: PlacedService): Map<string, PlacedAddress> {
+    const former = this.#former;
+    const found = new Map<string, PlacedAddress>();
+    former.start(old.service);
+    for (let i = 0; former.nextAddress(); i++) {
+      const placed = old.addresses[i];
+      if (placed !== undefined)
+        found.set(former.bytes.slice(former.addressAt, former.addressAt + ADDRESS_SIZE), placed);
+    }
+    return found;
   }
 
-  #takeRecord(plan: Plan, content: Omit<ServiceRecord, "record">): number {
+  #takeRecord(): number {
     const record = this.#recordPool.take();
     if (record === undefined) throw capacityExceeded("addresses", this.#shared.capacities, this.#counts.addresses + 1);
-    plan.newRecords.push({ record, ...content });
     return record;
   }
 
@@ -349,10 +400,15 @@ export class TablePlanner {
   }
 
   /** Also puts what each service that is set uses into `uses`. */
-  async #countsAfter(change: TableChange, slices: Slices, uses: ServiceUse[]): Promise<TableCounts> {
+  async #countsAfter(
+    change: TableChange,
+    services: readonly PackedService[],
+    slices: Slices,
+    uses: ServiceUse[],
+  ): Promise<TableCounts> {
     const counts = { ...this.#counts };
     await slices.each(change.removeServices ?? [], (name) => countUse(counts, this.#services.get(name)?.use, -1));
-    await slices.each(change.setServices ?? [], (service) => {
+    await slices.each(services, (service) => {
       const use = this.#useCounter.of(service);
       countUse(counts, this.#services.get(service.name)?.use, -1);
       countUse(counts, use, 1);
@@ -385,16 +441,34 @@ export class TablePlanner {
   }
 }
 
-function isSameInstance(a: Instance, b: Instance): boolean {
-  return (
-    a.node === b.node &&
-    isSameSequence(a.namespaceAddresses, b.namespaceAddresses) &&
-    isSameSequence(a.instanceAddresses, b.instanceAddresses)
-  );
+/** Which of the plan's texts the service is in, which is planned now. */
+function textOf({ texts }: Plan, { bytes }: PackedService): number {
+  if (texts.at(-1) !== bytes) texts.push(bytes);
+  return texts.length - 1;
 }
 
-function isSameSequence(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((value, i) => value === b[i]);
+function giveAll(pool: IndexPool, taken: Rows): void {
+  for (let row = 0; row < taken.length; row++) pool.give(taken.at(row, 0));
+}
+
+/** Addresses one after the other. */
+function addAll(rows: AddressRows, bytes: string, at: number, count: number, value = 0): void {
+  for (let i = 0; i < count; i++) rows.add(bytes, at + i * ADDRESS_SIZE, value);
+}
+
+function addSenders(rows: AddressRows, senders: readonly Endpoint[], value = 0): void {
+  for (const { address, port } of senders) {
+    const packed = packAddress(address);
+    if (packed === undefined) throw notAnAddress(address);
+    rows.add(packed, 0, value, port);
+  }
+}
+
+/** An address of a service that is not of it any more. */
+function dropAddress(plan: Plan, placed: PlacedAddress | undefined): void {
+  if (placed === undefined) return;
+  plan.deadRecords.push(placed.record);
+  plan.deadIds.push({ id: placed.id, revision: placed.revision + 1 });
 }
 
 function tunnelOf({ underlay: { address, port } }: TableNode): string {

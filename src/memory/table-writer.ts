@@ -15,16 +15,20 @@ import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../assembly/shared/layout/node.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
+import { ServiceKind } from "../../assembly/shared/layout/service.ts";
 import { Slices } from "../base/slices.ts";
-import { familyOf } from "../net/address.ts";
+import { ServiceCursor } from "../model/packed-service.ts";
+import { ADDRESS_SIZE, type Family } from "../net/address.ts";
+import { ADDRESS_WORDS, familyAt, packAddress, readWords } from "../net/packed-address.ts";
 import { AddressSlots } from "./address-slots.ts";
-import { Cells } from "./cells.ts";
+import { Cells, notAnAddress } from "./cells.ts";
 import { resetInstanceLoad } from "./measurements.ts";
 import { quiescence } from "./quiescence.ts";
+import type { Rows } from "./rows.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 import type { TableChange, TableNode } from "./table-change.ts";
 import type { TableCounts } from "./table-counts.ts";
-import type { PlacedInstance, Plan, ServiceRecord } from "./table-plan.ts";
+import { BalancedRecord, Candidate, InstanceRecord, PlacedInstance, type Plan } from "./table-plan.ts";
 import { TablePlanner } from "./table-planner.ts";
 import { placeToWrite, versionWord } from "./versioned.ts";
 
@@ -44,6 +48,8 @@ export class TableWriter {
   readonly #workloads: AddressSlots;
   readonly #senders: AddressSlots;
   readonly #distances: Float32Array;
+  readonly #cursor = new ServiceCursor();
+  readonly #words = new Uint32Array(ADDRESS_WORDS);
   #generation = 0;
   /** Resolves when the next generation may be begun. */
   #ready: Promise<void> = Promise.resolve();
@@ -116,20 +122,25 @@ export class TableWriter {
       ({ index, node }) => !Object.is(this.#distanceOf(index), Math.fround(node.distanceKm)),
     );
     for (const { index, node, isNew } of plan.nodes) this.#writeNode(index, node, isNew, generation);
-    await slices.each(plan.newInstances, (placed) => this.#writeInstance(placed, generation));
-    await slices.each(plan.changedInstances, (placed) => this.#changeInstance(placed, generation));
-    await slices.each(plan.newLists, (list) => this.#writeList(list));
-    await slices.each(plan.newRecords, (record) => this.#writeRecord(record));
+    await slices.times(plan.newInstances.length, (row) => this.#writeInstance(plan, row, generation));
+    await slices.times(plan.changedInstances.length, (row) => this.#changeInstance(plan, row, generation));
+    await slices.each(plan.newLists, (list) => this.#writeList(plan, list));
+    await slices.times(plan.balancedRecords.length, (row) => this.#writeBalancedRecord(plan, row));
+    await slices.times(plan.instanceRecords.length, (row) => this.#writeInstanceRecord(plan, row));
     await slices.each(plan.deadInstances, (index) => {
       this.#cells.atomic(this.#instanceAt(index) + InstanceLayout.DIED, generation);
     });
     // All unbindings first: what one service gives up another may take in the same generation.
-    await slices.each(plan.unbindAddresses, (address) => this.#addresses.unbind({ address }, generation));
-    await slices.each(plan.unbindWorkloads, (address) => this.#workloads.unbind({ address }, generation));
-    await slices.each(plan.unbindSenders, (sender) => this.#senders.unbind(sender, generation));
-    await slices.each(plan.bindAddresses, (binding) => this.#addresses.bind(binding, generation));
-    await slices.each(plan.bindWorkloads, (binding) => this.#workloads.bind(binding, generation));
-    await slices.each(plan.bindSenders, (binding) => this.#senders.bind(binding, generation));
+    await slices.times(plan.unbindAddresses.length, (row) =>
+      this.#addresses.unbind(plan.unbindAddresses, row, generation),
+    );
+    await slices.times(plan.unbindWorkloads.length, (row) =>
+      this.#workloads.unbind(plan.unbindWorkloads, row, generation),
+    );
+    await slices.times(plan.unbindSenders.length, (row) => this.#senders.unbind(plan.unbindSenders, row, generation));
+    await slices.times(plan.bindAddresses.length, (row) => this.#addresses.bind(plan.bindAddresses, row, generation));
+    await slices.times(plan.bindWorkloads.length, (row) => this.#workloads.bind(plan.bindWorkloads, row, generation));
+    await slices.times(plan.bindSenders.length, (row) => this.#senders.bind(plan.bindSenders, row, generation));
     this.#cells.u32(HeaderLayout.AT + HeaderLayout.NODE_COUNT, this.#planner.nodeEnd);
     this.#cells.atomic(HeaderLayout.AT + HeaderLayout.GENERATION, generation);
     this.#generation = generation;
@@ -197,7 +208,10 @@ export class TableWriter {
     this.#cells.clear(at, NodeLayout.ENDPOINT_SIZE);
     this.#cells.u16(at + KernelLayout.SOCKADDR_FAMILY, KernelLayout.AF_INET6);
     this.#cells.u16NetworkOrder(at + KernelLayout.SOCKADDR_PORT, node.underlay.port);
-    this.#cells.address(at + KernelLayout.SOCKADDR_ADDRESS, node.underlay.address);
+    const address = packAddress(node.underlay.address);
+    if (address === undefined) throw notAnAddress(node.underlay.address);
+    readWords(address, 0, this.#words);
+    this.#cells.address(at + KernelLayout.SOCKADDR_ADDRESS, this.#words);
     this.#cells.u32(
       at + NodeLayout.ENDPOINT_ACCEPTS,
       (node.accept?.unknownSources ? NodeLayout.ACCEPTS_UNKNOWN_SOURCES : 0) |
@@ -205,50 +219,76 @@ export class TableWriter {
     );
   }
 
-  #writeInstance(placed: PlacedInstance, generation: number): void {
-    const at = this.#instanceAt(placed.index);
-    this.#writePlace(at, placed);
+  #writeInstance(plan: Plan, row: number, generation: number): void {
+    const at = this.#instanceAt(plan.newInstances.at(row, PlacedInstance.index));
+    this.#writePlace(at, plan, plan.newInstances, row);
     this.#cells.atomic(at + InstanceLayout.VERSION, versionWord(generation, 0));
-    this.#cells.u32(at + InstanceLayout.NUMBER, placed.instance.number);
+    this.#cells.u32(at + InstanceLayout.NUMBER, this.#cursor.number);
     this.#cells.atomic(at + InstanceLayout.HEALTH, InstanceHealth.unknown);
     this.#cells.atomic(at + InstanceLayout.DIED, InstanceLayout.ALIVE);
   }
 
-  #changeInstance(placed: PlacedInstance, generation: number): void {
-    const at = this.#instanceAt(placed.index);
+  #changeInstance(plan: Plan, row: number, generation: number): void {
+    const at = this.#instanceAt(plan.changedInstances.at(row, PlacedInstance.index));
     const place = placeToWrite(this.#shared.u32[(at + InstanceLayout.VERSION) >>> 2] ?? 0, generation);
-    this.#writePlace(at + place * InstanceLayout.PLACE_SIZE, placed);
+    this.#writePlace(at + place * InstanceLayout.PLACE_SIZE, plan, plan.changedInstances, row);
     this.#cells.atomic(at + InstanceLayout.VERSION, versionWord(generation, place));
   }
 
-  #writePlace(at: number, { node, instance }: PlacedInstance): void {
-    const { namespaceAddresses, instanceAddresses } = instance;
-    this.#cells.address(at + InstanceLayout.NAMESPACE_V4, ofFamily(namespaceAddresses, 4));
-    this.#cells.address(at + InstanceLayout.NAMESPACE_V6, ofFamily(namespaceAddresses, 6));
-    this.#cells.address(at + InstanceLayout.ADDRESS_V4, ofFamily(instanceAddresses, 4));
-    this.#cells.address(at + InstanceLayout.ADDRESS_V6, ofFamily(instanceAddresses, 6));
-    this.#cells.u32(at + InstanceLayout.NODE, node);
+  /** Leaves the cursor at the instance. */
+  #writePlace(at: number, { texts }: Plan, rows: Rows, row: number): void {
+    const cursor = this.#cursor;
+    cursor.readInstance(texts[rows.at(row, PlacedInstance.text)] ?? "", rows.at(row, PlacedInstance.at));
+    const { namespacesAt, namespaces, ownAt, own } = cursor;
+    this.#writeAddress(at + InstanceLayout.NAMESPACE_V4, namespacesAt, namespaces, 4);
+    this.#writeAddress(at + InstanceLayout.NAMESPACE_V6, namespacesAt, namespaces, 6);
+    this.#writeAddress(at + InstanceLayout.ADDRESS_V4, ownAt, own, 4);
+    this.#writeAddress(at + InstanceLayout.ADDRESS_V6, ownAt, own, 6);
+    this.#cells.u32(at + InstanceLayout.NODE, rows.at(row, PlacedInstance.node));
   }
 
-  #writeList({ range, candidates }: Plan["newLists"][number]): void {
-    candidates.forEach(({ instance, weight, isDraining, isLocal }, i) => {
+  /** The first one of a family, of addresses at the cursor. */
+  #writeAddress(at: number, from: number, count: number, family: Family): void {
+    const { bytes } = this.#cursor;
+    for (let i = 0; i < count; i++) {
+      if (familyAt(bytes, from + i * ADDRESS_SIZE) !== family) continue;
+      readWords(bytes, from + i * ADDRESS_SIZE, this.#words);
+      this.#cells.address(at, this.#words);
+      return;
+    }
+    this.#cells.address(at, undefined);
+  }
+
+  #writeList({ candidates }: Plan, { range, from, count }: Plan["newLists"][number]): void {
+    for (let i = 0; i < count; i++) {
       const at = this.#shared.at(Region.candidates) + (range.first + i) * CandidateLayout.SIZE;
-      this.#cells.u32(at + CandidateLayout.INSTANCE, instance);
-      this.#cells.u16(at + CandidateLayout.WEIGHT, weight);
-      const flags = (isDraining ? CandidateLayout.DRAINING : 0) | (isLocal ? CandidateLayout.LOCAL : 0);
-      this.#cells.u16(at + CandidateLayout.FLAGS, flags);
-    });
+      this.#cells.u32(at + CandidateLayout.INSTANCE, candidates.at(from + i, Candidate.instance));
+      this.#cells.u16(at + CandidateLayout.WEIGHT, candidates.at(from + i, Candidate.weight));
+      this.#cells.u16(at + CandidateLayout.FLAGS, candidates.at(from + i, Candidate.flags));
+    }
   }
 
-  #writeRecord({ record, kind, policy, id, revision, candidateCount, first, family }: ServiceRecord): void {
-    const at = this.#shared.at(Region.services) + record * ServiceLayout.SIZE;
-    this.#cells.u32(at + ServiceLayout.KIND, kind);
-    this.#cells.u32(at + ServiceLayout.POLICY, policy);
-    this.#cells.u32(at + ServiceLayout.ID, id);
-    this.#cells.u32(at + ServiceLayout.REVISION, revision);
-    this.#cells.u32(at + ServiceLayout.CANDIDATE_COUNT, candidateCount);
-    this.#cells.u32(at + ServiceLayout.CANDIDATES, first);
-    this.#cells.u32(at + ServiceLayout.FAMILY, family);
+  #writeBalancedRecord({ balancedRecords: rows }: Plan, row: number): void {
+    const at = this.#recordAt(rows.at(row, BalancedRecord.record));
+    this.#cells.u32(at + ServiceLayout.KIND, ServiceKind.balanced);
+    this.#cells.u32(at + ServiceLayout.POLICY, rows.at(row, BalancedRecord.policy));
+    this.#cells.u32(at + ServiceLayout.ID, rows.at(row, BalancedRecord.id));
+    this.#cells.u32(at + ServiceLayout.REVISION, rows.at(row, BalancedRecord.revision));
+    this.#cells.u32(at + ServiceLayout.CANDIDATE_COUNT, rows.at(row, BalancedRecord.candidates));
+    this.#cells.u32(at + ServiceLayout.CANDIDATES, rows.at(row, BalancedRecord.first));
+    this.#cells.u32(at + ServiceLayout.FAMILY, rows.at(row, BalancedRecord.family));
+  }
+
+  /** Its only candidate is the instance. */
+  #writeInstanceRecord({ instanceRecords: rows }: Plan, row: number): void {
+    const at = this.#recordAt(rows.at(row, InstanceRecord.record));
+    this.#cells.u32(at + ServiceLayout.KIND, ServiceKind.instance);
+    this.#cells.u32(at + ServiceLayout.POLICY, 0);
+    this.#cells.u32(at + ServiceLayout.ID, 0);
+    this.#cells.u32(at + ServiceLayout.REVISION, 0);
+    this.#cells.u32(at + ServiceLayout.CANDIDATE_COUNT, 1);
+    this.#cells.u32(at + ServiceLayout.CANDIDATES, rows.at(row, InstanceRecord.instance));
+    this.#cells.u32(at + ServiceLayout.FAMILY, 0);
   }
 
   /** As the record has it, of single precision. */
@@ -263,8 +303,8 @@ export class TableWriter {
   #instanceAt(index: number): number {
     return this.#shared.at(Region.instances) + index * InstanceLayout.SIZE;
   }
-}
 
-function ofFamily(addresses: readonly string[], family: 4 | 6): string | undefined {
-  return addresses.find((address) => familyOf(address) === family);
+  #recordAt(record: number): number {
+    return this.#shared.at(Region.services) + record * ServiceLayout.SIZE;
+  }
 }

@@ -60,9 +60,9 @@ class TracedCells extends Cells {
     super.u32(at, value);
   }
 
-  override address(at: number, canonical: string | undefined): void {
+  override address(at: number, words: Uint32Array | undefined): void {
     this.#note(at);
-    super.address(at, canonical);
+    super.address(at, words);
   }
 
   override atomic(at: number, value: number): void {

@@ -16,7 +16,7 @@ import {
 import { printableLine } from "../../base/printable.ts";
 import { readServices } from "./bulk-service.ts";
 import { checkJsonNesting, countFields } from "./nesting.ts";
-import type { ServiceContext, ServiceCounts } from "./service-lines.ts";
+import type { ServiceContext, ServiceCounts } from "./plain-services.ts";
 import { yamlFault } from "./yaml-errors.ts";
 import { placeOf, readYaml, YamlError, yamlValue } from "./yaml-text.ts";
 

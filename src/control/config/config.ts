@@ -23,8 +23,8 @@ import {
   tablesPatchSchema,
   tablesSchema,
 } from "./config-schema.ts";
+import type { ServiceCounts } from "./plain-services.ts";
 import type { PolicyFiles } from "./policy-file-check.ts";
-import type { ServiceCounts } from "./service-lines.ts";
 
 /** Holds a directory per node: two proxies on one machine, or with one file system, are two nodes. */
 const STATE_FOLDER = "/var/lib/sapwood";

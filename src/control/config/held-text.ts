@@ -1,18 +1,18 @@
-// A long text as it came, read as often as somebody asks. Its services are handed on as lines while they are read. A text
+// A long text as it came, read as often as somebody asks. Its services are handed on as frames while they are read. A text
 // in which anything is unusual or wrong is read as a whole, by what also reads short ones.
 
 import { SapwoodError } from "../../base/errors.ts";
-import { inPieces } from "../../base/pieces.ts";
 import type { Service, Tables } from "../../model/tables.ts";
 import { ConfigDocument } from "./config-document.ts";
+import { FrameBuffer } from "./frame-buffer.ts";
 import { NotPlain } from "./json-cursor.ts";
 import { parseDocument } from "./parse-text.ts";
-import { lineOf, RESTART } from "./service-line.ts";
-import { writeServices } from "./service-lines.ts";
+import { writeServices } from "./plain-services.ts";
+import { FrameKind, frameOf, ServiceFrame } from "./service-frame.ts";
 import { findServices, type ServicesText, withoutServices } from "./services-text.ts";
 import { type TextKinds, type TextRequest, tablesOf } from "./text-contract.ts";
 
-type Write = (lines: Uint8Array) => void;
+type Write = (frames: Uint8Array) => void;
 
 export class HeldText {
   readonly #bytes: Buffer;
@@ -44,16 +44,16 @@ export class HeldText {
       const rest = this.#decode(withoutServices(services));
       JSON.parse(rest); // in YAML, what looks like the services may be a part of something else
       const document = new ConfigDocument(rest, request.name, (context) =>
-        writeServices(services, context, (lines) => {
+        writeServices(services, context, (frames) => {
           isWritten = true;
-          write(lines);
+          write(frames);
         }),
       );
       return parseDocument(document, request);
     } catch (error) {
       const isExpected = [SapwoodError, NotPlain, SyntaxError].some((kind) => error instanceof kind);
       if (!isExpected) throw error;
-      if (isWritten) write(RESTART);
+      if (isWritten) write(frameOf(FrameKind.restart));
       return undefined;
     }
   }
@@ -63,11 +63,19 @@ export class HeldText {
     const value = parseDocument(this.#whole, request);
     const tables: Tables | undefined = tablesOf(value);
     if (tables === undefined || tables.services === inForce) return value;
-    for (const piece of inPieces(linesOf(tables.services))) write(Buffer.from(piece));
+    writeWhole(tables.services, write);
     return value;
   }
 }
 
-function* linesOf(services: readonly Service[]): Generator<string> {
-  for (const service of services) yield lineOf(service);
+/** Services of any kind. */
+export function writeWhole(services: readonly Service[], write: Write): void {
+  const out = new FrameBuffer(write);
+  const frame = new ServiceFrame(out);
+  for (const service of services) {
+    frame.begin();
+    frame.whole(service);
+    frame.finish("");
+  }
+  out.flush();
 }

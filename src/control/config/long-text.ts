@@ -7,7 +7,7 @@ import { totalmem } from "node:os";
 import { SapwoodError } from "../../base/errors.ts";
 import type { Service, Tables } from "../../model/tables.ts";
 import { markChecked } from "../tables/table-validation.ts";
-import { keptIndex, RESTART, serviceOf } from "./service-line.ts";
+import { FrameKind, FrameReader, keptIndex, kindOf, serviceOf } from "./service-frame.ts";
 import { type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
 // Compiled, this file has the process's beside it; as source (a test) it uses the compiled one.
@@ -20,7 +20,6 @@ const HEAP_MIB = Math.max(1536, Math.floor(totalmem() / 4 / 2 ** 20));
 const CPU_SECONDS = 60;
 /** For a machine on which a process gets no processor time. */
 const WALL_LIMIT_MS = 300_000;
-const END_OF_LINE = 0x0a;
 
 export class LongText {
   readonly #child: ChildProcess;
@@ -30,7 +29,7 @@ export class LongText {
   #inForce: readonly Service[] = [];
   /** Why there is no process. */
   #failure: Error | undefined;
-  #rest: Buffer[] = []; // of a line whose end has not come
+  readonly #frames = new FrameReader((frame) => this.#take(frame));
   /** All services of an answer have come. */
   #onComplete: (() => void) | undefined;
 
@@ -52,7 +51,7 @@ export class LongText {
       });
     });
     child.stdin?.on("error", () => undefined); // it died; read() says of what
-    child.stdout?.on("data", (part: Buffer) => this.#take(part));
+    child.stdout?.on("data", (part: Buffer) => this.#frames.take(part));
   }
 
   static async of(text: string): Promise<LongText> {
@@ -121,24 +120,22 @@ export class LongText {
     return answer;
   }
 
-  #serviceOf(line: string): Service {
-    const index = keptIndex(line);
-    const kept = index === undefined ? undefined : this.#inForce[index];
-    return kept ?? serviceOf(line);
-  }
-
-  #take(part: Buffer): void {
-    let from = 0;
-    for (let at = part.indexOf(END_OF_LINE); at >= 0; at = part.indexOf(END_OF_LINE, from)) {
-      const line = part.subarray(from, at);
-      const whole = this.#rest.length === 0 ? line : Buffer.concat([...this.#rest, line]);
-      this.#rest = [];
-      if (whole.length === 0) this.#onComplete?.();
-      else if (whole.length === RESTART.length - 1) this.#services = [];
-      else this.#services.push(this.#serviceOf(whole.toString("utf8")));
-      from = at + 1;
+  #take(frame: Buffer): void {
+    switch (kindOf(frame)) {
+      case FrameKind.end:
+        this.#onComplete?.();
+        break;
+      case FrameKind.restart:
+        this.#services = [];
+        break;
+      case FrameKind.kept: {
+        const kept = this.#inForce[keptIndex(frame)];
+        if (kept !== undefined) this.#services.push(kept);
+        break;
+      }
+      default:
+        this.#services.push(serviceOf(frame));
     }
-    if (from < part.length) this.#rest.push(part.subarray(from));
   }
 }
 

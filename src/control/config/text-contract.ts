@@ -1,5 +1,5 @@
 // What the process that holds a long text is asked, and what it answers. The services of an answer do not come with it
-// but before it, on the process's standard output: packed, one per line, and an empty line at their end.
+// but before it, on the process's standard output: packed, as service-frame.ts describes.
 
 import type { ErrorCode, ErrorDetail } from "../../base/errors.ts";
 import type { Tables, TablesPatch } from "../../model/tables.ts";

@@ -8,11 +8,11 @@ import { becomeExpendable, limitProcessorTime } from "../../sys/limits.ts";
 import { decodeTextFile, readStandardInput, readTextFileBytes } from "../../sys/user-file.ts";
 import { checkedBy } from "../tables/table-validation.ts";
 import { HeldText } from "./held-text.ts";
+import { FrameKind, frameOf } from "./service-frame.ts";
 import { type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
 const [, , cpuSeconds, file] = process.argv;
 const STANDARD_OUTPUT = 1;
-const END_OF_SERVICES = Buffer.from("\n");
 /** In the place of the services in force, which are not needed here. */
 const IN_FORCE: readonly Service[] = [];
 
@@ -67,6 +67,6 @@ process.on("message", (request: TextRequest) => {
     held ??= heldText();
     return held;
   }, request);
-  writeAll(END_OF_SERVICES);
+  writeAll(frameOf(FrameKind.end));
   process.send?.(answer);
 });

@@ -2,10 +2,8 @@
 // Map. What the number stands for says whether it has the address: two addresses may have one hash.
 
 import { randomFillSync } from "node:crypto";
-import { notAnAddress } from "../../memory/cells.ts";
 import { addressHash } from "../../memory/hash.ts";
-import { ADDRESS_SIZE } from "../../net/address.ts";
-import * as Bulk from "../../net/bulk-address.ts";
+import { wordAt } from "../../net/packed-address.ts";
 
 const LEAST_SLOTS = 64;
 /** Words of addressHash()'s key. */
@@ -14,15 +12,13 @@ const KEY_WORDS = 10;
 const SLOT_WORDS = 2;
 
 export class AddressOwners {
-  readonly #has: (owner: number, address: string) => boolean;
+  readonly #has: (owner: number, packed: string) => boolean;
   readonly #hashKey = randomFillSync(new Uint32Array(KEY_WORDS));
-  readonly #bytes = new Uint8Array(ADDRESS_SIZE);
-  readonly #words = new Uint32Array(this.#bytes.buffer);
   #slots = new Uint32Array(LEAST_SLOTS * SLOT_WORDS); // owner 0 = empty
   #used = 0;
 
-  /** `has` tells whether an owner that was added has an address, and counts. */
-  constructor(has: (owner: number, address: string) => boolean) {
+  /** `has` tells whether an owner that was added has an address, by its bytes, and counts. */
+  constructor(has: (owner: number, packed: string) => boolean) {
     this.#has = has;
   }
 
@@ -33,16 +29,16 @@ export class AddressOwners {
     if (slots > this.#slotCount) this.#resize(slots);
   }
 
-  /** `owner` is from 1 to 2^32 - 1, and the address the part of a text from `from` to `to`. */
-  add(text: string, owner: number, from = 0, to = text.length): void {
+  /** `owner` is from 1 to 2^32 - 1, and the address is at `at` of a string of bytes. */
+  add(bytes: string, at: number, owner: number): void {
     this.reserve(1);
-    this.#put(this.#hashOf(text, from, to), owner);
+    this.#put(this.#hashOf(bytes, at), owner);
     this.#used += 1;
   }
 
   /** What was added before. */
-  remove(text: string, owner: number, from = 0, to = text.length): void {
-    const hash = this.#hashOf(text, from, to);
+  remove(bytes: string, at: number, owner: number): void {
+    const hash = this.#hashOf(bytes, at);
     for (let slot = this.#homeOf(hash); this.#ownerAt(slot) !== 0; slot = this.#after(slot)) {
       if (this.#hashAt(slot) !== hash || this.#ownerAt(slot) !== owner) continue;
       this.#empty(slot);
@@ -52,11 +48,11 @@ export class AddressOwners {
   }
 
   /** 0 = nobody. */
-  find(address: string): number {
-    const hash = this.#hashOf(address, 0, address.length);
+  find(packed: string): number {
+    const hash = this.#hashOf(packed, 0);
     for (let slot = this.#homeOf(hash); this.#ownerAt(slot) !== 0; slot = this.#after(slot)) {
       const owner = this.#ownerAt(slot);
-      if (this.#hashAt(slot) === hash && this.#has(owner, address)) return owner;
+      if (this.#hashAt(slot) === hash && this.#has(owner, packed)) return owner;
     }
     return 0;
   }
@@ -90,10 +86,9 @@ export class AddressOwners {
     }
   }
 
-  #hashOf(text: string, from: number, to: number): number {
-    if (!Bulk.readAddressPart(text, from, to, this.#bytes, 0)) throw notAnAddress(text.slice(from, to));
-    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = this.#words;
-    return addressHash(this.#hashKey, w0, w1, w2, w3);
+  #hashOf(bytes: string, at: number): number {
+    const [w0, w1] = [wordAt(bytes, at), wordAt(bytes, at + 4)];
+    return addressHash(this.#hashKey, w0, w1, wordAt(bytes, at + 8), wordAt(bytes, at + 12));
   }
 
   get #slotCount(): number {

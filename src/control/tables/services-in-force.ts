@@ -3,8 +3,11 @@
 // cleared away afterwards (release). Until its service is in force, an address has no owner.
 
 import { Slices } from "../../base/slices.ts";
-import { AddressCursor, PackedService, type Placed } from "../../model/packed-service.ts";
+import { notAnAddress } from "../../memory/cells.ts";
+import { PackedService, PackedText, ServiceCursor } from "../../model/packed-service.ts";
 import type { Service } from "../../model/tables.ts";
+import { ADDRESS_SIZE } from "../../net/address.ts";
+import { isSamePart, packAddress } from "../../net/packed-address.ts";
 import { AddressOwners } from "./address-owners.ts";
 import type { TableSizes } from "./emptying.ts";
 import { isSameHealth } from "./sameness.ts";
@@ -41,16 +44,16 @@ export class ServicesInForce {
   #sizes: Sizes = { services: 0, addresses: 0, instances: 0 };
   readonly #byOwner: (PackedService | undefined)[] = [undefined]; // owners count from 1
   readonly #freeOwners: number[] = [];
-  readonly #called = new AddressOwners((owner, address) => this.#has(owner, isCalled, address));
-  readonly #namespaces = new AddressOwners((owner, address) => this.#has(owner, isNamespace, address));
-  readonly #cursor: AddressCursor;
-  readonly #former: AddressCursor;
+  readonly #called = new AddressOwners((owner, packed) => this.#isCalled(owner, packed));
+  readonly #namespaces = new AddressOwners((owner, packed) => this.#isNamespace(owner, packed));
+  readonly #cursor = new ServiceCursor();
+  readonly #former = new ServiceCursor();
+  readonly #nodeId: PackedText;
   /** Of the search that is under way: services whose addresses do not count. */
   #except: ReadonlySet<string> = NONE;
 
   constructor(nodeId: string) {
-    this.#cursor = new AddressCursor(nodeId);
-    this.#former = new AddressCursor(nodeId);
+    this.#nodeId = new PackedText(nodeId);
   }
 
   get(name: string): PackedService | undefined {
@@ -134,14 +137,14 @@ export class ServicesInForce {
       const former = this.#entries.get(packed.name);
       const keeps = former !== undefined && this.#hasSameAddresses(former.service, packed);
       const owner = keeps ? former.owner : (this.#freeOwners.pop() ?? this.#byOwner.push(undefined) - 1);
-      let addresses = 0;
+      if (!keeps) this.#eachAddress(packed, (owners, at) => owners.add(packed.bytes, at, owner));
       cursor.start(packed);
-      while (cursor.next()) {
-        if (cursor.placed === "service") addresses += 1;
-        if (!keeps) this.#ownersOf(cursor.placed).add(cursor.text, owner, cursor.from, cursor.to);
+      const { addresses, instances } = cursor;
+      let isLocal = false;
+      while (!isLocal && cursor.nextInstance()) {
+        isLocal = this.#nodeId.isAt(cursor.bytes, cursor.nodeAt, cursor.nodeEnd);
       }
-      const { instances, localInstances } = cursor;
-      entries.push({ service: packed, owner, isLocal: localInstances > 0, addresses, instances });
+      entries.push({ service: packed, owner, isLocal, addresses, instances });
     });
     return entries;
   }
@@ -182,32 +185,53 @@ export class ServicesInForce {
 
   /** Clears away what commit() replaced, or what was prepared and is not wanted any more. */
   async release(entries: readonly Entry[]): Promise<void> {
-    const cursor = this.#cursor;
     await new Slices().each(entries, ({ service, owner }) => {
       if (this.#byOwner[owner] !== undefined) return; // it has the addresses still
-      cursor.start(service);
-      while (cursor.next()) this.#ownersOf(cursor.placed).remove(cursor.text, owner, cursor.from, cursor.to);
+      this.#eachAddress(service, (owners, at) => owners.remove(service.bytes, at, owner));
       this.#freeOwners.push(owner);
     });
   }
 
-  #ownersOf(placed: Placed): AddressOwners {
-    return placed === "namespace" ? this.#namespaces : this.#called;
+  /** Goes through the addresses of a service; each is at `at` of its bytes, and its owner in `owners`. */
+  #eachAddress(service: PackedService, visit: (owners: AddressOwners, at: number) => void): void {
+    const cursor = this.#cursor;
+    cursor.start(service);
+    while (cursor.nextAddress()) visit(this.#called, cursor.addressAt);
+    while (cursor.nextInstance()) {
+      for (let i = 0; i < cursor.namespaces; i++) visit(this.#namespaces, cursor.namespacesAt + i * ADDRESS_SIZE);
+      for (let i = 0; i < cursor.own; i++) visit(this.#called, cursor.ownAt + i * ADDRESS_SIZE);
+    }
   }
 
   #ownerIn(owners: AddressOwners, address: string, except: ReadonlySet<string>): string | undefined {
+    const packed = packAddress(address);
+    if (packed === undefined) throw notAnAddress(address);
     this.#except = except;
-    const owner = owners.find(address);
+    const owner = owners.find(packed);
     this.#except = NONE;
     return this.#byOwner[owner]?.name;
   }
 
-  #has(owner: number, isMeant: (placed: Placed) => boolean, address: string): boolean {
+  /** At a service that counts; undefined at one that does not. */
+  #cursorAt(owner: number): ServiceCursor | undefined {
     const service = this.#byOwner[owner];
-    if (service === undefined || this.#except.has(service.name)) return false;
-    const cursor = this.#cursor;
-    cursor.start(service);
-    while (cursor.next()) if (isMeant(cursor.placed) && cursor.isAt(address)) return true;
+    if (service === undefined || this.#except.has(service.name)) return undefined;
+    this.#cursor.start(service);
+    return this.#cursor;
+  }
+
+  #isCalled(owner: number, packed: string): boolean {
+    const cursor = this.#cursorAt(owner);
+    while (cursor?.nextAddress()) if (hasAddress(cursor.bytes, cursor.addressAt, 1, packed)) return true;
+    while (cursor?.nextInstance()) if (hasAddress(cursor.bytes, cursor.ownAt, cursor.own, packed)) return true;
+    return false;
+  }
+
+  #isNamespace(owner: number, packed: string): boolean {
+    const cursor = this.#cursorAt(owner);
+    while (cursor?.nextInstance()) {
+      if (hasAddress(cursor.bytes, cursor.namespacesAt, cursor.namespaces, packed)) return true;
+    }
     return false;
   }
 
@@ -216,11 +240,16 @@ export class ServicesInForce {
     const [one, other] = [this.#former, this.#cursor];
     one.start(a);
     other.start(b);
-    while (one.next()) {
-      if (!other.next() || !one.isSame(other)) return false;
-      if ((one.placed === "namespace") !== (other.placed === "namespace")) return false;
+    if (one.addresses !== other.addresses || one.instances !== other.instances) return false;
+    while (one.nextAddress() && other.nextAddress()) {
+      if (!isSamePart(one.bytes, one.addressAt, other.bytes, other.addressAt, ADDRESS_SIZE)) return false;
     }
-    return !other.next();
+    while (one.nextInstance() && other.nextInstance()) {
+      if (one.namespaces !== other.namespaces || one.own !== other.own) return false;
+      const length = (one.namespaces + one.own) * ADDRESS_SIZE;
+      if (!isSamePart(one.bytes, one.namespacesAt, other.bytes, other.namespacesAt, length)) return false;
+    }
+    return true;
   }
 
   #count(
@@ -236,13 +265,11 @@ export class ServicesInForce {
 }
 
 function isSame(a: PackedService | undefined, b: PackedService): boolean {
-  return a === b || (a !== undefined && a.text === b.text && isSameHealth(a.health, b.health));
+  return a === b || (a !== undefined && a.bytes === b.bytes && isSameHealth(a.health, b.health));
 }
 
-function isCalled(placed: Placed): boolean {
-  return placed !== "namespace";
-}
-
-function isNamespace(placed: Placed): boolean {
-  return placed === "namespace";
+/** Whether one of some addresses, one after the other, is this one. */
+function hasAddress(bytes: string, at: number, count: number, packed: string): boolean {
+  for (let i = 0; i < count; i++) if (isSamePart(bytes, at + i * ADDRESS_SIZE, packed, 0, ADDRESS_SIZE)) return true;
+  return false;
 }

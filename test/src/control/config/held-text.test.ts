@@ -4,10 +4,10 @@
 import { describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
 import { ConfigDocument } from "../../../../src/control/config/config-document.ts";
-import { HeldText } from "../../../../src/control/config/held-text.ts";
+import { HeldText, writeWhole } from "../../../../src/control/config/held-text.ts";
 import { originsOf } from "../../../../src/control/config/known-services.ts";
 import { parseDocument } from "../../../../src/control/config/parse-text.ts";
-import { keptIndex, lineOf, serviceOf } from "../../../../src/control/config/service-line.ts";
+import { FrameKind, FrameReader, keptIndex, kindOf, serviceOf } from "../../../../src/control/config/service-frame.ts";
 import { findServices } from "../../../../src/control/config/services-text.ts";
 import { type TextRequest, tablesOf } from "../../../../src/control/config/text-contract.ts";
 import { checkedBy } from "../../../../src/control/tables/table-validation.ts";
@@ -32,6 +32,28 @@ interface Outcome {
   readonly refusal?: readonly unknown[];
 }
 
+/** What is made of the frames that a process hands on, in parts of any length. */
+class Taken {
+  services: Service[] = [];
+  kept: number[] = [];
+  readonly #random = new Random(3);
+  readonly #frames = new FrameReader((frame) => {
+    const kind = kindOf(frame);
+    if (kind === FrameKind.restart) this.services = [];
+    else if (kind === FrameKind.kept) this.kept.push(keptIndex(frame));
+    else this.services.push(serviceOf(frame));
+  });
+
+  take(part: Uint8Array): void {
+    const bytes = Buffer.from(part); // the writer uses its own again
+    for (let from = 0; from < bytes.length; ) {
+      const to = from + 1 + this.#random.below(2000);
+      this.#frames.take(bytes.subarray(from, to));
+      from = to;
+    }
+  }
+}
+
 function orRefusal(read: () => Outcome): Outcome {
   try {
     return read();
@@ -44,19 +66,11 @@ function orRefusal(read: () => Outcome): Outcome {
 /** What the process for long texts hands on, and its answer. */
 function heldOutcome(text: string, request: TextRequest): Outcome {
   return orRefusal(() => {
-    let lines = "";
+    const taken = new Taken();
     const held = new HeldText(Buffer.from(text), (bytes) => new TextDecoder().decode(bytes));
-    const value = held.read(request, [], (part) => {
-      lines += Buffer.from(part).toString();
-      if (lines.endsWith("-\n")) lines = "";
-    });
-    const tables = tablesOf(value);
-    const services = lines.split("\n").filter((line) => line !== "");
-    return {
-      rest: tables?.nodes,
-      services: services.map((line) => ({ ...serviceOf(line) })),
-      isChecked: isMarked(value),
-    };
+    const value = held.read(request, [], (part) => taken.take(part));
+    const services = taken.services.map((one) => ({ ...one }));
+    return { rest: tablesOf(value)?.nodes, services, isChecked: isMarked(value) };
   });
 }
 
@@ -64,8 +78,9 @@ function shortOutcome(text: string, request: TextRequest): Outcome {
   return orRefusal(() => {
     const value = parseDocument(new ConfigDocument(text, request.name), request);
     const tables = tablesOf(value);
-    const lines = (tables?.services ?? []).map((service) => lineOf(service).slice(0, -1));
-    return { rest: tables?.nodes, services: lines.map((line) => ({ ...serviceOf(line) })), isChecked: isMarked(value) };
+    const taken = new Taken();
+    writeWhole(tables?.services ?? [], (part) => taken.take(part));
+    return { rest: tables?.nodes, services: taken.services.map((one) => ({ ...one })), isChecked: isMarked(value) };
   });
 }
 
@@ -171,11 +186,9 @@ test("services that are written plainly are not read as a whole", () => {
     decoded += bytes.length;
     return new TextDecoder().decode(bytes);
   });
-  const services: Service[] = [];
-  held.read(TABLES, [], (part) => {
-    for (const line of Buffer.from(part).toString().split("\n")) if (line !== "") services.push(serviceOf(line));
-  });
-  expect(services).toHaveLength(100);
+  const taken = new Taken();
+  held.read(TABLES, [], (part) => taken.take(part));
+  expect(taken.services).toHaveLength(100);
   expect(decoded).toBeLessThan(200);
 });
 
@@ -208,17 +221,10 @@ describe("services that are in force as a text has them", () => {
   /** What is read anew, how many are kept, and whether all was checked. */
   function readAgain(text: string, inForce: readonly Service[]) {
     const options = { policies: ["round-robin"], inForce: { nodes: [], services: [] }, origins: originsOf(inForce) };
-    const read: Service[] = [];
-    let kept: number[] = [];
+    const taken = new Taken();
     const held = new HeldText(Buffer.from(text), (bytes) => new TextDecoder().decode(bytes));
-    const value = held.read({ kind: "config", name: "text", options }, [], (part) => {
-      for (const line of Buffer.from(part).toString().split("\n")) {
-        const index = keptIndex(line);
-        if (index !== undefined) kept = [...kept, index];
-        else if (line !== "" && line !== "-") read.push(serviceOf(line));
-      }
-    });
-    return { read, kept, isChecked: isMarked(value) };
+    const value = held.read({ kind: "config", name: "text", options }, [], (part) => taken.take(part));
+    return { read: taken.services, kept: taken.kept, isChecked: isMarked(value) };
   }
   const configOf = (list: readonly unknown[], more: object = {}): string =>
     JSON.stringify({ ...CONFIG, services: list, ...more });

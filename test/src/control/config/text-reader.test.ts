@@ -2,7 +2,8 @@
 import { PassThrough, Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { parseTables } from "../../../../src/control/config/config.ts";
-import { lineOf, serviceOf } from "../../../../src/control/config/service-line.ts";
+import { writeWhole } from "../../../../src/control/config/held-text.ts";
+import { FrameReader, serviceOf } from "../../../../src/control/config/service-frame.ts";
 import { readText, receiveText, SHORT_TEXT } from "../../../../src/control/config/text-reader.ts";
 import { sizesOf } from "../../../../src/control/tables/emptying.ts";
 import { checkedBy, rulesKey } from "../../../../src/control/tables/table-validation.ts";
@@ -117,7 +118,10 @@ test("services come back from the process as they were", () => {
   const health = { tcp: 80, interval: 1000, timeout: 500, healthy: 2, unhealthy: 3 };
   const { services } = parseTables(tablesOf(2), name);
   for (const service of [...services, { ...services[0], name: 'tab\\t"ü"', health } as Service]) {
-    expect({ ...serviceOf(lineOf(service).slice(0, -1)) }).toEqual(service);
+    const read: Service[] = [];
+    const frames = new FrameReader((frame) => read.push(serviceOf(frame)));
+    writeWhole([service], (part) => frames.take(Buffer.from(part)));
+    expect(read.map((one) => ({ ...one }))).toEqual([service]);
   }
 });
 

@@ -2,22 +2,27 @@
 
 import { expect, test } from "vitest";
 import { AddressOwners } from "../../../../src/control/tables/address-owners.ts";
+import { packAddress } from "../../../../src/net/packed-address.ts";
 import { Random } from "../../../support/random.ts";
+
+function packed(address: string): string {
+  return packAddress(address) ?? "";
+}
 
 test("finds the owner of each address that was added and not removed", () => {
   const random = new Random(5);
   const twin = new Map<string, number>();
   const owners = new AddressOwners((owner, address) => twin.get(address) === owner);
   for (let step = 0; step < 20_000; step++) {
-    const address = `fdff::${random.below(400).toString(16)}`;
+    const address = packed(`fdff::${random.below(400).toString(16)}`);
     const owner = twin.get(address);
     expect(owners.find(address)).toBe(owner ?? 0);
     if (owner === undefined) {
       const added = 1 + random.below(50);
       twin.set(address, added);
-      owners.add(address, added);
+      owners.add(`before${address}`, 6, added);
     } else {
-      owners.remove(address, owner);
+      owners.remove(address, 0, owner);
       twin.delete(address);
     }
   }
@@ -27,10 +32,11 @@ test("finds the owner of each address that was added and not removed", () => {
 test("an owner that does not count has nothing", () => {
   const inForce = new Set([1]);
   const owners = new AddressOwners((owner) => inForce.has(owner));
-  owners.add("10.30.0.1", 2);
-  expect(owners.find("10.30.0.1")).toBe(0);
-  owners.add("10.30.0.1", 1);
-  expect(owners.find("10.30.0.1")).toBe(1);
-  owners.remove("10.30.0.1", 2);
-  expect(owners.find("10.30.0.1")).toBe(1);
+  const address = packed("10.30.0.1");
+  owners.add(address, 0, 2);
+  expect(owners.find(address)).toBe(0);
+  owners.add(address, 0, 1);
+  expect(owners.find(address)).toBe(1);
+  owners.remove(address, 0, 2);
+  expect(owners.find(address)).toBe(1);
 });

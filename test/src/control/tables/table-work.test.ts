@@ -5,6 +5,7 @@ import { TableStore } from "../../../../src/control/tables/table-store.ts";
 import { Cells } from "../../../../src/memory/cells.ts";
 import { createSharedMemory, type SharedMemory } from "../../../../src/memory/shared-memory.ts";
 import { TableWriter } from "../../../../src/memory/table-writer.ts";
+import { PackedService } from "../../../../src/model/packed-service.ts";
 import type { Service, TablesPatch } from "../../../../src/model/tables.ts";
 import { NODE_B, RANGES } from "./support/good-tables.ts";
 
@@ -26,9 +27,9 @@ class CountingCells extends Cells {
     super.atomic(at, value);
   }
 
-  override address(at: number, canonical: string | undefined): void {
+  override address(at: number, words: Uint32Array | undefined): void {
     this.stores += 1;
-    super.address(at, canonical);
+    super.address(at, words);
   }
 }
 
@@ -85,7 +86,7 @@ async function costOfOne(count: number): Promise<Work> {
 
 async function workOf(cells: CountingCells, work: () => Promise<unknown>): Promise<Work> {
   const before = cells.stores;
-  const read = vi.spyOn(JSON, "parse");
+  const read = vi.spyOn(PackedService.prototype, "unpack");
   await work();
   const texts = read.mock.calls.length;
   read.mockRestore();

@@ -46,8 +46,8 @@ export class WatchedCells extends Cells {
     this.onStore();
   }
 
-  override address(at: number, canonical: string | undefined): void {
-    super.address(at, canonical);
+  override address(at: number, words: Uint32Array | undefined): void {
+    super.address(at, words);
     this.onStore();
   }
 

@@ -1,17 +1,17 @@
-// Services of a JSON text as the lines that text-contract.ts describes, read byte by byte without an object for each:
-// many times as fast as parsing, the schema and the rules of tables one after the other, whose results these are. It
+// Services of a JSON text as the frames of service-frame.ts, read byte by byte without an object for each: many times as fast as parsing, the schema and the rules of tables one after the other, whose results these are. It
 // knows services that are written plainly. Others are given to those who know everything, one by one. When something is
 // wrong, the whole text is for them, as they alone know what to say and where.
 
+import { ADDRESSES_AT, INSTANCES_AT, PLAIN } from "../../model/packed-service.ts";
 import { INSTANCE_ADDRESS, policyName } from "../../model/policy-names.ts";
 import { ADDRESS_SIZE, contains, isV4Mapped } from "../../net/address.ts";
 import * as Bulk from "../../net/bulk-address.ts";
 import { longestFirst, type PolicyBinding } from "../tables/policy-bindings.ts";
 import type { TableRules } from "../tables/table-validation.ts";
+import { FrameBuffer } from "./frame-buffer.ts";
 import { JsonCursor, NotPlain } from "./json-cursor.ts";
 import { KnownServices, type OwnCounts, originOf } from "./known-services.ts";
-import { LineBuffer } from "./line-buffer.ts";
-import { keptLine, lineOf, ORIGIN_MARK } from "./service-line.ts";
+import { ServiceFrame, writeKept } from "./service-frame.ts";
 import { ServiceRules } from "./service-rules.ts";
 import type { ServicesText } from "./services-text.ts";
 import { unusualService } from "./unusual-service.ts";
@@ -46,25 +46,26 @@ function keys(...names: string[]): [Buffer, Buffer, Buffer, Buffer, Buffer] {
   return names.map((name) => Buffer.from(name)) as [Buffer, Buffer, Buffer, Buffer, Buffer];
 }
 
-/** Hands on lines as they are made. Throws NotPlain when something is wrong; some lines may be handed on by then. */
+/** Hands on frames as they are made. Throws NotPlain when something is wrong; some may be handed on by then. */
 export function writeServices(
   text: ServicesText,
   context: ServiceContext,
-  write: (lines: Uint8Array) => void,
+  write: (frames: Uint8Array) => void,
 ): ServiceCounts {
-  const lines = new ServiceLines(text, context, write);
-  lines.writeAll(text.to);
-  return lines.counts;
+  const services = new PlainServices(text, context, write);
+  services.writeAll(text.to);
+  return services.counts;
 }
 
-class ServiceLines {
+class PlainServices {
   readonly counts = { services: 0, kept: 0, addresses: 0, instances: 0, instanceAddresses: 0, workloads: 0 };
   readonly #cursor: JsonCursor;
   readonly #bindings: readonly PolicyBinding[];
   readonly #nodeId: string | undefined;
   readonly #rules: ServiceRules | undefined;
   readonly #known: KnownServices | undefined;
-  readonly #out: LineBuffer;
+  readonly #out: FrameBuffer;
+  readonly #frame: ServiceFrame;
   readonly #address = new Uint8Array(ADDRESS_SIZE);
   readonly #namespace = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
   readonly #own = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
@@ -74,14 +75,15 @@ class ServiceLines {
   #nodeTo = 0;
   #isOwnNode = false;
 
-  constructor({ bytes, from, to }: ServicesText, context: ServiceContext, write: (lines: Uint8Array) => void) {
+  constructor({ bytes, from, to }: ServicesText, context: ServiceContext, write: (frames: Uint8Array) => void) {
     const { bindings, rules, nodeIds, origins } = context;
     this.#known = origins === undefined ? undefined : new KnownServices(origins, bindings, rules);
     this.#cursor = new JsonCursor(bytes, from);
     this.#bindings = longestFirst(bindings);
     this.#nodeId = rules?.nodeId;
     this.#rules = rules && new ServiceRules(rules, nodeIds, (to - from) / INSTANCE_BYTES);
-    this.#out = new LineBuffer(write);
+    this.#out = new FrameBuffer(write);
+    this.#frame = new ServiceFrame(this.#out);
   }
 
   writeAll(to: number): void {
@@ -93,16 +95,15 @@ class ServiceLines {
       const digest = digests?.of[before.services];
       if (digests?.areSome && digest !== undefined && this.#keep(digest)) continue;
       this.#rules?.begin();
-      this.#out.begin();
+      this.#frame.begin();
       if (!this.#service()) {
         Object.assign(this.counts, before);
-        this.#out.begin();
+        this.#frame.begin();
         cursor.at = from;
         cursor.skipValue();
         this.#unusual(cursor.bytes.subarray(from, cursor.at));
       }
-      if (digest !== undefined) this.#out.ascii(ORIGIN_MARK + originOf(digest, difference(this.counts, before)));
-      this.#out.end();
+      this.#frame.finish(digest === undefined ? "" : originOf(digest, difference(this.counts, before)));
       this.counts.services += 1;
     }
     if (cursor.at !== to + 1) throw new NotPlain();
@@ -123,7 +124,7 @@ class ServiceLines {
       if (known.find(digest) !== undefined) found += 1;
     }
     cursor.at = start;
-    // Whoever takes the lines checks what is left; where it is much, it is better checked here.
+    // Whoever takes the frames checks what is left; where it is much, it is better checked here.
     return { of: digests, areSome: found * 2 > digests.length };
   }
 
@@ -132,9 +133,7 @@ class ServiceLines {
     const known = this.#known?.find(digest);
     if (known === undefined) return false;
     this.#cursor.skipValue();
-    this.#out.begin();
-    this.#out.ascii(keptLine(known.index).slice(0, -1));
-    this.#out.end();
+    writeKept(this.#out, known.index);
     this.counts.services += 1;
     this.counts.kept += 1;
     this.counts.addresses += known.counts.addresses;
@@ -147,7 +146,7 @@ class ServiceLines {
   #unusual(bytes: Uint8Array): void {
     const service = unusualService(bytes, this.#bindings);
     if (this.#rules?.takeWhole(service) === false) throw new NotPlain();
-    this.#out.utf8(lineOf(service).slice(0, -1));
+    this.#frame.whole(service);
     this.counts.addresses += service.addresses.length;
     this.counts.instances += service.instances.length;
     for (const { node, namespaceAddresses, instanceAddresses } of service.instances) {
@@ -173,28 +172,29 @@ class ServiceLines {
     cursor.at = nameAt;
     if (!cursor.readText()) return false;
     const name = cursor.text();
-    out.quoted(cursor.bytes, cursor.textFrom, cursor.textTo);
-    out.ascii("\t\t[[");
-    if (!this.#list(addressesAt, () => this.#serviceAddress())) return false;
-    out.ascii("],[");
+    // As JSON it is what stands in the text, with its quotes.
+    this.#frame.head(() => out.part(cursor.bytes, cursor.textFrom - 1, cursor.textTo + 1), "");
+    const packedFrom = out.end;
+    out.u8(PLAIN);
+    out.u32(0);
+    out.u32(0);
+    if (!this.#list(addressesAt, packedFrom + ADDRESSES_AT, () => this.#serviceAddress())) return false;
     this.#numbers.clear();
-    if (!this.#list(instancesAt, () => this.#instance())) return false;
-    out.ascii("]]");
+    if (!this.#list(instancesAt, packedFrom + INSTANCES_AT, () => this.#instance())) return false;
     if (this.#rules?.take(name) === false) throw new NotPlain();
     cursor.at = end;
     return true;
   }
 
-  /** `at` is 0 where the list is missing. */
-  #list(at: number, readItem: () => boolean): boolean {
+  /** `at` is 0 where the list is missing; `countAt` is where its length is written. */
+  #list(at: number, countAt: number, readItem: () => boolean): boolean {
     const cursor = this.#cursor;
     if (at === 0) return true;
     cursor.at = at;
     if (!cursor.openList()) return false;
-    for (let isFirst = true; cursor.hasItem(isFirst); isFirst = false) {
-      if (!isFirst) this.#out.ascii(",");
-      if (!readItem()) return false;
-    }
+    let count = 0;
+    for (; cursor.hasItem(count === 0); count++) if (!readItem()) return false;
+    this.#out.putU32(countAt, count);
     return true;
   }
 
@@ -217,9 +217,8 @@ class ServiceLines {
     if (!isFound || policy === undefined || policy === INSTANCE_ADDRESS) return false;
     if (this.#rules?.isPolicy(policy) === false) throw new NotPlain();
     if (this.#rules?.isCalled(this.#address, 0) === false) throw new NotPlain();
-    out.ascii("[");
     out.address(this.#address, 0);
-    out.utf8(`,${JSON.stringify(policy)}]`);
+    out.sizedText(policy);
     this.counts.addresses += 1;
     return true;
   }
@@ -259,17 +258,15 @@ class ServiceLines {
       throw new NotPlain();
     }
     const out = this.#out;
-    out.ascii("[");
-    out.whole(number);
-    out.ascii(",");
-    out.quoted(cursor.bytes, nodeFrom, nodeTo);
-    out.ascii(",[");
-    out.addresses(this.#namespace, namespaces);
-    out.ascii("],[");
-    out.addresses(this.#own, own);
-    out.ascii("],");
-    out.whole(weight < 0 ? 1 : weight);
-    out.ascii(draining ? ",1]" : ",0]");
+    out.u16(weight < 0 ? 1 : weight);
+    out.u8(draining ? 1 : 0);
+    out.u32(number);
+    out.u8(namespaces);
+    out.u8(own);
+    out.u16(nodeTo - nodeFrom);
+    out.part(cursor.bytes, nodeFrom, nodeTo);
+    for (let i = 0; i < namespaces; i++) out.address(this.#namespace, i * ADDRESS_SIZE);
+    for (let i = 0; i < own; i++) out.address(this.#own, i * ADDRESS_SIZE);
     this.counts.instances += 1;
     this.counts.instanceAddresses += own;
     return true;
