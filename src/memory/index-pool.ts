@@ -1,5 +1,7 @@
 // Record indices of one region: which are free. The first index is never zero, because 0 means "none" in the tables.
 
+import type { Rows } from "./rows.ts";
+
 export class IndexPool {
   readonly #end: number;
   readonly #free: number[] = [];
@@ -21,6 +23,11 @@ export class IndexPool {
 
   give(index: number): void {
     this.#free.push(index);
+  }
+
+  /** Those in the first column. */
+  giveAll(rows: Rows): void {
+    for (let row = 0; row < rows.length; row++) this.give(rows.at(row, 0));
   }
 
   /** Every index ever given out is below this one. */

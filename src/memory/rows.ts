@@ -18,7 +18,7 @@ export class Rows {
 
   push(a: number, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0): void {
     const at = this.length * this.width;
-    if (at + MOST_WIDTH > this.words.length) this.#grow();
+    if (at + MOST_WIDTH > this.words.length) this.reserve(2 * this.length);
     const { words } = this;
     // What is more than a row has is where the next one is going to be.
     words[at] = a;
@@ -35,8 +35,11 @@ export class Rows {
     return this.words[row * this.width + column] as number;
   }
 
-  #grow(): void {
-    const larger = new Uint32Array(2 * this.words.length);
+  /** Makes room for so many rows in one step. */
+  reserve(rows: number): void {
+    const length = rows * this.width + MOST_WIDTH;
+    if (length <= this.words.length) return;
+    const larger = new Uint32Array(length);
     larger.set(this.words);
     this.words = larger;
   }

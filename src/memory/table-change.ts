@@ -20,3 +20,8 @@ export interface TableChange {
   readonly setServices?: readonly Service[];
   readonly removeServices?: readonly string[]; // names
 }
+
+/** Where the tunnel to a node ends: one that comes with that of another one which goes is the same node. */
+export function tunnelOf({ underlay: { address, port } }: TableNode): string {
+  return `${address} ${port}`;
+}

@@ -96,4 +96,30 @@ export class Plan {
   constructor(counts: TableCounts) {
     this.counts = counts;
   }
+
+  /** Makes room for all that services with these uses can have new. Pages of it that stay unused cost nothing. */
+  reserve(uses: readonly ServiceUse[]): void {
+    let [instances, addresses] = [0, 0];
+    for (const use of uses) {
+      instances += use.instances;
+      addresses += use.addresses;
+    }
+    this.newInstances.reserve(instances);
+    this.candidates.reserve(instances);
+    this.instanceRecords.reserve(instances);
+    this.bindAddresses.reserve(addresses);
+  }
+
+  /** Which of the texts the service is in, which is planned now. */
+  textOf({ bytes }: PackedService): number {
+    if (this.texts.at(-1) !== bytes) this.texts.push(bytes);
+    return this.texts.length - 1;
+  }
+
+  /** An address of a service that is not of it any more. */
+  dropAddress(placed: PlacedAddress | undefined): void {
+    if (placed === undefined) return;
+    this.deadRecords.push(placed.record);
+    this.deadIds.push({ id: placed.id, revision: placed.revision + 1 });
+  }
 }

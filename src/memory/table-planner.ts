@@ -9,15 +9,12 @@ import { Slices } from "../base/slices.ts";
 import { PackedService, PackedText, ServiceCursor } from "../model/packed-service.ts";
 import type { Endpoint } from "../model/tables.ts";
 import { ADDRESS_SIZE } from "../net/address.ts";
-import { familyAt, packAddress } from "../net/packed-address.ts";
-import type { AddressRows } from "./address-rows.ts";
+import { familyAt } from "../net/packed-address.ts";
 import type { AddressSlots } from "./address-slots.ts";
 import { CandidateLists } from "./candidate-lists.ts";
-import { notAnAddress } from "./cells.ts";
 import { IndexPool } from "./index-pool.ts";
-import type { Rows } from "./rows.ts";
 import { capacityExceeded, type SharedMemory } from "./shared-memory.ts";
-import type { TableChange, TableNode } from "./table-change.ts";
+import { type TableChange, tunnelOf } from "./table-change.ts";
 import { countUse, type ServiceUse, type TableCounts, UseCounter } from "./table-counts.ts";
 import { type CandidateList, type PlacedAddress, type PlacedService, Plan } from "./table-plan.ts";
 
@@ -43,6 +40,8 @@ export class TablePlanner {
   readonly #senders = new Map<string, readonly Endpoint[]>(); // by node
   readonly #tunnels = new Map<string, string>(); // likewise
   readonly #services = new Map<string, PlacedService>();
+  /** What the last plan changed of them, until release() has put it there; undefined = removed. */
+  #changed: Plan["services"] = new Map();
   readonly #nodePool: IndexPool;
   readonly #instancePool: IndexPool;
   readonly #recordPool: IndexPool;
@@ -79,7 +78,7 @@ export class TablePlanner {
   }
 
   instanceIndices(service: string): readonly number[] {
-    return this.#services.get(service)?.instances ?? [];
+    return this.#placed(service)?.instances ?? [];
   }
 
   get counts(): TableCounts {
@@ -99,6 +98,7 @@ export class TablePlanner {
     await slices.each(change.setServices ?? [], (service) => services.push(PackedService.of(service)));
     const plan = new Plan(await this.#countsAfter(change, services, slices, uses));
     this.#checkCapacities(plan.counts);
+    plan.reserve(uses);
     this.#nodeBefore = undefined;
     try {
       this.#planNodes(plan, change);
@@ -119,10 +119,7 @@ export class TablePlanner {
 
   /** The plan was written: what it says is in force. */
   commit(plan: Plan): void {
-    for (const [name, placed] of plan.services) {
-      if (placed === undefined) this.#services.delete(name);
-      else this.#services.set(name, placed);
-    }
+    this.#changed = plan.services;
     for (const [id, index] of plan.nodeIndices) {
       if (index === undefined) this.#nodes.delete(id);
       else this.#nodes.set(id, index);
@@ -138,8 +135,13 @@ export class TablePlanner {
     this.#counts = plan.counts;
   }
 
-  /** No worker can see the dead of this plan any more. */
-  release(plan: Plan): void {
+  /** No worker can see the dead of this plan any more. To be called before the next plan is made. */
+  async release(plan: Plan): Promise<void> {
+    await new Slices().each(plan.services, ([name, placed]) => {
+      if (placed === undefined) this.#services.delete(name);
+      else this.#services.set(name, placed);
+    });
+    this.#changed = new Map();
     for (const index of plan.deadNodes) this.#nodePool.give(index);
     for (const index of plan.deadInstances) this.#instancePool.give(index);
     for (const record of plan.deadRecords) this.#recordPool.give(record);
@@ -147,11 +149,15 @@ export class TablePlanner {
     for (const id of plan.deadIds) this.#freeIds.push(id);
   }
 
+  #placed(service: string): PlacedService | undefined {
+    return this.#changed.has(service) ? this.#changed.get(service) : this.#services.get(service);
+  }
+
   #abandon(plan: Plan): void {
     for (const { index, isNew } of plan.nodes) if (isNew) this.#nodePool.give(index);
-    giveAll(this.#instancePool, plan.newInstances);
-    giveAll(this.#recordPool, plan.balancedRecords);
-    giveAll(this.#recordPool, plan.instanceRecords);
+    this.#instancePool.giveAll(plan.newInstances);
+    this.#recordPool.giveAll(plan.balancedRecords);
+    this.#recordPool.giveAll(plan.instanceRecords);
     for (const { range } of plan.newLists) this.#lists.give(range);
     for (const id of plan.newIds) this.#freeIds.push(id);
   }
@@ -164,7 +170,7 @@ export class TablePlanner {
       if (index === undefined || index === NodeLayout.LOCAL) continue;
       if (!renamed.has(id)) plan.deadNodes.push(index);
       plan.nodeIndices.set(id, undefined);
-      addSenders(plan.unbindSenders, this.#senders.get(id) ?? []);
+      plan.unbindSenders.addEndpoints(this.#senders.get(id) ?? []);
       plan.senders.set(id, undefined);
       plan.tunnels.set(id, undefined);
     }
@@ -175,8 +181,8 @@ export class TablePlanner {
       plan.nodes.push({ index, node, isNew: known === undefined });
       plan.nodeIndices.set(node.id, index);
       const { senders = [node.underlay] } = node;
-      addSenders(plan.unbindSenders, this.#senders.get(node.id) ?? []);
-      addSenders(plan.bindSenders, senders, index);
+      plan.unbindSenders.addEndpoints(this.#senders.get(node.id) ?? []);
+      plan.bindSenders.addEndpoints(senders, index);
       plan.senders.set(node.id, senders);
       plan.tunnels.set(node.id, tunnelOf(node));
     }
@@ -203,7 +209,7 @@ export class TablePlanner {
     former.start(old.service);
     for (let i = 0; former.nextAddress(); i++) {
       plan.unbindAddresses.add(former.bytes, former.addressAt);
-      dropAddress(plan, old.addresses[i]);
+      plan.dropAddress(old.addresses[i]);
     }
     for (let i = 0; former.nextInstance(); i++) this.#bury(plan, old, i);
     if (old.list.range !== undefined) plan.deadLists.push(old.list.range);
@@ -272,9 +278,9 @@ export class TablePlanner {
     const node = this.#nodeOf(plan, service);
     const index = this.#instancePool.take();
     if (index === undefined) throw capacityExceeded("instances", this.#shared.capacities, this.#counts.instances + 1);
-    plan.newInstances.push(index, node, textOf(plan, service), cursor.instanceAt);
+    plan.newInstances.push(index, node, plan.textOf(service), cursor.instanceAt);
     if (node === NodeLayout.LOCAL)
-      addAll(plan.bindWorkloads, cursor.bytes, cursor.namespacesAt, cursor.namespaces, index);
+      plan.bindWorkloads.addAll(cursor.bytes, cursor.namespacesAt, cursor.namespaces, index);
     return index;
   }
 
@@ -287,9 +293,9 @@ export class TablePlanner {
     const [cursor, former] = [this.#cursor, this.#former];
     const { index, record } = before;
     former.readInstance(before.bytes, before.at);
-    plan.changedInstances.push(index, this.#nodeOf(plan, service), textOf(plan, service), cursor.instanceAt);
+    plan.changedInstances.push(index, this.#nodeOf(plan, service), plan.textOf(service), cursor.instanceAt);
     this.#unbindInstance(plan);
-    if (this.#isLocal(cursor)) addAll(plan.bindWorkloads, cursor.bytes, cursor.namespacesAt, cursor.namespaces, index);
+    if (this.#isLocal(cursor)) plan.bindWorkloads.addAll(cursor.bytes, cursor.namespacesAt, cursor.namespaces, index);
     if (cursor.own === 0 && record !== 0) plan.deadRecords.push(record);
     return this.#planInstanceRecord(plan, index, record);
   }
@@ -300,7 +306,7 @@ export class TablePlanner {
     if (cursor.own === 0) return 0;
     const record = known === 0 ? this.#takeRecord() : known;
     if (known === 0) plan.instanceRecords.push(record, index);
-    addAll(plan.bindAddresses, cursor.bytes, cursor.ownAt, cursor.own, record);
+    plan.bindAddresses.addAll(cursor.bytes, cursor.ownAt, cursor.own, record);
     return record;
   }
 
@@ -336,8 +342,8 @@ export class TablePlanner {
   /** What the instance at the cursor of the former service has. */
   #unbindInstance(plan: Plan): void {
     const { bytes, own, ownAt, namespaces, namespacesAt } = this.#former;
-    addAll(plan.unbindAddresses, bytes, ownAt, own);
-    if (this.#isLocal(this.#former)) addAll(plan.unbindWorkloads, bytes, namespacesAt, namespaces);
+    plan.unbindAddresses.addAll(bytes, ownAt, own);
+    if (this.#isLocal(this.#former)) plan.unbindWorkloads.addAll(bytes, namespacesAt, namespaces);
   }
 
   #planAddresses(
@@ -348,15 +354,15 @@ export class TablePlanner {
   ): PlacedAddress[] {
     const cursor = this.#cursor;
     const before = old === undefined ? undefined : this.#formerAddresses(old);
-    const placed: PlacedAddress[] = [];
     cursor.start(service);
-    while (cursor.nextAddress()) {
+    const placed = new Array<PlacedAddress>(cursor.addresses);
+    for (let i = 0; cursor.nextAddress(); i++) {
       const policy = this.#options.policySlot(cursor.policy);
       const address = cursor.bytes.slice(cursor.addressAt, cursor.addressAt + ADDRESS_SIZE);
       const previous = before?.get(address);
       before?.delete(address);
       if (previous !== undefined && previous.policy === policy && previous.list === list) {
-        placed.push(previous);
+        placed[i] = previous;
         continue;
       }
       const { id, revision } =
@@ -366,11 +372,11 @@ export class TablePlanner {
       const family = familyAt(cursor.bytes, cursor.addressAt);
       plan.balancedRecords.push(record, policy, id, revision, list.count, list.range?.first ?? 0, family);
       plan.bindAddresses.add(cursor.bytes, cursor.addressAt, record);
-      placed.push({ record, id, revision, policy, list });
+      placed[i] = { record, id, revision, policy, list };
     }
     for (const [address, previous] of before ?? []) {
       plan.unbindAddresses.add(address, 0);
-      dropAddress(plan, previous);
+      plan.dropAddress(previous);
     }
     return placed;
   }
@@ -439,38 +445,4 @@ export class TablePlanner {
       throw capacityExceeded("workloads", this.#shared.capacities, this.#counts.workloads + plan.bindWorkloads.length);
     }
   }
-}
-
-/** Which of the plan's texts the service is in, which is planned now. */
-function textOf({ texts }: Plan, { bytes }: PackedService): number {
-  if (texts.at(-1) !== bytes) texts.push(bytes);
-  return texts.length - 1;
-}
-
-function giveAll(pool: IndexPool, taken: Rows): void {
-  for (let row = 0; row < taken.length; row++) pool.give(taken.at(row, 0));
-}
-
-/** Addresses one after the other. */
-function addAll(rows: AddressRows, bytes: string, at: number, count: number, value = 0): void {
-  for (let i = 0; i < count; i++) rows.add(bytes, at + i * ADDRESS_SIZE, value);
-}
-
-function addSenders(rows: AddressRows, senders: readonly Endpoint[], value = 0): void {
-  for (const { address, port } of senders) {
-    const packed = packAddress(address);
-    if (packed === undefined) throw notAnAddress(address);
-    rows.add(packed, 0, value, port);
-  }
-}
-
-/** An address of a service that is not of it any more. */
-function dropAddress(plan: Plan, placed: PlacedAddress | undefined): void {
-  if (placed === undefined) return;
-  plan.deadRecords.push(placed.record);
-  plan.deadIds.push({ id: placed.id, revision: placed.revision + 1 });
-}
-
-function tunnelOf({ underlay: { address, port } }: TableNode): string {
-  return `${address} ${port}`;
 }

@@ -167,7 +167,7 @@ export class TableWriter {
     await this.#addresses.reclaim();
     await this.#workloads.reclaim();
     await this.#senders.reclaim();
-    this.#planner.release(plan);
+    await this.#planner.release(plan);
   }
 
   #writeNode(index: number, node: TableNode, isNew: boolean, generation: number): void {

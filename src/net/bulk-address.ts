@@ -81,15 +81,10 @@ function writeV6(bytes: Uint8Array, at: number, into: Uint8Array, to: number): n
  * Writes the 16 bytes of an address to `into` at `at`; false (and undefined bytes there) when the text is no address.
  */
 export function readAddress(text: string, into: Uint8Array, at: number): boolean {
-  return readAddressPart(text, 0, text.length, into, at);
-}
-
-/** The same of the part of a text from `from` to `to`. */
-export function readAddressPart(text: string, from: number, to: number, into: Uint8Array, at: number): boolean {
-  const length = to - from;
+  const { length } = text;
   if (length > TEXT_MAX) return false;
   for (let i = 0; i < length; i++) {
-    const code = text.charCodeAt(from + i);
+    const code = text.charCodeAt(i);
     if (code > 0x7f) return false;
     TEXT[i] = code;
   }

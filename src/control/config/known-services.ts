@@ -49,6 +49,11 @@ export class KnownServices {
     });
   }
 
+  /** None is in force, so that nothing can be known again. */
+  get isEmpty(): boolean {
+    return this.#byDigest.size === 0;
+  }
+
   /** Of a part of a text. */
   digestOf(bytes: Uint8Array): string {
     return this.#context.copy().update(bytes).digest("base64").slice(0, DIGEST_LENGTH);

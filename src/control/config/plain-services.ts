@@ -40,6 +40,8 @@ const INSTANCE_BYTES = 128;
 const NUMBER_MAX = 0xffff_ffff;
 const WEIGHT_MAX = 65_535;
 const [NAME, ADDRESSES, INSTANCES, ADDRESS, POLICY] = keys("name", "addresses", "instances", "address", "policy");
+/** In the order in which they are packed. */
+const SERVICE_FIELDS = [NAME, ADDRESSES, INSTANCES];
 const [NUMBER, NODE, NAMESPACE, WEIGHT, DRAINING] = keys("number", "node", "namespace", "weight", "draining");
 
 function keys(...names: string[]): [Buffer, Buffer, Buffer, Buffer, Buffer] {
@@ -70,6 +72,11 @@ class PlainServices {
   readonly #namespace = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
   readonly #own = new Uint8Array(ADDRESSES_MAX * ADDRESS_SIZE);
   readonly #numbers = new Set<number>();
+  readonly #readServiceAddress = (): boolean => this.#serviceAddress();
+  readonly #readInstance = (): boolean => this.#instance();
+  /** Of the service that is read: its name, and where its bytes begin. */
+  #name = "";
+  #packedFrom = 0;
   /** Where the id of the node is that was looked up last. */
   #nodeFrom = 0;
   #nodeTo = 0;
@@ -88,12 +95,13 @@ class PlainServices {
 
   writeAll(to: number): void {
     const cursor = this.#cursor;
-    const digests = this.#known && this.#digests(this.#known);
+    const known = this.#known;
+    const digests = known === undefined || known.isEmpty ? undefined : this.#digests(known);
     for (let isFirst = true; cursor.hasItem(isFirst); isFirst = false) {
       const from = cursor.at;
       const before = { ...this.counts };
-      const digest = digests?.of[before.services];
-      if (digests?.areSome && digest !== undefined && this.#keep(digest)) continue;
+      const found = digests?.of[before.services];
+      if (digests?.areSome && found !== undefined && this.#keep(found)) continue;
       this.#rules?.begin();
       this.#frame.begin();
       if (!this.#service()) {
@@ -103,6 +111,7 @@ class PlainServices {
         cursor.skipValue();
         this.#unusual(cursor.bytes.subarray(from, cursor.at));
       }
+      const digest = found ?? known?.digestOf(cursor.bytes.subarray(from, cursor.at));
       this.#frame.finish(digest === undefined ? "" : originOf(digest, difference(this.counts, before)));
       this.counts.services += 1;
     }
@@ -155,34 +164,49 @@ class PlainServices {
     }
   }
 
-  /** False when it is not plain; then the cursor is anywhere. */
+  /**
+   * False when it is not plain; then the cursor is anywhere. Fields are read as they come, in the order in which they
+   * are packed; one that comes before its turn is passed over and read later.
+   */
   #service(): boolean {
     const cursor = this.#cursor;
-    const out = this.#out;
-    let [nameAt, addressesAt, instancesAt] = [0, 0, 0];
+    const at = [0, 0, 0]; // of each field
+    let turn = 0;
     if (!cursor.openFields()) return false;
     for (let isFirst = true; cursor.hasField(isFirst); isFirst = false) {
-      if (nameAt === 0 && cursor.isText(NAME)) nameAt = cursor.at;
-      else if (addressesAt === 0 && cursor.isText(ADDRESSES)) addressesAt = cursor.at;
-      else if (instancesAt === 0 && cursor.isText(INSTANCES)) instancesAt = cursor.at;
-      else return false;
-      cursor.skipValue();
+      const field = SERVICE_FIELDS.findIndex((name) => cursor.isText(name));
+      if (at[field] !== 0) return false; // unknown, or there twice
+      at[field] = cursor.at;
+      if (field !== turn) cursor.skipValue();
+      else if (!this.#field(turn++, cursor.at)) return false;
     }
     const end = cursor.at;
-    cursor.at = nameAt;
+    for (; turn < SERVICE_FIELDS.length; turn++) if (!this.#field(turn, at[turn] ?? 0)) return false;
+    if (this.#rules?.take(this.#name) === false) throw new NotPlain();
+    cursor.at = end;
+    return true;
+  }
+
+  /** Reads a field of SERVICE_FIELDS, which is at `at`; 0 = it is missing. */
+  #field(field: number, at: number): boolean {
+    this.#cursor.at = at;
+    if (field === 0) return this.#head();
+    if (field === 1) return this.#list(at, this.#packedFrom + ADDRESSES_AT, this.#readServiceAddress);
+    this.#numbers.clear();
+    return this.#list(at, this.#packedFrom + INSTANCES_AT, this.#readInstance);
+  }
+
+  #head(): boolean {
+    const cursor = this.#cursor;
+    const out = this.#out;
     if (!cursor.readText()) return false;
-    const name = cursor.text();
+    this.#name = cursor.text();
     // As JSON it is what stands in the text, with its quotes.
     this.#frame.head(() => out.part(cursor.bytes, cursor.textFrom - 1, cursor.textTo + 1), "");
-    const packedFrom = out.end;
+    this.#packedFrom = out.end;
     out.u8(PLAIN);
     out.u32(0);
     out.u32(0);
-    if (!this.#list(addressesAt, packedFrom + ADDRESSES_AT, () => this.#serviceAddress())) return false;
-    this.#numbers.clear();
-    if (!this.#list(instancesAt, packedFrom + INSTANCES_AT, () => this.#instance())) return false;
-    if (this.#rules?.take(name) === false) throw new NotPlain();
-    cursor.at = end;
     return true;
   }
 
@@ -190,7 +214,6 @@ class PlainServices {
   #list(at: number, countAt: number, readItem: () => boolean): boolean {
     const cursor = this.#cursor;
     if (at === 0) return true;
-    cursor.at = at;
     if (!cursor.openList()) return false;
     let count = 0;
     for (; cursor.hasItem(count === 0); count++) if (!readItem()) return false;

@@ -2,6 +2,7 @@
 // Map. What the number stands for says whether it has the address: two addresses may have one hash.
 
 import { randomFillSync } from "node:crypto";
+import { Slices } from "../../base/slices.ts";
 import { addressHash } from "../../memory/hash.ts";
 import { wordAt } from "../../net/packed-address.ts";
 
@@ -22,17 +23,26 @@ export class AddressOwners {
     this.#has = has;
   }
 
-  /** Makes room for so many more addresses in one step. */
-  reserve(count: number): void {
-    let slots = this.#slotCount;
-    while (2 * (this.#used + count) > slots) slots *= 2;
-    if (slots > this.#slotCount) this.#resize(slots);
+  /** Makes room for so many more addresses, in slices; until it has, nothing may be added or removed. */
+  async reserve(count: number): Promise<void> {
+    let slotCount = this.#slotCount;
+    while (2 * (this.#used + count) > slotCount) slotCount *= 2;
+    if (slotCount === this.#slotCount) return;
+    const larger = new Uint32Array(slotCount * SLOT_WORDS);
+    if (this.#used > 0) {
+      await new Slices().times(this.#slotCount, (slot) => {
+        if (this.#ownerAt(slot) !== 0) put(larger, this.#hashAt(slot), this.#ownerAt(slot));
+      });
+    }
+    this.#slots = larger;
   }
 
-  /** `owner` is from 1 to 2^32 - 1, and the address is at `at` of a string of bytes. */
+  /**
+   * `owner` is from 1 to 2^32 - 1, and the address is at `at` of a string of bytes. There is room for it, by reserve().
+   */
   add(bytes: string, at: number, owner: number): void {
-    this.reserve(1);
-    this.#put(this.#hashOf(bytes, at), owner);
+    if (2 * this.#used >= this.#slotCount) throw new RangeError("expected room that was reserved, found none");
+    put(this.#slots, this.#hashOf(bytes, at), owner);
     this.#used += 1;
   }
 
@@ -57,13 +67,6 @@ export class AddressOwners {
     return 0;
   }
 
-  #put(hash: number, owner: number): void {
-    let slot = this.#homeOf(hash);
-    while (this.#ownerAt(slot) !== 0) slot = this.#after(slot);
-    this.#slots[slot * SLOT_WORDS] = hash;
-    this.#slots[slot * SLOT_WORDS + 1] = owner;
-  }
-
   /** What follows moves up as far as its home allows, so that no search ends too early. */
   #empty(slot: number): void {
     let free = slot;
@@ -75,15 +78,6 @@ export class AddressOwners {
       free = next;
     }
     this.#slots[free * SLOT_WORDS + 1] = 0;
-  }
-
-  #resize(slotCount: number): void {
-    const before = this.#slots;
-    this.#slots = new Uint32Array(slotCount * SLOT_WORDS);
-    for (let at = 0; at < before.length; at += SLOT_WORDS) {
-      const owner = before[at + 1] ?? 0;
-      if (owner !== 0) this.#put(before[at] ?? 0, owner);
-    }
   }
 
   #hashOf(bytes: string, at: number): number {
@@ -110,4 +104,13 @@ export class AddressOwners {
   #ownerAt(slot: number): number {
     return this.#slots[slot * SLOT_WORDS + 1] ?? 0;
   }
+}
+
+/** Into the first slot that is free from its home on. */
+function put(slots: Uint32Array, hash: number, owner: number): void {
+  const mask = slots.length / SLOT_WORDS - 1;
+  let slot = hash & mask;
+  while (slots[slot * SLOT_WORDS + 1] !== 0) slot = (slot + 1) & mask;
+  slots[slot * SLOT_WORDS] = hash;
+  slots[slot * SLOT_WORDS + 1] = owner;
 }

@@ -24,25 +24,40 @@ interface Entry {
   readonly instances: number;
 }
 
+/** All services of a replacement. */
+interface Next {
+  /** By name, in their new order; undefined = one that is set and not prepared yet. */
+  readonly entries: Map<string, Entry | undefined>;
+  readonly local: Map<string, PackedService>;
+}
+
 /** What a replacement of all services changes. */
 export interface Compared {
-  /** All names in their new order; undefined = one that is set. */
-  readonly next: Map<string, Entry | undefined>;
+  readonly next: Next;
   readonly set: readonly ServiceAtPath[];
   readonly removed: readonly string[];
 }
 
 type Sizes = Omit<TableSizes, "nodes">;
 
+/** What comes, ready to be put in force. */
+interface Prepared {
+  readonly entries: readonly Entry[];
+  readonly removed: readonly string[];
+  readonly next: Next | undefined; // of a replacement
+  readonly sizes: Sizes; // afterwards
+}
+
 const NONE: ReadonlySet<string> = new Set();
 
 export class ServicesInForce {
   #entries = new Map<string, Entry>();
   /** Those with an instance of this node, by name. */
-  readonly #local = new Map<string, PackedService>();
+  #local = new Map<string, PackedService>();
   #all: readonly PackedService[] | undefined;
   #sizes: Sizes = { services: 0, addresses: 0, instances: 0 };
-  readonly #byOwner: (PackedService | undefined)[] = [undefined]; // owners count from 1
+  /** By owners, which count from 1: a service with its addresses, perhaps one that is not in force yet or any more. */
+  readonly #byOwner: (PackedService | undefined)[] = [undefined];
   readonly #freeOwners: number[] = [];
   readonly #called = new AddressOwners((owner, packed) => this.#isCalled(owner, packed));
   readonly #namespaces = new AddressOwners((owner, packed) => this.#isNamespace(owner, packed));
@@ -102,18 +117,19 @@ export class ServicesInForce {
   /** What it takes to have these services and no others. */
   async compare(services: readonly Service[]): Promise<Compared> {
     const slices = new Slices();
-    const next = new Map<string, Entry | undefined>();
+    const next: Next = { entries: new Map(), local: new Map() };
     const set: ServiceAtPath[] = [];
     await slices.each(services, (service, i) => {
       const entry = this.#entries.get(service.name);
       const packed = PackedService.of(service);
       const stays = isSame(entry?.service, packed);
-      next.set(service.name, stays ? entry : undefined);
+      next.entries.set(service.name, stays ? entry : undefined);
       if (!stays) set.push({ service: packed, path: ["services", i] });
+      else if (entry?.isLocal) next.local.set(service.name, entry.service);
     });
     const removed: string[] = [];
     await slices.each(this.#entries.keys(), (name) => {
-      if (!next.has(name)) removed.push(name);
+      if (!next.entries.has(name)) removed.push(name);
     });
     return { next, set, removed };
   }
@@ -129,40 +145,67 @@ export class ServicesInForce {
     return sizes;
   }
 
-  async prepare(set: readonly ServiceAtPath[]): Promise<Entry[]> {
+  /** `next` is what compare() found, for a replacement. */
+  async prepare(set: readonly ServiceAtPath[], removed: readonly string[], next: Next | undefined): Promise<Prepared> {
+    const slices = new Slices();
     const entries: Entry[] = [];
-    const cursor = this.#cursor;
-    await new Slices().each(set, ({ service }) => {
+    const sizes = { ...this.#sizes };
+    await slices.each(removed, (name) => this.#count(sizes, this.#entries.get(name), -1));
+    const room = { called: 0, namespaces: 0 };
+    await slices.each(set, ({ service }) => {
       const packed = PackedService.of(service);
       const former = this.#entries.get(packed.name);
       const keeps = former !== undefined && this.#hasSameAddresses(former.service, packed);
       const owner = keeps ? former.owner : (this.#freeOwners.pop() ?? this.#byOwner.push(undefined) - 1);
-      if (!keeps) this.#eachAddress(packed, (owners, at) => owners.add(packed.bytes, at, owner));
-      cursor.start(packed);
-      const { addresses, instances } = cursor;
-      let isLocal = false;
-      while (!isLocal && cursor.nextInstance()) {
-        isLocal = this.#nodeId.isAt(cursor.bytes, cursor.nodeAt, cursor.nodeEnd);
-      }
-      entries.push({ service: packed, owner, isLocal, addresses, instances });
+      const entry = { ...this.#measure(packed, keeps ? undefined : room), service: packed, owner };
+      if (!keeps) this.#byOwner[owner] = packed;
+      this.#count(sizes, former, -1);
+      this.#count(sizes, entry, 1);
+      entries.push(entry);
+      next?.entries.set(packed.name, entry);
+      if (entry.isLocal) next?.local.set(packed.name, packed);
     });
-    return entries;
+    await this.#called.reserve(room.called);
+    await this.#namespaces.reserve(room.namespaces);
+    await slices.each(entries, ({ service, owner }) => {
+      if (this.#byOwner[owner] !== service) return; // it keeps those of the service before
+      this.#eachAddress(service, (owners, at) => owners.add(service.bytes, at, owner));
+    });
+    return { entries, removed, next, sizes };
   }
 
-  /**
-   * From now on these are in force and the removed ones are not; returns those that went. `next` is what compare()
-   * found, for a replacement.
-   */
-  commit(entries: readonly Entry[], removed: readonly string[], next: Compared["next"] | undefined): Entry[] {
-    const gone: Entry[] = [];
-    const sizes = { ...this.#sizes };
-    const leave = (name: string, heir?: number): void => {
+  /** From now on what was prepared is in force; returns what release() is to be given. */
+  commit({ entries, removed, next, sizes }: Prepared): Iterable<Entry> {
+    const before = next === undefined ? this.#putAmongOthers(entries, removed) : this.#entries.values();
+    if (next !== undefined) {
+      this.#entries = next.entries as Map<string, Entry>; // all that were undefined have been set
+      this.#local = next.local;
+    }
+    this.#sizes = sizes;
+    this.#all = undefined;
+    return before;
+  }
+
+  /** Clears away what commit() replaced, or what was prepared and is not wanted any more. */
+  async release(entries: Iterable<Entry>): Promise<void> {
+    await new Slices().each(entries, ({ service, owner }) => {
+      const inForce = this.#entries.get(service.name);
+      if (inForce?.owner === owner) {
+        this.#byOwner[owner] = inForce.service; // it has the addresses still
+        return;
+      }
+      this.#eachAddress(service, (owners, at) => owners.remove(service.bytes, at, owner));
+      this.#byOwner[owner] = undefined;
+      this.#freeOwners.push(owner);
+    });
+  }
+
+  #putAmongOthers(entries: readonly Entry[], removed: readonly string[]): Entry[] {
+    const before: Entry[] = [];
+    const leave = (name: string): void => {
       const entry = this.#entries.get(name);
-      if (entry === undefined) return;
-      this.#byOwner[entry.owner] = undefined;
+      if (entry !== undefined) before.push(entry);
       this.#local.delete(name);
-      this.#count(sizes, entry, -1);
-      if (entry.owner !== heir) gone.push(entry);
     };
     for (const name of removed) {
       leave(name);
@@ -170,26 +213,27 @@ export class ServicesInForce {
     }
     for (const entry of entries) {
       const { name } = entry.service;
-      leave(name, entry.owner);
-      if (next === undefined) this.#entries.set(name, entry);
-      else next.set(name, entry);
-      this.#byOwner[entry.owner] = entry.service;
+      leave(name);
+      this.#entries.set(name, entry);
       if (entry.isLocal) this.#local.set(name, entry.service);
-      this.#count(sizes, entry, 1);
     }
-    if (next !== undefined) this.#entries = next as Map<string, Entry>; // all that were undefined have been set
-    this.#sizes = sizes;
-    this.#all = undefined;
-    return gone;
+    return before;
   }
 
-  /** Clears away what commit() replaced, or what was prepared and is not wanted any more. */
-  async release(entries: readonly Entry[]): Promise<void> {
-    await new Slices().each(entries, ({ service, owner }) => {
-      if (this.#byOwner[owner] !== undefined) return; // it has the addresses still
-      this.#eachAddress(service, (owners, at) => owners.remove(service.bytes, at, owner));
-      this.#freeOwners.push(owner);
-    });
+  /** What a service has; adds its addresses to the room that is needed for them. */
+  #measure(service: PackedService, room: { called: number; namespaces: number } | undefined) {
+    const cursor = this.#cursor;
+    cursor.start(service);
+    const { addresses, instances } = cursor;
+    let isLocal = false;
+    if (room !== undefined) room.called += addresses;
+    while (cursor.nextInstance()) {
+      isLocal ||= this.#nodeId.isAt(cursor.bytes, cursor.nodeAt, cursor.nodeEnd);
+      if (room === undefined) continue;
+      room.called += cursor.own;
+      room.namespaces += cursor.namespaces;
+    }
+    return { addresses, instances, isLocal };
   }
 
   /** Goes through the addresses of a service; each is at `at` of its bytes, and its owner in `owners`. */
@@ -212,10 +256,11 @@ export class ServicesInForce {
     return this.#byOwner[owner]?.name;
   }
 
-  /** At a service that counts; undefined at one that does not. */
+  /** At a service that is in force and counts; undefined at one that does not. */
   #cursorAt(owner: number): ServiceCursor | undefined {
     const service = this.#byOwner[owner];
     if (service === undefined || this.#except.has(service.name)) return undefined;
+    if (this.#entries.get(service.name)?.owner !== owner) return undefined;
     this.#cursor.start(service);
     return this.#cursor;
   }

@@ -287,21 +287,21 @@ export class TableStore {
       servicesRemoved: removeServices.length,
     };
     let { generation } = this.#writer;
-    const prepared = await this.#services.prepare(setServices);
+    const prepared = await this.#services.prepare(setServices, removeServices, next);
     try {
       if (Object.values(changes).some((count) => count > 0)) {
         await this.#options.underlay?.admit(setNodes);
         generation = await this.#writer.apply(this.#tableChange(difference));
       }
     } catch (error) {
-      await this.#services.release(prepared);
+      await this.#services.release(prepared.entries);
       throw error;
     }
     void this.#snapshot?.services; // whoever has it reads what it was made of
     this.#snapshot = undefined;
     this.#nodes = new Map(nodes.map((node) => [node.id, node]));
     const local = this.#services.local();
-    const replaced = this.#services.commit(prepared, removeServices, next);
+    const replaced = this.#services.commit(prepared);
     const isNearby = changes.nodesSet + changes.nodesRemoved > 0 || !isSameList(local, this.#services.local());
     for (const { service, number, address, by } of withdrawn) {
       this.#options.tell?.(
@@ -359,7 +359,7 @@ export class TableStore {
   #onRemoved({ setServices, removeServices, removeNodes }: Difference, next: Planned["next"]): ServiceAtPath[] {
     const others = new Set([...setServices.map(({ service }) => service.name), ...removeServices]);
     const gone = new Set(removeNodes);
-    const places = next === undefined ? undefined : new Map([...next.keys()].map((name, i) => [name, i]));
+    const places = next === undefined ? undefined : new Map([...next.entries.keys()].map((name, i) => [name, i]));
     return this.#services
       .all()
       .filter((service) => removeNodes.some((node) => service.mentions(node)) && !others.has(service.name))

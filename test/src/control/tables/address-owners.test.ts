@@ -9,7 +9,7 @@ function packed(address: string): string {
   return packAddress(address) ?? "";
 }
 
-test("finds the owner of each address that was added and not removed", () => {
+test("finds the owner of each address that was added and not removed", async () => {
   const random = new Random(5);
   const twin = new Map<string, number>();
   const owners = new AddressOwners((owner, address) => twin.get(address) === owner);
@@ -20,6 +20,7 @@ test("finds the owner of each address that was added and not removed", () => {
     if (owner === undefined) {
       const added = 1 + random.below(50);
       twin.set(address, added);
+      await owners.reserve(1);
       owners.add(`before${address}`, 6, added);
     } else {
       owners.remove(address, 0, owner);
@@ -27,6 +28,14 @@ test("finds the owner of each address that was added and not removed", () => {
     }
   }
   for (const [address, owner] of twin) expect(owners.find(address)).toBe(owner);
+});
+
+test("what has no room is not added", async () => {
+  const owners = new AddressOwners(() => true);
+  const add = (i: number): void => owners.add(packed(`fdff::${i.toString(16)}`), 0, i);
+  await owners.reserve(40);
+  for (let i = 1; i <= 64; i++) add(i);
+  expect(() => add(65)).toThrow(RangeError);
 });
 
 test("an owner that does not count has nothing", () => {

@@ -58,11 +58,11 @@ test("each address has the owner that it has in the services, whatever came and 
       const instances = former.instances.map((instance) => ({ ...instance, weight: 1 + random.below(9) }));
       return { service: { ...former, instances }, path: ["services", i] };
     });
-    const prepared = await inForce.prepare(set);
+    const prepared = await inForce.prepare(set, removed, undefined);
     if (random.chance(0.2))
-      await inForce.release(prepared); // the change was refused
+      await inForce.release(prepared.entries); // the change was refused
     else {
-      await inForce.release(inForce.commit(prepared, removed, undefined));
+      await inForce.release(inForce.commit(prepared));
       for (const name of removed) twin.delete(name);
       for (const { service } of set) twin.set(service.name, service);
     }
