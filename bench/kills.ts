@@ -18,6 +18,8 @@ const CLIENT_NODE = "node-a";
 const SERVER_NODE = "node-b";
 /** The moment of a kill, after the load went on. */
 const KILLED_AFTER_MOST_MS = 400;
+/** Of a busy connection, between an answer and the next question. */
+const EXCHANGE_PAUSE_MS = 5;
 
 /** A proxy that runs, as it is started for a kind of kills. */
 interface Killable {
@@ -60,7 +62,7 @@ if (kinds.length === 0) {
 const lab = await Lab.open(DEMO);
 try {
   await lab.startProxies();
-  const client = await startExchanges(lab);
+  const client = await startExchanges(lab, EXCHANGE_PAUSE_MS);
   for (let round = 0; round < rounds; round++) {
     for (const kind of kinds) {
       const { nodes, start, silencesMs, startsMs } = kind;

@@ -18,6 +18,8 @@ import { Processes } from "./processes.ts";
 const LOSSY = { drop: 0.002, duplicate: 0.001, reorder: 0.005, delay: 0.002, delayMs: 5, short: 0.05 };
 const FAILING = { error: 0.02, errnos: ["EAGAIN", "EINTR", "ENOBUFS"] };
 const DATAGRAMS_PER_SECOND = 100;
+/** Of a busy connection, between an answer and the next question. */
+const EXCHANGE_PAUSE_MS = 5;
 const TRANSFER_BYTES = 2 ** 20;
 /** Until all nodes are known to answer again: probes and pauses of instances take some seconds. */
 const REACHED_MS = 60_000;
@@ -71,7 +73,7 @@ if (process.exitCode === 1) process.stderr.write(`failed after ${latest}; npm ru
 
 async function soak(): Promise<void> {
   let isWarm = false;
-  const exchanges = await startExchanges(lab);
+  const exchanges = await startExchanges(lab, EXCHANGE_PAUSE_MS);
   const program = sourceFile("test/e2e/in-workload/numbered-datagrams.mjs");
   const numbered = lab.sandbox.start([process.execPath, program, String(DATAGRAMS_PER_SECOND), ...ADDRESSES], "a1");
   const pings = ADDRESSES.map((to) =>

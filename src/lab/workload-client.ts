@@ -8,7 +8,7 @@ import type { CallPlan, CallResult, ConnectionsResult, Job, LoadReport, SendResu
 
 const SEND_CHUNK_SIZE = 1024 * 1024;
 const LOAD_LOOPS_PER_ADDRESS = 2;
-const LOAD_PAUSE_MS = 5;
+const LOAD_PAUSE_MS = 20;
 /** A connection that is reset hears of it when it sends again, which a busy machine's TCP does ever more rarely. */
 const KEPT_TIMEOUT_MS = 120_000;
 
@@ -48,7 +48,7 @@ async function send(address: string, sizeBytes: number): Promise<SendResult> {
   return { ...(await stream.end()), durationMs: performance.now() - startedMs };
 }
 
-/** New connections to `addresses` without pause between them, and kept connections to `held`. */
+/** New connections to `addresses`, one after the other, and kept connections to `held`. */
 async function load(addresses: readonly string[], held: readonly string[], pauseMs: number): Promise<void> {
   const fresh = addresses.map((address) => new Call(new HttpTransport(address, false)));
   const kept = await openCalls(held.map((address) => ({ protocol: "http", address, timeoutMs: KEPT_TIMEOUT_MS })));

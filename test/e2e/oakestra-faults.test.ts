@@ -386,7 +386,7 @@ describeCluster("a cluster of Oakestra in which things fail", () => {
 
   /** A client in a container that keeps busy and idle TCP connections and UDP exchanges with the service. */
   async function keepConnections(container: string): Promise<SandboxProgram> {
-    const client = cluster.lab.sandbox.start([process.execPath, KEPT_EXCHANGES, "1", "1", ...SERVICE], container);
+    const client = cluster.lab.sandbox.start([process.execPath, KEPT_EXCHANGES, "1", "1", "20", ...SERVICE], container);
     await client.until("the client to ask", ({ stdout }) => stdout.includes("asking\n"));
     await keptExchanges(client);
     return client;

@@ -8,6 +8,8 @@ const CLIENT = sourceFile("test/e2e/in-workload/kept-exchanges.mjs");
 /** Round robin over three instances: a flow that is forgotten goes to another one two times of three. Closest, and one. */
 const ADDRESSES = ["10.30.0.2", "fdff:2000::1", "10.30.0.1", "fdff:1000::1", "10.30.0.3"];
 const BUSY = 2;
+/** Of each busy one between an answer and the next question: the traffic of a test is not to fill a processor. */
+const PAUSE_MS = 20;
 const IDLE = 3;
 
 /** What the client prints of the time since its last report. */
@@ -22,8 +24,8 @@ interface KeptExchanges {
 }
 
 /** Starts a client in workload a1 that keeps connections to balanced addresses and asks over them. */
-export async function startExchanges(lab: Lab): Promise<SandboxProgram> {
-  const argv = [process.execPath, CLIENT, String(BUSY), String(IDLE), ...ADDRESSES];
+export async function startExchanges(lab: Lab, pauseMs = PAUSE_MS): Promise<SandboxProgram> {
+  const argv = [process.execPath, CLIENT, ...[BUSY, IDLE, pauseMs].map(String), ...ADDRESSES];
   const client = lab.sandbox.start(argv, "a1");
   await client.until("the client to ask", ({ stdout }) => stdout.includes("asking\n"));
   await report(client);

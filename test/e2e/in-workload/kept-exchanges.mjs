@@ -1,8 +1,8 @@
-// Client: `kept-exchanges.mjs BUSY IDLE ADDRESS...` keeps TCP connections to each address, BUSY that ask all the time and
-// IDLE that ask only when a line comes, and as many UDP sockets that ask all the time. For each line of its input it asks
-// once over every idle connection, opens a new one to each of the first two addresses, and waits until every busy one
-// was answered anew. Then it prints what came of everything since the line before: answers, broken connections,
-// exchanges that another instance answered, and the longest silence of a busy one.
+// Client: `kept-exchanges.mjs BUSY IDLE PAUSE_MS ADDRESS...` keeps TCP connections to each address, BUSY that ask all the
+// time, with a pause after each answer, and IDLE that ask only when a line comes, and as many UDP sockets that ask all the
+// time. For each line of its input it asks once over every idle connection, opens a new one to each of the first two
+// addresses, and waits until every busy one was answered anew. Then it prints what came of everything since the line
+// before: answers, broken connections, exchanges that another instance answered, and the longest silence of a busy one.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, isIPv6 } from "node:net";
@@ -10,12 +10,12 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 
 const PORT = 80;
-const PAUSE_MS = 5;
 const UDP_RETRY_MS = 200;
 /** The rest may be one instance, to which nothing new may go while its node is away. */
 const FRESH = 2;
 
-const [busyCount = "", idleCount = "", ...addresses] = process.argv.slice(2);
+const [busyCount = "", idleCount = "", pauseText = "", ...addresses] = process.argv.slice(2);
+const pauseMs = Number(pauseText);
 let found = nothing();
 
 function nothing() {
@@ -122,13 +122,13 @@ function note({ instance }, before) {
 async function askOn(one) {
   for (let askedMs = performance.now(); await one.ask(); askedMs = performance.now()) {
     found.longestSilenceMs = Math.max(found.longestSilenceMs, Math.round(performance.now() - askedMs));
-    await pause(PAUSE_MS);
+    await pause(pauseMs);
   }
 }
 
 /** Never resolves for one that is silent for good. */
 async function untilAnswered(one) {
-  for (const before = one.answers; one.answers <= before + 1 && !one.isBroken; ) await pause(PAUSE_MS);
+  for (const before = one.answers; one.answers <= before + 1 && !one.isBroken; ) await pause(pauseMs);
 }
 
 const times = (count, make, to = addresses) =>
