@@ -10,7 +10,7 @@ import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
 import { turning } from "../../test/support/hostile-policies.ts";
-import { binaryOf } from "../../test/support/policy-source.ts";
+import { assemble } from "../../test/support/wat.ts";
 import { type PublishedFigure, publish } from "../history.ts";
 import { thisMachine } from "../path/machine.ts";
 import { summarise } from "../statistics.ts";
@@ -68,10 +68,8 @@ try {
 /** The stream while a policy does not return: its worker is ended and started again. */
 async function interruptedBy(number: number): Promise<TrafficOutcome> {
   const file = join(folder, "endless.wasm");
-  writeFileSync(
-    file,
-    await binaryOf(turning(`number(); while (true) {}`, {}, `export function number(): i32 { return ${number}; }`)),
-  );
+  const distinct = `(func (export "number") (result i32) (i32.const ${number}))`;
+  writeFileSync(file, assemble(turning({ choose: "(loop $on (br $on))" }, distinct)));
   const traffic = await Traffic.start(lab, { connections: 2 });
   await lab.sapwood(NODE, ["policy", "load", "closest", file]);
   const calls = { kind: "connections", address: "10.30.0.1", count: 60, concurrency: 4 } as const;

@@ -7,15 +7,15 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadReport } from "../../bench/swap/traffic.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO } from "../../src/lab/topology.ts";
 import type { ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { EngineReport, PolicyDetailReport } from "../../src/model/module-reports.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
 import { faultyEngines } from "../support/faulty-engines.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { binaryOf, NOTE_FIRST, TAKE_FIRST } from "../support/policy-source.ts";
+import { ONE_SERVER } from "../support/topologies.ts";
 import { EGRESS, SWEEP, turningLater } from "../support/turning-engines.ts";
+import { assemble } from "../support/wat.ts";
 
 const NODE = "node-a";
 const POLICY = "round-robin";
@@ -23,7 +23,7 @@ const ADDRESS = "10.30.0.2";
 const HELD = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? ADDRESS : "fdff:2000::1"));
 const CONNECTIONS = 60; // more than a hostile policy waits for
 
-const ENDLESS = "while (true) {}";
+const ENDLESS = "(loop $on (br $on))"; // of a policy
 
 const NOT_RETURNED = "did not return, and was taken out of force";
 
@@ -34,10 +34,10 @@ const TURNING = [
     fault: turningLater(EGRESS, "unreachable();"),
     says: "was taken out of force: The engine failed: RuntimeError: unreachable.",
   },
-  { what: "does not return", fault: turningLater(EGRESS, ENDLESS), says: NOT_RETURNED },
+  { what: "does not return", fault: turningLater(EGRESS, "while (true) {}"), says: NOT_RETURNED },
   {
     what: "does not return before it says that it is in a call",
-    fault: turningLater(SWEEP, ENDLESS),
+    fault: turningLater(SWEEP, "while (true) {}"),
     says: NOT_RETURNED,
   },
 ];
@@ -52,7 +52,7 @@ describeLab("a module that turns hostile under load", () => {
   beforeAll(async () => {
     turningEngines = faultyEngines(TURNING.map(({ fault }) => fault));
     folder = mkdtempSync(join(tmpdir(), "sapwood-hostile-"));
-    lab = await openLab({ ...DEMO, settings: { tun: { queues: 2 } } });
+    lab = await openLab({ ...ONE_SERVER, settings: { tun: { queues: 2 } } });
     load = lab.startClient("a1", { kind: "load", addresses: [], held: HELD, pauseMs: 20 });
     holders = (await heldReport()).map(({ instances }) => instances[0] ?? "");
   });
@@ -63,12 +63,19 @@ describeLab("a module that turns hostile under load", () => {
   });
 
   test.each([
-    ["traps", turning("unreachable();"), "traps", /choose: unreachable/],
-    ["answers what is no candidate", turning("return 17;"), "outOfRange", /choose answered 17/],
-    ["answers none", turning("return -1;"), "declined", /choose answered -1/],
+    ["traps", turning({ choose: "(unreachable)" }), "traps", /choose: unreachable/],
+    [
+      "answers what is no candidate",
+      turning({ choose: "(return (i32.const 17))" }),
+      "outOfRange",
+      /choose answered 17/,
+    ],
+    ["answers none", turning({ choose: "(return (i32.const -1))" }), "declined", /choose answered -1/],
     [
       "takes all memory it gets",
-      turning("memory.grow(1); if (memory.size() > 3) unreachable();"),
+      turning({
+        choose: "(drop (memory.grow (i32.const 1))) (if (i32.gt_u (memory.size) (i32.const 3)) (then (unreachable)))",
+      }),
       "traps",
       /unreachable/,
     ],
@@ -86,13 +93,8 @@ describeLab("a module that turns hostile under load", () => {
   );
 
   test.each([
-    ["choose", turning(ENDLESS)],
-    [
-      "update",
-      turning(TAKE_FIRST, {
-        update: `export function update(service: i32, count: i32): i32 { if (isHostile) { ${ENDLESS} } ${NOTE_FIRST} }`,
-      }),
-    ],
+    ["choose", turning({ choose: ENDLESS })],
+    ["update", turning({ update: ENDLESS })],
   ])(
     "and does not return from %s: the worker is replaced, and the policy before is in force again",
     async (_call, source) => {
@@ -115,7 +117,7 @@ describeLab("a module that turns hostile under load", () => {
 
   test("and does not return three times within a minute: it is banned", async () => {
     await reset();
-    const file = await writeModule(turning(`flowHash; ${ENDLESS}`, {}, "export function other(): i32 { return 1; }"));
+    const file = writeModule(turning({ choose: ENDLESS }, "(func)"));
     let answer = "";
     for (let i = 0; i < 4; i++) {
       const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", POLICY, file]);
@@ -169,14 +171,14 @@ describeLab("a module that turns hostile under load", () => {
     return workers.reduce((sum, worker) => sum + worker.restarts, 0);
   }
 
-  async function writeModule(source: string): Promise<string> {
+  function writeModule(source: string): string {
     const file = join(folder, "hostile.wasm");
-    writeFileSync(file, await binaryOf(source));
+    writeFileSync(file, assemble(source));
     return file;
   }
 
   async function loadPolicy(source: string): Promise<void> {
-    const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", POLICY, await writeModule(source)]);
+    const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", POLICY, writeModule(source)]);
     expect(code, stderr).toBe(0);
   }
 

@@ -17,7 +17,7 @@ import type { PolicyDetailReport } from "../../src/model/module-reports.ts";
 import type { CountersReport, EventReport, HealthReport } from "../../src/model/reports.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { binaryOf } from "../support/policy-source.ts";
+import { assemble } from "../support/wat.ts";
 
 const NODE = "node-a";
 const LISTEN = "127.0.0.1:9150";
@@ -134,7 +134,7 @@ describeLab("a running node, seen from outside", () => {
 
   test("a policy that traps is an event with what to do, and a metric", async () => {
     const module = join(folder, "traps.wasm");
-    writeFileSync(module, await binaryOf(turning("unreachable();")));
+    writeFileSync(module, assemble(turning({ choose: "(unreachable)" })));
     const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", "round-robin", module]);
     expect(code, stderr).toBe(0);
     await connect(60);

@@ -18,7 +18,7 @@ import type { InstanceReport } from "../../src/model/reports.ts";
 import { CHROMIUM, type LabBrowser, openBrowser } from "../support/browser.ts";
 import { turning } from "../support/hostile-policies.ts";
 import { describeLab, openLab } from "../support/lab.ts";
-import { binaryOf } from "../support/policy-source.ts";
+import { assemble } from "../support/wat.ts";
 
 const NODE = "node-a";
 const HEALTH = { tcp: 80, interval: 500, timeout: 500, healthy: 2, unhealthy: 3 };
@@ -128,7 +128,7 @@ describeLab(
 
     test("shows a policy that traps, and that it was rolled back", async () => {
       const module = join(folder, "traps.wasm");
-      writeFileSync(module, await binaryOf(turning("unreachable();")));
+      writeFileSync(module, assemble(turning({ choose: "(unreachable)" })));
       expect(await lab.sapwood(NODE, ["policy", "load", "closest", module])).toMatchObject({ code: 0 });
       await lab.ask("a1", { kind: "connections", address: "10.30.0.1", count: 60, concurrency: 4 });
       await seen(page.getByRole("link", { name: /^The policy closest failed: .*unreachable/ }));

@@ -14,14 +14,14 @@ import { compileAssemblyScript } from "./assembly-script.ts";
 /** Where the records are, and a word for each service: index of the first candidate that takes new flows, plus one. */
 const [RECORDS_AT, FIRST_AT] = [1024, 64];
 /** For the body of an `update(service, count)` and a `choose(service, ...)`. */
-export const NOTE_FIRST = `
+const NOTE_FIRST = `
   const at = ${FIRST_AT} + ((service & 127) << 2);
   store<i32>(at, 0);
   for (let i = count - 1; i >= 0; i--) {
     if ((load<u32>(${RECORDS_AT} + i * ${RECORD_SIZE} + ${RECORD_FLAGS}) & ${RECORD_DRAINING | RECORD_HEALTHY}) == ${RECORD_HEALTHY}) store<i32>(at, i + 1);
   }
   return 0;`;
-export const TAKE_FIRST = `return load<i32>(${FIRST_AT} + ((service & 127) << 2)) - 1;`;
+const TAKE_FIRST = `return load<i32>(${FIRST_AT} + ((service & 127) << 2)) - 1;`;
 
 const WELL_BEHAVED = {
   abiVersion: `export function abiVersion(): i32 { return ${POLICY_ABI_VERSION}; }`,

@@ -22,7 +22,6 @@ import type { EngineFixture } from "../../../support/engine-fixture.ts";
 import { faultyEngines } from "../../../support/faulty-engines.ts";
 import { turning } from "../../../support/hostile-policies.ts";
 import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../../../support/packet-builder.ts";
-import { binaryOf } from "../../../support/policy-source.ts";
 import { record } from "../../../support/recorder.ts";
 import { assemble, policyText } from "../../../support/wat.ts";
 import {
@@ -326,7 +325,7 @@ test("a policy that does not return ends the replay", async () => {
   const end = await record(fixture, world());
   for (let sport = 4000; sport < 4040; sport++) fixture.egress(request(sport));
   const capture = file("many.pcapng", end());
-  const hanging = file("hanging.wasm", await binaryOf(turning("for (;;) {}")));
+  const hanging = file("hanging.wasm", assemble(turning({ choose: "(loop $l (br $l))" })));
   const plan = await planned({ file: capture, policyFiles: new Map([["round-robin", hanging]]) });
   await expect(runReplay(plan, 500)).rejects.toThrow(/did not return within 500 ms at packet \d+/);
 });
