@@ -1,4 +1,4 @@
-// 64 MiB in each direction at once, over an underlay that loses and reorders datagrams. A gigabyte: test/long.
+// 16 MiB in each direction at once, over an underlay that loses and reorders datagrams. A gigabyte: test/long.
 import { describeLossyPath } from "../support/transfers.ts";
 
-for (const queues of [1, 4]) describeLossyPath(queues, 2 ** 26);
+describeLossyPath(4, 2 ** 24);

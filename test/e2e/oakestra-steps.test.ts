@@ -4,13 +4,13 @@ import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { testFailingSteps } from "../support/oakestra/failing-steps.ts";
 import { FAULTS } from "../support/oakestra/faulty-tools.ts";
 
-const COUNT = 40;
+const COUNT = 20;
 /** Shares no factor with the number of ways, so that all ways get their turn. */
-const STEPS_APART = 4;
+const STEPS_APART = 8;
 
 describeCluster("the steps of deploys on worker nodes", () => {
   testFailingSteps(
-    "40 deploys and undeploys, failing at every fourth step, leave no address, device, rule, namespace or interest [defect 42]",
+    "20 deploys and undeploys, failing at every eighth step, leave no address, device, rule, namespace or interest [defect 42]",
     COUNT,
     (step, machine) =>
       (step + machine) % STEPS_APART === 0 ? FAULTS.slice((step + machine) % FAULTS.length).slice(0, 1) : [],

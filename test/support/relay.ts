@@ -4,7 +4,7 @@ import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, SERVICE_A, SERVICE_B, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 
 const RELAY_PROGRAM = fileURLToPath(new URL("../e2e/in-workload/relay.mjs", import.meta.url));
 const RELAY_ADDRESS = "192.0.2.50";
@@ -17,14 +17,6 @@ interface WorsePath {
   /** How long each takes, one way. */
   readonly delayMs: number;
 }
-
-/** Node a with A 1, node b with B 1. */
-export const RELAYED: Topology = {
-  ...DEMO,
-  nodes: DEMO.nodes.slice(0, 2),
-  workloads: DEMO.workloads.slice(0, 2),
-  services: [SERVICE_A, { ...SERVICE_B, instances: SERVICE_B.instances.slice(0, 1) }],
-};
 
 /** Starts the relay, and the proxies of the lab's two nodes, each of which takes the relay for the other one. */
 export async function startRelayed(lab: Lab, { loss, late, seed, delayMs }: WorsePath): Promise<SandboxProgram> {

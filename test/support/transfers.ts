@@ -5,7 +5,8 @@ import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { Topology } from "../../src/lab/topology.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, openLab, useLab } from "./lab.ts";
-import { RELAYED, startRelayed } from "./relay.ts";
+import { startRelayed } from "./relay.ts";
+import { TWO_NODES } from "./topologies.ts";
 
 const LOSS = 0.001;
 const LATE = 0.01;
@@ -27,7 +28,7 @@ export function itTransfers(what: string, openedLab: () => Lab, sizeBytes: numbe
 
 /** Between two nodes whose datagrams pass a relay that loses some and holds others back. */
 export function describeLossyPath(queues: number, sizeBytes: number): void {
-  const topology: Topology = { ...RELAYED, settings: { tun: { queues } } };
+  const topology: Topology = { ...TWO_NODES, settings: { tun: { queues } } };
 
   describeLab(`a path that loses and reorders, with ${queues} worker(s) a node`, () => {
     let relay: SandboxProgram;
