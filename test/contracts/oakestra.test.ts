@@ -18,7 +18,7 @@ const page = readFileSync(join(root, "docs/oakestra-conformance.md"), "utf8");
 const rows = [...page.matchAll(ROW)].map(([, row = "", text = ""]) => ({ row, text }));
 const tagged = new Set(
   readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".test.ts"))
+    .filter((path) => path.endsWith(".ts"))
     .flatMap((path) => [...readFileSync(join(root, "test", path), "utf8").matchAll(TAGS)])
     .flatMap(([, tags = ""]) => tags.split(", ")),
 );

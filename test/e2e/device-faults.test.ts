@@ -6,7 +6,7 @@ import { Lab } from "../../src/lab/lab.ts";
 import type { CallPlan, CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
 import type { CountersReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, useLab } from "../support/lab.ts";
-import { RELAYED } from "../support/relay.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const SIZE_BYTES = 2 ** 24;
 const ROUNDS = 25;
@@ -38,7 +38,7 @@ const CUT = ["emptyDatagram", "truncatedFrame", "truncatedHeader", "badTotalLeng
 describeLab("devices with faults", () => {
   const lab = useLab(async () => {
     const environment = { SAPWOOD_FAULTS: JSON.stringify(FAULTS) };
-    const opened = await Lab.open({ ...RELAYED, settings: { tun: { queues: QUEUES } }, environment });
+    const opened = await Lab.open({ ...TWO_NODES, settings: { tun: { queues: QUEUES } }, environment });
     await opened.startProxies();
     return opened;
   });

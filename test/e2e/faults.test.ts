@@ -8,7 +8,7 @@ import { tablesOf } from "../../src/lab/node-config.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { EventReport, NodeReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
-import { RELAYED } from "../support/relay.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const SERVICES = ["10.30.0.2", "fdff:2000::1"];
@@ -22,7 +22,7 @@ const CLOCK_FILE = "/run/sapwood/clock";
 const STOPPED_MS = 6500;
 
 describeLab("a node that meets faults", () => {
-  const lab = useLab(() => openLab(RELAYED));
+  const lab = useLab(() => openLab(TWO_NODES));
 
   afterEach(expectAnswers);
 
@@ -37,8 +37,8 @@ describeLab("a node that meets faults", () => {
     expect(told.stderr).toMatch(/^sapwood: The process has as many files and sockets open as it may, [^\n]+\.$/m);
     await expectAnswers();
     await inNode("ip", "link", "set", "sapwood0", "mtu", "1400");
-    const [service, ...others] = tablesOf(RELAYED).services;
-    const tables = { ...tablesOf(RELAYED), services: [{ ...service, name: "renamed" }, ...others] } as const;
+    const [service, ...others] = tablesOf(TWO_NODES).services;
+    const tables = { ...tablesOf(TWO_NODES), services: [{ ...service, name: "renamed" }, ...others] } as const;
     lab().writeConfig(NODE, tables as ReturnType<typeof tablesOf>);
     await lab()
       .proxy(NODE)
@@ -49,7 +49,7 @@ describeLab("a node that meets faults", () => {
     await eventually("the MTU to be put back", async () => (await status()).network.repairs > 0);
     expect((await status()).pid).toBe(pid);
     expect(await kinds("descriptors")).toEqual(["out-of-descriptors", "recovered"]);
-    lab().writeConfig(NODE, tablesOf(RELAYED));
+    lab().writeConfig(NODE, tablesOf(TWO_NODES));
   });
 
   test("the interface of the tunnel goes down, loses its address, gets another MTU: told, and served again after it", async () => {

@@ -2,18 +2,16 @@
 // and that it leaves nothing behind, however it ends.
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, relative } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { playRequests, type RequestOutcome } from "../../src/lab/demo.ts";
 import { eventually } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
+import { expectNothingLeft, hostNetwork, processesMarked } from "../support/ended-lab.ts";
 import { describeLab, openLab, sapwoodCommand, spawnProgram } from "../support/lab.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const LOOK_MS = 5;
 const isRoot = process.geteuid?.() === 0;
 
 /** What the documentation's figure and table say, request by request. */
@@ -107,24 +105,13 @@ describeLab("what the lab leaves behind", () => {
     expect(hostNetwork()).toEqual(before);
   });
 
-  // Moments spread over all of it: making namespaces, starting servers and proxies, playing requests.
-  test.for(
-    (["SIGINT", "SIGKILL"] as const).flatMap((signal) => [1, 2, 3, 5, 8, 11].map((count) => [signal, count] as const)),
-  )("%s at its process number %i leaves no process and no change of the host's network", async ([signal, count]) => {
-    const before = hostNetwork();
-    const mark = { SAPWOOD_TEST_MARK: randomUUID() };
-    const lab = spawnProgram(sapwoodCommand("lab", "--json"), { ...process.env, ...mark });
-    const isOver = lab.ended.then(() => true);
-    while (processesMarked(mark).length < count) {
-      // On a machine that starts them one after another so many may never run at once; then it is over.
-      if (await Promise.race([isOver, pause(LOOK_MS, false)])) break;
-    }
-    lab.child.kill(signal);
-    await lab.ended;
-    // After SIGKILL nobody waits for the kernel to end the others.
-    await eventually("all processes of the lab to be gone", async () => processesMarked(mark).length === 0, 60_000);
-    expect(hostNetwork()).toEqual(before);
-  });
+  // In the middle of starting its servers and its proxies. At more moments: test/long/ended-lab.test.ts.
+  test.for([
+    ["SIGINT", 5],
+    ["SIGKILL", 8],
+  ] as const)("%s at its process number %i leaves no process and no change of the host's network", ([signal, count]) =>
+    expectNothingLeft(signal, count),
+  );
 });
 
 describe("a machine that cannot run the lab", () => {
@@ -187,31 +174,4 @@ function unprivilegedRefusal(): string | undefined {
     encoding: "utf8",
   });
   return status === 0 ? undefined : (error?.message ?? stderr).trim();
-}
-
-/** Processes on this machine that were started with an environment variable. */
-function processesMarked(mark: Record<string, string>): string[] {
-  const [[name, value] = ["", ""]] = Object.entries(mark);
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^[0-9]+$/.test(pid)) return false;
-    try {
-      return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${name}=${value}`);
-    } catch {
-      return false; // ended meanwhile, or not ours
-    }
-  });
-}
-
-/** What a lab could have changed outside its sandbox. */
-function hostNetwork(): unknown {
-  const ip = (...args: string[]) => spawnSync("ip", args, { encoding: "utf8" }).stdout;
-  return {
-    namespace: readlinkSync("/proc/self/ns/net"),
-    named: ip("netns", "list"),
-    links: ip("-brief", "link", "show"),
-    routes: [ip("-4", "route", "show"), ip("-6", "route", "show")],
-    forwarding: ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map((name) =>
-      readFileSync(`/proc/sys/net/${name}`, "utf8"),
-    ),
-  };
 }

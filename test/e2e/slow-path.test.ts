@@ -4,7 +4,8 @@ import { eventually, type Lab } from "../../src/lab/lab.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
 import type { NodeReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
-import { RELAYED, startRelayed } from "../support/relay.ts";
+import { startRelayed } from "../support/relay.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const ONE_WAY_MS = 1000;
 const ROUND_TRIP_MS = 2 * ONE_WAY_MS;
@@ -20,7 +21,7 @@ async function peerOf(lab: Lab, node: string): Promise<NodeReport | undefined> {
 
 describeLab(`a path with a round trip of ${ROUND_TRIP_MS} ms`, () => {
   const lab = useLab(() =>
-    openLab(RELAYED, async (opened) => {
+    openLab(TWO_NODES, async (opened) => {
       await startRelayed(opened, { loss: 0, late: 0, seed: 1, delayMs: ONE_WAY_MS });
     }),
   );

@@ -6,7 +6,7 @@ import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";
 import type { CountersReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
-import { RELAYED } from "../support/relay.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const SIZE_BYTES = 2 ** 30;
 const BLOCK_MIN = 12;
@@ -17,7 +17,7 @@ const OTHERS_MAX = 100;
 const NODES = ["node-a", "node-b"] as const;
 
 describeLab("a gigabyte while everything is captured", () => {
-  const lab = useLab(() => openLab(RELAYED));
+  const lab = useLab(() => openLab(TWO_NODES));
 
   test("arrives with the same SHA-256, and each packet is in a file or counted", async () => {
     const captures = NODES.map((node) => {

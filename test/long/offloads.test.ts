@@ -1,9 +1,32 @@
-// Each offload switched off by itself in the configuration: the same bytes arrive, and it is not used.
+// Each offload switched off by itself in the configuration, proxies on devices without offloads, and further underlays: the
+// same bytes arrive. The others: test/e2e/offloads.test.ts.
 import { OFFLOAD_SWITCHES } from "../../src/sys/offload.ts";
-import { describeLab, openLab, useLab } from "../support/lab.ts";
-import { TWO_NODES, testSwitchedOff } from "../support/offloads.ts";
+import { describeLab, openLab, useLab, useProxies } from "../support/lab.ts";
+import {
+  describeNarrowUnderlay,
+  describeOrdinaryUnderlay,
+  itCarriesEverything,
+  switchDevices,
+  testSwitchedOff,
+} from "../support/offloads.ts";
+import { describeWith } from "../support/programs.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 describeLab("between two nodes", () => {
   const lab = useLab(() => openLab(TWO_NODES));
   for (const name of OFFLOAD_SWITCHES) testSwitchedOff(lab, [name]);
+
+  // The last: the devices stay as they are made here.
+  describeWith(
+    "whose proxies start on devices that have no offloads",
+    () => {
+      useProxies(lab, {}, () => switchDevices(lab(), "off"));
+      itCarriesEverything(lab);
+    },
+    "ethtool",
+  );
 });
+
+describeOrdinaryUnderlay({ underlayMtu: 1400, underlayFamily: "v4", tunMtu: 1350 });
+describeOrdinaryUnderlay({ underlayMtu: 9000, underlayFamily: "v4", tunMtu: 8950 });
+describeNarrowUnderlay("v6");

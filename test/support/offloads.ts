@@ -2,11 +2,12 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Lab } from "../../src/lab/lab.ts";
-import { DEMO, type Topology } from "../../src/lab/topology.ts";
+import { type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
-import type { CountersReport, OffloadReport, StatusReport } from "../../src/model/reports.ts";
+import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/model/reports.ts";
 import type { SwitchableOffload } from "../../src/sys/offload.ts";
-import { useProxies } from "./lab.ts";
+import { describeLab, openLab, useLab, useProxies } from "./lab.ts";
+import { TWO_NODES } from "./topologies.ts";
 
 const BURSTS_PROGRAM = fileURLToPath(new URL("../e2e/in-workload/udp-bursts.mjs", import.meta.url));
 export const TRANSFER_BYTES = 16 * 2 ** 20;
@@ -15,13 +16,6 @@ const BURSTS = 10;
 /** What the server's answer adds to a datagram, and the largest headers in front of it. */
 const ANSWER_BYTES = 150 + 40 + 8;
 
-/** Client and server on two nodes; addresses lead to B 1 alone. */
-export const TWO_NODES: Topology = {
-  ...DEMO,
-  nodes: DEMO.nodes.slice(0, 2),
-  workloads: DEMO.workloads.slice(0, 2),
-  services: DEMO.services.map((service) => ({ ...service, instances: service.instances.slice(0, 1) })),
-};
 export const NODES = TWO_NODES.nodes.map(({ id }) => id);
 export const CALLED = [
   ["IPv4", "10.30.0.2"],
@@ -34,6 +28,10 @@ const CONFIG_FIELDS: Readonly<Record<SwitchableOffload, string>> = {
   "udp-gso": "udpGso",
   "udp-gro": "udpGro",
 };
+
+interface UnderlayMtu extends Pick<Topology, "underlayMtu" | "underlayFamily"> {
+  readonly tunMtu: number;
+}
 
 function switchedOff(names: readonly SwitchableOffload[]): Topology["settings"] {
   return { offloads: Object.fromEntries(names.map((name) => [CONFIG_FIELDS[name], false])) };
@@ -56,6 +54,58 @@ export function itCarriesEverything(openedLab: () => Lab, mtu = TWO_NODES.worklo
   test.for(CALLED)("bursts of UDP datagrams over %s are all answered", async ([, address]) => {
     await expectBursts(openedLab(), address, mtu);
   });
+}
+
+/** Over an underlay whose devices take so much, which the TUN's MTU follows. */
+export function describeOrdinaryUnderlay({ tunMtu, ...underlay }: UnderlayMtu): void {
+  describeLab(`over an underlay whose devices have an MTU of ${underlay.underlayMtu}`, () => {
+    const lab = useLab(() => openLab({ ...TWO_NODES, ...underlay, workloadMtu: tunMtu }));
+    itCarriesEverything(lab, tunMtu);
+
+    test(`the TUN has an MTU of ${tunMtu}`, async () => {
+      const { tun } = await lab().report<StatusReport>("node-a", "status");
+      expect(tun.mtu).toBe(tunMtu);
+    });
+  });
+}
+
+/**
+ * A configured tun.mtu that the tunnel cannot carry in one piece: UDP_SEGMENT cannot cut to more than the device's MTU,
+ * so such sends are refused and repeated as single datagrams, which the kernel sends in fragments; then the path's MTU
+ * is known, and whoever sends more is told. Without probes, which would find it before.
+ */
+export function describeNarrowUnderlay(underlayFamily: "v4" | "v6"): void {
+  describeLab(`over an IP${underlayFamily} underlay whose devices have a smaller MTU than the TUN's assumes`, () => {
+    const settings = { tun: { mtu: 1450 }, probe: { interval: 0 } };
+    const lab = useLab(() => openLab({ ...TWO_NODES, underlayMtu: 1400, underlayFamily, settings }));
+    itCarriesEverything(lab);
+
+    test("UDP_SEGMENT is refused, and nothing is lost by it", async () => {
+      for (const node of NODES) {
+        const { counters, drops } = await lab().report<CountersReport>(node, "counters");
+        expect(drops.egress.sendFailed).toBe(0);
+        if (node === "node-a") expect(counters.gsoRefused).toBeGreaterThan(0);
+      }
+    });
+
+    test("`sapwood nodes` shows the path's MTU", async () => {
+      const nodes = await lab().report<readonly NodeReport[]>("node-a", "nodes");
+      const overhead = underlayFamily === "v4" ? 28 : 48;
+      expect(nodes.map(({ id, mtu }) => [id, mtu])).toEqual([
+        ["node-a", null],
+        ["node-b", 1400 - overhead],
+      ]);
+    });
+  });
+}
+
+/** What the devices of the underlay take over. */
+export async function switchDevices(lab: Lab, state: "on" | "off"): Promise<void> {
+  const features = ["rx", "tx", "sg", "tso", "gso", "gro", "tx-udp-segmentation"].flatMap((name) => [name, state]);
+  for (const node of NODES) {
+    await lab.sandbox.expect(["ethtool", "-K", "eth0", ...features], node);
+    await lab.sandbox.expect(["ethtool", "-K", node, ...features], UNDERLAY_NAMESPACE);
+  }
 }
 
 export async function expectBursts(lab: Lab, address: string, mtu: number): Promise<void> {

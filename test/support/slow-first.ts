@@ -14,8 +14,8 @@ const SLOW: Readonly<Record<string, readonly string[]>> = {
     ...["tools", "cross-family", "lifecycle", "path-mtu"],
   ],
   long: [
-    ...["killed-threads", "lossy-path", "hot-swap", "twin", "oakestra-steps", "killed-proxies", "canary"],
-    ...["debian-package"],
+    ...["killed-threads", "lossy-path", "hot-swap", "twin", "oakestra-steps", "killed-proxies", "offloads"],
+    ...["upgrade", "canary", "debian-package", "ended-lab"],
   ],
 };
 const SHOWN = 8;
