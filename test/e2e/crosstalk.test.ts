@@ -3,11 +3,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { IPPROTO_TCP, IPPROTO_UDP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { Lab } from "../../src/lab/lab.ts";
-import { DEMO, instance, SERVICE_A, SERVICE_B, type Topology, WORKLOADS } from "../../src/lab/topology.ts";
+import { instance, SERVICE_A, type Topology } from "../../src/lab/topology.ts";
 import type { InnerPacket } from "../../src/lab/tunnel-packet.ts";
 import type { CallPlan, CallResult } from "../../src/lab/workload-protocol.ts";
 import type { Service } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { ONE_SERVER } from "../support/topologies.ts";
 
 const ROUNDS = 30;
 
@@ -34,11 +35,11 @@ const SERVICE_D: Service = {
 };
 
 const TOPOLOGY: Topology = {
-  ...DEMO,
-  workloads: [...WORKLOADS, a2, c1, d1],
+  ...ONE_SERVER,
+  workloads: [...ONE_SERVER.workloads, a2, c1, d1],
   services: [
     { ...SERVICE_A, instances: [...SERVICE_A.instances, instance(2, a2, ["10.30.1.6", "fdff::106"])] },
-    SERVICE_B,
+    ...ONE_SERVER.services.filter(({ name }) => name === "B"),
     SERVICE_C,
     SERVICE_D,
   ],

@@ -6,9 +6,10 @@ import { configFile, controlSocket, type Lab } from "../../src/lab/lab.ts";
 import { configure } from "../../src/lab/netns.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import { type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import { describeLab, openLab, sapwoodCommand } from "../support/lab.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const SERVICES = ["10.30.0.2", "fdff:2000::1"];
@@ -24,9 +25,9 @@ describeLab("while a node's proxy is dead", () => {
   let lab: Lab;
 
   beforeAll(async () => {
-    lab = await openLab(DEMO, (opened) =>
-      Promise.all(["node-b", "node-c", "node-d"].map((node) => opened.startProxy(node))).then(() => undefined),
-    );
+    lab = await openLab(TWO_NODES, async (opened) => {
+      await opened.startProxy("node-b");
+    });
     // Somebody who takes whatever leaves the node: a router of the provider, say.
     await configure(lab.sandbox, NODE, ["route add default via 192.0.2.12", "route add default via 2001:db8::12"]);
   });
@@ -72,7 +73,7 @@ describeLab("while a node's proxy is dead", () => {
   async function start(settings: Topology["settings"], prefix: readonly string[] = []): Promise<SandboxProgram> {
     lab.sandbox.writeFile(
       configFile(NODE),
-      nodeConfig({ ...DEMO, settings: { tun: { persist: false }, ...settings } }, NODE, tablesOf(DEMO)),
+      nodeConfig({ ...TWO_NODES, settings: { tun: { persist: false }, ...settings } }, NODE, tablesOf(TWO_NODES)),
     );
     const argv = sapwoodCommand("run", "--config", configFile(NODE), "--socket", controlSocket(NODE));
     const proxy = lab.sandbox.start([...prefix, ...argv], NODE);

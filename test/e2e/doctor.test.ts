@@ -234,39 +234,3 @@ describeLab(
   "socat",
   "script",
 );
-
-describeLab(
-  "the doctor of an encrypted node",
-  () => {
-    const nodes = DEMO.nodes.slice(0, 2);
-    const isThere = (id: string): boolean => nodes.some((node) => node.id === id);
-    const topology = {
-      ...DEMO,
-      encryption: "auto",
-      nodes,
-      workloads: DEMO.workloads.filter(({ node }) => isThere(node)),
-      services: DEMO.services.map((service) => ({
-        ...service,
-        instances: service.instances.filter(({ node }) => isThere(node)),
-      })),
-    } as const;
-    const lab = useLab(() => openLab(topology));
-
-    test("says that all is well, and finds WireGuard's port closed", async () => {
-      const wrong = async (): Promise<string> => {
-        const { stdout } = await lab().sapwood(NODE, ["doctor"]);
-        return stdout
-          .split("\n")
-          .filter((line) => line.startsWith("WRONG"))
-          .join("\n");
-      };
-      await eventually("all to be well", async () => (await wrong()) === "");
-      await lab().sandbox.expect(["iptables", "-A", "INPUT", "-p", "udp", "--dport", "51820", "-j", "DROP"], NODE);
-      expect(await wrong()).toMatch(/^WRONG +firewall +a rule of chain INPUT .* to UDP port 51820 on eth0$/);
-      await lab().sandbox.expect(["iptables", "-F", "INPUT"], NODE);
-    });
-  },
-  "wg",
-  "wireguard-go",
-  "iptables",
-);

@@ -1,7 +1,6 @@
 // An underlay through WireGuard: the requests do what they promise, nothing readable is on the wire, and a host without
 // a key can neither inject, replay nor learn anything. One lab for each WireGuard there is; its tests are the steps of
-// one story and run in this order.
-import { isDeepStrictEqual } from "node:util";
+// one story and run in this order. A node without a key among them: encrypted-mixed.test.ts.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { playRequests } from "../../src/lab/demo.ts";
@@ -18,10 +17,12 @@ import {
   addStranger,
   commandExists,
   HELD,
+  ingress,
   kernelHasWireguard,
   neighbours,
   placeOf,
   STRANGER,
+  settledIngress,
   untilReadOn,
   untilRecorded,
   untilRequests,
@@ -46,55 +47,6 @@ function describeBackend(backend: "kernel" | "wireguard-go", lacks: string | und
   if (lacks === undefined) describeLab(name, () => story(backend));
   else test.skip(`${name} (skipped: ${lacks})`, () => undefined);
 }
-
-describeLab("an encrypted underlay with a node that has no key", () => {
-  let lab: Lab;
-  const topology = { ...DEMO, encryption: "auto", clearNodes: ["node-d"] } as const;
-
-  beforeAll(async () => {
-    lab = await Lab.open(topology);
-    await lab.startProxies();
-    await addStranger(lab);
-  });
-
-  afterAll(() => lab?.close());
-
-  test("the node is reached in clear, because its entry says so, and the others through WireGuard", async () => {
-    const nodes = await lab.report<readonly NodeReport[]>("node-a", "nodes");
-    expect(nodes.map(({ id, encryption }) => `${id} ${encryption}`)).toEqual([
-      ...["node-a wireguard", "node-b wireguard", "node-c wireguard"],
-      "node-d none",
-    ]);
-    const clear = await lab.capture("node-a", TUNNEL_PORT);
-    for (const address of ["10.30.0.5", "fdff::5", "10.30.0.3", "fdff::3"]) {
-      const calls = [{ protocol: "http", address }] as const;
-      const [result] = await lab.ask<CallResult[]>("a1", { kind: "together", calls, rounds: 3 });
-      expect(result?.failures).toEqual([]);
-    }
-    const seen = await Lab.endCapture(clear);
-    expect(seen).toContain("fc00::41:3:7");
-    expect(seen).not.toContain("fc00::18:3:1");
-  });
-
-  test("a clear datagram that claims an address inside WireGuard is not even read", async () => {
-    const inside = {
-      from: tunnelAddressOf(lab.keys.get("node-b") ?? ""),
-      to: tunnelAddressOf(lab.keys.get("node-a") ?? ""),
-    };
-    await configure(lab.sandbox, STRANGER, [
-      `address add ${inside.from}/128 dev lo nodad`,
-      `route add ${inside.to}/128 dev eth0`,
-      ...(await neighbours(lab, "node-a", [inside.to])),
-    ]);
-    const before = await settledIngress(lab, "node-a");
-    const forged = packet().ipv4({ src: "10.30.0.3", dst: "10.101.3.23" }).udp({ sport: 80, dport: 4000 });
-    const datagrams = Array(50).fill(Buffer.from(forged.payload("forged").bytes()).toString("hex"));
-    const [from, to] = [[inside.from, TUNNEL_PORT] as const, [inside.to, TUNNEL_PORT] as const];
-    const spoofed = { namespace: STRANGER, from, to, datagrams };
-    expect(await spoof(lab.sandbox, spoofed, () => untilReadOn(lab, "node-a"))).toEqual({ sent: 50, answers: 0 });
-    expect(await ingress(lab, "node-a")).toEqual(before);
-  });
-});
 
 function story(backend: "kernel" | "wireguard-go"): void {
   let lab: Lab;
@@ -419,22 +371,4 @@ function story(backend: "kernel" | "wireguard-go"): void {
   async function wrongNode(): Promise<number> {
     return (await lab.report<CountersReport>("node-b", "counters")).drops.ingress.wrongNode ?? 0;
   }
-}
-
-/** What came in by the tunnel and what of it was dropped. */
-async function ingress(lab: Lab, node: string): Promise<unknown> {
-  const { counters, drops } = await lab.report<CountersReport>(node, "counters");
-  return { packets: counters.ingressPackets, drops: drops.ingress };
-}
-
-/** The same when nothing of earlier tests is on its way: it stands still while the node reads on. */
-async function settledIngress(lab: Lab, node: string): Promise<unknown> {
-  let last = await ingress(lab, node);
-  await eventually(`the ingress of ${node} to stand still`, async () => {
-    const before = last;
-    await untilReadOn(lab, node);
-    last = await ingress(lab, node);
-    return isDeepStrictEqual(last, before);
-  });
-  return last;
 }

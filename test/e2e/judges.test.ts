@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { Lab } from "../../src/lab/lab.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
-import { DEMO } from "../../src/lab/topology.ts";
 import { faultsIn, protocolsIn } from "../support/judges.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
 import { corrupt, type PacketBuilder, packet } from "../support/packet-builder.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const LINKTYPE_RAW = 101; // a packet begins with its IP header
 const V4 = ["192.0.2.1", "192.0.2.2"] as const;
@@ -70,12 +71,12 @@ describeLab("the judges", () => {
 });
 
 describeLab("a recording", () => {
-  const lab = useLab(() => openLab(DEMO));
+  const lab = useLab(() => Lab.open(TWO_NODES)); // without proxies: it is the node's kernel that sends
 
   test("holds what a workload got just before it ended", async () => {
     const recordings = await Recordings.ofWorkloads(lab());
-    const [node] = DEMO.nodes;
-    const workload = DEMO.workloads.find((each) => each.node === node?.id);
+    const [node] = TWO_NODES.nodes;
+    const workload = TWO_NODES.workloads.find((each) => each.node === node?.id);
     const send = `const socket = dgram.createSocket("udp4");
       socket.send("the last word", 9, "${workload?.addresses.v4}", () => socket.close())`;
     await lab().sandbox.expect([process.execPath, "-e", send], node?.id);
@@ -93,13 +94,13 @@ describeLab("a lab", () => {
       /192\.0\.2\.1.* UDP /,
     ],
   ])("%s", async (_what, bytes, complaint) => {
-    const lab = await openLab(DEMO, async ({ sandbox }) => {
+    const lab = await openLab(TWO_NODES, async ({ sandbox }) => {
       // Both know each other's link address then, and nothing has to wait for it.
-      await sandbox.expect(["ping", "-c", "1", DEMO.nodes[1]?.underlay.v4 ?? ""], "node-a");
+      await sandbox.expect(["ping", "-c", "1", TWO_NODES.nodes[1]?.underlay.v4 ?? ""], "node-a");
     });
     const hex = Buffer.from(bytes).toString("hex");
     const send = `const socket = dgram.createSocket("udp4");
-      socket.send(Buffer.from("${hex}", "hex"), ${TUNNEL_PORT}, "${DEMO.nodes[1]?.underlay.v4}", () => socket.close())`;
+      socket.send(Buffer.from("${hex}", "hex"), ${TUNNEL_PORT}, "${TWO_NODES.nodes[1]?.underlay.v4}", () => socket.close())`;
     await lab.sandbox.expect([process.execPath, "-e", send], "node-a");
     const closed = lab.close();
     if (complaint === undefined) await closed;

@@ -4,18 +4,18 @@ import { beforeAll, expect, test } from "vitest";
 import { sourceFile } from "../../src/lab/build-paths.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO } from "../../src/lab/topology.ts";
 import type { CountersReport, StatusReport } from "../../src/model/reports.ts";
 import { killManaged, startManaged } from "../support/kept-descriptors.ts";
 import { report, startExchanges } from "../support/kept-exchanges.ts";
 import { describeLab, openLab, useLab } from "../support/lab.ts";
+import { ONE_SERVER } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const KILLS = 3;
 const DATAGRAMS_PER_SECOND = 100;
 
 describeLab("a proxy whose descriptors a service manager keeps", () => {
-  const lab = useLab(() => openLab(DEMO));
+  const lab = useLab(() => openLab(ONE_SERVER));
   let manager: SandboxProgram;
 
   beforeAll(async () => {
@@ -40,7 +40,7 @@ describeLab("a proxy whose descriptors a service manager keeps", () => {
   });
 
   test("opens devices anew that its configuration has otherwise", async () => {
-    lab().writeConfig(NODE, tablesOf(DEMO), { tun: { queues: 2 } });
+    lab().writeConfig(NODE, tablesOf(ONE_SERVER), { tun: { queues: 2 } });
     await killed();
     expect(manager.stderr).toContain("the devices that systemd kept are opened anew");
     expect((await lab().report<StatusReport>(NODE, "status")).tun.queues).toBe(2);
@@ -66,7 +66,7 @@ describeLab("a proxy whose descriptors a service manager keeps", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/(?:forgot tun(?:nel)?-[01]\n){4}$/);
     expect(await lab().sandbox.expect(["ip", "-brief", "link", "show"], NODE)).not.toContain("sapwood0");
-    lab().writeConfig(NODE, tablesOf(DEMO));
+    lab().writeConfig(NODE, tablesOf(ONE_SERVER));
     await lab().startProxy(NODE);
   });
 

@@ -8,10 +8,10 @@ import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox, type SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab, sapwoodCommand } from "../support/lab.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const EXIT_FAILED = 1;
@@ -24,9 +24,9 @@ describeLab("a node's proxy", () => {
   const started: SandboxProgram[] = [];
 
   beforeAll(async () => {
-    lab = await openLab(DEMO, async (opened) => {
-      opened.writeConfig(NODE, tablesOf(DEMO));
-      await Promise.all(["node-b", "node-c", "node-d"].map((node) => opened.startProxy(node)));
+    lab = await openLab(TWO_NODES, async (opened) => {
+      opened.writeConfig(NODE, tablesOf(TWO_NODES));
+      await opened.startProxy("node-b");
     });
     untouched = await networkState();
   });
@@ -71,7 +71,7 @@ describeLab("a node's proxy", () => {
   });
 
   test("keeps three capabilities, in every thread, and no way to more", async () => {
-    lab.writeConfig(NODE, tablesOf(DEMO));
+    lab.writeConfig(NODE, tablesOf(TWO_NODES));
     const proxy = lab.sandbox.start(runCommand(), NODE); // with all that root may do
     started.push(proxy);
     await proxy.until("the proxy to be ready", ({ stdout }) => stdout.includes("sapwood ready"));
@@ -104,7 +104,7 @@ describeLab("a node's proxy", () => {
   });
 
   test("lives on when its terminal closes, and then ends as cleanly as ever", async () => {
-    lab.writeConfig(NODE, tablesOf(DEMO));
+    lab.writeConfig(NODE, tablesOf(TWO_NODES));
     const status = `${dirname(configFile(NODE))}/exit-status`;
     // The shell stays to tell; it ignores the signal that a closing terminal sends.
     const shell = `trap "" HUP; ${runCommand().join(" ")}; echo $? >${status}`;
@@ -169,7 +169,7 @@ describeLab("a node's proxy", () => {
     ["a wrong type", `port: ${TUNNEL_PORT}`, "port: high", "port"],
     ["no address", "fdff::105", "fdff::1::5", "fdff::1::5"],
   ] as const)("refuses a config with %s, naming file, line and field", async ([, good, bad, named]) => {
-    const text = nodeConfig(DEMO, NODE, tablesOf(DEMO)).replace(good, bad);
+    const text = nodeConfig(TWO_NODES, NODE, tablesOf(TWO_NODES)).replace(good, bad);
     const line = text.split("\n").findIndex((each) => each.includes(bad)) + 1;
     lab.sandbox.writeFile(configFile(NODE), text);
     for (const { code, stderr } of [
@@ -180,7 +180,7 @@ describeLab("a node's proxy", () => {
       expect(stderr).toContain(`${configFile(NODE)}:${line}`);
       expect(stderr).toContain(named);
     }
-    lab.writeConfig(NODE, tablesOf(DEMO));
+    lab.writeConfig(NODE, tablesOf(TWO_NODES));
   });
 
   async function startProxy(): Promise<SandboxProgram> {

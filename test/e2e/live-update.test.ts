@@ -4,11 +4,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { configFile, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf, tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, SERVICE_B } from "../../src/lab/topology.ts";
 import type { CallResult, ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { InstanceReport, StatusReport } from "../../src/model/reports.ts";
 import type { Instance, Tables } from "../../src/model/tables.ts";
+import { given } from "../support/given.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { ONE_SERVER } from "../support/topologies.ts";
 
 /** What a client sees of an instance that goes while it calls. */
 const NOTICED = /ECONNRESET|socket hang up/;
@@ -17,10 +18,11 @@ const V4 = "10.30.0.2";
 const V6 = "fdff:2000::1";
 const HELD = [V4, V6, V4, V6, V4, V6, V4, V6]; // four per family: the rotation gives each instance one or more
 const REQUESTS_PER_STEP = 200;
+const SERVICE_B = given(ONE_SERVER.services.find(({ name }) => name === "B"));
 
 /** The lab's tables with some of B's instances. */
 function tablesWith(...instances: readonly Instance[]): Tables {
-  const tables = tablesOf(DEMO);
+  const tables = tablesOf(ONE_SERVER);
   return { ...tables, services: [...tables.services.filter(({ name }) => name !== "B"), { ...SERVICE_B, instances }] };
 }
 
@@ -33,7 +35,7 @@ describeLab("a live update under load", () => {
   let holders: string[]; // instance of each held connection, as it was after the start
 
   beforeAll(async () => {
-    lab = await openLab(DEMO);
+    lab = await openLab(ONE_SERVER);
     await change(() => lab.writeConfig(NODE, tablesWith(B1, B2)));
     load = lab.startClient("a1", { kind: "load", addresses: [V4, V6], held: HELD });
     const { held } = await loadReport();
@@ -60,7 +62,7 @@ describeLab("a live update under load", () => {
 
   test("a bad file is refused with file, line and field, and the running tables stay", async () => {
     const before = await status();
-    const good = nodeConfig(DEMO, NODE, tablesWith(B1));
+    const good = nodeConfig(ONE_SERVER, NODE, tablesWith(B1));
     const bad = good.replace("policy: round-robin", "policy: 17");
     const line = bad.split("\n").findIndex((text) => text.includes("policy: 17")) + 1;
     lab.sandbox.writeFile(configFile(NODE), bad);

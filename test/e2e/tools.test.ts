@@ -2,13 +2,14 @@
 // Everything that arrived or went through the tunnel meanwhile is judged by tshark and tcpdump.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Lab } from "../../src/lab/lab.ts";
-import { DEMO, type Topology } from "../../src/lab/topology.ts";
+import type { Topology } from "../../src/lab/topology.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { pingAtOnce } from "../support/ping.ts";
 import { judgeWorkloads, Recordings } from "../support/recording.ts";
+import { ONE_SERVER } from "../support/topologies.ts";
 
 /** What the device takes over is finished behind the places of recording, so it takes over nothing here. */
-const PLAIN: Topology = { ...DEMO, settings: { offloads: { tunTcp: false, tunUdp: false } } };
+const PLAIN: Topology = { ...ONE_SERVER, settings: { offloads: { tunTcp: false, tunUdp: false } } };
 
 interface Family {
   readonly name: string;

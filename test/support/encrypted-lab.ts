@@ -1,6 +1,7 @@
 // What the tests of an encrypted underlay need beside the lab: a stranger on the wire, its recording, keys, a load.
 
 import { execFileSync } from "node:child_process";
+import { isDeepStrictEqual } from "node:util";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addVethPairs, configure } from "../../src/lab/netns.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
@@ -119,6 +120,24 @@ const SEND_MARK = `
   const socket = require("node:dgram").createSocket("udp6");
   socket.send(process.argv[2], ${WIREGUARD_PORT}, process.argv[1], () => socket.close());
 `;
+
+/** What came in by the tunnel and what of it was dropped. */
+export async function ingress(lab: Lab, node: string): Promise<unknown> {
+  const { counters, drops } = await lab.report<CountersReport>(node, "counters");
+  return { packets: counters.ingressPackets, drops: drops.ingress };
+}
+
+/** The same when nothing of earlier tests is on its way: it stands still while the node reads on. */
+export async function settledIngress(lab: Lab, node: string): Promise<unknown> {
+  let last = await ingress(lab, node);
+  await eventually(`the ingress of ${node} to stand still`, async () => {
+    const before = last;
+    await untilReadOn(lab, node);
+    last = await ingress(lab, node);
+    return isDeepStrictEqual(last, before);
+  });
+  return last;
+}
 
 export function commandExists(program: string): boolean {
   try {
