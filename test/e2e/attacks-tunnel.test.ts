@@ -6,13 +6,14 @@ import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addVethPairs, configure } from "../../src/lab/netns.ts";
-import { DEMO, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
+import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { CountersReport } from "../../src/model/reports.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
 import { spoof } from "../support/spoof.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const STRANGER = "stranger";
 const STRANGER_ADDRESS = "192.0.2.99";
@@ -43,7 +44,7 @@ describeLab("the tunnel", () => {
   let lab: Lab;
 
   beforeAll(async () => {
-    lab = await openLab(DEMO);
+    lab = await openLab(TWO_NODES);
     await configure(lab.sandbox, undefined, [`netns add ${STRANGER}`]);
     const ends = [
       { namespace: STRANGER, device: "eth0" },

@@ -6,14 +6,15 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, instance, type LabWorkload, SERVICE_B, type Topology } from "../../src/lab/topology.ts";
+import { instance, type LabWorkload, type Topology } from "../../src/lab/topology.ts";
 import type { LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { CountersReport } from "../../src/model/reports.ts";
 import type { Service, Tables } from "../../src/model/tables.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { nth } from "../support/given.ts";
+import { given, nth } from "../support/given.ts";
 import { describeLab, openLab } from "../support/lab.ts";
 import { packet } from "../support/packet-builder.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const RAW_SEND = fileURLToPath(new URL("in-workload/raw-send.mjs", import.meta.url));
 const UDP_SEQUENCE = fileURLToPath(new URL("in-workload/udp-sequence.mjs", import.meta.url));
@@ -30,9 +31,12 @@ const DATAGRAMS = [1, 2, 3, 4, 5, 6, 7, 8];
 const E1: LabWorkload = { name: "e1", node: NODE, addresses: { v4: "10.101.3.66", v6: "fc00::101:3:66" } };
 
 const TOPOLOGY: Topology = {
-  ...DEMO,
-  workloads: [...DEMO.workloads, E1],
-  services: [...DEMO.services, { name: "E", addresses: [], instances: [instance(1, E1, ["10.30.1.66", "fdff::166"])] }],
+  ...TWO_NODES,
+  workloads: [...TWO_NODES.workloads, E1],
+  services: [
+    ...TWO_NODES.services,
+    { name: "E", addresses: [], instances: [instance(1, E1, ["10.30.1.66", "fdff::166"])] },
+  ],
   settings: { flows: { limit: FLOW_LIMIT }, unknown: { ask: true, timeout: "60s" } },
 };
 
@@ -158,7 +162,8 @@ describeLab("beside a hostile workload", () => {
   }
 
   async function learn(address: string): Promise<void> {
-    const late: Service = { ...SERVICE_B, addresses: [...SERVICE_B.addresses, { address, policy: "round-robin" }] };
+    const b = given(TWO_NODES.services.find(({ name }) => name === "B"));
+    const late: Service = { ...b, addresses: [...b.addresses, { address, policy: "round-robin" }] };
     const tables: Tables = { nodes: [], services: [late] };
     lab.sandbox.writeFile("/run/sapwood/late.yaml", tablesText(NODE, tables));
     const { code, stderr } = await lab.sapwood(NODE, ["apply", "--merge", "/run/sapwood/late.yaml"]);

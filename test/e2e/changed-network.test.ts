@@ -2,10 +2,10 @@
 // test leaves it as it was.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
-import { DEMO } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { NetworkReport, StatusReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const RANGES = ["10.30.0.0/16", "fdff::/16"];
@@ -14,7 +14,7 @@ describeLab("a node whose network somebody changes", () => {
   let lab: Lab;
 
   beforeAll(async () => {
-    lab = await openLab(DEMO);
+    lab = await openLab(TWO_NODES);
     await expectAnswers();
   });
   afterAll(() => lab?.close());

@@ -4,11 +4,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { configFile, controlSocket, type Lab } from "../../src/lab/lab.ts";
 import { tablesOf, tablesText } from "../../src/lab/node-config.ts";
-import { DEMO, SERVICE_B } from "../../src/lab/topology.ts";
+import { SERVICE_B } from "../../src/lab/topology.ts";
 import type { ConnectionsResult } from "../../src/lab/workload-protocol.ts";
 import type { DifferenceReport, ErrorReport, StatusReport } from "../../src/model/reports.ts";
 import type { Tables } from "../../src/model/tables.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const ADDRESS = "10.30.0.2";
@@ -16,7 +17,7 @@ const NAME = "größe/東京?#%";
 const DECOMPOSED = NAME.normalize("NFD");
 const POLICY = "größte-nähe";
 const FOLDER = "/run/sapwood/commands";
-const TABLES = tablesOf(DEMO);
+const TABLES = tablesOf(TWO_NODES);
 const SAPWOOD = [process.execPath, builtFile("src/main.js")];
 
 /** The lab's tables with B under another name. */
@@ -29,7 +30,7 @@ describeLab("commands", () => {
   let lab: Lab;
 
   beforeAll(async () => {
-    lab = await openLab(DEMO);
+    lab = await openLab(TWO_NODES);
   });
   afterAll(() => lab?.close());
 

@@ -3,9 +3,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
-import { DEMO } from "../../src/lab/topology.ts";
 import type { CountersReport, InstanceReport } from "../../src/model/reports.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const CALLED = { IPv4: "10.30.0.2", IPv6: "fdff:2000::1" } as const;
@@ -18,7 +18,7 @@ describeLab("a process of the node itself", () => {
   let lab: Lab;
 
   beforeAll(async () => {
-    lab = await openLab(DEMO);
+    lab = await openLab(TWO_NODES);
   });
   afterAll(() => lab?.close());
 
@@ -33,10 +33,10 @@ describeLab("a process of the node itself", () => {
   test("calls services and is one, once an instance has the node's own addresses", async () => {
     const namespaceAddresses = await Promise.all(FAMILIES.map((family) => sourceTowards(CALLED[family])));
     const own = { number: 1, node: NODE, namespaceAddresses, instanceAddresses: Object.values(OWN) };
-    const tables = tablesOf(DEMO);
+    const tables = tablesOf(TWO_NODES);
     const host = { name: "host", addresses: [], instances: [{ ...own, weight: 1, draining: false }] };
-    for (const { id } of DEMO.nodes) lab.writeConfig(id, { ...tables, services: [...tables.services, host] });
-    for (const { id } of DEMO.nodes) {
+    for (const { id } of TWO_NODES.nodes) lab.writeConfig(id, { ...tables, services: [...tables.services, host] });
+    for (const { id } of TWO_NODES.nodes) {
       await eventually(`the change on ${id}`, async () =>
         (await lab.report<readonly InstanceReport[]>(id, "instances")).some(({ service }) => service === "host"),
       );
@@ -45,7 +45,7 @@ describeLab("a process of the node itself", () => {
     const server = lab.sandbox.start([process.execPath, "-e", serve], NODE);
     await server.until("the server on the node", ({ stdout }) => stdout.includes("listens"));
     for (const family of FAMILIES) {
-      expect(await lab.sandbox.expect(curl(CALLED[family]), NODE)).toMatch(/B [123]/);
+      expect(await lab.sandbox.expect(curl(CALLED[family]), NODE)).toContain("B 1");
       for (const client of ["a1", "b1", NODE]) {
         expect(await lab.sandbox.expect(curl(OWN[family], PORT), client)).toBe("the host");
       }

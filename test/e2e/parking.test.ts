@@ -4,10 +4,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
-import { DEMO, SERVICE_B } from "../../src/lab/topology.ts";
 import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import type { Service } from "../../src/model/tables.ts";
+import { given } from "../support/given.ts";
 import { describeLab, openLab } from "../support/lab.ts";
+import { TWO_NODES } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const SEQUENCE_PROGRAM = fileURLToPath(new URL("./in-workload/udp-sequence.mjs", import.meta.url));
@@ -24,7 +25,7 @@ const UNREACHABLE = { echoes: [], error: "EHOSTUNREACH" };
 describeLab("an unknown service address, with a program that is asked", () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await openLab({ ...DEMO, settings: { unknown: { ask: true, timeout: "15s" } } });
+    lab = await openLab({ ...TWO_NODES, settings: { unknown: { ask: true, timeout: "15s" } } });
   });
   afterAll(() => lab?.close());
 
@@ -80,7 +81,8 @@ describeLab("an unknown service address, with a program that is asked", () => {
   }
 
   async function learn(address: string): Promise<void> {
-    const late: Service = { ...SERVICE_B, addresses: [...SERVICE_B.addresses, { address, policy: "round-robin" }] };
+    const b = given(TWO_NODES.services.find(({ name }) => name === "B"));
+    const late: Service = { ...b, addresses: [...b.addresses, { address, policy: "round-robin" }] };
     await control("PATCH", "/v1/tables", tablesText(NODE, { nodes: [], services: [late] }));
   }
 
