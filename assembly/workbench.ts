@@ -9,30 +9,6 @@ import { canChangeFamily, changeFamily } from "./family/header.ts";
 import { toIcmpv4, toIcmpv6 } from "./family/icmp-type.ts";
 import { rewrite } from "./nat/rewrite.ts";
 import { emptyQueues } from "./queue/arena.ts";
-import { checkAddressSlot } from "./record/address-slot.ts";
-import { checkCandidate } from "./record/candidate.ts";
-import { checkEndpoint } from "./record/endpoint.ts";
-import { checkFirstFragment } from "./record/first-fragment.ts";
-import { checkFlow } from "./record/flow.ts";
-import { checkHeader } from "./record/header.ts";
-import { checkHealthPages } from "./record/health-pages.ts";
-import { checkHeld } from "./record/held.ts";
-import { checkInstance } from "./record/instance.ts";
-import { checkInstanceLoad } from "./record/instance-load.ts";
-import { checkMmsghdr } from "./record/mmsghdr.ts";
-import { checkNode } from "./record/node.ts";
-import { checkNodeMetrics } from "./record/node-metrics.ts";
-import { checkOutlier } from "./record/outlier.ts";
-import { checkProbe } from "./record/probe.ts";
-import { checkProbeNote } from "./record/probe-note.ts";
-import { checkReceivedPage } from "./record/received-page.ts";
-import { checkRefusal } from "./record/refusal.ts";
-import { checkService } from "./record/service.ts";
-import { checkShare } from "./record/share.ts";
-import { checkTunWrite } from "./record/tun-write.ts";
-import { checkVerdictNote } from "./record/verdict-note.ts";
-import { checkWaitingRow } from "./record/waiting-row.ts";
-import { checkWorkerArea } from "./record/worker-area.ts";
 import * as WorkerLayout from "./shared/layout/worker.ts";
 import { DropReason } from "./shared/verdicts.ts";
 import { findService } from "./table/address.ts";
@@ -129,32 +105,4 @@ export function translateFamily(at: u32, length: u32, addresses: usize, isDetach
 /** Type, code and second word of an ICMP error in the other family, one behind the other; 0 = it has none there. */
 export function icmpCounterpart(isIpv4: bool, type: u32, code: u32, word: u32, quotedLength: u32, linkMtu: u32): u64 {
   return isIpv4 ? toIcmpv6(type, code, word, quotedLength, linkMtu) : toIcmpv4(type, code, word, linkMtu);
-}
-
-/** Of all records: the compiler compares each field with its place in the layout. */
-export function checkRecords(): void {
-  checkAddressSlot();
-  checkCandidate();
-  checkEndpoint();
-  checkFirstFragment();
-  checkFlow();
-  checkHeader();
-  checkHeld();
-  checkInstance();
-  checkInstanceLoad();
-  checkMmsghdr();
-  checkNode();
-  checkNodeMetrics();
-  checkOutlier();
-  checkProbe();
-  checkHealthPages();
-  checkProbeNote();
-  checkReceivedPage();
-  checkRefusal();
-  checkService();
-  checkShare();
-  checkTunWrite();
-  checkWaitingRow();
-  checkVerdictNote();
-  checkWorkerArea();
 }

@@ -1,5 +1,4 @@
-// A slot of the address, workload or sender table, as a type. shared/layout/address.ts says what each field means. The
-// compiler holds the fields to their places.
+// A slot of the address, workload or sender table, as a type. shared/layout/address.ts says what each field means.
 
 import * as AddressLayout from "../shared/layout/address.ts";
 
@@ -25,12 +24,4 @@ export class AddressSlot {
   loadState(): u32 {
     return atomic.load<u32>(changetype<usize>(this), AddressLayout.STATE);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkAddressSlot(): void {
-  if (offsetof<AddressSlot>("key") != AddressLayout.KEY) ERROR("AddressSlot.key is misplaced");
-  if (offsetof<AddressSlot>("version") != AddressLayout.VERSION) ERROR("AddressSlot.version is misplaced");
-  if (offsetof<AddressSlot>("values") != AddressLayout.VALUES) ERROR("AddressSlot.values is misplaced");
-  if (offsetof<AddressSlot>("state") != AddressLayout.STATE) ERROR("AddressSlot.state is misplaced");
 }

@@ -1,8 +1,7 @@
-// Where a node's tunnel is (a sockaddr_in6), and which sources its packets may have, as a type. shared/layout/kernel.ts
-// and node.ts say what each field means. The compiler holds the fields to their places.
+// Where a node's tunnel is (a sockaddr_in6), and which sources its packets may have, as a type.
+// shared/layout/kernel.ts and node.ts say what each field means.
 
 import * as KernelLayout from "../shared/layout/kernel.ts";
-import * as NodeLayout from "../shared/layout/node.ts";
 
 @unmanaged
 export class Endpoint {
@@ -30,11 +29,4 @@ export class Endpoint {
   get address(): v128 {
     return v128.load(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkEndpoint(): void {
-  if (offsetof<Endpoint>("family") != KernelLayout.SOCKADDR_FAMILY) ERROR("Endpoint.family is misplaced");
-  if (offsetof<Endpoint>("port") != KernelLayout.SOCKADDR_PORT) ERROR("Endpoint.port is misplaced");
-  if (offsetof<Endpoint>("accepts") != NodeLayout.ENDPOINT_ACCEPTS) ERROR("Endpoint.accepts is misplaced");
 }

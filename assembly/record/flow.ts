@@ -1,5 +1,4 @@
-// A flow record, as a type. shared/layout/flow.ts says what each field means. The compiler holds the fields to their
-// places.
+// A flow record, as a type. shared/layout/flow.ts says what each field means.
 
 import * as FlowLayout from "../shared/layout/flow.ts";
 
@@ -81,41 +80,4 @@ export class Flow {
   storePorts(value: u32): void {
     store<u32>(changetype<usize>(this), value, FlowLayout.CLIENT_PORT);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkFlow(): void {
-  if (offsetof<Flow>("client") != FlowLayout.CLIENT) ERROR("Flow.client is misplaced");
-  if (offsetof<Flow>("called") != FlowLayout.CALLED) ERROR("Flow.called is misplaced");
-  if (offsetof<Flow>("clientInstanceAddress") != FlowLayout.CLIENT_INSTANCE_ADDRESS)
-    ERROR("Flow.clientInstanceAddress is misplaced");
-  if (offsetof<Flow>("target") != FlowLayout.TARGET) ERROR("Flow.target is misplaced");
-  if (offsetof<Flow>("targetInstanceAddress") != FlowLayout.TARGET_INSTANCE_ADDRESS)
-    ERROR("Flow.targetInstanceAddress is misplaced");
-  if (offsetof<Flow>("clientPort") != FlowLayout.CLIENT_PORT) ERROR("Flow.clientPort is misplaced");
-  if (offsetof<Flow>("calledPort") != FlowLayout.CALLED_PORT) ERROR("Flow.calledPort is misplaced");
-  if (offsetof<Flow>("protocol") != FlowLayout.PROTOCOL) ERROR("Flow.protocol is misplaced");
-  if (offsetof<Flow>("state") != FlowLayout.STATE) ERROR("Flow.state is misplaced");
-  if (offsetof<Flow>("seen") != FlowLayout.SEEN) ERROR("Flow.seen is misplaced");
-  if (offsetof<Flow>("windowScales") != FlowLayout.WINDOW_SCALES) ERROR("Flow.windowScales is misplaced");
-  if (offsetof<Flow>("wirePort") != FlowLayout.WIRE_PORT) ERROR("Flow.wirePort is misplaced");
-  if (offsetof<Flow>("node") != FlowLayout.NODE) ERROR("Flow.node is misplaced");
-  if (offsetof<Flow>("confirmed") != FlowLayout.CONFIRMED) ERROR("Flow.confirmed is misplaced");
-  if (offsetof<Flow>("forwardTcp") != FlowLayout.FORWARD_TCP) ERROR("Flow.forwardTcp is misplaced");
-  if (offsetof<Flow>("reverseTcp") != FlowLayout.REVERSE_TCP) ERROR("Flow.reverseTcp is misplaced");
-  if (offsetof<Flow>("lastUsedMs") != FlowLayout.LAST_USED_MS) ERROR("Flow.lastUsedMs is misplaced");
-  if (offsetof<Flow>("forwardDelta") != FlowLayout.FORWARD_DELTA) ERROR("Flow.forwardDelta is misplaced");
-  if (offsetof<Flow>("reverseDelta") != FlowLayout.REVERSE_DELTA) ERROR("Flow.reverseDelta is misplaced");
-  if (offsetof<Flow>("forwardPackets") != FlowLayout.FORWARD_PACKETS) ERROR("Flow.forwardPackets is misplaced");
-  if (offsetof<Flow>("reversePackets") != FlowLayout.REVERSE_PACKETS) ERROR("Flow.reversePackets is misplaced");
-  if (offsetof<Flow>("answered") != FlowLayout.ANSWERED) ERROR("Flow.answered is misplaced");
-  if (offsetof<Flow>("freeNext") != FlowLayout.FREE_NEXT) ERROR("Flow.freeNext is misplaced");
-  if (offsetof<Flow>("instance") != FlowLayout.INSTANCE) ERROR("Flow.instance is misplaced");
-  if (offsetof<Flow>("instanceIncarnation") != FlowLayout.INSTANCE_INCARNATION)
-    ERROR("Flow.instanceIncarnation is misplaced");
-  if (offsetof<Flow>("clientInstance") != FlowLayout.CLIENT_INSTANCE) ERROR("Flow.clientInstance is misplaced");
-  if (offsetof<Flow>("clientIncarnation") != FlowLayout.CLIENT_INCARNATION)
-    ERROR("Flow.clientIncarnation is misplaced");
-  if (offsetof<Flow>("openedMs") != FlowLayout.OPENED_MS) ERROR("Flow.openedMs is misplaced");
-  if (offsetof<Flow>("seal") != FlowLayout.SEAL) ERROR("Flow.seal is misplaced");
 }

@@ -1,5 +1,4 @@
-// The header of the memory, as a type. shared/layout/header.ts says what each field means. The compiler holds the
-// fields to their places.
+// The header of the memory, as a type. shared/layout/header.ts says what each field means.
 
 import * as HeaderLayout from "../shared/layout/header.ts";
 
@@ -227,49 +226,6 @@ export class Header {
   loadRepair(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.REPAIR);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkHeader(): void {
-  if (offsetof<Header>("layoutVersion") != HeaderLayout.LAYOUT_VERSION) ERROR("Header.layoutVersion is misplaced");
-  if (offsetof<Header>("generation") != HeaderLayout.GENERATION) ERROR("Header.generation is misplaced");
-  if (offsetof<Header>("workerCount") != HeaderLayout.WORKER_COUNT) ERROR("Header.workerCount is misplaced");
-  if (offsetof<Header>("flowLimit") != HeaderLayout.FLOW_LIMIT) ERROR("Header.flowLimit is misplaced");
-  if (offsetof<Header>("flowBucketMask") != HeaderLayout.FLOW_BUCKET_MASK) ERROR("Header.flowBucketMask is misplaced");
-  if (offsetof<Header>("addressMask") != HeaderLayout.ADDRESS_MASK) ERROR("Header.addressMask is misplaced");
-  if (offsetof<Header>("workloadMask") != HeaderLayout.WORKLOAD_MASK) ERROR("Header.workloadMask is misplaced");
-  if (offsetof<Header>("rangeCount") != HeaderLayout.RANGE_COUNT) ERROR("Header.rangeCount is misplaced");
-  if (offsetof<Header>("nodeCount") != HeaderLayout.NODE_COUNT) ERROR("Header.nodeCount is misplaced");
-  if (offsetof<Header>("metricsEpoch") != HeaderLayout.METRICS_EPOCH) ERROR("Header.metricsEpoch is misplaced");
-  if (offsetof<Header>("flowCount") != HeaderLayout.FLOW_COUNT) ERROR("Header.flowCount is misplaced");
-  if (offsetof<Header>("flowNext") != HeaderLayout.FLOW_NEXT) ERROR("Header.flowNext is misplaced");
-  if (offsetof<Header>("probeIntervalMs") != HeaderLayout.PROBE_INTERVAL_MS)
-    ERROR("Header.probeIntervalMs is misplaced");
-  if (offsetof<Header>("flowFree") != HeaderLayout.FLOW_FREE) ERROR("Header.flowFree is misplaced");
-  if (offsetof<Header>("offloads") != HeaderLayout.OFFLOADS) ERROR("Header.offloads is misplaced");
-  if (offsetof<Header>("tunMtu") != HeaderLayout.TUN_MTU) ERROR("Header.tunMtu is misplaced");
-  if (offsetof<Header>("answers") != HeaderLayout.ANSWERS) ERROR("Header.answers is misplaced");
-  if (offsetof<Header>("outerClass") != HeaderLayout.OUTER_CLASS) ERROR("Header.outerClass is misplaced");
-  if (offsetof<Header>("gsoTrial") != HeaderLayout.GSO_TRIAL) ERROR("Header.gsoTrial is misplaced");
-  if (offsetof<Header>("parkMs") != HeaderLayout.PARK_MS) ERROR("Header.parkMs is misplaced");
-  if (offsetof<Header>("parkPackets") != HeaderLayout.PARK_PACKETS) ERROR("Header.parkPackets is misplaced");
-  if (offsetof<Header>("parkBytes") != HeaderLayout.PARK_BYTES) ERROR("Header.parkBytes is misplaced");
-  if (offsetof<Header>("refusalCount") != HeaderLayout.REFUSAL_COUNT) ERROR("Header.refusalCount is misplaced");
-  if (offsetof<Header>("senderMask") != HeaderLayout.SENDER_MASK) ERROR("Header.senderMask is misplaced");
-  if (offsetof<Header>("clientCount") != HeaderLayout.CLIENT_COUNT) ERROR("Header.clientCount is misplaced");
-  if (offsetof<Header>("repair") != HeaderLayout.REPAIR) ERROR("Header.repair is misplaced");
-  if (offsetof<Header>("ownAddressCount") != HeaderLayout.OWN_ADDRESS_COUNT)
-    ERROR("Header.ownAddressCount is misplaced");
-  if (offsetof<Header>("unboundEndMs") != HeaderLayout.UNBOUND_END_MS) ERROR("Header.unboundEndMs is misplaced");
-  if (offsetof<Header>("flowRoom") != HeaderLayout.FLOW_ROOM) ERROR("Header.flowRoom is misplaced");
-  if (offsetof<Header>("regions") != HeaderLayout.REGIONS) ERROR("Header.regions is misplaced");
-  if (offsetof<Header>("timeoutsMs") != HeaderLayout.TIMEOUTS_MS) ERROR("Header.timeoutsMs is misplaced");
-  if (offsetof<Header>("probeNonces") != HeaderLayout.PROBE_NONCES) ERROR("Header.probeNonces is misplaced");
-  if (offsetof<Header>("attentiveMs") != HeaderLayout.ATTENTIVE_MS) ERROR("Header.attentiveMs is misplaced");
-  if (offsetof<Header>("attendedMs") != HeaderLayout.ATTENDED_MS) ERROR("Header.attendedMs is misplaced");
-  if (offsetof<Header>("healthEpoch") != HeaderLayout.HEALTH_EPOCH) ERROR("Header.healthEpoch is misplaced");
-  if (offsetof<Header>("probePauseMs") != HeaderLayout.PROBE_PAUSE_MS) ERROR("Header.probePauseMs is misplaced");
-  if (offsetof<Header>("ranges") != HeaderLayout.RANGES) ERROR("Header.ranges is misplaced");
 }
 
 /** The one of this memory. */

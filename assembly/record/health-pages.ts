@@ -1,5 +1,4 @@
-// The head of the region of health pages, as a type. shared/layout/health-page.ts says what each field means. The
-// compiler holds the fields to their places.
+// The head of the region of health pages, as a type. shared/layout/health-page.ts says what each field means.
 
 import * as HealthPageLayout from "../shared/layout/health-page.ts";
 
@@ -23,9 +22,4 @@ export class HealthPages {
   fenceSequence(): u32 {
     return atomic.add<u32>(changetype<usize>(this), 0, HealthPageLayout.SEQUENCE);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkHealthPages(): void {
-  if (offsetof<HealthPages>("pageCount") != HealthPageLayout.PAGE_COUNT) ERROR("HealthPages.pageCount is misplaced");
 }

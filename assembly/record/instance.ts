@@ -1,5 +1,4 @@
-// An instance record, as a type. shared/layout/instance.ts says what each field means. The compiler holds the fields to
-// their places.
+// An instance record, as a type. shared/layout/instance.ts says what each field means.
 
 import * as InstanceLayout from "../shared/layout/instance.ts";
 
@@ -35,18 +34,4 @@ export class Instance {
   loadVersion(): u32 {
     return atomic.load<u32>(changetype<usize>(this), InstanceLayout.VERSION);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkInstance(): void {
-  if (offsetof<Instance>("namespaceV4") != InstanceLayout.NAMESPACE_V4) ERROR("Instance.namespaceV4 is misplaced");
-  if (offsetof<Instance>("namespaceV6") != InstanceLayout.NAMESPACE_V6) ERROR("Instance.namespaceV6 is misplaced");
-  if (offsetof<Instance>("addressV4") != InstanceLayout.ADDRESS_V4) ERROR("Instance.addressV4 is misplaced");
-  if (offsetof<Instance>("addressV6") != InstanceLayout.ADDRESS_V6) ERROR("Instance.addressV6 is misplaced");
-  if (offsetof<Instance>("node") != InstanceLayout.NODE) ERROR("Instance.node is misplaced");
-  if (offsetof<Instance>("incarnation") != InstanceLayout.INCARNATION) ERROR("Instance.incarnation is misplaced");
-  if (offsetof<Instance>("died") != InstanceLayout.DIED) ERROR("Instance.died is misplaced");
-  if (offsetof<Instance>("number") != InstanceLayout.NUMBER) ERROR("Instance.number is misplaced");
-  if (offsetof<Instance>("version") != InstanceLayout.VERSION) ERROR("Instance.version is misplaced");
-  if (offsetof<Instance>("health") != InstanceLayout.HEALTH) ERROR("Instance.health is misplaced");
 }

@@ -1,5 +1,4 @@
-// What is measured of the way to a node, as a type. shared/layout/node-metrics.ts says what each field means. The
-// compiler holds the fields to their places.
+// What is measured of the way to a node, as a type. shared/layout/node-metrics.ts says what each field means.
 
 import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
 
@@ -139,50 +138,4 @@ export class NodeMetrics {
   storeSizePassed(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.SIZE_PASSED);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkNodeMetrics(): void {
-  if (offsetof<NodeMetrics>("rttUs") != NodeMetricsLayout.RTT_US) ERROR("NodeMetrics.rttUs is misplaced");
-  if (offsetof<NodeMetrics>("rttSamples") != NodeMetricsLayout.RTT_SAMPLES)
-    ERROR("NodeMetrics.rttSamples is misplaced");
-  if (offsetof<NodeMetrics>("takesEcn") != NodeMetricsLayout.TAKES_ECN) ERROR("NodeMetrics.takesEcn is misplaced");
-  if (offsetof<NodeMetrics>("health") != NodeMetricsLayout.HEALTH) ERROR("NodeMetrics.health is misplaced");
-  if (offsetof<NodeMetrics>("mtu") != NodeMetricsLayout.MTU) ERROR("NodeMetrics.mtu is misplaced");
-  if (offsetof<NodeMetrics>("whole") != NodeMetricsLayout.WHOLE) ERROR("NodeMetrics.whole is misplaced");
-  if (offsetof<NodeMetrics>("gsoRefused") != NodeMetricsLayout.GSO_REFUSED)
-    ERROR("NodeMetrics.gsoRefused is misplaced");
-  if (offsetof<NodeMetrics>("sinceUs") != NodeMetricsLayout.SINCE_US) ERROR("NodeMetrics.sinceUs is misplaced");
-  if (offsetof<NodeMetrics>("heardUs") != NodeMetricsLayout.HEARD_US) ERROR("NodeMetrics.heardUs is misplaced");
-  if (offsetof<NodeMetrics>("largeSent") != NodeMetricsLayout.LARGE_SENT) ERROR("NodeMetrics.largeSent is misplaced");
-  if (offsetof<NodeMetrics>("refused") != NodeMetricsLayout.REFUSED) ERROR("NodeMetrics.refused is misplaced");
-  if (offsetof<NodeMetrics>("hint") != NodeMetricsLayout.HINT) ERROR("NodeMetrics.hint is misplaced");
-  if (offsetof<NodeMetrics>("deviceMtu") != NodeMetricsLayout.DEVICE_MTU) ERROR("NodeMetrics.deviceMtu is misplaced");
-  if (offsetof<NodeMetrics>("probesSent") != NodeMetricsLayout.PROBES_SENT)
-    ERROR("NodeMetrics.probesSent is misplaced");
-  if (offsetof<NodeMetrics>("answered") != NodeMetricsLayout.ANSWERED) ERROR("NodeMetrics.answered is misplaced");
-  if (offsetof<NodeMetrics>("probedMs") != NodeMetricsLayout.PROBED_MS) ERROR("NodeMetrics.probedMs is misplaced");
-  if (offsetof<NodeMetrics>("doubt") != NodeMetricsLayout.DOUBT) ERROR("NodeMetrics.doubt is misplaced");
-  if (offsetof<NodeMetrics>("sizeTrial") != NodeMetricsLayout.SIZE_TRIAL) ERROR("NodeMetrics.sizeTrial is misplaced");
-  if (offsetof<NodeMetrics>("sizeTries") != NodeMetricsLayout.SIZE_TRIES) ERROR("NodeMetrics.sizeTries is misplaced");
-  if (offsetof<NodeMetrics>("sizeLow") != NodeMetricsLayout.SIZE_LOW) ERROR("NodeMetrics.sizeLow is misplaced");
-  if (offsetof<NodeMetrics>("sizeHigh") != NodeMetricsLayout.SIZE_HIGH) ERROR("NodeMetrics.sizeHigh is misplaced");
-  if (offsetof<NodeMetrics>("sizeGuess") != NodeMetricsLayout.SIZE_GUESS) ERROR("NodeMetrics.sizeGuess is misplaced");
-  if (offsetof<NodeMetrics>("sizeWitness") != NodeMetricsLayout.SIZE_WITNESS)
-    ERROR("NodeMetrics.sizeWitness is misplaced");
-  if (offsetof<NodeMetrics>("sizeTriedMs") != NodeMetricsLayout.SIZE_TRIED_MS)
-    ERROR("NodeMetrics.sizeTriedMs is misplaced");
-  if (offsetof<NodeMetrics>("sizeCheckedMs") != NodeMetricsLayout.SIZE_CHECKED_MS)
-    ERROR("NodeMetrics.sizeCheckedMs is misplaced");
-  if (offsetof<NodeMetrics>("sizeRaisedMs") != NodeMetricsLayout.SIZE_RAISED_MS)
-    ERROR("NodeMetrics.sizeRaisedMs is misplaced");
-  if (offsetof<NodeMetrics>("sizePassed") != NodeMetricsLayout.SIZE_PASSED)
-    ERROR("NodeMetrics.sizePassed is misplaced");
-  if (offsetof<NodeMetrics>("sizeNext") != NodeMetricsLayout.SIZE_NEXT) ERROR("NodeMetrics.sizeNext is misplaced");
-  if (offsetof<NodeMetrics>("sizeState") != NodeMetricsLayout.SIZE_STATE) ERROR("NodeMetrics.sizeState is misplaced");
-  if (offsetof<NodeMetrics>("sizeHintedMs") != NodeMetricsLayout.SIZE_HINTED_MS)
-    ERROR("NodeMetrics.sizeHintedMs is misplaced");
-  if (offsetof<NodeMetrics>("rttNext") != NodeMetricsLayout.RTT_NEXT) ERROR("NodeMetrics.rttNext is misplaced");
-  if (offsetof<NodeMetrics>("toldRevision") != NodeMetricsLayout.TOLD_REVISION)
-    ERROR("NodeMetrics.toldRevision is misplaced");
 }

@@ -1,5 +1,4 @@
-// What is remembered of a probe, as a type. shared/layout/node-metrics.ts says what each field means. The compiler
-// holds the fields to their places.
+// What is remembered of a probe, as a type. shared/layout/node-metrics.ts says what each field means.
 
 import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
 
@@ -29,12 +28,4 @@ export class ProbeNote {
   storeNonce(value: u64): void {
     atomic.store<u64>(changetype<usize>(this), value, NodeMetricsLayout.PROBE_NOTE_NONCE);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkProbeNote(): void {
-  if (offsetof<ProbeNote>("nonce") != NodeMetricsLayout.PROBE_NOTE_NONCE) ERROR("ProbeNote.nonce is misplaced");
-  if (offsetof<ProbeNote>("sentUs") != NodeMetricsLayout.PROBE_NOTE_SENT_US) ERROR("ProbeNote.sentUs is misplaced");
-  if (offsetof<ProbeNote>("sentMs") != NodeMetricsLayout.PROBE_NOTE_SENT_MS) ERROR("ProbeNote.sentMs is misplaced");
-  if (offsetof<ProbeNote>("value") != NodeMetricsLayout.PROBE_NOTE_VALUE) ERROR("ProbeNote.value is misplaced");
 }

@@ -1,5 +1,4 @@
-// A health page that came from another node, as a type. shared/layout/health-page.ts says what each field means. The
-// compiler holds the fields to their places.
+// A health page that came from another node, as a type. shared/layout/health-page.ts says what each field means.
 
 import * as HealthPageLayout from "../shared/layout/health-page.ts";
 
@@ -24,11 +23,4 @@ export class ReceivedPage {
   storeTurn(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, HealthPageLayout.RECEIVED_TURN);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkReceivedPage(): void {
-  if (offsetof<ReceivedPage>("node") != HealthPageLayout.RECEIVED_NODE) ERROR("ReceivedPage.node is misplaced");
-  if (offsetof<ReceivedPage>("revision") != HealthPageLayout.RECEIVED_REVISION)
-    ERROR("ReceivedPage.revision is misplaced");
 }

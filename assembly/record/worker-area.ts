@@ -1,5 +1,4 @@
-// The area of a worker, as a type. shared/layout/worker.ts says what each field means. The compiler holds the fields to
-// their places.
+// The area of a worker, as a type. shared/layout/worker.ts says what each field means.
 
 import * as WorkerLayout from "../shared/layout/worker.ts";
 
@@ -110,31 +109,4 @@ export class WorkerArea {
   loadSequence(): u32 {
     return atomic.load<u32>(changetype<usize>(this), WorkerLayout.SEQUENCE);
   }
-}
-
-/** Ends the compilation when a field is not at its place. */
-export function checkWorkerArea(): void {
-  if (offsetof<WorkerArea>("sequence") != WorkerLayout.SEQUENCE) ERROR("WorkerArea.sequence is misplaced");
-  if (offsetof<WorkerArea>("generation") != WorkerLayout.GENERATION) ERROR("WorkerArea.generation is misplaced");
-  if (offsetof<WorkerArea>("udpTxCount") != WorkerLayout.UDP_TX_COUNT) ERROR("WorkerArea.udpTxCount is misplaced");
-  if (offsetof<WorkerArea>("tunTxCount") != WorkerLayout.TUN_TX_COUNT) ERROR("WorkerArea.tunTxCount is misplaced");
-  if (offsetof<WorkerArea>("evictCursor") != WorkerLayout.EVICT_CURSOR) ERROR("WorkerArea.evictCursor is misplaced");
-  if (offsetof<WorkerArea>("sweepCursor") != WorkerLayout.SWEEP_CURSOR) ERROR("WorkerArea.sweepCursor is misplaced");
-  if (offsetof<WorkerArea>("udpTxFragmented") != WorkerLayout.UDP_TX_FRAGMENTED)
-    ERROR("WorkerArea.udpTxFragmented is misplaced");
-  if (offsetof<WorkerArea>("portCursor") != WorkerLayout.PORT_CURSOR) ERROR("WorkerArea.portCursor is misplaced");
-  if (offsetof<WorkerArea>("limboYoung") != WorkerLayout.LIMBO_YOUNG) ERROR("WorkerArea.limboYoung is misplaced");
-  if (offsetof<WorkerArea>("limboOld") != WorkerLayout.LIMBO_OLD) ERROR("WorkerArea.limboOld is misplaced");
-  if (offsetof<WorkerArea>("portTries") != WorkerLayout.PORT_TRIES) ERROR("WorkerArea.portTries is misplaced");
-  if (offsetof<WorkerArea>("incarnation") != WorkerLayout.INCARNATION) ERROR("WorkerArea.incarnation is misplaced");
-  if (offsetof<WorkerArea>("locking") != WorkerLayout.LOCKING) ERROR("WorkerArea.locking is misplaced");
-  if (offsetof<WorkerArea>("noting") != WorkerLayout.NOTING) ERROR("WorkerArea.noting is misplaced");
-  if (offsetof<WorkerArea>("noteCount") != WorkerLayout.NOTE_COUNT) ERROR("WorkerArea.noteCount is misplaced");
-  if (offsetof<WorkerArea>("limboSequences") != WorkerLayout.LIMBO_SEQUENCES)
-    ERROR("WorkerArea.limboSequences is misplaced");
-  if (offsetof<WorkerArea>("releasedFirst") != WorkerLayout.RELEASED_FIRST)
-    ERROR("WorkerArea.releasedFirst is misplaced");
-  if (offsetof<WorkerArea>("fragmentNext") != WorkerLayout.FRAGMENT_NEXT) ERROR("WorkerArea.fragmentNext is misplaced");
-  if (offsetof<WorkerArea>("refusalCount") != WorkerLayout.REFUSAL_COUNT) ERROR("WorkerArea.refusalCount is misplaced");
-  if (offsetof<WorkerArea>("ageCursor") != WorkerLayout.AGE_CURSOR) ERROR("WorkerArea.ageCursor is misplaced");
 }

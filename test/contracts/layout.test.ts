@@ -11,8 +11,9 @@ import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
-import { fieldName, LAYOUTS, type LayoutRecord } from "../support/layout-fields.ts";
+import { fieldName, LAYOUTS, type LayoutRecord, RECORD_TYPES } from "../support/layout-fields.ts";
 import { RECORDS } from "../support/layout-records.ts";
+import { compileSource } from "../support/policy-source.ts";
 import { sourcesBelow } from "../support/source-files.ts";
 
 /** Constants that are no offset: sizes, counts, flags, values. */
@@ -84,6 +85,26 @@ describe.each(Object.entries(RECORDS))("%s", (_name, record) => {
   test("fields are aligned", () => {
     expect(placed.filter(({ at, bytes, align = bytes }) => at % align !== 0)).toEqual([]);
   });
+});
+
+test("the compiler puts each field of a record's type where the layout says", async () => {
+  const typed = Object.values(RECORDS).flatMap((record) =>
+    Object.entries(record.fields).flatMap(([name, field]) =>
+      field.typed === undefined ? [] : [{ ...field.typed, at: offsetOf(record, name) }],
+    ),
+  );
+  const known = new Set(typed.map(({ record, field }) => `${record}.${field}`));
+  expect([...known].sort()).toEqual(
+    [...RECORD_TYPES].flatMap(([record, { fields }]) => [...fields.keys()].map((field) => `${record}.${field}`)).sort(),
+  );
+  const imports = [...RECORD_TYPES].map(([record, { path }]) => `import { ${record} } from "../../${path}";`);
+  const places = typed.map(
+    ({ record, field }, i) => `export function at${i}(): usize { return offsetof<${record}>("${field}"); }`,
+  );
+  const module = await compileSource([...imports, ...places].join("\n"), { enable: "simd,threads" });
+  const { exports } = new WebAssembly.Instance(module);
+  const wrong = typed.filter(({ at }, i) => (exports[`at${i}`] as () => number)() !== at);
+  expect(wrong).toEqual([]);
 });
 
 test.each(Object.keys(LAYOUTS) as (keyof typeof LAYOUTS)[])(

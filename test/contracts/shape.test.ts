@@ -1,5 +1,6 @@
 // The shape of the sources: what they show each other, and what they keep between two calls.
 import { describe, expect, test } from "vitest";
+import { RECORDS } from "../support/layout-records.ts";
 import { filesBelow, sourcesBelow, text } from "../support/source-files.ts";
 
 /** What the host, a test or a module of somebody else calls by name. */
@@ -22,6 +23,10 @@ test("what a source exports is named in another one", () => {
   const namers = new Map<string, string[]>();
   for (const path of [...sources, ...programs]) {
     for (const name of new Set(text(path).match(/\w+/g))) namers.set(name, [...(namers.get(name) ?? []), path]);
+  }
+  // Places in the memory map: a record's type has a field for each.
+  for (const name of Object.values(RECORDS).flatMap(({ fields }) => Object.keys(fields))) {
+    namers.set(name, [...(namers.get(name) ?? []), "assembly/record"]);
   }
   const exported = (path: string): string[] =>
     [...text(path).matchAll(/^export (?:async |abstract |declare )*[a-z]+ (\w+)/gm)].map(([, name = ""]) => name);

@@ -18,10 +18,12 @@ import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import * as VerdictNoteLayout from "../../assembly/shared/layout/verdict-note.ts";
 import * as WaitingLayout from "../../assembly/shared/layout/waiting.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
+import { sourcesBelow, text } from "./source-files.ts";
 
 interface Field {
   readonly bytes: number;
   readonly align?: number; // when it is not the size: arrays
+  readonly typed?: { readonly record: string; readonly field: string }; // of a class in assembly/record
 }
 
 /** The constants of assembly/shared/layout, by namespace. */
@@ -52,7 +54,40 @@ export interface LayoutRecord {
   readonly fields: Readonly<Record<string, Field>>;
 }
 
-export const u8: Field = { bytes: 1 };
+interface RecordType {
+  readonly path: string;
+  readonly fields: ReadonlyMap<string, string>; // the type of each by its name
+}
+
+/** The classes in assembly/record. */
+export const RECORD_TYPES: ReadonlyMap<string, RecordType> = new Map(
+  sourcesBelow("assembly/record").map((path) => {
+    const [, name = "", body = ""] = /export class (\w+) \{(.*)/s.exec(text(path)) ?? [];
+    const fields = [...body.matchAll(/^ {2}(?:private )?(?!gap\d)(\w+): (\w+);/gm)];
+    return [name, { path, fields: new Map(fields.map(([, field = "", type = ""]) => [field, type])) }];
+  }),
+);
+
+const BYTES = { bool: 1, u8: 1, u16: 2, u32: 4, u64: 8, f64: 8, v128: 16 };
+
+/**
+ * The fields of a class by their names in the layout: `namespaceV4` is NAMESPACE_V4, with the form "LOAD_*" `served` is
+ * LOAD_SERVED. What else the record has is given; of a field that is the first of many, its size.
+ */
+export function fieldsOf(
+  record: string,
+  more: Readonly<Record<string, Field>> = {},
+  { form = "*", only }: { readonly form?: string; readonly only?: readonly string[] } = {},
+): Readonly<Record<string, Field>> {
+  const fields: Record<string, Field> = { ...more };
+  for (const [field, type] of RECORD_TYPES.get(record)?.fields ?? []) {
+    if (only?.includes(field) === false) continue;
+    const name = form.replace("*", field.replace(/[A-Z]/g, "_$&").toUpperCase());
+    fields[name] = { bytes: BYTES[type as keyof typeof BYTES], ...more[name], typed: { record, field } };
+  }
+  return fields;
+}
+
 export const u16: Field = { bytes: 2 };
 export const u32: Field = { bytes: 4 };
 export const u64: Field = { bytes: 8 };
