@@ -10,17 +10,14 @@ export class AddressSlot {
   private gap0: u32;
   state: u32;
 
-  @inline
   static at(address: usize): AddressSlot {
     return changetype<AddressSlot>(address);
   }
 
-  @inline
   loadVersion(): u32 {
     return atomic.load<u32>(changetype<usize>(this), AddressLayout.VERSION);
   }
 
-  @inline
   loadState(): u32 {
     return atomic.load<u32>(changetype<usize>(this), AddressLayout.STATE);
   }

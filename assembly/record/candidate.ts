@@ -7,7 +7,6 @@ export class Candidate {
   weight: u16;
   flags: u16;
 
-  @inline
   static at(address: usize): Candidate {
     return changetype<Candidate>(address);
   }

@@ -13,19 +13,16 @@ export class Endpoint {
   private gap3: u32;
   accepts: u32;
 
-  @inline
   static at(address: usize): Endpoint {
     return changetype<Endpoint>(address);
   }
 
   /** In one access: the first half of the address. */
-  @inline
   get addressUpper(): u64 {
     return load<u64>(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS);
   }
 
   /** It is aligned to 8 bytes only, so it can be no field. */
-  @inline
   get address(): v128 {
     return v128.load(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS);
   }

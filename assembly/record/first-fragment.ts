@@ -19,13 +19,11 @@ export class FirstFragment {
   next: u16;
   owner: u32;
 
-  @inline
   static at(address: usize): FirstFragment {
     return changetype<FirstFragment>(address);
   }
 
   /** In one access: identification and protocol. */
-  @inline
   get idAndProtocol(): u64 {
     return load<u64>(changetype<usize>(this), FragmentLayout.ID);
   }

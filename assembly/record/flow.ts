@@ -34,49 +34,40 @@ export class Flow {
   openedMs: u32;
   seal: u64;
 
-  @inline
   static at(address: usize): Flow {
     return changetype<Flow>(address);
   }
 
-  @inline
   exchangeIfState(expected: u8, value: u8): u8 {
     return atomic.cmpxchg<u8>(changetype<usize>(this), expected, value, FlowLayout.STATE);
   }
 
-  @inline
   storeState(value: u8): void {
     atomic.store<u8>(changetype<usize>(this), value, FlowLayout.STATE);
   }
 
-  @inline
   exchangeIfOpenedMs(expected: u32, value: u32): u32 {
     return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, FlowLayout.OPENED_MS);
   }
 
   /** Of a process before this one, and not yet bound to what the tables hold. */
-  @inline
   get isUnbound(): bool {
     return (this.state & <u8>FlowLayout.UNBOUND) != 0;
   }
 
-  @inline
   andSeen(value: u8): u8 {
     return atomic.and<u8>(changetype<usize>(this), value, FlowLayout.SEEN);
   }
 
-  @inline
   orSeen(value: u8): u8 {
     return atomic.or<u8>(changetype<usize>(this), value, FlowLayout.SEEN);
   }
 
   /** In one access: the client's port and the called one. */
-  @inline
   get ports(): u32 {
     return load<u32>(changetype<usize>(this), FlowLayout.CLIENT_PORT);
   }
 
-  @inline
   storePorts(value: u32): void {
     store<u32>(changetype<usize>(this), value, FlowLayout.CLIENT_PORT);
   }

@@ -72,157 +72,127 @@ export class Header {
   private gap26: v128;
   ranges: v128;
 
-  @inline
   static at(address: usize): Header {
     return changetype<Header>(address);
   }
 
-  @inline
   loadGeneration(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.GENERATION);
   }
 
-  @inline
   addMetricsEpoch(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.METRICS_EPOCH);
   }
 
-  @inline
   addFlowCount(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.FLOW_COUNT);
   }
 
-  @inline
   subtractFlowCount(value: u32): u32 {
     return atomic.sub<u32>(changetype<usize>(this), value, HeaderLayout.FLOW_COUNT);
   }
 
-  @inline
   exchangeIfFlowNext(expected: u32, value: u32): u32 {
     return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, HeaderLayout.FLOW_NEXT);
   }
 
-  @inline
   loadFlowRoom(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.FLOW_ROOM);
   }
 
   /** Wakes whoever makes room for more. */
-  @inline
   notifyFlowRoom(): void {
     atomic.notify(changetype<usize>(this) + HeaderLayout.FLOW_ROOM, i32.MAX_VALUE);
   }
 
-  @inline
   loadFlowNext(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.FLOW_NEXT);
   }
 
-  @inline
   exchangeIfFlowFree(expected: u64, value: u64): u64 {
     return atomic.cmpxchg<u64>(changetype<usize>(this), expected, value, HeaderLayout.FLOW_FREE);
   }
 
-  @inline
   loadFlowFree(): u64 {
     return atomic.load<u64>(changetype<usize>(this), HeaderLayout.FLOW_FREE);
   }
 
-  @inline
   addProbeNonces(value: u64): u64 {
     return atomic.add<u64>(changetype<usize>(this), value, HeaderLayout.PROBE_NONCES);
   }
 
-  @inline
   loadAttentiveMs(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.ATTENTIVE_MS);
   }
 
-  @inline
   storeAttentiveMs(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.ATTENTIVE_MS);
   }
 
-  @inline
   addOutlierEpoch(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.OUTLIER_EPOCH);
   }
 
   /** Wakes whoever tells of the instances. */
-  @inline
   notifyOutlierEpoch(): void {
     atomic.notify(changetype<usize>(this) + HeaderLayout.OUTLIER_EPOCH, i32.MAX_VALUE);
   }
 
-  @inline
   loadOutlierUntilMs(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.OUTLIER_UNTIL_MS);
   }
 
-  @inline
   storeOutlierUntilMs(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.OUTLIER_UNTIL_MS);
   }
 
-  @inline
   exchangeIfOutlierUntilMs(expected: u32, value: u32): u32 {
     return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, HeaderLayout.OUTLIER_UNTIL_MS);
   }
 
-  @inline
   addHealthEpoch(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.HEALTH_EPOCH);
   }
 
-  @inline
   loadHealthEpoch(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.HEALTH_EPOCH);
   }
 
   /** Wakes whoever waits for a change. */
-  @inline
   notifyHealthEpoch(): void {
     atomic.notify(changetype<usize>(this) + HeaderLayout.HEALTH_EPOCH, i32.MAX_VALUE);
   }
 
-  @inline
   storeProbePauseMs(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, HeaderLayout.PROBE_PAUSE_MS);
   }
 
   /** Unless somebody wants it shorter. */
-  @inline
   shortenProbePause(value: u32): void {
     const known = atomic.load<u32>(changetype<usize>(this), HeaderLayout.PROBE_PAUSE_MS);
     if (value < known) atomic.cmpxchg<u32>(changetype<usize>(this), known, value, HeaderLayout.PROBE_PAUSE_MS);
   }
 
-  @inline
   loadRefusalCount(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.REFUSAL_COUNT);
   }
 
-  @inline
   addClientCount(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, HeaderLayout.CLIENT_COUNT);
   }
 
-  @inline
   loadClientCount(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.CLIENT_COUNT);
   }
 
-  @inline
   subtractClientCount(value: u32): u32 {
     return atomic.sub<u32>(changetype<usize>(this), value, HeaderLayout.CLIENT_COUNT);
   }
 
-  @inline
   loadOwnAddressCount(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.OWN_ADDRESS_COUNT);
   }
 
-  @inline
   loadRepair(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HeaderLayout.REPAIR);
   }

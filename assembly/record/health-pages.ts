@@ -7,18 +7,15 @@ export class HealthPages {
   private sequence: u32;
   pageCount: u32;
 
-  @inline
   static at(address: usize): HealthPages {
     return changetype<HealthPages>(address);
   }
 
-  @inline
   loadSequence(): u32 {
     return atomic.load<u32>(changetype<usize>(this), HealthPageLayout.SEQUENCE);
   }
 
   /** The same, and nothing that was read before is read afterwards. */
-  @inline
   fenceSequence(): u32 {
     return atomic.add<u32>(changetype<usize>(this), 0, HealthPageLayout.SEQUENCE);
   }

@@ -17,17 +17,14 @@ export class Held {
   state: u32;
   changes: u32;
 
-  @inline
   static at(address: usize): Held {
     return changetype<Held>(address);
   }
 
-  @inline
   storeState(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, WaitingLayout.HELD_STATE);
   }
 
-  @inline
   addChanges(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, WaitingLayout.HELD_CHANGES);
   }

@@ -7,12 +7,10 @@ export class InstanceLoad {
   served: u64;
   called: u64;
 
-  @inline
   static at(address: usize): InstanceLoad {
     return changetype<InstanceLoad>(address);
   }
 
-  @inline
   loadCalled(): u64 {
     return atomic.load<u64>(changetype<usize>(this), InstanceLayout.LOAD_CALLED);
   }

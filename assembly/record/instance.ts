@@ -15,22 +15,18 @@ export class Instance {
   version: u32;
   private health: u32;
 
-  @inline
   static at(address: usize): Instance {
     return changetype<Instance>(address);
   }
 
-  @inline
   loadDied(): u32 {
     return atomic.load<u32>(changetype<usize>(this), InstanceLayout.DIED);
   }
 
-  @inline
   loadHealth(): u32 {
     return atomic.load<u32>(changetype<usize>(this), InstanceLayout.HEALTH);
   }
 
-  @inline
   loadVersion(): u32 {
     return atomic.load<u32>(changetype<usize>(this), InstanceLayout.VERSION);
   }

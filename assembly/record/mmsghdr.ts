@@ -14,7 +14,6 @@ export class Mmsghdr {
   length: u32;
   fragments: u32;
 
-  @inline
   static at(address: usize): Mmsghdr {
     return changetype<Mmsghdr>(address);
   }

@@ -74,67 +74,54 @@ export class NodeMetrics {
   rttNext: u32;
   private toldRevision: u32;
 
-  @inline
   static at(address: usize): NodeMetrics {
     return changetype<NodeMetrics>(address);
   }
 
-  @inline
   storeToldRevision(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.TOLD_REVISION);
   }
 
-  @inline
   storeRefused(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.REFUSED);
   }
 
-  @inline
   exchangeRefused(value: u32): u32 {
     return atomic.xchg<u32>(changetype<usize>(this), value, NodeMetricsLayout.REFUSED);
   }
 
-  @inline
   storeHint(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.HINT);
   }
 
-  @inline
   exchangeHint(value: u32): u32 {
     return atomic.xchg<u32>(changetype<usize>(this), value, NodeMetricsLayout.HINT);
   }
 
-  @inline
   loadDeviceMtu(): u32 {
     return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.DEVICE_MTU);
   }
 
-  @inline
   storeDeviceMtu(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.DEVICE_MTU);
   }
 
-  @inline
   exchangeIfAnswered(expected: u32, value: u32): u32 {
     return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NodeMetricsLayout.ANSWERED);
   }
 
-  @inline
   loadAnswered(): u32 {
     return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.ANSWERED);
   }
 
-  @inline
   exchangeIfSizePassed(expected: u32, value: u32): u32 {
     return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NodeMetricsLayout.SIZE_PASSED);
   }
 
-  @inline
   loadSizePassed(): u32 {
     return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.SIZE_PASSED);
   }
 
-  @inline
   storeSizePassed(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.SIZE_PASSED);
   }

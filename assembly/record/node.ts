@@ -9,17 +9,14 @@ export class Node {
   distanceKm: u32;
   private wantedPage: u32;
 
-  @inline
   static at(address: usize): Node {
     return changetype<Node>(address);
   }
 
-  @inline
   loadWantedPage(): u32 {
     return atomic.load<u32>(changetype<usize>(this), NodeLayout.WANTED_PAGE);
   }
 
-  @inline
   loadVersion(): u32 {
     return atomic.load<u32>(changetype<usize>(this), NodeLayout.VERSION);
   }

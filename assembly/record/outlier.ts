@@ -14,17 +14,14 @@ export class Outlier {
   firstClient: u32;
   secondClient: u32;
 
-  @inline
   static at(address: usize): Outlier {
     return changetype<Outlier>(address);
   }
 
-  @inline
   loadKey(): u64 {
     return atomic.load<u64>(changetype<usize>(this), OutlierLayout.KEY);
   }
 
-  @inline
   storeKey(value: u64): void {
     atomic.store<u64>(changetype<usize>(this), value, OutlierLayout.KEY);
   }

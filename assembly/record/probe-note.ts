@@ -9,22 +9,18 @@ export class ProbeNote {
   sentMs: u32;
   value: u32;
 
-  @inline
   static at(address: usize): ProbeNote {
     return changetype<ProbeNote>(address);
   }
 
-  @inline
   exchangeIfNonce(expected: u64, value: u64): u64 {
     return atomic.cmpxchg<u64>(changetype<usize>(this), expected, value, NodeMetricsLayout.PROBE_NOTE_NONCE);
   }
 
-  @inline
   loadNonce(): u64 {
     return atomic.load<u64>(changetype<usize>(this), NodeMetricsLayout.PROBE_NOTE_NONCE);
   }
 
-  @inline
   storeNonce(value: u64): void {
     atomic.store<u64>(changetype<usize>(this), value, NodeMetricsLayout.PROBE_NOTE_NONCE);
   }

@@ -10,7 +10,6 @@ export class Probe {
   abilities: u32;
   page: u32; // or the revision
 
-  @inline
   static at(address: usize): Probe {
     return changetype<Probe>(address);
   }

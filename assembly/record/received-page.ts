@@ -8,18 +8,15 @@ export class ReceivedPage {
   node: u32;
   revision: u32;
 
-  @inline
   static at(address: usize): ReceivedPage {
     return changetype<ReceivedPage>(address);
   }
 
   /** Nothing that is written afterwards is seen before. */
-  @inline
   exchangeTurn(value: u32): u32 {
     return atomic.xchg<u32>(changetype<usize>(this), value, HealthPageLayout.RECEIVED_TURN);
   }
 
-  @inline
   storeTurn(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, HealthPageLayout.RECEIVED_TURN);
   }

@@ -7,7 +7,6 @@ export class Refusal {
   owner: u32;
   isDenial: u32;
 
-  @inline
   static at(address: usize): Refusal {
     return changetype<Refusal>(address);
   }

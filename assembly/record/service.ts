@@ -10,7 +10,6 @@ export class Service {
   candidates: u32;
   family: u32;
 
-  @inline
   static at(address: usize): Service {
     return changetype<Service>(address);
   }

@@ -5,7 +5,6 @@ export class Share {
   owner: u32;
   blocks: u32;
 
-  @inline
   static at(address: usize): Share {
     return changetype<Share>(address);
   }

@@ -6,7 +6,6 @@ export class TunWrite {
   iovCount: u32;
   packets: u32;
 
-  @inline
   static at(address: usize): TunWrite {
     return changetype<TunWrite>(address);
   }

@@ -7,7 +7,6 @@ export class WaitingRow {
   count: u32;
   bytes: u32;
 
-  @inline
   static at(address: usize): WaitingRow {
     return changetype<WaitingRow>(address);
   }

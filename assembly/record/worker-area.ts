@@ -37,75 +37,61 @@ export class WorkerArea {
   refusalCount: u32;
   ageCursor: u32;
 
-  @inline
   static at(address: usize): WorkerArea {
     return changetype<WorkerArea>(address);
   }
 
   /** Length of the frame in a TUN slot, virtio_net_hdr included. */
-  @inline
   tunLength(slot: u32): u32 {
     return load<u32>(changetype<usize>(this) + (slot << 2), WorkerLayout.TUN_LENGTHS);
   }
 
   /** Flow hash of a packet of the batch, as storeFlowHash() left it. */
-  @inline
   flowHash(index: u32): u64 {
     return load<u64>(changetype<usize>(this) + (index << 3), WorkerLayout.PREFETCH);
   }
 
-  @inline
   storeFlowHash(index: u32, hash: u64): void {
     store<u64>(changetype<usize>(this) + (index << 3), hash, WorkerLayout.PREFETCH);
   }
 
   /** Thousandths of an answer that are left of a WorkerLayout.AnswerShare. */
-  @inline
   answerTokens(share: u32): u32 {
     return load<u32>(changetype<usize>(this) + (share << 2), WorkerLayout.ANSWER_TOKENS);
   }
 
-  @inline
   setAnswerTokens(share: u32, tokens: u32): void {
     store<u32>(changetype<usize>(this) + (share << 2), tokens, WorkerLayout.ANSWER_TOKENS);
   }
 
-  @inline
   get answersRefilledMs(): u32 {
     return load<u32>(changetype<usize>(this), WorkerLayout.ANSWERS_REFILLED_MS);
   }
 
-  @inline
   setAnswersRefilledMs(nowMs: u32): void {
     store<u32>(changetype<usize>(this), nowMs, WorkerLayout.ANSWERS_REFILLED_MS);
   }
 
-  @inline
   get nextIdentification(): u32 {
     return load<u32>(changetype<usize>(this), WorkerLayout.NEXT_IDENTIFICATION);
   }
 
-  @inline
   setNextIdentification(identification: u32): void {
     store<u32>(changetype<usize>(this), identification, WorkerLayout.NEXT_IDENTIFICATION);
   }
 
-  @inline
   loadPagesReceived(): u32 {
     return atomic.load<u32>(changetype<usize>(this), WorkerLayout.PAGES_RECEIVED);
   }
 
-  @inline
   storePagesReceived(value: u32): void {
     atomic.store<u32>(changetype<usize>(this), value, WorkerLayout.PAGES_RECEIVED);
   }
 
-  @inline
   addSequence(value: u32): u32 {
     return atomic.add<u32>(changetype<usize>(this), value, WorkerLayout.SEQUENCE);
   }
 
-  @inline
   loadSequence(): u32 {
     return atomic.load<u32>(changetype<usize>(this), WorkerLayout.SEQUENCE);
   }
