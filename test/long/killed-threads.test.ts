@@ -10,7 +10,7 @@ import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
-import { A1, B_CLOSEST, B_ROUND_ROBIN, B2, C1, RANGES, THIS_NODE, world } from "../support/world.ts";
+import { A1, B2, C1, CLOSEST, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
 const KILLS = Number(process.env.SAPWOOD_KILLS ?? 1000);
 const WORKERS = 3;
@@ -88,7 +88,7 @@ test(`${KILLS} threads that are ended leave a table that others go on with`, asy
 
 function frames(): Uint8Array[] {
   return [A1, C1].flatMap((client) =>
-    [B_ROUND_ROBIN, B_CLOSEST, { v4: B2.instanceV4 }].flatMap((called) =>
+    [ROUND_ROBIN.b, CLOSEST.b, { v4: B2.instanceV4 }].flatMap((called) =>
       Array.from({ length: 40 }, (_, i) =>
         packet()
           .ip(client.v4, called.v4)

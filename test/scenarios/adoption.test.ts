@@ -24,7 +24,7 @@ import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
-import { A1, B_ROUND_ROBIN, B1, B2, B3, instance, onNodeA, serviceB, TO_B, TO_C, world } from "../support/world.ts";
+import { A1, B1, B2, B3, instance, onNodeA, ROUND_ROBIN, serviceB, TO, world } from "../support/world.ts";
 
 const ORIGIN_MS = 5000;
 const WAIT_MS = 60_000;
@@ -68,7 +68,7 @@ function end(file: FlowFile): void {
 const port = (flow: number): number => 2000 + flow;
 const tcp = (flow: number, flags: number) =>
   packet()
-    .ip(A1.v4, B_ROUND_ROBIN.v4)
+    .ip(A1.v4, ROUND_ROBIN.b.v4)
     .tcp({ sport: port(flow), dport: 80, flags, seq: 77 })
     .frame();
 
@@ -147,10 +147,10 @@ test("they go on with their instance, whatever the policy would choose now", asy
   expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 20, broken: [] });
   for (const [flow, bytes] of sent.entries()) {
     const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
-    expect(datagrams[0]?.endpoint).toBe(TO_C);
+    expect(datagrams[0]?.endpoint).toBe(TO.c);
     expect(sentPacket({ datagrams })).toEqual(bytes);
   }
-  expect(next.fixture.egress(tcp(99, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO_B);
+  expect(next.fixture.egress(tcp(99, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO.b);
 });
 
 test("their times go on", async () => {
@@ -187,7 +187,7 @@ test("a flow whose instance the tables lack waits for it, and its packets and an
   expect(waiting.datagrams).toEqual([]);
   await next.fixture.apply(world());
   const { datagrams } = next.fixture.egress(tcp(0, TCP_ACK));
-  expect(datagrams.map(({ endpoint, bytes }) => [endpoint, bytes])).toEqual([[TO_C, sent]]);
+  expect(datagrams.map(({ endpoint, bytes }) => [endpoint, bytes])).toEqual([[TO.c, sent]]);
   expect(inspectFlowTable(next.fixture.shared).broken).toEqual([]);
 });
 
@@ -214,7 +214,7 @@ test("one whose instance has another address now gets another instance", async (
   );
   const next = await start(0, ORIGIN_MS, moved);
   await takeOver(next);
-  expect(next.fixture.egress(tcp(0, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO_B);
+  expect(next.fixture.egress(tcp(0, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO.b);
 });
 
 test("of records with a wrong byte, each at another place, none misleads a packet", async () => {
@@ -235,10 +235,10 @@ test("of records with a wrong byte, each at another place, none misleads a packe
       const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
       const [datagram] = datagrams;
       // Its own instance as before; or a flow that nobody knows, for which this policy chooses B 1.
-      if (datagram?.endpoint === TO_C) expect(datagram.bytes, `byte ${flow}`).toEqual(before);
-      else expect(datagram?.endpoint, `byte ${flow}`).toBe(TO_B);
+      if (datagram?.endpoint === TO.c) expect(datagram.bytes, `byte ${flow}`).toEqual(before);
+      else expect(datagram?.endpoint, `byte ${flow}`).toBe(TO.b);
       const isSealed = flow < FlowLayout.STATE || (flow >= FlowLayout.WIRE_PORT && flow < FlowLayout.NODE);
-      if (isSealed) expect(datagram?.endpoint, `byte ${flow}`).toBe(TO_B);
+      if (isSealed) expect(datagram?.endpoint, `byte ${flow}`).toBe(TO.b);
     }
     next.fixture.advance(100_000_000);
     next.fixture.sweep();
@@ -314,7 +314,7 @@ test("the file of version 0.2.0 is taken over", async () => {
   expect(next.file.refusal).toBeUndefined();
   await takeOver(next);
   expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 3 });
-  for (const flow of [0, 1, 2]) expect(next.fixture.egress(tcp(flow, TCP_ACK)).datagrams[0]?.endpoint).toBe(TO_C);
+  for (const flow of [0, 1, 2]) expect(next.fixture.egress(tcp(flow, TCP_ACK)).datagrams[0]?.endpoint).toBe(TO.c);
 });
 
 test("records of another layout are taken over one by one, by the fields that the file lists", async () => {
@@ -328,7 +328,7 @@ test("records of another layout are taken over one by one, by the fields that th
   expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 19, broken: [] });
   const kept = sent.filter((bytes, flow) => {
     const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
-    return datagrams[0]?.endpoint === TO_C && Buffer.compare(sentPacket({ datagrams }), bytes) === 0;
+    return datagrams[0]?.endpoint === TO.c && Buffer.compare(sentPacket({ datagrams }), bytes) === 0;
   });
   expect(kept.length).toBeGreaterThanOrEqual(19); // the policy chooses another one
   end(next.file);

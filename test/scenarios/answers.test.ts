@@ -7,7 +7,7 @@ import { given, nth } from "../support/given.ts";
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { sentPacket, writtenPacket } from "../support/packets-of.ts";
-import { A1, B_ROUND_ROBIN, B1, B2, instance, NODE_B, onNodeA, serviceB, UNKNOWN, world } from "../support/world.ts";
+import { A1, B1, B2, instance, NODE, onNodeA, ROUND_ROBIN, serviceB, UNKNOWN, world } from "../support/world.ts";
 
 const EMSGSIZE = 90;
 const ALL = HeaderLayout.ANSWER_WITH_ICMP | HeaderLayout.ANSWER_WITH_RESET | HeaderLayout.CLAMP_MSS;
@@ -15,7 +15,7 @@ const FAMILIES = [
   {
     family: "IPv4",
     client: A1.v4,
-    called: B_ROUND_ROBIN.v4,
+    called: ROUND_ROBIN.b.v4,
     unknown: UNKNOWN.v4,
     header: 20,
     host: [3, 1],
@@ -24,7 +24,7 @@ const FAMILIES = [
   {
     family: "IPv6",
     client: A1.v6,
-    called: B_ROUND_ROBIN.v6,
+    called: ROUND_ROBIN.b.v6,
     unknown: UNKNOWN.v6,
     header: 40,
     host: [1, 3],
@@ -38,26 +38,26 @@ function onTellingNode(answers = ALL): Promise<EngineFixture> {
 
 /** The way to the node that the policy of these tests chooses takes packets of that size. */
 function learnMtu(fixture: EngineFixture, mtu: number): void {
-  fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: mtu + 28, isLocal: true });
+  fixture.pathError(EMSGSIZE, NODE.b.underlay, { mtu: mtu + 28, isLocal: true });
 }
 
 /** Sources that are no workload of this node: of hosts, and of nobody whom an answer could reach. */
 const STRANGERS = [
-  ["10.101.3.254", B_ROUND_ROBIN.v4, [3, 13]],
+  ["10.101.3.254", ROUND_ROBIN.b.v4, [3, 13]],
   ["192.0.2.11", UNKNOWN.v4, [3, 13]],
-  ["fc00::101:3:fe", B_ROUND_ROBIN.v6, [1, 1]],
+  ["fc00::101:3:fe", ROUND_ROBIN.b.v6, [1, 1]],
 ] as const;
 const UNREACHABLE_STRANGERS = [
-  ["0.0.0.0", B_ROUND_ROBIN.v4],
-  ["127.0.0.1", B_ROUND_ROBIN.v4],
-  ["224.0.0.1", B_ROUND_ROBIN.v4],
-  ["255.255.255.255", B_ROUND_ROBIN.v4],
-  [A1.instanceV4, B_ROUND_ROBIN.v4],
-  ["::", B_ROUND_ROBIN.v6],
-  ["::1", B_ROUND_ROBIN.v6],
-  ["ff02::1", B_ROUND_ROBIN.v6],
-  [`::ffff:${A1.v4}`, B_ROUND_ROBIN.v6],
-  [A1.instanceV6, B_ROUND_ROBIN.v6],
+  ["0.0.0.0", ROUND_ROBIN.b.v4],
+  ["127.0.0.1", ROUND_ROBIN.b.v4],
+  ["224.0.0.1", ROUND_ROBIN.b.v4],
+  ["255.255.255.255", ROUND_ROBIN.b.v4],
+  [A1.instanceV4, ROUND_ROBIN.b.v4],
+  ["::", ROUND_ROBIN.b.v6],
+  ["::1", ROUND_ROBIN.b.v6],
+  ["ff02::1", ROUND_ROBIN.b.v6],
+  [`::ffff:${A1.v4}`, ROUND_ROBIN.b.v6],
+  [A1.instanceV6, ROUND_ROBIN.b.v6],
 ] as const;
 
 test.each(STRANGERS)("%s is no workload: administratively prohibited, whatever it calls", async (src, dst, named) => {
@@ -82,9 +82,9 @@ test.each(UNREACHABLE_STRANGERS)("%s is no workload, and hears nothing", async (
 
 test("whoever is no workload hears nothing about an ICMP error, and no more than 50 answers at once", async () => {
   const fixture = await onTellingNode();
-  const call = packet().ip("192.0.2.11", B_ROUND_ROBIN.v4).udp({ sport: 4000, dport: 53 }).payload(8);
-  const quoted = packet().ip(B_ROUND_ROBIN.v4, "192.0.2.11").udp({ sport: 53, dport: 4000 }).payload(8).bytes();
-  const error = packet().ip("192.0.2.11", B_ROUND_ROBIN.v4).icmp({ type: 3, code: 3 }).payload(quoted);
+  const call = packet().ip("192.0.2.11", ROUND_ROBIN.b.v4).udp({ sport: 4000, dport: 53 }).payload(8);
+  const quoted = packet().ip(ROUND_ROBIN.b.v4, "192.0.2.11").udp({ sport: 53, dport: 4000 }).payload(8).bytes();
+  const error = packet().ip("192.0.2.11", ROUND_ROBIN.b.v4).icmp({ type: 3, code: 3 }).payload(quoted);
   expect(fixture.egress(error.frame()).tunWrites).toEqual([]);
   const { counts } = fixture.egress(...Array.from({ length: 60 }, () => call.frame()));
   expect(counts).toEqual({ "egressDrop.unknownWorkload": 60, icmpErrorsSent: 50, icmpErrorsLimited: 10 });
@@ -191,7 +191,7 @@ test.each([
 test("an IPv4 packet that may be fragmented is", async () => {
   const fixture = await onTellingNode();
   learnMtu(fixture, 1372);
-  const large = packet().ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, fragment: 0 }).udp({ sport: 1, dport: 2 });
+  const large = packet().ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, fragment: 0 }).udp({ sport: 1, dport: 2 });
   const { datagrams, counts } = fixture.egress(large.payload(3000).frame());
   expect(datagrams.map(({ bytes }) => bytes.length)).toEqual([1372, 1372, 324]);
   const parts = datagrams.map(({ bytes }) => Buffer.from(bytes));
@@ -204,7 +204,7 @@ test("an IPv4 packet that may be fragmented is", async () => {
 test("a super-packet whose segments are larger than the path is refused as a whole", async () => {
   const fixture = await onTellingNode();
   learnMtu(fixture, 1372);
-  const big = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 80 }).payload(5000);
+  const big = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 1, dport: 80 }).payload(5000);
   const { tunWrites, counts } = fixture.egress(big.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 1400 }));
   expect(counts).toMatchObject({ "egressDrop.tooBig": 1, icmpErrorsSent: 1 });
   expect(Buffer.from(nth(tunWrites, 0)).readUInt16BE(10 + 26)).toBe(1372);
@@ -221,7 +221,7 @@ test("a flood to nowhere is told fifty times, then a hundred times a second", as
 
 test("the kernel's word about our own device is believed of every node with that address, whatever the port", async () => {
   const fixture = await onTellingNode();
-  const large = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 2 }).payload(1400);
-  fixture.pathError(EMSGSIZE, { ...NODE_B.underlay, port: 0 }, { mtu: 1400, isLocal: true });
+  const large = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 1, dport: 2 }).payload(1400);
+  fixture.pathError(EMSGSIZE, { ...NODE.b.underlay, port: 0 }, { mtu: 1400, isLocal: true });
   expect(fixture.egress(large.frame()).counts).toMatchObject({ "egressDrop.tooBig": 1 });
 });

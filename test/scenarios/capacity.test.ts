@@ -13,7 +13,7 @@ import { packet, TCP_ACK, TCP_FIN, TCP_SYN, withSourcePort } from "../support/pa
 import { viewPacket } from "../support/packet-checks.ts";
 import { Random } from "../support/random.ts";
 import { bucketOf, inspectFlowTable } from "../support/reference/flow-table.ts";
-import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, C1, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B1, C1, CLOSEST, FROM, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const FLOWS = 256;
 const SMALL = { addresses: 64, instances: 64, workloads: 16, nodes: 8, workers: 1 };
@@ -22,7 +22,7 @@ function flowCount(fixture: EngineFixture): number {
   return fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, true);
 }
 
-function udp(sport: number, called: string = B_ROUND_ROBIN.v4, dport = 53): Uint8Array {
+function udp(sport: number, called: string = ROUND_ROBIN.b.v4, dport = 53): Uint8Array {
   return packet().ip(A1.v4, called).udp({ sport, dport }).payload("q").frame();
 }
 
@@ -54,9 +54,9 @@ describe("a full flow table", () => {
         .ip(B1.instanceV4, A1.v4)
         .tcp({ sport: 80, dport: sport, flags: TCP_SYN | TCP_ACK })
         .bytes();
-      fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
-      fixture.ingress({ ...FROM_B, bytes: answer });
-      fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_ACK }).frame());
+      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
+      fixture.ingress({ ...FROM.b, bytes: answer });
+      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_ACK }).frame());
     }
     for (let i = 0; i < 10 * FLOWS; i++) {
       fixture.advance(1);
@@ -91,7 +91,7 @@ describe("a workload does not take what another one uses", () => {
     tcp: {
       begin: (i: number) =>
         packet()
-          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .ip(C1.v4, ROUND_ROBIN.b.v4)
           .tcp({ sport: 2000 + i, dport: 80, flags: TCP_SYN }),
       answer: (i: number) =>
         packet()
@@ -99,13 +99,13 @@ describe("a workload does not take what another one uses", () => {
           .tcp({ sport: 80, dport: 2000 + i, flags: TCP_SYN | TCP_ACK }),
       goOn: (i: number) =>
         packet()
-          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .ip(C1.v4, ROUND_ROBIN.b.v4)
           .tcp({ sport: 2000 + i, dport: 80, flags: TCP_ACK }),
     },
     udp: {
       begin: (i: number) =>
         packet()
-          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .ip(C1.v4, ROUND_ROBIN.b.v4)
           .udp({ sport: 2000 + i, dport: 53 })
           .payload("q"),
       answer: (i: number) =>
@@ -115,14 +115,14 @@ describe("a workload does not take what another one uses", () => {
           .payload("a"),
       goOn: (i: number) =>
         packet()
-          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .ip(C1.v4, ROUND_ROBIN.b.v4)
           .udp({ sport: 2000 + i, dport: 53 })
           .payload("q"),
     },
     icmp: {
       begin: (i: number) =>
         packet()
-          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .ip(C1.v4, ROUND_ROBIN.b.v4)
           .icmp({ type: 8, words: [2000 + i, 1] }),
       answer: (i: number) =>
         packet()
@@ -130,7 +130,7 @@ describe("a workload does not take what another one uses", () => {
           .icmp({ type: 0, words: [2000 + i, 1] }),
       goOn: (i: number) =>
         packet()
-          .ip(C1.v4, B_ROUND_ROBIN.v4)
+          .ip(C1.v4, ROUND_ROBIN.b.v4)
           .icmp({ type: 8, words: [2000 + i, 2] }),
     },
   };
@@ -140,7 +140,7 @@ describe("a workload does not take what another one uses", () => {
     const { begin, answer, goOn } = KINDS[kind];
     for (let i = 0; i < CONNECTIONS; i++) {
       fixture.egress(begin(i).frame());
-      fixture.ingress({ ...FROM_B, bytes: answer(i).bytes() });
+      fixture.ingress({ ...FROM.b, bytes: answer(i).bytes() });
       fixture.egress(goOn(i).frame());
     }
     return fixture;
@@ -162,27 +162,27 @@ describe("a workload does not take what another one uses", () => {
         .udp({ sport: 53, dport: 1024 + i })
         .payload("a")
         .bytes();
-      fixture.ingress({ ...FROM_B, bytes });
+      fixture.ingress({ ...FROM.b, bytes });
     },
     "connections that are established": (fixture, i) => {
       const syn = packet()
-        .ip(A1.v4, B_ROUND_ROBIN.v4)
+        .ip(A1.v4, ROUND_ROBIN.b.v4)
         .tcp({ sport: 1024 + i, dport: 80, flags: TCP_SYN });
       const bytes = packet()
         .ip(B1.instanceV4, A1.v4)
         .tcp({ sport: 80, dport: 1024 + i, flags: TCP_SYN | TCP_ACK })
         .bytes();
       const ack = packet()
-        .ip(A1.v4, B_ROUND_ROBIN.v4)
+        .ip(A1.v4, ROUND_ROBIN.b.v4)
         .tcp({ sport: 1024 + i, dport: 80, flags: TCP_ACK });
       fixture.egress(syn.frame());
-      fixture.ingress({ ...FROM_B, bytes });
+      fixture.ingress({ ...FROM.b, bytes });
       fixture.egress(ack.frame());
     },
     "pings that are answered": (fixture, i) => {
       fixture.egress(
         packet()
-          .ip(A1.v4, B_ROUND_ROBIN.v4)
+          .ip(A1.v4, ROUND_ROBIN.b.v4)
           .icmp({ type: 8, words: [1024 + i, 1] })
           .frame(),
       );
@@ -190,7 +190,7 @@ describe("a workload does not take what another one uses", () => {
         .ip(B1.instanceV4, A1.v4)
         .icmp({ type: 0, words: [1024 + i, 1] })
         .bytes();
-      fixture.ingress({ ...FROM_B, bytes });
+      fixture.ingress({ ...FROM.b, bytes });
     },
   };
 
@@ -239,7 +239,7 @@ describe("a workload does not take what another one uses", () => {
     const wanted = new Set([3, 77]);
     const ports: number[] = [];
     for (let sport = 1024; ports.length < 200 && sport < 65_536; sport++) {
-      const key = { source: A1.v4, destination: B_ROUND_ROBIN.v4, sport, dport, protocol };
+      const key = { source: A1.v4, destination: ROUND_ROBIN.b.v4, sport, dport, protocol };
       if (wanted.has(bucketOf(fixture.shared, key))) ports.push(sport);
     }
     return ports;
@@ -248,10 +248,10 @@ describe("a workload does not take what another one uses", () => {
 
 test("without answers first, then what is closed, then the longest unused", async () => {
   const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 30 } } });
-  const tcp = (sport: number, flags: number) => packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags });
+  const tcp = (sport: number, flags: number) => packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags });
   const back = (dport: number, flags: number) => {
     const bytes = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport, flags }).bytes();
-    fixture.ingress({ ...FROM_B, bytes });
+    fixture.ingress({ ...FROM.b, bytes });
   };
   const open = (sport: number, ...more: number[]) => {
     fixture.egress(tcp(sport, TCP_SYN).frame());
@@ -300,7 +300,7 @@ describe("wire ports", () => {
     for (let i = 0; i < 3000; i++) fixture.egress(udp(1024 + i * 20));
     let rewritten = 0;
     for (let i = 0; i < 3000; i++)
-      rewritten += fixture.egress(udp(1024 + i * 20, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
+      rewritten += fixture.egress(udp(1024 + i * 20, CLOSEST.b.v4)).counts.portsRewritten ?? 0;
     expect(rewritten).toBe(3000);
   });
 
@@ -312,7 +312,7 @@ describe("wire ports", () => {
     for (let sport = 5000; free.size > 0; sport++) {
       let sent: Uint8Array | undefined;
       for (let attempt = 0; attempt < 16 && sent === undefined; attempt++) {
-        [sent] = fixture.egress(udp(sport, B_CLOSEST.v4)).datagrams.map(({ bytes }) => bytes);
+        [sent] = fixture.egress(udp(sport, CLOSEST.b.v4)).datagrams.map(({ bytes }) => bytes);
       }
       expect(free.delete(viewPacket(given(sent)).sport)).toBe(true);
     }
@@ -322,7 +322,7 @@ describe("wire ports", () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
     takePorts(fixture, (port) => port % 1024 < 1014);
     let rewritten = 0;
-    for (let i = 0; i < 600; i++) rewritten += fixture.egress(udp(1024 + i, B_CLOSEST.v4)).counts.portsRewritten ?? 0;
+    for (let i = 0; i < 600; i++) rewritten += fixture.egress(udp(1024 + i, CLOSEST.b.v4)).counts.portsRewritten ?? 0;
     expect(rewritten).toBe(600);
   });
 
@@ -330,7 +330,7 @@ describe("wire ports", () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
     takePorts(fixture, () => true);
     const before = flowCount(fixture);
-    const result = fixture.egress(udp(5000, B_CLOSEST.v4));
+    const result = fixture.egress(udp(5000, CLOSEST.b.v4));
     expect(result.counts).toEqual({ policyChoices: 1, "egressDrop.portsExhausted": 1 });
     expect(flowCount(fixture)).toBe(before);
   });
@@ -338,9 +338,9 @@ describe("wire ports", () => {
   test("after portsExhausted a flow to another port is opened", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { capacities: { ...SMALL, flows: 262_144 } } });
     takePorts(fixture, () => true);
-    expect(fixture.egress(udp(5000, B_CLOSEST.v4)).counts["egressDrop.portsExhausted"]).toBe(1);
-    expect(fixture.egress(udp(5000, B_CLOSEST.v4, 54)).counts.egressPackets).toBe(1);
-    const other = packet().ip(C1.v4, B_CLOSEST.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+    expect(fixture.egress(udp(5000, CLOSEST.b.v4)).counts["egressDrop.portsExhausted"]).toBe(1);
+    expect(fixture.egress(udp(5000, CLOSEST.b.v4, 54)).counts.egressPackets).toBe(1);
+    const other = packet().ip(C1.v4, CLOSEST.b.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
     expect(fixture.egress(other).counts.egressPackets).toBe(1);
   });
 });
@@ -366,5 +366,5 @@ test("flowTableFull: a table without a record to evict takes no flow, and what n
   const result = fixture.egress(udp(1));
   expect(result.counts).toEqual({ policyChoices: 1, "egressDrop.flowTableFull": 1 });
   const bytes = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
-  expect(fixture.ingress({ ...FROM_B, bytes }).counts.ingressPackets).toBe(1);
+  expect(fixture.ingress({ ...FROM.b, bytes }).counts.ingressPackets).toBe(1);
 });

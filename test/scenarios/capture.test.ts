@@ -15,7 +15,7 @@ import { keyOfText } from "../../src/net/address-key.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { sentPacket } from "../support/packets-of.ts";
-import { A1, B_ROUND_ROBIN, B1, C1, FROM_B, FROM_STRANGER, onNodeA, UNKNOWN } from "../support/world.ts";
+import { A1, B1, C1, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
 interface Captured {
   readonly captures: number;
@@ -59,7 +59,7 @@ function nameOf(names: Readonly<Record<string, number>>, value: number): string 
   return Object.keys(names).find((name) => names[name] === value) ?? "";
 }
 
-const request = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).bytes();
+const request = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).bytes();
 const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 4000, flags: TCP_ACK }).payload(100).bytes();
 
 describe("captured is", () => {
@@ -85,7 +85,7 @@ describe("captured is", () => {
     const fixture = await onNodeA();
     fixture.egress(virtioFrame(request, {}));
     const captured = capture(fixture);
-    const { tunWrites } = fixture.ingress({ ...FROM_B, bytes: answer });
+    const { tunWrites } = fixture.ingress({ ...FROM.b, bytes: answer });
     expect(captured().map(({ point, verdict, target, bytes }) => ({ point, verdict, target, bytes }))).toEqual([
       { point: "tunnelIn", verdict: "delivered", target: B1.v4, bytes: answer },
       { point: "tunOut", verdict: "delivered", target: B1.v4, bytes: tunWrites[0]?.subarray(VIRTIO_NET_HDR_SIZE) },
@@ -97,7 +97,7 @@ describe("captured is", () => {
     const captured = capture(fixture, [{ ...EVERYTHING, isDroppedOnly: true }]);
     const nowhere = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 2 }).bytes();
     fixture.egress(virtioFrame(nowhere, {}), virtioFrame(request, {}));
-    fixture.ingress({ ...FROM_STRANGER, bytes: answer }, { ...FROM_B, bytes: Uint8Array.of(0x45) });
+    fixture.ingress({ ...FROM.stranger, bytes: answer }, { ...FROM.b, bytes: Uint8Array.of(0x45) });
     expect(captured().map(({ point, verdict, reason, bytes }) => [point, verdict, reason, bytes])).toEqual([
       ["tunIn", "dropped", "unknownAddress", nowhere],
       ["tunnelIn", "dropped", "unknownNode", answer],
@@ -110,7 +110,7 @@ describe("captured is", () => {
     fixture.egress(virtioFrame(request, {}));
     const captured = capture(fixture);
     const data = packet()
-      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .ip(A1.v4, ROUND_ROBIN.b.v4)
       .tcp({ sport: 4000, dport: 80, flags: TCP_ACK | TCP_PSH });
     const large = data.payload(3000).frame();
     const { datagrams } = fixture.egress(large);

@@ -5,23 +5,23 @@ import { readQuestions } from "../../src/memory/questions.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA, UNKNOWN } from "../support/world.ts";
+import { A1, B1, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
 const HALF_MS = 2 ** 31;
 const DAY_MS = 86_400_000;
 const PARK = { timeoutMs: 3000, packets: 4, bytes: 100_000 };
 const [FIRST, LATER] = fragmentsOf(
-  packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 4000, dport: 53 }).payload(1000).bytes(),
+  packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 4000, dport: 53 }).payload(1000).bytes(),
   800,
   7,
 ).map((bytes) => virtioFrame(bytes, {})) as [Uint8Array, Uint8Array];
 const CALL = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 53 }).payload(20).frame();
 
 const out = (flags: number): Uint8Array =>
-  packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
+  packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
 
 function udp(sport: number): Uint8Array {
-  return packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload("q").frame();
+  return packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport, dport: 53 }).payload("q").frame();
 }
 
 /** Opens a TCP connection, which may be idle for a day. */
@@ -31,7 +31,7 @@ function connect(fixture: EngineFixture): void {
   const answer = packet()
     .ip(B1.instanceV4, A1.v4)
     .tcp({ ...ports, flags: TCP_SYN | TCP_ACK });
-  fixture.ingress({ ...FROM_B, bytes: answer.bytes() });
+  fixture.ingress({ ...FROM.b, bytes: answer.bytes() });
   fixture.egress(out(TCP_ACK));
 }
 

@@ -7,15 +7,15 @@ import type { EngineFixture } from "../support/engine-fixture.ts";
 import { corrupt, packet } from "../support/packet-builder.ts";
 import { compilePolicy, countEach } from "../support/policies.ts";
 import { Random, testSeed } from "../support/random.ts";
-import { A1, B_CLOSEST, NODE_B, NODE_C, NODE_D, onNodeA, TO_B, TO_C, TO_D } from "../support/world.ts";
+import { A1, CLOSEST, NODE, onNodeA, TO } from "../support/world.ts";
 
 const PROBE_INTERVAL_MS = 400; // the default
 const STEP_MS = 10;
 const FLOW_EVERY_STEPS = 2;
 const NODES = [
-  { endpoint: TO_B, from: NODE_B.underlay, name: "b" },
-  { endpoint: TO_C, from: NODE_C.underlay, name: "c" },
-  { endpoint: TO_D, from: NODE_D.underlay, name: "d" },
+  { endpoint: TO.b, from: NODE.b.underlay, name: "b" },
+  { endpoint: TO.c, from: NODE.c.underlay, name: "c" },
+  { endpoint: TO.d, from: NODE.d.underlay, name: "d" },
 ] as const;
 
 type Node = (typeof NODES)[number];
@@ -64,7 +64,7 @@ class Network {
   }
 
   send(sport: number): string | undefined {
-    const [sent] = this.#fixture.egress(packet().ip(A1.v4, B_CLOSEST.v4).udp({ sport, dport: 53 }).frame()).datagrams;
+    const [sent] = this.#fixture.egress(packet().ip(A1.v4, CLOSEST.b.v4).udp({ sport, dport: 53 }).frame()).datagrams;
     return NODES.find(({ endpoint }) => endpoint === sent?.endpoint)?.name;
   }
 

@@ -16,7 +16,7 @@ import {
   TCP_URG,
   type TcpFields,
 } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, B1, B2, FROM_B, FROM_C, onNodeA } from "../support/world.ts";
+import { A1, B1, B2, FROM, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const SIZE = 100;
 
@@ -55,7 +55,7 @@ function datagram(index: number, size = SIZE, checksum?: number): Uint8Array {
 /** How many writes the packets take, each a message of its own; the fixture compares what is in them. */
 async function writes(packets: readonly Uint8Array[], offloads?: number): Promise<number> {
   const fixture = await joining(offloads);
-  const result = fixture.ingress(...packets.map((bytes) => ({ ...FROM_B, bytes })));
+  const result = fixture.ingress(...packets.map((bytes) => ({ ...FROM.b, bytes })));
   expect(result.counts.ingressPackets).toBe(packets.length);
   return result.frames.length;
 }
@@ -110,7 +110,7 @@ test.each(CASES)("%s: %i writes", async (_what, writeCount, packets) => {
 test("a GRO message of 65 datagrams is two writes, because the kernel takes 64", async () => {
   const fixture = await joining();
   const bytes = Buffer.concat(Array.from({ length: 65 }, (_, i) => datagram(i)));
-  expect(fixture.ingress({ ...FROM_B, bytes, segmentSize: SIZE + 28 }).frames.length).toBe(2);
+  expect(fixture.ingress({ ...FROM.b, bytes, segmentSize: SIZE + 28 }).frames.length).toBe(2);
 });
 
 test("a super-packet never exceeds 65,535 bytes", async () => {
@@ -120,8 +120,8 @@ test("a super-packet never exceeds 65,535 bytes", async () => {
   const first = Buffer.concat(parts.slice(0, 45));
   const second = Buffer.concat(parts.slice(45));
   const result = fixture.ingress(
-    { ...FROM_B, bytes: first, segmentSize: size + 40 },
-    { ...FROM_B, bytes: second, segmentSize: size + 40 },
+    { ...FROM.b, bytes: first, segmentSize: size + 40 },
+    { ...FROM.b, bytes: second, segmentSize: size + 40 },
   );
   expect(result.frames.length).toBe(2);
   for (const frame of result.frames) expect(frame.length).toBeLessThanOrEqual(10 + 65_535);
@@ -131,18 +131,18 @@ test("a super-packet never exceeds 65,535 bytes", async () => {
 describe("answers", () => {
   test("are joined after their translation", async () => {
     const fixture = await joining();
-    fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const result = fixture.ingress(...[0, 1, 2].map((i) => ({ ...FROM_B, bytes: segment(i) })));
+    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    const result = fixture.ingress(...[0, 1, 2].map((i) => ({ ...FROM.b, bytes: segment(i) })));
     expect(result.frames.length).toBe(1);
   });
 
   test("a dropped packet in between changes nothing", async () => {
     const fixture = await joining();
     const result = fixture.ingress(
-      { ...FROM_B, bytes: segment(0) },
-      { ...FROM_C, bytes: segment(1) },
-      { ...FROM_B, bytes: new Uint8Array(0) },
-      { ...FROM_B, bytes: segment(1) },
+      { ...FROM.b, bytes: segment(0) },
+      { ...FROM.c, bytes: segment(1) },
+      { ...FROM.b, bytes: new Uint8Array(0) },
+      { ...FROM.b, bytes: segment(1) },
     );
     expect(result.frames.length).toBe(1);
     expect(result.counts).toMatchObject({ ingressPackets: 2, "ingressDrop.wrongNode": 1 });
@@ -153,9 +153,9 @@ describe("answers", () => {
     const probe = new Uint8Array(ProbeLayout.SIZE);
     probe.set([0x53, 0x57, 1, 1]);
     const result = fixture.ingress(
-      { ...FROM_B, bytes: segment(0) },
-      { ...FROM_B, bytes: probe },
-      { ...FROM_B, bytes: segment(1) },
+      { ...FROM.b, bytes: segment(0) },
+      { ...FROM.b, bytes: probe },
+      { ...FROM.b, bytes: segment(1) },
     );
     expect(result.tunWrites.length).toBe(2);
     expect(result.counts.probesAnswered).toBe(1);
@@ -165,7 +165,7 @@ describe("answers", () => {
 test("different senders' flows are not joined", async () => {
   const fixture = await joining();
   const other = packet().ipv4({ src: B2.instanceV4, dst: A1.v4, id: 501 }).tcp({ sport: 80, dport: 40000, seq: 1100 });
-  const result = fixture.ingress({ ...FROM_B, bytes: segment(0) }, { ...FROM_C, bytes: other.payload(SIZE).bytes() });
+  const result = fixture.ingress({ ...FROM.b, bytes: segment(0) }, { ...FROM.c, bytes: other.payload(SIZE).bytes() });
   expect(result.frames.length).toBe(2);
 });
 
@@ -180,7 +180,7 @@ test.each([
 
 test("without UDP_SEGMENT every datagram is a message of its own", async () => {
   const fixture = await joining(0);
-  const build = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80 }).payload(3000);
+  const build = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80 }).payload(3000);
   const result = fixture.egress(build.offloadFrame({ gsoType: 1, gsoSize: 1000 }), build.frame());
   expect(result.messages.map((one) => one.datagrams.length)).toEqual([1, 1, 1, 1]);
 });

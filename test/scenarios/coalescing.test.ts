@@ -26,7 +26,7 @@ import { asMessages, type Ends, randomPackets } from "../support/received-stream
 import { coalesce } from "../support/reference/coalescer.ts";
 import { splitFrame } from "../support/reference/splitter.ts";
 import type { Message } from "../support/reference/translator.ts";
-import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B1, FROM, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const ALL = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP;
 const SEEDS = 24;
@@ -36,7 +36,7 @@ const PACKETS = 300;
 async function engine(offloads: number, answered: readonly Ends[] = []): Promise<EngineFixture> {
   const fixture = await onNodeA({ memory: { offloads }, withoutTwin: true });
   for (const { dst, dport, sport, isTcp } of answered) {
-    const ip = packet().ip(dst, dst === A1.v4 ? B_ROUND_ROBIN.v4 : B_ROUND_ROBIN.v6);
+    const ip = packet().ip(dst, dst === A1.v4 ? ROUND_ROBIN.b.v4 : ROUND_ROBIN.b.v6);
     const ports = { sport: dport, dport: sport };
     fixture.egress((isTcp ? ip.tcp(ports) : ip.udp(ports)).payload(1).frame());
   }
@@ -44,7 +44,7 @@ async function engine(offloads: number, answered: readonly Ends[] = []): Promise
 }
 
 function single(bytes: Uint8Array): Message {
-  return { ...FROM_B, bytes };
+  return { ...FROM.b, bytes };
 }
 
 /** Packets by flow, each flow's in their order. */
@@ -77,7 +77,7 @@ describe("random streams", () => {
     const plain = await engine(0, ANSWERED);
     const joining = await engine(ALL, ANSWERED);
     for (let batch = 0; batch < 4; batch++) {
-      const messages = asMessages(randomPackets(flows, random, PACKETS / 4), FROM_B, () => 64).slice(
+      const messages = asMessages(randomPackets(flows, random, PACKETS / 4), FROM.b, () => 64).slice(
         0,
         WorkerLayout.BATCH_SIZE / 2,
       );
@@ -92,7 +92,7 @@ describe("random streams", () => {
     async (seed) => {
       const random = new Random(seed);
       const flows = Array.from({ length: random.between(1, 4) }, () => random.pick(FLOWS));
-      const messages = asMessages(randomPackets(flows, random, PACKETS), FROM_B, () => random.pick([1, 8, 64]));
+      const messages = asMessages(randomPackets(flows, random, PACKETS), FROM.b, () => random.pick([1, 8, 64]));
       const plain = receive(await engine(0, ANSWERED), messages);
       const joined = receive(await engine(ALL, ANSWERED), messages);
 
@@ -127,7 +127,7 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
 
   /** How many packets each frame carries; what the kernel cuts from them is what came. */
   async function framesOf(packets: readonly Uint8Array[], offloads = ALL): Promise<number[]> {
-    const { writes, counts } = receive(await engine(offloads), asMessages(packets, FROM_B));
+    const { writes, counts } = receive(await engine(offloads), asMessages(packets, FROM.b));
     const cut = writes.map((write) => splitFrame(write.bytes));
     expect(byFlow(cut.flat())).toEqual(byFlow(packets));
     expect(writes.map((write) => write.packetCount)).toEqual(cut.map((one) => one.length));
@@ -169,7 +169,7 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
     const packets = run(true, Array(40).fill(1000));
     const { writes } = receive(
       await engine(ALL),
-      asMessages(packets, FROM_B, () => 20),
+      asMessages(packets, FROM.b, () => 20),
     );
     expect(writes.map((write) => write.packetCount)).toEqual([40]);
   });

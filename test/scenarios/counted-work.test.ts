@@ -11,7 +11,7 @@ import {
 } from "../../assembly/shared/protocols.ts";
 import { CountedNode } from "../support/counted-work.ts";
 import { type PacketBuilder, packet, TCP_ACK, TCP_PSH } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, B1, C1, FROM_B } from "../support/world.ts";
+import { A1, B1, C1, FROM, ROUND_ROBIN } from "../support/world.ts";
 
 const ALL = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP;
 const MTU = 1450;
@@ -21,8 +21,8 @@ const SEGMENTS_OF_MESSAGE = 45;
 const BATCH = 20;
 
 const FAMILIES = [
-  { family: "IPv4", client: A1.v4, called: B_ROUND_ROBIN.v4, answering: B1.instanceV4, inNode: C1.instanceV4, ip: 20 },
-  { family: "IPv6", client: A1.v6, called: B_ROUND_ROBIN.v6, answering: B1.instanceV6, inNode: C1.instanceV6, ip: 40 },
+  { family: "IPv4", client: A1.v4, called: ROUND_ROBIN.b.v4, answering: B1.instanceV4, inNode: C1.instanceV4, ip: 20 },
+  { family: "IPv6", client: A1.v6, called: ROUND_ROBIN.b.v6, answering: B1.instanceV6, inNode: C1.instanceV6, ip: 40 },
 ] as const;
 /** Lines that a packet touches: to another node, within the node, from the node that the one before came from. */
 const OUT = { flowBuckets: 1, flows: 2, nodes: 1, nodeMetrics: 1 };
@@ -98,7 +98,7 @@ describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) =
   test("from another node: what stays by itself is not summed; its receiver verifies it", async () => {
     const counted = await node();
     counted.egress(TCP, tcp(called).frame());
-    const from = (bytes: Uint8Array) => ({ ...FROM_B, bytes });
+    const from = (bytes: Uint8Array) => ({ ...FROM.b, bytes });
     counted.ingress(TCP, from(answer(0, 0)));
     const one = { payloadBytes: 0, messages: 0, frames: 1, lines: IN };
     expect(counted.ingress(TCP, from(answer(0, 1000)))).toEqual(one);
@@ -110,9 +110,9 @@ describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) =
   test("from another node: of what is joined each byte is summed once, and a frame has as many as fit", async () => {
     const counted = await node();
     counted.egress(TCP, tcp(called).frame());
-    counted.ingress(TCP, { ...FROM_B, bytes: answer(0, 0) });
+    counted.ingress(TCP, { ...FROM.b, bytes: answer(0, 0) });
     const bytes = Buffer.concat(Array.from({ length: SEGMENTS_OF_MESSAGE }, (_, i) => answer(i, SEGMENT)));
-    const joined = counted.ingress(TCP, { ...FROM_B, bytes, segmentSize: MTU });
+    const joined = counted.ingress(TCP, { ...FROM.b, bytes, segmentSize: MTU });
     expect(joined).toEqual({ payloadBytes: SEGMENTS_OF_MESSAGE * SEGMENT, messages: 0, frames: 1, lines: IN });
   });
 
@@ -120,7 +120,7 @@ describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) =
     const counted = await node();
     counted.egress(TCP, tcp(called).frame());
     for (const corrupt of [[0], [1], [0, 1], [0, 1, 2, 3], [1, 3], [3]]) {
-      const messages = Array.from({ length: 4 }, (_, i) => ({ ...FROM_B, bytes: answer(i, 1000) }));
+      const messages = Array.from({ length: 4 }, (_, i) => ({ ...FROM.b, bytes: answer(i, 1000) }));
       for (const i of corrupt) messages[i]?.bytes.fill(0xab, TCP);
       const { payloadBytes } = counted.ingress(TCP, ...messages);
       expect(payloadBytes, `corrupt: ${corrupt}`).toBeLessThanOrEqual(4 * 1000);

@@ -6,7 +6,7 @@ import { corrupt, packet, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
 import { packetIn } from "../support/packets-of.ts";
 import { pseudoHeaderSum, sumWords } from "../support/reference/checksum.ts";
-import { A1, FROM_B, FROM_D, instance, onNodeA, service, serviceB, world } from "../support/world.ts";
+import { A1, FROM, instance, onNodeA, service, serviceB, world } from "../support/world.ts";
 
 const SIX = { v4: "10.18.3.6", v6: "fc00::18:3:6", instanceV4: "10.30.0.16", instanceV6: "fdff::16" };
 const FOUR = { v4: "10.41.3.4", v6: "fc00::41:3:4", instanceV4: "10.30.0.14", instanceV6: "fdff::14" };
@@ -27,7 +27,7 @@ const WAYS = [
     called: SIX_CALLED,
     wire: [A1.instanceV6, SIX.v6],
     answer: [SIX.instanceV6, A1.v6],
-    node: FROM_B,
+    node: FROM.b,
   },
   {
     what: "IPv6 to an IPv4 instance",
@@ -35,7 +35,7 @@ const WAYS = [
     called: FOUR_CALLED,
     wire: [A1.instanceV4, FOUR.v4],
     answer: [FOUR.instanceV4, A1.v4],
-    node: FROM_D,
+    node: FROM.d,
   },
 ] as const;
 
@@ -85,7 +85,7 @@ test("an error whose IPv4 header is wrong does not become a right one of IPv6", 
   fixture.egress(packet().ip(A1.v6, FOUR_CALLED).udp({ sport: 40000, dport: 80 }).payload("data").frame());
   const quoted = packet().ip(A1.v4, FOUR.instanceV4).udp({ sport: 40000, dport: 80 }).payload("data").bytes();
   const bytes = corrupt(error([FOUR.instanceV4, A1.v4], quoted), 8, 63);
-  expect(fixture.ingress({ ...FROM_D, bytes }).counts).toEqual({ "ingressDrop.badHeaderChecksum": 1 });
+  expect(fixture.ingress({ ...FROM.d, bytes }).counts).toEqual({ "ingressDrop.badHeaderChecksum": 1 });
 });
 
 test.each([
@@ -99,7 +99,7 @@ test.each([
     fixture.egress(packet().ip(A1.v4, SIX_CALLED).udp(ports).payload("data").frame());
     const payload = size - (20 + 8) - (20 + 8);
     const quoted = packet().ip(A1.v6, SIX.instanceV6).udp(ports).payload(payload).bytes();
-    const [write] = fixture.ingress({ ...FROM_B, bytes: error([SIX.instanceV6, A1.v6], quoted) }).tunWrites;
+    const [write] = fixture.ingress({ ...FROM.b, bytes: error([SIX.instanceV6, A1.v6], quoted) }).tunWrites;
     expect([write?.length, write?.[10 + 6]]).toEqual([10 + size, df]);
   },
 );

@@ -24,21 +24,21 @@ import { packet } from "../support/packet-builder.ts";
 import { expectDiagram, Trace } from "../support/trace.ts";
 import {
   A1,
-  B_ROUND_ROBIN,
   B1,
   B2,
   B3,
   instance,
-  NODE_B,
+  NODE,
   RANGES,
-  SERVICE_A,
+  ROUND_ROBIN,
+  SERVICE,
   service,
   THIS_NODE,
   UNKNOWN,
 } from "../support/world.ts";
 
 const PARK = { timeoutMs: 60_000, packets: 4, bytes: 100_000 };
-const B: Service = service("b", [instance(1, "node-b", B1)], B_ROUND_ROBIN.v4);
+const B: Service = service("b", [instance(1, "node-b", B1)], ROUND_ROBIN.b.v4);
 const LATE: Service = service("late", [instance(1, "node-b", B2)], UNKNOWN.v4);
 
 /** Notes what control stores: what it prepares, the generation, and what it frees afterwards. */
@@ -115,7 +115,7 @@ async function openNode(): Promise<TracedNode> {
   const cells = new TracedCells(shared, trace);
   const writer = new TableWriter(shared, { nodeId: THIS_NODE, policySlot: () => 0, cells });
   const store = new TableStore(writer, { nodeId: THIS_NODE, ranges: RANGES.map(parsePrefix) });
-  await store.apply({ nodes: [NODE_B], services: [SERVICE_A, B] });
+  await store.apply({ nodes: [NODE.b], services: [SERVICE.a, B] });
   await writer.settled();
   const supervisor = await Supervisor.start({
     memory: shared.memory,
@@ -143,16 +143,16 @@ function patch(...services: readonly Service[]): TablesPatch {
 test("a generation comes into force while a worker is in a call", async () => {
   const { trace, cells, writer, store } = await openNode();
   trace.hold();
-  trace.send(frameTo(B_ROUND_ROBIN.v4, 1001));
+  trace.send(frameTo(ROUND_ROBIN.b.v4, 1001));
   await trace.untilHeld();
 
   cells.isOn = true;
-  await store.merge(patch(service("b", [instance(2, "node-b", B2), instance(3, "node-b", B3)], B_ROUND_ROBIN.v4)));
+  await store.merge(patch(service("b", [instance(2, "node-b", B2), instance(3, "node-b", B3)], ROUND_ROBIN.b.v4)));
   trace.release();
   await writer.settled();
   await trace.until("W->>N");
 
-  trace.send(frameTo(B_ROUND_ROBIN.v4, 1002));
+  trace.send(frameTo(ROUND_ROBIN.b.v4, 1002));
   await trace.until("W->>N", 2);
   const participants = { A: "workload A", W: "worker", M: "shared memory", C: "control plane", N: "node-b" };
   expectDiagram("docs/memory.md", "generation", participants, trace.lines());
@@ -204,7 +204,7 @@ test("an engine is replaced while a flow goes on", async () => {
     return handOver;
   };
   await registry.connect({ handEngine }, BUILT.engine.module);
-  trace.send(frameTo(B_ROUND_ROBIN.v4, 1001));
+  trace.send(frameTo(ROUND_ROBIN.b.v4, 1001));
   await trace.until("W->>N");
 
   const onProcess = (message: unknown): void => {
@@ -228,7 +228,7 @@ test("an engine is replaced while a flow goes on", async () => {
   await registry.load(other, { source: "test", isRemembered: false });
   trace.note("C-->>U: is in force");
 
-  trace.send(frameTo(B_ROUND_ROBIN.v4, 1001));
+  trace.send(frameTo(ROUND_ROBIN.b.v4, 1001));
   await trace.until("W->>N", 2);
   const participants = {
     ...{ U: "who loads it", C: "control plane", T: "trial process", S: "supervisor" },

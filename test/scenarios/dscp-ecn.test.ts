@@ -7,21 +7,7 @@ import { AnsweringNodes } from "../support/nodes.ts";
 import { corrupt, packet, TCP_ACK, TCP_CWR, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, trafficClassIs, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { packetIn, writtenPacket } from "../support/packets-of.ts";
-import {
-  A1,
-  B_ROUND_ROBIN,
-  B1,
-  B2,
-  C_ROUND_ROBIN,
-  C1,
-  D_ROUND_ROBIN,
-  FROM_B,
-  FROM_C,
-  NODE_B,
-  NODE_C,
-  NODE_D,
-  onNodeA,
-} from "../support/world.ts";
+import { A1, B1, B2, C1, FROM, NODE, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3] as const;
 const EF = 46 << 2; // expedited forwarding (RFC 3246)
@@ -47,13 +33,13 @@ const DECAPSULATION = [
 ] as const;
 
 const FAMILIES = [
-  { name: "IPv4", client: A1.v4, called: B_ROUND_ROBIN.v4, answering: [B1.instanceV4, B2.instanceV4] },
-  { name: "IPv6", client: A1.v6, called: B_ROUND_ROBIN.v6, answering: [B1.instanceV6, B2.instanceV6] },
+  { name: "IPv4", client: A1.v4, called: ROUND_ROBIN.b.v4, answering: [B1.instanceV4, B2.instanceV4] },
+  { name: "IPv6", client: A1.v6, called: ROUND_ROBIN.b.v6, answering: [B1.instanceV6, B2.instanceV6] },
 ] as const;
 /** The underlay's families: node-b has IPv4, node-c IPv6. */
 const UNDERLAYS = [
-  { name: "IPv4", from: FROM_B, node: 0 },
-  { name: "IPv6", from: FROM_C, node: 1 },
+  { name: "IPv4", from: FROM.b, node: 0 },
+  { name: "IPv6", from: FROM.c, node: 1 },
 ] as const;
 
 function ip(src: string, dst: string, trafficClass: number) {
@@ -63,7 +49,7 @@ function ip(src: string, dst: string, trafficClass: number) {
 /** An engine whose other nodes have answered a probe: newer ones, or older ones that know nothing of ECN. */
 async function withNodes(takeEcn: boolean, memory: FixtureOptions["memory"] = {}): Promise<EngineFixture> {
   const fixture = await onNodeA({ memory });
-  const nodes = new AnsweringNodes(fixture, [NODE_B, NODE_C, NODE_D]);
+  const nodes = new AnsweringNodes(fixture, [NODE.b, NODE.c, NODE.d]);
   nodes.takeEcn = takeEcn;
   nodes.run(100);
   return fixture;
@@ -97,20 +83,20 @@ describe.each(FAMILIES)("what goes out: $name", ({ client, called, answering: [i
   test("a node that is replaced by an older version gets no ECN any more", async () => {
     const fixture = await withNodes(true);
     expect(classesOf(fixture.egress(frame(ECT_0)))).toEqual([ECT_0]);
-    new AnsweringNodes(fixture, [NODE_B]).run(500);
+    new AnsweringNodes(fixture, [NODE.b]).run(500);
     expect(classesOf(fixture.egress(frame(ECT_0)))).toEqual([NOT_ECT]);
   });
 
   test("nor one that was lost, until it answers again", async () => {
     const fixture = await withNodes(true);
-    const nodes = new AnsweringNodes(fixture, [NODE_B]);
+    const nodes = new AnsweringNodes(fixture, [NODE.b]);
     nodes.takeEcn = true;
     const toInstance = ip(client, instance, ECT_0).udp({ sport: 40000, dport: 53 }).payload(40).frame();
     const classes = classesOf(fixture.egress(toInstance));
-    nodes.path(NODE_B).rttMs = undefined;
+    nodes.path(NODE.b).rttMs = undefined;
     nodes.run(10_000);
     classes.push(...classesOf(fixture.egress(toInstance)));
-    nodes.path(NODE_B).rttMs = 1;
+    nodes.path(NODE.b).rttMs = 1;
     nodes.run(2000);
     classes.push(...classesOf(fixture.egress(toInstance)));
     expect(classes).toEqual([ECT_0, NOT_ECT, ECT_0]);
@@ -180,7 +166,7 @@ describe.each(FAMILIES)("what goes out: $name", ({ client, called, answering: [i
 test("a packet that becomes IPv4 on its way takes its traffic class along", async () => {
   const fixture = await withNodes(true);
   const { messages } = fixture.egress(
-    ip(A1.v6, D_ROUND_ROBIN.v6, EF | ECT_0)
+    ip(A1.v6, ROUND_ROBIN.d.v6, EF | ECT_0)
       .udp({ sport: 1, dport: 2 })
       .payload(10)
       .frame(),
@@ -192,7 +178,7 @@ test("a packet that becomes IPv4 on its way takes its traffic class along", asyn
 test("within a node nothing changes", async () => {
   const fixture = await withNodes(true);
   const { tunWrites } = fixture.egress(
-    ip(A1.v4, C_ROUND_ROBIN.v4, EF | CE)
+    ip(A1.v4, ROUND_ROBIN.c.v4, EF | CE)
       .udp({ sport: 1, dport: 2 })
       .payload(10)
       .frame(),
@@ -247,7 +233,7 @@ test("a header checksum that was wrong stays wrong", async () => {
   const fixture = await onNodeA();
   const bytes = ip(B1.instanceV4, A1.v4, ECT_0).udp({ sport: 1, dport: 2 }).payload(8).bytes();
   const [, second = 0] = packetIn(bytes);
-  const { tunWrites } = fixture.ingress({ ...FROM_B, bytes: corrupt(bytes, 11, second ^ 1), trafficClass: CE });
+  const { tunWrites } = fixture.ingress({ ...FROM.b, bytes: corrupt(bytes, 11, second ^ 1), trafficClass: CE });
   const delivered = writtenPacket({ tunWrites });
   expectPacket(delivered, trafficClassIs(CE));
   expect(() => expectPacket(delivered, validChecksums())).toThrow();
@@ -257,8 +243,8 @@ test("fragments are marked one by one, also those that wait for the first", asyn
   const fixture = await onNodeA();
   const whole = ip(B1.instanceV4, A1.v4, ECT_0).udp({ sport: 1, dport: 2 }).payload(1200).bytes();
   const [first, ...later] = fragmentsOf(whole, 400, 5) as [Uint8Array, ...Uint8Array[]];
-  fixture.ingress(...later.map((bytes) => ({ ...FROM_B, bytes, trafficClass: CE })));
-  const { tunWrites } = fixture.ingress({ ...FROM_B, bytes: first, trafficClass: ECT_0 });
+  fixture.ingress(...later.map((bytes) => ({ ...FROM.b, bytes, trafficClass: CE })));
+  const { tunWrites } = fixture.ingress({ ...FROM.b, bytes: first, trafficClass: ECT_0 });
   const classes = tunWrites.map((one) => viewPacket(packetIn(one)).trafficClass);
   expect(classes).toEqual([ECT_0, ...later.map(() => CE)]);
 });
@@ -266,7 +252,7 @@ test("fragments are marked one by one, also those that wait for the first", asyn
 test("segments that were marked on their way are not joined with others", async () => {
   const fixture = await onNodeA({ memory: { offloads: HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP } });
   const messages = [ECT_0, ECT_0, CE, CE, ECT_0].map((outside, i) => ({
-    ...FROM_B,
+    ...FROM.b,
     bytes: packet()
       .ipv4({ src: B1.instanceV4, dst: A1.v4, id: i, tos: ECT_0 })
       .tcp({ sport: 80, dport: 40000, seq: 100 * i, flags: TCP_ACK })
@@ -283,5 +269,5 @@ test("a probe is answered whatever its outer header says", async () => {
   const fixture = await onNodeA();
   const bytes = new Uint8Array(24);
   bytes.set([0x53, 0x57, 1, 1]);
-  expect(fixture.ingress({ ...FROM_B, bytes, trafficClass: CE }).counts).toEqual({ probesAnswered: 1 });
+  expect(fixture.ingress({ ...FROM.b, bytes, trafficClass: CE }).counts).toEqual({ probesAnswered: 1 });
 });

@@ -4,11 +4,11 @@ import { given } from "../support/given.ts";
 import { packet } from "../support/packet-builder.ts";
 import { expectPacket, from, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
 import { packetIn, sentPacket } from "../support/packets-of.ts";
-import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, C1, FROM_B, onNodeA, TO_B, TO_C } from "../support/world.ts";
+import { A1, B1, C1, CLOSEST, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
 
 const FAMILIES = [
-  { name: "IPv4", client: A1.v4, own: A1.instanceV4, called: B_ROUND_ROBIN.v4, other: B_CLOSEST.v4, ...pair("v4") },
-  { name: "IPv6", client: A1.v6, own: A1.instanceV6, called: B_ROUND_ROBIN.v6, other: B_CLOSEST.v6, ...pair("v6") },
+  { name: "IPv4", client: A1.v4, own: A1.instanceV4, called: ROUND_ROBIN.b.v4, other: CLOSEST.b.v4, ...pair("v4") },
+  { name: "IPv6", client: A1.v6, own: A1.instanceV6, called: ROUND_ROBIN.b.v6, other: CLOSEST.b.v6, ...pair("v6") },
 ] as const;
 
 function pair(family: "v4" | "v6") {
@@ -55,13 +55,13 @@ test.each(FAMILIES)("a request goes to an instance, and its reply comes from the
   const fixture = await onNodeA();
   const request = echo(f.client, f.called, f.request, 77);
   const out = fixture.egress(frame(request));
-  expect(out.datagrams.map(({ endpoint }) => endpoint)).toEqual([TO_B]);
+  expect(out.datagrams.map(({ endpoint }) => endpoint)).toEqual([TO.b]);
   expectPacket(sentPacket(out), from(f.own), to(f.target), validChecksums());
   expect(identifierOf(sentPacket(out))).toBe(77);
   expect(out.counts).toMatchObject({ flowsOpened: 1, egressPackets: 1, policyChoices: 1 });
 
   const reply = echo(f.answering, f.client, f.reply, 77);
-  const back = fixture.ingress({ ...FROM_B, bytes: reply });
+  const back = fixture.ingress({ ...FROM.b, bytes: reply });
   expectPacket(behindHeader(back.tunWrites[0]), from(f.called), to(f.client), validChecksums());
   expect(identifierOf(behindHeader(back.tunWrites[0]))).toBe(77);
   expect(back.counts).toEqual({ ingressPackets: 1, ingressBytes: reply.length });
@@ -74,7 +74,7 @@ test.each(FAMILIES)(
     const fixture = await onNodeA({ policy: () => turn++ });
     const send = (identifier: number): string | undefined =>
       fixture.egress(frame(echo(f.client, f.called, f.request, identifier))).datagrams[0]?.endpoint;
-    expect([send(1), send(2), send(1), send(2)]).toEqual([TO_B, TO_C, TO_B, TO_C]);
+    expect([send(1), send(2), send(1), send(2)]).toEqual([TO.b, TO.c, TO.b, TO.c]);
   },
 );
 
@@ -87,7 +87,7 @@ test.each(FAMILIES)("two addresses of one instance, pinged with one identifier, 
   expect(identifier).not.toBe(77);
   expectPacket(sentPacket(second), to(f.target), validChecksums());
 
-  const back = fixture.ingress({ ...FROM_B, bytes: echo(f.answering, f.client, f.reply, identifier) });
+  const back = fixture.ingress({ ...FROM.b, bytes: echo(f.answering, f.client, f.reply, identifier) });
   expectPacket(behindHeader(back.tunWrites[0]), from(f.other), validChecksums());
   expect(identifierOf(behindHeader(back.tunWrites[0]))).toBe(77);
 });
@@ -95,7 +95,7 @@ test.each(FAMILIES)("two addresses of one instance, pinged with one identifier, 
 test.each(FAMILIES)("identifier 0 is an identifier like any other: $name", async (f) => {
   const fixture = await onNodeA();
   expect(fixture.egress(frame(echo(f.client, f.called, f.request, 0))).counts).toMatchObject({ egressPackets: 1 });
-  const back = fixture.ingress({ ...FROM_B, bytes: echo(f.answering, f.client, f.reply, 0) });
+  const back = fixture.ingress({ ...FROM.b, bytes: echo(f.answering, f.client, f.reply, 0) });
   expectPacket(behindHeader(back.tunWrites[0]), from(f.called), validChecksums());
 });
 
@@ -110,7 +110,7 @@ test.each(FAMILIES)("a workload of the same node answers as any other: $name", a
 test.each(FAMILIES)("a request from another node is delivered as it is: $name", async (f) => {
   const fixture = await onNodeA();
   const request = echo(f.answering, f.client, f.request, 9);
-  const result = fixture.ingress({ ...FROM_B, bytes: request });
+  const result = fixture.ingress({ ...FROM.b, bytes: request });
   expect(behindHeader(result.tunWrites[0])).toEqual(request);
 });
 
@@ -123,11 +123,11 @@ test("a reply of nothing but zeros has a right checksum, however its identifier 
       .icmp({ type: 0, words: [0, 0] })
       .payload(new Uint8Array(56))
       .bytes();
-  fixture.egress(frame(echo(A1.v4, B_ROUND_ROBIN.v4, 8, 0)));
-  const same = fixture.ingress({ ...FROM_B, bytes: zeros(B1.instanceV4, A1.v4) });
-  expectPacket(behindHeader(same.tunWrites[0]), from(B_ROUND_ROBIN.v4), validChecksums());
+  fixture.egress(frame(echo(A1.v4, ROUND_ROBIN.b.v4, 8, 0)));
+  const same = fixture.ingress({ ...FROM.b, bytes: zeros(B1.instanceV4, A1.v4) });
+  expectPacket(behindHeader(same.tunWrites[0]), from(ROUND_ROBIN.b.v4), validChecksums());
   // A second ping with that identifier, to the same instance, is told apart by another one on its way.
-  const other = fixture.egress(frame(echo(A1.v4, B_CLOSEST.v4, 8, 0)));
+  const other = fixture.egress(frame(echo(A1.v4, CLOSEST.b.v4, 8, 0)));
   const identifier = identifierOf(sentPacket(other));
   expect(identifier).not.toBe(0);
   const answer = packet()
@@ -135,19 +135,19 @@ test("a reply of nothing but zeros has a right checksum, however its identifier 
     .icmp({ type: 0, words: [identifier, 0] })
     .payload(new Uint8Array(56))
     .bytes();
-  const changed = fixture.ingress({ ...FROM_B, bytes: answer });
-  expectPacket(behindHeader(changed.tunWrites[0]), from(B_CLOSEST.v4), validChecksums());
+  const changed = fixture.ingress({ ...FROM.b, bytes: answer });
+  expectPacket(behindHeader(changed.tunWrites[0]), from(CLOSEST.b.v4), validChecksums());
   expect(identifierOf(behindHeader(changed.tunWrites[0]))).toBe(0);
   // What was wrong stays wrong.
   const wrong = zeros(B1.instanceV4, A1.v4);
   wrong.fill(0, 22, 24);
-  const delivered = fixture.ingress({ ...FROM_B, bytes: wrong });
+  const delivered = fixture.ingress({ ...FROM.b, bytes: wrong });
   expect(() => expectPacket(behindHeader(delivered.tunWrites[0]), validChecksums())).toThrow("checksum");
 });
 
 test("a checksum that was wrong stays wrong by the same amount", async () => {
   const fixture = await onNodeA();
-  const right = echo(A1.v6, B_ROUND_ROBIN.v6, 128, 1);
+  const right = echo(A1.v6, ROUND_ROBIN.b.v6, 128, 1);
   const wrong = right.slice();
   wrong[43] = (wrong[43] as number) ^ 1;
   const sent = fixture.egress(frame(right), frame(wrong)).datagrams.map(({ bytes }) => bytes);
@@ -160,8 +160,8 @@ test("a checksum that was wrong stays wrong by the same amount", async () => {
 
 test("a ping that ended is forgotten after its own timeout", async () => {
   const fixture = await onNodeA({ memory: { timeoutsMs: { icmpQuery: 1000 } } });
-  fixture.egress(frame(echo(A1.v4, B_ROUND_ROBIN.v4, 8, 1)));
-  fixture.ingress({ ...FROM_B, bytes: echo(B1.instanceV4, A1.v4, 0, 1) });
+  fixture.egress(frame(echo(A1.v4, ROUND_ROBIN.b.v4, 8, 1)));
+  fixture.ingress({ ...FROM.b, bytes: echo(B1.instanceV4, A1.v4, 0, 1) });
   fixture.advance(999);
   expect(fixture.sweep().counts).toEqual({});
   fixture.advance(1);

@@ -15,11 +15,11 @@ import {
   validChecksums,
 } from "../support/packet-checks.ts";
 import { sentPacket } from "../support/packets-of.ts";
-import { A1, B_ROUND_ROBIN, B1, B2, B3, onNodeA, TO_B, TO_C, TO_D, UNKNOWN } from "../support/world.ts";
+import { A1, B1, B2, B3, onNodeA, ROUND_ROBIN, TO, UNKNOWN } from "../support/world.ts";
 
 const FAMILIES = [
-  { family: "IPv4", client: A1.v4, source: A1.instanceV4, called: B_ROUND_ROBIN.v4, target: B1.v4, header: 20 },
-  { family: "IPv6", client: A1.v6, source: A1.instanceV6, called: B_ROUND_ROBIN.v6, target: B1.v6, header: 40 },
+  { family: "IPv4", client: A1.v4, source: A1.instanceV4, called: ROUND_ROBIN.b.v4, target: B1.v4, header: 20 },
+  { family: "IPv6", client: A1.v6, source: A1.instanceV6, called: ROUND_ROBIN.b.v6, target: B1.v6, header: 40 },
 ];
 
 describe.each(FAMILIES)("$family egress", ({ client, source, called, target, header }) => {
@@ -27,7 +27,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const fixture = await onNodeA();
     const original = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).bytes();
     const result = fixture.egress(virtioFrame(original, {}));
-    expect(result.datagrams.map((one) => one.endpoint)).toEqual([TO_B]);
+    expect(result.datagrams.map((one) => one.endpoint)).toEqual([TO.b]);
     expectPacket(
       sentPacket(result),
       from(source, 40000),
@@ -148,7 +148,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const [address, b3] = header === 20 ? [B3.instanceV4, B3.v4] : [B3.instanceV6, B3.v6];
     for (let sport = 5000; sport < 5010; sport++) {
       const result = fixture.egress(packet().ip(client, address).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
-      expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+      expect(result.datagrams[0]?.endpoint).toBe(TO.d);
       expectPacket(sentPacket(result), from(source, sport), to(b3, 80), validChecksums());
       expect(result.counts).toEqual({ egressPackets: 1, egressBytes: header + 20, flowsOpened: 1 });
     }
@@ -157,7 +157,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
   test("the policy's choice decides the node, and v6 underlays work as v4 ones [defect 15, remedy 8]", async () => {
     const fixture = await onNodeA();
     const targets = header === 20 ? [B1.v4, B2.v4, B3.v4] : [B1.v6, B2.v6, B3.v6];
-    for (const [index, endpoint] of [TO_B, TO_C, TO_D].entries()) {
+    for (const [index, endpoint] of [TO.b, TO.c, TO.d].entries()) {
       fixture.policy = () => index;
       const result = fixture.egress(
         packet()
@@ -173,7 +173,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
 
 test("an IPv4 UDP checksum of zero stays zero", async () => {
   const fixture = await onNodeA();
-  const original = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 53, checksum: 0 }).payload("x").bytes();
+  const original = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 1, dport: 53, checksum: 0 }).payload("x").bytes();
   const result = fixture.egress(virtioFrame(original, {}));
   expect(transportChecksum(sentPacket(result))).toBe(0);
 });
@@ -183,7 +183,7 @@ test("IPv4 options, TOS, id, flags and TTL pass unchanged", async () => {
   const original = packet()
     .ipv4({
       src: A1.v4,
-      dst: B_ROUND_ROBIN.v4,
+      dst: ROUND_ROBIN.b.v4,
       tos: 0xb9,
       id: 0xffff,
       fragment: 0,
@@ -200,7 +200,7 @@ test("IPv4 options, TOS, id, flags and TTL pass unchanged", async () => {
 
 test("a wrong IPv4 header checksum stays wrong", async () => {
   const fixture = await onNodeA();
-  const original = packet().ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4 }).tcp({ sport: 1, dport: 2 }).bytes();
+  const original = packet().ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4 }).tcp({ sport: 1, dport: 2 }).bytes();
   const broken = corrupt(original, 8, 63);
   const [good] = fixture.egress(virtioFrame(original, {})).datagrams;
   const [bad] = fixture.egress(virtioFrame(broken, {})).datagrams;
@@ -211,7 +211,7 @@ test("a wrong IPv4 header checksum stays wrong", async () => {
 test("IPv6 traffic class, flow label and hop limit pass unchanged", async () => {
   const fixture = await onNodeA();
   const original = packet()
-    .ipv6({ src: A1.v6, dst: B_ROUND_ROBIN.v6, trafficClass: 0xb9, flowLabel: 0xabcde, hopLimit: 1 })
+    .ipv6({ src: A1.v6, dst: ROUND_ROBIN.b.v6, trafficClass: 0xb9, flowLabel: 0xabcde, hopLimit: 1 })
     .tcp({ sport: 1234, dport: 80, flags: TCP_SYN, options: [2, 4, 5, 110] })
     .bytes();
   const result = fixture.egress(virtioFrame(original, {}));
@@ -221,11 +221,11 @@ test("IPv6 traffic class, flow label and hop limit pass unchanged", async () => 
 test("the largest packets pass", async () => {
   const fixture = await onNodeA();
   const v4 = packet()
-    .ip(A1.v4, B_ROUND_ROBIN.v4)
+    .ip(A1.v4, ROUND_ROBIN.b.v4)
     .udp({ sport: 1, dport: 2 })
     .payload(65_507 - 28);
   const v6 = packet()
-    .ip(A1.v6, B_ROUND_ROBIN.v6)
+    .ip(A1.v6, ROUND_ROBIN.b.v6)
     .udp({ sport: 1, dport: 2 })
     .payload(65_507 - 48);
   for (const build of [v4, v6]) {
@@ -239,7 +239,7 @@ test("a batch of 64 packets of 64 flows leaves in order", async () => {
   const fixture = await onNodeA();
   const frames = Array.from({ length: 64 }, (_, i) =>
     packet()
-      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .ip(A1.v4, ROUND_ROBIN.b.v4)
       .udp({ sport: 1000 + i, dport: 53 })
       .payload(`packet ${i}`)
       .frame(),
@@ -257,11 +257,11 @@ const REFUSED = [
   ["notServiceAddress", "another node's namespace address", A1.v4, B1.v4],
   ["notServiceAddress", "an IPv6 address outside of the service ranges", A1.v6, "2001:db8::1"],
   ["notServiceAddress", "a v4-mapped IPv6 address, which belongs to no IPv6 range", A1.v6, "::ffff:10.30.0.2"],
-  ["unknownWorkload", "a source that is no workload", "10.101.3.99", B_ROUND_ROBIN.v4],
-  ["unknownWorkload", "an IPv6 source that is no workload", "fc00::101:3:99", B_ROUND_ROBIN.v6],
-  ["unknownWorkload", "another node's workload as source", B1.v4, B_ROUND_ROBIN.v4],
-  ["unknownWorkload", "an instance address as source", A1.instanceV4, B_ROUND_ROBIN.v4],
-  ["unknownWorkload", "a v4-mapped IPv6 source", `::ffff:${A1.v4}`, B_ROUND_ROBIN.v6],
+  ["unknownWorkload", "a source that is no workload", "10.101.3.99", ROUND_ROBIN.b.v4],
+  ["unknownWorkload", "an IPv6 source that is no workload", "fc00::101:3:99", ROUND_ROBIN.b.v6],
+  ["unknownWorkload", "another node's workload as source", B1.v4, ROUND_ROBIN.b.v4],
+  ["unknownWorkload", "an instance address as source", A1.instanceV4, ROUND_ROBIN.b.v4],
+  ["unknownWorkload", "a v4-mapped IPv6 source", `::ffff:${A1.v4}`, ROUND_ROBIN.b.v6],
   ["unknownAddress", "a service address that the tables do not hold", A1.v4, UNKNOWN.v4],
   ["unknownAddress", "an IPv6 service address that the tables do not hold", A1.v6, UNKNOWN.v6],
 ] as const;

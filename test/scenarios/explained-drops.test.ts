@@ -22,7 +22,7 @@ import { ALL_KINDS, Traffic } from "../support/traffic.ts";
 import { TrafficEvents, type TrafficTarget } from "../support/traffic-events.ts";
 import { trafficMemory } from "../support/traffic-memory.ts";
 import { TrafficWorld } from "../support/traffic-world.ts";
-import { B_ROUND_ROBIN, C1, RANGES, THIS_NODE, world } from "../support/world.ts";
+import { C1, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
 type Outcome = `${TestPacket["direction"]} ${DropName}`;
 
@@ -169,6 +169,6 @@ test.each([
   });
   make(fixture);
   const node = new RehearsingNode(fixture, await loadEngineModule(), () => true);
-  node.target.egress(packet().ip(C1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 53 }).payload("q").frame());
+  node.target.egress(packet().ip(C1.v4, ROUND_ROBIN.b.v4).udp({ sport: 1, dport: 53 }).payload("q").frame());
   expect(node.outcomes.get(0)).toEqual([`egress ${reason}`]);
 });

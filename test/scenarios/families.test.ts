@@ -12,7 +12,7 @@ import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packe
 import { expectPacket, from, hopLimitIs, payloadIs, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { compilePolicy } from "../support/policies.ts";
-import { A1, FROM_B, instance, NODE_B, NODE_C, onNodeA, service, THIS_NODE, TO_B } from "../support/world.ts";
+import { A1, FROM, instance, NODE, onNodeA, service, THIS_NODE, TO } from "../support/world.ts";
 
 /** The instance of "only": on another node, or on this one. */
 const REMOTE = { v4: "10.18.9.1", v6: "fc00::18:9:1", instanceV4: "10.30.9.1", instanceV6: "fdff::901" };
@@ -58,7 +58,7 @@ function withOnly(only: "v4" | "v6", node: string, options: Partial<FixtureOptio
   const one = { ...instance(1, node, REMOTE), namespaceAddresses };
   return onNodeA({
     tables: {
-      nodes: [NODE_B],
+      nodes: [NODE.b],
       services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [one], ONLY.v4, ONLY.v6)],
     },
     ...options,
@@ -82,10 +82,10 @@ describe.each(DIRECTIONS)("$name", (way) => {
     ] as const) {
       const [question, answer] = build;
       const sent = fixture.egress(question.payload("question").frame());
-      expect(sent.datagrams.map((one) => one.endpoint)).toEqual([TO_B]);
+      expect(sent.datagrams.map((one) => one.endpoint)).toEqual([TO.b]);
       expectPacket(sentPacket(sent), from(source, 4000), to(target), validChecksums(), hopLimitIs(64));
       expectPacket(sentPacket(sent), payloadIs(Buffer.from("question")));
-      const received = fixture.ingress({ ...FROM_B, bytes: answer.payload("an odd answer").bytes() });
+      const received = fixture.ingress({ ...FROM.b, bytes: answer.payload("an odd answer").bytes() });
       expect(received.tunWrites.length).toBe(1);
       const written = writtenPacket(received);
       expectPacket(written, from(called), to(client, 4000), validChecksums(), payloadIs(Buffer.from("an odd answer")));
@@ -129,7 +129,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
         .bytes(),
     );
     const bytes = Buffer.concat(segments);
-    const result = fixture.ingress({ ...FROM_B, bytes, segmentSize: segments[0]?.length });
+    const result = fixture.ingress({ ...FROM.b, bytes, segmentSize: segments[0]?.length });
     expect(result.frames.length).toBe(1);
     expect(result.tunWrites.length).toBe(4);
     for (const write of result.tunWrites) {
@@ -147,7 +147,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     const expected = packet().ip(source, target).icmp({ type: requestOnWire, words }).payload("ping").bytes();
     expect(sent?.bytes.subarray(wireHeader)).toEqual(expected.subarray(wireHeader));
     const answer = packet().ip(answering, answered).icmp({ type: replyOnWire, words }).payload("ping").bytes();
-    const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
+    const [write] = fixture.ingress({ ...FROM.b, bytes: answer }).tunWrites;
     const pong = packet().ip(called, client).icmp({ type: reply, words }).payload("ping").bytes();
     expect(write?.subarray(10 + ownHeader)).toEqual(pong.subarray(ownHeader));
     expectPacket(packetIn(write), from(called), to(client));
@@ -179,7 +179,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
       .ip(answering, answered)
       .icmp(isWireV4 ? { type: 3, code: 3 } : { type: 1, code: 4 })
       .payload(quoteFor(given(sent).bytes, answered, answering));
-    const [write] = fixture.ingress({ ...FROM_B, bytes: error.bytes() }).tunWrites;
+    const [write] = fixture.ingress({ ...FROM.b, bytes: error.bytes() }).tunWrites;
     const expected = packet()
       .ip(called, client)
       .icmp(isWireV4 ? { type: 1, code: 4 } : { type: 3, code: 3 })
@@ -228,7 +228,7 @@ test("a client without an instance address in the instance's family is told that
   const half = { ...instance(1, THIS_NODE, A1), namespaceAddresses: [A1.v6], instanceAddresses: [A1.instanceV6] };
   const one = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v4] };
   const fixture = await onNodeA({
-    tables: { nodes: [NODE_B], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
+    tables: { nodes: [NODE.b], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
   });
   const result = fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
   expect(result.counts).toMatchObject({ "egressDrop.noAddressOfFamily": 1 });
@@ -238,11 +238,11 @@ test("a client that has only IPv6 gets its answers in IPv6: the instance's node 
   const half = { ...instance(1, THIS_NODE, A1), namespaceAddresses: [A1.v6] };
   const one = { ...instance(1, "node-b", REMOTE), namespaceAddresses: [REMOTE.v4] };
   const fixture = await onNodeA({
-    tables: { nodes: [NODE_B], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
+    tables: { nodes: [NODE.b], services: [service("a", [half]), service("only", [one], ONLY.v4, ONLY.v6)] },
   });
   fixture.egress(packet().ip(A1.v6, ONLY.v6).tcp({ sport: 1, dport: 80 }).frame());
   const answer = packet().ip(REMOTE.instanceV6, A1.v6).tcp({ sport: 80, dport: 1 }).payload("answer").bytes();
-  const [write] = fixture.ingress({ ...FROM_B, bytes: answer }).tunWrites;
+  const [write] = fixture.ingress({ ...FROM.b, bytes: answer }).tunWrites;
   expectPacket(packetIn(write), from(ONLY.v6), to(A1.v6, 1), validChecksums());
 });
 
@@ -254,7 +254,7 @@ describe.each([
   async function targets(policy: string, prepare: (fixture: EngineFixture) => void = () => undefined) {
     const fixture = await onNodeA({
       tables: {
-        nodes: [NODE_B, NODE_C],
+        nodes: [NODE.b, NODE.c],
         services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [SIX, FOUR], ONLY.v4, ONLY.v6)],
       },
     });
@@ -302,7 +302,7 @@ test("without a policy's answer an instance of the client's family comes before 
   const fixture = await onNodeA({
     policy: () => -1,
     tables: {
-      nodes: [NODE_B],
+      nodes: [NODE.b],
       services: [service("a", [instance(1, THIS_NODE, A1)]), service("only", [six, four], ONLY.v4, ONLY.v6)],
     },
   });

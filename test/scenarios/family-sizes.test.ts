@@ -10,7 +10,7 @@ import { fragmentsOf } from "../support/fragments.ts";
 import { nth } from "../support/given.ts";
 import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
-import { A1, C1, D_ROUND_ROBIN, D1, FROM_D, onNodeA, serviceB, THIS_NODE, world } from "../support/world.ts";
+import { A1, C1, D1, FROM, onNodeA, ROUND_ROBIN, serviceB, THIS_NODE, world } from "../support/world.ts";
 
 const TUN_MTU = 1450;
 const LEAST = 1280;
@@ -140,9 +140,9 @@ describe("answers in IPv4 to an IPv6 client", () => {
 
   test.each([1261, 1431, 1450])("from another node, without DF, %i bytes", async (length) => {
     const fixture = await node();
-    fixture.egress(asked(D_ROUND_ROBIN.v6));
+    fixture.egress(asked(ROUND_ROBIN.d.v6));
     const answer = udp(D1.instanceV4, A1.v4, length, 0, ANSWER);
-    const result = fixture.ingress({ ...FROM_D, bytes: answer.bytes() });
+    const result = fixture.ingress({ ...FROM.d, bytes: answer.bytes() });
     const out = sent(result);
     expect(out.map((bytes) => bytes.length <= LEAST)).toEqual([true, true]);
     expect(payloadOf(out)).toEqual(answer.bytes().slice(28));
@@ -151,9 +151,9 @@ describe("answers in IPv4 to an IPv6 client", () => {
 
   test("from another node, with DF: as it is, since the next router tells its sender", async () => {
     const fixture = await node();
-    fixture.egress(asked(D_ROUND_ROBIN.v6));
+    fixture.egress(asked(ROUND_ROBIN.d.v6));
     const answer = udp(D1.instanceV4, A1.v4, 1450, DONT_FRAGMENT, ANSWER);
-    const [out] = sent(fixture.ingress({ ...FROM_D, bytes: answer.bytes() }));
+    const [out] = sent(fixture.ingress({ ...FROM.d, bytes: answer.bytes() }));
     expect(out?.length).toBe(1470);
   });
 
@@ -162,10 +162,10 @@ describe("answers in IPv4 to an IPv6 client", () => {
     ["the first one last", [2, 1, 0]],
   ] as const)("from another node in fragments, %s: in smaller ones", async (_order, order) => {
     const fixture = await node();
-    fixture.egress(asked(D_ROUND_ROBIN.v6));
+    fixture.egress(asked(ROUND_ROBIN.d.v6));
     const answer = udp(D1.instanceV4, A1.v4, 4000, 0, ANSWER);
     const fragments = fragmentsOf(answer.bytes(), 1408);
-    const out = sent(fixture.ingress(...order.map((i) => ({ ...FROM_D, bytes: nth(fragments, i) }))));
+    const out = sent(fixture.ingress(...order.map((i) => ({ ...FROM.d, bytes: nth(fragments, i) }))));
     expect(out.map((bytes) => bytes.length <= LEAST)).toEqual(out.map(() => true));
     expect(payloadOf(out)).toEqual(answer.bytes().slice(28));
   });
@@ -187,7 +187,7 @@ describe("IPv6 to an instance with IPv4 alone", () => {
   ])("%i bytes in IPv4: DF is %s", async (length, isSet) => {
     const fixture = await node();
     const call = packet()
-      .ip(C1.v6, D_ROUND_ROBIN.v6)
+      .ip(C1.v6, ROUND_ROBIN.d.v6)
       .udp({ sport: 4000, dport: 53 })
       .payload(length - 28)
       .frame();
@@ -197,7 +197,7 @@ describe("IPv6 to an instance with IPv4 alone", () => {
 
   test("fragments lose their header and have DF clear", async () => {
     const fixture = await node();
-    const call = packet().ip(C1.v6, D_ROUND_ROBIN.v6).udp({ sport: 4000, dport: 53 }).payload(3000).bytes();
+    const call = packet().ip(C1.v6, ROUND_ROBIN.d.v6).udp({ sport: 4000, dport: 53 }).payload(3000).bytes();
     const out = sent(fixture.egress(...fragmentsOf(call, 1400, 7).map((bytes) => virtioFrame(bytes, {}))));
     expect(out.map((bytes) => bytes.length)).toEqual([1420, 1420, 228]);
     expect(out.map((bytes) => (bytes[6] as number) & 0x40)).toEqual([0, 0, 0]);

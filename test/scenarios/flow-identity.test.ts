@@ -7,23 +7,18 @@ import { expectPacket, from, to, validChecksums, viewPacket } from "../support/p
 import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import {
   A1,
-  B_CLOSEST,
-  B_ROUND_ROBIN,
   B1,
   B2,
-  C_ROUND_ROBIN,
   C1,
-  D_ROUND_ROBIN,
+  CLOSEST,
   D1,
-  EMPTY_ROUND_ROBIN,
-  FROM_B,
+  FROM,
   instance,
   onNodeA,
-  SERVICE_A,
+  ROUND_ROBIN,
+  SERVICE,
   serviceB,
-  TO_B,
-  TO_C,
-  TO_D,
+  TO,
   world,
 } from "../support/world.ts";
 
@@ -31,7 +26,7 @@ describe("a new connection on the ports of an old one", () => {
   async function closed(): Promise<EngineFixture> {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
-    fixture.ingress({ ...FROM_B, bytes: answer(TCP_RST | TCP_ACK) });
+    fixture.ingress({ ...FROM.b, bytes: answer(TCP_RST | TCP_ACK) });
     fixture.policy = () => 2;
     return fixture;
   }
@@ -39,7 +34,7 @@ describe("a new connection on the ports of an old one", () => {
   test("SYN on a closed flow is a new flow, with a choice of its own", async () => {
     const fixture = await closed();
     const result = fixture.egress(SYN.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.d);
     expect(counted(result.counts)).toEqual({ ...ONE, flowsRestarted: 1, flowsOpened: 1, policyChoices: 1 });
   });
 
@@ -50,9 +45,9 @@ describe("a new connection on the ports of an old one", () => {
     ["RST", TCP_RST],
   ])("%s on a closed flow belongs to it", async (_what, flags) => {
     const fixture = await closed();
-    const late = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
+    const late = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
     const result = fixture.egress(late);
-    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.b);
     expect(counted(result.counts)).toEqual(ONE);
   });
 
@@ -60,7 +55,7 @@ describe("a new connection on the ports of an old one", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     fixture.policy = () => 2;
-    expect(fixture.egress(SYN.frame()).datagrams[0]?.endpoint).toBe(TO_B);
+    expect(fixture.egress(SYN.frame()).datagrams[0]?.endpoint).toBe(TO.b);
   });
 });
 
@@ -68,54 +63,54 @@ describe("no crosstalk", () => {
   test("two clients of this node with one source port [defect 6, remedy 4]", async () => {
     const fixture = await onNodeA();
     for (const client of [A1, C1]) {
-      const call = packet().ip(client.v4, B_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+      const call = packet().ip(client.v4, ROUND_ROBIN.b.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
       expectPacket(sentPacket(fixture.egress(call)), from(client.instanceV4, 5000), to(B1.v4, 53));
     }
     for (const client of [A1, C1]) {
       const back = packet().ip(B1.instanceV4, client.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
-      const [write] = fixture.ingress({ ...FROM_B, bytes: back }).tunWrites;
-      expectPacket(packetIn(write), from(B_ROUND_ROBIN.v4, 53), to(client.v4, 5000), validChecksums());
+      const [write] = fixture.ingress({ ...FROM.b, bytes: back }).tunWrites;
+      expectPacket(packetIn(write), from(ROUND_ROBIN.b.v4, 53), to(client.v4, 5000), validChecksums());
     }
   });
 
   test("one socket that calls two services at different instances", async () => {
     const fixture = await onNodeA();
     const calls = [
-      { called: B_ROUND_ROBIN.v4, target: B1.v4 },
-      { called: D_ROUND_ROBIN.v4, target: D1.v4 },
+      { called: ROUND_ROBIN.b.v4, target: B1.v4 },
+      { called: ROUND_ROBIN.d.v4, target: D1.v4 },
     ];
     for (const { called, target } of calls) {
       const call = packet().ip(A1.v4, called).udp({ sport: 5000, dport: 53 }).payload("q").frame();
       expectPacket(sentPacket(fixture.egress(call)), from(A1.instanceV4, 5000), to(target, 53));
     }
     const back = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
-    expectPacket(writtenPacket(fixture.ingress({ ...FROM_B, bytes: back })), from(B_ROUND_ROBIN.v4, 53));
+    expectPacket(writtenPacket(fixture.ingress({ ...FROM.b, bytes: back })), from(ROUND_ROBIN.b.v4, 53));
   });
 
   test("one socket that calls two addresses of one instance gets each answer from the right one", async () => {
     const fixture = await onNodeA();
     const wirePorts: number[] = [];
-    for (const called of [B_ROUND_ROBIN.v4, B_CLOSEST.v4, B1.instanceV4]) {
+    for (const called of [ROUND_ROBIN.b.v4, CLOSEST.b.v4, B1.instanceV4]) {
       const call = packet().ip(A1.v4, called).udp({ sport: 5000, dport: 53 }).payload("q").frame();
       const result = fixture.egress(call);
       expectPacket(sentPacket(result), from(A1.instanceV4), to(B1.v4, 53), validChecksums());
-      expect(result.counts.portsRewritten ?? 0).toBe(called === B_ROUND_ROBIN.v4 ? 0 : 1);
+      expect(result.counts.portsRewritten ?? 0).toBe(called === ROUND_ROBIN.b.v4 ? 0 : 1);
       wirePorts.push(viewPacket(sentPacket(result)).sport);
     }
     expect(new Set(wirePorts).size).toBe(3);
     expect(wirePorts[0]).toBe(5000);
-    for (const [i, called] of [B_ROUND_ROBIN.v4, B_CLOSEST.v4, B1.instanceV4].entries()) {
+    for (const [i, called] of [ROUND_ROBIN.b.v4, CLOSEST.b.v4, B1.instanceV4].entries()) {
       const dport = wirePorts[i] as number;
       const back = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport }).payload("a").bytes();
-      const [write] = fixture.ingress({ ...FROM_B, bytes: back }).tunWrites;
+      const [write] = fixture.ingress({ ...FROM.b, bytes: back }).tunWrites;
       expectPacket(packetIn(write), from(called, 53), to(A1.v4, 5000), validChecksums());
     }
   });
 
   test("a changed port is covered by unfinished and segmented checksums too", async () => {
     const fixture = await onNodeA();
-    const first = packet().ip(A1.v6, B_ROUND_ROBIN.v6).tcp({ sport: 5000, dport: 80 });
-    const second = packet().ip(A1.v6, B_CLOSEST.v6).tcp({ sport: 5000, dport: 80 });
+    const first = packet().ip(A1.v6, ROUND_ROBIN.b.v6).tcp({ sport: 5000, dport: 80 });
+    const second = packet().ip(A1.v6, CLOSEST.b.v6).tcp({ sport: 5000, dport: 80 });
     fixture.egress(first.frame());
     for (const frame of [
       second.payload(100).offloadFrame(),
@@ -131,22 +126,22 @@ describe("no crosstalk", () => {
 
   test("TCP and UDP on the same ports", async () => {
     const fixture = await onNodeA();
-    const tcp = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 5000, dport: 53, flags: TCP_SYN }).frame();
-    const udp = packet().ip(A1.v4, B_CLOSEST.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
+    const tcp = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 5000, dport: 53, flags: TCP_SYN }).frame();
+    const udp = packet().ip(A1.v4, CLOSEST.b.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
     expect(fixture.egress(tcp).counts.portsRewritten).toBeUndefined();
     expect(fixture.egress(udp).counts.portsRewritten).toBeUndefined();
     const tcpBack = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 53, dport: 5000 }).bytes();
     const udpBack = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
-    const result = fixture.ingress({ ...FROM_B, bytes: tcpBack }, { ...FROM_B, bytes: udpBack });
-    expectPacket(writtenPacket(result), from(B_ROUND_ROBIN.v4, 53));
-    expectPacket(writtenPacket(result, 1), from(B_CLOSEST.v4, 53));
+    const result = fixture.ingress({ ...FROM.b, bytes: tcpBack }, { ...FROM.b, bytes: udpBack });
+    expectPacket(writtenPacket(result), from(ROUND_ROBIN.b.v4, 53));
+    expectPacket(writtenPacket(result, 1), from(CLOSEST.b.v4, 53));
   });
 
   test("IPv4 and IPv6 on the same ports", async () => {
     const fixture = await onNodeA();
     for (const [client, called] of [
-      [A1.v4, B_ROUND_ROBIN.v4],
-      [A1.v6, B_ROUND_ROBIN.v6],
+      [A1.v4, ROUND_ROBIN.b.v4],
+      [A1.v6, ROUND_ROBIN.b.v6],
     ] as const) {
       const result = fixture.egress(packet().ip(client, called).udp({ sport: 5000, dport: 53 }).payload("q").frame());
       expect(result.counts.flowsOpened).toBe(1);
@@ -155,12 +150,12 @@ describe("no crosstalk", () => {
 
   test("local flows do not meet flows of other nodes [defect 7, remedy 4]", async () => {
     const fixture = await onNodeA();
-    fixture.egress(packet().ip(A1.v4, C_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
-    fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
+    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.c.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
+    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame());
     const spoofed = packet().ip(C1.instanceV4, A1.v4).udp({ sport: 53, dport: 5000 }).payload("a").bytes();
-    expect(fixture.ingress({ ...FROM_B, bytes: spoofed }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    expect(fixture.ingress({ ...FROM.b, bytes: spoofed }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
     const local = packet().ip(C1.v4, A1.instanceV4).udp({ sport: 53, dport: 5000 }).payload("a").frame();
-    expectPacket(writtenPacket(fixture.egress(local)), from(C_ROUND_ROBIN.v4, 53), to(A1.v4, 5000));
+    expectPacket(writtenPacket(fixture.egress(local)), from(ROUND_ROBIN.c.v4, 53), to(A1.v4, 5000));
   });
 });
 
@@ -173,7 +168,7 @@ describe("the choice", () => {
   ])("a policy that answers %s is replaced by the engine's own choice", async (_what, index) => {
     const fixture = await onNodeA({ policy: () => index });
     const result = fixture.egress(SYN.frame());
-    expect([TO_B, TO_C, TO_D]).toContain(result.datagrams[0]?.endpoint);
+    expect([TO.b, TO.c, TO.d]).toContain(result.datagrams[0]?.endpoint);
     expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyFallbacks: 1 });
   });
 
@@ -181,11 +176,11 @@ describe("the choice", () => {
     const fixture = await onNodeA({ policy: () => -1 });
     const perEndpoint = new Map<string, number>();
     for (let sport = 1; sport <= 300; sport++) {
-      const frame = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload("q").frame();
+      const frame = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport, dport: 53 }).payload("q").frame();
       const endpoint = fixture.egress(frame).datagrams[0]?.endpoint as string;
       perEndpoint.set(endpoint, (perEndpoint.get(endpoint) ?? 0) + 1);
     }
-    expect([...perEndpoint.keys()].sort()).toEqual([TO_B, TO_C, TO_D].sort());
+    expect([...perEndpoint.keys()].sort()).toEqual([TO.b, TO.c, TO.d].sort());
     for (const share of perEndpoint.values()) expect(share).toBeGreaterThan(50);
   });
 
@@ -193,13 +188,13 @@ describe("the choice", () => {
     const fixture = await onNodeA({ policy: () => 0 });
     await fixture.apply(world(serviceB([instance(1, "node-b", B1, true), instance(2, "node-c", B2)])));
     const result = fixture.egress(SYN.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.c);
     expect(result.counts.policyFallbacks).toBe(1);
   });
 
   test("a service without instances has none", async () => {
     const fixture = await onNodeA();
-    const frame = packet().ip(A1.v4, EMPTY_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 2 }).frame();
+    const frame = packet().ip(A1.v4, ROUND_ROBIN.empty.v4).tcp({ sport: 1, dport: 2 }).frame();
     const result = fixture.egress(frame);
     expect(result.counts).toEqual({ "egressDrop.noInstance": 1 });
     expect(result.choices).toEqual([]);
@@ -208,9 +203,9 @@ describe("the choice", () => {
   test("a client without an instance address of the family cannot call", async () => {
     const half = { ...instance(1, "node-a", A1), instanceAddresses: [A1.instanceV4] };
     const fixture = await onNodeA({
-      tables: { ...world(), services: [{ ...SERVICE_A, instances: [half] }, serviceB()] },
+      tables: { ...world(), services: [{ ...SERVICE.a, instances: [half] }, serviceB()] },
     });
-    const v6 = packet().ip(A1.v6, B_ROUND_ROBIN.v6).tcp({ sport: 1, dport: 2 }).frame();
+    const v6 = packet().ip(A1.v6, ROUND_ROBIN.b.v6).tcp({ sport: 1, dport: 2 }).frame();
     expect(fixture.egress(v6).counts).toEqual({ policyChoices: 1, "egressDrop.noAddressOfFamily": 1 });
     expect(fixture.egress(SYN.frame()).counts.egressPackets).toBe(1);
   });

@@ -6,7 +6,7 @@ import { answer, counted, DATA, ONE } from "../support/first-flow.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { expectPacket, from, to } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
-import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA, TO_B, TO_D } from "../support/world.ts";
+import { A1, B1, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
 
 describe("idle timeouts follow the protocol", () => {
   const TIMEOUTS = {
@@ -24,10 +24,10 @@ describe("idle timeouts follow the protocol", () => {
     return (fixture.sweep().counts.flowsExpired ?? 0) === 0;
   }
 
-  const UDP = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 40000, dport: 53 }).payload("q").frame();
+  const UDP = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 40000, dport: 53 }).payload("q").frame();
   const UDP_ANSWER = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 40000 }).payload("a").bytes();
   const forward = (flags: number): Uint8Array =>
-    packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
+    packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
 
   type Step = (fixture: EngineFixture) => void;
   const out =
@@ -37,12 +37,12 @@ describe("idle timeouts follow the protocol", () => {
   const back =
     (flags: number): Step =>
     (fixture) =>
-      fixture.ingress({ ...FROM_B, bytes: answer(flags) });
+      fixture.ingress({ ...FROM.b, bytes: answer(flags) });
   const established = [out(TCP_SYN), back(TCP_SYN | TCP_ACK), out(TCP_ACK)];
   const halfClosed = [...established, out(TCP_FIN | TCP_ACK)];
   const cases: readonly (readonly [what: string, state: keyof typeof TIMEOUTS, steps: readonly Step[]])[] = [
     ["UDP without an answer", "udpUnreplied", [(f) => f.egress(UDP), (f) => f.egress(UDP)]],
-    ["UDP with an answer", "udpStream", [(f) => f.egress(UDP), (f) => f.ingress({ ...FROM_B, bytes: UDP_ANSWER })]],
+    ["UDP with an answer", "udpStream", [(f) => f.egress(UDP), (f) => f.ingress({ ...FROM.b, bytes: UDP_ANSWER })]],
     ["SYN alone", "tcpOpening", [out(TCP_SYN)]],
     ["SYN, SYN ACK", "tcpOpening", [out(TCP_SYN), back(TCP_SYN | TCP_ACK)]],
     ["the whole handshake", "tcpEstablished", established],
@@ -116,19 +116,19 @@ describe("idle timeouts follow the protocol", () => {
     fixture.policy = () => 2;
     expect(survives(fixture, 2 * HOUR_MS)).toBe(true);
     const result = fixture.egress(DATA.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.b);
     expect(counted(result.counts)).toEqual(ONE);
-    expect(fixture.ingress({ ...FROM_B, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
+    expect(fixture.ingress({ ...FROM.b, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
   });
 
   test("a packet of either direction keeps the flow alive", async () => {
     const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
     fixture.egress(UDP);
-    fixture.ingress({ ...FROM_B, bytes: UDP_ANSWER });
+    fixture.ingress({ ...FROM.b, bytes: UDP_ANSWER });
     for (let i = 0; i < 5; i++) {
       expect(survives(fixture, 1500)).toBe(true);
       if (i % 2 === 0) fixture.egress(UDP);
-      else fixture.ingress({ ...FROM_B, bytes: UDP_ANSWER });
+      else fixture.ingress({ ...FROM.b, bytes: UDP_ANSWER });
     }
     expect(survives(fixture, 2500)).toBe(false);
   });
@@ -139,7 +139,7 @@ describe("idle timeouts follow the protocol", () => {
     expect(survives(fixture, 1001)).toBe(false);
     fixture.policy = () => 2;
     const result = fixture.egress(UDP);
-    expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.d);
     expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyChoices: 1 });
   });
 
@@ -147,7 +147,7 @@ describe("idle timeouts follow the protocol", () => {
     const fixture = await onNodeA({ memory: { timeoutsMs: TIMEOUTS } });
     fixture.egress(UDP);
     survives(fixture, 1001);
-    const result = fixture.ingress({ ...FROM_B, bytes: UDP_ANSWER });
+    const result = fixture.ingress({ ...FROM.b, bytes: UDP_ANSWER });
     expectPacket(writtenPacket(result), from(B1.instanceV4, 53), to(A1.v4, 40000));
   });
 
@@ -155,7 +155,7 @@ describe("idle timeouts follow the protocol", () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { timeoutsMs: TIMEOUTS } });
     const frames = Array.from({ length: 100 }, (_, i) =>
       packet()
-        .ip(A1.v4, B_ROUND_ROBIN.v4)
+        .ip(A1.v4, ROUND_ROBIN.b.v4)
         .udp({ sport: 1000 + i, dport: 53 })
         .payload("q")
         .frame(),
@@ -179,7 +179,7 @@ describe("a reset counts within the window of its receiver", () => {
     const out = (fields: object): void => {
       fixture.egress(
         packet()
-          .ip(A1.v4, B_ROUND_ROBIN.v4)
+          .ip(A1.v4, ROUND_ROBIN.b.v4)
           .tcp({ sport: 40000, dport: 80, ...fields })
           .frame(),
       );
@@ -189,7 +189,7 @@ describe("a reset counts within the window of its receiver", () => {
         .ip(B1.instanceV4, A1.v4)
         .tcp({ sport: 80, dport: 40000, ...fields })
         .bytes();
-      fixture.ingress({ ...FROM_B, bytes });
+      fixture.ingress({ ...FROM.b, bytes });
     };
     const window = WINDOW;
     out({ flags: TCP_SYN, seq: CLIENT_NEXT - 1, window, options: client });
@@ -220,9 +220,9 @@ describe("a reset counts within the window of its receiver", () => {
         const fixture = await connected(client, server);
         const seq = ((isReply ? SERVER_NEXT : CLIENT_NEXT) + offset) >>> 0;
         const ends = { sport: isReply ? 80 : 40000, dport: isReply ? 40000 : 80 };
-        const build = packet().ip(isReply ? B1.instanceV4 : A1.v4, isReply ? A1.v4 : B_ROUND_ROBIN.v4);
+        const build = packet().ip(isReply ? B1.instanceV4 : A1.v4, isReply ? A1.v4 : ROUND_ROBIN.b.v4);
         const reset = build.tcp({ ...ends, seq, flags: TCP_RST });
-        if (isReply) fixture.ingress({ ...FROM_B, bytes: reset.bytes() });
+        if (isReply) fixture.ingress({ ...FROM.b, bytes: reset.bytes() });
         else fixture.egress(reset.frame());
         const state = closes ? "tcpClosed" : "tcpEstablished";
         expect(engineFlows(fixture.shared), `${isReply} ${offset}`).toEqual([expect.stringContaining(state)]);
@@ -234,11 +234,11 @@ describe("a reset counts within the window of its receiver", () => {
 
   test("a window that nobody announced is no reason to doubt", async () => {
     const fixture = await onNodeA();
-    fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
     const refusal = packet()
       .ip(B1.instanceV4, A1.v4)
       .tcp({ sport: 80, dport: 40000, seq: 0, flags: TCP_RST | TCP_ACK });
-    fixture.ingress({ ...FROM_B, bytes: refusal.bytes() });
+    fixture.ingress({ ...FROM.b, bytes: refusal.bytes() });
     expect(engineFlows(fixture.shared)).toEqual([expect.stringContaining("tcpClosed")]);
   });
 });

@@ -8,23 +8,17 @@ import { sentPacket } from "../support/packets-of.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import {
   A1,
-  B_ROUND_ROBIN,
   B1,
   B2,
   B3,
-  FROM_B,
+  FROM,
   instance,
-  NODE_B,
-  NODE_C,
-  NODE_D,
+  NODE,
   onNodeA,
-  SERVICE_A,
-  SERVICE_C,
-  SERVICE_D,
+  ROUND_ROBIN,
+  SERVICE,
   serviceB,
-  TO_B,
-  TO_C,
-  TO_D,
+  TO,
   world,
 } from "../support/world.ts";
 
@@ -33,7 +27,7 @@ describe("the life of the target", () => {
     const fixture = await onNodeA({ policy: () => 1 });
     fixture.egress(SYN.frame());
     fixture.policy = () => 0;
-    for (let i = 0; i < 100; i++) expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO_C);
+    for (let i = 0; i < 100; i++) expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO.c);
   });
 
   test("it stays when other instances come, change or go", async () => {
@@ -55,7 +49,7 @@ describe("the life of the target", () => {
     ]) {
       await fixture.apply(world(serviceB(instances)));
       const result = fixture.egress(DATA.frame());
-      expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+      expect(result.datagrams[0]?.endpoint).toBe(TO.c);
       expect(counted(result.counts)).toEqual(ONE);
     }
   });
@@ -65,7 +59,7 @@ describe("the life of the target", () => {
     fixture.egress(SYN.frame());
     await fixture.apply(world(serviceB([instance(2, "node-c", B2), instance(3, "node-d", B3)])));
     const result = fixture.egress(DATA.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.c);
     expectPacket(sentPacket(result), from(A1.instanceV4, 40000), to(B2.v4, 80), validChecksums());
     expect(counted(result.counts)).toEqual({ ...ONE, flowsRechosen: 1, flowsOpened: 1, policyChoices: 1 });
     expect(counted(fixture.egress(DATA.frame()).counts)).toEqual(ONE);
@@ -76,7 +70,7 @@ describe("the life of the target", () => {
     fixture.egress(SYN.frame());
     await fixture.apply(world(serviceB([instance(1, "node-d", B1)])));
     const result = fixture.egress(DATA.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_D);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.d);
     expect(result.counts.flowsRechosen).toBe(1);
   });
 
@@ -84,11 +78,11 @@ describe("the life of the target", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     for (const id of ["node-x", "node-y", "node-b"]) {
-      const nodes = [{ ...NODE_B, id }, NODE_C, NODE_D];
+      const nodes = [{ ...NODE.b, id }, NODE.c, NODE.d];
       await fixture.apply({ ...world(serviceB([instance(1, id, B1), instance(2, "node-c", B2)])), nodes });
-      expect(fixture.ingress({ ...FROM_B, bytes: answer(TCP_SYN | TCP_ACK) }).counts.ingressPackets).toBe(1);
+      expect(fixture.ingress({ ...FROM.b, bytes: answer(TCP_SYN | TCP_ACK) }).counts.ingressPackets).toBe(1);
       const result = fixture.egress(DATA.frame());
-      expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+      expect(result.datagrams[0]?.endpoint).toBe(TO.b);
       expect(counted(result.counts)).toEqual(ONE);
     }
   });
@@ -96,10 +90,10 @@ describe("the life of the target", () => {
   test("a node that comes with the tunnel of one that went before is another one", async () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
-    await fixture.apply({ ...world(serviceB([instance(2, "node-c", B2)])), nodes: [NODE_C, NODE_D] });
+    await fixture.apply({ ...world(serviceB([instance(2, "node-c", B2)])), nodes: [NODE.c, NODE.d] });
     await fixture.apply({
       ...world(serviceB([instance(1, "node-x", B1)])),
-      nodes: [{ ...NODE_B, id: "node-x" }, NODE_C, NODE_D],
+      nodes: [{ ...NODE.b, id: "node-x" }, NODE.c, NODE.d],
     });
     expect(fixture.egress(DATA.frame()).counts.flowsRechosen).toBe(1);
   });
@@ -126,11 +120,11 @@ describe("the life of the target", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     await fixture.apply(world(serviceB([instance(1, "node-b", B1, true), instance(2, "node-c", B2)])));
-    expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO_B);
+    expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO.b);
     for (let sport = 1000; sport < 1050; sport++) {
-      const fresh = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame();
+      const fresh = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame();
       const result = fixture.egress(fresh);
-      expect(result.datagrams[0]?.endpoint).toBe(TO_C);
+      expect(result.datagrams[0]?.endpoint).toBe(TO.c);
       expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyFallbacks: 1 });
     }
   });
@@ -139,7 +133,7 @@ describe("the life of the target", () => {
     const fixture = await onNodeA();
     await fixture.apply(world(serviceB([instance(1, "node-b", B1, true)])));
     const direct = packet().ip(A1.v4, B1.instanceV4).tcp({ sport: 1, dport: 80, flags: TCP_SYN });
-    expect(fixture.egress(direct.frame()).datagrams[0]?.endpoint).toBe(TO_B);
+    expect(fixture.egress(direct.frame()).datagrams[0]?.endpoint).toBe(TO.b);
     expect(fixture.egress(SYN.frame()).counts).toEqual({ "egressDrop.noInstance": 1 });
   });
 
@@ -147,11 +141,11 @@ describe("the life of the target", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     const { addresses, ...rest } = serviceB();
-    await fixture.apply(world({ ...rest, addresses: addresses.filter((one) => one.address !== B_ROUND_ROBIN.v4) }));
+    await fixture.apply(world({ ...rest, addresses: addresses.filter((one) => one.address !== ROUND_ROBIN.b.v4) }));
     const result = fixture.egress(DATA.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.b);
     expect(counted(result.counts)).toEqual(ONE);
-    const fresh = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 1, dport: 80 }).frame();
+    const fresh = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 1, dport: 80 }).frame();
     expect(fixture.egress(fresh).counts).toEqual({ "egressDrop.unknownAddress": 1 });
   });
 
@@ -159,10 +153,10 @@ describe("the life of the target", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     const moved = { id: "node-b", underlay: { address: "198.51.100.2", port: 7777 } };
-    await fixture.apply({ ...world(), nodes: [moved, NODE_C, NODE_D] });
+    await fixture.apply({ ...world(), nodes: [moved, NODE.c, NODE.d] });
     expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe("198.51.100.2:7777");
     const bytes = answer(TCP_ACK);
-    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
+    expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
     expect(fixture.ingress({ address: "198.51.100.2", port: 7777, bytes }).counts.ingressPackets).toBe(1);
   });
 });
@@ -182,23 +176,23 @@ test("what is queued goes where it was to go, however often the tables change be
     setNodes: [{ id: "node-e", underlay: { address: "198.51.100.8", port: 1 }, distanceKm: 0 }],
   });
   await fixture.tables.settled();
-  expect(fixture.io.sentMessages().map(({ endpoint }) => endpoint)).toEqual([TO_B]);
+  expect(fixture.io.sentMessages().map(({ endpoint }) => endpoint)).toEqual([TO.b]);
 });
 
 describe("the life of the client", () => {
   test("a client that is gone sends no more, on known flows neither", async () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
-    await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services: [serviceB()] });
+    await fixture.apply({ nodes: [NODE.b, NODE.c, NODE.d], services: [serviceB()] });
     expect(fixture.egress(DATA.frame()).counts).toEqual({ "egressDrop.unknownWorkload": 1 });
   });
 
   test("and nothing is delivered to it", async () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
-    await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services: [serviceB()] });
+    await fixture.apply({ nodes: [NODE.b, NODE.c, NODE.d], services: [serviceB()] });
     const bytes = answer(TCP_ACK);
-    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
+    expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
   });
 
   test("another client with its address starts flows of its own", async () => {
@@ -206,12 +200,12 @@ describe("the life of the client", () => {
     fixture.egress(SYN.frame());
     const successor = { ...A1, instanceV4: "10.30.1.50", instanceV6: "fdff::150" };
     const services = [
-      { ...SERVICE_A, instances: [instance(2, "node-a", successor)] },
+      { ...SERVICE.a, instances: [instance(2, "node-a", successor)] },
       serviceB(),
-      SERVICE_C,
-      SERVICE_D,
+      SERVICE.c,
+      SERVICE.d,
     ];
-    await fixture.apply({ nodes: [NODE_B, NODE_C, NODE_D], services });
+    await fixture.apply({ nodes: [NODE.b, NODE.c, NODE.d], services });
     const result = fixture.egress(DATA.frame());
     expectPacket(sentPacket(result), from("10.30.1.50", 40000), to(B1.v4, 80));
     expect(result.counts.flowsOpened).toBe(1);
@@ -222,12 +216,12 @@ describe("a change of the tables that a flow does not use leaves it alone", () =
   const V4_ONLY = { ...instance(1, "node-b", B1), namespaceAddresses: [B1.v4], instanceAddresses: [B1.instanceV4] };
   const A_V4_ONLY = { ...instance(1, "node-a", A1), namespaceAddresses: [A1.v4], instanceAddresses: [A1.instanceV4] };
   const services = (a: object, b: object) => [
-    { ...SERVICE_A, instances: [{ ...instance(1, "node-a", A1), ...a }] },
+    { ...SERVICE.a, instances: [{ ...instance(1, "node-a", A1), ...a }] },
     serviceB([{ ...instance(1, "node-b", B1), ...b }, instance(2, "node-c", B2)]),
-    SERVICE_C,
-    SERVICE_D,
+    SERVICE.c,
+    SERVICE.d,
   ];
-  const tables = (a: object, b: object) => ({ nodes: [NODE_B, NODE_C, NODE_D], services: services(a, b) });
+  const tables = (a: object, b: object) => ({ nodes: [NODE.b, NODE.c, NODE.d], services: services(a, b) });
 
   test.each([
     ["the instance gets an address of the other family", {}, V4_ONLY, {}, {}],
@@ -242,9 +236,9 @@ describe("a change of the tables that a flow does not use leaves it alone", () =
     fixture.policy = () => 1;
     await fixture.apply(tables(laterA, laterB));
     const result = fixture.egress(DATA.frame());
-    expect(result.datagrams[0]?.endpoint).toBe(TO_B);
+    expect(result.datagrams[0]?.endpoint).toBe(TO.b);
     expect(counted(result.counts)).toEqual(ONE);
-    expect(fixture.ingress({ ...FROM_B, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
+    expect(fixture.ingress({ ...FROM.b, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
     expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
   });
 
@@ -272,7 +266,7 @@ describe("a change of the tables that a flow does not use leaves it alone", () =
   test("flows of an instance that is gone are not counted down on the next one with its record", async () => {
     const fixture = await onNodeA();
     const udp = (sport: number): Uint8Array =>
-      packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload("q").frame();
+      packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport, dport: 53 }).payload("q").frame();
     for (let sport = 1; sport <= 10; sport++) fixture.egress(udp(sport));
     const [before = 0] = fixture.tables.instanceIndices("b");
     expect(readInstanceLoad(fixture.shared, before)).toBe(10);

@@ -9,30 +9,28 @@ import { packetIn } from "../support/packets-of.ts";
 import { Random } from "../support/random.ts";
 import {
   A1,
-  B_ROUND_ROBIN,
   B1,
   C1,
-  D_ROUND_ROBIN,
   D1,
-  FROM_B,
-  FROM_D,
+  FROM,
   instance,
   onNodeA,
+  ROUND_ROBIN,
   service,
   serviceB,
-  TO_B,
+  TO,
   world,
 } from "../support/world.ts";
 
 const FAMILIES = [
   {
     family: "IPv4",
-    ...{ client: A1.v4, own: A1.instanceV4, called: B_ROUND_ROBIN.v4, target: B1.v4, answering: B1.instanceV4 },
+    ...{ client: A1.v4, own: A1.instanceV4, called: ROUND_ROBIN.b.v4, target: B1.v4, answering: B1.instanceV4 },
     ...{ neighbour: C1.v4, neighbourInstance: C1.instanceV4 },
   },
   {
     family: "IPv6",
-    ...{ client: A1.v6, own: A1.instanceV6, called: B_ROUND_ROBIN.v6, target: B1.v6, answering: B1.instanceV6 },
+    ...{ client: A1.v6, own: A1.instanceV6, called: ROUND_ROBIN.b.v6, target: B1.v6, answering: B1.instanceV6 },
     ...{ neighbour: C1.v6, neighbourInstance: C1.instanceV6 },
   },
 ] as const;
@@ -59,7 +57,7 @@ function frames(fragments: readonly Uint8Array[]): Uint8Array[] {
 }
 
 function sent(result: ReturnType<EngineFixture["egress"]>): Uint8Array[] {
-  expect(new Set(result.datagrams.map(({ endpoint }) => endpoint))).toEqual(new Set([TO_B]));
+  expect(new Set(result.datagrams.map(({ endpoint }) => endpoint))).toEqual(new Set([TO.b]));
   return result.datagrams.map(({ bytes }) => bytes);
 }
 
@@ -83,14 +81,14 @@ describe.each(FAMILIES)("$family", (f) => {
     fixture.egress(virtioFrame(udp(f.client, f.called, 8), {}));
     const answer = (src: string): Uint8Array =>
       packet().ip(src, f.client).udp({ sport: 53, dport: 4000 }).payload(3000).bytes();
-    const result = fixture.ingress(...fragmentsOf(answer(f.answering), 1000, 7).map((bytes) => ({ ...FROM_B, bytes })));
+    const result = fixture.ingress(...fragmentsOf(answer(f.answering), 1000, 7).map((bytes) => ({ ...FROM.b, bytes })));
     expect(written(result)).toEqual(fragmentsOf(answer(f.called), 1000, 7));
   });
 
   test("the fragments of a request from another node are delivered as they are", async () => {
     const fixture = await onNodeA();
     const fragments = fragmentsOf(udp(f.answering, f.client), 1000, 7);
-    expect(written(fixture.ingress(...fragments.map((bytes) => ({ ...FROM_B, bytes }))))).toEqual(fragments);
+    expect(written(fixture.ingress(...fragments.map((bytes) => ({ ...FROM.b, bytes }))))).toEqual(fragments);
   });
 
   test("fragments between two workloads of the node go through both translations", async () => {
@@ -155,7 +153,7 @@ describe.each(FAMILIES)("$family", (f) => {
   test("a fragment of an answer comes from the node that sent the first one", async () => {
     const fixture = await onNodeA();
     const [first, second] = fragmentsOf(udp(f.answering, f.client), 1600, 7) as [Uint8Array, Uint8Array];
-    const result = fixture.ingress({ ...FROM_B, bytes: first }, { ...FROM_D, bytes: second });
+    const result = fixture.ingress({ ...FROM.b, bytes: first }, { ...FROM.d, bytes: second });
     expect(written(result)).toEqual([first]);
     expect(result.counts).toMatchObject({ ingressPackets: 1, "ingressDrop.wrongNode": 1 });
   });
@@ -180,11 +178,11 @@ describe("fragments of answers in the other family", () => {
   const CASES = [
     {
       way: "IPv4 to IPv6",
-      ...{ client: A1.v6, called: D_ROUND_ROBIN.v6, source: D1.instanceV4, destination: A1.v4, from: FROM_D },
+      ...{ client: A1.v6, called: ROUND_ROBIN.d.v6, source: D1.instanceV4, destination: A1.v4, from: FROM.d },
     },
     {
       way: "IPv6 to IPv4",
-      ...{ client: A1.v4, called: "10.30.2.1", source: "fdff::66", destination: A1.v6, from: FROM_B },
+      ...{ client: A1.v4, called: "10.30.2.1", source: "fdff::66", destination: A1.v6, from: FROM.b },
     },
   ] as const;
   const ORDERS = [
@@ -216,7 +214,7 @@ describe("endless fragments", () => {
   const later = (id: number, index: number, size = 8): Uint8Array =>
     virtioFrame(
       packet()
-        .ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, id, fragment: 0x2000 | (index + 1), protocol: 17 })
+        .ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, id, fragment: 0x2000 | (index + 1), protocol: 17 })
         .payload(size)
         .bytes(),
       {},
@@ -252,7 +250,7 @@ describe("endless fragments", () => {
 
   test("and endless first ones push each other out", async () => {
     const fixture = await onNodeA();
-    const fragments = (id: number): Uint8Array[] => frames(fragmentsOf(udp(A1.v4, B_ROUND_ROBIN.v4, 100), 64, id));
+    const fragments = (id: number): Uint8Array[] => frames(fragmentsOf(udp(A1.v4, ROUND_ROBIN.b.v4, 100), 64, id));
     for (let id = 0; id < 1024; id++) fixture.egress(nth(fragments(id), 0));
     expect(fixture.egress(nth(fragments(0), 1)).datagrams).toHaveLength(1);
     expect(fixture.egress(nth(fragments(2000), 0)).counts).toMatchObject({ fragmentsForgotten: 1 });

@@ -4,7 +4,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet } from "../support/packet-builder.ts";
 import { packetIn } from "../support/packets-of.ts";
-import { A1, B1, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B1, FROM, onNodeA } from "../support/world.ts";
 
 function datagrams(source: string, destination: string, sizes: readonly number[]): Uint8Array[] {
   return sizes.map((size, i) =>
@@ -30,7 +30,7 @@ const FAMILIES = [
 test.each(FAMILIES)("joined %s datagrams are told apart by their packets' lengths", async (_family, from, to) => {
   const fixture = await afterGro();
   const parts = datagrams(from, to, [100, 100, 100, 7]);
-  const result = fixture.ingress({ ...FROM_B, bytes: Buffer.concat(parts) });
+  const result = fixture.ingress({ ...FROM.b, bytes: Buffer.concat(parts) });
   expect(result.tunWrites.map((write) => packetIn(write))).toEqual(parts.map((part) => new Uint8Array(part)));
   expect(result.counts).toMatchObject({ ingressPackets: 4 });
 });
@@ -38,7 +38,7 @@ test.each(FAMILIES)("joined %s datagrams are told apart by their packets' length
 test.each(FAMILIES)("a single %s datagram stays one", async (_family, from, to) => {
   const fixture = await afterGro();
   const [part = new Uint8Array()] = datagrams(from, to, [100]);
-  const result = fixture.ingress({ ...FROM_B, bytes: part });
+  const result = fixture.ingress({ ...FROM.b, bytes: part });
   expect(result.tunWrites.map((write) => packetIn(write))).toEqual([new Uint8Array(part)]);
 });
 
@@ -50,7 +50,7 @@ test.each([
   const fixture = await afterGro();
   const bytes = new Uint8Array(120);
   bytes.set(start);
-  const result = fixture.ingress({ ...FROM_B, bytes });
+  const result = fixture.ingress({ ...FROM.b, bytes });
   expect(result.tunWrites).toEqual([]);
   expect(result.counts).toEqual({ [`ingressDrop.${reason}`]: 1 });
 });
@@ -58,6 +58,6 @@ test.each([
 test("as long as UDP_GRO was never switched off, bytes behind a packet are padding", async () => {
   const fixture = await onNodeA();
   const parts = datagrams(B1.instanceV4, A1.v4, [100, 100]);
-  const result = fixture.ingress({ ...FROM_B, bytes: Buffer.concat(parts) });
+  const result = fixture.ingress({ ...FROM.b, bytes: Buffer.concat(parts) });
   expect(result.tunWrites).toHaveLength(1);
 });

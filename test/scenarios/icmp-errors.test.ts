@@ -4,28 +4,17 @@ import type { EngineFixture } from "../support/engine-fixture.ts";
 import { packet, truncate, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, transportSum, validChecksums } from "../support/packet-checks.ts";
 import { sentPacket, writtenPacket } from "../support/packets-of.ts";
-import {
-  A1,
-  B_CLOSEST,
-  B_ROUND_ROBIN,
-  B1,
-  C1,
-  FROM_B,
-  FROM_C,
-  FROM_STRANGER,
-  onNodeA,
-  TO_B,
-} from "../support/world.ts";
+import { A1, B1, C1, CLOSEST, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
 
 const V4 = {
   family: "IPv4",
-  ...{ client: A1.v4, own: A1.instanceV4, called: B_ROUND_ROBIN.v4, other: B_CLOSEST.v4 },
+  ...{ client: A1.v4, own: A1.instanceV4, called: ROUND_ROBIN.b.v4, other: CLOSEST.b.v4 },
   ...{ target: B1.v4, answering: B1.instanceV4, router: "10.18.0.254", nobody: "10.18.0.253", headers: 28 },
   ...{ neighbour: C1.v4, neighbourInstance: C1.instanceV4, types: [3, 11, 12], unreachable: 3 },
 } as const;
 const V6 = {
   family: "IPv6",
-  ...{ client: A1.v6, own: A1.instanceV6, called: B_ROUND_ROBIN.v6, other: B_CLOSEST.v6 },
+  ...{ client: A1.v6, own: A1.instanceV6, called: ROUND_ROBIN.b.v6, other: CLOSEST.b.v6 },
   ...{ target: B1.v6, answering: B1.instanceV6, router: "fc00::254", nobody: "fc00::253", headers: 48 },
   ...{ neighbour: C1.v6, neighbourInstance: C1.instanceV6, types: [1, 2, 3, 4], unreachable: 1 },
 } as const;
@@ -72,7 +61,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
       fixture.egress(frame(call));
       // The instance's node turns back what it knows: the client called the instance.
       const result = fixture.ingress({
-        ...FROM_B,
+        ...FROM.b,
         bytes: error(f.answering, f.client, f.unreachable, build(f.client, f.answering)),
       });
       expect(delivered(result)).toEqual(error(f.called, f.client, f.unreachable, call));
@@ -81,10 +70,10 @@ describe.each([V4, V6])("$family", (f: Family) => {
     test("to the other node: the instance speaks, also for a router on its way", async () => {
       const fixture = await onNodeA();
       const request = build(f.answering, f.client);
-      fixture.ingress({ ...FROM_B, bytes: request });
+      fixture.ingress({ ...FROM.b, bytes: request });
       const result = fixture.egress(frame(error(f.router, f.answering, f.unreachable, request)));
       const wire = error(f.own, f.target, f.unreachable, build(f.target, f.own));
-      expect(result.datagrams).toEqual([{ endpoint: TO_B, bytes: wire }]);
+      expect(result.datagrams).toEqual([{ endpoint: TO.b, bytes: wire }]);
       expect(result.counts).toEqual({ egressPackets: 1, egressBytes: wire.length });
     });
 
@@ -103,7 +92,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
       fixture.egress(frame(call));
       const length = f.headers - 8 + 8;
       const short = error(f.answering, f.client, f.unreachable, truncate(quoted, length));
-      const result = delivered(fixture.ingress({ ...FROM_B, bytes: short }));
+      const result = delivered(fixture.ingress({ ...FROM.b, bytes: short }));
       expectPacket(result, from(f.called), to(f.client), validChecksums());
       expect(result.subarray(f.headers, f.headers + length)).toEqual(truncate(call, length));
     });
@@ -115,7 +104,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     fixture.egress(frame(udp(f.client, f.called)));
     for (const code of [0, 4, 13, 255]) {
       const bytes = error(f.answering, f.client, type, udp(f.client, f.answering), code);
-      expect(delivered(fixture.ingress({ ...FROM_B, bytes }))).toEqual(
+      expect(delivered(fixture.ingress({ ...FROM.b, bytes }))).toEqual(
         error(f.called, f.client, type, udp(f.client, f.called), code),
       );
     }
@@ -130,7 +119,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const wirePort = (second[f.headers - 8] as number) * 256 + (second[f.headers - 7] as number);
     expect(wirePort).not.toBe(4000);
     const quoted = udp(f.client, f.answering, wirePort);
-    const result = fixture.ingress({ ...FROM_B, bytes: error(f.answering, f.client, f.unreachable, quoted) });
+    const result = fixture.ingress({ ...FROM.b, bytes: error(f.answering, f.client, f.unreachable, quoted) });
     expect(delivered(result)).toEqual(error(f.other, f.client, f.unreachable, udp(f.client, f.other)));
   });
 
@@ -138,13 +127,13 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const fixture = await onNodeA();
     const quoted = packet().ip(f.client, f.answering).udp({ sport: 1, dport: 2 }).payload(8).bytes();
     const bytes = error(f.answering, f.client, f.unreachable, quoted);
-    expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.unrelatedError": 1 });
+    expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.unrelatedError": 1 });
   });
 
   test("a workload speaks of packets to itself alone, this node as a router of those to any, and nobody else at all", async () => {
     const fixture = await onNodeA();
     const udp = (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 1, dport: 2 }).payload(8).bytes();
-    fixture.ingress({ ...FROM_B, bytes: udp(f.answering, f.client) });
+    fixture.ingress({ ...FROM.b, bytes: udp(f.answering, f.client) });
     fixture.egress(frame(udp(f.client, f.answering)));
     const quoted = udp(f.answering, f.client);
     for (const [speaker, counts] of [
@@ -161,7 +150,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
   test("an error about a packet that its receiver did not send is dropped, in both directions", async () => {
     const fixture = await onNodeA();
     const quoted = packet().ip(f.neighbour, f.answering).udp({ sport: 1, dport: 2 }).payload(8).bytes();
-    const received = fixture.ingress({ ...FROM_B, bytes: error(f.answering, f.client, f.unreachable, quoted) });
+    const received = fixture.ingress({ ...FROM.b, bytes: error(f.answering, f.client, f.unreachable, quoted) });
     expect(received.counts).toEqual({ "ingressDrop.unrelatedError": 1 });
     const sent = fixture.egress(frame(error(f.client, f.answering, f.unreachable, quoted)));
     expect(sent.counts).toEqual({ "egressDrop.unrelatedError": 1 });
@@ -186,8 +175,8 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const udp = (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 1, dport: 2 }).payload(8).bytes();
     fixture.egress(frame(udp(f.client, f.called)));
     const bytes = error(f.answering, f.client, f.unreachable, udp(f.client, f.answering));
-    expect(fixture.ingress({ ...FROM_C, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
-    expect(fixture.ingress({ ...FROM_STRANGER, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
+    expect(fixture.ingress({ ...FROM.c, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
+    expect(fixture.ingress({ ...FROM.stranger, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
   });
 
   test("errors neither open a flow nor keep one alive", async () => {
@@ -195,7 +184,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const udp = (src: string, dst: string) => packet().ip(src, dst).udp({ sport: 1, dport: 2 }).payload(8).bytes();
     fixture.egress(frame(udp(f.client, f.called)));
     fixture.advance(900);
-    fixture.ingress({ ...FROM_B, bytes: error(f.answering, f.client, f.unreachable, udp(f.client, f.answering)) });
+    fixture.ingress({ ...FROM.b, bytes: error(f.answering, f.client, f.unreachable, udp(f.client, f.answering)) });
     fixture.egress(frame(error(f.client, f.answering, f.unreachable, udp(f.answering, f.client))));
     fixture.advance(100);
     expect(fixture.sweep().counts).toEqual({ flowsExpired: 1 });
@@ -208,7 +197,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     const extension = [0x20, 0, 0xdf, 0xff, 0, 8, 1, 1, 0, 0, 0, 1];
     const quote = (bytes: Uint8Array): Uint8Array => Uint8Array.from([...bytes, ...extension]);
     const bytes = error(f.answering, f.client, f.unreachable, quote(udp(f.client, f.answering)));
-    expect(delivered(fixture.ingress({ ...FROM_B, bytes }))).toEqual(
+    expect(delivered(fixture.ingress({ ...FROM.b, bytes }))).toEqual(
       error(f.called, f.client, f.unreachable, quote(udp(f.client, f.called))),
     );
   });
@@ -219,7 +208,7 @@ describe.each([V4, V6])("$family", (f: Family) => {
     fixture.egress(frame(udp(f.client, f.called)));
     const bytes = error(f.answering, f.client, f.unreachable, udp(f.client, f.answering));
     bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
-    const result = delivered(fixture.ingress({ ...FROM_B, bytes }));
+    const result = delivered(fixture.ingress({ ...FROM.b, bytes }));
     expect(transportSum(result)).not.toBe(0xffff);
     expect(transportSum(result)).toBe(transportSum(bytes));
   });

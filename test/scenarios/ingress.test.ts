@@ -14,24 +14,13 @@ import {
   validChecksums,
 } from "../support/packet-checks.ts";
 import { packetIn } from "../support/packets-of.ts";
-import {
-  A1,
-  B_CLOSEST,
-  B_ROUND_ROBIN,
-  B1,
-  FROM_B,
-  FROM_C,
-  FROM_D,
-  FROM_STRANGER,
-  onNodeA,
-  UNKNOWN,
-} from "../support/world.ts";
+import { A1, B1, CLOSEST, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
 const FAMILIES = [
   {
     family: "IPv4",
     client: A1.v4,
-    called: B_ROUND_ROBIN.v4,
+    called: ROUND_ROBIN.b.v4,
     answering: B1.instanceV4,
     unknown: UNKNOWN.v4,
     header: 20,
@@ -39,7 +28,7 @@ const FAMILIES = [
   {
     family: "IPv6",
     client: A1.v6,
-    called: B_ROUND_ROBIN.v6,
+    called: ROUND_ROBIN.b.v6,
     answering: B1.instanceV6,
     unknown: UNKNOWN.v6,
     header: 40,
@@ -61,7 +50,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
       .ip(answering, client)
       .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
       .bytes();
-    const result = fixture.ingress({ ...FROM_B, bytes: answer });
+    const result = fixture.ingress({ ...FROM.b, bytes: answer });
     expect(result.tunWrites.length).toBe(1);
     expectPacket(
       delivered(result.tunWrites[0]),
@@ -78,7 +67,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     const fixture = await onNodeA();
     fixture.egress(packet().ip(client, called).udp({ sport: 5353, dport: 53 }).payload("q").frame());
     const answer = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload("answer").bytes();
-    const result = fixture.ingress({ ...FROM_B, bytes: answer });
+    const result = fixture.ingress({ ...FROM.b, bytes: answer });
     expectPacket(delivered(result.tunWrites[0]), from(called, 53), to(client, 5353), validChecksums());
     expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 14 });
   });
@@ -86,7 +75,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("a request from another node is delivered as it is [behaviour 9]", async () => {
     const fixture = await onNodeA();
     const request = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
-    const result = fixture.ingress({ ...FROM_B, bytes: request });
+    const result = fixture.ingress({ ...FROM.b, bytes: request });
     expect(delivered(result.tunWrites[0])).toEqual(request);
     expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 20 });
   });
@@ -94,8 +83,8 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("a source that the tables do not know is delivered from a node of which the tables say so", async () => {
     const fixture = await onNodeA();
     const request = packet().ip(unknown, client).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
-    expect(delivered(fixture.ingress({ ...FROM_D, bytes: request }).tunWrites[0])).toEqual(request);
-    for (const sender of [FROM_B, FROM_C]) {
+    expect(delivered(fixture.ingress({ ...FROM.d, bytes: request }).tunWrites[0])).toEqual(request);
+    for (const sender of [FROM.b, FROM.c]) {
       expect(fixture.ingress({ ...sender, bytes: request }).counts).toEqual({ "ingressDrop.unknownSource": 1 });
     }
   });
@@ -103,7 +92,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("nobody speaks for a service address, not even a node whose unknown sources are accepted", async () => {
     const fixture = await onNodeA();
     const bytes = packet().ip(called, client).udp({ sport: 80, dport: 1234 }).payload("x").bytes();
-    for (const sender of [FROM_B, FROM_D]) {
+    for (const sender of [FROM.b, FROM.d]) {
       expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.balancedSource": 1 });
     }
   });
@@ -112,10 +101,10 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     const fixture = await onNodeA();
     const whole = packet().ip(answering, client).udp({ sport: 80, dport: 1234 }).payload(100);
     const strangers = [
-      FROM_STRANGER,
-      { ...FROM_B, port: 50104 }, // a program beside the proxy on its machine
-      { ...FROM_C, address: "2001:db8::4" },
-      { ...FROM_D, port: 50103 },
+      FROM.stranger,
+      { ...FROM.b, port: 50104 }, // a program beside the proxy on its machine
+      { ...FROM.c, address: "2001:db8::4" },
+      { ...FROM.d, port: 50103 },
     ];
     for (const sender of strangers) {
       for (const bytes of [whole.bytes(), new Uint8Array(0), Uint8Array.of(0x53, 0x57), Uint8Array.of(0xff)]) {
@@ -134,14 +123,14 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
       packet().ip(answering, client).tcp({ sport: 80, dport: 40001 }).bytes(),
       packet().ip(answering, client).udp({ sport: 80, dport: 40000 }).payload("x").bytes(),
     ];
-    const result = fixture.ingress(...strangers.map((bytes) => ({ ...FROM_B, bytes })));
+    const result = fixture.ingress(...strangers.map((bytes) => ({ ...FROM.b, bytes })));
     expect(result.tunWrites.map((write) => delivered(write))).toEqual(strangers);
   });
 
   test("bytes behind the packet's length are not delivered", async () => {
     const fixture = await onNodeA();
     const request = packet().ip(answering, client).udp({ sport: 1234, dport: 80 }).payload("abc").bytes();
-    const result = fixture.ingress({ ...FROM_B, bytes: pad(request, 5) });
+    const result = fixture.ingress({ ...FROM.b, bytes: pad(request, 5) });
     expect(delivered(result.tunWrites[0])).toEqual(request);
     expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: request.length });
   });
@@ -151,7 +140,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     fixture.egress(packet().ip(client, called).udp({ sport: 5353, dport: 53 }).payload("q").frame());
     const good = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload("answer").bytes();
     const broken = corrupt(good, good.length - 1, 0);
-    const result = fixture.ingress({ ...FROM_B, bytes: broken });
+    const result = fixture.ingress({ ...FROM.b, bytes: broken });
     expect(transportSum(given(delivered(result.tunWrites[0])))).toBe(transportSum(broken));
     expect(transportSum(broken)).not.toBe(0xffff);
   });
@@ -164,7 +153,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     const last = packet().ip(answering, client).udp({ sport: 53, dport: 5353 }).payload(7).bytes();
     const parts = [answer, request, answer, last];
     const bytes = Buffer.concat(parts);
-    const result = fixture.ingress({ ...FROM_B, bytes, segmentSize: answer.length });
+    const result = fixture.ingress({ ...FROM.b, bytes, segmentSize: answer.length });
     expect(result.tunWrites.length).toBe(4);
     const sources = [called, answering, called, called];
     result.tunWrites.forEach((write, i) => {
@@ -180,18 +169,18 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
       .ip(answering, client)
       .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
       .bytes();
-    for (const sender of [FROM_C, FROM_D]) {
+    for (const sender of [FROM.c, FROM.d]) {
       const result = fixture.ingress({ ...sender, bytes });
       expect(result.tunWrites).toEqual([]);
       expect(result.counts).toEqual({ "ingressDrop.wrongNode": 1 });
     }
-    expect(fixture.ingress({ ...FROM_B, bytes }).counts.ingressPackets).toBe(1);
+    expect(fixture.ingress({ ...FROM.b, bytes }).counts.ingressPackets).toBe(1);
   });
 
   test("an instance's packets from another node than its own are dropped", async () => {
     const fixture = await onNodeA();
     const bytes = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
-    for (const sender of [FROM_C, FROM_D]) {
+    for (const sender of [FROM.c, FROM.d]) {
       expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
     }
   });
@@ -200,7 +189,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
     const fixture = await onNodeA();
     const own = header === 20 ? A1.instanceV4 : A1.instanceV6;
     const bytes = packet().ip(own, client).udp({ sport: 1234, dport: 80 }).payload("spoofed").bytes();
-    for (const sender of [FROM_B, FROM_D]) {
+    for (const sender of [FROM.b, FROM.d]) {
       expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
     }
   });
@@ -208,10 +197,10 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("only workloads of this node are destinations [defect 13, defect 46, remedy 7]", async () => {
     const fixture = await onNodeA();
     const [b1, own, closest] =
-      header === 20 ? [B1.v4, A1.instanceV4, B_CLOSEST.v4] : [B1.v6, A1.instanceV6, B_CLOSEST.v6];
+      header === 20 ? [B1.v4, A1.instanceV4, CLOSEST.b.v4] : [B1.v6, A1.instanceV6, CLOSEST.b.v6];
     for (const dst of [b1, own, closest, called, unknown]) {
       const bytes = packet().ip(answering, dst).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
-      expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
+      expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
     }
   });
 
@@ -221,18 +210,18 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
       header === 20 ? ["10.18.3.1", "192.0.2.2", "10.31.0.1"] : ["fc00::18:3:1", "2001:db8::3", "fdfe::1"];
     for (const src of outside) {
       const bytes = packet().ip(src, client).udp({ sport: 1234, dport: 80 }).payload("x").bytes();
-      expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.notServiceSource": 1 });
+      expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.notServiceSource": 1 });
     }
   });
 });
 
 test("an IPv4 UDP checksum of zero stays zero on the way back", async () => {
   const fixture = await onNodeA();
-  fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 5353, dport: 53 }).payload("q").frame());
+  fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 5353, dport: 53 }).payload("q").frame());
   const answer = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 53, dport: 5353, checksum: 0 }).payload("a").bytes();
-  const result = fixture.ingress({ ...FROM_B, bytes: answer });
+  const result = fixture.ingress({ ...FROM.b, bytes: answer });
   expect(transportChecksum(given(delivered(result.tunWrites[0])))).toBe(0);
-  expectPacket(delivered(result.tunWrites[0]), from(B_ROUND_ROBIN.v4, 53), hopLimitIs(64), validChecksums());
+  expectPacket(delivered(result.tunWrites[0]), from(ROUND_ROBIN.b.v4, 53), hopLimitIs(64), validChecksums());
 });
 
 test("a v4-mapped IPv6 destination or source is not taken for the IPv4 address", async () => {
@@ -240,13 +229,13 @@ test("a v4-mapped IPv6 destination or source is not taken for the IPv4 address",
   const mappedDestination = packet()
     .ipv6({ src: B1.instanceV6, dst: `::ffff:${A1.v4}` })
     .tcp({ sport: 1, dport: 2 });
-  expect(fixture.ingress({ ...FROM_B, bytes: mappedDestination.bytes() }).counts).toEqual({
+  expect(fixture.ingress({ ...FROM.b, bytes: mappedDestination.bytes() }).counts).toEqual({
     "ingressDrop.notLocalDestination": 1,
   });
   const mappedSource = packet()
     .ipv6({ src: `::ffff:${B1.instanceV4}`, dst: A1.v6 })
     .tcp({ sport: 1, dport: 2 });
-  expect(fixture.ingress({ ...FROM_B, bytes: mappedSource.bytes() }).counts).toEqual({
+  expect(fixture.ingress({ ...FROM.b, bytes: mappedSource.bytes() }).counts).toEqual({
     "ingressDrop.notServiceSource": 1,
   });
 });
@@ -254,7 +243,7 @@ test("a v4-mapped IPv6 destination or source is not taken for the IPv4 address",
 test("messages of several senders in one batch are held against their own sender", async () => {
   const fixture = await onNodeA();
   const bytes = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
-  const result = fixture.ingress({ ...FROM_C, bytes }, { ...FROM_B, bytes }, { ...FROM_D, bytes });
+  const result = fixture.ingress({ ...FROM.c, bytes }, { ...FROM.b, bytes }, { ...FROM.d, bytes });
   expect(result.counts).toEqual({
     ingressPackets: 1,
     ingressBytes: bytes.length,

@@ -7,7 +7,7 @@ import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
 import { type PacketBuilder, packet, pad, virtioFrame } from "../support/packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "../support/reference/checksum.ts";
-import { A1, B_ROUND_ROBIN, B1, C1, FROM_B, instance, onNodeA, service, serviceB, world } from "../support/world.ts";
+import { A1, B1, C1, FROM, instance, onNodeA, ROUND_ROBIN, service, serviceB, world } from "../support/world.ts";
 
 /** With IPv6 alone, so that a call in IPv4 changes its family. */
 const SIX: Service = {
@@ -20,8 +20,8 @@ const VXLAN = [8, 0, 0, 0, 0, 0, 42, 0, ...Array<number>(12).fill(2), 8, 0];
 const INNER = packet().ip("10.0.0.1", "10.0.0.2").tcp({ sport: 1, dport: 2 }).payload("some text");
 
 const WAYS = [
-  ["IPv4 to another node", A1.v4, B_ROUND_ROBIN.v4],
-  ["IPv6 to another node", A1.v6, B_ROUND_ROBIN.v6],
+  ["IPv4 to another node", A1.v4, ROUND_ROBIN.b.v4],
+  ["IPv6 to another node", A1.v6, ROUND_ROBIN.b.v6],
   ["IPv4 to IPv6", A1.v4, "10.30.2.1"],
   ["IPv4 within the node", A1.v4, C1.instanceV4],
   ["IPv6 within the node", A1.v6, C1.instanceV6],
@@ -107,7 +107,7 @@ test("received datagrams with options are not joined to others", async () => {
   const plain = packet().ip(B1.instanceV6, A1.v6).udp({ sport: 1, dport: 2 }).payload(100).bytes();
   const shorter = plain.slice();
   new DataView(shorter.buffer).setUint16(44, 50);
-  const result = fixture.ingress(...[plain, shorter, plain].map((bytes) => ({ ...FROM_B, bytes })));
+  const result = fixture.ingress(...[plain, shorter, plain].map((bytes) => ({ ...FROM.b, bytes })));
   expect(result.frames).toHaveLength(3);
 });
 
@@ -116,7 +116,7 @@ test.each([
   ["behind the end", 48, 3],
 ])("a checksum %s is none", async (_where, csumStart, csumOffset) => {
   const fixture = await node();
-  const bytes = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 2 }).payload(24).bytes();
+  const bytes = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 1, dport: 2 }).payload(24).bytes();
   const frame = virtioFrame(bytes, { flags: VIRTIO_F_NEEDS_CSUM, csumStart, csumOffset });
   expect(fixture.egress(frame).counts).toEqual({ "egressDrop.badOffload": 1 });
 });

@@ -5,24 +5,10 @@ import { RECORD_FLAGS, RECORD_HEALTHY, RECORD_SIZE } from "../../assembly/shared
 import { CandidateReader } from "../../src/dataplane/modules/candidate-reader.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
-import {
-  A1,
-  B_ROUND_ROBIN,
-  B1,
-  B2,
-  B3,
-  instance,
-  NODE_B,
-  onNodeA,
-  serviceB,
-  TO_B,
-  TO_C,
-  TO_D,
-  world,
-} from "../support/world.ts";
+import { A1, B1, B2, B3, instance, NODE, onNodeA, ROUND_ROBIN, serviceB, TO, world } from "../support/world.ts";
 
 let sport = 1024;
-function syn(to = B_ROUND_ROBIN.v4): Uint8Array {
+function syn(to = ROUND_ROBIN.b.v4): Uint8Array {
   sport += 1;
   return packet().ip(A1.v4, to).tcp({ sport, dport: 80, flags: TCP_SYN }).frame();
 }
@@ -57,34 +43,34 @@ async function open({ policy, ...options }: Partial<FixtureOptions> = {}) {
 describe("a policy that ignores health", () => {
   test("does not get a connection to an unhealthy instance through", async () => {
     const { fixture, told } = await open();
-    expect(call(fixture, 30).reached).toEqual([TO_C, TO_B, TO_D].sort());
+    expect(call(fixture, 30).reached).toEqual([TO.c, TO.b, TO.d].sort());
     fixture.setHealth("b", 2, "unhealthy");
     const { reached, counts } = call(fixture, 30);
-    expect(reached).toEqual([TO_B, TO_D].sort());
+    expect(reached).toEqual([TO.b, TO.d].sort());
     expect(counts).toMatchObject({ policyChoices: 20, policyOverruled: 10 });
     expect(told()).toEqual([true, false, true]);
     fixture.setHealth("b", 2, "healthy");
-    expect(call(fixture, 30)).toMatchObject({ reached: [TO_B, TO_C, TO_D].sort(), counts: { policyChoices: 30 } });
+    expect(call(fixture, 30)).toMatchObject({ reached: [TO.b, TO.c, TO.d].sort(), counts: { policyChoices: 30 } });
   });
 
   test("decides among all when all are unhealthy", async () => {
     const { fixture, told } = await open();
     for (const number of [1, 2, 3]) fixture.setHealth("b", number, "unhealthy");
     const { reached, counts } = call(fixture, 30);
-    expect(reached).toEqual([TO_B, TO_C, TO_D].sort());
+    expect(reached).toEqual([TO.b, TO.c, TO.d].sort());
     expect(counts).toMatchObject({ policyChoices: 30 });
     expect(told()).toEqual([true, true, true]);
     fixture.setHealth("b", 3, "healthy");
-    expect(call(fixture, 30).reached).toEqual([TO_D]);
+    expect(call(fixture, 30).reached).toEqual([TO.d]);
     expect(told()).toEqual([false, false, true]);
   });
 
   test("that has no answer leaves it to the engine, which takes a healthy one, or any", async () => {
     const { fixture } = await open({ policy: () => -1 });
     for (const number of [1, 3]) fixture.setHealth("b", number, "unhealthy");
-    expect(call(fixture, 30)).toMatchObject({ reached: [TO_C], counts: { policyFallbacks: 30 } });
+    expect(call(fixture, 30)).toMatchObject({ reached: [TO.c], counts: { policyFallbacks: 30 } });
     fixture.setHealth("b", 2, "unhealthy");
-    expect(call(fixture, 60).reached).toEqual([TO_B, TO_C, TO_D].sort());
+    expect(call(fixture, 60).reached).toEqual([TO.b, TO.c, TO.d].sort());
   });
 });
 
@@ -95,7 +81,7 @@ test("an instance that drains is no alternative to an unhealthy one", async () =
     ),
   });
   fixture.setHealth("b", 1, "unhealthy");
-  expect(call(fixture, 9).reached).toEqual([TO_B]);
+  expect(call(fixture, 9).reached).toEqual([TO.b]);
 });
 
 test("an unhealthy instance that can be reached is better than one whose node is lost", async () => {
@@ -103,37 +89,37 @@ test("an unhealthy instance that can be reached is better than one whose node is
   const { AnsweringNodes } = await import("../support/nodes.ts");
   const nodes = new AnsweringNodes(fixture, world().nodes);
   nodes.run(1000);
-  nodes.path(NODE_B).rttMs = undefined;
+  nodes.path(NODE.b).rttMs = undefined;
   nodes.run(10_000);
   for (const number of [2, 3]) fixture.setHealth("b", number, "unhealthy");
   const { reached, counts } = call(fixture, 60);
-  expect(reached).toEqual([TO_C, TO_D].sort());
+  expect(reached).toEqual([TO.c, TO.d].sort());
   expect(counts).toMatchObject({ policyOverruled: 60 });
   expect(told()).toEqual([false, true, true]);
 });
 
 test("established flows stay, and calls to an instance's own address go there", async () => {
   const { fixture } = await open({ policy: () => 0 });
-  const ends = packet().ip(A1.v4, B_ROUND_ROBIN.v4);
+  const ends = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
   fixture.egress(ends.tcp({ sport: 999, dport: 80, flags: TCP_SYN }).frame());
   const answer = packet()
     .ip(B1.instanceV4, A1.v4)
     .tcp({ sport: 80, dport: 999, flags: TCP_SYN | TCP_ACK });
-  fixture.ingress({ ...NODE_B.underlay, bytes: answer.bytes() });
+  fixture.ingress({ ...NODE.b.underlay, bytes: answer.bytes() });
   fixture.setHealth("b", 1, "unhealthy");
   const data = ends.tcp({ sport: 999, dport: 80, flags: TCP_ACK, seq: 1, ack: 1 }).payload("more").frame();
   const later = fixture.egress(data, syn(B1.instanceV4));
-  expect(later.datagrams.map(({ endpoint }) => endpoint)).toEqual([TO_B, TO_B]);
+  expect(later.datagrams.map(({ endpoint }) => endpoint)).toEqual([TO.b, TO.b]);
   expect(later.choices).toEqual([]);
 });
 
 test("an instance that comes with the record of one that was unhealthy is not", async () => {
   const { fixture } = await open({ policy: () => 0 });
   fixture.setHealth("b", 1, "unhealthy");
-  expect(call(fixture, 1).reached).not.toEqual([TO_B]);
+  expect(call(fixture, 1).reached).not.toEqual([TO.b]);
   for (let i = 0; i < 3; i++) {
     await fixture.apply(world(serviceB([instance(2, "node-c", B2)])));
     await fixture.apply(world());
   }
-  expect(call(fixture, 1).reached).toEqual([TO_B]);
+  expect(call(fixture, 1).reached).toEqual([TO.b]);
 });

@@ -11,7 +11,7 @@ import { interruptibleEngine } from "../support/interruptible-engine.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
-import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, B2, B3, C1, FROM_B, RANGES, THIS_NODE, world } from "../support/world.ts";
+import { A1, B1, B2, B3, C1, CLOSEST, FROM, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
 const KILLS = 3000;
 const WORKERS = 3;
@@ -80,7 +80,7 @@ function anyCall(random: Random, io: EngineMemory): Call {
   const sport = (): number => random.between(2000, 2030);
   if (kind < 7) {
     for (let slot = 0; slot < BATCH; slot++) {
-      const build = packet().ip(random.pick([A1, C1]).v4, random.pick([B_ROUND_ROBIN.v4, B_CLOSEST.v4, B2.instanceV4]));
+      const build = packet().ip(random.pick([A1, C1]).v4, random.pick([ROUND_ROBIN.b.v4, CLOSEST.b.v4, B2.instanceV4]));
       const isTcp = random.chance(0.6);
       const ports = { sport: sport(), dport: 80 };
       io.putFrame(slot, (isTcp ? build.tcp({ ...ports, flags: random.pick(FLAGS) }) : build.udp(ports)).frame());
@@ -91,7 +91,7 @@ function anyCall(random: Random, io: EngineMemory): Call {
     const build = packet().ip(random.pick([B1, B2, B3]).instanceV4, random.pick([A1, C1]).v4);
     const ports = { sport: 80, dport: sport() };
     const bytes = (random.chance(0.6) ? build.tcp({ ...ports, flags: random.pick(FLAGS) }) : build.udp(ports)).bytes();
-    io.putMessage(index, { ...FROM_B, bytes });
+    io.putMessage(index, { ...FROM.b, bytes });
   }
   return (engine, nowUs) => void engine.ingress(0, BATCH, nowUs);
 }

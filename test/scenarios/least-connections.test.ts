@@ -6,16 +6,16 @@ import { readInstanceLoad } from "../../src/memory/measurements.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import { compilePolicy } from "../support/policies.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
-import { A1, B_ROUND_ROBIN, B1, B2, B3, FROM_B, FROM_C, FROM_D, onNodeA, TO_B, TO_C, TO_D } from "../support/world.ts";
+import { A1, B1, B2, B3, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
 
 const SERVICE_MS = [500, 5, 5];
 const CLIENTS = 20;
 const DURATION_MS = 2500;
 const IDLE_MS = 600; // of answered UDP; longer than any answer takes
 const INSTANCES = [
-  { endpoint: TO_B, from: FROM_B, instance: B1 },
-  { endpoint: TO_C, from: FROM_C, instance: B2 },
-  { endpoint: TO_D, from: FROM_D, instance: B3 },
+  { endpoint: TO.b, from: FROM.b, instance: B1 },
+  { endpoint: TO.c, from: FROM.c, instance: B2 },
+  { endpoint: TO.d, from: FROM.d, instance: B3 },
 ];
 
 type End = "FIN of both" | "reset of the server" | "reset of the client" | "silence";
@@ -48,7 +48,7 @@ async function serve(end: End): Promise<number[]> {
   let sport = 1024;
   const isTcp = end !== "silence";
   const out = (port: number, flags: number) => {
-    const build = packet().ip(A1.v4, B_ROUND_ROBIN.v4);
+    const build = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
     const ports = { sport: port, dport: 80 };
     return fixture.egress((isTcp ? build.tcp({ ...ports, flags }) : build.udp(ports).payload("q")).frame());
   };

@@ -5,17 +5,17 @@ import { addressBytes, packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/
 import { expectPacket, from, sameBut, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
 import { packetIn, writtenPacket } from "../support/packets-of.ts";
 import { pseudoHeaderSum } from "../support/reference/checksum.ts";
-import { A_ROUND_ROBIN, A1, C_ROUND_ROBIN, C1, onNodeA } from "../support/world.ts";
+import { A1, C1, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const FAMILIES = [
   {
     family: "IPv4",
     client: A1.v4,
     source: A1.instanceV4,
-    called: C_ROUND_ROBIN.v4,
+    called: ROUND_ROBIN.c.v4,
     calledInstance: C1.instanceV4,
     target: C1.v4,
-    own: A_ROUND_ROBIN.v4,
+    own: ROUND_ROBIN.a.v4,
     header: 20,
     gso: VIRTIO_GSO_TCPV4,
   },
@@ -23,10 +23,10 @@ const FAMILIES = [
     family: "IPv6",
     client: A1.v6,
     source: A1.instanceV6,
-    called: C_ROUND_ROBIN.v6,
+    called: ROUND_ROBIN.c.v6,
     calledInstance: C1.instanceV6,
     target: C1.v6,
-    own: A_ROUND_ROBIN.v6,
+    own: ROUND_ROBIN.a.v6,
     header: 40,
     gso: VIRTIO_GSO_TCPV6,
   },

@@ -20,7 +20,7 @@ import {
 } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import type { DropName } from "../support/reference/counts.ts";
-import { A1, B_ROUND_ROBIN, B1, FROM_B, onNodeA } from "../support/world.ts";
+import { A1, B1, FROM, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 type Case = readonly [
   reason: DropName,
@@ -160,7 +160,7 @@ function nextHeader6(src: string, dst: string, nextHeader: number): Uint8Array {
 
 test.each(PACKETS)("egress %s: %s", async (reason, _what, packetOf) => {
   const fixture = await onNodeA();
-  const bytes = packetOf(A1.v4, B_ROUND_ROBIN.v4, A1.v6, B_ROUND_ROBIN.v6);
+  const bytes = packetOf(A1.v4, ROUND_ROBIN.b.v4, A1.v6, ROUND_ROBIN.b.v6);
   const result = fixture.egress(virtioFrame(bytes, {}));
   expect(result.counts).toEqual({ [`egressDrop.${reason}`]: 1 });
   expect([...result.datagrams, ...result.tunWrites]).toEqual([]);
@@ -169,7 +169,7 @@ test.each(PACKETS)("egress %s: %s", async (reason, _what, packetOf) => {
 test.each(PACKETS)("ingress %s: %s", async (reason, _what, packetOf) => {
   const fixture = await onNodeA();
   const bytes = packetOf(B1.instanceV4, A1.v4, B1.instanceV6, A1.v6);
-  const result = fixture.ingress({ ...FROM_B, bytes });
+  const result = fixture.ingress({ ...FROM.b, bytes });
   expect(result.counts).toEqual({ [`ingressDrop.${reason}`]: 1 });
   expect([...result.datagrams, ...result.tunWrites]).toEqual([]);
 });
@@ -189,14 +189,14 @@ test("a virtio_net_hdr without a packet is not IP", async () => {
 test("an empty datagram is dropped, and what follows is translated", async () => {
   const fixture = await onNodeA();
   const good = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
-  const result = fixture.ingress({ ...FROM_B, bytes: new Uint8Array(0) }, { ...FROM_B, bytes: good });
+  const result = fixture.ingress({ ...FROM.b, bytes: new Uint8Array(0) }, { ...FROM.b, bytes: good });
   expect(result.counts).toEqual({ "ingressDrop.emptyDatagram": 1, ingressPackets: 1, ingressBytes: good.length });
 });
 
 test("a message that was received in part is dropped as a whole", async () => {
   const fixture = await onNodeA();
   const bytes = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
-  const result = fixture.ingress({ ...FROM_B, bytes, isTruncated: true });
+  const result = fixture.ingress({ ...FROM.b, bytes, isTruncated: true });
   expect(result.counts).toEqual({ "ingressDrop.truncatedFrame": 1 });
 });
 
@@ -204,7 +204,7 @@ test("a broken segment of a GRO message does not harm its neighbours", async () 
   const fixture = await onNodeA();
   const good = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload(50).bytes();
   const bytes = Buffer.concat([good, corrupt(good, 0, 0x00), corrupt(good, 2, 0xff), good, truncate(good, 5)]);
-  const result = fixture.ingress({ ...FROM_B, bytes, segmentSize: good.length });
+  const result = fixture.ingress({ ...FROM.b, bytes, segmentSize: good.length });
   expect(result.counts).toEqual({
     ingressPackets: 2,
     ingressBytes: 2 * good.length,
@@ -219,9 +219,9 @@ describe("egress badOffload", () => {
   const TCP6 = { flags: VIRTIO_F_NEEDS_CSUM, csumStart: 40, csumOffset: 16 };
   const UDP4 = { flags: VIRTIO_F_NEEDS_CSUM, csumStart: 20, csumOffset: 6 };
   const kinds = {
-    tcp4: tcp4(A1.v4, B_ROUND_ROBIN.v4),
-    tcp6: tcp6(A1.v6, B_ROUND_ROBIN.v6),
-    udp4: udp4(A1.v4, B_ROUND_ROBIN.v4),
+    tcp4: tcp4(A1.v4, ROUND_ROBIN.b.v4),
+    tcp6: tcp6(A1.v6, ROUND_ROBIN.b.v6),
+    udp4: udp4(A1.v4, ROUND_ROBIN.b.v4),
   };
   const cases: readonly (readonly [what: string, kind: keyof typeof kinds, header: VirtioFields])[] = [
     ["an unknown type", "tcp4", { ...TCP4, gsoType: 2, gsoSize: 100 }],
@@ -262,7 +262,7 @@ describe("egress badOffload", () => {
 
 test("no cut of a packet, at any length, gets through or harms [defect 11, remedy 1]", async () => {
   const fixture = await onNodeA();
-  const egress = [udp4(A1.v4, B_ROUND_ROBIN.v4), tcp6(A1.v6, B_ROUND_ROBIN.v6)];
+  const egress = [udp4(A1.v4, ROUND_ROBIN.b.v4), tcp6(A1.v6, ROUND_ROBIN.b.v6)];
   const ingress = [udp4(B1.instanceV4, A1.v4), tcp6(B1.instanceV6, A1.v6)];
   for (const whole of egress) {
     for (let length = 0; length < whole.length; length++) {
@@ -271,7 +271,7 @@ test("no cut of a packet, at any length, gets through or harms [defect 11, remed
   }
   for (const whole of ingress) {
     for (let length = 0; length < whole.length; length++) {
-      expect(fixture.ingress({ ...FROM_B, bytes: truncate(whole, length) }).tunWrites).toEqual([]);
+      expect(fixture.ingress({ ...FROM.b, bytes: truncate(whole, length) }).tunWrites).toEqual([]);
     }
   }
 });
@@ -282,6 +282,6 @@ test("noise is dropped, in every length", async () => {
   for (let round = 0; round < 200; round++) {
     const noise = Array.from({ length: 64 }, () => random.bytes(random.below(200)));
     expect(fixture.egress(...noise).datagrams).toEqual([]);
-    fixture.ingress(...noise.map((bytes) => ({ ...FROM_B, bytes })));
+    fixture.ingress(...noise.map((bytes) => ({ ...FROM.b, bytes })));
   }
 });

@@ -10,14 +10,14 @@ import {
 } from "../../assembly/shared/protocols.ts";
 import { packet, pad, TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
-import { A1, B_ROUND_ROBIN, B1, onNodeA } from "../support/world.ts";
+import { A1, B1, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const FAMILIES = [
   {
     family: "IPv4",
     client: A1.v4,
     source: A1.instanceV4,
-    called: B_ROUND_ROBIN.v4,
+    called: ROUND_ROBIN.b.v4,
     target: B1.v4,
     header: 20,
     gsoType: VIRTIO_GSO_TCPV4,
@@ -27,7 +27,7 @@ const FAMILIES = [
     family: "IPv6",
     client: A1.v6,
     source: A1.instanceV6,
-    called: B_ROUND_ROBIN.v6,
+    called: ROUND_ROBIN.b.v6,
     target: B1.v6,
     header: 40,
     gsoType: VIRTIO_GSO_TCPV6,
@@ -142,7 +142,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
 test("the IPv4 id of segments wraps", async () => {
   const fixture = await onNodeA();
   const build = packet()
-    .ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, id: 0xffff, tos: 2, ttl: 7 })
+    .ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, id: 0xffff, tos: 2, ttl: 7 })
     .tcp({ sport: 1, dport: 2 })
     .payload(300);
   const result = fixture.egress(build.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 100 }));
@@ -158,7 +158,7 @@ test("small packets of different flows and sizes to one node keep their order", 
   const sizes = [100, 100, 100, 40, 40, 900, 100, 40];
   const frames = sizes.map((size, i) =>
     packet()
-      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .ip(A1.v4, ROUND_ROBIN.b.v4)
       .udp({ sport: 1000 + i, dport: 53 })
       .payload(size)
       .frame(),
@@ -169,7 +169,7 @@ test("small packets of different flows and sizes to one node keep their order", 
 
 test("a frame that asks for a checksum only is one packet, whatever its size field says", async () => {
   const fixture = await onNodeA();
-  const bytes = packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 1, dport: 53 }).payload(500);
+  const bytes = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 1, dport: 53 }).payload(500);
   const frame = bytes.offloadFrame();
   frame[4] = 100;
   expect(fixture.egress(frame, virtioFrame(bytes.bytes(), { gsoSize: 77 })).counts.egressPackets).toBe(2);

@@ -14,14 +14,14 @@ import { addressBytes, packet, virtioFrame } from "../support/packet-builder.ts"
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { pseudoHeaderSum, sumWords } from "../support/reference/checksum.ts";
-import { A1, B_CLOSEST, B_ROUND_ROBIN, B1, FROM_B, onNodeA, TO_B } from "../support/world.ts";
+import { A1, B1, CLOSEST, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
 
 const SCTP = 132;
 const GRE = 47;
 
 describe.each([
-  ["IPv4", A1.v4, A1.instanceV4, B_ROUND_ROBIN.v4, B1.v4, B1.instanceV4],
-  ["IPv6", A1.v6, A1.instanceV6, B_ROUND_ROBIN.v6, B1.v6, B1.instanceV6],
+  ["IPv4", A1.v4, A1.instanceV4, ROUND_ROBIN.b.v4, B1.v4, B1.instanceV4],
+  ["IPv6", A1.v6, A1.instanceV6, ROUND_ROBIN.b.v6, B1.v6, B1.instanceV6],
 ])("over %s", (_family, client, own, called, target, answering) => {
   test.each([
     ["SCTP", SCTP],
@@ -32,10 +32,10 @@ describe.each([
     const fixture = await onNodeA();
     const request = packet().ip(client, called).protocol(protocol).payload(33);
     const sent = fixture.egress(request.frame()).datagrams;
-    expect(sent.map(({ endpoint }) => endpoint)).toEqual([TO_B]);
+    expect(sent.map(({ endpoint }) => endpoint)).toEqual([TO.b]);
     expect(sent[0]?.bytes).toEqual(packet().ip(own, target).protocol(protocol).payload(33).bytes());
     const reply = packet().ip(answering, client).protocol(protocol).payload(5).bytes();
-    const back = fixture.ingress({ ...FROM_B, bytes: reply });
+    const back = fixture.ingress({ ...FROM.b, bytes: reply });
     expect(back.tunWrites[0]).toEqual(packet().ip(called, client).protocol(protocol).payload(5).frame());
     expect(back.counts).toEqual({ ingressPackets: 1, ingressBytes: reply.length });
   });
@@ -70,7 +70,7 @@ function sumOf(bytes: Uint8Array, src: string, dst: string, protocol: number, at
 
 test("two protocols of one client are two flows", async () => {
   const fixture = await onNodeA();
-  const base = packet().ip(A1.v4, B_ROUND_ROBIN.v4).payload(8);
+  const base = packet().ip(A1.v4, ROUND_ROBIN.b.v4).payload(8);
   expect(fixture.egress(base.protocol(SCTP).frame(), base.protocol(GRE).frame()).counts).toMatchObject({
     flowsOpened: 2,
   });
@@ -79,17 +79,17 @@ test("two protocols of one client are two flows", async () => {
 test("one instance cannot be reached by two addresses at once: the answers could not be told apart", async () => {
   const fixture = await onNodeA();
   const to = (called: string): Uint8Array => packet().ip(A1.v4, called).protocol(SCTP).payload(8).frame();
-  fixture.egress(to(B_ROUND_ROBIN.v4));
-  const second = fixture.egress(to(B_CLOSEST.v4));
+  fixture.egress(to(ROUND_ROBIN.b.v4));
+  const second = fixture.egress(to(CLOSEST.b.v4));
   expect(second.datagrams).toEqual([]);
   expect(second.counts).toEqual({ policyChoices: 1, "egressDrop.portsExhausted": 1 });
 });
 
 test("a flow that was answered lives longer than one that was not", async () => {
   const fixture = await onNodeA({ memory: { timeoutsMs: { otherUnreplied: 100, otherStream: 500 } } });
-  fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).protocol(SCTP).payload(8).frame());
-  fixture.ingress({ ...FROM_B, bytes: packet().ip(B1.instanceV4, A1.v4).protocol(SCTP).payload(8).bytes() });
-  fixture.egress(packet().ip(A1.v6, B_ROUND_ROBIN.v6).protocol(SCTP).payload(8).frame());
+  fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).protocol(SCTP).payload(8).frame());
+  fixture.ingress({ ...FROM.b, bytes: packet().ip(B1.instanceV4, A1.v4).protocol(SCTP).payload(8).bytes() });
+  fixture.egress(packet().ip(A1.v6, ROUND_ROBIN.b.v6).protocol(SCTP).payload(8).frame());
   fixture.advance(100);
   expect(fixture.sweep().counts).toEqual({ flowsExpired: 1 });
   fixture.advance(400);
@@ -101,7 +101,7 @@ test("the checksum of a packet inside a tunnel's packet is finished where the wo
   const inner = packet().ip("10.0.0.1", "10.0.0.2").tcp({ sport: 1, dport: 2 }).payload("text");
   const unfinished = inner.offloadFrame().subarray(10);
   const gre = packet()
-    .ip(A1.v4, B_ROUND_ROBIN.v4)
+    .ip(A1.v4, ROUND_ROBIN.b.v4)
     .protocol(GRE)
     .payload(Uint8Array.from([0, 0, 8, 0, ...unfinished]))
     .bytes();
@@ -126,8 +126,8 @@ describe("IPv6 extension headers", () => {
   test.each(chains)("%s: passes as it is, and the flow goes by the ports behind", async (_name, extensions) => {
     const fixture = await onNodeA();
     const transport = { sport: 40000, dport: 80 };
-    const client = packet().ipv6({ src: A1.v6, dst: B_ROUND_ROBIN.v6, extensions }).tcp(transport).payload("x");
-    const plain = packet().ip(A1.v6, B_ROUND_ROBIN.v6).tcp(transport).payload("x");
+    const client = packet().ipv6({ src: A1.v6, dst: ROUND_ROBIN.b.v6, extensions }).tcp(transport).payload("x");
+    const plain = packet().ip(A1.v6, ROUND_ROBIN.b.v6).tcp(transport).payload("x");
     const result = fixture.egress(client.frame(), plain.frame());
     const wire = packet().ipv6({ src: A1.instanceV6, dst: B1.v6, extensions }).tcp(transport).payload("x");
     expect(sentPacket(result)).toEqual(wire.bytes());
@@ -139,11 +139,11 @@ test("IPv4 options pass as they are", async () => {
   const fixture = await onNodeA();
   const options = [7, 7, 4, 0, 0, 0, 0, 0];
   const sent = fixture.egress(
-    packet().ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, options }).protocol(SCTP).payload(8).frame(),
+    packet().ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, options }).protocol(SCTP).payload(8).frame(),
   );
   expectPacket(sentPacket(sent), from(A1.instanceV4), to(B1.v4));
   expect([...(sentPacket(sent).subarray(20, 28) ?? [])]).toEqual(options);
-  const udp = packet().ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, options }).udp({ sport: 1, dport: 2 }).payload(8);
+  const udp = packet().ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, options }).udp({ sport: 1, dport: 2 }).payload(8);
   expectPacket(sentPacket(fixture.egress(udp.frame())), validChecksums());
 });
 

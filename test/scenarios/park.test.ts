@@ -14,15 +14,15 @@ import { writtenPacket } from "../support/packets-of.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import {
   A1,
-  B_ROUND_ROBIN,
   B1,
   B2,
   C1,
-  FROM_STRANGER,
+  FROM,
   instance,
   onNodeA,
+  ROUND_ROBIN,
   serviceB,
-  TO_B,
+  TO,
   UNKNOWN,
   world,
 } from "../support/world.ts";
@@ -86,7 +86,7 @@ test.each([UNKNOWN.v4, UNKNOWN.v6])(
 
 test("everything else goes on meanwhile [defect 5, remedy 3]", async () => {
   const fixture = await parking();
-  const result = fixture.egress(call(UNKNOWN.v4, 1), call(B_ROUND_ROBIN.v4, 2), call(OTHER_UNKNOWN, 3));
+  const result = fixture.egress(call(UNKNOWN.v4, 1), call(ROUND_ROBIN.b.v4, 2), call(OTHER_UNKNOWN, 3));
   expect(sourcePorts(result)).toEqual([2]);
   expect(questions(fixture)).toEqual([UNKNOWN.v4, OTHER_UNKNOWN]);
 });
@@ -164,7 +164,7 @@ describe("beside a flood of the same workload", () => {
       const fixture = await crowded();
       const workload = caller.includes(":") ? A1.v6 : A1.v4;
       const bytes = packet().ip(caller, workload).udp({ sport: 53, dport: 7 }).payload(20).bytes();
-      expect(fixture.ingress({ ...FROM_STRANGER, bytes }).tunWrites).toHaveLength(1);
+      expect(fixture.ingress({ ...FROM.stranger, bytes }).tunWrites).toHaveLength(1);
       fixture.egress(...flood(0), call(caller, 7), ...flood(10));
       expect(urgent(fixture)).toEqual([caller]);
       await learn(fixture);
@@ -174,10 +174,10 @@ describe("beside a flood of the same workload", () => {
 
   test("a packet of a connection whose service is unknown now is urgent and keeps its place [measured 6, measured 9]", async () => {
     const fixture = await crowded();
-    fixture.egress(call(B_ROUND_ROBIN.v4, 7));
+    fixture.egress(call(ROUND_ROBIN.b.v4, 7));
     await fixture.apply({ ...world(), services: world().services.filter(({ name }) => name !== "b") });
-    fixture.egress(...flood(0), call(B_ROUND_ROBIN.v4, 7), call(B_ROUND_ROBIN.v4, 8), ...flood(10));
-    expect(urgent(fixture)).toEqual([B_ROUND_ROBIN.v4]);
+    fixture.egress(...flood(0), call(ROUND_ROBIN.b.v4, 7), call(ROUND_ROBIN.b.v4, 8), ...flood(10));
+    expect(urgent(fixture)).toEqual([ROUND_ROBIN.b.v4]);
     await fixture.apply(world());
     expect(sourcePorts(fixture.unpark())).toEqual([7]);
   });
@@ -188,7 +188,7 @@ describe("beside a flood of the same workload", () => {
   ])("who was called is urgent for nobody else: %s", async (_who, client, laterMs) => {
     const fixture = await crowded();
     const bytes = packet().ip(UNKNOWN.v4, A1.v4).udp({ sport: 53, dport: 7 }).payload(20).bytes();
-    fixture.ingress({ ...FROM_STRANGER, bytes });
+    fixture.ingress({ ...FROM.stranger, bytes });
     fixture.advance(laterMs);
     fixture.egress(call(UNKNOWN.v4, 7, client));
     expect([questions(fixture), urgent(fixture)]).toEqual([[UNKNOWN.v4], []]);
@@ -266,7 +266,7 @@ describe("no answer", () => {
 });
 
 describe("a connection whose service the tables lack at the moment", () => {
-  const CONNECTION = packet().ip(A1.v4, B_ROUND_ROBIN.v4);
+  const CONNECTION = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
   const syn = CONNECTION.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame();
   const data = CONNECTION.tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 }).payload("data").frame();
   const WITHOUT_B = { ...world(), services: world().services.filter(({ name }) => name !== "b") };
@@ -284,12 +284,12 @@ describe("a connection whose service the tables lack at the moment", () => {
     const asking = fixture.egress(data);
     expect([asking.datagrams, asking.tunWrites]).toEqual([[], []]);
     expect(asking.counts).toEqual({ packetsParked: 1, addressesAsked: 1 });
-    expect(questions(fixture)).toEqual([B_ROUND_ROBIN.v4]);
+    expect(questions(fixture)).toEqual([ROUND_ROBIN.b.v4]);
     await fixture.apply(world(serviceB([instance(2, "node-c", B2), instance(1, "node-b", B1)])));
     const behind = fixture.egress(data);
     expect(behind.counts).toEqual({ packetsParked: 1 });
     const { datagrams, counts } = fixture.unpark();
-    expect(datagrams.map(({ endpoint }) => endpoint)).toEqual([TO_B, TO_B]);
+    expect(datagrams.map(({ endpoint }) => endpoint)).toEqual([TO.b, TO.b]);
     expect(counts).toMatchObject({ egressPackets: 2 });
     expect(counts.flowsOpened).toBeUndefined();
     expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
@@ -302,16 +302,16 @@ describe("a connection whose service the tables lack at the moment", () => {
       .tcp({ sport: 80, dport: 4000, flags: TCP_ACK })
       .payload("x")
       .bytes();
-    const { tunWrites } = fixture.ingress({ ...FROM_STRANGER, bytes });
-    expectPacket(writtenPacket({ tunWrites }), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), validChecksums());
+    const { tunWrites } = fixture.ingress({ ...FROM.stranger, bytes });
+    expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), validChecksums());
   });
 
   test("is reset when the control plane says that there is no such service", async () => {
     const fixture = await dropped();
     fixture.egress(data);
-    fixture.refuse(B_ROUND_ROBIN.v4);
+    fixture.refuse(ROUND_ROBIN.b.v4);
     const { tunWrites, counts } = fixture.unpark();
-    expectPacket(writtenPacket({ tunWrites }), from(B_ROUND_ROBIN.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
+    expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
     expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
     expect(inspectFlowTable(fixture.shared).live).toBe(0);
   });
@@ -323,7 +323,7 @@ describe("a connection whose service the tables lack at the moment", () => {
     expect(fixture.unpark().counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
     expect(fixture.egress(data).counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
     await fixture.apply(world());
-    expect(fixture.egress(data).datagrams[0]?.endpoint).toBe(TO_B);
+    expect(fixture.egress(data).datagrams[0]?.endpoint).toBe(TO.b);
     expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
   });
 

@@ -10,21 +10,17 @@ import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
 import {
   A1,
-  B_ROUND_ROBIN,
   B1,
   B2,
   B3,
   C1,
-  FROM_B,
-  FROM_C,
-  FROM_D,
+  FROM,
   instance,
   onNodeA,
+  ROUND_ROBIN,
   service,
   serviceB,
-  TO_B,
-  TO_C,
-  TO_D,
+  TO,
   world,
 } from "../support/world.ts";
 
@@ -32,9 +28,9 @@ const E1 = { v4: "10.101.3.25", v6: "fc00::101:3:25", instanceV4: "10.30.1.7", i
 const F1 = { v4: "10.101.3.26", v6: "fc00::101:3:26", instanceV4: "10.30.1.8", instanceV6: "fdff::108" };
 const CLIENTS = service("clients", [instance(1, "node-a", E1), instance(2, "node-a", F1)], "10.30.1.20");
 const INSTANCES = [
-  { workload: B1, from: FROM_B, to: TO_B },
-  { workload: B2, from: FROM_C, to: TO_C },
-  { workload: B3, from: FROM_D, to: TO_D },
+  { workload: B1, from: FROM.b, to: TO.b },
+  { workload: B2, from: FROM.c, to: TO.c },
+  { workload: B3, from: FROM.d, to: TO.d },
 ] as const;
 const ALL = [0, 1, 2];
 const PORT_UNREACHABLE = { v4: { type: 3, code: 3 }, v6: { type: 1, code: 4 } };
@@ -79,7 +75,7 @@ class World {
     this.sport += 1;
     const sport = this.sport;
     const { datagrams } = this.fixture.egress(
-      packet().ip(client[family], B_ROUND_ROBIN[family]).tcp({ sport, dport, flags, ack: 77 }).frame(),
+      packet().ip(client[family], ROUND_ROBIN.b[family]).tcp({ sport, dport, flags, ack: 77 }).frame(),
     );
     const to = INSTANCES.findIndex((one) => one.to === datagrams[0]?.endpoint);
     const place = INSTANCES[to];
@@ -96,7 +92,7 @@ class World {
       refuse: (with_ = TCP_RST | TCP_ACK) => answer(with_),
       acknowledge: () =>
         this.fixture.egress(
-          packet().ip(client[family], B_ROUND_ROBIN[family]).tcp({ sport, dport, flags: TCP_ACK, ack: 5 }).frame(),
+          packet().ip(client[family], ROUND_ROBIN.b[family]).tcp({ sport, dport, flags: TCP_ACK, ack: 5 }).frame(),
         ),
       /** The node of the instance says so, which `router` stands for. */
       unreachable: (error: { readonly type: number; readonly code: number }) =>
@@ -203,26 +199,26 @@ describe("an instance that refuses openings", () => {
   test("UDP: is known by errors of the port alone, and by its answers", async () => {
     const { fixture } = await withFixture({ policy: ({ candidates }) => (candidates.length > 0 ? 1 : 0) });
     const send = (sport: number): string | undefined =>
-      fixture.egress(packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).frame()).datagrams[0]?.endpoint;
+      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport, dport: 53 }).frame()).datagrams[0]?.endpoint;
     const refuse = (sport: number): unknown =>
       fixture.ingress({
-        ...FROM_C,
+        ...FROM.c,
         bytes: packet()
           .ip(B2.instanceV4, A1.v4)
           .icmp({ ...PORT_UNREACHABLE.v4, words: [0, 0] })
           .payload(packet().ip(A1.v4, B2.instanceV4).udp({ sport, dport: 53 }).bytes())
           .bytes(),
       });
-    for (let sport = 2000; sport < 2010; sport++) expect(send(sport)).toBe(TO_C); // silence says nothing
+    for (let sport = 2000; sport < 2010; sport++) expect(send(sport)).toBe(TO.c); // silence says nothing
     fixture.attend(30_000);
     fixture.sweep();
     for (let sport = 3000; sport < 3003; sport++) {
-      expect(send(sport)).toBe(TO_C);
+      expect(send(sport)).toBe(TO.c);
       for (let again = 0; again < 3; again++) refuse(sport); // one opening, however often it is told
     }
-    expect(send(4000)).not.toBe(TO_C);
-    fixture.ingress({ ...FROM_C, bytes: packet().ip(B2.instanceV4, A1.v4).udp({ sport: 53, dport: 3002 }).bytes() });
-    expect(send(4001)).toBe(TO_C);
+    expect(send(4000)).not.toBe(TO.c);
+    fixture.ingress({ ...FROM.c, bytes: packet().ip(B2.instanceV4, A1.v4).udp({ sport: 53, dport: 3002 }).bytes() });
+    expect(send(4001)).toBe(TO.c);
     expect(fixture.countsSinceStart().openingsRefused).toBe(3);
   });
 });

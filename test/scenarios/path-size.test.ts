@@ -6,25 +6,25 @@ import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { packet } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, B1, NODE_B, NODE_C, NODE_D, onNodeA } from "../support/world.ts";
+import { A1, B1, NODE, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const EMSGSIZE = 90;
 const TUN_MTU = 1450;
 
 async function open(memory: FixtureOptions["memory"] = {}) {
   const fixture = await onNodeA({ memory: { tunMtu: TUN_MTU, ...memory } });
-  const nodes = new AnsweringNodes(fixture, [NODE_B, NODE_C, NODE_D]);
+  const nodes = new AnsweringNodes(fixture, [NODE.b, NODE.c, NODE.d]);
   return { fixture, nodes };
 }
 
-function mtu(fixture: EngineFixture, node = NODE_B): number | null {
+function mtu(fixture: EngineFixture, node = NODE.b): number | null {
   return readNodeMetrics(fixture.shared, fixture.tables.nodeIndex(node.id) as number, fixture.nowMs).mtu;
 }
 
 function sendLarge(fixture: EngineFixture, length = TUN_MTU) {
   return fixture.egress(
     packet()
-      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .ip(A1.v4, ROUND_ROBIN.b.v4)
       .udp({ sport: 9, dport: 9 })
       .payload(length - 28)
       .frame(),
@@ -36,7 +36,7 @@ describe("without a word from anybody", () => {
     const { fixture, nodes } = await open();
     nodes.run(2000);
     expect(mtu(fixture)).toBeNull();
-    expect(nodes.sent.filter(({ node, length }) => node === NODE_B.id && length > ProbeLayout.SIZE)).toMatchObject([
+    expect(nodes.sent.filter(({ node, length }) => node === NODE.b.id && length > ProbeLayout.SIZE)).toMatchObject([
       { length: TUN_MTU },
     ]);
   });
@@ -45,23 +45,23 @@ describe("without a word from anybody", () => {
     "a black hole above %i bytes is found, exactly",
     async (size) => {
       const { fixture, nodes } = await open();
-      nodes.path(NODE_B).size = size;
+      nodes.path(NODE.b).size = size;
       nodes.run(12_000);
       expect(mtu(fixture)).toBe(size);
-      expect(mtu(fixture, NODE_C)).toBeNull();
+      expect(mtu(fixture, NODE.c)).toBeNull();
     },
   );
 
   test("also over a path with round trips of two seconds", async () => {
     const { fixture, nodes } = await open();
-    Object.assign(nodes.path(NODE_B), { rttMs: 2000, size: 1400 });
+    Object.assign(nodes.path(NODE.b), { rttMs: 2000, size: 1400 });
     nodes.run(200_000);
     expect(mtu(fixture)).toBe(1400);
   });
 
   test("while it is searched, and for what must be carried in any case, datagrams may go in fragments", async () => {
     const { fixture, nodes } = await open();
-    nodes.path(NODE_B).size = 1200;
+    nodes.path(NODE.b).size = 1200;
     nodes.run(1000); // the largest size was lost, and the search goes on
     expect(mtu(fixture)).toBeNull();
     expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_ALLOWED]);
@@ -79,7 +79,7 @@ describe("without a word from anybody", () => {
   test("a path that becomes narrower is noticed when large datagrams use it, within seconds", async () => {
     const { fixture, nodes } = await open();
     nodes.run(5000);
-    nodes.path(NODE_B).size = 1300;
+    nodes.path(NODE.b).size = 1300;
     nodes.run(30_000);
     expect(mtu(fixture)).toBeNull(); // nobody uses it
     sendLarge(fixture);
@@ -89,12 +89,12 @@ describe("without a word from anybody", () => {
 
   test("one that becomes wider within a minute", async () => {
     const { fixture, nodes } = await open();
-    nodes.path(NODE_B).size = 1300;
+    nodes.path(NODE.b).size = 1300;
     nodes.run(15_000);
-    nodes.path(NODE_B).size = 1400;
+    nodes.path(NODE.b).size = 1400;
     nodes.run(65_000);
     expect(mtu(fixture)).toBe(1400);
-    nodes.path(NODE_B).size = 1500;
+    nodes.path(NODE.b).size = 1500;
     nodes.run(65_000);
     expect(mtu(fixture)).toBeNull();
   });
@@ -103,9 +103,9 @@ describe("without a word from anybody", () => {
     const { fixture, nodes } = await open();
     nodes.run(5000);
     sendLarge(fixture);
-    nodes.path(NODE_B).rttMs = undefined;
+    nodes.path(NODE.b).rttMs = undefined;
     nodes.run(20_000);
-    nodes.path(NODE_B).rttMs = 1;
+    nodes.path(NODE.b).rttMs = 1;
     nodes.run(20_000);
     expect(mtu(fixture)).toBeNull();
   });
@@ -127,8 +127,8 @@ describe("an ICMP error", () => {
   test("that is true: the size is known soon and exactly", async () => {
     const { fixture, nodes } = await open();
     nodes.run(5000);
-    nodes.path(NODE_B).size = 1372;
-    fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 1400 });
+    nodes.path(NODE.b).size = 1372;
+    fixture.pathError(EMSGSIZE, NODE.b.underlay, { mtu: 1400 });
     nodes.run(50);
     expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_ALLOWED]);
     nodes.run(2000);
@@ -140,7 +140,7 @@ describe("an ICMP error", () => {
     nodes.run(5000);
     const before = nodes.sent.length;
     for (let i = 0; i < 300; i++) {
-      fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 576 });
+      fixture.pathError(EMSGSIZE, NODE.b.underlay, { mtu: 576 });
       nodes.run(200);
       expect(mtu(fixture)).toBeNull();
       const { counts } = sendLarge(fixture);
@@ -156,8 +156,8 @@ describe("an ICMP error", () => {
   ])("of %s: nothing happens", async (_what, about) => {
     const { fixture, nodes } = await open();
     nodes.run(5000);
-    nodes.path(NODE_B).size = 400;
-    fixture.pathError(EMSGSIZE, NODE_B.underlay, about);
+    nodes.path(NODE.b).size = 400;
+    fixture.pathError(EMSGSIZE, NODE.b.underlay, about);
     nodes.run(1000);
     expect(mtu(fixture)).toBeNull();
   });
@@ -165,17 +165,17 @@ describe("an ICMP error", () => {
   test("about a packet that was too long is taken", async () => {
     const { fixture, nodes } = await open();
     nodes.run(5000);
-    nodes.path(NODE_B).size = 1372;
-    fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 1400, quote: udp(1373) });
+    nodes.path(NODE.b).size = 1372;
+    fixture.pathError(EMSGSIZE, NODE.b.underlay, { mtu: 1400, quote: udp(1373) });
     nodes.run(2000);
     expect(mtu(fixture)).toBe(1372);
   });
 
   test("about a node that answers no probes: larger datagrams may go in fragments, for ten minutes", async () => {
     const { fixture, nodes } = await open();
-    nodes.path(NODE_B).rttMs = undefined;
+    nodes.path(NODE.b).rttMs = undefined;
     nodes.run(1000);
-    fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 1400 });
+    fixture.pathError(EMSGSIZE, NODE.b.underlay, { mtu: 1400 });
     nodes.run(50);
     expect(sendLarge(fixture).messages.map(({ fragments }) => fragments)).toEqual([KernelLayout.FRAGMENTS_ALLOWED]);
     expect(sendLarge(fixture, 1372).messages.map(({ fragments }) => fragments)).toEqual([
@@ -189,13 +189,13 @@ describe("an ICMP error", () => {
 test("what our own device takes is known at once, and asked again within a minute", async () => {
   const { fixture, nodes } = await open();
   nodes.run(50);
-  const tellLocal = (): void => fixture.pathError(EMSGSIZE, NODE_B.underlay, { mtu: 1400, isLocal: true });
+  const tellLocal = (): void => fixture.pathError(EMSGSIZE, NODE.b.underlay, { mtu: 1400, isLocal: true });
   tellLocal();
   expect(mtu(fixture)).toBe(1372);
-  nodes.path(NODE_B).size = 1372;
+  nodes.path(NODE.b).size = 1372;
   nodes.run(5000);
   expect(mtu(fixture)).toBe(1372);
-  nodes.path(NODE_B).size = 1500;
+  nodes.path(NODE.b).size = 1500;
   nodes.run(65_000);
   expect(mtu(fixture)).toBeNull();
 });

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { type PacketBuilder, packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
-import { A1, B_CLOSEST, B_ROUND_ROBIN, C1, instance, onNodeA, service, THIS_NODE, world } from "../support/world.ts";
+import { A1, C1, CLOSEST, instance, onNodeA, ROUND_ROBIN, service, THIS_NODE, world } from "../support/world.ts";
 
 interface Hashes {
   readonly flowHash: number;
@@ -16,7 +16,7 @@ function hashesOf(fixture: EngineFixture, opening: PacketBuilder): Hashes {
   return { flowHash: choice.flowHash, clientHash: choice.clientHash };
 }
 
-function call(client = A1.v4, called = B_ROUND_ROBIN.v4, sport = 40000, dport = 80): PacketBuilder {
+function call(client = A1.v4, called = ROUND_ROBIN.b.v4, sport = 40000, dport = 80): PacketBuilder {
   return packet().ip(client, called).tcp({ sport, dport, flags: TCP_SYN });
 }
 
@@ -24,8 +24,8 @@ test("another process with another seed gets the same hashes", async () => {
   const fixtures = await Promise.all([1, 0xffff_ffff].map((hashSeed) => onNodeA({ memory: { hashSeed } })));
   const [first, second] = fixtures.map((fixture) => [
     hashesOf(fixture, call()),
-    hashesOf(fixture, call(A1.v6, B_ROUND_ROBIN.v6)),
-    hashesOf(fixture, packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 40000, dport: 53 })),
+    hashesOf(fixture, call(A1.v6, ROUND_ROBIN.b.v6)),
+    hashesOf(fixture, packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 40000, dport: 53 })),
   ]);
   expect(second).toEqual(first);
   // Written down, because a proxy of another version must agree as well.
@@ -37,7 +37,7 @@ test("another process with another seed gets the same hashes", async () => {
 });
 
 test("a packet in the midst of a connection, as after a restart, is told by the same hashes as its first one", async () => {
-  const middle = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload("data");
+  const middle = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload("data");
   expect(hashesOf(await onNodeA(), middle)).toEqual(hashesOf(await onNodeA(), call()));
 });
 
@@ -57,10 +57,10 @@ test("each part of the key changes the flow's hash, the client alone the client'
   const fixture = await onNodeA();
   const base = hashesOf(fixture, call());
   const ofSameClient = [
-    call(A1.v4, B_CLOSEST.v4),
-    call(A1.v4, B_ROUND_ROBIN.v4, 40001),
-    call(A1.v4, B_ROUND_ROBIN.v4, 40000, 81),
-    packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport: 40000, dport: 80 }),
+    call(A1.v4, CLOSEST.b.v4),
+    call(A1.v4, ROUND_ROBIN.b.v4, 40001),
+    call(A1.v4, ROUND_ROBIN.b.v4, 40000, 81),
+    packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 40000, dport: 80 }),
   ].map((opening) => hashesOf(fixture, opening));
   const ofOther = hashesOf(fixture, call(C1.v4));
   expect(ofSameClient.map(({ clientHash }) => clientHash)).toEqual(Array(4).fill(base.clientHash));

@@ -10,21 +10,7 @@ import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts
 import { given } from "../support/given.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
 import { corrupt, packet, truncate } from "../support/packet-builder.ts";
-import {
-  A1,
-  B1,
-  FROM_B,
-  FROM_C,
-  FROM_D,
-  FROM_STRANGER,
-  NODE_B,
-  NODE_C,
-  NODE_D,
-  onNodeA,
-  TO_B,
-  TO_C,
-  TO_D,
-} from "../support/world.ts";
+import { A1, B1, FROM, NODE, onNodeA, TO } from "../support/world.ts";
 
 function request(): Uint8Array {
   const bytes = new Uint8Array(ProbeLayout.SIZE);
@@ -67,7 +53,7 @@ function rttUs(fixture: EngineFixture, node: string): number {
 
 /** An engine on node-a, and nodes that answer its probes. */
 async function withNodes(
-  answering: readonly Node[] = [NODE_B, NODE_C, NODE_D],
+  answering: readonly Node[] = [NODE.b, NODE.c, NODE.d],
   memory: FixtureOptions["memory"] = {},
 ): Promise<{ readonly fixture: EngineFixture; readonly nodes: AnsweringNodes }> {
   const fixture = await onNodeA({ memory });
@@ -90,12 +76,12 @@ function probeOf(fixture: EngineFixture, endpoint: string): Uint8Array {
 
 test("a node's request is answered to where it came from, and says what this node is able to", async () => {
   const fixture = await onNodeA();
-  const senders = [FROM_B, FROM_D, FROM_STRANGER];
+  const senders = [FROM.b, FROM.d, FROM.stranger];
   const answer = corrupt(replyTo(request()), ProbeLayout.ABILITIES_AT, ProbeLayout.TAKES_ECN, 0, 0, 0, 0, 0, 0, 0);
   const result = fixture.ingress(...senders.map((sender) => ({ ...sender, bytes: request() })));
   expect(result.datagrams).toEqual([
-    { endpoint: `${FROM_B.address}:${FROM_B.port}`, bytes: answer },
-    { endpoint: `${FROM_D.address}:${FROM_D.port}`, bytes: answer },
+    { endpoint: `${FROM.b.address}:${FROM.b.port}`, bytes: answer },
+    { endpoint: `${FROM.d.address}:${FROM.d.port}`, bytes: answer },
   ]);
   expect(result.counts).toEqual({ probesAnswered: 2, "ingressDrop.unknownNode": 1 });
 });
@@ -103,7 +89,7 @@ test("a node's request is answered to where it came from, and says what this nod
 test("every other node is probed once an interval, the interval after its last probe", async () => {
   const fixture = await onNodeA({ memory: { probeIntervalMs: 400 } });
   const first = fixture.probe();
-  expect(first.datagrams.map((one) => one.endpoint).sort()).toEqual([TO_B, TO_C, TO_D].sort());
+  expect(first.datagrams.map((one) => one.endpoint).sort()).toEqual([TO.b, TO.c, TO.d].sort());
   expect(first.counts).toEqual({ probesSent: 3 });
   for (const { bytes } of first.datagrams) {
     expect([...bytes.subarray(0, 4)]).toEqual([0x53, 0x57, ProbeLayout.VERSION, ProbeLayout.REQUEST]);
@@ -124,7 +110,7 @@ test("a reply gives the round-trip time: the lowest of the last four", async () 
   const { fixture, nodes } = await withNodes();
   const seen: number[] = [];
   for (const rttMs of [5, 3, 4, 6, 7, 8, 9]) {
-    nodes.path(NODE_B).rttMs = rttMs;
+    nodes.path(NODE.b).rttMs = rttMs;
     nodes.run(400);
     seen.push(rttUs(fixture, "node-b") / 1000);
   }
@@ -132,12 +118,12 @@ test("a reply gives the round-trip time: the lowest of the last four", async () 
 });
 
 test("a changed round-trip time moves the metrics epoch, an unchanged one does not", async () => {
-  const { fixture, nodes } = await withNodes([NODE_B]);
+  const { fixture, nodes } = await withNodes([NODE.b]);
   nodes.run(400);
   const epoch = (): number => fixture.io.view.getUint32(HeaderLayout.AT + HeaderLayout.METRICS_EPOCH, true);
   const epochs = [epoch()];
   for (const rttMs of [5, 1, 1]) {
-    nodes.path(NODE_B).rttMs = rttMs;
+    nodes.path(NODE.b).rttMs = rttMs;
     nodes.run(1600);
     epochs.push(epoch());
   }
@@ -146,29 +132,29 @@ test("a changed round-trip time moves the metrics epoch, an unchanged one does n
 
 test("a reply is taken once, from the endpoint that was asked, with the nonce that it was sent", async () => {
   const fixture = await onNodeA();
-  const reply = replyTo(probeOf(fixture, TO_B));
+  const reply = replyTo(probeOf(fixture, TO.b));
   const refused = { "ingressDrop.badProbe": 1 };
   const from = (sender: { address: string; port: number }, bytes: Uint8Array) => fixture.ingress({ ...sender, bytes });
-  expect(from(NODE_C.underlay, reply).counts).toEqual(refused);
-  expect(from(NODE_B.underlay, corrupt(reply, ProbeLayout.NONCE_AT, 0, 0)).counts).toEqual(refused);
+  expect(from(NODE.c.underlay, reply).counts).toEqual(refused);
+  expect(from(NODE.b.underlay, corrupt(reply, ProbeLayout.NONCE_AT, 0, 0)).counts).toEqual(refused);
   expect(
-    from(NODE_B.underlay, corrupt(reply, ProbeLayout.NODE_AT, 0xff ^ (reply[ProbeLayout.NODE_AT] as number))).counts,
+    from(NODE.b.underlay, corrupt(reply, ProbeLayout.NODE_AT, 0xff ^ (reply[ProbeLayout.NODE_AT] as number))).counts,
   ).toEqual(refused);
   expect(rttUs(fixture, "node-b")).toBe(0);
   fixture.advance(1);
-  expect(from({ ...NODE_B.underlay, port: 9 }, reply).counts).toEqual({ "ingressDrop.unknownNode": 1 });
-  expect(from(NODE_B.underlay, reply).counts).toEqual({ probeReplies: 1 });
-  expect(from(NODE_B.underlay, reply).counts).toEqual(refused);
+  expect(from({ ...NODE.b.underlay, port: 9 }, reply).counts).toEqual({ "ingressDrop.unknownNode": 1 });
+  expect(from(NODE.b.underlay, reply).counts).toEqual({ probeReplies: 1 });
+  expect(from(NODE.b.underlay, reply).counts).toEqual(refused);
 });
 
 test("no time is sent, and none that comes back is believed", async () => {
   const fixture = await onNodeA();
-  const probe = probeOf(fixture, TO_B);
+  const probe = probeOf(fixture, TO.b);
   expect([...probe.subarray(ProbeLayout.ABILITIES_AT)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
   const reply = replyTo(probe);
   new DataView(reply.buffer, reply.byteOffset).setFloat64(ProbeLayout.ABILITIES_AT, fixture.nowUs + 49_999, true);
   fixture.advance(50);
-  expect(fixture.ingress({ ...NODE_B.underlay, bytes: reply }).counts).toEqual({ probeReplies: 1 });
+  expect(fixture.ingress({ ...NODE.b.underlay, bytes: reply }).counts).toEqual({ probeReplies: 1 });
   expect(rttUs(fixture, "node-b")).toBe(50_000);
 });
 
@@ -198,20 +184,20 @@ test.each([
   ["the shortest interval", 10],
   ["a long one", 5000],
 ])("a path slower than the interval is measured, and its node is never lost: %s", async (_what, probeIntervalMs) => {
-  const { fixture, nodes } = await withNodes([NODE_B], { probeIntervalMs });
+  const { fixture, nodes } = await withNodes([NODE.b], { probeIntervalMs });
   for (const rttMs of [2000, 5000]) {
-    nodes.path(NODE_B).rttMs = rttMs;
+    nodes.path(NODE.b).rttMs = rttMs;
     nodes.run(60_000);
     expect(rttUs(fixture, "node-b")).toBe(rttMs * 1000);
     expect(healthOf(fixture, "node-b")).toBe("reachable");
   }
-  const sent = nodes.sent.filter(({ node }) => node === NODE_B.id).length;
+  const sent = nodes.sent.filter(({ node }) => node === NODE.b.id).length;
   expect(sent).toBeLessThan((fixture.countsSinceStart().probeReplies ?? 0) + 40);
 });
 
 test("an answer that waited while we did not look is no round trip", async () => {
-  const { fixture, nodes } = await withNodes([NODE_B]);
-  nodes.path(NODE_B).rttMs = 20;
+  const { fixture, nodes } = await withNodes([NODE.b]);
+  nodes.path(NODE.b).rttMs = 20;
   nodes.run(2000);
   for (let pause = 0; pause < 8; pause++) {
     nodes.look();
@@ -229,23 +215,23 @@ test.each([
   ["the magic alone", truncate(request(), 2)],
 ])("badProbe: %s", async (_what, bytes) => {
   const fixture = await onNodeA();
-  expect(fixture.ingress({ ...FROM_B, bytes }).counts).toEqual({ "ingressDrop.badProbe": 1 });
+  expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.badProbe": 1 });
 });
 
 test("the magic's first byte alone is no probe and no IP", async () => {
   const fixture = await onNodeA();
-  expect(fixture.ingress({ ...FROM_B, bytes: Uint8Array.of(0x53) }).counts).toEqual({ "ingressDrop.notIp": 1 });
+  expect(fixture.ingress({ ...FROM.b, bytes: Uint8Array.of(0x53) }).counts).toEqual({ "ingressDrop.notIp": 1 });
 });
 
 test("a request is answered to a node over IPv6 too, and packets around it are delivered", async () => {
   const fixture = await onNodeA();
   const good = packet().ip(B1.instanceV4, A1.v4).udp({ sport: 1, dport: 2 }).payload("x").bytes();
   const result = fixture.ingress(
-    { ...FROM_B, bytes: good },
-    { ...FROM_C, bytes: request() },
-    { ...FROM_B, bytes: good },
+    { ...FROM.b, bytes: good },
+    { ...FROM.c, bytes: request() },
+    { ...FROM.b, bytes: good },
   );
-  expect(result.datagrams.map((one) => one.endpoint)).toEqual([`[${FROM_C.address}]:${FROM_C.port}`]);
+  expect(result.datagrams.map((one) => one.endpoint)).toEqual([`[${FROM.c.address}]:${FROM.c.port}`]);
   expect(result.tunWrites.length).toBe(2);
 });
 

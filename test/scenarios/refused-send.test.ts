@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { forgetGsoRefusals } from "../../src/memory/offloads.ts";
 import { packet } from "../support/packet-builder.ts";
-import { A1, B_ROUND_ROBIN, onNodeA, TO_B, TO_C } from "../support/world.ts";
+import { A1, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
 
 const EPERM = 1;
 const EIO = 5;
@@ -10,7 +10,7 @@ const EINVAL = 22;
 const EMSGSIZE = 90;
 const ECONNREFUSED = 111;
 
-const SUPER = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80 }).payload(3000);
+const SUPER = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80 }).payload(3000);
 const FRAME = SUPER.offloadFrame({ gsoType: 1, gsoSize: 1000 });
 
 test.each([
@@ -25,7 +25,7 @@ test.each([
   const count = fixture.engine.udpRejected(0, errno);
   expect(count).toBe(3);
   const singles = fixture.io.retryMessages(count);
-  expect(singles.map((one) => one.endpoint)).toEqual([TO_B, TO_B, TO_B]);
+  expect(singles.map((one) => one.endpoint)).toEqual([TO.b, TO.b, TO.b]);
   expect(singles.map((one) => one.packetCount)).toEqual([1, 1, 1]);
   expect(singles.flatMap((one) => one.datagrams)).toEqual(datagrams.map((one) => one.bytes));
   expect(fixture.io.countsSince(before)).toEqual({ gsoRefused: 1 });
@@ -33,7 +33,7 @@ test.each([
 
 test("the second message of a queue is split, not the first", async () => {
   const fixture = await onNodeA();
-  const other = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 81 }).payload(40);
+  const other = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 81 }).payload(40);
   const { messages } = fixture.egress(FRAME, other.payload(2500).offloadFrame({ gsoType: 1, gsoSize: 700 }));
   expect(messages.length).toBe(2);
   const singles = fixture.io.retryMessages(fixture.engine.udpRejected(1, EINVAL));
@@ -47,9 +47,9 @@ describe("afterwards", () => {
     fixture.engine.udpRejected(0, EIO);
     expect(fixture.egress(FRAME).messages.map((one) => one.datagrams.length)).toEqual([1, 1, 1]);
     fixture.policy = () => 1;
-    const toC = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40001, dport: 80 }).payload(3000);
+    const toC = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40001, dport: 80 }).payload(3000);
     const result = fixture.egress(toC.offloadFrame({ gsoType: 1, gsoSize: 1000 }));
-    expect(result.messages.map((one) => [one.endpoint, one.datagrams.length])).toEqual([[TO_C, 3]]);
+    expect(result.messages.map((one) => [one.endpoint, one.datagrams.length])).toEqual([[TO.c, 3]]);
   });
 
   test("switching UDP_SEGMENT on anew gives the node another trial, which it may refuse as well", async () => {

@@ -17,18 +17,7 @@ import { expectAtMost, expectSame } from "../support/quick-expect.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { receive } from "../support/receive.ts";
 import { splitFrame } from "../support/reference/splitter.ts";
-import {
-  A1,
-  B_ROUND_ROBIN,
-  B1,
-  D_ROUND_ROBIN,
-  NODE_C,
-  NODE_D,
-  onNodeA,
-  RANGES,
-  THIS_NODE,
-  world,
-} from "../support/world.ts";
+import { A1, B1, NODE, onNodeA, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
 const SEEDS = 12;
 const FRAMES = 40;
@@ -42,7 +31,7 @@ function randomFrame(random: Random): Uint8Array {
   const isV4 = random.chance(0.5);
   const isTcp = random.chance(0.6);
   const src = isV4 ? A1.v4 : A1.v6;
-  const dst = random.pick([isV4 ? B_ROUND_ROBIN.v4 : B_ROUND_ROBIN.v6, isV4 ? D_ROUND_ROBIN.v4 : B_ROUND_ROBIN.v6]);
+  const dst = random.pick([isV4 ? ROUND_ROBIN.b.v4 : ROUND_ROBIN.b.v6, isV4 ? ROUND_ROBIN.d.v4 : ROUND_ROBIN.b.v6]);
   const hop = random.between(1, 255);
   const tos = random.pick([0, 2, 0x28]);
   const ip = isV4
@@ -107,7 +96,7 @@ test("small packets of many flows share messages by node and size, each in its o
   const random = new Random(testSeed(7));
   const frames = Array.from({ length: 400 }, (_, i) =>
     packet()
-      .ip(A1.v4, B_ROUND_ROBIN.v4)
+      .ip(A1.v4, ROUND_ROBIN.b.v4)
       .udp({ sport: 1000 + (i % 97), dport: 53 })
       .payload(random.bytes(random.pick([64, 64, 64, 20])))
       .frame(),
@@ -120,8 +109,8 @@ test("small packets of many flows share messages by node and size, each in its o
 });
 
 describe.each([
-  { family: "IPv4", src: A1.v4, dst: B_ROUND_ROBIN.v4, tcp: VIRTIO_GSO_TCPV4 },
-  { family: "IPv6", src: A1.v6, dst: B_ROUND_ROBIN.v6, tcp: VIRTIO_GSO_TCPV6 },
+  { family: "IPv4", src: A1.v4, dst: ROUND_ROBIN.b.v4, tcp: VIRTIO_GSO_TCPV4 },
+  { family: "IPv6", src: A1.v6, dst: ROUND_ROBIN.b.v6, tcp: VIRTIO_GSO_TCPV6 },
 ])("$family: the most segments of a frame", ({ src, dst, tcp }) => {
   const ports = { sport: 40_000, dport: 80 };
   test.each([
@@ -148,7 +137,7 @@ describe("from node to node", () => {
     return EngineFixture.create({
       nodeId: "node-b",
       ranges: RANGES,
-      tables: { ...world(), nodes: [NODE_A, NODE_C, NODE_D] },
+      tables: { ...world(), nodes: [NODE_A, NODE.c, NODE.d] },
       memory: { offloads: ALL },
       withoutTwin: true,
     });
@@ -176,7 +165,7 @@ describe("from node to node", () => {
           const transport = isTcp ? ip.tcp({ ...ports, seq, flags, options }) : ip.udp(ports);
           return transport.payload(payload).offloadFrame(gso);
         };
-        const called = isV4 ? B_ROUND_ROBIN.v4 : B_ROUND_ROBIN.v6;
+        const called = isV4 ? ROUND_ROBIN.b.v4 : ROUND_ROBIN.b.v6;
         const sent = sender.egress(frame(isV4 ? A1.v4 : A1.v6, called));
         const messages = sent.messages.map(({ datagrams }) => {
           const segmentSize = datagrams[0]?.length ?? 0;

@@ -9,21 +9,7 @@ import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { packet, virtioFrame } from "../support/packet-builder.ts";
-import {
-  A1,
-  B_ROUND_ROBIN,
-  B1,
-  B3,
-  C1,
-  FROM_B,
-  FROM_D,
-  FROM_STRANGER,
-  instance,
-  onNodeA,
-  serviceB,
-  UNKNOWN,
-  world,
-} from "../support/world.ts";
+import { A1, B1, B3, C1, FROM, instance, onNodeA, ROUND_ROBIN, serviceB, UNKNOWN, world } from "../support/world.ts";
 
 const EMSGSIZE = 90;
 const PARK = { timeoutMs: 3000, packets: 4, bytes: 100_000 };
@@ -44,9 +30,9 @@ function times<T>(count: number, make: (i: number) => T): T[] {
 
 describe("later fragments wait only if they can be of use", () => {
   test.each([
-    ["another host than a node", FROM_STRANGER, B1.instanceV4, A1.v4, "ingressDrop.unknownNode"],
-    ["a node, to nobody here", FROM_B, B1.instanceV4, "10.18.9.9", "ingressDrop.notLocalDestination"],
-    ["a node, from outside the service ranges", FROM_B, "192.0.2.77", A1.v4, "ingressDrop.notServiceSource"],
+    ["another host than a node", FROM.stranger, B1.instanceV4, A1.v4, "ingressDrop.unknownNode"],
+    ["a node, to nobody here", FROM.b, B1.instanceV4, "10.18.9.9", "ingressDrop.notLocalDestination"],
+    ["a node, from outside the service ranges", FROM.b, "192.0.2.77", A1.v4, "ingressDrop.notServiceSource"],
   ] as const)("from %s: they do not", async (_name, from, src, dst, reason) => {
     const fixture = await onNodeA();
     const flood = times(100, (id) => ({ ...from, bytes: parts(src, dst, id)[1] }));
@@ -54,7 +40,7 @@ describe("later fragments wait only if they can be of use", () => {
   });
 
   test.each([
-    ["of no workload", "10.18.9.9", B_ROUND_ROBIN.v4, "egressDrop.unknownWorkload"],
+    ["of no workload", "10.18.9.9", ROUND_ROBIN.b.v4, "egressDrop.unknownWorkload"],
     ["to no service", A1.v4, "192.0.2.77", "egressDrop.notServiceAddress"],
   ] as const)("%s: they do not", async (_name, src, dst, reason) => {
     const fixture = await onNodeA();
@@ -65,29 +51,29 @@ describe("later fragments wait only if they can be of use", () => {
 describe("a flood of later fragments", () => {
   test("of a node leaves the room that another node needs", async () => {
     const fixture = await onNodeA();
-    fixture.ingress(...times(500, (id) => ({ ...FROM_D, bytes: parts(B3.instanceV4, A1.v4, id)[1] })));
+    fixture.ingress(...times(500, (id) => ({ ...FROM.d, bytes: parts(B3.instanceV4, A1.v4, id)[1] })));
     const honest = times(20, (i) => parts(B1.instanceV4, A1.v4, 1000 + i));
-    const early = honest.map(([, later]) => ({ ...FROM_B, bytes: later }));
+    const early = honest.map(([, later]) => ({ ...FROM.b, bytes: later }));
     expect(fixture.ingress(...early).counts).toEqual({ fragmentsHeld: 20, "ingressDrop.holdFull": 20 });
-    fixture.ingress(...times(500, (id) => ({ ...FROM_D, bytes: parts(B3.instanceV4, A1.v4, 5000 + id)[1] })));
-    const firsts = honest.map(([first]) => ({ ...FROM_B, bytes: first }));
+    fixture.ingress(...times(500, (id) => ({ ...FROM.d, bytes: parts(B3.instanceV4, A1.v4, 5000 + id)[1] })));
+    const firsts = honest.map(([first]) => ({ ...FROM.b, bytes: first }));
     expect(fixture.ingress(...firsts).tunWrites).toHaveLength(40);
   });
 
   test("of a workload leaves the room that another workload needs", async () => {
     const fixture = await onNodeA();
-    fixture.egress(...times(500, (id) => frame(parts(C1.v4, B_ROUND_ROBIN.v4, id)[1])));
-    const honest = times(20, (i) => parts(A1.v4, B_ROUND_ROBIN.v4, 1000 + i));
+    fixture.egress(...times(500, (id) => frame(parts(C1.v4, ROUND_ROBIN.b.v4, id)[1])));
+    const honest = times(20, (i) => parts(A1.v4, ROUND_ROBIN.b.v4, 1000 + i));
     fixture.egress(...honest.map(([, later]) => frame(later)));
-    fixture.egress(...times(500, (id) => frame(parts(C1.v4, B_ROUND_ROBIN.v4, 5000 + id)[1])));
+    fixture.egress(...times(500, (id) => frame(parts(C1.v4, ROUND_ROBIN.b.v4, 5000 + id)[1])));
     expect(fixture.egress(...honest.map(([first]) => frame(first))).datagrams).toHaveLength(40);
   });
 
   test("of large ones leaves the bytes that another workload needs", async () => {
     const fixture = await onNodeA();
-    const large = (id: number): Uint8Array => frame(parts(C1.v4, B_ROUND_ROBIN.v4, id, 60_000)[1]);
+    const large = (id: number): Uint8Array => frame(parts(C1.v4, ROUND_ROBIN.b.v4, id, 60_000)[1]);
     fixture.egress(...times(20, large));
-    const [first, later] = parts(A1.v4, B_ROUND_ROBIN.v4, 1000);
+    const [first, later] = parts(A1.v4, ROUND_ROBIN.b.v4, 1000);
     expect(fixture.egress(frame(later)).counts).toMatchObject({ fragmentsHeld: 1 });
     fixture.egress(...times(20, large));
     expect(fixture.egress(frame(first)).datagrams).toHaveLength(2);
@@ -97,24 +83,24 @@ describe("a flood of later fragments", () => {
 describe("first fragments", () => {
   test("of one workload do not push out those of another one", async () => {
     const fixture = await onNodeA();
-    const honest = times(20, (i) => parts(A1.v4, B_ROUND_ROBIN.v4, 60_000 + i));
+    const honest = times(20, (i) => parts(A1.v4, ROUND_ROBIN.b.v4, 60_000 + i));
     fixture.egress(...honest.map(([first]) => frame(first)));
-    fixture.egress(...times(5000, (id) => frame(parts(C1.v4, B_ROUND_ROBIN.v4, id)[0])));
+    fixture.egress(...times(5000, (id) => frame(parts(C1.v4, ROUND_ROBIN.b.v4, id)[0])));
     expect(fixture.egress(...honest.map(([, later]) => frame(later))).datagrams).toHaveLength(20);
   });
 
   test("of one node do not push out those of another one", async () => {
     const fixture = await onNodeA();
     const honest = times(20, (i) => parts(B1.instanceV4, A1.v4, 60_000 + i));
-    fixture.ingress(...honest.map(([bytes]) => ({ ...FROM_B, bytes })));
-    fixture.ingress(...times(5000, (id) => ({ ...FROM_D, bytes: parts(B3.instanceV4, A1.v4, id)[0] })));
-    expect(fixture.ingress(...honest.map(([, bytes]) => ({ ...FROM_B, bytes }))).tunWrites).toHaveLength(20);
+    fixture.ingress(...honest.map(([bytes]) => ({ ...FROM.b, bytes })));
+    fixture.ingress(...times(5000, (id) => ({ ...FROM.d, bytes: parts(B3.instanceV4, A1.v4, id)[0] })));
+    expect(fixture.ingress(...honest.map(([, bytes]) => ({ ...FROM.b, bytes }))).tunWrites).toHaveLength(20);
   });
 
   test("a repetition takes no place of its own", async () => {
     const fixture = await onNodeA();
-    const [first, later] = parts(A1.v4, B_ROUND_ROBIN.v4, 1);
-    const other = parts(A1.v4, B_ROUND_ROBIN.v4, 2);
+    const [first, later] = parts(A1.v4, ROUND_ROBIN.b.v4, 1);
+    const other = parts(A1.v4, ROUND_ROBIN.b.v4, 2);
     fixture.egress(frame(other[0]));
     expect(fixture.egress(...times(3000, () => frame(first))).counts.fragmentsForgotten).toBeUndefined();
     expect(fixture.egress(frame(later), frame(other[1])).datagrams).toHaveLength(2);
@@ -126,18 +112,18 @@ describe("first fragments", () => {
     async (noted) => {
       const fixture = await onNodeA({ withoutTwin: true });
       const at = fixture.shared.at(Region.workers) + WorkerLayout.FRAGMENT_NEXT;
-      fixture.egress(...times(1024, (id) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, id)[0])));
+      fixture.egress(...times(1024, (id) => frame(parts(A1.v4, ROUND_ROBIN.b.v4, id)[0])));
       fixture.io.view.setUint32(at, noted, true);
       fixture.advance(30_000);
       // Each into the place that it had.
-      fixture.egress(...times(1024, (i) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, (noted + i) % 1024)[0])));
-      const missing = times(2048, (i) => frame(parts(C1.v4, B_ROUND_ROBIN.v4, i)[1]));
+      fixture.egress(...times(1024, (i) => frame(parts(A1.v4, ROUND_ROBIN.b.v4, (noted + i) % 1024)[0])));
+      const missing = times(2048, (i) => frame(parts(C1.v4, ROUND_ROBIN.b.v4, i)[1]));
       expect(fixture.egress(...missing).counts.fragmentsHeld).toBe(64);
       fixture.advance(1000);
-      fixture.egress(...times(3000, (id) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, 10_000 + id)[0])));
-      const latest = times(500, (i) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, 12_500 + i)[1]));
+      fixture.egress(...times(3000, (id) => frame(parts(A1.v4, ROUND_ROBIN.b.v4, 10_000 + id)[0])));
+      const latest = times(500, (i) => frame(parts(A1.v4, ROUND_ROBIN.b.v4, 12_500 + i)[1]));
       expect(fixture.egress(...latest).datagrams).toHaveLength(500);
-      const unknown = times(50, (i) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, 50_000 + i)[1]));
+      const unknown = times(50, (i) => frame(parts(A1.v4, ROUND_ROBIN.b.v4, 50_000 + i)[1]));
       expect(fixture.egress(...unknown).counts.fragmentsHeld).toBe(50);
     },
   );
@@ -194,7 +180,7 @@ describe("packets to unknown addresses", () => {
   test("and fragments take no room from each other", async () => {
     const fixture = await onNodeA({ memory: { park: { ...PARK, bytes: 2 ** 20 } } });
     fixture.egress(...scan(A1.v4, 3000));
-    const large = times(4, (id) => frame(parts(A1.v4, B_ROUND_ROBIN.v4, id, 60_000)[1]));
+    const large = times(4, (id) => frame(parts(A1.v4, ROUND_ROBIN.b.v4, id, 60_000)[1]));
     expect(fixture.egress(...large).counts).toEqual({ fragmentsHeld: 4 });
   });
 
@@ -226,9 +212,9 @@ describe("packets to unknown addresses", () => {
 
 test("fragments that waited and have to be cut never overrun the transmit queue", async () => {
   const fixture = await onNodeA({ withoutTwin: true, memory: { offloads: 0 } });
-  fixture.pathError(EMSGSIZE, FROM_B, { mtu: 1308, isLocal: true });
+  fixture.pathError(EMSGSIZE, FROM.b, { mtu: 1308, isLocal: true });
   const whole = packet()
-    .ipv4({ src: A1.v4, dst: B_ROUND_ROBIN.v4, id: 7, fragment: 0 })
+    .ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, id: 7, fragment: 0 })
     .udp({ sport: 4000, dport: 53 })
     .payload(63_000)
     .bytes();
@@ -237,7 +223,7 @@ test("fragments that waited and have to be cut never overrun the transmit queue"
   const held = fixture.egress(...[...later, ...small.slice(1, 4)].map(frame));
   expect(held.counts).toEqual({ fragmentsHeld: later.length + 3 });
   const many = packet()
-    .ip(A1.v4, B_ROUND_ROBIN.v4)
+    .ip(A1.v4, ROUND_ROBIN.b.v4)
     .tcp({ sport: 1, dport: 80 })
     .payload(2020 * 32);
   fixture.io.putFrame(0, many.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 32 }));

@@ -1,12 +1,12 @@
 // One flow of A 1 to B, which the scenarios of flows begin with.
 
 import { packet, TCP_ACK, TCP_SYN } from "./packet-builder.ts";
-import { A1, B_ROUND_ROBIN, B1 } from "./world.ts";
+import { A1, B1, ROUND_ROBIN } from "./world.ts";
 
 /** The first packet of a connection of A 1 to B by round robin. */
-export const SYN = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
+export const SYN = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
 export const DATA = packet()
-  .ip(A1.v4, B_ROUND_ROBIN.v4)
+  .ip(A1.v4, ROUND_ROBIN.b.v4)
   .tcp({ sport: 40000, dport: 80, flags: TCP_ACK })
   .payload("data");
 export const ONE = { egressPackets: 1 };

@@ -13,21 +13,7 @@ import { addressBytes, packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "./pack
 import { Random, testSeed } from "./random.ts";
 import type { Counts } from "./reference/counts.ts";
 import { inspectFlowTable } from "./reference/flow-table.ts";
-import {
-  A1,
-  B_CLOSEST,
-  B_ROUND_ROBIN,
-  B1,
-  B2,
-  B3,
-  C1,
-  NODE_B,
-  NODE_C,
-  NODE_D,
-  RANGES,
-  THIS_NODE,
-  world,
-} from "./world.ts";
+import { A1, B1, B2, B3, C1, RANGES, THIS_NODE, world, CLOSEST, NODE, ROUND_ROBIN } from "./world.ts";
 
 const WORKERS = 4;
 const ROUNDS = 120;
@@ -136,8 +122,8 @@ function buildKeys(storm: Storm, random: Random): { keys: Key[]; frames: Uint8Ar
   const keys: Key[] = [];
   const frames: Uint8Array[][] = [];
   const called = [
-    { v4: B_CLOSEST.v4, v6: B_CLOSEST.v6, target: undefined },
-    { v4: B_ROUND_ROBIN.v4, v6: B_ROUND_ROBIN.v6, target: undefined },
+    { v4: CLOSEST.b.v4, v6: CLOSEST.b.v6, target: undefined },
+    { v4: ROUND_ROBIN.b.v4, v6: ROUND_ROBIN.b.v6, target: undefined },
     { v4: B2.instanceV4, v6: B2.instanceV6, target: B2 },
   ];
   const variants = [TCP_SYN, TCP_ACK, ...(storm.closes ? [TCP_FIN | TCP_ACK, TCP_RST, TCP_SYN, TCP_SYN] : [])];
@@ -181,9 +167,9 @@ async function runWorkers(
 ): Promise<Set<string>> {
   const { seed, keys, frames, storm, isStrict } = run;
   const targets = [
-    { instance: B1, node: NODE_B },
-    { instance: B2, node: NODE_C },
-    { instance: B3, node: NODE_D },
+    { instance: B1, node: NODE.b },
+    { instance: B2, node: NODE.c },
+    { instance: B3, node: NODE.d },
   ].flatMap(({ instance, node }) => {
     const endpoint = { endpoint: mapped(node.underlay.address), port: node.underlay.port };
     return [

@@ -12,25 +12,27 @@ import { EngineFixture, type FixtureOptions } from "./engine-fixture.ts";
 export const RANGES = ["10.30.0.0/16", "fdff::/16"];
 export const THIS_NODE = "node-a";
 
-export const NODE_B: Node = { id: "node-b", underlay: { address: "192.0.2.2", port: 50103 } };
-export const NODE_C: Node = {
-  id: "node-c",
-  underlay: { address: "2001:db8::3", port: 50103 },
-  accept: { anyPort: true, addresses: [], anyAddress: false, unknownSources: false },
-};
-export const NODE_D: Node = {
-  id: "node-d",
-  underlay: { address: "192.0.2.4", port: 6000 },
-  accept: { anyPort: false, addresses: ["192.0.2.44"], anyAddress: false, unknownSources: true },
-};
-export const TO_B = "192.0.2.2:50103";
-export const TO_C = "[2001:db8::3]:50103";
-export const TO_D = "192.0.2.4:6000";
+export const NODE = {
+  b: { id: "node-b", underlay: { address: "192.0.2.2", port: 50103 } },
+  c: {
+    id: "node-c",
+    underlay: { address: "2001:db8::3", port: 50103 },
+    accept: { anyPort: true, addresses: [], anyAddress: false, unknownSources: false },
+  },
+  d: {
+    id: "node-d",
+    underlay: { address: "192.0.2.4", port: 6000 },
+    accept: { anyPort: false, addresses: ["192.0.2.44"], anyAddress: false, unknownSources: true },
+  },
+} satisfies Readonly<Record<string, Node>>;
+export const TO = { b: "192.0.2.2:50103", c: "[2001:db8::3]:50103", d: "192.0.2.4:6000" };
 /** Whom messages come from. */
-export const FROM_B = { address: "192.0.2.2", port: 50103 };
-export const FROM_C = { address: "2001:db8::3", port: 42000 };
-export const FROM_D = { address: "192.0.2.44", port: 6000 };
-export const FROM_STRANGER = { address: "198.51.100.66", port: 50103 };
+export const FROM = {
+  b: { address: "192.0.2.2", port: 50103 },
+  c: { address: "2001:db8::3", port: 42000 },
+  d: { address: "192.0.2.44", port: 6000 },
+  stranger: { address: "198.51.100.66", port: 50103 },
+};
 
 /** Addresses of one workload. */
 interface Workload {
@@ -48,12 +50,14 @@ export const B3 = { v4: "10.41.3.7", v6: "fc00::41:3:7", instanceV4: "10.30.0.5"
 export const D1 = { v4: "10.41.3.8", instanceV4: "10.30.0.6" };
 
 /** Service addresses. */
-export const B_CLOSEST = { v4: "10.30.0.1", v6: "fdff:1000::1" };
-export const B_ROUND_ROBIN = { v4: "10.30.0.2", v6: "fdff:2000::1" };
-export const A_ROUND_ROBIN = { v4: "10.30.1.1", v6: "fdff:2000::a" };
-export const C_ROUND_ROBIN = { v4: "10.30.1.2", v6: "fdff:2000::c" };
-export const D_ROUND_ROBIN = { v4: "10.30.0.7", v6: "fdff:2000::d" };
-export const EMPTY_ROUND_ROBIN = { v4: "10.30.0.9", v6: "fdff:2000::e" };
+export const CLOSEST = { b: { v4: "10.30.0.1", v6: "fdff:1000::1" } };
+export const ROUND_ROBIN = {
+  a: { v4: "10.30.1.1", v6: "fdff:2000::a" },
+  b: { v4: "10.30.0.2", v6: "fdff:2000::1" },
+  c: { v4: "10.30.1.2", v6: "fdff:2000::c" },
+  d: { v4: "10.30.0.7", v6: "fdff:2000::d" },
+  empty: { v4: "10.30.0.9", v6: "fdff:2000::e" },
+};
 /** In the service ranges and in no table. */
 export const UNKNOWN = { v4: "10.30.77.77", v6: "fdff:2000::7777" };
 
@@ -72,35 +76,29 @@ export function service(name: string, instances: readonly Instance[], ...address
   return { name, addresses: addresses.map((address) => ({ address, policy: "round-robin" })), instances };
 }
 
-export const SERVICE_A = service("a", [instance(1, THIS_NODE, A1)], A_ROUND_ROBIN.v4, A_ROUND_ROBIN.v6);
-export const SERVICE_C = service("c", [instance(1, THIS_NODE, C1)], C_ROUND_ROBIN.v4, C_ROUND_ROBIN.v6);
-export const SERVICE_D: Service = {
-  ...service("d", [], D_ROUND_ROBIN.v4, D_ROUND_ROBIN.v6),
-  instances: [
-    {
-      number: 1,
-      node: "node-d",
-      namespaceAddresses: [D1.v4],
-      instanceAddresses: [D1.instanceV4],
-      weight: 1,
-      draining: false,
-    },
-  ],
+const INSTANCE_D: Instance = {
+  ...{ number: 1, node: "node-d", weight: 1, draining: false },
+  ...{ namespaceAddresses: [D1.v4], instanceAddresses: [D1.instanceV4] },
 };
-const SERVICE_EMPTY = service("empty", [], EMPTY_ROUND_ROBIN.v4, EMPTY_ROUND_ROBIN.v6);
+export const SERVICE = {
+  a: service("a", [instance(1, THIS_NODE, A1)], ROUND_ROBIN.a.v4, ROUND_ROBIN.a.v6),
+  c: service("c", [instance(1, THIS_NODE, C1)], ROUND_ROBIN.c.v4, ROUND_ROBIN.c.v6),
+  d: service("d", [INSTANCE_D], ROUND_ROBIN.d.v4, ROUND_ROBIN.d.v6),
+  empty: service("empty", [], ROUND_ROBIN.empty.v4, ROUND_ROBIN.empty.v6),
+};
 
 /** Service "b" with the instances that a test wants; by default its three. */
 export function serviceB(
   instances: readonly Instance[] = [instance(1, "node-b", B1), instance(2, "node-c", B2), instance(3, "node-d", B3)],
 ): Service {
-  return service("b", instances, B_CLOSEST.v4, B_CLOSEST.v6, B_ROUND_ROBIN.v4, B_ROUND_ROBIN.v6);
+  return service("b", instances, CLOSEST.b.v4, CLOSEST.b.v6, ROUND_ROBIN.b.v4, ROUND_ROBIN.b.v6);
 }
 
 /** The tables, with "b" replaced and services added as a test wants. */
 export function world(b: Service = serviceB(), ...more: readonly Service[]): Tables {
   return {
-    nodes: [NODE_B, NODE_C, NODE_D],
-    services: [SERVICE_A, b, SERVICE_C, SERVICE_D, SERVICE_EMPTY, ...more],
+    nodes: [NODE.b, NODE.c, NODE.d],
+    services: [SERVICE.a, b, SERVICE.c, SERVICE.d, SERVICE.empty, ...more],
   };
 }
 

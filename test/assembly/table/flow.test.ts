@@ -9,7 +9,7 @@ import { nth } from "../../support/given.ts";
 import { packet } from "../../support/packet-builder.ts";
 import { expectAtMost, expectSame } from "../../support/quick-expect.ts";
 import { Random, testSeed } from "../../support/random.ts";
-import { A1, B_ROUND_ROBIN, onNodeA } from "../../support/world.ts";
+import { A1, onNodeA, ROUND_ROBIN } from "../../support/world.ts";
 
 const TIMEOUT_MS = 1000;
 
@@ -30,7 +30,7 @@ async function table(flows: number, portCount: number): Promise<Table> {
   });
   const frames = Array.from({ length: portCount }, (_, i) =>
     packet()
-      .ip(A1.v6, B_ROUND_ROBIN.v6)
+      .ip(A1.v6, ROUND_ROBIN.b.v6)
       .udp({ sport: i + 1, dport: 53 })
       .payload("q")
       .frame(),

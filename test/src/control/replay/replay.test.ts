@@ -26,25 +26,20 @@ import { record } from "../../../support/recorder.ts";
 import { assemble, policyText } from "../../../support/wat.ts";
 import {
   A1,
-  B_ROUND_ROBIN,
   B1,
   C1,
-  FROM_B,
-  FROM_STRANGER,
-  NODE_B,
-  NODE_C,
-  NODE_D,
+  FROM,
+  NODE,
   onNodeA,
   RANGES,
+  ROUND_ROBIN,
   THIS_NODE,
-  TO_B,
-  TO_C,
-  TO_D,
+  TO,
   UNKNOWN,
   world,
 } from "../../../support/world.ts";
 
-const NODES = [NODE_B, NODE_C, NODE_D];
+const NODES = [NODE.b, NODE.c, NODE.d];
 const ROTATING = new Map([["round-robin", builtModulePath("policies/round-robin")]]);
 const MAIN = fileURLToPath(new URL("../../../../dist/src/main.js", import.meta.url));
 
@@ -89,7 +84,7 @@ async function replayed(file: string, order?: Partial<ReplayOrder>): ReturnType<
 }
 
 function request(sport: number): Uint8Array {
-  const built = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).bytes();
+  const built = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).bytes();
   return virtioFrame(built, {});
 }
 
@@ -102,12 +97,12 @@ async function recordedTraffic(parameters: Readonly<Record<string, string>> = {}
     fixture.advance(7);
   }
   const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 4000, flags: TCP_ACK }).payload(100).bytes();
-  fixture.ingress({ ...FROM_B, bytes: answer }, { ...FROM_STRANGER, bytes: answer });
+  fixture.ingress({ ...FROM.b, bytes: answer }, { ...FROM.stranger, bytes: answer });
   fixture.advance(90_000);
   const nowhere = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 2 }).bytes();
   const local = packet().ip(A1.v6, C1.instanceV6).udp({ sport: 1, dport: 2 }).payload(10).bytes();
   fixture.egress(virtioFrame(nowhere, {}), virtioFrame(local, {}));
-  const data = packet().ip(A1.v4, B_ROUND_ROBIN.v4).tcp({ sport: 4000, dport: 80, flags: TCP_ACK });
+  const data = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 4000, dport: 80, flags: TCP_ACK });
   fixture.egress(data.payload(4000).frame());
   return end();
 }
@@ -163,7 +158,7 @@ describe("a capture of an engine's traffic", () => {
     const [one] = differences?.first ?? [];
     for (const { said, explanation } of one?.results ?? []) {
       expect(explanation).toMatchObject({
-        packet: { protocol: "tcp", source: A1.v4, destination: B_ROUND_ROBIN.v4, destinationPort: 80 },
+        packet: { protocol: "tcp", source: A1.v4, destination: ROUND_ROBIN.b.v4, destinationPort: 80 },
         ...{ verdict: "sent", drop: null, flow: "opened", sent: [{ source: A1.instanceV4, mtu: null }] },
         choice: { service: "b", policy: "round-robin" },
       });
@@ -252,7 +247,7 @@ describe("a capture of an engine's traffic", () => {
 test("probes are answered after the recorded times, from which `closest` chooses", async () => {
   const fixture = await onNodeA({ policy: () => 1 });
   const end = await record(fixture, world());
-  const answersAfterMs: Readonly<Record<string, number>> = { [TO_B]: 9, [TO_C]: 2, [TO_D]: 30 };
+  const answersAfterMs: Readonly<Record<string, number>> = { [TO.b]: 9, [TO.c]: 2, [TO.d]: 30 };
   for (let round = 0; round < 3; round++) {
     fixture.advance(500);
     const { datagrams } = fixture.probe();

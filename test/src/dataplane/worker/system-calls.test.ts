@@ -10,16 +10,16 @@ import { packet } from "../../../support/packet-builder.ts";
 import type { Counts } from "../../../support/reference/counts.ts";
 import type { Message } from "../../../support/reference/translator.ts";
 import { type Arrival, type Calls, NONE, ScriptedKernel } from "../../../support/scripted-kernel.ts";
-import { A1, B_ROUND_ROBIN, B1, FROM_B, instance, onNodeA, serviceB, world } from "../../../support/world.ts";
+import { A1, B1, FROM, instance, onNodeA, ROUND_ROBIN, serviceB, world } from "../../../support/world.ts";
 
 /** Of the client, whose source port tells its flow; the answers need not be of the same. */
 function frame(sport: number, payload = "ping"): Uint8Array {
-  return packet().ip(A1.v4, B_ROUND_ROBIN.v4).udp({ sport, dport: 53 }).payload(payload).frame();
+  return packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport, dport: 53 }).payload(payload).frame();
 }
 
 function answer({ dport = 40000, id = 0 }): Message {
   const bytes = packet().ipv4({ src: B1.instanceV4, dst: A1.v4, id }).udp({ sport: 53, dport }).payload("pong").bytes();
-  return { ...FROM_B, bytes };
+  return { ...FROM.b, bytes };
 }
 
 const FRAME = frame(40000);
