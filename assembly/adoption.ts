@@ -10,7 +10,7 @@ import { Counter } from "./shared/counters.ts";
 import * as FlowLayout from "./shared/layout/flow.ts";
 import { FlowState } from "./shared/layout/flow.ts";
 import { LAYOUT_VERSION } from "./shared/layout/version.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "./shared/protocols.ts";
+import * as Protocol from "./shared/protocol.ts";
 import { isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "./table/address.ts";
 import { bind } from "./table/binding.ts";
 import { setDeltas } from "./table/deltas.ts";
@@ -72,9 +72,9 @@ function isWhole(old: usize, state: u32): bool {
 
 function isStateOf(state: FlowState, protocol: u32): bool {
   if (state >= FlowState.count) return false;
-  if (protocol == IPPROTO_TCP) return state >= FlowState.tcpOpening && state <= FlowState.tcpClosed;
-  if (protocol == IPPROTO_UDP) return state == FlowState.udpUnreplied || state == FlowState.udpStream;
-  if (protocol == IPPROTO_ICMP && state == FlowState.icmpQuery) return true;
+  if (protocol == Protocol.TCP) return state >= FlowState.tcpOpening && state <= FlowState.tcpClosed;
+  if (protocol == Protocol.UDP) return state == FlowState.udpUnreplied || state == FlowState.udpStream;
+  if (protocol == Protocol.ICMP && state == FlowState.icmpQuery) return true;
   return state == FlowState.otherUnreplied || state == FlowState.otherStream;
 }
 

@@ -4,7 +4,7 @@
 // One call of the engine handles a whole batch, as in a worker. The engine translates in place, so each batch is first
 // copied to where the device would leave it; that is part of the figure (some 5 ns a packet). The twin copies anyway.
 import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../assembly/shared/protocols.ts";
+import * as Virtio from "../assembly/shared/virtio.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { sumWords } from "../test/support/reference/checksum.ts";
 import { parse } from "../test/support/reference/parser.ts";
@@ -57,7 +57,7 @@ export async function engineCases(): Promise<readonly Case[]> {
 }
 
 function parseCase(workbench: Workbench, family: Family): Case {
-  const bytes = request(family, FIRST_PORT).subarray(VIRTIO_NET_HDR_SIZE);
+  const bytes = request(family, FIRST_PORT).subarray(Virtio.SIZE);
   workbench.shared.bytes.set(bytes, workbench.scratchAt + STRIDE * family.version);
   return {
     name: `parse, ${family.name}`,
@@ -91,7 +91,7 @@ async function hitCase(family: Family): Promise<Case> {
 
 /** Packets of KNOWN_FLOWS flows, one each. */
 export function knownFlows(node: BenchNode, family: Family): () => void {
-  return node.egressFlows(datagram(family, FIRST_PORT), VIRTIO_NET_HDR_SIZE + family.header, FIRST_PORT, KNOWN_FLOWS);
+  return node.egressFlows(datagram(family, FIRST_PORT), Virtio.SIZE + family.header, FIRST_PORT, KNOWN_FLOWS);
 }
 
 /** Answers to BATCH_SIZE flows, one each. */

@@ -4,7 +4,7 @@
 // Each batch is made of packets of other flows (two bytes of port and one of address are set in each, some 5 ns a
 // packet), because the same 64 flows would stay in the cache, however many there are.
 import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../assembly/shared/protocols.ts";
+import * as Virtio from "../assembly/shared/virtio.ts";
 import type { Service } from "../src/model/tables.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { BenchNode, instance, NODE, NOW_US, TABLES } from "./bench-node.ts";
@@ -23,8 +23,8 @@ const CLIENTS = 32;
 const CALLED = "10.30.0.1";
 
 /** Where the flow's number goes in a frame. */
-const CLIENT_AT = VIRTIO_NET_HDR_SIZE + 15;
-const PORT_AT = VIRTIO_NET_HDR_SIZE + 20;
+const CLIENT_AT = Virtio.SIZE + 15;
+const PORT_AT = Virtio.SIZE + 20;
 
 export async function flowTableCases(): Promise<readonly Case[]> {
   return Promise.all(

@@ -2,12 +2,7 @@
 // iovecs included), beside the slow twins, and a plain copy of the same bytes: what a proxy that moves payload pays.
 import * as HeaderLayout from "../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
-import {
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_NET_HDR_SIZE,
-} from "../assembly/shared/protocols.ts";
+import * as Virtio from "../assembly/shared/virtio.ts";
 import { packet } from "../test/support/packet-builder.ts";
 import { coalesce } from "../test/support/reference/coalescer.ts";
 import { type ParsedPacket, parse } from "../test/support/reference/parser.ts";
@@ -35,10 +30,10 @@ interface Shape {
 const V4 = { client: "10.18.0.2", called: "10.30.0.1", answering: "10.30.1.2" };
 const V6 = { client: "fc00::18:2", called: "fdff:2000::1", answering: "fdff::102" };
 const SHAPES: readonly Shape[] = [
-  { name: "TCP over IPv4", isTcp: true, ...V4, gsoType: VIRTIO_GSO_TCPV4 },
-  { name: "TCP over IPv6", isTcp: true, ...V6, gsoType: VIRTIO_GSO_TCPV6 },
-  { name: "UDP over IPv4", isTcp: false, ...V4, gsoType: VIRTIO_GSO_UDP_L4 },
-  { name: "UDP over IPv6", isTcp: false, ...V6, gsoType: VIRTIO_GSO_UDP_L4 },
+  { name: "TCP over IPv4", isTcp: true, ...V4, gsoType: Virtio.GSO_TCPV4 },
+  { name: "TCP over IPv6", isTcp: true, ...V6, gsoType: Virtio.GSO_TCPV6 },
+  { name: "UDP over IPv4", isTcp: false, ...V4, gsoType: Virtio.GSO_UDP_L4 },
+  { name: "UDP over IPv6", isTcp: false, ...V6, gsoType: Virtio.GSO_UDP_L4 },
 ];
 
 export async function offloadCases(): Promise<readonly Case[]> {
@@ -54,7 +49,7 @@ async function segmentCase(shape: Shape): Promise<Case> {
   const ip = packet().ip(shape.client, shape.called);
   const built = (shape.isTcp ? ip.tcp(PORTS) : ip.udp(PORTS)).payload(SEGMENTS * SEGMENT_SIZE);
   const frame = built.offloadFrame({ gsoType: shape.gsoType, gsoSize: SEGMENT_SIZE });
-  const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+  const bytes = frame.subarray(Virtio.SIZE);
   const parsed = parse(bytes) as ParsedPacket;
   const headers = frame.length - SEGMENTS * SEGMENT_SIZE;
   for (let slot = 0; slot < FRAMES; slot++) node.io.putFrame(slot, frame);

@@ -24,8 +24,9 @@ import { WorkerArea } from "../record/worker-area.ts";
 import { Counter } from "../shared/counters.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import { AnswerShare } from "../shared/layout/worker.ts";
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { findWorkload, isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "../table/address.ts";
 import {
   ICMP_HEADER,
@@ -104,7 +105,7 @@ export function isLostReset(packet: Packet): bool {
 }
 
 function isMidStream(packet: Packet): bool {
-  return packet.protocol == IPPROTO_TCP && (packet.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
+  return packet.protocol == Protocol.TCP && (packet.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
 function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
@@ -177,7 +178,7 @@ function refill(share: AnswerShare, tokens: u32, most: u32): void {
 /** Queues an ICMP error about the packet. `word` is the one behind the checksum, in host order. */
 function quote(packet: Packet, type: u32, code: u32, word: u32): void {
   const quoted = min(packet.length, packet.isIpv4 ? QUOTED_MAX_V4 : QUOTED_MAX_V6);
-  const protocol = <u8>(packet.isIpv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+  const protocol = <u8>(packet.isIpv4 ? Protocol.ICMP : Protocol.ICMPV6);
   const at = startAnswer(packet, protocol, ICMP_HEADER, quoted);
   const icmp = Icmp.at(at);
   icmp.type = <u8>type;
@@ -197,7 +198,7 @@ function quote(packet: Packet, type: u32, code: u32, word: u32): void {
  * 3.10.7.1).
  */
 function reset(packet: Packet): void {
-  const protocol = <u8>IPPROTO_TCP;
+  const protocol = <u8>Protocol.TCP;
   const received = Tcp.at(packet.transportAt);
   const at = startAnswer(packet, protocol, TCP_MIN_HEADER, 0);
   Tcp.at(at).start(received.destinationPort, received.sourcePort, bswap<u32>(received.acknowledgment), <u8>TCP_RST);
@@ -214,8 +215,8 @@ function pseudoHeader(packet: Packet, protocol: u8, length: u32): u64 {
 /** Writes the IP header, back to the client; returns where the `headerLength` bytes behind it begin. */
 function startAnswer(packet: Packet, protocol: u8, headerLength: u32, bodyLength: u32): usize {
   const ipLength = packet.isIpv4 ? IPV4_MIN_HEADER : IPV6_HEADER;
-  answerAt = takeHeader(VIRTIO_NET_HDR_SIZE + ipLength + headerLength);
-  const at = answerAt + VIRTIO_NET_HDR_SIZE;
+  answerAt = takeHeader(Virtio.SIZE + ipLength + headerLength);
+  const at = answerAt + Virtio.SIZE;
   if (packet.isIpv4) {
     const ip = Ipv4.at(at);
     ip.start(TOS, ipLength + headerLength + bodyLength, 0, false, HOP_LIMIT, protocol);

@@ -23,8 +23,8 @@ import * as HeaderLayout from "../shared/layout/header.ts";
 import * as RefusalLayout from "../shared/layout/refusal.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { findService, sameAddress } from "../table/address.ts";
 import { fragmentKey } from "../table/first-fragment.ts";
 import { findForward, packetHash } from "../table/flow.ts";
@@ -44,7 +44,7 @@ export function park(packet: Packet, nowMs: u32): DropReason {
   learnRefusals(nowMs);
   if (isRefused(packet.destinationAt, nowMs)) return DropReason.unknownAddress;
   const address = packet.destination;
-  const length: u32 = VIRTIO_NET_HDR_SIZE + packet.length;
+  const length: u32 = Virtio.SIZE + packet.length;
   if (length > HEADER.parkBytes) return DropReason.holdFull;
   const owner = ownerOfParked(packet, nowMs);
   const waiting = countParked(address);
@@ -55,7 +55,7 @@ export function park(packet: Packet, nowMs: u32): DropReason {
   Held.at(key).destination = address;
   // A packet to an address that is known by now waits only to be sent, so it has precedence over all others.
   const claimant = findService(packet.destinationAt) == 0 ? owner : NO_OWNER;
-  while (isFull(length) || !hold(PARKED, packet, VIRTIO_NET_HDR_SIZE, key, owner, nowMs)) {
+  while (isFull(length) || !hold(PARKED, packet, Virtio.SIZE, key, owner, nowMs)) {
     if (!crowdOut(claimant, blocksOf(length), i64x2.splat(0))) return DropReason.holdFull;
   }
   count(Counter.packetsParked, 1);

@@ -7,17 +7,9 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, orOnes, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { WorkerArea } from "../record/worker-area.ts";
-import {
-  IPPROTO_DESTINATION_OPTIONS,
-  IPPROTO_FRAGMENT,
-  IPPROTO_HOP_BY_HOP,
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_ROUTING,
-  IPPROTO_UDP,
-  VIRTIO_NET_HDR_SIZE,
-} from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { FRAGMENT_HEADER, FragmentHeader, isExtensionHeader } from "../wire/extension-headers.ts";
 import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMPV6_ECHO_REPLY, ICMPV6_ECHO_REQUEST, Icmp } from "../wire/icmp.ts";
 import { IPV4_MIN_HEADER, Ipv4, OPTION_END, OPTION_NOTHING } from "../wire/ipv4.ts";
@@ -43,7 +35,7 @@ export function canChangeFamily(packet: Packet): DropReason {
   const refused = packet.isIpv4 ? checkIpv4Header(packet) : checkIpv6Headers(packet);
   if (refused != DropReason.none) return refused;
   const protocol = packet.protocol;
-  const isIcmp = protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+  const isIcmp = protocol == Protocol.ICMP || protocol == Protocol.ICMPV6;
   // RFC 7915 section 1.2: an ICMPv6 checksum covers the length of the whole message, which no fragment tells.
   if (packet.isFragment && isIcmp) return DropReason.notTranslatable;
   // An authentication header covers the addresses; others would be taken for IPv6 extension headers.
@@ -76,12 +68,12 @@ export function changeFamily(packet: Packet, segments: u32, segmentSize: u32, is
 
 /** Puts an IPv6 header in front of the transport header, with the old addresses. */
 export function toIpv6(packet: Packet, trafficClass: u8, hopLimit: u8, isDetached: bool): void {
-  const protocol = packet.protocol == IPPROTO_ICMP ? <u8>IPPROTO_ICMPV6 : packet.protocol;
+  const protocol = packet.protocol == Protocol.ICMP ? <u8>Protocol.ICMPV6 : packet.protocol;
   const bodyLength = packet.transportLength;
   const headerLength = IPV6_HEADER + (packet.isFragment ? FRAGMENT_HEADER : 0);
   const at = makeRoom(packet, headerLength, isDetached);
   const ip = Ipv6.at(at);
-  const first = packet.isFragment ? <u8>IPPROTO_FRAGMENT : protocol;
+  const first = packet.isFragment ? <u8>Protocol.FRAGMENT : protocol;
   ip.start(trafficClass, headerLength - IPV6_HEADER + bodyLength, first, hopLimit);
   ip.source = packet.source;
   ip.destination = packet.destination;
@@ -136,7 +128,7 @@ function makeRoom(packet: Packet, ipLength: u32, isDetached: bool): u32 {
   // UDP-Lite and DCCP have a checksum to be updated in what is payload otherwise.
   if (packet.kind == PacketKind.portless) packet.payloadAt += min<u32>(UDP_HEADER, packet.payloadLength);
   const transportLength = packet.transportLength - packet.payloadLength;
-  const at = <u32>takeHeader(VIRTIO_NET_HDR_SIZE + ipLength + transportLength) + VIRTIO_NET_HDR_SIZE;
+  const at = <u32>takeHeader(Virtio.SIZE + ipLength + transportLength) + Virtio.SIZE;
   memory.copy(at + ipLength, packet.transportAt, transportLength);
   packet.transportAt = at + ipLength;
   return at;
@@ -150,21 +142,21 @@ function changeEcho(packet: Packet): void {
   if (packet.isIpv4) icmp.type = <u8>(isRequest ? ICMPV6_ECHO_REQUEST : ICMPV6_ECHO_REPLY);
   else icmp.type = <u8>(isRequest ? ICMP_ECHO_REQUEST : ICMP_ECHO_REPLY);
   const pseudoHeader =
-    pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(packet.transportLength);
+    pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.ICMPV6) + lengthSum(packet.transportLength);
   const delta: u32 = packet.isIpv4 ? fold(pseudoHeader) : <u16>~fold(pseudoHeader);
   const checksum = update(icmp.checksum, wordDelta(before, load<u16>(packet.transportAt)) + delta);
   icmp.checksum = packet.isIpv4 ? checksum : orOnes(checksum);
 }
 
 function isUnsummedUdp(packet: Packet): bool {
-  const isUdp = packet.protocol == IPPROTO_UDP && packet.kind == PacketKind.transport;
+  const isUdp = packet.protocol == Protocol.UDP && packet.kind == PacketKind.transport;
   return isUdp && Udp.at(packet.transportAt).checksum == 0;
 }
 
 function sumUdp(packet: Packet): void {
   const length = Udp.at(packet.transportAt).length; // options behind it do not count (RFC 9868)
   const total =
-    pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_UDP) +
+    pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.UDP) +
     lengthSum(length) +
     sum(packet.transportAt, length);
   Udp.at(packet.transportAt).checksum = orOnes(<u16>~fold(total));
@@ -201,12 +193,12 @@ export function checkIpv6Headers(packet: Packet): DropReason {
   if (IPV4_MIN_HEADER + packet.transportLength > LENGTH_MAX) return DropReason.notTranslatable;
   let next = Ipv6.at(packet.at).nextHeader;
   for (let at = packet.at + IPV6_HEADER; at < packet.transportAt; ) {
-    if (next == IPPROTO_FRAGMENT) packet.hasFragmentHeader = true;
-    else if (next == IPPROTO_ROUTING) {
+    if (next == Protocol.FRAGMENT) packet.hasFragmentHeader = true;
+    else if (next == Protocol.ROUTING) {
       packet.segmentsLeftAt = at + 3;
       if (load<u8>(packet.segmentsLeftAt) != 0) return DropReason.sourceRoute;
-    } else if (next != IPPROTO_HOP_BY_HOP && next != IPPROTO_DESTINATION_OPTIONS) return DropReason.notTranslatable;
-    const length: u32 = next == IPPROTO_FRAGMENT ? FRAGMENT_HEADER : (<u32>load<u8>(at, 1) + 1) << 3;
+    } else if (next != Protocol.HOP_BY_HOP && next != Protocol.DESTINATION_OPTIONS) return DropReason.notTranslatable;
+    const length: u32 = next == Protocol.FRAGMENT ? FRAGMENT_HEADER : (<u32>load<u8>(at, 1) + 1) << 3;
     next = load<u8>(at);
     at += length;
   }

@@ -7,7 +7,7 @@ import { takeHeader } from "../queue/arena.ts";
 import { copyPacket } from "../queue/parts.ts";
 import { HEADER } from "../record/header.ts";
 
-import { IPPROTO_ICMPV6 } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isExtensionHeader } from "../wire/extension-headers.ts";
 import { ICMP_HEADER, Icmp } from "../wire/icmp.ts";
@@ -56,7 +56,7 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   icmp.word = wordOf(counterpart);
   const length = packet.transportLength;
   let total = sum(packet.transportAt, length);
-  if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>IPPROTO_ICMPV6) + lengthSum(length);
+  if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.ICMPV6) + lengthSum(length);
   icmp.checksum = <u16>~fold(total);
   return DropReason.none;
 }
@@ -68,7 +68,7 @@ function checkError(packet: Packet, quoted: Packet): DropReason {
   let total = sum(packet.transportAt, packet.transportLength);
   if (!isIpv4) {
     const ip = Ipv6.at(packet.at);
-    total += pseudoHeaderSum(ip.source, ip.destination, <u8>IPPROTO_ICMPV6) + lengthSum(packet.transportLength);
+    total += pseudoHeaderSum(ip.source, ip.destination, <u8>Protocol.ICMPV6) + lengthSum(packet.transportLength);
   }
   if (fold(total) != 0xffff) return DropReason.badIcmpError;
   if (isExtensionHeader(quoted.protocol)) return DropReason.notTranslatable;

@@ -10,7 +10,7 @@ import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { findService, findWorkload, isInServiceRange, isNoAddress } from "../table/address.ts";
 import { create, discard, insert } from "../table/flow.ts";
@@ -92,8 +92,8 @@ function fill(record: Flow, packet: Packet, client: u32, target: u32, nowMs: u32
 /** Whether the packet is one that its instance answers, or refuses, by itself: not a segment of another connection. */
 function isOpening(service: usize, packet: Packet): bool {
   if (HEADER.outlierFailures == 0 || Service.at(service).kind != ServiceKind.balanced) return false;
-  if (packet.protocol == IPPROTO_TCP) return (packet.flags & OPENING_FLAGS) == TCP_SYN;
-  return packet.protocol == IPPROTO_UDP;
+  if (packet.protocol == Protocol.TCP) return (packet.flags & OPENING_FLAGS) == TCP_SYN;
+  return packet.protocol == Protocol.UDP;
 }
 
 function firstSeen(service: usize, isIpv4: bool): u8 {

@@ -9,7 +9,7 @@ import { Flow } from "../record/flow.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import { OutlierCause } from "../shared/layout/outlier.ts";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { setState } from "../table/flow-state.ts";
 import { noteAnswered, noteFailed } from "../table/outlier.ts";
 import { Packet, PacketKind } from "../wire/packet.ts";
@@ -35,9 +35,9 @@ const SCALE_MAX: u32 = 14;
 
 /** State of a flow that begins with this packet of its client. */
 export function firstState(packet: Packet): u32 {
-  if (packet.protocol == IPPROTO_UDP) return FlowState.udpUnreplied;
+  if (packet.protocol == Protocol.UDP) return FlowState.udpUnreplied;
   if (packet.kind == PacketKind.echo) return FlowState.icmpQuery;
-  return packet.protocol == IPPROTO_TCP ? FlowState.tcpOpening : FlowState.otherUnreplied;
+  return packet.protocol == Protocol.TCP ? FlowState.tcpOpening : FlowState.otherUnreplied;
 }
 
 /** What is known of TCP before the first packet: nothing. */
@@ -55,7 +55,7 @@ export function isRestart(flow: usize, packet: Packet): bool {
 export function seenForward(flow: usize, packet: Packet, segments: u32, nowMs: u32): void {
   Flow.at(flow).lastUsedMs = nowMs;
   Flow.at(flow).forwardPackets = Flow.at(flow).forwardPackets + segments;
-  if (packet.protocol != IPPROTO_TCP) return;
+  if (packet.protocol != Protocol.TCP) return;
   const state: u32 = Flow.at(flow).state;
   if (state == FlowState.tcpClosed || (packet.flags & TURNS) != 0) return turn(flow, packet, state, true);
   noteWindow(packet, flow + FlowLayout.FORWARD_TCP);
@@ -67,7 +67,7 @@ export function seenReverse(flow: usize, packet: Packet, segments: u32, nowMs: u
   Flow.at(flow).reversePackets = Flow.at(flow).reversePackets + segments;
   see(flow, FlowLayout.SEEN_REPLY);
   const state: u32 = Flow.at(flow).state;
-  if (packet.protocol != IPPROTO_TCP) {
+  if (packet.protocol != Protocol.TCP) {
     if (state == FlowState.udpUnreplied) {
       setState(flow, state, FlowState.udpStream);
       noteAnswered(flow, nowMs);

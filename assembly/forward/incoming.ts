@@ -11,9 +11,9 @@ import { piecesMax } from "../offload/fragment.ts";
 import { SEGMENTS_MAX } from "../queue/arena.ts";
 import { datagramSize, datagramsAt, datagramsLength, isTruncated, outerEcn, senderAt } from "../queue/received.ts";
 import { Counter } from "../shared/counters.ts";
+import * as Ecn from "../shared/ecn.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
-import { ECN_NOT_ECT } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { REVERSE } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
@@ -77,7 +77,7 @@ function prefetchDatagrams(slot: u32, datagrams: u32): void {
 function ingressDatagram(at: usize, length: u32, node: u32, ecn: u32, rest: u32, size: u32, nowMs: u32): DropReason {
   const invalid = packet.parse(<u32>at, length);
   if (invalid != DropReason.none) return invalid;
-  if (ecn != ECN_NOT_ECT) {
+  if (ecn != Ecn.NOT_ECT) {
     const marked = takeOuterEcn(at, ecn);
     if (marked != DropReason.none) return marked;
   }

@@ -9,22 +9,22 @@
 import { count } from "../area/count.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
 import { Counter } from "../shared/counters.ts";
-import { ECN_CE, ECN_ECT_0, ECN_ECT_1, ECN_MASK, ECN_NOT_ECT } from "../shared/protocols.ts";
+import * as Ecn from "../shared/ecn.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { setEcn, trafficClassAt } from "../wire/traffic-class.ts";
 
 /** Gives the IP packet at `at` what the outer header's ECN field says, or tells why it is dropped. */
 export function takeOuterEcn(at: usize, outer: u32): DropReason {
-  const inner = trafficClassAt(at) & ECN_MASK;
-  if (outer == ECN_CE) {
+  const inner = trafficClassAt(at) & Ecn.MASK;
+  if (outer == Ecn.CE) {
     // Its sender does not know CE: a loss is the only signal that it understands.
-    if (inner == ECN_NOT_ECT) return DropReason.congestionExperienced;
-    if (inner == ECN_CE) return DropReason.none;
-    changeEcn(at, ECN_CE);
+    if (inner == Ecn.NOT_ECT) return DropReason.congestionExperienced;
+    if (inner == Ecn.CE) return DropReason.none;
+    changeEcn(at, Ecn.CE);
     count(Counter.ecnMarked, 1);
-  } else if (outer == ECN_ECT_1 && inner == ECN_ECT_0) {
-    changeEcn(at, ECN_ECT_1);
+  } else if (outer == Ecn.ECT_1 && inner == Ecn.ECT_0) {
+    changeEcn(at, Ecn.ECT_1);
   }
   return DropReason.none;
 }

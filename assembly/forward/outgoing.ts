@@ -18,8 +18,9 @@ import { sendPacket } from "../queue/udp.ts";
 import { Flow } from "../record/flow.ts";
 import { Counter } from "../shared/counters.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
-import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { FORWARD } from "../table/bucket.ts";
 import { describeFragment } from "../table/first-fragment.ts";
 import { touchBucket, touchFlow } from "../table/prefetch.ts";
@@ -44,14 +45,14 @@ export function framePackets(at: usize, length: u32): u32 {
 }
 
 export function prefetchFrames(first: u32, end: u32): void {
-  for (let slot = first; slot < end; slot++) touchBucket(slot, frameAt(slot) + VIRTIO_NET_HDR_SIZE);
+  for (let slot = first; slot < end; slot++) touchBucket(slot, frameAt(slot) + Virtio.SIZE);
   for (let slot = first; slot < end; slot++) touchFlow(slot, FORWARD);
 }
 
 export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
-  if (length < <u32>VIRTIO_NET_HDR_SIZE) return DropReason.truncatedFrame;
+  if (length < <u32>Virtio.SIZE) return DropReason.truncatedFrame;
   const virtio = VirtioNet.at(at);
-  const invalid = packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
+  const invalid = packet.parse(<u32>at + Virtio.SIZE, length - Virtio.SIZE);
   if (invalid != DropReason.none) return invalid;
   if (!virtio.isEmpty) {
     const refused = checkOffload(virtio);
@@ -62,7 +63,7 @@ export function egressFrame(at: usize, length: u32, nowMs: u32): DropReason {
 
 /** Notes what egressFrame() returned. */
 export function noteFrameVerdict(at: usize, length: u32, reason: DropReason): void {
-  const inFront = min<u32>(VIRTIO_NET_HDR_SIZE, length);
+  const inFront = min<u32>(Virtio.SIZE, length);
   note(at + inFront, length - inFront, reason, passage.flow);
 }
 
@@ -153,7 +154,7 @@ function egressError(nowMs: u32): DropReason {
 
 /** Back into the TUN behind the virtio_net_hdr that it came with; one of the other family says nothing. */
 function writePlain(): void {
-  const at = packet.at - VIRTIO_NET_HDR_SIZE;
+  const at = packet.at - Virtio.SIZE;
   const isSame = packet.isIpv4 == passage.wasIpv4;
   store<u64>(at, isSame ? passage.offload : 0);
   store<u16>(at, isSame ? passage.checksumOffset : 0, 8);
@@ -187,13 +188,13 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   let size = passage.segmentSize;
   const longest = size == 0 ? packet.length : packet.headerLength + size;
   if (passage.wasIpv4 && !packet.isIpv4 && passage.mayCut && longest > IPV6_MTU_MIN) {
-    if (size == 0 || packet.protocol != IPPROTO_TCP) {
+    if (size == 0 || packet.protocol != Protocol.TCP) {
       sendUnusual(NodeLayout.LOCAL, IPV6_MTU_MIN, isPartial);
       return DropReason.none;
     }
     size -= longest - IPV6_MTU_MIN;
   }
-  const at = packet.at - VIRTIO_NET_HDR_SIZE;
+  const at = packet.at - Virtio.SIZE;
   store<u64>(at, passage.offload);
   const virtio = VirtioNet.at(at);
   virtio.csumOffset = passage.checksumOffset;

@@ -8,8 +8,8 @@ import { hasRoom } from "../queue/arena.ts";
 import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
 import { Held } from "../record/held.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { findService } from "../table/address.ts";
 import { egressFrame, framePackets } from "./outgoing.ts";
 import { packet } from "./packet-in-hand.ts";
@@ -36,7 +36,7 @@ export function unparkAll(nowMs: u32): u32 {
 
 /** Tells the client of a parked packet that there is no such address, or that nobody knows it. */
 function giveUp(at: usize, length: u32, nowMs: u32): DropReason {
-  packet.parse(<u32>at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE);
+  packet.parse(<u32>at + Virtio.SIZE, length - Virtio.SIZE);
   const reason = isDenied(packet.destinationAt, nowMs) ? endDenied(packet) : DropReason.unknownAddress;
   answerDrop(packet, reason, 0, nowMs);
   return reason;

@@ -8,7 +8,7 @@ import { HEADER } from "../record/header.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
 import { Counter } from "../shared/counters.ts";
 import { NodeHealth, SizeSearch } from "../shared/layout/node-metrics.ts";
-import { UDP_PAYLOAD_MAX } from "../shared/protocols.ts";
+import { UDP_PAYLOAD_MAX } from "../shared/sockets.ts";
 import { slowestRttMs } from "./health.ts";
 import { isAnswered, probeAgeMs } from "./note.ts";
 

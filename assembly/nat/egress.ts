@@ -14,8 +14,9 @@ import { HEADER } from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
-import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { findService } from "../table/address.ts";
 import { bind, rebind } from "../table/binding.ts";
 import { end, findForward, packetHash } from "../table/flow.ts";
@@ -80,7 +81,7 @@ export function translateEgress(
 
 /** Notes a frame that is not rewritten yet, of which nothing but its family and size may change. */
 export function noteFrame(packet: Packet, passage: Passage, payloadSize: u32): void {
-  const virtio = VirtioNet.at(packet.at - VIRTIO_NET_HDR_SIZE);
+  const virtio = VirtioNet.at(packet.at - Virtio.SIZE);
   passage.offload = load<u64>(changetype<usize>(virtio));
   passage.checksumOffset = virtio.csumOffset;
   passage.checksumStart = packet.at + virtio.csumStart;
@@ -107,7 +108,7 @@ function fitToPath(packet: Packet, passage: Passage, node: u32, longest: u32, cr
     passage.fittingMtu = max<u32>(mtu + longest - length, packet.isIpv4 ? 0 : IPV6_MTU_MIN);
     return DropReason.tooBig;
   }
-  if (passage.segmentSize != 0 && packet.protocol == IPPROTO_TCP) passage.segmentSize -= length - mtu;
+  if (passage.segmentSize != 0 && packet.protocol == Protocol.TCP) passage.segmentSize -= length - mtu;
   else passage.fittingMtu = mtu;
   return DropReason.none;
 }

@@ -2,7 +2,7 @@
 
 import { portsDelta, update, updatePartial } from "../checksum/incremental.ts";
 import { foldWords, orOnes } from "../checksum/sum.ts";
-import { IPPROTO_DCCP, IPPROTO_TCP, IPPROTO_UDPLITE } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { Icmp } from "../wire/icmp.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { Ipv6 } from "../wire/ipv6.ts";
@@ -46,7 +46,7 @@ export function rewrite(
   if (packet.kind != PacketKind.transport) {
     return updateOther(packet, addressDelta, oldPorts);
   }
-  if (packet.protocol == IPPROTO_TCP) {
+  if (packet.protocol == Protocol.TCP) {
     const tcp = Tcp.at(packet.transportAt);
     tcp.checksum = isPartial ? updatePartial(tcp.checksum, addressDelta) : update(tcp.checksum, delta);
     return;
@@ -92,10 +92,10 @@ function updateOther(packet: Packet, addressDelta: u32, oldPorts: u32): void {
     return;
   }
   if (packet.kind != PacketKind.portless) return;
-  if (packet.protocol != IPPROTO_DCCP && packet.protocol != IPPROTO_UDPLITE) return;
+  if (packet.protocol != Protocol.DCCP && packet.protocol != Protocol.UDPLITE) return;
   const isFirst = !packet.isFragment || packet.fragmentOffset == 0;
   if (!isFirst || packet.length - (packet.transportAt - packet.at) < UDP_LIKE_HEADER) return;
   const udp = Udp.at(packet.transportAt);
   const checksum = update(udp.checksum, addressDelta);
-  udp.checksum = packet.protocol == IPPROTO_UDPLITE ? orOnes(checksum) : checksum;
+  udp.checksum = packet.protocol == Protocol.UDPLITE ? orOnes(checksum) : checksum;
 }

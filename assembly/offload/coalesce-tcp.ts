@@ -1,6 +1,6 @@
 // What lets two TCP segments join.
 
-import { IPPROTO_TCP } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_ACK, TCP_DATA_OFFSET, TCP_MIN_HEADER, TCP_PSH, TCP_URGENT, Tcp } from "../wire/tcp.ts";
 
@@ -14,7 +14,7 @@ export function canJoinTcp(packet: Packet): bool {
 
 /** PSH asks for delivery now, and segmentation keeps it on the last segment. */
 export function endsTcp(packet: Packet): bool {
-  return packet.protocol == IPPROTO_TCP && (packet.flags & TCP_PSH) != 0;
+  return packet.protocol == Protocol.TCP && (packet.flags & TCP_PSH) != 0;
 }
 
 /**

@@ -14,14 +14,9 @@ import { sumTransport } from "../queue/parts.ts";
 import { extendFrame, writePacket } from "../queue/tun.ts";
 import { HEADER } from "../record/header.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
-import {
-  IPPROTO_TCP,
-  UDP_SEGMENTS_MAX,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
+import { UDP_SEGMENTS_MAX } from "../shared/sockets.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
@@ -101,12 +96,12 @@ function start(packet: Packet, length: u32): void {
 /** Whether the packet may be part of a super-packet at all. */
 function canJoin(packet: Packet): bool {
   if (!packet.isPlain) return false;
-  const offload = packet.protocol == IPPROTO_TCP ? HeaderLayout.OFFLOAD_TUN_TCP : HeaderLayout.OFFLOAD_TUN_UDP;
+  const offload = packet.protocol == Protocol.TCP ? HeaderLayout.OFFLOAD_TUN_TCP : HeaderLayout.OFFLOAD_TUN_UDP;
   if ((HEADER.offloads & offload) == 0) return false;
   if (packet.payloadLength == 0) return false; // no payload, nothing to gain
   // Segmentation would repeat IPv4 options and IPv6 extension headers.
   if (packet.isIpv4 ? !isPlainIpv4(packet) : packet.transportAt - packet.at != IPV6_HEADER) return false;
-  return packet.protocol == IPPROTO_TCP ? canJoinTcp(packet) : canJoinUdp(packet);
+  return packet.protocol == Protocol.TCP ? canJoinTcp(packet) : canJoinUdp(packet);
 }
 
 /**
@@ -124,12 +119,12 @@ function isPlainIpv4(packet: Packet): bool {
 /** Whether the packet is the next of the frame that may grow. */
 function follows(packet: Packet, length: u32): bool {
   if (nextIovecAt() != frameEnd || packet.protocol != headProtocol || packet.isIpv4 != headIsIpv4) return false;
-  const segmentsMax = packet.protocol == IPPROTO_TCP ? TCP_SEGMENTS_MAX : <u32>UDP_SEGMENTS_MAX;
+  const segmentsMax = packet.protocol == Protocol.TCP ? TCP_SEGMENTS_MAX : <u32>UDP_SEGMENTS_MAX;
   if (segments == segmentsMax || length > segmentSize) return false;
   if (headEnd - headAt + payloadLength + length > LENGTH_MAX) return false;
   if (packet.headerLength != headEnd - headAt) return false; // more or fewer options
   if (!(packet.isIpv4 ? sameIpv4(packet) : sameIpv6(packet))) return false;
-  return packet.protocol == IPPROTO_TCP
+  return packet.protocol == Protocol.TCP
     ? canFollowTcp(packet, headTransportAt, headEnd, payloadLength)
     : canFollowUdp(packet, headTransportAt);
 }
@@ -181,7 +176,7 @@ function headPseudoSum(transportLength: u32): u64 {
 function finishHeaders(): void {
   const headerLength = headEnd - headAt;
   const transportLength = headEnd - headTransportAt + payloadLength;
-  const isTcp = headProtocol == IPPROTO_TCP;
+  const isTcp = headProtocol == Protocol.TCP;
   const pseudo = headPseudoSum(transportLength);
   if (headIsIpv4) {
     const ip = Ipv4.at(headAt);
@@ -195,8 +190,8 @@ function finishHeaders(): void {
   else finishUdp(headTransportAt, transportLength, <u16>fold(pseudo));
 
   const virtio = VirtioNet.at(virtioAt);
-  virtio.flags = <u8>VIRTIO_F_NEEDS_CSUM;
-  virtio.gsoType = <u8>(isTcp ? (headIsIpv4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4);
+  virtio.flags = <u8>Virtio.F_NEEDS_CSUM;
+  virtio.gsoType = <u8>(isTcp ? (headIsIpv4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) : Virtio.GSO_UDP_L4);
   virtio.headerLength = <u16>headerLength;
   virtio.gsoSize = <u16>segmentSize;
   virtio.csumStart = <u16>(headTransportAt - headAt);

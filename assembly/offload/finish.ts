@@ -3,7 +3,7 @@
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, orOnes, sum } from "../checksum/sum.ts";
 import { sumTransport } from "../queue/parts.ts";
-import { IPPROTO_UDP } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { Packet } from "../wire/packet.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { UDP_CHECKSUM } from "../wire/udp.ts";
@@ -25,11 +25,11 @@ export function finishChecksum(packet: Packet): void {
 }
 
 export function checksumAt(transportAt: usize, protocol: u8): usize {
-  return transportAt + (protocol == IPPROTO_UDP ? UDP_CHECKSUM : TCP_CHECKSUM);
+  return transportAt + (protocol == Protocol.UDP ? UDP_CHECKSUM : TCP_CHECKSUM);
 }
 
 /** Stores the checksum that goes with a sum. */
 export function storeChecksum(field: usize, total: u64, protocol: u8): void {
   const checksum = <u16>~fold(total);
-  store<u16>(field, protocol == IPPROTO_UDP ? orOnes(checksum) : checksum);
+  store<u16>(field, protocol == Protocol.UDP ? orOnes(checksum) : checksum);
 }

@@ -7,7 +7,8 @@ import { takeHeader } from "../queue/arena.ts";
 import { writeParts } from "../queue/tun.ts";
 import { sendParts } from "../queue/udp.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
-import { IPPROTO_FRAGMENT, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { FRAGMENT_HEADER, FragmentHeader } from "../wire/extension-headers.ts";
 import { IPV4_MIN_HEADER, Ipv4, OPTION_END, OPTION_NOTHING } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
@@ -56,7 +57,7 @@ export function fragment(packet: Packet, node: u32, mtu: u32): u64 {
   for (let offset: u32 = 0; offset < total; offset += room) {
     const length = min(room, total - offset);
     const inHeader = offset == 0 ? transportLength : 0;
-    const header = takeHeader(VIRTIO_NET_HDR_SIZE + headerLength + inHeader) + VIRTIO_NET_HDR_SIZE;
+    const header = takeHeader(Virtio.SIZE + headerLength + inHeader) + Virtio.SIZE;
     memory.copy(header, head, min(ipLength, headerLength));
     memory.copy(header + headerLength, head + ipLength, inHeader);
     const isLast = offset + length == total;
@@ -76,7 +77,7 @@ export function fragment(packet: Packet, node: u32, mtu: u32): u64 {
  */
 export function queueParts(node: u32, head: usize, headLength: u32, body: usize, bodyLength: u32): void {
   if (node != NodeLayout.LOCAL) return sendParts(node, head, headLength, body, bodyLength);
-  writeParts(head - VIRTIO_NET_HDR_SIZE, VIRTIO_NET_HDR_SIZE + headLength, body, bodyLength);
+  writeParts(head - Virtio.SIZE, Virtio.SIZE + headLength, body, bodyLength);
 }
 
 /** The packet may itself be a fragment, so its offset and "more fragments" count. */
@@ -97,7 +98,7 @@ function finishIpv6(header: usize, headerLength: u32, length: u32, offset: u32, 
     part.set(part.nextHeader, part.offset + offset, part.hasMore || !isLast, part.identification);
   } else {
     part.set(ip.nextHeader, offset, !isLast, id);
-    ip.nextHeader = <u8>IPPROTO_FRAGMENT;
+    ip.nextHeader = <u8>Protocol.FRAGMENT;
   }
 }
 

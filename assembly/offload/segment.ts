@@ -6,7 +6,8 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../queue/arena.ts";
 import { Counter } from "../shared/counters.ts";
-import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
@@ -42,12 +43,12 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
   let packets: u32 = 0;
   for (let i: u32 = 0; i < segments; i++) {
     const payloadLength = min<u32>(segmentSize, end - payload);
-    const header = takeHeader(VIRTIO_NET_HDR_SIZE + headerLength) + VIRTIO_NET_HDR_SIZE;
+    const header = takeHeader(Virtio.SIZE + headerLength) + Virtio.SIZE;
     memory.copy(header, headers, headerLength);
     const transport = header + transportOffset;
     const transportLength = headerLength - transportOffset + payloadLength;
     finishIpHeader(packet, header, headerLength + payloadLength, i);
-    if (packet.protocol == IPPROTO_TCP) finishTcpHeader(transport, i * segmentSize, i == 0, i == segments - 1);
+    if (packet.protocol == Protocol.TCP) finishTcpHeader(transport, i * segmentSize, i == 0, i == segments - 1);
     else Udp.at(transport).length = transportLength;
     const field = checksumAt(transport, packet.protocol);
     store<u16>(field, 0);

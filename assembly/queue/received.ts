@@ -5,11 +5,12 @@ import { workerAt } from "../area/regions.ts";
 import { HEADER } from "../record/header.ts";
 import { Mmsghdr } from "../record/mmsghdr.ts";
 import { WorkerArea } from "../record/worker-area.ts";
+import * as Ecn from "../shared/ecn.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
-import { ECN_MASK, ECN_NOT_ECT, IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO } from "../shared/protocols.ts";
+import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO } from "../shared/sockets.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";
@@ -80,14 +81,14 @@ export function datagramSize(slot: u32): u32 {
   return size == 0 ? whole : size;
 }
 
-/** The ECN field of the outer headers of a message; ECN_NOT_ECT also when the kernel does not tell it. */
+/** The ECN field of the outer headers of a message; Ecn.NOT_ECT also when the kernel does not tell it. */
 export function outerEcn(slot: u32): u32 {
   const length = <usize>Mmsghdr.at(messageAt(slot)).controlLength;
-  if (length < CMSG_SPACE) return ECN_NOT_ECT;
+  if (length < CMSG_SPACE) return Ecn.NOT_ECT;
   const control = controlAt(slot) + length - CMSG_SPACE;
   const kind = load<u64>(control, CMSG_KIND);
-  if (kind != TOS && kind != TRAFFIC_CLASS) return ECN_NOT_ECT;
-  return load<u8>(control, CMSG_DATA) & ECN_MASK; // an int begins with that byte, too
+  if (kind != TOS && kind != TRAFFIC_CLASS) return Ecn.NOT_ECT;
+  return load<u8>(control, CMSG_DATA) & Ecn.MASK; // an int begins with that byte, too
 }
 
 /**

@@ -4,7 +4,7 @@ import { workerAt } from "../area/regions.ts";
 import { TunWrite } from "../record/tun-write.ts";
 import { WorkerArea } from "../record/worker-area.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../shared/protocols.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { Packet } from "../wire/packet.ts";
 import { native, nextIovecAt, pushIovec, takeHeader } from "./arena.ts";
 import { pushPacket, pushParts, pushPayload, pushStart } from "./parts.ts";
@@ -12,22 +12,22 @@ import { pushPacket, pushParts, pushPayload, pushStart } from "./parts.ts";
 /** Queues a packet, or a super-packet of `packets`, with the virtio_net_hdr that is in front of its headers. */
 export function writeFrame(packet: Packet, packets: u32): void {
   const entry = pushEntry(packets);
-  TunWrite.at(entry).iovCount = pushPacket(packet, VIRTIO_NET_HDR_SIZE);
+  TunWrite.at(entry).iovCount = pushPacket(packet, Virtio.SIZE);
 }
 
 /** Queues a packet with an empty virtio_net_hdr, which says "no offloads"; returns the address of that. */
 export function writePacket(packet: Packet): usize {
   if (packet.isSplit) {
     // Generated headers have room for it in front.
-    const header = packet.at - VIRTIO_NET_HDR_SIZE;
+    const header = packet.at - Virtio.SIZE;
     clearVirtio(header);
     writeFrame(packet, 1);
     return header;
   }
-  const header = takeHeader(VIRTIO_NET_HDR_SIZE);
+  const header = takeHeader(Virtio.SIZE);
   clearVirtio(header);
   const entry = pushEntry(1);
-  pushIovec(header, VIRTIO_NET_HDR_SIZE);
+  pushIovec(header, Virtio.SIZE);
   TunWrite.at(entry).iovCount = 1 + pushPacket(packet, 0);
   return header;
 }

@@ -18,7 +18,7 @@ import {
   UDP_PAYLOAD_MAX,
   UDP_SEGMENT,
   UDP_SEGMENTS_MAX,
-} from "../shared/protocols.ts";
+} from "../shared/sockets.ts";
 import { isV4Mapped } from "../table/address.ts";
 import { copiedClass, endpointAt, fitsWhole, fixedClass, noteLength, takesGso } from "../table/node.ts";
 import { Packet } from "../wire/packet.ts";

@@ -13,7 +13,7 @@ import * as FlowLayout from "../shared/layout/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as OutlierLayout from "../shared/layout/outlier.ts";
 import { OutlierCause } from "../shared/layout/outlier.ts";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { incarnation, isAlive } from "./instance.ts";
 
 const USED: u64 = 1 << 63;
@@ -23,7 +23,7 @@ const FAILURES_MAX: u8 = 255;
 
 /** Whether the openings of flows of this protocol are judged. */
 export function isJudged(protocol: u32): bool {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+  return protocol == Protocol.TCP || protocol == Protocol.UDP;
 }
 
 /** When an opening that is judged begins, by the attentive clock; never 0. */
@@ -215,7 +215,7 @@ function keyOf(client: u32, instance: u32, protocol: u32, port: u16): u64 {
     USED |
     ((<u64>client) << OutlierLayout.CLIENT_SHIFT) |
     ((<u64>instance) << OutlierLayout.INSTANCE_SHIFT) |
-    (u64(protocol == IPPROTO_UDP) << OutlierLayout.UDP_SHIFT) |
+    (u64(protocol == Protocol.UDP) << OutlierLayout.UDP_SHIFT) |
     <u64>bswap<u16>(port)
   );
 }

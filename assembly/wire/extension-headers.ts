@@ -3,16 +3,7 @@
 // Fragment header, always 8 bytes:
 //    0 next header  1 reserved  2 offset|reserved|more  4 identification
 
-import {
-  IPPROTO_AH,
-  IPPROTO_DESTINATION_OPTIONS,
-  IPPROTO_FRAGMENT,
-  IPPROTO_HIP,
-  IPPROTO_HOP_BY_HOP,
-  IPPROTO_MOBILITY,
-  IPPROTO_ROUTING,
-  IPPROTO_SHIM6,
-} from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 
 /** Bounds the time that one packet can take. */
 const HEADERS_MAX = 8;
@@ -71,14 +62,14 @@ export class FragmentHeader {
 
 export function isExtensionHeader(protocol: u8): bool {
   switch (<u32>protocol) {
-    case IPPROTO_HOP_BY_HOP:
-    case IPPROTO_ROUTING:
-    case IPPROTO_FRAGMENT:
-    case IPPROTO_AH:
-    case IPPROTO_DESTINATION_OPTIONS:
-    case IPPROTO_MOBILITY:
-    case IPPROTO_HIP:
-    case IPPROTO_SHIM6:
+    case Protocol.HOP_BY_HOP:
+    case Protocol.ROUTING:
+    case Protocol.FRAGMENT:
+    case Protocol.AH:
+    case Protocol.DESTINATION_OPTIONS:
+    case Protocol.MOBILITY:
+    case Protocol.HIP:
+    case Protocol.SHIM6:
       return true;
     default:
       return false;
@@ -95,7 +86,7 @@ export function walkExtensions(next: u8, at: u32, end: u32): u64 {
     if (i == HEADERS_MAX || at + HEADER_MIN > end) return NO_UPPER;
     const length = headerLength(next, at);
     if (at + length > end) return NO_UPPER;
-    const isFragment = next == IPPROTO_FRAGMENT;
+    const isFragment = next == Protocol.FRAGMENT;
     next = load<u8>(at);
     if (isFragment) {
       if (fragmentHeaderAt != 0) return NO_UPPER;
@@ -111,7 +102,7 @@ export function walkExtensions(next: u8, at: u32, end: u32): u64 {
 }
 
 function headerLength(type: u8, at: u32): u32 {
-  if (type == IPPROTO_FRAGMENT) return HEADER_MIN;
+  if (type == Protocol.FRAGMENT) return HEADER_MIN;
   const units: u32 = load<u8>(at, 1);
-  return type == IPPROTO_AH ? (units + 2) << 2 : (units + 1) << 3;
+  return type == Protocol.AH ? (units + 2) << 2 : (units + 1) << 3;
 }

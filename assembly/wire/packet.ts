@@ -1,7 +1,7 @@
 // An IP packet, parsed once: its flow key and where each layer lies, or the reason why it is not forwarded.
 // After parse() returned DropReason.none every accessor of the views that its kind promises is in bounds.
 
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import {
   FragmentHeader,
@@ -63,7 +63,7 @@ export class Packet {
   fragmentId: u32;
   /** Of IPv6, as canChangeFamily() found it: the field of the routing header that DropReason.sourceRoute is about. */
   segmentsLeftAt: u32;
-  /** As in flow keys: IPPROTO_ICMP also for ICMPv6. */
+  /** As in flow keys: Protocol.ICMP also for ICMPv6. */
   protocol: u8;
   isIpv4: bool;
   /** TCP flags; 0 for all else. */
@@ -195,7 +195,7 @@ export class Packet {
     this.length = length;
     this.end = this.at + length;
     const next = ip.nextHeader;
-    if (next == IPPROTO_TCP || next == IPPROTO_UDP) return this.parseTransport(next, IPV6_HEADER);
+    if (next == Protocol.TCP || next == Protocol.UDP) return this.parseTransport(next, IPV6_HEADER);
     return this.parseExtensions(next);
   }
 
@@ -243,14 +243,14 @@ export class Packet {
     const transportAt = this.at + headerLength;
     this.transportAt = transportAt;
     const transportLength = this.length - headerLength;
-    if (protocol == IPPROTO_TCP) {
+    if (protocol == Protocol.TCP) {
       if (transportLength < TCP_MIN_HEADER) return DropReason.truncatedTransport;
       const tcp = Tcp.at(transportAt);
       const tcpLength = tcp.headerLength;
       if (tcpLength < TCP_MIN_HEADER || tcpLength > transportLength) return DropReason.badTransportLength;
       this.payloadAt = transportAt + tcpLength;
       this.flags = tcp.flags;
-    } else if (protocol == IPPROTO_UDP) {
+    } else if (protocol == Protocol.UDP) {
       if (transportLength < UDP_HEADER) return DropReason.truncatedTransport;
       const udpLength = Udp.at(transportAt).length;
       // RFC 9868: what is behind the datagram are options. The rest of a fragmented one comes later.
@@ -272,7 +272,7 @@ export class Packet {
 
   private parseOther(protocol: u8, transportLength: u32): DropReason {
     this.flags = 0;
-    if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) return this.parseIcmp(protocol, transportLength);
+    if (protocol == Protocol.ICMP || protocol == Protocol.ICMPV6) return this.parseIcmp(protocol, transportLength);
     this.payloadAt = this.transportAt;
     this.ports = 0;
     this.setWhole(PacketKind.portless);
@@ -281,10 +281,10 @@ export class Packet {
 
   private parseIcmp(protocol: u8, transportLength: u32): DropReason {
     const isIpv4 = this.isIpv4;
-    if ((protocol == IPPROTO_ICMP) != isIpv4) return DropReason.unsupportedIcmp;
+    if ((protocol == Protocol.ICMP) != isIpv4) return DropReason.unsupportedIcmp;
     if (transportLength < ICMP_HEADER) return DropReason.truncatedTransport;
     const icmp = Icmp.at(this.transportAt);
-    this.protocol = <u8>IPPROTO_ICMP;
+    this.protocol = <u8>Protocol.ICMP;
     this.payloadAt = this.transportAt + ICMP_HEADER;
     if (icmp.isError(isIpv4)) {
       this.setWhole(PacketKind.error);
@@ -353,14 +353,14 @@ export class Packet {
 
   private parseQuotedTransport(): bool {
     const protocol = this.protocol;
-    if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
+    if (protocol == Protocol.TCP || protocol == Protocol.UDP) {
       // Without the checksum there are only ports and addresses to change.
-      const isCut = protocol == IPPROTO_TCP && this.transportAt + TCP_CHECKSUM + 2 > this.end;
+      const isCut = protocol == Protocol.TCP && this.transportAt + TCP_CHECKSUM + 2 > this.end;
       this.setWhole(isCut ? PacketKind.laterFragment : PacketKind.transport);
       this.ports = load<u32>(this.transportAt);
       return true;
     }
-    if (protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6) {
+    if (protocol != Protocol.ICMP && protocol != Protocol.ICMPV6) {
       this.setWhole(PacketKind.portless);
       this.ports = 0;
       // What comes behind a packet that ends before its checksum is none of it.
@@ -370,8 +370,8 @@ export class Packet {
     }
     const icmp = Icmp.at(this.transportAt);
     const isRequest = icmp.isEchoRequest(this.isIpv4);
-    if ((protocol == IPPROTO_ICMP) != this.isIpv4 || (!isRequest && !icmp.isEchoReply(this.isIpv4))) return false;
-    this.protocol = <u8>IPPROTO_ICMP;
+    if ((protocol == Protocol.ICMP) != this.isIpv4 || (!isRequest && !icmp.isEchoReply(this.isIpv4))) return false;
+    this.protocol = <u8>Protocol.ICMP;
     this.setEcho(icmp, isRequest);
     return true;
   }
@@ -385,10 +385,10 @@ export function v4Mapped(address: u32): v128 {
 /** Whether later fragments with this protocol do not show all that their flow is known by. */
 function isKnownByFirst(protocol: u8, isIpv4: bool): bool {
   switch (<u32>protocol) {
-    case IPPROTO_TCP:
-    case IPPROTO_UDP:
-    case IPPROTO_ICMP:
-    case IPPROTO_ICMPV6:
+    case Protocol.TCP:
+    case Protocol.UDP:
+    case Protocol.ICMP:
+    case Protocol.ICMPV6:
       return true;
     default:
       return !isIpv4 && isExtensionHeader(protocol);

@@ -2,7 +2,7 @@
 // at the same bits. In IPv6 it lies across two bytes.
 //    0 version|IHL  1 TOS           0 version|class, upper half  1 class, lower half|flow label
 
-import { ECN_MASK } from "../shared/protocols.ts";
+import * as Ecn from "../shared/ecn.ts";
 
 /** Of the IP packet at `at`. */
 export function trafficClassAt(at: usize): u32 {
@@ -22,5 +22,5 @@ export function startMask(at: usize, bits: u32): u32 {
 export function setEcn(at: usize, ecn: u32): void {
   const start: u32 = bswap<u16>(load<u16>(at));
   const shift: u32 = start >>> 12 == 4 ? 0 : 4;
-  store<u16>(at, bswap<u16>(<u16>((start & ~(ECN_MASK << shift)) | (ecn << shift))));
+  store<u16>(at, bswap<u16>(<u16>((start & ~(Ecn.MASK << shift)) | (ecn << shift))));
 }

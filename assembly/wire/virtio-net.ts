@@ -1,16 +1,8 @@
 // struct virtio_net_hdr in front of every TUN frame (linux/virtio_net.h; VIRTIO 1.2 section 5.1.6).
 //    0 flags  1 GSO type  2 hdr_len (not to be trusted on the forwarding path)  4 gso_size  6 csum_start  8 csum_offset
 
-import {
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_NONE,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../shared/protocols.ts";
+import * as Protocol from "../shared/protocol.ts";
+import * as Virtio from "../shared/virtio.ts";
 import { Packet, PacketKind } from "./packet.ts";
 import { TCP_CHECKSUM } from "./tcp.ts";
 import { UDP_CHECKSUM, Udp } from "./udp.ts";
@@ -30,11 +22,11 @@ export class VirtioNet {
 
   /** The checksum field holds the pseudo-header sum only, and finishing it is up to the receiver of the frame. */
   get needsChecksum(): bool {
-    return (this.flags & VIRTIO_F_NEEDS_CSUM) != 0;
+    return (this.flags & Virtio.F_NEEDS_CSUM) != 0;
   }
 
   get isGso(): bool {
-    return this.gsoType != VIRTIO_GSO_NONE;
+    return this.gsoType != Virtio.GSO_NONE;
   }
 
   /** What a header says of a packet of one family, of the same packet in the other, which is given. */
@@ -65,7 +57,7 @@ export class VirtioNet {
   /** Whether the checksum to be finished is that of the TCP or UDP packet behind the header, over all of it. */
   isOwnChecksum(packet: Packet): bool {
     if (!this.needsChecksum || !packet.isPlain || !this.isAtTransport(packet)) return false;
-    return packet.protocol == IPPROTO_TCP || Udp.at(packet.transportAt).length == packet.transportLength;
+    return packet.protocol == Protocol.TCP || Udp.at(packet.transportAt).length == packet.transportLength;
   }
 
   /**
@@ -81,13 +73,13 @@ export class VirtioNet {
 
   /** Whether it is where TCP or UDP has it. */
   private isAtTransport(packet: Packet): bool {
-    const field: u32 = packet.protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
+    const field: u32 = packet.protocol == Protocol.TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
     return this.csumStart == packet.transportAt - packet.at && this.csumOffset == field;
   }
 }
 
 function gsoTypeOf(packet: Packet, claimed: u32): u32 {
-  if (packet.protocol == IPPROTO_UDP) return VIRTIO_GSO_UDP_L4;
-  const type = packet.isIpv4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
-  return type | (claimed & VIRTIO_GSO_ECN);
+  if (packet.protocol == Protocol.UDP) return Virtio.GSO_UDP_L4;
+  const type = packet.isIpv4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
+  return type | (claimed & Virtio.GSO_ECN);
 }

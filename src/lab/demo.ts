@@ -1,6 +1,7 @@
 // The demonstration: the five requests of the platform's documentation, played by a real client against real servers,
 // each compared with what the platform promises.
-import { IPPROTO_TCP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import type { NodeReport } from "../model/reports.ts";
 import { canonicalAddress, familyOf } from "../net/address.ts";
 import { eventually, instanceName, Lab } from "./lab.ts";
@@ -120,7 +121,7 @@ async function playRequest(
   }
 
   const isOfRequest = ({ protocol, srcPort, dstPort }: InnerPacket) =>
-    protocol === IPPROTO_TCP && srcPort === result.localPort && dstPort === SERVICE_PORT;
+    protocol === Protocol.TCP && srcPort === result.localPort && dstPort === SERVICE_PORT;
   const packets = () => capturedPackets(capture).slice(before).filter(isOfRequest);
   await capture.until(`the packets of the request to ${address}`, () => packets().length > 0, CAPTURE_TIMEOUT_MS);
   const [first] = packets();

@@ -1,6 +1,6 @@
 // The files that a lab's nodes are given, as `sapwood run` and `sapwood apply` read them.
 import { stringify } from "yaml";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { type Tables, writtenHealth } from "../model/tables.ts";
 import type { Topology } from "./topology.ts";
 

@@ -1,5 +1,5 @@
 // What a datagram of the tunnel carries: the inner packets' addresses and ports, read from the bytes on the underlay.
-import { IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { formatAddress } from "../net/address.ts";
 
 /** An inner packet as it stood on the underlay. */
@@ -27,7 +27,7 @@ interface IpHeader {
  */
 export function innerPackets(outer: Uint8Array, tunnelPort: number): InnerPacket[] {
   const header = readIpHeader(outer);
-  if (header?.protocol !== IPPROTO_UDP) return [];
+  if (header?.protocol !== Protocol.UDP) return [];
   const udp = viewOf(outer.subarray(header.headerSize, header.totalSize));
   if (udp.byteLength < UDP_HEADER_SIZE || udp.getUint16(2) !== tunnelPort) return [];
 

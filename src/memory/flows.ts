@@ -5,15 +5,15 @@ import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import type { FlowProtocol } from "../model/flow-protocols.ts";
 import * as Bulk from "../net/bulk-address.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 const PROTOCOL_NAMES: ReadonlyMap<number, FlowProtocol> = new Map([
-  [IPPROTO_TCP, "tcp"],
-  [IPPROTO_UDP, "udp"],
-  [IPPROTO_ICMP, "icmp"],
+  [Protocol.TCP, "tcp"],
+  [Protocol.UDP, "udp"],
+  [Protocol.ICMP, "icmp"],
 ]);
 
 /** A copy of one flow record; texts are made when they are asked for, so that a filter costs little. */

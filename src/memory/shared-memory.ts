@@ -2,6 +2,7 @@
 // the header. Pages are touched only when they are used, so a generous capacity costs address space, not memory.
 
 import { createHash, randomBytes, randomFillSync, randomInt } from "node:crypto";
+import * as Ecn from "../../assembly/shared/ecn.ts";
 import * as AddressLayout from "../../assembly/shared/layout/address.ts";
 import * as CandidateLayout from "../../assembly/shared/layout/candidate.ts";
 import * as FlowLayout from "../../assembly/shared/layout/flow.ts";
@@ -16,7 +17,6 @@ import * as OutlierLayout from "../../assembly/shared/layout/outlier.ts";
 import * as ServiceLayout from "../../assembly/shared/layout/service.ts";
 import { LAYOUT_VERSION } from "../../assembly/shared/layout/version.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { ECN_MASK } from "../../assembly/shared/protocols.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { WASM_PAGE_BYTES } from "../base/wasm-page.ts";
 import { ADDRESS_SIZE, type Prefix } from "../net/address.ts";
@@ -155,7 +155,7 @@ export const ADOPTION_RECORDS = 4096;
 const PROBE_KEY_SIZE = 16;
 const HEALTH_PAGES_MAX = 1024;
 // Of a TOS or traffic class
-const DSCP_MASK = 0xff & ~ECN_MASK;
+const DSCP_MASK = 0xff & ~Ecn.MASK;
 const DSCP_SHIFT = 2;
 /** Most nodes send from one address and port. */
 const SENDERS_PER_NODE = 2;
@@ -269,8 +269,8 @@ function writeHeader(shared: SharedMemory, regionsAt: readonly number[], options
 
 function outerClassBits({ dscp, ecn }: OuterClass): number {
   const ofDscp = dscp === "copy" ? DSCP_MASK : 0;
-  const copied = ofDscp | (ecn === "clear" ? 0 : ECN_MASK);
-  const copiedCompatibly = ofDscp | (ecn === "copy" ? ECN_MASK : 0);
+  const copied = ofDscp | (ecn === "clear" ? 0 : Ecn.MASK);
+  const copiedCompatibly = ofDscp | (ecn === "copy" ? Ecn.MASK : 0);
   const fixed = dscp === "copy" ? 0 : dscp << DSCP_SHIFT;
   return (
     (copied << HeaderLayout.OUTER_CLASS_COPIED) |

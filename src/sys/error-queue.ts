@@ -3,7 +3,7 @@
 
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { SOL_IP, SOL_IPV6 } from "../../assembly/shared/protocols.ts";
+import { SOL_IP, SOL_IPV6 } from "../../assembly/shared/sockets.ts";
 import { addressOf, recvmsg } from "./libc.ts";
 
 // linux/socket.h

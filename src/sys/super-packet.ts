@@ -1,7 +1,8 @@
 // A small super-packet of each kind, as the engine writes them to a TUN: to ask a kernel whether it takes them.
 // From and to addresses of documentation (RFC 5737, RFC 3849), which nobody has.
 
-import * as Protocol from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 
 const SEGMENT_SIZE = 100;
 const PAYLOAD_SIZE = 2 * SEGMENT_SIZE;
@@ -17,16 +18,16 @@ interface Transport {
 
 const TRANSPORTS: Readonly<Record<"tcp" | "udp", Transport>> = {
   tcp: {
-    protocol: Protocol.IPPROTO_TCP,
+    protocol: Protocol.TCP,
     header: tcpHeader(),
     checksumAt: 16,
-    gsoTypes: { v4: Protocol.VIRTIO_GSO_TCPV4, v6: Protocol.VIRTIO_GSO_TCPV6 },
+    gsoTypes: { v4: Virtio.GSO_TCPV4, v6: Virtio.GSO_TCPV6 },
   },
   udp: {
-    protocol: Protocol.IPPROTO_UDP,
+    protocol: Protocol.UDP,
     header: udpHeader(),
     checksumAt: 6,
-    gsoTypes: { v4: Protocol.VIRTIO_GSO_UDP_L4, v6: Protocol.VIRTIO_GSO_UDP_L4 },
+    gsoTypes: { v4: Virtio.GSO_UDP_L4, v6: Virtio.GSO_UDP_L4 },
   },
 };
 
@@ -34,13 +35,13 @@ const TRANSPORTS: Readonly<Record<"tcp" | "udp", Transport>> = {
 export function superPacket(protocol: "tcp" | "udp", family: "v4" | "v6"): Buffer {
   const { header, checksumAt, gsoTypes, protocol: number } = TRANSPORTS[protocol];
   const ip = family === "v4" ? ipv4Header(number, header.length) : ipv6Header(number, header.length);
-  const virtio = Buffer.alloc(Protocol.VIRTIO_NET_HDR_SIZE);
-  virtio[Protocol.VIRTIO_FLAGS] = Protocol.VIRTIO_F_NEEDS_CSUM;
-  virtio[Protocol.VIRTIO_GSO_TYPE] = gsoTypes[family];
-  virtio.writeUInt16LE(ip.length + header.length, Protocol.VIRTIO_HDR_LEN);
-  virtio.writeUInt16LE(SEGMENT_SIZE, Protocol.VIRTIO_GSO_SIZE);
-  virtio.writeUInt16LE(ip.length, Protocol.VIRTIO_CSUM_START);
-  virtio.writeUInt16LE(checksumAt, Protocol.VIRTIO_CSUM_OFFSET);
+  const virtio = Buffer.alloc(Virtio.SIZE);
+  virtio[Virtio.FLAGS] = Virtio.F_NEEDS_CSUM;
+  virtio[Virtio.GSO_TYPE] = gsoTypes[family];
+  virtio.writeUInt16LE(ip.length + header.length, Virtio.HDR_LEN);
+  virtio.writeUInt16LE(SEGMENT_SIZE, Virtio.GSO_SIZE);
+  virtio.writeUInt16LE(ip.length, Virtio.CSUM_START);
+  virtio.writeUInt16LE(checksumAt, Virtio.CSUM_OFFSET);
   return Buffer.concat([virtio, ip, header, Buffer.alloc(PAYLOAD_SIZE)]);
 }
 

@@ -2,7 +2,7 @@
 // The device exists as long as one of its descriptors is open, unless it is told to outlive them (persistent-tun.ts).
 
 import { fstatSync, statSync } from "node:fs";
-import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { SapwoodError } from "../base/errors.ts";
 import * as Libc from "./libc.ts";
 import { type OffloadState, offloadOff, offloadOn, type SwitchedOff } from "./offload.ts";
@@ -168,7 +168,7 @@ function takePossession(fd: number): void {
     "Making the TUN this user's (TUNSETOWNER)",
     "tun-unavailable",
   );
-  const size = new Uint8Array(new Int32Array([VIRTIO_NET_HDR_SIZE]).buffer);
+  const size = new Uint8Array(new Int32Array([Virtio.SIZE]).buffer);
   Libc.expectSuccess(
     Libc.ioctl(fd, TUNSETVNETHDRSZ, size),
     "Setting the size of the TUN's virtio_net_hdr (TUNSETVNETHDRSZ)",

@@ -3,16 +3,16 @@
 
 import { fstatSync } from "node:fs";
 import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import {
   IP_RECVTOS,
-  IPPROTO_UDP,
   IPV6_RECVTCLASS,
   SOL_IP,
   SOL_IPV6,
   SOL_UDP,
   UDP_GRO,
   UDP_SEGMENT,
-} from "../../assembly/shared/protocols.ts";
+} from "../../assembly/shared/sockets.ts";
 import { SapwoodError } from "../base/errors.ts";
 import { ADDRESS_SIZE, canonicalAddress, formatAddress, parseAddress } from "../net/address.ts";
 import * as Libc from "./libc.ts";
@@ -67,7 +67,7 @@ export interface UdpSocket {
 /** Throws port-in-use, missing-rights, network-setup or system-call; then nothing is left open. */
 export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
   const fd = Libc.expectSuccess(
-    Libc.socket(KernelLayout.AF_INET6, Libc.SOCK_DGRAM | Libc.O_NONBLOCK | Libc.O_CLOEXEC, IPPROTO_UDP),
+    Libc.socket(KernelLayout.AF_INET6, Libc.SOCK_DGRAM | Libc.O_NONBLOCK | Libc.O_CLOEXEC, Protocol.UDP),
     "Opening the tunnel's IPv6 UDP socket",
   );
   let isOpen = true;
@@ -105,7 +105,7 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
  */
 export function adoptUdpSocket(fd: number, options: Omit<UdpSocketOptions, "reusePort">): UdpSocket {
   const { address, port, switchedOff } = options;
-  const expected = { SO_DOMAIN: KernelLayout.AF_INET6, SO_TYPE: Libc.SOCK_DGRAM, SO_PROTOCOL: IPPROTO_UDP };
+  const expected = { SO_DOMAIN: KernelLayout.AF_INET6, SO_TYPE: Libc.SOCK_DGRAM, SO_PROTOCOL: Protocol.UDP };
   const found = fstatSync(fd).isSocket()
     ? {
         SO_DOMAIN: getNumber(fd, SO_DOMAIN),

@@ -3,7 +3,7 @@
 // own connections go on. One lab for all.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addVethPairs, configure } from "../../src/lab/netns.ts";
 import { UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";

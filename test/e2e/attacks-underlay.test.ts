@@ -2,7 +2,7 @@
 // a path MTU black hole, a stopped proxy, a killed one. One lab; its tests are the steps of one story, in this order.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addNamespaces, addVethPairs, configure } from "../../src/lab/netns.ts";
 import { DEMO, NODES, type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";

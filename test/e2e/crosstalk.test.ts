@@ -1,7 +1,8 @@
 // Flows that resemble each other in all but one part of their key: every answer reaches the socket that asked, and
 // comes from the address that it had called. The client checks each answer against its question.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { IPPROTO_TCP, IPPROTO_UDP, TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { instance, SERVICE_A, type Topology } from "../../src/lab/topology.ts";
 import type { InnerPacket } from "../../src/lab/tunnel-packet.ts";
@@ -94,8 +95,8 @@ describeLab("no crosstalk", () => {
   });
 
   test.each([
-    ["TCP", "http", IPPROTO_TCP],
-    ["UDP", "udp", IPPROTO_UDP],
+    ["TCP", "http", Protocol.TCP],
+    ["UDP", "udp", Protocol.UDP],
   ] as const)(
     "two %s flows from one port to one instance have two ports on the wire",
     async (_name, protocol, number) => {

@@ -1,6 +1,6 @@
 // An encrypted underlay with a node that has no key, and what the doctor says of one that has one.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { eventually, Lab } from "../../src/lab/lab.ts";
 import { configure } from "../../src/lab/netns.ts";
 import { DEMO, type Topology } from "../../src/lab/topology.ts";

@@ -2,7 +2,7 @@
 // a key can neither inject, replay nor learn anything. One lab for each WireGuard there is; its tests are the steps of
 // one story and run in this order. A node without a key among them: encrypted-mixed.test.ts.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { playRequests } from "../../src/lab/demo.ts";
 import { configFile, eventually, Lab } from "../../src/lab/lab.ts";
 import { configure } from "../../src/lab/netns.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { Sandbox } from "../../src/lab/sandbox.ts";
 import { faultsIn, protocolsIn } from "../support/judges.ts";

@@ -4,7 +4,7 @@
 import { getPriority } from "node:os";
 import { dirname } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { configFile, controlSocket, eventually, type Lab } from "../../src/lab/lab.ts";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { Sandbox, type SandboxProgram } from "../../src/lab/sandbox.ts";

@@ -1,7 +1,7 @@
 // What a client is told when its packet goes nowhere or is too large, and what is cut instead.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
-import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { given, nth } from "../support/given.ts";
 import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
@@ -205,7 +205,7 @@ test("a super-packet whose segments are larger than the path is refused as a who
   const fixture = await onTellingNode();
   learnMtu(fixture, 1372);
   const big = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 1, dport: 80 }).payload(5000);
-  const { tunWrites, counts } = fixture.egress(big.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 1400 }));
+  const { tunWrites, counts } = fixture.egress(big.offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 1400 }));
   expect(counts).toMatchObject({ "egressDrop.tooBig": 1, icmpErrorsSent: 1 });
   expect(Buffer.from(nth(tunWrites, 0)).readUInt16BE(10 + 26)).toBe(1372);
 });

@@ -2,8 +2,8 @@
 // twin holds the engine to its rules meanwhile: it does the same whether it notes or not.
 import { describe, expect, test } from "vitest";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
 import { DropReason, Verdict } from "../../assembly/shared/verdicts.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { type CaptureFilter, CapturePoint, SNAP_LENGTH_MAX } from "../../src/dataplane/capture/capture-contract.ts";
 import * as CaptureRecord from "../../src/dataplane/capture/capture-record.ts";
 import { createRing, RingReader } from "../../src/dataplane/capture/capture-ring.ts";
@@ -88,7 +88,7 @@ describe("captured is", () => {
     const { tunWrites } = fixture.ingress({ ...FROM.b, bytes: answer });
     expect(captured().map(({ point, verdict, target, bytes }) => ({ point, verdict, target, bytes }))).toEqual([
       { point: "tunnelIn", verdict: "delivered", target: B1.v4, bytes: answer },
-      { point: "tunOut", verdict: "delivered", target: B1.v4, bytes: tunWrites[0]?.subarray(VIRTIO_NET_HDR_SIZE) },
+      { point: "tunOut", verdict: "delivered", target: B1.v4, bytes: tunWrites[0]?.subarray(Virtio.SIZE) },
     ]);
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import {
   corrupt,
@@ -81,7 +81,7 @@ describe("random streams", () => {
         0,
         WorkerLayout.BATCH_SIZE / 2,
       );
-      const delivered = receive(plain, messages).writes.map((write) => write.bytes.subarray(VIRTIO_NET_HDR_SIZE));
+      const delivered = receive(plain, messages).writes.map((write) => write.bytes.subarray(Virtio.SIZE));
       const frames = receive(joining, messages).writes.map((write) => Buffer.from(write.bytes).toString("hex"));
       expect(frames).toEqual(coalesce(delivered).map((bytes) => Buffer.from(bytes).toString("hex")));
     }
@@ -96,7 +96,7 @@ describe("random streams", () => {
       const plain = receive(await engine(0, ANSWERED), messages);
       const joined = receive(await engine(ALL, ANSWERED), messages);
 
-      const expected = plain.writes.map((write) => write.bytes.subarray(VIRTIO_NET_HDR_SIZE));
+      const expected = plain.writes.map((write) => write.bytes.subarray(Virtio.SIZE));
       const actual = joined.writes.map((write) => splitFrame(write.bytes));
       expect(actual.map((packets) => packets.length)).toEqual(joined.writes.map((write) => write.packetCount));
       expect(byFlow(actual.flat())).toEqual(byFlow(expected));

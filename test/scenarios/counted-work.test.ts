@@ -3,12 +3,8 @@
 // that costs more, on a machine of any speed.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
-import {
-  UDP_PAYLOAD_MAX,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../../assembly/shared/protocols.ts";
+import { UDP_PAYLOAD_MAX } from "../../assembly/shared/sockets.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { CountedNode } from "../support/counted-work.ts";
 import { type PacketBuilder, packet, TCP_ACK, TCP_PSH } from "../support/packet-builder.ts";
 import { A1, B1, C1, FROM, ROUND_ROBIN } from "../support/world.ts";
@@ -34,7 +30,7 @@ function node(): Promise<CountedNode> {
 }
 
 describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) => {
-  const gsoType = ip === 20 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
+  const gsoType = ip === 20 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
   const TCP = ip + 20;
   const UDP = ip + 8;
   const SEGMENT = MTU - TCP;
@@ -79,7 +75,7 @@ describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) =
   test("datagrams of a super-packet: each byte is summed once, in one message", async () => {
     const counted = await node();
     counted.egress(UDP, udp(called).frame());
-    const frame = udp(called).payload(20_000).offloadFrame({ gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 1000 });
+    const frame = udp(called).payload(20_000).offloadFrame({ gsoType: Virtio.GSO_UDP_L4, gsoSize: 1000 });
     expect(counted.egress(UDP, frame)).toEqual({ payloadBytes: 20_000, messages: 1, frames: 0, lines: OUT });
   });
 

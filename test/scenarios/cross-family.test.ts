@@ -1,6 +1,6 @@
 // Clients of one address family and instances of the other (RFC 7915); the twin watches every byte.
 import { describe, expect, test } from "vitest";
-import { IPPROTO_FRAGMENT, IPPROTO_UDPLITE } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { corrupt, packet, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
@@ -113,7 +113,7 @@ function error([src, dst]: readonly [string, string], quoted: Uint8Array = new U
 /** Eight bytes of header, of which all is covered by the checksum, and a few of payload. */
 function udpLite(src: string, dst: string): Uint8Array {
   const content = Uint8Array.of(0x9c, 0x40, 0, 80, 0, 0, 0, 0, 1, 2, 3, 4);
-  const bytes = packet().ip(src, dst).protocol(IPPROTO_UDPLITE).payload(content).bytes();
+  const bytes = packet().ip(src, dst).protocol(Protocol.UDPLITE).payload(content).bytes();
   const view = new DataView(bytes.buffer);
   view.setUint16(bytes.length - 6, ~(udpLiteSum(bytes) as number) & 0xffff);
   return bytes;
@@ -124,12 +124,12 @@ function udpLiteSum(bytes: Uint8Array | undefined): number | undefined {
   if (bytes === undefined) return undefined;
   const [source, destination, end] = (bytes[0] as number) >> 4 === 4 ? [12, 16, 20] : [8, 24, 40];
   const addresses = [bytes.subarray(source, destination), bytes.subarray(destination, end)] as const;
-  const sum = pseudoHeaderSum(...addresses, IPPROTO_UDPLITE, bytes.length - end) + sumWords(bytes, end);
+  const sum = pseudoHeaderSum(...addresses, Protocol.UDPLITE, bytes.length - end) + sumWords(bytes, end);
   return sum > 0xffff ? sum - 0xffff : sum;
 }
 
 function isFragment(bytes: Uint8Array | undefined): boolean | undefined {
   if (bytes === undefined) return undefined;
-  if ((bytes[0] as number) >> 4 === 6) return bytes[6] === IPPROTO_FRAGMENT;
+  if ((bytes[0] as number) >> 4 === 6) return bytes[6] === Protocol.FRAGMENT;
   return (((bytes[6] as number) & 0x3f) | (bytes[7] as number)) !== 0;
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as NodeMetricsLayout from "../../assembly/shared/layout/node-metrics.ts";
-import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_TYPE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
@@ -103,7 +103,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
 
   test("a super-packet leaves as segments of the other family", async () => {
     const fixture = await withOnly(only, "node-b");
-    const gsoType = client.includes(":") ? VIRTIO_GSO_TCPV6 : VIRTIO_GSO_TCPV4;
+    const gsoType = client.includes(":") ? Virtio.GSO_TCPV6 : Virtio.GSO_TCPV4;
     const big = packet()
       .ip(client, called)
       .tcp({ sport: 1, dport: 80, flags: TCP_ACK | TCP_PSH })
@@ -204,11 +204,11 @@ describe.each(DIRECTIONS)("$name", (way) => {
 
   test("both on one node: the packet goes back into the TUN in the other family, unsegmented", async () => {
     const fixture = await withOnly(only, THIS_NODE);
-    const gsoType = client.includes(":") ? VIRTIO_GSO_TCPV6 : VIRTIO_GSO_TCPV4;
+    const gsoType = client.includes(":") ? Virtio.GSO_TCPV6 : Virtio.GSO_TCPV4;
     const big = packet().ip(client, called).tcp({ sport: 1, dport: 80 }).payload(5000);
     const { frames, counts } = fixture.egress(big.offloadFrame({ gsoType, gsoSize: 1380 }));
     expect(frames.length).toBe(1);
-    expect(frames[0]?.[VIRTIO_GSO_TYPE]).toBe(client.includes(":") ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6);
+    expect(frames[0]?.[Virtio.GSO_TYPE]).toBe(client.includes(":") ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6);
     expect(counts.localPackets).toBe(4);
     expectPacket(packetIn(frames[0]), from(source), to(target), payloadIs(big.bytes().subarray(ownHeader + 20)));
     // The instance answers the client's instance address, in its own family.

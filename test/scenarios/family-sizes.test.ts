@@ -2,7 +2,7 @@
 // would. Fragment headers count; without DF a packet that becomes IPv6 is cut to 1,280 bytes.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
-import { VIRTIO_GSO_UDP_L4, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { Instance, Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
@@ -57,7 +57,7 @@ function udp(
 function sent(result: Result): Uint8Array[] {
   return [
     ...result.datagrams.map(({ bytes }) => bytes),
-    ...result.tunWrites.map((write) => write.subarray(VIRTIO_NET_HDR_SIZE)),
+    ...result.tunWrites.map((write) => write.subarray(Virtio.SIZE)),
   ];
 }
 
@@ -125,11 +125,11 @@ describe.each([
 
   test("a super-packet of UDP without DF: each datagram in fragments", async () => {
     const fixture = await node();
-    const call = udp(A1.v4, called, 28 + 3 * 1400).offloadFrame({ gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 1400 });
+    const call = udp(A1.v4, called, 28 + 3 * 1400).offloadFrame({ gsoType: Virtio.GSO_UDP_L4, gsoSize: 1400 });
     const out = sent(fixture.egress(call));
     expect(out).toHaveLength(6);
     const payloads = [0, 2, 4].map((i) => payloadOf(out.slice(i, i + 2)));
-    expect(Buffer.concat(payloads)).toEqual(Buffer.from(call.slice(VIRTIO_NET_HDR_SIZE + 28)));
+    expect(Buffer.concat(payloads)).toEqual(Buffer.from(call.slice(Virtio.SIZE + 28)));
   });
 });
 

@@ -1,7 +1,7 @@
 // UDP that carries packets, and UDP that ends before its packet does: the kernel leaves the checksum of the packet inside to
 // the device (linux/virtio_net.h), and counts on it around (checksum-offloads.rst, "LCO"); options of UDP (RFC 9868).
 import { describe, expect, test } from "vitest";
-import { VIRTIO_F_NEEDS_CSUM, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
@@ -33,7 +33,7 @@ function node(): Promise<EngineFixture> {
 
 function sent(result: Result): Uint8Array {
   const [datagram] = result.datagrams;
-  return datagram?.bytes ?? (result.tunWrites[0]?.subarray(VIRTIO_NET_HDR_SIZE) as Uint8Array);
+  return datagram?.bytes ?? (result.tunWrites[0]?.subarray(Virtio.SIZE) as Uint8Array);
 }
 
 function headerLength(bytes: Uint8Array): number {
@@ -59,8 +59,8 @@ describe.each(WAYS)("%s", (_way, src, dst) => {
   function unfinished(build: PacketBuilder): Uint8Array {
     const bytes = build.bytes();
     const at = innerAt(bytes);
-    bytes.set(INNER.offloadFrame().subarray(VIRTIO_NET_HDR_SIZE), at);
-    return virtioFrame(bytes, { flags: VIRTIO_F_NEEDS_CSUM, csumStart: at + 20, csumOffset: 16 });
+    bytes.set(INNER.offloadFrame().subarray(Virtio.SIZE), at);
+    return virtioFrame(bytes, { flags: Virtio.F_NEEDS_CSUM, csumStart: at + 20, csumOffset: 16 });
   }
 
   test("TCP in VXLAN: the checksum inside is finished, the one around is right", async () => {
@@ -117,6 +117,6 @@ test.each([
 ])("a checksum %s is none", async (_where, csumStart, csumOffset) => {
   const fixture = await node();
   const bytes = packet().ip(A1.v4, ROUND_ROBIN.b.v4).udp({ sport: 1, dport: 2 }).payload(24).bytes();
-  const frame = virtioFrame(bytes, { flags: VIRTIO_F_NEEDS_CSUM, csumStart, csumOffset });
+  const frame = virtioFrame(bytes, { flags: Virtio.F_NEEDS_CSUM, csumStart, csumOffset });
   expect(fixture.egress(frame).counts).toEqual({ "egressDrop.badOffload": 1 });
 });

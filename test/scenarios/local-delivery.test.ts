@@ -1,6 +1,6 @@
 // Both ends on this node: the packet goes back into the TUN, translated both ways, its offloads left as they are.
 import { describe, expect, test } from "vitest";
-import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { addressBytes, packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
 import { packetIn, writtenPacket } from "../support/packets-of.ts";
@@ -17,7 +17,7 @@ const FAMILIES = [
     target: C1.v4,
     own: ROUND_ROBIN.a.v4,
     header: 20,
-    gso: VIRTIO_GSO_TCPV4,
+    gso: Virtio.GSO_TCPV4,
   },
   {
     family: "IPv6",
@@ -28,7 +28,7 @@ const FAMILIES = [
     target: C1.v6,
     own: ROUND_ROBIN.a.v6,
     header: 40,
-    gso: VIRTIO_GSO_TCPV6,
+    gso: Virtio.GSO_TCPV6,
   },
 ];
 
@@ -120,7 +120,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
       .ip(client, called)
       .udp({ sport: 40000, dport: 53 })
       .payload(950)
-      .offloadFrame({ gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 100 });
+      .offloadFrame({ gsoType: Virtio.GSO_UDP_L4, gsoSize: 100 });
     const result = fixture.egress(frame);
     expect(result.tunWrites.map((write) => write.length)).toEqual([frame.length]);
     expect(result.counts.localPackets).toBe(10);

@@ -1,14 +1,7 @@
 // Bad input: every drop reason of the parser, in both directions. Nothing leaves, exactly one reason is counted.
 import { describe, expect, test } from "vitest";
-import {
-  IPPROTO_FRAGMENT,
-  IPPROTO_ROUTING,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import {
   corrupt,
   type PacketBuilder,
@@ -131,7 +124,7 @@ function icmp(src: string, dst: string, type: number, quoted: Uint8Array = new U
 
 function extended(src: string, dst: string, headers: number): PacketBuilder {
   const extensions = Array.from({ length: headers }, () => ({
-    type: IPPROTO_ROUTING,
+    type: Protocol.ROUTING,
     bytes: Array<number>(8).fill(0),
   }));
   return packet().ipv6({ src, dst, extensions }).udp({ sport: 40000, dport: 53 }).payload("data");
@@ -147,7 +140,7 @@ function overlong(src: string, dst: string): Uint8Array {
 }
 
 function twiceFragmented(src: string, dst: string): Uint8Array {
-  const whole = { type: IPPROTO_FRAGMENT, bytes: Array<number>(8).fill(0) };
+  const whole = { type: Protocol.FRAGMENT, bytes: Array<number>(8).fill(0) };
   return packet()
     .ipv6({ src, dst, extensions: [whole, whole] })
     .udp({ sport: 40000, dport: 53 })
@@ -215,9 +208,9 @@ test("a broken segment of a GRO message does not harm its neighbours", async () 
 });
 
 describe("egress badOffload", () => {
-  const TCP4 = { flags: VIRTIO_F_NEEDS_CSUM, csumStart: 20, csumOffset: 16 };
-  const TCP6 = { flags: VIRTIO_F_NEEDS_CSUM, csumStart: 40, csumOffset: 16 };
-  const UDP4 = { flags: VIRTIO_F_NEEDS_CSUM, csumStart: 20, csumOffset: 6 };
+  const TCP4 = { flags: Virtio.F_NEEDS_CSUM, csumStart: 20, csumOffset: 16 };
+  const TCP6 = { flags: Virtio.F_NEEDS_CSUM, csumStart: 40, csumOffset: 16 };
+  const UDP4 = { flags: Virtio.F_NEEDS_CSUM, csumStart: 20, csumOffset: 6 };
   const kinds = {
     tcp4: tcp4(A1.v4, ROUND_ROBIN.b.v4),
     tcp6: tcp6(A1.v6, ROUND_ROBIN.b.v6),
@@ -226,14 +219,14 @@ describe("egress badOffload", () => {
   const cases: readonly (readonly [what: string, kind: keyof typeof kinds, header: VirtioFields])[] = [
     ["an unknown type", "tcp4", { ...TCP4, gsoType: 2, gsoSize: 100 }],
     ["the old UDP fragmentation type", "udp4", { ...UDP4, gsoType: 3, gsoSize: 100 }],
-    ["a TCPv6 super-packet that is IPv4", "tcp4", { ...TCP4, gsoType: VIRTIO_GSO_TCPV6, gsoSize: 100 }],
-    ["a TCPv4 super-packet that is IPv6", "tcp6", { ...TCP6, gsoType: VIRTIO_GSO_TCPV4, gsoSize: 100 }],
-    ["a TCP super-packet that is UDP", "udp4", { ...UDP4, gsoType: VIRTIO_GSO_TCPV4, gsoSize: 100 }],
-    ["a UDP super-packet that is TCP", "tcp4", { ...TCP4, gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 100 }],
-    ["ECN with UDP", "udp4", { ...UDP4, gsoType: VIRTIO_GSO_UDP_L4 | VIRTIO_GSO_ECN, gsoSize: 100 }],
-    ["ECN with no super-packet", "tcp4", { ...TCP4, gsoType: VIRTIO_GSO_ECN, gsoSize: 100 }],
-    ["a segment size of 0", "tcp4", { ...TCP4, gsoType: VIRTIO_GSO_TCPV4, gsoSize: 0 }],
-    ["segments without checksums", "tcp4", { gsoType: VIRTIO_GSO_TCPV4, gsoSize: 100 }],
+    ["a TCPv6 super-packet that is IPv4", "tcp4", { ...TCP4, gsoType: Virtio.GSO_TCPV6, gsoSize: 100 }],
+    ["a TCPv4 super-packet that is IPv6", "tcp6", { ...TCP6, gsoType: Virtio.GSO_TCPV4, gsoSize: 100 }],
+    ["a TCP super-packet that is UDP", "udp4", { ...UDP4, gsoType: Virtio.GSO_TCPV4, gsoSize: 100 }],
+    ["a UDP super-packet that is TCP", "tcp4", { ...TCP4, gsoType: Virtio.GSO_UDP_L4, gsoSize: 100 }],
+    ["ECN with UDP", "udp4", { ...UDP4, gsoType: Virtio.GSO_UDP_L4 | Virtio.GSO_ECN, gsoSize: 100 }],
+    ["ECN with no super-packet", "tcp4", { ...TCP4, gsoType: Virtio.GSO_ECN, gsoSize: 100 }],
+    ["a segment size of 0", "tcp4", { ...TCP4, gsoType: Virtio.GSO_TCPV4, gsoSize: 0 }],
+    ["segments without checksums", "tcp4", { gsoType: Virtio.GSO_TCPV4, gsoSize: 100 }],
     ["a checksum that starts one byte early", "tcp4", { ...TCP4, csumStart: 19 }],
     ["a checksum that starts beyond the packet", "tcp4", { ...TCP4, csumStart: 65535 }],
     ["a checksum over the IPv6 header", "tcp6", { ...TCP6, csumStart: 0 }],

@@ -1,13 +1,7 @@
 // Super-packets leave as the packets that segmentation in the kernel would have made of them.
 import { describe, expect, test } from "vitest";
-import {
-  UDP_PAYLOAD_MAX,
-  UDP_SEGMENTS_MAX,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../../assembly/shared/protocols.ts";
+import { UDP_PAYLOAD_MAX, UDP_SEGMENTS_MAX } from "../../assembly/shared/sockets.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { packet, pad, TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { A1, B1, onNodeA, ROUND_ROBIN } from "../support/world.ts";
@@ -20,7 +14,7 @@ const FAMILIES = [
     called: ROUND_ROBIN.b.v4,
     target: B1.v4,
     header: 20,
-    gsoType: VIRTIO_GSO_TCPV4,
+    gsoType: Virtio.GSO_TCPV4,
     largest: 65_535 - 40,
   },
   {
@@ -30,7 +24,7 @@ const FAMILIES = [
     called: ROUND_ROBIN.b.v6,
     target: B1.v6,
     header: 40,
-    gsoType: VIRTIO_GSO_TCPV6,
+    gsoType: Virtio.GSO_TCPV6,
     largest: 65_535 - 20,
   },
 ];
@@ -44,7 +38,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
       .ip(client, called)
       .tcp({ sport: 40000, dport: 80, seq: 0xfffffe00, flags, options })
       .payload(3000);
-    const result = fixture.egress(build.offloadFrame({ gsoType: gsoType | VIRTIO_GSO_ECN, gsoSize: 1000 }));
+    const result = fixture.egress(build.offloadFrame({ gsoType: gsoType | Virtio.GSO_ECN, gsoSize: 1000 }));
     const segments = result.datagrams.map((one) => viewPacket(one.bytes));
     for (const one of result.datagrams) expectPacket(one.bytes, from(source, 40000), to(target, 80), validChecksums());
     expect(segments.map((one) => one.payload.length)).toEqual([1000, 1000, 1000]);
@@ -78,7 +72,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
   test("UDP: each datagram has its own length and checksum", async () => {
     const fixture = await onNodeA();
     const build = packet().ip(client, called).udp({ sport: 40000, dport: 53 }).payload(2500);
-    const result = fixture.egress(build.offloadFrame({ gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 1200 }));
+    const result = fixture.egress(build.offloadFrame({ gsoType: Virtio.GSO_UDP_L4, gsoSize: 1200 }));
     for (const one of result.datagrams) expectPacket(one.bytes, from(source, 40000), to(target, 53), validChecksums());
     expect(result.datagrams.map((one) => one.bytes.length - header - 8)).toEqual([1200, 1200, 100]);
     expect(result.counts.egressBytes).toBe(2500 + 3 * (header + 8));
@@ -145,7 +139,7 @@ test("the IPv4 id of segments wraps", async () => {
     .ipv4({ src: A1.v4, dst: ROUND_ROBIN.b.v4, id: 0xffff, tos: 2, ttl: 7 })
     .tcp({ sport: 1, dport: 2 })
     .payload(300);
-  const result = fixture.egress(build.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 100 }));
+  const result = fixture.egress(build.offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 100 }));
   expect(result.datagrams.map((one) => viewPacket(one.bytes).id)).toEqual([0xffff, 0, 1]);
   for (const one of result.datagrams) {
     expectPacket(one.bytes, validChecksums());

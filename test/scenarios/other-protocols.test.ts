@@ -1,15 +1,7 @@
 // Protocols without ports go by addresses and protocol number; nothing of them is touched but what covers addresses.
 import { describe, expect, test } from "vitest";
-import {
-  IPPROTO_AH,
-  IPPROTO_DCCP,
-  IPPROTO_DESTINATION_OPTIONS,
-  IPPROTO_FRAGMENT,
-  IPPROTO_HOP_BY_HOP,
-  IPPROTO_ROUTING,
-  IPPROTO_UDPLITE,
-  VIRTIO_F_NEEDS_CSUM,
-} from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { addressBytes, packet, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
 import { sentPacket } from "../support/packets-of.ts";
@@ -41,8 +33,8 @@ describe.each([
   });
 
   test.each([
-    ["UDP-Lite", IPPROTO_UDPLITE],
-    ["DCCP", IPPROTO_DCCP],
+    ["UDP-Lite", Protocol.UDPLITE],
+    ["DCCP", Protocol.DCCP],
   ])("the checksum of %s follows the addresses", async (_name, protocol) => {
     const fixture = await onNodeA();
     const bytes = packet().ip(client, called).protocol(protocol).payload(24).bytes();
@@ -105,7 +97,7 @@ test("the checksum of a packet inside a tunnel's packet is finished where the wo
     .protocol(GRE)
     .payload(Uint8Array.from([0, 0, 8, 0, ...unfinished]))
     .bytes();
-  const header = { flags: VIRTIO_F_NEEDS_CSUM, csumStart: 20 + 4 + 20, csumOffset: 16 };
+  const header = { flags: Virtio.F_NEEDS_CSUM, csumStart: 20 + 4 + 20, csumOffset: 16 };
   const sent = sentPacket(fixture.egress(virtioFrame(gre, header)));
   expect(sent.subarray(24)).toEqual(inner.bytes());
 });
@@ -113,14 +105,14 @@ test("the checksum of a packet inside a tunnel's packet is finished where the wo
 describe("IPv6 extension headers", () => {
   const eight = (type: number): { type: number; bytes: number[] } => ({ type, bytes: [0, 0, 1, 4, 0, 0, 0, 0] });
   const chains = [
-    ["hop-by-hop options", [eight(IPPROTO_HOP_BY_HOP)]],
+    ["hop-by-hop options", [eight(Protocol.HOP_BY_HOP)]],
     [
       "a long header of destination options",
-      [{ type: IPPROTO_DESTINATION_OPTIONS, bytes: [0, 2, 1, 20, ...zeros(20)] }],
+      [{ type: Protocol.DESTINATION_OPTIONS, bytes: [0, 2, 1, 20, ...zeros(20)] }],
     ],
-    ["an authentication header", [{ type: IPPROTO_AH, bytes: [0, 4, ...zeros(22)] }]],
-    ["a fragment header of a whole packet", [{ type: IPPROTO_FRAGMENT, bytes: [0, 0, 0, 0, 0, 0, 0, 9] }]],
-    ["eight of them", Array.from({ length: 8 }, () => eight(IPPROTO_ROUTING))],
+    ["an authentication header", [{ type: Protocol.AH, bytes: [0, 4, ...zeros(22)] }]],
+    ["a fragment header of a whole packet", [{ type: Protocol.FRAGMENT, bytes: [0, 0, 0, 0, 0, 0, 0, 9] }]],
+    ["eight of them", Array.from({ length: 8 }, () => eight(Protocol.ROUTING))],
   ] as const;
 
   test.each(chains)("%s: passes as it is, and the flow goes by the ports behind", async (_name, extensions) => {

@@ -1,7 +1,7 @@
 // Packets to addresses that nobody knows yet wait while the control plane is asked; everything else goes on.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
-import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { Questions } from "../../src/control/tables/questions.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { Service } from "../../src/model/tables.ts";
@@ -103,7 +103,7 @@ test("a packet that comes when the address is known waits behind those that wait
 test("a super-packet waits whole and is cut when it goes", async () => {
   const fixture = await parking();
   const tcp = packet().ip(A1.v4, UNKNOWN.v4).tcp({ sport: 1, dport: 80 }).payload(5000);
-  fixture.egress(tcp.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 1000 }));
+  fixture.egress(tcp.offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 1000 }));
   await learn(fixture);
   expect(fixture.unpark().datagrams).toHaveLength(5);
 });

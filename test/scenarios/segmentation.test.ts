@@ -2,14 +2,8 @@
 // what one node cuts another node joins again.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
-import {
-  UDP_PAYLOAD_MAX,
-  UDP_SEGMENTS_MAX,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../../assembly/shared/protocols.ts";
+import { UDP_PAYLOAD_MAX, UDP_SEGMENTS_MAX } from "../../assembly/shared/sockets.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
 import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH } from "../support/packet-builder.ts";
@@ -58,8 +52,8 @@ function randomFrame(random: Random): Uint8Array {
   const length = Math.min(wanted, largest, SEGMENTS_MAX * gsoSize);
   const built = transport.payload(random.bytes(length));
   if (random.chance(0.2) && length < 60_000) return random.chance(0.5) ? built.frame() : built.offloadFrame();
-  const tcpType = (isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) | ((flags & TCP_CWR) !== 0 ? VIRTIO_GSO_ECN : 0);
-  const frame = built.offloadFrame({ gsoType: isTcp ? tcpType : VIRTIO_GSO_UDP_L4, gsoSize });
+  const tcpType = (isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) | ((flags & TCP_CWR) !== 0 ? Virtio.GSO_ECN : 0);
+  const frame = built.offloadFrame({ gsoType: isTcp ? tcpType : Virtio.GSO_UDP_L4, gsoSize });
   return random.chance(0.1) ? pad(frame, random.between(1, 40)) : frame;
 }
 
@@ -109,20 +103,20 @@ test("small packets of many flows share messages by node and size, each in its o
 });
 
 describe.each([
-  { family: "IPv4", src: A1.v4, dst: ROUND_ROBIN.b.v4, tcp: VIRTIO_GSO_TCPV4 },
-  { family: "IPv6", src: A1.v6, dst: ROUND_ROBIN.b.v6, tcp: VIRTIO_GSO_TCPV6 },
+  { family: "IPv4", src: A1.v4, dst: ROUND_ROBIN.b.v4, tcp: Virtio.GSO_TCPV4 },
+  { family: "IPv6", src: A1.v6, dst: ROUND_ROBIN.b.v6, tcp: Virtio.GSO_TCPV6 },
 ])("$family: the most segments of a frame", ({ src, dst, tcp }) => {
   const ports = { sport: 40_000, dport: 80 };
   test.each([
     { name: "TCP, single bytes", gsoType: tcp, gsoSize: 1 },
     { name: "TCP, tiny", gsoType: tcp, gsoSize: 31 },
-    { name: "UDP, single bytes", gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 1 },
-    { name: "UDP, tiny", gsoType: VIRTIO_GSO_UDP_L4, gsoSize: 31 },
+    { name: "UDP, single bytes", gsoType: Virtio.GSO_UDP_L4, gsoSize: 1 },
+    { name: "UDP, tiny", gsoType: Virtio.GSO_UDP_L4, gsoSize: 31 },
   ])("$name: 2047 leave, 2048 are dropped", async ({ gsoType, gsoSize }) => {
     for (const offloads of [HeaderLayout.OFFLOAD_UDP_GSO, 0]) {
       const fixture = await onNodeA({ memory: { offloads } });
       const ip = packet().ip(src, dst);
-      const build = gsoType === VIRTIO_GSO_UDP_L4 ? ip.udp(ports) : ip.tcp(ports);
+      const build = gsoType === Virtio.GSO_UDP_L4 ? ip.udp(ports) : ip.tcp(ports);
       const most = fixture.egress(build.payload(SEGMENTS_MAX * gsoSize).offloadFrame({ gsoType, gsoSize }));
       expect(most.datagrams.length).toBe(SEGMENTS_MAX);
       const more = fixture.egress(build.payload(SEGMENTS_MAX * gsoSize + 1).offloadFrame({ gsoType, gsoSize }));
@@ -156,7 +150,7 @@ describe("from node to node", () => {
         const gsoSize = random.pick([1, 3, 100, 536, 1000, 1400, 8000, random.between(1, 30_000)]);
         const most = Math.min(65_000, gsoSize * (isTcp ? 1000 : UDP_SEGMENTS_MAX));
         const payload = random.bytes(random.pick([gsoSize + 1, most, random.between(gsoSize + 1, most)]));
-        const gso = { gsoType: isTcp ? (isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4, gsoSize };
+        const gso = { gsoType: isTcp ? (isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) : Virtio.GSO_UDP_L4, gsoSize };
         const [id, seq, options] = [random.below(0x10000), random.u32(), random.pick([[], [1, 1, 1, 1]])];
         const flags = TCP_ACK | random.pick([0, TCP_PSH]);
         const frame = (src: string, dst: string): Uint8Array => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as RefusalLayout from "../../assembly/shared/layout/refusal.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
@@ -226,7 +226,7 @@ test("fragments that waited and have to be cut never overrun the transmit queue"
     .ip(A1.v4, ROUND_ROBIN.b.v4)
     .tcp({ sport: 1, dport: 80 })
     .payload(2020 * 32);
-  fixture.io.putFrame(0, many.offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 32 }));
+  fixture.io.putFrame(0, many.offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 32 }));
   fixture.io.putFrame(1, frame(small[0]));
   expect(fixture.engine.egress(0, 2, fixture.nowUs)).toBe(2);
   expect(fixture.io.sentMessages().length).toBeLessThanOrEqual(WorkerLayout.UDP_TX_MAX);

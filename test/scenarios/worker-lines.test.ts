@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { VIRTIO_GSO_TCPV4 } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { EngineExports } from "../../src/dataplane/modules/engine-contract.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
@@ -82,7 +82,7 @@ function forward(engine: EngineExports, io: EngineMemory, worker: number, nowUs:
     const port = 1000 + worker * FLOWS + flow;
     const there = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: port, dport: 80, flags: TCP_ACK });
     io.putFrame(0, there.payload(10).offloadFrame());
-    io.putFrame(1, there.payload(2000).offloadFrame({ gsoType: VIRTIO_GSO_TCPV4, gsoSize: 1400 }));
+    io.putFrame(1, there.payload(2000).offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 1400 }));
     engine.egress(0, 2, nowUs);
     const back = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: port, flags: TCP_ACK }).payload(10);
     io.putMessage(0, { ...FROM.b, bytes: back.bytes() });

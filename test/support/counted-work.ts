@@ -2,7 +2,7 @@
 // by what it is of. So the packet path pays nothing for it.
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { EngineFixture, type FixtureOptions } from "./engine-fixture.ts";
 import { instantiateInstrumented, loadInstrumentedEngine } from "./instrumented-engine.ts";
 import type { Message } from "./reference/translator.ts";
@@ -52,7 +52,7 @@ export class CountedNode {
   /** Of frames whose headers, without the virtio_net_hdr, have this length. */
   egress(headerLength: number, ...frames: readonly Uint8Array[]): Work {
     const at = this.fixture.io.workerAt + WorkerLayout.TUN_SLOTS + WorkerLayout.SLOT_HEADROOM;
-    const inFront = VIRTIO_NET_HDR_SIZE + headerLength;
+    const inFront = Virtio.SIZE + headerLength;
     const payload = frames.map(({ length }, slot) => rangeOf(at + slot * WorkerLayout.SLOT_SIZE, inFront, length));
     return this.count(payload, () => this.fixture.egress(...frames));
   }

@@ -14,7 +14,7 @@ import {
   UDP_PAYLOAD_MAX,
   UDP_SEGMENT,
   UDP_SEGMENTS_MAX,
-} from "../../assembly/shared/protocols.ts";
+} from "../../assembly/shared/sockets.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { addressBytes, addressText } from "./packet-builder.ts";
 import type { CounterName, CountName, Counts, DropName } from "./reference/counts.ts";

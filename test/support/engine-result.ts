@@ -1,8 +1,9 @@
 // What a batch led to, and how it is compared.
 
 import { expect } from "vitest";
-import { IPPROTO_TCP, VIRTIO_GSO_NONE, VIRTIO_GSO_TYPE, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { SentMessage } from "./engine-memory.ts";
 import { virtioFrame } from "./packet-builder.ts";
 import { expectSame } from "./quick-expect.ts";
@@ -27,15 +28,15 @@ export interface Result {
 
 /** The packets that the kernel would make of a TUN write, each behind a virtio_net_hdr that says nothing. */
 export function cutUp(write: Uint8Array): Uint8Array[] {
-  if (write[VIRTIO_GSO_TYPE] === VIRTIO_GSO_NONE) return [write];
-  const superPacket = write.subarray(VIRTIO_NET_HDR_SIZE);
+  if (write[Virtio.GSO_TYPE] === Virtio.GSO_NONE) return [write];
+  const superPacket = write.subarray(Virtio.SIZE);
   const parsed = parse(superPacket);
   if (typeof parsed === "number") throw new Error(`a super-packet for the TUN is broken: ${DropReason[parsed]}`);
   const offload = parseOffload(write, parsed);
   if (offload === undefined) throw new Error("the virtio_net_hdr of a super-packet contradicts it");
   // The kernel adds the rest to what is in the checksum field, so that must be the pseudo-header's sum.
   const partial = superPacket.slice(0, parsed.totalLength);
-  const at = parsed.headerLength + (parsed.protocol === IPPROTO_TCP ? 16 : 6);
+  const at = parsed.headerLength + (parsed.protocol === Protocol.TCP ? 16 : 6);
   const field = (partial[at] as number) * 256 + (partial[at + 1] as number);
   const source = partial.subarray(parsed.version === 4 ? 12 : 8, parsed.version === 4 ? 16 : 24);
   const destination = partial.subarray(parsed.version === 4 ? 16 : 24, parsed.version === 4 ? 20 : 40);

@@ -6,7 +6,7 @@ import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { EngineFixture, loadEngineModule } from "./engine-fixture.ts";
 import { EngineMemory } from "./engine-memory.ts";
 import { addressBytes, packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "./packet-builder.ts";
@@ -143,7 +143,7 @@ function buildKeys(storm: Storm, random: Random): { keys: Key[]; frames: Uint8Ar
       target: address.target && hex(isV4 ? address.target.v4 : address.target.v6),
       clientPort,
       calledPort: SERVICE_PORT,
-      protocol: isTcp ? IPPROTO_TCP : IPPROTO_UDP,
+      protocol: isTcp ? Protocol.TCP : Protocol.UDP,
     });
     const ip = packet().ip(src, dst);
     frames.push(

@@ -1,6 +1,6 @@
 // Cuts packets into fragments, as a sender or an IPv4 router does (RFC 791 section 2.3, RFC 8200 section 4.5). A packet
 // that is a fragment itself is cut into smaller ones.
-import { IPPROTO_FRAGMENT, IPPROTO_HOP_BY_HOP, IPPROTO_ROUTING } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { sumWords } from "./reference/checksum.ts";
 
 /** What a fragment says of itself. */
@@ -26,7 +26,7 @@ export function fragmentsOf(packet: Uint8Array, size: number, id?: number): Uint
   const isV4 = (packet[0] as number) >> 4 === 4;
   const header = isV4 ? packet.subarray(0, ((packet[0] as number) & 15) * 4) : perFragmentHeaders(packet);
   const hasRoom = packet.length >= header.length + FRAGMENT_HEADER; // a damaged packet may end before
-  const isCutAgain = !isV4 && packet[nextHeaderAt(header)] === IPPROTO_FRAGMENT && hasRoom;
+  const isCutAgain = !isV4 && packet[nextHeaderAt(header)] === Protocol.FRAGMENT && hasRoom;
   const own = isV4 ? part4(packet) : isCutAgain ? part6(packet.subarray(header.length)) : WHOLE;
   const content = packet.subarray(header.length + (isCutAgain ? FRAGMENT_HEADER : 0));
   const protocol = packet[isCutAgain ? header.length : nextHeaderAt(header)] as number;
@@ -55,7 +55,7 @@ function part6(fragmentHeader: Uint8Array): Part {
 /** What every fragment repeats: the IPv6 header, and the headers for the routers on the way. */
 function perFragmentHeaders(packet: Uint8Array): Uint8Array {
   let at = 40;
-  for (let next = packet[6]; next === IPPROTO_HOP_BY_HOP || next === IPPROTO_ROUTING; ) {
+  for (let next = packet[6]; next === Protocol.HOP_BY_HOP || next === Protocol.ROUTING; ) {
     next = packet[at];
     at += ((packet[at + 1] as number) + 1) * 8;
   }
@@ -89,7 +89,7 @@ function fragment6(header: Uint8Array, content: Uint8Array, part: Part, protocol
   const view = new DataView(bytes.buffer);
   view.setUint16(4, bytes.length - 40);
   // The type of what is cut up moves into the fragment header.
-  view.setUint8(nextHeaderAt(header), IPPROTO_FRAGMENT);
+  view.setUint8(nextHeaderAt(header), Protocol.FRAGMENT);
   view.setUint8(header.length, protocol);
   view.setUint16(header.length + 2, part.offset | (part.hasMore ? 1 : 0));
   view.setUint32(header.length + 4, part.id);

@@ -2,7 +2,7 @@
 // to a workload past the tunnel, or send into the tunnel in the node's name. A lab with an underlay of one family.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import { addNamespaces, addVethPairs, configure } from "../../src/lab/netns.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";

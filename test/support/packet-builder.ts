@@ -1,15 +1,8 @@
 // Builds packets for tests, valid unless told otherwise: packet().ipv4({..}).tcp({..}).payload(..).bytes().
 // Lengths and checksums are filled in; a field that the caller names is taken as given.
 import ipaddr from "ipaddr.js";
-import {
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_GSO_NONE,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { pseudoHeaderSum, sumWords } from "./reference/checksum.ts";
 
 export const TCP_FIN = 0x01;
@@ -127,7 +120,7 @@ export function addressText(bytes: Uint8Array): string {
 export function withSourcePort(frame: Uint8Array, sport: number): Uint8Array {
   const copy = frame.slice();
   const view = new DataView(copy.buffer);
-  const udpAt = VIRTIO_NET_HDR_SIZE + 20;
+  const udpAt = Virtio.SIZE + 20;
   view.setUint16(udpAt, sport);
   const sum = (~view.getUint16(udpAt + 6) & 0xffff) + sport; // RFC 1624
   view.setUint16(udpAt + 6, ~(sum + (sum >>> 16)) & 0xffff || 0xffff);
@@ -204,8 +197,8 @@ export class PacketBuilder {
     const bytes = this.assemble(true);
     const csumStart = bytes.length - this.transportBytes().length - this.data.length;
     return virtioFrame(bytes, {
-      flags: VIRTIO_F_NEEDS_CSUM,
-      gsoType: gso?.gsoType ?? VIRTIO_GSO_NONE,
+      flags: Virtio.F_NEEDS_CSUM,
+      gsoType: gso?.gsoType ?? Virtio.GSO_NONE,
       gsoSize: gso?.gsoSize ?? 0,
       headerLength: gso === undefined ? 0 : csumStart + this.transportBytes().length,
       csumStart,
@@ -229,13 +222,13 @@ export class PacketBuilder {
   private protocolNumber(): number {
     switch (this.transport.kind) {
       case "udp":
-        return IPPROTO_UDP;
+        return Protocol.UDP;
       case "icmp":
-        return this.network?.version === 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+        return this.network?.version === 6 ? Protocol.ICMPV6 : Protocol.ICMP;
       case "other":
         return this.transport.protocol;
       default:
-        return IPPROTO_TCP;
+        return Protocol.TCP;
     }
   }
 
@@ -282,15 +275,15 @@ export function packet(): PacketBuilder {
 
 /** A virtio_net_hdr (little-endian) in front of a packet. */
 export function virtioFrame(bytes: Uint8Array, fields: VirtioFields): Uint8Array {
-  const frame = new Uint8Array(VIRTIO_NET_HDR_SIZE + bytes.length);
+  const frame = new Uint8Array(Virtio.SIZE + bytes.length);
   const view = new DataView(frame.buffer);
   view.setUint8(0, fields.flags ?? 0);
-  view.setUint8(1, fields.gsoType ?? VIRTIO_GSO_NONE);
+  view.setUint8(1, fields.gsoType ?? Virtio.GSO_NONE);
   view.setUint16(2, fields.headerLength ?? 0, true);
   view.setUint16(4, fields.gsoSize ?? 0, true);
   view.setUint16(6, fields.csumStart ?? 0, true);
   view.setUint16(8, fields.csumOffset ?? 0, true);
-  frame.set(bytes, VIRTIO_NET_HDR_SIZE);
+  frame.set(bytes, Virtio.SIZE);
   return frame;
 }
 

@@ -1,6 +1,6 @@
 // Expectations on packets that a test composes: expectPacket(bytes, from("10.30.1.5", 666), validChecksums()).
 import { expect } from "vitest";
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { addressText } from "./packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "./reference/checksum.ts";
 
@@ -39,7 +39,7 @@ export function viewPacket(bytes: Uint8Array): PacketView {
   const isV4 = version === 4;
   const headerLength = isV4 ? (view.getUint8(0) & 15) * 4 : 40;
   const protocol = view.getUint8(isV4 ? 9 : 6);
-  const isTcp = protocol === IPPROTO_TCP;
+  const isTcp = protocol === Protocol.TCP;
   const transportLength = isTcp ? (view.getUint8(headerLength + 12) >> 4) * 4 : 8;
   return {
     bytes,
@@ -89,7 +89,7 @@ export function validChecksums(): PacketCheck {
     if (packet.version === 4) {
       expect(sumWords(packet.bytes, 0, packet.headerLength), "IPv4 header checksum").toBe(0xffff);
     }
-    if (packet.protocol === IPPROTO_UDP) {
+    if (packet.protocol === Protocol.UDP) {
       const at = packet.headerLength;
       expect((packet.bytes[at + 4] as number) * 256 + (packet.bytes[at + 5] as number), "UDP length").toBe(
         packet.bytes.length - at,
@@ -124,7 +124,7 @@ export function transportSum(bytes: Uint8Array): number {
   const destination = isV4 ? bytes.subarray(16, 20) : bytes.subarray(24, 40);
   const protocol = bytes[isV4 ? 9 : 6] as number;
   const pseudo =
-    protocol === IPPROTO_ICMP ? 0 : pseudoHeaderSum(source, destination, protocol, bytes.length - headerLength);
+    protocol === Protocol.ICMP ? 0 : pseudoHeaderSum(source, destination, protocol, bytes.length - headerLength);
   const sum = pseudo + sumWords(bytes, headerLength);
   return sum > 0xffff ? sum - 0xffff : sum;
 }
@@ -139,8 +139,8 @@ function checksumAt(bytes: Uint8Array): number {
   const isV4 = (bytes[0] as number) >> 4 === 4;
   const headerLength = isV4 ? ((bytes[0] as number) & 15) * 4 : 40;
   const protocol = bytes[isV4 ? 9 : 6];
-  if (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6) return headerLength + 2;
-  return headerLength + (protocol === IPPROTO_TCP ? 16 : 6);
+  if (protocol === Protocol.ICMP || protocol === Protocol.ICMPV6) return headerLength + 2;
+  return headerLength + (protocol === Protocol.TCP ? 16 : 6);
 }
 
 /** A copy with the fields that may change, and the checksums that cover them, set to zero. */

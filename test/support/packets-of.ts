@@ -1,6 +1,6 @@
 // The packets in what an engine sent and wrote.
 
-import { VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { Result } from "./engine-result.ts";
 import { nth } from "./given.ts";
 
@@ -17,5 +17,5 @@ export function writtenPacket({ tunWrites }: Pick<Result, "tunWrites">, index = 
 /** A frame of the TUN without the virtio_net_hdr in front. */
 export function packetIn(frame: Uint8Array | undefined): Uint8Array {
   if (frame === undefined) throw new Error("expected a frame of the TUN, found none");
-  return frame.subarray(VIRTIO_NET_HDR_SIZE);
+  return frame.subarray(Virtio.SIZE);
 }

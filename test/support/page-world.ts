@@ -6,7 +6,7 @@ import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { Region } from "../../assembly/shared/layout/header.ts";
 import * as InstanceLayout from "../../assembly/shared/layout/instance.ts";
-import { IPPROTO_TCP } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import type { PageSource } from "../../src/control/page/page-source.ts";
 import { TableStore } from "../../src/control/tables/table-store.ts";
 import { createSharedMemory, type SharedMemory } from "../../src/memory/shared-memory.ts";
@@ -99,7 +99,7 @@ export class PageWorld {
     shared.bytes.set(parseAddress(called) ?? [], at + FlowLayout.CALLED);
     view.setUint16(at + FlowLayout.CLIENT_PORT, 40_000 + record);
     view.setUint16(at + FlowLayout.CALLED_PORT, 80);
-    shared.bytes[at + FlowLayout.PROTOCOL] = IPPROTO_TCP;
+    shared.bytes[at + FlowLayout.PROTOCOL] = Protocol.TCP;
     view.setUint32(at + FlowLayout.INSTANCE, index, true);
     view.setUint32(at + FlowLayout.INSTANCE_INCARNATION, incarnationOf(shared, index), true);
     shared.bytes[at + FlowLayout.STATE] = state;

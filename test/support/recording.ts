@@ -1,7 +1,7 @@
 // Records packets in a lab with tcpdump, for the judges to look at: what the workloads get, or what goes through the
 // tunnel. A workload's own packets are not among them: what it leaves to its device has no checksum yet.
 import { fileURLToPath } from "node:url";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import type { Sandbox, SandboxProgram } from "../../src/lab/sandbox.ts";
 import { faultsIn, MARK, protocolsIn } from "./judges.ts";

@@ -1,6 +1,6 @@
 // A path between two nodes that a program makes worse: it loses datagrams, holds some back, or takes its time.
 import { fileURLToPath } from "node:url";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { tablesOf } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";

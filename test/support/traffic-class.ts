@@ -1,7 +1,7 @@
 // DSCP and ECN end to end: tshark reads the outer headers where a node sends them, and the packets that workloads get. A
 // rule on the sending node marks outer headers, as a congested router would.
 import { expect, test } from "vitest";
-import { TUNNEL_PORT } from "../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../assembly/shared/sockets.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { SendResult } from "../../src/lab/workload-protocol.ts";

@@ -1,5 +1,5 @@
 // Random packets about as large as what a tunnel carries, and SYN segments that promise some size or other.
-import { VIRTIO_GSO_TCPV4, VIRTIO_GSO_TCPV6, VIRTIO_GSO_UDP_L4 } from "../../assembly/shared/protocols.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import { type PacketBuilder, packet, TCP_ACK, TCP_SYN } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { isV4 } from "./traffic-kinds.ts";
@@ -54,7 +54,7 @@ export function superPacket(random: Random, src: string, dst: string, ports: Por
   const network = isV4(src) ? packet().ipv4({ src, dst, fragment: dontFragment(random) }) : packet().ip(src, dst);
   const options = random.chance(0.5) ? [1, 1, 1, 0] : [];
   const transport = isTcp ? network.tcp({ ...ports, seq: random.u32(), flags, options }) : network.udp(ports);
-  const gsoType = !isTcp ? VIRTIO_GSO_UDP_L4 : isV4(src) ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
+  const gsoType = !isTcp ? Virtio.GSO_UDP_L4 : isV4(src) ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
   return transport.payload(random.bytes(random.below(gsoSize * 12))).offloadFrame({ gsoType, gsoSize });
 }
 

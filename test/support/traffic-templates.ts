@@ -1,5 +1,5 @@
 // Packets by shape, built once and patched: building each from nothing would take most of the time of random traffic.
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
 import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import type { TwinFlow } from "./reference/flows.ts";
@@ -62,9 +62,9 @@ export class Templates {
   /** A packet of a flow's protocol between two addresses. */
   of(protocol: number, random: Random, src: string, dst: string, sport: number, dport: number): Uint8Array {
     if (hasPorts(protocol)) {
-      return this.packet(src, dst, protocol === IPPROTO_TCP, random.below(40), random, sport, dport);
+      return this.packet(src, dst, protocol === Protocol.TCP, random.below(40), random, sport, dport);
     }
-    if (protocol !== IPPROTO_ICMP) return portless(random, src, dst, protocol);
+    if (protocol !== Protocol.ICMP) return portless(random, src, dst, protocol);
     // The side that asked has the identifier; when it is zero either may have.
     const isRequest = sport !== 0 || (dport === 0 && random.chance(0.5));
     return echo(random, src, dst, isRequest ? sport : dport, isRequest);
@@ -81,7 +81,7 @@ export class Templates {
   ): Uint8Array {
     const isV4 = source.length === 4;
     const any = isV4 ? "192.0.2.1" : "2001:db8::1";
-    const bytes = this.packet(any, any, flow.protocol === IPPROTO_TCP, random.below(40), random, sport, dport);
+    const bytes = this.packet(any, any, flow.protocol === Protocol.TCP, random.below(40), random, sport, dport);
     bytes.set(Buffer.from(source, "latin1"), isV4 ? 12 : 8);
     bytes.set(Buffer.from(destination, "latin1"), isV4 ? 16 : 24);
     return bytes;
@@ -103,5 +103,5 @@ function patch(bytes: Uint8Array, isTcp: boolean, random: Random, sport: number,
 }
 
 export function hasPorts(protocol: number): boolean {
-  return protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
+  return protocol === Protocol.TCP || protocol === Protocol.UDP;
 }

@@ -1,7 +1,8 @@
 // Random traffic for one node: calls, answers, requests from outside, super-packets, and a share of each broken on
 // purpose. Everything follows from one seed.
 
-import { IPPROTO_TCP, VIRTIO_NET_HDR_SIZE } from "../../assembly/shared/protocols.ts";
+import * as Protocol from "../../assembly/shared/protocol.ts";
+import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { Instance } from "../../src/model/tables.ts";
 import { packet, pad, TCP_ACK, TCP_PSH, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
@@ -78,7 +79,7 @@ export class Traffic {
     return Array.from({ length: count }, () => {
       const frame =
         flows.length > 0 && this.random.chance(0.4) ? this.nextFrame(this.random.pick(flows)) : this.frame();
-      const classified = this.classified(frame, VIRTIO_NET_HDR_SIZE);
+      const classified = this.classified(frame, Virtio.SIZE);
       return this.random.chance(this.shares.mutated) ? this.mutate(classified) : classified;
     });
   }
@@ -158,7 +159,7 @@ export class Traffic {
     const unusual = this.unusual(client, called, { sport: clientPort, dport: calledPort });
     if (unusual !== undefined) return unusual;
     const bytes = this.templates.between(clientAddress, flow.called, flow, this.random, clientPort, calledPort);
-    return this.framed(bytes, clientAddress.length === 4, flow.protocol === IPPROTO_TCP);
+    return this.framed(bytes, clientAddress.length === 4, flow.protocol === Protocol.TCP);
   }
 
   private framed(bytes: Uint8Array, isV4: boolean, isTcp: boolean): Uint8Array {
@@ -169,7 +170,7 @@ export class Traffic {
     frame[6] = isV4 ? 20 : 40;
     frame[8] = isTcp ? 16 : 6;
     // No sum of a pseudo-header is zero.
-    const field = VIRTIO_NET_HDR_SIZE + (isV4 ? 20 : 40) + (isTcp ? 16 : 6);
+    const field = Virtio.SIZE + (isV4 ? 20 : 40) + (isTcp ? 16 : 6);
     if (frame[field] === 0 && frame[field + 1] === 0) frame[field] = 1;
     return frame;
   }
@@ -239,7 +240,7 @@ export class Traffic {
     const { random } = this;
     if (!hasPorts(flow.protocol)) return this.templates.answer(flow, random);
     const [src, dst] = [rawText(flow.answerSource), rawText(flow.answerDestination)];
-    const isTcp = flow.protocol === IPPROTO_TCP;
+    const isTcp = flow.protocol === Protocol.TCP;
     return this.templates.packet(src, dst, isTcp, this.longLength(), random, flow.calledPort, flow.wirePort);
   }
 

@@ -6,7 +6,7 @@ import * as FlowLayout from "../../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { POLICY_PAGES_MAX } from "../../../assembly/shared/policies.ts";
-import { TUNNEL_PORT } from "../../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../../assembly/shared/sockets.ts";
 import { parseByteSize } from "../../base/byte-size.ts";
 import { parseDuration } from "../../base/duration.ts";
 import { reasonOf } from "../../base/errors.ts";

@@ -1,7 +1,7 @@
 // Whose packets a capture is asked for, and what that means for the tables in force.
 
 import { z } from "zod";
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { meantText, nameList, shortText } from "../../base/issues.ts";
 import { type CaptureFilter, SNAP_LENGTH_MAX } from "../../dataplane/capture/capture-contract.ts";
@@ -9,9 +9,9 @@ import type { Service, Tables } from "../../model/tables.ts";
 import { keyOfText } from "../../net/address-key.ts";
 
 const PROTOCOLS: Readonly<Record<string, readonly number[]>> = {
-  tcp: [IPPROTO_TCP],
-  udp: [IPPROTO_UDP],
-  icmp: [IPPROTO_ICMP, IPPROTO_ICMPV6],
+  tcp: [Protocol.TCP],
+  udp: [Protocol.UDP],
+  icmp: [Protocol.ICMP, Protocol.ICMPV6],
 };
 const PROTOCOL_MAX = 255;
 const PORT_MAX = 65_535;

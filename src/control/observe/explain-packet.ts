@@ -1,6 +1,7 @@
 // The packet that `sapwood explain` is about: the first one of a connection, a datagram, or a ping.
 
-import * as Protocol from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import * as Ip from "../../dataplane/modules/ip-packet.ts";
 import { canonicalAddress, familyOf } from "../../net/address.ts";
@@ -51,17 +52,13 @@ export function frameOf({ source, destination, protocol: name }: ExplainedPacket
   const isV4 = familyOf(source.address) === 4;
   const transport = transportOf(name, source.port ?? 0, destination.port ?? 0, isV4);
   const protocol = {
-    tcp: Protocol.IPPROTO_TCP,
-    udp: Protocol.IPPROTO_UDP,
-    icmp: isV4 ? Protocol.IPPROTO_ICMP : Protocol.IPPROTO_ICMPV6,
+    tcp: Protocol.TCP,
+    udp: Protocol.UDP,
+    icmp: isV4 ? Protocol.ICMP : Protocol.ICMPV6,
   }[name];
   const ends = { source: Ip.rawAddress(source.address), destination: Ip.rawAddress(destination.address), protocol };
   Ip.finishChecksum(transport, ends);
-  return Buffer.concat([
-    new Uint8Array(Protocol.VIRTIO_NET_HDR_SIZE),
-    Ip.ipHeader({ ...ends, length: transport.length }),
-    transport,
-  ]);
+  return Buffer.concat([new Uint8Array(Virtio.SIZE), Ip.ipHeader({ ...ends, length: transport.length }), transport]);
 }
 
 function transportOf(protocol: ExplainedProtocol, sourcePort: number, port: number, isV4: boolean): Uint8Array {

@@ -1,7 +1,8 @@
 // Says in names and words what came of a packet that an engine was given: verdict, drop reason and what to do about it,
 // candidates with the numbers that the policy saw, and where it went.
 
-import * as Protocol from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import { packetKey } from "../../dataplane/capture/packet-match.ts";
 import type { Rehearsal } from "../../dataplane/worker/rehearsal.ts";
 import type { ExplanationReport } from "../../model/explanation-report.ts";
@@ -18,10 +19,10 @@ export interface ExplanationNames {
 }
 
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
-  [Protocol.IPPROTO_ICMP]: "icmp",
-  [Protocol.IPPROTO_ICMPV6]: "icmp",
-  [Protocol.IPPROTO_TCP]: "tcp",
-  [Protocol.IPPROTO_UDP]: "udp",
+  [Protocol.ICMP]: "icmp",
+  [Protocol.ICMPV6]: "icmp",
+  [Protocol.TCP]: "tcp",
+  [Protocol.UDP]: "udp",
 };
 const NO_PACKET: ExplanationReport["packet"] = {
   ...{ protocol: "unknown", source: "unknown", sourcePort: null, destination: "unknown", destinationPort: null },
@@ -47,7 +48,7 @@ export function explanationOf(
       address,
       port,
     })),
-    written: written.map((frame) => addressesOf(Buffer.from(frame, "hex").subarray(Protocol.VIRTIO_NET_HDR_SIZE))),
+    written: written.map((frame) => addressesOf(Buffer.from(frame, "hex").subarray(Virtio.SIZE))),
     counters: counts,
   };
 }

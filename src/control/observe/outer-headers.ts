@@ -2,7 +2,7 @@
 // so that a capture at the socket has to make them again. What only the kernel knows is said as "unknown": no
 // identification, and no UDP checksum (in IPv6 there must be one, which is made).
 
-import { IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import * as Ip from "../../dataplane/modules/ip-packet.ts";
 import { isV4Mapped } from "../../net/address.ts";
 
@@ -17,7 +17,7 @@ export function outerHeaders(from: OuterEnd, to: OuterEnd, payload: Uint8Array, 
   const raw = ({ address }: OuterEnd): Uint8Array => (isV4 ? address.subarray(12) : address);
   const [source, destination] = [raw(from), raw(to)];
   const udpLength = Ip.UDP_HEADER + length;
-  const ip = Ip.ipHeader({ source, destination, protocol: IPPROTO_UDP, length: udpLength, isWhole: true });
+  const ip = Ip.ipHeader({ source, destination, protocol: Protocol.UDP, length: udpLength, isWhole: true });
   const headers = new Uint8Array(ip.length + Ip.UDP_HEADER);
   headers.set(ip);
   const view = new DataView(headers.buffer, ip.length);
@@ -25,7 +25,7 @@ export function outerHeaders(from: OuterEnd, to: OuterEnd, payload: Uint8Array, 
   view.setUint16(2, to.port);
   view.setUint16(4, udpLength);
   if (!isV4) {
-    const pseudo = Ip.pseudoSum(source, destination, IPPROTO_UDP, udpLength);
+    const pseudo = Ip.pseudoSum(source, destination, Protocol.UDP, udpLength);
     const udp = headers.subarray(ip.length);
     view.setUint16(6, Ip.checksumOf(pseudo + Ip.wordSum(udp) + Ip.wordSum(payload)) || 0xffff);
   }

@@ -1,7 +1,8 @@
 // What an engine is to be given for a packet of a capture: what came, as it came. The virtio_net_hdr and the sender's
 // sockaddr are not in the file; they are made again from what is.
 
-import * as Protocol from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import * as Ip from "../../dataplane/modules/ip-packet.ts";
 import type { TestMessage } from "../../dataplane/modules/played-node.ts";
 import { formatAddress } from "../../net/address.ts";
@@ -30,7 +31,7 @@ export interface Datagram {
 /** Undefined: its outer headers are not those of a UDP datagram. */
 export function datagramOf(packet: Uint8Array): Datagram | undefined {
   const found = transportOf(packet);
-  if (found?.protocol !== Protocol.IPPROTO_UDP) return undefined;
+  if (found?.protocol !== Protocol.UDP) return undefined;
   const { at, isV4 } = found;
   const view = viewOf(packet);
   const length = view.getUint16(at + 4) - Ip.UDP_HEADER;
@@ -45,21 +46,21 @@ export function datagramOf(packet: Uint8Array): Datagram | undefined {
 
 /** The packet as the TUN gives it. `mtu` is the TUN's: what is longer is a super-packet of segments that fit it. */
 export function frameOf(packet: Uint8Array, mtu: number): Uint8Array {
-  const frame = new Uint8Array(Protocol.VIRTIO_NET_HDR_SIZE + packet.length);
-  frame.set(packet, Protocol.VIRTIO_NET_HDR_SIZE);
+  const frame = new Uint8Array(Virtio.SIZE + packet.length);
+  frame.set(packet, Virtio.SIZE);
   const found = transportOf(packet);
   if (found === undefined || !isChecksumOpen(packet, found)) return frame;
   const { protocol, at, isV4 } = found;
   const view = new DataView(frame.buffer);
-  view.setUint8(Protocol.VIRTIO_FLAGS, Protocol.VIRTIO_F_NEEDS_CSUM);
-  view.setUint16(Protocol.VIRTIO_CSUM_START, at, true);
-  view.setUint16(Protocol.VIRTIO_CSUM_OFFSET, Ip.CHECKSUM_AT[protocol] ?? 0, true);
-  const headers = at + (protocol === Protocol.IPPROTO_TCP ? 4 * ((packet[at + 12] as number) >>> 4) : Ip.UDP_HEADER);
+  view.setUint8(Virtio.FLAGS, Virtio.F_NEEDS_CSUM);
+  view.setUint16(Virtio.CSUM_START, at, true);
+  view.setUint16(Virtio.CSUM_OFFSET, Ip.CHECKSUM_AT[protocol] ?? 0, true);
+  const headers = at + (protocol === Protocol.TCP ? 4 * ((packet[at + 12] as number) >>> 4) : Ip.UDP_HEADER);
   if (packet.length <= mtu || headers >= mtu) return frame;
-  const ofTcp = isV4 ? Protocol.VIRTIO_GSO_TCPV4 : Protocol.VIRTIO_GSO_TCPV6;
-  view.setUint8(Protocol.VIRTIO_GSO_TYPE, protocol === Protocol.IPPROTO_TCP ? ofTcp : Protocol.VIRTIO_GSO_UDP_L4);
-  view.setUint16(Protocol.VIRTIO_HDR_LEN, headers, true);
-  view.setUint16(Protocol.VIRTIO_GSO_SIZE, mtu - headers, true);
+  const ofTcp = isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
+  view.setUint8(Virtio.GSO_TYPE, protocol === Protocol.TCP ? ofTcp : Virtio.GSO_UDP_L4);
+  view.setUint16(Virtio.HDR_LEN, headers, true);
+  view.setUint16(Virtio.GSO_SIZE, mtu - headers, true);
   return frame;
 }
 
@@ -78,8 +79,7 @@ function transportOf(packet: Uint8Array): Transport | undefined {
   const protocol = view.getUint8(isV4 ? 9 : 6);
   const at = isV4 ? 4 * (view.getUint8(0) & 15) : Ip.IPV6_HEADER;
   if (isV4 && (at < Ip.IPV4_HEADER || (view.getUint16(6) & FRAGMENT_MASK) !== 0)) return undefined;
-  const least =
-    protocol === Protocol.IPPROTO_TCP ? Ip.TCP_HEADER : protocol === Protocol.IPPROTO_UDP ? Ip.UDP_HEADER : undefined;
+  const least = protocol === Protocol.TCP ? Ip.TCP_HEADER : protocol === Protocol.UDP ? Ip.UDP_HEADER : undefined;
   return least === undefined || packet.length < at + least ? undefined : { protocol, at, isV4 };
 }
 

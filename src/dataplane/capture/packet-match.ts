@@ -1,20 +1,13 @@
 // Whether a packet is one of those that a capture wants, by the bytes that are there of it.
 
-import {
-  IPPROTO_DESTINATION_OPTIONS,
-  IPPROTO_FRAGMENT,
-  IPPROTO_HOP_BY_HOP,
-  IPPROTO_ROUTING,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { addressKey, mappedKey } from "../../net/address-key.ts";
 import type { CaptureFilter } from "./capture-contract.ts";
 
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
 const EXTENSIONS_MAX = 8;
-const EXTENSIONS: readonly number[] = [IPPROTO_HOP_BY_HOP, IPPROTO_ROUTING, IPPROTO_DESTINATION_OPTIONS];
+const EXTENSIONS: readonly number[] = [Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.DESTINATION_OPTIONS];
 const OFFSET_MASK = 0x1fff;
 
 /** What filters look at, of bytes that stay as long as it is used: a worker does not pay for what nobody asks for. */
@@ -28,7 +21,7 @@ class PacketKey {
 
   /** `transportAt`: behind the IP header and its extensions. */
   constructor(bytes: Uint8Array, length: number, isV4: boolean, protocol: number, transportAt: number) {
-    const hasPorts = (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && transportAt + 4 <= length;
+    const hasPorts = (protocol === Protocol.TCP || protocol === Protocol.UDP) && transportAt + 4 <= length;
     this.#bytes = bytes;
     this.#isV4 = isV4;
     this.protocol = protocol;
@@ -94,7 +87,7 @@ function keyV6(bytes: Uint8Array, length: number): PacketKey {
   for (let i = 0; i < EXTENSIONS_MAX && at + 8 <= length; i++) {
     const next = bytes[at] as number;
     if (EXTENSIONS.includes(protocol)) at += 8 * ((bytes[at + 1] as number) + 1);
-    else if (protocol === IPPROTO_FRAGMENT) at = (word(bytes, at + 2) & ~7) === 0 ? at + 8 : length;
+    else if (protocol === Protocol.FRAGMENT) at = (word(bytes, at + 2) & ~7) === 0 ? at + 8 : length;
     else break;
     protocol = next;
   }

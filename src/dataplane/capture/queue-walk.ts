@@ -3,7 +3,7 @@
 import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../../assembly/shared/layout/node.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { WorkerArea } from "../io/device.ts";
 
 /** Where a message's control messages say the size of its datagrams: behind the class, and a struct cmsghdr. */
@@ -57,7 +57,7 @@ export class QueueWalk {
     for (let frame = 0; frame < count; frame++) {
       const at = WorkerLayout.TUN_TX + frame * WorkerLayout.TUN_TX_SIZE;
       const parts = this.#parts(at + WorkerLayout.TUN_TX_IOV, this.#area.word(at + WorkerLayout.TUN_TX_IOV_COUNT));
-      parts[0] = (parts[0] as Uint8Array).subarray(VIRTIO_NET_HDR_SIZE); // is whole in the first piece
+      parts[0] = (parts[0] as Uint8Array).subarray(Virtio.SIZE); // is whole in the first piece
       take(
         parts,
         parts.reduce((sum, part) => sum + part.length, 0),

@@ -1,7 +1,7 @@
 // IP headers and checksums as the host makes them: for packets that are rehearsed, tried or captured. Those that pass are
 // the engine's alone.
 
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { familyOf, parseAddress } from "../../net/address.ts";
 
 export const IPV4_HEADER = 20;
@@ -12,10 +12,10 @@ const HOP_LIMIT = 64;
 
 /** Where the checksum is in the header of a protocol. */
 export const CHECKSUM_AT: Readonly<Record<number, number>> = {
-  [IPPROTO_ICMP]: 2,
-  [IPPROTO_TCP]: 16,
-  [IPPROTO_UDP]: 6,
-  [IPPROTO_ICMPV6]: 2,
+  [Protocol.ICMP]: 2,
+  [Protocol.TCP]: 16,
+  [Protocol.UDP]: 6,
+  [Protocol.ICMPV6]: 2,
 };
 
 interface IpHeader {
@@ -58,7 +58,7 @@ export function finishChecksum(
 ): void {
   const at = CHECKSUM_AT[protocol];
   if (at === undefined) return;
-  const pseudo = protocol === IPPROTO_ICMP ? 0 : pseudoSum(source, destination, protocol, transport.length);
+  const pseudo = protocol === Protocol.ICMP ? 0 : pseudoSum(source, destination, protocol, transport.length);
   const { buffer, byteOffset } = transport;
   new DataView(buffer, byteOffset).setUint16(at, checksumOf(wordSum(transport) + pseudo) || 0xffff);
 }

@@ -4,7 +4,7 @@
 import { Region } from "../../../assembly/shared/layout/header.ts";
 import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6 } from "../../../assembly/shared/protocols.ts";
+import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6 } from "../../../assembly/shared/sockets.ts";
 import type { SharedMemory } from "../../memory/shared-memory.ts";
 import { parseAddress } from "../../net/address.ts";
 import type { EngineExports } from "./engine-contract.ts";

@@ -2,7 +2,8 @@
 // from outside, super-packets, fragments, pings, other protocols, ICMP errors, and a share of each broken on purpose.
 // All of it follows from one seed. Which answer is right is for the engine in force to say (engine-comparison.ts).
 
-import * as Protocol from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import * as Ip from "./ip-packet.ts";
 
 const PAYLOAD_MAX = 16_384;
@@ -82,7 +83,7 @@ export class TrialTraffic {
     const dice = this.#dice;
     if (dice.chance(0.1)) return this.#broken(this.#superPacket(ends));
     const packet = dice.chance(0.08) ? this.#fragment(ends) : this.packet(ends);
-    return this.#broken(concat(new Uint8Array(Protocol.VIRTIO_NET_HDR_SIZE), packet));
+    return this.#broken(concat(new Uint8Array(Virtio.SIZE), packet));
   }
 
   /** Of an outer header: mostly 0, else any ECN and a few DSCP. */
@@ -100,24 +101,20 @@ export class TrialTraffic {
     const dice = this.#dice;
     const kind = dice.below(20);
     const [isV4, size] = [isIpv4(ends.source), dice.pick(SIZES)];
-    if (kind < 8) return this.transport(ends, Protocol.IPPROTO_UDP, dice.pick(PORTS), dice.pick(PORTS), size);
-    if (kind < 16) return this.transport(ends, Protocol.IPPROTO_TCP, dice.pick(PORTS), dice.pick(PORTS), size);
+    if (kind < 8) return this.transport(ends, Protocol.UDP, dice.pick(PORTS), dice.pick(PORTS), size);
+    if (kind < 16) return this.transport(ends, Protocol.TCP, dice.pick(PORTS), dice.pick(PORTS), size);
     if (kind < 18) {
       const echo = Uint8Array.of(isV4 ? 8 : 128, 0, 0, 0, 0, dice.below(4), 0, dice.below(256));
-      return ipPacket(
-        ends,
-        isV4 ? Protocol.IPPROTO_ICMP : Protocol.IPPROTO_ICMPV6,
-        concat(echo, dice.bytes(size % 100)),
-      );
+      return ipPacket(ends, isV4 ? Protocol.ICMP : Protocol.ICMPV6, concat(echo, dice.bytes(size % 100)));
     }
     return ipPacket(ends, dice.pick(OTHER_PROTOCOLS), dice.bytes(size % 600));
   }
 
   transport(ends: Ends, protocol: number, sourcePort: number, port: number, size: number): Uint8Array {
-    const header = new DataView(new ArrayBuffer(protocol === Protocol.IPPROTO_TCP ? Ip.TCP_HEADER : Ip.UDP_HEADER));
+    const header = new DataView(new ArrayBuffer(protocol === Protocol.TCP ? Ip.TCP_HEADER : Ip.UDP_HEADER));
     header.setUint16(0, sourcePort);
     header.setUint16(2, port);
-    if (protocol === Protocol.IPPROTO_TCP) {
+    if (protocol === Protocol.TCP) {
       header.setUint32(4, this.#dice.u32());
       header.setUint32(8, this.#dice.u32());
       header.setUint16(12, 0x5000 | this.#dice.pick(TCP_FLAGS));
@@ -132,8 +129,7 @@ export class TrialTraffic {
     const isV4 = sent[0] === 0x45;
     const protocol = sent[isV4 ? 9 : 6];
     const at = isV4 ? 20 : 40;
-    if ((protocol !== Protocol.IPPROTO_TCP && protocol !== Protocol.IPPROTO_UDP) || sent.length < at + Ip.UDP_HEADER)
-      return undefined;
+    if ((protocol !== Protocol.TCP && protocol !== Protocol.UDP) || sent.length < at + Ip.UDP_HEADER) return undefined;
     const ends = { source: from, destination: addressAt(sent, isV4 ? 12 : 8, isV4 ? 4 : 16) };
     if (this.#dice.chance(0.1)) return this.#error(sent, ends);
     return this.transport(ends, protocol, view.getUint16(at + 2), view.getUint16(at), this.#dice.pick(SIZES));
@@ -154,11 +150,11 @@ export class TrialTraffic {
     const [type, code] = this.#dice.pick(isV4 ? ERRORS_V4 : ERRORS_V6);
     const header = Uint8Array.of(type, code, 0, 0, 0, 0, 0x05, 0x14);
     const body = concat(header, quoted.subarray(0, this.#dice.pick([28, 48, 200, 500])));
-    return ipPacket(ends, isV4 ? Protocol.IPPROTO_ICMP : Protocol.IPPROTO_ICMPV6, body);
+    return ipPacket(ends, isV4 ? Protocol.ICMP : Protocol.ICMPV6, body);
   }
 
   #fragment(ends: Ends): Uint8Array {
-    const whole = this.transport(ends, Protocol.IPPROTO_UDP, 5000, 53, 1472);
+    const whole = this.transport(ends, Protocol.UDP, 5000, 53, 1472);
     if (!isIpv4(ends.source)) return whole;
     const isFirst = this.#dice.chance(0.5);
     const length = 20 + 800;
@@ -178,7 +174,7 @@ export class TrialTraffic {
     const isTcp = dice.chance(0.6);
     const isV4 = isIpv4(ends.source);
     const size = SEGMENT_MAX * (2 + dice.below(6)) + dice.below(SEGMENT_MAX);
-    const protocol = isTcp ? Protocol.IPPROTO_TCP : Protocol.IPPROTO_UDP;
+    const protocol = isTcp ? Protocol.TCP : Protocol.UDP;
     const packet = this.transport(ends, protocol, dice.pick(PORTS), dice.pick(PORTS), size);
     const ip = isV4 ? Ip.IPV4_HEADER : Ip.IPV6_HEADER;
     const view = new DataView(packet.buffer);
@@ -186,16 +182,13 @@ export class TrialTraffic {
     const { source, destination } = rawEnds(ends, protocol);
     const checksumAt = Ip.CHECKSUM_AT[protocol] ?? 0;
     view.setUint16(ip + checksumAt, Ip.foldedSum(Ip.pseudoSum(source, destination, protocol, packet.length - ip)));
-    const header = new DataView(new ArrayBuffer(Protocol.VIRTIO_NET_HDR_SIZE));
-    header.setUint8(0, Protocol.VIRTIO_F_NEEDS_CSUM);
-    header.setUint8(
-      Protocol.VIRTIO_GSO_TYPE,
-      isTcp ? (isV4 ? Protocol.VIRTIO_GSO_TCPV4 : Protocol.VIRTIO_GSO_TCPV6) : Protocol.VIRTIO_GSO_UDP_L4,
-    );
-    header.setUint16(Protocol.VIRTIO_HDR_LEN, ip + (isTcp ? Ip.TCP_HEADER : Ip.UDP_HEADER), true);
-    header.setUint16(Protocol.VIRTIO_GSO_SIZE, dice.pick([500, 1200, SEGMENT_MAX]), true);
-    header.setUint16(Protocol.VIRTIO_CSUM_START, ip, true);
-    header.setUint16(Protocol.VIRTIO_CSUM_OFFSET, checksumAt, true);
+    const header = new DataView(new ArrayBuffer(Virtio.SIZE));
+    header.setUint8(0, Virtio.F_NEEDS_CSUM);
+    header.setUint8(Virtio.GSO_TYPE, isTcp ? (isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) : Virtio.GSO_UDP_L4);
+    header.setUint16(Virtio.HDR_LEN, ip + (isTcp ? Ip.TCP_HEADER : Ip.UDP_HEADER), true);
+    header.setUint16(Virtio.GSO_SIZE, dice.pick([500, 1200, SEGMENT_MAX]), true);
+    header.setUint16(Virtio.CSUM_START, ip, true);
+    header.setUint16(Virtio.CSUM_OFFSET, checksumAt, true);
     return concat(new Uint8Array(header.buffer), packet);
   }
 }

@@ -2,7 +2,7 @@
 import * as HealthPageLayout from "../../../assembly/shared/layout/health-page.ts";
 import * as ProbeLayout from "../../../assembly/shared/layout/probe.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { Endpoint, ErrorAbout } from "../engine-memory.ts";
 import { liveFlows } from "../live-flows.ts";
 import { Random } from "../random.ts";
@@ -152,7 +152,7 @@ function anyPathError(random: Random, world: TrafficWorld): [number, Endpoint, E
 function leaveOutWrong(engine: FuzzedEngine, isEgress: boolean): void {
   const pool = isEgress ? engine.frames : engine.messages;
   for (let slot = 0; slot < BATCH_SIZE; slot++) {
-    const inFront = isEgress ? VIRTIO_NET_HDR_SIZE : 0;
+    const inFront = isEgress ? Virtio.SIZE : 0;
     const at = pool.packetAt(slot);
     const end = at + pool.lengthOf(slot);
     const size = isEgress ? Number.POSITIVE_INFINITY : pool.datagramSize(slot);

@@ -8,8 +8,8 @@ import * as ProbeLayout from "../../../assembly/shared/layout/probe.ts";
 import * as VerdictNoteLayout from "../../../assembly/shared/layout/verdict-note.ts";
 import * as WaitingLayout from "../../../assembly/shared/layout/waiting.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason, Verdict } from "../../../assembly/shared/verdicts.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { SharedMemory } from "../../../src/memory/shared-memory.ts";
 import type { Features } from "./features.ts";
 import type { SeedPool } from "./seed-pool.ts";
@@ -83,7 +83,7 @@ export class OutcomeJudge {
       let at = pool.packetAt(slot);
       let left = length;
       if (isEgress) {
-        const inFront = Math.min(VIRTIO_NET_HDR_SIZE, length);
+        const inFront = Math.min(Virtio.SIZE, length);
         at += inFront;
         left -= inFront;
       }

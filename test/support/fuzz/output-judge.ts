@@ -1,6 +1,7 @@
 // Judges what an engine queued, packet by packet: lengths, checksums, and sources that the tables allow.
 
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { Tables } from "../../../src/model/tables.ts";
 import { ADDRESS_SIZE, type Prefix, parsePrefix } from "../../../src/net/address.ts";
 import type { EngineMemory } from "../engine-memory.ts";
@@ -52,10 +53,10 @@ export class OutputJudge {
       const [flags, gso] = [view.getUint8(0), view.getUint8(1)];
       if ((gso & 0x7f) !== 0 && (flags & 1) === 0) throw refused("TUN write", "virtio_net_hdr", bytes);
       if ((flags & 1) !== 0) {
-        const field = VIRTIO_NET_HDR_SIZE + view.getUint16(6, true) + view.getUint16(8, true);
+        const field = Virtio.SIZE + view.getUint16(6, true) + view.getUint16(8, true);
         if (field + 2 > bytes.length) throw refused("TUN write", "place of the checksum", bytes);
       }
-      const packet = bytes.subarray(VIRTIO_NET_HDR_SIZE);
+      const packet = bytes.subarray(Virtio.SIZE);
       this.judgePacket(packet, "TUN write", isWhole && flags === 0);
       const source = sourceOf(packet);
       if (!this.mayDeliver(source) && !isIcmp(packet))
@@ -107,7 +108,7 @@ export function hasRightChecksum(view: DataView, length: number): boolean {
   if (isV4 && protocol === 17 && view.getUint16(field) === 0) return true;
   const size = protocol === 17 ? view.getUint16(transport + 4) : length - transport;
   if (protocol === 17 && (size < 8 || size > length - transport)) return false;
-  const pseudo = protocol === IPPROTO_ICMP ? 0 : protocol + size + addressSum(view, 0, isV4);
+  const pseudo = protocol === Protocol.ICMP ? 0 : protocol + size + addressSum(view, 0, isV4);
   return sumOf(view, transport, size, pseudo) === 0xffff;
 }
 
@@ -117,7 +118,7 @@ function sourceOf(bytes: Uint8Array): Uint8Array {
 
 function isIcmp(bytes: Uint8Array): boolean {
   const protocol = bytes[(bytes[0] as number) >>> 4 === 4 ? 9 : 6];
-  return protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
+  return protocol === Protocol.ICMP || protocol === Protocol.ICMPV6;
 }
 
 function canonical(address: string): string {

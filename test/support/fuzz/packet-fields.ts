@@ -1,6 +1,6 @@
 // Sets the lengths and checksums of an IP packet in memory right, as far as it has some, so that a mutant gets past the
 // first checks.
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
@@ -30,11 +30,11 @@ export function setTransport(view: DataView, at: number, length: number): void {
   const transport = at + (isV4 ? ipv4HeaderLength(view, at) : IPV6_HEADER);
   const size = at + length - transport;
   const protocol = view.getUint8(at + (isV4 ? 9 : 6));
-  if (protocol === IPPROTO_UDP) view.setUint16(transport + 4, size);
+  if (protocol === Protocol.UDP) view.setUint16(transport + 4, size);
   view.setUint16(field, 0);
-  const pseudo = protocol === IPPROTO_ICMP ? 0 : protocol + size + addressSum(view, at, isV4);
+  const pseudo = protocol === Protocol.ICMP ? 0 : protocol + size + addressSum(view, at, isV4);
   const checksum = ~sumOf(view, transport, size, pseudo) & 0xffff;
-  view.setUint16(field, checksum === 0 && protocol === IPPROTO_UDP ? 0xffff : checksum);
+  view.setUint16(field, checksum === 0 && protocol === Protocol.UDP ? 0xffff : checksum);
 }
 
 /** Address of the checksum of the transport header; 0 = there is none that counts for the packet alone. */
@@ -45,11 +45,11 @@ export function checksumAt(view: DataView, at: number, length: number): number {
   const transport = at + (isV4 ? ipv4HeaderLength(view, at) : IPV6_HEADER);
   const protocol = view.getUint8(at + (isV4 ? 9 : 6));
   const offset =
-    protocol === IPPROTO_TCP
+    protocol === Protocol.TCP
       ? 16
-      : protocol === IPPROTO_UDP
+      : protocol === Protocol.UDP
         ? 6
-        : protocol === (isV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
+        : protocol === (isV4 ? Protocol.ICMP : Protocol.ICMPV6)
           ? 2
           : 0;
   return offset !== 0 && transport + offset + 2 <= at + length ? transport + offset : 0;

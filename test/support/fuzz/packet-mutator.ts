@@ -1,7 +1,8 @@
 // Makes mutants of packets in an engine's receive slots: what lies there is changed in place.
 import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { SOL_UDP, UDP_GRO, VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import { SOL_UDP, UDP_GRO } from "../../../assembly/shared/sockets.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { Random } from "../random.ts";
 import { setHeaderChecksum, setIpLength, setTransport } from "./packet-fields.ts";
 import type { SeedPool } from "./seed-pool.ts";
@@ -30,11 +31,11 @@ export class PacketMutator {
     const at = frames.packetAt(slot);
     if (!random.chance(0.2)) {
       if (random.chance(0.08)) this.mutateOffload(at, length, random);
-      if (length > VIRTIO_NET_HDR_SIZE) {
-        const rest = this.mutate(at + VIRTIO_NET_HDR_SIZE, length - VIRTIO_NET_HDR_SIZE, frames, random);
-        length = rest + VIRTIO_NET_HDR_SIZE;
+      if (length > Virtio.SIZE) {
+        const rest = this.mutate(at + Virtio.SIZE, length - Virtio.SIZE, frames, random);
+        length = rest + Virtio.SIZE;
       }
-      if (random.chance(0.003)) length = random.below(VIRTIO_NET_HDR_SIZE + 1);
+      if (random.chance(0.003)) length = random.below(Virtio.SIZE + 1);
     } else if (random.chance(0.02)) memory.setUint8(at, memory.getUint8(at) ^ 1);
     frames.setLength(slot, length);
   }
@@ -81,7 +82,7 @@ export class PacketMutator {
       case 5:
         return random.below(length + 1);
       case 6:
-        return Math.min(length + random.below(64), WorkerLayout.FRAME_MAX - VIRTIO_NET_HDR_SIZE);
+        return Math.min(length + random.below(64), WorkerLayout.FRAME_MAX - Virtio.SIZE);
       case 7:
         others.splice(at, place, Math.min(length, place + 1 + random.below(24)), random);
         return length;
@@ -131,7 +132,7 @@ export class PacketMutator {
     const { memory } = this;
     switch (random.below(4)) {
       case 0:
-        return memory.setUint8(at + random.below(VIRTIO_NET_HDR_SIZE), random.below(256));
+        return memory.setUint8(at + random.below(Virtio.SIZE), random.below(256));
       case 1:
         return memory.setUint16(at + 2 * random.below(5), EDGES[random.below(EDGES.length)] as number, true);
       case 2:

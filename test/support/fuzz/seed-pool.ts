@@ -3,7 +3,7 @@
 import * as KernelLayout from "../../../assembly/shared/layout/kernel.ts";
 import * as NodeLayout from "../../../assembly/shared/layout/node.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { UDP_GRO } from "../../../assembly/shared/protocols.ts";
+import { UDP_GRO } from "../../../assembly/shared/sockets.ts";
 import { addressText } from "../packet-builder.ts";
 import type { Random } from "../random.ts";
 import type { Message } from "../reference/translator.ts";

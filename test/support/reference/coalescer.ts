@@ -1,12 +1,8 @@
 // The slow twin's coalescing: joins packets that the kernel's segmentation makes of one super-packet, and only those.
 // A packet joins the frame before it if cutting both up again gives back both: that is tried, byte for byte.
-import {
-  IPPROTO_TCP,
-  UDP_SEGMENTS_MAX,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import { UDP_SEGMENTS_MAX } from "../../../assembly/shared/sockets.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import { TCP_ACK, TCP_PSH, virtioFrame } from "../packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "./checksum.ts";
 import { type ParsedPacket, parse } from "./parser.ts";
@@ -51,7 +47,7 @@ export function coalesce(packets: readonly Uint8Array[]): Uint8Array[] {
 
 function isPlain({ kind, fragment, version, headerLength, protocol, flags }: ParsedPacket): boolean {
   if (kind !== "transport" || fragment !== undefined || headerLength > (version === 4 ? 20 : 40)) return false;
-  return protocol !== IPPROTO_TCP || (flags & ~TCP_PSH) === TCP_ACK;
+  return protocol !== Protocol.TCP || (flags & ~TCP_PSH) === TCP_ACK;
 }
 
 /** Whether segmentation gives a packet the checksums that it has. */
@@ -62,7 +58,7 @@ function isRestored(whole: Uint8Array, parsed: ParsedPacket): boolean {
 
 function follows(group: Group, whole: Uint8Array, parsed: ParsedPacket, payload: Uint8Array): boolean {
   const { first, segmentSize, payloads } = group;
-  const isTcp = parsed.protocol === IPPROTO_TCP;
+  const isTcp = parsed.protocol === Protocol.TCP;
   if (payload.length === 0 || payload.length > segmentSize || !isPlain(parsed)) return false;
   if (payloads.length === (isTcp ? TCP_SEGMENTS_MAX : UDP_SEGMENTS_MAX)) return false;
   const headers = group.parsed.headerLength + group.parsed.transportLength;
@@ -86,7 +82,7 @@ function follows(group: Group, whole: Uint8Array, parsed: ParsedPacket, payload:
 
 function frameOf({ first, parsed, segmentSize, payloads, lastFlags }: Group): Uint8Array {
   if (payloads.length === 1) return virtioFrame(first, {});
-  const isTcp = parsed.protocol === IPPROTO_TCP;
+  const isTcp = parsed.protocol === Protocol.TCP;
   const headers = parsed.headerLength + parsed.transportLength;
   const bytes = Buffer.concat([first.subarray(0, headers), ...payloads]);
   const transportLength = bytes.length - parsed.headerLength;
@@ -108,7 +104,7 @@ function frameOf({ first, parsed, segmentSize, payloads, lastFlags }: Group): Ui
   );
   return virtioFrame(bytes, {
     flags: 1,
-    gsoType: isTcp ? (parsed.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6) : VIRTIO_GSO_UDP_L4,
+    gsoType: isTcp ? (parsed.version === 4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) : Virtio.GSO_UDP_L4,
     headerLength: headers,
     gsoSize: segmentSize,
     csumStart: parsed.headerLength,

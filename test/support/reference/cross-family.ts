@@ -1,14 +1,6 @@
 // The slow twin's translation between IPv4 and IPv6, after RFC 7915: headers, ICMP types and codes, checksums.
 // What cannot be said in the other family is `undefined`.
-import {
-  IPPROTO_DESTINATION_OPTIONS,
-  IPPROTO_FRAGMENT,
-  IPPROTO_HOP_BY_HOP,
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_ROUTING,
-  IPPROTO_UDP,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { fold, incremental, sumWords, words } from "./checksum.ts";
 import { type Ends, isExtensionHeader, isIcmp, type ParsedPacket } from "./parser.ts";
 import { addressWords, type ChecksumState, reversed, rewriteTransport } from "./rewrite.ts";
@@ -24,10 +16,10 @@ const PLATEAUS = [32000, 17914, 8166, 4352, 2002, 1492, 1006];
 const SOURCE_ROUTES = [131, 137];
 /** Section 5.1: the extension headers that IPv4 does without. */
 const LEFT_OUT: readonly number[] = [
-  IPPROTO_HOP_BY_HOP,
-  IPPROTO_DESTINATION_OPTIONS,
-  IPPROTO_ROUTING,
-  IPPROTO_FRAGMENT,
+  Protocol.HOP_BY_HOP,
+  Protocol.DESTINATION_OPTIONS,
+  Protocol.ROUTING,
+  Protocol.FRAGMENT,
 ];
 
 /** What an IP header says beside addresses. */
@@ -94,9 +86,9 @@ export function toOtherFamily(
 export function sourceRouteAt(bytes: Uint8Array, { version, headerLength }: ParsedPacket): number | undefined {
   if (version === 6) {
     const hindrance = chainOf(bytes, headerLength).find(
-      ({ type, at }) => !LEFT_OUT.includes(type) || (type === IPPROTO_ROUTING && bytes[at + 3] !== 0),
+      ({ type, at }) => !LEFT_OUT.includes(type) || (type === Protocol.ROUTING && bytes[at + 3] !== 0),
     );
-    return hindrance?.type === IPPROTO_ROUTING ? hindrance.at + 3 : undefined;
+    return hindrance?.type === Protocol.ROUTING ? hindrance.at + 3 : undefined;
   }
   for (let at = 20; at < headerLength && bytes[at] !== 0; ) {
     const [type = 0, length = 0, pointer = 0] = bytes.subarray(at, Math.min(at + 3, headerLength));
@@ -120,19 +112,19 @@ function headerOf(bytes: Uint8Array, packet: ParsedPacket): Header | undefined {
     return {
       trafficClass: view.getUint8(1),
       hopLimit: view.getUint8(8),
-      protocol: protocol === IPPROTO_ICMP ? IPPROTO_ICMPV6 : protocol,
+      protocol: protocol === Protocol.ICMP ? Protocol.ICMPV6 : protocol,
       contentLength: view.getUint16(2) - headerLength,
       fragment,
     };
   }
   const chain = chainOf(bytes, headerLength);
   if (chain.some(({ type }) => !LEFT_OUT.includes(type))) return undefined;
-  const fragmentHeader = chain.find(({ type }) => type === IPPROTO_FRAGMENT);
+  const fragmentHeader = chain.find(({ type }) => type === Protocol.FRAGMENT);
   const word = fragmentHeader === undefined ? 0 : view.getUint16(fragmentHeader.at + 2);
   return {
     trafficClass: (view.getUint16(0) >> 4) & 0xff,
     hopLimit: view.getUint8(7),
-    protocol: protocol === IPPROTO_ICMPV6 ? IPPROTO_ICMP : protocol,
+    protocol: protocol === Protocol.ICMPV6 ? Protocol.ICMP : protocol,
     contentLength: 40 + view.getUint16(4) - headerLength,
     fragment: fragmentHeader && {
       offset: word & 0xfff8,
@@ -149,7 +141,7 @@ function chainOf(bytes: Uint8Array, headerLength: number): { readonly type: numb
   for (let at = 40; at < headerLength; ) {
     chain.push({ type, at });
     const units = bytes[at + 1] as number;
-    at += type === IPPROTO_FRAGMENT ? 8 : type === 51 ? (units + 2) * 4 : (units + 1) * 8;
+    at += type === Protocol.FRAGMENT ? 8 : type === 51 ? (units + 2) * 4 : (units + 1) * 8;
     type = bytes[chain.at(-1)?.at as number] as number;
   }
   return chain;
@@ -180,7 +172,7 @@ function headerAcross(header: Header, packet: ParsedPacket, ends: Ends, across: 
   const view = new DataView(bytes.buffer);
   view.setUint32(0, ((6 << 28) | (trafficClass << 20)) >>> 0);
   view.setUint16(4, bytes.length - 40 + contentLength);
-  view.setUint8(6, fragment === undefined ? protocol : IPPROTO_FRAGMENT);
+  view.setUint8(6, fragment === undefined ? protocol : Protocol.FRAGMENT);
   view.setUint8(7, hopLimit);
   bytes.set(addresses, 8);
   if (fragment !== undefined) {
@@ -220,11 +212,11 @@ function summed(
   ends: Ends,
   state: ChecksumState,
 ): Uint8Array | undefined {
-  const isUdp = kind === "transport" && protocol === IPPROTO_UDP;
+  const isUdp = kind === "transport" && protocol === Protocol.UDP;
   if (version === 6 || !isUdp || state === "partial" || content[6] !== 0 || content[7] !== 0) return content;
   if (fragment !== undefined) return undefined;
   const length = (content[4] as number) * 256 + (content[5] as number); // without the options behind it (RFC 9868)
-  const pseudo = [...addressWords(ends), length, IPPROTO_UDP].reduce((sum, word) => sum + word, 0);
+  const pseudo = [...addressWords(ends), length, Protocol.UDP].reduce((sum, word) => sum + word, 0);
   const checksum = ~fold(pseudo + sumWords(content, 0, length)) & 0xffff;
   new DataView(content.buffer, content.byteOffset).setUint16(6, checksum === 0 ? 0xffff : checksum);
   return content;
@@ -283,7 +275,7 @@ function withoutChecksum(message: Uint8Array): Uint8Array {
 /** The words that ICMPv6 sums beside the message (RFC 4443 section 2.3); ICMP sums none. */
 /** A quoted packet may say a length that is less than its header; the new one says it in 16 bits. */
 function pseudoHeader(ends: Ends, version: 4 | 6, length: number): number[] {
-  return version === 4 ? [] : [...addressWords(ends), length & 0xffff, IPPROTO_ICMPV6];
+  return version === 4 ? [] : [...addressWords(ends), length & 0xffff, Protocol.ICMPV6];
 }
 
 function other(version: 4 | 6): 4 | 6 {

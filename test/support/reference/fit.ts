@@ -1,6 +1,6 @@
 // How a translated packet fits its way, by the slow twin (RFC 1191, RFC 8201, RFC 7915 sections 4 and 5): as it is, in
 // fragments, in smaller segments, or not at all.
-import { IPPROTO_TCP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { CARRIED_ALWAYS } from "./nodes.ts";
 import type { ParsedPacket } from "./parser.ts";
 
@@ -52,7 +52,7 @@ export function isToBeCut(
 
 /** In fragments or smaller segments of at most `mtu` bytes. */
 export function cutTo(mtu: number, { protocol }: ParsedPacket, segmentSize: number, length: number): Fit {
-  if (segmentSize === 0 || protocol !== IPPROTO_TCP) return { kind: "fragments", segmentSize, mtu, length };
+  if (segmentSize === 0 || protocol !== Protocol.TCP) return { kind: "fragments", segmentSize, mtu, length };
   return { kind: "smallerSegments", segmentSize: segmentSize - (length - mtu), mtu, length: mtu };
 }
 

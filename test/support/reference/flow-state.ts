@@ -2,7 +2,7 @@
 // 3.5.2, RFC 5961 section 3.2, seen from outside).
 
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../packet-builder.ts";
 
 /** What the twin reads of a TCP header. */
@@ -39,9 +39,9 @@ export function newLife(protocol: number): FlowLife {
 }
 
 function firstState(protocol: number): FlowState {
-  if (protocol === IPPROTO_TCP) return FlowState.tcpOpening;
-  if (protocol === IPPROTO_UDP) return FlowState.udpUnreplied;
-  return protocol === IPPROTO_ICMP ? FlowState.icmpQuery : FlowState.otherUnreplied;
+  if (protocol === Protocol.TCP) return FlowState.tcpOpening;
+  if (protocol === Protocol.UDP) return FlowState.udpUnreplied;
+  return protocol === Protocol.ICMP ? FlowState.icmpQuery : FlowState.otherUnreplied;
 }
 
 /** Takes one packet of the flow into account. */
@@ -53,9 +53,9 @@ export function observe(
   isReply: boolean,
 ): void {
   if (isReply) life.seenReply = true;
-  if (protocol !== IPPROTO_TCP || tcp === undefined) {
-    if (isReply && protocol !== IPPROTO_ICMP) {
-      life.state = protocol === IPPROTO_UDP ? FlowState.udpStream : FlowState.otherStream;
+  if (protocol !== Protocol.TCP || tcp === undefined) {
+    if (isReply && protocol !== Protocol.ICMP) {
+      life.state = protocol === Protocol.UDP ? FlowState.udpStream : FlowState.otherStream;
     }
     return;
   }
@@ -109,5 +109,5 @@ export function isRestart(life: FlowLife, flags: number): boolean {
 
 /** A segment in the middle of a connection, to which a reset is an answer. */
 export function isMidStream({ protocol, flags }: { readonly protocol: number; readonly flags: number }): boolean {
-  return protocol === IPPROTO_TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
+  return protocol === Protocol.TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
 }

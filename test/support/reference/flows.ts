@@ -1,6 +1,6 @@
 // The slow twin's flows: Maps by key in both directions. Which candidate a policy chose it does not decide but takes as
 // input, and checks that it is allowed.
-import { IPPROTO_ICMP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import type { AnswerOptions } from "./answers.ts";
 import type { CountName } from "./counts.ts";
@@ -342,7 +342,7 @@ export function otherFamily(family: Family): Family {
 
 /** The protocol that a flow is known by: echo has one number in both families. */
 function keyProtocol({ kind, protocol }: ParsedPacket): number {
-  return kind === "echo" ? IPPROTO_ICMP : protocol;
+  return kind === "echo" ? Protocol.ICMP : protocol;
 }
 
 function flowKey(packet: ParsedPacket, { source, destination, sourcePort, destinationPort }: Ends): string {

@@ -1,7 +1,7 @@
 // What the openings of flows met, by the slow twin: which instances new flows avoid, by the rules of docs/reliability.md.
 // Whoever failed several times in a row is written down as what happened, and looked at when somebody asks.
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
-import { IPPROTO_TCP, IPPROTO_UDP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import type { TwinFlow } from "./flows.ts";
 import type { Ledger } from "./ledger.ts";
@@ -37,9 +37,9 @@ export class TwinOutliers {
   /** Whether the outcome of an opening by this packet counts. */
   isJudged(packet: ParsedPacket, isBalanced: boolean): boolean {
     if (this.options === undefined || !isBalanced || packet.kind !== "transport") return false;
-    if (packet.protocol === IPPROTO_UDP) return true;
+    if (packet.protocol === Protocol.UDP) return true;
     const begins = (packet.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) === TCP_SYN;
-    return packet.protocol === IPPROTO_TCP && begins;
+    return packet.protocol === Protocol.TCP && begins;
   }
 
   isAvoided(client: TwinInstance, target: TwinInstance, { protocol, destinationPort }: ParsedPacket, nowMs: number) {
@@ -54,8 +54,8 @@ export class TwinOutliers {
   /** An answer came, before it was taken into account. */
   answered(flow: TwinFlow, packet: ParsedPacket, nowMs: number): void {
     if (this.options === undefined || !flow.isBalanced || !this.isThere(flow)) return;
-    if (packet.protocol === IPPROTO_UDP && flow.life.state === FlowState.udpUnreplied) this.succeed(flow);
-    if (packet.protocol !== IPPROTO_TCP || flow.life.state !== FlowState.tcpOpening) return;
+    if (packet.protocol === Protocol.UDP && flow.life.state === FlowState.udpUnreplied) this.succeed(flow);
+    if (packet.protocol !== Protocol.TCP || flow.life.state !== FlowState.tcpOpening) return;
     const kind = packet.flags & (TCP_SYN | TCP_ACK | TCP_RST);
     if (kind === (TCP_SYN | TCP_ACK)) this.succeed(flow);
     const isOfSyn = flow.life.client.takes === undefined;

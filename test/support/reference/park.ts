@@ -1,8 +1,8 @@
 // The slow twin's packets that wait while the control plane is asked for their address (docs/packet-path.md, "Unknown
 // service addresses"): bounded, in their order, and refused in the end.
 import * as RefusalLayout from "../../../assembly/shared/layout/refusal.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
 import type { Frame } from "./sender.ts";
@@ -65,7 +65,7 @@ export class TwinPark {
       this.ledger.meet("parked: no, the address was refused just now");
       return DropReason.unknownAddress;
     }
-    const frame = bytes.slice(0, VIRTIO_NET_HDR_SIZE + packet.totalLength);
+    const frame = bytes.slice(0, Virtio.SIZE + packet.totalLength);
     const workload = this.tables.ownerOf(packet.source) ?? "others";
     const owner = isUrgent ? `${workload}, urgent` : workload;
     const ahead = this.waitingFor(address).length;

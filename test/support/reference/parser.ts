@@ -1,26 +1,8 @@
 // The slow twin's parser: what a packet must look like to be translated, check by check in the order of DropReason.
 
-import {
-  IPPROTO_DCCP,
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  IPPROTO_UDPLITE,
-  VIRTIO_CSUM_OFFSET,
-  VIRTIO_CSUM_START,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_FLAGS,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_NONE,
-  VIRTIO_GSO_SIZE,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_TYPE,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { TcpFacts } from "./flow-state.ts";
 
 /** A packet that passed every check. Addresses are the raw 4 or 16 bytes as a latin1 string: equal means equal. */
@@ -128,7 +110,7 @@ function parseEmbedded(packet: Uint8Array, version: 4 | 6): ParsedPacket | undef
   if (packet.length < network.headerLength + QUOTED_MIN) return undefined;
   const { protocol, headerLength } = network;
   const view = viewOf(packet);
-  if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) {
+  if (protocol === Protocol.TCP || protocol === Protocol.UDP) {
     const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
     return packetOf(network, { kind: "transport", transportLength: QUOTED_MIN, sourcePort, destinationPort });
   }
@@ -200,7 +182,7 @@ function fragmentOf(offset: number, hasMore: boolean, id: number): Fragment | un
 
 function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | DropReason {
   const { protocol, headerLength, fragment, version, totalLength } = network;
-  const hasTransport = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
+  const hasTransport = protocol === Protocol.TCP || protocol === Protocol.UDP;
   if (fragment !== undefined && fragment.offset > 0) {
     // Only what has neither ports nor an identifier says all that is needed in every fragment.
     const isComplete = !hasTransport && !isIcmp(protocol) && !(version === 6 && isExtensionHeader(protocol));
@@ -211,10 +193,10 @@ function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | Dr
 
   const view = viewOf(packet);
   const present = totalLength - headerLength;
-  if (present < (protocol === IPPROTO_TCP ? 20 : 8)) return DropReason.truncatedTransport;
+  if (present < (protocol === Protocol.TCP ? 20 : 8)) return DropReason.truncatedTransport;
 
   let transportLength = 8;
-  if (protocol === IPPROTO_TCP) {
+  if (protocol === Protocol.TCP) {
     transportLength = (view.getUint8(headerLength + 12) >> 4) * 4;
     if (transportLength < 20 || transportLength > present) return DropReason.badTransportLength;
   } else {
@@ -227,7 +209,7 @@ function parseTransport(packet: Uint8Array, network: Network): ParsedPacket | Dr
 
   const [sourcePort, destinationPort] = [view.getUint16(headerLength), view.getUint16(headerLength + 2)];
   if (sourcePort === 0 || destinationPort === 0) return DropReason.portZero;
-  const isTcp = protocol === IPPROTO_TCP;
+  const isTcp = protocol === Protocol.TCP;
   const flags = isTcp ? view.getUint8(headerLength + 13) : 0;
   const tcp = isTcp ? tcpFacts(packet.subarray(headerLength, headerLength + transportLength)) : undefined;
   return packetOf(network, { kind: "transport", transportLength, sourcePort, destinationPort, flags, tcp });
@@ -301,12 +283,12 @@ function packetOf(network: Network, upper: Pick<ParsedPacket, "kind"> & Partial<
 }
 
 export function isIcmp(protocol: number): boolean {
-  return protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
+  return protocol === Protocol.ICMP || protocol === Protocol.ICMPV6;
 }
 
 /** Whether it is the ICMP of its own family. That of the other one means nothing. */
 function isOwnIcmp({ version, protocol }: Pick<Network, "version" | "protocol">): boolean {
-  return protocol === (version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+  return protocol === (version === 4 ? Protocol.ICMP : Protocol.ICMPV6);
 }
 
 export function isExtensionHeader(protocol: number): boolean {
@@ -317,39 +299,39 @@ export function isExtensionHeader(protocol: number): boolean {
 export function parseOffload(frame: Uint8Array, packet: ParsedPacket): Offload | undefined {
   const view = viewOf(frame);
   const isWhole = packet.kind === "transport" && packet.fragment === undefined;
-  const needsChecksum = (view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0;
-  const start = view.getUint16(VIRTIO_CSUM_START, true);
-  const offset = view.getUint16(VIRTIO_CSUM_OFFSET, true);
-  const type = view.getUint8(VIRTIO_GSO_TYPE);
-  const isTcp = packet.protocol === IPPROTO_TCP;
+  const needsChecksum = (view.getUint8(Virtio.FLAGS) & Virtio.F_NEEDS_CSUM) !== 0;
+  const start = view.getUint16(Virtio.CSUM_START, true);
+  const offset = view.getUint16(Virtio.CSUM_OFFSET, true);
+  const type = view.getUint8(Virtio.GSO_TYPE);
+  const isTcp = packet.protocol === Protocol.TCP;
   const covered = isTcp ? packet.totalLength : packet.headerLength + (udpLength(frame, packet) ?? 0);
   const isOwn = isWhole && start === packet.headerLength && offset === (isTcp ? 16 : 6);
   if (needsChecksum && !(isOwn && covered === packet.totalLength)) {
     // A tunnel's packet may leave the checksum of the packet inside to the device.
-    if (type !== VIRTIO_GSO_NONE || packet.fragment !== undefined) return undefined;
+    if (type !== Virtio.GSO_NONE || packet.fragment !== undefined) return undefined;
     const headers = packet.headerLength + (isOwn || packet.kind === "portless" ? 0 : packet.transportLength);
     if (start < headers || start + offset + 2 > packet.totalLength) return undefined;
     return { needsChecksum: false, inner: { start, field: start + offset }, segmentSize: 0 };
   }
-  if (type === VIRTIO_GSO_NONE) return { needsChecksum, segmentSize: 0 };
+  if (type === Virtio.GSO_NONE) return { needsChecksum, segmentSize: 0 };
 
-  const tcpType = packet.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
-  const allowed = packet.protocol === IPPROTO_TCP ? [tcpType, tcpType | VIRTIO_GSO_ECN] : [VIRTIO_GSO_UDP_L4];
+  const tcpType = packet.version === 4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
+  const allowed = packet.protocol === Protocol.TCP ? [tcpType, tcpType | Virtio.GSO_ECN] : [Virtio.GSO_UDP_L4];
   if (!isWhole || !allowed.includes(type)) return undefined;
-  const segmentSize = view.getUint16(VIRTIO_GSO_SIZE, true);
+  const segmentSize = view.getUint16(Virtio.GSO_SIZE, true);
   // A segment needs a checksum of its own, so a super-packet without one cannot be meant.
   if (segmentSize === 0 || !needsChecksum) return undefined;
   return { needsChecksum, segmentSize };
 }
 
 function udpLength(frame: Uint8Array, { kind, protocol, headerLength }: ParsedPacket): number | undefined {
-  if (kind !== "transport" || protocol === IPPROTO_TCP) return undefined;
-  return viewOf(frame).getUint16(VIRTIO_NET_HDR_SIZE + headerLength + 4);
+  if (kind !== "transport" || protocol === Protocol.TCP) return undefined;
+  return viewOf(frame).getUint16(Virtio.SIZE + headerLength + 4);
 }
 
 /** UDP-Lite and DCCP: no ports for a translator, but a checksum over the pseudo-header, where UDP has its own. */
 export function isUdpLike(protocol: number): boolean {
-  return protocol === IPPROTO_DCCP || protocol === IPPROTO_UDPLITE;
+  return protocol === Protocol.DCCP || protocol === Protocol.UDPLITE;
 }
 
 /** Bytes as a string that compares and hashes fast. */

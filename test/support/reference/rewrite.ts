@@ -1,5 +1,5 @@
 // The slow twin's rewriting: other addresses and ports in place, and by difference every checksum that covers them.
-import { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { incremental, incrementalSum, words } from "./checksum.ts";
 import { type Ends, isIcmp, isUdpLike, type ParsedPacket } from "./parser.ts";
 
@@ -48,7 +48,7 @@ export function rewriteTransport(
     return;
   }
   // RFC 768: zero means that the sender computed none. In IPv6 too, where RFC 6935 allows it for tunnels.
-  if (packet.protocol === IPPROTO_UDP && checksum === 0) return;
+  if (packet.protocol === Protocol.UDP && checksum === 0) return;
   const [coveredBefore, coveredAfter] = [
     [...before, ...portsBefore],
     [...after, ...portsAfter],
@@ -57,7 +57,7 @@ export function rewriteTransport(
   const isIcmpv4 = packet.kind === "echo" && (transport[0] as number) < 128;
   if (isIcmpv4 && coveredBefore.every((word, i) => word === coveredAfter[i])) return;
   const updated = incremental(checksum, coveredBefore, coveredAfter);
-  const isNeverZero = packet.protocol === IPPROTO_UDP || packet.protocol === IPPROTO_UDPLITE || isIcmpv4;
+  const isNeverZero = packet.protocol === Protocol.UDP || packet.protocol === Protocol.UDPLITE || isIcmpv4;
   view.setUint16(at, isNeverZero && updated === 0 ? 0xffff : updated);
 }
 
@@ -80,8 +80,8 @@ function checksumField({ kind, protocol, fragment }: ParsedPacket): number | und
   if (isIcmp(protocol)) return 2;
   // SCTP's checksum and those of tunnels do not cover addresses; those of RFC 3828 section 3.1 and RFC 4340 section 9.1
   // do.
-  if (protocol === IPPROTO_UDP || isUdpLike(protocol)) return 6;
-  return protocol === IPPROTO_TCP ? 16 : undefined;
+  if (protocol === Protocol.UDP || isUdpLike(protocol)) return 6;
+  return protocol === Protocol.TCP ? 16 : undefined;
 }
 
 /** The ends of what goes the other way. */

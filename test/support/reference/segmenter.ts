@@ -1,6 +1,6 @@
 // The slow twin's segmentation: what the kernel's software GSO makes of a super-packet (RFC 9293 section 3.7.1 for
 // sequence numbers, RFC 3168 section 6.1.2 for CWR). The input's addresses and ports are already translated.
-import { IPPROTO_TCP } from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH } from "../packet-builder.ts";
 import { fold, pseudoHeaderSum, sumWords } from "./checksum.ts";
 import type { Offload, ParsedPacket } from "./parser.ts";
@@ -18,7 +18,7 @@ export function segment(superPacket: Uint8Array, parsed: ParsedPacket, segmentSi
     bytes.set(superPacket.subarray(0, headers));
     bytes.set(superPacket.subarray(start, end), headers);
     finishNetwork(bytes, parsed, i);
-    if (parsed.protocol === IPPROTO_TCP) finishTcp(bytes, parsed, i * segmentSize, i === 0, i === count - 1);
+    if (parsed.protocol === Protocol.TCP) finishTcp(bytes, parsed, i * segmentSize, i === 0, i === count - 1);
     else new DataView(bytes.buffer).setUint16(parsed.headerLength + 4, bytes.length - parsed.headerLength);
     finishChecksum(bytes, parsed);
     segments.push(bytes);
@@ -28,7 +28,7 @@ export function segment(superPacket: Uint8Array, parsed: ParsedPacket, segmentSi
 
 /** Computes the transport checksum from nothing and stores it. */
 export function finishChecksum(packet: Uint8Array, parsed: ParsedPacket): void {
-  const isTcp = parsed.protocol === IPPROTO_TCP;
+  const isTcp = parsed.protocol === Protocol.TCP;
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   const at = parsed.headerLength + (isTcp ? 16 : 6);
   view.setUint16(at, 0);

@@ -1,5 +1,5 @@
 // What leaves the slow twin: datagrams to other nodes and packets for the TUN, finished, cut to their way and counted.
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import { fragmentsOf } from "../fragments.ts";
 import type { Fit } from "./fit.ts";
 import type { Ledger } from "./ledger.ts";
@@ -99,5 +99,5 @@ export class TwinSender {
 
 /** Of the packet in an IPv4 frame. */
 function identificationOf({ bytes }: Frame): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint16(VIRTIO_NET_HDR_SIZE + 4);
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint16(Virtio.SIZE + 4);
 }

@@ -1,16 +1,9 @@
 // The slow twin of the kernel behind the TUN: takes a written frame and cuts it into the packets that the workload
 // sees, as software GSO does (net/ipv4/tcp_offload.c, udp_offload.c): headers repeated, checksums finished from the
 // partial sum in the frame. Refuses what the kernel refuses, and what it would take and send on broken.
-import {
-  IPPROTO_TCP,
-  UDP_SEGMENTS_MAX,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_GSO_NONE,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import { UDP_SEGMENTS_MAX } from "../../../assembly/shared/sockets.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH } from "../packet-builder.ts";
 import { fold, pseudoHeaderSum, sumWords } from "./checksum.ts";
 
@@ -23,19 +16,19 @@ interface Headers {
 
 /** The packets in a frame as it is written to a TUN, virtio_net_hdr first. */
 export function splitFrame(frame: Uint8Array): Uint8Array[] {
-  const virtio = new DataView(frame.buffer, frame.byteOffset, VIRTIO_NET_HDR_SIZE);
-  const packet = frame.subarray(VIRTIO_NET_HDR_SIZE);
+  const virtio = new DataView(frame.buffer, frame.byteOffset, Virtio.SIZE);
+  const packet = frame.subarray(Virtio.SIZE);
   const [flags, gsoType] = [virtio.getUint8(0), virtio.getUint8(1)];
   const words = [2, 4, 6, 8].map((at) => virtio.getUint16(at, true));
-  if (gsoType === VIRTIO_GSO_NONE) {
+  if (gsoType === Virtio.GSO_NONE) {
     require(flags === 0 && words.every((word) => word === 0), `a virtio_net_hdr without GSO says ${flags} ${words}`);
     return [packet];
   }
   const headers = headersOf(packet);
   const [headerLength, gsoSize, csumStart, csumOffset] = words as [number, number, number, number];
-  const tcpType = headers.isV4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
-  require(gsoType === (headers.isTcp ? tcpType : VIRTIO_GSO_UDP_L4), `gso_type ${gsoType}`);
-  require(flags === VIRTIO_F_NEEDS_CSUM, `flags ${flags}`);
+  const tcpType = headers.isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
+  require(gsoType === (headers.isTcp ? tcpType : Virtio.GSO_UDP_L4), `gso_type ${gsoType}`);
+  require(flags === Virtio.F_NEEDS_CSUM, `flags ${flags}`);
   require(headerLength === headers.payloadAt, `hdr_len ${headerLength}, expected ${headers.payloadAt}`);
   require(csumStart === headers.transportAt, `csum_start ${csumStart}, expected ${headers.transportAt}`);
   require(csumOffset === (headers.isTcp ? 16 : 6), `csum_offset ${csumOffset}`);
@@ -51,7 +44,7 @@ export function splitFrame(frame: Uint8Array): Uint8Array[] {
 function headersOf(packet: Uint8Array): Headers {
   const isV4 = at(packet, 0) >> 4 === 4;
   const transportAt = isV4 ? (at(packet, 0) & 15) * 4 : 40;
-  const isTcp = at(packet, isV4 ? 9 : 6) === IPPROTO_TCP;
+  const isTcp = at(packet, isV4 ? 9 : 6) === Protocol.TCP;
   return { isV4, isTcp, transportAt, payloadAt: transportAt + (isTcp ? (at(packet, transportAt + 12) >> 4) * 4 : 8) };
 }
 

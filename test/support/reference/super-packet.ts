@@ -1,18 +1,6 @@
 // The slow twin's super-packets: what the virtio_net_hdr of one says, and the packets that it stands for.
-import {
-  IPPROTO_TCP,
-  VIRTIO_CSUM_START,
-  VIRTIO_F_NEEDS_CSUM,
-  VIRTIO_FLAGS,
-  VIRTIO_GSO_ECN,
-  VIRTIO_GSO_SIZE,
-  VIRTIO_GSO_TCPV4,
-  VIRTIO_GSO_TCPV6,
-  VIRTIO_GSO_TYPE,
-  VIRTIO_GSO_UDP_L4,
-  VIRTIO_HDR_LEN,
-  VIRTIO_NET_HDR_SIZE,
-} from "../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../assembly/shared/protocol.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import { type Offload, type ParsedPacket, parse } from "./parser.ts";
 import { finishChecksum, segment } from "./segmenter.ts";
 
@@ -37,20 +25,20 @@ export function virtioAcross(
   translated: ParsedPacket,
   segmentSize: number,
 ): Uint8Array {
-  const header = frame.slice(0, VIRTIO_NET_HDR_SIZE);
+  const header = frame.slice(0, Virtio.SIZE);
   if (packet.version === translated.version) return header;
-  if (packet.kind === "error") return new Uint8Array(VIRTIO_NET_HDR_SIZE); // it says nothing that could be true
+  if (packet.kind === "error") return new Uint8Array(Virtio.SIZE); // it says nothing that could be true
   const view = new DataView(header.buffer);
-  if ((view.getUint8(VIRTIO_FLAGS) & VIRTIO_F_NEEDS_CSUM) !== 0) {
+  if ((view.getUint8(Virtio.FLAGS) & Virtio.F_NEEDS_CSUM) !== 0) {
     const grown = translated.headerLength - packet.headerLength;
-    view.setUint16(VIRTIO_CSUM_START, view.getUint16(VIRTIO_CSUM_START, true) + grown, true);
+    view.setUint16(Virtio.CSUM_START, view.getUint16(Virtio.CSUM_START, true) + grown, true);
   }
   if (segmentSize === 0) return header;
-  const tcpType = translated.version === 4 ? VIRTIO_GSO_TCPV4 : VIRTIO_GSO_TCPV6;
-  const ecn = view.getUint8(VIRTIO_GSO_TYPE) & VIRTIO_GSO_ECN;
-  view.setUint8(VIRTIO_GSO_TYPE, translated.protocol === IPPROTO_TCP ? tcpType | ecn : VIRTIO_GSO_UDP_L4);
-  view.setUint16(VIRTIO_GSO_SIZE, segmentSize, true);
-  view.setUint16(VIRTIO_HDR_LEN, translated.headerLength + translated.transportLength, true);
+  const tcpType = translated.version === 4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6;
+  const ecn = view.getUint8(Virtio.GSO_TYPE) & Virtio.GSO_ECN;
+  view.setUint8(Virtio.GSO_TYPE, translated.protocol === Protocol.TCP ? tcpType | ecn : Virtio.GSO_UDP_L4);
+  view.setUint16(Virtio.GSO_SIZE, segmentSize, true);
+  view.setUint16(Virtio.HDR_LEN, translated.headerLength + translated.transportLength, true);
   return header;
 }
 

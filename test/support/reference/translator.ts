@@ -1,7 +1,7 @@
 // The slow, obvious twin of the engine: the rules of translation, with Maps and strings, one packet at a time.
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
-import { VIRTIO_NET_HDR_SIZE } from "../../../assembly/shared/protocols.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
+import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { Tables } from "../../../src/model/tables.ts";
 import { TCP_RST, TCP_SYN } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
@@ -174,7 +174,7 @@ export class ReferenceTranslator {
       (address) => this.tables.address(address) !== undefined,
       (frame) => this.egress(frame, nowMs),
       (frame) => {
-        const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+        const bytes = frame.subarray(Virtio.SIZE);
         const packet = parse(bytes) as ParsedPacket;
         const reason = this.whyUnknown(packet, nowMs);
         this.answers.tell(bytes, packet, reason, 0, nowMs);
@@ -204,17 +204,17 @@ export class ReferenceTranslator {
   }
 
   private egressOf(frame: Uint8Array, nowMs: number): DropReason {
-    if (frame.length < VIRTIO_NET_HDR_SIZE) return DropReason.truncatedFrame;
-    const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+    if (frame.length < Virtio.SIZE) return DropReason.truncatedFrame;
+    const bytes = frame.subarray(Virtio.SIZE);
     const packet = parse(bytes);
     if (typeof packet === "number") return packet;
     const offload = parseOffload(frame, packet);
     if (offload === undefined || !isSegmentable(packet, offload)) return DropReason.badOffload;
     if (offload.inner !== undefined) {
       // What is inside is payload, and complete from here on.
-      const complete = new Uint8Array(VIRTIO_NET_HDR_SIZE + packet.totalLength);
-      complete.set(bytes.subarray(0, packet.totalLength), VIRTIO_NET_HDR_SIZE);
-      finishInnerChecksum(complete.subarray(VIRTIO_NET_HDR_SIZE), offload.inner);
+      const complete = new Uint8Array(Virtio.SIZE + packet.totalLength);
+      complete.set(bytes.subarray(0, packet.totalLength), Virtio.SIZE);
+      finishInnerChecksum(complete.subarray(Virtio.SIZE), offload.inner);
       this.ledger.meet("the checksum of a packet inside is finished");
       return this.egressOf(complete, nowMs);
     }
@@ -250,7 +250,7 @@ export class ReferenceTranslator {
   private ready({ bytes: frame, packet, offload }: Frame, way: Way): Ready | Refused {
     const { target, ends } = way;
     const { segmentSize, needsChecksum } = offload;
-    const bytes = frame.subarray(VIRTIO_NET_HDR_SIZE);
+    const bytes = frame.subarray(Virtio.SIZE);
     const state = needsChecksum ? "partial" : "whole";
     const translated = translate(bytes, packet, ends, state, this.acrossTo(target, segmentSize));
     if (typeof translated === "number") return refused(translated);
@@ -331,7 +331,7 @@ export class ReferenceTranslator {
   /** How a packet goes back into the TUN: only what became IPv6 and nobody would hear of is cut. */
   private fitToLinks({ bytes, packet }: Frame, delivered: ParsedPacket, segmentSize: number): Fit {
     const length = lengthOf(delivered, segmentSize);
-    const before = bytes.subarray(VIRTIO_NET_HDR_SIZE);
+    const before = bytes.subarray(Virtio.SIZE);
     if (isToBeCut(before, packet, delivered, segmentSize)) return cutTo(CARRIED_ALWAYS, packet, segmentSize, length);
     return { kind: "whole", segmentSize, mtu: 0, length };
   }

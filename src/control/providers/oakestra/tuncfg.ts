@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { TUNNEL_PORT } from "../../../../assembly/shared/protocols.ts";
+import { TUNNEL_PORT } from "../../../../assembly/shared/sockets.ts";
 import { SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";
 import { contains, networkOf, parseAddress, parsePrefix, strictAddress } from "../../../net/address.ts";

@@ -8,7 +8,7 @@ import { Region } from "../../../../assembly/shared/layout/header.ts";
 import * as InstanceLayout from "../../../../assembly/shared/layout/instance.ts";
 import * as NodeMetricsLayout from "../../../../assembly/shared/layout/node-metrics.ts";
 import { NodeHealth } from "../../../../assembly/shared/layout/node-metrics.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../../assembly/shared/protocols.ts";
+import * as Protocol from "../../../../assembly/shared/protocol.ts";
 import { Reporter } from "../../../../src/control/observe/reporter.ts";
 import { statusReport } from "../../../../src/control/observe/status.ts";
 import { TableStore } from "../../../../src/control/tables/table-store.ts";
@@ -96,10 +96,10 @@ test("nodes begin with this one and have what the probes measured, or null", () 
 describe("flows", () => {
   beforeEach(() => {
     const [first = 0] = store.instanceIndices("b");
-    writeFlow(1, IPPROTO_TCP, FlowState.tcpEstablished, first, 0);
-    writeFlow(2, IPPROTO_UDP, FlowState.udpStream, first, 0);
-    writeFlow(3, IPPROTO_TCP, FlowState.tcpOpening, first, 1); // of the instance that had the record before
-    writeFlow(4, IPPROTO_ICMP, FlowState.icmpQuery, first, 0);
+    writeFlow(1, Protocol.TCP, FlowState.tcpEstablished, first, 0);
+    writeFlow(2, Protocol.UDP, FlowState.udpStream, first, 0);
+    writeFlow(3, Protocol.TCP, FlowState.tcpOpening, first, 1); // of the instance that had the record before
+    writeFlow(4, Protocol.ICMP, FlowState.icmpQuery, first, 0);
     writeFlow(5, 132, FlowState.otherStream, first, 0);
     view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_NEXT, 6, true);
     view.setUint32(HeaderLayout.AT + HeaderLayout.FLOW_COUNT, 5, true);
