@@ -191,12 +191,12 @@ class Measurement {
 }
 
 function conclude(): void {
-  const heads = columns.map(({ services }) => ({ head: `${figure(services)} services`, align: "right" as const }));
+  const heads = columns.map(({ services }) => ({ right: `${figure(services)} services` }));
   const names = columns[0]?.rows.map(({ name, unit }) => `${name}, ${unit}`) ?? [];
   const cells = names.map((name, i) => [name, ...columns.map(({ rows }) => cellOf(rows[i]))]);
   const machine = thisMachine();
   process.stdout.write(
-    `${renderTable([{ head: `${options.each} instances each` }, ...heads], cells)}\n` +
+    `${renderTable([`${options.each} instances each`, ...heads], cells)}\n` +
       `Load ${loadavg()[0]?.toFixed(1)}. ${describeMachine(machine)}; commit ${sourceCommit()}\n`,
   );
   if (!options.publish) return;

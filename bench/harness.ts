@@ -78,13 +78,13 @@ export function figures(results: readonly Result[]): Figure[] {
 export function table(results: readonly Result[]): string {
   return renderTable(
     [
-      { head: "case" },
-      { head: "unit" },
-      { head: "value", align: "right" },
-      { head: "spread", align: "right" },
-      { head: "twin", align: "right" },
-      { head: "spread", align: "right" },
-      { head: "ratio", align: "right" },
+      "case",
+      "unit",
+      { right: "value" },
+      { right: "spread" },
+      { right: "twin" },
+      { right: "spread" },
+      { right: "ratio" },
     ],
     results.map((result) => {
       const times = ratio(result);

@@ -51,7 +51,7 @@ try {
 }
 process.stdout.write(
   renderTable(
-    [{ head: "medians" }, ...paths.map(({ queues }) => ({ head: `queues ${queues}`, align: "right" }) as const)],
+    ["medians", ...paths.map(({ queues }) => ({ right: `queues ${queues}` }) as const)],
     [...new Set([...figures.keys()].map((key) => key.slice(key.indexOf(" ") + 1)))].map((name) => [
       name,
       ...paths.map(({ queues }) => {

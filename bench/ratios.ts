@@ -7,11 +7,6 @@ export function renderRatios(names: readonly string[], outcomes: readonly Outcom
   const rows = outcomes.flatMap(({ name, ns }) =>
     ns.map((value, i) => [name, names[i] ?? "", figure(value), figure(value / (ns[0] ?? Number.NaN))]),
   );
-  const right = "right" as const;
-  const columns = [
-    { head: "case" },
-    { head: "engine" },
-    ...["CPU ns", "ratio"].map((head) => ({ head, align: right })),
-  ];
+  const columns = ["case", "engine", ...["CPU ns", "ratio"].map((right) => ({ right }))];
   return `${renderTable(columns, rows)}\nLower quartiles of ${rounds} turns each.\n`;
 }

@@ -32,7 +32,7 @@ function asTable(): string {
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)); // stable: by date within a name
   const heads = ["subject", "figure", "value", "unit", "date", "commit", "Node"];
   return renderTable(
-    heads.map((head) => ({ head, align: head === "value" ? "right" : "left" })),
+    heads.map((head) => (head === "value" ? { right: head } : head)),
     rows.map(({ cells }) => cells),
   );
 }

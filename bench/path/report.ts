@@ -74,12 +74,7 @@ export function renderResults(rows: readonly Row[]): string {
   const compared = rows.find(({ ratios }) => ratios.length > 0)?.ratios.map((ratio) => ratio.of) ?? [];
   const figures = [...paths, ...compared].flatMap((name) => [name, "min..max"]);
   return renderTable(
-    [
-      { head: "medians" },
-      { head: "unit" },
-      ...figures.map((head) => ({ head, align: "right" }) as const),
-      { head: "" },
-    ],
+    ["medians", "unit", ...figures.map((right) => ({ right })), ""],
     rows.map(({ metric, results, ratios }) => [
       metric.label,
       metric.unit,
@@ -100,10 +95,7 @@ export function renderDrops(drops: Readonly<Record<string, Drops>>): string {
     return Object.entries(byReason).map(([reason, packets]) => [node, reason, figure(packets)]);
   });
   if (rows.length === 0) return "Sapwood's nodes dropped nothing.\n";
-  return renderTable(
-    [{ head: "sapwood on" }, { head: "dropped because" }, { head: "packets in the whole run", align: "right" }],
-    rows,
-  );
+  return renderTable(["sapwood on", "dropped because", { right: "packets in the whole run" }], rows);
 }
 
 /** A figure as people read it: three digits that count, thousands set apart. */

@@ -174,16 +174,15 @@ function conclude(slices: readonly Slice[], readyMs: number, before: StatusRepor
 }
 
 function render(found: readonly ({ readonly name: string; readonly times: number } & Disturbance)[]): string {
-  const right = "right" as const;
   return renderTable(
     [
-      { head: "meanwhile" },
-      { head: "times", align: right },
-      { head: "seconds each", align: right },
-      { head: "longest gap, ms", align: right },
-      { head: "made by the path, ms", align: right },
-      { head: "longest delay, ms", align: right },
-      { head: "gaps above 1 ms, per s", align: right },
+      "meanwhile",
+      { right: "times" },
+      { right: "seconds each" },
+      { right: "longest gap, ms" },
+      { right: "made by the path, ms" },
+      { right: "longest delay, ms" },
+      { right: "gaps above 1 ms, per s" },
     ],
     found.map(({ name, times, seconds, longestGapMs, longestPathGapMs, longestDelayMs, pathGaps }) => [
       name,

@@ -4,10 +4,8 @@
 import { displayWidth } from "./display-width.ts";
 import { inPieces } from "./pieces.ts";
 
-export interface Column {
-  readonly head: string;
-  readonly align?: "left" | "right";
-}
+/** Its head; the cells of `right` end in line, as numbers do. */
+export type Column = string | { readonly right: string };
 
 /** A cell may have several lines. Cells that are missing at the end are empty. */
 type Row = readonly string[];
@@ -20,7 +18,7 @@ export class TextTable {
   readonly #widths: readonly number[];
 
   constructor(columns: readonly Column[], rows: readonly Row[]) {
-    const heads = columns.map(({ head }) => head.toUpperCase());
+    const heads = columns.map((column) => (typeof column === "string" ? column : column.right).toUpperCase());
     const widths = heads.map(cellWidth);
     for (const row of rows) {
       for (let i = 0; i < widths.length; i++) {
@@ -59,7 +57,7 @@ export class TextTable {
     for (let i = 0; i < this.#widths.length; i++) {
       const cell = cells[i] ?? "";
       const padding = " ".repeat(Math.max(0, (this.#widths[i] ?? 0) - displayWidth(cell)));
-      line += (i === 0 ? "" : GAP) + (this.#columns[i]?.align === "right" ? padding + cell : cell + padding);
+      line += (i === 0 ? "" : GAP) + (typeof this.#columns[i] === "string" ? cell + padding : padding + cell);
     }
     return `${line.trimEnd()}\n`;
   }

@@ -20,7 +20,7 @@ export const countersCommand: Command = queryCommand<CountersReport>({
     const { renderTable } = await import("../base/text-table.ts");
     const { counters, drops, kernel } = report;
     const shown = (total: number): boolean => total > 0 || input.flag("all");
-    const rateHead = earlier === undefined ? [] : [{ head: "per second", align: "right" } as const];
+    const rateHead = earlier === undefined ? [] : [{ right: "per second" }];
     const rate = (now: number, before: (earlier: CountersReport) => number | undefined): string[] =>
       earlier === undefined ? [] : [rateText(((now - (before(earlier.report) ?? 0)) * 1000) / earlier.agoMs)];
     const countRows = Object.entries(counters)
@@ -38,13 +38,12 @@ export const countersCommand: Command = queryCommand<CountersReport>({
         ...[reason, String(egress), String(ingress)],
         ...rate(egress + ingress, (before) => sumOf(before, reason)),
       ]);
-    const right = (head: string) => ({ head, align: "right" }) as const;
-    const countTable = renderTable([{ head: "counter" }, right("value"), ...rateHead], countRows);
+    const countTable = renderTable(["counter", { right: "value" }, ...rateHead], countRows);
     const dropTable = renderTable(
-      [{ head: "dropped because" }, right("egress"), right("ingress"), ...rateHead],
+      ["dropped because", { right: "egress" }, { right: "ingress" }, ...rateHead],
       dropRows,
     );
-    const kernelTable = renderTable([{ head: "dropped by the kernel" }, right("packets"), ...rateHead], kernelRows);
+    const kernelTable = renderTable(["dropped by the kernel", { right: "packets" }, ...rateHead], kernelRows);
     return [
       countRows.length > 0 ? countTable : "Nothing was counted yet.\n",
       dropRows.length > 0 ? dropTable : "Nothing was dropped.\n",

@@ -141,7 +141,7 @@ async function unservedBy(input: CommandInput, { instances }: DrainReport): Prom
 async function instancesText({ instances }: DrainReport): Promise<string> {
   const { renderTable } = await import("../base/text-table.ts");
   return renderTable(
-    [{ head: "instance" }, { head: "node" }, { head: "state" }, { head: "flows", align: "right" }],
+    ["instance", "node", "state", { right: "flows" }],
     instances.map((one) => [
       `${one.service}#${one.number}`,
       one.node,

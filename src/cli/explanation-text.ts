@@ -66,9 +66,5 @@ export function candidatesText({ choice }: Pick<ExplanationReport, "choice">): s
     orDash(one.distanceKm, (km) => `${km.toFixed(1)} km`),
     [one.isDraining ? "draining" : "", one.isHealthy ? "" : "unhealthy"].filter((text) => text !== "").join(", "),
   ]);
-  const heads = ["", "instance", "node", "weight", "flows", "rtt", "distance", "state"];
-  return renderTable(
-    heads.map((head) => ({ head })),
-    rows,
-  );
+  return renderTable(["", "instance", "node", "weight", "flows", "rtt", "distance", "state"], rows);
 }

@@ -35,15 +35,7 @@ export const flowsCommand: Command = queryCommand<FlowsReport>({
     const { TextTable } = await import("../base/text-table.ts");
     const tableWith = (arrow: string) =>
       new TextTable(
-        [
-          { head: "proto" },
-          { head: `client${arrow}called` },
-          { head: "instance" },
-          { head: "node" },
-          { head: "state" },
-          { head: "idle", align: "right" },
-          { head: "packets", align: "right" },
-        ],
+        ["proto", `client${arrow}called`, "instance", "node", "state", { right: "idle" }, { right: "packets" }],
         flows.map((flow) => flowCells(flow, arrow)),
       );
     const flat = tableWith(" -> ");

@@ -20,16 +20,7 @@ export const instancesCommand: Command = queryCommand<readonly InstanceReport[]>
     if (instances.length === 0) return "No instances.\n";
     const { TextTable } = await import("../base/text-table.ts");
     const table = new TextTable(
-      [
-        { head: "instance" },
-        { head: "node" },
-        { head: "namespace" },
-        { head: "address" },
-        { head: "weight", align: "right" },
-        { head: "state" },
-        { head: "health" },
-        { head: "flows", align: "right" },
-      ],
+      ["instance", "node", "namespace", "address", { right: "weight" }, "state", "health", { right: "flows" }],
       instances.map((row) => [
         `${row.service}#${row.number}`,
         row.isLocal ? `${row.node} (this)` : row.node,

@@ -19,14 +19,14 @@ const HASH_LENGTH = 12; // enough to tell modules apart
 
 export function policyTable(policies: readonly PolicyReport[]): string {
   const columns: Column[] = [
-    { head: "policy" },
-    { head: "state" },
-    { head: "module" },
-    { head: "source" },
-    { head: "addresses", align: "right" },
-    { head: "choices", align: "right" },
-    { head: "each", align: "right" },
-    { head: "last error" },
+    "policy",
+    "state",
+    "module",
+    "source",
+    { right: "addresses" },
+    { right: "choices" },
+    { right: "each" },
+    "last error",
   ];
   const rows = policies.map((policy) => [
     policy.name,
@@ -83,16 +83,7 @@ function shareTable(shares: readonly AddressShareReport[]): string {
       shareText(own, flows),
     ]),
   );
-  return renderTable(
-    [
-      { head: "service" },
-      { head: "address" },
-      { head: "instance" },
-      { head: "flows", align: "right" },
-      { head: "share", align: "right" },
-    ],
-    rows,
-  );
+  return renderTable(["service", "address", "instance", { right: "flows" }, { right: "share" }], rows);
 }
 
 function spreadTable(addresses: readonly AddressSpreadReport[]): string {
@@ -104,16 +95,7 @@ function spreadTable(addresses: readonly AddressSpreadReport[]): string {
       .filter(({ to, now, after }) => to !== "the engine's choice" || after + (now ?? 0) > 0)
       .map(({ to, now, after }) => [service, address, to, orDash(now, String), String(after)]),
   );
-  return renderTable(
-    [
-      { head: "service" },
-      { head: "address" },
-      { head: "instance" },
-      { head: "now", align: "right" },
-      { head: "after", align: "right" },
-    ],
-    rows,
-  );
+  return renderTable(["service", "address", "instance", { right: "now" }, { right: "after" }], rows);
 }
 
 function moduleText(module: ModuleReport | null): string {

@@ -21,15 +21,15 @@ export const nodesCommand: Command = queryCommand<readonly NodeReport[]>({
     const { TextTable } = await import("../base/text-table.ts");
     const table = new TextTable(
       [
-        { head: "node" },
-        { head: "underlay" },
-        { head: "state" },
-        ...(isWide ? [{ head: "since", align: "right" } as const, { head: "encryption" }] : []),
-        { head: "rtt", align: "right" },
-        { head: "distance", align: "right" },
-        ...(isWide ? [{ head: "last reply", align: "right" } as const] : []),
-        { head: "path MTU", align: "right" },
-        { head: "instances", align: "right" },
+        "node",
+        "underlay",
+        "state",
+        ...(isWide ? [{ right: "since" }, "encryption"] : []),
+        { right: "rtt" },
+        { right: "distance" },
+        ...(isWide ? [{ right: "last reply" }] : []),
+        { right: "path MTU" },
+        { right: "instances" },
       ],
       nodes.map((row) => [
         row.isLocal ? `${row.id} (this)` : row.id,

@@ -50,5 +50,5 @@ export const offloadCommand: Command = {
 async function offloadTable(offloads: readonly OffloadReport[]): Promise<string> {
   const { renderTable } = await import("../base/text-table.ts");
   const rows = offloads.map((offload) => [offload.name, offload.on ? "on" : "off", offload.reason]);
-  return renderTable([{ head: "offload" }, { head: "state" }, { head: "reason" }], rows);
+  return renderTable(["offload", "state", "reason"], rows);
 }

@@ -103,10 +103,7 @@ async function setText(set: CandidateSet | undefined, outcome: SetOutcome): Prom
       ? candidates.map((candidate, i) => row(candidateText(candidate), chosen[i] ?? 0))
       : [row("fewest of a candidate", Math.min(...chosen)), row("most of a candidate", Math.max(...chosen))];
   if (unanswered > 0) rows.push(row("no choice", unanswered));
-  return (
-    head +
-    renderTable([{ head: "  candidate" }, { head: "flows", align: "right" }, { head: "share", align: "right" }], rows)
-  );
+  return head + renderTable(["  candidate", { right: "flows" }, { right: "share" }], rows);
 }
 
 function violationsText(violations: readonly Violation[]): string {

@@ -57,17 +57,11 @@ function policiesText(policies: Readonly<Record<string, string>>): string {
 function* sideText({ verdicts, choices }: ReplayReport["sides"][number]): Generator<string> {
   const verdictRows = verdicts.map((row) => [row.interface, row.verdict, row.reason ?? "", String(row.packets)]);
   if (verdictRows.length > 0) {
-    yield renderTable(
-      [{ head: "interface" }, { head: "verdict" }, { head: "reason" }, { head: "packets", align: "right" }],
-      verdictRows,
-    );
+    yield renderTable(["interface", "verdict", "reason", { right: "packets" }], verdictRows);
   }
   const choiceRows = choices.map(({ service, instance, flows }) => [service, String(instance), String(flows)]);
   if (choiceRows.length === 0) return;
-  yield renderTable(
-    [{ head: "service" }, { head: "instance", align: "right" }, { head: "new flows", align: "right" }],
-    choiceRows,
-  );
+  yield renderTable(["service", { right: "instance" }, { right: "new flows" }], choiceRows);
 }
 
 function* differencesText({ packets, first }: NonNullable<ReplayReport["differences"]>): Generator<string> {

@@ -16,13 +16,7 @@ export const servicesCommand: Command = queryCommand<readonly ServiceAddressRepo
     if (services.length === 0) return "No services.\n";
     const { TextTable } = await import("../base/text-table.ts");
     const table = new TextTable(
-      [
-        { head: "address" },
-        { head: "policy" },
-        { head: "service" },
-        { head: "candidates", align: "right" },
-        { head: "draining", align: "right" },
-      ],
+      ["address", "policy", "service", { right: "candidates" }, { right: "draining" }],
       services.map((row) => [row.address, row.policy, row.service, String(row.candidates), String(row.draining)]),
     );
     return table.pieces();

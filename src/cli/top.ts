@@ -89,11 +89,11 @@ async function pageOf(report: TrafficReport, columns: number | undefined): Promi
   const isByInstance = rows[0]?.instance != null;
   const table = new TextTable(
     [
-      { head: isByInstance ? "instance" : "service" },
-      { head: isByInstance ? "node" : "instances", align: isByInstance ? "left" : "right" },
-      { head: "flows", align: "right" },
-      { head: "out/s", align: "right" },
-      { head: "in/s", align: "right" },
+      isByInstance ? "instance" : "service",
+      isByInstance ? "node" : { right: "instances" },
+      { right: "flows" },
+      { right: "out/s" },
+      { right: "in/s" },
     ],
     rows.map(cellsOf),
   );

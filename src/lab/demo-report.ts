@@ -20,13 +20,13 @@ export function allOk(outcomes: readonly RequestOutcome[]): boolean {
 export function textReport(outcomes: readonly RequestOutcome[], isEncrypted = false): string {
   const table = renderTable(
     [
-      { head: "" },
-      { head: "A 1 called" },
-      { head: "policy" },
-      { head: "reached" },
-      { head: `inner packet ${isEncrypted ? "inside WireGuard" : "on the underlay"}` },
-      { head: "answered from" },
-      { head: "" },
+      "",
+      "A 1 called",
+      "policy",
+      "reached",
+      `inner packet ${isEncrypted ? "inside WireGuard" : "on the underlay"}`,
+      "answered from",
+      "",
     ],
     outcomes.map(({ number, address, policy, instance, node, inner, answeredFrom, ok }) => {
       const reached = instance === "" ? "nobody" : `${instance} on ${node}`;
@@ -46,7 +46,7 @@ export function textReport(outcomes: readonly RequestOutcome[], isEncrypted = fa
 /** What is up, before the requests are played. */
 export function topologyText({ nodes, workloads }: Topology, nameOf: (workload: string) => string): string {
   return renderTable(
-    [{ head: "workload" }, { head: "node" }, { head: "namespace addresses" }, { head: "underlay" }],
+    ["workload", "node", "namespace addresses", "underlay"],
     workloads.map(({ name, node, addresses }) => {
       const underlay = nodes.find(({ id }) => id === node)?.underlay;
       return [nameOf(name), node, `${addresses.v4}  ${addresses.v6}`, underlay?.v4 ?? ""];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { renderFields, renderTable, TextTable } from "../../../src/base/text-table.ts";
 
-const COLUMNS = [{ head: "name" }, { head: "flows", align: "right" }, { head: "node" }] as const;
+const COLUMNS = ["name", { right: "flows" }, "node"] as const;
 
 describe("renderTable", () => {
   test("columns are as wide as their widest cell, two spaces apart, without spaces at the end", () => {
@@ -60,7 +60,7 @@ describe("TextTable", () => {
   test("its width is that of its longest line", () => {
     const rows = [["東京", "1", "a"]];
     expect(new TextTable(COLUMNS, rows).width).toBe("NAME  FLOWS  NODE".length);
-    expect(new TextTable([{ head: "a" }], [["東京\nlonger"]]).width).toBe(6);
+    expect(new TextTable(["a"], [["東京\nlonger"]]).width).toBe(6);
   });
 
   test("ten times the rows look at ten times the cells, not at a hundred times", () => {
