@@ -6,7 +6,7 @@ import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import { FlowFile } from "../src/dataplane/io/flow-file.ts";
 import { adoptFlows } from "../src/dataplane/modules/adoption.ts";
 import { flowCount, readCounters } from "../src/memory/counters.ts";
-import { packet } from "../test/support/packet-builder.ts";
+import { tcpPacket } from "../test/support/packet-builder.ts";
 import { BenchNode, instance, NODE, NOW_US, TABLES } from "./bench-node.ts";
 import { summarise } from "./statistics.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -86,11 +86,7 @@ async function openFlows(node: BenchNode): Promise<void> {
 }
 
 function frameOf(client: number, port: number): Uint8Array {
-  templates[client] ??= packet()
-    .ip(`10.18.1.${client + 1}`, CALLED)
-    .tcp({ sport: 1, dport: 80 })
-    .payload(24)
-    .frame();
+  templates[client] ??= tcpPacket(`10.18.1.${client + 1}`, CALLED, { sport: 1, dport: 80 }, 24).frame();
   const frame = templates[client];
   frame[SOURCE_PORT_AT] = port >>> 8;
   frame[SOURCE_PORT_AT + 1] = port & 255;

@@ -5,7 +5,7 @@
 // copied to where the device would leave it; that is part of the figure (some 5 ns a packet). The twin copies anyway.
 import * as WorkerLayout from "../assembly/shared/layout/worker.ts";
 import * as Virtio from "../assembly/shared/virtio.ts";
-import { packet } from "../test/support/packet-builder.ts";
+import { packet, udpPacket } from "../test/support/packet-builder.ts";
 import { sumWords } from "../test/support/reference/checksum.ts";
 import { parse } from "../test/support/reference/parser.ts";
 import { ReferenceTranslator } from "../test/support/reference/translator.ts";
@@ -173,11 +173,7 @@ function request({ client, called, payload }: Family, sport: number): Uint8Array
 
 /** The same size as a datagram, whose header is 12 bytes shorter. */
 function datagram({ client, called, payload }: Family, sport: number): Uint8Array {
-  return packet()
-    .ip(client, called)
-    .udp({ sport, dport: 80 })
-    .payload(payload + 12)
-    .frame();
+  return udpPacket(client, called, sport, 80, payload + 12).frame();
 }
 
 function answersOf(family: Family): Uint8Array[] {

@@ -4,7 +4,7 @@
 import * as ServiceLayout from "../assembly/shared/layout/service.ts";
 import type { EngineImports } from "../src/dataplane/modules/engine-contract.ts";
 import type { Service } from "../src/model/tables.ts";
-import { packet } from "../test/support/packet-builder.ts";
+import { tcpPacket } from "../test/support/packet-builder.ts";
 import { assemble } from "../test/support/wat.ts";
 import { BenchNode, instance, TABLES } from "./bench-node.ts";
 import type { Case, Work } from "./harness.ts";
@@ -46,11 +46,7 @@ async function opening(called: string, count: number, choose?: typeof builtIn): 
     ...(choose === undefined ? {} : { choose }),
   });
   const frames = Array.from({ length: NEW_FLOWS }, (_, i) =>
-    packet()
-      .ip(CLIENT, called)
-      .tcp({ sport: FIRST_PORT + i, dport: 80 })
-      .payload(24)
-      .frame(),
+    tcpPacket(CLIENT, called, { sport: FIRST_PORT + i, dport: 80 }, 24).frame(),
   );
   const egress = node.egress(frames);
   return {

@@ -20,7 +20,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { FlowFile, RECORDS_AT } from "../../src/dataplane/io/flow-file.ts";
 import { adoptFlows } from "../../src/dataplane/modules/adoption.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -67,10 +67,7 @@ function end(file: FlowFile): void {
 
 const port = (flow: number): number => 2000 + flow;
 const tcp = (flow: number, flags: number) =>
-  packet()
-    .ip(A1.v4, ROUND_ROBIN.b.v4)
-    .tcp({ sport: port(flow), dport: 80, flags, seq: 77 })
-    .frame();
+  tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: port(flow), dport: 80, flags, seq: 77 }).frame();
 
 /** A process opens flows to B 2 and is killed; what it sent for each of them afterwards. */
 async function leaveFlows(flows: number): Promise<Uint8Array[]> {

@@ -9,7 +9,7 @@ import { liveFlows } from "../../src/memory/flows.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
 import { given } from "../support/given.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_SYN, withSourcePort } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_FIN, TCP_SYN, tcpPacket, udpPacket, withSourcePort } from "../support/packet-builder.ts";
 import { viewPacket } from "../support/packet-checks.ts";
 import { Random } from "../support/random.ts";
 import { bucketOf, inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -50,10 +50,7 @@ describe("a full flow table", () => {
     const fixture = await smallTable();
     const kept = 20;
     for (let sport = 1; sport <= kept; sport++) {
-      const answer = packet()
-        .ip(B1.instanceV4, A1.v4)
-        .tcp({ sport: 80, dport: sport, flags: TCP_SYN | TCP_ACK })
-        .bytes();
+      const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: sport, flags: TCP_SYN | TCP_ACK }).bytes();
       fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
       fixture.ingress({ ...FROM.b, bytes: answer });
       fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_ACK }).frame());
@@ -89,35 +86,14 @@ describe("a workload does not take what another one uses", () => {
   /** Established connections of C 1, by FIN, answered datagrams or answered pings. */
   const KINDS = {
     tcp: {
-      begin: (i: number) =>
-        packet()
-          .ip(C1.v4, ROUND_ROBIN.b.v4)
-          .tcp({ sport: 2000 + i, dport: 80, flags: TCP_SYN }),
-      answer: (i: number) =>
-        packet()
-          .ip(B1.instanceV4, C1.v4)
-          .tcp({ sport: 80, dport: 2000 + i, flags: TCP_SYN | TCP_ACK }),
-      goOn: (i: number) =>
-        packet()
-          .ip(C1.v4, ROUND_ROBIN.b.v4)
-          .tcp({ sport: 2000 + i, dport: 80, flags: TCP_ACK }),
+      begin: (i: number) => tcpPacket(C1.v4, ROUND_ROBIN.b.v4, { sport: 2000 + i, dport: 80, flags: TCP_SYN }),
+      answer: (i: number) => tcpPacket(B1.instanceV4, C1.v4, { sport: 80, dport: 2000 + i, flags: TCP_SYN | TCP_ACK }),
+      goOn: (i: number) => tcpPacket(C1.v4, ROUND_ROBIN.b.v4, { sport: 2000 + i, dport: 80, flags: TCP_ACK }),
     },
     udp: {
-      begin: (i: number) =>
-        packet()
-          .ip(C1.v4, ROUND_ROBIN.b.v4)
-          .udp({ sport: 2000 + i, dport: 53 })
-          .payload("q"),
-      answer: (i: number) =>
-        packet()
-          .ip(B1.instanceV4, C1.v4)
-          .udp({ sport: 53, dport: 2000 + i })
-          .payload("a"),
-      goOn: (i: number) =>
-        packet()
-          .ip(C1.v4, ROUND_ROBIN.b.v4)
-          .udp({ sport: 2000 + i, dport: 53 })
-          .payload("q"),
+      begin: (i: number) => udpPacket(C1.v4, ROUND_ROBIN.b.v4, 2000 + i, 53, "q"),
+      answer: (i: number) => udpPacket(B1.instanceV4, C1.v4, 53, 2000 + i, "a"),
+      goOn: (i: number) => udpPacket(C1.v4, ROUND_ROBIN.b.v4, 2000 + i, 53, "q"),
     },
     icmp: {
       begin: (i: number) =>
@@ -157,24 +133,13 @@ describe("a workload does not take what another one uses", () => {
     "UDP that nobody answers": (fixture, i) => void fixture.egress(udp(1024 + i)),
     "UDP that is answered": (fixture, i) => {
       fixture.egress(udp(1024 + i));
-      const bytes = packet()
-        .ip(B1.instanceV4, A1.v4)
-        .udp({ sport: 53, dport: 1024 + i })
-        .payload("a")
-        .bytes();
+      const bytes = udpPacket(B1.instanceV4, A1.v4, 53, 1024 + i, "a").bytes();
       fixture.ingress({ ...FROM.b, bytes });
     },
     "connections that are established": (fixture, i) => {
-      const syn = packet()
-        .ip(A1.v4, ROUND_ROBIN.b.v4)
-        .tcp({ sport: 1024 + i, dport: 80, flags: TCP_SYN });
-      const bytes = packet()
-        .ip(B1.instanceV4, A1.v4)
-        .tcp({ sport: 80, dport: 1024 + i, flags: TCP_SYN | TCP_ACK })
-        .bytes();
-      const ack = packet()
-        .ip(A1.v4, ROUND_ROBIN.b.v4)
-        .tcp({ sport: 1024 + i, dport: 80, flags: TCP_ACK });
+      const syn = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1024 + i, dport: 80, flags: TCP_SYN });
+      const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 1024 + i, flags: TCP_SYN | TCP_ACK }).bytes();
+      const ack = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1024 + i, dport: 80, flags: TCP_ACK });
       fixture.egress(syn.frame());
       fixture.ingress({ ...FROM.b, bytes });
       fixture.egress(ack.frame());

@@ -13,7 +13,7 @@ import { WorkerArea } from "../../src/dataplane/io/device.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { keyOfText } from "../../src/net/address-key.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_PSH, TCP_SYN, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { A1, B1, C1, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
@@ -109,9 +109,7 @@ describe("captured is", () => {
     const fixture = await onNodeA();
     fixture.egress(virtioFrame(request, {}));
     const captured = capture(fixture);
-    const data = packet()
-      .ip(A1.v4, ROUND_ROBIN.b.v4)
-      .tcp({ sport: 4000, dport: 80, flags: TCP_ACK | TCP_PSH });
+    const data = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 4000, dport: 80, flags: TCP_ACK | TCP_PSH });
     const large = data.payload(3000).frame();
     const { datagrams } = fixture.egress(large);
     const sent = captured();

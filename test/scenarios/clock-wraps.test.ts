@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_SYN, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { A1, B1, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
 const HALF_MS = 2 ** 31;
@@ -28,9 +28,7 @@ function udp(sport: number): Uint8Array {
 function connect(fixture: EngineFixture): void {
   fixture.egress(out(TCP_SYN));
   const ports = { sport: 80, dport: 40000 };
-  const answer = packet()
-    .ip(B1.instanceV4, A1.v4)
-    .tcp({ ...ports, flags: TCP_SYN | TCP_ACK });
+  const answer = tcpPacket(B1.instanceV4, A1.v4, { ...ports, flags: TCP_SYN | TCP_ACK });
   fixture.ingress({ ...FROM.b, bytes: answer.bytes() });
   fixture.egress(out(TCP_ACK));
 }

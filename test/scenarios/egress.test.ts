@@ -1,7 +1,17 @@
 // Out: a workload calls a service or an instance, and the packet leaves for the instance's node.
 import { describe, expect, test } from "vitest";
 import { given } from "../support/given.ts";
-import { corrupt, packet, pad, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import {
+  corrupt,
+  packet,
+  pad,
+  TCP_ACK,
+  TCP_PSH,
+  TCP_SYN,
+  tcpPacket,
+  udpPacket,
+  virtioFrame,
+} from "../support/packet-builder.ts";
 import {
   expectPacket,
   flagsAre,
@@ -66,10 +76,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const fixture = await onNodeA();
     const open = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
     fixture.egress(open.frame());
-    const next = packet()
-      .ip(client, called)
-      .tcp({ sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH })
-      .payload("GET /");
+    const next = tcpPacket(client, called, { sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH }, "GET /");
     const result = fixture.egress(next.frame());
     expect(result.choices).toEqual([]);
     expect(result.counts).toEqual({ egressPackets: 1, egressBytes: header + 25 });
@@ -159,12 +166,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const targets = header === 20 ? [B1.v4, B2.v4, B3.v4] : [B1.v6, B2.v6, B3.v6];
     for (const [index, endpoint] of [TO.b, TO.c, TO.d].entries()) {
       fixture.policy = () => index;
-      const result = fixture.egress(
-        packet()
-          .ip(client, called)
-          .tcp({ sport: 7000 + index, dport: 80 })
-          .frame(),
-      );
+      const result = fixture.egress(tcpPacket(client, called, { sport: 7000 + index, dport: 80 }).frame());
       expect(result.datagrams[0]?.endpoint).toBe(endpoint);
       expectPacket(sentPacket(result), to(targets[index] as string, 80), validChecksums());
     }
@@ -220,14 +222,8 @@ test("IPv6 traffic class, flow label and hop limit pass unchanged", async () => 
 
 test("the largest packets pass", async () => {
   const fixture = await onNodeA();
-  const v4 = packet()
-    .ip(A1.v4, ROUND_ROBIN.b.v4)
-    .udp({ sport: 1, dport: 2 })
-    .payload(65_507 - 28);
-  const v6 = packet()
-    .ip(A1.v6, ROUND_ROBIN.b.v6)
-    .udp({ sport: 1, dport: 2 })
-    .payload(65_507 - 48);
+  const v4 = udpPacket(A1.v4, ROUND_ROBIN.b.v4, 1, 2, 65_507 - 28);
+  const v6 = udpPacket(A1.v6, ROUND_ROBIN.b.v6, 1, 2, 65_507 - 48);
   for (const build of [v4, v6]) {
     const result = fixture.egress(build.frame());
     expect(sentPacket(result).length).toBe(65_507);
@@ -238,11 +234,7 @@ test("the largest packets pass", async () => {
 test("a batch of 64 packets of 64 flows leaves in order", async () => {
   const fixture = await onNodeA();
   const frames = Array.from({ length: 64 }, (_, i) =>
-    packet()
-      .ip(A1.v4, ROUND_ROBIN.b.v4)
-      .udp({ sport: 1000 + i, dport: 53 })
-      .payload(`packet ${i}`)
-      .frame(),
+    udpPacket(A1.v4, ROUND_ROBIN.b.v4, 1000 + i, 53, `packet ${i}`).frame(),
   );
   const result = fixture.egress(...frames);
   expect(result.datagrams.length).toBe(64);

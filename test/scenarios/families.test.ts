@@ -8,7 +8,7 @@ import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { given, nth } from "../support/given.ts";
-import { packet, TCP_ACK, TCP_PSH, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_PSH, TCP_SYN, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, hopLimitIs, payloadIs, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { compilePolicy } from "../support/policies.ts";
@@ -104,10 +104,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
   test("a super-packet leaves as segments of the other family", async () => {
     const fixture = await withOnly(only, "node-b");
     const gsoType = client.includes(":") ? Virtio.GSO_TCPV6 : Virtio.GSO_TCPV4;
-    const big = packet()
-      .ip(client, called)
-      .tcp({ sport: 1, dport: 80, flags: TCP_ACK | TCP_PSH })
-      .payload(5000);
+    const big = tcpPacket(client, called, { sport: 1, dport: 80, flags: TCP_ACK | TCP_PSH }, 5000);
     const { datagrams, counts } = fixture.egress(big.offloadFrame({ gsoType, gsoSize: 1400 }));
     expect(datagrams.map(({ bytes }) => bytes.length - wireHeader - 20)).toEqual([1400, 1400, 1400, 800]);
     for (const { bytes } of datagrams) expectPacket(bytes, from(source), to(target), validChecksums());
@@ -122,11 +119,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     });
     fixture.egress(packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
     const segments = Array.from({ length: 4 }, (_, i) =>
-      packet()
-        .ip(answering, answered)
-        .tcp({ sport: 80, dport: 4000, seq: 1000 + 1400 * i })
-        .payload(1400)
-        .bytes(),
+      tcpPacket(answering, answered, { sport: 80, dport: 4000, seq: 1000 + 1400 * i }, 1400).bytes(),
     );
     const bytes = Buffer.concat(segments);
     const result = fixture.ingress({ ...FROM.b, bytes, segmentSize: segments[0]?.length });
@@ -262,12 +255,7 @@ describe.each([
     const host = new PolicyHost(fixture.shared.memory, modules, 0, { clockMs: () => fixture.nowMs });
     fixture.policy = ({ flowHash, clientHash }, serviceAt) => host.choose(serviceAt, flowHash, clientHash);
     prepare(fixture);
-    const frames = Array.from({ length: 20 }, (_, i) =>
-      packet()
-        .ip(client, called)
-        .udp({ sport: 1000 + i, dport: 53 })
-        .frame(),
-    );
+    const frames = Array.from({ length: 20 }, (_, i) => udpPacket(client, called, 1000 + i, 53).frame());
     return new Set(
       frames.flatMap((frame) => fixture.egress(frame).datagrams.map(({ bytes }) => viewPacket(bytes).dst)),
     );

@@ -8,7 +8,7 @@ import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { nth } from "../support/given.ts";
-import { type PacketBuilder, packet, virtioFrame } from "../support/packet-builder.ts";
+import { type PacketBuilder, packet, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import { A1, C1, D1, FROM, onNodeA, ROUND_ROBIN, serviceB, THIS_NODE, world } from "../support/world.ts";
 
@@ -186,11 +186,7 @@ describe("IPv6 to an instance with IPv4 alone", () => {
     [1260, false],
   ])("%i bytes in IPv4: DF is %s", async (length, isSet) => {
     const fixture = await node();
-    const call = packet()
-      .ip(C1.v6, ROUND_ROBIN.d.v6)
-      .udp({ sport: 4000, dport: 53 })
-      .payload(length - 28)
-      .frame();
+    const call = udpPacket(C1.v6, ROUND_ROBIN.d.v6, 4000, 53, length - 28).frame();
     const [out] = sent(fixture.egress(call));
     expect([out?.length, ((out?.[6] ?? 0) & 0x40) !== 0]).toEqual([length, isSet]);
   });

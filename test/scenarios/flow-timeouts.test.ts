@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
 import { answer, counted, DATA, ONE } from "../support/first-flow.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpPacket, udpPacket } from "../support/packet-builder.ts";
 import { expectPacket, from, to } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { A1, B1, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
@@ -153,13 +153,7 @@ describe("idle timeouts follow the protocol", () => {
 
   test("a sweep with a small budget gets round in several calls", async () => {
     const fixture = await onNodeA({ withoutTwin: true, memory: { timeoutsMs: TIMEOUTS } });
-    const frames = Array.from({ length: 100 }, (_, i) =>
-      packet()
-        .ip(A1.v4, ROUND_ROBIN.b.v4)
-        .udp({ sport: 1000 + i, dport: 53 })
-        .payload("q")
-        .frame(),
-    );
+    const frames = Array.from({ length: 100 }, (_, i) => udpPacket(A1.v4, ROUND_ROBIN.b.v4, 1000 + i, 53, "q").frame());
     fixture.egress(...frames);
     fixture.advance(1001);
     const ended = Array.from({ length: 11 }, () => fixture.engine.sweep(fixture.nowUs, 10));
@@ -177,18 +171,10 @@ describe("a reset counts within the window of its receiver", () => {
   async function connected(client: number[], server: number[]): Promise<EngineFixture> {
     const fixture = await onNodeA();
     const out = (fields: object): void => {
-      fixture.egress(
-        packet()
-          .ip(A1.v4, ROUND_ROBIN.b.v4)
-          .tcp({ sport: 40000, dport: 80, ...fields })
-          .frame(),
-      );
+      fixture.egress(tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 40000, dport: 80, ...fields }).frame());
     };
     const back = (fields: object): void => {
-      const bytes = packet()
-        .ip(B1.instanceV4, A1.v4)
-        .tcp({ sport: 80, dport: 40000, ...fields })
-        .bytes();
+      const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 40000, ...fields }).bytes();
       fixture.ingress({ ...FROM.b, bytes });
     };
     const window = WINDOW;
@@ -235,9 +221,7 @@ describe("a reset counts within the window of its receiver", () => {
   test("a window that nobody announced is no reason to doubt", async () => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const refusal = packet()
-      .ip(B1.instanceV4, A1.v4)
-      .tcp({ sport: 80, dport: 40000, seq: 0, flags: TCP_RST | TCP_ACK });
+    const refusal = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 40000, seq: 0, flags: TCP_RST | TCP_ACK });
     fixture.ingress({ ...FROM.b, bytes: refusal.bytes() });
     expect(engineFlows(fixture.shared)).toEqual([expect.stringContaining("tcpClosed")]);
   });

@@ -2,18 +2,12 @@
 import { expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { packet } from "../support/packet-builder.ts";
+import { udpPacket } from "../support/packet-builder.ts";
 import { packetIn } from "../support/packets-of.ts";
 import { A1, B1, FROM, onNodeA } from "../support/world.ts";
 
 function datagrams(source: string, destination: string, sizes: readonly number[]): Uint8Array[] {
-  return sizes.map((size, i) =>
-    packet()
-      .ip(source, destination)
-      .udp({ sport: 53, dport: 4000 + i })
-      .payload(size)
-      .bytes(),
-  );
+  return sizes.map((size, i) => udpPacket(source, destination, 53, 4000 + i, size).bytes());
 }
 
 async function afterGro(): Promise<EngineFixture> {

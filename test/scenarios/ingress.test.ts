@@ -1,7 +1,7 @@
 // In: packets from the tunnel reach this node's workloads, replies under the address that was called.
 import { describe, expect, test } from "vitest";
 import { given } from "../support/given.ts";
-import { corrupt, packet, pad, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { corrupt, packet, pad, TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
 import {
   expectPacket,
   flagsAre,
@@ -46,10 +46,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("the answer comes from the address that was called", async () => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const answer = packet()
-      .ip(answering, client)
-      .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
-      .bytes();
+    const answer = tcpPacket(answering, client, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
     const result = fixture.ingress({ ...FROM.b, bytes: answer });
     expect(result.tunWrites.length).toBe(1);
     expectPacket(
@@ -165,10 +162,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
   test("an answer from another node than the flow's is dropped", async () => {
     const fixture = await onNodeA();
     fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const bytes = packet()
-      .ip(answering, client)
-      .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
-      .bytes();
+    const bytes = tcpPacket(answering, client, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
     for (const sender of [FROM.c, FROM.d]) {
       const result = fixture.ingress({ ...sender, bytes });
       expect(result.tunWrites).toEqual([]);

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { RECORD_FLAGS, RECORD_HEALTHY, RECORD_SIZE } from "../../assembly/shared/policies.ts";
 import { CandidateReader } from "../../src/dataplane/modules/candidate-reader.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
 import { A1, B1, B2, B3, instance, NODE, onNodeA, ROUND_ROBIN, serviceB, TO, world } from "../support/world.ts";
 
 let sport = 1024;
@@ -102,9 +102,7 @@ test("established flows stay, and calls to an instance's own address go there", 
   const { fixture } = await open({ policy: () => 0 });
   const ends = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
   fixture.egress(ends.tcp({ sport: 999, dport: 80, flags: TCP_SYN }).frame());
-  const answer = packet()
-    .ip(B1.instanceV4, A1.v4)
-    .tcp({ sport: 80, dport: 999, flags: TCP_SYN | TCP_ACK });
+  const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 999, flags: TCP_SYN | TCP_ACK });
   fixture.ingress({ ...NODE.b.underlay, bytes: answer.bytes() });
   fixture.setHealth("b", 1, "unhealthy");
   const data = ends.tcp({ sport: 999, dport: 80, flags: TCP_ACK, seq: 1, ack: 1 }).payload("more").frame();

@@ -1,7 +1,15 @@
 // Both ends on this node: the packet goes back into the TUN, translated both ways, its offloads left as they are.
 import { describe, expect, test } from "vitest";
 import * as Virtio from "../../assembly/shared/virtio.ts";
-import { addressBytes, packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import {
+  addressBytes,
+  packet,
+  TCP_ACK,
+  TCP_SYN,
+  tcpPacket,
+  udpPacket,
+  virtioFrame,
+} from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
 import { packetIn, writtenPacket } from "../support/packets-of.ts";
 import { pseudoHeaderSum } from "../support/reference/checksum.ts";
@@ -49,10 +57,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     );
     expect(there.counts).toEqual({ localPackets: 1, localBytes: header + 20, flowsOpened: 1, policyChoices: 1 });
 
-    const answer = packet()
-      .ip(target, source)
-      .tcp({ sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK })
-      .bytes();
+    const answer = tcpPacket(target, source, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
     const back = fixture.egress(virtioFrame(answer, {}));
     expectPacket(
       writtenPacket(back),
@@ -98,11 +103,10 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
   test("a super-packet is delivered in one piece and counts as its segments", async () => {
     const fixture = await onNodeA();
     const payload = 3500;
-    const frame = packet()
-      .ip(client, called)
-      .tcp({ sport: 40000, dport: 80 })
-      .payload(payload)
-      .offloadFrame({ gsoType: gso, gsoSize: 1000 });
+    const frame = tcpPacket(client, called, { sport: 40000, dport: 80 }, payload).offloadFrame({
+      gsoType: gso,
+      gsoSize: 1000,
+    });
     const result = fixture.egress(frame);
     expect(result.tunWrites.map((write) => write.length)).toEqual([frame.length]);
     expect(result.tunWrites[0]?.subarray(0, 10)).toEqual(frame.subarray(0, 10));
@@ -116,11 +120,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
 
   test("a run of UDP datagrams is delivered in one piece", async () => {
     const fixture = await onNodeA();
-    const frame = packet()
-      .ip(client, called)
-      .udp({ sport: 40000, dport: 53 })
-      .payload(950)
-      .offloadFrame({ gsoType: Virtio.GSO_UDP_L4, gsoSize: 100 });
+    const frame = udpPacket(client, called, 40000, 53, 950).offloadFrame({ gsoType: Virtio.GSO_UDP_L4, gsoSize: 100 });
     const result = fixture.egress(frame);
     expect(result.tunWrites.map((write) => write.length)).toEqual([frame.length]);
     expect(result.counts.localPackets).toBe(10);

@@ -7,7 +7,7 @@ import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { given } from "../support/given.ts";
 import { AnsweringNodes, LOOK_MS } from "../support/nodes.ts";
-import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { endpointText } from "../support/reference/tables.ts";
@@ -282,9 +282,7 @@ describe("established flows to a node that is lost", () => {
     const { fixture, nodes } = await open({ memory: { answers: answers | HeaderLayout.ANSWER_WITH_ICMP } });
     nodes.run(1000);
     fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
-    const answer = packet()
-      .ip(B1.instanceV4, A1.v4)
-      .tcp({ sport: 80, dport: 4000, flags: TCP_SYN | TCP_ACK });
+    const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 4000, flags: TCP_SYN | TCP_ACK });
     fixture.ingress({ ...NODE.b.underlay, bytes: answer.bytes() });
     nodes.path(NODE.b).rttMs = undefined;
     until(fixture, nodes, NODE.b, "lost");

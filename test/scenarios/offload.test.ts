@@ -2,7 +2,17 @@
 import { describe, expect, test } from "vitest";
 import { UDP_PAYLOAD_MAX, UDP_SEGMENTS_MAX } from "../../assembly/shared/sockets.ts";
 import * as Virtio from "../../assembly/shared/virtio.ts";
-import { packet, pad, TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, virtioFrame } from "../support/packet-builder.ts";
+import {
+  packet,
+  pad,
+  TCP_ACK,
+  TCP_CWR,
+  TCP_FIN,
+  TCP_PSH,
+  tcpPacket,
+  udpPacket,
+  virtioFrame,
+} from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { A1, B1, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
@@ -34,10 +44,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
     const fixture = await onNodeA();
     const flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;
     const options = [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
-    const build = packet()
-      .ip(client, called)
-      .tcp({ sport: 40000, dport: 80, seq: 0xfffffe00, flags, options })
-      .payload(3000);
+    const build = tcpPacket(client, called, { sport: 40000, dport: 80, seq: 0xfffffe00, flags, options }, 3000);
     const result = fixture.egress(build.offloadFrame({ gsoType: gsoType | Virtio.GSO_ECN, gsoSize: 1000 }));
     const segments = result.datagrams.map((one) => viewPacket(one.bytes));
     for (const one of result.datagrams) expectPacket(one.bytes, from(source, 40000), to(target, 80), validChecksums());
@@ -58,10 +65,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
     "TCP: %i bytes in segments of 1000 arrive whole",
     async (length) => {
       const fixture = await onNodeA();
-      const build = packet()
-        .ip(client, called)
-        .tcp({ sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH })
-        .payload(length);
+      const build = tcpPacket(client, called, { sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH }, length);
       const result = fixture.egress(build.offloadFrame({ gsoType, gsoSize: 1000 }));
       expect(result.datagrams.length).toBe(Math.ceil(length / 1000));
       const payload = Buffer.concat(result.datagrams.map((one) => viewPacket(one.bytes).payload));
@@ -102,11 +106,10 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
   test("a batch of the largest super-packets leaves whole, even if in several calls", async () => {
     const fixture = await onNodeA();
     const frames = Array.from({ length: 64 }, (_, i) =>
-      packet()
-        .ip(client, called)
-        .tcp({ sport: 40000, dport: 80, seq: i * largest, flags: TCP_ACK })
-        .payload(largest)
-        .offloadFrame({ gsoType, gsoSize: 1390 }),
+      tcpPacket(client, called, { sport: 40000, dport: 80, seq: i * largest, flags: TCP_ACK }, largest).offloadFrame({
+        gsoType,
+        gsoSize: 1390,
+      }),
     );
     const result = fixture.egress(...frames);
     expect(result.datagrams.length).toBe(64 * Math.ceil(largest / 1390));
@@ -123,11 +126,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
 
   test("bytes behind a super-packet's length do not leave", async () => {
     const fixture = await onNodeA();
-    const frame = packet()
-      .ip(client, called)
-      .tcp({ sport: 40000, dport: 80 })
-      .payload(1500)
-      .offloadFrame({ gsoType, gsoSize: 1000 });
+    const frame = tcpPacket(client, called, { sport: 40000, dport: 80 }, 1500).offloadFrame({ gsoType, gsoSize: 1000 });
     const result = fixture.egress(pad(frame, 700));
     expect(result.datagrams.map((one) => one.bytes.length - header - 20)).toEqual([1000, 500]);
   });
@@ -150,13 +149,7 @@ test("the IPv4 id of segments wraps", async () => {
 test("small packets of different flows and sizes to one node keep their order", async () => {
   const fixture = await onNodeA();
   const sizes = [100, 100, 100, 40, 40, 900, 100, 40];
-  const frames = sizes.map((size, i) =>
-    packet()
-      .ip(A1.v4, ROUND_ROBIN.b.v4)
-      .udp({ sport: 1000 + i, dport: 53 })
-      .payload(size)
-      .frame(),
-  );
+  const frames = sizes.map((size, i) => udpPacket(A1.v4, ROUND_ROBIN.b.v4, 1000 + i, 53, size).frame());
   const result = fixture.egress(...frames);
   expect(result.datagrams.map((one) => viewPacket(one.bytes).sport)).toEqual(sizes.map((_, i) => 1000 + i));
 });

@@ -8,7 +8,7 @@ import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, TCP_ACK, TCP_RST, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { packet, TCP_ACK, TCP_RST, TCP_SYN, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -43,11 +43,7 @@ function parking(): Promise<EngineFixture> {
 
 function call(called: string, sport: number, client = A1): Uint8Array {
   const isV6 = called.includes(":");
-  return packet()
-    .ip(isV6 ? client.v6 : client.v4, called)
-    .udp({ sport, dport: 53 })
-    .payload(20)
-    .frame();
+  return udpPacket(isV6 ? client.v6 : client.v4, called, sport, 53, 20).frame();
 }
 
 function sourcePorts(result: Result): number[] {
@@ -297,11 +293,7 @@ describe("a connection whose service the tables lack at the moment", () => {
 
   test("hears its instance meanwhile, as far as unknown instances may speak", async () => {
     const fixture = await dropped();
-    const bytes = packet()
-      .ip(B1.instanceV4, A1.v4)
-      .tcp({ sport: 80, dport: 4000, flags: TCP_ACK })
-      .payload("x")
-      .bytes();
+    const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 4000, flags: TCP_ACK }, "x").bytes();
     const { tunWrites } = fixture.ingress({ ...FROM.stranger, bytes });
     expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), validChecksums());
   });

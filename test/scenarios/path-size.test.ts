@@ -5,7 +5,7 @@ import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import { readNodeMetrics } from "../../src/memory/measurements.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
-import { packet } from "../support/packet-builder.ts";
+import { udpPacket } from "../support/packet-builder.ts";
 import { A1, B1, NODE, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const EMSGSIZE = 90;
@@ -22,13 +22,7 @@ function mtu(fixture: EngineFixture, node = NODE.b): number | null {
 }
 
 function sendLarge(fixture: EngineFixture, length = TUN_MTU) {
-  return fixture.egress(
-    packet()
-      .ip(A1.v4, ROUND_ROBIN.b.v4)
-      .udp({ sport: 9, dport: 9 })
-      .payload(length - 28)
-      .frame(),
-  );
+  return fixture.egress(udpPacket(A1.v4, ROUND_ROBIN.b.v4, 9, 9, length - 28).frame());
 }
 
 describe("without a word from anybody", () => {
@@ -201,9 +195,5 @@ test("what our own device takes is known at once, and asked again within a minut
 });
 
 function udp(length: number): Uint8Array {
-  return packet()
-    .ip(A1.instanceV4, B1.v4)
-    .udp({ sport: 1, dport: 2 })
-    .payload(length - 28)
-    .bytes();
+  return udpPacket(A1.instanceV4, B1.v4, 1, 2, length - 28).bytes();
 }

@@ -6,7 +6,7 @@ import { UDP_PAYLOAD_MAX, UDP_SEGMENTS_MAX } from "../../assembly/shared/sockets
 import * as Virtio from "../../assembly/shared/virtio.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
-import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH } from "../support/packet-builder.ts";
+import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, udpPacket } from "../support/packet-builder.ts";
 import { expectAtMost, expectSame } from "../support/quick-expect.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { receive } from "../support/receive.ts";
@@ -89,11 +89,7 @@ test("small packets of many flows share messages by node and size, each in its o
   const fixture = await onNodeA({ policy: ({ flowHash }) => flowHash % 3 });
   const random = new Random(testSeed(7));
   const frames = Array.from({ length: 400 }, (_, i) =>
-    packet()
-      .ip(A1.v4, ROUND_ROBIN.b.v4)
-      .udp({ sport: 1000 + (i % 97), dport: 53 })
-      .payload(random.bytes(random.pick([64, 64, 64, 20])))
-      .frame(),
+    udpPacket(A1.v4, ROUND_ROBIN.b.v4, 1000 + (i % 97), 53, random.bytes(random.pick([64, 64, 64, 20]))).frame(),
   );
   const result = fixture.egress(...frames);
   expectSendable(result, UDP_SEGMENTS_MAX);

@@ -8,7 +8,7 @@ import { readQuestions } from "../../src/memory/questions.ts";
 import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, virtioFrame } from "../support/packet-builder.ts";
+import { packet, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { A1, B1, B3, C1, FROM, instance, onNodeA, ROUND_ROBIN, serviceB, UNKNOWN, world } from "../support/world.ts";
 
 const EMSGSIZE = 90;
@@ -222,10 +222,7 @@ test("fragments that waited and have to be cut never overrun the transmit queue"
   const small = fragmentsOf(first, 800) as [Uint8Array, ...Uint8Array[]];
   const held = fixture.egress(...[...later, ...small.slice(1, 4)].map(frame));
   expect(held.counts).toEqual({ fragmentsHeld: later.length + 3 });
-  const many = packet()
-    .ip(A1.v4, ROUND_ROBIN.b.v4)
-    .tcp({ sport: 1, dport: 80 })
-    .payload(2020 * 32);
+  const many = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1, dport: 80 }, 2020 * 32);
   fixture.io.putFrame(0, many.offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 32 }));
   fixture.io.putFrame(1, frame(small[0]));
   expect(fixture.engine.egress(0, 2, fixture.nowUs)).toBe(2);

@@ -86,6 +86,8 @@ export interface VirtioFields {
   readonly csumOffset?: number;
 }
 
+/** Text, bytes, or a count of bytes with a recognisable pattern. */
+type Content = string | Uint8Array | number;
 type Network =
   | { readonly version: 4; readonly fields: Ipv4Fields }
   | { readonly version: 6; readonly fields: Ipv6Fields };
@@ -171,8 +173,7 @@ export class PacketBuilder {
     return new PacketBuilder(this.network, { kind: "other", protocol }, this.data);
   }
 
-  /** Text, bytes, or a count of bytes with a recognisable pattern. */
-  payload(content: string | Uint8Array | number): PacketBuilder {
+  payload(content: Content): PacketBuilder {
     const data =
       typeof content === "string"
         ? new TextEncoder().encode(content)
@@ -271,6 +272,20 @@ export class PacketBuilder {
 
 export function packet(): PacketBuilder {
   return new PacketBuilder();
+}
+
+export function udpPacket(
+  src: string,
+  dst: string,
+  sport: number,
+  dport: number,
+  content: Content = "",
+): PacketBuilder {
+  return packet().ip(src, dst).udp({ sport, dport }).payload(content);
+}
+
+export function tcpPacket(src: string, dst: string, fields: TcpFields, content: Content = ""): PacketBuilder {
+  return packet().ip(src, dst).tcp(fields).payload(content);
 }
 
 /** A virtio_net_hdr (little-endian) in front of a packet. */

@@ -6,7 +6,7 @@ import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import type { EngineFixture } from "../../support/engine-fixture.ts";
 import { clientPorts, engineFlows } from "../../support/engine-flows.ts";
 import { nth } from "../../support/given.ts";
-import { packet } from "../../support/packet-builder.ts";
+import { udpPacket } from "../../support/packet-builder.ts";
 import { expectAtMost, expectSame } from "../../support/quick-expect.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { A1, onNodeA, ROUND_ROBIN } from "../../support/world.ts";
@@ -29,11 +29,7 @@ async function table(flows: number, portCount: number): Promise<Table> {
     },
   });
   const frames = Array.from({ length: portCount }, (_, i) =>
-    packet()
-      .ip(A1.v6, ROUND_ROBIN.b.v6)
-      .udp({ sport: i + 1, dport: 53 })
-      .payload("q")
-      .frame(),
+    udpPacket(A1.v6, ROUND_ROBIN.b.v6, i + 1, 53, "q").frame(),
   );
   return { fixture, frames, model: new Map() };
 }

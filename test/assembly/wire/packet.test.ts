@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
-import { packet } from "../../support/packet-builder.ts";
+import { packet, tcpPacket } from "../../support/packet-builder.ts";
 import { Random, testSeed } from "../../support/random.ts";
 import { parse } from "../../support/reference/parser.ts";
 import { loadWorkbench, type Workbench } from "../../support/workbench.ts";
@@ -18,10 +18,7 @@ const WHOLE = [
     .ipv4({ src: "192.0.2.1", dst: "192.0.2.2", options: [1, 1, 1, 0] })
     .tcp({ sport: 1, dport: 2 })
     .bytes(),
-  packet()
-    .ip("2001:db8::1", "2001:db8::2")
-    .tcp({ sport: 1, dport: 2, options: [1, 1, 1, 0] })
-    .bytes(),
+  tcpPacket("2001:db8::1", "2001:db8::2", { sport: 1, dport: 2, options: [1, 1, 1, 0] }).bytes(),
   packet().ip("2001:db8::1", "2001:db8::2").udp({ sport: 1, dport: 2 }).payload(3).bytes(),
 ];
 
