@@ -8,7 +8,7 @@ import type { CallResult } from "../../src/lab/workload-protocol.ts";
 import { containerName, OakestraCluster } from "../support/oakestra/cluster.ts";
 import { describeCluster } from "../support/oakestra/describe-cluster.ts";
 import { Load } from "../support/oakestra/load.ts";
-import { packet, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { spoof } from "../support/spoof.ts";
 
 const WORKERS = { "node-a": "65a000000000000000000001", "node-b": "65a000000000000000000002" } as const;
@@ -94,7 +94,7 @@ describeCluster("a thousand unknown addresses on a worker node", () => {
         .filter((one) => UNKNOWN_ADDRESS.test(one));
     await eventually("unknown addresses to be asked for", async () => unknown().length >= UNANSWERED);
     const told = asked().length;
-    const syn = packet().ip(CALLER, namespaceAddress).tcp({ sport: 4000, dport: 80, flags: TCP_SYN, seq: 1 }).bytes();
+    const syn = packet().ip(CALLER, namespaceAddress).tcp({ sport: 4000, dport: 80, flags: FLAG.SYN, seq: 1 }).bytes();
     const sender = { namespace: "node-b", from: ["192.0.2.12", 40_000], to: ["192.0.2.11", 50_103] } as const;
     await spoof(cluster.lab.sandbox, { ...sender, datagrams: [Buffer.from(syn).toString("hex")] }, () =>
       eventually("the caller to be asked for", async () => asked().slice(told).includes(CALLER)),

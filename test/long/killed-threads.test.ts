@@ -7,7 +7,7 @@ import { Region } from "../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import { FlowTableRepair } from "../../src/memory/flow-repair.ts";
 import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import { A1, B2, C1, CLOSEST, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
@@ -95,7 +95,7 @@ function frames(): Uint8Array[] {
           .udp({ sport: 2000 + i, dport: 80 })
           .frame(),
       ).concat(
-        [TCP_SYN, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST].flatMap((flags) =>
+        [FLAG.SYN, FLAG.ACK, FLAG.FIN | FLAG.ACK, FLAG.RST].flatMap((flags) =>
           Array.from({ length: 10 }, (_, i) =>
             packet()
               .ip(client.v4, called.v4)

@@ -20,7 +20,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { FlowFile, RECORDS_AT } from "../../src/dataplane/io/flow-file.ts";
 import { adoptFlows } from "../../src/dataplane/modules/adoption.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
+import { FLAG, tcpPacket } from "../support/packet-builder.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -76,8 +76,8 @@ async function leaveFlows(flows: number): Promise<Uint8Array[]> {
   await takeOver({ fixture, file });
   const sent: Uint8Array[] = [];
   for (let flow = 0; flow < flows; flow++) {
-    fixture.egress(tcp(flow, TCP_SYN));
-    sent.push(sentPacket(fixture.egress(tcp(flow, TCP_ACK))));
+    fixture.egress(tcp(flow, FLAG.SYN));
+    sent.push(sentPacket(fixture.egress(tcp(flow, FLAG.ACK))));
   }
   end(file);
   return sent;
@@ -143,11 +143,11 @@ test("they go on with their instance, whatever the policy would choose now", asy
   expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 20 });
   expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 20, broken: [] });
   for (const [flow, bytes] of sent.entries()) {
-    const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
+    const { datagrams } = next.fixture.egress(tcp(flow, FLAG.ACK));
     expect(datagrams[0]?.endpoint).toBe(TO.c);
     expect(sentPacket({ datagrams })).toEqual(bytes);
   }
-  expect(next.fixture.egress(tcp(99, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO.b);
+  expect(next.fixture.egress(tcp(99, FLAG.SYN)).datagrams[0]?.endpoint).toBe(TO.b);
 });
 
 test("their times go on", async () => {
@@ -180,10 +180,10 @@ test("a flow whose instance the tables lack waits for it, and its packets and an
   const next = await start(0, ORIGIN_MS, { ...lacking, services });
   await takeOver(next);
   expect(inspectFlowTable(next.fixture.shared).live).toBe(1);
-  const waiting = next.fixture.egress(tcp(0, TCP_ACK));
+  const waiting = next.fixture.egress(tcp(0, FLAG.ACK));
   expect(waiting.datagrams).toEqual([]);
   await next.fixture.apply(world());
-  const { datagrams } = next.fixture.egress(tcp(0, TCP_ACK));
+  const { datagrams } = next.fixture.egress(tcp(0, FLAG.ACK));
   expect(datagrams.map(({ endpoint, bytes }) => [endpoint, bytes])).toEqual([[TO.c, sent]]);
   expect(inspectFlowTable(next.fixture.shared).broken).toEqual([]);
 });
@@ -211,7 +211,7 @@ test("one whose instance has another address now gets another instance", async (
   );
   const next = await start(0, ORIGIN_MS, moved);
   await takeOver(next);
-  expect(next.fixture.egress(tcp(0, TCP_SYN)).datagrams[0]?.endpoint).toBe(TO.b);
+  expect(next.fixture.egress(tcp(0, FLAG.SYN)).datagrams[0]?.endpoint).toBe(TO.b);
 });
 
 test("of records with a wrong byte, each at another place, none misleads a packet", async () => {
@@ -229,7 +229,7 @@ test("of records with a wrong byte, each at another place, none misleads a packe
     await takeOver(next);
     expect(inspectFlowTable(next.fixture.shared).broken).toEqual([]);
     for (const [flow, before] of sent.entries()) {
-      const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
+      const { datagrams } = next.fixture.egress(tcp(flow, FLAG.ACK));
       const [datagram] = datagrams;
       // Its own instance as before; or a flow that nobody knows, for which this policy chooses B 1.
       if (datagram?.endpoint === TO.c) expect(datagram.bytes, `byte ${flow}`).toEqual(before);
@@ -295,7 +295,7 @@ test.each<[string, () => void, RegExp]>([
   expect(next.file.refusal).toMatch(why);
   await takeOver(next);
   expect(next.fixture.countsSinceStart().flowsAdopted).toBeUndefined();
-  next.fixture.egress(tcp(0, TCP_SYN));
+  next.fixture.egress(tcp(0, FLAG.SYN));
   end(next.file);
   const last = await start(0);
   expect(last.file.refusal).toBeUndefined();
@@ -311,7 +311,7 @@ test("the file of version 0.2.0 is taken over", async () => {
   expect(next.file.refusal).toBeUndefined();
   await takeOver(next);
   expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 3 });
-  for (const flow of [0, 1, 2]) expect(next.fixture.egress(tcp(flow, TCP_ACK)).datagrams[0]?.endpoint).toBe(TO.c);
+  for (const flow of [0, 1, 2]) expect(next.fixture.egress(tcp(flow, FLAG.ACK)).datagrams[0]?.endpoint).toBe(TO.c);
 });
 
 test("records of another layout are taken over one by one, by the fields that the file lists", async () => {
@@ -324,7 +324,7 @@ test("records of another layout are taken over one by one, by the fields that th
   expect(next.fixture.countsSinceStart()).toMatchObject({ flowsAdopted: 19, flowsRefused: 1 });
   expect(inspectFlowTable(next.fixture.shared)).toEqual({ live: 19, broken: [] });
   const kept = sent.filter((bytes, flow) => {
-    const { datagrams } = next.fixture.egress(tcp(flow, TCP_ACK));
+    const { datagrams } = next.fixture.egress(tcp(flow, FLAG.ACK));
     return datagrams[0]?.endpoint === TO.c && Buffer.compare(sentPacket({ datagrams }), bytes) === 0;
   });
   expect(kept.length).toBeGreaterThanOrEqual(19); // the policy chooses another one
@@ -388,7 +388,7 @@ test("the file grows ahead of the table, and also while flows are taken over", a
         .poll(() => word(before.fixture, HeaderLayout.FLOW_ROOM) - word(before.fixture, HeaderLayout.FLOW_NEXT))
         .toBeGreaterThan(300);
     }
-    before.fixture.egress(tcp(flow, TCP_SYN));
+    before.fixture.egress(tcp(flow, FLAG.SYN));
   }
   end(before.file);
   const next = await process(ORIGIN_MS);

@@ -4,7 +4,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { given, nth } from "../support/given.ts";
-import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { A1, B1, B2, instance, NODE, onNodeA, ROUND_ROBIN, serviceB, UNKNOWN, world } from "../support/world.ts";
@@ -93,11 +93,11 @@ test("whoever is no workload hears nothing about an ICMP error, and no more than
 });
 
 describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big }) => {
-  const call = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
+  const call = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: FLAG.SYN });
 
   test("an unknown address: host unreachable, from that address, quoting the packet [defect 44]", async () => {
     const fixture = await onTellingNode();
-    const lost = packet().ip(client, unknown).tcp({ sport: 4000, dport: 80, flags: TCP_SYN });
+    const lost = packet().ip(client, unknown).tcp({ sport: 4000, dport: 80, flags: FLAG.SYN });
     const { tunWrites, counts } = fixture.egress(lost.frame());
     const [type, code] = host;
     const expected = packet().ip(unknown, client).icmp({ type, code }).payload(lost.bytes()).bytes();
@@ -142,7 +142,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
       [2, 4, 5, 180],
       [1, 2, 4, 5, 180, 1, 1, 0],
     ]) {
-      const [sent] = fixture.egress(syn.tcp({ sport: 4000, dport: 80, flags: TCP_SYN, options }).frame()).datagrams;
+      const [sent] = fixture.egress(syn.tcp({ sport: 4000, dport: 80, flags: FLAG.SYN, options }).frame()).datagrams;
       expectPacket(sent?.bytes, validChecksums());
       const at = header + 20 + options.indexOf(4) + 1;
       expect(Buffer.from(given(sent).bytes).readUInt16BE(at)).toBe(1372 - header - 20);
@@ -155,7 +155,7 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     for (const length of [0, 1]) {
       const options = [5, length, 1, 1, 2, 4, 5, 180];
       const { datagrams, counts } = fixture.egress(
-        syn.tcp({ sport: 4000, dport: 80, flags: TCP_SYN, options }).frame(),
+        syn.tcp({ sport: 4000, dport: 80, flags: FLAG.SYN, options }).frame(),
       );
       expect([...(sentPacket({ datagrams }).subarray(header + 20) ?? [])]).toEqual(options);
       expect(counts.mssClamped).toBeUndefined();
@@ -166,11 +166,11 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     const fixture = await onTellingNode();
     fixture.egress(call.frame());
     await fixture.apply(world(serviceB([instance(2, "node-c", B2)])));
-    const data = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 });
+    const data = packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: FLAG.ACK, seq: 5, ack: 777 });
     const { tunWrites, datagrams, counts } = fixture.egress(data.payload("data").frame());
     expect(datagrams).toEqual([]);
     const told = writtenPacket({ tunWrites });
-    expectPacket(told, from(called, 80), to(client, 4000), flagsAre(TCP_RST), validChecksums());
+    expectPacket(told, from(called, 80), to(client, 4000), flagsAre(FLAG.RST), validChecksums());
     expect(viewPacket(given(told)).seq).toBe(777);
     expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
     expect(fixture.egress(call.frame()).datagrams.length).toBe(1);

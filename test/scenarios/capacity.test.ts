@@ -9,7 +9,7 @@ import { liveFlows } from "../../src/memory/flows.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
 import { given } from "../support/given.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_SYN, tcpPacket, udpPacket, withSourcePort } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket, udpPacket, withSourcePort } from "../support/packet-builder.ts";
 import { viewPacket } from "../support/packet-checks.ts";
 import { Random } from "../support/random.ts";
 import { bucketOf, inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -50,10 +50,10 @@ describe("a full flow table", () => {
     const fixture = await smallTable();
     const kept = 20;
     for (let sport = 1; sport <= kept; sport++) {
-      const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: sport, flags: TCP_SYN | TCP_ACK }).bytes();
-      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
+      const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: sport, flags: FLAG.SYN | FLAG.ACK }).bytes();
+      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: FLAG.SYN }).frame());
       fixture.ingress({ ...FROM.b, bytes: answer });
-      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_ACK }).frame());
+      fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: FLAG.ACK }).frame());
     }
     for (let i = 0; i < 10 * FLOWS; i++) {
       fixture.advance(1);
@@ -86,9 +86,10 @@ describe("a workload does not take what another one uses", () => {
   /** Established connections of C 1, by FIN, answered datagrams or answered pings. */
   const KINDS = {
     tcp: {
-      begin: (i: number) => tcpPacket(C1.v4, ROUND_ROBIN.b.v4, { sport: 2000 + i, dport: 80, flags: TCP_SYN }),
-      answer: (i: number) => tcpPacket(B1.instanceV4, C1.v4, { sport: 80, dport: 2000 + i, flags: TCP_SYN | TCP_ACK }),
-      goOn: (i: number) => tcpPacket(C1.v4, ROUND_ROBIN.b.v4, { sport: 2000 + i, dport: 80, flags: TCP_ACK }),
+      begin: (i: number) => tcpPacket(C1.v4, ROUND_ROBIN.b.v4, { sport: 2000 + i, dport: 80, flags: FLAG.SYN }),
+      answer: (i: number) =>
+        tcpPacket(B1.instanceV4, C1.v4, { sport: 80, dport: 2000 + i, flags: FLAG.SYN | FLAG.ACK }),
+      goOn: (i: number) => tcpPacket(C1.v4, ROUND_ROBIN.b.v4, { sport: 2000 + i, dport: 80, flags: FLAG.ACK }),
     },
     udp: {
       begin: (i: number) => udpPacket(C1.v4, ROUND_ROBIN.b.v4, 2000 + i, 53, "q"),
@@ -137,9 +138,9 @@ describe("a workload does not take what another one uses", () => {
       fixture.ingress({ ...FROM.b, bytes });
     },
     "connections that are established": (fixture, i) => {
-      const syn = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1024 + i, dport: 80, flags: TCP_SYN });
-      const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 1024 + i, flags: TCP_SYN | TCP_ACK }).bytes();
-      const ack = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1024 + i, dport: 80, flags: TCP_ACK });
+      const syn = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1024 + i, dport: 80, flags: FLAG.SYN });
+      const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 1024 + i, flags: FLAG.SYN | FLAG.ACK }).bytes();
+      const ack = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 1024 + i, dport: 80, flags: FLAG.ACK });
       fixture.egress(syn.frame());
       fixture.ingress({ ...FROM.b, bytes });
       fixture.egress(ack.frame());
@@ -219,9 +220,9 @@ test("without answers first, then what is closed, then the longest unused", asyn
     fixture.ingress({ ...FROM.b, bytes });
   };
   const open = (sport: number, ...more: number[]) => {
-    fixture.egress(tcp(sport, TCP_SYN).frame());
-    back(sport, TCP_SYN | TCP_ACK);
-    fixture.egress(tcp(sport, TCP_ACK).frame());
+    fixture.egress(tcp(sport, FLAG.SYN).frame());
+    back(sport, FLAG.SYN | FLAG.ACK);
+    fixture.egress(tcp(sport, FLAG.ACK).frame());
     for (const flags of more) {
       fixture.egress(tcp(sport, flags).frame());
       back(sport, flags);
@@ -229,9 +230,9 @@ test("without answers first, then what is closed, then the longest unused", asyn
     fixture.advance(1);
   };
   for (let sport = 1; sport <= 10; sport++) open(sport); // oldest of all
-  for (let sport = 11; sport <= 20; sport++) open(sport, TCP_FIN | TCP_ACK);
+  for (let sport = 11; sport <= 20; sport++) open(sport, FLAG.FIN | FLAG.ACK);
   for (let sport = 21; sport <= 30; sport++) {
-    fixture.egress(tcp(sport, TCP_SYN).frame());
+    fixture.egress(tcp(sport, FLAG.SYN).frame());
     fixture.advance(1);
   }
   const order: number[] = [];

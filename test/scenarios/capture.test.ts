@@ -13,7 +13,7 @@ import { WorkerArea } from "../../src/dataplane/io/device.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { keyOfText } from "../../src/net/address-key.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_PSH, TCP_SYN, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { A1, B1, C1, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
@@ -59,8 +59,8 @@ function nameOf(names: Readonly<Record<string, number>>, value: number): string 
   return Object.keys(names).find((name) => names[name] === value) ?? "";
 }
 
-const request = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).bytes();
-const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 4000, flags: TCP_ACK }).payload(100).bytes();
+const request = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 4000, dport: 80, flags: FLAG.SYN }).bytes();
+const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 4000, flags: FLAG.ACK }).payload(100).bytes();
 
 describe("captured is", () => {
   test("a request as it came and as it is sent, with the instance that it goes to", async () => {
@@ -109,7 +109,7 @@ describe("captured is", () => {
     const fixture = await onNodeA();
     fixture.egress(virtioFrame(request, {}));
     const captured = capture(fixture);
-    const data = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 4000, dport: 80, flags: TCP_ACK | TCP_PSH });
+    const data = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 4000, dport: 80, flags: FLAG.ACK | FLAG.PSH });
     const large = data.payload(3000).frame();
     const { datagrams } = fixture.egress(large);
     const sent = captured();

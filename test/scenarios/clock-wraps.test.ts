@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { readQuestions } from "../../src/memory/questions.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, TCP_ACK, TCP_SYN, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { A1, B1, FROM, onNodeA, ROUND_ROBIN, UNKNOWN } from "../support/world.ts";
 
 const HALF_MS = 2 ** 31;
@@ -26,11 +26,11 @@ function udp(sport: number): Uint8Array {
 
 /** Opens a TCP connection, which may be idle for a day. */
 function connect(fixture: EngineFixture): void {
-  fixture.egress(out(TCP_SYN));
+  fixture.egress(out(FLAG.SYN));
   const ports = { sport: 80, dport: 40000 };
-  const answer = tcpPacket(B1.instanceV4, A1.v4, { ...ports, flags: TCP_SYN | TCP_ACK });
+  const answer = tcpPacket(B1.instanceV4, A1.v4, { ...ports, flags: FLAG.SYN | FLAG.ACK });
   fixture.ingress({ ...FROM.b, bytes: answer.bytes() });
-  fixture.egress(out(TCP_ACK));
+  fixture.egress(out(FLAG.ACK));
 }
 
 /** A node whose clock is so many milliseconds before a wrap. */
@@ -158,14 +158,14 @@ describe.each([HALF_MS - 1, HALF_MS, HALF_MS + 1, 2 * HALF_MS - 500, 2 * HALF_MS
       const fixture = await startedBefore(HALF_MS, 500);
       connect(fixture);
       passTime(fixture);
-      expect(fixture.egress(out(TCP_ACK)).counts.flowsOpened).toBe(1);
+      expect(fixture.egress(out(FLAG.ACK)).counts.flowsOpened).toBe(1);
     });
 
     test("a connection that is used more than once a day is still there", async () => {
       const fixture = await startedBefore(HALF_MS, 500);
       connect(fixture);
       passTime(fixture, () => {
-        expect(fixture.egress(out(TCP_ACK)).counts.flowsOpened).toBeUndefined();
+        expect(fixture.egress(out(FLAG.ACK)).counts.flowsOpened).toBeUndefined();
       });
       expect(fixture.countsSinceStart()).not.toHaveProperty("flowsExpired");
     });

@@ -3,19 +3,7 @@ import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import * as ProbeLayout from "../../assembly/shared/layout/probe.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import {
-  corrupt,
-  type Ipv4Fields,
-  packet,
-  TCP_ACK,
-  TCP_CWR,
-  TCP_ECE,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_SYN,
-  TCP_URG,
-  type TcpFields,
-} from "../support/packet-builder.ts";
+import { corrupt, FLAG, type Ipv4Fields, packet, type TcpFields } from "../support/packet-builder.ts";
 import { A1, B1, B2, FROM, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
 const SIZE = 100;
@@ -30,7 +18,7 @@ function joining(
 function segment(index: number, tcp: Partial<TcpFields> = {}, ip: Partial<Ipv4Fields> = {}, size = SIZE): Uint8Array {
   return packet()
     .ipv4({ src: B1.instanceV4, dst: A1.v4, id: 500 + index, ...ip })
-    .tcp({ sport: 80, dport: 40000, seq: 1000 + index * SIZE, flags: TCP_ACK, ...tcp })
+    .tcp({ sport: 80, dport: 40000, seq: 1000 + index * SIZE, flags: FLAG.ACK, ...tcp })
     .payload(size)
     .bytes();
 }
@@ -67,7 +55,7 @@ const CASES: readonly (readonly [what: string, writeCount: number, packets: read
   ["segments in a row are one write", 1, [segment(0), segment(1), segment(2), segment(3)]],
   ["a shorter segment ends the write", 2, [segment(0), segment(1, {}, {}, 40), segment(2, { seq: 1140 })]],
   ["a longer segment begins another", 2, [segment(0, {}, {}, 40), segment(1, { seq: 1040 })]],
-  ["PSH ends the write", 2, [segment(0), segment(1, { flags: TCP_ACK | TCP_PSH }), segment(2)]],
+  ["PSH ends the write", 2, [segment(0), segment(1, { flags: FLAG.ACK | FLAG.PSH }), segment(2)]],
   ["a gap in the sequence", 2, [segment(0), segment(2, {}, { id: 501 })]],
   ["a repetition", 2, [segment(0), segment(0, {}, { id: 501 })]],
   ["the wrong order", 2, [segment(1), segment(0, {}, { id: 502 })]],
@@ -89,11 +77,11 @@ const CASES: readonly (readonly [what: string, writeCount: number, packets: read
   ["a wrong IPv4 header checksum", 2, [segment(0), corrupt(segment(1), 10, 0, 0)]],
   ["a wrong checksum in front", 2, [corrupt(segment(0), 60, 0x99), segment(1)]],
   ["acknowledgments without data", 2, [segment(0, {}, {}, 0), segment(0, { ack: 9 }, { id: 501 }, 0)]],
-  ["FIN", 2, [segment(0), segment(1, { flags: TCP_ACK | TCP_FIN })]],
-  ["SYN with data", 2, [segment(0, { flags: TCP_SYN }), segment(1)]],
-  ["URG", 2, [segment(0), segment(1, { flags: TCP_ACK | TCP_URG })]],
-  ["ECE", 2, [segment(0), segment(1, { flags: TCP_ACK | TCP_ECE })]],
-  ["CWR", 2, [segment(0), segment(1, { flags: TCP_ACK | TCP_CWR })]],
+  ["FIN", 2, [segment(0), segment(1, { flags: FLAG.ACK | FLAG.FIN })]],
+  ["SYN with data", 2, [segment(0, { flags: FLAG.SYN }), segment(1)]],
+  ["URG", 2, [segment(0), segment(1, { flags: FLAG.ACK | FLAG.URG })]],
+  ["ECE", 2, [segment(0), segment(1, { flags: FLAG.ACK | FLAG.ECE })]],
+  ["CWR", 2, [segment(0), segment(1, { flags: FLAG.ACK | FLAG.CWR })]],
   ["another flow in between", 3, [segment(0), datagram(0), segment(1)]],
   ["IPv6 segments", 1, [segment6(0), segment6(1), segment6(2)]],
   ["another hop limit", 2, [segment6(0), segment6(1, 63)]],
@@ -131,7 +119,7 @@ test("a super-packet never exceeds 65,535 bytes", async () => {
 describe("answers", () => {
   test("are joined after their translation", async () => {
     const fixture = await joining();
-    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).frame());
     const result = fixture.ingress(...[0, 1, 2].map((i) => ({ ...FROM.b, bytes: segment(i) })));
     expect(result.frames.length).toBe(1);
   });

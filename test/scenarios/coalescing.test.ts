@@ -6,17 +6,10 @@ import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import {
   corrupt,
+  FLAG,
   type Ipv4Fields,
   type Ipv6Fields,
   packet,
-  TCP_ACK,
-  TCP_CWR,
-  TCP_ECE,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  TCP_URG,
   type TcpFields,
   type UdpFields,
 } from "../support/packet-builder.ts";
@@ -224,12 +217,12 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
     { what: "fewer options", packets: () => pair({ options: [] }) },
     { what: "another source port", packets: () => pair({ sport: 5002 }) },
     { what: "another destination port", packets: () => pair({ dport: 40001 }) },
-    { what: "PSH on the first", packets: () => pair({}, {}, { flags: TCP_ACK | TCP_PSH }) },
-    ...Object.entries({ TCP_FIN, TCP_SYN, TCP_RST, TCP_URG, TCP_ECE, TCP_CWR }).flatMap(([name, flag]) => [
-      { what: `${name} on the first`, packets: () => pair({}, {}, { flags: TCP_ACK | flag }) },
-      { what: `${name} on the second`, packets: () => pair({ flags: TCP_ACK | flag }) },
+    { what: "PSH on the first", packets: () => pair({}, {}, { flags: FLAG.ACK | FLAG.PSH }) },
+    ...(["FIN", "SYN", "RST", "URG", "ECE", "CWR"] as const).flatMap((name) => [
+      { what: `${name} on the first`, packets: () => pair({}, {}, { flags: FLAG.ACK | FLAG[name] }) },
+      { what: `${name} on the second`, packets: () => pair({ flags: FLAG.ACK | FLAG[name] }) },
     ]),
-    { what: "no ACK", packets: () => pair({ flags: TCP_PSH }) },
+    { what: "no ACK", packets: () => pair({ flags: FLAG.PSH }) },
     { what: "unequal TTL or hop limit", packets: () => pair({}, { ttl: 63, hopLimit: 63 }) },
     { what: "unequal TOS or traffic class", packets: () => pair({}, { tos: 4, trafficClass: 4 }) },
     { what: "an ECN mark", packets: () => pair({}, { tos: 3, trafficClass: 3 }) },
@@ -251,7 +244,7 @@ describe.each(FAMILIES)("$family", ({ src, dst, header }) => {
   ];
   test("what follows is coalesced", async () => {
     expect(await framesOf(pair({}))).toEqual([2]);
-    expect(await framesOf(pair({ flags: TCP_ACK | TCP_PSH }))).toEqual([2]);
+    expect(await framesOf(pair({ flags: FLAG.ACK | FLAG.PSH }))).toEqual([2]);
   });
   test.each(apart)("$what is not coalesced", async ({ packets }) => {
     expect(await framesOf(packets())).toEqual([1, 1]);

@@ -6,7 +6,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import { UDP_PAYLOAD_MAX } from "../../assembly/shared/sockets.ts";
 import * as Virtio from "../../assembly/shared/virtio.ts";
 import { CountedNode } from "../support/counted-work.ts";
-import { type PacketBuilder, packet, TCP_ACK, TCP_PSH } from "../support/packet-builder.ts";
+import { FLAG, type PacketBuilder, packet } from "../support/packet-builder.ts";
 import { A1, B1, C1, FROM, ROUND_ROBIN } from "../support/world.ts";
 
 const ALL = HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP | HeaderLayout.OFFLOAD_TUN_UDP;
@@ -36,10 +36,10 @@ describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) =
   const SEGMENT = MTU - TCP;
   const SUPER = SEGMENTS_OF_SUPER * SEGMENT;
   const tcp = (dst: string): PacketBuilder =>
-    packet().ip(client, dst).tcp({ sport: 40_000, dport: 80, flags: TCP_ACK });
+    packet().ip(client, dst).tcp({ sport: 40_000, dport: 80, flags: FLAG.ACK });
   const udp = (dst: string): PacketBuilder => packet().ip(client, dst).udp({ sport: 40_000, dport: 53 });
   /** A segment of a stream of such. */
-  const answer = (segment: number, bytes: number, flags = TCP_ACK): Uint8Array => {
+  const answer = (segment: number, bytes: number, flags = FLAG.ACK): Uint8Array => {
     const from =
       ip === 20 ? packet().ipv4({ src: answering, dst: client, id: segment }) : packet().ip(answering, client);
     return from
@@ -98,7 +98,7 @@ describe.each(FAMILIES)("$family", ({ client, called, answering, inNode, ip }) =
     counted.ingress(TCP, from(answer(0, 0)));
     const one = { payloadBytes: 0, messages: 0, frames: 1, lines: IN };
     expect(counted.ingress(TCP, from(answer(0, 1000)))).toEqual(one);
-    expect(counted.ingress(TCP, from(answer(0, 1000, TCP_ACK | TCP_PSH)))).toEqual(one);
+    expect(counted.ingress(TCP, from(answer(0, 1000, FLAG.ACK | FLAG.PSH)))).toEqual(one);
     const apart = [answer(0, 1000), answer(7, 1000), answer(3, 1000)].map(from);
     expect(counted.ingress(TCP, ...apart)).toEqual({ ...one, frames: 3 });
   });

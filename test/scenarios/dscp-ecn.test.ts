@@ -4,7 +4,7 @@ import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { AnsweringNodes } from "../support/nodes.ts";
-import { corrupt, packet, TCP_ACK, TCP_CWR, virtioFrame } from "../support/packet-builder.ts";
+import { corrupt, FLAG, packet, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, trafficClassIs, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { packetIn, writtenPacket } from "../support/packets-of.ts";
 import { A1, B1, B2, C1, FROM, NODE, onNodeA, ROUND_ROBIN } from "../support/world.ts";
@@ -148,7 +148,7 @@ describe.each(FAMILIES)("what goes out: $name", ({ client, called, answering: [i
 
   test("every segment of a super-packet has it, and CWR stays on the first", async () => {
     const fixture = await withNodes(true);
-    const flags = TCP_ACK | TCP_CWR;
+    const flags = FLAG.ACK | FLAG.CWR;
     const gsoType = client.includes(":") ? 4 : 1;
     const { messages } = fixture.egress(
       ip(client, called, CE).tcp({ sport: 1, dport: 80, flags }).payload(3000).offloadFrame({ gsoType, gsoSize: 1000 }),
@@ -157,8 +157,8 @@ describe.each(FAMILIES)("what goes out: $name", ({ client, called, answering: [i
     const segments = messages[0]?.datagrams.map(viewPacket);
     expect(segments?.map((one) => [one.trafficClass, one.flags])).toEqual([
       [CE, flags],
-      [CE, TCP_ACK],
-      [CE, TCP_ACK],
+      [CE, FLAG.ACK],
+      [CE, FLAG.ACK],
     ]);
   });
 });
@@ -255,7 +255,7 @@ test("segments that were marked on their way are not joined with others", async 
     ...FROM.b,
     bytes: packet()
       .ipv4({ src: B1.instanceV4, dst: A1.v4, id: i, tos: ECT_0 })
-      .tcp({ sport: 80, dport: 40000, seq: 100 * i, flags: TCP_ACK })
+      .tcp({ sport: 80, dport: 40000, seq: 100 * i, flags: FLAG.ACK })
       .payload(100)
       .bytes(),
     trafficClass: outside,

@@ -1,17 +1,7 @@
 // Out: a workload calls a service or an instance, and the packet leaves for the instance's node.
 import { describe, expect, test } from "vitest";
 import { given } from "../support/given.ts";
-import {
-  corrupt,
-  packet,
-  pad,
-  TCP_ACK,
-  TCP_PSH,
-  TCP_SYN,
-  tcpPacket,
-  udpPacket,
-  virtioFrame,
-} from "../support/packet-builder.ts";
+import { corrupt, FLAG, packet, pad, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import {
   expectPacket,
   flagsAre,
@@ -35,7 +25,7 @@ const FAMILIES = [
 describe.each(FAMILIES)("$family egress", ({ client, source, called, target, header }) => {
   test("TCP to a service address leaves as instance address to namespace address", async () => {
     const fixture = await onNodeA();
-    const original = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).bytes();
+    const original = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).bytes();
     const result = fixture.egress(virtioFrame(original, {}));
     expect(result.datagrams.map((one) => one.endpoint)).toEqual([TO.b]);
     expectPacket(
@@ -74,13 +64,13 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
 
   test("the second packet of a flow asks no policy and opens no flow", async () => {
     const fixture = await onNodeA();
-    const open = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
+    const open = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN });
     fixture.egress(open.frame());
-    const next = tcpPacket(client, called, { sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH }, "GET /");
+    const next = tcpPacket(client, called, { sport: 40000, dport: 80, flags: FLAG.ACK | FLAG.PSH }, "GET /");
     const result = fixture.egress(next.frame());
     expect(result.choices).toEqual([]);
     expect(result.counts).toEqual({ egressPackets: 1, egressBytes: header + 25 });
-    expectPacket(sentPacket(result), to(target, 80), flagsAre(TCP_ACK | TCP_PSH), validChecksums());
+    expectPacket(sentPacket(result), to(target, 80), flagsAre(FLAG.ACK | FLAG.PSH), validChecksums());
   });
 
   test("ports 65535 and 1 are ports like any other", async () => {
@@ -118,7 +108,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
   test("an unfinished checksum leaves finished", async () => {
     const fixture = await onNodeA();
     for (const build of [
-      packet().ip(client, called).tcp({ sport: 2000, dport: 80, flags: TCP_SYN }),
+      packet().ip(client, called).tcp({ sport: 2000, dport: 80, flags: FLAG.SYN }),
       packet().ip(client, called).udp({ sport: 2001, dport: 53 }).payload("odd"),
       packet().ip(client, called).tcp({ sport: 2002, dport: 80 }).payload(1400),
     ]) {
@@ -154,7 +144,7 @@ describe.each(FAMILIES)("$family egress", ({ client, source, called, target, hea
     const fixture = await onNodeA();
     const [address, b3] = header === 20 ? [B3.instanceV4, B3.v4] : [B3.instanceV6, B3.v6];
     for (let sport = 5000; sport < 5010; sport++) {
-      const result = fixture.egress(packet().ip(client, address).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
+      const result = fixture.egress(packet().ip(client, address).tcp({ sport, dport: 80, flags: FLAG.SYN }).frame());
       expect(result.datagrams[0]?.endpoint).toBe(TO.d);
       expectPacket(sentPacket(result), from(source, sport), to(b3, 80), validChecksums());
       expect(result.counts).toEqual({ egressPackets: 1, egressBytes: header + 20, flowsOpened: 1 });
@@ -214,7 +204,7 @@ test("IPv6 traffic class, flow label and hop limit pass unchanged", async () => 
   const fixture = await onNodeA();
   const original = packet()
     .ipv6({ src: A1.v6, dst: ROUND_ROBIN.b.v6, trafficClass: 0xb9, flowLabel: 0xabcde, hopLimit: 1 })
-    .tcp({ sport: 1234, dport: 80, flags: TCP_SYN, options: [2, 4, 5, 110] })
+    .tcp({ sport: 1234, dport: 80, flags: FLAG.SYN, options: [2, 4, 5, 110] })
     .bytes();
   const result = fixture.egress(virtioFrame(original, {}));
   expectPacket(sentPacket(result), hopLimitIs(1), validChecksums(), sameBut(original, "addresses"));

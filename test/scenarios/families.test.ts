@@ -8,7 +8,7 @@ import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { fragmentsOf } from "../support/fragments.ts";
 import { given, nth } from "../support/given.ts";
-import { packet, TCP_ACK, TCP_PSH, TCP_SYN, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, hopLimitIs, payloadIs, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { compilePolicy } from "../support/policies.ts";
@@ -104,7 +104,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
   test("a super-packet leaves as segments of the other family", async () => {
     const fixture = await withOnly(only, "node-b");
     const gsoType = client.includes(":") ? Virtio.GSO_TCPV6 : Virtio.GSO_TCPV4;
-    const big = tcpPacket(client, called, { sport: 1, dport: 80, flags: TCP_ACK | TCP_PSH }, 5000);
+    const big = tcpPacket(client, called, { sport: 1, dport: 80, flags: FLAG.ACK | FLAG.PSH }, 5000);
     const { datagrams, counts } = fixture.egress(big.offloadFrame({ gsoType, gsoSize: 1400 }));
     expect(datagrams.map(({ bytes }) => bytes.length - wireHeader - 20)).toEqual([1400, 1400, 1400, 800]);
     for (const { bytes } of datagrams) expectPacket(bytes, from(source), to(target), validChecksums());
@@ -117,7 +117,7 @@ describe.each(DIRECTIONS)("$name", (way) => {
     const fixture = await withOnly(only, "node-b", {
       memory: { offloads: HeaderLayout.OFFLOAD_UDP_GSO | HeaderLayout.OFFLOAD_TUN_TCP },
     });
-    fixture.egress(packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
+    fixture.egress(packet().ip(client, called).tcp({ sport: 4000, dport: 80, flags: FLAG.SYN }).frame());
     const segments = Array.from({ length: 4 }, (_, i) =>
       tcpPacket(answering, answered, { sport: 80, dport: 4000, seq: 1000 + 1400 * i }, 1400).bytes(),
     );

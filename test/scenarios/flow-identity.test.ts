@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { answer, counted, ONE, SYN } from "../support/first-flow.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import {
@@ -26,7 +26,7 @@ describe("a new connection on the ports of an old one", () => {
   async function closed(): Promise<EngineFixture> {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
-    fixture.ingress({ ...FROM.b, bytes: answer(TCP_RST | TCP_ACK) });
+    fixture.ingress({ ...FROM.b, bytes: answer(FLAG.RST | FLAG.ACK) });
     fixture.policy = () => 2;
     return fixture;
   }
@@ -39,10 +39,10 @@ describe("a new connection on the ports of an old one", () => {
   });
 
   test.each([
-    ["ACK", TCP_ACK],
-    ["SYN ACK", TCP_SYN | TCP_ACK],
-    ["FIN", TCP_FIN | TCP_ACK],
-    ["RST", TCP_RST],
+    ["ACK", FLAG.ACK],
+    ["SYN ACK", FLAG.SYN | FLAG.ACK],
+    ["FIN", FLAG.FIN | FLAG.ACK],
+    ["RST", FLAG.RST],
   ])("%s on a closed flow belongs to it", async (_what, flags) => {
     const fixture = await closed();
     const late = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags }).frame();
@@ -126,7 +126,7 @@ describe("no crosstalk", () => {
 
   test("TCP and UDP on the same ports", async () => {
     const fixture = await onNodeA();
-    const tcp = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 5000, dport: 53, flags: TCP_SYN }).frame();
+    const tcp = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 5000, dport: 53, flags: FLAG.SYN }).frame();
     const udp = packet().ip(A1.v4, CLOSEST.b.v4).udp({ sport: 5000, dport: 53 }).payload("q").frame();
     expect(fixture.egress(tcp).counts.portsRewritten).toBeUndefined();
     expect(fixture.egress(udp).counts.portsRewritten).toBeUndefined();

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import { engineFlows } from "../support/engine-flows.ts";
 import { answer, counted, DATA, ONE } from "../support/first-flow.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpPacket, udpPacket } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket, udpPacket } from "../support/packet-builder.ts";
 import { expectPacket, from, to } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { A1, B1, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
@@ -38,46 +38,46 @@ describe("idle timeouts follow the protocol", () => {
     (flags: number): Step =>
     (fixture) =>
       fixture.ingress({ ...FROM.b, bytes: answer(flags) });
-  const established = [out(TCP_SYN), back(TCP_SYN | TCP_ACK), out(TCP_ACK)];
-  const halfClosed = [...established, out(TCP_FIN | TCP_ACK)];
+  const established = [out(FLAG.SYN), back(FLAG.SYN | FLAG.ACK), out(FLAG.ACK)];
+  const halfClosed = [...established, out(FLAG.FIN | FLAG.ACK)];
   const cases: readonly (readonly [what: string, state: keyof typeof TIMEOUTS, steps: readonly Step[]])[] = [
     ["UDP without an answer", "udpUnreplied", [(f) => f.egress(UDP), (f) => f.egress(UDP)]],
     ["UDP with an answer", "udpStream", [(f) => f.egress(UDP), (f) => f.ingress({ ...FROM.b, bytes: UDP_ANSWER })]],
-    ["SYN alone", "tcpOpening", [out(TCP_SYN)]],
-    ["SYN, SYN ACK", "tcpOpening", [out(TCP_SYN), back(TCP_SYN | TCP_ACK)]],
+    ["SYN alone", "tcpOpening", [out(FLAG.SYN)]],
+    ["SYN, SYN ACK", "tcpOpening", [out(FLAG.SYN), back(FLAG.SYN | FLAG.ACK)]],
     ["the whole handshake", "tcpEstablished", established],
-    ["an ACK from the middle of a connection", "tcpOpening", [out(TCP_ACK)]],
-    ["a connection picked up in the middle", "tcpEstablished", [out(TCP_ACK), back(TCP_ACK)]],
-    ["FIN of the client", "tcpHalfClosed", [...established, out(TCP_FIN | TCP_ACK)]],
-    ["FIN of the server", "tcpHalfClosed", [...established, back(TCP_FIN | TCP_ACK)]],
-    ["data after one FIN", "tcpHalfClosed", [...established, back(TCP_FIN | TCP_ACK), out(TCP_ACK)]],
-    ["FIN of both", "tcpClosed", [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK)]],
-    ["the last ACK", "tcpClosed", [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK), out(TCP_ACK)]],
-    ["RST of the client", "tcpClosed", [...established, out(TCP_RST)]],
-    ["RST of the server", "tcpClosed", [out(TCP_SYN), back(TCP_RST | TCP_ACK)]],
-    ["RST as the first packet", "tcpClosed", [out(TCP_RST)]],
-    ["FIN as the first packet", "tcpHalfClosed", [out(TCP_FIN | TCP_ACK)]],
-    ["FIN after RST", "tcpClosed", [...established, out(TCP_RST), back(TCP_FIN | TCP_ACK)]],
-    ["RST, and one side goes on", "tcpClosed", [...established, back(TCP_RST), out(TCP_ACK), out(TCP_ACK)]],
-    ["RST, and both go on", "tcpEstablished", [...established, back(TCP_RST), out(TCP_ACK), back(TCP_ACK)]],
+    ["an ACK from the middle of a connection", "tcpOpening", [out(FLAG.ACK)]],
+    ["a connection picked up in the middle", "tcpEstablished", [out(FLAG.ACK), back(FLAG.ACK)]],
+    ["FIN of the client", "tcpHalfClosed", [...established, out(FLAG.FIN | FLAG.ACK)]],
+    ["FIN of the server", "tcpHalfClosed", [...established, back(FLAG.FIN | FLAG.ACK)]],
+    ["data after one FIN", "tcpHalfClosed", [...established, back(FLAG.FIN | FLAG.ACK), out(FLAG.ACK)]],
+    ["FIN of both", "tcpClosed", [...established, out(FLAG.FIN | FLAG.ACK), back(FLAG.FIN | FLAG.ACK)]],
+    ["the last ACK", "tcpClosed", [...established, out(FLAG.FIN | FLAG.ACK), back(FLAG.FIN | FLAG.ACK), out(FLAG.ACK)]],
+    ["RST of the client", "tcpClosed", [...established, out(FLAG.RST)]],
+    ["RST of the server", "tcpClosed", [out(FLAG.SYN), back(FLAG.RST | FLAG.ACK)]],
+    ["RST as the first packet", "tcpClosed", [out(FLAG.RST)]],
+    ["FIN as the first packet", "tcpHalfClosed", [out(FLAG.FIN | FLAG.ACK)]],
+    ["FIN after RST", "tcpClosed", [...established, out(FLAG.RST), back(FLAG.FIN | FLAG.ACK)]],
+    ["RST, and one side goes on", "tcpClosed", [...established, back(FLAG.RST), out(FLAG.ACK), out(FLAG.ACK)]],
+    ["RST, and both go on", "tcpEstablished", [...established, back(FLAG.RST), out(FLAG.ACK), back(FLAG.ACK)]],
     [
       "RST twice, one side after each",
       "tcpClosed",
-      [...established, out(TCP_RST), out(TCP_ACK), out(TCP_RST), back(TCP_ACK)],
+      [...established, out(FLAG.RST), out(FLAG.ACK), out(FLAG.RST), back(FLAG.ACK)],
     ],
     [
       "RST, and a half-closed one goes on",
       "tcpHalfClosed",
-      [...halfClosed, back(TCP_RST), out(TCP_ACK), back(TCP_ACK)],
+      [...halfClosed, back(FLAG.RST), out(FLAG.ACK), back(FLAG.ACK)],
     ],
     [
       "RST after both FINs",
       "tcpClosed",
-      [...halfClosed, back(TCP_FIN | TCP_ACK), back(TCP_RST), out(TCP_ACK), back(TCP_ACK)],
+      [...halfClosed, back(FLAG.FIN | FLAG.ACK), back(FLAG.RST), out(FLAG.ACK), back(FLAG.ACK)],
     ],
-    ["SYN on a half-closed one", "tcpOpening", [...halfClosed, out(TCP_SYN)]],
+    ["SYN on a half-closed one", "tcpOpening", [...halfClosed, out(FLAG.SYN)]],
     ["a new handshake on a half-closed one", "tcpEstablished", [...halfClosed, ...established]],
-    ["FIN after such a handshake", "tcpHalfClosed", [...halfClosed, ...established, back(TCP_FIN | TCP_ACK)]],
+    ["FIN after such a handshake", "tcpHalfClosed", [...halfClosed, ...established, back(FLAG.FIN | FLAG.ACK)]],
   ];
   test.each(cases)("%s: %s", async (_what, state, steps) => {
     for (const idleMs of [TIMEOUTS[state] - 2, TIMEOUTS[state] + 2]) {
@@ -93,11 +93,11 @@ describe("idle timeouts follow the protocol", () => {
   const HOUR_MS = 3_600_000;
   const defaults: readonly (readonly [what: string, idleMs: number, steps: readonly Step[]])[] = [
     ["UDP without an answer for two minutes", 120_000, [(f) => f.egress(UDP)]],
-    ["an opening connection for four minutes", 240_000, [out(TCP_SYN)]],
+    ["an opening connection for four minutes", 240_000, [out(FLAG.SYN)]],
     ["an established one for a day", 24 * HOUR_MS, established],
-    ["a half-closed one for two hours and four minutes", 7_440_000, [...established, out(TCP_FIN | TCP_ACK)]],
-    ["a closed one for four minutes", 240_000, [...established, out(TCP_FIN | TCP_ACK), back(TCP_FIN | TCP_ACK)]],
-    ["one that was reset for four minutes", 240_000, [...established, back(TCP_RST)]],
+    ["a half-closed one for two hours and four minutes", 7_440_000, [...established, out(FLAG.FIN | FLAG.ACK)]],
+    ["a closed one for four minutes", 240_000, [...established, out(FLAG.FIN | FLAG.ACK), back(FLAG.FIN | FLAG.ACK)]],
+    ["one that was reset for four minutes", 240_000, [...established, back(FLAG.RST)]],
   ];
   test.each(defaults)("unless configured, a worker remembers %s", async (_what, idleMs, steps) => {
     for (const [idle, stays] of [
@@ -118,7 +118,7 @@ describe("idle timeouts follow the protocol", () => {
     const result = fixture.egress(DATA.frame());
     expect(result.datagrams[0]?.endpoint).toBe(TO.b);
     expect(counted(result.counts)).toEqual(ONE);
-    expect(fixture.ingress({ ...FROM.b, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
+    expect(fixture.ingress({ ...FROM.b, bytes: answer(FLAG.ACK) }).counts.ingressPackets).toBe(1);
   });
 
   test("a packet of either direction keeps the flow alive", async () => {
@@ -178,10 +178,10 @@ describe("a reset counts within the window of its receiver", () => {
       fixture.ingress({ ...FROM.b, bytes });
     };
     const window = WINDOW;
-    out({ flags: TCP_SYN, seq: CLIENT_NEXT - 1, window, options: client });
-    back({ flags: TCP_SYN | TCP_ACK, seq: SERVER_NEXT - 1, ack: CLIENT_NEXT, window, options: server });
-    out({ flags: TCP_ACK, seq: CLIENT_NEXT, ack: SERVER_NEXT, window });
-    back({ flags: TCP_ACK, seq: SERVER_NEXT, ack: CLIENT_NEXT, window });
+    out({ flags: FLAG.SYN, seq: CLIENT_NEXT - 1, window, options: client });
+    back({ flags: FLAG.SYN | FLAG.ACK, seq: SERVER_NEXT - 1, ack: CLIENT_NEXT, window, options: server });
+    out({ flags: FLAG.ACK, seq: CLIENT_NEXT, ack: SERVER_NEXT, window });
+    back({ flags: FLAG.ACK, seq: SERVER_NEXT, ack: CLIENT_NEXT, window });
     return fixture;
   }
 
@@ -207,7 +207,7 @@ describe("a reset counts within the window of its receiver", () => {
         const seq = ((isReply ? SERVER_NEXT : CLIENT_NEXT) + offset) >>> 0;
         const ends = { sport: isReply ? 80 : 40000, dport: isReply ? 40000 : 80 };
         const build = packet().ip(isReply ? B1.instanceV4 : A1.v4, isReply ? A1.v4 : ROUND_ROBIN.b.v4);
-        const reset = build.tcp({ ...ends, seq, flags: TCP_RST });
+        const reset = build.tcp({ ...ends, seq, flags: FLAG.RST });
         if (isReply) fixture.ingress({ ...FROM.b, bytes: reset.bytes() });
         else fixture.egress(reset.frame());
         const state = closes ? "tcpClosed" : "tcpEstablished";
@@ -220,8 +220,8 @@ describe("a reset counts within the window of its receiver", () => {
 
   test("a window that nobody announced is no reason to doubt", async () => {
     const fixture = await onNodeA();
-    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const refusal = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 40000, seq: 0, flags: TCP_RST | TCP_ACK });
+    fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).frame());
+    const refusal = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 40000, seq: 0, flags: FLAG.RST | FLAG.ACK });
     fixture.ingress({ ...FROM.b, bytes: refusal.bytes() });
     expect(engineFlows(fixture.shared)).toEqual([expect.stringContaining("tcpClosed")]);
   });

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { readInstanceLoad } from "../../src/memory/measurements.ts";
 import { answer, counted, DATA, ONE, SYN } from "../support/first-flow.ts";
-import { packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
 import { sentPacket } from "../support/packets-of.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -80,7 +80,7 @@ describe("the life of the target", () => {
     for (const id of ["node-x", "node-y", "node-b"]) {
       const nodes = [{ ...NODE.b, id }, NODE.c, NODE.d];
       await fixture.apply({ ...world(serviceB([instance(1, id, B1), instance(2, "node-c", B2)])), nodes });
-      expect(fixture.ingress({ ...FROM.b, bytes: answer(TCP_SYN | TCP_ACK) }).counts.ingressPackets).toBe(1);
+      expect(fixture.ingress({ ...FROM.b, bytes: answer(FLAG.SYN | FLAG.ACK) }).counts.ingressPackets).toBe(1);
       const result = fixture.egress(DATA.frame());
       expect(result.datagrams[0]?.endpoint).toBe(TO.b);
       expect(counted(result.counts)).toEqual(ONE);
@@ -122,7 +122,7 @@ describe("the life of the target", () => {
     await fixture.apply(world(serviceB([instance(1, "node-b", B1, true), instance(2, "node-c", B2)])));
     expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe(TO.b);
     for (let sport = 1000; sport < 1050; sport++) {
-      const fresh = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame();
+      const fresh = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: FLAG.SYN }).frame();
       const result = fixture.egress(fresh);
       expect(result.datagrams[0]?.endpoint).toBe(TO.c);
       expect(counted(result.counts)).toEqual({ ...ONE, flowsOpened: 1, policyFallbacks: 1 });
@@ -132,7 +132,7 @@ describe("the life of the target", () => {
   test("a draining instance is reached by its own address", async () => {
     const fixture = await onNodeA();
     await fixture.apply(world(serviceB([instance(1, "node-b", B1, true)])));
-    const direct = packet().ip(A1.v4, B1.instanceV4).tcp({ sport: 1, dport: 80, flags: TCP_SYN });
+    const direct = packet().ip(A1.v4, B1.instanceV4).tcp({ sport: 1, dport: 80, flags: FLAG.SYN });
     expect(fixture.egress(direct.frame()).datagrams[0]?.endpoint).toBe(TO.b);
     expect(fixture.egress(SYN.frame()).counts).toEqual({ "egressDrop.noInstance": 1 });
   });
@@ -155,7 +155,7 @@ describe("the life of the target", () => {
     const moved = { id: "node-b", underlay: { address: "198.51.100.2", port: 7777 } };
     await fixture.apply({ ...world(), nodes: [moved, NODE.c, NODE.d] });
     expect(fixture.egress(DATA.frame()).datagrams[0]?.endpoint).toBe("198.51.100.2:7777");
-    const bytes = answer(TCP_ACK);
+    const bytes = answer(FLAG.ACK);
     expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.unknownNode": 1 });
     expect(fixture.ingress({ address: "198.51.100.2", port: 7777, bytes }).counts.ingressPackets).toBe(1);
   });
@@ -191,7 +191,7 @@ describe("the life of the client", () => {
     const fixture = await onNodeA();
     fixture.egress(SYN.frame());
     await fixture.apply({ nodes: [NODE.b, NODE.c, NODE.d], services: [serviceB()] });
-    const bytes = answer(TCP_ACK);
+    const bytes = answer(FLAG.ACK);
     expect(fixture.ingress({ ...FROM.b, bytes }).counts).toEqual({ "ingressDrop.notLocalDestination": 1 });
   });
 
@@ -238,7 +238,7 @@ describe("a change of the tables that a flow does not use leaves it alone", () =
     const result = fixture.egress(DATA.frame());
     expect(result.datagrams[0]?.endpoint).toBe(TO.b);
     expect(counted(result.counts)).toEqual(ONE);
-    expect(fixture.ingress({ ...FROM.b, bytes: answer(TCP_ACK) }).counts.ingressPackets).toBe(1);
+    expect(fixture.ingress({ ...FROM.b, bytes: answer(FLAG.ACK) }).counts.ingressPackets).toBe(1);
     expect(inspectFlowTable(fixture.shared)).toEqual({ live: 1, broken: [] });
   });
 

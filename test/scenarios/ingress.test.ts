@@ -1,7 +1,7 @@
 // In: packets from the tunnel reach this node's workloads, replies under the address that was called.
 import { describe, expect, test } from "vitest";
 import { given } from "../support/given.ts";
-import { corrupt, packet, pad, TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
+import { corrupt, FLAG, packet, pad, tcpPacket } from "../support/packet-builder.ts";
 import {
   expectPacket,
   flagsAre,
@@ -45,15 +45,15 @@ function delivered(write: Uint8Array | undefined): Uint8Array | undefined {
 describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown, header }) => {
   test("the answer comes from the address that was called", async () => {
     const fixture = await onNodeA();
-    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const answer = tcpPacket(answering, client, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).frame());
+    const answer = tcpPacket(answering, client, { sport: 80, dport: 40000, flags: FLAG.SYN | FLAG.ACK }).bytes();
     const result = fixture.ingress({ ...FROM.b, bytes: answer });
     expect(result.tunWrites.length).toBe(1);
     expectPacket(
       delivered(result.tunWrites[0]),
       from(called, 80),
       to(client, 40000),
-      flagsAre(TCP_SYN | TCP_ACK),
+      flagsAre(FLAG.SYN | FLAG.ACK),
       validChecksums(),
       sameBut(answer, "addresses"),
     );
@@ -71,7 +71,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
 
   test("a request from another node is delivered as it is [behaviour 9]", async () => {
     const fixture = await onNodeA();
-    const request = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
+    const request = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: FLAG.SYN }).bytes();
     const result = fixture.ingress({ ...FROM.b, bytes: request });
     expect(delivered(result.tunWrites[0])).toEqual(request);
     expect(result.counts).toEqual({ ingressPackets: 1, ingressBytes: header + 20 });
@@ -114,7 +114,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
 
   test("an answer of the wrong port, protocol or instance is no answer", async () => {
     const fixture = await onNodeA();
-    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).frame());
     const strangers = [
       packet().ip(answering, client).tcp({ sport: 81, dport: 40000 }).bytes(),
       packet().ip(answering, client).tcp({ sport: 80, dport: 40001 }).bytes(),
@@ -161,8 +161,8 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
 
   test("an answer from another node than the flow's is dropped", async () => {
     const fixture = await onNodeA();
-    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const bytes = tcpPacket(answering, client, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).frame());
+    const bytes = tcpPacket(answering, client, { sport: 80, dport: 40000, flags: FLAG.SYN | FLAG.ACK }).bytes();
     for (const sender of [FROM.c, FROM.d]) {
       const result = fixture.ingress({ ...sender, bytes });
       expect(result.tunWrites).toEqual([]);
@@ -173,7 +173,7 @@ describe.each(FAMILIES)("$family ingress", ({ client, called, answering, unknown
 
   test("an instance's packets from another node than its own are dropped", async () => {
     const fixture = await onNodeA();
-    const bytes = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: TCP_SYN }).bytes();
+    const bytes = packet().ip(answering, client).tcp({ sport: 1234, dport: 80, flags: FLAG.SYN }).bytes();
     for (const sender of [FROM.c, FROM.d]) {
       expect(fixture.ingress({ ...sender, bytes }).counts).toEqual({ "ingressDrop.wrongNode": 1 });
     }

@@ -4,13 +4,13 @@ import { describe, expect, test } from "vitest";
 import { RECORD_FLAGS, RECORD_HEALTHY, RECORD_SIZE } from "../../assembly/shared/policies.ts";
 import { CandidateReader } from "../../src/dataplane/modules/candidate-reader.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket } from "../support/packet-builder.ts";
 import { A1, B1, B2, B3, instance, NODE, onNodeA, ROUND_ROBIN, serviceB, TO, world } from "../support/world.ts";
 
 let sport = 1024;
 function syn(to = ROUND_ROBIN.b.v4): Uint8Array {
   sport += 1;
-  return packet().ip(A1.v4, to).tcp({ sport, dport: 80, flags: TCP_SYN }).frame();
+  return packet().ip(A1.v4, to).tcp({ sport, dport: 80, flags: FLAG.SYN }).frame();
 }
 
 /** Where so many new connections go, and what counted. */
@@ -101,11 +101,11 @@ test("an unhealthy instance that can be reached is better than one whose node is
 test("established flows stay, and calls to an instance's own address go there", async () => {
   const { fixture } = await open({ policy: () => 0 });
   const ends = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
-  fixture.egress(ends.tcp({ sport: 999, dport: 80, flags: TCP_SYN }).frame());
-  const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 999, flags: TCP_SYN | TCP_ACK });
+  fixture.egress(ends.tcp({ sport: 999, dport: 80, flags: FLAG.SYN }).frame());
+  const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 999, flags: FLAG.SYN | FLAG.ACK });
   fixture.ingress({ ...NODE.b.underlay, bytes: answer.bytes() });
   fixture.setHealth("b", 1, "unhealthy");
-  const data = ends.tcp({ sport: 999, dport: 80, flags: TCP_ACK, seq: 1, ack: 1 }).payload("more").frame();
+  const data = ends.tcp({ sport: 999, dport: 80, flags: FLAG.ACK, seq: 1, ack: 1 }).payload("more").frame();
   const later = fixture.egress(data, syn(B1.instanceV4));
   expect(later.datagrams.map(({ endpoint }) => endpoint)).toEqual([TO.b, TO.b]);
   expect(later.choices).toEqual([]);

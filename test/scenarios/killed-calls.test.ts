@@ -8,7 +8,7 @@ import { FlowTableRepair } from "../../src/memory/flow-repair.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
 import { interruptibleEngine } from "../support/interruptible-engine.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import { A1, B1, B2, B3, C1, CLOSEST, FROM, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
@@ -17,7 +17,7 @@ const KILLS = 3000;
 const WORKERS = 3;
 const FLOWS = 24;
 const BATCH = 6;
-const FLAGS = [TCP_SYN, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST];
+const FLAGS = [FLAG.SYN, FLAG.ACK, FLAG.FIN | FLAG.ACK, FLAG.RST];
 
 test(`${KILLS} calls that are broken off leave a table that can be repaired`, { timeout: 300_000 }, async () => {
   const random = new Random(testSeed(44));

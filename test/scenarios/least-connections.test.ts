@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { PolicyHost } from "../../src/dataplane/worker/policies.ts";
 import { readInstanceLoad } from "../../src/memory/measurements.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { compilePolicy } from "../support/policies.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import { A1, B1, B2, B3, FROM, onNodeA, ROUND_ROBIN, TO } from "../support/world.ts";
@@ -61,20 +61,20 @@ async function serve(end: End): Promise<number[]> {
   };
   const open = (): void => {
     sport = sport === 65_535 ? 1024 : sport + 1;
-    const [sent] = out(sport, TCP_SYN).datagrams;
+    const [sent] = out(sport, FLAG.SYN).datagrams;
     const index = INSTANCES.findIndex(({ endpoint }) => endpoint === sent?.endpoint);
     counts[index] = (counts[index] ?? 0) + 1;
-    back(sport, index, TCP_SYN | TCP_ACK);
-    out(sport, TCP_ACK);
+    back(sport, index, FLAG.SYN | FLAG.ACK);
+    out(sport, FLAG.ACK);
     due.push({ atMs: fixture.nowMs + (SERVICE_MS[index] as number), sport, index });
   };
   const close = (port: number, index: number): void => {
     if (end === "FIN of both") {
-      back(port, index, TCP_FIN | TCP_ACK);
-      out(port, TCP_FIN | TCP_ACK);
-      back(port, index, TCP_ACK);
-    } else if (end === "reset of the server") back(port, index, TCP_RST | TCP_ACK);
-    else if (end === "reset of the client") out(port, TCP_RST);
+      back(port, index, FLAG.FIN | FLAG.ACK);
+      out(port, FLAG.FIN | FLAG.ACK);
+      back(port, index, FLAG.ACK);
+    } else if (end === "reset of the server") back(port, index, FLAG.RST | FLAG.ACK);
+    else if (end === "reset of the client") out(port, FLAG.RST);
     else back(port, index, 0);
   };
   const endMs = fixture.nowMs + DURATION_MS;

@@ -1,15 +1,7 @@
 // Both ends on this node: the packet goes back into the TUN, translated both ways, its offloads left as they are.
 import { describe, expect, test } from "vitest";
 import * as Virtio from "../../assembly/shared/virtio.ts";
-import {
-  addressBytes,
-  packet,
-  TCP_ACK,
-  TCP_SYN,
-  tcpPacket,
-  udpPacket,
-  virtioFrame,
-} from "../support/packet-builder.ts";
+import { addressBytes, FLAG, packet, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, transportChecksum, validChecksums } from "../support/packet-checks.ts";
 import { packetIn, writtenPacket } from "../support/packets-of.ts";
 import { pseudoHeaderSum } from "../support/reference/checksum.ts";
@@ -45,7 +37,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
 
   test("request and answer cross the TUN and never the tunnel", async () => {
     const fixture = await onNodeA();
-    const request = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).bytes();
+    const request = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).bytes();
     const there = fixture.egress(virtioFrame(request, {}));
     expect(there.datagrams).toEqual([]);
     expectPacket(
@@ -57,7 +49,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     );
     expect(there.counts).toEqual({ localPackets: 1, localBytes: header + 20, flowsOpened: 1, policyChoices: 1 });
 
-    const answer = tcpPacket(target, source, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    const answer = tcpPacket(target, source, { sport: 80, dport: 40000, flags: FLAG.SYN | FLAG.ACK }).bytes();
     const back = fixture.egress(virtioFrame(answer, {}));
     expectPacket(
       writtenPacket(back),
@@ -69,7 +61,7 @@ describe.each(FAMILIES)("$family local delivery", (one) => {
     // The answer is the first packet of the target's own flow to the client's instance address.
     expect(back.counts).toEqual({ localPackets: 1, localBytes: header + 20, flowsOpened: 1 });
 
-    const next = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload("data").bytes();
+    const next = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.ACK }).payload("data").bytes();
     const third = fixture.egress(virtioFrame(next, {}));
     expectPacket(writtenPacket(third), from(source, 40000), to(target, 80), validChecksums());
     expect(third.counts).toEqual({ localPackets: 1, localBytes: header + 24 });

@@ -7,7 +7,7 @@ import type { Node } from "../../src/model/tables.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
 import { given } from "../support/given.ts";
 import { AnsweringNodes, LOOK_MS } from "../support/nodes.ts";
-import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
+import { corrupt, FLAG, packet, tcpPacket } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { endpointText } from "../support/reference/tables.ts";
@@ -40,7 +40,7 @@ function until(fixture: EngineFixture, nodes: AnsweringNodes, node: Node, state:
 let sport = 1024;
 function call(fixture: EngineFixture) {
   sport += 1;
-  return fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).frame());
+  return fixture.egress(packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: FLAG.SYN }).frame());
 }
 
 describe("loss and return", () => {
@@ -276,13 +276,13 @@ describe("new flows", () => {
 
 describe("established flows to a node that is lost", () => {
   const ends = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
-  const data = ends.tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 }).payload("data");
+  const data = ends.tcp({ sport: 4000, dport: 80, flags: FLAG.ACK, seq: 5, ack: 777 }).payload("data");
 
   async function established(answers: number) {
     const { fixture, nodes } = await open({ memory: { answers: answers | HeaderLayout.ANSWER_WITH_ICMP } });
     nodes.run(1000);
-    fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame());
-    const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 4000, flags: TCP_SYN | TCP_ACK });
+    fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: FLAG.SYN }).frame());
+    const answer = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 4000, flags: FLAG.SYN | FLAG.ACK });
     fixture.ingress({ ...NODE.b.underlay, bytes: answer.bytes() });
     nodes.path(NODE.b).rttMs = undefined;
     until(fixture, nodes, NODE.b, "lost");
@@ -302,8 +302,8 @@ describe("established flows to a node that is lost", () => {
     const { fixture } = await established(HeaderLayout.ANSWER_LOST | HeaderLayout.ANSWER_LOST_WITH_RESET);
     const { counts, tunWrites } = fixture.egress(data.frame());
     expect(counts).toEqual({ "egressDrop.nodeUnreachable": 1, resetsSent: 1 });
-    expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
-    expect(fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame()).counts).toMatchObject({
+    expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), flagsAre(FLAG.RST));
+    expect(fixture.egress(ends.tcp({ sport: 4000, dport: 80, flags: FLAG.SYN }).frame()).counts).toMatchObject({
       flowsOpened: 1,
     });
   });
@@ -316,7 +316,7 @@ describe("established flows to a node that is lost", () => {
   test("one that was never answered goes to another instance", async () => {
     const { fixture, nodes } = await open({ memory: { answers: HeaderLayout.ANSWER_LOST } });
     nodes.run(1000);
-    const syn = ends.tcp({ sport: 4001, dport: 80, flags: TCP_SYN }).frame();
+    const syn = ends.tcp({ sport: 4001, dport: 80, flags: FLAG.SYN }).frame();
     expect(fixture.egress(syn).datagrams[0]?.endpoint).toBe(TO.b);
     nodes.path(NODE.b).rttMs = undefined;
     until(fixture, nodes, NODE.b, "lost");

@@ -2,17 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { UDP_PAYLOAD_MAX, UDP_SEGMENTS_MAX } from "../../assembly/shared/sockets.ts";
 import * as Virtio from "../../assembly/shared/virtio.ts";
-import {
-  packet,
-  pad,
-  TCP_ACK,
-  TCP_CWR,
-  TCP_FIN,
-  TCP_PSH,
-  tcpPacket,
-  udpPacket,
-  virtioFrame,
-} from "../support/packet-builder.ts";
+import { FLAG, packet, pad, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { A1, B1, onNodeA, ROUND_ROBIN } from "../support/world.ts";
 
@@ -42,7 +32,7 @@ const FAMILIES = [
 describe.each(FAMILIES)("$family segmentation", ({ client, source, called, target, header, gsoType, largest }) => {
   test("TCP: sequence numbers, flags, ids, lengths and checksums are those of each segment", async () => {
     const fixture = await onNodeA();
-    const flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;
+    const flags = FLAG.ACK | FLAG.PSH | FLAG.FIN | FLAG.CWR;
     const options = [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
     const build = tcpPacket(client, called, { sport: 40000, dport: 80, seq: 0xfffffe00, flags, options }, 3000);
     const result = fixture.egress(build.offloadFrame({ gsoType: gsoType | Virtio.GSO_ECN, gsoSize: 1000 }));
@@ -50,7 +40,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
     for (const one of result.datagrams) expectPacket(one.bytes, from(source, 40000), to(target, 80), validChecksums());
     expect(segments.map((one) => one.payload.length)).toEqual([1000, 1000, 1000]);
     expect(segments.map((one) => one.seq)).toEqual([0xfffffe00, 488, 1488]);
-    expect(segments.map((one) => one.flags)).toEqual([TCP_ACK | TCP_CWR, TCP_ACK, TCP_ACK | TCP_PSH | TCP_FIN]);
+    expect(segments.map((one) => one.flags)).toEqual([FLAG.ACK | FLAG.CWR, FLAG.ACK, FLAG.ACK | FLAG.PSH | FLAG.FIN]);
     if (header === 20) expect(segments.map((one) => one.id)).toEqual([0x1234, 0x1235, 0x1236]);
     expect(Buffer.concat(segments.map((one) => one.payload))).toEqual(Buffer.from(build.bytes().subarray(header + 32)));
     expect(result.counts).toEqual({
@@ -65,7 +55,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
     "TCP: %i bytes in segments of 1000 arrive whole",
     async (length) => {
       const fixture = await onNodeA();
-      const build = tcpPacket(client, called, { sport: 40000, dport: 80, flags: TCP_ACK | TCP_PSH }, length);
+      const build = tcpPacket(client, called, { sport: 40000, dport: 80, flags: FLAG.ACK | FLAG.PSH }, length);
       const result = fixture.egress(build.offloadFrame({ gsoType, gsoSize: 1000 }));
       expect(result.datagrams.length).toBe(Math.ceil(length / 1000));
       const payload = Buffer.concat(result.datagrams.map((one) => viewPacket(one.bytes).payload));
@@ -85,7 +75,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
   test("the largest super-packet fits into sends that the kernel takes", async () => {
     const fixture = await onNodeA();
     for (const gsoSize of [100, 1000, 1398, 1410, 8000, 60_000]) {
-      const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload(largest);
+      const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.ACK }).payload(largest);
       const result = fixture.egress(build.offloadFrame({ gsoType, gsoSize }));
       expect(result.datagrams.length).toBe(Math.ceil(largest / gsoSize));
       for (const message of result.messages) {
@@ -98,7 +88,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
 
   test("segments of one size share a send", async () => {
     const fixture = await onNodeA();
-    const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload(30_000);
+    const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.ACK }).payload(30_000);
     const result = fixture.egress(build.offloadFrame({ gsoType, gsoSize: 1000 }));
     expect(result.messages.length).toBe(1);
   });
@@ -106,7 +96,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
   test("a batch of the largest super-packets leaves whole, even if in several calls", async () => {
     const fixture = await onNodeA();
     const frames = Array.from({ length: 64 }, (_, i) =>
-      tcpPacket(client, called, { sport: 40000, dport: 80, seq: i * largest, flags: TCP_ACK }, largest).offloadFrame({
+      tcpPacket(client, called, { sport: 40000, dport: 80, seq: i * largest, flags: FLAG.ACK }, largest).offloadFrame({
         gsoType,
         gsoSize: 1390,
       }),
@@ -117,7 +107,7 @@ describe.each(FAMILIES)("$family segmentation", ({ client, source, called, targe
 
   test("2047 segments are possible, more contradict what TCP does", async () => {
     const fixture = await onNodeA();
-    const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_ACK });
+    const build = packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.ACK });
     const most = fixture.egress(build.payload(2047).offloadFrame({ gsoType, gsoSize: 1 }));
     expect(most.counts.egressPackets).toBe(2047);
     const tooMany = fixture.egress(build.payload(2048).offloadFrame({ gsoType, gsoSize: 1 }));

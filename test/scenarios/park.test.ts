@@ -8,7 +8,7 @@ import type { Service } from "../../src/model/tables.ts";
 import type { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
 import { fragmentsOf } from "../support/fragments.ts";
-import { packet, TCP_ACK, TCP_RST, TCP_SYN, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket, udpPacket, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, flagsAre, from, to, validChecksums, viewPacket } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
@@ -263,8 +263,8 @@ describe("no answer", () => {
 
 describe("a connection whose service the tables lack at the moment", () => {
   const CONNECTION = packet().ip(A1.v4, ROUND_ROBIN.b.v4);
-  const syn = CONNECTION.tcp({ sport: 4000, dport: 80, flags: TCP_SYN }).frame();
-  const data = CONNECTION.tcp({ sport: 4000, dport: 80, flags: TCP_ACK, seq: 5, ack: 777 }).payload("data").frame();
+  const syn = CONNECTION.tcp({ sport: 4000, dport: 80, flags: FLAG.SYN }).frame();
+  const data = CONNECTION.tcp({ sport: 4000, dport: 80, flags: FLAG.ACK, seq: 5, ack: 777 }).payload("data").frame();
   const WITHOUT_B = { ...world(), services: world().services.filter(({ name }) => name !== "b") };
   const answers = HeaderLayout.ANSWER_WITH_ICMP | HeaderLayout.ANSWER_WITH_RESET | HeaderLayout.ACCEPT_STRANGERS;
 
@@ -293,7 +293,7 @@ describe("a connection whose service the tables lack at the moment", () => {
 
   test("hears its instance meanwhile, as far as unknown instances may speak", async () => {
     const fixture = await dropped();
-    const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 4000, flags: TCP_ACK }, "x").bytes();
+    const bytes = tcpPacket(B1.instanceV4, A1.v4, { sport: 80, dport: 4000, flags: FLAG.ACK }, "x").bytes();
     const { tunWrites } = fixture.ingress({ ...FROM.stranger, bytes });
     expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), validChecksums());
   });
@@ -303,7 +303,7 @@ describe("a connection whose service the tables lack at the moment", () => {
     fixture.egress(data);
     fixture.refuse(ROUND_ROBIN.b.v4);
     const { tunWrites, counts } = fixture.unpark();
-    expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), flagsAre(TCP_RST));
+    expectPacket(writtenPacket({ tunWrites }), from(ROUND_ROBIN.b.v4, 80), to(A1.v4, 4000), flagsAre(FLAG.RST));
     expect(counts).toEqual({ "egressDrop.instanceGone": 1, resetsSent: 1 });
     expect(inspectFlowTable(fixture.shared).live).toBe(0);
   });

@@ -7,7 +7,7 @@ import { CandidateReader } from "../../src/dataplane/modules/candidate-reader.ts
 import { writeInstanceHealth } from "../../src/memory/instance-health.ts";
 import { DEFAULT_PASSIVE_HEALTH } from "../../src/memory/shared-memory.ts";
 import type { EngineFixture, FixtureOptions } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_RST, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import {
   A1,
   B1,
@@ -71,7 +71,7 @@ class World {
   }
 
   /** One opening: which instance it goes to, and how that may be answered. */
-  open({ client = A1, family = "v4", dport = 80 }: Call = {}, flags = TCP_SYN) {
+  open({ client = A1, family = "v4", dport = 80 }: Call = {}, flags = FLAG.SYN) {
     this.sport += 1;
     const sport = this.sport;
     const { datagrams } = this.fixture.egress(
@@ -88,11 +88,11 @@ class World {
       }).counts;
     return {
       to,
-      accept: () => answer(TCP_SYN | TCP_ACK),
-      refuse: (with_ = TCP_RST | TCP_ACK) => answer(with_),
+      accept: () => answer(FLAG.SYN | FLAG.ACK),
+      refuse: (with_ = FLAG.RST | FLAG.ACK) => answer(with_),
       acknowledge: () =>
         this.fixture.egress(
-          packet().ip(client[family], ROUND_ROBIN.b[family]).tcp({ sport, dport, flags: TCP_ACK, ack: 5 }).frame(),
+          packet().ip(client[family], ROUND_ROBIN.b[family]).tcp({ sport, dport, flags: FLAG.ACK, ack: 5 }).frame(),
         ),
       /** The node of the instance says so, which `router` stands for. */
       unreachable: (error: { readonly type: number; readonly code: number }) =>
@@ -101,7 +101,7 @@ class World {
           bytes: packet()
             .ip(self, client[family])
             .icmp({ ...error, words: [0, 0] })
-            .payload(packet().ip(client[family], self).tcp({ sport, dport, flags: TCP_SYN }).bytes())
+            .payload(packet().ip(client[family], self).tcp({ sport, dport, flags: FLAG.SYN }).bytes())
             .bytes(),
         }),
       own,
@@ -289,13 +289,13 @@ describe("what one client meets", () => {
     const { fixture, world: w } = await withFixture();
     for (const client of [A1, C1, E1]) {
       // A segment of no connection; a reset to a later segment; one that acknowledges no SYN.
-      for (let i = 0; i < 12; i++) w.open({ client }, TCP_ACK).refuse();
+      for (let i = 0; i < 12; i++) w.open({ client }, FLAG.ACK).refuse();
       for (let i = 0; i < 12; i++) {
         const opened = w.open({ client });
         opened.acknowledge();
         opened.refuse();
       }
-      for (let i = 0; i < 12; i++) w.open({ client }).refuse(TCP_RST);
+      for (let i = 0; i < 12; i++) w.open({ client }).refuse(FLAG.RST);
     }
     expect(fixture.countsSinceStart().openingsRefused).toBeUndefined();
     expect(w.reach(9)).toEqual(ALL);

@@ -1,7 +1,7 @@
 // What a policy is told of a flow is the same on every node and after every restart: a consistent hash depends on it.
 import { expect, test } from "vitest";
 import type { EngineFixture } from "../support/engine-fixture.ts";
-import { type PacketBuilder, packet, TCP_ACK, TCP_SYN } from "../support/packet-builder.ts";
+import { FLAG, type PacketBuilder, packet } from "../support/packet-builder.ts";
 import { A1, C1, CLOSEST, instance, onNodeA, ROUND_ROBIN, service, THIS_NODE, world } from "../support/world.ts";
 
 interface Hashes {
@@ -17,7 +17,7 @@ function hashesOf(fixture: EngineFixture, opening: PacketBuilder): Hashes {
 }
 
 function call(client = A1.v4, called = ROUND_ROBIN.b.v4, sport = 40000, dport = 80): PacketBuilder {
-  return packet().ip(client, called).tcp({ sport, dport, flags: TCP_SYN });
+  return packet().ip(client, called).tcp({ sport, dport, flags: FLAG.SYN });
 }
 
 test("another process with another seed gets the same hashes", async () => {
@@ -37,7 +37,7 @@ test("another process with another seed gets the same hashes", async () => {
 });
 
 test("a packet in the midst of a connection, as after a restart, is told by the same hashes as its first one", async () => {
-  const middle = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_ACK }).payload("data");
+  const middle = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: FLAG.ACK }).payload("data");
   expect(hashesOf(await onNodeA(), middle)).toEqual(hashesOf(await onNodeA(), call()));
 });
 

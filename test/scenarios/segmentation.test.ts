@@ -6,7 +6,7 @@ import { UDP_PAYLOAD_MAX, UDP_SEGMENTS_MAX } from "../../assembly/shared/sockets
 import * as Virtio from "../../assembly/shared/virtio.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
 import type { Result } from "../support/engine-result.ts";
-import { packet, pad, TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, udpPacket } from "../support/packet-builder.ts";
+import { FLAG, packet, pad, udpPacket } from "../support/packet-builder.ts";
 import { expectAtMost, expectSame } from "../support/quick-expect.ts";
 import { Random, testSeed } from "../support/random.ts";
 import { receive } from "../support/receive.ts";
@@ -32,7 +32,7 @@ function randomFrame(random: Random): Uint8Array {
     ? packet().ipv4({ src, dst, id: random.u32() & 0xffff, fragment: random.pick([0, 0x4000]), ttl: hop, tos })
     : packet().ipv6({ src, dst, flowLabel: random.below(0x100000), hopLimit: hop, trafficClass: tos });
   const ports = { sport: random.between(1000, 1005), dport: 80 };
-  const flags = TCP_ACK | random.pick([0, TCP_PSH, TCP_FIN, TCP_CWR, TCP_CWR | TCP_PSH | TCP_FIN, TCP_ECE]);
+  const flags = FLAG.ACK | random.pick([0, FLAG.PSH, FLAG.FIN, FLAG.CWR, FLAG.CWR | FLAG.PSH | FLAG.FIN, FLAG.ECE]);
   const options = random.pick([[], [1, 1, 1, 0], [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8], Array<number>(40).fill(1)]);
   const transport = isTcp
     ? ip.tcp({ ...ports, seq: random.u32(), ack: random.u32(), flags, options, window: random.below(0x10000) })
@@ -52,7 +52,7 @@ function randomFrame(random: Random): Uint8Array {
   const length = Math.min(wanted, largest, SEGMENTS_MAX * gsoSize);
   const built = transport.payload(random.bytes(length));
   if (random.chance(0.2) && length < 60_000) return random.chance(0.5) ? built.frame() : built.offloadFrame();
-  const tcpType = (isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) | ((flags & TCP_CWR) !== 0 ? Virtio.GSO_ECN : 0);
+  const tcpType = (isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) | ((flags & FLAG.CWR) !== 0 ? Virtio.GSO_ECN : 0);
   const frame = built.offloadFrame({ gsoType: isTcp ? tcpType : Virtio.GSO_UDP_L4, gsoSize });
   return random.chance(0.1) ? pad(frame, random.between(1, 40)) : frame;
 }
@@ -148,7 +148,7 @@ describe("from node to node", () => {
         const payload = random.bytes(random.pick([gsoSize + 1, most, random.between(gsoSize + 1, most)]));
         const gso = { gsoType: isTcp ? (isV4 ? Virtio.GSO_TCPV4 : Virtio.GSO_TCPV6) : Virtio.GSO_UDP_L4, gsoSize };
         const [id, seq, options] = [random.below(0x10000), random.u32(), random.pick([[], [1, 1, 1, 1]])];
-        const flags = TCP_ACK | random.pick([0, TCP_PSH]);
+        const flags = FLAG.ACK | random.pick([0, FLAG.PSH]);
         const frame = (src: string, dst: string): Uint8Array => {
           const ip = isV4 ? packet().ipv4({ src, dst, id }) : packet().ipv6({ src, dst });
           const ports = { sport: 40_000, dport: 80 };

@@ -1,7 +1,7 @@
 // What a node accepts from hosts that are no node of its tables, and from nodes that send from elsewhere.
 import { describe, expect, test } from "vitest";
 import * as HeaderLayout from "../../assembly/shared/layout/header.ts";
-import { packet, TCP_ACK, TCP_SYN, tcpPacket } from "../support/packet-builder.ts";
+import { FLAG, packet, tcpPacket } from "../support/packet-builder.ts";
 import { expectPacket, from, to, validChecksums } from "../support/packet-checks.ts";
 import { writtenPacket } from "../support/packets-of.ts";
 import { A1, B1, C1, FROM, instance, NODE, onNodeA, ROUND_ROBIN, serviceB, UNKNOWN, world } from "../support/world.ts";
@@ -44,8 +44,8 @@ describe.each([
   test("a node that may send from anywhere asks and answers from there [behaviour 9, measured 7]", async () => {
     const fixture = await onNodeA({ ...STRANGERS, tables: ROAMING });
     expect(fixture.ingress({ ...FROM.stranger, bytes: asked(peer) }).tunWrites).toHaveLength(1);
-    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: TCP_SYN }).frame());
-    const answer = tcpPacket(peer, client, { sport: 80, dport: 40000, flags: TCP_SYN | TCP_ACK }).bytes();
+    fixture.egress(packet().ip(client, called).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN }).frame());
+    const answer = tcpPacket(peer, client, { sport: 80, dport: 40000, flags: FLAG.SYN | FLAG.ACK }).bytes();
     const { tunWrites } = fixture.ingress({ ...FROM.stranger, bytes: answer });
     expectPacket(writtenPacket({ tunWrites }), from(called, 80), to(client, 40000), validChecksums());
   });

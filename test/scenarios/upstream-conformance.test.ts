@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import type { Instance, Tables } from "../../src/model/tables.ts";
 import { EngineFixture } from "../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../support/packet-builder.ts";
+import { FLAG, packet, virtioFrame } from "../support/packet-builder.ts";
 import { expectPacket, from, sameBut, to, validChecksums } from "../support/packet-checks.ts";
 import { packetIn, sentPacket, writtenPacket } from "../support/packets-of.ts";
 import { RANGES } from "../support/world.ts";
@@ -38,7 +38,7 @@ function fixtureFor(content: Tables): Promise<EngineFixture> {
 }
 
 function syn(src: string, dst: string, sport: number, dport: number): Uint8Array {
-  return packet().ip(src, dst).tcp({ sport, dport, flags: TCP_SYN }).bytes();
+  return packet().ip(src, dst).tcp({ sport, dport, flags: FLAG.SYN }).bytes();
 }
 
 describe("TestOutgoingProxy", () => {
@@ -143,7 +143,7 @@ test("TestIPv6NextHeader: a SYN with every usual option is TCP, and its options 
   const options = [2, 4, 0x05, 0x6e, 4, 2, 8, 10, 0x8a, 0x3f, 0x11, 0x0c, 0, 0, 0, 0, 1, 3, 3, 7];
   const original = packet()
     .ipv6({ src: "fc00::203", dst: "fdff:1000::1", hopLimit: 63 })
-    .tcp({ sport: 47492, dport: 80, flags: TCP_SYN, options })
+    .tcp({ sport: 47492, dport: 80, flags: FLAG.SYN, options })
     .bytes();
   expect(original.length).toBe(80);
   expect(original[6]).toBe(6);
@@ -158,9 +158,9 @@ test("the upstream sample packets, an ACK and a SYN from the tunnel, are deliver
     nodes: [{ id: "peer", underlay: PEER, accept: ACCEPT }],
     services: [{ name: "local", addresses: [], instances: [local(1, "10.18.0.136"), local(2, "10.18.0.6")] }],
   });
-  const ack = packet().ip("10.30.0.19", "10.18.0.136").tcp({ sport: 43260, dport: 80, flags: TCP_ACK }).bytes();
+  const ack = packet().ip("10.30.0.19", "10.18.0.136").tcp({ sport: 43260, dport: 80, flags: FLAG.ACK }).bytes();
   const options = [2, 4, 0x05, 0x82];
-  const open = packet().ip("10.30.0.1", "10.18.0.6").tcp({ sport: 46498, dport: 80, flags: TCP_SYN, options }).bytes();
+  const open = packet().ip("10.30.0.1", "10.18.0.6").tcp({ sport: 46498, dport: 80, flags: FLAG.SYN, options }).bytes();
   const result = fixture.ingress({ ...PEER, port: 38211, bytes: ack }, { ...PEER, port: 38211, bytes: open });
   expect(result.tunWrites.map((write) => packetIn(write))).toEqual([ack, open]);
 });

@@ -9,7 +9,7 @@ import type { EngineExports } from "../../src/dataplane/modules/engine-contract.
 import { EngineFixture } from "../support/engine-fixture.ts";
 import { EngineMemory } from "../support/engine-memory.ts";
 import { instantiateInstrumented, loadInstrumentedEngine } from "../support/instrumented-engine.ts";
-import { packet, TCP_ACK } from "../support/packet-builder.ts";
+import { FLAG, packet } from "../support/packet-builder.ts";
 import { A1, B1, FROM, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
 const LINE_SIZE = 64;
@@ -80,11 +80,11 @@ test("of known flows two workers share no cache line that one of them writes", a
 function forward(engine: EngineExports, io: EngineMemory, worker: number, nowUs: number): void {
   for (let flow = 0; flow < FLOWS; flow++) {
     const port = 1000 + worker * FLOWS + flow;
-    const there = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: port, dport: 80, flags: TCP_ACK });
+    const there = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: port, dport: 80, flags: FLAG.ACK });
     io.putFrame(0, there.payload(10).offloadFrame());
     io.putFrame(1, there.payload(2000).offloadFrame({ gsoType: Virtio.GSO_TCPV4, gsoSize: 1400 }));
     engine.egress(0, 2, nowUs);
-    const back = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: port, flags: TCP_ACK }).payload(10);
+    const back = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: port, flags: FLAG.ACK }).payload(10);
     io.putMessage(0, { ...FROM.b, bytes: back.bytes() });
     engine.ingress(0, 1, nowUs);
   }

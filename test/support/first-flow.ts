@@ -1,11 +1,11 @@
 // One flow of A 1 to B, which the scenarios of flows begin with.
 
-import { packet, TCP_ACK, TCP_SYN, tcpPacket } from "./packet-builder.ts";
+import { FLAG, packet, tcpPacket } from "./packet-builder.ts";
 import { A1, B1, ROUND_ROBIN } from "./world.ts";
 
 /** The first packet of a connection of A 1 to B by round robin. */
-export const SYN = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: TCP_SYN });
-export const DATA = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 40000, dport: 80, flags: TCP_ACK }, "data");
+export const SYN = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 40000, dport: 80, flags: FLAG.SYN });
+export const DATA = tcpPacket(A1.v4, ROUND_ROBIN.b.v4, { sport: 40000, dport: 80, flags: FLAG.ACK }, "data");
 export const ONE = { egressPackets: 1 };
 
 /** Counters without bytes, which other scenarios check. */

@@ -9,11 +9,11 @@ import * as WorkerLayout from "../../assembly/shared/layout/worker.ts";
 import * as Protocol from "../../assembly/shared/protocol.ts";
 import { EngineFixture, loadEngineModule } from "./engine-fixture.ts";
 import { EngineMemory } from "./engine-memory.ts";
-import { addressBytes, packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "./packet-builder.ts";
+import { addressBytes, FLAG, packet } from "./packet-builder.ts";
 import { Random, testSeed } from "./random.ts";
 import type { Counts } from "./reference/counts.ts";
 import { inspectFlowTable } from "./reference/flow-table.ts";
-import { A1, B1, B2, B3, C1, RANGES, THIS_NODE, world, CLOSEST, NODE, ROUND_ROBIN } from "./world.ts";
+import { A1, B1, B2, B3, C1, CLOSEST, NODE, RANGES, ROUND_ROBIN, THIS_NODE, world } from "./world.ts";
 
 const WORKERS = 4;
 const ROUNDS = 120;
@@ -126,7 +126,7 @@ function buildKeys(storm: Storm, random: Random): { keys: Key[]; frames: Uint8Ar
     { v4: ROUND_ROBIN.b.v4, v6: ROUND_ROBIN.b.v6, target: undefined },
     { v4: B2.instanceV4, v6: B2.instanceV6, target: B2 },
   ];
-  const variants = [TCP_SYN, TCP_ACK, ...(storm.closes ? [TCP_FIN | TCP_ACK, TCP_RST, TCP_SYN, TCP_SYN] : [])];
+  const variants = [FLAG.SYN, FLAG.ACK, ...(storm.closes ? [FLAG.FIN | FLAG.ACK, FLAG.RST, FLAG.SYN, FLAG.SYN] : [])];
   for (let number = 0; number < storm.keyCount; number++) {
     const client = random.pick([A1, C1]);
     const isV4 = random.chance(0.5);

@@ -5,14 +5,8 @@ import * as Protocol from "../../assembly/shared/protocol.ts";
 import * as Virtio from "../../assembly/shared/virtio.ts";
 import { pseudoHeaderSum, sumWords } from "./reference/checksum.ts";
 
-export const TCP_FIN = 0x01;
-export const TCP_SYN = 0x02;
-export const TCP_RST = 0x04;
-export const TCP_PSH = 0x08;
-export const TCP_ACK = 0x10;
-export const TCP_URG = 0x20;
-export const TCP_ECE = 0x40;
-export const TCP_CWR = 0x80;
+/** Of TCP. */
+export const FLAG = { FIN: 0x01, SYN: 0x02, RST: 0x04, PSH: 0x08, ACK: 0x10, URG: 0x20, ECE: 0x40, CWR: 0x80 };
 
 export interface Ipv4Fields {
   readonly src: string;
@@ -365,7 +359,7 @@ function tcpHeader(fields: TcpFields): Uint8Array {
   view.setUint32(4, fields.seq ?? 1000);
   view.setUint32(8, fields.ack ?? 0);
   view.setUint8(12, (fields.dataOffset ?? length / 4) << 4);
-  view.setUint8(13, fields.flags ?? TCP_ACK);
+  view.setUint8(13, fields.flags ?? FLAG.ACK);
   view.setUint16(14, fields.window ?? 64240);
   view.setUint16(16, fields.checksum ?? 0);
   view.setUint16(18, fields.urgent ?? 0);

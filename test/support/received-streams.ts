@@ -1,17 +1,6 @@
 // Seeded random streams as they come out of the tunnel: TCP segments and UDP datagrams of several flows, most in
 // order and alike, some with everything that must keep packets apart.
-import {
-  packet,
-  pad,
-  TCP_ACK,
-  TCP_CWR,
-  TCP_ECE,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  TCP_URG,
-} from "./packet-builder.ts";
+import { FLAG, packet, pad } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import type { Message } from "./reference/translator.ts";
 
@@ -31,7 +20,16 @@ const OPTIONS: readonly (readonly number[])[] = [
   [1, 1, 5, 10, 0, 0, 0, 3, 0, 0, 0, 9],
   [1, 1, 1, 1],
 ];
-const ODD_FLAGS = [TCP_FIN, TCP_RST, TCP_SYN, TCP_URG, TCP_CWR, TCP_ECE, TCP_CWR | TCP_ECE, TCP_FIN | TCP_PSH];
+const ODD_FLAGS = [
+  FLAG.FIN,
+  FLAG.RST,
+  FLAG.SYN,
+  FLAG.URG,
+  FLAG.CWR,
+  FLAG.ECE,
+  FLAG.CWR | FLAG.ECE,
+  FLAG.FIN | FLAG.PSH,
+];
 /** Bytes that one receive buffer takes, and UDP_GRO joins. */
 const MESSAGE_MAX = 65_507;
 /** What the builder must not repair: a field that is wrong, or right in the other form of zero. */
@@ -70,7 +68,7 @@ class Stream {
     if (isOdd) this.change();
     const length = isOdd && random.chance(0.3) ? random.between(0, this.size + 1) : this.size;
     const flags =
-      TCP_ACK | (random.chance(0.05) ? TCP_PSH : 0) | (isOdd && random.chance(0.3) ? random.pick(ODD_FLAGS) : 0);
+      FLAG.ACK | (random.chance(0.05) ? FLAG.PSH : 0) | (isOdd && random.chance(0.3) ? random.pick(ODD_FLAGS) : 0);
     const checksum = isOdd && random.chance(0.3) ? random.pick(CHECKSUMS) : undefined;
     const bytes = this.build(length, flags, checksum);
     this.seq = (this.seq + length) >>> 0;

@@ -6,7 +6,7 @@ import type { Instance, Tables } from "../../src/model/tables.ts";
 import type { Endpoint, ErrorAbout } from "./engine-memory.ts";
 import { fragmentsOf } from "./fragments.ts";
 import { nth } from "./given.ts";
-import { corrupt, packet, TCP_ACK, TCP_RST, TCP_SYN, tcpPacket, virtioFrame } from "./packet-builder.ts";
+import { corrupt, FLAG, packet, tcpPacket, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { endpointText } from "./reference/tables.ts";
 import type { Message } from "./reference/translator.ts";
@@ -117,7 +117,7 @@ export class TrafficEvents {
     const whole = packet().ip(src, dst).udp(ports).payload(3000).bytes();
     const [first, later] = fragmentsOf(whole, 1400, random.u32()) as [Uint8Array, Uint8Array];
     const small = nth(fragmentsOf(first, 104), 0);
-    const syn = tcpPacket(src, dst, { ...ports, flags: TCP_SYN, options: [2, 4, 5, 180] });
+    const syn = tcpPacket(src, dst, { ...ports, flags: FLAG.SYN, options: [2, 4, 5, 180] });
     this.pauses++;
     fixture.egress(...(this.pauses % 2 === 1 ? [syn.frame()] : [virtioFrame(small, {}), virtioFrame(later, {})]));
 
@@ -223,14 +223,14 @@ export class TrafficEvents {
     for (let opening = 0; opening < OPENINGS; opening++) {
       const client = random.pick(clients);
       const ports = { sport: random.between(1, 65_535), dport: REFUSED_PORT };
-      fixture.egress(tcpPacket(client, called, { ...ports, flags: TCP_SYN }).frame());
+      fixture.egress(tcpPacket(client, called, { ...ports, flags: FLAG.SYN }).frame());
       const isRefused = random.chance(0.9);
       // Of all instances: only the answer of the chosen one is taken.
       const answers = answering.flatMap((one) => {
         const underlay = nodes.find(({ id }) => id === one.node)?.underlay;
         const source = one.instanceAddresses.find(isV4);
         if (underlay === undefined || source === undefined) return [];
-        const flags = (one === refusing && isRefused ? TCP_RST : TCP_SYN) | TCP_ACK;
+        const flags = (one === refusing && isRefused ? FLAG.RST : FLAG.SYN) | FLAG.ACK;
         const answer = packet().ip(source, client).tcp({ sport: ports.dport, dport: ports.sport, flags, ack: 1 });
         return [{ address: underlay.address, port: underlay.port, bytes: answer.bytes() }];
       });

@@ -1,6 +1,6 @@
 // Random packets about as large as what a tunnel carries, and SYN segments that promise some size or other.
 import * as Virtio from "../../assembly/shared/virtio.ts";
-import { type PacketBuilder, packet, TCP_ACK, TCP_SYN } from "./packet-builder.ts";
+import { FLAG, type PacketBuilder, packet } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { isV4 } from "./traffic-kinds.ts";
 
@@ -43,7 +43,7 @@ export function largePacket(random: Random, src: string, dst: string, ports: Por
 
 export function syn(random: Random, src: string, dst: string, ports: Ports): Uint8Array {
   const options = random.chance(0.9) ? random.pick(TCP_OPTIONS) : [...random.bytes(4 * random.below(11))];
-  const flags = random.pick([TCP_SYN, TCP_SYN | TCP_ACK]);
+  const flags = random.pick([FLAG.SYN, FLAG.SYN | FLAG.ACK]);
   const segment = network(random, src, dst).tcp({ ...ports, seq: random.u32(), flags, options });
   return random.chance(0.3) ? segment.offloadFrame() : segment.frame();
 }

@@ -1,19 +1,19 @@
 // Packets by shape, built once and patched: building each from nothing would take most of the time of random traffic.
 import * as Protocol from "../../assembly/shared/protocol.ts";
-import { packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "./packet-builder.ts";
+import { FLAG, packet } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import type { TwinFlow } from "./reference/flows.ts";
 import { rawText } from "./reference/tables.ts";
 import { echo, portless } from "./traffic-kinds.ts";
 
 export const TCP_FLAGS = [
-  TCP_SYN,
-  TCP_ACK,
-  TCP_ACK,
-  TCP_ACK,
-  TCP_SYN | TCP_ACK,
-  TCP_FIN | TCP_ACK,
-  TCP_RST,
+  FLAG.SYN,
+  FLAG.ACK,
+  FLAG.ACK,
+  FLAG.ACK,
+  FLAG.SYN | FLAG.ACK,
+  FLAG.FIN | FLAG.ACK,
+  FLAG.RST,
   0x18,
   0xff,
   0,

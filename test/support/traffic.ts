@@ -4,7 +4,7 @@
 import * as Protocol from "../../assembly/shared/protocol.ts";
 import * as Virtio from "../../assembly/shared/virtio.ts";
 import type { Instance } from "../../src/model/tables.ts";
-import { packet, pad, TCP_ACK, TCP_PSH, virtioFrame } from "./packet-builder.ts";
+import { FLAG, packet, pad, virtioFrame } from "./packet-builder.ts";
 import type { Random } from "./random.ts";
 import { incremental } from "./reference/checksum.ts";
 import { rawText } from "./reference/tables.ts";
@@ -307,7 +307,7 @@ export class Traffic {
     const oddOne = random.below(3 * count);
     const parts = Array.from({ length: count }, (_, i) => {
       const isOdd = i === oddOne;
-      const flags = isOdd ? random.pick(TCP_FLAGS) : i === count - 1 ? TCP_ACK | TCP_PSH : TCP_ACK;
+      const flags = isOdd ? random.pick(TCP_FLAGS) : i === count - 1 ? FLAG.ACK | FLAG.PSH : FLAG.ACK;
       const window = isOdd ? random.u32() & 0xffff : 500;
       const ports = { sport: 80, dport: isOdd ? random.pick(SOURCE_PORTS) : 40000 };
       const transport = isTcp ? build.tcp({ ...ports, seq, flags, window }) : build.udp(ports);

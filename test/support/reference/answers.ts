@@ -1,7 +1,7 @@
 // What the slow twin tells clients whose packets go nowhere: ICMP errors as a router sends them (RFC 1812 section
 // 4.3.2, RFC 4443 section 2.4) and TCP resets (RFC 9293 section 3.10.7.1), from the address that the client called.
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
-import { type PacketBuilder, packet, TCP_RST } from "../packet-builder.ts";
+import { FLAG, type PacketBuilder, packet } from "../packet-builder.ts";
 import { sourceRouteAt } from "./cross-family.ts";
 import { isMidStream } from "./flow-state.ts";
 import type { Ledger } from "./ledger.ts";
@@ -106,7 +106,7 @@ function reset(bytes: Uint8Array, dropped: ParsedPacket): Uint8Array {
   const acknowledgment = new DataView(bytes.buffer, bytes.byteOffset).getUint32(dropped.headerLength + 8);
   const { sourcePort, destinationPort } = dropped;
   return back(dropped)
-    .tcp({ sport: destinationPort, dport: sourcePort, seq: acknowledgment, flags: TCP_RST, window: 0 })
+    .tcp({ sport: destinationPort, dport: sourcePort, seq: acknowledgment, flags: FLAG.RST, window: 0 })
     .bytes();
 }
 

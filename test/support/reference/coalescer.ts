@@ -3,7 +3,7 @@
 import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { UDP_SEGMENTS_MAX } from "../../../assembly/shared/sockets.ts";
 import * as Virtio from "../../../assembly/shared/virtio.ts";
-import { TCP_ACK, TCP_PSH, virtioFrame } from "../packet-builder.ts";
+import { FLAG, virtioFrame } from "../packet-builder.ts";
 import { pseudoHeaderSum, sumWords } from "./checksum.ts";
 import { type ParsedPacket, parse } from "./parser.ts";
 import { segment } from "./segmenter.ts";
@@ -34,10 +34,10 @@ export function coalesce(packets: readonly Uint8Array[]): Uint8Array[] {
     if (group?.isOpen && follows(group, whole, parsed, payload)) {
       group.payloads.push(payload);
       group.lastFlags = parsed.flags;
-      group.isOpen = payload.length === group.segmentSize && (parsed.flags & TCP_PSH) === 0;
+      group.isOpen = payload.length === group.segmentSize && (parsed.flags & FLAG.PSH) === 0;
     } else {
       const isOpen =
-        payload.length > 0 && isPlain(parsed) && isRestored(whole, parsed) && (parsed.flags & TCP_PSH) === 0;
+        payload.length > 0 && isPlain(parsed) && isRestored(whole, parsed) && (parsed.flags & FLAG.PSH) === 0;
       const segmentSize = payload.length;
       groups.push({ first: whole, parsed, segmentSize, payloads: [payload], lastFlags: parsed.flags, isOpen });
     }
@@ -47,7 +47,7 @@ export function coalesce(packets: readonly Uint8Array[]): Uint8Array[] {
 
 function isPlain({ kind, fragment, version, headerLength, protocol, flags }: ParsedPacket): boolean {
   if (kind !== "transport" || fragment !== undefined || headerLength > (version === 4 ? 20 : 40)) return false;
-  return protocol !== Protocol.TCP || (flags & ~TCP_PSH) === TCP_ACK;
+  return protocol !== Protocol.TCP || (flags & ~FLAG.PSH) === FLAG.ACK;
 }
 
 /** Whether segmentation gives a packet the checksums that it has. */

@@ -3,7 +3,7 @@
 
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import * as Protocol from "../../../assembly/shared/protocol.ts";
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../packet-builder.ts";
+import { FLAG } from "../packet-builder.ts";
 
 /** What the twin reads of a TCP header. */
 export interface TcpFacts {
@@ -60,18 +60,18 @@ export function observe(
     return;
   }
   const [sender, receiver] = isReply ? [life.server, life.client] : [life.client, life.server];
-  if (flags & TCP_RST) {
+  if (flags & FLAG.RST) {
     if (!isTaken(tcp, receiver)) return;
     sender.lives = false;
     receiver.lives = false;
     life.state = FlowState.tcpClosed;
     return;
   }
-  if (flags & TCP_SYN) {
+  if (flags & FLAG.SYN) {
     sender.scale = Math.min(14, tcp.windowScale ?? 0);
     // An answer without the option says that neither side scales.
-    if (flags & TCP_ACK && tcp.windowScale === undefined) receiver.scale = 0;
-    if (!isReply && !(flags & TCP_ACK) && life.state === FlowState.tcpHalfClosed) {
+    if (flags & FLAG.ACK && tcp.windowScale === undefined) receiver.scale = 0;
+    if (!isReply && !(flags & FLAG.ACK) && life.state === FlowState.tcpHalfClosed) {
       // The client has begun anew.
       life.client.fin = false;
       life.server.fin = false;
@@ -79,10 +79,10 @@ export function observe(
       life.state = FlowState.tcpOpening;
     }
   }
-  if (flags & TCP_ACK) {
-    sender.takes = { from: tcp.acknowledgment, window: tcp.window, isScaled: (flags & TCP_SYN) === 0 };
+  if (flags & FLAG.ACK) {
+    sender.takes = { from: tcp.acknowledgment, window: tcp.window, isScaled: (flags & FLAG.SYN) === 0 };
   }
-  if (flags & TCP_FIN) sender.fin = true;
+  if (flags & FLAG.FIN) sender.fin = true;
   if (life.state === FlowState.tcpClosed) sender.lives = true;
   life.state = stateAfter(life, flags);
 }
@@ -92,7 +92,7 @@ function stateAfter({ state, seenReply, client, server }: FlowLife, flags: numbe
   if (state === FlowState.tcpClosed && !(client.lives && server.lives)) return state;
   if (client.fin || server.fin) return FlowState.tcpHalfClosed;
   if (state === FlowState.tcpClosed) return FlowState.tcpEstablished;
-  const isEstablished = seenReply && (flags & TCP_ACK) !== 0 && (flags & TCP_SYN) === 0;
+  const isEstablished = seenReply && (flags & FLAG.ACK) !== 0 && (flags & FLAG.SYN) === 0;
   return state === FlowState.tcpOpening && isEstablished ? FlowState.tcpEstablished : state;
 }
 
@@ -104,10 +104,10 @@ function isTaken({ sequence }: TcpFacts, { takes, scale = 14 }: Side): boolean {
 
 /** A forward packet that opens a new connection on the ports of a closed one. */
 export function isRestart(life: FlowLife, flags: number): boolean {
-  return life.state === FlowState.tcpClosed && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
+  return life.state === FlowState.tcpClosed && (flags & (FLAG.SYN | FLAG.ACK)) === FLAG.SYN;
 }
 
 /** A segment in the middle of a connection, to which a reset is an answer. */
 export function isMidStream({ protocol, flags }: { readonly protocol: number; readonly flags: number }): boolean {
-  return protocol === Protocol.TCP && (flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_ACK;
+  return protocol === Protocol.TCP && (flags & (FLAG.SYN | FLAG.RST | FLAG.ACK)) === FLAG.ACK;
 }

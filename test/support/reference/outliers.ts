@@ -2,7 +2,7 @@
 // Whoever failed several times in a row is written down as what happened, and looked at when somebody asks.
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import * as Protocol from "../../../assembly/shared/protocol.ts";
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../packet-builder.ts";
+import { FLAG } from "../packet-builder.ts";
 import type { TwinFlow } from "./flows.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
@@ -38,7 +38,7 @@ export class TwinOutliers {
   isJudged(packet: ParsedPacket, isBalanced: boolean): boolean {
     if (this.options === undefined || !isBalanced || packet.kind !== "transport") return false;
     if (packet.protocol === Protocol.UDP) return true;
-    const begins = (packet.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) === TCP_SYN;
+    const begins = (packet.flags & (FLAG.SYN | FLAG.ACK | FLAG.RST | FLAG.FIN)) === FLAG.SYN;
     return packet.protocol === Protocol.TCP && begins;
   }
 
@@ -56,10 +56,10 @@ export class TwinOutliers {
     if (this.options === undefined || !flow.isBalanced || !this.isThere(flow)) return;
     if (packet.protocol === Protocol.UDP && flow.life.state === FlowState.udpUnreplied) this.succeed(flow);
     if (packet.protocol !== Protocol.TCP || flow.life.state !== FlowState.tcpOpening) return;
-    const kind = packet.flags & (TCP_SYN | TCP_ACK | TCP_RST);
-    if (kind === (TCP_SYN | TCP_ACK)) this.succeed(flow);
+    const kind = packet.flags & (FLAG.SYN | FLAG.ACK | FLAG.RST);
+    if (kind === (FLAG.SYN | FLAG.ACK)) this.succeed(flow);
     const isOfSyn = flow.life.client.takes === undefined;
-    if (kind === (TCP_RST | TCP_ACK) && isOfSyn) this.fail(flow, "refused", nowMs);
+    if (kind === (FLAG.RST | FLAG.ACK) && isOfSyn) this.fail(flow, "refused", nowMs);
   }
 
   /** An ICMP error came about a packet of the flow. */

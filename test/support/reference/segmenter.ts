@@ -1,7 +1,7 @@
 // The slow twin's segmentation: what the kernel's software GSO makes of a super-packet (RFC 9293 section 3.7.1 for
 // sequence numbers, RFC 3168 section 6.1.2 for CWR). The input's addresses and ports are already translated.
 import * as Protocol from "../../../assembly/shared/protocol.ts";
-import { TCP_CWR, TCP_FIN, TCP_PSH } from "../packet-builder.ts";
+import { FLAG } from "../packet-builder.ts";
 import { fold, pseudoHeaderSum, sumWords } from "./checksum.ts";
 import type { Offload, ParsedPacket } from "./parser.ts";
 
@@ -66,7 +66,7 @@ function finishTcp(bytes: Uint8Array, parsed: ParsedPacket, offset: number, isFi
   const at = parsed.headerLength;
   view.setUint32(at + 4, (view.getUint32(at + 4) + offset) >>> 0);
   let flags = view.getUint8(at + 13);
-  if (!isLast) flags &= ~(TCP_FIN | TCP_PSH);
-  if (!isFirst) flags &= ~TCP_CWR;
+  if (!isLast) flags &= ~(FLAG.FIN | FLAG.PSH);
+  if (!isFirst) flags &= ~FLAG.CWR;
   view.setUint8(at + 13, flags);
 }

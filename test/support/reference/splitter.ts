@@ -4,7 +4,7 @@
 import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { UDP_SEGMENTS_MAX } from "../../../assembly/shared/sockets.ts";
 import * as Virtio from "../../../assembly/shared/virtio.ts";
-import { TCP_CWR, TCP_FIN, TCP_PSH } from "../packet-builder.ts";
+import { FLAG } from "../packet-builder.ts";
 import { fold, pseudoHeaderSum, sumWords } from "./checksum.ts";
 
 interface Headers {
@@ -79,8 +79,8 @@ function cut(packet: Uint8Array, headers: Headers, gsoSize: number, index: numbe
   if (isTcp) {
     view.setUint32(transportAt + 4, (view.getUint32(transportAt + 4) + index * gsoSize) >>> 0);
     let flags = view.getUint8(transportAt + 13);
-    if (index > 0) flags &= ~TCP_CWR;
-    if (index < count - 1) flags &= ~(TCP_FIN | TCP_PSH);
+    if (index > 0) flags &= ~FLAG.CWR;
+    if (index < count - 1) flags &= ~(FLAG.FIN | FLAG.PSH);
     view.setUint8(transportAt + 13, flags);
   } else {
     view.setUint16(transportAt + 4, bytes.length - transportAt);

@@ -3,7 +3,7 @@ import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { Tables } from "../../../src/model/tables.ts";
-import { TCP_RST, TCP_SYN } from "../packet-builder.ts";
+import { FLAG } from "../packet-builder.ts";
 import { type AnswerOptions, TwinAnswers } from "./answers.ts";
 import { TwinCallers } from "./callers.ts";
 import type { Counts } from "./counts.ts";
@@ -261,7 +261,7 @@ export class ReferenceTranslator {
     const grew = isCrossing && parsed.version === 6;
     const fit = fitToWay(bytes, packet, parsed, segmentSize, this.largestTo(target, grew));
     if (fit.kind === "tooBig") return refused(DropReason.tooBig, fit.mtu);
-    if (this.options.clampMss && (packet.flags & TCP_SYN) !== 0) {
+    if (this.options.clampMss && (packet.flags & FLAG.SYN) !== 0) {
       this.clamp(translated, parsed, target, isCrossing, state);
     }
     return { way, translated, fit };
@@ -414,7 +414,7 @@ export class ReferenceTranslator {
     const before = flow.life.state;
     observe(flow.life, flow.protocol, packet.flags, packet.tcp, isReply);
     const after = flow.life.state;
-    if (packet.flags & TCP_RST && before !== FlowState.tcpClosed) {
+    if (packet.flags & FLAG.RST && before !== FlowState.tcpClosed) {
       this.ledger.meet(after === before ? "TCP: a reset beyond the window" : "TCP: a reset");
     }
     if (before === FlowState.tcpClosed && after !== before) this.ledger.meet("TCP: both sides go on after a reset");

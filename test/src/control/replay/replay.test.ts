@@ -21,7 +21,7 @@ import { planReplay, type ReplayOrder } from "../../../../src/node/replay-plan.t
 import type { EngineFixture } from "../../../support/engine-fixture.ts";
 import { faultyEngines } from "../../../support/faulty-engines.ts";
 import { turning } from "../../../support/hostile-policies.ts";
-import { packet, TCP_ACK, TCP_SYN, virtioFrame } from "../../../support/packet-builder.ts";
+import { FLAG, packet, virtioFrame } from "../../../support/packet-builder.ts";
 import { record } from "../../../support/recorder.ts";
 import { assemble, policyText } from "../../../support/wat.ts";
 import {
@@ -84,7 +84,7 @@ async function replayed(file: string, order?: Partial<ReplayOrder>): ReturnType<
 }
 
 function request(sport: number): Uint8Array {
-  const built = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: TCP_SYN }).bytes();
+  const built = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport, dport: 80, flags: FLAG.SYN }).bytes();
   return virtioFrame(built, {});
 }
 
@@ -96,13 +96,17 @@ async function recordedTraffic(parameters: Readonly<Record<string, string>> = {}
     fixture.egress(request(sport));
     fixture.advance(7);
   }
-  const answer = packet().ip(B1.instanceV4, A1.v4).tcp({ sport: 80, dport: 4000, flags: TCP_ACK }).payload(100).bytes();
+  const answer = packet()
+    .ip(B1.instanceV4, A1.v4)
+    .tcp({ sport: 80, dport: 4000, flags: FLAG.ACK })
+    .payload(100)
+    .bytes();
   fixture.ingress({ ...FROM.b, bytes: answer }, { ...FROM.stranger, bytes: answer });
   fixture.advance(90_000);
   const nowhere = packet().ip(A1.v4, UNKNOWN.v4).udp({ sport: 1, dport: 2 }).bytes();
   const local = packet().ip(A1.v6, C1.instanceV6).udp({ sport: 1, dport: 2 }).payload(10).bytes();
   fixture.egress(virtioFrame(nowhere, {}), virtioFrame(local, {}));
-  const data = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 4000, dport: 80, flags: TCP_ACK });
+  const data = packet().ip(A1.v4, ROUND_ROBIN.b.v4).tcp({ sport: 4000, dport: 80, flags: FLAG.ACK });
   fixture.egress(data.payload(4000).frame());
   return end();
 }

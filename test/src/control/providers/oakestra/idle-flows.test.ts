@@ -10,7 +10,7 @@ import { BUILT_IN_POLICIES } from "../../../../../src/model/policy-names.ts";
 import { parsePrefix } from "../../../../../src/net/address.ts";
 import { providerSink } from "../../../../../src/node/provider-sink.ts";
 import { EngineFixture } from "../../../../support/engine-fixture.ts";
-import { packet, TCP_ACK, TCP_SYN } from "../../../../support/packet-builder.ts";
+import { FLAG, packet } from "../../../../support/packet-builder.ts";
 import { RANGES } from "../../../../support/world.ts";
 
 const [NODE, CLIENT, SERVER] = ["this-node", "c.d.client.d", "x.d.server.d"];
@@ -128,9 +128,9 @@ async function pass(milliseconds: number): Promise<void> {
 function connect(): void {
   const out = packet().ip(OWN.v4, SERVICE_IP);
   const ports = { sport: 4000, dport: 80 };
-  expect(fixture.egress(out.tcp({ ...ports, flags: TCP_SYN, seq: 1 }).frame()).datagrams).toHaveLength(1);
+  expect(fixture.egress(out.tcp({ ...ports, flags: FLAG.SYN, seq: 1 }).frame()).datagrams).toHaveLength(1);
   const answer = packet().ip(SERVER_IP, OWN.v4);
-  const back = answer.tcp({ sport: 80, dport: 4000, flags: TCP_SYN | TCP_ACK, seq: 7, ack: 2 }).bytes();
+  const back = answer.tcp({ sport: 80, dport: 4000, flags: FLAG.SYN | FLAG.ACK, seq: 7, ack: 2 }).bytes();
   expect(fixture.ingress({ address: "192.0.2.2", port: 50103, bytes: back }).tunWrites).toHaveLength(1);
-  fixture.egress(out.tcp({ ...ports, flags: TCP_ACK, seq: 2, ack: 8 }).frame());
+  fixture.egress(out.tcp({ ...ports, flags: FLAG.ACK, seq: 2, ack: 8 }).frame());
 }
