@@ -4,7 +4,7 @@
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 import type { Figure } from "./harness.ts";
 import { type Machine, sourceCommit, thisMachine } from "./path/machine.ts";
 

@@ -26,10 +26,14 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const MAN_FOLDER = "dist/man/man1";
 const PAGE_FOLDER = "dist/page";
 const PROGRAM_FOLDER = "dist/program";
+/** What a start runs: the program, and the thread of a worker, which is found by `new URL("./worker.js", import.meta.url)`. */
+const PROGRAM_ENTRIES = ["src/start.ts", "src/dataplane/worker/worker.ts"];
 /** Of the folders in dist, those that the host's build does not write. */
 const OTHERS_FOLDERS = ["wasm", "page", "program"];
+/** Packages that stay outside of the program: one that is native, and those that a start does not need. */
+const OUTSIDE = ["koffi", "mqtt", "pino-pretty", "prom-client"];
 /** Licence files of a package by the names that are usual. */
-const LICENSE_NAMES = ["LICENSE", "LICENSE.md", "license"];
+const LICENSE_NAME = /^licen[cs]e(?:\.md|\.txt)?$/i;
 const POLICY_PAGES_MAX = 256; // 16 MiB: what one policy module may keep for itself
 const SHARED_PAGES_MAX = 65536; // 4 GiB: the import accepts every memory that the host may create
 /**
@@ -96,7 +100,7 @@ function targets() {
       output: `${PROGRAM_FOLDER}/start.js`,
       sources: [
         ...["scripts/build.mjs", "package.json", "tsconfig.json", "src", "assembly/shared"],
-        "node_modules/esbuild/package.json",
+        "node_modules/.package-lock.json",
       ],
       build: buildProgram,
     },
@@ -140,23 +144,25 @@ async function writeManPages() {
 }
 
 /**
- * The program that dist/src/main.js starts: the same code in few files, because most of what a start costs is finding
- * and reading files. The npm packages stay outside, each in the version that is installed.
+ * The program that dist/src/main.js starts, with the npm packages that it needs: the same code in few files, because
+ * most of what a start costs is finding and reading files.
  */
 async function buildProgram() {
   const build = await bundler();
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: ["src/start.ts"],
+    entryPoints: PROGRAM_ENTRIES,
     outdir: PROGRAM_FOLDER,
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
     bundle: true,
     splitting: true, // what is imported within a function stays in a file of its own
-    packages: "external",
+    external: OUTSIDE,
     platform: "node",
     format: "esm",
     target: "node20.19",
+    // Packages in CommonJS ask for Node's own modules with it.
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
     sourcemap: "linked",
     sourcesContent: false,
     legalComments: "none",
@@ -164,17 +170,26 @@ async function buildProgram() {
     logLevel: "silent",
     plugins: [{ name: "places", setup: (setup) => setup.onLoad({ filter: /\/src\/.*\.ts$/ }, inPlaceOf) }],
   });
-  const written = new Set(Object.keys(metafile.outputs));
+  writeFileSync(join(ROOT, PROGRAM_FOLDER, "licenses.txt"), licensesOf(metafile));
+  const written = new Set([...Object.keys(metafile.outputs), `${PROGRAM_FOLDER}/licenses.txt`]);
   for (const name of readdirSync(join(ROOT, PROGRAM_FOLDER))) {
     if (!written.has(`${PROGRAM_FOLDER}/${name}`)) rmSync(join(ROOT, PROGRAM_FOLDER, name));
   }
 }
 
-/** The text of a source in which import.meta.url is where tsc puts it: threads and data are found from there. */
+/**
+ * The text of a source in which import.meta.url is where tsc puts it: threads and data are found from there, but for
+ * the entries of the program, which are in its folder.
+ */
 function inPlaceOf({ path }) {
-  const compiled = relative(ROOT, path).replace(/\.ts$/, ".js");
-  const place = `new URL(${JSON.stringify(`../${compiled}`)}, import.meta.url).href`;
-  return { contents: readFileSync(path, "utf8").replaceAll("import.meta.url", place), loader: "ts" };
+  const source = relative(ROOT, path);
+  const place = `new URL(${JSON.stringify(`../${source.replace(/\.ts$/, ".js")}`)}, import.meta.url).href`;
+  const contents = readFileSync(path, "utf8").replace(
+    /new URL\("\.\/([\w-]+)\.js", import\.meta\.url\)|import\.meta\.url/g,
+    (found, name) =>
+      PROGRAM_ENTRIES.includes(join(dirname(source), `${name}.ts`)) ? found : found.replace("import.meta.url", place),
+  );
+  return { contents, loader: "ts" };
 }
 
 async function bundler() {
@@ -206,17 +221,22 @@ async function buildPage() {
   });
   for (const name of ["index.html", "icon.svg"])
     copyFileSync(join(ROOT, "src/page", name), join(ROOT, PAGE_FOLDER, name));
-  const inside = Object.keys(metafile.inputs).map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
-  const names = [...new Set(inside.filter((name) => name !== undefined))].sort();
-  writeFileSync(join(ROOT, PAGE_FOLDER, "licenses.txt"), names.map(licenseOf).join("\n\n"));
+  writeFileSync(join(ROOT, PAGE_FOLDER, "licenses.txt"), licensesOf(metafile));
 }
 
-function licenseOf(name) {
-  const folder = join(ROOT, "node_modules", name);
-  const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const file = LICENSE_NAMES.map((each) => join(folder, each)).find((path) => existsSync(path));
-  if (file === undefined) throw new Error(`the package ${name}, which the page contains, has no licence file`);
-  return `${name} ${version} (${license})\n\n${readFileSync(file, "utf8").trim()}\n`;
+/** Of the packages that are inside of what esbuild made. */
+function licensesOf({ inputs }) {
+  const inside = Object.keys(inputs).map((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path)?.[0]);
+  const folders = [...new Set(inside.filter((folder) => folder !== undefined))].sort();
+  return folders.map(licenseOf).join("\n\n");
+}
+
+function licenseOf(path) {
+  const folder = join(ROOT, path);
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const file = readdirSync(folder).find((each) => LICENSE_NAME.test(each));
+  if (file === undefined) throw new Error(`the package ${name}, which the build contains, has no licence file`);
+  return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
 }
 
 function wasmModule(entry, output, sources, options, verify = () => {}) {

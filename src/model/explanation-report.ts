@@ -1,6 +1,6 @@
 // What the control socket answers about a packet that nobody sent, as reports.ts.
 
-import { z } from "zod";
+import * as z from "zod";
 import { count, list, report } from "./report-schema.ts";
 
 const packetAddresses = { source: z.string(), destination: z.string() };

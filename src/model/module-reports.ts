@@ -1,6 +1,6 @@
 // What the control socket answers about policies and the engine, as reports.ts.
 
-import { z } from "zod";
+import * as z from "zod";
 import { count, list, report, reports, time } from "./report-schema.ts";
 
 /** A WebAssembly module and where it came from. */

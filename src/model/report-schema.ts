@@ -1,6 +1,6 @@
 // What the schemas of all reports are made of.
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** All that have a name in the description. */
 export const REPORTS = z.registry<{ id: string }>();

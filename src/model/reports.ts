@@ -1,7 +1,7 @@
 // What the control socket answers: the schemas behind `--json`, which docs/control-api.md describes and the OpenAPI
 // description is made from. Addresses are canonical text; a family that an instance lacks is absent from its list.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorDetail as ErrorDetailShape } from "../base/errors.ts";
 import { FLOW_PROTOCOLS, type FlowProtocol } from "./flow-protocols.ts";
 import { ageMs, count, list, REPORTS, report, reports, time } from "./report-schema.ts";

@@ -11,7 +11,7 @@
 //
 // Until "ready" either may say "failed"; then the running one goes on. A process that ends says so by that.
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** Raise it when a message means something else. Both sides have to have the same. */
 export const TAKEOVER_PROTOCOL = 1;

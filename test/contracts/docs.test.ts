@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { Counter } from "../../assembly/shared/counters.ts";
 import { FlowState } from "../../assembly/shared/layout/flow.ts";
 import { DropReason } from "../../assembly/shared/verdicts.ts";

@@ -1,5 +1,5 @@
-// dist/program is the host code in few files, as it starts: each place in it leads to its source, and the npm packages
-// are outside.
+// dist/program is the host code in few files, as it starts, with the npm packages that a start needs: each place in it
+// leads to its source, and the licences of the packages are beside it.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { join, relative, resolve } from "node:path";
@@ -17,12 +17,20 @@ function sourceAt(path: string): string {
   return relative(sourceFile("."), resolve(FOLDER, path));
 }
 
-test("all of it is of the sources of this repository", () => {
-  const sources = CODE.flatMap((name) => sourceMapOf(name).sources.map(sourceAt));
-  expect(sources.filter((path) => !/^(?:src|assembly\/shared)\//.test(path) || !existsSync(sourceFile(path)))).toEqual(
-    [],
-  );
-  expect(sources).toEqual(expect.arrayContaining(["src/start.ts", "src/node/node-proxy.ts", "src/cli/run.ts"]));
+const SOURCES = CODE.flatMap((name) => sourceMapOf(name).sources.map(sourceAt));
+
+test("all of it is of the sources of this repository, or of packages", () => {
+  const isOurs = (path: string): boolean => /^(?:src|assembly\/shared|node_modules)\//.test(path);
+  expect(SOURCES.filter((path) => !isOurs(path) || !existsSync(sourceFile(path)))).toEqual([]);
+  const parts = ["src/start.ts", "src/node/node-proxy.ts", "src/cli/run.ts", "src/dataplane/worker/worker.ts"];
+  expect(SOURCES).toEqual(expect.arrayContaining(parts));
+});
+
+test("each package that is in it has its licence beside it", () => {
+  const inside = SOURCES.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []);
+  const licenses = readFileSync(join(FOLDER, "licenses.txt"), "utf8");
+  expect(inside).toEqual(expect.arrayContaining(["zod", "yaml", "commander", "pino", "hono", "ipaddr.js"]));
+  expect([...new Set(inside)].filter((name) => !licenses.includes(`${name} `))).toEqual([]);
 });
 
 test("a line of a stack trace leads to the line of its source", () => {

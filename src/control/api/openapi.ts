@@ -1,6 +1,6 @@
 // The OpenAPI description of the control socket, made from the routes and the schemas of their answers.
 
-import { z } from "zod";
+import * as z from "zod";
 import { REPORTS } from "../../model/report-schema.ts";
 import { ErrorReport } from "../../model/reports.ts";
 import { NAME_PART, type Route, type RouteBody } from "./route.ts";

@@ -1,7 +1,7 @@
 // A route of the control socket, written once: its place, what it takes, what it answers, and who answers it. The
 // server (api.ts) checks requests by it, and the description (openapi.ts) is made from it.
 
-import { z } from "zod";
+import * as z from "zod";
 import { SapwoodError } from "../../base/errors.ts";
 import { valueText } from "../../base/issues.ts";
 import type { WrittenText } from "../config/text-reader.ts";

@@ -2,7 +2,7 @@
 // in a fraction of the time. What is not plain (a name beyond ASCII, health checks, a mistake) is left to the schema,
 // which alone knows what to say of it. A test holds both to the same results.
 
-import type { z } from "zod";
+import type * as z from "zod";
 import { policyName } from "../../model/policy-names.ts";
 import * as Bulk from "../../net/bulk-address.ts";
 import { serviceSchema } from "./config-schema.ts";

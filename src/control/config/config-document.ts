@@ -2,7 +2,7 @@
 // as "file:line:column: field: expected ..., found ...".
 
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Pair, type YAMLMap } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { type ErrorDetail, SapwoodError } from "../../base/errors.ts";
 import {
   type FieldPath,

@@ -1,7 +1,7 @@
 // The shape of the config file: every field, its default and its limits. Rules between fields are in
 // table-validation.ts. Messages say what was expected; config-document.ts adds what was found, and the line.
 
-import { z } from "zod";
+import * as z from "zod";
 import * as FlowLayout from "../../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";

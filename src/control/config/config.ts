@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { FieldPath, Issue } from "../../base/issues.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import type { Encryption, Service, Tables, TablesPatch } from "../../model/tables.ts";

@@ -1,6 +1,6 @@
 // The faults that a test has the devices of a proxy make, read from the text of a variable (docs/testing.md).
 
-import { z } from "zod";
+import * as z from "zod";
 import type { FaultSettings } from "../../dataplane/io/fault-settings.ts";
 import { errnoOf } from "../../sys/libc.ts";
 import { ConfigDocument } from "./config-document.ts";

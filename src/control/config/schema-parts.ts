@@ -1,6 +1,6 @@
 // Parts of which schemas are made. Their messages say what was expected; config-document.ts adds what was found.
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** A mapping with these fields and no others. An unknown field's message is the list of the known ones. */
 export function section<Shape extends z.ZodRawShape>(shape: Shape) {

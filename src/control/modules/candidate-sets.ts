@@ -1,7 +1,7 @@
 // What `sapwood policy test` tries a policy on: candidates that a file describes or that a running proxy told, or else
 // a few sets in which policies show what they are.
 
-import { z } from "zod";
+import * as z from "zod";
 import {
   isEligible,
   ofFamilies,

@@ -1,6 +1,6 @@
 // Whose packets a capture is asked for, and what that means for the tables in force.
 
-import { z } from "zod";
+import * as z from "zod";
 import * as Protocol from "../../../assembly/shared/protocol.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { meantText, nameList, shortText } from "../../base/issues.ts";

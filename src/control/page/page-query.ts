@@ -1,6 +1,6 @@
 // What a client of the page asks its stream for, checked.
 
-import { z } from "zod";
+import * as z from "zod";
 import { PAGE_VIEWS, type PageQuery, SERVICE_ORDERS } from "../../model/page-reports.ts";
 
 const FILTER_LENGTH_MAX = 200;

@@ -6,7 +6,7 @@
 
 import { lstatSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 import { MODULE_BYTES_MAX } from "../../dataplane/modules/wasm.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";

@@ -1,6 +1,6 @@
 // Policies and the engine: which there are, and others in their place.
 
-import { z } from "zod";
+import * as z from "zod";
 import { MODULE_BYTES_MAX } from "../../../dataplane/modules/wasm.ts";
 import { DryRunReport, EngineReport, PolicyDetailReport, PolicyReports } from "../../../model/module-reports.ts";
 import type { ModuleControl } from "../../modules/module-control.ts";

@@ -1,6 +1,6 @@
 // What can be switched on the node itself: offloads, and the key of the encrypted underlay.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { OffloadSwitch } from "../../../dataplane/worker/offload-switch.ts";
 import { KeyReport, OffloadReports, TakeoverReport } from "../../../model/reports.ts";
 import { OFFLOAD_SWITCHES } from "../../../sys/offload.ts";

@@ -1,6 +1,6 @@
 // How it goes and what happened: metrics, health, events.
 
-import { z } from "zod";
+import * as z from "zod";
 import { ExplanationReport } from "../../../model/explanation-report.ts";
 import { CaptureFile, EventReports, HealthReport, MetricsText, PingReport } from "../../../model/reports.ts";
 import { CAPTURE_PARAMETERS } from "../../observe/capture-request.ts";

@@ -1,6 +1,6 @@
 // What there is: the proxy itself, services, instances, nodes, flows and counters.
 
-import { z } from "zod";
+import * as z from "zod";
 import { listJson } from "../../../base/pieces.ts";
 import { canonicalName } from "../../../model/names.ts";
 import {

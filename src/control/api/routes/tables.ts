@@ -1,6 +1,6 @@
 // Changes of nodes and services, and the addresses that are asked for.
 
-import { z } from "zod";
+import * as z from "zod";
 import { parseDuration } from "../../../base/duration.ts";
 import { canonicalName } from "../../../model/names.ts";
 import { AppliedReport, DifferenceReport, type QuestionReport, QuestionReports } from "../../../model/reports.ts";

@@ -2,7 +2,7 @@
 
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { z } from "zod";
+import * as z from "zod";
 import { SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";
 import type { Logger } from "../../../base/log.ts";

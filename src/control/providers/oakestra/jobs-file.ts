@@ -3,7 +3,7 @@
 // what cannot be read or written is told, and ends nothing, because the cluster can be asked for all of it.
 
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { reasonOf } from "../../../base/errors.ts";
 import { readOwnFile, replaceOwnFile } from "../../../sys/own-files.ts";
 import type { SavedJob } from "./jobs.ts";

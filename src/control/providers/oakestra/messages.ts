@@ -1,7 +1,7 @@
 // What is said over MQTT: topics, and the JSON objects that stand in them. What is sent is exactly what the cluster
 // expects; what comes is taken as Go takes it: keys in any case, null and missing alike.
 
-import { z } from "zod";
+import * as z from "zod";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 
 export function nodeTopics(workerId: string) {

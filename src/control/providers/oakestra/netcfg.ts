@@ -4,7 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";
 import { canonicalAddress } from "../../../net/address.ts";

@@ -4,7 +4,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { reasonOf, SapwoodError } from "../../../base/errors.ts";
 import { isPolicyName, POLICY_NAME_RULE, policyName } from "../../../model/policy-names.ts";
 import { contains, type Prefix, parseAddress, parsePrefix } from "../../../net/address.ts";

@@ -3,7 +3,7 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { reasonOf, SapwoodError } from "../../../base/errors.ts";
 import { nameOfDraft, readOwnFile, removeOwnFile, replaceOwnFile, requireOwnFolder } from "../../../sys/own-files.ts";
 import type { SavedContainers } from "./container.ts";

@@ -2,7 +2,7 @@
 // of the wrong type is told and leaves its field at the default, a missing file leaves all of them there.
 
 import { readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { TUNNEL_PORT } from "../../../../assembly/shared/sockets.ts";
 import { SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";

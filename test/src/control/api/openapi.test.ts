@@ -1,6 +1,6 @@
 // The description of the control socket: it has every route and nothing else, and the proxy's answers are as it says.
 import { expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { ROUTES } from "../../../../src/control/api/api.ts";
 import { describeRoutes } from "../../../../src/control/api/openapi.ts";
 import { JsonText, queryOf } from "../../../../src/control/api/route.ts";
