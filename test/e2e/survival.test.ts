@@ -4,18 +4,18 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configFile, controlSocket, eventually } from "../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
+import { DEMO } from "../../src/lab/topology.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
 import { killAndRestart } from "../support/kept-exchanges.ts";
 import { testKills } from "../support/killed-proxies.ts";
 import { describeLab, openLab, useLab, useProxies } from "../support/lab.ts";
-import { ONE_SERVER } from "../support/topologies.ts";
 
 const NODE = "node-a";
 const TUN = "sapwood0";
 const PERSISTENT = { tun: { persist: true } };
 
 describeLab("proxies that are killed under load", () => {
-  const lab = useLab(() => openLab(ONE_SERVER));
+  const lab = useLab(() => openLab(DEMO));
 
   testKills(lab, 1);
 

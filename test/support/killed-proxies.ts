@@ -11,7 +11,7 @@ import { Random, testSeed } from "./random.ts";
 const VICTIMS = [["node-a"], ["node-b"], ["node-a", "node-b"]];
 const KILLED_AFTER_MOST_MS = 400;
 
-/** `rounds` times each kind of victims, which start again with `settings`. */
+/** In a lab whose clients find other servers: `rounds` times each kind of victims, which start again with `settings`. */
 export function testKills(lab: () => Lab, rounds: number, settings: Topology["settings"] = {}): void {
   test(`${rounds * VICTIMS.length} times, and no connection is lost or led elsewhere`, {
     timeout: 300_000 + rounds * 60_000,
