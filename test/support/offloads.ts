@@ -1,7 +1,8 @@
 // What tests of the offloads share: two nodes, what has to arrive between them, and proxies with offloads switched off.
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import type { Lab } from "../../src/lab/lab.ts";
+import { postText } from "../../src/cli/client.ts";
+import { controlSocket, type Lab } from "../../src/lab/lab.ts";
 import { type Topology, UNDERLAY_NAMESPACE } from "../../src/lab/topology.ts";
 import type { CallResult, SendResult } from "../../src/lab/workload-protocol.ts";
 import type { CountersReport, NodeReport, OffloadReport, StatusReport } from "../../src/model/reports.ts";
@@ -10,8 +11,9 @@ import { describeLab, openLab, useLab, useProxies } from "./lab.ts";
 import { TWO_NODES } from "./topologies.ts";
 
 const BURSTS_PROGRAM = fileURLToPath(new URL("../e2e/in-workload/udp-bursts.mjs", import.meta.url));
+export const SWITCHED_OFF = "switched off by `sapwood offload`";
 export const TRANSFER_BYTES = 16 * 2 ** 20;
-export const HTTP_ROUNDS = 20;
+const HTTP_ROUNDS = 20;
 const BURSTS = 10;
 /** What the server's answer adds to a datagram, and the largest headers in front of it. */
 const ANSWER_BYTES = 150 + 40 + 8;
@@ -99,6 +101,14 @@ export function describeNarrowUnderlay(underlayFamily: "v4" | "v6"): void {
   });
 }
 
+/** As `sapwood offload` does it on each node, without starting the command. */
+export async function switchOffload(lab: Lab, name: SwitchableOffload, state: "on" | "off"): Promise<void> {
+  const order = JSON.stringify({ name, on: state === "on" });
+  for (const node of NODES) {
+    await postText(lab.sandbox.pathFromOutside(controlSocket(node)), "/v1/offloads", order);
+  }
+}
+
 /** What the devices of the underlay take over. */
 export async function switchDevices(lab: Lab, state: "on" | "off"): Promise<void> {
   const features = ["rx", "tx", "sg", "tso", "gso", "gro", "tx-udp-segmentation"].flatMap((name) => [name, state]);
@@ -108,7 +118,7 @@ export async function switchDevices(lab: Lab, state: "on" | "off"): Promise<void
   }
 }
 
-export async function expectBursts(lab: Lab, address: string, mtu: number): Promise<void> {
+async function expectBursts(lab: Lab, address: string, mtu: number): Promise<void> {
   const size = mtu - ANSWER_BYTES;
   const argv = [process.execPath, BURSTS_PROGRAM, address, String(size), String(BURSTS)];
   const { asked, answered, wrong } = JSON.parse(await lab.sandbox.expect(argv, "a1"));
