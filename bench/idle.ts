@@ -27,7 +27,7 @@ try {
   await pause(SETTLE_MS);
   const cpuMs: number[] = [];
   const wakeUps: number[] = [];
-  const threads = new Map<string, number[]>();
+  const threads = new Map<string, { readonly rates: number[]; readonly cpuMs: number[] }>();
   let before = await readCosts();
   for (let round = 0; round < rounds; round++) {
     await pause(ROUND_MS);
@@ -35,17 +35,23 @@ try {
     const seconds = (now.atMs - before.atMs) / 1000;
     const costs = [...costsBetween(before.costs, now.costs)];
     cpuMs.push((costs.reduce((sum, [, cost]) => sum + cost.cpuMs, 0) / seconds) * 10);
-    const perSecond = costs.map(([thread, { sleeps }]) => [thread, sleeps / seconds] as const);
-    wakeUps.push(perSecond.reduce((sum, [, rate]) => sum + rate, 0));
-    for (const [thread, rate] of perSecond) threads.set(thread, [...(threads.get(thread) ?? []), rate]);
+    wakeUps.push(costs.reduce((sum, [, { sleeps }]) => sum + sleeps / seconds, 0));
+    for (const [thread, cost] of costs) {
+      const figures = threads.get(thread) ?? { rates: [], cpuMs: [] };
+      threads.set(thread, figures);
+      figures.rates.push(cost.sleeps / seconds);
+      figures.cpuMs.push((cost.cpuMs / seconds) * 10);
+    }
     before = now;
   }
   process.stdout.write(`${rounds} rounds of 10 s, load ${loadavg()[0]?.toFixed(1)}; median (least to most)\n`);
   process.stdout.write(`processor time per 10 s: ${spread(cpuMs)} ms\nwake-ups per second: ${spread(wakeUps)}\n`);
   const memoryMiB = await residentMiB(lab.sandbox, NODE);
   process.stdout.write(`resident memory: ${memoryMiB.toFixed(0)} MiB\n`);
-  for (const [thread, rates] of threads) {
-    if (summarise(rates).max > 0) process.stdout.write(`  thread ${thread}: ${spread(rates)}\n`);
+  for (const [thread, figures] of threads) {
+    if (summarise(figures.rates).max === 0) continue;
+    const text = `${spread(figures.cpuMs)} ms, ${spread(figures.rates)} wake-ups`;
+    process.stdout.write(`  thread ${thread}: ${text}\n`);
   }
   if (isPublished) {
     publish("idle", { rounds }, [
