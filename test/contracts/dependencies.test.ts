@@ -1,8 +1,10 @@
 // Which source may import which: the rules of docs/architecture.md, "Dependencies", read from the imports.
+import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { sourceFile } from "../../src/lab/build-paths.ts";
 import { fieldName } from "../support/layout-fields.ts";
 import { RECORDS } from "../support/layout-records.ts";
-import { importsOf, sourcesBelow, text } from "../support/source-files.ts";
+import { filesBelow, importsOf, sourcesBelow, text } from "../support/source-files.ts";
 
 interface Import {
   readonly from: string;
@@ -192,6 +194,21 @@ describe("across", () => {
 
   test("the program imports neither tests nor benches", () => {
     expect([...HOST, ...ASSEMBLY].filter(({ to }) => /^(?:test|bench)\//.test(to))).toEqual([]);
+  });
+
+  test("what a script of a test imports of the build is exported by its source", () => {
+    const scripts = filesBelow("test").filter((path) => path.endsWith(".mjs"));
+    const missing = scripts.flatMap((path) => {
+      const imports = text(path).matchAll(/import \{([^}]*)\} from "(?:\.\.\/)+dist\/([^"]+)\.js"/g);
+      return [...imports].flatMap(([, names = "", built = ""]) => {
+        const source = existsSync(sourceFile(`${built}.ts`)) ? text(`${built}.ts`) : "";
+        const wanted = names.split(",").map((name) => name.trim().split(" as ")[0] ?? "");
+        const isThere = (name: string) => new RegExp(`export [^;={]*\\b${name}\\b`).test(source);
+        return wanted.filter((name) => name !== "" && !isThere(name)).map((name) => `${path}: ${name} of ${built}`);
+      });
+    });
+    expect(missing).toEqual([]);
+    expect(scripts.length).toBeGreaterThan(10);
   });
 
   test("files do not import each other in a circle", () => {

@@ -6,7 +6,7 @@ import { Region } from "../../../../dist/assembly/shared/layout/header.js";
 import * as KernelLayout from "../../../../dist/assembly/shared/layout/kernel.js";
 import * as NodeLayout from "../../../../dist/assembly/shared/layout/node.js";
 import * as WorkerLayout from "../../../../dist/assembly/shared/layout/worker.js";
-import { SOL_UDP, UDP_SEGMENT } from "../../../../dist/assembly/shared/protocols.js";
+import { SOL_UDP, UDP_SEGMENT } from "../../../../dist/assembly/shared/sockets.js";
 import { WorkerArea } from "../../../../dist/src/dataplane/io/device.js";
 
 const AREA_AT = 65536;

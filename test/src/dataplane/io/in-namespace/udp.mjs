@@ -10,7 +10,7 @@ import {
   SOL_IPV6,
   SOL_UDP,
   UDP_GRO,
-} from "../../../../../dist/assembly/shared/protocols.js";
+} from "../../../../../dist/assembly/shared/sockets.js";
 import { DropReason } from "../../../../../dist/assembly/shared/verdicts.js";
 import { UdpDevice } from "../../../../../dist/src/dataplane/io/udp-device.js";
 import { parseAddress } from "../../../../../dist/src/net/address.js";
