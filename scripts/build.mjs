@@ -26,8 +26,11 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const MAN_FOLDER = "dist/man/man1";
 const PAGE_FOLDER = "dist/page";
 const PROGRAM_FOLDER = "dist/program";
-/** What a start runs: the program, and the thread of a worker, which is found by `new URL("./worker.js", import.meta.url)`. */
-const PROGRAM_ENTRIES = ["src/start.ts", "src/dataplane/worker/worker.ts"];
+/**
+ * What a start runs: the program, and the thread of a worker, which is found by `new URL("./worker.js", import.meta.url)`;
+ * and the process that reads long texts.
+ */
+const PROGRAM_ENTRIES = ["src/start.ts", "src/dataplane/worker/worker.ts", "src/control/config/text-process.ts"];
 /** Of the folders in dist, those that the host's build does not write. */
 const OTHERS_FOLDERS = ["wasm", "page", "program"];
 /** Packages that stay outside of the program: one that is native, and those that a start does not need. */

@@ -9,6 +9,7 @@ import { type ErrorCode, SapwoodError } from "../base/errors.ts";
 export const O_RDWR = 0o2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 const MSG_DONTWAIT = 0x40;
@@ -196,6 +197,43 @@ const execvCall: (path: string, argv: readonly (string | null)[]) => number = li
 export function execv(path: string, argv: readonly string[]): number {
   execvCall(path, [...argv, null]);
   return -koffi.errno();
+}
+/** `ends` takes two descriptors. */
+export const socketpair = bind<[number, number, number, Uint32Array]>(
+  "int socketpair(int family, int type, int protocol, void *ends)",
+);
+const addDup2Call = bind<[Bytes, number, number]>(
+  "int posix_spawn_file_actions_adddup2(void *actions, int fd, int wanted)",
+);
+const destroyActionsCall = bind<[Bytes]>("int posix_spawn_file_actions_destroy(void *actions)");
+const initActionsCall = bind<[Bytes]>("int posix_spawn_file_actions_init(void *actions)");
+let spawnCall:
+  | ((pid: Uint32Array, path: string, actions: Bytes, attributes: null, ...texts: (string | null)[][]) => number)
+  | undefined;
+/** Room for a posix_spawn_file_actions_t, which has 80 bytes. */
+const FILE_ACTIONS_SIZE = 1024;
+/** Starts a program without variables whose descriptors from 0 on are these. Returns its process id. */
+export function posixSpawn(path: string, argv: readonly string[], descriptors: readonly number[]): number {
+  spawnCall ??= library.func(
+    "int posix_spawn(void *pid, const char *path, void *actions, void *attributes, const char **argv, const char **envp)",
+  ) as NonNullable<typeof spawnCall>;
+  const pid = new Uint32Array(1);
+  const actions = new Uint8Array(FILE_ACTIONS_SIZE);
+  initActionsCall(actions);
+  try {
+    for (const [wanted, fd] of descriptors.entries()) addDup2Call(actions, fd, wanted);
+    const errno = spawnCall(pid, path, actions, null, [...argv, null], [null]);
+    return errno === 0 ? (pid[0] ?? 0) : -errno;
+  } finally {
+    destroyActionsCall(actions);
+  }
+}
+let waitCall: ReturnType<typeof library.func> | undefined;
+/** Resolves when a child is gone that is about to end. A thread waits for it. */
+export function waitForChild(pid: number): Promise<void> {
+  waitCall ??= library.func("int waitpid(int pid, uintptr_t status, int options)");
+  const { async } = waitCall;
+  return new Promise((resolve) => async(pid, 0, 0, () => resolve()));
 }
 // asm-generic/unistd.h, the same numbers on all machines; musl has no functions for them.
 const SYS_PIDFD_SEND_SIGNAL = 424;

@@ -1,18 +1,19 @@
 // A text that is held and read by a process of its own, which can die of it. It is sent there in parts, as they come,
 // and its services come back packed, some hundred at a time: this thread is never busy with all of it.
 
-import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
 import { SapwoodError } from "../../base/errors.ts";
 import type { Service, Tables } from "../../model/tables.ts";
+import { LeanProcess } from "../../sys/lean-process.ts";
 import { markChecked } from "../tables/table-validation.ts";
 import { FrameKind, FrameReader, keptIndex, kindOf, serviceOf } from "./service-frame.ts";
 import { type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
-// Compiled, this file has the process's beside it; as source (a test) it uses the compiled one.
+// text-process.ts in few files, from where this file is compiled; as source (a test) it uses the same.
 const PROCESS = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/src/control/config/text-process.js" : "./text-process.js",
+  `../../../${import.meta.url.endsWith(".ts") ? "dist/" : ""}program/text-process.js`,
   import.meta.url,
 );
 /** A quarter of the machine's memory, and more than a table of common size needs. */
@@ -22,7 +23,8 @@ const CPU_SECONDS = 60;
 const WALL_LIMIT_MS = 300_000;
 
 export class LongText {
-  readonly #child: ChildProcess;
+  /** Undefined where it could not be started. */
+  readonly #child: LeanProcess | undefined;
   readonly #limit: NodeJS.Timeout;
   readonly #ended: Promise<void>;
   #services: Service[] = [];
@@ -30,28 +32,23 @@ export class LongText {
   /** Why there is no process. */
   #failure: Error | undefined;
   readonly #frames = new FrameReader((frame) => this.#take(frame));
+  #onAnswer: ((answer: TextAnswer) => void) | undefined;
   /** All services of an answer have come. */
   #onComplete: (() => void) | undefined;
 
   /** What a file has, or else what is written. */
   constructor(file?: string) {
-    const child = fork(PROCESS, [String(CPU_SECONDS), ...(file === undefined ? [] : [file])], {
-      execArgv: [`--max-old-space-size=${HEAP_MIB}`],
-      env: {},
-      serialization: "advanced",
-      stdio: [file === undefined ? "pipe" : "ignore", "pipe", "ignore", "ipc"],
-    });
-    this.#child = child;
+    const options = [`--max-old-space-size=${HEAP_MIB}`, fileURLToPath(PROCESS), String(CPU_SECONDS)];
+    try {
+      const argv = [...options, ...(file === undefined ? [] : [file])];
+      this.#child = LeanProcess.start(argv, (answer) => this.#onAnswer?.(answer as TextAnswer));
+      if (file !== undefined) this.#child.input.end();
+      this.#child.output.on("data", (part: Buffer) => this.#frames.take(part));
+    } catch (error) {
+      this.#failure = error as Error;
+    }
     this.#limit = setTimeout(() => this.close(), WALL_LIMIT_MS);
-    this.#ended = new Promise((resolve) => {
-      child.once("close", resolve);
-      child.on("error", (cause) => {
-        this.#failure = cause;
-        resolve();
-      });
-    });
-    child.stdin?.on("error", () => undefined); // it died; read() says of what
-    child.stdout?.on("data", (part: Buffer) => this.#frames.take(part));
+    this.#ended = this.#child?.ended ?? Promise.resolve();
   }
 
   static async of(text: string): Promise<LongText> {
@@ -63,14 +60,14 @@ export class LongText {
 
   /** Resolves when more may be written. */
   async write(part: Uint8Array): Promise<void> {
-    const stdin = this.#child.stdin ?? undefined; // neither of a file nor of a process that could not be started
-    if (stdin === undefined || stdin.destroyed || stdin.write(part)) return;
-    await Promise.race([once(stdin, "drain").catch(() => undefined), this.#ended]);
+    const input = this.#child?.input;
+    if (input === undefined || input.destroyed || input.write(part)) return;
+    await Promise.race([once(input, "drain").catch(() => undefined), this.#ended]);
   }
 
   /** The text is complete. */
   end(): void {
-    this.#child.stdin?.end();
+    this.#child?.input.end();
   }
 
   /** Throws config-invalid, also when the text takes too much time or memory, and config-unreadable of a file. */
@@ -97,7 +94,7 @@ export class LongText {
   /** Ends the process. To be called in any case; a text that is being read is refused. */
   close(): void {
     clearTimeout(this.#limit);
-    this.#child.kill("SIGKILL");
+    this.#child?.kill();
   }
 
   async #ask(request: TextRequest): Promise<TextAnswer> {
@@ -105,16 +102,15 @@ export class LongText {
     this.#inForce = inForce?.services ?? [];
     const options =
       inForce === undefined ? request.options : { ...request.options, inForce: { ...inForce, services: [] } };
-    const child = this.#child;
     const answered = new Promise<TextAnswer>((resolve) => {
-      child.once("message", (answer: TextAnswer) => resolve(answer));
+      this.#onAnswer = resolve;
       void this.#ended.then(() => resolve(tooMuch(request.name)));
     });
     const complete = new Promise<void>((resolve) => {
       this.#onComplete = resolve;
       void this.#ended.then(resolve);
     });
-    if (child.connected) child.send({ ...request, options }, () => undefined);
+    this.#child?.send({ ...request, options });
     const answer = await answered;
     await complete; // it comes another way, and may come later
     return answer;

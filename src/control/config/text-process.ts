@@ -1,9 +1,10 @@
 // Entry of the process that holds a long text, and reads it as what it is told. It may die of it: its memory and
 // processor time are limited.
 
-import { writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { SapwoodError } from "../../base/errors.ts";
 import type { Service } from "../../model/tables.ts";
+import { messageOf, readMessage } from "../../sys/lean-process.ts";
 import { becomeExpendable, limitProcessorTime } from "../../sys/limits.ts";
 import { decodeTextFile, readStandardInput, readTextFileBytes } from "../../sys/user-file.ts";
 import { checkedBy } from "../tables/table-validation.ts";
@@ -13,12 +14,13 @@ import { type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-
 
 const [, , cpuSeconds, file] = process.argv;
 const STANDARD_OUTPUT = 1;
+const MESSAGES = 3;
 /** In the place of the services in force, which are not needed here. */
 const IN_FORCE: readonly Service[] = [];
 
 function answerTo(held: () => HeldText, request: TextRequest): TextAnswer {
   try {
-    const value = held().read(withoutServices(request), IN_FORCE, writeAll);
+    const value = held().read(withoutServices(request), IN_FORCE, (lines) => writeAll(STANDARD_OUTPUT, lines));
     const tables = tablesOf(value);
     if (tables === undefined) return { kind: "read", value, keepsServices: true, checkedBy: undefined };
     const rest = withTables(value, { ...tables, services: [] });
@@ -39,8 +41,18 @@ function withoutServices(request: TextRequest): TextRequest {
   return { ...request, options: { ...request.options, inForce: { ...inForce, services: IN_FORCE } } };
 }
 
-function writeAll(bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(STANDARD_OUTPUT, bytes, at);
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
+
+/** False at the end of what comes. */
+function fill(fd: number, into: Uint8Array): boolean {
+  for (let at = 0; at < into.length; ) {
+    const count = readSync(fd, into, at, into.length - at, null);
+    if (count === 0) return false;
+    at += count;
+  }
+  return true;
 }
 
 function textOf(bytes: Uint8Array): string {
@@ -59,14 +71,15 @@ function heldText(): HeldText {
 
 becomeExpendable();
 limitProcessorTime(Number(cpuSeconds));
-process.on("disconnect", () => process.exit());
 const received = file === undefined ? readStandardInput() : undefined;
 let held: HeldText | undefined;
-process.on("message", (request: TextRequest) => {
+for (;;) {
+  const request = readMessage((into) => fill(MESSAGES, into)) as TextRequest | undefined;
+  if (request === undefined) break; // nobody asks any more
   const answer = answerTo(() => {
     held ??= heldText();
     return held;
   }, request);
-  writeAll(frameOf(FrameKind.end));
-  process.send?.(answer);
-});
+  writeAll(STANDARD_OUTPUT, frameOf(FrameKind.end));
+  writeAll(MESSAGES, messageOf(answer));
+}
