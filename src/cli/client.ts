@@ -9,6 +9,8 @@ import type { ErrorReport } from "../model/reports.ts";
 
 /** A proxy answers within milliseconds; one that is stuck must not hold the terminal. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** A change takes longer on a busy machine: a module is tried before it is in force, very many services are read. */
+const CHANGE_TIMEOUT_MS = 300_000;
 
 /** A proxy without a descriptor sees to it within half a second that it can answer. */
 const AGAIN_MS = 1000;
@@ -25,7 +27,6 @@ const REASONS: Readonly<Record<string, string>> = {
   EPIPE: "the connection ended before the request was sent",
   EINVAL: "the path is too long for a socket",
   ENAMETOOLONG: "the path is too long for a socket",
-  ETIMEDOUT: `there was no answer within ${ANSWER_TIMEOUT_MS / 1000} s`,
 };
 
 /** The body of a GET, as the route promises it in docs/control-api.md. */
@@ -119,8 +120,10 @@ function send(socket: string, method: string, path: string, sent?: Body): Promis
       );
       response.on("error", (error) => reject(failure(error, socket)));
     });
-    outgoing.setTimeout(ANSWER_TIMEOUT_MS, () => {
-      outgoing.destroy(Object.assign(new Error("no answer in time"), { code: "ETIMEDOUT" }));
+    const timeoutMs = method === "GET" ? ANSWER_TIMEOUT_MS : CHANGE_TIMEOUT_MS;
+    outgoing.setTimeout(timeoutMs, () => {
+      const message = `there was no answer within ${timeoutMs / 1000} s`;
+      outgoing.destroy(Object.assign(new Error(message), { code: "ETIMEDOUT" }));
     });
     outgoing.on("error", (error) => reject(failure(error, socket)));
     outgoing.end(sent?.bytes);
@@ -145,7 +148,7 @@ function failure(error: NodeJS.ErrnoException, socket: string): SapwoodError {
     });
   }
   if (CUT_OFF.includes(found)) {
-    const message = `The proxy at ${path} gave no answer: ${REASONS[found]} (${found}). Its log may say why.`;
+    const message = `The proxy at ${path} gave no answer: ${REASONS[found] ?? error.message} (${found}). Its log may say why.`;
     return new SapwoodError("not-running", message, { cause: error });
   }
   return new SapwoodError(
