@@ -5,10 +5,10 @@
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { deserialize, serialize } from "node:v8";
+import { FrameReader, LENGTH_BYTES } from "../base/frame-reader.ts";
 import * as libc from "./libc.ts";
 
 const AF_UNIX = 1;
-const LENGTH_BYTES = 4;
 
 /** A value as a message: its length, and what v8.serialize() makes of it. */
 export function messageOf(value: unknown): Buffer {
@@ -34,7 +34,6 @@ export class LeanProcess {
   readonly #messages: Socket;
   readonly #pid: number;
   #isGone = false;
-  #received: Buffer[] = [];
 
   /** `descriptors` are those of its standard input and output and of its messages, at 3. */
   private constructor(pid: number, [input, output, messages]: readonly Socket[], onMessage: (value: unknown) => void) {
@@ -42,7 +41,8 @@ export class LeanProcess {
     this.input = input as Socket;
     this.output = output as Socket;
     this.#messages = messages as Socket;
-    this.#messages.on("data", (part) => this.#take(part, onMessage));
+    const frames = new FrameReader((frame) => onMessage(deserialize(frame.subarray(LENGTH_BYTES))));
+    this.#messages.on("data", (part: Buffer) => frames.take(part));
     this.ended = this.#end();
   }
 
@@ -87,18 +87,6 @@ export class LeanProcess {
     this.#isGone = true; // its number is free for another process before the next line returns
     await libc.waitForChild(this.#pid);
     for (const socket of [this.input, this.output, this.#messages]) socket.destroy();
-  }
-
-  #take(part: Buffer, onMessage: (value: unknown) => void): void {
-    this.#received.push(part);
-    let bytes = Buffer.concat(this.#received);
-    while (bytes.length >= LENGTH_BYTES) {
-      const end = LENGTH_BYTES + bytes.readUInt32LE();
-      if (bytes.length < end) break;
-      onMessage(deserialize(bytes.subarray(LENGTH_BYTES, end)));
-      bytes = bytes.subarray(end);
-    }
-    this.#received = bytes.length === 0 ? [] : [bytes];
   }
 }
 

@@ -1,9 +1,9 @@
 // Frames of services as bytes, handed on some hundred KiB at a time. A frame that was begun may be begun anew.
 
+import { LENGTH_BYTES } from "../../base/frame-reader.ts";
 import { PackedWriter } from "../../model/packed-writer.ts";
 
 const FULL_BYTES = 256 * 1024;
-const LENGTH_BYTES = 4;
 
 export class FrameBuffer extends PackedWriter {
   readonly #write: (frames: Uint8Array) => void;

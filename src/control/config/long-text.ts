@@ -5,10 +5,11 @@ import { once } from "node:events";
 import { totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { SapwoodError } from "../../base/errors.ts";
+import { FrameReader } from "../../base/frame-reader.ts";
 import type { Service, Tables } from "../../model/tables.ts";
 import { LeanProcess } from "../../sys/lean-process.ts";
 import { markChecked } from "../tables/table-validation.ts";
-import { FrameKind, FrameReader, keptIndex, kindOf, serviceOf } from "./service-frame.ts";
+import { FrameKind, keptIndex, kindOf, serviceOf } from "./service-frame.ts";
 import { type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
 // text-process.ts in few files, from where this file is compiled; as source (a test) it uses the same.

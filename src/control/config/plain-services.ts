@@ -1,6 +1,7 @@
-// Services of a JSON text as the frames of service-frame.ts, read byte by byte without an object for each: many times as fast as parsing, the schema and the rules of tables one after the other, whose results these are. It
-// knows services that are written plainly. Others are given to those who know everything, one by one. When something is
-// wrong, the whole text is for them, as they alone know what to say and where.
+// Services of a JSON text as the frames of service-frame.ts, read byte by byte without an object for each: many times as
+// fast as parsing, the schema and the rules of tables one after the other, whose results these are. It knows services
+// that are written plainly. Others are given to those who know everything, one by one. When something is wrong, the
+// whole text is for them, as they alone know what to say and where.
 
 import { ADDRESSES_AT, INSTANCES_AT, PLAIN } from "../../model/packed-service.ts";
 import { INSTANCE_ADDRESS, policyName } from "../../model/policy-names.ts";

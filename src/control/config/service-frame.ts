@@ -5,6 +5,7 @@
 //                  17 name and health checks, each as JSON, its bytes, and the origin
 //    of one that is in force: 5 its place among those
 
+import { LENGTH_BYTES } from "../../base/frame-reader.ts";
 import { PackedService } from "../../model/packed-service.ts";
 import type { Service } from "../../model/tables.ts";
 import type { FrameBuffer } from "./frame-buffer.ts";
@@ -17,7 +18,6 @@ export const FrameKind = {
   end: 3,
 } as const;
 
-const LENGTH_BYTES = 4;
 const KIND = 4;
 const INDEX = 5;
 const NAME_LENGTH = 5;
@@ -104,33 +104,4 @@ export function serviceOf(frame: Buffer): PackedService {
     frame.toString("latin1", bytesAt, originAt),
     originAt === frame.length ? undefined : frame.toString("latin1", originAt),
   );
-}
-
-/** Takes frames out of parts of any length. */
-export class FrameReader {
-  readonly #visit: (frame: Buffer) => void;
-  #parts: Buffer[] = [];
-  #length = 0;
-  #wanted = LENGTH_BYTES;
-
-  constructor(visit: (frame: Buffer) => void) {
-    this.#visit = visit;
-  }
-
-  take(part: Buffer): void {
-    this.#parts.push(part);
-    this.#length += part.length;
-    if (this.#length < this.#wanted) return;
-    const bytes = this.#parts.length === 1 ? part : Buffer.concat(this.#parts);
-    let at = 0;
-    for (;;) {
-      const left = bytes.length - at;
-      this.#wanted = LENGTH_BYTES + (left < LENGTH_BYTES ? 0 : bytes.readUInt32LE(at));
-      if (left < this.#wanted) break;
-      this.#visit(bytes.subarray(at, at + this.#wanted));
-      at += this.#wanted;
-    }
-    this.#parts = [bytes.subarray(at)];
-    this.#length = bytes.length - at;
-  }
 }

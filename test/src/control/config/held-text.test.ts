@@ -3,11 +3,12 @@
 
 import { describe, expect, test } from "vitest";
 import { SapwoodError } from "../../../../src/base/errors.ts";
+import { FrameReader } from "../../../../src/base/frame-reader.ts";
 import { ConfigDocument } from "../../../../src/control/config/config-document.ts";
 import { HeldText, writeWhole } from "../../../../src/control/config/held-text.ts";
 import { originsOf } from "../../../../src/control/config/known-services.ts";
 import { parseDocument } from "../../../../src/control/config/parse-text.ts";
-import { FrameKind, FrameReader, keptIndex, kindOf, serviceOf } from "../../../../src/control/config/service-frame.ts";
+import { FrameKind, keptIndex, kindOf, serviceOf } from "../../../../src/control/config/service-frame.ts";
 import { findServices } from "../../../../src/control/config/services-text.ts";
 import { type TextRequest, tablesOf } from "../../../../src/control/config/text-contract.ts";
 import { checkedBy } from "../../../../src/control/tables/table-validation.ts";

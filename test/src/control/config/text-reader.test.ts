@@ -1,9 +1,10 @@
 // Long texts are read elsewhere: with the same outcome as here, and without holding up this thread.
 import { PassThrough, Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { FrameReader } from "../../../../src/base/frame-reader.ts";
 import { parseTables } from "../../../../src/control/config/config.ts";
 import { writeWhole } from "../../../../src/control/config/held-text.ts";
-import { FrameReader, serviceOf } from "../../../../src/control/config/service-frame.ts";
+import { serviceOf } from "../../../../src/control/config/service-frame.ts";
 import { readText, receiveText, SHORT_TEXT } from "../../../../src/control/config/text-reader.ts";
 import { sizesOf } from "../../../../src/control/tables/emptying.ts";
 import { checkedBy, rulesKey } from "../../../../src/control/tables/table-validation.ts";
