@@ -12,8 +12,8 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** A change takes longer on a busy machine: a module is tried before it is in force, very many services are read. */
 const CHANGE_TIMEOUT_MS = 300_000;
 
-/** A proxy without a descriptor sees to it within half a second that it can answer. */
-const AGAIN_MS = 1000;
+/** A proxy without a descriptor sees to it within a second that it can answer. */
+const AGAIN_MS = 2000;
 /** Somebody is there. */
 const CUT_OFF = ["ECONNRESET", "EPIPE", "ETIMEDOUT"];
 

@@ -1,4 +1,4 @@
-// Finds out what happened by comparing what a proxy is like with what it was like half a second ago. It needs nothing
+// Finds out what happened by comparing what a proxy is like with what it was like a second ago. It needs nothing
 // of the parts that it looks at, and tells a change once, however many packets met it.
 
 import { CommonInterval } from "../../base/common-interval.ts";
@@ -6,7 +6,7 @@ import type { NewEvent } from "../../model/alarms.ts";
 import type { ReloadReport } from "../../model/reports.ts";
 import type { EventLog } from "./event-log.ts";
 
-const LOOK_PAUSE_MS = 500;
+const LOOK_PAUSE_MS = 1000;
 
 export interface NodeSituation {
   readonly state: "unknown" | "reachable" | "lost";

@@ -1,5 +1,5 @@
 // What the machine does to the process, and nobody else tells: its clock is set, it is stopped, it runs out of
-// descriptors, its log cannot be written, its packets are not taken. Looks twice a second, which costs some
+// descriptors, its log cannot be written, its packets are not taken. Looks once a second, which costs some
 // microseconds.
 
 import { CommonInterval } from "../../base/common-interval.ts";
@@ -8,10 +8,10 @@ import { descriptorShortage, shortageOf } from "../../base/shortage.ts";
 import type { Alarms } from "../../model/alarms.ts";
 import type { ErrorReport } from "../../model/reports.ts";
 
-const LOOK_PAUSE_MS = 500;
+const LOOK_PAUSE_MS = 1000;
 /** A look that is so late was kept from by more than a busy machine. */
 const PAUSED_MS = 5000;
-/** Whoever keeps a clock right moves it by less in half a second (adjtimex(2)). */
+/** Whoever keeps a clock right moves it by less in a second (adjtimex(2)). */
 const JUMP_MS = 1000;
 /** What goes on is told once in this time. */
 const AGAIN_MS = 60_000;

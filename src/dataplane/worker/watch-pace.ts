@@ -6,7 +6,7 @@ import { CommonInterval } from "../../base/common-interval.ts";
 import { WATCH_LOOKS, WATCH_SLEEPS } from "../modules/policy-board.ts";
 
 /** The calls of engines are looked at so often also then; they may take several times as long. */
-const SLOW_MS = 500;
+const SLOW_MS = 1000;
 /** Without a call of a policy for so long, the watch sleeps: what it knows of their time is from the last second. */
 const AWAKE_MS = 1000;
 
