@@ -8,7 +8,7 @@ import type { CallPlan, CallResult, ConnectionsResult, Job, LoadReport, SendResu
 
 const SEND_CHUNK_SIZE = 1024 * 1024;
 const LOAD_LOOPS_PER_ADDRESS = 2;
-const LOAD_PAUSE_MS = 20;
+const LOAD_PAUSE_MS = 60;
 /** A connection that is reset hears of it when it sends again, which a busy machine's TCP does ever more rarely. */
 const KEPT_TIMEOUT_MS = 120_000;
 

@@ -1,4 +1,4 @@
-// Modules are swapped under load, and nobody notices. A hundred of each kind: test/long.
+// Modules are swapped under load, and nobody notices. More of each kind: test/long.
 import { describeSwaps } from "../support/swaps.ts";
 
 describeSwaps(15);

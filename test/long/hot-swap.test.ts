@@ -1,4 +1,4 @@
-// A hundred policies and a hundred engines are put in force one after the other while packets flow.
+// Thirty policies and thirty engines are put in force one after the other while packets flow.
 import { describeSwaps } from "../support/swaps.ts";
 
-describeSwaps(100);
+describeSwaps(30);

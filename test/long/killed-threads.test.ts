@@ -1,4 +1,4 @@
-// Threads that are ended in the middle of whatever they do, while others go on: 1,000 times, and the table is whole
+// Threads that are ended in the middle of whatever they do, while others go on: 300 times, and the table is whole
 // after each. SAPWOOD_KILLS=n ends more or fewer of them.
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -12,7 +12,7 @@ import { Random } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
 import { A1, B2, C1, CLOSEST, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
-const KILLS = Number(process.env.SAPWOOD_KILLS ?? 1000);
+const KILLS = Number(process.env.SAPWOOD_KILLS ?? 300);
 const WORKERS = 3;
 const BATCH = 32;
 const TIMEOUT_MS = 30;
