@@ -40,11 +40,12 @@ export const DEFAULT_CAPACITIES: Capacities = {
   workers: 1,
 };
 
-/** Least, most, and the field of the config file that sets it. */
-const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: number }>> = {
+/** The most, and the field of the config file that sets it. */
+export const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: number }>> = {
   flows: { field: "flows.limit", max: FlowLayout.LIMIT_MAX },
   addresses: { field: "tables.addresses", max: 8_388_608 },
-  instances: { field: "tables.instances", max: 2_097_152 },
+  // An index of their records, of which there are 1 + 2 * capacity, has so many bits.
+  instances: { field: "tables.instances", max: 2 ** (OutlierLayout.INDEX_BITS - 1) - 1 },
   workloads: { field: "tables.workloads", max: 1_048_576 },
   nodes: { field: "tables.nodes", max: 32_767 }, // the node of a flow is a u16, and two records may be in use per node
   workers: { field: "tun.queues", max: WorkerLayout.MAX },

@@ -13,6 +13,7 @@ import { reasonOf } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log-levels.ts";
 import { printableLine } from "../../base/printable.ts";
 import {
+  CAPACITY_LIMITS,
   DEFAULT_CAPACITIES,
   DEFAULT_OUTER_CLASS,
   DEFAULT_PASSIVE_HEALTH,
@@ -250,10 +251,10 @@ export const configSchema = section({
     bytes: byteSize(65_536, PARK_BYTES_MAX).default(PARK_BYTES_MAX),
   }).prefault({}),
   tables: section({
-    addresses: whole(1, 8_388_608, "a number of addresses").default(DEFAULT_CAPACITIES.addresses),
-    instances: whole(1, 2_097_152, "a number of instances").default(DEFAULT_CAPACITIES.instances),
-    workloads: whole(1, 1_048_576, "a number of addresses").default(DEFAULT_CAPACITIES.workloads),
-    nodes: whole(1, 32_767, "a number of nodes").default(DEFAULT_CAPACITIES.nodes),
+    addresses: whole(1, CAPACITY_LIMITS.addresses.max, "a number of addresses").default(DEFAULT_CAPACITIES.addresses),
+    instances: whole(1, CAPACITY_LIMITS.instances.max, "a number of instances").default(DEFAULT_CAPACITIES.instances),
+    workloads: whole(1, CAPACITY_LIMITS.workloads.max, "a number of addresses").default(DEFAULT_CAPACITIES.workloads),
+    nodes: whole(1, CAPACITY_LIMITS.nodes.max, "a number of nodes").default(DEFAULT_CAPACITIES.nodes),
   }).prefault({}),
   probe: section({
     interval: duration(PROBE_INTERVAL_MIN_MS, PROBE_INTERVAL_MAX_MS, true).default(DEFAULT_PROBE_INTERVAL_MS),

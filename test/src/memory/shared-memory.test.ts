@@ -2,9 +2,10 @@ import { describe, expect, test } from "vitest";
 import { FlowState } from "../../../assembly/shared/layout/flow.ts";
 import * as HeaderLayout from "../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../assembly/shared/layout/header.ts";
+import * as OutlierLayout from "../../../assembly/shared/layout/outlier.ts";
 import { LAYOUT_VERSION } from "../../../assembly/shared/layout/version.ts";
 import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
-import { createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
+import { CAPACITY_LIMITS, createSharedMemory, type SharedMemory } from "../../../src/memory/shared-memory.ts";
 import { parsePrefix } from "../../../src/net/address.ts";
 
 function hashKeys(shared: SharedMemory): bigint[] {
@@ -77,6 +78,15 @@ describe("the shared memory", () => {
   test("holds what the largest supported tables need", () => {
     const capacities = { flows: 1_000_000, addresses: 2_200_000, instances: 1_000_000, nodes: 8_192, workers: 16 };
     expect(createSharedMemory({ capacities }).records.addressSlots).toBeGreaterThanOrEqual(4_400_000);
+  });
+
+  test("holds three million instances of 300,000 services, each by an index that an outlier's key has room for", () => {
+    const capacities = { flows: 65_536, addresses: 7_200_000, instances: 3_000_000 };
+    expect(() => createSharedMemory({ capacities })).not.toThrow();
+    const { max } = CAPACITY_LIMITS.instances;
+    const { records } = createSharedMemory({ capacities: { ...SMALL, instances: max } });
+    expect(records.instances).toBeLessThanOrEqual(2 ** OutlierLayout.INDEX_BITS);
+    expect(() => createSharedMemory({ capacities: { ...SMALL, instances: max + 1 } })).toThrow("tables.instances");
   });
 
   test.each([
