@@ -66,18 +66,30 @@ export class PackedService implements Service {
     return this.#origin;
   }
 
+  /** Whether a table may take it. */
+  get isPlain(): boolean {
+    return this.#bytes.charCodeAt(0) === PLAIN;
+  }
+
+  /** How many addresses and instances it has. */
+  get counts(): { readonly addresses: number; readonly instances: number } {
+    if (this.isPlain) {
+      return { addresses: wordAt(this.#bytes, ADDRESSES_AT), instances: wordAt(this.#bytes, INSTANCES_AT) };
+    }
+    const { addresses, instances } = this.unpack();
+    return { addresses: addresses.length, instances: instances.length };
+  }
+
   /** Whether the text may be that of a node or a policy of this service; false when it is of none. */
   mentions(text: string): boolean {
-    if (this.#bytes.charCodeAt(0) !== PLAIN) return true;
+    if (!this.isPlain) return true;
     const name = Buffer.from(text).toString("latin1");
     return this.#bytes.includes(String.fromCharCode(name.length & U8_MAX, name.length >>> 8) + name);
   }
 
   /** Makes objects of all that the service has. */
   unpack(): Parts {
-    return this.#bytes.charCodeAt(0) === PLAIN
-      ? unpacked(this)
-      : JSON.parse(textAt(this.#bytes, 1, this.#bytes.length));
+    return this.isPlain ? unpacked(this) : JSON.parse(textAt(this.#bytes, 1, this.#bytes.length));
   }
 }
 
@@ -125,8 +137,9 @@ export class ServiceCursor {
   #instancesLeft = 0;
 
   /** Throws a RangeError for a service that no table takes. */
-  start({ bytes, name }: PackedService): void {
-    if (bytes.charCodeAt(0) !== PLAIN) throw new RangeError(`expected a service of a table, found ${name}`);
+  start(service: PackedService): void {
+    const { bytes } = service;
+    if (!service.isPlain) throw new RangeError(`expected a service of a table, found ${service.name}`);
     this.bytes = bytes;
     this.addresses = this.#addressesLeft = wordAt(bytes, ADDRESSES_AT);
     this.instances = this.#instancesLeft = wordAt(bytes, INSTANCES_AT);

@@ -104,14 +104,28 @@ export class ServicesInForce {
     return this.#ownerIn(this.#namespaces, address, except);
   }
 
-  /** Those that are new or differ from what is in force. */
-  async changedAmong(services: readonly Service[]): Promise<ServiceAtPath[]> {
+  /** Those that are new or differ from what is in force; the first is at place `from` of a document. */
+  async changedAmong(services: readonly Service[], from = 0): Promise<ServiceAtPath[]> {
     const changed: ServiceAtPath[] = [];
     await new Slices().each(services, (service, i) => {
       const packed = PackedService.of(service);
-      if (!isSame(this.get(service.name), packed)) changed.push({ service: packed, path: ["services", i] });
+      if (!isSame(this.get(service.name), packed)) changed.push({ service: packed, path: ["services", from + i] });
     });
     return changed;
+  }
+
+  /**
+   * Those that differ from what is in force in more than weights and draining. The others keep all rules: their
+   * addresses, policies and nodes are those that were found right before.
+   */
+  async doubtfulAmong(services: readonly ServiceAtPath[]): Promise<ServiceAtPath[]> {
+    const doubtful: ServiceAtPath[] = [];
+    await new Slices().each(services, (placed) => {
+      const packed = PackedService.of(placed.service);
+      const former = this.get(packed.name);
+      if (former === undefined || !this.#differsInWeights(former, packed)) doubtful.push(placed);
+    });
+    return doubtful;
   }
 
   /** What it takes to have these services and no others. */
@@ -139,9 +153,7 @@ export class ServicesInForce {
     const sizes = { ...this.#sizes };
     const gone = new Set([...removed, ...set.map(({ service }) => service.name)]);
     for (const name of gone) this.#count(sizes, this.#entries.get(name), -1);
-    for (const { service } of set) {
-      this.#count(sizes, { addresses: service.addresses.length, instances: service.instances.length }, 1);
-    }
+    for (const { service } of set) this.#count(sizes, PackedService.of(service).counts, 1);
     return sizes;
   }
 
@@ -278,6 +290,24 @@ export class ServicesInForce {
       if (hasAddress(cursor.bytes, cursor.namespacesAt, cursor.namespaces, packed)) return true;
     }
     return false;
+  }
+
+  /** Whether two services of one name say the same but for weights, which are right, and draining. */
+  #differsInWeights(a: PackedService, b: PackedService): boolean {
+    if (!b.isPlain || !isSameHealth(a.health, b.health)) return false;
+    const [one, other] = [this.#former, this.#cursor];
+    one.start(a);
+    other.start(b);
+    if (one.addresses !== other.addresses || one.instances !== other.instances) return false;
+    while (one.nextAddress() && other.nextAddress()) {
+      const length = one.policyEnd - one.addressAt;
+      if (other.policyEnd - other.addressAt !== length) return false;
+      if (!isSamePart(one.bytes, one.addressAt, other.bytes, other.addressAt, length)) return false;
+    }
+    while (one.nextInstance() && other.nextInstance()) {
+      if (other.weight === 0 || !other.isSamePlace(one.bytes, one.instanceAt)) return false;
+    }
+    return true;
   }
 
   /** In the same order, called or of a namespace in both. */

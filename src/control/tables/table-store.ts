@@ -235,31 +235,33 @@ export class TableStore {
       },
       issues: isChecked ? [] : [...duplicateNames({ services }), ...nodeIssues(nodes, this.#options)],
       isChecked,
+      doubtful: isChecked ? [] : await this.#services.doubtfulAmong(set),
       withdrawn: [],
     };
   }
 
   async #patched(patch: TablesPatch): Promise<Planned> {
     const inForce = this.#services;
-    const withdrawn = await withdrawnBy(patch, inForce, (address, except) => inForce.namespaceOwner(address, except));
-    const services = [...patch.services, ...withoutInstances(withdrawn, inForce)];
+    const changed = await inForce.changedAmong(patch.services);
+    const doubtful = await inForce.doubtfulAmong(changed);
+    const withdrawn = await withdrawnBy(patch, doubtful, inForce);
+    const losing = withoutInstances(withdrawn, inForce);
+    const less = await inForce.changedAmong(losing, patch.services.length);
     const { nodes: removeNodes, services: removeServices } = patch.remove;
     const nodes = mergeNodes(this.nodes, patch);
     const difference = {
       setNodes: this.#changedNodes(patch.nodes),
       removeNodes,
-      setServices: await inForce.changedAmong(services),
+      setServices: [...changed, ...less],
       removeServices,
     };
     const planned = {
       ...{ nodes, next: undefined, difference, withdrawn, isChecked: false },
-      after: (before: Tables) => mergeTables(before, { ...patch, services }),
+      doubtful: [...doubtful, ...less],
+      after: (before: Tables) => mergeTables(before, { ...patch, services: [...patch.services, ...losing] }),
     };
-    const sizesAfter = (): TableSizes => ({
-      ...inForce.sizesAfter(difference.setServices, removeServices),
-      nodes: nodes.length,
-    });
-    const emptying = patch.keepsSome ? emptyingIssues(sizesAfter(), this.sizes) : [];
+    const sizes = { ...inForce.sizesAfter(difference.setServices, removeServices), nodes: nodes.length };
+    const emptying = patch.keepsSome ? emptyingIssues(sizes, this.sizes) : [];
     return { ...planned, issues: [...this.#patchIssues(patch), ...emptying] };
   }
 
@@ -338,11 +340,11 @@ export class TableStore {
     };
   }
 
-  async #check({ nodes, next, difference, issues: found, isChecked }: Planned): Promise<void> {
+  async #check({ nodes, next, difference, doubtful, issues: found, isChecked }: Planned): Promise<void> {
     if (isChecked) return;
     const { setServices, removeServices, removeNodes } = difference;
     // A node that goes may still be named by services that are otherwise the same.
-    const checked = [...setServices, ...(removeNodes.length === 0 ? [] : this.#onRemoved(difference, next))];
+    const checked = removeNodes.length === 0 ? doubtful : [...setServices, ...this.#onRemoved(difference, next)];
     const touched = new Set([...removeServices, ...checked.map(({ service }) => service.name)]);
     const taken: Taken = {
       addressOwner: (address) => this.#services.addressOwner(address, touched),
@@ -388,6 +390,7 @@ interface Planned {
   /** What these tables become by it. */
   after(before: Tables): Tables;
   readonly difference: Difference;
+  readonly doubtful: readonly ServiceAtPath[]; // of those that are set, the ones that may break a rule
   readonly issues: readonly Issue[]; // those that were found already
   readonly isChecked: boolean; // nothing else need be looked for
   readonly withdrawn: readonly Withdrawn[];

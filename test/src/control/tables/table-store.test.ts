@@ -8,6 +8,8 @@ import { BUILT_IN_POLICIES } from "../../../../src/model/policy-names.ts";
 import type { Instance, Node, Service, Tables, TablesPatch } from "../../../../src/model/tables.ts";
 import { A, B, GOOD, NODE_B, ONE, RANGES, TWO } from "./support/good-tables.ts";
 
+const HEAVY_B: Service = { ...B, instances: [{ ...ONE, weight: 9 }, TWO] };
+
 function freshStore(addresses = 64): TableStore {
   const capacities = { flows: 64, addresses, instances: 32, workloads: 16, nodes: 4, workers: 1 };
   const writer = new TableWriter(createSharedMemory({ capacities }), { nodeId: "node-a", policySlot: () => 0 });
@@ -181,6 +183,21 @@ describe("a patch", () => {
       "an address of a service that stays",
       patch({ services: [{ ...C, addresses: B.addresses }] }),
       "services[0].addresses[0].address: expected an address that is not in use (b.demo has it), found 10.30.0.2",
+    ],
+    [
+      "an address of a service that gets another weight with it",
+      patch({ services: [HEAVY_B, { ...C, addresses: B.addresses }] }),
+      "services[1].addresses[0].address: expected an address that is not in use (b.demo has it), found 10.30.0.2",
+    ],
+    [
+      "a weight of nothing, where all else stays",
+      patch({ services: [{ ...B, instances: [{ ...ONE, weight: 0 }, TWO] }] }),
+      "services[0].instances[0].weight: expected a whole number from 1 to 65535, found 0",
+    ],
+    [
+      "the removal of a node that a service with another weight needs",
+      patch({ services: [HEAVY_B], remove: { nodes: ["node-b"], services: [] } }),
+      "services[0].instances[0].node: expected the id of this node or of one under nodes, found node-b",
     ],
     [
       "an unknown node",

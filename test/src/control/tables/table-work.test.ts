@@ -50,6 +50,14 @@ test("one changed service costs the same among 100 and among 10,000", async () =
   expect(few.texts).toBeLessThan(10);
 });
 
+test("other weights are put in force without reading a service as text", async () => {
+  const { store, cells } = await storeOf(1000);
+  const services = Array.from({ length: 100 }, (_, i) => PackedService.of(serviceOf(i, 2)));
+  const patch: TablesPatch = { nodes: [], services, remove: { nodes: [], services: [] }, keepsSome: true };
+  expect((await workOf(cells, () => store.merge(patch))).texts).toBe(0);
+  expect(store.snapshot().services[99]?.instances[0]?.weight).toBe(2);
+});
+
 test("the same tables again cost no store, and no text is read", async () => {
   const { store, cells } = await storeOf(1000);
   const { nodes, services } = store.snapshot();
