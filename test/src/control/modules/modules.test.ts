@@ -1,5 +1,6 @@
 // Policies and engine from the state directory, from files and from commands, with real modules and no workers.
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -12,19 +13,23 @@ import { EventAlarms } from "../../../../src/control/observe/event-alarms.ts";
 import { EventLog } from "../../../../src/control/observe/event-log.ts";
 import { sha256Of } from "../../../../src/control/state/loaded-module.ts";
 import { memoryPages } from "../../../../src/dataplane/modules/policy-module.ts";
-import { binaryOf, policySource } from "../../../support/policy-source.ts";
+import { builtModulePath } from "../../../../src/dataplane/modules/wasm.ts";
 
 const built = await loadBuiltModules(new Date(0));
-const FIRST = await binaryOf(policySource());
-const SECOND = await binaryOf(policySource({}, "export function second(): i32 { return 2; }"));
-const THIRD = await binaryOf(policySource({}, "export function third(): i32 { return 3; }"));
+const POLICY = await readFile(builtModulePath("policies/round-robin"));
+const FIRST = anotherFile(POLICY, 1);
+const SECOND = anotherFile(POLICY, 2);
+const THIRD = anotherFile(POLICY, 3);
 const BAD = Uint8Array.of(1, 2, 3);
-/** A custom section named "x": it makes another file of a module, and changes nothing else. */
-const UNKNOWN_SECTION = [0, 2, 1, 0x78];
 const WORKERS = {
   handPolicy: async () => ({ tookMs: 0, pauseMs: 0 }),
   handEngine: async () => ({ tookMs: 0, pauseMs: 0 }),
 };
+
+/** Another file of a module for each number: a custom section named "x" says it, and nothing else changes. */
+function anotherFile(module: Uint8Array, number: number): Uint8Array {
+  return Uint8Array.from([...module, ...[0, 3, 1, 0x78, number]]);
+}
 
 /** As a command loads one. */
 const LOADED = { source: "/srv/mine.wasm", isRemembered: true };
@@ -119,7 +124,7 @@ describe("over a restart", () => {
 
   test("a rollback leads to the module that was in force before, then to the built-in one", async () => {
     const before = await open();
-    const engineBefore = Uint8Array.from([...built.engine.bytes, ...UNKNOWN_SECTION]);
+    const engineBefore = anotherFile(built.engine.bytes, 1);
     await before.policies.load("closest", THIRD, { source: "/srv/0.wasm", isRemembered: true });
     await before.policies.load("closest", FIRST, { source: "/srv/1.wasm", isRemembered: true });
     await before.policies.load("closest", SECOND, { source: "/srv/2.wasm", isRemembered: true });
