@@ -4,6 +4,9 @@ import { parse } from "yaml";
 import { nodeConfig, tablesOf } from "../../src/lab/node-config.ts";
 import { CLIENT_NODE, SERVER_NODE, TOPOLOGY } from "../path/scenario.ts";
 
+/** Room for those of the topology, and for what comes beside them. */
+const SPARE = 1024;
+
 interface Size {
   readonly services: number;
   readonly instances: number;
@@ -13,7 +16,7 @@ interface Size {
 export function manyServicesConfig(size: Size, firstWeight: number): string {
   const config = parse(nodeConfig(TOPOLOGY, CLIENT_NODE.id, tablesOf(TOPOLOGY)));
   const services = [...config.services, ...writtenServices(size, size.services, firstWeight)];
-  const tables = { addresses: 2 * (size.services + size.instances), instances: 2 * size.instances };
+  const tables = { addresses: size.services + size.instances + SPARE, instances: size.instances + SPARE };
   return JSON.stringify({ ...config, tables, services });
 }
 
