@@ -1,7 +1,8 @@
 // `sapwood netmanager`: this worker node of Oakestra in the place of its NetManager, in the foreground.
 
 import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
-import type { Command } from "./command.ts";
+import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
+import type { Command, CommandInput, Terminal } from "./command.ts";
 import { firstEnding } from "./ending.ts";
 import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
 import { SOCKET_OPTION } from "./query-command.ts";
@@ -46,51 +47,55 @@ export const netmanagerCommand: Command = {
   async run(input, terminal) {
     const { SpareThread } = await import("../dataplane/worker/spare-thread.ts");
     const spare = new SpareThread();
-    const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }, systemd, { ServiceManager }] =
-      await Promise.all([
-        import("../node/netmanager-node.ts"),
-        import("../base/log.ts"),
-        import("../base/errors.ts"),
-        import("../base/version.ts"),
-        import("../sys/systemd.ts"),
-        import("../sys/service-manager.ts"),
-      ]);
-    const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
-    if (level !== undefined && !isLogLevel(level)) {
-      throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
-    }
-    const target = await logTarget(input);
-    const ending = firstEnding();
-    const version = packageVersion();
-    const takeover = await beginTakeover(input, version, () => Promise.resolve(input.text("socket")));
-    const running = await NetmanagerNode.start({
-      netcfgFile: input.text("netcfg"),
-      tuncfgFile: input.text("tuncfg"),
-      policiesFile: input.text("policies"),
-      apiSocket: input.text("listen"),
-      controlSocket: input.text("socket"),
-      stateFolder: input.text("state"),
-      version,
-      log: createLogger(level ?? "info", target),
-      isLevelFixed: level !== undefined,
-      env: process.env,
-      takeover,
-      spare,
-    });
-    terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
-    process.on("SIGHUP", () => void running.reload());
-    const manager = new ServiceManager(process.env);
-    manager.ready(`${running.proxy.status().node} serves packets and the NodeEngine`);
-    let isLasting = false;
-    try {
-      const takenOver = await Promise.race([ending, running.proxy.failure, running.proxy.takenOver]);
-      isLasting = takenOver === undefined && !(await systemd.isBeingRestarted(UNIT, process.env));
-    } finally {
-      manager.stopping();
-      await running.close(isLasting);
-    }
+    await serve(spare, input, terminal).finally(() => spare.close());
   },
 };
+
+async function serve(spare: SpareThread, input: CommandInput, terminal: Terminal): Promise<void> {
+  const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }, systemd, { ServiceManager }] =
+    await Promise.all([
+      import("../node/netmanager-node.ts"),
+      import("../base/log.ts"),
+      import("../base/errors.ts"),
+      import("../base/version.ts"),
+      import("../sys/systemd.ts"),
+      import("../sys/service-manager.ts"),
+    ]);
+  const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
+  if (level !== undefined && !isLogLevel(level)) {
+    throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
+  }
+  const target = await logTarget(input);
+  const ending = firstEnding();
+  const version = packageVersion();
+  const takeover = await beginTakeover(input, version, () => Promise.resolve(input.text("socket")));
+  const running = await NetmanagerNode.start({
+    netcfgFile: input.text("netcfg"),
+    tuncfgFile: input.text("tuncfg"),
+    policiesFile: input.text("policies"),
+    apiSocket: input.text("listen"),
+    controlSocket: input.text("socket"),
+    stateFolder: input.text("state"),
+    version,
+    log: createLogger(level ?? "info", target),
+    isLevelFixed: level !== undefined,
+    env: process.env,
+    takeover,
+    spare,
+  });
+  terminal.print(`sapwood netmanager ready socket=${input.text("listen")}\n`);
+  process.on("SIGHUP", () => void running.reload());
+  const manager = new ServiceManager(process.env);
+  manager.ready(`${running.proxy.status().node} serves packets and the NodeEngine`);
+  let isLasting = false;
+  try {
+    const takenOver = await Promise.race([ending, running.proxy.failure, running.proxy.takenOver]);
+    isLasting = takenOver === undefined && !(await systemd.isBeingRestarted(UNIT, process.env));
+  } finally {
+    manager.stopping();
+    await running.close(isLasting);
+  }
+}
 
 function fixed(path: string): NonNullable<Command["options"][number]["default"]> {
   return { value: () => path, text: path };

@@ -49,7 +49,7 @@ export const runCommand: Command = {
     const { SpareThread } = await import("../dataplane/worker/spare-thread.ts");
     const spare = new SpareThread();
     const ending = firstEnding();
-    const running = await startProxy(file, spare, input, terminal);
+    const running = await startProxy(file, spare, input, terminal).finally(() => spare.close());
     process.on("SIGHUP", () => void running.reload());
     const manager = new ServiceManager(process.env);
     manager.ready(`${running.status().node} serves packets`);

@@ -1,7 +1,8 @@
 // A thread of the data plane that is started before it is known what it is to do, so that it loads the program while the
 // main thread reads the configuration.
-// Promises: a thread that nobody takes keeps no process from ending; close() ends it.
+// Promises: a thread that nobody takes keeps no process from ending; close() ends it, and the process must not end before.
 
+import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { reasonOf, SapwoodError } from "../../base/errors.ts";
 
@@ -43,7 +44,11 @@ export class SpareThread {
     return thread;
   }
 
+  /** A thread that is ended while it binds native functions aborts the process (napi_throw), so that it ends itself. */
   async close(): Promise<void> {
-    await this.take()?.terminate();
+    const thread = this.take();
+    if (thread === undefined) return;
+    thread.postMessage(undefined);
+    await once(thread, "exit").catch(() => undefined); // it failed, and ends as well
   }
 }

@@ -89,6 +89,7 @@ export class WorkerThread {
   readonly #orders = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #unanswered = new Map<number, (answer: OrderAnswer) => void>();
   #running: Worker | undefined;
+  #loaded: Promise<void> = Promise.resolve(); // or has ended
   #ended: Promise<void> = Promise.resolve();
   #endedFor: { readonly why: SapwoodError; readonly isCured: boolean } | undefined; // what end() was told
   #engine: WebAssembly.Module | undefined; // that the worker surely runs
@@ -150,7 +151,7 @@ export class WorkerThread {
     this.#running = running;
     this.#engine = options.engine;
 
-    await new Promise<void>((resolve, reject) => {
+    const started = new Promise<void>((resolve, reject) => {
       let isReady = false;
       let error = new SapwoodError("system-call", `Worker ${this.#worker} ended without saying why.`);
       running.on("message", (message: WorkerMessage) => {
@@ -176,6 +177,8 @@ export class WorkerThread {
         });
       });
     });
+    this.#loaded = started.catch(() => undefined);
+    await started;
   }
 
   #workerOptions(): WorkerOptions {
@@ -234,8 +237,12 @@ export class WorkerThread {
     this.#wake.wake();
     const running = this.#running;
     if (running !== undefined) {
-      // A policy module that does not return holds the thread; only termination ends it.
-      const timer = setTimeout(() => void running.terminate(), STOP_LIMIT_MS);
+      // A policy module that does not return holds the thread; only termination ends it. A thread that is ended while it
+      // loads native functions would abort the process.
+      let timer: NodeJS.Timeout | undefined;
+      void this.#loaded.then(() => {
+        timer = setTimeout(() => void running.terminate(), STOP_LIMIT_MS).unref();
+      });
       await this.#ended;
       clearTimeout(timer);
     }

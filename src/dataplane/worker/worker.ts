@@ -123,7 +123,8 @@ function runWorker(options: WorkerOptions, port: MessagePort): void {
 }
 
 const port = parentPort;
-port?.once("message", (options: WorkerOptions) => {
+port?.once("message", (options: WorkerOptions | undefined) => {
+  if (options === undefined) return; // nobody needs this thread, and with nothing to wait for it ends
   try {
     runWorker(options, port);
   } catch (error) {

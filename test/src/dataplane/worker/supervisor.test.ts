@@ -1,4 +1,8 @@
 // Threads started, ended and restarted: with a toy worker, and with the real one on a real TUN.
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as HeaderLayout from "../../../../assembly/shared/layout/header.ts";
 import { Region } from "../../../../assembly/shared/layout/header.ts";
@@ -106,6 +110,24 @@ test("a spare thread that ended is nobody's, and one that is closed ends", async
   const spare = new SpareThread(TOY);
   await spare.close();
   expect(spare.take()).toBeUndefined();
+});
+
+test("a spare thread is not ended while it loads: native code that is being bound would abort the process", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sapwood-spare-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const loaded = join(folder, "loaded");
+  const script = join(folder, "slow.mjs");
+  const lines = [
+    `import { writeFileSync } from "node:fs";`,
+    `import { parentPort } from "node:worker_threads";`,
+    `const endMs = performance.now() + 500;`,
+    `while (performance.now() < endMs);`,
+    `writeFileSync(${JSON.stringify(loaded)}, "");`,
+    `parentPort.once("message", () => {});`,
+  ];
+  writeFileSync(script, lines.join("\n"));
+  await new SpareThread(pathToFileURL(script)).close();
+  expect(existsSync(loaded)).toBe(true);
 });
 
 test.each([
