@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 const PORT = 80;
 const TICK_MS = 10;
 /** Longer than a proxy takes for what waited in its queues. */
-const QUIET_MS = 5000;
+const QUIET_MS = 15_000;
 
 const [perSecond = "", ...addresses] = process.argv.slice(2);
 const perTick = Math.max(1, Math.round((Number(perSecond) * TICK_MS) / 1000));
