@@ -44,7 +44,7 @@ export const DEFAULT_CAPACITIES: Capacities = {
 export const CAPACITY_LIMITS: Readonly<Record<keyof Capacities, { field: string; max: number }>> = {
   flows: { field: "flows.limit", max: FlowLayout.LIMIT_MAX },
   addresses: { field: "tables.addresses", max: 8_388_608 },
-  // An index of their records, of which there are 1 + 2 * capacity, has so many bits.
+  // There are 1 + 2 * capacity records, and the index of each has to fit into so many bits.
   instances: { field: "tables.instances", max: 2 ** (OutlierLayout.INDEX_BITS - 1) - 1 },
   workloads: { field: "tables.workloads", max: 1_048_576 },
   nodes: { field: "tables.nodes", max: 32_767 }, // the node of a flow is a u16, and two records may be in use per node

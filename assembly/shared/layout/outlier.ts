@@ -20,7 +20,7 @@ export const SECOND_CLIENT = 24; // u32: of the second
 
 export const CLIENT_SHIFT = 40;
 export const INSTANCE_SHIFT = 17;
-/** Of the index of an instance record: as many are the most that there may be (src/memory/shared-memory.ts). */
+/** Of the index of an instance record. They bound how many instances there may be (src/memory/shared-memory.ts). */
 export const INDEX_BITS = 23;
 export const UDP_SHIFT = 16;
 /** In place of a client. */

@@ -28,7 +28,7 @@ const WORKERS = {
 
 /** Another file of a module for each number: a custom section named "x" says it, and nothing else changes. */
 function anotherFile(module: Uint8Array, number: number): Uint8Array {
-  return Uint8Array.from([...module, ...[0, 3, 1, 0x78, number]]);
+  return Uint8Array.of(...module, 0, 3, 1, 0x78, number);
 }
 
 /** As a command loads one. */
