@@ -6,6 +6,7 @@ import { count } from "./area/count.ts";
 import { enter, leave } from "./area/generation.ts";
 import { attachRegions } from "./area/regions.ts";
 import { Flow } from "./record/flow.ts";
+import * as Header from "./record/header.ts";
 import { Counter } from "./shared/counters.ts";
 import * as FlowLayout from "./shared/layout/flow.ts";
 import { FlowState } from "./shared/layout/flow.ts";
@@ -14,7 +15,7 @@ import * as Protocol from "./shared/protocol.ts";
 import { isInServiceRange, isNoAddress, isV4Mapped, sameAddress } from "./table/address.ts";
 import { bind } from "./table/binding.ts";
 import { setDeltas } from "./table/deltas.ts";
-import { adopt as adoptRecord, create, timeoutOf } from "./table/flow.ts";
+import { adopt as adoptRecord, create } from "./table/flow.ts";
 import { idleTime } from "./table/flow-record.ts";
 import { sealOf } from "./table/seal.ts";
 
@@ -41,7 +42,7 @@ function adoptOne(old: usize, shiftMs: u32, nowMs: u32): void {
   if (state == FlowState.free) return;
   Flow.at(old).lastUsedMs = Flow.at(old).lastUsedMs + shiftMs;
   if (!isWhole(old, state)) return count(Counter.flowsRefused, 1);
-  if (idleTime(old, nowMs) >= timeoutOf(state)) return count(Counter.flowsExpired, 1);
+  if (idleTime(old, nowMs) >= Header.timeoutMs(state)) return count(Counter.flowsExpired, 1);
   const flow = create(0, nowMs);
   if (flow == 0) return count(Counter.flowsRefused, 1);
   Flow.at(old).storeState(<u8>FlowState.free);

@@ -20,7 +20,7 @@ import { emptyQueues, hasRoom } from "./queue/arena.ts";
 import { frameAt, frameLength, prepareReceive } from "./queue/received.ts";
 import { closeMessage, destinationOf, splitMessage } from "./queue/udp.ts";
 import { FRAGMENTS, freeReleased, waitingCount } from "./queue/waiting.ts";
-import { HEADER } from "./record/header.ts";
+import * as Header from "./record/header.ts";
 import { Counter } from "./shared/counters.ts";
 import * as NodeLayout from "./shared/layout/node.ts";
 import { LAYOUT_VERSION } from "./shared/layout/version.ts";
@@ -108,7 +108,7 @@ export function udpRejected(message: u32, errno: u32): u32 {
   count(Counter.gsoRefused, 1);
   if (errno == EMSGSIZE) return singles; // pathError() tells the size
   const destination = destinationOf(message);
-  const nodes = HEADER.nodeCount;
+  const nodes = Header.nodeCount.value;
   for (let node: u32 = NodeLayout.LOCAL + 1; node < nodes; node++) {
     if (!isSameEndpoint(endpointAt(node), destination)) continue;
     refuseGso(node);

@@ -19,8 +19,8 @@ import {
 import { takeHeader } from "../queue/arena.ts";
 import { sumStart } from "../queue/parts.ts";
 import { writeParts, writeQuote } from "../queue/tun.ts";
-import { HEADER } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import { AnswerShare } from "../shared/layout/worker.ts";
@@ -96,12 +96,12 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
 
 /** Whether a client gets a reset when its instance is gone, for this packet of its flow. */
 export function isReset(packet: Packet): bool {
-  return isMidStream(packet) && (HEADER.answers & HeaderLayout.ANSWER_WITH_RESET) != 0;
+  return isMidStream(packet) && (Header.answers.value & HeaderLayout.ANSWER_WITH_RESET) != 0;
 }
 
 /** The same when the node of its instance is lost. */
 export function isLostReset(packet: Packet): bool {
-  return isMidStream(packet) && (HEADER.answers & HeaderLayout.ANSWER_LOST_WITH_RESET) != 0;
+  return isMidStream(packet) && (Header.answers.value & HeaderLayout.ANSWER_LOST_WITH_RESET) != 0;
 }
 
 function isMidStream(packet: Packet): bool {
@@ -125,7 +125,7 @@ function mayAnswer(packet: Packet, how: u32, share: AnswerShare, nowMs: u32): bo
  * group. Nor to an address that no answer may come from.
  */
 function claimAnswer(packet: Packet, how: u32, share: AnswerShare, nowMs: u32): bool {
-  if ((HEADER.answers & how) == 0) return false;
+  if ((Header.answers.value & how) == 0) return false;
   if (packet.kind == PacketKind.error || packet.kind == PacketKind.laterFragment) return false;
   if (packet.isFragment && packet.fragmentOffset != 0) return false;
   if (!isToHost(packet)) return false;
@@ -159,8 +159,8 @@ function isToHost(packet: Packet): bool {
 
 function takeToken(share: AnswerShare, nowMs: u32): bool {
   const area = WorkerArea.at(workerAt);
-  const elapsedMs = min(nowMs - area.answersRefilledMs, REFILL_MAX_MS);
-  area.setAnswersRefilledMs(nowMs);
+  const elapsedMs = min(nowMs - area.answersRefilledMs.value, REFILL_MAX_MS);
+  area.answersRefilledMs.value = nowMs;
   refill(AnswerShare.ordinary, elapsedMs * RATE, BURST);
   refill(AnswerShare.urgent, elapsedMs * URGENT_RATE, URGENT_BURST);
   refill(AnswerShare.stranger, elapsedMs * RATE, BURST);

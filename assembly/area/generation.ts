@@ -1,8 +1,8 @@
 // One call of the engine sees one generation of the tables. The sequence word tells the control plane when no worker
 // is left in an older one, so that it may reuse what the older one still showed.
 
-import { HEADER } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import { workerAt } from "./regions.ts";
 
@@ -15,26 +15,26 @@ export let confirmation: u32 = 0;
 
 /** Enters a call. The sequence is odd before the generation is read: control sees one or the other. */
 export function enter(): void {
-  WorkerArea.at(workerAt).addSequence(1);
-  while (HEADER.loadRepair() != 0) standAside();
-  generation = HEADER.loadGeneration();
-  confirmation = generation + HEADER.loadHealthEpoch(); // both only grow, so none comes twice
+  WorkerArea.at(workerAt).sequence.add(1);
+  while (Header.repair.load() != 0) standAside();
+  generation = Header.generation.load();
+  confirmation = generation + Header.healthEpoch.load(); // both only grow, so none comes twice
   WorkerArea.at(workerAt).generation = generation;
 }
 
 /** Stays outside until the flow table is repaired: a worker died in a call (src/memory/flow-repair.ts). */
 function standAside(): void {
-  WorkerArea.at(workerAt).addSequence(1);
+  WorkerArea.at(workerAt).sequence.add(1);
   while (true) {
-    const repair = <i32>HEADER.loadRepair();
+    const repair = <i32>Header.repair.load();
     if (repair == 0) break;
     atomic.wait<i32>(HeaderLayout.AT + HeaderLayout.REPAIR, repair, REPAIR_SLEEP_NS);
   }
-  WorkerArea.at(workerAt).addSequence(1);
+  WorkerArea.at(workerAt).sequence.add(1);
 }
 
 export function leave(): void {
-  WorkerArea.at(workerAt).addSequence(1);
+  WorkerArea.at(workerAt).sequence.add(1);
 }
 
 /** Which of the two places of a versioned value is in force: 0 or 1 (shared/layout/header.ts). */

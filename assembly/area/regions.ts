@@ -1,9 +1,8 @@
 // Where the regions of this memory lie and which worker this instance serves. Set once by attach(); read everywhere.
 
-import { HEADER, Header } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
-import * as HeaderLayout from "../shared/layout/header.ts";
 import { Region } from "../shared/layout/header.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 
@@ -38,37 +37,33 @@ export let flowLimit: u32 = 0;
 export let nativeBase: u64 = 0;
 
 export function attachRegions(index: u32, memoryBase: u64): void {
-  nodesAt = regionAt(Region.nodes);
-  nodeMetricsAt = regionAt(Region.nodeMetrics);
-  instancesAt = regionAt(Region.instances);
-  instanceLoadsAt = regionAt(Region.instanceLoads);
-  addressesAt = regionAt(Region.addresses);
-  servicesAt = regionAt(Region.services);
-  workloadsAt = regionAt(Region.workloads);
-  sendersAt = regionAt(Region.senders);
-  ownAddressesAt = regionAt(Region.ownAddresses);
-  candidatesAt = regionAt(Region.candidates);
-  flowBucketsAt = regionAt(Region.flowBuckets);
-  flowsAt = regionAt(Region.flows);
-  healthPagesAt = regionAt(Region.healthPages);
-  outliersAt = regionAt(Region.outliers);
-  workersAt = regionAt(Region.workers);
+  nodesAt = Header.regionAt(Region.nodes);
+  nodeMetricsAt = Header.regionAt(Region.nodeMetrics);
+  instancesAt = Header.regionAt(Region.instances);
+  instanceLoadsAt = Header.regionAt(Region.instanceLoads);
+  addressesAt = Header.regionAt(Region.addresses);
+  servicesAt = Header.regionAt(Region.services);
+  workloadsAt = Header.regionAt(Region.workloads);
+  sendersAt = Header.regionAt(Region.senders);
+  ownAddressesAt = Header.regionAt(Region.ownAddresses);
+  candidatesAt = Header.regionAt(Region.candidates);
+  flowBucketsAt = Header.regionAt(Region.flowBuckets);
+  flowsAt = Header.regionAt(Region.flows);
+  healthPagesAt = Header.regionAt(Region.healthPages);
+  outliersAt = Header.regionAt(Region.outliers);
+  workersAt = Header.regionAt(Region.workers);
   worker = index;
   workerAt = workerAreaAt(index);
   lockOwner = (WorkerArea.at(workerAt).incarnation << FlowLayout.LOCK_WORKER_BITS) | (index + 1);
-  workerCount = HEADER.workerCount;
-  addressMask = HEADER.addressMask;
-  workloadMask = HEADER.workloadMask;
-  senderMask = HEADER.senderMask;
-  flowBucketMask = HEADER.flowBucketMask;
-  flowLimit = HEADER.flowLimit;
+  workerCount = Header.workerCount.value;
+  addressMask = Header.addressMask.value;
+  workloadMask = Header.workloadMask.value;
+  senderMask = Header.senderMask.value;
+  flowBucketMask = Header.flowBucketMask.value;
+  flowLimit = Header.flowLimit.value;
   nativeBase = memoryBase;
 }
 
 export function workerAreaAt(index: u32): usize {
   return workersAt + <usize>index * WorkerLayout.SIZE;
-}
-
-function regionAt(region: u32): usize {
-  return Header.at(HeaderLayout.AT + (region << 2)).regions;
 }

@@ -2,7 +2,7 @@
 // counted while a packet is handled says what happened to it.
 
 import { VerdictNote } from "../record/verdict-note.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import * as VerdictNoteLayout from "../shared/layout/verdict-note.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";

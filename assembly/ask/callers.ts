@@ -3,7 +3,7 @@
 // may take its way through another one.
 
 import { workerAreaAt, workerAt, workerCount } from "../area/regions.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import * as CallerLayout from "../shared/layout/caller.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 import { addressHash } from "../table/hash.ts";
@@ -49,7 +49,7 @@ export function hasCalled(caller: usize, workload: usize, nowMs: u32): bool {
 
 /** Forgets what is stale, so that no age is ever so large that it wraps. */
 export function forgetCallers(nowMs: u32): void {
-  if (HEADER.parkMs == 0) return; // nobody is noted
+  if (Header.parkMs.value == 0) return; // nobody is noted
   for (let i: u32 = 0; i < <u32>CallerLayout.MAX; i++) {
     const record = workerAt + WorkerLayout.CALLERS + i * CallerLayout.SIZE;
     if (ageOf(record, nowMs) >= CALLED_MS) atomic.store<u64>(record, 0);

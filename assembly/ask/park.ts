@@ -14,10 +14,10 @@ import {
   waitingCount,
   waitingRecord,
 } from "../queue/waiting.ts";
-import { HEADER } from "../record/header.ts";
-import { Held } from "../record/held.ts";
+import * as Header from "../record/header.ts";
 import { Refusal } from "../record/refusal.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { Held } from "../record/waiting.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as RefusalLayout from "../shared/layout/refusal.ts";
@@ -40,15 +40,15 @@ let isUnparking: bool = false;
 
 /** Parks the frame of a packet to an unknown address, or says why not. */
 export function park(packet: Packet, nowMs: u32): DropReason {
-  if (HEADER.parkMs == 0) return DropReason.unknownAddress;
+  if (Header.parkMs.value == 0) return DropReason.unknownAddress;
   learnRefusals(nowMs);
   if (isRefused(packet.destinationAt, nowMs)) return DropReason.unknownAddress;
   const address = packet.destination;
   const length: u32 = Virtio.SIZE + packet.length;
-  if (length > HEADER.parkBytes) return DropReason.holdFull;
+  if (length > Header.parkBytes.value) return DropReason.holdFull;
   const owner = ownerOfParked(packet, nowMs);
   const waiting = countParked(address);
-  if (waiting == HEADER.parkPackets && !crowdOut(owner, blocksOf(length), address)) {
+  if (waiting == Header.parkPackets.value && !crowdOut(owner, blocksOf(length), address)) {
     return DropReason.holdFull;
   }
   const key = fragmentKey();
@@ -87,14 +87,14 @@ export function setUnparking(is: bool): void {
 export function isGivenUp(record: usize, nowMs: u32): bool {
   const address = record + WaitingLayout.HELD_DESTINATION;
   if (isRefused(address, nowMs)) return true;
-  if (nowMs - Held.at(record).sinceMs < HEADER.parkMs) return false;
+  if (nowMs - Held.at(record).sinceMs < Header.parkMs.value) return false;
   remember(address, Held.at(record).owner, false, nowMs, nowMs);
   return true;
 }
 
 /** Takes over what the control plane refused since the last time. */
 export function learnRefusals(nowMs: u32): void {
-  const written = HEADER.loadRefusalCount();
+  const written = Header.refusalCount.load();
   let seen = WorkerArea.at(workerAt).refusalCount;
   if (written - seen > <u32>RefusalLayout.MAX) seen = written - RefusalLayout.MAX;
   for (; seen != written; seen++) {
@@ -106,7 +106,7 @@ export function learnRefusals(nowMs: u32): void {
 }
 
 function isFull(length: u32): bool {
-  return waitingBytes(PARKED) + length > HEADER.parkBytes;
+  return waitingBytes(PARKED) + length > Header.parkBytes.value;
 }
 
 /**

@@ -6,7 +6,7 @@ import { update, wordDelta } from "../checksum/incremental.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, orOnes, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import * as Virtio from "../shared/virtio.ts";
@@ -110,10 +110,10 @@ export function toIpv4(
     ip.start(tos, length, packet.fragmentId & 0xffff, true, ttl, packet.protocol);
     ip.setFragment(packet.fragmentOffset, packet.hasMore);
   } else {
-    const identification = WorkerArea.at(workerAt).nextIdentification;
+    const identification = WorkerArea.at(workerAt).nextIdentification.value;
     ip.start(tos, length, identification, mayFragment, ttl, packet.protocol);
     // Unique as long as it may be fragmented, also when another engine is put in force meanwhile.
-    WorkerArea.at(workerAt).setNextIdentification((identification + segments) & 0xffff);
+    WorkerArea.at(workerAt).nextIdentification.value = (identification + segments) & 0xffff;
   }
   const addresses = sumAddress(packet.source) + sumAddress(packet.destination);
   ip.checksum = <u16>~fold(sum(at, IPV4_MIN_HEADER - 8) + addresses);

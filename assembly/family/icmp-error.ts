@@ -5,7 +5,7 @@ import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { copyPacket } from "../queue/parts.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 
 import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -78,7 +78,7 @@ function checkError(packet: Packet, quoted: Packet): DropReason {
 
 function counterpartOf(packet: Packet, quoted: Packet): u64 {
   const icmp = Icmp.at(packet.transportAt);
-  const linkMtu = HEADER.tunMtu;
+  const linkMtu = Header.tunMtu.value;
   return packet.isIpv4
     ? toIcmpv6(icmp.type, icmp.code, icmp.word, Ipv4.at(quoted.at).totalLength, linkMtu)
     : toIcmpv4(icmp.type, icmp.code, icmp.word, linkMtu);

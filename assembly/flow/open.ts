@@ -4,7 +4,7 @@ import { count } from "../area/count.ts";
 import { confirmation } from "../area/generation.ts";
 import { isParked } from "../ask/park.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { Service } from "../record/service.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
@@ -91,7 +91,7 @@ function fill(record: Flow, packet: Packet, client: u32, target: u32, nowMs: u32
 
 /** Whether the packet is one that its instance answers, or refuses, by itself: not a segment of another connection. */
 function isOpening(service: usize, packet: Packet): bool {
-  if (HEADER.outlierFailures == 0 || Service.at(service).kind != ServiceKind.balanced) return false;
+  if (Header.outlierFailures.value == 0 || Service.at(service).kind != ServiceKind.balanced) return false;
   if (packet.protocol == Protocol.TCP) return (packet.flags & OPENING_FLAGS) == TCP_SYN;
   return packet.protocol == Protocol.UDP;
 }

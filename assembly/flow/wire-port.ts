@@ -7,7 +7,7 @@
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
 import { Flow } from "../record/flow.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import { setDeltas } from "../table/deltas.ts";
 import { areAnswersTaken, claimAnswers } from "../table/flow.ts";

@@ -6,7 +6,7 @@ import { isDenied, isGivenUp } from "../ask/park.ts";
 import { endDenied } from "../nat/egress.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
-import { Held } from "../record/held.ts";
+import { Held } from "../record/waiting.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import * as Virtio from "../shared/virtio.ts";

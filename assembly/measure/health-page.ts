@@ -3,9 +3,8 @@
 // them the data plane does not read.
 
 import { healthPagesAt, workerAt } from "../area/regions.ts";
-import { HealthPages } from "../record/health-pages.ts";
-import { ReceivedPage } from "../record/received-page.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { HealthPages, ReceivedPage } from "../record/health-page.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as HealthPageLayout from "../shared/layout/health-page.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 
@@ -27,13 +26,13 @@ export function copyPage(page: u32, revision: u32, to: usize): bool {
 
 /** Keeps the page at `page` for the control plane, which looks now and then: the newest ones are kept. */
 export function keepPage(node: u32, revision: u32, page: usize): void {
-  const turn = WorkerArea.at(workerAt).loadPagesReceived() + 1;
+  const turn = WorkerArea.at(workerAt).pagesReceived.load() + 1;
   const slot = (turn - 1) % HealthPageLayout.RECEIVED_MAX;
   const at = workerAt + WorkerLayout.RECEIVED_PAGES + <usize>slot * HealthPageLayout.RECEIVED_SIZE;
-  ReceivedPage.at(at).exchangeTurn(0);
+  ReceivedPage.at(at).turn.exchange(0);
   ReceivedPage.at(at).node = node;
   ReceivedPage.at(at).revision = revision;
   memory.copy(at + HealthPageLayout.RECEIVED_PAGE, page, HealthPageLayout.SIZE);
-  ReceivedPage.at(at).storeTurn(turn);
-  WorkerArea.at(workerAt).storePagesReceived(turn);
+  ReceivedPage.at(at).turn.store(turn);
+  WorkerArea.at(workerAt).pagesReceived.store(turn);
 }

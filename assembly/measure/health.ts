@@ -24,7 +24,7 @@ const EAGER_MAX: u32 = 8;
 /** Draws the conclusions from what was answered, and what was not. */
 export function judge(metrics: usize, nowUs: f64, ms: u32): void {
   const health = NodeMetrics.at(metrics).health;
-  if (NodeMetrics.at(metrics).exchangeRefused(0) != 0 && health == NodeHealth.reachable && !isDoubted(metrics)) {
+  if (NodeMetrics.at(metrics).refused.exchange(0) != 0 && health == NodeHealth.reachable && !isDoubted(metrics)) {
     NodeMetrics.at(metrics).doubt = NodeMetrics.at(metrics).probesSent + 1;
   }
   const heardUs = NodeMetrics.at(metrics).heardUs;
@@ -47,7 +47,7 @@ export function probeDueInMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
 }
 
 function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
-  const answered = NodeMetrics.at(metrics).answered;
+  const answered = NodeMetrics.at(metrics).answered.value;
   const unanswered = NodeMetrics.at(metrics).probesSent - answered;
   if (unanswered >= EAGER_MAX) return max(intervalMs, RETRY_MS);
   if (isDoubted(metrics)) return 0;
@@ -57,12 +57,12 @@ function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
 
 /** Whether it may soon have to be called lost. */
 export function isInQuestion(metrics: usize): bool {
-  const unanswered = NodeMetrics.at(metrics).probesSent - NodeMetrics.at(metrics).answered;
+  const unanswered = NodeMetrics.at(metrics).probesSent - NodeMetrics.at(metrics).answered.value;
   return unanswered >= UNANSWERED_MIN && NodeMetrics.at(metrics).health == NodeHealth.reachable;
 }
 
 function isSilent(metrics: usize, ms: u32): bool {
-  const answered = NodeMetrics.at(metrics).answered;
+  const answered = NodeMetrics.at(metrics).answered.value;
   const sent = NodeMetrics.at(metrics).probesSent;
   if (sent - answered < UNANSWERED_MIN) return false;
   const slowMs = 2 * slowestRttMs(metrics);
@@ -76,7 +76,7 @@ function isSilent(metrics: usize, ms: u32): bool {
 /** Whether the node is said to refuse datagrams and has answered no probe since. */
 function isDoubted(metrics: usize): bool {
   const doubt = NodeMetrics.at(metrics).doubt;
-  return doubt != 0 && <i32>(NodeMetrics.at(metrics).answered - doubt) < 0;
+  return doubt != 0 && <i32>(NodeMetrics.at(metrics).answered.value - doubt) < 0;
 }
 
 /** Of the last samples, 0 = none. */

@@ -2,9 +2,8 @@
 // (shared/layout/node-metrics.ts).
 
 import { sipHash } from "../checksum/siphash.ts";
-import { HEADER } from "../record/header.ts";
-import { NodeMetrics } from "../record/node-metrics.ts";
-import { ProbeNote } from "../record/probe-note.ts";
+import * as Header from "../record/header.ts";
+import { NodeMetrics, ProbeNote } from "../record/node-metrics.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
 
@@ -23,8 +22,8 @@ export function noteOf(metrics: usize, number: u32): usize {
 
 /** The note of the next probe of a size. */
 export function nextSizeNote(metrics: usize): usize {
-  const next = NodeMetrics.at(metrics).sizeNext;
-  NodeMetrics.at(metrics).sizeNext = next + 1;
+  const next = NodeMetrics.at(metrics).sizeNext.value;
+  NodeMetrics.at(metrics).sizeNext.value = next + 1;
   return (
     metrics +
     NodeMetricsLayout.SIZE_PROBES +
@@ -35,11 +34,11 @@ export function nextSizeNote(metrics: usize): usize {
 /** Fills in a note and returns the probe's nonce. `value` is its number or size. */
 export function writeNote(note: usize, value: u32, nowUs: f64, ms: u32): u64 {
   const nonce = nextNonce();
-  ProbeNote.at(note).storeNonce(0); // nobody takes the old probe's answer for the new one's
+  ProbeNote.at(note).nonce.store(0); // nobody takes the old probe's answer for the new one's
   ProbeNote.at(note).sentUs = nowUs;
   ProbeNote.at(note).sentMs = ms;
   ProbeNote.at(note).value = value;
-  ProbeNote.at(note).storeNonce(nonce);
+  ProbeNote.at(note).nonce.store(nonce);
   return nonce;
 }
 
@@ -48,11 +47,11 @@ export function findNote(metrics: usize, nonce: u64): usize {
   if (nonce == 0) return 0;
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.PROBE_COUNT; i++) {
     const note = noteOf(metrics, i);
-    if (ProbeNote.at(note).loadNonce() == nonce) return note;
+    if (ProbeNote.at(note).nonce.load() == nonce) return note;
   }
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.SIZE_PROBE_COUNT; i++) {
     const note = metrics + NodeMetricsLayout.SIZE_PROBES + <usize>i * NodeMetricsLayout.PROBE_NOTE_SIZE;
-    if (ProbeNote.at(note).loadNonce() == nonce) return note;
+    if (ProbeNote.at(note).nonce.load() == nonce) return note;
   }
   return 0;
 }
@@ -69,7 +68,7 @@ export function probeAgeMs(metrics: usize, number: u32, ms: u32): u32 {
 
 export function isAnswered(metrics: usize, number: u32): bool {
   const note = noteOf(metrics, number);
-  return ProbeNote.at(note).value == number && ProbeNote.at(note).loadNonce() == 0;
+  return ProbeNote.at(note).value == number && ProbeNote.at(note).nonce.load() == 0;
 }
 
 /** A node index, or back: the receiver of a probe learns nothing from it. */
@@ -81,7 +80,7 @@ export function maskNode(node: u32, nonce: u64): u32 {
 function nextNonce(): u64 {
   let nonce: u64 = 0;
   while (nonce == 0) {
-    const count = HEADER.addProbeNonces(1);
+    const count = Header.probeNonces.add(1);
     nonce = sipHash(HeaderLayout.AT + HeaderLayout.PROBE_KEY, count, FOR_NONCE);
   }
   return nonce;

@@ -4,7 +4,7 @@
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
 import { Probe } from "../record/probe.ts";
 import { Counter } from "../shared/counters.ts";
@@ -40,7 +40,7 @@ export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): v
     }
     return;
   }
-  const nodes = HEADER.nodeCount;
+  const nodes = Header.nodeCount.value;
   for (let node: u32 = NodeLayout.LOCAL + 1; node < nodes; node++) {
     if (isNodeKnown(node) && isEndpoint(name, node))
       return hint(node, errno, size, min<u32>(quoted, WorkerLayout.ERROR_QUOTE_SIZE));
@@ -53,9 +53,9 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
   const isSize = errno == EMSGSIZE;
   if (!isOurs(metrics, quoted, isSize ? size : 0)) return count(Counter.pathErrorsForeign, 1);
   count(Counter.pathErrors, 1);
-  if (!isSize) NodeMetrics.at(metrics).storeRefused(1);
-  else if (size >= SIZE_MIN) NodeMetrics.at(metrics).storeHint(size);
-  HEADER.storeProbePauseMs(0);
+  if (!isSize) NodeMetrics.at(metrics).refused.store(1);
+  else if (size >= SIZE_MIN) NodeMetrics.at(metrics).hint.store(size);
+  Header.probePauseMs.store(0);
 }
 
 /**

@@ -4,7 +4,7 @@
 // ones, sent right after each, were answered.
 
 import { count } from "../area/count.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
 import { Counter } from "../shared/counters.ts";
 import { NodeHealth, SizeSearch } from "../shared/layout/node-metrics.ts";
@@ -33,7 +33,7 @@ const BELIEF_MS: u32 = 600_000;
 
 /** Continues the search for a node; returns the size to be probed now, 0 = none. */
 export function sizeToTry(metrics: usize, ms: u32): u32 {
-  const hint = NodeMetrics.at(metrics).exchangeHint(0);
+  const hint = NodeMetrics.at(metrics).hint.exchange(0);
   const health = NodeMetrics.at(metrics).health;
   if (health == NodeHealth.unknown) believe(metrics, hint, ms);
   if (health != NodeHealth.reachable) return 0;
@@ -59,9 +59,9 @@ export function noteTry(metrics: usize, ms: u32): void {
 
 /** A probe of that size was answered. By any worker. */
 export function notePassed(metrics: usize, size: u32): void {
-  let known = NodeMetrics.at(metrics).loadSizePassed();
+  let known = NodeMetrics.at(metrics).sizePassed.load();
   while (known < size) {
-    const found = NodeMetrics.at(metrics).exchangeIfSizePassed(known, size);
+    const found = NodeMetrics.at(metrics).sizePassed.exchangeIf(known, size);
     if (found == known) return;
     known = found;
   }
@@ -73,7 +73,7 @@ export function notePassed(metrics: usize, size: u32): void {
  */
 export function learnDeviceMtu(metrics: usize, size: u32): void {
   if (size < SIZE_MIN) return;
-  NodeMetrics.at(metrics).storeDeviceMtu(size);
+  NodeMetrics.at(metrics).deviceMtu.store(size);
   if (NodeMetrics.at(metrics).mtu - 1 >= size) adopt(metrics, size); // one that is not known is the largest
 }
 
@@ -91,12 +91,12 @@ function believe(metrics: usize, hint: u32, ms: u32): void {
 function begin(metrics: usize, hint: u32, ms: u32): void {
   const mtu = NodeMetrics.at(metrics).mtu;
   const inUse = sizeInUse(metrics);
-  if (NodeMetrics.at(metrics).sizeState == SizeSearch.none) {
+  if (NodeMetrics.at(metrics).sizeState.value == SizeSearch.none) {
     NodeMetrics.at(metrics).sizeRaisedMs = ms;
     search(metrics, SizeSearch.first, SIZE_MIN, largestSize(metrics));
     NodeMetrics.at(metrics).sizeGuess = hint;
   } else if (hint != 0 && hint < inUse && mayHint(metrics, ms)) {
-    NodeMetrics.at(metrics).sizeHintedMs = max<u32>(ms, 1);
+    NodeMetrics.at(metrics).sizeHintedMs.value = max<u32>(ms, 1);
     search(metrics, SizeSearch.hint, SIZE_MIN, inUse);
     NodeMetrics.at(metrics).sizeGuess = hint;
     NodeMetrics.at(metrics).whole = hint; // nothing is lost meanwhile
@@ -105,24 +105,24 @@ function begin(metrics: usize, hint: u32, ms: u32): void {
     search(metrics, SizeSearch.check, SIZE_MIN, inUse);
   } else if (mtu != 0 && ms - NodeMetrics.at(metrics).sizeRaisedMs >= RAISE_MS) {
     NodeMetrics.at(metrics).sizeRaisedMs = ms;
-    NodeMetrics.at(metrics).storeDeviceMtu(0); // it may have changed as well
+    NodeMetrics.at(metrics).deviceMtu.store(0); // it may have changed as well
     search(metrics, SizeSearch.raise, mtu, fullSize());
     NodeMetrics.at(metrics).sizeGuess = mtu; // most often still the largest
   }
 }
 
 function mayHint(metrics: usize, ms: u32): bool {
-  const hintedMs = NodeMetrics.at(metrics).sizeHintedMs;
+  const hintedMs = NodeMetrics.at(metrics).sizeHintedMs.value;
   return hintedMs == 0 || ms - hintedMs >= HINT_PAUSE_MS;
 }
 
 /** Between a size that passes and one above `first`, which is tried first. */
 function search(metrics: usize, why: SizeSearch, low: u32, first: u32): void {
-  NodeMetrics.at(metrics).sizeState = why;
+  NodeMetrics.at(metrics).sizeState.value = why;
   NodeMetrics.at(metrics).sizeLow = low;
   NodeMetrics.at(metrics).sizeHigh = first + 1;
   NodeMetrics.at(metrics).sizeGuess = 0;
-  NodeMetrics.at(metrics).storeSizePassed(0);
+  NodeMetrics.at(metrics).sizePassed.store(0);
   tryNext(metrics, first);
 }
 
@@ -137,7 +137,7 @@ function settle(metrics: usize, ms: u32): void {
   const trial = NodeMetrics.at(metrics).sizeTrial;
   if (trial == 0) return;
   const largest = largestSize(metrics);
-  const low = max(NodeMetrics.at(metrics).sizeLow, NodeMetrics.at(metrics).loadSizePassed());
+  const low = max(NodeMetrics.at(metrics).sizeLow, NodeMetrics.at(metrics).sizePassed.load());
   let high = NodeMetrics.at(metrics).sizeHigh;
   if (trial > largest) high = min(high, largest + 1);
   else if (low < trial) {
@@ -177,11 +177,11 @@ function judgeTry(metrics: usize, ms: u32): bool {
 
 function finish(metrics: usize, ms: u32): void {
   const low = NodeMetrics.at(metrics).sizeLow;
-  if (NodeMetrics.at(metrics).sizeState == SizeSearch.hint && low >= sizeInUse(metrics)) {
+  if (NodeMetrics.at(metrics).sizeState.value == SizeSearch.hint && low >= sizeInUse(metrics)) {
     count(Counter.pathErrorsDisproved, 1);
   }
   adopt(metrics, low >= fullSize() ? 0 : low);
-  NodeMetrics.at(metrics).sizeState = SizeSearch.idle;
+  NodeMetrics.at(metrics).sizeState.value = SizeSearch.idle;
   NodeMetrics.at(metrics).sizeCheckedMs = ms;
   tryNext(metrics, 0);
 }
@@ -200,12 +200,12 @@ function sizeInUse(metrics: usize): u32 {
 
 /** What there may be to carry, and our own device takes. */
 function largestSize(metrics: usize): u32 {
-  const device = NodeMetrics.at(metrics).loadDeviceMtu();
+  const device = NodeMetrics.at(metrics).deviceMtu.load();
   return device == 0 ? fullSize() : min(device, fullSize());
 }
 
 /** The largest packet that there may be to carry. */
 function fullSize(): u32 {
-  const tun = HEADER.tunMtu;
+  const tun = Header.tunMtu.value;
   return min<u32>(tun == 0 ? TUN_MTU_DEFAULT : tun, UDP_PAYLOAD_MAX);
 }

@@ -5,10 +5,9 @@
 import { count } from "../area/count.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { sendProbe, sendToSender } from "../queue/udp.ts";
-import { HEADER } from "../record/header.ts";
-import { NodeMetrics } from "../record/node-metrics.ts";
+import * as Header from "../record/header.ts";
+import { NodeMetrics, ProbeNote } from "../record/node-metrics.ts";
 import { Probe } from "../record/probe.ts";
-import { ProbeNote } from "../record/probe-note.ts";
 import { Counter } from "../shared/counters.ts";
 import * as HealthPageLayout from "../shared/layout/health-page.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
@@ -41,8 +40,8 @@ let cursor: u32 = 0;
  */
 export function queueProbes(nowUs: f64, nowMs: u32): u32 {
   const ms = attend(nowMs);
-  const nodes = HEADER.nodeCount;
-  HEADER.storeProbePauseMs(PAUSE_MAX_MS); // before anybody is looked at: a hint that comes meanwhile is not forgotten
+  const nodes = Header.nodeCount.value;
+  Header.probePauseMs.store(PAUSE_MAX_MS); // before anybody is looked at: a hint that comes meanwhile is not forgotten
   let pauseMs = PAUSE_MAX_MS;
   let queued: u32 = 0;
   for (let i: u32 = 1; i < nodes; i++) {
@@ -55,7 +54,7 @@ export function queueProbes(nowUs: f64, nowMs: u32): u32 {
     queued += attendNode(cursor, nowUs, ms);
     pauseMs = min(pauseMs, attentionDueInMs(cursor, ms));
   }
-  HEADER.shortenProbePause(pauseMs);
+  Header.shortenProbePause(pauseMs);
   count(Counter.probesSent, queued);
   return queued;
 }
@@ -64,7 +63,7 @@ export function queueProbes(nowUs: f64, nowMs: u32): u32 {
 function attentionDueInMs(node: u32, ms: u32): u32 {
   const metrics = metricsAt(node);
   if (isSizeInTrial(metrics) || isInQuestion(metrics)) return 0;
-  const intervalMs = HEADER.probeIntervalMs;
+  const intervalMs = Header.probeIntervalMs.value;
   return intervalMs == 0 ? PAUSE_MAX_MS : probeDueInMs(metrics, intervalMs, ms);
 }
 
@@ -78,7 +77,7 @@ function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
     sendNumbered(node, metrics, nowUs, ms); // its witness
     return 2;
   }
-  const intervalMs = HEADER.probeIntervalMs;
+  const intervalMs = Header.probeIntervalMs.value;
   if (intervalMs == 0 || probeDueInMs(metrics, intervalMs, ms) != 0) return 0;
   sendNumbered(node, metrics, nowUs, ms);
   return 1;
@@ -127,7 +126,7 @@ function turnIntoReply(at: usize, length: u32): u32 {
 function takeHealth(at: usize, length: u32, metrics: usize, from: u32): void {
   const isTold = (Probe.at(at).abilities & ProbeLayout.TELLS_HEALTH) != 0;
   const revision = isTold ? Probe.at(at).page : 0;
-  NodeMetrics.at(metrics).storeToldRevision(revision);
+  NodeMetrics.at(metrics).toldRevision.store(revision);
   if (revision != 0 && length == PAGE_PROBE_SIZE) keepPage(from, revision, at + ProbeLayout.SIZE);
 }
 
@@ -136,10 +135,10 @@ function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f
   const value = ProbeNote.at(note).value;
   const sentMs = ProbeNote.at(note).sentMs;
   const rttUs = nowUs - ProbeNote.at(note).sentUs;
-  if (ProbeNote.at(note).exchangeIfNonce(nonce, 0) != nonce) return false;
+  if (ProbeNote.at(note).nonce.exchangeIf(nonce, 0) != nonce) return false;
   // Later than the last change of its health, also when the clock shows the same: judge() compares the two.
   NodeMetrics.at(metrics).heardUs = max<f64>(nowUs, NodeMetrics.at(metrics).sinceUs + 1);
-  if (NodeMetrics.at(metrics).health != NodeHealth.reachable) HEADER.storeProbePauseMs(0); // judge() has news
+  if (NodeMetrics.at(metrics).health != NodeHealth.reachable) Header.probePauseMs.store(0); // judge() has news
   if (isSizeNote(metrics, note)) {
     notePassed(metrics, value);
     return true;
@@ -150,9 +149,9 @@ function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f
 }
 
 function noteAnswered(metrics: usize, number: u32): void {
-  let known = NodeMetrics.at(metrics).loadAnswered();
+  let known = NodeMetrics.at(metrics).answered.load();
   while (<i32>(number - known) > 0) {
-    const found = NodeMetrics.at(metrics).exchangeIfAnswered(known, number);
+    const found = NodeMetrics.at(metrics).answered.exchangeIf(known, number);
     if (found == known) return;
     known = found;
   }

@@ -10,7 +10,7 @@ import { isClientAlive, isTargetAlive } from "../flow/confirm.ts";
 import { isFlow, open } from "../flow/open.ts";
 import { isRestart, seenForward } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
@@ -151,7 +151,7 @@ export function confirmEnds(flow: usize, packet: Packet, passage: Passage): bool
     return false;
   }
   if (isTargetAlive(flow)) return true;
-  if (HEADER.parkMs != 0) {
+  if (Header.parkMs.value != 0) {
     const mustWait = isParked(packet.destination);
     if (!mustWait && rebind(flow)) return true;
     if (mustWait || findService(packet.destinationAt) == 0) {
@@ -184,7 +184,7 @@ function goOnLost(flow: usize, packet: Packet, passage: Passage): bool {
     if (end(flow)) count(Counter.flowsRechosen, 1);
     return false;
   }
-  if ((HEADER.answers & HeaderLayout.ANSWER_LOST) == 0) return true;
+  if ((Header.answers.value & HeaderLayout.ANSWER_LOST) == 0) return true;
   passage.endedBy = <u8>DropReason.nodeUnreachable;
   if (isLostReset(packet)) end(flow);
   return false;

@@ -1,6 +1,6 @@
 // How large a packet may be on its way (RFC 1191, RFC 8201; RFC 7915 sections 4 and 5).
 
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import { pathMtu } from "../table/node.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
@@ -17,6 +17,6 @@ export function largestTo(node: u32, grew: bool, mayCut: bool): u32 {
 }
 
 function tunMtu(): u32 {
-  const mtu = HEADER.tunMtu;
+  const mtu = Header.tunMtu.value;
   return mtu == 0 ? u32.MAX_VALUE : mtu;
 }

@@ -8,7 +8,7 @@ import { isClientAlive } from "../flow/confirm.ts";
 import { isFlow } from "../flow/open.ts";
 import { seenReverse } from "../flow/state.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { Service } from "../record/service.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { ServiceKind } from "../shared/layout/service.ts";
@@ -80,7 +80,7 @@ export function answeredFlow(packet: Packet): usize {
  * the control plane is asked for addresses, the instance may have been dropped for disuse while the flow went on.
  */
 function isUnknownNow(packet: Packet, sender: u32): bool {
-  return HEADER.parkMs != 0 && findService(packet.sourceAt) == 0 && acceptsUnknownSources(sender);
+  return Header.parkMs.value != 0 && findService(packet.sourceAt) == 0 && acceptsUnknownSources(sender);
 }
 
 function giveBack(flow: usize, packet: Packet, packets: u32, isPartial: bool, nowMs: u32): void {
@@ -94,7 +94,7 @@ function admit(packet: Packet, sender: u32, nowMs: u32): DropReason {
   if (findWorkload(packet.destinationAt) == 0) return DropReason.notLocalDestination;
   const service = findService(packet.sourceAt);
   const refused = admitAs(service, packet, sender);
-  if (service == 0 && refused == DropReason.none && HEADER.parkMs != 0) noteCaller(packet, nowMs);
+  if (service == 0 && refused == DropReason.none && Header.parkMs.value != 0) noteCaller(packet, nowMs);
   return refused;
 }
 

@@ -16,8 +16,8 @@ import {
   waitingCount,
   waitingRecord,
 } from "../queue/waiting.ts";
-import { FirstFragment } from "../record/first-fragment.ts";
-import { Held } from "../record/held.ts";
+import { FirstFragment } from "../record/fragment.ts";
+import { Held } from "../record/waiting.ts";
 import { Counter } from "../shared/counters.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import { DropReason } from "../shared/verdicts.ts";

@@ -3,7 +3,7 @@
 
 import { count } from "../area/count.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { Counter } from "../shared/counters.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import { learntMtu } from "../table/node.ts";
@@ -17,8 +17,8 @@ import { findOption, TCP_MIN_HEADER, TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, Tcp 
  * larger headers one way or the other. `isPartial`: the checksum is unfinished and does not cover options yet.
  */
 export function clampMss(packet: Packet, node: u32, crosses: bool, isPartial: bool): void {
-  if ((HEADER.answers & HeaderLayout.CLAMP_MSS) == 0) return;
-  const mtu = smallestKnown(HEADER.tunMtu, learntMtu(node));
+  if ((Header.answers.value & HeaderLayout.CLAMP_MSS) == 0) return;
+  const mtu = smallestKnown(Header.tunMtu.value, learntMtu(node));
   if (mtu == 0) return;
   const headers = (packet.isIpv4 && !crosses ? IPV4_MIN_HEADER : IPV6_HEADER) + TCP_MIN_HEADER;
   const optionsAt = packet.transportAt + TCP_MIN_HEADER;

@@ -12,7 +12,7 @@ import { fold, sum } from "../checksum/sum.ts";
 import { nextIovecAt } from "../queue/arena.ts";
 import { sumTransport } from "../queue/parts.ts";
 import { extendFrame, writePacket } from "../queue/tun.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as Protocol from "../shared/protocol.ts";
 import { UDP_SEGMENTS_MAX } from "../shared/sockets.ts";
@@ -97,7 +97,7 @@ function start(packet: Packet, length: u32): void {
 function canJoin(packet: Packet): bool {
   if (!packet.isPlain) return false;
   const offload = packet.protocol == Protocol.TCP ? HeaderLayout.OFFLOAD_TUN_TCP : HeaderLayout.OFFLOAD_TUN_UDP;
-  if ((HEADER.offloads & offload) == 0) return false;
+  if ((Header.offloads.value & offload) == 0) return false;
   if (packet.payloadLength == 0) return false; // no payload, nothing to gain
   // Segmentation would repeat IPv4 options and IPv6 extension headers.
   if (packet.isIpv4 ? !isPlainIpv4(packet) : packet.transportAt - packet.at != IPV6_HEADER) return false;

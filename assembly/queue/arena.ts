@@ -1,7 +1,7 @@
 // The iovecs and generated headers that one call's transmit queues point to. Emptied at the start of each call.
 
 import { nativeBase, workerAt } from "../area/regions.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 

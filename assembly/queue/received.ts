@@ -2,9 +2,9 @@
 // outer headers say of congestion. The kernel joins only datagrams with the same TOS or traffic class.
 
 import { workerAt } from "../area/regions.ts";
-import { HEADER } from "../record/header.ts";
-import { Mmsghdr } from "../record/mmsghdr.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { Mmsghdr } from "../record/kernel.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as Ecn from "../shared/ecn.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
@@ -96,7 +96,7 @@ export function outerEcn(slot: u32): u32 {
  * gives the datagrams that it had joined without saying so. A datagram holds one packet, whose header tells its size.
  */
 function unmarkedSize(slot: u32, whole: u32): u32 {
-  if ((HEADER.offloads & HeaderLayout.OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
+  if ((Header.offloads.value & HeaderLayout.OFFLOAD_GRO_ENDED) == 0 || whole < <u32>IPV6_HEADER) return whole;
   const at = datagramsAt(slot);
   const version = load<u8>(at) >> 4;
   const size = version == 4 ? Ipv4.at(at).totalLength : version == 6 ? Ipv6.at(at).payloadLength + IPV6_HEADER : whole;

@@ -3,8 +3,7 @@
 // it while no other needs any.
 
 import { workerAt } from "../area/regions.ts";
-import { Held } from "../record/held.ts";
-import { Share } from "../record/share.ts";
+import { Held, Share } from "../record/waiting.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 import { isNoAddress, sameAddress } from "../table/address.ts";

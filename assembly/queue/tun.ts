@@ -1,8 +1,7 @@
 // The TUN transmit queue: one entry per frame, for writev.
 
 import { workerAt } from "../area/regions.ts";
-import { TunWrite } from "../record/tun-write.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { TunWrite, WorkerArea } from "../record/worker.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 import * as Virtio from "../shared/virtio.ts";
 import { Packet } from "../wire/packet.ts";

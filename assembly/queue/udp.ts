@@ -3,9 +3,9 @@
 // are of one IP version and their outer headers have the same DSCP and ECN.
 
 import { workerAt } from "../area/regions.ts";
-import { Endpoint } from "../record/endpoint.ts";
-import { Mmsghdr } from "../record/mmsghdr.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { Mmsghdr } from "../record/kernel.ts";
+import { Endpoint } from "../record/node.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";

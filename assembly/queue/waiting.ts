@@ -2,9 +2,8 @@
 // needed for others. What is released is in a transmit queue until the next call, and then its blocks are free.
 
 import { workerAt } from "../area/regions.ts";
-import { Held } from "../record/held.ts";
-import { WaitingRow } from "../record/waiting-row.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { Held, WaitingRow } from "../record/waiting.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as FragmentLayout from "../shared/layout/fragment.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";

@@ -1,4 +1,4 @@
-// An instance record, as a type. shared/layout/instance.ts says what each field means.
+// An instance record and the flows of an instance, as types. shared/layout/instance.ts says what each field means.
 
 import * as InstanceLayout from "../shared/layout/instance.ts";
 
@@ -29,5 +29,19 @@ export class Instance {
 
   loadVersion(): u32 {
     return atomic.load<u32>(changetype<usize>(this), InstanceLayout.VERSION);
+  }
+}
+
+@unmanaged
+export class InstanceLoad {
+  served: u64;
+  called: u64;
+
+  static at(address: usize): InstanceLoad {
+    return changetype<InstanceLoad>(address);
+  }
+
+  loadCalled(): u64 {
+    return atomic.load<u64>(changetype<usize>(this), InstanceLayout.LOAD_CALLED);
   }
 }

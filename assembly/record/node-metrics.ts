@@ -1,6 +1,8 @@
-// What is measured of the way to a node, as a type. shared/layout/node-metrics.ts says what each field means.
+// What is measured of the way to a node, as a type. What the host needs, too, is described in
+// shared/layout/node-metrics.ts.
 
 import * as NodeMetricsLayout from "../shared/layout/node-metrics.ts";
+import { Cell } from "./cell.ts";
 
 @unmanaged
 export class NodeMetrics {
@@ -8,121 +10,88 @@ export class NodeMetrics {
   rttSamples: u32;
   private gap0: u64;
   private gap1: u32;
-  takesEcn: u32;
+  takesEcn: u32; // 1 = its last answer says that it takes over the outer ECN (ProbeLayout.TAKES_ECN)
   health: u32;
   mtu: u32;
-  whole: u32;
+  whole: u32; // larger datagrams may be sent in fragments, 0 = none; not above `mtu`
   gsoRefused: u32;
   sinceUs: f64;
   heardUs: f64;
-  largeSent: u32;
-  refused: u32;
-  hint: u32;
-  deviceMtu: u32;
+  largeSent: u32; // 1 = a large datagram was sent since the path's size was last looked at
+  private gap2: u32;
+  private gap3: u64;
   probesSent: u32;
-  answered: u32;
+  private gap4: u32;
   probedMs: u32;
-  doubt: u32;
-  sizeTrial: u32;
-  sizeTries: u32;
-  sizeLow: u32;
-  sizeHigh: u32;
-  sizeGuess: u32;
-  sizeWitness: u32;
-  sizeTriedMs: u32;
-  sizeCheckedMs: u32;
-  sizeRaisedMs: u32;
-  sizePassed: u32;
-  private gap2: v128;
-  private gap3: v128;
-  private gap4: v128;
-  private gap5: v128;
-  private gap6: v128;
-  private gap7: v128;
-  private gap8: v128;
-  private gap9: v128;
-  private gap10: v128;
-  private gap11: v128;
-  private gap12: v128;
-  private gap13: v128;
-  private gap14: v128;
-  private gap15: v128;
-  private gap16: v128;
-  private gap17: v128;
-  private gap18: v128;
-  private gap19: v128;
-  private gap20: v128;
-  private gap21: v128;
-  private gap22: v128;
-  private gap23: v128;
-  private gap24: v128;
-  private gap25: v128;
-  private gap26: v128;
-  private gap27: v128;
-  private gap28: v128;
-  private gap29: v128;
-  private gap30: v128;
-  private gap31: v128;
-  private gap32: v128;
-  private gap33: v128;
-  private gap34: v128;
-  private gap35: v128;
-  private gap36: u64;
-  sizeNext: u32;
-  sizeState: u32;
-  sizeHintedMs: u32;
-  rttNext: u32;
-  private toldRevision: u32;
+  doubt: u32; // number of the first probe after a refusal, 0 = the node is not in doubt
+  sizeTrial: u32; // the size that is being tried, 0 = none
+  sizeTries: u32; // probes of that size sent
+  sizeLow: u32; // largest size that passes
+  sizeHigh: u32; // smallest size that does not
+  sizeGuess: u32; // the hint of this search, 0 = none
+  sizeWitness: u32; // number of a probe sent after the last try: its answer comes after the try's
+  sizeTriedMs: u32; // the last try
+  sizeCheckedMs: u32; // end of the last search
+  sizeRaisedMs: u32; // when larger sizes than `mtu` were last tried
 
   static at(address: usize): NodeMetrics {
     return changetype<NodeMetrics>(address);
   }
 
-  storeToldRevision(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.TOLD_REVISION);
+  get refused(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.REFUSED);
   }
 
-  storeRefused(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.REFUSED);
+  get hint(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.HINT);
   }
 
-  exchangeRefused(value: u32): u32 {
-    return atomic.xchg<u32>(changetype<usize>(this), value, NodeMetricsLayout.REFUSED);
+  get deviceMtu(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.DEVICE_MTU);
   }
 
-  storeHint(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.HINT);
+  get answered(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.ANSWERED);
   }
 
-  exchangeHint(value: u32): u32 {
-    return atomic.xchg<u32>(changetype<usize>(this), value, NodeMetricsLayout.HINT);
+  get sizePassed(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.SIZE_PASSED);
   }
 
-  loadDeviceMtu(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.DEVICE_MTU);
+  get sizeNext(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.SIZE_NEXT);
   }
 
-  storeDeviceMtu(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.DEVICE_MTU);
+  get sizeState(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.SIZE_STATE);
   }
 
-  exchangeIfAnswered(expected: u32, value: u32): u32 {
-    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NodeMetricsLayout.ANSWERED);
+  get sizeHintedMs(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.SIZE_HINTED_MS);
   }
 
-  loadAnswered(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.ANSWERED);
+  get rttNext(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.RTT_NEXT);
   }
 
-  exchangeIfSizePassed(expected: u32, value: u32): u32 {
-    return atomic.cmpxchg<u32>(changetype<usize>(this), expected, value, NodeMetricsLayout.SIZE_PASSED);
+  get toldRevision(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.TOLD_REVISION);
+  }
+}
+
+/** What is remembered of a probe. */
+@unmanaged
+export class ProbeNote {
+  private gap0: u64;
+  sentUs: f64;
+  sentMs: u32;
+  value: u32;
+
+  static at(address: usize): ProbeNote {
+    return changetype<ProbeNote>(address);
   }
 
-  loadSizePassed(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), NodeMetricsLayout.SIZE_PASSED);
-  }
-
-  storeSizePassed(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, NodeMetricsLayout.SIZE_PASSED);
+  get nonce(): Cell<u64> {
+    return changetype<Cell<u64>>(changetype<usize>(this) + NodeMetricsLayout.PROBE_NOTE_NONCE);
   }
 }

@@ -13,11 +13,10 @@ import {
   workloadMask,
   workloadsAt,
 } from "../area/regions.ts";
-import { AddressSlot } from "../record/address-slot.ts";
-import { Endpoint } from "../record/endpoint.ts";
-import { HEADER, Header } from "../record/header.ts";
+import { AddressSlot } from "../record/address.ts";
+import * as Header from "../record/header.ts";
+import { Endpoint } from "../record/node.ts";
 import * as AddressLayout from "../shared/layout/address.ts";
-import * as HeaderLayout from "../shared/layout/header.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as ServiceLayout from "../shared/layout/service.ts";
@@ -63,7 +62,7 @@ function find(tableAt: usize, mask: u32, key: usize, port: u32): u32 {
 /** Whether this node itself has the address at `key`. */
 export function isOwnAddress(key: usize): bool {
   const wanted = v128.load(key);
-  const end = ownAddressesAt + <usize>HEADER.loadOwnAddressCount() * AddressLayout.OWN_SIZE;
+  const end = ownAddressesAt + <usize>Header.ownAddressCount.load() * AddressLayout.OWN_SIZE;
   for (let at = ownAddressesAt; at < end; at += AddressLayout.OWN_SIZE) {
     if (sameAddress(v128.load(at), wanted)) return true;
   }
@@ -71,10 +70,9 @@ export function isOwnAddress(key: usize): bool {
 }
 
 export function isInServiceRange(address: v128): bool {
-  const end = HeaderLayout.AT + HEADER.rangeCount * HeaderLayout.RANGE_SIZE;
-  for (let at = HeaderLayout.AT; at < end; at += HeaderLayout.RANGE_SIZE) {
-    const masked = v128.and(address, v128.load(at, HeaderLayout.RANGES + 16));
-    if (sameAddress(masked, Header.at(at).ranges)) return true;
+  for (let i: u32 = 0; i < Header.rangeCount.value; i++) {
+    const range = Header.range(i);
+    if (sameAddress(v128.and(address, range.mask), range.prefix)) return true;
   }
   return false;
 }

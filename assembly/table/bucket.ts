@@ -2,7 +2,7 @@
 // Readers take no lock. Writers lock one bucket at a time, so they cannot wait for each other in a circle.
 
 import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "../area/regions.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 
 export const FORWARD: u32 = 0;

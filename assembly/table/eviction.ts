@@ -4,8 +4,8 @@
 
 import { flowLimit, workerAt } from "../area/regions.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 import { entryAt, recordOf } from "./bucket.ts";
@@ -42,13 +42,9 @@ export function victim(client: u32, nowMs: u32): usize {
     const flow = flowAt(cursor);
     if (Flow.at(flow).state == FlowState.free) continue;
     seen++;
-    const owner = Flow.at(flow).clientInstance;
-    if (isAbove && owner != client) continue;
-    const isOwnerAbove = <u64>calledFlows(owner) * clientCount() > <u64>flowLimit;
-    const use = useOf(flow, owner);
-    if (use == Use.established && !isOwnerAbove && owner != client) continue;
-    const rank = rankOf(flow, use, isOwnerAbove, nowMs);
-    if (best != 0 && rank <= bestRank) continue;
+    const isOwnerAbove = <u64>calledFlows(Flow.at(flow).clientInstance) * clientCount() > <u64>flowLimit;
+    const rank = rankOf(flow, client, isAbove, isOwnerAbove, nowMs);
+    if (rank <= bestRank) continue;
     best = flow;
     bestRank = rank;
   }
@@ -64,21 +60,22 @@ export function victimIn(bucket: usize, client: u32, nowMs: u32): usize {
   for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
     const flow = entryFlow(bucket, i);
     if (flow == 0) continue;
-    const owner = Flow.at(flow).clientInstance;
-    if (isAbove && owner != client) continue;
-    const isOwnerAbove = entriesOf(bucket, owner) > BUCKET_SHARE;
-    const use = useOf(flow, owner);
-    if (use == Use.established && !isOwnerAbove && owner != client) continue;
-    const rank = rankOf(flow, use, isOwnerAbove, nowMs);
-    if (best != 0 && rank <= bestRank) continue;
+    const isOwnerAbove = entriesOf(bucket, Flow.at(flow).clientInstance) > BUCKET_SHARE;
+    const rank = rankOf(flow, client, isAbove, isOwnerAbove, nowMs);
+    if (rank <= bestRank) continue;
     best = flow;
     bestRank = rank;
   }
   return best;
 }
 
-function rankOf(flow: usize, use: Use, isOwnerAbove: bool, nowMs: u32): u64 {
-  return ((<u64>use) << USE_SHIFT) | (isOwnerAbove ? ABOVE_SHARE : 0) | idleTime(flow, nowMs);
+/** The larger, the sooner the flow goes for one of `client`, who has too many if `isAbove`; 0 if it must not. */
+function rankOf(flow: usize, client: u32, isAbove: bool, isOwnerAbove: bool, nowMs: u32): u64 {
+  const owner = Flow.at(flow).clientInstance;
+  if (isAbove && owner != client) return 0;
+  const use = useOf(flow, owner);
+  if (use == Use.established && !isOwnerAbove && owner != client) return 0;
+  return ((<u64>use + 1) << USE_SHIFT) | (isOwnerAbove ? ABOVE_SHARE : 0) | idleTime(flow, nowMs);
 }
 
 /** A flow whose client is gone is not used any more. That of an unbound one is not known yet. */
@@ -92,7 +89,7 @@ function useOf(flow: usize, owner: u32): Use {
 }
 
 function clientCount(): u64 {
-  return max<u32>(1, HEADER.loadClientCount());
+  return max<u32>(1, Header.clientCount.load());
 }
 
 function entriesOf(bucket: usize, client: u32): u32 {

@@ -3,8 +3,8 @@
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
-import { FirstFragment } from "../record/first-fragment.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import { FirstFragment } from "../record/fragment.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FragmentLayout from "../shared/layout/fragment.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";

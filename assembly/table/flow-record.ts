@@ -4,8 +4,8 @@
 
 import { flowLimit, flowsAt, worker, workerAreaAt, workerAt, workerCount } from "../area/regions.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
 
@@ -32,7 +32,7 @@ export function isLoad(state: u32): bool {
 
 /** Records from here on never held a flow. */
 export function recordEnd(): u32 {
-  return min<u32>(HEADER.loadFlowNext(), recordLimit());
+  return min<u32>(Header.flowNext.load(), recordLimit());
 }
 
 function recordLimit(): u32 {
@@ -44,10 +44,10 @@ export function allocate(): usize {
   const free = popFree();
   if (free != 0) return flowAt(free);
   while (true) {
-    const fresh = HEADER.loadFlowNext();
-    if (fresh >= HEADER.loadFlowRoom()) return 0;
-    if (HEADER.exchangeIfFlowNext(fresh, fresh + 1) != fresh) continue;
-    if (fresh % FlowLayout.ROOM_NOTICE == 0) HEADER.notifyFlowRoom();
+    const fresh = Header.flowNext.load();
+    if (fresh >= Header.flowRoom.load()) return 0;
+    if (Header.flowNext.exchangeIf(fresh, fresh + 1) != fresh) continue;
+    if (fresh % FlowLayout.ROOM_NOTICE == 0) Header.flowRoom.notify();
     return flowAt(fresh);
   }
 }
@@ -77,7 +77,7 @@ export function settleLimbo(): void {
   WorkerArea.at(workerAt).limboYoung = 0;
   if (young == 0) return;
   for (let i: u32 = 0; i < workerCount; i++) {
-    WorkerArea.at(workerAt + (i << 2)).limboSequences = WorkerArea.at(workerAreaAt(i)).loadSequence();
+    WorkerArea.at(workerAt + (i << 2)).limboSequences = WorkerArea.at(workerAreaAt(i)).sequence.load();
   }
 }
 
@@ -86,7 +86,7 @@ function othersMovedOn(): bool {
     if (i == worker) continue;
     const before = WorkerArea.at(workerAt + (i << 2)).limboSequences;
     const isOutside = (before & 1) == 0;
-    if (!isOutside && WorkerArea.at(workerAreaAt(i)).loadSequence() == before) return false;
+    if (!isOutside && WorkerArea.at(workerAreaAt(i)).sequence.load() == before) return false;
   }
   return true;
 }
@@ -96,20 +96,20 @@ function othersMovedOn(): bool {
 
 function popFree(): u32 {
   while (true) {
-    const head = HEADER.loadFlowFree();
+    const head = Header.flowFree.load();
     const record = <u32>head;
     if (record == 0) return 0;
     const next = Flow.at(flowAt(record)).freeNext;
     const after = (((head >>> 32) + 1) << 32) | next;
-    if (HEADER.exchangeIfFlowFree(head, after) == head) return record;
+    if (Header.flowFree.exchangeIf(head, after) == head) return record;
   }
 }
 
 function pushFree(record: u32): void {
   while (true) {
-    const head = HEADER.loadFlowFree();
+    const head = Header.flowFree.load();
     Flow.at(flowAt(record)).freeNext = <u32>head;
     const after = (head & 0xffffffff00000000) | record;
-    if (HEADER.exchangeIfFlowFree(head, after) == head) return;
+    if (Header.flowFree.exchangeIf(head, after) == head) return;
   }
 }

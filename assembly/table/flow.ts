@@ -6,12 +6,11 @@
 import { count } from "../area/count.ts";
 import { flowLimit, worker, workerAt, workerCount } from "../area/regions.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER, Header } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 import { FlowState } from "../shared/layout/flow.ts";
-import * as HeaderLayout from "../shared/layout/header.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { Packet } from "../wire/packet.ts";
 import { sameAddress } from "./address.ts";
@@ -92,19 +91,19 @@ function findAnswers(
 
 /** A record to be filled in for insert(), or 0 if the table has no room for one more of `client`. */
 export function create(client: u32, nowMs: u32): usize {
-  const live = HEADER.addFlowCount(1);
+  const live = Header.flowCount.add(1);
   if (live >= flowLimit && !evict(client, nowMs)) {
-    HEADER.subtractFlowCount(1);
+    Header.flowCount.subtract(1);
     return 0;
   }
   const flow = allocate();
-  if (flow == 0) HEADER.subtractFlowCount(1);
+  if (flow == 0) Header.flowCount.subtract(1);
   return flow;
 }
 
 /** Gives back a record that was created and not inserted. */
 export function discard(flow: usize): void {
-  HEADER.subtractFlowCount(1);
+  Header.flowCount.subtract(1);
   release(flow);
 }
 
@@ -202,23 +201,18 @@ export function sweep(nowMs: u32, budget: u32): u32 {
     if ((state & FlowLayout.UNBOUND) != 0) {
       const isBound = bind(flow) == DropReason.none;
       state = state & ~FlowLayout.UNBOUND;
-      if (!isBound && <i32>(nowMs - HEADER.unboundEndMs) >= 0) {
+      if (!isBound && <i32>(nowMs - Header.unboundEndMs.value) >= 0) {
         if (end(flow)) ended++;
         continue;
       }
     }
     if (state == FlowState.tcpOpening && (Flow.at(flow).seen & FlowLayout.SEEN_REPLY) == 0) noteWaiting(flow, nowMs);
-    if (idleTime(flow, nowMs) < timeoutOf(state)) continue;
+    if (idleTime(flow, nowMs) < Header.timeoutMs(state)) continue;
     if (end(flow)) ended++;
   }
   WorkerArea.at(workerAt).sweepCursor = cursor;
   count(Counter.flowsExpired, ended);
   return ended;
-}
-
-/** Idle time after which a flow in this state ends. */
-export function timeoutOf(state: u32): u32 {
-  return Header.at(HeaderLayout.AT + (state << 2)).timeoutsMs;
 }
 
 /** The destination of the flow's answers. */

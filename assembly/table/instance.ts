@@ -2,9 +2,8 @@
 
 import { generation, placeInForce } from "../area/generation.ts";
 import { instanceLoadsAt, instancesAt } from "../area/regions.ts";
-import { HEADER } from "../record/header.ts";
-import { Instance } from "../record/instance.ts";
-import { InstanceLoad } from "../record/instance-load.ts";
+import * as Header from "../record/header.ts";
+import { Instance, InstanceLoad } from "../record/instance.ts";
 import * as InstanceLayout from "../shared/layout/instance.ts";
 import { isNoAddress, isV4Mapped, sameAddress } from "./address.ts";
 
@@ -51,12 +50,12 @@ export function countServed(index: u32, expectedIncarnation: u32, flows: i32): v
 /** Counts a flow that the instance has as a client, likewise. */
 export function countCalled(index: u32, expectedIncarnation: u32): void {
   const before = addTo(loadsAt(index) + InstanceLayout.LOAD_CALLED, expectedIncarnation, 1);
-  if (before == 0) HEADER.addClientCount(1);
+  if (before == 0) Header.clientCount.add(1);
 }
 
 export function uncountCalled(index: u32, expectedIncarnation: u32): void {
   const before = addTo(loadsAt(index) + InstanceLayout.LOAD_CALLED, expectedIncarnation, -1);
-  if (before == 1) HEADER.subtractClientCount(1);
+  if (before == 1) Header.clientCount.subtract(1);
 }
 
 /** How many flows the instance has as a client. */

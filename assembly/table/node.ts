@@ -2,9 +2,8 @@
 
 import { placeInForce } from "../area/generation.ts";
 import { nodeMetricsAt, nodesAt } from "../area/regions.ts";
-import { Endpoint } from "../record/endpoint.ts";
-import { HEADER } from "../record/header.ts";
-import { Node } from "../record/node.ts";
+import * as Header from "../record/header.ts";
+import { Endpoint, Node } from "../record/node.ts";
 import { NodeMetrics } from "../record/node-metrics.ts";
 import * as AddressLayout from "../shared/layout/address.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
@@ -47,7 +46,7 @@ export function overheadTo(name: usize): u32 {
 /** The next node behind `node` with the address of the sockaddr at `name`, or NodeLayout.LOCAL. */
 export function nodeBehind(name: usize, node: u32): u32 {
   const address = Endpoint.at(name).address;
-  const nodes = HEADER.nodeCount;
+  const nodes = Header.nodeCount.value;
   while (++node < nodes) {
     if (isNodeKnown(node) && sameAddress(Endpoint.at(endpointAt(node)).address, address)) return node;
   }
@@ -65,8 +64,8 @@ export function metricsAt(node: u32): usize {
 
 /** Whether the kernel may cut a message to the node into datagrams, which have to fit the path in one piece. */
 export function takesGso(node: u32): bool {
-  if ((HEADER.offloads & HeaderLayout.OFFLOAD_UDP_GSO) == 0) return false;
-  return NodeMetrics.at(metricsAt(node)).gsoRefused != HEADER.gsoTrial;
+  if ((Header.offloads.value & HeaderLayout.OFFLOAD_UDP_GSO) == 0) return false;
+  return NodeMetrics.at(metricsAt(node)).gsoRefused != Header.gsoTrial.value;
 }
 
 /** Whether a datagram of `length` bytes fits the path in one piece, as far as is known. */
@@ -78,12 +77,12 @@ export function fitsWhole(node: u32, length: u32): bool {
 export function copiedClass(node: u32): u32 {
   const takesEcn = NodeMetrics.at(metricsAt(node)).takesEcn != 0;
   const from = takesEcn ? HeaderLayout.OUTER_CLASS_COPIED : HeaderLayout.OUTER_CLASS_COPIED_COMPATIBLY;
-  return (HEADER.outerClass >>> from) & 0xff;
+  return (Header.outerClass.value >>> from) & 0xff;
 }
 
 /** The bits that every outer header has. */
 export function fixedClass(): u32 {
-  return (HEADER.outerClass >>> HeaderLayout.OUTER_CLASS_FIXED) & 0xff;
+  return (Header.outerClass.value >>> HeaderLayout.OUTER_CLASS_FIXED) & 0xff;
 }
 
 /**
@@ -98,7 +97,7 @@ export function noteLength(node: u32, length: u32): void {
 
 /** Holds until UDP_SEGMENT is switched on anew: the route may have changed since. */
 export function refuseGso(node: u32): void {
-  NodeMetrics.at(metricsAt(node)).gsoRefused = HEADER.gsoTrial;
+  NodeMetrics.at(metricsAt(node)).gsoRefused = Header.gsoTrial.value;
 }
 
 /**
@@ -127,9 +126,9 @@ export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void 
   NodeMetrics.at(metrics).health = health;
   NodeMetrics.at(metrics).sinceUs = nowUs;
   if (health == NodeHealth.lost) NodeMetrics.at(metrics).takesEcn = 0; // another program may be there when it returns
-  HEADER.addMetricsEpoch(1);
-  HEADER.addHealthEpoch(1);
-  HEADER.notifyHealthEpoch();
+  Header.metricsEpoch.add(1);
+  Header.healthEpoch.add(1);
+  Header.healthEpoch.notify();
 }
 
 /**
@@ -139,9 +138,9 @@ export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void 
  */
 export function addRttSample(node: u32, rttUs: u32): void {
   const at = metricsAt(node);
-  const next = NodeMetrics.at(at).rttNext;
+  const next = NodeMetrics.at(at).rttNext.value;
   NodeMetrics.at(at + (next << 2)).rttSamples = max<u32>(rttUs, 1);
-  NodeMetrics.at(at).rttNext = (next + 1) % NodeMetricsLayout.RTT_SAMPLE_COUNT;
+  NodeMetrics.at(at).rttNext.value = (next + 1) % NodeMetricsLayout.RTT_SAMPLE_COUNT;
   let lowest: u32 = u32.MAX_VALUE;
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.RTT_SAMPLE_COUNT; i++) {
     const sample = NodeMetrics.at(at + (i << 2)).rttSamples;
@@ -149,7 +148,7 @@ export function addRttSample(node: u32, rttUs: u32): void {
   }
   if (lowest == NodeMetrics.at(at).rttUs) return;
   NodeMetrics.at(at).rttUs = lowest;
-  HEADER.addMetricsEpoch(1);
+  Header.metricsEpoch.add(1);
 }
 
 function nodeAt(node: u32): usize {

@@ -6,7 +6,7 @@
 import { count } from "../area/count.ts";
 import { outliersAt } from "../area/regions.ts";
 import { Flow } from "../record/flow.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
 import { Outlier } from "../record/outlier.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
@@ -28,12 +28,12 @@ export function isJudged(protocol: u32): bool {
 
 /** When an opening that is judged begins, by the attentive clock; never 0. */
 export function openingMs(): u32 {
-  return max<u32>(1, HEADER.loadAttentiveMs());
+  return max<u32>(1, Header.attentiveMs.load());
 }
 
 /** Whether new flows of `client` avoid the instance at a port (in network order). */
 export function isAvoided(client: u32, instance: u32, protocol: u32, port: u16, nowMs: u32): bool {
-  if (HEADER.loadOutlierUntilMs() == 0 || !isJudged(protocol)) return false;
+  if (Header.outlierUntilMs.load() == 0 || !isJudged(protocol)) return false;
   const own = find(keyOf(client, instance, protocol, port), mixedIncarnation(client, instance));
   if (own != 0 && isOut(own, nowMs)) return true;
   const all = find(keyOf(OutlierLayout.EVERYBODY, instance, protocol, port), incarnation(instance));
@@ -42,12 +42,12 @@ export function isAvoided(client: u32, instance: u32, protocol: u32, port: u16, 
 
 /** The instance answered the flow's opening. */
 export function noteAnswered(flow: usize, nowMs: u32): void {
-  if (HEADER.outlierFailures == 0 || (Flow.at(flow).seen & FlowLayout.IS_BALANCED) == 0 || !isThere(flow)) return;
+  if (Header.outlierFailures.value == 0 || (Flow.at(flow).seen & FlowLayout.IS_BALANCED) == 0 || !isThere(flow)) return;
   Flow.at(flow).openedMs = 0;
   const own = find(keyOfFlow(flow, Flow.at(flow).clientInstance), incarnationsOf(flow));
   if (own != 0) {
     if (isOut(own, nowMs)) tellChange();
-    Outlier.at(own).storeKey(0);
+    Outlier.at(own).key.store(0);
   }
   const all = findOrTake(keyOfFlow(flow, OutlierLayout.EVERYBODY), Flow.at(flow).instanceIncarnation, nowMs);
   if (isOut(all, nowMs)) tellChange();
@@ -76,14 +76,14 @@ export function noteFailed(flow: usize, cause: OutlierCause, nowMs: u32): void {
 /** A flow that is opening is looked at: whether it has waited for an answer for too long. */
 export function noteWaiting(flow: usize, nowMs: u32): void {
   const opened = Flow.at(flow).openedMs;
-  if (opened == 0 || ageOf(opened, HEADER.loadAttentiveMs()) < HEADER.outlierUnansweredMs) return;
+  if (opened == 0 || ageOf(opened, Header.attentiveMs.load()) < Header.outlierUnansweredMs.value) return;
   noteFailed(flow, OutlierCause.unanswered, nowMs);
 }
 
 /** Once nobody is out any more, no choice has to look. */
 export function endPauses(nowMs: u32): void {
-  const untilMs = HEADER.loadOutlierUntilMs();
-  if (untilMs != 0 && <i32>(nowMs - untilMs) >= 0) HEADER.exchangeIfOutlierUntilMs(untilMs, 0);
+  const untilMs = Header.outlierUntilMs.load();
+  if (untilMs != 0 && <i32>(nowMs - untilMs) >= 0) Header.outlierUntilMs.exchangeIf(untilMs, 0);
 }
 
 /** Whether both ends are still in the tables: what others get that come in their place is their own. */
@@ -101,7 +101,7 @@ function addFailure(at: usize, cause: OutlierCause, nowMs: u32): void {
   entry.cause = <u8>cause;
   entry.usedMs = nowMs;
   if (!isAtEnd(at)) return;
-  HEADER.storeOutlierUntilMs(max<u32>(1, nowMs + HEADER.outlierPauseMs));
+  Header.outlierUntilMs.store(max<u32>(1, nowMs + Header.outlierPauseMs.value));
   if (!wasOut) tellChange();
 }
 
@@ -119,18 +119,18 @@ function addClient(at: usize, client: u32): void {
 /** Whether the failures of an entry suffice, whenever they were. */
 function isAtEnd(at: usize): bool {
   const entry = Outlier.at(at);
-  const isOfAll = clientOf(entry.loadKey()) == OutlierLayout.EVERYBODY;
-  const hasEnough = <u32>entry.failures >= HEADER.outlierFailures;
+  const isOfAll = clientOf(entry.key.load()) == OutlierLayout.EVERYBODY;
+  const hasEnough = <u32>entry.failures >= Header.outlierFailures.value;
   return hasEnough && (!isOfAll || <u32>entry.clientCount >= <u32>OutlierLayout.CLIENTS_MIN);
 }
 
 function isOut(at: usize, nowMs: u32): bool {
-  return isAtEnd(at) && ageMs(at, nowMs) < HEADER.outlierPauseMs;
+  return isAtEnd(at) && ageMs(at, nowMs) < Header.outlierPauseMs.value;
 }
 
 /** Whether what an entry tells is too old to be of any use. */
 function isStale(at: usize, nowMs: u32): bool {
-  return ageMs(at, nowMs) >= HEADER.outlierPauseMs + OutlierLayout.FORGET_MS;
+  return ageMs(at, nowMs) >= Header.outlierPauseMs.value + OutlierLayout.FORGET_MS;
 }
 
 function ageMs(at: usize, nowMs: u32): u32 {
@@ -149,14 +149,14 @@ function startAnew(at: usize): void {
 
 /** The control plane is told that an instance is out, or not any more. */
 function tellChange(): void {
-  HEADER.addOutlierEpoch(1);
-  HEADER.notifyOutlierEpoch();
+  Header.outlierEpoch.add(1);
+  Header.outlierEpoch.notify();
 }
 
 function find(key: u64, incarnations: u32): usize {
   const set = setAt(key);
   for (let at = set; at < set + SET_SIZE; at += OutlierLayout.SIZE) {
-    if (Outlier.at(at).loadKey() == key) return Outlier.at(at).incarnation == incarnations ? at : 0;
+    if (Outlier.at(at).key.load() == key) return Outlier.at(at).incarnation == incarnations ? at : 0;
   }
   return 0;
 }
@@ -170,12 +170,12 @@ function findOrTake(key: u64, incarnations: u32, nowMs: u32): usize {
   }
   const at = placeFor(key, nowMs);
   const entry = Outlier.at(at);
-  entry.storeKey(0);
+  entry.key.store(0);
   entry.incarnation = incarnations;
   entry.usedMs = nowMs;
   entry.hasAnswered = false;
   startAnew(at);
-  entry.storeKey(key);
+  entry.key.store(key);
   return at;
 }
 
@@ -188,7 +188,7 @@ function placeFor(key: u64, nowMs: u32): usize {
   let best = set;
   let bestRank: u64 = 0;
   for (let at = set; at < set + SET_SIZE; at += OutlierLayout.SIZE) {
-    const used = Outlier.at(at).loadKey();
+    const used = Outlier.at(at).key.load();
     if (used == key) return at;
     const isFree = used == 0 || isStale(at, nowMs);
     const isOwn = clientOf(used) == clientOf(key);

@@ -3,9 +3,8 @@
 // Reads the bytes without checking them: for a packet that is not well-formed, it touches a line that is not needed.
 
 import { workerAt } from "../area/regions.ts";
-import { HEADER } from "../record/header.ts";
-import { WorkerArea } from "../record/worker-area.ts";
-
+import * as Header from "../record/header.ts";
+import { WorkerArea } from "../record/worker.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { v4Mapped } from "../wire/packet.ts";
@@ -20,7 +19,7 @@ const WORTHWHILE_FLOWS: u32 = 16384;
 let touched: u32 = 0;
 
 export function isWorthwhile(): bool {
-  return HEADER.flowCount >= WORTHWHILE_FLOWS;
+  return Header.flowCount.value >= WORTHWHILE_FLOWS;
 }
 
 /** First step, for each packet of the batch: touches its bucket. `index` is below WorkerLayout.BATCH_SIZE. */

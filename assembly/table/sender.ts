@@ -2,8 +2,8 @@
 // business of ours, unless the configuration lets strangers send.
 
 import { generation } from "../area/generation.ts";
-import { Endpoint } from "../record/endpoint.ts";
-import { HEADER } from "../record/header.ts";
+import * as Header from "../record/header.ts";
+import { Endpoint } from "../record/node.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
@@ -27,7 +27,7 @@ export function senderNode(name: usize): u32 {
   const port = <u32>Endpoint.at(name).port;
   if (lower == lastLower && port == lastPort && upper == lastUpper && generation == lastGeneration) return lastNode;
   lastNode = findSender(name);
-  if (lastNode == NodeLayout.LOCAL && (HEADER.answers & HeaderLayout.ACCEPT_STRANGERS) != 0)
+  if (lastNode == NodeLayout.LOCAL && (Header.answers.value & HeaderLayout.ACCEPT_STRANGERS) != 0)
     lastNode = NodeLayout.STRANGER;
   lastGeneration = generation;
   lastUpper = upper;

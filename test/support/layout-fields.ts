@@ -57,29 +57,39 @@ export interface LayoutRecord {
 interface RecordType {
   readonly path: string;
   readonly fields: ReadonlyMap<string, string>; // the type of each by its name
+  readonly cells: Readonly<Record<string, Field>>; // by their constants
 }
-
-/** The classes in assembly/record. */
-export const RECORD_TYPES: ReadonlyMap<string, RecordType> = new Map(
-  sourcesBelow("assembly/record").map((path) => {
-    const [, name = "", body = ""] = /export class (\w+) \{(.*)/s.exec(text(path)) ?? [];
-    const fields = [...body.matchAll(/^ {2}(?:private )?(?!gap\d)(\w+): (\w+);/gm)];
-    return [name, { path, fields: new Map(fields.map(([, field = "", type = ""]) => [field, type])) }];
-  }),
-);
 
 const BYTES = { bool: 1, u8: 1, u16: 2, u32: 4, u64: 8, f64: 8, v128: 16 };
 
+/** The classes in assembly/record. */
+export const RECORD_TYPES: ReadonlyMap<string, RecordType> = new Map(
+  sourcesBelow("assembly/record").flatMap((path) =>
+    [...text(path).matchAll(/export class (\w+) \{(.*?)^\}/gms)].map(([, name = "", body = ""]) => {
+      const fields = [...body.matchAll(/^ {2}(?:private )?(?!gap\d)(\w+): (\w+);/gm)];
+      const types = fields.map(([, field = "", type = ""]): [string, string] => [field, type]);
+      return [name, { path, fields: new Map(types), cells: cellsOf(body) }];
+    }),
+  ),
+);
+
+/** The cells that a source makes of constants. */
+export function cellsOf(source: string): Readonly<Record<string, Field>> {
+  const cells = [...source.matchAll(/Cell<(\w+)>>\(.*Layout\.(\w+)\);/g)];
+  return Object.fromEntries(cells.map(([, type, name]) => [name, { bytes: BYTES[type as keyof typeof BYTES] }]));
+}
+
 /**
  * The fields of a class by their names in the layout: `namespaceV4` is NAMESPACE_V4, with the form "LOAD_*" `served` is
- * LOAD_SERVED. What else the record has is given; of a field that is the first of many, its size.
+ * LOAD_SERVED. What else the record has is given; of a field that is the first of many, its size. A field that only the
+ * engine needs has no constant of its name.
  */
 export function fieldsOf(
   record: string,
   more: Readonly<Record<string, Field>> = {},
   { form = "*", only }: { readonly form?: string; readonly only?: readonly string[] } = {},
 ): Readonly<Record<string, Field>> {
-  const fields: Record<string, Field> = { ...more };
+  const fields: Record<string, Field> = { ...RECORD_TYPES.get(record)?.cells, ...more };
   for (const [field, type] of RECORD_TYPES.get(record)?.fields ?? []) {
     if (only?.includes(field) === false) continue;
     const name = form.replace("*", field.replace(/[A-Z]/g, "_$&").toUpperCase());

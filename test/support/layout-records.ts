@@ -1,6 +1,18 @@
 // The records of the memory map, with the size of each field.
 
-import { address, array, endpoints, fieldsOf, LAYOUTS, type LayoutRecord, page, u16, u32 } from "./layout-fields.ts";
+import {
+  address,
+  array,
+  cellsOf,
+  endpoints,
+  fieldsOf,
+  LAYOUTS,
+  type LayoutRecord,
+  page,
+  u16,
+  u32,
+} from "./layout-fields.ts";
+import { text } from "./source-files.ts";
 
 const { AddressLayout, CallerLayout, CandidateLayout, FlowLayout, FragmentLayout, HeaderLayout } = LAYOUTS;
 const { HealthPageLayout, InstanceLayout, KernelLayout, NodeLayout, NodeMetricsLayout, OutlierLayout } = LAYOUTS;
@@ -18,7 +30,9 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
   header: {
     layout: "HeaderLayout",
     size: HeaderLayout.SIZE,
-    fields: fieldsOf("Header", {
+    fields: {
+      ...cellsOf(text("assembly/record/header.ts")),
+      LAYOUT_VERSION: u32,
       PROBE_KEY: { bytes: 16, align: 8 },
       REFUSALS: array(RefusalLayout.MAX, RefusalLayout.SIZE),
       REGIONS: array(HeaderLayout.Region.count, 4),
@@ -26,8 +40,9 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       FLOW_HASH_KEY: array(HeaderLayout.FLOW_HASH_KEY_WORDS, 8),
       ADDRESS_HASH_KEY: array(HeaderLayout.ADDRESS_HASH_KEY_WORDS, 8),
       RANGES: array(HeaderLayout.RANGE_MAX, HeaderLayout.RANGE_SIZE),
-    }),
+    },
   },
+  range: { layout: "HeaderLayout", size: HeaderLayout.RANGE_SIZE, fields: fieldsOf("Range") },
   "address slot": {
     layout: "AddressLayout",
     size: AddressLayout.SLOT_SIZE,
@@ -133,12 +148,9 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
       LIMBO_SEQUENCES: array(WorkerLayout.MAX, 4),
       WAITING_FRAGMENTS: { bytes: WaitingLayout.ROW_SIZE, align: 16 },
       WAITING_PARKED: { bytes: WaitingLayout.ROW_SIZE, align: 16 },
-      PAGES_RECEIVED: u32,
       TUN_BATCHES: array(WorkerLayout.BATCH_CLASSES, 8),
       UDP_BATCHES: array(WorkerLayout.BATCH_CLASSES, 8),
       ANSWER_TOKENS: array(WorkerLayout.AnswerShare.count, 4),
-      ANSWERS_REFILLED_MS: u32,
-      NEXT_IDENTIFICATION: u32,
       FRAGMENT_KEY: { bytes: FragmentLayout.KEY_SIZE, align: 64 },
       ERROR_NAME: { bytes: NodeLayout.ENDPOINT_SIZE, align: 8 },
       ERROR_QUOTE: { bytes: WorkerLayout.ERROR_QUOTE_SIZE, align: 16 },

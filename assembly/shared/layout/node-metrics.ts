@@ -7,31 +7,16 @@ export const SIZE = 1024;
 export const RTT_US = 0; // u32: lowest of the last samples, 0 = not measured
 export const RTT_SAMPLES = 4; // u32 x RTT_SAMPLE_COUNT: a ring, 0 = no sample
 export const RTT_SAMPLE_COUNT = 4;
-export const TAKES_ECN = 20; // u32: 1 = its last answer says that it takes over the outer ECN (ProbeLayout.TAKES_ECN)
 export const HEALTH = 24; // u32: NodeHealth
 export const MTU = 28; // u32: largest packet that fits the path to the node, as probes proved, 0 = no limit was met
-export const WHOLE = 32; // u32: larger datagrams may be sent in fragments, 0 = none; not above MTU
 export const GSO_REFUSED = 36; // u32: the HeaderLayout.GSO_TRIAL in which the path to the node refused UDP_SEGMENT
 export const SINCE_US = 40; // f64: when HEALTH changed, by the workers' clock
 export const HEARD_US = 48; // f64: when the node last answered a probe, by the workers' clock, 0 = never
-export const LARGE_SENT = 56; // u32: 1 = a large datagram was sent since the path's size was last looked at
 export const REFUSED = 60; // u32 atomic: 1 = an ICMP error says that the node takes no datagrams
 export const HINT = 64; // u32 atomic: the size that an ICMP error says fits the path, 0 = none does
 export const DEVICE_MTU = 68; // u32 atomic: largest packet that our own device takes on the way there, 0 = not known
 export const PROBES_SENT = 72; // u32: the number of the last probe; probes of sizes have none
 export const ANSWERED = 76; // u32 atomic: number of the newest probe that was answered
-export const PROBED_MS = 80; // u32
-export const DOUBT = 84; // u32: number of the first probe after REFUSED, 0 = the node is not in doubt
-// The search for the path's size (assembly/measure/path-size.ts)
-export const SIZE_TRIAL = 88; // u32: the size that is being tried, 0 = none
-export const SIZE_TRIES = 92; // u32: probes of that size sent
-export const SIZE_LOW = 96; // u32: largest size that passes
-export const SIZE_HIGH = 100; // u32: smallest size that does not
-export const SIZE_GUESS = 104; // u32: HINT of this search, 0 = none
-export const SIZE_WITNESS = 108; // u32: number of a probe sent after the last try: its answer comes after the try's
-export const SIZE_TRIED_MS = 112; // u32: the last try
-export const SIZE_CHECKED_MS = 116; // u32: end of the last search
-export const SIZE_RAISED_MS = 120; // u32: when larger sizes than MTU were last tried
 export const SIZE_PASSED = 124; // u32 atomic: largest size that was answered in this search
 export const PROBES = 128; // PROBE_NOTE_SIZE x PROBE_COUNT: a ring, by number
 export const PROBE_COUNT = 16;
@@ -47,7 +32,6 @@ export const TOLD_REVISION = 696; // u32 atomic: of its last answer (ProbeLayout
 export const PROBE_NOTE_SIZE = 24;
 export const PROBE_NOTE_NONCE = 0; // u64 atomic, 0 = answered
 export const PROBE_NOTE_SENT_US = 8; // f64, by the workers' clock
-export const PROBE_NOTE_SENT_MS = 16; // u32
 export const PROBE_NOTE_VALUE = 20; // u32: the probe's number, or of a probe of a size its bytes
 
 export enum NodeHealth {

@@ -15,8 +15,6 @@ export const FAILURES = 16; // u8: in a row, since the last success; 255 = or mo
 export const CAUSE = 17; // u8: OutlierCause of the last one
 export const HAS_ANSWERED = 18; // u8: 1 = the port answered somebody since the entry began; of EVERYBODY only
 export const CLIENT_COUNT = 19; // u8: different clients of the failures, at most CLIENTS_MIN; of EVERYBODY only
-export const FIRST_CLIENT = 20; // u32: record of the first of them
-export const SECOND_CLIENT = 24; // u32: of the second
 
 export const CLIENT_SHIFT = 40;
 export const INSTANCE_SHIFT = 17;

@@ -8,5 +8,3 @@ export const AT_MS = 16; // u32 of the workers' clock
 // A worker's own: what it took over from the ring.
 export const REFUSED_MAX = 256; // in sets of REFUSED_SET, by hash of the address
 export const REFUSED_SET = 4;
-export const REFUSED_OWNER = 20; // u32: who is charged for it; 0 = the record is free
-export const REFUSED_IS_DENIAL = 24; // u32: 1 = the control plane said so; 0 = nobody answered in time

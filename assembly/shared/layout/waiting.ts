@@ -1,9 +1,6 @@
 // Packets that wait, in rows: numbers of blocks, from 1, linked by HELD_NEXT; 0 = none.
 export const ROW_SIZE = 16;
-export const ROW_FIRST = 0; // u32: the oldest
-export const ROW_LAST = 4; // u32
 export const ROW_COUNT = 8; // u32
-export const ROW_BYTES = 12; // u32
 
 // Who takes up room that others would like to have, too: a hash of the workload's address, or of the node's.
 export const OWNER_OTHERS = 1; // all others together; 0 = no owner
@@ -18,11 +15,7 @@ export const HOLD_BLOCK_COUNT = 1024;
 export const HELD_SIZE = 128;
 export const HELD_KEY = 0; // FragmentLayout.KEY_SIZE; of a parked packet only the destination counts
 export const HELD_DESTINATION = 16; // FragmentLayout.DESTINATION
-export const HELD_LENGTH = 56; // u32
 export const HELD_SINCE_MS = 60; // u32
-export const HELD_NEXT = 64; // u32: the packet that came to the row after it, 0 = none
-export const HELD_BEFORE = 68; // u32: the one that came before it
-export const HELD_BLOCKS = 72; // u32: how many
 export const HELD_OWNER = 76; // u32: who is charged for its blocks
 export const HELD_STATE = 80; // u32 atomic: HOLD_*
 export const HELD_CHANGES = 84; // u32 atomic: odd while a packet is put there; control reads none then
@@ -34,5 +27,3 @@ export const HOLD_RELEASED = 3; // in a transmit queue until the next call
 // Blocks per owner, while it is found out who has most of them: a hash table.
 export const SHARE_MAX = 2048;
 export const SHARE_SIZE = 8;
-export const SHARE_OWNER = 0; // u32, 0 = free
-export const SHARE_BLOCKS = 4; // u32

@@ -12,14 +12,10 @@ import * as WaitingLayout from "./waiting.ts";
 export const MAX = 16;
 
 export const SEQUENCE = 0; // u32 atomic: odd inside a call of egress, ingress, sweep or probe
-export const GENERATION = 4; // u32: generation of the current or last call
 export const UDP_TX_COUNT = 8; // u32: messages in the UDP transmit queue after a call
 export const TUN_TX_COUNT = 12; // u32: writes in the TUN transmit queue after a call
-export const EVICT_CURSOR = 16; // u32: flow record at which the next search for a victim goes on
-export const SWEEP_CURSOR = 20; // u32: flow record at which the next sweep goes on
 export const UDP_TX_FRAGMENTED = 24; // u32: messages of the UDP transmit queue that are KernelLayout.FRAGMENTS_ALLOWED
 export const PORT_CURSOR = 28; // u32: where the next search for a free wire port goes on
-export const PORT_TRIES = 40; // u32: ports that this call may still try
 export const INCARNATION = 44; // u32: threads that served this worker before; writer: host
 export const NOTING = 52; // u32: 1 = the engine notes what happened to each packet (NOTES); writer: host
 export const NOTE_COUNT = 56; // u32: notes of the last call, also of those that found no room
@@ -35,7 +31,6 @@ export const WAITING_PARKED = 208; // WaitingLayout.ROW_SIZE: for their address 
 export const RELEASED_FIRST = 224; // u32: those in a transmit queue until the next call, linked
 export const FRAGMENT_NEXT = 228; // u32: first fragment at which the next search for a place goes on
 export const REFUSAL_COUNT = 232; // u32: refusals of HeaderLayout.REFUSALS that were taken over
-export const AGE_CURSOR = 236; // u32: first fragment at which the next sweep goes on
 export const PAGES_RECEIVED = 240; // u32 atomic: pages of other nodes that came to this worker (RECEIVED_PAGES)
 // Batches by their size: class n counts those of more than 2^(n - 1) and at most 2^n; writer: host
 export const TUN_BATCHES = 320; // u64 x BATCH_CLASSES: frames that were read from the TUN at once

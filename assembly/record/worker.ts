@@ -1,25 +1,27 @@
-// The area of a worker, as a type. shared/layout/worker.ts says what each field means.
+// The area of a worker and an entry of its TUN transmit queue, as types. What the host needs, too, is described in
+// shared/layout/worker.ts.
 
 import * as WorkerLayout from "../shared/layout/worker.ts";
+import { Cell } from "./cell.ts";
 
 @unmanaged
 export class WorkerArea {
-  sequence: u32;
-  generation: u32;
+  private gap0: u32;
+  generation: u32; // generation of the current or last call
   udpTxCount: u32;
   tunTxCount: u32;
-  evictCursor: u32;
-  sweepCursor: u32;
+  evictCursor: u32; // flow record at which the next search for a victim goes on
+  sweepCursor: u32; // flow record at which the next sweep goes on
   udpTxFragmented: u32;
   portCursor: u32;
   limboYoung: u32;
   limboOld: u32;
-  portTries: u32;
+  portTries: u32; // ports that this call may still try
   incarnation: u32;
   locking: u32;
   noting: u32;
   noteCount: u32;
-  private gap0: u32;
+  private gap1: u32;
   limboSequences: u32;
   private gap2: u32;
   private gap3: u64;
@@ -35,7 +37,7 @@ export class WorkerArea {
   releasedFirst: u32;
   fragmentNext: u32;
   refusalCount: u32;
-  ageCursor: u32;
+  ageCursor: u32; // first fragment at which the next sweep goes on
 
   static at(address: usize): WorkerArea {
     return changetype<WorkerArea>(address);
@@ -64,35 +66,30 @@ export class WorkerArea {
     store<u32>(changetype<usize>(this) + (share << 2), tokens, WorkerLayout.ANSWER_TOKENS);
   }
 
-  get answersRefilledMs(): u32 {
-    return load<u32>(changetype<usize>(this), WorkerLayout.ANSWERS_REFILLED_MS);
+  get answersRefilledMs(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + WorkerLayout.ANSWERS_REFILLED_MS);
   }
 
-  setAnswersRefilledMs(nowMs: u32): void {
-    store<u32>(changetype<usize>(this), nowMs, WorkerLayout.ANSWERS_REFILLED_MS);
+  get nextIdentification(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + WorkerLayout.NEXT_IDENTIFICATION);
   }
 
-  get nextIdentification(): u32 {
-    return load<u32>(changetype<usize>(this), WorkerLayout.NEXT_IDENTIFICATION);
+  get pagesReceived(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + WorkerLayout.PAGES_RECEIVED);
   }
 
-  setNextIdentification(identification: u32): void {
-    store<u32>(changetype<usize>(this), identification, WorkerLayout.NEXT_IDENTIFICATION);
+  get sequence(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + WorkerLayout.SEQUENCE);
   }
+}
 
-  loadPagesReceived(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), WorkerLayout.PAGES_RECEIVED);
-  }
+@unmanaged
+export class TunWrite {
+  iov: u64;
+  iovCount: u32;
+  packets: u32;
 
-  storePagesReceived(value: u32): void {
-    atomic.store<u32>(changetype<usize>(this), value, WorkerLayout.PAGES_RECEIVED);
-  }
-
-  addSequence(value: u32): u32 {
-    return atomic.add<u32>(changetype<usize>(this), value, WorkerLayout.SEQUENCE);
-  }
-
-  loadSequence(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), WorkerLayout.SEQUENCE);
+  static at(address: usize): TunWrite {
+    return changetype<TunWrite>(address);
   }
 }

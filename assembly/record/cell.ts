@@ -1,0 +1,37 @@
+// A number in shared memory, at the address that the reference is.
+
+@unmanaged
+export class Cell<T> {
+  /** Without an order to other accesses: of a number that nobody writes meanwhile, or whose age does not matter. */
+  value: T;
+
+  load(): T {
+    return atomic.load<T>(changetype<usize>(this));
+  }
+
+  store(value: T): void {
+    atomic.store<T>(changetype<usize>(this), value);
+  }
+
+  /** What it was before; so do all that follow. */
+  add(value: T): T {
+    return atomic.add<T>(changetype<usize>(this), value);
+  }
+
+  subtract(value: T): T {
+    return atomic.sub<T>(changetype<usize>(this), value);
+  }
+
+  exchange(value: T): T {
+    return atomic.xchg<T>(changetype<usize>(this), value);
+  }
+
+  exchangeIf(expected: T, value: T): T {
+    return atomic.cmpxchg<T>(changetype<usize>(this), expected, value);
+  }
+
+  /** Wakes all that wait for a change. */
+  notify(): void {
+    atomic.notify(changetype<usize>(this), i32.MAX_VALUE);
+  }
+}
