@@ -15,6 +15,7 @@ import {
 } from "../../base/issues.ts";
 import { printableLine } from "../../base/printable.ts";
 import { readServices } from "./bulk-service.ts";
+import { JsonPlaces } from "./json-places.ts";
 import { checkJsonNesting, countFields } from "./nesting.ts";
 import type { ServiceContext, ServiceCounts } from "./plain-services.ts";
 import { yamlFault } from "./yaml-errors.ts";
@@ -34,8 +35,10 @@ export class ConfigDocument {
   readonly #lines = new LineCounter();
   readonly #yaml: string;
   readonly #value: unknown;
+  readonly #isJson: boolean = false;
   readonly #pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
   #parsed: Document.Parsed | undefined;
+  #places: JsonPlaces | undefined;
 
   /** Throws config-invalid when the text is no YAML, or nested deeper than any configuration. */
   constructor(yaml: string, fileName: string, servicesElsewhere?: (context: ServiceContext) => ServiceCounts) {
@@ -45,6 +48,7 @@ export class ConfigDocument {
     const json = this.#json();
     if (json !== undefined) {
       this.#value = json;
+      this.#isJson = true;
       return;
     }
     const document = this.#document;
@@ -91,7 +95,7 @@ export class ConfigDocument {
     return new SapwoodError("config-invalid", joinLines(lines, sorted.length - lines.length), { details });
   }
 
-  /** The text with the places of its fields. JSON gets here only when a line has to be named. */
+  /** The text with the places of its fields. */
   get #document(): Document.Parsed {
     this.#parsed ??= this.#orRefused(() => readYaml(this.#yaml, this.#lines));
     return this.#parsed;
@@ -129,7 +133,9 @@ export class ConfigDocument {
   /** A text that was refused while it was read has no lines of the parser. */
   #lineAt(at: number): number {
     if (this.#parsed !== undefined) return this.#lines.linePos(at).line;
-    return this.#yaml.slice(0, at).split("\n").length;
+    let line = 1;
+    for (let end = this.#yaml.indexOf("\n"); end !== -1 && end < at; end = this.#yaml.indexOf("\n", end + 1)) line += 1;
+    return line;
   }
 
   #translate(issue: z.core.$ZodIssue): Issue[] {
@@ -160,6 +166,10 @@ export class ConfigDocument {
 
   /** Where the field is, or the innermost one around it that exists. */
   #placeOf(path: FieldPath): number {
+    if (this.#isJson) {
+      this.#places ??= new JsonPlaces(this.#yaml);
+      return this.#places.placeOf(path);
+    }
     let node = this.#document.contents as unknown;
     let offset = placeOf(node);
     for (const part of path) {

@@ -3,6 +3,7 @@
 
 import {
   afterBlanks,
+  afterItem,
   afterValue,
   BACKSLASH,
   CLOSE_FIELDS,
@@ -121,18 +122,9 @@ export class JsonCursor {
     return this.#takeAll(FALSE) ? false : undefined;
   }
 
-  /** Goes behind the value, which may be anything. Throws NotPlain when it ends before it begins. */
+  /** Goes behind the value, which may be anything. */
   skipValue(): void {
-    const { bytes } = this;
-    const first = bytes[this.at];
-    if (first === QUOTE || first === OPEN_LIST || first === OPEN_FIELDS) {
-      this.at = afterValue(bytes, this.at);
-      return;
-    }
-    for (; this.at < bytes.length; this.at++) {
-      const byte = bytes[this.at];
-      if (byte === COMMA || byte === CLOSE_LIST || byte === CLOSE_FIELDS) return;
-    }
+    this.at = afterItem(this.bytes, this.at);
   }
 
   #goOn(isFirst: boolean, close: number): boolean {

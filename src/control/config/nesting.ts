@@ -1,6 +1,8 @@
 // How deep a text from outside may be nested. Parsers and what walks through their results go down one call per level,
 // and a process whose stack is used up ends. So the depth is checked before anything is built of the text.
 
+import { BACKSLASH, CLOSE_FIELDS, CLOSE_LIST, COLON, OPEN_FIELDS, OPEN_LIST, QUOTE } from "./json-bytes.ts";
+
 /** A configuration nests 8 levels. */
 export const NESTING_MAX = 64;
 
@@ -26,14 +28,6 @@ class Nesting {
     if (this.#depth > 0) this.#depth -= 1;
   }
 }
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
-const OPEN_FIELDS = 0x7b;
-const CLOSE_FIELDS = 0x7d;
-const COLON = 0x3a;
 
 /**
  * Walks a JSON text (RFC 8259) up to its end, valid or not; throws what `refuse` makes when it is nested too deep.

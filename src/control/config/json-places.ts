@@ -1,0 +1,65 @@
+// Where the values of a JSON text (RFC 8259) are, by their paths. The library that knows the places of a YAML text would
+// need minutes, and gigabytes, for as many services as JSON is read with in a second.
+
+import type { FieldPath } from "../../base/issues.ts";
+import { afterBlanks, afterItem, afterValue, CLOSE_FIELDS, CLOSE_LIST, COMMA, OPEN_LIST } from "./json-bytes.ts";
+
+/** A field, or an item of a list: where it begins, and where its value does. Both in UTF-16 units. */
+interface Part {
+  readonly at: number;
+  readonly valueAt: number;
+}
+
+/** Levels whose parts are remembered: thousands of mistakes may be in one list. */
+const REMEMBERED_LEVELS = 2;
+
+export class JsonPlaces {
+  readonly #text: string;
+  readonly #units: Uint16Array;
+  /** By the place of the value that they are parts of. */
+  readonly #parts = new Map<number, ReadonlyMap<string, Part>>();
+
+  /** Of a text that JSON.parse() reads. */
+  constructor(text: string) {
+    this.#text = text;
+    this.#units = new Uint16Array(text.length);
+    Buffer.from(this.#units.buffer).write(text, "utf16le");
+  }
+
+  /** Where the field begins, or the innermost one around it that exists. */
+  placeOf(path: FieldPath): number {
+    let found: Part = { at: afterBlanks(this.#units, 0), valueAt: afterBlanks(this.#units, 0) };
+    for (const [level, name] of path.entries()) {
+      const part = this.#partsOf(found.valueAt, level).get(String(name));
+      if (part === undefined) break;
+      found = part;
+    }
+    return found.at;
+  }
+
+  #partsOf(valueAt: number, level: number): ReadonlyMap<string, Part> {
+    const known = this.#parts.get(valueAt);
+    if (known !== undefined) return known;
+    const parts = this.#read(valueAt);
+    if (level < REMEMBERED_LEVELS) this.#parts.set(valueAt, parts);
+    return parts;
+  }
+
+  /** By the names of fields, or by the numbers of items from 0. None of what is neither fields nor a list. */
+  #read(valueAt: number): ReadonlyMap<string, Part> {
+    const units = this.#units;
+    const isList = units[valueAt] === OPEN_LIST;
+    const parts = new Map<string, Part>();
+    const end = afterValue(units, valueAt) - 1;
+    if (units[end] !== CLOSE_LIST && units[end] !== CLOSE_FIELDS) return parts;
+    for (let at = afterBlanks(units, valueAt + 1); at < end; ) {
+      const keyEnd = isList ? at : afterValue(units, at);
+      const name = isList ? String(parts.size) : JSON.parse(this.#text.slice(at, keyEnd));
+      const itemAt = isList ? at : afterBlanks(units, afterBlanks(units, keyEnd) + 1); // behind the colon
+      parts.set(name, { at, valueAt: itemAt });
+      at = afterBlanks(units, afterItem(units, itemAt));
+      if (units[at] === COMMA) at = afterBlanks(units, at + 1);
+    }
+    return parts;
+  }
+}
