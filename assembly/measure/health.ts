@@ -22,15 +22,15 @@ const RETRY_MS: u32 = 1000;
 const EAGER_MAX: u32 = 8;
 
 /** Draws the conclusions from what was answered, and what was not. */
-export function judge(metrics: usize, nowUs: f64, ms: u32): void {
-  const health = NodeMetrics.at(metrics).health;
-  if (NodeMetrics.at(metrics).refused.exchange(0) != 0 && health == NodeHealth.reachable && !isDoubted(metrics)) {
-    NodeMetrics.at(metrics).doubt = NodeMetrics.at(metrics).probesSent + 1;
+export function judge(metrics: NodeMetrics, nowUs: f64, ms: u32): void {
+  const health = metrics.health;
+  if (metrics.refused.exchange(0) != 0 && health == NodeHealth.reachable && !isDoubted(metrics)) {
+    metrics.doubt = metrics.probesSent + 1;
   }
-  const heardUs = NodeMetrics.at(metrics).heardUs;
+  const heardUs = metrics.heardUs;
   if (heardUs == 0) return;
   if (health != NodeHealth.reachable) {
-    if (health == NodeHealth.unknown || heardUs > NodeMetrics.at(metrics).sinceUs) {
+    if (health == NodeHealth.unknown || heardUs > metrics.sinceUs) {
       setHealth(metrics, NodeHealth.reachable, nowUs);
     }
     return;
@@ -39,16 +39,16 @@ export function judge(metrics: usize, nowUs: f64, ms: u32): void {
 }
 
 /** When the node is to be probed next; 0 = now. */
-export function probeDueInMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
-  if (NodeMetrics.at(metrics).probesSent == 0) return 0;
-  const passedMs = ms - NodeMetrics.at(metrics).probedMs;
+export function probeDueInMs(metrics: NodeMetrics, intervalMs: u32, ms: u32): u32 {
+  if (metrics.probesSent == 0) return 0;
+  const passedMs = ms - metrics.probedMs;
   const pauseMs = probePauseMs(metrics, intervalMs, ms);
   return pauseMs - min(pauseMs, passedMs);
 }
 
-function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
-  const answered = NodeMetrics.at(metrics).answered.value;
-  const unanswered = NodeMetrics.at(metrics).probesSent - answered;
+function probePauseMs(metrics: NodeMetrics, intervalMs: u32, ms: u32): u32 {
+  const answered = metrics.answered.value;
+  const unanswered = metrics.probesSent - answered;
   if (unanswered >= EAGER_MAX) return max(intervalMs, RETRY_MS);
   if (isDoubted(metrics)) return 0;
   const isLate = unanswered != 0 && probeAgeMs(metrics, answered + 1, ms) >= RETRY_MS;
@@ -56,34 +56,34 @@ function probePauseMs(metrics: usize, intervalMs: u32, ms: u32): u32 {
 }
 
 /** Whether it may soon have to be called lost. */
-export function isInQuestion(metrics: usize): bool {
-  const unanswered = NodeMetrics.at(metrics).probesSent - NodeMetrics.at(metrics).answered.value;
-  return unanswered >= UNANSWERED_MIN && NodeMetrics.at(metrics).health == NodeHealth.reachable;
+export function isInQuestion(metrics: NodeMetrics): bool {
+  const unanswered = metrics.probesSent - metrics.answered.value;
+  return unanswered >= UNANSWERED_MIN && metrics.health == NodeHealth.reachable;
 }
 
-function isSilent(metrics: usize, ms: u32): bool {
-  const answered = NodeMetrics.at(metrics).answered.value;
-  const sent = NodeMetrics.at(metrics).probesSent;
+function isSilent(metrics: NodeMetrics, ms: u32): bool {
+  const answered = metrics.answered.value;
+  const sent = metrics.probesSent;
   if (sent - answered < UNANSWERED_MIN) return false;
   const slowMs = 2 * slowestRttMs(metrics);
   // The last of them had its time as well.
   const isLong = probeAgeMs(metrics, answered + 1, ms) >= max(SILENCE_MS, slowMs);
   if (isLong && probeAgeMs(metrics, answered + UNANSWERED_MIN, ms) >= max(DOUBT_MS, slowMs)) return true;
-  const third = NodeMetrics.at(metrics).doubt + UNANSWERED_MIN - 1;
+  const third = metrics.doubt + UNANSWERED_MIN - 1;
   return isDoubted(metrics) && <i32>(sent - third) >= 0 && probeAgeMs(metrics, third, ms) >= max(DOUBT_MS, slowMs);
 }
 
 /** Whether the node is said to refuse datagrams and has answered no probe since. */
-function isDoubted(metrics: usize): bool {
-  const doubt = NodeMetrics.at(metrics).doubt;
-  return doubt != 0 && <i32>(NodeMetrics.at(metrics).answered.value - doubt) < 0;
+function isDoubted(metrics: NodeMetrics): bool {
+  const doubt = metrics.doubt;
+  return doubt != 0 && <i32>(metrics.answered.value - doubt) < 0;
 }
 
 /** Of the last samples, 0 = none. */
-export function slowestRttMs(metrics: usize): u32 {
+export function slowestRttMs(metrics: NodeMetrics): u32 {
   let slowestUs: u32 = 0;
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.RTT_SAMPLE_COUNT; i++) {
-    slowestUs = max(slowestUs, NodeMetrics.at(metrics + (i << 2)).rttSamples);
+    slowestUs = max(slowestUs, metrics.rttSample(i).value);
   }
   return slowestUs / 1000;
 }

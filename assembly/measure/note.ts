@@ -12,63 +12,55 @@ const FOR_NONCE: u64 = 0;
 const FOR_MASK: u64 = 1;
 
 /** The note of the probe with this number. */
-export function noteOf(metrics: usize, number: u32): usize {
-  return (
-    metrics +
-    NodeMetricsLayout.PROBES +
-    <usize>(number % NodeMetricsLayout.PROBE_COUNT) * NodeMetricsLayout.PROBE_NOTE_SIZE
-  );
+export function noteOf(metrics: NodeMetrics, number: u32): ProbeNote {
+  return metrics.probe(number % NodeMetricsLayout.PROBE_COUNT);
 }
 
 /** The note of the next probe of a size. */
-export function nextSizeNote(metrics: usize): usize {
-  const next = NodeMetrics.at(metrics).sizeNext.value;
-  NodeMetrics.at(metrics).sizeNext.value = next + 1;
-  return (
-    metrics +
-    NodeMetricsLayout.SIZE_PROBES +
-    <usize>(next % NodeMetricsLayout.SIZE_PROBE_COUNT) * NodeMetricsLayout.PROBE_NOTE_SIZE
-  );
+export function nextSizeNote(metrics: NodeMetrics): ProbeNote {
+  const next = metrics.sizeNext.value;
+  metrics.sizeNext.value = next + 1;
+  return metrics.sizeProbe(next % NodeMetricsLayout.SIZE_PROBE_COUNT);
 }
 
 /** Fills in a note and returns the probe's nonce. `value` is its number or size. */
-export function writeNote(note: usize, value: u32, nowUs: f64, ms: u32): u64 {
+export function writeNote(note: ProbeNote, value: u32, nowUs: f64, ms: u32): u64 {
   const nonce = nextNonce();
-  ProbeNote.at(note).nonce.store(0); // nobody takes the old probe's answer for the new one's
-  ProbeNote.at(note).sentUs = nowUs;
-  ProbeNote.at(note).sentMs = ms;
-  ProbeNote.at(note).value = value;
-  ProbeNote.at(note).nonce.store(nonce);
+  note.nonce.store(0); // nobody takes the old probe's answer for the new one's
+  note.sentUs = nowUs;
+  note.sentMs = ms;
+  note.value = value;
+  note.nonce.store(nonce);
   return nonce;
 }
 
-/** The note of the unanswered probe with this nonce, or 0. */
-export function findNote(metrics: usize, nonce: u64): usize {
-  if (nonce == 0) return 0;
+/** The note of the unanswered probe with this nonce, or null. */
+export function findNote(metrics: NodeMetrics, nonce: u64): ProbeNote | null {
+  if (nonce == 0) return null;
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.PROBE_COUNT; i++) {
     const note = noteOf(metrics, i);
-    if (ProbeNote.at(note).nonce.load() == nonce) return note;
+    if (note.nonce.load() == nonce) return note;
   }
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.SIZE_PROBE_COUNT; i++) {
-    const note = metrics + NodeMetricsLayout.SIZE_PROBES + <usize>i * NodeMetricsLayout.PROBE_NOTE_SIZE;
-    if (ProbeNote.at(note).nonce.load() == nonce) return note;
+    const note = metrics.sizeProbe(i);
+    if (note.nonce.load() == nonce) return note;
   }
-  return 0;
+  return null;
 }
 
-export function isSizeNote(metrics: usize, note: usize): bool {
-  return note >= metrics + NodeMetricsLayout.SIZE_PROBES;
+export function isSizeNote(metrics: NodeMetrics, note: ProbeNote): bool {
+  return changetype<usize>(note) >= changetype<usize>(metrics.sizeProbe(0));
 }
 
 /** How long ago the probe with this number was sent; one that is forgotten is older than all. */
-export function probeAgeMs(metrics: usize, number: u32, ms: u32): u32 {
+export function probeAgeMs(metrics: NodeMetrics, number: u32, ms: u32): u32 {
   const note = noteOf(metrics, number);
-  return ProbeNote.at(note).value == number ? ms - ProbeNote.at(note).sentMs : u32.MAX_VALUE;
+  return note.value == number ? ms - note.sentMs : u32.MAX_VALUE;
 }
 
-export function isAnswered(metrics: usize, number: u32): bool {
+export function isAnswered(metrics: NodeMetrics, number: u32): bool {
   const note = noteOf(metrics, number);
-  return ProbeNote.at(note).value == number && ProbeNote.at(note).nonce.load() == 0;
+  return note.value == number && note.nonce.load() == 0;
 }
 
 /** A node index, or back: the receiver of a probe learns nothing from it. */

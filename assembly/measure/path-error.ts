@@ -12,7 +12,7 @@ import * as NodeLayout from "../shared/layout/node.ts";
 import * as ProbeLayout from "../shared/layout/probe.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 import { isInServiceRange } from "../table/address.ts";
-import { isEndpoint, isNodeKnown, metricsAt, nodeBehind, overheadTo } from "../table/node.ts";
+import { isEndpoint, isNodeKnown, metricsOf, nodeBehind, overheadTo } from "../table/node.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { findNote } from "./note.ts";
@@ -36,7 +36,7 @@ export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): v
     if (errno != EMSGSIZE) return;
     // About the address: the kernel does not name the port of a datagram that it did not send.
     for (let node = nodeBehind(name, NodeLayout.LOCAL); node != NodeLayout.LOCAL; node = nodeBehind(name, node)) {
-      learnDeviceMtu(metricsAt(node), size);
+      learnDeviceMtu(metricsOf(node), size);
     }
     return;
   }
@@ -49,12 +49,12 @@ export function takePathError(errno: u32, origin: u32, mtu: u32, quoted: u32): v
 }
 
 function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
-  const metrics = metricsAt(node);
+  const metrics = metricsOf(node);
   const isSize = errno == EMSGSIZE;
   if (!isOurs(metrics, quoted, isSize ? size : 0)) return count(Counter.pathErrorsForeign, 1);
   count(Counter.pathErrors, 1);
-  if (!isSize) NodeMetrics.at(metrics).refused.store(1);
-  else if (size >= SIZE_MIN) NodeMetrics.at(metrics).hint.store(size);
+  if (!isSize) metrics.refused.store(1);
+  else if (size >= SIZE_MIN) metrics.hint.store(size);
   Header.probePauseMs.store(0);
 }
 
@@ -62,11 +62,11 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
  * Whether the quoted datagram is one that we send: a probe that was not answered yet, or a packet from a service range
  * that is longer than what is said to fit (RFC 5927 section 7.2). Routers need not quote more than the UDP header.
  */
-function isOurs(metrics: usize, quoted: u32, size: u32): bool {
+function isOurs(metrics: NodeMetrics, quoted: u32, size: u32): bool {
   const at = workerAt + WorkerLayout.ERROR_QUOTE;
   if (quoted == 0) return true;
   if (quoted >= <u32>ProbeLayout.ABILITIES_AT && load<u16>(at) == ProbeLayout.MAGIC) {
-    return findNote(metrics, Probe.at(at).nonce) != 0;
+    return findNote(metrics, Probe.at(at).nonce) != null;
   }
   const version = load<u8>(at) >>> 4;
   if (version == 4 && quoted >= IPV4_MIN_HEADER) {

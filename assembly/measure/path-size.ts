@@ -32,36 +32,34 @@ const RAISE_MS: u32 = 60_000;
 const BELIEF_MS: u32 = 600_000;
 
 /** Continues the search for a node; returns the size to be probed now, 0 = none. */
-export function sizeToTry(metrics: usize, ms: u32): u32 {
-  const hint = NodeMetrics.at(metrics).hint.exchange(0);
-  const health = NodeMetrics.at(metrics).health;
+export function sizeToTry(metrics: NodeMetrics, ms: u32): u32 {
+  const hint = metrics.hint.exchange(0);
+  const health = metrics.health;
   if (health == NodeHealth.unknown) believe(metrics, hint, ms);
   if (health != NodeHealth.reachable) return 0;
-  const trial = NodeMetrics.at(metrics).sizeTrial;
+  const trial = metrics.sizeTrial;
   if (trial == 0) begin(metrics, hint, ms);
-  else if (hint != 0) NodeMetrics.at(metrics).sizeGuess = hint;
+  else if (hint != 0) metrics.sizeGuess = hint;
   settle(metrics, ms);
-  return NodeMetrics.at(metrics).sizeTrial != 0 && NodeMetrics.at(metrics).sizeWitness == 0
-    ? NodeMetrics.at(metrics).sizeTrial
-    : 0;
+  return metrics.sizeTrial != 0 && metrics.sizeWitness == 0 ? metrics.sizeTrial : 0;
 }
 
 /** Whether what is known of the path's size may change with the next answer, or with one that does not come. */
-export function isSizeInTrial(metrics: usize): bool {
-  return NodeMetrics.at(metrics).sizeTrial != 0;
+export function isSizeInTrial(metrics: NodeMetrics): bool {
+  return metrics.sizeTrial != 0;
 }
 
 /** The size was sent; the next small probe will show that the path carries something. */
-export function noteTry(metrics: usize, ms: u32): void {
-  NodeMetrics.at(metrics).sizeTriedMs = ms;
-  NodeMetrics.at(metrics).sizeWitness = NodeMetrics.at(metrics).probesSent + 1;
+export function noteTry(metrics: NodeMetrics, ms: u32): void {
+  metrics.sizeTriedMs = ms;
+  metrics.sizeWitness = metrics.probesSent + 1;
 }
 
 /** A probe of that size was answered. By any worker. */
-export function notePassed(metrics: usize, size: u32): void {
-  let known = NodeMetrics.at(metrics).sizePassed.load();
+export function notePassed(metrics: NodeMetrics, size: u32): void {
+  let known = metrics.sizePassed.load();
   while (known < size) {
-    const found = NodeMetrics.at(metrics).sizePassed.exchangeIf(known, size);
+    const found = metrics.sizePassed.exchangeIf(known, size);
     if (found == known) return;
     known = found;
   }
@@ -71,86 +69,86 @@ export function notePassed(metrics: usize, size: u32): void {
  * Our own device takes no larger datagrams on the way to the node: the kernel's word, which nobody can forge. By any
  * worker.
  */
-export function learnDeviceMtu(metrics: usize, size: u32): void {
+export function learnDeviceMtu(metrics: NodeMetrics, size: u32): void {
   if (size < SIZE_MIN) return;
-  NodeMetrics.at(metrics).deviceMtu.store(size);
-  if (NodeMetrics.at(metrics).mtu - 1 >= size) adopt(metrics, size); // one that is not known is the largest
+  metrics.deviceMtu.store(size);
+  if (metrics.mtu - 1 >= size) adopt(metrics, size); // one that is not known is the largest
 }
 
 /** Nothing can be proved of a node that answers no probes: larger datagrams may go in fragments, for a while. */
-function believe(metrics: usize, hint: u32, ms: u32): void {
+function believe(metrics: NodeMetrics, hint: u32, ms: u32): void {
   if (hint != 0) {
-    NodeMetrics.at(metrics).whole = hint;
-    NodeMetrics.at(metrics).sizeCheckedMs = ms;
-  } else if (NodeMetrics.at(metrics).whole != 0 && ms - NodeMetrics.at(metrics).sizeCheckedMs >= BELIEF_MS) {
-    NodeMetrics.at(metrics).whole = NodeMetrics.at(metrics).mtu;
+    metrics.whole = hint;
+    metrics.sizeCheckedMs = ms;
+  } else if (metrics.whole != 0 && ms - metrics.sizeCheckedMs >= BELIEF_MS) {
+    metrics.whole = metrics.mtu;
   }
 }
 
 /** Begins a search if there is a reason for one. */
-function begin(metrics: usize, hint: u32, ms: u32): void {
-  const mtu = NodeMetrics.at(metrics).mtu;
+function begin(metrics: NodeMetrics, hint: u32, ms: u32): void {
+  const mtu = metrics.mtu;
   const inUse = sizeInUse(metrics);
-  if (NodeMetrics.at(metrics).sizeState.value == SizeSearch.none) {
-    NodeMetrics.at(metrics).sizeRaisedMs = ms;
+  if (metrics.sizeState.value == SizeSearch.none) {
+    metrics.sizeRaisedMs = ms;
     search(metrics, SizeSearch.first, SIZE_MIN, largestSize(metrics));
-    NodeMetrics.at(metrics).sizeGuess = hint;
+    metrics.sizeGuess = hint;
   } else if (hint != 0 && hint < inUse && mayHint(metrics, ms)) {
-    NodeMetrics.at(metrics).sizeHintedMs.value = max<u32>(ms, 1);
+    metrics.sizeHintedMs.value = max<u32>(ms, 1);
     search(metrics, SizeSearch.hint, SIZE_MIN, inUse);
-    NodeMetrics.at(metrics).sizeGuess = hint;
-    NodeMetrics.at(metrics).whole = hint; // nothing is lost meanwhile
-  } else if (NodeMetrics.at(metrics).largeSent != 0 && ms - NodeMetrics.at(metrics).sizeCheckedMs >= CHECK_MS) {
-    NodeMetrics.at(metrics).largeSent = 0;
+    metrics.sizeGuess = hint;
+    metrics.whole = hint; // nothing is lost meanwhile
+  } else if (metrics.largeSent != 0 && ms - metrics.sizeCheckedMs >= CHECK_MS) {
+    metrics.largeSent = 0;
     search(metrics, SizeSearch.check, SIZE_MIN, inUse);
-  } else if (mtu != 0 && ms - NodeMetrics.at(metrics).sizeRaisedMs >= RAISE_MS) {
-    NodeMetrics.at(metrics).sizeRaisedMs = ms;
-    NodeMetrics.at(metrics).deviceMtu.store(0); // it may have changed as well
+  } else if (mtu != 0 && ms - metrics.sizeRaisedMs >= RAISE_MS) {
+    metrics.sizeRaisedMs = ms;
+    metrics.deviceMtu.store(0); // it may have changed as well
     search(metrics, SizeSearch.raise, mtu, fullSize());
-    NodeMetrics.at(metrics).sizeGuess = mtu; // most often still the largest
+    metrics.sizeGuess = mtu; // most often still the largest
   }
 }
 
-function mayHint(metrics: usize, ms: u32): bool {
-  const hintedMs = NodeMetrics.at(metrics).sizeHintedMs.value;
+function mayHint(metrics: NodeMetrics, ms: u32): bool {
+  const hintedMs = metrics.sizeHintedMs.value;
   return hintedMs == 0 || ms - hintedMs >= HINT_PAUSE_MS;
 }
 
 /** Between a size that passes and one above `first`, which is tried first. */
-function search(metrics: usize, why: SizeSearch, low: u32, first: u32): void {
-  NodeMetrics.at(metrics).sizeState.value = why;
-  NodeMetrics.at(metrics).sizeLow = low;
-  NodeMetrics.at(metrics).sizeHigh = first + 1;
-  NodeMetrics.at(metrics).sizeGuess = 0;
-  NodeMetrics.at(metrics).sizePassed.store(0);
+function search(metrics: NodeMetrics, why: SizeSearch, low: u32, first: u32): void {
+  metrics.sizeState.value = why;
+  metrics.sizeLow = low;
+  metrics.sizeHigh = first + 1;
+  metrics.sizeGuess = 0;
+  metrics.sizePassed.store(0);
   tryNext(metrics, first);
 }
 
-function tryNext(metrics: usize, size: u32): void {
-  NodeMetrics.at(metrics).sizeTrial = size;
-  NodeMetrics.at(metrics).sizeTries = 0;
-  NodeMetrics.at(metrics).sizeWitness = 0;
+function tryNext(metrics: NodeMetrics, size: u32): void {
+  metrics.sizeTrial = size;
+  metrics.sizeTries = 0;
+  metrics.sizeWitness = 0;
 }
 
 /** Whether the size in trial passes or not, as soon as it is known, and what is to be tried then. */
-function settle(metrics: usize, ms: u32): void {
-  const trial = NodeMetrics.at(metrics).sizeTrial;
+function settle(metrics: NodeMetrics, ms: u32): void {
+  const trial = metrics.sizeTrial;
   if (trial == 0) return;
   const largest = largestSize(metrics);
-  const low = max(NodeMetrics.at(metrics).sizeLow, NodeMetrics.at(metrics).sizePassed.load());
-  let high = NodeMetrics.at(metrics).sizeHigh;
+  const low = max(metrics.sizeLow, metrics.sizePassed.load());
+  let high = metrics.sizeHigh;
   if (trial > largest) high = min(high, largest + 1);
   else if (low < trial) {
     if (!judgeTry(metrics, ms)) return;
     high = trial;
   }
   if (low >= high) high = max(largest, low) + 1; // the answer of a size that seemed lost was late
-  NodeMetrics.at(metrics).sizeLow = low;
-  NodeMetrics.at(metrics).sizeHigh = high;
+  metrics.sizeLow = low;
+  metrics.sizeHigh = high;
   if (high - low <= 1) return finish(metrics, ms);
   // Already now nothing larger than what passes is sent in one piece.
-  if (high <= sizeInUse(metrics)) NodeMetrics.at(metrics).whole = low;
-  tryNext(metrics, trial > largest ? largest : sizeBetween(low, high, NodeMetrics.at(metrics).sizeGuess));
+  if (high <= sizeInUse(metrics)) metrics.whole = low;
+  tryNext(metrics, trial > largest ? largest : sizeBetween(low, high, metrics.sizeGuess));
 }
 
 /** A hint first, then whether it is exact, else in the middle. */
@@ -160,47 +158,47 @@ function sizeBetween(low: u32, high: u32, guess: u32): u32 {
 }
 
 /** Counts a try whose probe was lost. True when TRIES_MAX were, so that the size in trial does not pass. */
-function judgeTry(metrics: usize, ms: u32): bool {
-  const witness = NodeMetrics.at(metrics).sizeWitness;
+function judgeTry(metrics: NodeMetrics, ms: u32): bool {
+  const witness = metrics.sizeWitness;
   if (witness == 0) return false;
   if (!isAnswered(metrics, witness)) {
     const isOver = probeAgeMs(metrics, witness, ms) >= max(WITNESS_MS, 2 * slowestRttMs(metrics));
-    if (isOver) NodeMetrics.at(metrics).sizeWitness = 0;
+    if (isOver) metrics.sizeWitness = 0;
     return false;
   }
-  if (ms - NodeMetrics.at(metrics).sizeTriedMs < REORDER_MS) return false;
-  const tries = NodeMetrics.at(metrics).sizeTries + 1;
-  NodeMetrics.at(metrics).sizeTries = tries;
-  NodeMetrics.at(metrics).sizeWitness = 0;
+  if (ms - metrics.sizeTriedMs < REORDER_MS) return false;
+  const tries = metrics.sizeTries + 1;
+  metrics.sizeTries = tries;
+  metrics.sizeWitness = 0;
   return tries == TRIES_MAX;
 }
 
-function finish(metrics: usize, ms: u32): void {
-  const low = NodeMetrics.at(metrics).sizeLow;
-  if (NodeMetrics.at(metrics).sizeState.value == SizeSearch.hint && low >= sizeInUse(metrics)) {
+function finish(metrics: NodeMetrics, ms: u32): void {
+  const low = metrics.sizeLow;
+  if (metrics.sizeState.value == SizeSearch.hint && low >= sizeInUse(metrics)) {
     count(Counter.pathErrorsDisproved, 1);
   }
   adopt(metrics, low >= fullSize() ? 0 : low);
-  NodeMetrics.at(metrics).sizeState.value = SizeSearch.idle;
-  NodeMetrics.at(metrics).sizeCheckedMs = ms;
+  metrics.sizeState.value = SizeSearch.idle;
+  metrics.sizeCheckedMs = ms;
   tryNext(metrics, 0);
 }
 
-function adopt(metrics: usize, mtu: u32): void {
+function adopt(metrics: NodeMetrics, mtu: u32): void {
   // A refusal of UDP_SEGMENT was perhaps about the size.
-  if (mtu != NodeMetrics.at(metrics).mtu) NodeMetrics.at(metrics).gsoRefused = 0;
-  NodeMetrics.at(metrics).mtu = mtu;
-  NodeMetrics.at(metrics).whole = mtu;
+  if (mtu != metrics.mtu) metrics.gsoRefused = 0;
+  metrics.mtu = mtu;
+  metrics.whole = mtu;
 }
 
-function sizeInUse(metrics: usize): u32 {
-  const mtu = NodeMetrics.at(metrics).mtu;
+function sizeInUse(metrics: NodeMetrics): u32 {
+  const mtu = metrics.mtu;
   return mtu == 0 ? largestSize(metrics) : mtu;
 }
 
 /** What there may be to carry, and our own device takes. */
-function largestSize(metrics: usize): u32 {
-  const device = NodeMetrics.at(metrics).deviceMtu.load();
+function largestSize(metrics: NodeMetrics): u32 {
+  const device = metrics.deviceMtu.load();
   return device == 0 ? fullSize() : min(device, fullSize());
 }
 

@@ -14,7 +14,7 @@ import * as NodeLayout from "../shared/layout/node.ts";
 import { NodeHealth } from "../shared/layout/node-metrics.ts";
 import * as ProbeLayout from "../shared/layout/probe.ts";
 import { DropReason } from "../shared/verdicts.ts";
-import { addRttSample, isNodeKnown, metricsAt, wantedPage } from "../table/node.ts";
+import { addRttSample, isNodeKnown, metricsOf, wantedPage } from "../table/node.ts";
 import { attend, attentiveMs } from "./attention.ts";
 import { isInQuestion, judge, probeDueInMs } from "./health.ts";
 import { copyPage, keepPage, toldRevision } from "./health-page.ts";
@@ -61,14 +61,14 @@ export function queueProbes(nowUs: f64, nowMs: u32): u32 {
 
 /** When a node has to be looked at again; 0 = as soon as may be. */
 function attentionDueInMs(node: u32, ms: u32): u32 {
-  const metrics = metricsAt(node);
+  const metrics = metricsOf(node);
   if (isSizeInTrial(metrics) || isInQuestion(metrics)) return 0;
   const intervalMs = Header.probeIntervalMs.value;
   return intervalMs == 0 ? PAUSE_MAX_MS : probeDueInMs(metrics, intervalMs, ms);
 }
 
 function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
-  const metrics = metricsAt(node);
+  const metrics = metricsOf(node);
   judge(metrics, nowUs, ms);
   const size = sizeToTry(metrics, ms);
   if (size != 0) {
@@ -103,10 +103,10 @@ export function receiveProbe(at: usize, length: u32, sender: usize, from: u32, n
   if (type != ProbeLayout.REPLY) return DropReason.badProbe;
   const nonce = Probe.at(at).nonce;
   if (maskNode(Probe.at(at).node, nonce) != from) return DropReason.badProbe;
-  const metrics = metricsAt(from);
+  const metrics = metricsOf(from);
   const note = findNote(metrics, nonce);
-  if (note == 0 || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
-  NodeMetrics.at(metrics).takesEcn = Probe.at(at).abilities & ProbeLayout.TAKES_ECN;
+  if (note == null || !takeAnswer(metrics, note, nonce, from, nowUs)) return DropReason.badProbe;
+  metrics.takesEcn = Probe.at(at).abilities & ProbeLayout.TAKES_ECN;
   takeHealth(at, length, metrics, from);
   count(Counter.probeReplies, 1);
   return DropReason.none;
@@ -123,22 +123,22 @@ function turnIntoReply(at: usize, length: u32): u32 {
   return isAsked && copyPage(page, revision, at + ProbeLayout.SIZE) ? PAGE_PROBE_SIZE : ProbeLayout.SIZE;
 }
 
-function takeHealth(at: usize, length: u32, metrics: usize, from: u32): void {
+function takeHealth(at: usize, length: u32, metrics: NodeMetrics, from: u32): void {
   const isTold = (Probe.at(at).abilities & ProbeLayout.TELLS_HEALTH) != 0;
   const revision = isTold ? Probe.at(at).page : 0;
-  NodeMetrics.at(metrics).toldRevision.store(revision);
+  metrics.toldRevision.store(revision);
   if (revision != 0 && length == PAGE_PROBE_SIZE) keepPage(from, revision, at + ProbeLayout.SIZE);
 }
 
 /** False when another worker took it first, or the note is another probe's by now. */
-function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f64): bool {
-  const value = ProbeNote.at(note).value;
-  const sentMs = ProbeNote.at(note).sentMs;
-  const rttUs = nowUs - ProbeNote.at(note).sentUs;
-  if (ProbeNote.at(note).nonce.exchangeIf(nonce, 0) != nonce) return false;
+function takeAnswer(metrics: NodeMetrics, note: ProbeNote, nonce: u64, node: u32, nowUs: f64): bool {
+  const value = note.value;
+  const sentMs = note.sentMs;
+  const rttUs = nowUs - note.sentUs;
+  if (note.nonce.exchangeIf(nonce, 0) != nonce) return false;
   // Later than the last change of its health, also when the clock shows the same: judge() compares the two.
-  NodeMetrics.at(metrics).heardUs = max<f64>(nowUs, NodeMetrics.at(metrics).sinceUs + 1);
-  if (NodeMetrics.at(metrics).health != NodeHealth.reachable) Header.probePauseMs.store(0); // judge() has news
+  metrics.heardUs = max<f64>(nowUs, metrics.sinceUs + 1);
+  if (metrics.health != NodeHealth.reachable) Header.probePauseMs.store(0); // judge() has news
   if (isSizeNote(metrics, note)) {
     notePassed(metrics, value);
     return true;
@@ -148,19 +148,19 @@ function takeAnswer(metrics: usize, note: usize, nonce: u64, node: u32, nowUs: f
   return true;
 }
 
-function noteAnswered(metrics: usize, number: u32): void {
-  let known = NodeMetrics.at(metrics).answered.load();
+function noteAnswered(metrics: NodeMetrics, number: u32): void {
+  let known = metrics.answered.load();
   while (<i32>(number - known) > 0) {
-    const found = NodeMetrics.at(metrics).answered.exchangeIf(known, number);
+    const found = metrics.answered.exchangeIf(known, number);
     if (found == known) return;
     known = found;
   }
 }
 
-function sendNumbered(node: u32, metrics: usize, nowUs: f64, ms: u32): void {
-  const number = NodeMetrics.at(metrics).probesSent + 1;
-  NodeMetrics.at(metrics).probesSent = number;
-  NodeMetrics.at(metrics).probedMs = ms;
+function sendNumbered(node: u32, metrics: NodeMetrics, nowUs: f64, ms: u32): void {
+  const number = metrics.probesSent + 1;
+  metrics.probesSent = number;
+  metrics.probedMs = ms;
   const wanted = wantedPage(node);
   const size: u32 = wanted == 0 ? ProbeLayout.SIZE : PAGE_PROBE_SIZE;
   send(node, size, writeNote(noteOf(metrics, number), number, nowUs, ms), wanted);

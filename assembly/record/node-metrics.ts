@@ -7,9 +7,9 @@ import { Cell } from "./cell.ts";
 @unmanaged
 export class NodeMetrics {
   rttUs: u32;
-  rttSamples: u32;
-  private gap0: u64;
-  private gap1: u32;
+  private gap0: u32;
+  private gap1: u64;
+  private gap2: u32;
   takesEcn: u32; // 1 = its last answer says that it takes over the outer ECN (ProbeLayout.TAKES_ECN)
   health: u32;
   mtu: u32;
@@ -18,10 +18,10 @@ export class NodeMetrics {
   sinceUs: f64;
   heardUs: f64;
   largeSent: u32; // 1 = a large datagram was sent since the path's size was last looked at
-  private gap2: u32;
-  private gap3: u64;
+  private gap3: u32;
+  private gap4: u64;
   probesSent: u32;
-  private gap4: u32;
+  private gap5: u32;
   probedMs: u32;
   doubt: u32; // number of the first probe after a refusal, 0 = the node is not in doubt
   sizeTrial: u32; // the size that is being tried, 0 = none
@@ -36,6 +36,22 @@ export class NodeMetrics {
 
   static at(address: usize): NodeMetrics {
     return changetype<NodeMetrics>(address);
+  }
+
+  /** A sample of the ring, from 0. */
+  rttSample(index: u32): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + NodeMetricsLayout.RTT_SAMPLES + (index << 2));
+  }
+
+  /** A note of the ring of numbered probes, from 0. */
+  probe(index: u32): ProbeNote {
+    return ProbeNote.at(changetype<usize>(this) + NodeMetricsLayout.PROBES + index * NodeMetricsLayout.PROBE_NOTE_SIZE);
+  }
+
+  /** Likewise of probes of sizes. */
+  sizeProbe(index: u32): ProbeNote {
+    const at = changetype<usize>(this) + NodeMetricsLayout.SIZE_PROBES;
+    return ProbeNote.at(at + index * NodeMetricsLayout.PROBE_NOTE_SIZE);
   }
 
   get refused(): Cell<u32> {

@@ -58,24 +58,24 @@ export function wantedPage(node: u32): u32 {
   return Node.at(nodeAt(node)).loadWantedPage();
 }
 
-export function metricsAt(node: u32): usize {
-  return nodeMetricsAt + <usize>node * NodeMetricsLayout.SIZE;
+export function metricsOf(node: u32): NodeMetrics {
+  return NodeMetrics.at(nodeMetricsAt + <usize>node * NodeMetricsLayout.SIZE);
 }
 
 /** Whether the kernel may cut a message to the node into datagrams, which have to fit the path in one piece. */
 export function takesGso(node: u32): bool {
   if ((Header.offloads.value & HeaderLayout.OFFLOAD_UDP_GSO) == 0) return false;
-  return NodeMetrics.at(metricsAt(node)).gsoRefused != Header.gsoTrial.value;
+  return metricsOf(node).gsoRefused != Header.gsoTrial.value;
 }
 
 /** Whether a datagram of `length` bytes fits the path in one piece, as far as is known. */
 export function fitsWhole(node: u32, length: u32): bool {
-  return length - 1 <= NodeMetrics.at(metricsAt(node)).whole - 1; // one that is not known is the largest
+  return length - 1 <= metricsOf(node).whole - 1; // one that is not known is the largest
 }
 
 /** The bits of a packet's TOS or traffic class that its outer header has as well on the way to a node. */
 export function copiedClass(node: u32): u32 {
-  const takesEcn = NodeMetrics.at(metricsAt(node)).takesEcn != 0;
+  const takesEcn = metricsOf(node).takesEcn != 0;
   const from = takesEcn ? HeaderLayout.OUTER_CLASS_COPIED : HeaderLayout.OUTER_CLASS_COPIED_COMPATIBLY;
   return (Header.outerClass.value >>> from) & 0xff;
 }
@@ -91,13 +91,13 @@ export function fixedClass(): u32 {
  */
 export function noteLength(node: u32, length: u32): void {
   if (length <= IPV6_MTU_MIN) return;
-  const metrics = NodeMetrics.at(metricsAt(node));
+  const metrics = metricsOf(node);
   if (metrics.largeSent == 0) metrics.largeSent = 1;
 }
 
 /** Holds until UDP_SEGMENT is switched on anew: the route may have changed since. */
 export function refuseGso(node: u32): void {
-  NodeMetrics.at(metricsAt(node)).gsoRefused = Header.gsoTrial.value;
+  metricsOf(node).gsoRefused = Header.gsoTrial.value;
 }
 
 /**
@@ -112,20 +112,20 @@ export function pathMtu(node: u32): u32 {
 
 /** The largest packet that needs no fragments of the outer datagram, 0 = not known. */
 export function learntMtu(node: u32): u32 {
-  return NodeMetrics.at(metricsAt(node)).mtu;
+  return metricsOf(node).mtu;
 }
 
 /** False when the node answered probes once and does not any more. */
 export function isReachable(node: u32): bool {
-  return NodeMetrics.at(metricsAt(node)).health != NodeHealth.lost;
+  return metricsOf(node).health != NodeHealth.lost;
 }
 
 /** Flows are held against it anew, and policies see it. */
-export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void {
-  if (NodeMetrics.at(metrics).health == health) return;
-  NodeMetrics.at(metrics).health = health;
-  NodeMetrics.at(metrics).sinceUs = nowUs;
-  if (health == NodeHealth.lost) NodeMetrics.at(metrics).takesEcn = 0; // another program may be there when it returns
+export function setHealth(metrics: NodeMetrics, health: NodeHealth, nowUs: f64): void {
+  if (metrics.health == health) return;
+  metrics.health = health;
+  metrics.sinceUs = nowUs;
+  if (health == NodeHealth.lost) metrics.takesEcn = 0; // another program may be there when it returns
   Header.metricsEpoch.add(1);
   Header.healthEpoch.add(1);
   Header.healthEpoch.notify();
@@ -137,17 +137,17 @@ export function setHealth(metrics: usize, health: NodeHealth, nowUs: f64): void 
  * probes.
  */
 export function addRttSample(node: u32, rttUs: u32): void {
-  const at = metricsAt(node);
-  const next = NodeMetrics.at(at).rttNext.value;
-  NodeMetrics.at(at + (next << 2)).rttSamples = max<u32>(rttUs, 1);
-  NodeMetrics.at(at).rttNext.value = (next + 1) % NodeMetricsLayout.RTT_SAMPLE_COUNT;
+  const metrics = metricsOf(node);
+  const next = metrics.rttNext.value;
+  metrics.rttSample(next).value = max<u32>(rttUs, 1);
+  metrics.rttNext.value = (next + 1) % NodeMetricsLayout.RTT_SAMPLE_COUNT;
   let lowest: u32 = u32.MAX_VALUE;
   for (let i: u32 = 0; i < <u32>NodeMetricsLayout.RTT_SAMPLE_COUNT; i++) {
-    const sample = NodeMetrics.at(at + (i << 2)).rttSamples;
+    const sample = metrics.rttSample(i).value;
     if (sample != 0 && sample < lowest) lowest = sample;
   }
-  if (lowest == NodeMetrics.at(at).rttUs) return;
-  NodeMetrics.at(at).rttUs = lowest;
+  if (lowest == metrics.rttUs) return;
+  metrics.rttUs = lowest;
   Header.metricsEpoch.add(1);
 }
 
