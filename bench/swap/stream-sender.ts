@@ -1,10 +1,9 @@
-// Program: `stream-sender.js ADDRESS` sends numbered datagrams to ADDRESS, 20,000 a second, until its input ends. Not
-// more are under way than the queues between here and there hold, so that none is lost because the machine is busy.
+// Program: `stream-sender.js ADDRESS RATE` sends numbered datagrams to ADDRESS, RATE a millisecond, until its input ends.
+// Not more are under way than the queues between here and there hold, so that none is lost because the machine is busy.
 import { setTimeout as pause } from "node:timers/promises";
 import { DatagramSocket } from "../path/datagram-socket.ts";
 import { ACKNOWLEDGED_EVERY, END_MARK, STREAM_PORT, type StreamSent } from "./protocol.ts";
 
-const PER_MS = 20;
 const UNDER_WAY_MAX = 400; // less than a TUN or a socket queues
 /**
  * A TUN with several queues moves a flow to the one that its first answer was written to, and what waits in the other
@@ -14,7 +13,8 @@ const FIRST_ACKNOWLEDGEMENT_MS = 10_000;
 const TIMEOUT_MS = 100;
 const END_REPEATS = 50;
 
-const [address = ""] = process.argv.slice(2);
+const [address = "", rate] = process.argv.slice(2);
+const perMs = Number(rate);
 const socket = new DatagramSocket(0, TIMEOUT_MS);
 socket.setPeer(address, STREAM_PORT);
 
@@ -38,14 +38,14 @@ function takeAcknowledgements(): void {
 while (!isEnding) {
   takeAcknowledgements();
   const nowMs = performance.now();
-  const due = Math.floor((nowMs - dueFromMs) * PER_MS);
+  const due = Math.floor((nowMs - dueFromMs) * perMs);
   const isSettled = acknowledged > 0 || nowMs - startMs > FIRST_ACKNOWLEDGEMENT_MS;
   const last = Math.min(due, acknowledged + (isSettled ? UNDER_WAY_MAX : ACKNOWLEDGED_EVERY));
   for (; next < last; next++) {
     socket.setMark(next);
     if (socket.send(1) !== 1) break;
   }
-  if (due > next) dueFromMs = nowMs - next / PER_MS; // what could not be sent in time is not caught up
+  if (due > next) dueFromMs = nowMs - next / perMs; // what could not be sent in time is not caught up
   await pause(1);
 }
 const endMs = performance.now() + TIMEOUT_MS * END_REPEATS;

@@ -25,6 +25,10 @@ export interface TrafficOutcome {
 
 interface TrafficOptions {
   readonly connections: number;
+  /** Of the stream; 20 by default. */
+  readonly datagramsPerMs?: number;
+  /** Of a bulk stream, between two parts of 256 KiB: so that the others get their share of the machine. */
+  readonly bulkPauseMs?: number;
 }
 
 export class Traffic {
@@ -49,13 +53,14 @@ export class Traffic {
   }
 
   /** Resolves when all of it flows. */
-  static async start(lab: Lab, { connections }: TrafficOptions): Promise<Traffic> {
+  static async start(lab: Lab, options: TrafficOptions): Promise<Traffic> {
+    const { connections, datagramsPerMs = 20, bulkPauseMs = 5 } = options;
     const held = Array.from({ length: connections }, (_, i) => (i % 2 === 0 ? V4 : V6));
     const http = lab.startClient(CLIENT, { kind: "load", addresses: [], held, pauseMs: HTTP_PAUSE_MS });
     const before = await loadReport(http);
     const receivers = await Promise.all(SERVERS.map((server) => startReceiver(lab, server)));
-    const sender = startTool(lab, CLIENT, "stream-sender", V4);
-    const bulk = [V4, V6].map((address) => startTool(lab, CLIENT, "bulk", address));
+    const sender = startTool(lab, CLIENT, "stream-sender", V4, String(datagramsPerMs));
+    const bulk = [V4, V6].map((address) => startTool(lab, CLIENT, "bulk", address, String(bulkPauseMs)));
     return new Traffic(receivers, sender, bulk, http, before);
   }
 

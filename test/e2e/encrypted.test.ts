@@ -58,7 +58,8 @@ function story(backend: "kernel" | "wireguard-go"): void {
     await lab.startProxies();
     keyOf = (node) => lab.keys.get(node) ?? "";
     await addStranger(lab);
-    const argv = ["tcpdump", "-Z", "root", "--immediate-mode", "-U", "-B", "16384", "-i", "node-a", "-w", WIRE_FILE];
+    // Not in immediate mode, in which each packet takes as much of the buffer as the longest: it holds all that is sent.
+    const argv = ["tcpdump", "-Z", "root", "-U", "-B", "32768", "-i", "node-a", "-w", WIRE_FILE];
     wire = lab.sandbox.start(argv, UNDERLAY_NAMESPACE);
     await wire.until("the recording of the wire", ({ stderr }) => stderr.includes("listening on"));
   });

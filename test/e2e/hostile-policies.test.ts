@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadReport } from "../../bench/swap/traffic.ts";
 import { eventually, type Lab } from "../../src/lab/lab.ts";
+import { tablesText } from "../../src/lab/node-config.ts";
 import type { SandboxProgram } from "../../src/lab/sandbox.ts";
 import type { ConnectionsResult, LoadReport } from "../../src/lab/workload-protocol.ts";
 import type { EngineReport, PolicyDetailReport } from "../../src/model/module-reports.ts";
@@ -102,8 +103,11 @@ describeLab("a module that turns hostile under load", () => {
       const before = await policy();
       const restartsBefore = await restarts();
       await loadPolicy(source);
+      let weight = 1;
       await eventually("the policy to be taken out of force", async () => {
         await serveEverybody();
+        weight += 1;
+        await setWeights(weight); // so that update is called
         return (await policy()).faults.overdue > 0;
       });
       await serveEverybody();
@@ -179,6 +183,16 @@ describeLab("a module that turns hostile under load", () => {
 
   async function loadPolicy(source: string): Promise<void> {
     const { code, stderr } = await lab.sapwood(NODE, ["policy", "load", POLICY, writeModule(source)]);
+    expect(code, stderr).toBe(0);
+  }
+
+  async function setWeights(weight: number): Promise<void> {
+    const services = ONE_SERVER.services.map((service) => ({
+      ...service,
+      instances: service.instances.map((one) => ({ ...one, weight })),
+    }));
+    lab.sandbox.writeFile("/run/sapwood/weights.yaml", tablesText(NODE, { nodes: [], services }));
+    const { code, stderr } = await lab.sapwood(NODE, ["apply", "--merge", "/run/sapwood/weights.yaml"]);
     expect(code, stderr).toBe(0);
   }
 
