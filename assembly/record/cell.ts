@@ -1,8 +1,9 @@
-// A number in shared memory, at the address that the reference is.
+// A number in shared memory that several threads use: a reference is its address. Its operations are those of the threads
+// proposal of WebAssembly, sequentially consistent.
 
 @unmanaged
 export class Cell<T> {
-  /** Without an order to other accesses: of a number that nobody writes meanwhile, or whose age does not matter. */
+  /** Without an order to other accesses: for a number that nobody writes meanwhile, or whose age does not matter. */
   value: T;
 
   load(): T {
@@ -13,7 +14,7 @@ export class Cell<T> {
     atomic.store<T>(changetype<usize>(this), value);
   }
 
-  /** What it was before; so do all that follow. */
+  /** Returns what it was before, as subtract() and the exchanges do. */
   add(value: T): T {
     return atomic.add<T>(changetype<usize>(this), value);
   }
