@@ -7,7 +7,7 @@ import { Cell } from "./cell.ts";
 @unmanaged
 export class WorkerArea {
   private gap0: u32;
-  generation: u32; // generation of the current or last call
+  generation: u32;
   udpTxCount: u32;
   tunTxCount: u32;
   evictCursor: u32; // flow record at which the next search for a victim goes on

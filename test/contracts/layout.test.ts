@@ -14,7 +14,7 @@ import { DropReason } from "../../assembly/shared/verdicts.ts";
 import { fieldName, LAYOUTS, type LayoutRecord, RECORD_TYPES } from "../support/layout-fields.ts";
 import { RECORDS } from "../support/layout-records.ts";
 import { compileSource } from "../support/policy-source.ts";
-import { sourcesBelow } from "../support/source-files.ts";
+import { filesBelow, sourcesBelow, text } from "../support/source-files.ts";
 
 /** Constants that are no offset: sizes, counts, flags, values. */
 const NOT_FIELDS: Readonly<Record<keyof typeof LAYOUTS, string>> = {
@@ -127,6 +127,17 @@ test.each(Object.keys(LAYOUTS) as (keyof typeof LAYOUTS)[])(
     expect(constants.sort()).toEqual([...new Set([...fields, ...NOT_FIELDS[layout].trim().split(/\s+/)])].sort());
   },
 );
+
+test("what programs that no compiler checks name of the layout is there", () => {
+  const programs = ["test", "bench", "scripts"].flatMap(filesBelow).filter((path) => path.endsWith(".mjs"));
+  const named = programs.flatMap((path) => text(path).match(/\b\w+Layout\.[A-Z]\w*/g) ?? []);
+  const known = (name: string): boolean => {
+    const [layout = "", constant = ""] = name.split(".");
+    return Object.hasOwn(LAYOUTS, layout) && constant in LAYOUTS[layout as keyof typeof LAYOUTS];
+  };
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((name) => !known(name))).toEqual([]);
+});
 
 test("every file of the layout is looked at", () => {
   const files = sourcesBelow("assembly/shared/layout").map((path) => path.replace(/^.*\/|\.ts$/g, ""));

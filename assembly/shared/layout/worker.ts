@@ -12,6 +12,7 @@ import * as WaitingLayout from "./waiting.ts";
 export const MAX = 16;
 
 export const SEQUENCE = 0; // u32 atomic: odd inside a call of egress, ingress, sweep or probe
+export const GENERATION = 4; // u32: generation of the current or last call
 export const UDP_TX_COUNT = 8; // u32: messages in the UDP transmit queue after a call
 export const TUN_TX_COUNT = 12; // u32: writes in the TUN transmit queue after a call
 export const UDP_TX_FRAGMENTED = 24; // u32: messages of the UDP transmit queue that are KernelLayout.FRAGMENTS_ALLOWED
