@@ -10,14 +10,17 @@ interface Part {
   readonly valueAt: number;
 }
 
-/** Levels whose parts are remembered: thousands of mistakes may be in one list. */
-const REMEMBERED_LEVELS = 2;
+/** A value and its parts. */
+interface Whole {
+  readonly valueAt: number;
+  readonly parts: ReadonlyMap<string, Part>;
+}
 
 export class JsonPlaces {
   readonly #text: string;
   readonly #units: Uint16Array;
-  /** By the place of the value that they are parts of. */
-  readonly #parts = new Map<number, ReadonlyMap<string, Part>>();
+  /** By level, the one that was looked into last: thousands of mistakes may be in one list, one after the other. */
+  readonly #last: Whole[] = [];
 
   /** Of a text that JSON.parse() reads. */
   constructor(text: string) {
@@ -38,10 +41,10 @@ export class JsonPlaces {
   }
 
   #partsOf(valueAt: number, level: number): ReadonlyMap<string, Part> {
-    const known = this.#parts.get(valueAt);
-    if (known !== undefined) return known;
+    const last = this.#last[level];
+    if (last?.valueAt === valueAt) return last.parts;
     const parts = this.#read(valueAt);
-    if (level < REMEMBERED_LEVELS) this.#parts.set(valueAt, parts);
+    this.#last[level] = { valueAt, parts };
     return parts;
   }
 
