@@ -42,8 +42,10 @@ export function victim(client: u32, nowMs: u32): usize {
     const flow = flowAt(cursor);
     if (Flow.at(flow).state == FlowState.free) continue;
     seen++;
-    const isOwnerAbove = <u64>calledFlows(Flow.at(flow).clientInstance) * clientCount() > <u64>flowLimit;
-    const rank = rankOf(flow, client, isAbove, isOwnerAbove, nowMs);
+    const owner = Flow.at(flow).clientInstance;
+    if (isAbove && owner != client) continue;
+    const isOwnerAbove = <u64>calledFlows(owner) * clientCount() > <u64>flowLimit;
+    const rank = rankOf(flow, client, isOwnerAbove, nowMs);
     if (rank <= bestRank) continue;
     best = flow;
     bestRank = rank;
@@ -60,8 +62,9 @@ export function victimIn(bucket: usize, client: u32, nowMs: u32): usize {
   for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
     const flow = entryFlow(bucket, i);
     if (flow == 0) continue;
-    const isOwnerAbove = entriesOf(bucket, Flow.at(flow).clientInstance) > BUCKET_SHARE;
-    const rank = rankOf(flow, client, isAbove, isOwnerAbove, nowMs);
+    const owner = Flow.at(flow).clientInstance;
+    if (isAbove && owner != client) continue;
+    const rank = rankOf(flow, client, entriesOf(bucket, owner) > BUCKET_SHARE, nowMs);
     if (rank <= bestRank) continue;
     best = flow;
     bestRank = rank;
@@ -69,10 +72,9 @@ export function victimIn(bucket: usize, client: u32, nowMs: u32): usize {
   return best;
 }
 
-/** The larger, the sooner the flow goes for one of `client`, who has too many if `isAbove`; 0 if it must not. */
-function rankOf(flow: usize, client: u32, isAbove: bool, isOwnerAbove: bool, nowMs: u32): u64 {
+/** The larger, the sooner the flow goes for one of `client`; 0 if it must not. */
+function rankOf(flow: usize, client: u32, isOwnerAbove: bool, nowMs: u32): u64 {
   const owner = Flow.at(flow).clientInstance;
-  if (isAbove && owner != client) return 0;
   const use = useOf(flow, owner);
   if (use == Use.established && !isOwnerAbove && owner != client) return 0;
   return ((<u64>use + 1) << USE_SHIFT) | (isOwnerAbove ? ABOVE_SHARE : 0) | idleTime(flow, nowMs);

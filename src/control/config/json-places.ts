@@ -31,7 +31,8 @@ export class JsonPlaces {
 
   /** Where the field begins, or the innermost one around it that exists. */
   placeOf(path: FieldPath): number {
-    let found: Part = { at: afterBlanks(this.#units, 0), valueAt: afterBlanks(this.#units, 0) };
+    const begin = afterBlanks(this.#units, 0);
+    let found: Part = { at: begin, valueAt: begin };
     for (const [level, name] of path.entries()) {
       const part = this.#partsOf(found.valueAt, level).get(String(name));
       if (part === undefined) break;
