@@ -7,6 +7,7 @@ import type { Lab } from "../../src/lab/lab.ts";
 import { DEMO } from "../../src/lab/topology.ts";
 import type { EngineReport, PolicyReport } from "../../src/model/module-reports.ts";
 import type { StatusReport } from "../../src/model/reports.ts";
+import { kernelDropsMost } from "./kernel-drops.ts";
 import { describeLab, openLab } from "./lab.ts";
 
 const NODE = "node-a";
@@ -19,12 +20,14 @@ export function describeSwaps(count: number): void {
     let lab: Lab;
     let swaps: SwapResult[];
     let outcome: TrafficOutcome;
+    let dropsMost: number;
 
     beforeAll(async () => {
       lab = await openLab({ ...DEMO, settings: { tun: { queues: 2 } } });
       const traffic = await Traffic.start(lab, LIGHT);
       swaps = await swapModules(lab, count);
       outcome = await traffic.stop();
+      dropsMost = await kernelDropsMost(lab);
     });
 
     afterAll(() => lab?.close());
@@ -45,7 +48,10 @@ export function describeSwaps(count: number): void {
       const { stream, received } = outcome;
       expect(stream.packets).toBeGreaterThan(10_000);
       expect(received.reduce((sum, { misplaced }) => sum + misplaced, 0)).toBe(0);
-      expect(received.map(({ packets }) => packets).sort()).toEqual([0, 0, stream.packets].sort());
+      const [most = 0, ...others] = received.map(({ packets }) => packets).sort((one, other) => other - one);
+      expect(others).toEqual([0, 0]);
+      expect(most).toBeLessThanOrEqual(stream.packets);
+      expect(most).toBeGreaterThanOrEqual(stream.packets - dropsMost);
     });
 
     test("the TCP streams arrive as they were sent", () => {
