@@ -1,5 +1,6 @@
-// Program: `stream-receiver.js` takes the numbered datagrams of a stream-sender until the stream or its input ends, and
-// tells whether they came in order and what the longest times between two arrivals were.
+// Program: `stream-receiver.js` takes the numbered datagrams of a stream-sender until its input ends and nothing comes any
+// more, and tells whether they came in order and what the longest times between two arrivals were. It is open longer than
+// the stream: for a datagram to a closed socket, the kernel would send an ICMP error.
 import { Poller } from "../../src/sys/poll.ts";
 import { DatagramSocket } from "../path/datagram-socket.ts";
 import { LISTENING } from "../path/tool-protocol.ts";
@@ -7,6 +8,8 @@ import { ACKNOWLEDGED_EVERY, END_MARK, STREAM_PORT, type StreamReceived } from "
 
 const TIMEOUT_MS = 100;
 const WAIT_MS = 100;
+/** Longer than a datagram is on its way. */
+const QUIET_MS = 1000;
 const GAPS_KEPT = 20;
 
 const socket = new DatagramSocket(STREAM_PORT, TIMEOUT_MS);
@@ -43,13 +46,16 @@ function take(mark: number): boolean {
 }
 
 let isOpen = true;
-while (isOpen && !isEnding) {
+let heardMs = performance.now();
+while (!isEnding || performance.now() - heardMs < QUIET_MS) {
   if (poller.wait(WAIT_MS) === 0) {
     await new Promise((resolve) => setImmediate(resolve)); // whether the input ended
     continue;
   }
-  for (let count = socket.receiveWaiting(); count > 0 && isOpen; count = socket.receiveWaiting()) {
-    noteGap(performance.now());
+  for (let count = socket.receiveWaiting(); count > 0; count = socket.receiveWaiting()) {
+    heardMs = performance.now();
+    if (!isOpen) continue;
+    noteGap(heardMs);
     const first = next;
     for (let i = 0; i < count && isOpen; i++) isOpen = take(socket.markOf(i));
     if (Math.floor(next / ACKNOWLEDGED_EVERY) > Math.floor(first / ACKNOWLEDGED_EVERY)) {
