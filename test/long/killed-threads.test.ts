@@ -1,5 +1,5 @@
-// Threads that are ended in the middle of whatever they do, while others go on: 300 times, and the table is whole
-// after each. SAPWOOD_KILLS=n ends more or fewer of them.
+// Threads that are ended in the middle of whatever they do, while others go on, a hundred times and more: the table is
+// whole after each.
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
@@ -10,9 +10,10 @@ import { EngineFixture, loadEngineModule } from "../support/engine-fixture.ts";
 import { FLAG, packet } from "../support/packet-builder.ts";
 import { Random } from "../support/random.ts";
 import { inspectFlowTable } from "../support/reference/flow-table.ts";
+import { sized } from "../support/size.ts";
 import { A1, B2, C1, CLOSEST, RANGES, ROUND_ROBIN, THIS_NODE, world } from "../support/world.ts";
 
-const KILLS = Number(process.env.SAPWOOD_KILLS ?? 300);
+const KILLS = sized(100, 1000);
 const WORKERS = 3;
 const BATCH = 32;
 const TIMEOUT_MS = 30;
