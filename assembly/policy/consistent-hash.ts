@@ -23,12 +23,13 @@ export { abiVersion, reserve };
 export function update(service: i32, count: i32): i32 {
   const known = Service.find(service);
   if (known == null || updateMembers(service, count) != UPDATE_DONE) return UPDATE_UNKNOWN;
+  const digest = known.membersDigest;
   const before = tableOf(known);
   if (before != null) {
-    if (before.isOf(known)) return UPDATE_DONE;
+    if (before.digest == digest) return UPDATE_DONE;
     before.leave();
   }
-  const table = findTable(known) || buildTable(known);
+  const table = findTable(digest) || buildTable(known, digest);
   known.own = <u32>changetype<usize>(table);
   if (table == null) return UPDATE_FULL;
   table.users += 1;
@@ -47,18 +48,16 @@ export function choose(service: i32, flowHash: i32, _clientHash: i32): i32 {
 const ENTRY_COUNT: u32 = 65537;
 /** Packed entries fill a power of two bytes, as blocks do; the one that is left over is in the table's head. */
 const PACKED_COUNT: u32 = ENTRY_COUNT - 1;
-const MEMBER_SIZE: usize = 8; // instance, weight
 
 /**
  * An entry is the turn of a member, in as few bits as all turns fit in: 1, 2, 4, 8, 16 or 32. For up to 16 members
  * the entries take 32 KiB at most, up to 256 members 64 KiB, beyond that 128 KiB.
- * Behind the head are instance and weight of each member.
  */
 @unmanaged
 class Table {
+  digest: u64 = 0; // of the members
   next: u32 = 0; // address of the next table
   users: u32 = 0; // services
-  count: u32 = 0; // members
   bitsShift: u32 = 0; // an entry has 1 << bitsShift bits
   entriesAt: usize = 0;
   lastEntry: u32 = 0;
@@ -82,36 +81,6 @@ class Table {
     store<u32>(at, load<u32>(at) | (turn << (bit & 31)));
   }
 
-  /** Was it built for the members, and the weights, that the service has? */
-  isOf(service: Service): bool {
-    if (this.count != service.memberCount) return false;
-    for (let turn: u32 = 0; turn < this.count; turn++) {
-      const candidate = service.memberCandidate(turn);
-      const at = this.memberAt(turn);
-      if (load<u32>(at) != candidate.instance || load<u32>(at, 4) != candidate.weight) return false;
-    }
-    return true;
-  }
-
-  setMembers(service: Service): void {
-    for (let turn: u32 = 0; turn < this.count; turn++) {
-      const candidate = service.memberCandidate(turn);
-      const at = this.memberAt(turn);
-      store<u32>(at, candidate.instance);
-      store<u32>(at, candidate.weight, 4);
-    }
-  }
-
-  @inline
-  instance(turn: u32): u32 {
-    return load<u32>(this.memberAt(turn));
-  }
-
-  @inline
-  weight(turn: u32): u32 {
-    return load<u32>(this.memberAt(turn), 4);
-  }
-
   /** One service less; the last one's leave frees the table. */
   leave(): void {
     this.users -= 1;
@@ -123,7 +92,7 @@ class Table {
       if (table.next == address) table.next = this.next;
     }
     release(this.entriesAt, entriesSize(this.bitsShift));
-    release(changetype<usize>(this), tableSize(this.count));
+    release(changetype<usize>(this), offsetof<Table>());
   }
 
   @inline
@@ -135,50 +104,42 @@ class Table {
   private get mask(): u32 {
     return u32.MAX_VALUE >>> (32 - (1 << this.bitsShift));
   }
-
-  @inline
-  private memberAt(turn: u32): usize {
-    return changetype<usize>(this) + offsetof<Table>() + <usize>turn * MEMBER_SIZE;
-  }
 }
 
 function tableOf(service: Service): Table | null {
   return changetype<Table | null>(<usize>service.own);
 }
 
-function findTable(service: Service): Table | null {
-  for (let at = firstTable; at != 0; at = changetype<Table>(<usize>at).next) {
-    const table = changetype<Table>(<usize>at);
-    if (table.isOf(service)) return table;
-  }
-  return null;
+function findTable(digest: u64): Table | null {
+  let table = changetype<Table | null>(<usize>firstTable);
+  while (table != null && table.digest != digest) table = changetype<Table | null>(<usize>table.next);
+  return table;
 }
 
 /** Null if there is no memory. */
-function buildTable(service: Service): Table | null {
+function buildTable(service: Service, digest: u64): Table | null {
   const count = service.memberCount;
   const bitsShift = bitsShiftFor(count);
-  const at = allocate(tableSize(count));
+  const at = allocate(offsetof<Table>());
   const entriesAt = allocate(entriesSize(bitsShift));
   const seatsAt = allocate(seatsSize(count));
   const isComplete = at != 0 && entriesAt != 0 && seatsAt != 0;
   if (isComplete) {
     const table = changetype<Table>(at);
+    table.digest = digest;
     table.next = firstTable;
     table.users = 0;
-    table.count = count;
     table.bitsShift = bitsShift;
     table.entriesAt = entriesAt;
     table.lastEntry = 0;
-    table.setMembers(service);
     memory.fill(entriesAt, 0, entriesSize(bitsShift));
-    if (count > 1) fill(table, seatsAt);
+    if (count > 1) fill(table, service, seatsAt);
     firstTable = <u32>at;
   }
   if (seatsAt != 0) release(seatsAt, seatsSize(count));
   if (isComplete) return changetype<Table>(at);
   if (entriesAt != 0) release(entriesAt, entriesSize(bitsShift));
-  if (at != 0) release(at, tableSize(count));
+  if (at != 0) release(at, offsetof<Table>());
   return null;
 }
 
@@ -190,10 +151,6 @@ function bitsShiftFor(count: u32): u32 {
 
 function entriesSize(bitsShift: u32): usize {
   return (<usize>(PACKED_COUNT >>> 3)) << bitsShift;
-}
-
-function tableSize(count: u32): usize {
-  return offsetof<Table>() + <usize>count * MEMBER_SIZE;
 }
 
 // ---------------------------------------------------------------- filling
@@ -221,10 +178,10 @@ function seat(seatsAt: usize, turn: u32): Seat {
  * In each of as many rounds as members would need at equal weights, every member gets its part of its share. At equal
  * weights that is one entry a round: Maglev as it was published.
  */
-function fill(table: Table, seatsAt: usize): void {
-  const count = table.count;
+function fill(table: Table, service: Service, seatsAt: usize): void {
+  const count = service.memberCount;
   memory.fill(seatsAt, 0, TAKEN_SIZE);
-  takeSeats(table, seatsAt);
+  takeSeats(service, seatsAt);
   const rounds = (ENTRY_COUNT + count - 1) / count;
   for (let round: u32 = 1; round <= rounds; round++) {
     for (let turn: u32 = 0; turn < count; turn++) {
@@ -240,15 +197,17 @@ function fill(table: Table, seatsAt: usize): void {
 }
 
 /** The shares differ from the exact ones by less than an entry, and their sum is ENTRY_COUNT. */
-function takeSeats(table: Table, seatsAt: usize): void {
+function takeSeats(service: Service, seatsAt: usize): void {
+  const count = service.memberCount;
   let weightSum: u64 = 0;
-  for (let turn: u32 = 0; turn < table.count; turn++) weightSum += table.weight(turn);
+  for (let turn: u32 = 0; turn < count; turn++) weightSum += service.memberCandidate(turn).weight;
   let weightBefore: u64 = 0;
   let entriesBefore: u32 = 0;
-  for (let turn: u32 = 0; turn < table.count; turn++) {
-    weightBefore += table.weight(turn);
+  for (let turn: u32 = 0; turn < count; turn++) {
+    const candidate = service.memberCandidate(turn);
+    weightBefore += candidate.weight;
     const entriesUpTo = <u32>((weightBefore * ENTRY_COUNT) / weightSum);
-    const random = scramble(<u64>table.instance(turn));
+    const random = scramble(<u64>candidate.instance);
     const own = seat(seatsAt, turn);
     own.entry = <u32>random % ENTRY_COUNT;
     own.step = (<u32>(random >>> 32) % (ENTRY_COUNT - 1)) + 1;

@@ -144,6 +144,16 @@ export class Service {
     this.memberCount += 1;
   }
 
+  /** Another number whenever instances or weights of the members are others. Valid until begin(). */
+  get membersDigest(): u64 {
+    let digest: u64 = this.memberCount;
+    for (let turn: u32 = 0; turn < this.memberCount; turn++) {
+      const candidate = this.memberCandidate(turn);
+      digest = scramble(digest ^ (((<u64>candidate.instance) << 32) | candidate.weight));
+    }
+    return digest;
+  }
+
   /** For a policy to which all members are equal: if some have the family of the call, the others leave. */
   preferOwnFamily(): void {
     let kept: u32 = 0;

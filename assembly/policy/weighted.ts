@@ -24,7 +24,7 @@ export function update(service: i32, count: i32): i32 {
   if (known == null || updateMembers(service, count) != UPDATE_DONE) return UPDATE_UNKNOWN;
   const cycle = cycleOf(known);
   if (cycle != null) {
-    if (cycle.isOf(known)) return UPDATE_DONE;
+    if (cycle.digest == known.membersDigest) return UPDATE_DONE;
     cycle.free();
   }
   const begun = Cycle.begin(known);
@@ -54,6 +54,7 @@ const SKIPPED_MAX: u64 = 64;
 @unmanaged
 class Cycle {
   length: u64 = 0; // W
+  digest: u64 = 0; // of the members that it began with
   count: u32 = 0;
   first: u32 = 0; // of equal ones, the next from here is chosen; NOT_STARTED before the first choice
 
@@ -64,32 +65,20 @@ class Cycle {
     if (at == 0) return null;
     const cycle = changetype<Cycle>(at);
     cycle.length = 0;
+    cycle.digest = service.membersDigest;
     cycle.count = count;
     cycle.first = NOT_STARTED;
     for (let turn: u32 = 0; turn < count; turn++) {
-      const candidate = service.memberCandidate(turn);
       const share = cycle.share(turn);
-      share.instance = candidate.instance;
-      share.weight = candidate.weight;
+      share.weight = service.memberCandidate(turn).weight;
       share.credit = 0;
-      cycle.length += candidate.weight;
+      cycle.length += <u64>share.weight;
     }
     return cycle;
   }
 
   free(): void {
     release(changetype<usize>(this), sizeOf(this.count));
-  }
-
-  /** Has the service still the members and weights that the cycle began with? */
-  isOf(service: Service): bool {
-    if (this.count != service.memberCount) return false;
-    for (let turn: u32 = 0; turn < this.count; turn++) {
-      const candidate = service.memberCandidate(turn);
-      const share = this.share(turn);
-      if (share.instance != candidate.instance || share.weight != candidate.weight) return false;
-    }
-    return true;
   }
 
   /**
@@ -130,8 +119,7 @@ class Cycle {
 /** What a member is owed. */
 @unmanaged
 class Share {
-  instance: u32 = 0;
-  weight: u32 = 0;
+  weight: i64 = 0;
   credit: i64 = 0;
 }
 
