@@ -4,7 +4,7 @@
 
 import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
-import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import {
   ADDRESS_UNREACHABLE,
@@ -187,7 +187,7 @@ function quote(packet: Packet, type: u32, code: u32, word: u32): void {
   icmp.word = word;
   let total = sum(at, ICMP_HEADER) + sumStart(packet, quoted);
   // RFC 792: the message alone; RFC 4443 section 2.3: the pseudo-header as well.
-  if (!packet.isIpv4) total += pseudoHeader(packet, protocol, ICMP_HEADER + quoted);
+  if (!packet.isIpv4) total += pseudoHeaderSum(packet.source, packet.destination, protocol, ICMP_HEADER + quoted);
   icmp.checksum = <u16>~fold(total);
   writeQuote(answerAt, <u32>(at + ICMP_HEADER - answerAt), packet, quoted);
   count(Counter.icmpErrorsSent, 1);
@@ -202,14 +202,10 @@ function reset(packet: Packet): void {
   const received = Tcp.at(packet.transportAt);
   const at = startAnswer(packet, protocol, TCP_MIN_HEADER, 0);
   Tcp.at(at).start(received.destinationPort, received.sourcePort, bswap<u32>(received.acknowledgment), <u8>TCP_RST);
-  const total = pseudoHeader(packet, protocol, TCP_MIN_HEADER) + sum(at, TCP_MIN_HEADER);
-  Tcp.at(at).checksum = <u16>~fold(total);
+  const pseudoHeader = pseudoHeaderSum(packet.source, packet.destination, protocol, TCP_MIN_HEADER);
+  Tcp.at(at).checksum = <u16>~fold(pseudoHeader + sum(at, TCP_MIN_HEADER));
   writeParts(answerAt, <u32>(at + TCP_MIN_HEADER - answerAt), 0, 0);
   count(Counter.resetsSent, 1);
-}
-
-function pseudoHeader(packet: Packet, protocol: u8, length: u32): u64 {
-  return pseudoHeaderSum(packet.source, packet.destination, protocol) + lengthSum(length);
 }
 
 /** Writes the IP header, back to the client; returns where the `headerLength` bytes behind it begin. */

@@ -5,9 +5,9 @@ import { sumAddress } from "./sum.ts";
 // The words of the v4-mapped prefix are 0xffff, which is zero in one's-complement arithmetic: the sum of
 // two v4-mapped addresses stands for that of the two IPv4 addresses.
 
-/** Sum over both addresses and the protocol; a segment adds its length with lengthSum(). */
-export function pseudoHeaderSum(source: v128, destination: v128, protocol: u8): u64 {
-  return sumAddress(source) + sumAddress(destination) + ((<u64>protocol) << 8);
+/** `length` is that of transport header and payload. */
+export function pseudoHeaderSum(source: v128, destination: v128, protocol: u8, length: u32): u64 {
+  return sumAddress(source) + sumAddress(destination) + ((<u64>protocol) << 8) + lengthSum(length);
 }
 
 /** The word that holds the length of transport header and payload, in the byte order of memory. */

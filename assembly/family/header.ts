@@ -3,7 +3,7 @@
 
 import { workerAt } from "../area/regions.ts";
 import { update, wordDelta } from "../checksum/incremental.ts";
-import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, orOnes, sum, sumAddress } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { WorkerArea } from "../record/worker.ts";
@@ -141,8 +141,8 @@ function changeEcho(packet: Packet): void {
   const before = load<u16>(packet.transportAt);
   if (packet.isIpv4) icmp.type = <u8>(isRequest ? ICMPV6_ECHO_REQUEST : ICMPV6_ECHO_REPLY);
   else icmp.type = <u8>(isRequest ? ICMP_ECHO_REQUEST : ICMP_ECHO_REPLY);
-  const pseudoHeader =
-    pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.ICMPV6) + lengthSum(packet.transportLength);
+  const length = packet.transportLength;
+  const pseudoHeader = pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.ICMPV6, length);
   const delta: u32 = packet.isIpv4 ? fold(pseudoHeader) : <u16>~fold(pseudoHeader);
   const checksum = update(icmp.checksum, wordDelta(before, load<u16>(packet.transportAt)) + delta);
   icmp.checksum = packet.isIpv4 ? checksum : orOnes(checksum);
@@ -155,11 +155,8 @@ function isUnsummedUdp(packet: Packet): bool {
 
 function sumUdp(packet: Packet): void {
   const length = Udp.at(packet.transportAt).length; // options behind it do not count (RFC 9868)
-  const total =
-    pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.UDP) +
-    lengthSum(length) +
-    sum(packet.transportAt, length);
-  Udp.at(packet.transportAt).checksum = orOnes(<u16>~fold(total));
+  const pseudoHeader = pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.UDP, length);
+  Udp.at(packet.transportAt).checksum = orOnes(<u16>~fold(pseudoHeader + sum(packet.transportAt, length)));
 }
 
 /** A header whose checksum is wrong must not come out right, and IPv6 has none. */

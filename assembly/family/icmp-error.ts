@@ -1,12 +1,11 @@
 // An ICMP error in the other family, with the packet that it quotes (RFC 7915 sections 4.2, 4.3, 5.2 and 5.3).
 // The addresses are for related.ts to set, which takes the checksums from the old ones to the new ones.
 
-import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { copyPacket } from "../queue/parts.ts";
 import * as Header from "../record/header.ts";
-
 import * as Protocol from "../shared/protocol.ts";
 import { DropReason } from "../shared/verdicts.ts";
 import { isExtensionHeader } from "../wire/extension-headers.ts";
@@ -56,7 +55,7 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
   icmp.word = wordOf(counterpart);
   const length = packet.transportLength;
   let total = sum(packet.transportAt, length);
-  if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.ICMPV6) + lengthSum(length);
+  if (wasIpv4) total += pseudoHeaderSum(packet.source, packet.destination, <u8>Protocol.ICMPV6, length);
   icmp.checksum = <u16>~fold(total);
   return DropReason.none;
 }
@@ -65,11 +64,10 @@ export function changeErrorFamily(packet: Packet, isDetached: bool): DropReason 
 function checkError(packet: Packet, quoted: Packet): DropReason {
   const isIpv4 = packet.isIpv4;
   // What is made anew comes out right: it has to be right before.
-  let total = sum(packet.transportAt, packet.transportLength);
-  if (!isIpv4) {
-    const ip = Ipv6.at(packet.at);
-    total += pseudoHeaderSum(ip.source, ip.destination, <u8>Protocol.ICMPV6) + lengthSum(packet.transportLength);
-  }
+  const length = packet.transportLength;
+  const ip = Ipv6.at(packet.at);
+  let total = sum(packet.transportAt, length);
+  if (!isIpv4) total += pseudoHeaderSum(ip.source, ip.destination, <u8>Protocol.ICMPV6, length);
   if (fold(total) != 0xffff) return DropReason.badIcmpError;
   if (isExtensionHeader(quoted.protocol)) return DropReason.notTranslatable;
   if (!isIpv4 && checkIpv6Headers(quoted) != DropReason.none) return DropReason.notTranslatable;

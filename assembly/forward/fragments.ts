@@ -1,11 +1,11 @@
 // Fragments: the first one decides how the others are handled, also those that came before it.
 
-import { count, countEgressDrop, countIngressDrop } from "../area/count.ts";
+import { countEgressDrop, countIngressDrop, countPackets } from "../area/count.ts";
 import { nodeOwner, workloadOwner } from "../ask/owner.ts";
 import { largestTo } from "../nat/fit.ts";
 import { admitSource } from "../nat/ingress.ts";
 import { holdFragment, translateLater } from "../nat/later-fragment.ts";
-import { bytesOf, fragment, packetsOf, piecesMax } from "../offload/fragment.ts";
+import { fragment, piecesMax } from "../offload/fragment.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { writePacket } from "../queue/tun.ts";
 import { sendPacket } from "../queue/udp.ts";
@@ -78,23 +78,14 @@ function passOn(first: usize): void {
   const node = FirstFragment.at(first).node;
   if (node != NodeLayout.LOCAL && !isNodeKnown(node)) return countEgressDrop(DropReason.noNode, 1);
   const isLocal = node == NodeLayout.LOCAL;
-  const packets = !isLocal ? Counter.egressPackets : isFromTun ? Counter.localPackets : Counter.ingressPackets;
-  const bytes = !isLocal ? Counter.egressBytes : isFromTun ? Counter.localBytes : Counter.ingressBytes;
+  const counter = !isLocal ? Counter.egressPackets : isFromTun ? Counter.localPackets : Counter.ingressPackets;
   const mtu = largestTo(node, wasIpv4 && !packet.isIpv4, mayCut);
   if (packet.length > mtu) {
-    if (mayCut) return fragmentPacket(node, mtu, packets, bytes);
+    if (mayCut) return fragment(packet, node, mtu, counter);
     // The sender learnt it by the first one. Of one from the tunnel the next router tells it.
     if (isFromTun) return countEgressDrop(DropReason.tooBig, 1);
   }
   if (isLocal) writePacket(packet);
   else sendPacket(node, packet);
-  count(packets, 1);
-  count(bytes, packet.length);
-}
-
-export function fragmentPacket(node: u32, mtu: u32, packetCounter: u32, byteCounter: u32): void {
-  const pieces = fragment(packet, node, mtu);
-  count(packetCounter, packetsOf(pieces));
-  count(byteCounter, bytesOf(pieces));
-  count(Counter.packetsFragmented, 1);
+  countPackets(counter, 1, packet.length);
 }

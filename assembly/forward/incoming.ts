@@ -1,13 +1,13 @@
 // From the tunnel: the steps by which another node's message is handled.
 
-import { count, countIngressDrop } from "../area/count.ts";
+import { countIngressDrop, countPackets } from "../area/count.ts";
 import { isNoting, note } from "../area/verdict-notes.ts";
 import { nodeOwner } from "../ask/owner.ts";
 import { isProbe, receiveProbe } from "../measure/probe.ts";
 import { translateIngress } from "../nat/ingress.ts";
 import { translateErrorIngress } from "../nat/related.ts";
 import { deliver } from "../offload/coalesce.ts";
-import { piecesMax } from "../offload/fragment.ts";
+import { fragment, piecesMax } from "../offload/fragment.ts";
 import { SEGMENTS_MAX } from "../queue/arena.ts";
 import { datagramSize, datagramsAt, datagramsLength, isTruncated, outerEcn, senderAt } from "../queue/received.ts";
 import { Counter } from "../shared/counters.ts";
@@ -22,7 +22,7 @@ import { senderNode } from "../table/sender.ts";
 import { Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
-import { firstFragment, fragmentPacket, laterFragmentIn } from "./fragments.ts";
+import { firstFragment, laterFragmentIn } from "./fragments.ts";
 import { takeOuterEcn } from "./outer-ecn.ts";
 import { packet, passage, startPacketNote } from "./packet-in-hand.ts";
 
@@ -93,11 +93,10 @@ function ingressDatagram(at: usize, length: u32, node: u32, ecn: u32, rest: u32,
   if (refused != DropReason.none) return refused;
   // Headers that became IPv6 are elsewhere, so that the received ones still say whether it may be fragmented.
   if (packet.isSplit && packet.length > IPV6_MTU_MIN && Ipv4.at(at).mayFragment) {
-    fragmentPacket(NodeLayout.LOCAL, IPV6_MTU_MIN, Counter.ingressPackets, Counter.ingressBytes);
+    fragment(packet, NodeLayout.LOCAL, IPV6_MTU_MIN, Counter.ingressPackets);
   } else {
     deliver(packet);
-    count(Counter.ingressPackets, 1);
-    count(Counter.ingressBytes, packet.length);
+    countPackets(Counter.ingressPackets, 1, packet.length);
   }
   if (!isPlain && packet.isFragment && packet.fragmentOffset == 0)
     firstFragment(nodeOwner(node), NodeLayout.LOCAL, rest / size + 1 + piecesMax(rest), nowMs);

@@ -1,7 +1,7 @@
 // From the TUN: the steps by which a workload's frame is handled.
 
 import { answerDrop } from "../answer/icmp-error.ts";
-import { count } from "../area/count.ts";
+import { countPackets } from "../area/count.ts";
 import { note } from "../area/verdict-notes.ts";
 import { workloadOwner } from "../ask/owner.ts";
 import { isDenied, park } from "../ask/park.ts";
@@ -9,7 +9,7 @@ import { endDenied, noteFrame, translateEgress } from "../nat/egress.ts";
 import { translateLocal } from "../nat/ingress.ts";
 import { translateErrorEgress, translateErrorLocal } from "../nat/related.ts";
 import { finishChecksum, finishInnerChecksum } from "../offload/finish.ts";
-import { bytesOf, FRAGMENT_MIN, packetsOf, piecesMax } from "../offload/fragment.ts";
+import { FRAGMENT_MIN, fragment, piecesMax } from "../offload/fragment.ts";
 import { isSegmentable, segment, segmentCount } from "../offload/segment.ts";
 import { SEGMENTS_MAX } from "../queue/arena.ts";
 import { frameAt } from "../queue/received.ts";
@@ -27,7 +27,7 @@ import { touchBucket, touchFlow } from "../table/prefetch.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 import { PacketKind } from "../wire/packet.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
-import { firstFragment, fragmentPacket, laterFragmentOut } from "./fragments.ts";
+import { firstFragment, laterFragmentOut } from "./fragments.ts";
 import { packet, passage } from "./packet-in-hand.ts";
 
 /** Set when egressPacket() parked the packet. */
@@ -120,14 +120,13 @@ function egressPacket(virtio: VirtioNet, nowMs: u32): DropReason {
     sendUnusual(node, passage.fittingMtu, isPartial);
     return DropReason.none;
   }
-  count(Counter.egressPackets, packets);
   if (payloadSize != 0) {
-    count(Counter.egressBytes, bytesOf(segment(packet, payloadSize, node, 0)));
+    segment(packet, payloadSize, node, 0, Counter.egressPackets);
     return DropReason.none;
   }
   if (isPartial) finishChecksum(packet);
   sendPacket(node, packet);
-  count(Counter.egressBytes, packet.length);
+  countPackets(Counter.egressPackets, 1, packet.length);
   return DropReason.none;
 }
 
@@ -141,12 +140,10 @@ function egressError(nowMs: u32): DropReason {
     const undelivered = translateErrorLocal(packet, nowMs);
     if (undelivered != DropReason.none) return undelivered;
     writePlain();
-    count(Counter.localPackets, 1);
-    count(Counter.localBytes, packet.length);
+    countPackets(Counter.localPackets, 1, packet.length);
   } else {
     sendPacket(passage.errorNode, packet);
-    count(Counter.egressPackets, 1);
-    count(Counter.egressBytes, packet.length);
+    countPackets(Counter.egressPackets, 1, packet.length);
   }
   if (packet.isFragment) firstFragment(owner, passage.errorNode, 0, nowMs);
   return DropReason.none;
@@ -166,19 +163,12 @@ function writePlain(): void {
  * bytes; 0 = no limit, which the TUN always has here.
  */
 function sendUnusual(node: u32, mtu: u32, isPartial: bool): void {
-  const packets = node == NodeLayout.LOCAL ? Counter.localPackets : Counter.egressPackets;
-  const bytes = node == NodeLayout.LOCAL ? Counter.localBytes : Counter.egressBytes;
-  if (passage.segmentSize != 0) {
-    const queued = segment(packet, passage.segmentSize, node, mtu);
-    count(packets, packetsOf(queued));
-    count(bytes, bytesOf(queued));
-    return;
-  }
+  const counter = node == NodeLayout.LOCAL ? Counter.localPackets : Counter.egressPackets;
+  if (passage.segmentSize != 0) return segment(packet, passage.segmentSize, node, mtu, counter);
   if (isPartial) finishChecksum(packet);
-  if (mtu != 0) return fragmentPacket(node, mtu, packets, bytes);
+  if (mtu != 0) return fragment(packet, node, mtu, counter);
   sendPacket(node, packet);
-  count(packets, 1);
-  count(bytes, packet.length);
+  countPackets(counter, 1, packet.length);
 }
 
 /** Back into the TUN, as the workload's offloads left the frame. */
@@ -201,7 +191,7 @@ function deliverLocally(packets: u32, isPartial: bool, nowMs: u32): DropReason {
   if (packet.isIpv4 != passage.wasIpv4) virtio.changeFamily(packet, passage.checksumStart, size);
   const segments = size == 0 ? 1 : segmentCount(packet, size);
   writeFrame(packet, segments);
-  count(Counter.localPackets, segments);
-  count(Counter.localBytes, packet.length + (segments - 1) * packet.headerLength); // each segment repeats the headers
+  // Each segment repeats the headers.
+  countPackets(Counter.localPackets, segments, packet.length + (segments - 1) * packet.headerLength);
   return DropReason.none;
 }

@@ -10,18 +10,18 @@ import * as WorkerLayout from "../shared/layout/worker.ts";
 
 /** Of what this node tells, 0 = nothing. */
 export function toldRevision(): u32 {
-  return HealthPages.at(healthPagesAt).loadSequence() >>> 1;
+  return HealthPages.at(healthPagesAt).sequence.load() >>> 1;
 }
 
 /** Copies a page to `to`. False when there is none, or it is being written. */
 export function copyPage(page: u32, revision: u32, to: usize): bool {
   const sequence = revision << 1;
-  if (HealthPages.at(healthPagesAt).loadSequence() != sequence || page >= HealthPages.at(healthPagesAt).pageCount) {
+  if (HealthPages.at(healthPagesAt).sequence.load() != sequence || page >= HealthPages.at(healthPagesAt).pageCount) {
     return false;
   }
   const at = healthPagesAt + HealthPageLayout.HEAD + <usize>page * HealthPageLayout.SIZE;
   memory.copy(to, at, HealthPageLayout.SIZE);
-  return HealthPages.at(healthPagesAt).fenceSequence() == sequence;
+  return HealthPages.at(healthPagesAt).sequence.add(0) == sequence; // nothing of the page is read after it
 }
 
 /** Keeps the page at `page` for the control plane, which looks now and then: the newest ones are kept. */

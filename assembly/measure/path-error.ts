@@ -15,6 +15,7 @@ import { isInServiceRange } from "../table/address.ts";
 import { isEndpoint, isNodeKnown, metricsOf, nodeBehind, overheadTo } from "../table/node.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
+import { v4Mapped } from "../wire/packet.ts";
 import { findNote } from "./note.ts";
 import { learnDeviceMtu, SIZE_MIN } from "./path-size.ts";
 
@@ -22,8 +23,6 @@ import { learnDeviceMtu, SIZE_MIN } from "./path-size.ts";
 const EMSGSIZE = 90;
 // linux/errqueue.h
 const SO_EE_ORIGIN_LOCAL = 1;
-/** Bytes 10 and 11 of a v4-mapped address. */
-const V4_MAPPED: i32 = -65536; // 0xffff0000
 
 /**
  * An error about a datagram to the sockaddr in WorkerLayout.ERROR_NAME, whose first `quoted` bytes are in
@@ -70,8 +69,7 @@ function isOurs(metrics: NodeMetrics, quoted: u32, size: u32): bool {
   }
   const version = load<u8>(at) >>> 4;
   if (version == 4 && quoted >= IPV4_MIN_HEADER) {
-    const source = i32x4.replace_lane(i32x4(0, 0, V4_MAPPED, 0), 3, Ipv4.at(at).source);
-    return Ipv4.at(at).totalLength > size && isInServiceRange(source);
+    return Ipv4.at(at).totalLength > size && isInServiceRange(v4Mapped(Ipv4.at(at).source));
   }
   // Its addresses may be cut off.
   return (

@@ -55,16 +55,6 @@ export function noteTry(metrics: NodeMetrics, ms: u32): void {
   metrics.sizeWitness = metrics.probesSent + 1;
 }
 
-/** A probe of that size was answered. By any worker. */
-export function notePassed(metrics: NodeMetrics, size: u32): void {
-  let known = metrics.sizePassed.load();
-  while (known < size) {
-    const found = metrics.sizePassed.exchangeIf(known, size);
-    if (found == known) return;
-    known = found;
-  }
-}
-
 /**
  * Our own device takes no larger datagrams on the way to the node: the kernel's word, which nobody can forge. By any
  * worker.

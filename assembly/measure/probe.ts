@@ -5,6 +5,7 @@
 import { count } from "../area/count.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { sendProbe, sendToSender } from "../queue/udp.ts";
+import { advance } from "../record/cell.ts";
 import * as Header from "../record/header.ts";
 import { NodeMetrics, ProbeNote } from "../record/node-metrics.ts";
 import { Probe } from "../record/probe.ts";
@@ -19,7 +20,7 @@ import { attend, attentiveMs } from "./attention.ts";
 import { isInQuestion, judge, probeDueInMs } from "./health.ts";
 import { copyPage, keepPage, toldRevision } from "./health-page.ts";
 import { findNote, isSizeNote, maskNode, nextSizeNote, noteOf, writeNote } from "./note.ts";
-import { isSizeInTrial, notePassed, noteTry, sizeToTry } from "./path-size.ts";
+import { isSizeInTrial, noteTry, sizeToTry } from "./path-size.ts";
 
 /** A request that asks for a health page, and an answer with one: smaller than every path MTU that is believed. */
 const PAGE_PROBE_SIZE: u32 = ProbeLayout.SIZE + HealthPageLayout.SIZE;
@@ -140,21 +141,12 @@ function takeAnswer(metrics: NodeMetrics, note: ProbeNote, nonce: u64, node: u32
   metrics.heardUs = max<f64>(nowUs, metrics.sinceUs + 1);
   if (metrics.health != NodeHealth.reachable) Header.probePauseMs.store(0); // judge() has news
   if (isSizeNote(metrics, note)) {
-    notePassed(metrics, value);
+    advance(metrics.sizePassed, value);
     return true;
   }
-  noteAnswered(metrics, value);
+  advance(metrics.answered, value);
   if (rttUs / 1000 <= <f64>(attentiveMs() - sentMs) + PAUSE_MS) addRttSample(node, <u32>max<f64>(rttUs, 0));
   return true;
-}
-
-function noteAnswered(metrics: NodeMetrics, number: u32): void {
-  let known = metrics.answered.load();
-  while (<i32>(number - known) > 0) {
-    const found = metrics.answered.exchangeIf(known, number);
-    if (found == known) return;
-    known = found;
-  }
 }
 
 function sendNumbered(node: u32, metrics: NodeMetrics, nowUs: f64, ms: u32): void {

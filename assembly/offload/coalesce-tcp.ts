@@ -35,13 +35,6 @@ export function canFollowTcp(packet: Packet, head: usize, headPayload: usize, le
   return sameWords(head + TCP_MIN_HEADER, packet.transportAt + TCP_MIN_HEADER, optionsLength);
 }
 
-/** Completes the header of the joined segments; the checksum field takes the pseudo-header sum. */
-export function finishTcp(head: usize, lastFlags: u8, pseudoSum: u16): void {
-  const tcp = Tcp.at(head);
-  tcp.flags = lastFlags;
-  tcp.checksum = pseudoSum;
-}
-
 function sameWords(a: usize, b: usize, length: u32): bool {
   for (let i: u32 = 0; i < length; i += 4) {
     if (load<u32>(a + i) != load<u32>(b + i)) return false;

@@ -7,10 +7,9 @@
 // super-packet at a time, and the kernel's UDP_GRO joins only what arrived in a row.
 // What is joined here is, when it is cut again, byte for byte what came.
 
-import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { lengthSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { nextIovecAt } from "../queue/arena.ts";
-import { sumTransport } from "../queue/parts.ts";
 import { extendFrame, writePacket } from "../queue/tun.ts";
 import * as Header from "../record/header.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
@@ -20,11 +19,11 @@ import * as Virtio from "../shared/virtio.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { Packet } from "../wire/packet.ts";
-import { TCP_CHECKSUM } from "../wire/tcp.ts";
-import { UDP_CHECKSUM } from "../wire/udp.ts";
+import { TCP_CHECKSUM, Tcp } from "../wire/tcp.ts";
+import { UDP_CHECKSUM, Udp } from "../wire/udp.ts";
 import { VirtioNet } from "../wire/virtio-net.ts";
-import { canFollowTcp, canJoinTcp, endsTcp, finishTcp } from "./coalesce-tcp.ts";
-import { canFollowUdp, canJoinUdp, finishUdp } from "./coalesce-udp.ts";
+import { canFollowTcp, canJoinTcp, endsTcp } from "./coalesce-tcp.ts";
+import { checksumAt, sumCovered } from "./finish.ts";
 
 /** Total length is a 16-bit field in both families. */
 const LENGTH_MAX: u32 = 65535;
@@ -126,7 +125,13 @@ function follows(packet: Packet, length: u32): bool {
   if (!(packet.isIpv4 ? sameIpv4(packet) : sameIpv6(packet))) return false;
   return packet.protocol == Protocol.TCP
     ? canFollowTcp(packet, headTransportAt, headEnd, payloadLength)
-    : canFollowUdp(packet, headTransportAt);
+    : load<u32>(headTransportAt) == packet.ports;
+}
+
+/** Segmentation gives every datagram a checksum and no options (RFC 9868), so that others must stay by themselves. */
+function canJoinUdp(packet: Packet): bool {
+  const udp = Udp.at(packet.transportAt);
+  return udp.checksum != 0 && udp.length == packet.transportLength;
 }
 
 /** Same version, TOS, flags, TTL, protocol and addresses, and the next identification, as segmentation counts it. */
@@ -153,11 +158,7 @@ function sameIpv6(packet: Packet): bool {
 
 /** A right checksum makes the sum over everything that it covers, itself included, all ones (RFC 1071 section 1). */
 function isChecksumRight(packet: Packet): bool {
-  const total =
-    pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
-    lengthSum(packet.transportLength) +
-    sumTransport(packet);
-  return fold(total) == 0xffff;
+  return fold(sumCovered(packet)) == 0xffff;
 }
 
 /** The same of the frame that may grow, as long as it has one packet. */
@@ -186,8 +187,9 @@ function finishHeaders(): void {
   } else {
     Ipv6.at(headAt).payloadLength = headerLength - IPV6_HEADER + payloadLength;
   }
-  if (isTcp) finishTcp(headTransportAt, lastFlags, <u16>fold(pseudo));
-  else finishUdp(headTransportAt, transportLength, <u16>fold(pseudo));
+  if (isTcp) Tcp.at(headTransportAt).flags = lastFlags;
+  else Udp.at(headTransportAt).length = transportLength;
+  store<u16>(checksumAt(headTransportAt, headProtocol), <u16>fold(pseudo));
 
   const virtio = VirtioNet.at(virtioAt);
   virtio.flags = <u8>Virtio.F_NEEDS_CSUM;

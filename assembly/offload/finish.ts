@@ -1,6 +1,6 @@
 // Finishes checksums whose field holds no more than a pseudo-header sum.
 
-import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
+import { pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, orOnes, sum } from "../checksum/sum.ts";
 import { sumTransport } from "../queue/parts.ts";
 import * as Protocol from "../shared/protocol.ts";
@@ -17,11 +17,13 @@ export function finishInnerChecksum(packet: Packet, start: u32, offset: u32): vo
 export function finishChecksum(packet: Packet): void {
   const field = checksumAt(packet.transportAt, packet.protocol);
   store<u16>(field, 0);
-  const total =
-    pseudoHeaderSum(packet.source, packet.destination, packet.protocol) +
-    lengthSum(packet.transportLength) +
-    sumTransport(packet);
-  storeChecksum(field, total, packet.protocol);
+  storeChecksum(field, sumCovered(packet), packet.protocol);
+}
+
+/** Over all that the checksum of a TCP or UDP packet covers, itself included. */
+export function sumCovered(packet: Packet): u64 {
+  const length = packet.transportLength;
+  return pseudoHeaderSum(packet.source, packet.destination, packet.protocol, length) + sumTransport(packet);
 }
 
 export function checksumAt(transportAt: usize, protocol: u8): usize {

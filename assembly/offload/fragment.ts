@@ -2,10 +2,12 @@
 // and what RFC 7915 section 4 makes of them in IPv6. The payload stays where it is, each fragment gets a header of its
 // own.
 
+import { count, countPackets } from "../area/count.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { writeParts } from "../queue/tun.ts";
 import { sendParts } from "../queue/udp.ts";
+import { Counter } from "../shared/counters.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as Protocol from "../shared/protocol.ts";
 import * as Virtio from "../shared/virtio.ts";
@@ -27,25 +29,12 @@ export function piecesMax(length: u32): u32 {
   return length / FRAGMENT_MIN + 1;
 }
 
-/** What was queued: a number of packets and the bytes of all together, in one value. */
-export function queued(packets: u32, bytes: u32): u64 {
-  return ((<u64>packets) << 32) | bytes;
-}
-
-export function packetsOf(queued: u64): u32 {
-  return <u32>(queued >>> 32);
-}
-
-export function bytesOf(queued: u64): u32 {
-  return <u32>queued;
-}
-
 /**
  * Queues the packet to a node, or for NodeLayout.LOCAL to the TUN, in pieces of at most `mtu` bytes. In front of its
  * transport header is an IPv4 header with options, or an IPv6 header with at most a fragment header. IPv6 without one
- * gets it, with the packet's fragmentId. What it queued: queued().
+ * gets it, with the packet's fragmentId. The pieces are counted by `counter` (countPackets()).
  */
-export function fragment(packet: Packet, node: u32, mtu: u32): u64 {
+export function fragment(packet: Packet, node: u32, mtu: u32, counter: Counter): void {
   const head: usize = packet.at;
   const ipLength = packet.transportAt - packet.at;
   const headerLength = packet.isIpv4 ? ipLength : IPV6_HEADER + FRAGMENT_HEADER;
@@ -68,7 +57,8 @@ export function fragment(packet: Packet, node: u32, mtu: u32): u64 {
     pieces++;
     bytes += headerLength + length;
   }
-  return queued(pieces, bytes);
+  countPackets(counter, pieces, bytes);
+  count(Counter.packetsFragmented, 1);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Segmentation (GSO): one super-packet becomes many packets, each with headers of its own and a part of the payload,
 // which stays where it is.
 
-import { count } from "../area/count.ts";
+import { countPackets } from "../area/count.ts";
 import { lengthSum, pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
 import { HEADER_MAX, SEGMENTS_MAX, takeHeader } from "../queue/arena.ts";
@@ -14,7 +14,7 @@ import { Packet } from "../wire/packet.ts";
 import { TCP_CWR, TCP_FIN, TCP_PSH, Tcp } from "../wire/tcp.ts";
 import { Udp } from "../wire/udp.ts";
 import { checksumAt, storeChecksum } from "./finish.ts";
-import { bytesOf, fragment, packetsOf, queued, queueParts } from "./fragment.ts";
+import { fragment, queueParts } from "./fragment.ts";
 
 /** Packets that a super-packet with this segment size becomes. A super-packet without payload is one packet. */
 export function segmentCount(packet: Packet, segmentSize: u32): u32 {
@@ -29,13 +29,14 @@ export function isSegmentable(packet: Packet, segmentSize: u32): bool {
 
 /**
  * Queues the segments of a translated super-packet to a node, or for NodeLayout.LOCAL to the TUN, those of more than
- * `mtu` bytes in fragments; 0 = no limit. What it queued: queued(). The packet may then describe the last of them.
+ * `mtu` bytes in fragments; 0 = no limit. They are counted by `counter` (countPackets()). The packet may then describe
+ * the last of them.
  */
-export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): u64 {
+export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32, counter: Counter): void {
   const segments = segmentCount(packet, segmentSize);
   const headerLength = packet.headerLength;
   const transportOffset = packet.transportAt - packet.at;
-  const pseudo = pseudoHeaderSum(packet.source, packet.destination, packet.protocol);
+  const pseudo = pseudoHeaderSum(packet.source, packet.destination, packet.protocol, 0);
   const headers = packet.at;
   const end = packet.end;
   let payload = packet.payloadAt;
@@ -60,11 +61,8 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
     storeChecksum(field, total, packet.protocol);
     if (mtu != 0 && headerLength + payloadLength > mtu) {
       packet.moveTo(<u32>header, payload, payloadLength);
-      const pieces = fragment(packet, node, mtu);
+      fragment(packet, node, mtu, counter);
       packet.fragmentId++;
-      packets += packetsOf(pieces);
-      bytes += bytesOf(pieces);
-      count(Counter.packetsFragmented, 1);
     } else {
       queueParts(node, header, headerLength, payload, payloadLength);
       packets++;
@@ -72,7 +70,7 @@ export function segment(packet: Packet, segmentSize: u32, node: u32, mtu: u32): 
     }
     payload += payloadLength;
   }
-  return queued(packets, bytes);
+  countPackets(counter, packets, bytes);
 }
 
 function finishIpHeader(packet: Packet, header: usize, length: u32, index: u32): void {

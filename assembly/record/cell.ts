@@ -36,3 +36,13 @@ export class Cell<T> {
     atomic.notify(changetype<usize>(this), i32.MAX_VALUE);
   }
 }
+
+/** Stores a number that comes after the present one, as serial numbers do (RFC 1982). */
+export function advance(cell: Cell<u32>, value: u32): void {
+  let known = cell.load();
+  while (<i32>(value - known) > 0) {
+    const found = cell.exchangeIf(known, value);
+    if (found == known) return;
+    known = found;
+  }
+}

@@ -6,20 +6,15 @@ import { Cell } from "./cell.ts";
 
 @unmanaged
 export class HealthPages {
-  private sequence: u32;
+  private gap0: u32;
   pageCount: u32;
 
   static at(address: usize): HealthPages {
     return changetype<HealthPages>(address);
   }
 
-  loadSequence(): u32 {
-    return atomic.load<u32>(changetype<usize>(this), HealthPageLayout.SEQUENCE);
-  }
-
-  /** The same, and nothing that was read before is read afterwards. */
-  fenceSequence(): u32 {
-    return atomic.add<u32>(changetype<usize>(this), 0, HealthPageLayout.SEQUENCE);
+  get sequence(): Cell<u32> {
+    return changetype<Cell<u32>>(changetype<usize>(this) + HealthPageLayout.SEQUENCE);
   }
 }
 

@@ -3,6 +3,7 @@
 // A packet is an inner IP packet as it crosses the tunnel: a super-packet counts once per segment.
 
 export enum Counter {
+  // Behind each of these three numbers of packets stands that of their bytes (area/count.ts, countPackets).
   egressPackets, // packets handed to the tunnel
   egressBytes, // their bytes, inner IP headers included
   ingressPackets, // packets from the tunnel handed to the TUN
