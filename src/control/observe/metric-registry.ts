@@ -1,21 +1,16 @@
 // Metrics whose values lie elsewhere and are read when somebody asks for them, on prom-client's registry.
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type HistogramConfiguration, Registry } from "prom-client";
 
-type Labels = Readonly<Record<string, string>>;
+/** One series: the values of its labels, in the order of their names, and its own. */
+export type Sample = readonly [...labels: (string | number)[], value: number];
 
-/** One series: its labels, in the order of the names, and its value. */
-export type Sample = readonly [labels: Labels, value: number];
-
-interface MetricDescription {
-  readonly name: string;
-  readonly help: string;
-  readonly labels?: readonly string[];
-}
+/** All series of a metric; of one without labels its value, or undefined when there is none. */
+type Reading = Iterable<Sample> | number | undefined;
 
 /** What a histogram has counted: per class, the last of which has no upper bound. */
 interface HistogramSample {
-  readonly labels: Labels;
+  readonly label: string;
   readonly classes: readonly number[];
   readonly sum: number;
 }
@@ -31,34 +26,36 @@ export class MetricRegistry {
   }
 
   /** A number that only grows; it may begin again at 0. */
-  counter(description: MetricDescription, read: () => Iterable<Sample>): void {
+  counter(name: string, help: string, labels: readonly string[], read: () => Reading): void {
     new Counter({
-      ...this.#configuration(description),
+      ...{ name, help, labelNames: [...labels], registers: [this.#registry] },
       collect() {
         this.reset();
-        for (const [values, value] of read()) this.inc(values, value);
+        for (const [values, value] of samplesOf(labels, read())) this.inc(values, value);
       },
     });
   }
 
-  gauge(description: MetricDescription, read: () => Iterable<Sample>): void {
+  gauge(name: string, help: string, labels: readonly string[], read: () => Reading): void {
     new Gauge({
-      ...this.#configuration(description),
+      ...{ name, help, labelNames: [...labels], registers: [this.#registry] },
       collect() {
         this.reset();
-        for (const [values, value] of read()) this.set(values, value);
+        for (const [values, value] of samplesOf(labels, read())) this.set(values, value);
       },
     });
   }
 
   /** `bounds` are the upper ends of all classes but the last. */
-  histogram(description: MetricDescription, bounds: readonly number[], read: () => Iterable<HistogramSample>): void {
-    const series = () => [...read()].flatMap((sample) => histogramSeries(description.name, bounds, sample));
-    this.#registry.registerMetric(new CountedHistogram(description, series));
-  }
-
-  #configuration({ name, help, labels = [] }: MetricDescription) {
-    return { name, help, labelNames: [...labels], registers: [this.#registry] };
+  histogram(
+    name: string,
+    help: string,
+    label: string,
+    bounds: readonly number[],
+    read: () => Iterable<HistogramSample>,
+  ): void {
+    const series = () => [...read()].flatMap((sample) => histogramSeries(name, label, bounds, sample));
+    this.#registry.registerMetric(new CountedHistogram({ name, help, labelNames: [label] }, series));
   }
 
   /** Memory, processor time, descriptors and event loop of this process. */
@@ -82,11 +79,10 @@ interface Series {
 /** One whose classes were counted elsewhere. */
 class CountedHistogram extends Histogram<string> {
   readonly #read: () => Series[];
-  readonly #description: MetricDescription;
+  readonly #description: { readonly name: string; readonly help: string };
 
-  constructor(description: MetricDescription, read: () => Series[]) {
-    const { name, help, labels = [] } = description;
-    super({ name, help, labelNames: [...labels], registers: [] });
+  constructor(description: HistogramConfiguration<string>, read: () => Series[]) {
+    super({ ...description, registers: [] });
     this.#description = description;
     this.#read = read;
   }
@@ -98,8 +94,23 @@ class CountedHistogram extends Histogram<string> {
   }
 }
 
+function samplesOf(names: readonly string[], reading: Reading): [labels: Record<string, string>, value: number][] {
+  if (reading === undefined) return [];
+  const samples: Iterable<Sample> = typeof reading === "number" ? [[reading]] : reading;
+  return Array.from(samples, (sample) => {
+    const labels = Object.fromEntries(names.map((name, i) => [name, String(sample[i])]));
+    return [labels, Number(sample[names.length])];
+  });
+}
+
 /** Cumulative counts per upper bound, then sum and count. */
-function histogramSeries(name: string, bounds: readonly number[], { labels, classes, sum }: HistogramSample): Series[] {
+function histogramSeries(
+  name: string,
+  labelName: string,
+  bounds: readonly number[],
+  { label, classes, sum }: HistogramSample,
+): Series[] {
+  const labels = { [labelName]: label };
   let count = 0;
   const buckets = classes.map((inClass, i) => {
     count += inClass;
@@ -107,7 +118,7 @@ function histogramSeries(name: string, bounds: readonly number[], { labels, clas
   });
   return [
     ...buckets,
-    { metricName: `${name}_sum`, labels: { ...labels }, value: sum },
-    { metricName: `${name}_count`, labels: { ...labels }, value: count },
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: count },
   ];
 }
