@@ -30,9 +30,9 @@ interface RouteDefinition<Parts, Query extends z.ZodObject, Body extends RouteBo
   readonly path: string;
   /** What it does, for the description. */
   readonly summary: string;
-  /** Parameters that it knows. The error of each says what is expected of it. */
-  readonly query: Query;
-  readonly body: Body;
+  /** Parameters that it knows; none unless given. The error of each says what is expected of it. */
+  readonly query?: Query;
+  readonly body?: Body;
   /** Registered in REPORTS. */
   readonly answers: z.ZodType;
   /** What it changes that a process that takes over has to know of. */
@@ -47,7 +47,9 @@ interface RouteDefinition<Parts, Query extends z.ZodObject, Body extends RouteBo
 }
 
 /** A route that stands on `Parts` of the proxy, whatever it takes. */
-export interface Route<Parts> extends Omit<RouteDefinition<Parts, z.ZodObject, RouteBody | undefined>, "handle"> {
+export interface Route<Parts>
+  extends Omit<RouteDefinition<Parts, z.ZodObject, RouteBody | undefined>, "query" | "handle"> {
+  readonly query: z.ZodObject;
   handle(parts: Parts, request: { readonly query: unknown; readonly name: string; readonly body: unknown }): unknown;
 }
 
@@ -60,13 +62,13 @@ export class JsonText {
   }
 }
 
-export const NO_PARAMETERS = z.strictObject({});
+const NO_PARAMETERS = z.strictObject({});
 
 /** `routesOn<Parts>()({...})` is a route whose `handle` knows the types of what it takes. */
 export function routesOn<Parts>() {
-  return <Query extends z.ZodObject, Body extends RouteBody | undefined>(
+  return <Query extends z.ZodObject = typeof NO_PARAMETERS, Body extends RouteBody | undefined = undefined>(
     definition: RouteDefinition<Parts, Query, Body>,
-  ): Route<Parts> => definition as Route<Parts>;
+  ): Route<Parts> => ({ query: NO_PARAMETERS, ...definition }) as Route<Parts>;
 }
 
 /** A parameter that is `true` or `false`; false when it is not given. */

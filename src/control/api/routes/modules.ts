@@ -4,7 +4,7 @@ import * as z from "zod";
 import { MODULE_BYTES_MAX } from "../../../dataplane/modules/wasm.ts";
 import { DryRunReport, EngineReport, PolicyDetailReport, PolicyReports } from "../../../model/module-reports.ts";
 import type { ModuleControl } from "../../modules/module-control.ts";
-import { flag, NAME_PART, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+import { flag, NAME_PART, type Route, routesOn } from "../route.ts";
 
 export interface ModuleParts {
   readonly modules: Pick<ModuleControl, keyof ModuleControl>;
@@ -30,8 +30,6 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
     method: "GET",
     path: "/v1/policies",
     summary: "Policies",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: PolicyReports,
     handle: ({ modules }) => modules.policies(),
   }),
@@ -39,8 +37,6 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
     method: "GET",
     path: `/v1/policies/${NAME_PART}`,
     summary: "A policy, and how it spreads flows",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: PolicyDetailReport,
     handle: ({ modules }, { name }) => modules.policy(name),
   }),
@@ -62,8 +58,6 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
     changes: "modules",
     path: `/v1/policies/${NAME_PART}`,
     summary: "Unloads a policy",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: PolicyReports,
     handle: async ({ modules }, { name }) => {
       await modules.unloadPolicy(name);
@@ -75,8 +69,6 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
     changes: "modules",
     path: `/v1/policies/${NAME_PART}/rollback`,
     summary: "Puts the module before in force",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: PolicyDetailReport,
     handle: ({ modules }, { name }) => modules.rollbackPolicy(name),
   }),
@@ -84,8 +76,6 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
     method: "GET",
     path: "/v1/engine",
     summary: "The engine",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: EngineReport,
     handle: ({ modules }) => modules.engine(),
   }),
@@ -105,8 +95,6 @@ export const MODULE_ROUTES: readonly Route<ModuleParts>[] = [
     changes: "modules",
     path: "/v1/engine/rollback",
     summary: "Puts the engine before in force",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: EngineReport,
     handle: ({ modules }) => modules.rollbackEngine(),
   }),

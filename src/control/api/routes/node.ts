@@ -6,7 +6,7 @@ import { KeyReport, OffloadReports, TakeoverReport } from "../../../model/report
 import { OFFLOAD_SWITCHES } from "../../../sys/offload.ts";
 import type { EncryptedUnderlay } from "../../underlay/encrypted-underlay.ts";
 import type { ChangeGate } from "../change-gate.ts";
-import { NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+import { type Route, routesOn } from "../route.ts";
 
 export interface NodeParts {
   /** Calls back the process that waits beside the control socket. */
@@ -30,8 +30,6 @@ export const NODE_ROUTES: readonly Route<NodeParts>[] = [
     method: "GET",
     path: "/v1/offloads",
     summary: "Offloads, and why one is off",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: OffloadReports,
     handle: ({ offloads }) => offloads.states,
   }),
@@ -39,7 +37,6 @@ export const NODE_ROUTES: readonly Route<NodeParts>[] = [
     method: "POST",
     path: "/v1/offloads",
     summary: "Switches an offload",
-    query: NO_PARAMETERS,
     body: { type: "application/json", mostBytes: ORDER_MAX_BYTES, schema: offloadOrder },
     answers: OffloadReports,
     handle: ({ offloads }, { body }) => {
@@ -51,8 +48,6 @@ export const NODE_ROUTES: readonly Route<NodeParts>[] = [
     method: "GET",
     path: "/v1/key",
     summary: "The key of the encrypted underlay",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: KeyReport,
     handle: ({ key }) => key().report(),
   }),
@@ -60,8 +55,6 @@ export const NODE_ROUTES: readonly Route<NodeParts>[] = [
     method: "POST",
     path: "/v1/key/activate",
     summary: "Uses the next key",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: KeyReport,
     handle: ({ key }) => key().activateNextKey(),
   }),
@@ -69,8 +62,6 @@ export const NODE_ROUTES: readonly Route<NodeParts>[] = [
     method: "POST",
     path: "/v1/takeover",
     summary: "Calls back the process that waits beside the control socket to take over",
-    query: NO_PARAMETERS,
-    body: undefined,
     answers: TakeoverReport,
     handle: ({ takeover }) => {
       takeover.begin();

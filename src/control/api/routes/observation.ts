@@ -6,7 +6,7 @@ import { CaptureFile, EventReports, HealthReport, MetricsText, PingReport } from
 import { CAPTURE_PARAMETERS } from "../../observe/capture-request.ts";
 import { CAPTURE_CONTENT_TYPE, type Captures } from "../../observe/captures.ts";
 import type { Observation } from "../../observe/observation.ts";
-import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+import { flag, type Route, routesOn } from "../route.ts";
 
 export interface ObservationParts {
   readonly observation: Pick<Observation, "followEvents"> & {
@@ -22,11 +22,10 @@ const ORDER_MAX_BYTES = 65_536;
 const pingOrder = z.object({ to: z.string({ error: "a node or an address" }) });
 
 const route = routesOn<ObservationParts>();
-const read = { method: "GET", body: undefined } as const;
 
 export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
   route({
-    ...read,
+    method: "GET",
     path: "/v1/events",
     summary: "What happened; with `follow` one JSON object a line, as it happens",
     query: z.strictObject({ follow: flag }),
@@ -34,7 +33,7 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
     handle: ({ observation }, { query }) => (query.follow ? observation.followEvents() : observation.events.all()),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/explain",
     summary: "What would happen to a packet; nothing is sent",
     query: z.strictObject({ to: z.string().default(""), from: z.string().optional() }),
@@ -45,13 +44,12 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
     method: "POST",
     path: "/v1/ping",
     summary: "One round trip to a node, by the next probe",
-    query: NO_PARAMETERS,
     body: { type: "application/json", mostBytes: ORDER_MAX_BYTES, schema: pingOrder },
     answers: PingReport,
     handle: ({ observation }, { body }) => observation.pinger.ping(body.to),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/capture",
     summary: "Packets as they pass, with what happened to them, until a limit or the client ends it",
     query: CAPTURE_PARAMETERS,
@@ -60,27 +58,24 @@ export const OBSERVATION_ROUTES: readonly Route<ObservationParts>[] = [
     handle: ({ captures }, { query }) => captures.open(query),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/metrics",
     summary: "Metrics for Prometheus",
-    query: NO_PARAMETERS,
     answers: MetricsText,
     media: "text/plain",
     handle: ({ observation }) => observation.pages.page("/metrics"),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/healthz",
     summary: "Whether the proxy is alive; status 503 when it is not",
-    query: NO_PARAMETERS,
     answers: HealthReport,
     handle: ({ observation }) => observation.pages.page("/healthz"),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/readyz",
     summary: "Whether it serves packets; status 503 when it does not",
-    query: NO_PARAMETERS,
     answers: HealthReport,
     handle: ({ observation }) => observation.pages.page("/readyz"),
   }),

@@ -21,7 +21,7 @@ import {
 import { TRAFFIC_BY, TRAFFIC_SORTS } from "../../../model/traffic-orders.ts";
 import type { Reporter } from "../../observe/reporter.ts";
 import type { Traffic } from "../../observe/traffic.ts";
-import { JsonText, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+import { JsonText, type Route, routesOn } from "../route.ts";
 
 export interface StatusParts {
   readonly status: () => StatusReport;
@@ -56,39 +56,38 @@ const trafficQuery = z.strictObject({
 }) satisfies z.ZodType<TrafficOrder>;
 
 const route = routesOn<StatusParts>();
-const read = { method: "GET", query: NO_PARAMETERS, body: undefined } as const;
 
 export const STATUS_ROUTES: readonly Route<StatusParts>[] = [
   route({
-    ...read,
+    method: "GET",
     path: "/v1/status",
     summary: "What is open, and how much of it is in use",
     answers: StatusReport,
     handle: ({ status }) => status(),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/services",
     summary: "Service addresses",
     answers: ServiceAddressReports,
     handle: ({ reporter }) => new JsonText(listJson(reporter.services())),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/instances",
     summary: "Instances",
     answers: InstanceReports,
     handle: ({ reporter }) => new JsonText(listJson(reporter.instances())),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/nodes",
     summary: "Nodes",
     answers: NodeReports,
     handle: ({ reporter }) => reporter.nodes(),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/flows",
     summary: "Flows that a query selects",
     query: flowQuery,
@@ -96,7 +95,7 @@ export const STATUS_ROUTES: readonly Route<StatusParts>[] = [
     handle: ({ reporter }, { query }) => reporter.flows(query),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/traffic",
     summary: "How busy services or instances are",
     query: trafficQuery,
@@ -104,14 +103,14 @@ export const STATUS_ROUTES: readonly Route<StatusParts>[] = [
     handle: ({ traffic }, { query }) => traffic.report(query),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/tables",
     summary: "Nodes and services in force, as a document that can be applied",
     answers: TablesDocument,
     handle: ({ reporter }) => new JsonText(reporter.tables()),
   }),
   route({
-    ...read,
+    method: "GET",
     path: "/v1/counters",
     summary: "Counters, and dropped packets by reason",
     answers: CountersReport,

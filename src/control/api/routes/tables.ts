@@ -8,7 +8,7 @@ import { TEXT_BYTES_MAX } from "../../../sys/user-file.ts";
 import type { WrittenText } from "../../config/text-reader.ts";
 import type { DrainOrder } from "../../tables/draining.ts";
 import type { Questions } from "../../tables/questions.ts";
-import { flag, NO_PARAMETERS, type Route, routesOn } from "../route.ts";
+import { flag, type Route, routesOn } from "../route.ts";
 
 export interface TableParts {
   readonly tables: {
@@ -70,7 +70,6 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
     changes: "tables",
     path: "/v1/drain",
     summary: "Has an instance, or all of a node or a service, take no new flows, or take them again",
-    query: NO_PARAMETERS,
     body: { type: "application/json", mostBytes: ORDER_MAX_BYTES, schema: drainOrder },
     answers: AppliedReport,
     handle: ({ tables }, { body }) => tables.drain(body),
@@ -86,7 +85,6 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
         .transform((wait) => parseDuration(wait) ?? Number.POSITIVE_INFINITY)
         .refine((waitMs) => waitMs <= QUESTION_WAIT_MAX_MS, WAIT),
     }),
-    body: undefined,
     answers: QuestionReports,
     handle: ({ questions }, { query }) => open(questions, query.wait),
   }),
@@ -94,7 +92,6 @@ export const TABLE_ROUTES: readonly Route<TableParts>[] = [
     method: "POST",
     path: "/v1/questions/refuse",
     summary: "Refuses the packets to addresses that are asked for",
-    query: NO_PARAMETERS,
     body: {
       type: "application/json",
       mostBytes: REFUSALS_MAX_BYTES,
