@@ -4,7 +4,7 @@ import { SapwoodError } from "../base/errors.ts";
 import type { AppliedReport, DifferenceReport } from "../model/reports.ts";
 import type { Command, CommandInput } from "./command.ts";
 import { countText } from "./format.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 /** What the proxy calls a text that it was sent. */
 const NAME_IN_ERRORS = "tables";
@@ -33,15 +33,9 @@ export const applyCommand: Command = {
     const text = readTextOnce(file);
     try {
       if (input.flag("dryRun")) {
-        const difference = await send<DifferenceReport>(input, text);
         const { differencePieces } = await import("./difference-text.ts");
-        if (input.flag("json")) await printJson(difference, terminal);
-        else await terminal.printAll(differencePieces(difference));
-        return;
-      }
-      const applied = await send<AppliedReport>(input, text);
-      if (input.flag("json")) await printJson(applied, terminal);
-      else terminal.print(appliedText(applied));
+        await printReport(await send<DifferenceReport>(input, text), input, terminal, differencePieces);
+      } else await printReport(await send<AppliedReport>(input, text), input, terminal, appliedText);
     } catch (error) {
       throw namingFile(error, fileNameOf(file));
     }

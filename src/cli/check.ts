@@ -3,7 +3,7 @@
 import type { Command, CommandInput } from "./command.ts";
 import { configFile, DEFAULT_CONFIG_FILE } from "./config-file.ts";
 import { countText } from "./format.ts";
-import { JSON_OPTION, printJson } from "./query-command.ts";
+import { JSON_OPTION, printReport } from "./query-command.ts";
 
 interface CheckReport {
   readonly file: string;
@@ -36,17 +36,16 @@ export const checkCommand: Command = {
     { line: "check - < services.yaml", does: "from standard input" },
   ],
   async run(input, terminal) {
-    const report = await check(input);
-    if (input.flag("json")) return printJson(report, terminal);
-    const { file, node, nodes, services, instances } = report;
-    const counted = `${countText(services, "service")}, ${countText(instances, "instance")}`;
-    terminal.print(
-      node === null
-        ? `${file} is valid for apply: ${countText(nodes, "node")}, ${counted}\n`
-        : `${file} is valid: node ${node}, ${countText(nodes, "other node")}, ${counted}\n`,
-    );
+    await printReport(await check(input), input, terminal, reportText);
   },
 };
+
+function reportText({ file, node, nodes, services, instances }: CheckReport): string {
+  const counted = `${countText(services, "service")}, ${countText(instances, "instance")}`;
+  return node === null
+    ? `${file} is valid for apply: ${countText(nodes, "node")}, ${counted}\n`
+    : `${file} is valid: node ${node}, ${countText(nodes, "other node")}, ${counted}\n`;
+}
 
 async function check(input: CommandInput): Promise<CheckReport> {
   const [{ checkText }, { policyFileIssues }, { fileNameOf, readTextOnce }, { knownPolicies }] = await Promise.all([

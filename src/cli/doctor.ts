@@ -3,7 +3,7 @@
 import type { DoctorReport, Finding } from "../doctor/finding.ts";
 import type { Command, CommandInput } from "./command.ts";
 import { CONFIG_OPTION, DEFAULT_CONFIG_FILE } from "./config-file.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 const MARKS = { ok: "ok", wrong: "WRONG", unseen: "?" } as const;
 
@@ -26,8 +26,7 @@ export const doctorCommand: Command = {
   ],
   async run(input, terminal) {
     const report = await examined(input);
-    if (input.flag("json")) await printJson(report, terminal);
-    else await terminal.printAll(lines(report.findings));
+    await printReport(report, input, terminal, ({ findings }) => lines(findings));
     const { SapwoodError } = await import("../base/errors.ts");
     const { countText } = await import("./format.ts");
     const count = report.findings.filter(({ state }) => state === "wrong").length;

@@ -5,7 +5,7 @@ import { canonicalName } from "../model/names.ts";
 import type { AppliedReport, InstanceReport } from "../model/reports.ts";
 import type { Command, CommandInput, CommandOption } from "./command.ts";
 import { countText } from "./format.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 /** What --json prints: the generation that has the change, and the instances that are meant, as they are then. */
 interface DrainReport {
@@ -48,8 +48,9 @@ export const drainCommand: Command = {
     let report = await order(input, meant, true);
     const left = waitMs === undefined ? undefined : await waitUntilUnused(input, meant, waitMs);
     if (left !== undefined) report = { ...report, instances: left };
-    if (input.flag("json")) await printJson(report, terminal);
-    else await terminal.printAll([await instancesText(report), drainedText(report, await unservedBy(input, report))]);
+    await printReport(report, input, terminal, async () => {
+      return [await instancesText(report), drainedText(report, await unservedBy(input, report))];
+    });
     const flows = flowsOf(report);
     if (waitMs === undefined || flows === 0) return;
     throw new SapwoodError("no-answer", `After ${input.text("wait")}, ${countText(flows, "flow")} had not ended.`);
@@ -67,9 +68,9 @@ export const undrainCommand: Command = {
     { line: "undrain --node node-c", does: "to all instances on a node" },
   ],
   async run(input, terminal) {
-    const report = await order(input, meantBy(input), false);
-    if (input.flag("json")) return printJson(report, terminal);
-    terminal.print(`${await instancesText(report)}Generation ${report.generation}: they take new flows.\n`);
+    await printReport(await order(input, meantBy(input), false), input, terminal, async (report) => {
+      return `${await instancesText(report)}Generation ${report.generation}: they take new flows.\n`;
+    });
   },
 };
 

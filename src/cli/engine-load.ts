@@ -2,7 +2,7 @@
 
 import type { EngineReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 export const engineLoadCommand: Command = {
   name: "engine load",
@@ -25,7 +25,6 @@ export const engineLoadCommand: Command = {
     const module = { file, bytes: readModule(file, ENGINE_SHAPE) };
     const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
     const engine = await putModule<EngineReport>(input.text("socket"), "/v1/engine", module, query);
-    if (input.flag("json")) await printJson(engine, terminal);
-    else terminal.print(engineText(engine));
+    await printReport(engine, input, terminal, engineText);
   },
 };

@@ -4,7 +4,7 @@ import type { KeyFiles } from "../control/underlay/key-file.ts";
 import type { Command, CommandExample } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { orDash } from "./format.ts";
-import { JSON_OPTION, printJson } from "./query-command.ts";
+import { JSON_OPTION, printReport } from "./query-command.ts";
 
 interface KeyFileReport {
   readonly publicKey: string;
@@ -30,8 +30,7 @@ export function keyCommand(description: {
         import("../control/underlay/key-file.ts"),
       ]);
       const report = await keys(keyFiles(loadStateDirectory(configFile(input.optionalText("config")))));
-      if (input.flag("json")) await printJson(report, terminal);
-      else terminal.print(await keyText(report));
+      await printReport(report, input, terminal, keyText);
     },
   };
 }

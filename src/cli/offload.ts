@@ -2,7 +2,7 @@
 
 import type { OffloadReport } from "../model/reports.ts";
 import type { Command } from "./command.ts";
-import { printJson, queryCommand } from "./query-command.ts";
+import { printReport, queryCommand } from "./query-command.ts";
 
 const ROUTE = "/v1/offloads";
 
@@ -42,8 +42,7 @@ export const offloadCommand: Command = {
     }
     const order = JSON.stringify({ name, on: state === "on" });
     const offloads = await postText<readonly OffloadReport[]>(input.text("socket"), ROUTE, order);
-    if (input.flag("json")) await printJson(offloads, terminal);
-    else terminal.print(await offloadTable(offloads));
+    await printReport(offloads, input, terminal, offloadTable);
   },
 };
 

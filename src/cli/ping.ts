@@ -3,7 +3,7 @@
 import type { PingReport } from "../model/reports.ts";
 import type { Command, CommandInput } from "./command.ts";
 import { endpointText, orDash } from "./format.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 const COUNT_DEFAULT = 5;
 const INTERVAL_DEFAULT = "1";
@@ -65,8 +65,7 @@ export const pingCommand: Command = {
       }
     }
     const summary = summaryOf(last, times);
-    if (input.flag("json")) await printJson(summary, terminal);
-    else if (!last.isLocal) print(summaryText(summary));
+    await printReport(summary, input, terminal, ({ isLocal }) => (isLocal ? "" : summaryText(summary)));
     if (summary.answered === 0) {
       throw new SapwoodError("no-answer", `${last.node} answered none of ${times.length}: see "sapwood doctor".`);
     }

@@ -3,7 +3,7 @@
 import type { DryRunReport, PolicyDetailReport } from "../model/module-reports.ts";
 import type { Command, CommandOption } from "./command.ts";
 import { policyPath } from "./policy-path.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 const FORCE_OPTION: CommandOption = {
   flags: "--force",
@@ -39,15 +39,13 @@ export const policyLoadCommand: Command = {
     const socket = input.text("socket");
     const file = input.argument(1);
     const module = { file, bytes: readModule(file, POLICY_SHAPE) };
-    const print = async <Report>(report: Report, text: (report: Report) => string): Promise<void> => {
-      if (input.flag("json")) await printJson(report, terminal);
-      else terminal.print(text(report));
-    };
     const query: Record<string, string> = input.flag("force") ? { force: "true" } : {};
     if (input.flag("dryRun")) {
-      await print(await putModule<DryRunReport>(socket, path, module, { ...query, dryRun: "true" }), dryRunText);
+      const report = await putModule<DryRunReport>(socket, path, module, { ...query, dryRun: "true" });
+      await printReport(report, input, terminal, dryRunText);
     } else {
-      await print(await putModule<PolicyDetailReport>(socket, path, module, query), policyText);
+      const report = await putModule<PolicyDetailReport>(socket, path, module, query);
+      await printReport(report, input, terminal, policyText);
     }
   },
 };

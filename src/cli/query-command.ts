@@ -39,12 +39,7 @@ interface QueryDescription<Report> {
   /** Route and query to ask. */
   path(input: CommandInput): string;
   /** The answer as text for people; `columns` is the width to fit into, if any. */
-  render(
-    report: Report,
-    input: CommandInput,
-    columns: number | undefined,
-    earlier?: Earlier<Report>,
-  ): Promise<string | Iterable<string>>;
+  render(report: Report, input: CommandInput, columns: number | undefined, earlier?: Earlier<Report>): Promise<Text>;
 }
 
 /** A command that prints what one GET route answers, once or with --watch again and again. */
@@ -102,10 +97,19 @@ export function removeCommand<Report>(description: QueryDescription<Report>): Co
   });
 }
 
-/** What --json prints. */
-export async function printJson(report: unknown, terminal: Terminal): Promise<void> {
-  const { jsonPieces } = await import("./json-text.ts");
-  await terminal.printAll(jsonPieces(report));
+type Text = string | Iterable<string>;
+
+/** Prints an answer: with --json as it is, else as `render` has it for people. */
+export async function printReport<Report>(
+  report: Report,
+  input: CommandInput,
+  terminal: Terminal,
+  render: (report: Report) => Text | Promise<Text>,
+): Promise<void> {
+  if (input.flag("json")) {
+    const { jsonPieces } = await import("./json-text.ts");
+    await terminal.printAll(jsonPieces(report));
+  } else await terminal.printAll(asPieces(await render(report)));
 }
 
 function askingCommand<Report>(
@@ -122,12 +126,11 @@ function askingCommand<Report>(
     examples: description.examples,
     async run(input, terminal) {
       const report = await ask(input.text("socket"), description.path(input));
-      if (input.flag("json")) return printJson(report, terminal);
-      await terminal.printAll(asPieces(await description.render(report, input, terminal.columns)));
+      await printReport(report, input, terminal, () => description.render(report, input, terminal.columns));
     },
   };
 }
 
-function asPieces(text: string | Iterable<string>): Iterable<string> {
+function asPieces(text: Text): Iterable<string> {
   return typeof text === "string" ? [text] : text;
 }

@@ -9,7 +9,7 @@ import type { SourcedSide } from "../node/replay-plan.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { countText } from "./format.ts";
-import { JSON_OPTION, printJson } from "./query-command.ts";
+import { JSON_OPTION, printReport } from "./query-command.ts";
 
 export const replayCommand: Command = {
   name: "replay",
@@ -44,11 +44,7 @@ export const replayCommand: Command = {
     });
     const { sides, ...findings } = await runReplay(plan);
     const report: ReplayReport = { ...findings, sides: sides.map((side, i) => ({ ...sideAt(sources, i), ...side })) };
-    if (input.flag("json")) await printJson(report, terminal);
-    else {
-      const { replayText } = await import("./replay-text.ts");
-      await terminal.printAll(replayText(report));
-    }
+    await printReport(report, input, terminal, async () => (await import("./replay-text.ts")).replayText(report));
     const different = report.differences?.packets ?? 0;
     if (different === 0) return;
     throw new SapwoodError("replay-differs", `${countText(different, "packet")} would fare otherwise.`);

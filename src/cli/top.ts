@@ -4,7 +4,7 @@ import type { TrafficReport, TrafficRow } from "../model/reports.ts";
 import { TRAFFIC_BY, TRAFFIC_SORTS } from "../model/traffic-orders.ts";
 import type { Command, CommandInput, Screen } from "./command.ts";
 import { orDash, rateText } from "./format.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 const INTERVAL_DEFAULT_MS = 1000;
 const INTERVAL_MIN_MS = 100;
@@ -43,9 +43,9 @@ export const topCommand: Command = {
     if (isOnce || terminal.openScreen === undefined) {
       await ask(1); // rates are from one look to the next
       await setTimeout(intervalMs);
-      const report = await ask(lines ?? LINES_DEFAULT);
-      if (input.flag("json")) return printJson(report, terminal);
-      return terminal.printAll((await pageOf(report, terminal.columns)).map((line) => `${line}\n`));
+      return printReport(await ask(lines ?? LINES_DEFAULT), input, terminal, async (report) => {
+        return (await pageOf(report, terminal.columns)).map((line) => `${line}\n`);
+      });
     }
     const first = await ask(1); // a proxy that does not run is told before the screen is taken
     const screen = terminal.openScreen();

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "./command.ts";
-import { JSON_OPTION, printJson, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
 
 export const upgradeCommand: Command = {
   name: "upgrade",
@@ -14,9 +14,9 @@ export const upgradeCommand: Command = {
     const { requestUpgrade } = await import("../node/takeover/upgrade.ts");
     const program = fileURLToPath(new URL("../main.js", import.meta.url));
     const done = await requestUpgrade(input.text("socket"), { node: process.execPath, program });
-    if (input.flag("json")) return printJson(done, terminal);
-    const { pid, from, to, flows, pauseMs } = done;
-    terminal.print(`process ${pid}, version ${to}, has taken over from version ${from}\n`);
-    terminal.print(`${flows} flows go on; packets waited ${Math.max(1, Math.round(pauseMs))} ms\n`);
+    await printReport(done, input, terminal, ({ pid, from, to, flows, pauseMs }) => [
+      `process ${pid}, version ${to}, has taken over from version ${from}\n`,
+      `${flows} flows go on; packets waited ${Math.max(1, Math.round(pauseMs))} ms\n`,
+    ]);
   },
 };
