@@ -21,64 +21,49 @@ export class WatchedEngine implements EngineExports {
   }
 
   layoutVersion(): number {
-    this.#turn();
-    const version = this.#engine.layoutVersion();
-    this.#turn();
-    return version;
+    return this.#left(this.#entered().layoutVersion());
   }
 
   attach(worker: number, memoryBase: bigint): void {
-    this.#turn();
-    this.#engine.attach(worker, memoryBase);
-    this.#turn();
+    this.#left(this.#entered().attach(worker, memoryBase));
   }
 
   egress(first: number, count: number, nowUs: number): number {
-    this.#turn();
-    const next = this.#engine.egress(first, count, nowUs);
-    this.#turn();
-    return next;
+    return this.#left(this.#entered().egress(first, count, nowUs));
   }
 
   ingress(first: number, count: number, nowUs: number): number {
-    this.#turn();
-    const next = this.#engine.ingress(first, count, nowUs);
-    this.#turn();
-    return next;
+    return this.#left(this.#entered().ingress(first, count, nowUs));
   }
 
   probe(nowUs: number): number {
-    this.#turn();
-    const queued = this.#engine.probe(nowUs);
-    this.#turn();
-    return queued;
+    return this.#left(this.#entered().probe(nowUs));
   }
 
   unpark(nowUs: number): number {
-    this.#turn();
-    const left = this.#engine.unpark(nowUs);
-    this.#turn();
-    return left;
+    return this.#left(this.#entered().unpark(nowUs));
   }
 
   sweep(nowUs: number, budget: number): number {
-    this.#turn();
-    const ended = this.#engine.sweep(nowUs, budget);
-    this.#turn();
-    return ended;
+    return this.#left(this.#entered().sweep(nowUs, budget));
   }
 
   udpRejected(message: number, errno: number): number {
-    this.#turn();
-    const singles = this.#engine.udpRejected(message, errno);
-    this.#turn();
-    return singles;
+    return this.#left(this.#entered().udpRejected(message, errno));
   }
 
   pathError(errno: number, origin: number, mtu: number, quoted: number): void {
+    this.#left(this.#entered().pathError(errno, origin, mtu, quoted));
+  }
+
+  #entered(): EngineExports {
     this.#turn();
-    this.#engine.pathError(errno, origin, mtu, quoted);
+    return this.#engine;
+  }
+
+  #left<Answer>(answer: Answer): Answer {
     this.#turn();
+    return answer;
   }
 
   /** Into the call, or out of it. One that traps ends the worker, and control clears the mark. */
