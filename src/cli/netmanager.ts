@@ -1,16 +1,14 @@
 // `sapwood netmanager`: this worker node of Oakestra in the place of its NetManager, in the foreground.
 
-import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
 import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 import { firstEnding } from "./ending.ts";
-import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
+import { LOG_FORMAT_OPTION, logLevelOption, openLog } from "./logging.ts";
 import { SOCKET_OPTION } from "./query-command.ts";
 import { beginTakeover, TAKEOVER_OPTION } from "./takeover.ts";
 
 /** As `install-netmanager` names it. */
 const UNIT = "netmanager.service";
-const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 
 export const netmanagerCommand: Command = {
   name: "netmanager",
@@ -35,11 +33,7 @@ export const netmanagerCommand: Command = {
       default: fixed("/var/lib/sapwood/netmanager"),
     },
     SOCKET_OPTION,
-    {
-      flags: "--log-level <level>",
-      summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else by Debug of the file)`,
-      choices: LOG_LEVELS,
-    },
+    logLevelOption("by Debug of the file"),
     LOG_FORMAT_OPTION,
     TAKEOVER_OPTION,
   ],
@@ -52,20 +46,13 @@ export const netmanagerCommand: Command = {
 };
 
 async function serve(spare: SpareThread, input: CommandInput, terminal: Terminal): Promise<void> {
-  const [{ NetmanagerNode }, { createLogger }, { SapwoodError }, { packageVersion }, systemd, { ServiceManager }] =
-    await Promise.all([
-      import("../node/netmanager-node.ts"),
-      import("../base/log.ts"),
-      import("../base/errors.ts"),
-      import("../base/version.ts"),
-      import("../sys/systemd.ts"),
-      import("../sys/service-manager.ts"),
-    ]);
-  const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
-  if (level !== undefined && !isLogLevel(level)) {
-    throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
-  }
-  const target = await logTarget(input);
+  const [{ NetmanagerNode }, { packageVersion }, systemd, { ServiceManager }] = await Promise.all([
+    import("../node/netmanager-node.ts"),
+    import("../base/version.ts"),
+    import("../sys/systemd.ts"),
+    import("../sys/service-manager.ts"),
+  ]);
+  const logging = await openLog(input);
   const ending = firstEnding();
   const version = packageVersion();
   const takeover = await beginTakeover(input, version, () => Promise.resolve(input.text("socket")));
@@ -77,8 +64,7 @@ async function serve(spare: SpareThread, input: CommandInput, terminal: Terminal
     controlSocket: input.text("socket"),
     stateFolder: input.text("state"),
     version,
-    log: createLogger(level ?? "info", target),
-    isLevelFixed: level !== undefined,
+    ...logging,
     env: process.env,
     takeover,
     spare,

@@ -2,17 +2,15 @@
 
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
-import { isLogLevel, LOG_LEVELS } from "../base/log-levels.ts";
 import type { FaultSettings } from "../dataplane/io/fault-settings.ts";
 import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
 import type { NodeProxy } from "../node/node-proxy.ts";
 import type { Command, CommandInput, Terminal } from "./command.ts";
 import { CONFIG_OPTION, configFile } from "./config-file.ts";
 import { firstEnding } from "./ending.ts";
-import { LOG_FORMAT_OPTION, logTarget } from "./log-format.ts";
+import { LOG_FORMAT_OPTION, logLevelOption, openLog } from "./logging.ts";
 import { beginTakeover, TAKEOVER_OPTION } from "./takeover.ts";
 
-const LEVEL_VARIABLE = "SAPWOOD_LOG_LEVEL";
 /** For tests (docs/testing.md). */
 const FAULTS_VARIABLE = "SAPWOOD_FAULTS";
 
@@ -23,11 +21,7 @@ export const runCommand: Command = {
   options: [
     { ...CONFIG_OPTION, summary: `${CONFIG_OPTION.summary}, watched for changes` },
     { flags: "-s, --socket <path>", summary: "control socket (default: the configuration's control.socket)" },
-    {
-      flags: "--log-level <level>",
-      summary: `least severe message on stderr (default: ${LEVEL_VARIABLE}, else the configuration's log.level)`,
-      choices: LOG_LEVELS,
-    },
+    logLevelOption("the configuration's log.level"),
     LOG_FORMAT_OPTION,
     TAKEOVER_OPTION,
   ],
@@ -75,17 +69,11 @@ async function startProxy(
   input: CommandInput,
   terminal: Terminal,
 ): Promise<NodeProxy> {
-  const [{ NodeProxy }, { createLogger }, { SapwoodError }, { packageVersion }] = await Promise.all([
+  const [{ NodeProxy }, { packageVersion }] = await Promise.all([
     import("../node/node-proxy.ts"),
-    import("../base/log.ts"),
-    import("../base/errors.ts"),
     import("../base/version.ts"),
   ]);
-  const level = input.optionalText("logLevel") ?? process.env[LEVEL_VARIABLE];
-  if (level !== undefined && !isLogLevel(level)) {
-    throw new SapwoodError("usage", `${LEVEL_VARIABLE} must be one of ${LOG_LEVELS.join(", ")}; found "${level}".`);
-  }
-  const target = await logTarget(input);
+  const logging = await openLog(input);
   const version = packageVersion();
   const takeover = await beginTakeover(input, version, async () => {
     const { loadConfig } = await import("../control/config/config.ts");
@@ -96,8 +84,7 @@ async function startProxy(
     configFile,
     socket: input.optionalText("socket"),
     version,
-    log: createLogger(level ?? "info", target),
-    isLevelFixed: level !== undefined,
+    ...logging,
     takeover,
     spare,
     faults: await faultsToInject(),

@@ -1,8 +1,16 @@
-// `sapwood engine load`: replaces the packet code, while traffic flows.
+// `sapwood engine ...`: which packet code runs, and another in its place.
 
 import type { EngineReport } from "../model/module-reports.ts";
 import type { Command } from "./command.ts";
-import { JSON_OPTION, printReport, SOCKET_OPTION } from "./query-command.ts";
+import { JSON_OPTION, orderCommand, printReport, queryCommand, SOCKET_OPTION } from "./query-command.ts";
+
+export const engineShowCommand: Command = queryCommand<EngineReport>({
+  name: "engine show",
+  summary: "show the engine in force, and the one before it",
+  examples: [{ line: "engine show", does: "hash, size, source, and how the last swap went" }],
+  path: () => "/v1/engine",
+  render: async (engine) => (await import("./module-text.ts")).engineText(engine),
+});
 
 export const engineLoadCommand: Command = {
   name: "engine load",
@@ -28,3 +36,11 @@ export const engineLoadCommand: Command = {
     await printReport(engine, input, terminal, engineText);
   },
 };
+
+export const engineRollbackCommand: Command = orderCommand<EngineReport>({
+  name: "engine rollback",
+  summary: "put the engine before in force again",
+  examples: [{ line: "engine rollback", does: "the engine before, or the built-in one" }],
+  path: () => "/v1/engine/rollback",
+  render: async (engine) => (await import("./module-text.ts")).engineText(engine),
+});
