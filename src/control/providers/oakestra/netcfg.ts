@@ -2,12 +2,12 @@
 // with comments, trailing commas and unquoted numbers is read as well), keys count in any case, and environment
 // variables of the same names override it.
 
-import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import * as z from "zod";
 import { SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";
 import { canonicalAddress } from "../../../net/address.ts";
+import { readTextFile } from "../../../sys/user-file.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 import { TAP_LAYOUTS, type TapLayout } from "./guest-network.ts";
 
@@ -73,14 +73,7 @@ export interface TlsFiles {
 
 /** Throws config-unreadable or config-invalid. */
 export function loadNetcfg(path: string, env: NodeJS.ProcessEnv): Netcfg {
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new SapwoodError("config-unreadable", `${path} cannot be read (${reason})`, { cause: error });
-  }
-  return parseNetcfg(content, path, env);
+  return parseNetcfg(readTextFile(path), path, env);
 }
 
 /** `path` is what errors call the text. */

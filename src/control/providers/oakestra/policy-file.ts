@@ -2,12 +2,13 @@
 // today; this file says which of them stand for another policy here. An address that the cluster hands out for a policy
 // by name keeps that one.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { parse } from "yaml";
 import * as z from "zod";
 import { reasonOf, SapwoodError } from "../../../base/errors.ts";
 import { isPolicyName, POLICY_NAME_RULE, policyName } from "../../../model/policy-names.ts";
 import { contains, type Prefix, parseAddress, parsePrefix } from "../../../net/address.ts";
+import { readTextFile } from "../../../sys/user-file.ts";
 import { isJobName } from "./messages.ts";
 
 export interface PolicyFile {
@@ -34,14 +35,7 @@ const schema = z.strictObject({
 
 /** Without a file nothing is bound. Throws config-unreadable or config-invalid. */
 export function loadPolicyFile(path: string): PolicyFile {
-  if (!existsSync(path)) return parsePolicyFile("{}", path);
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (error) {
-    throw new SapwoodError("config-unreadable", `${path} cannot be read: ${reasonOf(error)}`, { cause: error });
-  }
-  return parsePolicyFile(content, path);
+  return parsePolicyFile(existsSync(path) ? readTextFile(path) : "{}", path);
 }
 
 /** `path` is what errors call the text. */

@@ -1,12 +1,12 @@
 // /etc/netmanager/tuncfg.json: the TUN and the ranges of service addresses. JSON whose keys count in any case; a value
 // of the wrong type is told and leaves its field at the default, a missing file leaves all of them there.
 
-import { readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import * as z from "zod";
 import { TUNNEL_PORT } from "../../../../assembly/shared/sockets.ts";
-import { SapwoodError } from "../../../base/errors.ts";
 import { valueText } from "../../../base/issues.ts";
 import { contains, networkOf, parseAddress, parsePrefix, strictAddress } from "../../../net/address.ts";
+import { readTextFile } from "../../../sys/user-file.ts";
 import { isRecord, withKnownKeys } from "./case-insensitive.ts";
 
 export interface Tuncfg {
@@ -45,15 +45,7 @@ type Values = typeof DEFAULTS;
  * `tell` hears what is wrong with a file, one sentence a field. Throws config-unreadable for one that cannot be read.
  */
 export function loadTuncfg(path: string, tell: (sentence: string) => void): Tuncfg {
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    if (reason === "ENOENT") return tuncfgOf(DEFAULTS, tell);
-    throw new SapwoodError("config-unreadable", `${path} cannot be read (${reason})`, { cause: error });
-  }
-  return parseTuncfg(content, path, tell);
+  return existsSync(path) ? parseTuncfg(readTextFile(path), path, tell) : tuncfgOf(DEFAULTS, tell);
 }
 
 /** `path` is what sentences call the text. */
