@@ -100,7 +100,8 @@ class Comparison {
   readonly #isForced: boolean;
   readonly #dice: Dice;
   readonly #traffic: TrialTraffic;
-  #sent: Uint8Array[] = []; // by the engine in force, lately
+  #queued: readonly SentMessage[] = []; // by the last call of the engine in force
+  #sent: Uint8Array[] = []; // by it, lately
   #nowUs = START_US;
   #packets = 0;
 
@@ -161,16 +162,15 @@ class Comparison {
     for (let next = 0; next < count; ) {
       const from = next;
       next = Math.max(from + 1, this.#both(`${count} ${what}`, candidate, (engine) => call(engine, from)) ?? 0);
-      this.#remember(this.#known.sent());
+      this.#remember(this.#queued);
     }
   }
 
   /** What is due by time, and what the kernel may say of what was sent. */
   #attend(candidate: EngineExports): void {
     const [dice, nowUs] = [this.#dice, this.#nowUs];
-    const queued = this.#known.sent().length;
-    if (dice.chance(0.3) && queued > 0) {
-      const message = dice.below(queued);
+    if (dice.chance(0.3) && this.#queued.length > 0) {
+      const message = dice.below(this.#queued.length);
       const errno = dice.pick([EMSGSIZE, EINVAL]);
       this.#both("a message that the kernel refused", candidate, (engine) => engine.udpRejected(message, errno));
     }
@@ -205,7 +205,8 @@ class Comparison {
       throw this.#refusal(what, "an answer", `that it failed: ${String(cause)}`);
     }
     this.#compare(what, "an answer of", `${expected}`, `${found}`);
-    this.#compare(what, "for the tunnel", textOf(this.#known.sent()), textOf(this.#tried.sent()));
+    this.#queued = this.#known.sent();
+    this.#compare(what, "for the tunnel", textOf(this.#queued), textOf(this.#tried.sent()));
     this.#compare(what, "for the TUN", this.#known.written().join(" "), this.#tried.written().join(" "));
     this.#compare(what, "as counters", this.#known.counters(), this.#tried.counters());
     return expected;

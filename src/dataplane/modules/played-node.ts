@@ -48,6 +48,7 @@ export class PlayedNode {
   readonly shared: SharedMemory;
   readonly #view: DataView;
   readonly #workerAt: number;
+  readonly #addresses = new Map<string, Uint8Array>(); // of the peers
 
   constructor(shared: SharedMemory) {
     this.shared = shared;
@@ -163,8 +164,9 @@ export class PlayedNode {
   #putSockaddr(at: number, { address, port }: Omit<TestPeer, "id">): void {
     this.#view.setUint16(at + KernelLayout.SOCKADDR_FAMILY, KernelLayout.AF_INET6, true);
     this.#view.setUint16(at + KernelLayout.SOCKADDR_PORT, port, false);
-    const bytes = parseAddress(address);
+    const bytes = this.#addresses.get(address) ?? parseAddress(address);
     if (bytes === undefined) throw new RangeError(`no address: ${address}`);
+    this.#addresses.set(address, bytes);
     this.shared.bytes.set(bytes, at + KernelLayout.SOCKADDR_ADDRESS);
   }
 

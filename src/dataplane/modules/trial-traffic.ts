@@ -205,7 +205,16 @@ function ipPacket(ends: Ends, protocol: number, payload: Uint8Array): Uint8Array
 }
 
 function rawEnds({ source, destination }: Ends, protocol: number) {
-  return { source: Ip.rawAddress(source), destination: Ip.rawAddress(destination), protocol };
+  return { source: rawOf(source), destination: rawOf(destination), protocol };
+}
+
+/** The few addresses of a trial come again and again. */
+const RAW = new Map<string, Uint8Array>();
+
+function rawOf(address: string): Uint8Array {
+  const raw = RAW.get(address) ?? Ip.rawAddress(address);
+  RAW.set(address, raw);
+  return raw;
 }
 
 /** In place, with the IPv4 header's checksum. */
