@@ -93,23 +93,10 @@ export class NetmanagerNode {
   }
 
   static async #open(options: NetmanagerNodeOptions, undo: UndoStack): Promise<NetmanagerNode> {
-    const {
-      netcfgFile,
-      tuncfgFile,
-      policiesFile,
-      apiSocket,
-      controlSocket,
-      stateFolder,
-      version,
-      log,
-      isLevelFixed,
-      env,
-      takeover,
-      spare,
-    } = options;
-    const netcfg = loadNetcfg(netcfgFile, env);
-    const tuncfg = loadTuncfg(tuncfgFile, (sentence) => log.warn(sentence));
-    const policies = await FollowedPolicies.open(policiesFile, log);
+    const { apiSocket, controlSocket, stateFolder, version, log, isLevelFixed, env, takeover, spare } = options;
+    const netcfg = loadNetcfg(options.netcfgFile, env);
+    const tuncfg = loadTuncfg(options.tuncfgFile, (sentence) => log.warn(sentence));
+    const policies = await FollowedPolicies.open(options.policiesFile, log);
     if (!isLevelFixed && netcfg.debug) log.level = "debug";
     const publicAddress = new PublicAddress(netcfg);
     const findAddress = () => publicAddress.find();
@@ -126,18 +113,8 @@ export class NetmanagerNode {
     await claimSocketPath(apiSocket);
     const mtu = containerMtu(env.TUN_MTU_SIZE);
     const netmanager = await Netmanager.open({
-      ...{
-        netcfg,
-        tuncfg,
-        mtu,
-        policyOf: policies.policyOf,
-        sink: proxy.sink,
-        state,
-        firewall,
-        log,
-        findAddress,
-        address,
-      },
+      ...{ netcfg, tuncfg, mtu, policyOf: policies.policyOf, sink: proxy.sink },
+      ...{ state, firewall, log, findAddress, address },
     });
     undo.add("leave the cluster", () => netmanager.close(false));
     policies.follow(() => netmanager.bindAnew());

@@ -1,19 +1,7 @@
 // Walks through a JSON text (RFC 8259) in UTF-8, value by value, without making any. It reads what programs write
 // plainly: texts of printable ASCII without escapes, whole numbers, true and false.
 
-import {
-  afterBlanks,
-  afterItem,
-  afterValue,
-  BACKSLASH,
-  CLOSE_FIELDS,
-  CLOSE_LIST,
-  COLON,
-  COMMA,
-  OPEN_FIELDS,
-  OPEN_LIST,
-  QUOTE,
-} from "./json-bytes.ts";
+import * as Json from "./json-bytes.ts";
 
 /** The text has something that is not read here: it is for those who read everything. */
 export class NotPlain extends Error {
@@ -43,30 +31,30 @@ export class JsonCursor {
 
   /** Goes to the first or the next item of a list, or behind its end. Throws NotPlain. */
   hasItem(isFirst: boolean): boolean {
-    return this.#goOn(isFirst, CLOSE_LIST);
+    return this.#goOn(isFirst, Json.CLOSE_LIST);
   }
 
   /** Goes to the value of the first or the next field, whose key is the text then, or behind their end. Throws NotPlain. */
   hasField(isFirst: boolean): boolean {
-    if (!this.#goOn(isFirst, CLOSE_FIELDS)) return false;
-    if (this.bytes[this.at] !== QUOTE) throw new NotPlain();
+    if (!this.#goOn(isFirst, Json.CLOSE_FIELDS)) return false;
+    if (this.bytes[this.at] !== Json.QUOTE) throw new NotPlain();
     this.textFrom = this.at + 1;
-    this.at = afterValue(this.bytes, this.at);
+    this.at = Json.afterValue(this.bytes, this.at);
     this.textTo = this.at - 1;
-    this.at = afterBlanks(this.bytes, this.at);
-    if (this.bytes[this.at] !== COLON) throw new NotPlain();
-    this.at = afterBlanks(this.bytes, this.at + 1);
+    this.at = Json.afterBlanks(this.bytes, this.at);
+    if (this.bytes[this.at] !== Json.COLON) throw new NotPlain();
+    this.at = Json.afterBlanks(this.bytes, this.at + 1);
     return true;
   }
 
   /** Goes behind the bracket of a list; false when there is none. */
   openList(): boolean {
-    return this.#take(OPEN_LIST);
+    return this.#take(Json.OPEN_LIST);
   }
 
   /** Likewise of fields. */
   openFields(): boolean {
-    return this.#take(OPEN_FIELDS);
+    return this.#take(Json.OPEN_FIELDS);
   }
 
   /** Whether the text is this one. */
@@ -84,18 +72,18 @@ export class JsonCursor {
   /** Goes behind a text of 1 to 253 printable characters without spaces; false when there is none. */
   readText(): boolean {
     const { bytes } = this;
-    if (bytes[this.at] !== QUOTE) return false;
+    if (bytes[this.at] !== Json.QUOTE) return false;
     const from = this.at + 1;
     const most = from + TEXT_MAX;
     for (let next = from; next <= most; next++) {
       const byte = bytes[next] ?? 0;
-      if (byte === QUOTE) {
+      if (byte === Json.QUOTE) {
         this.textFrom = from;
         this.textTo = next;
         this.at = next + 1;
         return next > from;
       }
-      if (byte <= 0x20 || byte > 0x7e || byte === BACKSLASH) return false;
+      if (byte <= 0x20 || byte > 0x7e || byte === Json.BACKSLASH) return false;
     }
     return false;
   }
@@ -124,15 +112,15 @@ export class JsonCursor {
 
   /** Goes behind the value, which may be anything. */
   skipValue(): void {
-    this.at = afterItem(this.bytes, this.at);
+    this.at = Json.afterItem(this.bytes, this.at);
   }
 
   #goOn(isFirst: boolean, close: number): boolean {
-    this.at = afterBlanks(this.bytes, this.at);
+    this.at = Json.afterBlanks(this.bytes, this.at);
     if (isFirst) return !this.#take(close);
     if (this.#take(close)) return false;
-    if (!this.#take(COMMA)) throw new NotPlain();
-    this.at = afterBlanks(this.bytes, this.at);
+    if (!this.#take(Json.COMMA)) throw new NotPlain();
+    this.at = Json.afterBlanks(this.bytes, this.at);
     return true;
   }
 

@@ -2,7 +2,7 @@
 // need minutes, and gigabytes, for as many services as JSON is read with in a second.
 
 import type { FieldPath } from "../../base/issues.ts";
-import { afterBlanks, afterItem, afterValue, CLOSE_FIELDS, CLOSE_LIST, COMMA, OPEN_LIST } from "./json-bytes.ts";
+import * as Json from "./json-bytes.ts";
 
 /** A field, or an item of a list: where it begins, and where its value does. Both in UTF-16 units. */
 interface Part {
@@ -31,7 +31,7 @@ export class JsonPlaces {
 
   /** Where the field begins, or the innermost one around it that exists. */
   placeOf(path: FieldPath): number {
-    const begin = afterBlanks(this.#units, 0);
+    const begin = Json.afterBlanks(this.#units, 0);
     let found: Part = { at: begin, valueAt: begin };
     for (const [level, name] of path.entries()) {
       const part = this.#partsOf(found.valueAt, level).get(String(name));
@@ -52,17 +52,17 @@ export class JsonPlaces {
   /** By the names of fields, or by the numbers of items from 0. None of what is neither fields nor a list. */
   #read(valueAt: number): ReadonlyMap<string, Part> {
     const units = this.#units;
-    const isList = units[valueAt] === OPEN_LIST;
+    const isList = units[valueAt] === Json.OPEN_LIST;
     const parts = new Map<string, Part>();
-    const end = afterValue(units, valueAt) - 1;
-    if (units[end] !== CLOSE_LIST && units[end] !== CLOSE_FIELDS) return parts;
-    for (let at = afterBlanks(units, valueAt + 1); at < end; ) {
-      const keyEnd = isList ? at : afterValue(units, at);
+    const end = Json.afterValue(units, valueAt) - 1;
+    if (units[end] !== Json.CLOSE_LIST && units[end] !== Json.CLOSE_FIELDS) return parts;
+    for (let at = Json.afterBlanks(units, valueAt + 1); at < end; ) {
+      const keyEnd = isList ? at : Json.afterValue(units, at);
       const name = isList ? String(parts.size) : JSON.parse(this.#text.slice(at, keyEnd));
-      const itemAt = isList ? at : afterBlanks(units, afterBlanks(units, keyEnd) + 1); // behind the colon
+      const itemAt = isList ? at : Json.afterBlanks(units, Json.afterBlanks(units, keyEnd) + 1); // behind the colon
       parts.set(name, { at, valueAt: itemAt });
-      at = afterBlanks(units, afterItem(units, itemAt));
-      if (units[at] === COMMA) at = afterBlanks(units, at + 1);
+      at = Json.afterBlanks(units, Json.afterItem(units, itemAt));
+      if (units[at] === Json.COMMA) at = Json.afterBlanks(units, at + 1);
     }
     return parts;
   }

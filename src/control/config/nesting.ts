@@ -1,7 +1,7 @@
 // How deep a text from outside may be nested. Parsers and what walks through their results go down one call per level,
 // and a process whose stack is used up ends. So the depth is checked before anything is built of the text.
 
-import { BACKSLASH, CLOSE_FIELDS, CLOSE_LIST, COLON, OPEN_FIELDS, OPEN_LIST, QUOTE } from "./json-bytes.ts";
+import * as Json from "./json-bytes.ts";
 
 /** A configuration nests 8 levels. */
 export const NESTING_MAX = 64;
@@ -45,12 +45,12 @@ export function checkJsonNesting(
   for (; at < text.length; at++) {
     const unit = text.charCodeAt(at);
     if (isText) {
-      if (unit === BACKSLASH) at += 1;
-      else if (unit === QUOTE) isText = false;
-    } else if (unit === QUOTE) isText = true;
-    else if (unit === OPEN_LIST || unit === OPEN_FIELDS) nesting.enter();
-    else if (unit === CLOSE_LIST || unit === CLOSE_FIELDS) nesting.leave();
-    else if (unit === COLON) fields += 1;
+      if (unit === Json.BACKSLASH) at += 1;
+      else if (unit === Json.QUOTE) isText = false;
+    } else if (unit === Json.QUOTE) isText = true;
+    else if (unit === Json.OPEN_LIST || unit === Json.OPEN_FIELDS) nesting.enter();
+    else if (unit === Json.CLOSE_LIST || unit === Json.CLOSE_FIELDS) nesting.leave();
+    else if (unit === Json.COLON) fields += 1;
   }
   return fields;
 }

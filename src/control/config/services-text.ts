@@ -1,16 +1,7 @@
 // Finds the services in a JSON text, so that they can be read one by one and the rest as any other text. It looks for
 // brackets and quotes alone: whoever reads the parts finds out whether they are JSON.
 
-import {
-  afterBlanks,
-  afterValue,
-  CLOSE_FIELDS,
-  CLOSE_LIST,
-  COLON,
-  OPEN_FIELDS,
-  OPEN_LIST,
-  QUOTE,
-} from "./json-bytes.ts";
+import * as Json from "./json-bytes.ts";
 
 const SECTION = Buffer.from('"services"');
 
@@ -25,23 +16,23 @@ export interface ServicesText {
 
 /** Undefined when there is no such list in the fields of a text, or not at a place that is found this way. */
 export function findServices(bytes: Buffer): ServicesText | undefined {
-  let at = afterBlanks(bytes, 0);
-  if (bytes[at] !== OPEN_FIELDS) return undefined;
+  let at = Json.afterBlanks(bytes, 0);
+  if (bytes[at] !== Json.OPEN_FIELDS) return undefined;
   for (at += 1; at < bytes.length; ) {
-    at = afterBlanks(bytes, at);
-    if (bytes[at] !== QUOTE) {
-      if (bytes[at] === CLOSE_FIELDS) return undefined;
-      at = afterValue(bytes, at); // a comma, or what is no JSON
+    at = Json.afterBlanks(bytes, at);
+    if (bytes[at] !== Json.QUOTE) {
+      if (bytes[at] === Json.CLOSE_FIELDS) return undefined;
+      at = Json.afterValue(bytes, at); // a comma, or what is no JSON
       continue;
     }
-    const end = afterValue(bytes, at);
+    const end = Json.afterValue(bytes, at);
     const isSection = end - at === SECTION.length && SECTION.every((byte, i) => byte === bytes[at + i]);
-    at = afterBlanks(bytes, end);
-    if (!isSection || bytes[at] !== COLON) continue;
-    at = afterBlanks(bytes, at + 1);
-    if (bytes[at] !== OPEN_LIST) return undefined;
-    const close = afterValue(bytes, at) - 1;
-    return bytes[close] === CLOSE_LIST ? { bytes, from: at + 1, to: close } : undefined;
+    at = Json.afterBlanks(bytes, end);
+    if (!isSection || bytes[at] !== Json.COLON) continue;
+    at = Json.afterBlanks(bytes, at + 1);
+    if (bytes[at] !== Json.OPEN_LIST) return undefined;
+    const close = Json.afterValue(bytes, at) - 1;
+    return bytes[close] === Json.CLOSE_LIST ? { bytes, from: at + 1, to: close } : undefined;
   }
   return undefined;
 }

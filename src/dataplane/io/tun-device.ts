@@ -6,19 +6,7 @@ import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { SapwoodError } from "../../base/errors.ts";
 import { type FrameRing, RING_ENTRIES } from "../../sys/io-uring.ts";
-import {
-  EAGAIN,
-  EBADF,
-  EBADFD,
-  ECANCELED,
-  EFAULT,
-  EINTR,
-  EINVAL,
-  ENOBUFS,
-  EOPNOTSUPP,
-  errnoName,
-  POLLOUT,
-} from "../../sys/libc.ts";
+import * as Libc from "../../sys/libc.ts";
 import { Poller } from "../../sys/poll.ts";
 import { KERNEL, type TunCalls } from "./calls.ts";
 import { BATCH_BYTES, type FrameDevice, type WorkerArea } from "./device.ts";
@@ -43,7 +31,7 @@ export class TunDevice implements FrameDevice {
     this.#area = area;
     this.#calls = calls;
     this.#ring = ring;
-    this.#writable = new Poller([fd], POLLOUT);
+    this.#writable = new Poller([fd], Libc.POLLOUT);
   }
 
   readBatch(most: number = WorkerLayout.BATCH_SIZE): number {
@@ -54,9 +42,9 @@ export class TunDevice implements FrameDevice {
       const at = area.nativeAt(WorkerLayout.TUN_SLOTS + count * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM);
       const length = this.#calls.read(this.#fd, at, WorkerLayout.FRAME_MAX);
       if (length < 0) {
-        if (length === -EINTR) continue;
+        if (length === -Libc.EINTR) continue;
         if (isLost(-length)) throw lostQueue(-length);
-        break; // EAGAIN: the queue is empty. Anything else passes, and poll tells when to try again.
+        break; // Libc.EAGAIN: the queue is empty. Anything else passes, and poll tells when to try again.
       }
       area.setWord(WorkerLayout.TUN_LENGTHS + 4 * count, length);
       bytes += length;
@@ -108,8 +96,8 @@ export class TunDevice implements FrameDevice {
     let written = 0;
     for (let index = first; index < end; index++) {
       let result = ring.results[index - first] as number;
-      if (result === -EOPNOTSUPP) this.#ring = undefined; // no RWF_NOWAIT for this descriptor
-      if (result === -EOPNOTSUPP || result === -ECANCELED) result = this.#write(index);
+      if (result === -Libc.EOPNOTSUPP) this.#ring = undefined; // no RWF_NOWAIT for this descriptor
+      if (result === -Libc.EOPNOTSUPP || result === -Libc.ECANCELED) result = this.#write(index);
       if (this.#isWritten(index, result)) written += 1;
     }
     return written;
@@ -128,8 +116,8 @@ export class TunDevice implements FrameDevice {
     let result = firstResult;
     for (;;) {
       if (result >= 0) return true;
-      const isFull = result === -EAGAIN || result === -ENOBUFS;
-      if (result !== -EINTR && !(isFull && this.#waitsLeft > 0)) {
+      const isFull = result === -Libc.EAGAIN || result === -Libc.ENOBUFS;
+      if (result !== -Libc.EINTR && !(isFull && this.#waitsLeft > 0)) {
         const packets = this.#area.word(
           WorkerLayout.TUN_TX + index * WorkerLayout.TUN_TX_SIZE + WorkerLayout.TUN_TX_PACKETS,
         );
@@ -145,12 +133,12 @@ export class TunDevice implements FrameDevice {
   }
 }
 
-/** Errors after which the descriptor never works again; EBADFD: the device was deleted. */
+/** Errors after which the descriptor never works again; Libc.EBADFD: the device was deleted. */
 function isLost(errno: number): boolean {
-  return errno === EBADFD || errno === EBADF || errno === EFAULT || errno === EINVAL;
+  return errno === Libc.EBADFD || errno === Libc.EBADF || errno === Libc.EFAULT || errno === Libc.EINVAL;
 }
 
 function lostQueue(errno: number): SapwoodError {
-  const hint = errno === EBADFD ? ": the device was deleted" : "";
-  return new SapwoodError("tun-unavailable", `Reading the TUN failed with ${errnoName(errno)}${hint}.`);
+  const hint = errno === Libc.EBADFD ? ": the device was deleted" : "";
+  return new SapwoodError("tun-unavailable", `Reading the TUN failed with ${Libc.errnoName(errno)}${hint}.`);
 }
