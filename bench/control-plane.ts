@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { Command } from "commander";
 import { SapwoodError } from "../src/base/errors.ts";
@@ -208,10 +209,6 @@ function conclude(): void {
 
 function cellOf(row: Row | undefined): string {
   return row?.value === undefined ? "refused" : figure(row.value);
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 for (const services of options.sizes) columns.push({ services, rows: await measure(services) });

@@ -1,11 +1,12 @@
 // `npm run bench -- idle`: what a proxy costs that nobody uses, with one other node that it probes: how often its
 // threads wake, and the processor time that it takes.
 import { loadavg } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
 import { Lab } from "../src/lab/lab.ts";
 import { DEMO, type Topology } from "../src/lab/topology.ts";
 import { publish } from "./history.ts";
-import { summarise } from "./statistics.ts";
+import { spread, summarise } from "./statistics.ts";
 import { costsBetween, residentMiB, threadCosts } from "./thread-cost.ts";
 import { wholeNumber } from "./whole-number.ts";
 
@@ -45,12 +46,12 @@ try {
     before = now;
   }
   process.stdout.write(`${rounds} rounds of 10 s, load ${loadavg()[0]?.toFixed(1)}; median (least to most)\n`);
-  process.stdout.write(`processor time per 10 s: ${spread(cpuMs)} ms\nwake-ups per second: ${spread(wakeUps)}\n`);
+  process.stdout.write(`processor time per 10 s: ${spread(cpuMs, 1)} ms\nwake-ups per second: ${spread(wakeUps, 1)}\n`);
   const memoryMiB = await residentMiB(lab.sandbox, NODE);
   process.stdout.write(`resident memory: ${memoryMiB.toFixed(0)} MiB\n`);
   for (const [thread, figures] of threads) {
     if (summarise(figures.rates).max === 0) continue;
-    const text = `${spread(figures.cpuMs)} ms, ${spread(figures.rates)} wake-ups`;
+    const text = `${spread(figures.cpuMs, 1)} ms, ${spread(figures.rates, 1)} wake-ups`;
     process.stdout.write(`  thread ${thread}: ${text}\n`);
   }
   if (isPublished) {
@@ -76,13 +77,4 @@ function pairOf(topology: Topology): Topology {
 
 async function readCosts() {
   return { atMs: performance.now(), costs: await threadCosts(lab.sandbox, NODE) };
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
-function spread(figures: readonly number[]): string {
-  const { median, min, max } = summarise(figures);
-  return `${median.toFixed(1)} (${min.toFixed(1)} to ${max.toFixed(1)})`;
 }

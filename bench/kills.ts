@@ -11,7 +11,7 @@ import { DEMO } from "../src/lab/topology.ts";
 import { beginKill, startManaged } from "../test/support/kept-descriptors.ts";
 import { killAndRestart, reportWithRefused, startExchanges } from "../test/support/kept-exchanges.ts";
 import { Random } from "../test/support/random.ts";
-import { summarise } from "./statistics.ts";
+import { spread } from "./statistics.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 const CLIENT_NODE = "node-a";
@@ -89,7 +89,7 @@ try {
 process.stdout.write(`${rounds} kills each, load ${loadavg()[0]?.toFixed(1)}; in ms: median (least to most)\n`);
 for (const { name, silencesMs, startsMs, refused } of kinds) {
   process.stdout.write(
-    `${name}: longest silence ${spread(silencesMs)}, until the next is ready ${spread(startsMs)}, ` +
+    `${name}: longest silence ${spread(silencesMs, 0)}, until the next is ready ${spread(startsMs, 0)}, ` +
       `new connections refused ${refused}\n`,
   );
 }
@@ -108,9 +108,4 @@ async function managed(node: string): Promise<Killable> {
   lab.writeConfig(node, tablesOf(DEMO));
   const manager = await startManaged(lab, node);
   return { kill: () => beginKill(lab, node, manager), stop: () => manager.stop() };
-}
-
-function spread(figures: readonly number[]): string {
-  const { median, min, max } = summarise(figures);
-  return `${Math.round(median)} (${Math.round(min)} to ${Math.round(max)})`;
 }

@@ -1,6 +1,7 @@
 // `npm run bench [SUBJECT]`: the benchmarks, one subject at a time; each has options of its own (--help).
 
 import process from "node:process";
+import { SapwoodError } from "../src/base/errors.ts";
 import { LOAD_CHECK_MS, LOAD_MAX, loadOf } from "./path/machine.ts";
 
 const SUBJECTS = {
@@ -50,4 +51,10 @@ const args = process.argv.slice(2);
 const subject = subjectIn(args);
 if (args.includes("--publish")) await requireQuiet();
 process.argv.splice(2, Infinity, ...args);
-await SUBJECTS[subject].load();
+try {
+  await SUBJECTS[subject].load();
+} catch (error) {
+  if (!(error instanceof SapwoodError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = error.exitCode;
+}

@@ -19,3 +19,9 @@ export function summarise(values: readonly number[]): Summary {
   const sorted = [...values].sort((a, b) => a - b);
   return { median: quantile(sorted, 0.5), min: quantile(sorted, 0), max: quantile(sorted, 1) };
 }
+
+/** Median, least and most, with so many digits behind the point. */
+export function spread(values: readonly number[], digits: number): string {
+  const { median, min, max } = summarise(values);
+  return `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
+}

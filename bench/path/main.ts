@@ -69,13 +69,7 @@ const options = new Command("bench path")
 
 const COMPARISONS = comparisonsOf(options);
 const measurements = MEASUREMENTS.filter(({ name }) => options.only === undefined || name.includes(options.only));
-try {
-  await run();
-} catch (error) {
-  if (!(error instanceof SapwoodError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = error.exitCode;
-}
+await run();
 
 async function run(): Promise<void> {
   if (measurements.length === 0) {

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
-import { SapwoodError } from "../../src/base/errors.ts";
 import { renderTable } from "../../src/base/text-table.ts";
 import { builtFile } from "../../src/lab/build-paths.ts";
 import { configFile, controlSocket } from "../../src/lab/lab.ts";
@@ -65,10 +64,6 @@ const folder = mkdtempSync(join(tmpdir(), "sapwood-publish-"));
 const sandbox = await Sandbox.open();
 try {
   await run();
-} catch (error) {
-  if (!(error instanceof SapwoodError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = error.exitCode;
 } finally {
   await sandbox.close();
   rmSync(folder, { recursive: true });
