@@ -2,6 +2,7 @@
 // devices. `npm run test:long`: long, the same claims on millions of packets and at more size. docs/testing.md.
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { sized } from "./test/support/size.ts";
 import { SlowFiles, SlowFirst } from "./test/support/slow-first.ts";
 
 /** Vitest leaves one processor idle by default, which on a machine with two is half of it. */
@@ -10,6 +11,17 @@ const WORKERS = availableParallelism();
 const LABS = 4;
 /** A long test works more than it waits. */
 const LONG_LABS = 3;
+/**
+ * Long files whose claims `npm test` holds in the same way on less traffic, or over the other family: only a run of the
+ * full size has them.
+ */
+const FULL_ONLY = sized(
+  [
+    ...["attacks-kernel", "balancing", "canary", "dscp-ecn", "flow-storm", "hot-swap", "killed-proxies", "lossy-path"],
+    ...["path-mtu"],
+  ].map((name) => `test/long/${name}.test.ts`),
+  [],
+);
 /** The files of a worker share what they import: none changes it, and it is loaded once instead of 150 times. */
 const SHARED = { isolate: false };
 /** A condition that is waited for: vitest gives up after a second, which a busy machine may need for starting a thread. */
@@ -52,6 +64,7 @@ export default defineConfig({
           name: "long",
           ...SHARED,
           include: ["test/long/**/*.test.ts"],
+          exclude: FULL_ONLY,
           maxWorkers: LONG_LABS,
           expect: PATIENT,
           testTimeout: 1_200_000,

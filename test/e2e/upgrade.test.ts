@@ -1,4 +1,4 @@
-// Upgrades under load, and two of the ways in which they fail. All ways: test/long/upgrade.test.ts.
-import { describeUpgrades } from "../support/upgrades.ts";
+// Upgrades under load, and two of the ways in which they fail. The others: test/long/upgrade.test.ts.
+import { DAILY_FAILURES, describeUpgrades } from "../support/upgrades.ts";
 
-describeUpgrades(["dies when the workers are held", "passes no packet on"]);
+describeUpgrades(DAILY_FAILURES);

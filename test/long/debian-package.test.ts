@@ -72,7 +72,9 @@ function nextVersion(file: string): string {
 }
 
 function run(program: string, args: readonly string[]): string {
-  return execFileSync(program, args, { encoding: "utf8", cwd: ROOT, maxBuffer: 2 ** 26 });
+  // To compress it well takes a minute of a processor.
+  const env = { ...process.env, DPKG_DEB_COMPRESSOR_LEVEL: "0" };
+  return execFileSync(program, args, { encoding: "utf8", cwd: ROOT, env, maxBuffer: 2 ** 26 });
 }
 
 function whatIsMissing(): string | undefined {

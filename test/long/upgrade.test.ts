@@ -1,4 +1,7 @@
-// Upgrades under load that fail in each of the ways that there are. Two of them: test/e2e/upgrade.test.ts.
-import { describeUpgrades, FAILURE_NAMES } from "../support/upgrades.ts";
+// Upgrades under load that fail in the ways that test/e2e/upgrade.test.ts does not try, or with SAPWOOD_TEST_SIZE=full in
+// all.
+import { sized } from "../support/size.ts";
+import { DAILY_FAILURES, describeUpgrades, FAILURE_NAMES } from "../support/upgrades.ts";
 
-describeUpgrades(FAILURE_NAMES);
+const others = FAILURE_NAMES.filter((name) => !DAILY_FAILURES.includes(name));
+describeUpgrades(sized(others, FAILURE_NAMES));

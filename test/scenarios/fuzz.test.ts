@@ -1,5 +1,5 @@
 // Mutants through the engine and its judges, and the cases that were kept of all that was ever tried (test/corpus).
-// SAPWOOD_TEST_SEED=n repeats one seed; four million packets are in test/long, more in `npm run fuzz`.
+// SAPWOOD_TEST_SEED=n repeats one seed; two million packets are in test/long, more in `npm run fuzz`.
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Counter } from "../../assembly/shared/counters.ts";

@@ -14,8 +14,8 @@ const SLOW: Readonly<Record<string, readonly string[]>> = {
     ...["tools", "cross-family", "lifecycle", "path-mtu"],
   ],
   long: [
-    ...["killed-threads", "lossy-path", "hot-swap", "twin", "oakestra-steps", "killed-proxies", "offloads"],
-    ...["upgrade", "canary", "debian-package", "ended-lab"],
+    ...["debian-package", "upgrade", "offloads", "soak", "oakestra-steps", "fuzz", "twin", "oakestra-leaks"],
+    ...["killed-threads", "lossy-path", "hot-swap", "killed-proxies", "canary", "ended-lab"],
   ],
 };
 const SHOWN = 8;

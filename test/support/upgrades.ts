@@ -55,6 +55,7 @@ const FAILURES: Readonly<Record<string, readonly [change: () => Change, reason: 
   "passes no packet on": [() => at("supervisor.release();", ""), /does not call its engine|said nothing for \d+ ms/],
 };
 export const FAILURE_NAMES: readonly string[] = Object.keys(FAILURES);
+export const DAILY_FAILURES: readonly string[] = ["dies when the workers are held", "passes no packet on"];
 
 export function describeUpgrades(failures: readonly string[]): void {
   describeLab("a proxy that another process takes over from", () => story(failures));
