@@ -1,13 +1,22 @@
 // The two files of NetManager, with what is found of them in the field.
 import { describe, expect, test } from "vitest";
-import { parseNetcfg } from "../../../../../src/control/providers/oakestra/netcfg.ts";
-import { parseTuncfg } from "../../../../../src/control/providers/oakestra/tuncfg.ts";
+import { loadNetcfg, parseNetcfg } from "../../../../../src/control/providers/oakestra/netcfg.ts";
+import { loadPolicyFile } from "../../../../../src/control/providers/oakestra/policy-file.ts";
+import { loadTuncfg, parseTuncfg } from "../../../../../src/control/providers/oakestra/tuncfg.ts";
 
 const SHIPPED = `{
   "NodePublicAddress": "0.0.0.0", "NodePublicPort": "50103", "ClusterUrl": "0.0.0.0", "ClusterMqttPort": "10003",
   "DefaultInterface": "", "Debug": false, "PublicIPNetworking": false, "MqttCert": "", "MqttKey": ""
 }`;
 const LEAST = '"NodePublicAddress": "192.0.2.1", "NodePublicPort": "50103", "ClusterMqttPort": "10003"';
+
+test.each([
+  ["netcfg.json", (path: string) => loadNetcfg(path, {})],
+  ["tuncfg.json", (path: string) => loadTuncfg(path, () => {})],
+  ["policies.yaml", loadPolicyFile],
+])("a device in the place of %s is refused, and not read without end", (_name, load) => {
+  expect(() => load("/dev/zero")).toThrow(expect.objectContaining({ code: "config-unreadable" }));
+});
 
 describe("netcfg.json", () => {
   const read = (text: string, env: NodeJS.ProcessEnv = {}) => parseNetcfg(text, "netcfg.json", env);
