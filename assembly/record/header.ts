@@ -29,6 +29,8 @@ export const refusalCount = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout
 export const senderMask = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout.SENDER_MASK);
 export const clientCount = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout.CLIENT_COUNT);
 export const repair = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout.REPAIR);
+/** The first of the words of that key. */
+export const flowHashKey = changetype<Cell<u64>>(HeaderLayout.AT + HeaderLayout.FLOW_HASH_KEY);
 export const ownAddressCount = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout.OWN_ADDRESS_COUNT);
 export const unboundEndMs = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout.UNBOUND_END_MS);
 export const flowRoom = changetype<Cell<u32>>(HeaderLayout.AT + HeaderLayout.FLOW_ROOM);

@@ -38,9 +38,13 @@ export class Endpoint {
     return changetype<Endpoint>(address);
   }
 
-  /** In one access: the first half of the address. */
+  /** In one access each: the halves of the address. */
   get addressUpper(): u64 {
     return load<u64>(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS);
+  }
+
+  get addressLower(): u64 {
+    return load<u64>(changetype<usize>(this), KernelLayout.SOCKADDR_ADDRESS + 8);
   }
 
   /** It is aligned to 8 bytes only, so it can be no field. */

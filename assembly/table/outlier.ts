@@ -10,7 +10,6 @@ import * as Header from "../record/header.ts";
 import { Outlier } from "../record/outlier.ts";
 import { Counter } from "../shared/counters.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
-import * as HeaderLayout from "../shared/layout/header.ts";
 import * as OutlierLayout from "../shared/layout/outlier.ts";
 import { OutlierCause } from "../shared/layout/outlier.ts";
 import * as Protocol from "../shared/protocol.ts";
@@ -202,7 +201,7 @@ function placeFor(key: u64, nowMs: u32): usize {
 
 /** A secret factor: nobody can choose keys that meet. */
 function setAt(key: u64): usize {
-  const secret = load<u64>(HeaderLayout.AT + HeaderLayout.FLOW_HASH_KEY) | 1;
+  const secret = Header.flowHashKey.value | 1;
   return outliersAt + <usize>((key * secret) >> SET_SHIFT) * SET_SIZE;
 }
 

@@ -5,7 +5,6 @@ import { generation } from "../area/generation.ts";
 import * as Header from "../record/header.ts";
 import { Endpoint } from "../record/node.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
-import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import { findSender } from "./address.ts";
 import { endpointAt, isNodeKnown } from "./node.ts";
@@ -23,7 +22,7 @@ let lastNode: u32 = 0; // NodeLayout.LOCAL
  */
 export function senderNode(name: usize): u32 {
   const upper = Endpoint.at(name).addressUpper;
-  const lower = load<u64>(name, KernelLayout.SOCKADDR_ADDRESS + 8);
+  const lower = Endpoint.at(name).addressLower;
   const port = <u32>Endpoint.at(name).port;
   if (lower == lastLower && port == lastPort && upper == lastUpper && generation == lastGeneration) return lastNode;
   lastNode = findSender(name);
