@@ -1,7 +1,7 @@
 // `sapwood netmanager`: this worker node of Oakestra in the place of its NetManager, in the foreground.
 
 import type { SpareThread } from "../dataplane/worker/spare-thread.ts";
-import type { Command, CommandInput, Terminal } from "./command.ts";
+import type { Command, CommandInput, CommandOption, Terminal } from "./command.ts";
 import { firstEnding } from "./ending.ts";
 import { LOG_FORMAT_OPTION, logLevelOption, openLog } from "./logging.ts";
 import { SOCKET_OPTION } from "./query-command.ts";
@@ -15,23 +15,11 @@ export const netmanagerCommand: Command = {
   group: "Run a proxy",
   summary: "run this worker node of Oakestra in the place of its NetManager",
   options: [
-    { flags: "--netcfg <file>", summary: "node and broker", default: fixed("/etc/netmanager/netcfg.json") },
-    { flags: "--tuncfg <file>", summary: "TUN and service ranges", default: fixed("/etc/netmanager/tuncfg.json") },
-    {
-      flags: "--policies <file>",
-      summary: "policies that services stand for, if there is such a file",
-      default: fixed("/etc/netmanager/policies.yaml"),
-    },
-    {
-      flags: "--listen <path>",
-      summary: "socket that the NodeEngine calls",
-      default: fixed("/etc/netmanager/netmanager.sock"),
-    },
-    {
-      flags: "--state <folder>",
-      summary: "registration, containers and known services",
-      default: fixed("/var/lib/sapwood/netmanager"),
-    },
+    pathOption("--netcfg <file>", "node and broker", "/etc/netmanager/netcfg.json"),
+    pathOption("--tuncfg <file>", "TUN and service ranges", "/etc/netmanager/tuncfg.json"),
+    pathOption("--policies <file>", "policies that services stand for, if any do", "/etc/netmanager/policies.yaml"),
+    pathOption("--listen <path>", "socket that the NodeEngine calls", "/etc/netmanager/netmanager.sock"),
+    pathOption("--state <folder>", "registration, containers and known services", "/var/lib/sapwood/netmanager"),
     SOCKET_OPTION,
     logLevelOption("by Debug of the file"),
     LOG_FORMAT_OPTION,
@@ -83,6 +71,6 @@ async function serve(spare: SpareThread, input: CommandInput, terminal: Terminal
   }
 }
 
-function fixed(path: string): NonNullable<Command["options"][number]["default"]> {
-  return { value: () => path, text: path };
+function pathOption(flags: string, summary: string, path: string): CommandOption {
+  return { flags, summary, default: { value: () => path, text: path } };
 }

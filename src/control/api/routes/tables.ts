@@ -38,30 +38,28 @@ const drainOrder = z.strictObject({
   draining: z.boolean({ error: "true or false" }).default(true),
 }) satisfies z.ZodType<DrainOrder>;
 
-const text = { type: "application/yaml", mostBytes: TEXT_BYTES_MAX } as const;
+const change = {
+  changes: "tables",
+  path: "/v1/tables",
+  query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
+  body: { type: "application/yaml", mostBytes: TEXT_BYTES_MAX },
+  answers: z.union([AppliedReport, DifferenceReport]),
+} as const;
 const addressText = z.string({ error: "an IPv4 or IPv6 address" });
 const route = routesOn<TableParts>();
 
 export const TABLE_ROUTES: readonly Route<TableParts>[] = [
   route({
+    ...change,
     method: "POST",
-    changes: "tables",
-    path: "/v1/tables",
     summary: "Replaces nodes and services, or only tells what that would change",
-    query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
-    body: text,
-    answers: z.union([AppliedReport, DifferenceReport]),
     handle: ({ tables }, { query: { allowEmpty, dryRun }, body }) =>
       dryRun ? tables.previewText(body, allowEmpty) : tables.applyText(body, allowEmpty),
   }),
   route({
+    ...change,
     method: "PATCH",
-    changes: "tables",
-    path: "/v1/tables",
     summary: "Changes some of the nodes and services, or only tells what that would change",
-    query: z.strictObject({ allowEmpty: flag, dryRun: flag }),
-    body: text,
-    answers: z.union([AppliedReport, DifferenceReport]),
     handle: ({ tables }, { query: { allowEmpty, dryRun }, body }) =>
       dryRun ? tables.previewMerge(body, allowEmpty) : tables.mergeText(body, allowEmpty),
   }),
