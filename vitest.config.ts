@@ -12,13 +12,13 @@ const LABS = 4;
 /** A long test works more than it waits. */
 const LONG_LABS = 3;
 /**
- * Long files whose claims `npm test` holds in the same way on less traffic, or over the other family: only a run of the
- * full size has them.
+ * Long files whose claims `npm test` holds in the same way on less traffic, in one way of several, or over the other
+ * family: only a run of the full size has them.
  */
 const FULL_ONLY = sized(
   [
     ...["attacks-kernel", "balancing", "canary", "dscp-ecn", "flow-storm", "hot-swap", "killed-proxies", "lossy-path"],
-    ...["path-mtu"],
+    ...["oakestra-registration", "oakestra-tls", "path-mtu"],
   ].map((name) => `test/long/${name}.test.ts`),
   [],
 );
