@@ -72,7 +72,7 @@ function nextVersion(file: string): string {
 }
 
 function run(program: string, args: readonly string[]): string {
-  // To compress it well takes a minute of a processor.
+  // To compress it well would be most of the work.
   const env = { ...process.env, DPKG_DEB_COMPRESSOR_LEVEL: "0" };
   return execFileSync(program, args, { encoding: "utf8", cwd: ROOT, env, maxBuffer: 2 ** 26 });
 }

@@ -1,6 +1,5 @@
 /**
- * How much a long test does: as much as every change has to pass, or all with SAPWOOD_TEST_SIZE=full, which takes an hour
- * (docs/testing.md).
+ * How much a long test does: as much as every change has to pass, or with SAPWOOD_TEST_SIZE=full all (docs/testing.md).
  */
 export function sized<Value>(usual: Value, full: Value): Value {
   const size = process.env.SAPWOOD_TEST_SIZE ?? "usual";

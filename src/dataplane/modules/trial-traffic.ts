@@ -73,6 +73,8 @@ const SEGMENT_MAX = 1400;
 
 export class TrialTraffic {
   readonly #dice: Dice;
+  /** By their texts: the few addresses of a trial come again and again. */
+  readonly #raw = new Map<string, Uint8Array>();
 
   constructor(dice: Dice) {
     this.#dice = dice;
@@ -105,9 +107,9 @@ export class TrialTraffic {
     if (kind < 16) return this.transport(ends, Protocol.TCP, dice.pick(PORTS), dice.pick(PORTS), size);
     if (kind < 18) {
       const echo = Uint8Array.of(isV4 ? 8 : 128, 0, 0, 0, 0, dice.below(4), 0, dice.below(256));
-      return ipPacket(ends, isV4 ? Protocol.ICMP : Protocol.ICMPV6, concat(echo, dice.bytes(size % 100)));
+      return this.#ipPacket(ends, isV4 ? Protocol.ICMP : Protocol.ICMPV6, concat(echo, dice.bytes(size % 100)));
     }
-    return ipPacket(ends, dice.pick(OTHER_PROTOCOLS), dice.bytes(size % 600));
+    return this.#ipPacket(ends, dice.pick(OTHER_PROTOCOLS), dice.bytes(size % 600));
   }
 
   transport(ends: Ends, protocol: number, sourcePort: number, port: number, size: number): Uint8Array {
@@ -120,7 +122,7 @@ export class TrialTraffic {
       header.setUint16(12, 0x5000 | this.#dice.pick(TCP_FLAGS));
       header.setUint16(14, 0xfaf0);
     } else header.setUint16(4, Ip.UDP_HEADER + size);
-    return ipPacket(ends, protocol, concat(new Uint8Array(header.buffer), this.#dice.bytes(size)));
+    return this.#ipPacket(ends, protocol, concat(new Uint8Array(header.buffer), this.#dice.bytes(size)));
   }
 
   /** An answer to a packet that was sent to `from`'s workload; undefined for what has no ports. */
@@ -150,7 +152,7 @@ export class TrialTraffic {
     const [type, code] = this.#dice.pick(isV4 ? ERRORS_V4 : ERRORS_V6);
     const header = Uint8Array.of(type, code, 0, 0, 0, 0, 0x05, 0x14);
     const body = concat(header, quoted.subarray(0, this.#dice.pick([28, 48, 200, 500])));
-    return ipPacket(ends, isV4 ? Protocol.ICMP : Protocol.ICMPV6, body);
+    return this.#ipPacket(ends, isV4 ? Protocol.ICMP : Protocol.ICMPV6, body);
   }
 
   #fragment(ends: Ends): Uint8Array {
@@ -179,7 +181,7 @@ export class TrialTraffic {
     const ip = isV4 ? Ip.IPV4_HEADER : Ip.IPV6_HEADER;
     const view = new DataView(packet.buffer);
     if (isTcp) view.setUint8(ip + 13, 0x18);
-    const { source, destination } = rawEnds(ends, protocol);
+    const { source, destination } = this.#rawEnds(ends, protocol);
     const checksumAt = Ip.CHECKSUM_AT[protocol] ?? 0;
     view.setUint16(ip + checksumAt, Ip.foldedSum(Ip.pseudoSum(source, destination, protocol, packet.length - ip)));
     const header = new DataView(new ArrayBuffer(Virtio.SIZE));
@@ -191,30 +193,27 @@ export class TrialTraffic {
     header.setUint16(Virtio.CSUM_OFFSET, checksumAt, true);
     return concat(new Uint8Array(header.buffer), packet);
   }
+
+  /** With every checksum in its place. */
+  #ipPacket(ends: Ends, protocol: number, payload: Uint8Array): Uint8Array {
+    const raw = this.#rawEnds(ends, protocol);
+    Ip.finishChecksum(payload, raw);
+    return concat(Ip.ipHeader({ ...raw, length: payload.length, isWhole: payload.length % 3 === 0 }), payload);
+  }
+
+  #rawEnds({ source, destination }: Ends, protocol: number) {
+    return { source: this.#rawOf(source), destination: this.#rawOf(destination), protocol };
+  }
+
+  #rawOf(address: string): Uint8Array {
+    const raw = this.#raw.get(address) ?? Ip.rawAddress(address);
+    this.#raw.set(address, raw);
+    return raw;
+  }
 }
 
 function isIpv4(address: string): boolean {
   return !address.includes(":");
-}
-
-/** With every checksum in its place. */
-function ipPacket(ends: Ends, protocol: number, payload: Uint8Array): Uint8Array {
-  const raw = rawEnds(ends, protocol);
-  Ip.finishChecksum(payload, raw);
-  return concat(Ip.ipHeader({ ...raw, length: payload.length, isWhole: payload.length % 3 === 0 }), payload);
-}
-
-function rawEnds({ source, destination }: Ends, protocol: number) {
-  return { source: rawOf(source), destination: rawOf(destination), protocol };
-}
-
-/** The few addresses of a trial come again and again. */
-const RAW = new Map<string, Uint8Array>();
-
-function rawOf(address: string): Uint8Array {
-  const raw = RAW.get(address) ?? Ip.rawAddress(address);
-  RAW.set(address, raw);
-  return raw;
 }
 
 /** In place, with the IPv4 header's checksum. */
