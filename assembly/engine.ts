@@ -19,7 +19,7 @@ import { finishFrame } from "./offload/coalesce.ts";
 import { emptyQueues, hasRoom } from "./queue/arena.ts";
 import { frameAt, frameLength, prepareReceive } from "./queue/received.ts";
 import { closeMessage, destinationOf, splitMessage } from "./queue/udp.ts";
-import { FRAGMENTS, freeReleased, waitingCount } from "./queue/waiting.ts";
+import { FRAGMENTS, freeReleased, rowOf } from "./queue/waiting.ts";
 import * as Header from "./record/header.ts";
 import { Counter } from "./shared/counters.ts";
 import * as NodeLayout from "./shared/layout/node.ts";
@@ -83,7 +83,7 @@ export function sweep(nowUs: f64, budget: u32): u32 {
   settleLimbo();
   const nowMs = milliseconds(nowUs);
   const ended = sweepFlows(nowMs, budget);
-  if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
+  if (rowOf(FRAGMENTS).count != 0) dropOrphans(nowMs);
   forgetStale(nowMs);
   forgetRefused(nowMs);
   forgetCallers(nowMs);
@@ -132,7 +132,7 @@ function begin(nowUs: f64): u32 {
   freeReleased();
   allowPortTries();
   const nowMs = milliseconds(nowUs);
-  if (waitingCount(FRAGMENTS) != 0) dropOrphans(nowMs);
+  if (rowOf(FRAGMENTS).count != 0) dropOrphans(nowMs);
   return nowMs;
 }
 

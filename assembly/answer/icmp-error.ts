@@ -6,16 +6,7 @@ import { count } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
 import { pseudoHeaderSum } from "../checksum/pseudo-header.ts";
 import { fold, sum } from "../checksum/sum.ts";
-import {
-  ADDRESS_UNREACHABLE,
-  ADMINISTRATIVELY,
-  FRAGMENTATION_NEEDED,
-  HOST_UNREACHABLE,
-  NETWORK_UNREACHABLE,
-  NO_ROUTE,
-  PROHIBITED,
-  SOURCE_ROUTE_FAILED,
-} from "../family/icmp-type.ts";
+import * as IcmpCode from "../family/icmp-type.ts";
 import { takeHeader } from "../queue/arena.ts";
 import { sumStart } from "../queue/parts.ts";
 import { writeParts, writeQuote } from "../queue/tun.ts";
@@ -68,26 +59,26 @@ export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: 
         if (mayAnswer(packet, HeaderLayout.ANSWER_LOST_WITH_RESET, AnswerShare.urgent, nowMs)) reset(packet);
         return;
       }
-      return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
+      return unreachable(packet, IcmpCode.HOST_UNREACHABLE, IcmpCode.ADDRESS_UNREACHABLE, nowMs);
     case DropReason.unknownAddress:
     case DropReason.noInstance:
-      return unreachable(packet, HOST_UNREACHABLE, ADDRESS_UNREACHABLE, nowMs);
+      return unreachable(packet, IcmpCode.HOST_UNREACHABLE, IcmpCode.ADDRESS_UNREACHABLE, nowMs);
     case DropReason.notServiceAddress:
     case DropReason.noNode:
     case DropReason.noAddressOfFamily:
-      return unreachable(packet, NETWORK_UNREACHABLE, NO_ROUTE, nowMs);
+      return unreachable(packet, IcmpCode.NETWORK_UNREACHABLE, IcmpCode.NO_ROUTE, nowMs);
     case DropReason.unknownWorkload:
       if (!isFromHost(packet) || !claimAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.stranger, nowMs))
         return;
-      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, PROHIBITED, 0);
-      return quote(packet, ICMPV6_UNREACHABLE, ADMINISTRATIVELY, 0);
+      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, IcmpCode.PROHIBITED, 0);
+      return quote(packet, ICMPV6_UNREACHABLE, IcmpCode.ADMINISTRATIVELY, 0);
     case DropReason.tooBig:
       if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.urgent, nowMs)) return;
-      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, FRAGMENTATION_NEEDED, mtu);
+      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, IcmpCode.FRAGMENTATION_NEEDED, mtu);
       return quote(packet, ICMPV6_PACKET_TOO_BIG, 0, mtu);
     case DropReason.sourceRoute:
       if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.ordinary, nowMs)) return;
-      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, SOURCE_ROUTE_FAILED, 0);
+      if (packet.isIpv4) return quote(packet, ICMP_UNREACHABLE, IcmpCode.SOURCE_ROUTE_FAILED, 0);
       return quote(packet, ICMPV6_PARAMETER_PROBLEM, 0, packet.segmentsLeftAt - packet.at);
     case DropReason.instanceGone:
       if (mayAnswer(packet, HeaderLayout.ANSWER_WITH_RESET, AnswerShare.urgent, nowMs)) reset(packet);

@@ -3,7 +3,6 @@
 
 import * as Header from "../record/header.ts";
 import { WorkerArea } from "../record/worker.ts";
-import * as HeaderLayout from "../shared/layout/header.ts";
 import { workerAt } from "./regions.ts";
 
 const REPAIR_SLEEP_NS: i64 = 10_000_000;
@@ -26,9 +25,9 @@ export function enter(): void {
 function standAside(): void {
   WorkerArea.at(workerAt).sequence.add(1);
   while (true) {
-    const repair = <i32>Header.repair.load();
+    const repair = Header.repair.load();
     if (repair == 0) break;
-    atomic.wait<i32>(HeaderLayout.AT + HeaderLayout.REPAIR, repair, REPAIR_SLEEP_NS);
+    Header.repair.wait(repair, REPAIR_SLEEP_NS);
   }
   WorkerArea.at(workerAt).sequence.add(1);
 }

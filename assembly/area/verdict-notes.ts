@@ -50,17 +50,17 @@ function verdict(reason: u32): u32 {
 }
 
 function sent(): u64 {
-  return counted(Counter.egressPackets);
+  return WorkerArea.at(workerAt).counted(Counter.egressPackets);
 }
 
 function delivered(): u64 {
-  return counted(Counter.ingressPackets) + counted(Counter.localPackets);
+  return (
+    WorkerArea.at(workerAt).counted(Counter.ingressPackets) + WorkerArea.at(workerAt).counted(Counter.localPackets)
+  );
 }
 
 function kept(): u64 {
-  return counted(Counter.packetsParked) + counted(Counter.fragmentsHeld);
-}
-
-function counted(counter: u32): u64 {
-  return load<u64>(workerAt + WorkerLayout.COUNTERS + ((<usize>counter) << 3));
+  return (
+    WorkerArea.at(workerAt).counted(Counter.packetsParked) + WorkerArea.at(workerAt).counted(Counter.fragmentsHeld)
+  );
 }

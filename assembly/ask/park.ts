@@ -4,16 +4,7 @@
 import { count, countEgressDrop } from "../area/count.ts";
 import { workerAt } from "../area/regions.ts";
 import { concerns, largestOwner, NO_OWNER } from "../queue/shares.ts";
-import {
-  blocksOf,
-  discard,
-  firstWaiting,
-  hold,
-  PARKED,
-  waitingBytes,
-  waitingCount,
-  waitingRecord,
-} from "../queue/waiting.ts";
+import { blocksOf, discard, hold, PARKED, rowOf, waitingRecord } from "../queue/waiting.ts";
 import * as Header from "../record/header.ts";
 import { Refusal } from "../record/refusal.ts";
 import { Held } from "../record/waiting.ts";
@@ -75,7 +66,7 @@ function ownerOfParked(packet: Packet, nowMs: u32): u32 {
 
 /** Whether packets to the address wait already; then others have to wait behind them. */
 export function isParked(address: v128): bool {
-  return waitingCount(PARKED) != 0 && !isUnparking && countParked(address) != 0;
+  return rowOf(PARKED).count != 0 && !isUnparking && countParked(address) != 0;
 }
 
 /** While packets are taken out of their row, they do not wait for those behind them. */
@@ -106,7 +97,7 @@ export function learnRefusals(nowMs: u32): void {
 }
 
 function isFull(length: u32): bool {
-  return waitingBytes(PARKED) + length > Header.parkBytes.value;
+  return rowOf(PARKED).bytes + length > Header.parkBytes.value;
 }
 
 /**
@@ -116,8 +107,8 @@ function isFull(length: u32): bool {
 function crowdOut(owner: u32, blocks: u32, address: v128): bool {
   const largest = largestOwner(PARKED, owner, blocks, address);
   if (largest == NO_OWNER) return false;
-  let number = firstWaiting(PARKED);
-  for (let left = waitingCount(PARKED); left != 0; left--) {
+  let number = rowOf(PARKED).first;
+  for (let left = rowOf(PARKED).count; left != 0; left--) {
     const record = waitingRecord(number);
     const isOfLargest = Held.at(record).owner == largest && concerns(record, address);
     if (isOfLargest && findService(record + WaitingLayout.HELD_DESTINATION) == 0) {
@@ -132,8 +123,8 @@ function crowdOut(owner: u32, blocks: u32, address: v128): bool {
 
 function countParked(address: v128): u32 {
   let parked: u32 = 0;
-  let number = firstWaiting(PARKED);
-  for (let left = waitingCount(PARKED); left != 0; left--) {
+  let number = rowOf(PARKED).first;
+  for (let left = rowOf(PARKED).count; left != 0; left--) {
     const record = waitingRecord(number);
     if (concerns(record, address)) parked++;
     number = Held.at(record).next;
@@ -143,8 +134,8 @@ function countParked(address: v128): u32 {
 
 /** Whose packet waits for the address. */
 function ownerOf(address: v128): u32 {
-  let number = firstWaiting(PARKED);
-  for (let left = waitingCount(PARKED); left != 0; left--) {
+  let number = rowOf(PARKED).first;
+  for (let left = rowOf(PARKED).count; left != 0; left--) {
     const record = waitingRecord(number);
     if (concerns(record, address)) return Held.at(record).owner;
     number = Held.at(record).next;

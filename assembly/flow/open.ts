@@ -65,7 +65,7 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
 
   const opened = insert(flow, hash, firstState(packet), nowMs);
   if (opened == flow) count(Counter.flowsOpened, 1);
-  return opened == 0 ? DropReason.flowTableFull : opened;
+  return opened == 0 ? <usize>DropReason.flowTableFull : opened;
 }
 
 /** What the record says of a flow of which no packet was seen, with the families that findAddresses() found. */

@@ -105,7 +105,7 @@ function establish(flow: usize, packet: Packet, seen: u32): void {
 
 /** Acknowledgment and window of a segment, as they are in the packet. */
 function noteWindow(packet: Packet, at: usize): void {
-  if (packet.flags & TCP_ACK) store<u64>(at, load<u64>(packet.transportAt, TCP_ACKNOWLEDGMENT));
+  if (packet.flags & TCP_ACK) store<u64>(at, Tcp.at(packet.transportAt).acknowledgmentToWindow);
 }
 
 /** A segment that begins or ends something, or that comes after the end. */

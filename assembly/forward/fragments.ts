@@ -9,7 +9,7 @@ import { fragment, piecesMax } from "../offload/fragment.ts";
 import { hasRoom } from "../queue/arena.ts";
 import { writePacket } from "../queue/tun.ts";
 import { sendPacket } from "../queue/udp.ts";
-import { FRAGMENTS, firstWaiting, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
+import { FRAGMENTS, release, rowOf, waitingAt, waitingRecord } from "../queue/waiting.ts";
 import { FirstFragment } from "../record/fragment.ts";
 import { Held } from "../record/waiting.ts";
 import { Counter } from "../shared/counters.ts";
@@ -28,8 +28,8 @@ import { packet } from "./packet-in-hand.ts";
  */
 export function firstFragment(owner: u32, node: u32, behind: u32, nowMs: u32): void {
   const first = noteFirst(packet, owner, node, nowMs);
-  let number = firstWaiting(FRAGMENTS);
-  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
+  let number = rowOf(FRAGMENTS).first;
+  for (let left = rowOf(FRAGMENTS).count; left != 0; left--) {
     const record = waitingRecord(number);
     const next = Held.at(record).next;
     if (sameFragmentKey(record, first)) {

@@ -5,7 +5,7 @@ import { countEgressDrop } from "../area/count.ts";
 import { isDenied, isGivenUp } from "../ask/park.ts";
 import { endDenied } from "../nat/egress.ts";
 import { hasRoom } from "../queue/arena.ts";
-import { firstWaiting, PARKED, release, waitingAt, waitingCount, waitingRecord } from "../queue/waiting.ts";
+import { PARKED, release, rowOf, waitingAt, waitingRecord } from "../queue/waiting.ts";
 import { Held } from "../record/waiting.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
 import { DropReason } from "../shared/verdicts.ts";
@@ -16,15 +16,15 @@ import { packet } from "./packet-in-hand.ts";
 
 /** Handles the parked packets that need not wait any longer; returns how many of them found no room in the queues. */
 export function unparkAll(nowMs: u32): u32 {
-  let number = firstWaiting(PARKED);
-  for (let left = waitingCount(PARKED); left != 0; left--) {
+  let number = rowOf(PARKED).first;
+  for (let left = rowOf(PARKED).count; left != 0; left--) {
     const record = waitingRecord(number);
     const next = Held.at(record).next;
     const at = waitingAt(number);
     const length = Held.at(record).length;
     const isKnown = findService(record + WaitingLayout.HELD_DESTINATION) != 0;
     if (isKnown || isGivenUp(record, nowMs)) {
-      if (!hasRoom(framePackets(at, length))) return waitingCount(PARKED);
+      if (!hasRoom(framePackets(at, length))) return rowOf(PARKED).count;
       release(PARKED, number);
       const reason = isKnown ? egressFrame(at, length, nowMs) : giveUp(at, length, nowMs);
       if (reason != DropReason.none) countEgressDrop(reason, 1);

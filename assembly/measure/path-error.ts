@@ -64,7 +64,7 @@ function hint(node: u32, errno: u32, size: u32, quoted: u32): void {
 function isOurs(metrics: NodeMetrics, quoted: u32, size: u32): bool {
   const at = workerAt + WorkerLayout.ERROR_QUOTE;
   if (quoted == 0) return true;
-  if (quoted >= <u32>ProbeLayout.ABILITIES_AT && load<u16>(at) == ProbeLayout.MAGIC) {
+  if (quoted >= <u32>ProbeLayout.ABILITIES_AT && Probe.at(at).magic == ProbeLayout.MAGIC) {
     return findNote(metrics, Probe.at(at).nonce) != null;
   }
   const version = load<u8>(at) >>> 4;

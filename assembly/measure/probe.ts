@@ -85,7 +85,7 @@ function attendNode(node: u32, nowUs: f64, ms: u32): u32 {
 }
 
 export function isProbe(at: usize, length: u32): bool {
-  return length >= 2 && load<u16>(at) == ProbeLayout.MAGIC;
+  return length >= 2 && Probe.at(at).magic == ProbeLayout.MAGIC;
 }
 
 /**
@@ -161,7 +161,7 @@ function sendNumbered(node: u32, metrics: NodeMetrics, nowUs: f64, ms: u32): voi
 /** `wanted` is 1 + the health page that it asks for, 0 = none. */
 function send(node: u32, size: u32, nonce: u64, wanted: u32): void {
   const probe = takeHeader(ProbeLayout.SIZE);
-  store<u16>(probe, ProbeLayout.MAGIC);
+  Probe.at(probe).magic = <u16>ProbeLayout.MAGIC;
   Probe.at(probe).version = <u8>ProbeLayout.VERSION;
   Probe.at(probe).type = <u8>ProbeLayout.REQUEST;
   Probe.at(probe).node = maskNode(node, nonce);

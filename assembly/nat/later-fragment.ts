@@ -6,16 +6,7 @@ import { addressDelta } from "../checksum/incremental.ts";
 import { fold } from "../checksum/sum.ts";
 import { canChangeFamily, changeFamily } from "../family/header.ts";
 import { largestOwner, NO_OWNER } from "../queue/shares.ts";
-import {
-  blocksOf,
-  discard,
-  FRAGMENTS,
-  firstWaiting,
-  hold,
-  waitingBytes,
-  waitingCount,
-  waitingRecord,
-} from "../queue/waiting.ts";
+import { blocksOf, discard, FRAGMENTS, hold, rowOf, waitingRecord } from "../queue/waiting.ts";
 import { FirstFragment } from "../record/fragment.ts";
 import { Held } from "../record/waiting.ts";
 import { Counter } from "../shared/counters.ts";
@@ -50,8 +41,8 @@ export function translateLater(packet: Packet, first: usize, isReceived: bool): 
 export function holdFragment(packet: Packet, owner: u32, nowMs: u32): DropReason {
   const key = fragmentKey();
   let ofPacket: u32 = 0;
-  let number = firstWaiting(FRAGMENTS);
-  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
+  let number = rowOf(FRAGMENTS).first;
+  for (let left = rowOf(FRAGMENTS).count; left != 0; left--) {
     const record = waitingRecord(number);
     number = Held.at(record).next;
     if (sameFragmentKey(record, key)) ofPacket++;
@@ -65,15 +56,15 @@ export function holdFragment(packet: Packet, owner: u32, nowMs: u32): DropReason
 }
 
 function isFull(length: u32): bool {
-  return waitingCount(FRAGMENTS) == HELD_MAX || waitingBytes(FRAGMENTS) + length > HELD_BYTES_MAX;
+  return rowOf(FRAGMENTS).count == HELD_MAX || rowOf(FRAGMENTS).bytes + length > HELD_BYTES_MAX;
 }
 
 /** Drops the oldest fragment of the owner that has most, if that is more than `owner` would have. */
 function crowdOut(owner: u32, blocks: u32): bool {
   const largest = largestOwner(FRAGMENTS, owner, blocks, i64x2.splat(0));
   if (largest == NO_OWNER) return false;
-  let number = firstWaiting(FRAGMENTS);
-  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
+  let number = rowOf(FRAGMENTS).first;
+  for (let left = rowOf(FRAGMENTS).count; left != 0; left--) {
     const record = waitingRecord(number);
     if (Held.at(record).owner == largest) {
       drop(number, DropReason.holdFull);
@@ -86,8 +77,8 @@ function crowdOut(owner: u32, blocks: u32): bool {
 
 /** Drops the fragments whose first one did not come in time. */
 export function dropOrphans(nowMs: u32): void {
-  for (let left = waitingCount(FRAGMENTS); left != 0; left--) {
-    const number = firstWaiting(FRAGMENTS);
+  for (let left = rowOf(FRAGMENTS).count; left != 0; left--) {
+    const number = rowOf(FRAGMENTS).first;
     if (nowMs - Held.at(waitingRecord(number)).sinceMs < HELD_MS) return;
     drop(number, DropReason.fragmentOrphan);
   }

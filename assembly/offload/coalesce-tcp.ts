@@ -2,7 +2,7 @@
 
 import * as Protocol from "../shared/protocol.ts";
 import { Packet } from "../wire/packet.ts";
-import { TCP_ACK, TCP_DATA_OFFSET, TCP_MIN_HEADER, TCP_PSH, TCP_URGENT, Tcp } from "../wire/tcp.ts";
+import { TCP_ACK, TCP_MIN_HEADER, TCP_PSH, Tcp } from "../wire/tcp.ts";
 
 /**
  * Only plain data: a segment that opens, closes, resets, is urgent or carries ECN echo means something by itself.
@@ -27,10 +27,8 @@ export function canFollowTcp(packet: Packet, head: usize, headPayload: usize, le
   if (load<u32>(head) != packet.ports) return false;
   if (next.sequence != first.sequence + length) return false; // a gap, a repetition, or out of order
   if (next.acknowledgment != first.acknowledgment) return false;
-  if (next.window != first.window || load<u16>(head, TCP_URGENT) != load<u16>(packet.transportAt, TCP_URGENT))
-    return false;
-  // Data offset and the reserved bits beside it.
-  if (load<u8>(head, TCP_DATA_OFFSET) != load<u8>(packet.transportAt, TCP_DATA_OFFSET)) return false;
+  if (next.window != first.window || next.urgent != first.urgent) return false;
+  if (next.dataOffset != first.dataOffset) return false;
   const optionsLength = <u32>(headPayload - head) - TCP_MIN_HEADER;
   return sameWords(head + TCP_MIN_HEADER, packet.transportAt + TCP_MIN_HEADER, optionsLength);
 }

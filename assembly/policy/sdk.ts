@@ -2,27 +2,15 @@
 // service. A policy imports nothing else. Nothing here traps on any argument of the host; memory is never taken
 // beyond the module's maximum: `reserve` answers 0 then.
 
-import {
-  CHOICE_NONE,
-  POLICY_ABI_VERSION,
-  RECORD_DRAINING,
-  RECORD_HEALTHY,
-  RECORD_IPV4,
-  RECORD_IPV6,
-  RECORD_LOCAL,
-  RECORD_OWN_FAMILY,
-  RECORD_SIZE,
-  UPDATE_DONE,
-  UPDATE_FULL,
-  UPDATE_UNKNOWN,
-} from "../shared/policies.ts";
+import * as Policies from "../shared/policies.ts";
+import { CHOICE_NONE, UPDATE_DONE, UPDATE_FULL, UPDATE_UNKNOWN } from "../shared/policies.ts";
 
 export { CHOICE_NONE, UPDATE_DONE, UPDATE_FULL, UPDATE_UNKNOWN };
 
 // ---------------------------------------------------------------- exports that policies pass on
 
 export function abiVersion(): i32 {
-  return POLICY_ABI_VERSION;
+  return Policies.POLICY_ABI_VERSION;
 }
 
 /** Room for the candidates of a service, which need not be known before. What `update` built stays in force. */
@@ -61,36 +49,51 @@ export class Candidate {
 
   /** May take new flows. */
   get isEligible(): bool {
-    return (this.flags & (RECORD_DRAINING | RECORD_HEALTHY)) == RECORD_HEALTHY;
+    return (this.flags & (Policies.RECORD_DRAINING | Policies.RECORD_HEALTHY)) == Policies.RECORD_HEALTHY;
   }
 
   /** Runs on this node. */
   get isLocal(): bool {
-    return (this.flags & RECORD_LOCAL) != 0;
+    return (this.flags & Policies.RECORD_LOCAL) != 0;
   }
 
   get hasIpv4(): bool {
-    return (this.flags & RECORD_IPV4) != 0;
+    return (this.flags & Policies.RECORD_IPV4) != 0;
   }
 
   get hasIpv6(): bool {
-    return (this.flags & RECORD_IPV6) != 0;
+    return (this.flags & Policies.RECORD_IPV6) != 0;
   }
 
   /** Has the family in which the service is called: the packets of a flow to it are not translated. */
   get isOwnFamily(): bool {
-    return (this.flags & RECORD_OWN_FAMILY) != 0;
+    return (this.flags & Policies.RECORD_OWN_FAMILY) != 0;
   }
 }
 
 // ---------------------------------------------------------------- service
 // A service has the candidates that the host wrote, and members: those of them that the policy lets have new flows,
 // in ascending order of instance number, whatever the order of the candidates. Both lie in one block:
-//   recordsAt: capacity x RECORD_SIZE, then capacity x MEMBER_SIZE (low word: index, high word: instance)
+//   recordsAt: capacity x RECORD_SIZE, then capacity x MEMBER_SIZE
 const MEMBER_SIZE = 8;
 const NOT_STARTED: u32 = 0xffffffff;
 /** More cannot fit in 16 MiB; below it no size overflows 32 bits. */
 const CANDIDATES_MAX: u32 = 1 << 19;
+
+@unmanaged
+class Member {
+  index: i32 = 0; // of its candidate
+  instance: u32 = 0;
+
+  /** Both: members are ordered by it. */
+  get word(): u64 {
+    return load<u64>(changetype<usize>(this));
+  }
+
+  set word(value: u64) {
+    store<u64>(changetype<usize>(this), value);
+  }
+}
 
 @unmanaged
 export class Service {
@@ -105,30 +108,30 @@ export class Service {
 
   /** The service that the host calls `id`, null if it never reserved room for it. */
   static find(id: i32): Service | null {
-    return changetype<Service | null>(load<u32>(slotOf(id), SLOT_SERVICE));
+    return slotOf(id).service;
   }
 
   @inline
   candidate(index: u32): Candidate {
-    return changetype<Candidate>(this.recordsAt + <usize>index * RECORD_SIZE);
+    return changetype<Candidate>(this.recordsAt + <usize>index * Policies.RECORD_SIZE);
   }
 
   /** Index of the candidate that is a member. */
   @inline
   member(turn: u32): i32 {
-    return load<i32>(this.memberAt(turn));
+    return this.memberAt(turn).index;
   }
 
   /** The candidate that is a member. */
   @inline
   memberCandidate(turn: u32): Candidate {
-    return this.candidate(load<u32>(this.memberAt(turn)));
+    return this.candidate(this.memberAt(turn).index);
   }
 
   /** Was this instance made a member by the last update? Valid until begin(). */
   hasMember(instance: u32): bool {
     const turn = this.firstTurnFrom(instance);
-    return turn < this.memberCount && load<u32>(this.memberAt(turn), 4) == instance;
+    return turn < this.memberCount && this.memberAt(turn).instance == instance;
   }
 
   /** First step of an update: forgets the members. False if there is no room for that number of candidates. */
@@ -140,7 +143,7 @@ export class Service {
   }
 
   add(index: u32): void {
-    store<u64>(this.memberAt(this.memberCount), ((<u64>this.candidate(index).instance) << 32) | <u64>index);
+    this.memberAt(this.memberCount).word = ((<u64>this.candidate(index).instance) << 32) | index;
     this.memberCount += 1;
   }
 
@@ -159,7 +162,7 @@ export class Service {
     let kept: u32 = 0;
     for (let turn: u32 = 0; turn < this.memberCount; turn++) {
       if (!this.memberCandidate(turn).isOwnFamily) continue;
-      store<u64>(this.memberAt(kept), load<u64>(this.memberAt(turn)));
+      this.memberAt(kept).word = this.memberAt(turn).word;
       kept += 1;
     }
     if (kept != 0) this.memberCount = kept;
@@ -190,23 +193,23 @@ export class Service {
   /** Chooses the member whose turn it is; the next turn is that of the one after it. */
   @inline
   take(turn: u32): i32 {
-    const memberAt = this.memberAt(turn);
+    const member = this.memberAt(turn);
     this.position = turn + 1 == this.memberCount ? 0 : turn + 1;
-    this.lastInstance = load<u32>(memberAt, 4);
-    return load<i32>(memberAt);
+    this.lastInstance = member.instance;
+    return member.index;
   }
 
   /** Room for `count` candidates; members are kept. */
   makeRoom(count: u32): bool {
     if (count <= this.capacity && this.recordsAt != 0) return true;
-    const blockSize = sizeClassBytes(<usize>max(count, 1) * (RECORD_SIZE + MEMBER_SIZE));
+    const blockSize = sizeClassBytes(<usize>max(count, 1) * (Policies.RECORD_SIZE + MEMBER_SIZE));
     const recordsAt = allocate(blockSize);
     if (recordsAt == 0) return false;
-    const capacity = <u32>(blockSize / (RECORD_SIZE + MEMBER_SIZE));
+    const capacity = <u32>(blockSize / (Policies.RECORD_SIZE + MEMBER_SIZE));
     if (this.recordsAt != 0) {
-      const membersAt = recordsAt + <usize>capacity * RECORD_SIZE;
-      memory.copy(membersAt, this.memberAt(0), <usize>this.memberCount * MEMBER_SIZE);
-      release(this.recordsAt, <usize>this.capacity * (RECORD_SIZE + MEMBER_SIZE));
+      const membersAt = recordsAt + <usize>capacity * Policies.RECORD_SIZE;
+      memory.copy(membersAt, changetype<usize>(this.memberAt(0)), <usize>this.memberCount * MEMBER_SIZE);
+      release(this.recordsAt, <usize>this.capacity * (Policies.RECORD_SIZE + MEMBER_SIZE));
     }
     this.recordsAt = recordsAt;
     this.capacity = capacity;
@@ -214,8 +217,8 @@ export class Service {
   }
 
   @inline
-  private memberAt(turn: u32): usize {
-    return this.recordsAt + <usize>this.capacity * RECORD_SIZE + <usize>turn * MEMBER_SIZE;
+  private memberAt(turn: u32): Member {
+    return changetype<Member>(this.recordsAt + <usize>this.capacity * Policies.RECORD_SIZE + <usize>turn * MEMBER_SIZE);
   }
 
   /** First member whose instance number is not below `instance`, memberCount if there is none. */
@@ -224,7 +227,7 @@ export class Service {
     let high = this.memberCount;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (load<u32>(this.memberAt(middle), 4) < instance) low = middle + 1;
+      if (this.memberAt(middle).instance < instance) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -235,13 +238,13 @@ export class Service {
     const count = this.memberCount;
     for (let gap = count >>> 1; gap > 0; gap >>>= 1) {
       for (let from = gap; from < count; from++) {
-        const moving = load<u64>(this.memberAt(from));
+        const moving = this.memberAt(from).word;
         let to = from;
-        while (to >= gap && load<u64>(this.memberAt(to - gap)) > moving) {
-          store<u64>(this.memberAt(to), load<u64>(this.memberAt(to - gap)));
+        while (to >= gap && this.memberAt(to - gap).word > moving) {
+          this.memberAt(to).word = this.memberAt(to - gap).word;
           to -= gap;
         }
-        store<u64>(this.memberAt(to), moving);
+        this.memberAt(to).word = moving;
       }
     }
   }
@@ -251,16 +254,20 @@ export class Service {
 // Open addressing, linear probing, load at most 1/2; services are never removed: the host starts a module anew
 // when it is full.
 const SLOT_SIZE = 8;
-const SLOT_ID = 0;
-const SLOT_SERVICE = 4; // address, 0 = free
 const SERVICE_BYTES = 32;
 
+@unmanaged
+class Slot {
+  id: i32 = 0;
+  service: Service | null = null; // null = free
+}
+
 /** The slot of `id`, or the free one where it belongs. */
-function slotOf(id: i32): usize {
+function slotOf(id: i32): Slot {
   let slot = (<u32>id * 0x9e3779b1) >>> tableShift;
   while (true) {
-    const at = tableAt + <usize>slot * SLOT_SIZE;
-    if (load<u32>(at, SLOT_SERVICE) == 0 || load<i32>(at, SLOT_ID) == id) return at;
+    const found = changetype<Slot>(tableAt + <usize>slot * SLOT_SIZE);
+    if (found.service == null || found.id == id) return found;
     slot = (slot + 1) & ((1 << (32 - tableShift)) - 1);
   }
 }
@@ -280,8 +287,8 @@ function addService(id: i32): Service | null {
 
 function enter(service: Service): void {
   const slot = slotOf(service.id);
-  store<i32>(slot, service.id, SLOT_ID);
-  store<u32>(slot, <u32>changetype<usize>(service), SLOT_SERVICE);
+  slot.id = service.id;
+  slot.service = service;
 }
 
 function growTable(): bool {
@@ -293,8 +300,8 @@ function growTable(): bool {
   tableAt = newAt;
   tableShift -= 1;
   for (let at = oldAt; at < oldAt + oldBytes; at += SLOT_SIZE) {
-    const serviceAt = load<u32>(at, SLOT_SERVICE);
-    if (serviceAt != 0) enter(changetype<Service>(<usize>serviceAt));
+    const service = changetype<Slot>(at).service;
+    if (service != null) enter(service);
   }
   release(oldAt, oldBytes);
   return true;

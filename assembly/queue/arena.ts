@@ -1,6 +1,7 @@
 // The iovecs and generated headers that one call's transmit queues point to. Emptied at the start of each call.
 
 import { nativeBase, workerAt } from "../area/regions.ts";
+import { Iovec } from "../record/kernel.ts";
 import { WorkerArea } from "../record/worker.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
@@ -37,9 +38,9 @@ export function hasRoom(packets: u32): bool {
 
 /** Appends an iovec over the `length` bytes at `at`. */
 export function pushIovec(at: usize, length: u32): void {
-  const iovec = iovecAt(iovecCount++);
-  store<u64>(iovec, native(at));
-  store<u64>(iovec, length, 8);
+  const iovec = Iovec.at(iovecAt(iovecCount++));
+  iovec.base = native(at);
+  iovec.length = length;
 }
 
 /** Where the next iovec will be. */

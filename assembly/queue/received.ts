@@ -3,34 +3,31 @@
 
 import { workerAt } from "../area/regions.ts";
 import * as Header from "../record/header.ts";
-import { Mmsghdr } from "../record/kernel.ts";
+import { Cmsghdr, Iovec, Mmsghdr } from "../record/kernel.ts";
 import { WorkerArea } from "../record/worker.ts";
 import * as Ecn from "../shared/ecn.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
-import { IP_TOS, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO } from "../shared/sockets.ts";
+import * as Sockets from "../shared/sockets.ts";
 import { IPV4_MIN_HEADER, Ipv4 } from "../wire/ipv4.ts";
 import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";
 
 const MSG_TRUNC: u32 = 0x20;
-// Control messages (struct cmsghdr of 64-bit Linux): 8 bytes length, 4 level, 4 type, then the data. The kernel gives
-// at most two, first the size of joined datagrams, then the TOS (a byte) or traffic class (an int).
-const CMSG_SPACE: usize = 24; // that each of them takes
-const CMSG_KIND: usize = 8; // level and type as one u64
-const CMSG_DATA: usize = 16;
-const GRO_SIZE: u64 = ((<u64>UDP_GRO) << 32) | SOL_UDP;
-const TOS: u64 = ((<u64>IP_TOS) << 32) | SOL_IP;
-const TRAFFIC_CLASS: u64 = ((<u64>IPV6_TCLASS) << 32) | SOL_IPV6;
+// Kinds of control messages. The kernel gives at most two, first the size of joined datagrams, then the TOS (a byte) or
+// traffic class (an int).
+const GRO_SIZE: u64 = ((<u64>Sockets.UDP_GRO) << 32) | Sockets.SOL_UDP;
+const TOS: u64 = ((<u64>Sockets.IP_TOS) << 32) | Sockets.SOL_IP;
+const TRAFFIC_CLASS: u64 = ((<u64>Sockets.IPV6_TCLASS) << 32) | Sockets.SOL_IPV6;
 
 /** Points every receive message at its slot, sockaddr and control buffer. */
 export function prepareReceive(): void {
   for (let i: u32 = 0; i < <u32>WorkerLayout.BATCH_SIZE; i++) {
     const iovec = workerAt + WorkerLayout.UDP_RX_IOVECS + <usize>i * KernelLayout.IOVEC_SIZE;
-    store<u64>(iovec, native(datagramsAt(i)));
-    store<u64>(iovec, WorkerLayout.FRAME_MAX, 8);
+    Iovec.at(iovec).base = native(datagramsAt(i));
+    Iovec.at(iovec).length = WorkerLayout.FRAME_MAX;
     const message = messageAt(i);
     Mmsghdr.at(message).name = native(senderAt(i));
     Mmsghdr.at(message).nameLength = NodeLayout.ENDPOINT_SIZE;
@@ -71,24 +68,20 @@ export function senderAt(slot: u32): usize {
 
 /** Size of every datagram of a message but the last, which may be shorter. */
 export function datagramSize(slot: u32): u32 {
-  const message = messageAt(slot);
-  const whole = Mmsghdr.at(message).length;
-  const control = controlAt(slot);
-  if (Mmsghdr.at(message).controlLength < CMSG_SPACE || load<u64>(control, CMSG_KIND) != GRO_SIZE) {
-    return unmarkedSize(slot, whole);
-  }
-  const size = load<u32>(control, CMSG_DATA);
-  return size == 0 ? whole : size;
+  const message = Mmsghdr.at(messageAt(slot));
+  const whole = message.length;
+  const control = Cmsghdr.at(controlAt(slot));
+  if (message.controlLength < <u64>KernelLayout.CMSG_SIZE || control.kind != GRO_SIZE) return unmarkedSize(slot, whole);
+  return control.data == 0 ? whole : control.data;
 }
 
 /** The ECN field of the outer headers of a message; Ecn.NOT_ECT also when the kernel does not tell it. */
 export function outerEcn(slot: u32): u32 {
   const length = <usize>Mmsghdr.at(messageAt(slot)).controlLength;
-  if (length < CMSG_SPACE) return Ecn.NOT_ECT;
-  const control = controlAt(slot) + length - CMSG_SPACE;
-  const kind = load<u64>(control, CMSG_KIND);
-  if (kind != TOS && kind != TRAFFIC_CLASS) return Ecn.NOT_ECT;
-  return load<u8>(control, CMSG_DATA) & Ecn.MASK; // an int begins with that byte, too
+  if (length < <usize>KernelLayout.CMSG_SIZE) return Ecn.NOT_ECT;
+  const control = Cmsghdr.at(controlAt(slot) + length - KernelLayout.CMSG_SIZE);
+  if (control.kind != TOS && control.kind != TRAFFIC_CLASS) return Ecn.NOT_ECT;
+  return control.data & Ecn.MASK; // in the first byte of an int, too
 }
 
 /**

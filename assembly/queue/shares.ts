@@ -7,7 +7,7 @@ import { Held, Share } from "../record/waiting.ts";
 import * as WaitingLayout from "../shared/layout/waiting.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
 import { isNoAddress, sameAddress } from "../table/address.ts";
-import { firstWaiting, waitingCount, waitingRecord } from "./waiting.ts";
+import { rowOf, waitingRecord } from "./waiting.ts";
 
 /** No owner: it has nothing of any row. */
 export const NO_OWNER: u32 = 0;
@@ -19,8 +19,8 @@ export const NO_OWNER: u32 = 0;
 export function largestOwner(row: usize, owner: u32, blocks: u32, address: v128): u32 {
   memory.fill(sharesAt(), 0, WaitingLayout.SHARE_SIZE * WaitingLayout.SHARE_MAX);
   let largest: usize = 0;
-  let number = firstWaiting(row);
-  for (let left = waitingCount(row); left != 0; left--) {
+  let number = rowOf(row).first;
+  for (let left = rowOf(row).count; left != 0; left--) {
     const record = waitingRecord(number);
     number = Held.at(record).next;
     if (!concerns(record, address)) continue;

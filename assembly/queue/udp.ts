@@ -3,22 +3,13 @@
 // are of one IP version and their outer headers have the same DSCP and ECN.
 
 import { workerAt } from "../area/regions.ts";
-import { Mmsghdr } from "../record/kernel.ts";
+import { Cmsghdr, Iovec, Mmsghdr } from "../record/kernel.ts";
 import { Endpoint } from "../record/node.ts";
 import { WorkerArea } from "../record/worker.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
 import * as NodeLayout from "../shared/layout/node.ts";
 import * as WorkerLayout from "../shared/layout/worker.ts";
-import {
-  IP_TOS,
-  IPV6_TCLASS,
-  SOL_IP,
-  SOL_IPV6,
-  SOL_UDP,
-  UDP_PAYLOAD_MAX,
-  UDP_SEGMENT,
-  UDP_SEGMENTS_MAX,
-} from "../shared/sockets.ts";
+import * as Sockets from "../shared/sockets.ts";
 import { isV4Mapped } from "../table/address.ts";
 import { copiedClass, endpointAt, fitsWhole, fixedClass, noteLength, takesGso } from "../table/node.ts";
 import { Packet } from "../wire/packet.ts";
@@ -26,16 +17,10 @@ import { startMask, trafficClassAt } from "../wire/traffic-class.ts";
 import { native, nextIovecAt, pushIovec } from "./arena.ts";
 import { pushPacket, pushParts } from "./parts.ts";
 
-// struct cmsghdr of 64-bit Linux: 8 bytes length, 4 level, 4 type, then the data: an int for TOS and traffic class, and
-// the u16 segment size. Both take the same room.
-const CMSG_KIND: usize = 8; // level and type as one u64
-const CMSG_DATA: usize = 16;
-const CMSG_LENGTH_CLASS: u64 = 20; // CMSG_LEN(sizeof(int))
-const CMSG_LENGTH_SEGMENT: u64 = 18; // CMSG_LEN(sizeof(u16))
-const CMSG_SPACE: u64 = 24; // CMSG_SPACE(sizeof(int))
-const TOS: u64 = ((<u64>IP_TOS) << 32) | SOL_IP;
-const TRAFFIC_CLASS: u64 = ((<u64>IPV6_TCLASS) << 32) | SOL_IPV6;
-const SEGMENT: u64 = ((<u64>UDP_SEGMENT) << 32) | SOL_UDP;
+// Kinds of control messages: the data is an int for TOS and traffic class, and the u16 segment size.
+const TOS: u64 = ((<u64>Sockets.IP_TOS) << 32) | Sockets.SOL_IP;
+const TRAFFIC_CLASS: u64 = ((<u64>Sockets.IPV6_TCLASS) << 32) | Sockets.SOL_IPV6;
+const SEGMENT: u64 = ((<u64>Sockets.UDP_SEGMENT) << 32) | Sockets.SOL_UDP;
 
 // The message that may still grow: the last one, as long as it is open.
 let openNode: u32 = 0; // NodeLayout.LOCAL: nothing goes there by UDP, so it says that none is open
@@ -77,8 +62,8 @@ function startDatagram(node: u32, at: usize, length: u32): void {
     (<u32>load<u16>(at) & openStartMask) == openStart &&
     nextIovecAt() == openEnd &&
     length <= openSegmentSize &&
-    openSegments < <u32>UDP_SEGMENTS_MAX &&
-    openBytes + length <= <u32>UDP_PAYLOAD_MAX;
+    openSegments < <u32>Sockets.UDP_SEGMENTS_MAX &&
+    openBytes + length <= <u32>Sockets.UDP_PAYLOAD_MAX;
   if (!fits) openMessage(node, at, length);
 }
 
@@ -89,7 +74,7 @@ function finishDatagram(length: u32, iovecs: u32): void {
   openBytes += length;
   Mmsghdr.at(openAt).length = openSegments;
   if (openSegments == 2) {
-    Mmsghdr.at(openAt).controlLength = Mmsghdr.at(openAt).controlLength + CMSG_SPACE;
+    Mmsghdr.at(openAt).controlLength = Mmsghdr.at(openAt).controlLength + KernelLayout.CMSG_SIZE;
   }
   // Only the last segment of a message may be shorter (linux/udp.h, UDP_SEGMENT).
   if (length < openSegmentSize || !openTakesGso) closeMessage();
@@ -119,8 +104,8 @@ export function sendProbe(node: u32, head: usize, length: u32, padding: u32): vo
 export function splitMessage(index: u32): u32 {
   const message = messageAt(index);
   if (Mmsghdr.at(message).length < 2) return 0;
-  const segmentSize: u32 = load<u16>(controlAt(index), <usize>CMSG_SPACE + CMSG_DATA);
-  const controlLength = Mmsghdr.at(message).controlLength - CMSG_SPACE; // that of UDP_SEGMENT is the last
+  const segmentSize = Cmsghdr.at(controlAt(index) + KernelLayout.CMSG_SIZE).data;
+  const controlLength = Mmsghdr.at(message).controlLength - KernelLayout.CMSG_SIZE; // that of UDP_SEGMENT is the last
   let iovec = <usize>(Mmsghdr.at(message).iov - native(0));
   const iovecsEnd = iovec + <usize>Mmsghdr.at(message).iovCount * KernelLayout.IOVEC_SIZE;
   let retries: u32 = 0;
@@ -131,7 +116,7 @@ export function splitMessage(index: u32): u32 {
     let bytes: u32 = 0;
     let iovecs: u64 = 0;
     while (iovec < iovecsEnd && bytes < segmentSize) {
-      bytes += load<u32>(iovec, 8);
+      bytes += <u32>Iovec.at(iovec).length;
       iovec += KernelLayout.IOVEC_SIZE;
       iovecs++;
     }
@@ -170,9 +155,7 @@ function pushMessage(name: usize, trafficClass: u32, segmentSize: u32): usize {
   const index = WorkerArea.at(workerAt).udpTxCount;
   WorkerArea.at(workerAt).udpTxCount = index + 1;
   const control = controlAt(index);
-  store<u64>(control, CMSG_LENGTH_SEGMENT, <usize>CMSG_SPACE);
-  store<u64>(control, SEGMENT, <usize>CMSG_SPACE + CMSG_KIND);
-  store<u16>(control, <u16>segmentSize, <usize>CMSG_SPACE + CMSG_DATA);
+  Cmsghdr.at(control + KernelLayout.CMSG_SIZE).set(SEGMENT, segmentSize, sizeof<u16>());
   const message = messageAt(index);
   const ownName = workerAt + WorkerLayout.UDP_TX_NAMES + <usize>index * NodeLayout.ENDPOINT_SIZE;
   v128.store(ownName, v128.load(name));
@@ -182,13 +165,12 @@ function pushMessage(name: usize, trafficClass: u32, segmentSize: u32): usize {
   Mmsghdr.at(message).iov = native(nextIovecAt());
   Mmsghdr.at(message).iovCount = 0;
   // A datagram needs no TOS of zero, and a single one no UDP_SEGMENT.
-  Mmsghdr.at(message).control = native(trafficClass == 0 ? control + <usize>CMSG_SPACE : control);
-  Mmsghdr.at(message).controlLength = trafficClass == 0 ? 0 : CMSG_SPACE;
+  Mmsghdr.at(message).control = native(trafficClass == 0 ? control + KernelLayout.CMSG_SIZE : control);
+  Mmsghdr.at(message).controlLength = trafficClass == 0 ? 0 : KernelLayout.CMSG_SIZE;
   if (trafficClass != 0) {
-    store<u64>(control, CMSG_LENGTH_CLASS);
     // The kernel passes over the one of the other family.
-    store<u64>(control, isV4Mapped(Endpoint.at(ownName).address) ? TOS : TRAFFIC_CLASS, CMSG_KIND);
-    store<u32>(control, trafficClass, CMSG_DATA);
+    const kind = isV4Mapped(Endpoint.at(ownName).address) ? TOS : TRAFFIC_CLASS;
+    Cmsghdr.at(control).set(kind, trafficClass, sizeof<u32>());
   }
   Mmsghdr.at(message).flags = 0;
   Mmsghdr.at(message).fragments = KernelLayout.FRAGMENTS_IF_REFUSED;

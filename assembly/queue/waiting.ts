@@ -29,17 +29,8 @@ export function waitingAt(number: u32): usize {
   );
 }
 
-export function waitingCount(row: usize): u32 {
-  return WaitingRow.at(workerAt + row).count;
-}
-
-export function waitingBytes(row: usize): u32 {
-  return WaitingRow.at(workerAt + row).bytes;
-}
-
-/** Number of the packet that has waited longest, or 0. */
-export function firstWaiting(row: usize): u32 {
-  return WaitingRow.at(workerAt + row).first;
+export function rowOf(row: usize): WaitingRow {
+  return WaitingRow.at(workerAt + row);
 }
 
 /** Blocks that a packet of this length takes. */
@@ -54,8 +45,8 @@ export function hold(row: usize, packet: Packet, inFront: u32, key: usize, owner
   if (number == 0) return false;
   copyPacket(packet, inFront, waitingAt(number));
   const record = waitingRecord(number);
-  const rowAt = workerAt + row;
-  const last = WaitingRow.at(rowAt).last;
+  const waiting = rowOf(row);
+  const last = waiting.last;
   Held.at(record).addChanges(1);
   memory.copy(record, key, FragmentLayout.KEY_SIZE);
   Held.at(record).length = length;
@@ -65,11 +56,11 @@ export function hold(row: usize, packet: Packet, inFront: u32, key: usize, owner
   Held.at(record).owner = owner;
   Held.at(record).storeState(WaitingLayout.HOLD_FIRST);
   Held.at(record).addChanges(1);
-  if (last == 0) WaitingRow.at(rowAt).first = number;
+  if (last == 0) waiting.first = number;
   else Held.at(waitingRecord(last)).next = number;
-  WaitingRow.at(rowAt).last = number;
-  WaitingRow.at(rowAt).count = waitingCount(row) + 1;
-  WaitingRow.at(rowAt).bytes = waitingBytes(row) + length;
+  waiting.last = number;
+  waiting.count = waiting.count + 1;
+  waiting.bytes = waiting.bytes + length;
   return true;
 }
 
@@ -100,15 +91,15 @@ export function freeReleased(): void {
 }
 
 function unlink(row: usize, record: usize): void {
-  const rowAt = workerAt + row;
+  const waiting = rowOf(row);
   const next = Held.at(record).next;
   const before = Held.at(record).before;
-  if (before == 0) WaitingRow.at(rowAt).first = next;
+  if (before == 0) waiting.first = next;
   else Held.at(waitingRecord(before)).next = next;
-  if (next == 0) WaitingRow.at(rowAt).last = before;
+  if (next == 0) waiting.last = before;
   else Held.at(waitingRecord(next)).before = before;
-  WaitingRow.at(rowAt).count = waitingCount(row) - 1;
-  WaitingRow.at(rowAt).bytes = waitingBytes(row) - Held.at(record).length;
+  waiting.count = waiting.count - 1;
+  waiting.bytes = waiting.bytes - Held.at(record).length;
 }
 
 function freeBlocks(record: usize): void {

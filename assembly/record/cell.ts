@@ -31,6 +31,11 @@ export class Cell<T> {
     return atomic.cmpxchg<T>(changetype<usize>(this), expected, value);
   }
 
+  /** Sleeps at most so long, and only if it still has the value. */
+  wait(value: T, nanoseconds: i64): void {
+    atomic.wait<T>(changetype<usize>(this), value, nanoseconds);
+  }
+
   /** Wakes all that wait for a change. */
   notify(): void {
     atomic.notify(changetype<usize>(this), i32.MAX_VALUE);

@@ -1,4 +1,6 @@
-// struct mmsghdr of 64-bit Linux, as a type. shared/layout/kernel.ts says what each field means.
+// Structures of 64-bit Linux, as types. shared/layout/kernel.ts says what each field means.
+
+import * as KernelLayout from "../shared/layout/kernel.ts";
 
 @unmanaged
 export class Mmsghdr {
@@ -16,5 +18,39 @@ export class Mmsghdr {
 
   static at(address: usize): Mmsghdr {
     return changetype<Mmsghdr>(address);
+  }
+}
+
+@unmanaged
+export class Iovec {
+  base: u64;
+  length: u64;
+
+  static at(address: usize): Iovec {
+    return changetype<Iovec>(address);
+  }
+}
+
+/** With an int or less as data. */
+@unmanaged
+export class Cmsghdr {
+  length: u64;
+  level: u32;
+  type: u32;
+  data: u32;
+
+  static at(address: usize): Cmsghdr {
+    return changetype<Cmsghdr>(address);
+  }
+
+  /** In one access: level and type. */
+  get kind(): u64 {
+    return load<u64>(changetype<usize>(this), KernelLayout.CMSG_LEVEL);
+  }
+
+  set(kind: u64, data: u32, dataLength: u32): void {
+    this.length = KernelLayout.CMSG_DATA + dataLength;
+    store<u64>(changetype<usize>(this), kind, KernelLayout.CMSG_LEVEL);
+    this.data = data;
   }
 }

@@ -2,7 +2,7 @@
 
 @unmanaged
 export class Probe {
-  private gap0: u16;
+  magic: u16;
   version: u8;
   type: u8;
   node: u32;

@@ -33,7 +33,7 @@ export class Held {
 
 @unmanaged
 export class WaitingRow {
-  first: u32; // the oldest
+  first: u32; // the packet that has waited longest, 0 = none waits
   last: u32;
   count: u32;
   bytes: u32;

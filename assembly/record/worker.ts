@@ -48,6 +48,10 @@ export class WorkerArea {
     return load<u32>(changetype<usize>(this) + (slot << 2), WorkerLayout.TUN_LENGTHS);
   }
 
+  counted(counter: u32): u64 {
+    return load<u64>(changetype<usize>(this) + (counter << 3), WorkerLayout.COUNTERS);
+  }
+
   /** Flow hash of a packet of the batch, as storeFlowHash() left it. */
   flowHash(index: u32): u64 {
     return load<u64>(changetype<usize>(this) + (index << 3), WorkerLayout.PREFETCH);

@@ -2,6 +2,7 @@
 // Readers take no lock. Writers lock one bucket at a time, so they cannot wait for each other in a circle.
 
 import { flowBucketMask, flowBucketsAt, lockOwner, workerAt } from "../area/regions.ts";
+import { Cell } from "../record/cell.ts";
 import { WorkerArea } from "../record/worker.ts";
 import * as FlowLayout from "../shared/layout/flow.ts";
 
@@ -22,9 +23,9 @@ export function entryOf(hash: u64, record: u32, direction: u32): u32 {
   return ((<u32>(hash >>> 53)) << FlowLayout.TAG_SHIFT) | (record << 1) | direction;
 }
 
-/** Address of an entry, by its index from 0. */
-export function entryAt(bucket: usize, index: u32): usize {
-  return bucket + FlowLayout.BUCKET_ENTRIES + ((<usize>index) << 2);
+/** By its index from 0. */
+export function entryAt(bucket: usize, index: u32): Cell<u32> {
+  return changetype<Cell<u32>>(bucket + FlowLayout.BUCKET_ENTRIES + ((<usize>index) << 2));
 }
 
 export function recordOf(entry: u32): u32 {
@@ -51,22 +52,21 @@ export function lock(bucket: usize): void {
   WorkerArea.at(workerAt).locking = <u32>bucket;
   let spins = 0;
   while (true) {
-    const holder = atomic.cmpxchg<u32>(bucket, 0, lockOwner, FlowLayout.BUCKET_LOCK);
+    const holder = lockOf(bucket).exchangeIf(0, lockOwner);
     if (holder == 0) return;
-    if (++spins > LOCK_SPINS) atomic.wait<i32>(bucket + FlowLayout.BUCKET_LOCK, holder, LOCK_SLEEP_NS);
+    if (++spins > LOCK_SPINS) lockOf(bucket).wait(holder, LOCK_SLEEP_NS);
   }
 }
 
 export function unlock(bucket: usize): void {
-  atomic.store<u32>(bucket, 0, FlowLayout.BUCKET_LOCK);
+  lockOf(bucket).store(0);
 }
 
 /** Stores an entry in a free place of a locked bucket; false if there is none. */
 export function put(bucket: usize, entry: u32): bool {
   for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
-    const at = bucket + (i << 2);
-    if (load<u32>(at, FlowLayout.BUCKET_ENTRIES) != 0) continue;
-    atomic.store<u32>(at, entry, FlowLayout.BUCKET_ENTRIES);
+    if (entryAt(bucket, i).value != 0) continue;
+    entryAt(bucket, i).store(entry);
     return true;
   }
   return false;
@@ -76,10 +76,13 @@ export function put(bucket: usize, entry: u32): bool {
 export function take(bucket: usize, entry: u32): void {
   lock(bucket);
   for (let i = 0; i < FlowLayout.BUCKET_ENTRY_COUNT; i++) {
-    const at = bucket + (i << 2);
-    if (load<u32>(at, FlowLayout.BUCKET_ENTRIES) != entry) continue;
-    atomic.store<u32>(at, 0, FlowLayout.BUCKET_ENTRIES);
+    if (entryAt(bucket, i).value != entry) continue;
+    entryAt(bucket, i).store(0);
     break;
   }
   unlock(bucket);
+}
+
+function lockOf(bucket: usize): Cell<u32> {
+  return changetype<Cell<u32>>(bucket + FlowLayout.BUCKET_LOCK);
 }

@@ -105,7 +105,7 @@ function entriesOf(bucket: usize, client: u32): u32 {
 
 /** The flow that an entry of a bucket leads to, or 0; also 0 for one that begins or ends just now. */
 function entryFlow(bucket: usize, index: u32): usize {
-  const record = recordOf(load<u32>(entryAt(bucket, index)));
+  const record = recordOf(entryAt(bucket, index).value);
   if (record == 0) return 0;
   const flow = flowAt(record);
   return Flow.at(flow).state == FlowState.free ? 0 : flow;

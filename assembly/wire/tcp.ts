@@ -5,8 +5,6 @@
 export const TCP_MIN_HEADER: u32 = 20;
 export const TCP_ACKNOWLEDGMENT: u32 = 8;
 export const TCP_CHECKSUM: u32 = 16;
-export const TCP_DATA_OFFSET: u32 = 12;
-export const TCP_URGENT: u32 = 18;
 export const TCP_FIN = 0x01;
 export const TCP_SYN = 0x02;
 export const TCP_RST = 0x04;
@@ -45,10 +43,12 @@ export class Tcp {
   destinationPort: u16;
   private sequenceBe: u32;
   acknowledgment: u32;
-  private dataOffset: u8;
+  /** And the reserved bits beside it. */
+  dataOffset: u8;
   flags: u8;
   window: u16;
   checksum: u16;
+  urgent: u16;
 
   static at(ptr: usize): Tcp {
     return changetype<Tcp>(ptr);
@@ -56,6 +56,11 @@ export class Tcp {
 
   get headerLength(): u32 {
     return (<u32>(this.dataOffset >>> 4)) << 2;
+  }
+
+  /** In one access: acknowledgment, data offset, flags and window. */
+  get acknowledgmentToWindow(): u64 {
+    return load<u64>(changetype<usize>(this), TCP_ACKNOWLEDGMENT);
   }
 
   /** A whole header without options and checksum. */

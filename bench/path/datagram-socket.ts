@@ -113,6 +113,6 @@ export class DatagramSocket {
     this.#view.setBigUint64(message + KernelLayout.MMSGHDR_IOV_COUNT, 1n, true);
     this.#view.setUint32(message + KernelLayout.MMSGHDR_LENGTH, 0, true);
     this.#view.setBigUint64(iovec, BigInt(this.#at + PAYLOADS + this.#size * index), true);
-    this.#view.setBigUint64(iovec + 8, BigInt(this.#size), true);
+    this.#view.setBigUint64(iovec + KernelLayout.IOVEC_LENGTH, BigInt(this.#size), true);
   }
 }

@@ -8,31 +8,19 @@ import { addressOf, recvmsg } from "./libc.ts";
 
 // linux/socket.h
 const MSG_ERRQUEUE = 0x2000;
-// struct msghdr of 64-bit Linux
-const MSGHDR_SIZE = 56;
-const NAME = 0;
-const NAME_LENGTH = 8;
-const IOV = 16;
-const IOV_COUNT = 24;
-const CONTROL = 32;
-const CONTROL_LENGTH = 40;
 // linux/in.h, linux/in6.h
 const IP_RECVERR = 11;
 const IPV6_RECVERR = 25;
-// struct cmsghdr: 8 bytes length, 4 level, 4 type; the next one begins at a multiple of 8
 const CONTROL_SIZE = 256;
-const CMSG_LEVEL = 8;
-const CMSG_TYPE = 12;
-const CMSG_HEADER = 16;
-// behind it struct sock_extended_err (linux/errqueue.h)
-const EE_ERRNO = CMSG_HEADER;
-const EE_ORIGIN = CMSG_HEADER + 4; // u8
-const EE_INFO = CMSG_HEADER + 8;
-const EE_END = CMSG_HEADER + 16;
+// struct sock_extended_err (linux/errqueue.h) in a control message
+const EE_ERRNO = KernelLayout.CMSG_DATA;
+const EE_ORIGIN = KernelLayout.CMSG_DATA + 4; // u8
+const EE_INFO = KernelLayout.CMSG_DATA + 8;
+const EE_END = KernelLayout.CMSG_DATA + 16;
 
 export class ErrorQueue {
   readonly #fd: number;
-  readonly #message = new BigUint64Array(MSGHDR_SIZE / 8);
+  readonly #message = new BigUint64Array(KernelLayout.MSGHDR_SIZE / 8);
   readonly #iovec = new BigUint64Array(2);
   readonly #control = new Uint32Array(CONTROL_SIZE / 4);
   #quoted = 0;
@@ -47,19 +35,19 @@ export class ErrorQueue {
   constructor(fd: number, nameAt: number, quoteAt: number) {
     this.#fd = fd;
     this.#words = new Uint32Array(this.#message.buffer);
-    this.#message[NAME / 8] = BigInt(nameAt);
+    this.#message[KernelLayout.MMSGHDR_NAME / 8] = BigInt(nameAt);
     this.#iovec[0] = BigInt(quoteAt);
     this.#iovec[1] = BigInt(WorkerLayout.ERROR_QUOTE_SIZE);
-    this.#message[IOV / 8] = addressOf(this.#iovec.buffer);
-    this.#message[IOV_COUNT / 8] = 1n;
-    this.#message[CONTROL / 8] = addressOf(this.#control.buffer);
+    this.#message[KernelLayout.MMSGHDR_IOV / 8] = addressOf(this.#iovec.buffer);
+    this.#message[KernelLayout.MMSGHDR_IOV_COUNT / 8] = 1n;
+    this.#message[KernelLayout.MMSGHDR_CONTROL / 8] = addressOf(this.#control.buffer);
     this.#messageAt = Number(addressOf(this.#message.buffer));
   }
 
   /** Takes the next error. False: there is none. */
   next(): boolean {
-    this.#words[NAME_LENGTH / 4] = KernelLayout.SOCKADDR_SIZE;
-    this.#words[CONTROL_LENGTH / 4] = CONTROL_SIZE;
+    this.#words[KernelLayout.MMSGHDR_NAME_LENGTH / 4] = KernelLayout.SOCKADDR_SIZE;
+    this.#words[KernelLayout.MMSGHDR_CONTROL_LENGTH / 4] = CONTROL_SIZE;
     this.#control.fill(0);
     this.#quoted = recvmsg(this.#fd, this.#messageAt, MSG_ERRQUEUE);
     this.#errorAt = this.#findError();
@@ -70,10 +58,10 @@ export class ErrorQueue {
   #findError(): number {
     const last = CONTROL_SIZE - EE_END;
     for (let at = 0; at <= last; ) {
-      const level = this.#word(at + CMSG_LEVEL);
-      const type = this.#word(at + CMSG_TYPE);
+      const level = this.#word(at + KernelLayout.CMSG_LEVEL);
+      const type = this.#word(at + KernelLayout.CMSG_TYPE);
       if ((level === SOL_IP && type === IP_RECVERR) || (level === SOL_IPV6 && type === IPV6_RECVERR)) return at;
-      at += (Math.max(this.#word(at), CMSG_HEADER) + 7) & ~7;
+      at += (Math.max(this.#word(at), KernelLayout.CMSG_DATA) + 7) & ~7;
     }
     return last; // zeros
   }

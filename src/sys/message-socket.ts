@@ -1,6 +1,7 @@
 // Messages between two processes of one machine, with descriptors in them (unix(7), SOCK_SEQPACKET and SCM_RIGHTS).
 // Nothing here blocks; descriptors that come are the receiver's, and are closed when it becomes another program.
 
+import * as KernelLayout from "../../assembly/shared/layout/kernel.ts";
 import * as Libc from "./libc.ts";
 import { Poller } from "./poll.ts";
 
@@ -20,16 +21,6 @@ const POLLRDHUP = 0x2000;
 const SUN_PATH = 2;
 const AT_SIGN = 0x40;
 const SOCKADDR_UN_SIZE = 110;
-// struct msghdr on 64-bit machines
-const MSGHDR_SIZE = 56;
-const MSGHDR_IOV = 16;
-const MSGHDR_IOV_COUNT = 24;
-const MSGHDR_CONTROL = 32;
-const MSGHDR_CONTROL_SIZE = 40;
-const MSGHDR_FLAGS = 48;
-const IOVEC_SIZE = 16;
-// struct cmsghdr: u64 length, i32 level, i32 type; then the descriptors
-const CMSG_DATA = 16;
 /** Of the kernel, per message (SCM_MAX_FD, net/scm.h). */
 const DESCRIPTORS_MAX = 253;
 const MESSAGE_BYTES_MAX = 65_536;
@@ -174,44 +165,46 @@ class MessageBuffers {
   readonly #controlAt: number; // within the buffer
 
   constructor(byteCount: number, descriptorCount: number) {
-    const iovecAt = MSGHDR_SIZE;
-    this.#controlAt = iovecAt + IOVEC_SIZE;
-    const controlSize = descriptorCount === 0 ? 0 : aligned(CMSG_DATA + 4 * descriptorCount);
+    const iovecAt = KernelLayout.MSGHDR_SIZE;
+    this.#controlAt = iovecAt + KernelLayout.IOVEC_SIZE;
+    const controlSize = descriptorCount === 0 ? 0 : aligned(KernelLayout.CMSG_DATA + 4 * descriptorCount);
     const bytesAt = this.#controlAt + controlSize;
     const buffer = new ArrayBuffer(bytesAt + byteCount);
     this.#view = new DataView(buffer);
     this.bytes = new Uint8Array(buffer, bytesAt, byteCount);
     this.headerAt = Number(Libc.addressOf(buffer));
     this.#setWord(iovecAt, this.headerAt + bytesAt);
-    this.#setWord(iovecAt + 8, byteCount);
-    this.#setWord(MSGHDR_IOV, this.headerAt + iovecAt);
-    this.#setWord(MSGHDR_IOV_COUNT, 1);
+    this.#setWord(iovecAt + KernelLayout.IOVEC_LENGTH, byteCount);
+    this.#setWord(KernelLayout.MMSGHDR_IOV, this.headerAt + iovecAt);
+    this.#setWord(KernelLayout.MMSGHDR_IOV_COUNT, 1);
     if (controlSize === 0) return;
-    this.#setWord(MSGHDR_CONTROL, this.headerAt + this.#controlAt);
-    this.#setWord(MSGHDR_CONTROL_SIZE, controlSize);
+    this.#setWord(KernelLayout.MMSGHDR_CONTROL, this.headerAt + this.#controlAt);
+    this.#setWord(KernelLayout.MMSGHDR_CONTROL_LENGTH, controlSize);
   }
 
   get flags(): number {
-    return this.#view.getInt32(MSGHDR_FLAGS, true);
+    return this.#view.getInt32(KernelLayout.MMSGHDR_FLAGS, true);
   }
 
   writeDescriptors(descriptors: readonly number[]): void {
     if (descriptors.length === 0) return;
-    this.#setWord(this.#controlAt, CMSG_DATA + 4 * descriptors.length);
-    this.#view.setInt32(this.#controlAt + 8, SOL_SOCKET, true);
-    this.#view.setInt32(this.#controlAt + 12, SCM_RIGHTS, true);
+    this.#setWord(this.#controlAt, KernelLayout.CMSG_DATA + 4 * descriptors.length);
+    this.#view.setInt32(this.#controlAt + KernelLayout.CMSG_LEVEL, SOL_SOCKET, true);
+    this.#view.setInt32(this.#controlAt + KernelLayout.CMSG_TYPE, SCM_RIGHTS, true);
     descriptors.forEach((fd, i) => {
-      this.#view.setInt32(this.#controlAt + CMSG_DATA + 4 * i, fd, true);
+      this.#view.setInt32(this.#controlAt + KernelLayout.CMSG_DATA + 4 * i, fd, true);
     });
   }
 
   readDescriptors(): number[] {
-    const size = Number(this.#view.getBigUint64(MSGHDR_CONTROL_SIZE, true));
-    if (size < CMSG_DATA) return [];
+    const size = Number(this.#view.getBigUint64(KernelLayout.MMSGHDR_CONTROL_LENGTH, true));
+    if (size < KernelLayout.CMSG_DATA) return [];
     const length = Math.min(size, Number(this.#view.getBigUint64(this.#controlAt, true)));
-    if (this.#view.getInt32(this.#controlAt + 12, true) !== SCM_RIGHTS) return [];
-    const count = Math.floor((length - CMSG_DATA) / 4);
-    return Array.from({ length: count }, (_, i) => this.#view.getInt32(this.#controlAt + CMSG_DATA + 4 * i, true));
+    if (this.#view.getInt32(this.#controlAt + KernelLayout.CMSG_TYPE, true) !== SCM_RIGHTS) return [];
+    const count = Math.floor((length - KernelLayout.CMSG_DATA) / 4);
+    return Array.from({ length: count }, (_, i) =>
+      this.#view.getInt32(this.#controlAt + KernelLayout.CMSG_DATA + 4 * i, true),
+    );
   }
 
   #setWord(at: number, value: number): void {

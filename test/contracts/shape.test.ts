@@ -40,6 +40,18 @@ test("what a source exports is named in another one", () => {
   expect(unused).toEqual([]);
 });
 
+test("a field is read and written by its name, where a record's type says where it is", () => {
+  const accesses = sourcesBelow("assembly")
+    .filter((path) => !/^assembly\/(?:record|wire)\//.test(path))
+    .flatMap((path) => {
+      const calls = [...text(path).matchAll(/(?:(?<![.\w])(?:load|store)|\b(?:atomic|v128)\.\w+)(?:<\w+>)?\(/g)];
+      return calls.map((call) => [path, ...argumentsAt(text(path), call.index + call[0].length)]);
+    });
+  expect(accesses.length).toBeGreaterThan(100);
+  const isNamed = (argument: string): boolean => /^(?:<\w+>)?(?:\w+\.)?[A-Z][A-Z_\d]+(?: [+]|$)/.test(argument);
+  expect(accesses.filter(([, , ...others]) => others.some(isNamed))).toEqual([]);
+});
+
 describe("no result goes from one function to another by way of a variable", () => {
   test("only those export variables that hold for a whole call", () => {
     const exporters = [...sourcesBelow("assembly"), ...sourcesBelow("src")].filter((path) =>
@@ -61,3 +73,17 @@ describe("no result goes from one function to another by way of a variable", () 
     expect(setters).toEqual(Object.entries(SHARED_STATE));
   });
 });
+
+/** What stands between the parenthesis before `start` and the one that closes it. */
+function argumentsAt(source: string, start: number): string[] {
+  const found = [""];
+  let depth = 0;
+  for (const character of source.slice(start, start + 500)) {
+    if (character === ")" && depth === 0) break;
+    if (character === "(") depth++;
+    if (character === ")") depth--;
+    if (character === "," && depth === 0) found.push("");
+    else found[found.length - 1] += character;
+  }
+  return found.map((argument) => argument.trim());
+}

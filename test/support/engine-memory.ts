@@ -101,7 +101,7 @@ export class EngineMemory {
   putMessage(index: number, message: Message): void {
     const at = this.workerAt + WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE;
     const iovec = this.u64(at + KernelLayout.MMSGHDR_IOV);
-    const room = this.u64(iovec + 8);
+    const room = this.u64(iovec + KernelLayout.IOVEC_LENGTH);
     if (message.bytes.length > room) throw new RangeError(`a message of ${message.bytes.length} bytes does not fit`);
     this.bytes.set(message.bytes, this.u64(iovec));
     this.view.setUint32(at + KernelLayout.MMSGHDR_LENGTH, message.bytes.length, true);
@@ -228,12 +228,13 @@ export class EngineMemory {
 
   private gather(iovecAt: number, count: number): Uint8Array {
     let length = 0;
-    for (let i = 0; i < count; i++) length += this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE + 8);
+    for (let i = 0; i < count; i++)
+      length += this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE + KernelLayout.IOVEC_LENGTH);
     const content = new Uint8Array(length);
     let to = 0;
     for (let i = 0; i < count; i++) {
       const base = this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE);
-      const size = this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE + 8);
+      const size = this.u64(iovecAt + i * KernelLayout.IOVEC_SIZE + KernelLayout.IOVEC_LENGTH);
       if (base + size > this.bytes.length) throw new Error(`an iovec points out of the memory: ${base} + ${size}`);
       content.set(this.bytes.subarray(base, base + size), to);
       to += size;

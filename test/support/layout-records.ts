@@ -136,6 +136,12 @@ export const RECORDS: Readonly<Record<string, LayoutRecord>> = {
     size: KernelLayout.MMSGHDR_SIZE,
     fields: fieldsOf("Mmsghdr", {}, { form: "MMSGHDR_*" }),
   },
+  iovec: { layout: "KernelLayout", size: KernelLayout.IOVEC_SIZE, fields: fieldsOf("Iovec", {}, { form: "IOVEC_*" }) },
+  cmsghdr: {
+    layout: "KernelLayout",
+    size: KernelLayout.CMSG_SIZE,
+    fields: fieldsOf("Cmsghdr", {}, { form: "CMSG_*" }),
+  },
   "TUN write": {
     layout: "WorkerLayout",
     size: WorkerLayout.TUN_TX_SIZE,

@@ -6,9 +6,8 @@ import * as WorkerLayout from "../../../assembly/shared/layout/worker.ts";
 import * as Virtio from "../../../assembly/shared/virtio.ts";
 import type { WorkerArea } from "../io/device.ts";
 
-/** Where a message's control messages say the size of its datagrams: behind the class, and a struct cmsghdr. */
-const SEGMENT_SIZE_AT = 24 + 16;
-const SEGMENT_SIZE_MASK = 0xffff;
+/** Where a message's control messages say the size of its datagrams: behind the class. */
+const SEGMENT_SIZE_AT = KernelLayout.CMSG_SIZE + KernelLayout.CMSG_DATA;
 
 export class QueueWalk {
   readonly #area: WorkerArea;
@@ -34,7 +33,7 @@ export class QueueWalk {
       const peer = this.#pointer(at + KernelLayout.MMSGHDR_NAME);
       const control = WorkerLayout.UDP_TX_CONTROLS + message * WorkerLayout.UDP_TX_CONTROL_SIZE;
       const isOne = this.#area.word(at + KernelLayout.MMSGHDR_LENGTH) < 2;
-      const size = isOne ? Number.POSITIVE_INFINITY : this.#area.word(control + SEGMENT_SIZE_AT) & SEGMENT_SIZE_MASK;
+      const size = isOne ? Number.POSITIVE_INFINITY : this.#area.word(control + SEGMENT_SIZE_AT);
       let parts: Uint8Array[] = [];
       let length = 0;
       for (const part of this.#parts(
@@ -71,7 +70,7 @@ export class QueueWalk {
     const parts: Uint8Array[] = [];
     for (let iovec = first; parts.length < count; iovec += KernelLayout.IOVEC_SIZE) {
       const at = this.#pointer(iovec);
-      parts.push(this.#memory.subarray(at, at + this.#area.word(iovec + 8)));
+      parts.push(this.#memory.subarray(at, at + this.#area.word(iovec + KernelLayout.IOVEC_LENGTH)));
     }
     return parts;
   }

@@ -36,11 +36,6 @@ export interface SentMessage {
   readonly trafficClass: number;
 }
 
-// struct cmsghdr of 64-bit Linux: 8 bytes length, 4 level, 4 type; with an int behind it, 24 bytes
-const CMSG_LEVEL = 8;
-const CMSG_TYPE = 12;
-const CMSG_DATA = 16;
-const CMSG_SPACE = 24;
 /** u64 counters, and drops in both directions. */
 const COUNTERS_BYTES = 3 * WorkerLayout.COUNTER_MAX * 8;
 
@@ -139,24 +134,24 @@ export class PlayedNode {
   #putClass(messageAt: number, sender: string, trafficClass: number): void {
     const isIpv4 = !sender.includes(":");
     const at = this.#pointer(messageAt + KernelLayout.MMSGHDR_CONTROL);
-    this.#view.setBigUint64(at, BigInt(CMSG_DATA + (isIpv4 ? 1 : 4)), true);
-    this.#view.setUint32(at + CMSG_LEVEL, isIpv4 ? SOL_IP : SOL_IPV6, true);
-    this.#view.setUint32(at + CMSG_TYPE, isIpv4 ? IP_TOS : IPV6_TCLASS, true);
-    this.#view.setUint32(at + CMSG_DATA, trafficClass, true);
-    this.#view.setBigUint64(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH, BigInt(CMSG_SPACE), true);
+    this.#view.setBigUint64(at, BigInt(KernelLayout.CMSG_DATA + (isIpv4 ? 1 : 4)), true);
+    this.#view.setUint32(at + KernelLayout.CMSG_LEVEL, isIpv4 ? SOL_IP : SOL_IPV6, true);
+    this.#view.setUint32(at + KernelLayout.CMSG_TYPE, isIpv4 ? IP_TOS : IPV6_TCLASS, true);
+    this.#view.setUint32(at + KernelLayout.CMSG_DATA, trafficClass, true);
+    this.#view.setBigUint64(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH, BigInt(KernelLayout.CMSG_SIZE), true);
   }
 
   /** As sendmmsg() takes it; 0 when no control message says it. */
   #classOf(messageAt: number): number {
     const start = this.#pointer(messageAt + KernelLayout.MMSGHDR_CONTROL);
     const end = start + this.#pointer(messageAt + KernelLayout.MMSGHDR_CONTROL_LENGTH);
-    for (let at = start; at + CMSG_DATA < end; ) {
-      const level = this.#view.getUint32(at + CMSG_LEVEL, true);
-      const type = this.#view.getUint32(at + CMSG_TYPE, true);
+    for (let at = start; at + KernelLayout.CMSG_DATA < end; ) {
+      const level = this.#view.getUint32(at + KernelLayout.CMSG_LEVEL, true);
+      const type = this.#view.getUint32(at + KernelLayout.CMSG_TYPE, true);
       if ((level === SOL_IP && type === IP_TOS) || (level === SOL_IPV6 && type === IPV6_TCLASS)) {
-        return this.#view.getUint32(at + CMSG_DATA, true);
+        return this.#view.getUint32(at + KernelLayout.CMSG_DATA, true);
       }
-      at += Math.max(CMSG_SPACE, (this.#pointer(at) + 7) & ~7);
+      at += Math.max(KernelLayout.CMSG_SIZE, (this.#pointer(at) + 7) & ~7);
     }
     return 0;
   }
@@ -174,7 +169,7 @@ export class PlayedNode {
     let content = "";
     for (let i = 0; i < count; i++) {
       const at = iovecAt + i * KernelLayout.IOVEC_SIZE;
-      content += this.#hex(this.#pointer(at), this.#pointer(at + 8));
+      content += this.#hex(this.#pointer(at), this.#pointer(at + KernelLayout.IOVEC_LENGTH));
     }
     return content;
   }

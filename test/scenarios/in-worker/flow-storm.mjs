@@ -190,7 +190,7 @@ function sum(packet, from, to) {
 /** The bytes of an iovec, which holds a whole packet. */
 function gathered(iovec) {
   const at = u64(iovec);
-  return bytes.subarray(at, at + u64(iovec + 8));
+  return bytes.subarray(at, at + u64(iovec + KernelLayout.IOVEC_LENGTH));
 }
 
 /** A millisecond passes with each call of anyone: no test waits, and none depends on how fast the machine is. */

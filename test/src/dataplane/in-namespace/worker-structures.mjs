@@ -49,11 +49,11 @@ export class Structures {
 
   /** struct cmsghdr with a value of so many bytes; where the next one goes. */
   putControl(at, size, level, type, value) {
-    this.u64(at, 16 + size);
-    this.view.setInt32(AREA_AT + at + 8, level, true);
-    this.view.setInt32(AREA_AT + at + 12, type, true);
-    this.view.setUint32(AREA_AT + at + 16, value, true);
-    return at + 24;
+    this.u64(at, KernelLayout.CMSG_DATA + size);
+    this.view.setInt32(AREA_AT + at + KernelLayout.CMSG_LEVEL, level, true);
+    this.view.setInt32(AREA_AT + at + KernelLayout.CMSG_TYPE, type, true);
+    this.view.setUint32(AREA_AT + at + KernelLayout.CMSG_DATA, value, true);
+    return at + KernelLayout.CMSG_SIZE;
   }
 
   /** What the control messages of received message `index` say, by level and type. */
@@ -63,8 +63,9 @@ export class Structures {
     const end =
       start + this.u32(WorkerLayout.UDP_RX + index * KernelLayout.MMSGHDR_SIZE + KernelLayout.MMSGHDR_CONTROL_LENGTH);
     for (let at = start; at < end; at += (this.u32(at) + 7) & ~7) {
-      const value = this.u32(at) === 17 ? this.bytes(at + 16, 1)[0] : this.u32(at + 16);
-      found[`${this.u32(at + 8)},${this.u32(at + 12)}`] = value;
+      const data = at + KernelLayout.CMSG_DATA;
+      const kind = `${this.u32(at + KernelLayout.CMSG_LEVEL)},${this.u32(at + KernelLayout.CMSG_TYPE)}`;
+      found[kind] = this.u32(at) === KernelLayout.CMSG_DATA + 1 ? this.bytes(data, 1)[0] : this.u32(data);
     }
     return found;
   }
@@ -109,7 +110,7 @@ export class Structures {
       iovec,
       this.area.nativeAt(WorkerLayout.UDP_SLOTS + index * WorkerLayout.SLOT_SIZE + WorkerLayout.SLOT_HEADROOM),
     );
-    this.u64(iovec + 8, WorkerLayout.FRAME_MAX);
+    this.u64(iovec + KernelLayout.IOVEC_LENGTH, WorkerLayout.FRAME_MAX);
     this.u64(
       at + KernelLayout.MMSGHDR_NAME,
       this.area.nativeAt(WorkerLayout.UDP_RX_NAMES + index * NodeLayout.ENDPOINT_SIZE),
