@@ -10,7 +10,7 @@ const SEND_CHUNK_SIZE = 1024 * 1024;
 const LOAD_LOOPS_PER_ADDRESS = 2;
 const LOAD_PAUSE_MS = 60;
 /** A connection that is reset hears of it when it sends again, which a busy machine's TCP does ever more rarely. */
-const KEPT_TIMEOUT_MS = 120_000;
+const KEPT_TIMEOUT_MS = 40_000;
 
 /** Every call asks `rounds` times, all of them at the same time. */
 async function askTogether(plans: readonly CallPlan[], rounds: number): Promise<CallResult[]> {

@@ -3,7 +3,7 @@ import { eventually } from "../../../src/lab/lab.ts";
 import type { SandboxProgram } from "../../../src/lab/sandbox.ts";
 import type { LoadReport } from "../../../src/lab/workload-protocol.ts";
 
-/** A call whose answer was lost with its instance ends when its client gives it up, after two minutes. */
+/** A call whose answer was lost with its instance ends when its client gives it up (workload-client.ts). */
 const FAILING_MS = 200_000;
 
 export class Load {
