@@ -58,9 +58,12 @@ function providerText(report: ProviderReport): string {
   return [`worker ${worker}, broker ${cluster} ${broker}`, countText(interests, "interest"), odd].join("\n");
 }
 
-function configText({ file, isFollowed, problem }: ConfigReport): string {
+function configText({ file, isFollowed, problem, refused, needRestart }: ConfigReport): string {
   const how = isFollowed ? "changes have effect" : "changes have NO effect";
-  return problem === undefined ? `${file}, ${how}` : `${file}, ${how}:\n${problem}`;
+  const lines = [problem === undefined ? `${file}, ${how}` : `${file}, ${how}:\n${problem}`];
+  if (refused !== undefined) lines.push("REFUSED as it is now:", refused.message);
+  if (needRestart !== undefined) lines.push(`takes effect at the next start: ${needRestart.join(", ")}`);
+  return lines.join("\n");
 }
 
 function reloadText(reload: ReloadReport | undefined): string {

@@ -67,6 +67,8 @@ export const ConfigReport = report("ConfigReport", {
   file: z.string().describe("absolute"),
   isFollowed: z.boolean(),
   problem: z.string().optional().describe("why not, or why changes are seen late"),
+  refused: ErrorBody.optional().describe("why its present content is not in force"),
+  needRestart: list(z.string()).optional().describe("its settings that take effect at the next start only"),
 });
 export type ConfigReport = z.infer<typeof ConfigReport>;
 

@@ -227,7 +227,7 @@ function statusOf(
       shared,
       workerRestarts: watch.restarts,
       store,
-      config: watcher.following,
+      config: { ...watcher.following, ...reloader.ofFile },
       lastReload: reloader.last,
       provider: provider(),
     });

@@ -85,6 +85,7 @@ describeLab("a live update under load", () => {
     const report = await loadReport();
     expect(report.failures).toEqual([]);
     for (const [index, holder] of holders.entries()) if (holder !== "B 2") expectHolder(report.held[index], holder);
+    expect((await status()).config.refused?.message).toContain("17"); // the file is as it was
     await restHeld();
   });
 
@@ -97,6 +98,7 @@ describeLab("a live update under load", () => {
     await change(() => order("undrain", "B", "2"));
     expect(await answering()).toEqual(["B 1", "B 2", "B 3"]);
     await change(() => lab.writeConfig(NODE, tablesWith(B1, B3)));
+    expect((await status()).config.refused).toBeUndefined();
     expect(await answering()).toEqual(["B 1", "B 3"]);
     for (const failure of (await loadReport()).failures) expect(failure).toMatch(NOTICED); // to B 2, underway then
   });

@@ -10,6 +10,7 @@ import type {
 } from "../../src/model/module-reports.ts";
 import type {
   DifferenceReport,
+  ErrorBody,
   EventReport,
   FlowReport,
   KeyReport,
@@ -24,23 +25,31 @@ export const OFFLOADS: readonly OffloadState[] = [
   { name: "udp-gso", on: false, reason: "switched off in the configuration" },
 ];
 
+const REFUSED: ErrorBody = {
+  code: "config-invalid",
+  message: "node.yaml:12: services[0].name: expected a name, found 5.",
+  details: [],
+};
+
 export const STATUS: StatusReport = {
   version: "1.2.3",
   node: "node-a",
   pid: 4711,
   uptimeMs: 65_000,
   generation: 7,
-  config: { file: "/etc/sapwood/node.yaml", isFollowed: false, problem: "there is no such file (ENOENT)" },
+  config: {
+    file: "/etc/sapwood/node.yaml",
+    isFollowed: false,
+    problem: "there is no such file (ENOENT)",
+    refused: REFUSED,
+    needRestart: ["tun.mtu"],
+  },
   lastReload: {
     at: "2026-01-02T03:04:05.000Z",
     source: "/etc/sapwood/node.yaml",
     ok: false,
     generation: 7,
-    error: {
-      code: "config-invalid",
-      message: "node.yaml:12: services[0].name: expected a name, found 5.",
-      details: [],
-    },
+    error: REFUSED,
     needRestart: ["tun.mtu"],
   },
   workers: [

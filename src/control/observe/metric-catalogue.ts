@@ -104,8 +104,8 @@ function describeProxy(registry: MetricRegistry, source: MetricsSource): void {
   registry.counter("sapwood_reloads_total", "Changes of the tables, by result.", ["result"], () =>
     Object.entries(source.reloads()),
   );
-  gauge("sapwood_last_reload_successful", "0 after a change that was refused.", ({ lastReload }) =>
-    Number(lastReload?.ok ?? true),
+  gauge("sapwood_last_reload_successful", "0 as long as the configuration file's content is refused.", ({ config }) =>
+    Number(config.refused === undefined),
   );
 }
 

@@ -111,10 +111,10 @@ function moduleReasons({ policies, engine }: Condition): HeadlineReason[] {
   return [...faulty, { mood: "warning", text, view: "events" }];
 }
 
-function configReasons({ status: { config, lastReload } }: Condition): HeadlineReason[] {
+function configReasons({ status: { config } }: Condition): HeadlineReason[] {
   const reasons: HeadlineReason[] = [];
-  if (lastReload?.ok === false) {
-    const text = `The last change was refused, and the tables before stay: ${firstLine(lastReload.error?.message)}`;
+  if (config.refused !== undefined) {
+    const text = `The last change of the configuration file was refused, and the tables before stay: ${firstLine(config.refused.message)}`;
     reasons.push({ mood: "warning", text, view: "events" });
   }
   if (config.problem !== undefined) {

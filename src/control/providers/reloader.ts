@@ -5,7 +5,7 @@ import { SapwoodError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { LogLevel } from "../../base/log-levels.ts";
 import { Turns } from "../../base/turns.ts";
-import type { AppliedReport, DifferenceReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
+import type { AppliedReport, ConfigReport, DifferenceReport, ErrorBody, ReloadReport } from "../../model/reports.ts";
 import type { Tables, TablesPatch } from "../../model/tables.ts";
 import { changedFields } from "../config/changed-fields.ts";
 import type { FileListener } from "../config/file-watcher.ts";
@@ -55,6 +55,7 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
   readonly #turns = new Turns();
   #inForce: Config;
   #last: ReloadReport | undefined;
+  #ofFile: Pick<ConfigReport, "refused" | "needRestart"> = {};
   /** How many changes were applied and refused since the start. */
   readonly counts = { applied: 0, refused: 0 };
 
@@ -73,6 +74,11 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
     return this.#last;
   }
 
+  /** What holds until the file changes, whatever is changed by others meanwhile. */
+  get ofFile(): Pick<ConfigReport, "refused" | "needRestart"> {
+    return this.#ofFile;
+  }
+
   async onContent(config: Config): Promise<void> {
     const { file, started, log, isLevelFixed } = this.#options;
     await this.#options.prepare(config);
@@ -80,6 +86,7 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
     this.#inForce = config;
     const needRestart = changedFields(started.fixed, config.fixed);
     this.#remember(file, undefined, needRestart);
+    this.#ofFile = needRestart.length > 0 ? { needRestart } : {};
     if (!isLevelFixed) log.level = config.logLevel;
     log.info({ file, generation, ...sizesIn(this.#options.target) }, "tables applied");
     if (needRestart.length > 0) {
@@ -90,6 +97,7 @@ export class Reloader<Config extends Reloadable> implements FileListener<Config>
   onRefused(error: unknown): void {
     const { file, log, target } = this.#options;
     this.#remember(file, errorBody(error), []);
+    this.#ofFile = { ...this.#ofFile, refused: errorBody(error) };
     const { generation } = target;
     if (error instanceof SapwoodError) {
       log.error({ file, generation, code: error.code }, `refused, the running tables stay: ${error.message}`);

@@ -34,15 +34,16 @@ interface ConfigFacts {
 export function configFindings({ file, problem, status }: ConfigFacts): Finding[] {
   if (problem !== undefined) return [wrong("config", problem, `sapwood check${file === undefined ? "" : ` ${file}`}`)];
   const found: Finding[] = [];
-  const { config, lastReload } = status ?? {};
+  const { config } = status ?? {};
   if (config?.problem !== undefined) {
     found.push(wrong("config", `${config.file} is not followed as it should be: ${config.problem}`, "sapwood status"));
   }
-  if (lastReload?.ok === false) {
-    const why = lastReload.error?.message ?? "no reason was told";
-    found.push(wrong("config", `the last change was refused: ${why}`, `sapwood check ${config?.file ?? ""}`.trim()));
-  } else if (lastReload !== undefined && lastReload.needRestart.length > 0) {
-    const fields = lastReload.needRestart.join(", ");
+  if (config?.refused !== undefined) {
+    found.push(
+      wrong("config", `the last change was refused: ${config.refused.message}`, `sapwood check ${config.file}`),
+    );
+  } else if (config?.needRestart !== undefined) {
+    const fields = config.needRestart.join(", ");
     found.push(wrong("config", `changed and not in force: ${fields}`, "systemctl restart sapwood"));
   }
   return found.length > 0 ? found : [ok("config", `${file ?? config?.file ?? "the proxy's"} is valid`)];

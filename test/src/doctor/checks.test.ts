@@ -42,7 +42,8 @@ test("a proxy runs, restarts its workers, is elsewhere, or is none", () => {
 
 test("a configuration is valid, unreadable, not followed, refused, or not in force", () => {
   const facts = { file: "/n.yaml", problem: undefined, status: WELL };
-  const reload = { at: "", source: "/n.yaml", ok: true, generation: 2, needRestart: ["tun.mtu"] };
+  const refused = { code: "not-found", message: "There is no instance 7.", details: [] } as const;
+  const command = { at: "", source: "control socket", ok: false, generation: 2, needRestart: [], error: refused };
   expect(told(configFindings(facts))).toEqual(["ok: /n.yaml is valid"]);
   expect(told(configFindings({ ...facts, problem: "line 3: no" }))).toEqual([
     "wrong: line 3: no -> sapwood check /n.yaml",
@@ -51,8 +52,12 @@ test("a configuration is valid, unreadable, not followed, refused, or not in for
     expect.stringMatching(/^wrong: \/etc\/sapwood\/node.yaml is not followed/),
     expect.stringMatching(/^wrong: the last change was refused: .* -> sapwood check /),
   ]);
-  expect(told(configFindings({ ...facts, status: { ...WELL, lastReload: reload } }))).toEqual([
+  const changed = { ...WELL, config: { ...WELL.config, needRestart: ["tun.mtu"] } };
+  expect(told(configFindings({ ...facts, status: changed }))).toEqual([
     "wrong: changed and not in force: tun.mtu -> systemctl restart sapwood",
+  ]);
+  expect(told(configFindings({ ...facts, status: { ...WELL, lastReload: command } }))).toEqual([
+    "ok: /n.yaml is valid",
   ]);
 });
 

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { type Condition, headlineOf } from "../../../../src/control/page/headline.ts";
 import { TableIndex } from "../../../../src/control/page/table-index.ts";
-import type { NodeReport, StatusReport } from "../../../../src/model/reports.ts";
+import type { ErrorBody, NodeReport, StatusReport } from "../../../../src/model/reports.ts";
 import { PageWorld, pageService } from "../../../support/page-world.ts";
 
 const world = await PageWorld.open([pageService("b", 1)]);
@@ -36,8 +36,11 @@ function draining(): Condition["services"] {
 
 const status = (changes: Partial<StatusReport>): StatusReport => ({ ...world.status, ...changes });
 const network = world.status.network;
-const error = { code: "tables-invalid", message: "services: expected a list, found 5\nand more", details: [] };
-const refused = { at: "2026-01-02T03:04:05.000Z", source: "f", ok: false, generation: 1, error, needRestart: [] };
+const error: ErrorBody = {
+  code: "tables-invalid",
+  message: "services: expected a list, found 5\nand more",
+  details: [],
+};
 const faulty = source.policies().map((policy) => ({
   ...policy,
   state: "faulty" as const,
@@ -65,7 +68,7 @@ test.each<[string, Partial<Condition>, string, RegExp]>([
   ["a policy failed", { policies: faulty.slice(0, 1) }, "warning", /failed: unreachable\.$/],
   [
     "a change was refused",
-    { status: status({ lastReload: refused }) },
+    { status: status({ config: { file: "/n.yaml", isFollowed: true, refused: error } }) },
     "warning",
     /stay: services: expected a list, found 5\.$/,
   ],

@@ -125,8 +125,21 @@ test("a refused file is logged with its sentence, and the generation stays", () 
   reloader.onRefused(new SapwoodError("config-invalid", message));
   expect(applied).toEqual([]);
   expect(reloader.last).toMatchObject({ ok: false, generation: 1, error: { code: "config-invalid", message } });
+  expect(reloader.ofFile).toEqual({ refused: { code: "config-invalid", message, details: [] } });
   expect(lines).toMatchObject([{ level: "error", code: "config-invalid", generation: 1 }]);
   expect(lines[0]?.["msg"]).toContain(message);
+});
+
+test("what the file was refused for stays as long as the file, whatever others change", async () => {
+  await reloader.applyText("bad").catch(() => undefined);
+  expect(reloader.ofFile).toEqual({});
+  reloader.onRefused(new SapwoodError("config-invalid", "no"));
+  await reloader.applyText("good");
+  expect(reloader.ofFile).toMatchObject({ refused: { message: "no" } });
+  await reloader.onContent(OTHER_MTU);
+  expect(reloader.ofFile).toEqual({ needRestart: ["tun.mtu"] });
+  await reloader.onContent({ ...STARTED, tables: TABLES });
+  expect(reloader.ofFile).toEqual({});
 });
 
 test("a text from the control socket is applied and answered", async () => {
