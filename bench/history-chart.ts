@@ -37,13 +37,13 @@ const STYLE = `
     }
   `;
 
-/** SVG text of the figures whose name contains `only`. */
-export function renderHistoryChart(runs: readonly Run[], only = ""): string {
+/** SVG text of the figures whose name is wanted. */
+export function renderHistoryChart(runs: readonly Run[], isWanted: (name: string) => boolean): string {
   const machines = [...new Set(runs.map(({ machine }) => describeMachine(machine)))];
   const rows = new Map<string, Point[]>();
   for (const { date, commit, subject, machine, figures } of runs) {
     for (const { name, value, unit } of figures) {
-      if (!name.includes(only)) continue;
+      if (!isWanted(name)) continue;
       const key = `${subject}: ${name}, ${unit}`;
       const label = `${figure(value)} ${unit}, ${date.slice(0, 10)}, commit ${commit}`;
       const point = { atMs: Date.parse(date), value, machine: machines.indexOf(describeMachine(machine)), label };

@@ -1,14 +1,18 @@
 // The history of measured figures: bench/results/history.jsonl has a line for each run with --publish, with date, commit
-// and machine, so that it can be told when a figure moved. Lines are only ever added.
+// and machine, so that it can be told when a figure moved. Lines are only ever added. A chart of
+// some of them is beside it.
 
-import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import type { Figure } from "./harness.ts";
+import { renderHistoryChart } from "./history-chart.ts";
 import { type Machine, sourceCommit, thisMachine } from "./path/machine.ts";
 
 export const HISTORY_FILE = fileURLToPath(new URL("../../bench/results/history.jsonl", import.meta.url));
+/** Over IPv4, without processor time. */
+const CHARTED = /^(?!cpu_)\w+_v4 sapwood$/;
 
 const Run = z.object({
   date: z.string(), // ISO 8601
@@ -34,7 +38,13 @@ export function publish(
   const run: Run = { date, commit: sourceCommit(), subject, options, machine: thisMachine(), figures: [...figures] };
   mkdirSync(dirname(file), { recursive: true });
   appendFileSync(file, `${JSON.stringify(run)}\n`);
+  writeFileSync(file.replace(/jsonl$/, "svg"), chartOf(file));
   process.stderr.write(`Added to ${file}.\n`);
+}
+
+/** SVG text. */
+export function chartOf(file: string): string {
+  return renderHistoryChart(readHistory(file), (name) => CHARTED.test(name));
 }
 
 /** All runs, the oldest first. Throws when a line is no run. */

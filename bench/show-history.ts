@@ -9,21 +9,25 @@ import { figure } from "./path/report.ts";
 
 const { only, file, chart } = new Command("bench history")
   .description("Shows the figures that were published, by name and date.")
-  .option("--only <text>", "the figures whose name contains the text")
+  .option("--only <text>", "the figures whose name contains the text", "")
   .option("--file <file>", "another history", HISTORY_FILE)
   .option("--chart <file>", "write a chart over time (SVG) in the place of the table")
   .parse()
-  .opts<{ readonly only?: string; readonly file: string; readonly chart?: string }>();
+  .opts<{ readonly only: string; readonly file: string; readonly chart?: string }>();
 
 const runs = existsSync(file) ? readHistory(file) : [];
 if (chart === undefined) process.stdout.write(asTable());
-else writeFileSync(chart, renderHistoryChart(runs, only));
+else writeFileSync(chart, renderHistoryChart(runs, isWanted));
+
+function isWanted(name: string): boolean {
+  return name.includes(only);
+}
 
 function asTable(): string {
   const rows = runs
     .flatMap(({ date, commit, subject, machine, figures }) =>
       figures
-        .filter(({ name }) => only === undefined || name.includes(only))
+        .filter(({ name }) => isWanted(name))
         .map(({ name, value, unit }) => ({
           name,
           cells: [subject, name, figure(value), unit, date, commit, machine.node],

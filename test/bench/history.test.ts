@@ -4,8 +4,9 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { publish, readHistory } from "../../bench/history.ts";
+import { chartOf, publish, readHistory } from "../../bench/history.ts";
 import { renderHistoryChart } from "../../bench/history-chart.ts";
+import { text } from "../support/source-files.ts";
 
 let folder: string;
 let file: string;
@@ -38,6 +39,12 @@ test("each run adds a line with date, commit, machine, options and figures", () 
   }
 });
 
+test("a chart is drawn with each run, and the committed one is that of the committed history", () => {
+  publish("path", {}, [{ name: "tcp1_v4 sapwood", value: 8.7, unit: "Gbit/s" }], file);
+  expect(readFileSync(file.replace("jsonl", "svg"), "utf8")).toContain("<title>8.7 Gbit/s");
+  expect(text("bench/results/history.svg")).toBe(chartOf("bench/results/history.jsonl"));
+});
+
 test.each(["", "{", "5", '{"date":"2026-01-01"}'])("%j is no run, and its line is named", (line) => {
   publish("micro", {}, [], file);
   appendFileSync(file, `${line}\n{}\n`);
@@ -57,7 +64,9 @@ test("the chart has a dot for each run of a figure, in its machine's colour, the
       { name: "rtt_p50_v4 sapwood / kernel", value: 1, unit: "ratio" },
     ],
   });
-  const svg = renderHistoryChart([run(1, 0.25, "a & b"), run(2, 0.5, "a & b"), run(3, 0.5, "other")], "tcp1");
+  const svg = renderHistoryChart([run(1, 0.25, "a & b"), run(2, 0.5, "a & b"), run(3, 0.5, "other")], (name) =>
+    name.includes("tcp1"),
+  );
   expect(svg).toContain("path: tcp1_v4 sapwood / kernel, ratio");
   expect(svg).not.toContain("rtt");
   expect(svg).toContain("a &amp; b");
