@@ -3,7 +3,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
-import { isIPv6 } from "node:net";
+import { type Socket as Connection, isIPv6 } from "node:net";
 import { type CallPlan, type CallResult, SERVICE_PORT, type WorkloadAnswer } from "./workload-protocol.ts";
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -88,15 +88,21 @@ export class Call {
   static #lastEcho = 0;
 }
 
-/** HTTP; `agent` decides whether connections are kept. */
+/**
+ * HTTP, over a connection for each call or one that is kept. A kept one that ends while nothing is asked is a failure of
+ * the next call: the agent would go on over another one.
+ */
 export class HttpTransport implements Transport {
   readonly #agent: Agent;
+  readonly #isKept: boolean;
+  #kept: { readonly connection: Connection; readonly localPort: number } | undefined;
   readonly #address: string;
   readonly #sourcePort: number | undefined;
   readonly #timeoutMs: number;
 
   constructor(address: string, isKept: boolean, sourcePort?: number, timeoutMs = REQUEST_TIMEOUT_MS) {
     this.#timeoutMs = timeoutMs;
+    this.#isKept = isKept;
     this.#agent = new Agent({ keepAlive: isKept, maxSockets: isKept ? 1 : Number.POSITIVE_INFINITY });
     this.#address = address;
     this.#sourcePort = sourcePort;
@@ -121,11 +127,19 @@ export class HttpTransport implements Transport {
       else note();
     });
     outgoing.end();
+    const before = this.#kept;
+    this.#kept = undefined;
     try {
       const [response] = await once(outgoing, "response");
-      const { remoteAddress, localPort: port } = response.socket;
+      const connection: Connection = response.socket;
+      const { remoteAddress = "", localPort: port = 0 } = connection;
       let body = "";
       for await (const chunk of response.setEncoding("utf8")) body += chunk;
+      if (this.#isKept) this.#kept = { connection, localPort: port };
+      if (before !== undefined && before.connection !== connection) {
+        localPort = before.localPort;
+        throw new Error("socket hang up while nothing was asked");
+      }
       return { answer: JSON.parse(body), from: remoteAddress, localPort: port };
     } catch (error) {
       throw new RequestError(this.#address, localPort, error);
