@@ -3,7 +3,7 @@
 
 import { workerAt } from "../area/regions.ts";
 import * as Header from "../record/header.ts";
-import { Cmsghdr, Iovec, Mmsghdr } from "../record/kernel.ts";
+import { Cmsghdr, Iovec, Mmsghdr, TOS, TRAFFIC_CLASS } from "../record/kernel.ts";
 import { WorkerArea } from "../record/worker.ts";
 import * as Ecn from "../shared/ecn.ts";
 import * as HeaderLayout from "../shared/layout/header.ts";
@@ -16,11 +16,9 @@ import { IPV6_HEADER, Ipv6 } from "../wire/ipv6.ts";
 import { native } from "./arena.ts";
 
 const MSG_TRUNC: u32 = 0x20;
-// Kinds of control messages. The kernel gives at most two, first the size of joined datagrams, then the TOS (a byte) or
-// traffic class (an int).
+// The kernel gives at most two control messages, first the size of joined datagrams, then the TOS (a byte) or traffic
+// class (an int).
 const GRO_SIZE: u64 = ((<u64>Sockets.UDP_GRO) << 32) | Sockets.SOL_UDP;
-const TOS: u64 = ((<u64>Sockets.IP_TOS) << 32) | Sockets.SOL_IP;
-const TRAFFIC_CLASS: u64 = ((<u64>Sockets.IPV6_TCLASS) << 32) | Sockets.SOL_IPV6;
 
 /** Points every receive message at its slot, sockaddr and control buffer. */
 export function prepareReceive(): void {

@@ -3,7 +3,7 @@
 // are of one IP version and their outer headers have the same DSCP and ECN.
 
 import { workerAt } from "../area/regions.ts";
-import { Cmsghdr, Iovec, Mmsghdr } from "../record/kernel.ts";
+import { Cmsghdr, Iovec, Mmsghdr, TOS, TRAFFIC_CLASS } from "../record/kernel.ts";
 import { Endpoint } from "../record/node.ts";
 import { WorkerArea } from "../record/worker.ts";
 import * as KernelLayout from "../shared/layout/kernel.ts";
@@ -17,9 +17,7 @@ import { startMask, trafficClassAt } from "../wire/traffic-class.ts";
 import { native, nextIovecAt, pushIovec } from "./arena.ts";
 import { pushPacket, pushParts } from "./parts.ts";
 
-// Kinds of control messages: the data is an int for TOS and traffic class, and the u16 segment size.
-const TOS: u64 = ((<u64>Sockets.IP_TOS) << 32) | Sockets.SOL_IP;
-const TRAFFIC_CLASS: u64 = ((<u64>Sockets.IPV6_TCLASS) << 32) | Sockets.SOL_IPV6;
+/** A kind of control message, whose data is a u16. */
 const SEGMENT: u64 = ((<u64>Sockets.UDP_SEGMENT) << 32) | Sockets.SOL_UDP;
 
 // The message that may still grow: the last one, as long as it is open.

@@ -1,6 +1,11 @@
 // Structures of 64-bit Linux, as types. shared/layout/kernel.ts says what each field means.
 
 import * as KernelLayout from "../shared/layout/kernel.ts";
+import * as Sockets from "../shared/sockets.ts";
+
+// Kinds of control messages, of both directions
+export const TOS: u64 = ((<u64>Sockets.IP_TOS) << 32) | Sockets.SOL_IP;
+export const TRAFFIC_CLASS: u64 = ((<u64>Sockets.IPV6_TCLASS) << 32) | Sockets.SOL_IPV6;
 
 @unmanaged
 export class Mmsghdr {
