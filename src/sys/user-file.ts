@@ -77,6 +77,15 @@ export function openRegularFile(path: string): number {
   }
 }
 
+/** What is at a path, behind its links. Undefined when there is nothing, or out of reach: whoever opens it says why. */
+export function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 function requireFile(status: Stats): void {
   const problem = whyNoFile(status);
   if (problem !== undefined) throw new Error(problem);

@@ -9,7 +9,7 @@ import { dirname, resolve } from "node:path";
 import { CommonInterval } from "../../base/common-interval.ts";
 import { shortageOf } from "../../base/shortage.ts";
 import type { ConfigReport } from "../../model/reports.ts";
-import { whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
+import { statusOf, whyNoFile, whyUnreadable } from "../../sys/user-file.ts";
 import { isBeingWritten } from "../../sys/writers.ts";
 
 /** What happens after a change; `load` failures are passed on as they were thrown. */
@@ -117,7 +117,7 @@ export class FileWatcher<Content> {
   #isUnfinished(): boolean {
     const writing = isBeingWritten(this.#path);
     if (writing !== undefined) return writing;
-    const status = statSync(this.#path, { throwIfNoEntry: false });
+    const status = statusOf(this.#path);
     return status !== undefined && Date.now() - status.mtimeMs >= 0 && Date.now() - status.mtimeMs < SETTLED_MS;
   }
 

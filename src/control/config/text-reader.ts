@@ -2,10 +2,9 @@
 // that do not return. YAML takes seconds per MiB, and its tree some 500 times the text's memory. A short text is read
 // here, a longer one in a process that can die of it.
 
-import { statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { SapwoodError } from "../../base/errors.ts";
-import { readTextFile } from "../../sys/user-file.ts";
+import { readTextFile, statusOf } from "../../sys/user-file.ts";
 import { ConfigDocument } from "./config-document.ts";
 import { LongText } from "./long-text.ts";
 import { parseDocument } from "./parse-text.ts";
@@ -35,8 +34,7 @@ export async function readText<Kind extends keyof TextKinds>(
 
 /** The text of a file. Throws config-unreadable, of a long one not before it is read. */
 export function openTextFile(path: string): WrittenText {
-  const { size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
-  return size <= SHORT_TEXT ? readTextFile(path) : new LongText(path);
+  return (statusOf(path)?.size ?? 0) <= SHORT_TEXT ? readTextFile(path) : new LongText(path);
 }
 
 /** What a stream brings, at the pace at which it can be taken. Throws body-too-large when it is longer. */

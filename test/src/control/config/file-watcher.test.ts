@@ -176,6 +176,20 @@ test("a file that is removed is reported, and its return is seen", async () => {
   expect(heard).toEqual(["first", expect.stringContaining("ENOENT"), "second"]);
 });
 
+test("a path that is out of reach is reported, and its return is seen", async () => {
+  await watchFile();
+  await afterHearing(() => {
+    unlinkSync(file);
+    symlinkSync("node.yaml", file);
+  });
+  await afterHearing(() => {
+    unlinkSync(file);
+    writeFileSync(file, "back");
+  });
+  expect(heard.at(1)).toMatch(/^ELOOP/);
+  expect(heard.at(-1)).toBe("back");
+});
+
 test("a change between loading and watching is not lost", async () => {
   watcher = new FileWatcher(file, load);
   await watcher.load();
