@@ -129,8 +129,8 @@ export class Modules {
       this.#alarms.tell({
         kind: "state-unusable",
         subject: name,
-        message: `A module is not there any more: ${name}: ${message}`,
-        advice: 'Load it again ("sapwood policy load", "sapwood engine load").',
+        message: `Not all modules that were loaded before can be read: ${name}: ${message}`,
+        advice: 'See what is in state.directory, and load it again ("sapwood policy load", "sapwood engine load").',
       }),
     );
     const restoringEngine =

@@ -7,7 +7,7 @@
 import { lstatSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { reasonOf, SapwoodError } from "../../base/errors.ts";
+import { SapwoodError } from "../../base/errors.ts";
 import { MODULE_BYTES_MAX } from "../../dataplane/modules/wasm.ts";
 import { BUILT_IN_POLICIES } from "../../model/policy-names.ts";
 import { FolderLock } from "../../sys/file-lock.ts";
@@ -19,6 +19,7 @@ import {
   replaceOwnFile,
   requireOwnFolder,
 } from "../../sys/own-files.ts";
+import { whyUnreadable } from "../../sys/user-file.ts";
 import { checkJsonNesting } from "../config/nesting.ts";
 import { type LoadedModule, sha256Of } from "./loaded-module.ts";
 
@@ -100,8 +101,8 @@ export class ModuleStore {
       this.#lock = FolderLock.adopt(this.#folder, passedLock);
       return;
     }
-    if (lstatSync(this.#directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
     try {
+      if (lstatSync(this.#directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
       requireOwnFolder(this.#folder, FOLDER_MODE);
     } catch {
       return; // nothing can be written here; whoever reads or writes modules hears why
@@ -134,14 +135,14 @@ export class ModuleStore {
     try {
       index = this.#readIndex();
     } catch (error) {
-      onProblem(INDEX, `${join(this.#folder, INDEX)} cannot be used: ${messageOf(error)}`);
+      onProblem(INDEX, `${join(this.#folder, INDEX)} cannot be used: ${whyUnreadable(error)}`);
     }
     const readOne = (name: string, record: ModuleRecord | undefined, what: string): StoredModule | undefined => {
       if (record === undefined) return undefined;
       try {
         return this.#readModule(record);
       } catch (error) {
-        onProblem(name, what + messageOf(error));
+        onProblem(name, what + whyUnreadable(error));
         return undefined;
       }
     };
@@ -204,7 +205,7 @@ export class ModuleStore {
         renameSync(path, `${path}${DAMAGED}`);
         return new Set();
       }
-      throw new Error(`${path} is not what this program wrote; move it away (${messageOf(cause)})`, { cause });
+      throw new Error(`${path} is not what this program wrote; move it away (${whyUnreadable(cause)})`, { cause });
     }
     const records = [...Object.values(index?.policies ?? {}), ...(index?.engine === undefined ? [] : [index.engine])];
     return new Set(
@@ -269,8 +270,4 @@ function recordOf({ current, previous, instead }: LoadedPair): PlaceRecord {
     ...(previous && { previous: { sha256: previous.sha256, source: previous.source } }),
     ...(instead !== undefined && { instead }),
   };
-}
-
-function messageOf(error: unknown): string {
-  return reasonOf(error);
 }

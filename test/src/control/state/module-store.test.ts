@@ -137,6 +137,19 @@ test.each([
   expect(problems).toEqual([expect.stringContaining("index.json cannot be used")]);
 });
 
+test.each([
+  ["whose links lead to each other", "loop/state"],
+  ["whose name is too long", "n".repeat(300)],
+  ["in what is no folder", "file/state"],
+])("a state directory %s is told at the start, and does not end it", (_what, path) => {
+  symlinkSync("loop", join(folder, "loop"));
+  writeFileSync(join(folder, "file"), "");
+  directory = join(folder, path);
+  new ModuleStore(directory).claim();
+  expect(read().policies.size).toBe(0);
+  expect(problems).toEqual([expect.stringContaining("index.json cannot be used")]);
+});
+
 test("what else lies in the state directory stays, whatever it is called", () => {
   mkdirSync(modules, { recursive: true, mode: 0o700 });
   const foreign = `${loaded(9).sha256}.wasm`;
