@@ -57,9 +57,10 @@ export function open(packet: Packet, hash: u64, nowMs: u32): usize {
   Flow.at(flow).seen = firstSeen(service, packet.isIpv4);
   Flow.at(flow).openedMs = isOpening(service, packet) ? openingMs() : 0;
   forgetTcp(flow);
-  if (!claimWirePort(flow, packet, nowMs)) {
+  const owner = claimWirePort(flow, packet, nowMs);
+  if (owner != flow) {
     discard(flow);
-    return DropReason.portsExhausted;
+    return owner == 0 ? <usize>DropReason.portsExhausted : owner;
   }
   Flow.at(flow).seal = sealOf(flow);
 

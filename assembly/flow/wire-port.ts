@@ -10,7 +10,7 @@ import { Flow } from "../record/flow.ts";
 import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import { setDeltas } from "../table/deltas.ts";
-import { areAnswersTaken, claimAnswers } from "../table/flow.ts";
+import { areAnswersTaken, claimAnswers, isSameCall } from "../table/flow.ts";
 import { Packet } from "../wire/packet.ts";
 
 /** Not the well-known ports (RFC 6335 section 6). */
@@ -27,11 +27,16 @@ export function allowPortTries(): void {
   WorkerArea.at(workerAt).portTries = TRIES_PER_CALL;
 }
 
-/** False if no free port was found; a packet without such a port has no other. */
-export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
+/**
+ * The flow itself, or the one that another worker opens or ends at this moment for packets of the same connection: with
+ * another port they would be those of another one. 0 if no free port was found; a packet without such a port has no
+ * other.
+ */
+export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): usize {
   setWirePort(flow, packet.sourcePort);
-  if (claimAnswers(flow, nowMs)) return true;
-  if (!packet.hasSourcePort) return false;
+  const owner = claimAnswers(flow, nowMs);
+  if (owner == flow || (owner != 0 && isSameCall(owner, flow))) return owner;
+  if (!packet.hasSourcePort) return 0;
   const allowed = WorkerArea.at(workerAt).portTries;
   const tries = min<u32>(allowed, TRIES_PER_PACKET);
   let cursor = WorkerArea.at(workerAt).portCursor;
@@ -43,12 +48,13 @@ export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): bool {
     const port = bswap<u16>(<u16>(FIRST + cursor));
     if (areAnswersTaken(flow, port)) continue;
     setWirePort(flow, port);
-    isFound = claimAnswers(flow, nowMs);
+    isFound = claimAnswers(flow, nowMs) == flow;
   }
   WorkerArea.at(workerAt).portCursor = cursor;
   WorkerArea.at(workerAt).portTries = allowed - tried;
-  if (isFound) count(Counter.portsRewritten, 1);
-  return isFound;
+  if (!isFound) return 0;
+  count(Counter.portsRewritten, 1);
+  return flow;
 }
 
 /** The deltas go with it: once its answers are claimed, another worker may translate by this record. */

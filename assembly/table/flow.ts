@@ -39,16 +39,24 @@ export function findForward(packet: Packet, hash: u64): usize {
 function findCalls(bucket: usize, hash: u64, client: v128, called: v128, ports: u32, protocol: u8): usize {
   for (let found = matches(bucket, hash, FORWARD); found != 0; found &= found - 1) {
     const flow = flowAt(recordOf(load<u32>(bucket + (ctz(found) << 2))));
-    if (
-      Flow.at(flow).ports == ports &&
-      Flow.at(flow).protocol == protocol &&
-      sameAddress(Flow.at(flow).called, called) &&
-      sameAddress(Flow.at(flow).client, client)
-    ) {
-      return flow;
-    }
+    if (isCall(flow, client, called, ports, protocol)) return flow;
   }
   return 0;
+}
+
+function isCall(flow: usize, client: v128, called: v128, ports: u32, protocol: u8): bool {
+  return (
+    Flow.at(flow).ports == ports &&
+    Flow.at(flow).protocol == protocol &&
+    sameAddress(Flow.at(flow).called, called) &&
+    sameAddress(Flow.at(flow).client, client)
+  );
+}
+
+/** Whether two records are of the packets of one connection, or of what else has its protocol and ports. */
+export function isSameCall(flow: usize, other: usize): bool {
+  const record = Flow.at(other);
+  return isCall(flow, record.client, record.called, record.ports, record.protocol);
 }
 
 /** The flow that an answer belongs to, or 0. */
@@ -114,24 +122,24 @@ export function areAnswersTaken(flow: usize, wirePort: u16): bool {
 }
 
 /**
- * Makes the flow's answers findable with its wire port.
- * False if another flow has the same answers already; the caller then tries another wire port.
+ * Makes the flow's answers findable with its wire port. Returns the flow that has these answers now: this one, or another
+ * that had them already; 0 = no room.
  */
-export function claimAnswers(flow: usize, nowMs: u32): bool {
+export function claimAnswers(flow: usize, nowMs: u32): usize {
   const wirePort = Flow.at(flow).wirePort;
   const hash = reverseHash(flow, wirePort);
   const bucket = bucketAt(hash);
   const entry = entryOf(hash, recordIndex(flow), REVERSE);
   for (let i = 0; i <= EVICTIONS_MAX; i++) {
     lock(bucket);
-    const isTaken = findAnswersOf(flow, wirePort, bucket, hash) != 0;
-    const isDone = !isTaken && put(bucket, entry);
+    const owner = findAnswersOf(flow, wirePort, bucket, hash);
+    const isDone = owner == 0 && put(bucket, entry);
     unlock(bucket);
-    if (isTaken) return false;
-    if (isDone) return true;
-    if (!evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) return false;
+    if (owner != 0) return owner;
+    if (isDone) return flow;
+    if (!evictFrom(bucket, Flow.at(flow).clientInstance, nowMs)) return 0;
   }
-  return false;
+  return 0;
 }
 
 /**
@@ -167,7 +175,8 @@ export function insert(flow: usize, hash: u64, state: u32, nowMs: u32): usize {
  * Gives the record back and returns false when another flow has its place.
  */
 export function adopt(flow: usize, state: u32, nowMs: u32): bool {
-  if (claimAnswers(flow, nowMs)) return insert(flow, forwardHash(flow), state | FlowLayout.UNBOUND, nowMs) == flow;
+  if (claimAnswers(flow, nowMs) == flow)
+    return insert(flow, forwardHash(flow), state | FlowLayout.UNBOUND, nowMs) == flow;
   discard(flow);
   return false;
 }
