@@ -55,6 +55,7 @@ let answerAt: usize = 0;
 export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: u32): void {
   switch (reason) {
     case DropReason.nodeUnreachable:
+      if (isOpeningAnswer(packet)) return;
       if (isLostReset(packet)) {
         if (mayAnswer(packet, HeaderLayout.ANSWER_LOST_WITH_RESET, AnswerShare.urgent, nowMs)) reset(packet);
         return;
@@ -93,6 +94,14 @@ export function isReset(packet: Packet): bool {
 /** The same when the node of its instance is lost. */
 export function isLostReset(packet: Packet): bool {
   return isMidStream(packet) && (Header.answers.value & HeaderLayout.ANSWER_LOST_WITH_RESET) != 0;
+}
+
+/**
+ * A SYN-ACK. Its server would give up the connection, of which its client may know by then (Linux does at "host
+ * unreachable": tcp_req_err() in net/ipv4/tcp_ipv4.c); told nothing, it repeats the segment until the node returns.
+ */
+function isOpeningAnswer(packet: Packet): bool {
+  return packet.protocol == Protocol.TCP && (packet.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 }
 
 function isMidStream(packet: Packet): bool {

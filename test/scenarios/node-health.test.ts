@@ -298,6 +298,18 @@ describe("established flows to a node that is lost", () => {
     expect(fixture.egress(data.frame()).datagrams.map(({ endpoint }) => endpoint)).toEqual([TO.b]);
   });
 
+  test("are not given up by their servers while they begin: nothing is said of a SYN-ACK", async () => {
+    const { fixture, nodes } = await established(HeaderLayout.ANSWER_LOST);
+    const back = packet().ip(A1.v4, B1.instanceV4);
+    const answer = back.tcp({ sport: 80, dport: 4000, flags: FLAG.SYN | FLAG.ACK }).frame();
+    expect(fixture.egress(answer).counts).toEqual({ "egressDrop.nodeUnreachable": 1 });
+    const later = back.tcp({ sport: 80, dport: 4000, flags: FLAG.ACK }).frame();
+    expect(fixture.egress(later).counts).toEqual({ "egressDrop.nodeUnreachable": 1, icmpErrorsSent: 1 });
+    nodes.path(NODE.b).rttMs = 1;
+    until(fixture, nodes, NODE.b, "reachable");
+    expect(fixture.egress(answer).datagrams.map(({ endpoint }) => endpoint)).toEqual([TO.b]);
+  });
+
   test("are ended by a reset", async () => {
     const { fixture } = await established(HeaderLayout.ANSWER_LOST | HeaderLayout.ANSWER_LOST_WITH_RESET);
     const { counts, tunWrites } = fixture.egress(data.frame());

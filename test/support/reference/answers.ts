@@ -3,7 +3,7 @@
 import { DropReason } from "../../../assembly/shared/verdicts.ts";
 import { FLAG, type PacketBuilder, packet } from "../packet-builder.ts";
 import { sourceRouteAt } from "./cross-family.ts";
-import { isMidStream } from "./flow-state.ts";
+import { isMidStream, isOpeningAnswer } from "./flow-state.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ParsedPacket } from "./parser.ts";
 import type { Situation } from "./situations.ts";
@@ -60,6 +60,9 @@ export class TwinAnswers {
 
   /** The client of a packet that was dropped hears why, if it may; of one that was too big also what would have fit. */
   tell(bytes: Uint8Array, dropped: ParsedPacket, reason: DropReason, mtu: number, nowMs: number): void {
+    if (reason === DropReason.nodeUnreachable && isOpeningAnswer(dropped)) {
+      return this.ledger.meet("not told: an answer to an opening");
+    }
     const isLost = reason === DropReason.nodeUnreachable && this.options.lost === "reset" && isMidStream(dropped);
     const isReset = reason === DropReason.instanceGone || isLost;
     const names = isReset ? undefined : NAMES[reason];

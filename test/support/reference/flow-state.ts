@@ -107,6 +107,11 @@ export function isRestart(life: FlowLife, flags: number): boolean {
   return life.state === FlowState.tcpClosed && (flags & (FLAG.SYN | FLAG.ACK)) === FLAG.SYN;
 }
 
+/** A server's SYN-ACK. */
+export function isOpeningAnswer({ protocol, flags }: { readonly protocol: number; readonly flags: number }): boolean {
+  return protocol === Protocol.TCP && (flags & FLAG.SYN) !== 0 && (flags & FLAG.ACK) !== 0;
+}
+
 /** A segment in the middle of a connection, to which a reset is an answer. */
 export function isMidStream({ protocol, flags }: { readonly protocol: number; readonly flags: number }): boolean {
   return protocol === Protocol.TCP && (flags & (FLAG.SYN | FLAG.RST | FLAG.ACK)) === FLAG.ACK;

@@ -12,6 +12,7 @@ export const SITUATIONS = [
   "not told: no workload of this node",
   "not told: no host of its own",
   "not told: a source in the service ranges",
+  "not told: an answer to an opening",
   "not told: too many",
   "not told: too many of sizes and resets",
   ...inBothFamilies("lostReset"),
