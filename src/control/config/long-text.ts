@@ -8,9 +8,17 @@ import { SapwoodError } from "../../base/errors.ts";
 import { FrameReader } from "../../base/frame-reader.ts";
 import type { Service, Tables } from "../../model/tables.ts";
 import { LeanProcess } from "../../sys/lean-process.ts";
+import { statusOf } from "../../sys/user-file.ts";
 import { markChecked } from "../tables/table-validation.ts";
 import { FrameKind, keptIndex, kindOf, serviceOf } from "./service-frame.ts";
-import { type TextAnswer, type TextKinds, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
+import {
+  processorLimit,
+  type TextAnswer,
+  type TextKinds,
+  type TextRequest,
+  tablesOf,
+  withTables,
+} from "./text-contract.ts";
 
 // text-process.ts in few files, from where this file is compiled; as source (a test) it uses the same.
 const PROCESS = new URL(
@@ -19,7 +27,6 @@ const PROCESS = new URL(
 );
 /** A quarter of the machine's memory, and more than a table of common size needs. */
 const HEAP_MIB = Math.max(1536, Math.floor(totalmem() / 4 / 2 ** 20));
-const CPU_SECONDS = 60;
 /** For a machine on which a process gets no processor time. */
 const WALL_LIMIT_MS = 300_000;
 
@@ -28,6 +35,7 @@ export class LongText {
   readonly #child: LeanProcess | undefined;
   readonly #limit: NodeJS.Timeout;
   readonly #ended: Promise<void>;
+  #sizeBytes: number;
   #services: Service[] = [];
   #inForce: readonly Service[] = [];
   /** Why there is no process. */
@@ -39,7 +47,8 @@ export class LongText {
 
   /** What a file has, or else what is written. */
   constructor(file?: string) {
-    const options = [`--max-old-space-size=${HEAP_MIB}`, fileURLToPath(PROCESS), String(CPU_SECONDS)];
+    this.#sizeBytes = (file === undefined ? undefined : statusOf(file)?.size) ?? 0;
+    const options = [`--max-old-space-size=${HEAP_MIB}`, fileURLToPath(PROCESS)];
     try {
       const argv = [...options, ...(file === undefined ? [] : [file])];
       this.#child = LeanProcess.start(argv, (answer) => this.#onAnswer?.(answer as TextAnswer));
@@ -61,6 +70,7 @@ export class LongText {
 
   /** Resolves when more may be written. */
   async write(part: Uint8Array): Promise<void> {
+    this.#sizeBytes += part.length;
     const input = this.#child?.input;
     if (input === undefined || input.destroyed || input.write(part)) return;
     await Promise.race([once(input, "drain").catch(() => undefined), this.#ended]);
@@ -105,7 +115,7 @@ export class LongText {
       inForce === undefined ? request.options : { ...request.options, inForce: { ...inForce, services: [] } };
     const answered = new Promise<TextAnswer>((resolve) => {
       this.#onAnswer = resolve;
-      void this.#ended.then(() => resolve(tooMuch(request.name)));
+      void this.#ended.then(() => resolve(tooMuch(request.name, this.#sizeBytes)));
     });
     const complete = new Promise<void>((resolve) => {
       this.#onComplete = resolve;
@@ -144,9 +154,9 @@ function noProcess(name: string, cause: Error): SapwoodError {
   return new SapwoodError("system-call", `${name} could not be read: ${cause.message}.`, { cause });
 }
 
-function tooMuch(name: string): TextAnswer {
+function tooMuch(name: string, sizeBytes: number): TextAnswer {
   const message =
-    `${name}: expected a text that can be read in ${CPU_SECONDS} s and ${HEAP_MIB} MiB of memory, found one ` +
-    "that takes more. JSON takes a fraction of what YAML takes.";
+    `${name}: expected a text that can be read in ${processorLimit(sizeBytes)} s and ${HEAP_MIB} MiB of memory, found ` +
+    "one that takes more. JSON takes a fraction of what YAML takes.";
   return { kind: "refused", code: "config-invalid", message, details: [] };
 }

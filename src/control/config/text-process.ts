@@ -10,9 +10,9 @@ import { decodeTextFile, readStandardInput, readTextFileBytes } from "../../sys/
 import { checkedBy } from "../tables/table-validation.ts";
 import { HeldText } from "./held-text.ts";
 import { FrameKind, frameOf } from "./service-frame.ts";
-import { type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
+import { processorLimit, type TextAnswer, type TextRequest, tablesOf, withTables } from "./text-contract.ts";
 
-const [, , cpuSeconds, file] = process.argv;
+const [, , file] = process.argv;
 const STANDARD_OUTPUT = 1;
 const MESSAGES = 3;
 /** In the place of the services in force, which are not needed here. */
@@ -64,13 +64,14 @@ function textOf(bytes: Uint8Array): string {
 }
 
 function heldText(): HeldText {
-  if (received !== undefined) return new HeldText(received, textOf);
-  const path = file ?? "";
-  return new HeldText(readTextFileBytes(path), (bytes) => decodeTextFile(path, bytes));
+  const bytes = received ?? readTextFileBytes(path);
+  limitProcessorTime(processorLimit(bytes.length));
+  return new HeldText(bytes, received === undefined ? (part) => decodeTextFile(path, part) : textOf);
 }
 
 becomeExpendable();
-limitProcessorTime(Number(cpuSeconds));
+limitProcessorTime(processorLimit(0));
+const path = file ?? "";
 const received = file === undefined ? readStandardInput() : undefined;
 let held: HeldText | undefined;
 for (;;) {

@@ -5,6 +5,7 @@ import { FrameReader } from "../../../../src/base/frame-reader.ts";
 import { parseTables } from "../../../../src/control/config/config.ts";
 import { writeWhole } from "../../../../src/control/config/held-text.ts";
 import { serviceOf } from "../../../../src/control/config/service-frame.ts";
+import { processorLimit } from "../../../../src/control/config/text-contract.ts";
 import { readText, receiveText, SHORT_TEXT } from "../../../../src/control/config/text-reader.ts";
 import { sizesOf } from "../../../../src/control/tables/emptying.ts";
 import { checkedBy, rulesKey } from "../../../../src/control/tables/table-validation.ts";
@@ -132,4 +133,9 @@ test("what was checked by the same rules is not checked again, by others it is",
   const read = await readText(text, { kind: "tables", name, options: { rules } });
   expect(checkedBy(read)).toBe(rulesKey(rules));
   expect(checkedBy(read)).not.toBe(rulesKey({ ...rules, nodeId: "node-c" }));
+});
+
+test("a text may take the longer the longer it is: 300,000 services with ten instances each have 276 MiB", () => {
+  expect(processorLimit(0)).toBe(60);
+  expect(processorLimit(276 * 2 ** 20)).toBe(336);
 });
