@@ -10,7 +10,7 @@ import { Flow } from "../record/flow.ts";
 import { WorkerArea } from "../record/worker.ts";
 import { Counter } from "../shared/counters.ts";
 import { setDeltas } from "../table/deltas.ts";
-import { areAnswersTaken, claimAnswers, isSameCall } from "../table/flow.ts";
+import { areAnswersTaken, claimAnswers, isSameFlow } from "../table/flow.ts";
 import { Packet } from "../wire/packet.ts";
 
 /** Not the well-known ports (RFC 6335 section 6). */
@@ -35,7 +35,7 @@ export function allowPortTries(): void {
 export function claimWirePort(flow: usize, packet: Packet, nowMs: u32): usize {
   setWirePort(flow, packet.sourcePort);
   const owner = claimAnswers(flow, nowMs);
-  if (owner == flow || (owner != 0 && isSameCall(owner, flow))) return owner;
+  if (owner == flow || (owner != 0 && isSameFlow(owner, flow))) return owner;
   if (!packet.hasSourcePort) return 0;
   const allowed = WorkerArea.at(workerAt).portTries;
   const tries = min<u32>(allowed, TRIES_PER_PACKET);

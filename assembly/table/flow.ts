@@ -53,10 +53,14 @@ function isCall(flow: usize, client: v128, called: v128, ports: u32, protocol: u
   );
 }
 
-/** Whether two records are of the packets of one connection, or of what else has its protocol and ports. */
-export function isSameCall(flow: usize, other: usize): bool {
+/** Whether two records are of one client's packets from and to the same ports, and lead to the same instance. */
+export function isSameFlow(flow: usize, other: usize): bool {
   const record = Flow.at(other);
-  return isCall(flow, record.client, record.called, record.ports, record.protocol);
+  return (
+    Flow.at(flow).instance == record.instance &&
+    Flow.at(flow).instanceIncarnation == record.instanceIncarnation &&
+    isCall(flow, record.client, record.called, record.ports, record.protocol)
+  );
 }
 
 /** The flow that an answer belongs to, or 0. */
