@@ -57,8 +57,9 @@ const total = {
 let latest = "the start";
 
 process.stdout.write(`seed ${seed}, ${minutes} minutes\n`);
-// Without its TUN a node would tell who opens a connection that the network is unreachable.
-const settings = { tun: { persist: true } };
+// Without its TUN a node would tell who opens a connection that the network is unreachable. Two workers share each flow
+// table, however few processors there are.
+const settings = { tun: { persist: true, queues: 2 } };
 const lab = await Lab.open({ ...DEMO, settings, environment: { SAPWOOD_FAULTS: faults } });
 try {
   await lab.startProxies();
