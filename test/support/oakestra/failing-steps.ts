@@ -9,9 +9,8 @@ import { nodeState } from "./node-state.ts";
 const WITHOUT_NFT = "mount --bind /dev/null $(command -v nft)";
 /** The first addresses of a subnet. Where one was lost on the way, the next container has others. */
 const FIRST = { nsAddress: expect.stringMatching(/\.(?:2|66|130|194)$/), nsAddressv6: expect.stringMatching(/02$/) };
-/** A busy machine needs long for some 10,000 processes, and for those of one call. */
+/** A busy machine needs long for some 10,000 processes. */
 const TIMEOUT_MS = 1_200_000;
-const PATIENCE_MS = 120_000;
 
 interface Kind {
   readonly route: "container" | "unikernel";
@@ -147,13 +146,13 @@ export function testFailingSteps(title: string, count: number, faultsOf: FaultsO
     calls.deploys++;
     const pid = route === "container" ? pids.get(machine) : 0;
     const order = { pid, serviceName: jobOf(machine), instanceNumber: 0, portMappings: "8000:80;8000:80/udp" };
-    return cluster.post(machine.node, `/${route}/deploy`, order, undefined, PATIENCE_MS);
+    return cluster.post(machine.node, `/${route}/deploy`, order);
   }
 
   function undeploy(machine: Machine, { route }: Pick<Kind, "route">): Promise<HttpAnswer> {
     calls.undeploys++;
     const order = { serviceName: jobOf(machine), instanceNumber: 0 };
-    return cluster.post(machine.node, `/${route}/undeploy`, order, undefined, PATIENCE_MS);
+    return cluster.post(machine.node, `/${route}/undeploy`, order);
   }
 
   function stateOf(machine: Machine): Promise<string> {

@@ -12,8 +12,6 @@ const WORKER = "65a000000000000000000001";
 const JOB = "x.d.server.d";
 /** Addresses of a /26 without those of network, bridge and broadcast. */
 const CAPACITY = 61;
-/** A busy machine needs long for the processes of many deploys. */
-const PATIENCE_MS = 120_000;
 const FEW = 4;
 const NOBODY = 2_000_000_000; // larger than any process id
 
@@ -176,11 +174,11 @@ function story(isFilled: boolean): void {
   function deploy(number: number, fields: object = {}, signal?: AbortSignal): Promise<HttpAnswer> {
     const portMappings = `${8000 + number}:80;${8000 + number}:80/udp`;
     const order = { pid: pids[number], serviceName: JOB, instanceNumber: number, portMappings, ...fields };
-    return cluster.post(NODE, "/container/deploy", order, signal, PATIENCE_MS);
+    return cluster.post(NODE, "/container/deploy", order, signal);
   }
 
   function undeploy(number: number): Promise<HttpAnswer> {
-    return cluster.undeploy(NODE, JOB, number, PATIENCE_MS);
+    return cluster.undeploy(NODE, JOB, number);
   }
 
   /** Without whom the node has asked for while containers are there, and without addresses that no container was given. */

@@ -56,10 +56,12 @@ interface Registered {
 
 /** The subject of events about it. */
 const STATE = "netmanager.json";
-/** For all that a registration waits for. Its failure takes a second more, and the NodeEngine has 10 s. */
-const REGISTER_MS = 8500;
+/** How long the NodeEngine waits for an answer. */
+const NODE_ENGINE_MS = 10_000;
+/** For all that a registration waits for. Its failure takes a second more. */
+const REGISTER_MS = NODE_ENGINE_MS - 1500;
 /** When a registration is answered at the latest, whatever holds it up: a command that hangs, say. */
-const ANSWER_MS = 9500;
+const ANSWER_MS = NODE_ENGINE_MS - 500;
 /** Of that, how long the old worker's interests may be ended at least. */
 const LEAVE_MIN_MS = 500;
 /** How long a deploy waits for the cluster to know the instance. */
