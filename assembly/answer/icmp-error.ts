@@ -55,7 +55,6 @@ let answerAt: usize = 0;
 export function answerDrop(packet: Packet, reason: DropReason, mtu: u32, nowMs: u32): void {
   switch (reason) {
     case DropReason.nodeUnreachable:
-      if (isOpeningAnswer(packet)) return;
       if (isLostReset(packet)) {
         if (mayAnswer(packet, HeaderLayout.ANSWER_LOST_WITH_RESET, AnswerShare.urgent, nowMs)) reset(packet);
         return;
@@ -98,7 +97,7 @@ export function isLostReset(packet: Packet): bool {
 
 /**
  * A SYN-ACK. Its server would give up the connection, of which its client may know by then (Linux does at "host
- * unreachable": tcp_req_err() in net/ipv4/tcp_ipv4.c); told nothing, it repeats the segment until the node returns.
+ * unreachable": tcp_req_err() in net/ipv4/tcp_ipv4.c); told nothing, it repeats the segment, and the way may be there by then.
  */
 function isOpeningAnswer(packet: Packet): bool {
   return packet.protocol == Protocol.TCP && (packet.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
@@ -109,6 +108,7 @@ function isMidStream(packet: Packet): bool {
 }
 
 function unreachable(packet: Packet, code: u32, codeV6: u32, nowMs: u32): void {
+  if (isOpeningAnswer(packet)) return;
   if (!mayAnswer(packet, HeaderLayout.ANSWER_WITH_ICMP, AnswerShare.ordinary, nowMs)) return;
   if (packet.isIpv4) quote(packet, ICMP_UNREACHABLE, code, 0);
   else quote(packet, ICMPV6_UNREACHABLE, codeV6, 0);

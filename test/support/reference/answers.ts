@@ -60,14 +60,14 @@ export class TwinAnswers {
 
   /** The client of a packet that was dropped hears why, if it may; of one that was too big also what would have fit. */
   tell(bytes: Uint8Array, dropped: ParsedPacket, reason: DropReason, mtu: number, nowMs: number): void {
-    if (reason === DropReason.nodeUnreachable && isOpeningAnswer(dropped)) {
-      return this.ledger.meet("not told: an answer to an opening");
-    }
     const isLost = reason === DropReason.nodeUnreachable && this.options.lost === "reset" && isMidStream(dropped);
     const isReset = reason === DropReason.instanceGone || isLost;
     const names = isReset ? undefined : NAMES[reason];
     if (!isReset && (names === undefined || !this.options.icmp)) return;
     if (reason === DropReason.instanceGone && !this.options.reset) return;
+    if ((names === HOST_UNREACHABLE || names === NETWORK_UNREACHABLE) && isOpeningAnswer(dropped)) {
+      return this.ledger.meet("not told: an answer to an opening");
+    }
     const refusal = this.refusal(dropped, reason, isReset || reason === DropReason.tooBig, nowMs);
     if (refusal !== undefined) return this.ledger.meet(refusal);
     const family = dropped.version === 4 ? "v4" : "v6";
