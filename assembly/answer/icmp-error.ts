@@ -96,8 +96,8 @@ export function isLostReset(packet: Packet): bool {
 }
 
 /**
- * A SYN-ACK. Its server would give up the connection, of which its client may know by then (Linux does at "host
- * unreachable": tcp_req_err() in net/ipv4/tcp_ipv4.c); told nothing, it repeats the segment, and the way may be there by then.
+ * A SYN-ACK. Its server would give up the connection, which its client may have open by then (Linux does at "host
+ * unreachable": tcp_req_err() in net/ipv4/tcp_ipv4.c). Told nothing, it repeats the segment, and may be heard.
  */
 function isOpeningAnswer(packet: Packet): bool {
   return packet.protocol == Protocol.TCP && (packet.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);

@@ -107,6 +107,15 @@ describe.each(FAMILIES)("$family", ({ client, called, unknown, header, host, big
     expect(counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
   });
 
+  test("nothing is said of a SYN-ACK to an unknown address, of the next segment it is", async () => {
+    const fixture = await onTellingNode();
+    const back = packet().ip(client, unknown);
+    const answer = back.tcp({ sport: 80, dport: 4000, flags: FLAG.SYN | FLAG.ACK });
+    expect(fixture.egress(answer.frame()).counts).toEqual({ "egressDrop.unknownAddress": 1 });
+    const later = back.tcp({ sport: 80, dport: 4000, flags: FLAG.ACK });
+    expect(fixture.egress(later.frame()).counts).toEqual({ "egressDrop.unknownAddress": 1, icmpErrorsSent: 1 });
+  });
+
   test("no more than fits is quoted", async () => {
     const fixture = await onTellingNode();
     const { tunWrites } = fixture.egress(

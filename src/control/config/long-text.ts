@@ -8,7 +8,6 @@ import { SapwoodError } from "../../base/errors.ts";
 import { FrameReader } from "../../base/frame-reader.ts";
 import type { Service, Tables } from "../../model/tables.ts";
 import { LeanProcess } from "../../sys/lean-process.ts";
-import { statusOf } from "../../sys/user-file.ts";
 import { markChecked } from "../tables/table-validation.ts";
 import { FrameKind, keptIndex, kindOf, serviceOf } from "./service-frame.ts";
 import {
@@ -45,9 +44,9 @@ export class LongText {
   /** All services of an answer have come. */
   #onComplete: (() => void) | undefined;
 
-  /** What a file has, or else what is written. */
-  constructor(file?: string) {
-    this.#sizeBytes = (file === undefined ? undefined : statusOf(file)?.size) ?? 0;
+  /** What a file of this size has, or else what is written. */
+  constructor(file?: string, sizeBytes = 0) {
+    this.#sizeBytes = sizeBytes;
     const options = [`--max-old-space-size=${HEAP_MIB}`, fileURLToPath(PROCESS)];
     try {
       const argv = [...options, ...(file === undefined ? [] : [file])];

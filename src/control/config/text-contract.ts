@@ -15,13 +15,13 @@ interface ConfigContext {
   readonly origins?: string | undefined;
 }
 
-/** Seconds of processor time. JSON takes some 0.2 for each MiB, YAML several. */
 const LIMIT_S = 60;
+/** Several times what JSON takes; YAML takes more. */
 const LIMIT_S_PER_MIB = 1;
 
 /** Seconds of processor time that a process may take that reads a text of so many bytes. */
 export function processorLimit(sizeBytes: number): number {
-  return Math.ceil(LIMIT_S + LIMIT_S_PER_MIB * (sizeBytes / 2 ** 20));
+  return LIMIT_S + Math.ceil((LIMIT_S_PER_MIB * sizeBytes) / 2 ** 20);
 }
 
 /** Each kind of text: what it is read with, and what it is read as. */

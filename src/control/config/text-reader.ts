@@ -34,7 +34,8 @@ export async function readText<Kind extends keyof TextKinds>(
 
 /** The text of a file. Throws config-unreadable, of a long one not before it is read. */
 export function openTextFile(path: string): WrittenText {
-  return (statusOf(path)?.size ?? 0) <= SHORT_TEXT ? readTextFile(path) : new LongText(path);
+  const { size = 0 } = statusOf(path) ?? {};
+  return size <= SHORT_TEXT ? readTextFile(path) : new LongText(path, size);
 }
 
 /** What a stream brings, at the pace at which it can be taken. Throws body-too-large when it is longer. */

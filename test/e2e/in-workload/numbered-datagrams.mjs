@@ -64,6 +64,7 @@ setInterval(() => {
   if (isPaused) return;
   for (const stream of streams) for (let i = 0; i < perTick; i++) stream.send();
 }, TICK_MS);
+
 /** Sends nothing more until all are answered, or nothing has come for a while. */
 async function settle() {
   isPaused = true;
